@@ -1,0 +1,3 @@
+"""Unblank: one library and command for blank-infilling language models."""
+
+__version__ = "0.1.0"
