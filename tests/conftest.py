@@ -1,0 +1,30 @@
+"""Where tests find recorded originals and real data, and how they are kept quick and offline."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def _folder(variable: str, default: str) -> Path:
+    folder = Path(os.environ.get(variable, REPOSITORY.parent / "shared" / default))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: set {variable} to the folder of {default}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fixtures_dir() -> Path:
+    """The outputs recorded from the original programs."""
+    return _folder("UNBLANK_FIXTURES", "fixtures")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The real corpora and tasks."""
+    return _folder("UNBLANK_DATA", "data")
