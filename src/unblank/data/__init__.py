@@ -1,0 +1,1 @@
+"""From files to rows of a training batch: sources, shards, sampling, packing, collation."""

@@ -1,0 +1,134 @@
+"""The special tokens of blank infilling: their strings, and their ids in a given tokenizer.
+
+Only names and numbers, standard library alone; training a tokenizer is in `train`, encoding text
+that holds blanks is in `blanks`.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = [
+    "BLANK_TOKENS",
+    "CLS_TOKEN",
+    "DBLOCK_TOKEN",
+    "EOP_TOKEN",
+    "EOS_TOKEN",
+    "GMASK_TOKEN",
+    "MASK_TOKEN",
+    "PAD_TOKEN",
+    "SEP_TOKEN",
+    "SMASK_TOKEN",
+    "SOP_TOKEN",
+    "SPECIAL_TOKENS",
+    "UNK_TOKEN",
+    "SpecialIds",
+    "sentinel_token",
+    "special_ids",
+]
+
+PAD_TOKEN = EOS_TOKEN = "<|endoftext|>"
+CLS_TOKEN = "[CLS]"
+SEP_TOKEN = "[SEP]"
+UNK_TOKEN = "[UNK]"
+MASK_TOKEN = "[MASK]"
+SMASK_TOKEN = "[sMASK]"
+GMASK_TOKEN = "[gMASK]"
+SOP_TOKEN = "<|startofpiece|>"
+EOP_TOKEN = "<|endofpiece|>"
+DBLOCK_TOKEN = "[dBLOCK]"
+
+BLANK_TOKENS = (MASK_TOKEN, SMASK_TOKEN, GMASK_TOKEN)
+
+SPECIAL_TOKENS: dict[str, str] = {
+    "pad": PAD_TOKEN,
+    "eos": EOS_TOKEN,
+    "cls": CLS_TOKEN,
+    "sep": SEP_TOKEN,
+    "unk": UNK_TOKEN,
+    "mask": MASK_TOKEN,
+    "smask": SMASK_TOKEN,
+    "gmask": GMASK_TOKEN,
+    "sop": SOP_TOKEN,
+    "eop": EOP_TOKEN,
+    "dblock": DBLOCK_TOKEN,
+}
+"""Role -> string, in the order of the ids (pad and eos are one token)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecialIds:
+    """The id of each special token; the published vocabularies let some roles share an id.
+
+    Attributes:
+        pad: fills rows; carries no loss.
+        eos: end of a document (the same token as `pad` here and in every published GLM).
+        cls: starts every sample.
+        sep: between two texts.
+        unk: text that the vocabulary cannot spell.
+        mask: blank of a few tokens, `[MASK]`.
+        smask: blank of whole sentences, `[sMASK]`.
+        gmask: blank of a long passage, `[gMASK]`.
+        sop: first input of a filled span.
+        eop: last target of a filled span.
+        dblock: replaces input tokens of Part B at random (block mask).
+        sentinels: `[MASK1]`, `[MASK2]`, ... if the tokenizer has them.
+    """
+
+    pad: int
+    eos: int
+    cls: int
+    sep: int
+    unk: int
+    mask: int
+    smask: int
+    gmask: int
+    sop: int
+    eop: int
+    dblock: int
+    sentinels: tuple[int, ...] = ()
+
+    @property
+    def blanks(self) -> tuple[int, int, int]:
+        """The ids that stand for a blank: mask, smask, gmask."""
+        return (self.mask, self.smask, self.gmask)
+
+
+def sentinel_token(number: int) -> str:
+    """Return the string of sentinel `number`, counted from 1: `[MASK1]`, `[MASK2]`, ..."""
+    return f"[MASK{number}]"
+
+
+def special_ids(tokenizer: "PreTrainedTokenizerFast") -> SpecialIds:
+    """Return the ids of the special tokens of a transformers tokenizer.
+
+    A role is looked up as the tokenizer's attribute (`sop_token_id`, ...), then by its usual string
+    in the vocabulary, as older published tokenizers have the tokens but not the attributes.
+
+    Raises:
+        ValueError: if a token is missing; the message names all that are.
+    """
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    found: dict[str, int] = {}
+    for role, token in SPECIAL_TOKENS.items():
+        token_id = getattr(tokenizer, f"{role}_token_id", None)
+        token_id = vocabulary.get(token) if token_id is None else token_id
+        if token_id is not None:
+            found[role] = token_id
+    missing = [f"{SPECIAL_TOKENS[role]} ({role})" for role in SPECIAL_TOKENS if role not in found]
+    if missing:
+        raise ValueError(
+            f"this tokenizer ({tokenizer.name_or_path or 'in memory'}) lacks special tokens of "
+            f"blank infilling: {', '.join(missing)}. Train one with `unblank tokenize`, or add "
+            "them with tokenizer.add_special_tokens(...) and resize the model's embeddings."
+        )
+    return SpecialIds(**found, sentinels=_sentinel_ids(vocabulary))
+
+
+def _sentinel_ids(vocabulary: dict[str, int]) -> tuple[int, ...]:
+    ids: list[int] = []
+    while (token := sentinel_token(len(ids) + 1)) in vocabulary:
+        ids.append(vocabulary[token])
+    return tuple(ids)
