@@ -1,0 +1,158 @@
+"""One attention function for every mask, device and kernel; which kernel runs is decided here.
+
+`sdpa` and `eager` run everywhere, `flex_attention` on CUDA. On CPU, `sdpa` goes block by block
+over the visible keys (`Mask.ranges`): below about a thousand keys in bf16, plain matrix products
+there beat the fused kernel (forward and backward 18-20 ms against 45 ms at B16 H6 T282 K64).
+
+Shapes: `B` rows, `H` heads, `T` queries, `S` keys, `K` head width.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unblank.models.masks import KeyRange, Mask, key_ranges
+
+__all__ = ["attend", "check_implementation", "prepare_mask"]
+
+PRODUCTS_MAX_KEYS = 1024
+"""Longest key range for which plain products beat the fused CPU kernel in bf16 (measured)."""
+
+
+def attend(
+    query_BHTK: Tensor,
+    key_BHSK: Tensor,
+    value_BHSK: Tensor,
+    mask: Mask,
+    *,
+    dropout: float = 0.0,
+    implementation: str = "sdpa",
+) -> Tensor:
+    """Return softmax(Q K^T / sqrt(K)) V under `mask` (GLM paper, equation 1), [B, H, T, K].
+
+    Args:
+        query_BHTK: queries.
+        key_BHSK: keys, cached ones first.
+        value_BHSK: values.
+        mask: from `prepare_mask`.
+        dropout: probability of dropping an attention weight; 0 outside training.
+        implementation: "sdpa", "eager" or "flex_attention".
+    """
+    return IMPLEMENTATIONS[implementation](query_BHTK, key_BHSK, value_BHSK, mask, dropout)
+
+
+def prepare_mask(visible: Tensor | None, dtype: torch.dtype, implementation: str) -> Mask:
+    """Return the mask in the forms that `implementation` needs, once for all layers.
+
+    Args:
+        visible: bool[B, 1, T, S], or None when every key is visible.
+        dtype: what the attention products will run in.
+        implementation: as for `attend`.
+    """
+    if visible is None:
+        return Mask(None)
+    if implementation == "flex_attention":
+        return Mask(visible, block_mask=_flex_block_mask(visible))
+    if implementation == "sdpa" and _products_are_faster(visible, dtype):
+        return Mask(visible, ranges=key_ranges(visible))
+    return Mask(visible)
+
+
+def check_implementation(name: str) -> None:
+    """Raise ValueError unless `name` is an attention implementation that exists here."""
+    if name not in IMPLEMENTATIONS:
+        raise ValueError(
+            f"unknown attention implementation {name!r}: choose one of {', '.join(IMPLEMENTATIONS)} "
+            "(flash attention cannot express the mask of a blank-infilling model)"
+        )
+
+
+def _products_are_faster(visible: Tensor, dtype: torch.dtype) -> bool:
+    return (
+        visible.device.type == "cpu"
+        and dtype == torch.bfloat16
+        and visible.shape[2] > 1
+        and visible.shape[3] <= PRODUCTS_MAX_KEYS
+    )
+
+
+def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
+    if mask.ranges is not None:
+        return _blockwise(query, key, value, mask, dropout)
+    return functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask.visible, dropout_p=dropout
+    )
+
+
+def _eager(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
+    return _products(query, key, value, mask.visible, dropout)
+
+
+def _blockwise(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
+    assert mask.ranges is not None
+    assert mask.visible is not None
+    outputs = [
+        _products(
+            query[:, :, block.query_start : block.query_stop],
+            key[:, :, block.key_start : block.key_stop],
+            value[:, :, block.key_start : block.key_stop],
+            _block_visibility(mask.visible, block),
+            dropout,
+        )
+        for block in mask.ranges
+    ]
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
+
+
+def _block_visibility(visible: Tensor, block: KeyRange) -> Tensor | None:
+    if block.is_full:
+        return None
+    return visible[
+        :, :, block.query_start : block.query_stop, block.key_start : block.key_stop
+    ]
+
+
+def _products(
+    query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None, dropout: float
+) -> Tensor:
+    scores = (query * (1.0 / math.sqrt(query.shape[-1]))) @ key.transpose(-1, -2)
+    if visible is not None:
+        scores = scores.masked_fill(~visible, float("-inf"))
+    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
+    return functional.dropout(weights, dropout) @ value
+
+
+def _flex(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
+    if dropout > 0:
+        raise ValueError(
+            "flex_attention has no attention dropout: set the attention dropout to 0 or use sdpa"
+        )
+    from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+    assert isinstance(mask.block_mask, BlockMask)
+    kernel: Any = torch.compile(flex_attention) if query.is_cuda else flex_attention
+    return kernel(query, key, value, block_mask=mask.block_mask)  # type: ignore[no-any-return]
+
+
+def _flex_block_mask(visible: Tensor) -> object:
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    rows, _, num_queries, num_keys = visible.shape
+
+    def is_visible(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return visible[row, 0, query, key]
+
+    return create_block_mask(
+        is_visible, rows, None, num_queries, num_keys, device=str(visible.device)
+    )
+
+
+IMPLEMENTATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Mask, float], Tensor]] = {
+    "sdpa": _sdpa,
+    "eager": _eager,
+    "flex_attention": _flex,
+}

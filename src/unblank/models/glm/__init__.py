@@ -1,0 +1,33 @@
+"""GLM: one Transformer that encodes Part A and generates Part B (autoregressive blank infilling)."""
+
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMultipleChoice,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+)
+
+from unblank.models.glm.configuration import GlmInfillConfig
+from unblank.models.glm.heads import (
+    GlmInfillForMultipleChoice,
+    GlmInfillForSequenceClassification,
+)
+from unblank.models.glm.modeling import GlmInfillForConditionalGeneration, GlmInfillModel
+from unblank.models.glm.presets import PRESETS, config_from_preset
+
+__all__ = [
+    "PRESETS",
+    "GlmInfillConfig",
+    "GlmInfillForConditionalGeneration",
+    "GlmInfillForMultipleChoice",
+    "GlmInfillForSequenceClassification",
+    "GlmInfillModel",
+    "config_from_preset",
+]
+
+AutoConfig.register("glm_infill", GlmInfillConfig)
+AutoModel.register(GlmInfillConfig, GlmInfillModel)
+AutoModelForSeq2SeqLM.register(GlmInfillConfig, GlmInfillForConditionalGeneration)
+AutoModelForSequenceClassification.register(GlmInfillConfig, GlmInfillForSequenceClassification)
+AutoModelForMultipleChoice.register(GlmInfillConfig, GlmInfillForMultipleChoice)

@@ -1,0 +1,317 @@
+"""GLM as a transformers model: the Transformer, and the tied head that fills blanks.
+
+What is visible to whom can be said in three ways, see `GlmInfillModel.forward`. Labels are aligned
+(the label of a position is the token predicted there), and with labels only the scored positions
+reach the head.
+
+Shapes: `B` rows, `T` tokens, `S` cached plus new tokens, `D` width, `V` vocabulary, `N` scored.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import GenerationConfig, PreTrainedModel
+from transformers import initialization as init
+from transformers.cache_utils import Cache, DynamicCache
+from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.utils import ModelOutput
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from unblank.data.types import IGNORE_INDEX
+from unblank.models.attention import check_implementation, prepare_mask
+from unblank.models.glm.configuration import GlmInfillConfig
+from unblank.models.glm.generation import BlankGenerationMixin
+from unblank.models.layers import TransformerLayer, compute_dtype
+from unblank.models.loss import linear_cross_entropy_sum
+from unblank.models.masks import packed_visibility, prefix_visibility
+
+__all__ = [
+    "GlmInfillForConditionalGeneration",
+    "GlmInfillModel",
+    "GlmInfillOutput",
+    "GlmInfillPreTrainedModel",
+]
+
+
+@dataclass
+class GlmInfillOutput(ModelOutput):  # type: ignore[misc]
+    """Output of the language model.
+
+    Attributes:
+        loss: float32 scalar, mean over scored positions; None without labels.
+        logits: float[B, T, V]; None with labels unless `logits_to_keep` asks for them.
+        past_key_values: the cache.
+        hidden_states: float[B, T, D] of the embeddings and of every layer, on request.
+        attentions: always None: no attention weights are kept.
+        loss_sum: float32 scalar, summed over scored positions; None without labels.
+        num_scored: int64 scalar, the number of scored positions; None without labels.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Cache | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+    loss_sum: Tensor | None = None
+    num_scored: Tensor | None = None
+
+
+class GlmInfillPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+    """Weights, initialisation and the transformers contract of every GLM."""
+
+    config: GlmInfillConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    _no_split_modules: ClassVar[list[str]] = ["TransformerLayer"]
+    _skip_keys_device_placement: ClassVar[list[str]] = ["past_key_values"]
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    # Flash attention drops mask functions: a prefix mask would turn causal in silence.
+    _supports_flash_attn = False
+    _supports_context_parallel = False
+    _can_record_outputs: ClassVar[dict[str, Any]] = {"hidden_states": TransformerLayer}
+
+    def _init_weights(self, module: nn.Module) -> None:
+        std = self.config.initializer_range
+        if isinstance(module, nn.Linear | nn.Embedding):
+            init.normal_(module.weight, mean=0.0, std=std)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            init.zeros_(module.bias)
+        if isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+        if isinstance(module, TransformerLayer):
+            scaled_std = std / math.sqrt(2 * self.config.num_hidden_layers)
+            init.normal_(module.self_attn.o_proj.weight, mean=0.0, std=scaled_std)
+            init.normal_(module.mlp.down_proj.weight, mean=0.0, std=scaled_std)
+
+
+class GlmInfillModel(GlmInfillPreTrainedModel):
+    """The Transformer without a head."""
+
+    def __init__(self, config: GlmInfillConfig) -> None:
+        super().__init__(config)
+        check_implementation(config._attn_implementation)
+        rows = config.max_position_embeddings + 1
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embed_positions = nn.Embedding(rows, config.hidden_size)
+        if config.block_position_encoding:
+            self.embed_block_positions = nn.Embedding(rows, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.layers = nn.ModuleList(
+            TransformerLayer(config, layer_idx) for layer_idx in range(config.num_hidden_layers)
+        )
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the token embedding."""
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the token embedding."""
+        self.embed_tokens = value
+
+    @merge_with_config_defaults  # type: ignore[untyped-decorator]
+    @capture_outputs  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        prefix_lengths: Tensor | None = None,
+        segment_ids: Tensor | None = None,
+        is_prefix: Tensor | None = None,
+        branch_ends: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPast:
+        """Return the hidden states of new tokens.
+
+        What is visible is given by exactly one of: `prefix_lengths` (one example a row, with an
+        optional 2-D `attention_mask`), `segment_ids` and `is_prefix` (packed rows), or a ready 4-D
+        `attention_mask`. With a cache, new tokens see all cached real tokens and are causal among
+        themselves, or as a 4-D mask says. With none of them all tokens are visible to all.
+
+        Args:
+            input_ids: int64[B, T].
+            attention_mask: [B, S], non-zero on real tokens, or bool/0-1 [B, 1, T, S].
+            position_ids: int64[2, B, T], position in Part A and in the span. None counts the
+                columns of an encoder: 0.. and 0.
+            prefix_lengths: int64[B], columns before it are Part A; 0 is causal, T bidirectional.
+            segment_ids: int64[B, T], packed examples 1, 2, ...; 0 is padding.
+            is_prefix: bool[B, T], True on Part A.
+            branch_ends: int64[B, T], see `unblank.models.masks`.
+            past_key_values: cache of earlier tokens.
+            inputs_embeds: float[B, T, D], in place of `input_ids`.
+            use_cache: whether to return a cache.
+            **kwargs: the rest of the transformers contract.
+
+        Raises:
+            ValueError: visibility said twice or not fully, wrong shapes, or positions beyond the
+                tables.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give exactly one of input_ids and inputs_embeds")
+        if inputs_embeds is None:
+            inputs_embeds = self.embed_tokens(input_ids)
+        if use_cache and past_key_values is None:
+            past_key_values = DynamicCache(config=self.config)
+        num_cached = 0 if past_key_values is None else past_key_values.get_seq_length()
+        visible = _visibility(
+            inputs_embeds, num_cached, attention_mask, prefix_lengths,
+            segment_ids, is_prefix, branch_ends,
+        )  # fmt: skip
+        mask = prepare_mask(visible, compute_dtype(self), self.config._attn_implementation)
+        hidden_BTD = self.dropout(inputs_embeds + self._positions(inputs_embeds, position_ids))
+        for layer in self.layers:
+            hidden_BTD = layer(hidden_BTD, mask, past_key_values)
+        return BaseModelOutputWithPast(
+            last_hidden_state=self.norm(hidden_BTD),
+            past_key_values=past_key_values if use_cache else None,
+        )
+
+    def _positions(self, inputs_embeds: Tensor, position_ids: Tensor | None) -> Tensor:
+        rows, tokens = inputs_embeds.shape[:2]
+        if position_ids is None:
+            columns = torch.arange(tokens, device=inputs_embeds.device).expand(rows, tokens)
+            position_ids = torch.stack([columns, torch.zeros_like(columns)])
+        if position_ids.shape != (2, rows, tokens):
+            raise ValueError(
+                f"position_ids has shape {tuple(position_ids.shape)}; a GLM needs "
+                f"(2, {rows}, {tokens}): positions in Part A, then positions inside the span"
+            )
+        positions: Tensor = self.embed_positions(position_ids[0])
+        if self.config.block_position_encoding:
+            positions = positions + self.embed_block_positions(position_ids[1])
+        return positions
+
+
+def _visibility(
+    inputs_embeds: Tensor,
+    num_cached: int,
+    attention_mask: Tensor | None,
+    prefix_lengths: Tensor | None,
+    segment_ids: Tensor | None,
+    is_prefix: Tensor | None,
+    branch_ends: Tensor | None,
+) -> Tensor | None:
+    rows, tokens = inputs_embeds.shape[:2]
+    if attention_mask is not None and attention_mask.dim() == 4:
+        if prefix_lengths is not None or segment_ids is not None:
+            raise ValueError("a 4-D attention_mask says all: drop prefix_lengths and segment_ids")
+        return attention_mask.bool()
+    if segment_ids is not None:
+        if is_prefix is None or prefix_lengths is not None or attention_mask is not None:
+            raise ValueError("segment_ids go with is_prefix, and with no other mask")
+        if num_cached:
+            raise ValueError("packed rows and a cache need a 4-D attention_mask")
+        return packed_visibility(segment_ids, is_prefix, branch_ends)
+    if prefix_lengths is None and num_cached == 0 and attention_mask is None:
+        return None
+    if prefix_lengths is None or num_cached:
+        # New tokens after a cache are Part B; without a cache and a prefix, all is Part A.
+        length = 0 if num_cached else tokens
+        prefix_lengths = torch.full((rows,), length, device=inputs_embeds.device)
+        if num_cached and tokens == 1 and attention_mask is None:
+            return None
+    if num_cached:
+        prefix_lengths = torch.full_like(prefix_lengths, num_cached)
+    return prefix_visibility(prefix_lengths, tokens, num_cached, attention_mask)
+
+
+class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTrainedModel):
+    """GLM with its tied output head: trains, scores candidates, fills blanks, generates."""
+
+    _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "model.embed_tokens.weight"}
+    # Labels are aligned; transformers would pick a shifted loss from the class name.
+    loss_type = "ForMaskedLM"
+
+    def __init__(self, config: GlmInfillConfig) -> None:
+        super().__init__(config)
+        self.model = GlmInfillModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
+        self.generation_config = GenerationConfig.from_model_config(config)
+        self._stop_at_end_of_piece()
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """Return the head."""
+        return self.lm_head
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        """Replace the head."""
+        self.lm_head = value
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        prefix_lengths: Tensor | None = None,
+        segment_ids: Tensor | None = None,
+        is_prefix: Tensor | None = None,
+        branch_ends: Tensor | None = None,
+        labels: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | None = None,
+        label_smoothing: float = 0.0,
+        **kwargs: Any,
+    ) -> GlmInfillOutput:
+        """Return loss or logits; arguments not named here as for `GlmInfillModel.forward`.
+
+        Args:
+            input_ids: int64[B, T].
+            attention_mask: [B, S] or [B, 1, T, S].
+            position_ids: int64[2, B, T].
+            prefix_lengths: int64[B].
+            segment_ids: int64[B, T].
+            is_prefix: bool[B, T].
+            branch_ends: int64[B, T].
+            labels: int64[B, T], aligned, -100 where not scored.
+            past_key_values: cache of earlier tokens.
+            inputs_embeds: float[B, T, D].
+            use_cache: whether to return a cache.
+            logits_to_keep: logits of that many last columns, 0 for all; None is all without
+                labels and none with labels (they cost most of a small model's time).
+            label_smoothing: weight of the uniform distribution over all V rows, in [0, 1).
+            **kwargs: the rest of the transformers contract.
+        """
+        if labels is not None and use_cache is None:
+            use_cache = False
+        outputs = self.model(
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids,
+            prefix_lengths=prefix_lengths, segment_ids=segment_ids, is_prefix=is_prefix,
+            branch_ends=branch_ends, past_key_values=past_key_values, inputs_embeds=inputs_embeds,
+            use_cache=use_cache, **kwargs,
+        )  # fmt: skip
+        hidden_BTD = outputs.last_hidden_state
+        result = GlmInfillOutput(
+            past_key_values=outputs.past_key_values, hidden_states=outputs.hidden_states
+        )
+        if labels is not None:
+            result.loss_sum, result.num_scored = self._loss(hidden_BTD, labels, label_smoothing)
+            result.loss = result.loss_sum / result.num_scored.clamp(min=1)
+        if labels is None or logits_to_keep is not None:
+            kept = hidden_BTD[:, -logits_to_keep:] if logits_to_keep else hidden_BTD
+            result.logits = self.lm_head(kept)
+        return result
+
+    def _loss(
+        self, hidden_BTD: Tensor, labels_BT: Tensor, label_smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        is_scored = labels_BT != IGNORE_INDEX
+        loss_sum = linear_cross_entropy_sum(
+            hidden_BTD[is_scored], self.lm_head.weight, labels_BT[is_scored], label_smoothing
+        )
+        return loss_sum, is_scored.sum()

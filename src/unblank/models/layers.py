@@ -1,0 +1,95 @@
+"""The pre-LayerNorm Transformer layer of GLM: attention and feed-forward, each with a residual.
+
+Shapes: `B` rows, `T` tokens, `D` width, `H` heads, `K` head width.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.activations import ACT2FN
+from transformers.cache_utils import Cache
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from unblank.models.attention import attend
+from unblank.models.masks import Mask
+
+__all__ = ["FeedForward", "SelfAttention", "TransformerLayer", "compute_dtype"]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention; the fused projection holds all Q rows, then K, then V."""
+
+    def __init__(self, config: Any, layer_idx: int) -> None:
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx
+        self.num_heads = config.num_attention_heads
+        self.dropout = config.attention_probs_dropout_prob
+        self.qkv_proj = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(
+        self, hidden_BTD: Tensor, mask: Mask, past_key_values: Cache | None = None
+    ) -> Tensor:
+        """Return the attended states, [B, T, D]."""
+        rows, tokens, width = hidden_BTD.shape
+        qkv = self.qkv_proj(hidden_BTD).view(rows, tokens, 3, self.num_heads, -1)
+        query_BHTK, key_BHTK, value_BHTK = qkv.permute(2, 0, 3, 1, 4)
+        if past_key_values is not None:
+            key_BHTK, value_BHTK = past_key_values.update(key_BHTK, value_BHTK, self.layer_idx)
+        attended_BHTK = attend(
+            query_BHTK,
+            key_BHTK,
+            value_BHTK,
+            mask,
+            dropout=self.dropout if self.training else 0.0,
+            implementation=self.config._attn_implementation,
+        )
+        output: Tensor = self.o_proj(attended_BHTK.transpose(1, 2).reshape(rows, tokens, width))
+        return output
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with GELU between."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.activation = ACT2FN[config.hidden_act]
+
+    def forward(self, hidden_BTD: Tensor) -> Tensor:
+        """Return the transformed states, [B, T, D]."""
+        output: Tensor = self.down_proj(self.activation(self.up_proj(hidden_BTD)))
+        return output
+
+
+class TransformerLayer(GradientCheckpointingLayer):  # type: ignore[misc]
+    """x + attention(LN(x)), then x + feed-forward(LN(x)); dropout on both sublayer outputs."""
+
+    def __init__(self, config: Any, layer_idx: int) -> None:
+        super().__init__()
+        self.input_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.self_attn = SelfAttention(config, layer_idx)
+        self.post_attention_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.mlp = FeedForward(config)
+        self.dropout = config.hidden_dropout_prob
+
+    def forward(
+        self, hidden_BTD: Tensor, mask: Mask, past_key_values: Cache | None = None
+    ) -> Tensor:
+        """Return the next residual stream, [B, T, D]."""
+        attended = self.self_attn(self.input_layernorm(hidden_BTD), mask, past_key_values)
+        hidden_BTD = hidden_BTD + functional.dropout(attended, self.dropout, self.training)
+        transformed = self.mlp(self.post_attention_layernorm(hidden_BTD))
+        return hidden_BTD + functional.dropout(transformed, self.dropout, self.training)
+
+
+def compute_dtype(module: nn.Module) -> torch.dtype:
+    """Return the dtype in which the matrix products of `module` run, autocast included."""
+    weight = next(module.parameters())
+    if torch.is_autocast_enabled(weight.device.type):
+        return torch.get_autocast_dtype(weight.device.type)
+    return weight.dtype
