@@ -1,0 +1,266 @@
+"""Sample number -> corrupted example: a pure function of the seed and the number.
+
+A document is cut into chunks that fit a row; a sample is one chunk of one document, found from its
+number by arithmetic (source, epoch, shuffled chunk), so that any sample can be made at any time by
+any worker. Text of a sample: `[CLS]`, a window of the document, and the end-of-document token if
+the window reaches it. How samples share rows is in `packing`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from unblank.data.mixing import SourceSchedule, TemperatureSchedule
+from unblank.data.permutation import mix, permuted, uniform
+from unblank.data.types import Example, IntArray
+from unblank.tokenization.special import SpecialIds
+
+__all__ = ["MINIMUM_TOKENS", "Corpus", "Objective", "Place", "Sampler", "SamplingSettings"]
+
+MINIMUM_TOKENS = 4
+"""A document with fewer tokens is skipped (and counted): there is nothing to leave and to mask."""
+
+_SHORTEST_SEQUENCE = 32
+_PROBES = 12
+
+Objective = Callable[[IntArray, np.random.Generator], Example]
+"""Text ids and a generator -> the corrupted example."""
+
+
+class Corpus(Protocol):
+    """Tokenised documents of one source, read by index."""
+
+    def __len__(self) -> int:
+        """Return the number of documents."""
+        ...
+
+    def document_length(self, index: int, /) -> int:
+        """Return the tokens of a document."""
+        ...
+
+    def tokens(self, index: int, start: int, stop: int, /) -> IntArray:
+        """Return int64[stop - start], tokens `start` to `stop` of a document."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingSettings:
+    """How samples are drawn from the corpora."""
+
+    max_length: int = 512
+    """Positions that an example may take, Part A and Part B together."""
+    seed: int = 0
+    """Seed of everything that is random in the data."""
+    weights: tuple[float, ...] | None = None
+    """Shares of the sources; default: by size."""
+    alpha: float | None = None
+    """Shares proportional to size ** alpha."""
+    temperature: TemperatureSchedule | None = None
+    """Shares proportional to size ** (1 / temperature), by epoch."""
+    short_sequence_probability: float = 0.0
+    """Share of samples whose text is cut to a random length from 32 tokens to the full length."""
+
+    def __post_init__(self) -> None:
+        if self.max_length < _SHORTEST_SEQUENCE:
+            raise ValueError(
+                f"max_length must be at least {_SHORTEST_SEQUENCE} positions, got {self.max_length}"
+            )
+        if not 0 <= self.short_sequence_probability <= 1:
+            raise ValueError(
+                "short_sequence_probability must lie in [0, 1], got "
+                f"{self.short_sequence_probability}"
+            )
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sample comes from.
+
+    Attributes:
+        source: index of the corpus.
+        epoch: how many times that corpus was passed over before.
+        document: index of the document in the corpus.
+        part: which of the document's `num_parts` equal parts the window is centred in.
+        num_parts: chunks of the document.
+    """
+
+    source: int
+    epoch: int
+    document: int
+    part: int
+    num_parts: int
+
+
+class Sampler:
+    """Draws examples by number from one or several corpora.
+
+    A document of n tokens and its end token are ceil((n + 1) / (max_length - 1)) chunks. The
+    window of a chunk is centred at a random place in the chunk's own part of the document and
+    moved inside the document where it sticks out; a pass over the corpus so covers long documents
+    evenly, with beginnings and ends among the windows. The window is as long as the corrupted
+    example allows.
+
+    Args:
+        corpora: the sources, each random access by document.
+        objective: corrupts a text.
+        special: ids of `[CLS]` and of the end of a document.
+        settings: lengths, seed and mixture.
+
+    Attributes:
+        num_chunks: samples in one pass over all corpora (an epoch).
+        num_skipped: documents shorter than `MINIMUM_TOKENS`.
+        mean_text_length: tokens of an average chunk, `[CLS]` included.
+
+    Raises:
+        ValueError: if a corpus holds no document that is long enough, or the mixture is impossible.
+    """
+
+    def __init__(
+        self,
+        corpora: Sequence[Corpus],
+        objective: Objective,
+        special: SpecialIds,
+        settings: SamplingSettings,
+    ) -> None:
+        self.settings = settings
+        self.special = special
+        self._corpora = corpora
+        self._objective = objective
+        lengths = [_document_lengths(corpus) for corpus in corpora]
+        self._chunk_ends = [_chunk_ends(tokens, settings.max_length - 1) for tokens in lengths]
+        sizes = [int(ends[-1]) if len(ends) else 0 for ends in self._chunk_ends]
+        for source, size in enumerate(sizes):
+            if size == 0:
+                raise ValueError(
+                    f"source {source} holds no document of at least {MINIMUM_TOKENS} tokens "
+                    f"({len(lengths[source])} documents in all); check its path and text field"
+                )
+        self._schedule = SourceSchedule(
+            sizes,
+            seed=settings.seed,
+            weights=settings.weights,
+            alpha=settings.alpha,
+            temperature=settings.temperature,
+        )
+        used = [tokens[tokens >= MINIMUM_TOKENS] for tokens in lengths]
+        self.num_chunks = sum(sizes)
+        self.num_skipped = sum(map(len, lengths)) - sum(map(len, used))
+        num_ids = sum(int((tokens + 1).sum()) for tokens in used) + self.num_chunks
+        self.mean_text_length = num_ids / self.num_chunks
+
+    def locate(self, number: int) -> Place:
+        """Return where sample `number` (from 0, without end) comes from."""
+        source, index = self._schedule.locate(number)
+        ends = self._chunk_ends[source]
+        size = int(ends[-1])
+        epoch, position = divmod(index, size)
+        chunk = permuted(position, size, mix(self.settings.seed, source, epoch))
+        document = int(np.searchsorted(ends, chunk, side="right"))
+        begin = int(ends[document - 1]) if document else 0
+        return Place(source, epoch, document, chunk - begin, int(ends[document]) - begin)
+
+    def text_ids(self, number: int) -> IntArray:
+        """Return the uncorrupted text of sample `number` at its full length, int64[<= max_length].
+
+        The text of the example may be shorter, as corruption adds positions.
+        """
+        window = self._window(number)
+        return window.text(window.longest)
+
+    def draw_example(self, number: int) -> Example:
+        """Return sample `number`, at most `max_length` positions.
+
+        The text is shortened by what the example exceeds, and corrupted again from the same seed,
+        until it fits; then lengthened while there is room.
+
+        Raises:
+            ValueError: if the objective's examples exceed `max_length` however short the text.
+        """
+        window = self._window(number)
+        most = self.settings.max_length
+        length, too_long = window.longest, window.longest + 1
+        best: Example | None = None
+        for probe in range(_PROBES):
+            rng = np.random.default_rng((self.settings.seed, number))
+            example = self._objective(window.text(length), rng)
+            room = most - len(example)
+            if room < 0:
+                if best is not None:
+                    return best
+                too_long = length
+                length = max(1, length + room if probe < _PROBES // 2 else length // 2)
+                continue
+            best = example
+            # Less than one percent of the row is not worth another corruption.
+            if length + 1 >= too_long or room * 100 < most:
+                return best
+            length = min(length + (room + 1) // 2, too_long - 1)
+        if best is None:
+            raise ValueError(
+                f"the objective makes examples longer than max_length={most} even from short "
+                f"texts (sample {number}): raise max_length or mask less"
+            )
+        return best
+
+    def _window(self, number: int) -> "_Window":
+        place = self.locate(number)
+        corpus = self._corpora[place.source]
+        num_tokens = corpus.document_length(place.document)
+        longest = min(self._text_budget(number), num_tokens + 1)
+        jitter = uniform(self.settings.seed, number, 1)
+        centre = (place.part + jitter) * (num_tokens + 1) / place.num_parts
+        start = _window_start(centre, longest, num_tokens + 1)
+        ids = np.empty(longest + 1, dtype=np.int64)
+        tokens = corpus.tokens(place.document, start, min(start + longest, num_tokens))
+        ids[1 : 1 + len(tokens)] = tokens
+        ids[1 + len(tokens) :] = self.special.eos
+        return _Window(ids, start, centre, longest, num_tokens + 1, self.special.cls)
+
+    def _text_budget(self, number: int) -> int:
+        """Return the document tokens (end token included) that sample `number` may take."""
+        most = self.settings.max_length - 1
+        probability = self.settings.short_sequence_probability
+        if probability and uniform(self.settings.seed, number, 2) < probability:
+            shortest = _SHORTEST_SEQUENCE - 1
+            return shortest + mix(self.settings.seed, number, 3) % (most - shortest + 1)
+        return most
+
+
+@dataclass(slots=True)
+class _Window:
+    """The longest window of a sample, from which the shorter ones are cut."""
+
+    ids: IntArray  # int64[1 + longest]; place 0 is free for [CLS]
+    start: int
+    centre: float
+    longest: int
+    document_length: int
+    cls: int
+
+    def text(self, length: int) -> IntArray:
+        """Return int64[1 + length], `[CLS]` and the window of `length` tokens."""
+        offset = _window_start(self.centre, length, self.document_length) - self.start
+        text = self.ids[offset : offset + length + 1].copy()
+        text[0] = self.cls
+        return text
+
+
+def _window_start(centre: float, length: int, document_length: int) -> int:
+    """Place a window around `centre`, inside the document: shorter windows lie inside longer."""
+    return min(max(int(centre - length / 2), 0), document_length - length)
+
+
+def _document_lengths(corpus: Corpus) -> IntArray:
+    count = len(corpus)
+    return np.fromiter((corpus.document_length(i) for i in range(count)), np.int64, count)
+
+
+def _chunk_ends(lengths: IntArray, chunk_length: int) -> IntArray:
+    """Return int64[documents], the running count of chunks; the end token counts as one token."""
+    counts = -(-(lengths + 1) // chunk_length)
+    counts[lengths < MINIMUM_TOKENS] = 0
+    return np.cumsum(counts)
