@@ -19,10 +19,10 @@ from unblank.tokenization.special import SpecialIds
 
 __all__ = ["MINIMUM_TOKENS", "Corpus", "Objective", "Place", "Sampler", "SamplingSettings"]
 
-MINIMUM_TOKENS = 4
-"""A document with fewer tokens is skipped (and counted): there is nothing to leave and to mask."""
+MINIMUM_TOKENS = 2
+"""A document with fewer tokens is skipped (and counted): one token alone has no context."""
 
-_SHORTEST_SEQUENCE = 32
+_SHORTEST_MAX_LENGTH = 32
 _PROBES = 12
 
 Objective = Callable[[IntArray, np.random.Generator], Example]
@@ -59,18 +59,12 @@ class SamplingSettings:
     """Shares proportional to size ** alpha."""
     temperature: TemperatureSchedule | None = None
     """Shares proportional to size ** (1 / temperature), by epoch."""
-    short_sequence_probability: float = 0.0
-    """Share of samples whose text is cut to a random length from 32 tokens to the full length."""
 
     def __post_init__(self) -> None:
-        if self.max_length < _SHORTEST_SEQUENCE:
+        if self.max_length < _SHORTEST_MAX_LENGTH:
             raise ValueError(
-                f"max_length must be at least {_SHORTEST_SEQUENCE} positions, got {self.max_length}"
-            )
-        if not 0 <= self.short_sequence_probability <= 1:
-            raise ValueError(
-                "short_sequence_probability must lie in [0, 1], got "
-                f"{self.short_sequence_probability}"
+                f"max_length must be at least {_SHORTEST_MAX_LENGTH} positions, got "
+                f"{self.max_length}"
             )
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
@@ -210,8 +204,8 @@ class Sampler:
         place = self.locate(number)
         corpus = self._corpora[place.source]
         num_tokens = corpus.document_length(place.document)
-        longest = min(self._text_budget(number), num_tokens + 1)
-        jitter = uniform(self.settings.seed, number, 1)
+        longest = min(self.settings.max_length - 1, num_tokens + 1)
+        jitter = uniform(self.settings.seed, number)
         centre = (place.part + jitter) * (num_tokens + 1) / place.num_parts
         start = _window_start(centre, longest, num_tokens + 1)
         ids = np.empty(longest + 1, dtype=np.int64)
@@ -219,15 +213,6 @@ class Sampler:
         ids[1 : 1 + len(tokens)] = tokens
         ids[1 + len(tokens) :] = self.special.eos
         return _Window(ids, start, centre, longest, num_tokens + 1, self.special.cls)
-
-    def _text_budget(self, number: int) -> int:
-        """Return the document tokens (end token included) that sample `number` may take."""
-        most = self.settings.max_length - 1
-        probability = self.settings.short_sequence_probability
-        if probability and uniform(self.settings.seed, number, 2) < probability:
-            shortest = _SHORTEST_SEQUENCE - 1
-            return shortest + mix(self.settings.seed, number, 3) % (most - shortest + 1)
-        return most
 
 
 @dataclass(slots=True)

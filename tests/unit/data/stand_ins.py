@@ -15,10 +15,11 @@ FIRST_WORD = 16
 
 
 class CountingCorpus:
-    """Documents whose tokens tell where they come from: document * 100,000 + place + 16."""
+    """Documents whose tokens tell where they come from: document * stride + place + 16."""
 
-    def __init__(self, lengths: Sequence[int]) -> None:
+    def __init__(self, lengths: Sequence[int], stride: int = 100_000) -> None:
         self.lengths = list(lengths)
+        self.stride = stride
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -28,7 +29,7 @@ class CountingCorpus:
 
     def tokens(self, index: int, start: int, stop: int) -> IntArray:
         assert 0 <= start <= stop <= self.lengths[index]
-        return np.arange(start, stop, dtype=np.int64) + index * 100_000 + FIRST_WORD
+        return np.arange(start, stop, dtype=np.int64) + index * self.stride + FIRST_WORD
 
 
 def doubling_objective(ids: IntArray, rng: np.random.Generator) -> Example:
