@@ -66,7 +66,7 @@ def check_implementation(name: str) -> None:
     """Raise ValueError unless `name` is an attention implementation that exists here."""
     if name not in IMPLEMENTATIONS:
         raise ValueError(
-            f"unknown attention implementation {name!r}: choose one of {', '.join(IMPLEMENTATIONS)} "
+            f"unknown attention implementation {name!r}: choose {', '.join(IMPLEMENTATIONS)} "
             "(flash attention cannot express the mask of a blank-infilling model)"
         )
 
@@ -111,9 +111,7 @@ def _blockwise(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: f
 def _block_visibility(visible: Tensor, block: KeyRange) -> Tensor | None:
     if block.is_full:
         return None
-    return visible[
-        :, :, block.query_start : block.query_stop, block.key_start : block.key_stop
-    ]
+    return visible[:, :, block.query_start : block.query_stop, block.key_start : block.key_stop]
 
 
 def _products(

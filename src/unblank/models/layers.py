@@ -66,7 +66,7 @@ class FeedForward(nn.Module):
         return output
 
 
-class TransformerLayer(GradientCheckpointingLayer):  # type: ignore[misc]
+class TransformerLayer(GradientCheckpointingLayer):
     """x + attention(LN(x)), then x + feed-forward(LN(x)); dropout on both sublayer outputs."""
 
     def __init__(self, config: Any, layer_idx: int) -> None:

@@ -6,6 +6,7 @@ gradients of a chunk are taken while its logits are still in cache.
 Shapes: `N` scored positions, `D` width, `V` vocabulary rows, `C` positions in a chunk.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -37,7 +38,8 @@ def linear_cross_entropy_sum(
     if torch.is_autocast_enabled(hidden_ND.device.type):
         dtype = torch.get_autocast_dtype(hidden_ND.device.type)
         hidden_ND, weight_VD = hidden_ND.to(dtype), weight_VD.to(dtype)
-    loss: Tensor = _ChunkedCrossEntropy.apply(hidden_ND, weight_VD, target_N, label_smoothing)
+    apply: Callable[..., Tensor] = _ChunkedCrossEntropy.apply
+    loss = apply(hidden_ND, weight_VD, target_N, label_smoothing)
     return loss
 
 

@@ -1,4 +1,4 @@
-"""GLM: one Transformer that encodes Part A and generates Part B (autoregressive blank infilling)."""
+"""GLM: one Transformer that encodes Part A and generates Part B, blank by blank."""
 
 from transformers import (
     AutoConfig,

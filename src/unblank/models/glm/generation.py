@@ -16,7 +16,7 @@ from transformers.generation import LogitsProcessorList, SuppressTokensLogitsPro
 __all__ = ["BlankGenerationMixin"]
 
 
-class BlankGenerationMixin(GenerationMixin):  # type: ignore[misc]
+class BlankGenerationMixin(GenerationMixin):
     """The hooks of `generate` that a model with two position rows must answer itself."""
 
     def prepare_inputs_for_generation(

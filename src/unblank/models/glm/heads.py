@@ -36,7 +36,7 @@ class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
         self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
-    @can_return_tuple  # type: ignore[untyped-decorator]
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -82,8 +82,8 @@ class GlmInfillForMultipleChoice(GlmInfillForConditionalGeneration):
     Takes one row a choice; `unblank.generation.score` does the same in one forward for all.
     """
 
-    @can_return_tuple  # type: ignore[untyped-decorator]
-    def forward(  # type: ignore[override]
+    @can_return_tuple
+    def forward(
         self,
         input_ids: Tensor,
         position_ids: Tensor,

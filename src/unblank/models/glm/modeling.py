@@ -9,7 +9,7 @@ Shapes: `B` rows, `T` tokens, `S` cached plus new tokens, `D` width, `V` vocabul
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ __all__ = [
 
 
 @dataclass
-class GlmInfillOutput(ModelOutput):  # type: ignore[misc]
+class GlmInfillOutput(ModelOutput):
     """Output of the language model.
 
     Attributes:
@@ -60,20 +60,20 @@ class GlmInfillOutput(ModelOutput):  # type: ignore[misc]
     num_scored: Tensor | None = None
 
 
-class GlmInfillPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+class GlmInfillPreTrainedModel(PreTrainedModel):
     """Weights, initialisation and the transformers contract of every GLM."""
 
     config: GlmInfillConfig
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    _no_split_modules: ClassVar[list[str]] = ["TransformerLayer"]
-    _skip_keys_device_placement: ClassVar[list[str]] = ["past_key_values"]
+    _no_split_modules: list[str] = ["TransformerLayer"]
+    _skip_keys_device_placement: list[str] = ["past_key_values"]
     _supports_sdpa = True
     _supports_flex_attn = True
     # Flash attention drops mask functions: a prefix mask would turn causal in silence.
     _supports_flash_attn = False
     _supports_context_parallel = False
-    _can_record_outputs: ClassVar[dict[str, Any]] = {"hidden_states": TransformerLayer}
+    _can_record_outputs: dict[str, Any] = {"hidden_states": TransformerLayer}
 
     def _init_weights(self, module: nn.Module) -> None:
         std = self.config.initializer_range
@@ -117,8 +117,8 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
         """Replace the token embedding."""
         self.embed_tokens = value
 
-    @merge_with_config_defaults  # type: ignore[untyped-decorator]
-    @capture_outputs  # type: ignore[untyped-decorator]
+    @merge_with_config_defaults
+    @capture_outputs
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -230,7 +230,7 @@ def _visibility(
 class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTrainedModel):
     """GLM with its tied output head: trains, scores candidates, fills blanks, generates."""
 
-    _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "model.embed_tokens.weight"}
+    _tied_weights_keys: dict[str, str] = {"lm_head.weight": "model.embed_tokens.weight"}
     # Labels are aligned; transformers would pick a shifted loss from the class name.
     loss_type = "ForMaskedLM"
 
@@ -250,7 +250,7 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
         """Replace the head."""
         self.lm_head = value
 
-    @can_return_tuple  # type: ignore[untyped-decorator]
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,

@@ -1,0 +1,1 @@
+"""Published checkpoints in, plain transformers folders out."""

@@ -1,0 +1,59 @@
+"""Every way to compute attention gives what the formula says."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from unblank.models import attention
+from unblank.models.attention import attend, check_implementation, prepare_mask
+from unblank.models.masks import packed_visibility
+
+
+@pytest.fixture
+def inputs():
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 2, 3, 300, 8).unbind()
+    segments = torch.cat([torch.full((2, 180), 1), torch.full((2, 120), 2)], dim=1)
+    segments[1, 170:] = 2
+    is_prefix = torch.rand(2, 300) < 0.0
+    is_prefix[:, :100] = True
+    is_prefix[:, 180:250] = True
+    return query, key, value, packed_visibility(segments, is_prefix)
+
+
+def naive(query, key, value, visible):
+    scores = torch.einsum("bhtk,bhsk->bhts", query, key) / query.shape[-1] ** 0.5
+    weights = torch.where(visible, scores, -torch.inf).softmax(-1)
+    return torch.einsum("bhts,bhsk->bhtk", weights, value)
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_implementations_equal_the_formula(implementation, inputs):
+    query, key, value, visible = inputs
+    mask = prepare_mask(visible, torch.float32, implementation)
+    output = attend(query, key, value, mask, implementation=implementation)
+    assert_close(output, naive(query, key, value, visible), atol=1e-5, rtol=1e-5)
+
+
+def test_blockwise_products_equal_the_formula_with_gradients(inputs):
+    query, key, value, visible = inputs
+    leaves = [tensor.double().requires_grad_() for tensor in (query, key, value)]
+    mask = prepare_mask(visible, torch.bfloat16, "sdpa")
+    assert mask.ranges is not None
+    assert len(mask.ranges) > 1
+    output = attend(*leaves, mask, implementation="sdpa")
+    gradients = torch.autograd.grad(output.square().sum(), leaves)
+    expected = naive(*leaves, visible)
+    expected_gradients = torch.autograd.grad(expected.square().sum(), leaves)
+    assert_close(output, expected, atol=1e-5, rtol=1e-5)
+    assert_close(gradients, expected_gradients, atol=1e-5, rtol=1e-4)
+
+
+def test_long_rows_leave_the_products_for_the_fused_kernel(inputs, monkeypatch):
+    monkeypatch.setattr(attention, "PRODUCTS_MAX_KEYS", 64)
+    assert prepare_mask(inputs[3], torch.bfloat16, "sdpa").ranges is None
+
+
+def test_unknown_implementation_names_the_choices():
+    with pytest.raises(ValueError, match="choose sdpa, eager, flex_attention"):
+        check_implementation("flash_attention_2")
