@@ -1,0 +1,1 @@
+"""Pretraining: settings, the loop, checkpoints. Importing this package imports no torch."""

@@ -1,0 +1,147 @@
+"""Checkpoint folders that survive a kill, a full disk and a damaged file.
+
+A checkpoint is written into `step-N.tmp-*`, a manifest of sizes and hashes last, every file forced
+to disk, then renamed: what bears the name `step-N` was complete once. This module knows files only;
+what is in them is `training.state`.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = [
+    "MANIFEST_NAME",
+    "CheckpointError",
+    "checkpoint_step",
+    "find_damage",
+    "list_checkpoints",
+    "remove_old_checkpoints",
+    "remove_unfinished",
+    "write_checkpoint",
+]
+
+MANIFEST_NAME = "manifest.json"
+_FOLDER = re.compile(r"step-(\d+)")
+_UNFINISHED = ".tmp-"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that could not be written or read; the message says which, why, what to do."""
+
+
+def checkpoint_step(folder: Path) -> int | None:
+    """Return the step in the name of a finished checkpoint folder, or None for other names."""
+    match = _FOLDER.fullmatch(folder.name)
+    return int(match.group(1)) if match else None
+
+
+def list_checkpoints(root: Path) -> list[Path]:
+    """Return the finished checkpoint folders under `root`, latest first."""
+    if not root.is_dir():
+        return []
+    steps = {folder: checkpoint_step(folder) for folder in root.iterdir()}
+    found = [(step, folder) for folder, step in steps.items() if step is not None]
+    return [folder for _, folder in sorted(found, reverse=True)]
+
+
+def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None]) -> Path:
+    """Write a checkpoint so that it appears whole or not at all, and return its folder.
+
+    Args:
+        root: folder of all checkpoints of the run.
+        step: optimiser steps done.
+        write_files: called with an empty folder; writes every file into it.
+
+    Raises:
+        CheckpointError: if it could not be written; what had been written is removed and earlier
+            checkpoints are untouched.
+    """
+    target = root / f"step-{step:08d}"
+    unfinished: Path | None = None
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f"{target.name}{_UNFINISHED}", dir=root))
+        unfinished.chmod(0o755)
+        write_files(unfinished)
+        _write_manifest(unfinished)
+        if target.exists():  # a damaged one: a good one of this step would have been resumed
+            shutil.rmtree(target)
+        unfinished.rename(target)
+        _force_to_disk(root)
+    except Exception as error:
+        if unfinished is not None:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        raise CheckpointError(_cannot_write(target, error)) from error
+    return target
+
+
+def find_damage(folder: Path) -> str | None:
+    """Return what is wrong with a checkpoint folder, or None if every byte is as written."""
+    manifest_path = folder / MANIFEST_NAME
+    try:
+        files = json.loads(manifest_path.read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{manifest_path.name} cannot be read ({type(error).__name__})"
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != expected["size"]:
+            return f"{name} has {path.stat().st_size} bytes instead of {expected['size']}"
+        if _sha256(path) != expected["sha256"]:
+            return f"{name} has changed since it was written"
+    return None
+
+
+def remove_old_checkpoints(root: Path, keep: int) -> None:
+    """Delete all but the latest `keep` checkpoints under `root`."""
+    for folder in list_checkpoints(root)[keep:]:
+        shutil.rmtree(folder)
+
+
+def remove_unfinished(root: Path) -> None:
+    """Delete what killed runs left half written under `root`."""
+    if root.is_dir():
+        for folder in root.glob(f"step-*{_UNFINISHED}*"):
+            shutil.rmtree(folder)
+
+
+def _write_manifest(folder: Path) -> None:
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            _force_to_disk(path)
+            name = path.relative_to(folder).as_posix()
+            files[name] = {"size": path.stat().st_size, "sha256": _sha256(path)}
+    manifest = folder / MANIFEST_NAME
+    manifest.write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
+    _force_to_disk(manifest)
+    _force_to_disk(folder)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _force_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_write(target: Path, error: Exception) -> str:
+    earlier = list_checkpoints(target.parent)
+    kept = f"the last good one is {earlier[0]}" if earlier else "there is no earlier one"
+    return (
+        f"could not save the checkpoint {target}: {error}. Nothing half written was left; {kept}. "
+        "Free some space (or set a smaller train.keep_checkpoints) and run the same command: it "
+        "continues from there"
+    )

@@ -1,0 +1,49 @@
+"""From the words after `unblank pretrain` to a `RunConfig`: a recipe, then flags over it."""
+
+import sys
+from collections.abc import Sequence
+
+from unblank.training.config import RunConfig
+from unblank.training.recipe import load_recipe, to_yaml
+
+__all__ = ["parse_run_config"]
+
+_PRINT_FLAGS = ("--print-config", "--print_config")
+
+_DESCRIPTION = """Pretrain a blank-infilling language model on your own text.
+
+unblank pretrain [recipe.yaml] [--section.field value ...] [--print-config]
+
+A flag overrides the recipe's field of the same name; --print-config prints the resulting recipe and
+stops. Several processes: torchrun --nproc-per-node N -m unblank pretrain ..."""
+
+
+def parse_run_config(arguments: Sequence[str]) -> RunConfig:
+    """Return the configuration that the command line describes.
+
+    Args:
+        arguments: words after the command's name: an optional recipe first, then flags such as
+            `--train.max_steps 100`; `--print-config` prints the result.
+
+    Raises:
+        SystemExit: after `--help` and `--print-config` (code 0), and on a flag that does not parse.
+        FileNotFoundError: if the recipe is not there.
+        ValueError: if the recipe or a flag holds a value that is not allowed.
+    """
+    import tyro
+
+    words = [word for word in arguments if word not in _PRINT_FLAGS]
+    has_recipe = bool(words) and not words[0].startswith("-")
+    default = load_recipe(words[0]) if has_recipe else RunConfig()
+    config = tyro.cli(
+        RunConfig,
+        prog="unblank pretrain",
+        description=_DESCRIPTION,
+        args=words[1:] if has_recipe else words,
+        default=default,
+        use_underscores=True,
+    )
+    if len(words) < len(arguments):
+        sys.stdout.write(to_yaml(config))
+        raise SystemExit(0)
+    return config

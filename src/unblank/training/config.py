@@ -1,0 +1,255 @@
+"""The settings of a pretraining run: one frozen dataclass a section, `RunConfig` for the whole.
+
+A run is a YAML file that is a serialised `RunConfig` (`training.recipe`), or the same names as
+flags (`training.command_line`). Checks that need nothing but the values live here; checks that
+need files, data or hardware live where these are used. Standard library only: `--help` reads it.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from unblank.objectives.settings import ObjectiveSettings
+
+__all__ = [
+    "DataSettings",
+    "ModelSettings",
+    "OptimSettings",
+    "RunConfig",
+    "ScheduleName",
+    "TokenizerSettings",
+    "TrackerName",
+    "TrainSettings",
+]
+
+ScheduleName = Literal["cosine", "linear", "inverse_sqrt", "constant"]
+TrackerName = Literal["tensorboard", "wandb", "trackio"]
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _require_positive(section: object, *names: str) -> None:
+    for name in names:
+        value = getattr(section, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} must be above 0, got {value}")
+
+
+def _require_share(section: object, *names: str) -> None:
+    for name in names:
+        value = getattr(section, name)
+        if value is not None and not 0 <= value < 1:
+            raise ValueError(f"{name} must lie in [0, 1), got {value}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSettings:
+    """The network: a preset with some of its fields changed, or an existing folder."""
+
+    preset: str = "small"
+    """Size by name: tiny, small, base, large, 410m, 515m, roberta, chinese-large, 2b, 10b,
+    multiglm-1b."""
+    init_from: Path | None = None
+    """Folder of a model to start from (continued pretraining); the preset is then not used."""
+    hidden_size: int | None = None
+    """Width, instead of the preset's."""
+    num_hidden_layers: int | None = None
+    """Depth, instead of the preset's."""
+    num_attention_heads: int | None = None
+    """Attention heads, instead of the preset's; they must divide the width."""
+    hidden_dropout: float | None = None
+    """Dropout of embeddings and of each residual branch, instead of the preset's."""
+    attention_dropout: float | None = None
+    """Dropout of attention weights, instead of the preset's."""
+    attention_implementation: Literal["sdpa", "eager", "flex_attention"] = "sdpa"
+    """Attention kernel; flex_attention needs a GPU."""
+    activation_checkpointing: bool = False
+    """Recompute each layer in the backward pass: less memory, about a third more work."""
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "hidden_size", "num_hidden_layers", "num_attention_heads")
+        _require_share(self, "hidden_dropout", "attention_dropout")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenizerSettings:
+    """A tokenizer that exists, or how to train one on the training data before the first step."""
+
+    path: Path | None = None
+    """Folder of a tokenizer; without it, one is trained and kept with the run."""
+    kind: Literal["wordpiece", "unigram", "bpe"] | None = None
+    """Kind to train; None = the preset's."""
+    vocab_size: int | None = None
+    """Entries to train, special tokens included; None = the preset's."""
+    lowercase: bool = True
+    """Lower-case the text (wordpiece only)."""
+    num_sentinels: int = 0
+    """How many numbered masks [MASK1], [MASK2], ... to reserve (for objective.sentinels)."""
+    extra_tokens: tuple[str, ...] = ()
+    """Further special tokens to reserve."""
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "vocab_size")
+        _require(self.num_sentinels >= 0, f"num_sentinels is {self.num_sentinels}: below 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSettings:
+    """Where the text is, how sources are mixed, and the shape of a row."""
+
+    train: tuple[str, ...] = ()
+    """Files, folders or globs of training text: .txt, .jsonl(.gz, .zst), .parquet."""
+    validation: tuple[str, ...] = ()
+    """The same for held-out text: its loss is logged and its blanks are filled now and then."""
+    text_field: str = "text"
+    """Field that holds the text, in jsonl and parquet."""
+    weights: tuple[float, ...] | None = None
+    """Share of samples drawn from each entry of `train`."""
+    alpha: float | None = None
+    """Draw each source with p ~ size**alpha instead of given weights."""
+    temperature_start: float | None = None
+    """Sampling temperature (1/alpha) in the first epoch, when it is scheduled."""
+    temperature_end: float | None = None
+    """Sampling temperature when the schedule has ended."""
+    temperature_epochs: int | None = None
+    """Epochs over which the temperature moves from start to end."""
+    max_length: int = 512
+    """Positions of one sample, Part A and Part B together."""
+    row_length: int | None = None
+    """Positions of a row, into which whole samples are packed; None = max_length."""
+    num_workers: int = 0
+    """Processes that make batches ahead of the training step."""
+    cache_dir: Path | None = None
+    """Where tokenized shards are kept; None = `shards` beside the output folder."""
+
+    def __post_init__(self) -> None:
+        _require(self.max_length >= 32, f"max_length is {self.max_length}: 32 is the least")
+        _require(self.num_workers >= 0, f"num_workers is {self.num_workers}: below 0")
+        _require(
+            self.row_length is None or self.row_length >= self.max_length,
+            f"row_length {self.row_length} is below max_length {self.max_length}: a sample would "
+            "not fit its row",
+        )
+        _require(
+            self.weights is None or len(self.weights) == len(self.train),
+            f"{len(self.weights or ())} weights for {len(self.train)} entries of data.train",
+        )
+        schedule = (self.temperature_start, self.temperature_end, self.temperature_epochs)
+        given = [value is not None for value in schedule]
+        _require(
+            all(given) or not any(given),
+            "temperature_start, temperature_end and temperature_epochs go together",
+        )
+        ways = [self.weights is not None, self.alpha is not None, any(given)]
+        _require(
+            sum(ways) <= 1, "give one of weights, alpha, temperature_*: they exclude one another"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimSettings:
+    """AdamW and its learning rate."""
+
+    learning_rate: float = 4e-4
+    """Peak learning rate."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Decay of the first and second moment."""
+    eps: float = 1e-6
+    """Added to the root of the second moment."""
+    weight_decay: float = 0.1
+    """Decoupled weight decay; biases and LayerNorms are excluded, embeddings are not."""
+    warmup_steps: int = 100
+    """Steps of linear warm-up."""
+    schedule: ScheduleName = "cosine"
+    """Shape of the decay after warm-up."""
+    min_learning_rate_ratio: float = 0.05
+    """Floor of the schedule, as a share of the peak."""
+    decay_steps: int | None = None
+    """Step at which cosine and linear reach the floor; None = train.max_steps."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient; 0 = not clipped."""
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "learning_rate", "eps", "decay_steps")
+        _require_share(self, "min_learning_rate_ratio")
+        for name in ("weight_decay", "warmup_steps", "clip_norm"):
+            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: below 0")
+        _require(all(0 <= beta < 1 for beta in self.betas), f"betas {self.betas} not in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSettings:
+    """Length and size of the run, what it writes and when, and the hardware."""
+
+    output_dir: Path = Path("runs/pretrain")
+    """Folder of the run: the model at the end, checkpoints, metrics, tokenizer."""
+    max_steps: int = 1000
+    """Optimiser steps."""
+    batch_size: int = 32
+    """Rows of one optimiser step, over all micro-batches and processes."""
+    micro_batch_size: int = 8
+    """Rows of one forward pass in one process; it bounds the memory."""
+    seed: int = 0
+    """Seed of the initial weights, the samples and the dropout."""
+    log_every: int = 10
+    """Steps between two lines of metrics.jsonl."""
+    save_every: int = 500
+    """Steps between two checkpoints; the last step is always saved."""
+    keep_checkpoints: int = 2
+    """How many of the latest checkpoints are kept."""
+    validate_every: int = 500
+    """Steps between two measurements of the held-out loss; 0 = never."""
+    validation_rows: int = 128
+    """Rows over which the held-out loss is measured, the same ones each time."""
+    sample_every: int = 0
+    """Steps between two rounds of filling blanks in held-out text; 0 = never."""
+    resume: str = "auto"
+    """auto = continue what output_dir holds; never = refuse if it holds a run; else a checkpoint
+    folder."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16 = autocast with fp32 weights; auto takes it where the hardware is fast at it."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, ..."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """How processes started by torchrun share the model: a copy each, or a shard each."""
+    compile: bool = False
+    """Compile the encoder stack with torch.compile."""
+    max_nonfinite_steps: int = 5
+    """Stop after so many steps in a row without a finite loss and gradient."""
+    arrange_memory: bool = True
+    """Huge pages and a malloc that keeps its memory, for the command's own process (Linux)."""
+    track: tuple[TrackerName, ...] = ()
+    """Also send metrics to these (extra `track`)."""
+
+    def __post_init__(self) -> None:
+        positive = ("max_steps", "batch_size", "micro_batch_size", "log_every", "save_every")
+        _require_positive(self, *positive, "keep_checkpoints", "validation_rows")
+        _require_positive(self, "max_nonfinite_steps")
+        for name in ("seed", "validate_every", "sample_every"):
+            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: below 0")
+        _require(
+            self.batch_size % self.micro_batch_size == 0,
+            f"batch_size {self.batch_size} is not a multiple of micro_batch_size "
+            f"{self.micro_batch_size}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """Everything that defines a pretraining run."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    """The network."""
+    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
+    """The vocabulary."""
+    data: DataSettings = field(default_factory=DataSettings)
+    """The text."""
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    """What is blanked, and how often."""
+    optim: OptimSettings = field(default_factory=OptimSettings)
+    """The optimiser."""
+    train: TrainSettings = field(default_factory=TrainSettings)
+    """The run."""

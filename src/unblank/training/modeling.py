@@ -1,0 +1,143 @@
+"""The model that a run starts from: a preset, an existing folder, or a checkpoint."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from unblank.models import GlmInfillForConditionalGeneration
+from unblank.models.glm.presets import config_from_preset
+from unblank.tokenization.special import SPECIAL_TOKENS, special_ids
+from unblank.training.config import ModelSettings
+
+__all__ = ["build_model", "count_parameters", "estimate_memory"]
+
+_ROW_MULTIPLE = 64
+"""Embedding rows are padded to a multiple of this: matrix kernels like it."""
+
+
+def build_model(
+    settings: ModelSettings,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    block_positions: bool,
+    seed: int,
+    checkpoint: Path | None = None,
+) -> GlmInfillForConditionalGeneration:
+    """Return the model, float32, on the CPU.
+
+    Args:
+        settings: the `model` section.
+        tokenizer: its ids and its size are written into a new model's configuration.
+        max_length: positions a new model has, and an existing one must have.
+        block_positions: False leaves out a new model's second position table (ablation).
+        seed: seed of a new model's weights.
+        checkpoint: folder whose weights are continued; then nothing is initialised.
+
+    Raises:
+        ValueError: if an existing model has another vocabulary or too few positions, or the preset
+            is unknown.
+        FileNotFoundError: if `init_from` is not a model folder.
+    """
+    folder = checkpoint or settings.init_from
+    dropouts = {
+        "hidden_dropout_prob": settings.hidden_dropout,
+        "attention_probs_dropout_prob": settings.attention_dropout,
+    }
+    changes = {name: value for name, value in dropouts.items() if value is not None}
+    if folder is not None:
+        if checkpoint is None:
+            _require_no_shape(settings)
+        model = _load_model(folder, settings.attention_implementation, changes)
+        _require_fit(model, folder, tokenizer, max_length)
+    else:
+        shape = ("hidden_size", "num_hidden_layers", "num_attention_heads")
+        changes |= {name: value for name in shape if (value := getattr(settings, name)) is not None}
+        config = config_from_preset(
+            settings.preset,
+            **changes,
+            **_vocabulary(tokenizer),
+            max_position_embeddings=max_length,
+            block_position_encoding=block_positions,
+        )
+        config._attn_implementation = settings.attention_implementation
+        torch.manual_seed(seed)
+        model = GlmInfillForConditionalGeneration(config)
+    if settings.activation_checkpointing:
+        model.gradient_checkpointing_enable()
+    return model
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    """Return the number of distinct trainable numbers."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def estimate_memory(
+    model: GlmInfillForConditionalGeneration, positions: int, bytes_per_activation: int
+) -> float:
+    """Return a rough estimate of the peak memory of a training step, in bytes.
+
+    Weights, gradients and two moments in float32; about 34 numbers of the layer's width kept per
+    position and layer (inputs of each product, LayerNorm, GELU and dropout), or two of them with
+    activation checkpointing.
+
+    Args:
+        model: the model.
+        positions: positions of one micro-batch.
+        bytes_per_activation: 2 in bf16, 4 in fp32.
+    """
+    config = model.config
+    kept = 2 if model.is_gradient_checkpointing else 17
+    activations = positions * config.num_hidden_layers * config.hidden_size * kept
+    return 16.0 * count_parameters(model) + activations * float(bytes_per_activation)
+
+
+def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    ids = special_ids(tokenizer)
+    size = len(tokenizer)
+    rows = -(-size // _ROW_MULTIPLE) * _ROW_MULTIPLE
+    names = {f"{role}_token_id": getattr(ids, role) for role in SPECIAL_TOKENS}
+    return {"vocab_size": rows, "tokenizer_size": size, **names}
+
+
+def _load_model(
+    folder: Path, attention_implementation: str, changes: Mapping[str, Any]
+) -> GlmInfillForConditionalGeneration:
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder} is no model folder: it has no config.json")
+    model: GlmInfillForConditionalGeneration = GlmInfillForConditionalGeneration.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation=attention_implementation, **changes
+    )
+    return model
+
+
+def _require_no_shape(settings: ModelSettings) -> None:
+    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads"):
+        if getattr(settings, name) is not None:
+            raise ValueError(
+                f"model.{name} is set together with model.init_from, whose shape is fixed: drop one"
+            )
+
+
+def _require_fit(
+    model: GlmInfillForConditionalGeneration,
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+) -> None:
+    rows, size = model.config.vocab_size, len(tokenizer)
+    expected = model.config.tokenizer_size or rows
+    if size > rows or (model.config.tokenizer_size is not None and size != expected):
+        raise ValueError(
+            f"the tokenizer has {size} tokens, the model in {folder} was made for {expected} "
+            f"({rows} rows): give the tokenizer that belongs to it (--tokenizer.path {folder})"
+        )
+    if max_length > model.config.max_position_embeddings:
+        raise ValueError(
+            f"data.max_length {max_length} is more than the {model.config.max_position_embeddings} "
+            f"positions of the model in {folder}: lower data.max_length"
+        )

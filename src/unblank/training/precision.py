@@ -1,0 +1,85 @@
+"""Which device and which arithmetic a run uses, and why: chosen once, printed, never in silence."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+__all__ = ["Precision", "choose_device", "choose_precision"]
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """The arithmetic of forward and backward passes; weights and sums are float32 in both."""
+
+    name: Literal["fp32", "bf16"]
+    """bf16 = autocast: matrix products in bfloat16."""
+    reason: str
+    """Why this one, for the header."""
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        """Return the context in which forward passes run."""
+        if self.name == "fp32":
+            return nullcontext()
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def choose_device(setting: str, local_rank: int = 0) -> torch.device:
+    """Return the device of this process.
+
+    Args:
+        setting: `auto` (a GPU if there is one), or a torch device name.
+        local_rank: number of this process on its machine; picks the GPU if the name has no index.
+
+    Raises:
+        ValueError: if the device is unknown, or not there.
+    """
+    num_gpus = torch.cuda.device_count()
+    if setting == "auto":
+        return torch.device("cuda", local_rank) if num_gpus else torch.device("cpu")
+    try:
+        device = torch.device(setting)
+    except RuntimeError as error:
+        raise ValueError(
+            f"train.device is {setting!r}: no such kind; use auto, cpu, cuda"
+        ) from error
+    if device.type == "cpu":
+        return torch.device("cpu")
+    if device.type != "cuda":
+        raise ValueError(f"train.device is {setting!r}: only cpu and cuda are supported")
+    index = local_rank if device.index is None else device.index
+    if index >= num_gpus:
+        raise ValueError(
+            f"train.device is {setting!r}, but this machine shows {num_gpus} CUDA devices to this "
+            f"torch ({torch.__version__}). Use --train.device cpu, or install a CUDA build of torch"
+        )
+    return torch.device("cuda", index)
+
+
+def choose_precision(setting: str, device: torch.device) -> Precision:
+    """Return the arithmetic: as set, or bf16 where the hardware multiplies bf16 fast.
+
+    Args:
+        setting: auto, fp32 or bf16.
+        device: the device of the run.
+    """
+    is_fast, evidence = _has_fast_bf16(device)
+    if setting == "fp32":
+        return Precision("fp32", "as set")
+    if setting == "bf16":
+        return Precision("bf16", "as set" if is_fast else f"as set, although {evidence}")
+    return Precision("bf16" if is_fast else "fp32", evidence)
+
+
+def _has_fast_bf16(device: torch.device) -> tuple[bool, str]:
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        if torch.cuda.get_device_capability(device) >= (8, 0):
+            return True, f"{name} multiplies bf16"
+        return False, f"{name} has no bf16 units"
+    if torch.cpu._is_amx_tile_supported():
+        return True, "this CPU has AMX"
+    if torch.cpu._is_avx512_bf16_supported():
+        return True, "this CPU has avx512_bf16"
+    return False, "this CPU has neither avx512_bf16 nor AMX"

@@ -1,0 +1,67 @@
+"""How far a run is: the counters that a checkpoint keeps beside tensors.
+
+`Window` sums what happened since the last line of `metrics.jsonl`; it is part of the checkpoint so
+that the first line after a resume is that of an uninterrupted run.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["Progress", "Window"]
+
+
+@dataclass(slots=True)
+class Window:
+    """Sums since the last logged line, over all processes."""
+
+    loss_sums: dict[str, float] = field(default_factory=dict)
+    """Name of a loss -> its sum over scored tokens of finite steps."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Name of a loss -> those tokens."""
+    gradient_norms: list[float] = field(default_factory=list)
+    """Norm of each update's gradient before clipping."""
+    steps: int = 0
+    """Steps, skipped ones included."""
+    used_positions: int = 0
+    """Positions that held a token."""
+    total_positions: int = 0
+    """All positions of the rows."""
+    seconds: float = 0.0
+    """Time spent in steps, waiting for data included."""
+
+    def add_losses(self, loss_sums: dict[str, float], counts: dict[str, int]) -> None:
+        """Add one finite step."""
+        for name, loss_sum in loss_sums.items():
+            self.loss_sums[name] = self.loss_sums.get(name, 0.0) + loss_sum
+            self.counts[name] = self.counts.get(name, 0) + counts[name]
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each loss per scored token."""
+        return {name: total / max(self.counts[name], 1) for name, total in self.loss_sums.items()}
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counters of the whole run, and the open window."""
+
+    step: int = 0
+    """Optimiser steps done, skipped ones included."""
+    samples: int = 0
+    """Samples seen."""
+    tokens: int = 0
+    """Positions seen that held a token (Part A and Part B)."""
+    skipped_steps: int = 0
+    """Steps whose loss or gradient was not finite."""
+    nonfinite_in_a_row: int = 0
+    """How many of the latest steps those were."""
+    window: Window = field(default_factory=Window)
+    """Since the last logged line."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Progress":
+        """Return the counters that `to_json` wrote."""
+        return cls(**{**values, "window": Window(**values["window"])})

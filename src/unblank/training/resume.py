@@ -1,0 +1,199 @@
+"""Whether a run may start in a folder, from which checkpoint, and under which settings.
+
+A folder belongs to one run: `run.yaml` in it holds the settings. Settings that do not change the
+numbers may differ on resume; so may the ones that only share out the work (`LAYOUT_SETTINGS`), with
+a printed notice, as the losses then agree up to rounding and the draws of dropout. All others are
+refused by name.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unblank.training.checkpoint import find_damage, list_checkpoints
+from unblank.training.config import RunConfig
+from unblank.training.recipe import load_recipe, to_mapping
+
+__all__ = [
+    "CHECKPOINTS_NAME",
+    "LAYOUT_SETTINGS",
+    "RUN_NAME",
+    "TRAINER_NAME",
+    "ResumePoint",
+    "choose_start",
+    "comparable_settings",
+    "require_same_text",
+]
+
+RUN_NAME = "run.yaml"
+CHECKPOINTS_NAME = "checkpoints"
+TRAINER_NAME = "trainer.json"
+
+FREE_SETTINGS = frozenset(
+    {
+        *("data.train", "data.validation", "data.num_workers", "data.cache_dir"),
+        *("train.output_dir", "train.resume", "train.max_steps", "train.max_nonfinite_steps"),
+        *("train.log_every", "train.save_every", "train.keep_checkpoints", "train.track"),
+        *("train.validate_every", "train.validation_rows", "train.sample_every"),
+        "train.arrange_memory",
+    }
+)
+"""Never compared. The training text is, by the hashes of its shards, wherever the files now lie."""
+
+LAYOUT_SETTINGS = frozenset(
+    {
+        "train.micro_batch_size",
+        "train.device",
+        "train.parallel",
+        "train.compile",
+        "model.attention_implementation",
+        "model.activation_checkpointing",
+        "processes",
+    }
+)
+"""Compared, and reported when they differ."""
+
+_RUN_FILES = (RUN_NAME, CHECKPOINTS_NAME, "metrics.jsonl", "model.safetensors", "config.json")
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """A checkpoint to continue from."""
+
+    folder: Path
+    """The checkpoint."""
+    trainer: dict[str, Any]
+    """Its counters, data state and settings."""
+    notices: tuple[str, ...]
+    """What the person should know: damaged checkpoints passed over, another layout."""
+
+
+def choose_start(config: RunConfig, precision: str, num_processes: int) -> ResumePoint | None:
+    """Return the checkpoint to continue from, or None to start a new run.
+
+    Args:
+        config: the settings of this start.
+        precision: the arithmetic chosen for it, fp32 or bf16.
+        num_processes: processes of this start.
+
+    Raises:
+        ValueError: if the folder holds another run, or a checkpoint was made with other settings.
+        FileNotFoundError: if `train.resume` names no checkpoint folder.
+    """
+    settings = comparable_settings(config, precision, num_processes)
+    output_dir = config.train.output_dir
+    if config.train.resume == "auto":
+        folder, notices = _latest_good(output_dir / CHECKPOINTS_NAME)
+    elif config.train.resume == "never":
+        folder, notices = None, ()
+    else:
+        folder, notices = _named(Path(config.train.resume)), ()
+    if folder is None:
+        _require_free_folder(config, precision, num_processes)
+        return None
+    trainer = json.loads((folder / TRAINER_NAME).read_text(encoding="utf-8"))
+    layout = _require_same(trainer["settings"], settings, folder)
+    return ResumePoint(folder, trainer, (*notices, *layout))
+
+
+def require_same_text(point: ResumePoint, content: list[str]) -> None:
+    """Refuse to continue on other training text than the checkpoint's.
+
+    Args:
+        point: the checkpoint.
+        content: hash of each source, as `trainer.json` records it under `content`.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    if point.trainer["content"] != content:
+        raise ValueError(
+            f"{point.folder} was trained on other text or with another tokenizer than data.train "
+            "now names. Restore the files, or start a new run in another train.output_dir (with "
+            f"--model.init_from {point.folder} to start from its weights)"
+        )
+
+
+def comparable_settings(config: RunConfig, precision: str, num_processes: int) -> dict[str, Any]:
+    """Return dotted name -> value of every setting that a resumed run is compared by."""
+    flat = {
+        f"{section}.{name}": value
+        for section, values in to_mapping(config).items()
+        for name, value in values.items()
+    }
+    # None means the end of the run: a longer run then has another schedule.
+    if config.optim.schedule in ("cosine", "linear"):
+        flat["optim.decay_steps"] = config.optim.decay_steps or config.train.max_steps
+    else:
+        flat["optim.decay_steps"] = None
+    flat["train.precision"] = precision
+    flat["processes"] = num_processes
+    return {name: value for name, value in flat.items() if name not in FREE_SETTINGS}
+
+
+def _latest_good(root: Path) -> tuple[Path | None, tuple[str, ...]]:
+    notices: list[str] = []
+    for folder in list_checkpoints(root):
+        damage = find_damage(folder)
+        if damage is None:
+            return folder, tuple(notices)
+        notices.append(f"checkpoint {folder} is damaged: {damage}; trying the one before it")
+    if notices:
+        raise ValueError(
+            "; ".join(notices) + ". None is left: empty the folder, or choose another "
+            "train.output_dir, to start anew"
+        )
+    return None, ()
+
+
+def _named(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"train.resume is {str(folder)!r}: no such folder; allowed are auto, never, and the "
+            f"folder of a checkpoint such as RUN/{CHECKPOINTS_NAME}/step-00000500"
+        )
+    damage = find_damage(folder)
+    if damage is None:
+        return folder
+    others = [other for other in list_checkpoints(folder.parent) if other.name < folder.name]
+    good = next((other for other in others if find_damage(other) is None), None)
+    advice = f"; the one before it is good: --train.resume {good}" if good else ""
+    raise ValueError(f"checkpoint {folder} is damaged: {damage}{advice}")
+
+
+def _require_free_folder(config: RunConfig, precision: str, num_processes: int) -> None:
+    output_dir = config.train.output_dir
+    found = [name for name in _RUN_FILES if (output_dir / name).exists()]
+    if not found:
+        return
+    run_path = output_dir / RUN_NAME
+    if config.train.resume == "auto" and run_path.is_file():
+        # A run that died before its first checkpoint: the same settings may start it over.
+        before = comparable_settings(load_recipe(run_path), precision, num_processes)
+        _require_same(before, comparable_settings(config, precision, num_processes), output_dir)
+        return
+    raise ValueError(
+        f"train.output_dir {output_dir} already holds a run or a model ({', '.join(found)}). "
+        "Choose another folder, continue that run with --train.resume auto and its settings, or "
+        "empty the folder"
+    )
+
+
+def _require_same(
+    before: Mapping[str, Any], now: Mapping[str, Any], folder: Path
+) -> tuple[str, ...]:
+    changed = {
+        name: f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    }
+    refused = [text for name, text in changed.items() if name not in LAYOUT_SETTINGS]
+    if refused:
+        raise ValueError(
+            f"{folder} belongs to a run with other settings: {'; '.join(refused)}. Use the same "
+            "settings, or another train.output_dir"
+        )
+    notice = "the work is shared out differently, so losses agree only up to rounding and dropout: "
+    return (notice + "; ".join(changed.values()),) if changed else ()

@@ -1,0 +1,73 @@
+"""The seam between the loop and a model family: what is summed, and over how many tokens.
+
+The loop never sees logits or labels. A unit tells it how many tokens each of its losses scores
+(read from labels on the CPU, before any forward pass) and computes the sums; the loop divides by
+the counts of the whole global batch, so that micro-batches and processes change nothing.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from unblank.data.types import IGNORE_INDEX, Batch
+
+__all__ = ["InfillUnit", "TokenLoss", "TrainUnit", "UnitModule"]
+
+
+class TokenLoss(NamedTuple):
+    """One loss of one micro-batch."""
+
+    loss_sum: Tensor
+    """float32 scalar with gradient, summed over scored tokens."""
+    num_scored: int
+    """Scored tokens."""
+
+
+class TrainUnit(Protocol):
+    """How a model family turns a batch into losses."""
+
+    weights: Mapping[str, float]
+    """Name of each loss -> its factor in the total."""
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Return the number of scored tokens of each loss; needs no model."""
+        ...
+
+    def __call__(
+        self, model: nn.Module, batch: Batch, device: torch.device
+    ) -> dict[str, TokenLoss]:
+        """Return each loss of the batch, computed on `device`."""
+        ...
+
+
+class InfillUnit:
+    """Blank infilling: one loss, `lm`, over the labelled positions (GLM paper, equation 3)."""
+
+    weights: Mapping[str, float] = {"lm": 1.0}
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Return {"lm": labelled positions}."""
+        return {"lm": int((batch.labels != IGNORE_INDEX).sum())}
+
+    def __call__(
+        self, model: nn.Module, batch: Batch, device: torch.device
+    ) -> dict[str, TokenLoss]:
+        """Return {"lm": summed cross-entropy over the labelled positions}."""
+        output = model(**batch.model_inputs(device))
+        return {"lm": TokenLoss(output.loss_sum, self.counts(batch)["lm"])}
+
+
+class UnitModule(nn.Module):
+    """A unit and its model as one module, so that DDP sees one forward pass a micro-batch."""
+
+    def __init__(self, model: nn.Module, unit: TrainUnit, device: torch.device) -> None:
+        super().__init__()
+        self.model = model
+        self.unit = unit
+        self.device = device
+
+    def forward(self, batch: Batch) -> dict[str, TokenLoss]:
+        """Return the unit's losses of the batch."""
+        return self.unit(self.model, batch, self.device)
