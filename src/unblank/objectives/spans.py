@@ -62,7 +62,7 @@ def document_bounds(tokens: IntArray, cls: int, eos: int) -> IntArray:
     starts, ends = starts[starts < ends], ends[starts < ends]
     starts = starts + (tokens[starts] == cls)
     is_filled: NDArray[np.bool_] = starts < ends
-    return np.stack((starts[is_filled], ends[is_filled]), axis=1)
+    return _pairs(starts[is_filled], ends[is_filled])
 
 
 def sample_token_spans(
@@ -93,8 +93,9 @@ def sample_token_spans(
         ValueError: if the text holds no token that may be masked.
     """
     rooms = _rooms(documents, num_tokens)
-    edges = np.concatenate(([0], documents[:-1, 1] + 1, [num_tokens]))
-    budgets = np.diff((mask_ratio * edges).astype(np.int64))
+    shares = (mask_ratio * np.append(documents[:-1, 1] + 1, num_tokens)).astype(np.int64)
+    budgets = shares.copy()
+    budgets[1:] -= shares[:-1]
     largest = int(np.argmax(rooms[:, 1] - rooms[:, 0]))
     budgets[largest] = max(1, budgets[largest])
     spans = [
@@ -144,7 +145,7 @@ def sentence_bounds(
         is_finished = len(ends) > 0 and (ends[-1] == end or end < len(tokens))
         if not is_finished:
             ends = np.append(ends, end)
-        found.append(np.stack((np.append(start, ends[:-1]), ends), axis=1))
+        found.append(_pairs(np.append(start, ends[:-1]), ends))
     return np.concatenate(found) if found else np.empty((0, 2), np.int64)
 
 
@@ -176,15 +177,15 @@ def sample_sentences(
 def suffix_start(num_tokens: int, min_ratio: float, rng: np.random.Generator) -> int:
     """Return where a long span starts that reaches to the end of the text.
 
-    Its length is uniform from `int(min_ratio * num_tokens)` (1 at least) to `num_tokens - 2`.
+    Its length is uniform from `int(min_ratio * num_tokens)` to `num_tokens - 2`, but 2 at least.
     """
-    return num_tokens - _long_length(num_tokens, min_ratio, rng)
+    return num_tokens - max(2, _long_length(num_tokens, min_ratio, rng))
 
 
 def middle_span(num_tokens: int, min_ratio: float, rng: np.random.Generator) -> IntArray:
     """Return one long span, int64[1, 2], that leaves at least the first and last token.
 
-    Its length is as in `suffix_start`, its place uniform.
+    Its length is as in `suffix_start`, but may be 1; its place is uniform.
     """
     length = _long_length(num_tokens, min_ratio, rng)
     start = int(rng.integers(1, num_tokens - length))
@@ -254,7 +255,11 @@ def _place(start: int, room: int, lengths: IntArray, rng: np.random.Generator) -
     taken = np.cumsum(lengths + 1)
     starts = np.sort(rng.integers(0, free + 1, count)) + start
     starts[1:] += taken[:-1]
-    return np.stack((starts, starts + lengths), axis=1)
+    return _pairs(starts, starts + lengths)
+
+
+def _pairs(starts: IntArray, ends: IntArray) -> IntArray:
+    return np.array((starts, ends)).T
 
 
 def _shrink(lengths: IntArray, room: int) -> IntArray:
