@@ -104,6 +104,14 @@ def test_lengths_that_do_not_fit_are_cut_never_dropped_whole() -> None:
     assert len(spans) == 2
 
 
+def test_every_allowed_place_is_reached() -> None:
+    rng = np.random.default_rng(0)
+    single_tokens = np.array([1.0])
+    documents = np.array([[1, 5]])
+    draws = [sample_token_spans(documents, 6, 0.4, single_tokens, rng) for _ in range(200)]
+    assert {tuple(spans[:, 0].tolist()) for spans in draws} == {(1, 3), (1, 4), (2, 4)}
+
+
 @pytest.mark.parametrize("longest", [1, 3, 39])
 def test_no_span_is_longer_than_the_maximum(longest: int) -> None:
     rng = np.random.default_rng(1)
