@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unblank.models.masks import KeyRange, Mask, key_ranges
+from unblank.models.blockwise import blockwise_attention
+from unblank.models.masks import Mask, key_ranges
 
 __all__ = ["attend", "check_implementation", "prepare_mask"]
 
@@ -82,7 +83,7 @@ def _products_are_faster(visible: Tensor, dtype: torch.dtype) -> bool:
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
     if mask.ranges is not None:
-        return _blockwise(query, key, value, mask, dropout)
+        return blockwise_attention(query, key, value, mask, dropout)
     return functional.scaled_dot_product_attention(
         query, key, value, attn_mask=mask.visible, dropout_p=dropout
     )
@@ -90,28 +91,6 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float)
 
 def _eager(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
     return _products(query, key, value, mask.visible, dropout)
-
-
-def _blockwise(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
-    assert mask.ranges is not None
-    assert mask.visible is not None
-    outputs = [
-        _products(
-            query[:, :, block.query_start : block.query_stop],
-            key[:, :, block.key_start : block.key_stop],
-            value[:, :, block.key_start : block.key_stop],
-            _block_visibility(mask.visible, block),
-            dropout,
-        )
-        for block in mask.ranges
-    ]
-    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
-
-
-def _block_visibility(visible: Tensor, block: KeyRange) -> Tensor | None:
-    if block.is_full:
-        return None
-    return visible[:, :, block.query_start : block.query_stop, block.key_start : block.key_stop]
 
 
 def _products(

@@ -57,3 +57,26 @@ def test_long_rows_leave_the_products_for_the_fused_kernel(inputs, monkeypatch):
 def test_unknown_implementation_names_the_choices():
     with pytest.raises(ValueError, match="choose sdpa, eager, flex_attention"):
         check_implementation("flash_attention_2")
+
+
+def test_blockwise_dropout_keeps_the_mean(inputs):
+    query, key, value, visible = inputs
+    mask = prepare_mask(visible, torch.bfloat16, "sdpa")
+    output = attend(query, key, torch.ones_like(value), mask, dropout=0.5)
+    assert output.mean().item() == pytest.approx(1.0, abs=0.05)
+    assert output.std() > 0.01
+
+
+def test_blockwise_dropout_has_the_gradient_of_its_forward(inputs):
+    query, key, value, visible = inputs
+    mask = prepare_mask(visible, torch.bfloat16, "sdpa")
+    direction = torch.randn_like(query)
+
+    def loss(moved):
+        torch.manual_seed(1)  # the same weights are dropped each time
+        return attend(moved, key, value, mask, dropout=0.5).square().sum()
+
+    leaf = query.clone().requires_grad_()
+    gradient = torch.autograd.grad(loss(leaf), leaf)[0]
+    slope = (loss(query + 0.01 * direction) - loss(query - 0.01 * direction)) / 0.02
+    assert_close((gradient * direction).sum(), slope, rtol=2e-2, atol=0.1)

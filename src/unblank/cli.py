@@ -1,0 +1,137 @@
+"""The command `unblank`: each subcommand parses one settings dataclass and calls one function.
+
+Settings modules import nothing heavy, so that `--help` answers at once; the function is imported
+when it is called.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from unblank import __version__
+
+__all__ = ["main"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Where a subcommand's settings and function live, as `module:name`."""
+
+    summary: str
+    settings: str
+    run: str
+
+
+COMMANDS: dict[str, Command] = {
+    "demo": Command(
+        "train a tiny GLM on this machine and fill blanks with it; no download, no argument",
+        "unblank.demo.settings:DemoConfig",
+        "unblank.demo.run:run_demo",
+    ),
+    "tokenize": Command(
+        "train a tokenizer on your text",
+        "unblank.tokenization.config:TokenizeConfig",
+        "unblank.tokenization.train:run_tokenize",
+    ),
+    "pretrain": Command(
+        "pretrain a GLM on your text, or continue from a model",
+        "unblank.training.command_line:parse_run_config",
+        "unblank.training.pretrain:run_pretrain",
+    ),
+    "show": Command(
+        "show what the model really sees of a text",
+        "unblank.data.show_config:ShowConfig",
+        "unblank.data.show:run_show",
+    ),
+    "fill": Command(
+        "fill the blanks of texts",
+        "unblank.generation.config:FillConfig",
+        "unblank.generation.command:run_fill",
+    ),
+    "score": Command(
+        "score candidates for a blank",
+        "unblank.generation.config:ScoreConfig",
+        "unblank.generation.command:run_score",
+    ),
+    "bench": Command(
+        "measure speed and memory beside the peers",
+        "unblank.bench.settings:BenchConfig",
+        "unblank.bench.run:run_bench",
+    ),
+}
+
+USER_ERRORS = (ValueError, TypeError, FileNotFoundError, FileExistsError, OSError, RuntimeError)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; user errors become one message and exit status 2.
+
+    Args:
+        arguments: without the program's name; None takes `sys.argv`.
+    """
+    name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help", "help"):
+        print(overview())
+        return
+    if name in ("-V", "--version"):
+        print(f"unblank {__version__}")
+        return
+    if name not in COMMANDS:
+        _fail(f"unknown command {name!r}{_suggestion(name)}\n\n{overview()}")
+    command = COMMANDS[name]
+    try:
+        settings = _parse(name, command, rest)
+        _attribute(command.run)(settings)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except USER_ERRORS as error:
+        if os.environ.get("UNBLANK_TRACEBACK"):
+            raise
+        _fail(f"{error}\n(UNBLANK_TRACEBACK=1 shows where)")
+
+
+def overview() -> str:
+    """Return the text of `unblank --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: unblank <command> [options]      (unblank <command> --help teaches each)",
+            "",
+            "Blank-infilling language models: pretrain, fill, score.",
+            "",
+            *lines,
+        ]
+    )
+
+
+def _parse(name: str, command: Command, arguments: list[str]) -> Any:
+    """Return the settings; with `--help` or a wrong option the parser prints and exits."""
+    settings = _attribute(command.settings)
+    if not isinstance(settings, type):
+        return settings(arguments)
+    import tyro
+
+    return tyro.cli(settings, prog=f"unblank {name}", description=settings.__doc__, args=arguments)
+
+
+def _attribute(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _suggestion(name: str) -> str:
+    near = get_close_matches(name, COMMANDS, n=1)
+    return f": did you mean {near[0]!r}?" if near else ""
+
+
+def _fail(message: str) -> None:
+    print(f"unblank: {message}", file=sys.stderr)
+    sys.exit(2)
