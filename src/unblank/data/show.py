@@ -1,0 +1,197 @@
+"""`unblank show`: one sample as the model sees it, printed token by token.
+
+The sample goes through the same tokenizer, sampler and objective as in training. Nothing is
+computed here beyond counts; the picture of the mask is in `mask_picture`.
+"""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unblank.data.mask_picture import blank_pieces, draw_mask, piece_numbers
+from unblank.data.sampling import Sampler, SamplingSettings
+from unblank.data.show_config import ShowConfig
+from unblank.data.show_vocabulary import Vocabulary, folder_vocabulary, word_vocabulary
+from unblank.data.sources import SUFFIXES, TextFiles, find_files
+from unblank.data.types import IGNORE_INDEX, Example, IntArray
+from unblank.objectives.mixture import build_objective
+from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["print_example", "run_show"]
+
+_PIECE_STYLES = ("dark_orange", "green", "magenta", "yellow", "blue")
+_GAP = 2
+_LONGEST_PATH = 1024
+_DOCUMENTS_READ = 256
+_SHORT_NAMES = {"pad": "<pad>", "eos": "<eos>", "sop": "<sop>", "eop": "<eop>"}
+
+
+class _Documents:
+    """Token ids in memory, as a corpus."""
+
+    def __init__(self, documents: Sequence[Sequence[int]]) -> None:
+        self._documents = [np.asarray(document, dtype=np.int64) for document in documents]
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def document_length(self, index: int) -> int:
+        return len(self._documents[index])
+
+    def tokens(self, index: int, start: int, stop: int) -> IntArray:
+        return self._documents[index][start:stop]
+
+
+def run_show(config: ShowConfig, console: "Console | None" = None) -> None:
+    """Print the sample that the options describe, and draw its mask if asked to.
+
+    Raises:
+        FileNotFoundError: if the tokenizer's folder is not there.
+        ValueError: if the text is too short, or an option is out of range.
+    """
+    from rich.console import Console
+
+    console = console or Console(highlight=False)
+    texts = _read_texts(config)
+    folder = config.tokenizer or config.model
+    if folder is None:
+        vocabulary = word_vocabulary(texts, num_sentinels=config.max_length)
+        console.print(
+            "no --tokenizer or --model given: words and punctuation marks stand for tokens",
+            style="dim",
+        )
+    else:
+        vocabulary = folder_vocabulary(folder)
+    objective = build_objective(
+        config.objective, vocabulary.special, vocabulary.sentence_end, config.max_length
+    )
+    settings = SamplingSettings(max_length=config.max_length, seed=config.seed)
+    corpus = _Documents(vocabulary.encode(texts))
+    sampler = Sampler([corpus], objective, vocabulary.special, settings)
+    example = sampler.draw_example(config.sample_number)
+    names = _shown_names(vocabulary)
+    console.print(f"sample {config.sample_number} of seed {config.seed}", style="bold")
+    print_example(console, example, names, vocabulary.special)
+    if config.mask is not None:
+        draw_mask(example, [names[token_id] for token_id in example.input_ids], config.mask)
+        console.print(f"the attention mask is drawn in {config.mask}", soft_wrap=True)
+
+
+def print_example(
+    console: "Console", example: Example, names: Sequence[str], special: SpecialIds
+) -> None:
+    """Print the parts of an example in aligned columns, and its counts.
+
+    Args:
+        console: where to.
+        example: one example.
+        names: the string to show for every token id.
+        special: ids of the special tokens.
+    """
+    pieces = piece_numbers(example)
+    for line in _summary(example, special):
+        console.print(line)
+    if special.sop in example.input_ids:
+        console.print(
+            f"<sop>, <eop>, <eos> stand for {SPECIAL_TOKENS['sop']}, {SPECIAL_TOKENS['eop']}, "
+            f"{SPECIAL_TOKENS['eos']}",
+            style="dim",
+        )
+    parts = {"Part A": (0, example.prefix_length), "Part B": (example.prefix_length, len(example))}
+    for title, (start, stop) in parts.items():
+        if start < stop:
+            console.print(f"\n{title}", style="bold")
+            _print_columns(console, example, names, pieces, start, stop)
+
+
+def _summary(example: Example, special: SpecialIds) -> list[str]:
+    size_a = example.prefix_length
+    size_b = len(example) - size_a
+    scored = example.labels[example.labels != IGNORE_INDEX]
+    num_predicted = int((scored != special.eop).sum())
+    blank_ids = [*special.blanks, *special.sentinels]
+    num_blanks = int(np.isin(example.input_ids[:size_a], blank_ids).sum())
+    num_text = size_a - num_blanks + num_predicted if size_a and size_b else len(example)
+    return [
+        f"objective {example.objective}: {len(example)} positions, {size_a} in Part A and {size_b} "
+        "in Part B",
+        f"blanks: {num_blanks}; predicted: {num_predicted} of {num_text} text tokens "
+        f"({num_predicted / num_text:.1%}); loss at {len(scored)} positions",
+    ]
+
+
+def _print_columns(
+    console: "Console",
+    example: Example,
+    names: Sequence[str],
+    pieces: IntArray,
+    start: int,
+    stop: int,
+) -> None:
+    from rich.cells import cell_len, set_cell_size
+    from rich.text import Text
+
+    rows = {
+        "input": [names[token_id] for token_id in example.input_ids],
+        "position 1": [str(position) for position in example.position_ids[0]],
+        "position 2": [str(position) for position in example.position_ids[1]],
+        "predict": ["-" if label == IGNORE_INDEX else names[label] for label in example.labels],
+    }
+    margin = max(map(len, rows)) + 2
+    widths = [max(cell_len(row[place]) for row in rows.values()) for place in range(len(example))]
+    styles = _styles(example, pieces)
+    while start < stop:
+        end, used = start, margin
+        while end < stop and (end == start or used + widths[end] <= console.width):
+            used += widths[end] + _GAP
+            end += 1
+        for name, row in rows.items():
+            line = Text(name.ljust(margin), style="dim")
+            for place in range(start, end):
+                cell = set_cell_size(row[place], widths[place])
+                line.append(cell, style="dim" if row[place] == "-" else styles[place])
+                line.append(" " * _GAP)
+            line.rstrip()
+            console.print(line, no_wrap=True, overflow="ignore", crop=False)
+        start = end
+        if start < stop:
+            console.print()
+
+
+def _styles(example: Example, pieces: IntArray) -> list[str]:
+    """Give a piece of Part B and its blank in Part A the same colour, so the eye can join them."""
+    styles = [f"not dim {_piece_style(int(piece))}" if piece else "not dim" for piece in pieces]
+    for blank, piece in blank_pieces(example).items():
+        styles[blank] = f"not dim bold {_piece_style(piece)}"
+    return styles
+
+
+def _piece_style(piece: int) -> str:
+    return _PIECE_STYLES[(piece - 1) % len(_PIECE_STYLES)]
+
+
+def _shown_names(vocabulary: Vocabulary) -> list[str]:
+    names = list(vocabulary.tokens)
+    for role, name in _SHORT_NAMES.items():
+        names[getattr(vocabulary.special, role)] = name
+    return names
+
+
+def _read_texts(config: ShowConfig) -> list[str]:
+    """Return the text itself, or the first documents of the file that it names."""
+    could_be_path = "\n" not in config.text and len(config.text) < _LONGEST_PATH
+    if could_be_path and (Path(config.text).exists() or config.text.endswith(SUFFIXES)):
+        files = TextFiles(paths=find_files(config.text), text_field=config.text_field)
+        texts = list(itertools.islice(files, _DOCUMENTS_READ))
+        if not texts:
+            raise ValueError(f"{config.text} holds no text")
+        return texts
+    if not config.text.strip():
+        raise ValueError("the text to show is empty")
+    return [config.text]
