@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 __all__ = [
@@ -110,11 +111,11 @@ def special_ids(tokenizer: "PreTrainedTokenizerFast") -> SpecialIds:
     Raises:
         ValueError: if a token is missing; the message names all that are.
     """
-    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    core = tokenizer.backend_tokenizer
     found: dict[str, int] = {}
     for role, token in SPECIAL_TOKENS.items():
         token_id = getattr(tokenizer, f"{role}_token_id", None)
-        token_id = vocabulary.get(token) if token_id is None else token_id
+        token_id = core.token_to_id(token) if token_id is None else token_id
         if token_id is not None:
             found[role] = token_id
     missing = [f"{SPECIAL_TOKENS[role]} ({role})" for role in SPECIAL_TOKENS if role not in found]
@@ -124,11 +125,11 @@ def special_ids(tokenizer: "PreTrainedTokenizerFast") -> SpecialIds:
             f"blank infilling: {', '.join(missing)}. Train one with `unblank tokenize`, or add "
             "them with tokenizer.add_special_tokens(...) and resize the model's embeddings."
         )
-    return SpecialIds(**found, sentinels=_sentinel_ids(vocabulary))
+    return SpecialIds(**found, sentinels=_sentinel_ids(core))
 
 
-def _sentinel_ids(vocabulary: dict[str, int]) -> tuple[int, ...]:
+def _sentinel_ids(core: "Tokenizer") -> tuple[int, ...]:
     ids: list[int] = []
-    while (token := sentinel_token(len(ids) + 1)) in vocabulary:
-        ids.append(vocabulary[token])
+    while (token_id := core.token_to_id(sentinel_token(len(ids) + 1))) is not None:
+        ids.append(token_id)
     return tuple(ids)

@@ -1,0 +1,348 @@
+"""Train a tokenizer for blank infilling: WordPiece, Unigram or byte-level BPE.
+
+The `tokenizers` library learns; here its results are made repeatable (the same corpus gives the
+same bytes), the special tokens get the same first ids in every kind, and text can never spell one.
+The alphabet is counted in a pass of its own where the library's would depend on chance.
+"""
+
+import json
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    trainers,
+)
+from transformers import PreTrainedTokenizerFast
+
+from unblank.data.sources import TextFiles, find_files, progress_bar, track
+from unblank.tokenization.config import TokenizeConfig, TokenizerKind
+from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.special import (
+    BLANK_TOKENS,
+    SPECIAL_TOKENS,
+    UNK_TOKEN,
+    sentinel_token,
+    special_ids,
+)
+
+__all__ = ["run_tokenize", "train_tokenizer"]
+
+_MIN_PIECES: dict[TokenizerKind, int] = {"wordpiece": 256, "bpe": 256, "unigram": 512}
+"""Smallest number of tokens besides the special ones (bpe, unigram: 256 are the bytes)."""
+
+_ASCII = [chr(code) for code in range(33, 127)]
+
+_NEVER = -1e4
+"""Log-probability of a Unigram piece that must not be chosen while its characters are known."""
+
+_ATTRIBUTES = ("pad", "eos", "cls", "sep", "unk", "mask")
+"""Roles that transformers has a name for; the others become `extra_special_tokens`."""
+
+
+def train_tokenizer(
+    texts: Iterable[str],
+    *,
+    kind: TokenizerKind,
+    vocab_size: int,
+    lowercase: bool = False,
+    num_sentinels: int = 0,
+    extra_tokens: Sequence[str] = (),
+    show_progress: bool = True,
+) -> PreTrainedTokenizerFast:
+    """Return a tokenizer trained on the texts; `save_pretrained` makes it a folder.
+
+    Args:
+        texts: documents. Iterated over more than once; an iterator that can be used up is first
+            read into memory.
+        kind: "wordpiece", "unigram" or "bpe".
+        vocab_size: number of tokens, special ones included.
+        lowercase: turn text to lower case (wordpiece: and drop accents).
+        num_sentinels: number of tokens `[MASK1]`, `[MASK2]`, ... to add.
+        extra_tokens: further special tokens.
+        show_progress: show bars on the error stream.
+
+    Returns:
+        A tokenizer that `unblank.tokenization.special_ids` understands. With a small corpus it may
+        hold fewer tokens than asked for; a warning gives the number.
+
+    Raises:
+        ValueError: if the kind is unknown, there is no text, the vocabulary is too small, or an
+            extra token is one that text could spell.
+    """
+    if kind not in _TRAINERS:
+        raise ValueError(f"unknown kind of tokenizer {kind!r}: choose from {', '.join(_TRAINERS)}")
+    specials = _special_tokens(num_sentinels, extra_tokens)
+    smallest = len(specials) + _MIN_PIECES[kind]
+    if vocab_size < smallest:
+        raise ValueError(
+            f"vocab_size={vocab_size} is too small: a {kind} vocabulary with these "
+            f"{len(specials)} special tokens needs at least {smallest}"
+        )
+    corpus = list(texts) if iter(texts) is texts else texts
+    if not any(text.strip() for text in corpus):
+        raise ValueError("there is no text to train a tokenizer on: every document is empty")
+    with progress_bar(show=show_progress) as progress:
+        core = _TRAINERS[kind](corpus, vocab_size, lowercase, specials, progress)
+    if core.get_vocab_size() < vocab_size:
+        warnings.warn(
+            f"the text is too small for {vocab_size} tokens: the vocabulary has "
+            f"{core.get_vocab_size()}",
+            stacklevel=2,
+        )
+    tokenizer = _wrapped(core)
+    _check_not_spelt(tokenizer, [token.content for token in specials])
+    return tokenizer
+
+
+def _special_tokens(num_sentinels: int, extra_tokens: Sequence[str]) -> list[AddedToken]:
+    names = list(dict.fromkeys(SPECIAL_TOKENS.values()))
+    names += [sentinel_token(number) for number in range(1, num_sentinels + 1)]
+    names += extra_tokens
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice or "" in names:
+        raise ValueError(f"special tokens must be different and not empty, repeated: {twice}")
+    # The space before a blank belongs to the answer, as in the published vocabularies.
+    return [
+        AddedToken(name, special=True, normalized=False, lstrip=name in BLANK_TOKENS)
+        for name in names
+    ]
+
+
+def _wordpiece(
+    texts: Iterable[str],
+    vocab_size: int,
+    lowercase: bool,
+    specials: list[AddedToken],
+    progress: Progress,
+) -> Tokenizer:
+    core = Tokenizer(models.WordPiece(unk_token=UNK_TOKEN))
+    core.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    core.decoder = decoders.WordPiece(prefix="##")
+    ascii_kept = [char for char in _ASCII if core.normalizer.normalize_str(char) == char]
+    counts = _count_characters(core, texts, progress)
+    alphabet = sorted({*ascii_kept, *_most_common(counts, vocab_size // 4)})
+    # Given in advance, the pieces "##x" have fixed ids; found by the trainer, they are numbered
+    # in the chance order of a hash map, and so are the merges that tie.
+    inner = ["##" + char for char in alphabet if _can_be_inside_word(core, char)]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[*specials, *inner],
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
+        show_progress=False,
+    )
+    core.train_from_iterator(_fed(texts, progress), trainer)
+    vocabulary = json.loads(core.to_str())["model"]["vocab"]
+    return _with_model(core, models.WordPiece(vocab=vocabulary, unk_token=UNK_TOKEN), specials)
+
+
+def _bpe(
+    texts: Iterable[str],
+    vocab_size: int,
+    lowercase: bool,
+    specials: list[AddedToken],
+    progress: Progress,
+) -> Tokenizer:
+    core = Tokenizer(models.BPE())
+    if lowercase:
+        core.normalizer = normalizers.Lowercase()
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=specials,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator(_fed(texts, progress), trainer)
+    return core
+
+
+def _unigram(
+    texts: Iterable[str],
+    vocab_size: int,
+    lowercase: bool,
+    specials: list[AddedToken],
+    progress: Progress,
+) -> Tokenizer:
+    core = Tokenizer(models.Unigram())
+    folding = [normalizers.Lowercase()] if lowercase else []
+    one_space = normalizers.Replace(Regex(r"\s+"), " ")
+    core.normalizer = normalizers.Sequence([normalizers.NFKC(), *folding, one_space])
+    core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    core.decoder = decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="first")]
+    )
+    fixed = [token.content for token in specials] + [f"<0x{byte:02X}>" for byte in range(256)]
+    room = vocab_size - len(fixed)
+    counts = _count_characters(core, texts, progress)
+    known = {*_ASCII, *_most_common(counts, room // 3)}
+    rare = {ord(char): " " for char in counts if char not in known}
+    trainer = trainers.UnigramTrainer(
+        vocab_size=room, special_tokens=[], initial_alphabet=sorted(known), show_progress=False
+    )
+    corpus = (
+        (core.normalizer.normalize_str(text).translate(rare) for text in texts) if rare else texts
+    )
+    core.train_from_iterator(_fed(corpus, progress), trainer)
+    learnt = json.loads(core.to_str())["model"]["vocab"]
+    pieces = _repeatable(learnt)
+    vocabulary = [(name, _NEVER) for name in fixed] + pieces
+    unk_id = [token.content for token in specials].index(UNK_TOKEN)
+    return _with_model(core, models.Unigram(vocabulary, unk_id, True), specials)
+
+
+def _repeatable(learnt: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Take from the scores what differs from run to run.
+
+    Sums over threads differ in their last bits. Characters that must be kept but did not earn
+    their place get, in the chance order of a hash map, the lowest score plus 0, 1, 2, ... times
+    1e-4: here all that lie in that range share the lowest.
+    """
+    singles = [score for piece, score in learnt if len(piece) == 1]
+    lowest = min(singles)
+    earned = lowest + 1e-4 * len(singles)
+    pieces = [
+        (piece, round(lowest if len(piece) == 1 and score < earned else score, 6))
+        for piece, score in learnt
+    ]
+    return sorted(pieces, key=lambda piece: (-piece[1], piece[0]))
+
+
+_Trainer = Callable[[Iterable[str], int, bool, list[AddedToken], Progress], Tokenizer]
+
+_TRAINERS: dict[TokenizerKind, _Trainer] = {
+    "wordpiece": _wordpiece,
+    "unigram": _unigram,
+    "bpe": _bpe,
+}
+
+
+def _fed(texts: Iterable[str], progress: Progress) -> Iterator[str]:
+    yield from track(texts, progress, "reading text")
+    progress.add_task("learning the vocabulary", total=None)
+
+
+def _count_characters(core: Tokenizer, texts: Iterable[str], progress: Progress) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for text in track(texts, progress, "counting characters"):
+        counts.update(core.normalizer.normalize_str(text))
+    return Counter({char: count for char, count in counts.items() if not char.isspace()})
+
+
+def _most_common(counts: Counter[str], limit: int) -> list[str]:
+    """Return the most frequent characters; of equally frequent ones, the lower code point."""
+    return sorted(counts, key=lambda char: (-counts[char], char))[: max(limit, 0)]
+
+
+def _can_be_inside_word(core: Tokenizer, char: str) -> bool:
+    return len(core.pre_tokenizer.pre_tokenize_str(f"a{char}a")) == 1
+
+
+def _with_model(core: Tokenizer, model: models.Model, specials: list[AddedToken]) -> Tokenizer:
+    complete = Tokenizer(model)
+    complete.normalizer = core.normalizer
+    complete.pre_tokenizer = core.pre_tokenizer
+    complete.decoder = core.decoder
+    complete.add_special_tokens(specials)
+    return complete
+
+
+def _wrapped(core: Tokenizer) -> PreTrainedTokenizerFast:
+    added = {token.content: token for token in core.get_added_tokens_decoder().values()}
+    named = {f"{role}_token": added[name] for role, name in SPECIAL_TOKENS.items()}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+        extra_special_tokens={
+            name: token
+            for name, token in named.items()
+            if name[: -len("_token")] not in _ATTRIBUTES
+        },
+        **{f"{role}_token": named[f"{role}_token"] for role in _ATTRIBUTES},
+    )
+
+
+def _check_not_spelt(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -> None:
+    unk = special_ids(tokenizer).unk
+    for name, ids in zip(names, encode_texts(tokenizer, names), strict=True):
+        own = tokenizer.convert_tokens_to_ids(name)
+        if own in ids and own != unk:
+            raise ValueError(
+                f"special token {name!r} is also a word of plain text, so text could pass for it: "
+                f"write it with brackets, for example '[{name}]'"
+            )
+
+
+def run_tokenize(config: TokenizeConfig) -> None:
+    """Train a tokenizer as `config` says, save it and print what came out.
+
+    Raises:
+        FileExistsError: if the output folder holds a tokenizer and `overwrite` is not set.
+        FileNotFoundError: if a path matches no file.
+        ValueError: if the text or a setting cannot be used.
+    """
+    output = Path(config.output)
+    if (output / "tokenizer.json").exists() and not config.overwrite:
+        raise FileExistsError(
+            f"{output} already holds a tokenizer: choose another --output or give --overwrite"
+        )
+    texts = TextFiles(
+        paths=find_files(config.train), text_field=config.text_field, text_unit=config.text_unit
+    )
+    tokenizer = train_tokenizer(
+        texts,
+        kind=config.kind,
+        vocab_size=config.vocab_size,
+        lowercase=config.lowercase,
+        num_sentinels=config.num_sentinels,
+        extra_tokens=config.extra_tokens,
+    )
+    num_documents, num_empty, num_characters = (
+        texts.num_documents,
+        texts.num_empty,
+        texts.num_characters,
+    )
+    tokenizer.save_pretrained(output)
+    table = Table("tokenizer", config.kind, title="Trained", show_header=True)
+    table.add_row("documents", f"{num_documents:,} ({num_empty:,} empty ones skipped)")
+    table.add_row("characters", f"{num_characters:,}")
+    table.add_row("vocabulary", f"{len(tokenizer):,} tokens ({config.vocab_size:,} asked for)")
+    for name, value in _sample_statistics(tokenizer, texts).items():
+        table.add_row(name, value)
+    table.add_row("saved in", str(output))
+    Console().print(table)
+
+
+def _sample_statistics(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> dict[str, str]:
+    """Return how the tokenizer cuts the beginning of the corpus, about a million characters."""
+    num_characters = num_words = num_tokens = num_unknown = 0
+    unk = special_ids(tokenizer).unk
+    for text in texts:
+        text = text[: 1_000_000 - num_characters]
+        (ids,) = encode_texts(tokenizer, [text])
+        num_characters += len(text)
+        num_words += len(text.split())
+        num_tokens += len(ids)
+        num_unknown += ids.count(unk)
+        if num_characters == 1_000_000:
+            break
+    return {
+        "tokens a word": f"{num_tokens / max(num_words, 1):.2f}",
+        "characters a token": f"{num_characters / max(num_tokens, 1):.2f}",
+        "unknown tokens": f"{num_unknown / max(num_tokens, 1):.3%}",
+    }
