@@ -84,8 +84,8 @@ class TokenizerSettings:
     """Kind to train; None = the preset's."""
     vocab_size: int | None = None
     """Entries to train, special tokens included; None = the preset's."""
-    lowercase: bool = True
-    """Lower-case the text (wordpiece only)."""
+    lowercase: bool | None = None
+    """Lower-case the text; None = as BERT: True for wordpiece, False for the others."""
     num_sentinels: int = 0
     """How many numbered masks [MASK1], [MASK2], ... to reserve (for objective.sentinels)."""
     extra_tokens: tuple[str, ...] = ()
@@ -106,6 +106,8 @@ class DataSettings:
     """The same for held-out text: its loss is logged and its blanks are filled now and then."""
     text_field: str = "text"
     """Field that holds the text, in jsonl and parquet."""
+    text_unit: Literal["file", "paragraph", "line"] = "file"
+    """What one document of a .txt file is: all of it, a block between blank lines, or a line."""
     weights: tuple[float, ...] | None = None
     """Share of samples drawn from each entry of `train`."""
     alpha: float | None = None
@@ -202,8 +204,8 @@ class TrainSettings:
     """How many of the latest checkpoints are kept."""
     validate_every: int = 500
     """Steps between two measurements of the held-out loss; 0 = never."""
-    validation_rows: int = 128
-    """Rows over which the held-out loss is measured, the same ones each time."""
+    validation_samples: int = 512
+    """Held-out samples over which the loss is measured, the same ones each time."""
     sample_every: int = 0
     """Steps between two rounds of filling blanks in held-out text; 0 = never."""
     resume: str = "auto"
@@ -226,7 +228,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         positive = ("max_steps", "batch_size", "micro_batch_size", "log_every", "save_every")
-        _require_positive(self, *positive, "keep_checkpoints", "validation_rows")
+        _require_positive(self, *positive, "keep_checkpoints", "validation_samples")
         _require_positive(self, "max_nonfinite_steps")
         for name in ("seed", "validate_every", "sample_every"):
             _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: below 0")

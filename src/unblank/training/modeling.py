@@ -7,15 +7,14 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from unblank.compatibility import enable_activation_checkpointing
 from unblank.models import GlmInfillForConditionalGeneration
 from unblank.models.glm.presets import config_from_preset
 from unblank.tokenization.special import SPECIAL_TOKENS, special_ids
+from unblank.tokenization.vocabulary import padded_vocab_size
 from unblank.training.config import ModelSettings
 
 __all__ = ["build_model", "count_parameters", "estimate_memory"]
-
-_ROW_MULTIPLE = 64
-"""Embedding rows are padded to a multiple of this: matrix kernels like it."""
 
 
 def build_model(
@@ -67,7 +66,7 @@ def build_model(
         torch.manual_seed(seed)
         model = GlmInfillForConditionalGeneration(config)
     if settings.activation_checkpointing:
-        model.gradient_checkpointing_enable()
+        enable_activation_checkpointing(model)
     return model
 
 
@@ -77,21 +76,26 @@ def count_parameters(model: torch.nn.Module) -> int:
 
 
 def estimate_memory(
-    model: GlmInfillForConditionalGeneration, positions: int, bytes_per_activation: int
+    model: GlmInfillForConditionalGeneration,
+    *,
+    positions: int,
+    bytes_per_activation: int,
+    activation_checkpointing: bool,
 ) -> float:
     """Return a rough estimate of the peak memory of a training step, in bytes.
 
     Weights, gradients and two moments in float32; about 34 numbers of the layer's width kept per
-    position and layer (inputs of each product, LayerNorm, GELU and dropout), or two of them with
-    activation checkpointing.
+    position and layer (inputs of each product, LayerNorm, GELU and dropout), or one with activation
+    checkpointing.
 
     Args:
         model: the model.
         positions: positions of one micro-batch.
         bytes_per_activation: 2 in bf16, 4 in fp32.
+        activation_checkpointing: whether layers keep their inputs only.
     """
     config = model.config
-    kept = 2 if model.is_gradient_checkpointing else 17
+    kept = 1 if activation_checkpointing else 34
     activations = positions * config.num_hidden_layers * config.hidden_size * kept
     return 16.0 * count_parameters(model) + activations * float(bytes_per_activation)
 
@@ -99,9 +103,8 @@ def estimate_memory(
 def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     ids = special_ids(tokenizer)
     size = len(tokenizer)
-    rows = -(-size // _ROW_MULTIPLE) * _ROW_MULTIPLE
     names = {f"{role}_token_id": getattr(ids, role) for role in SPECIAL_TOKENS}
-    return {"vocab_size": rows, "tokenizer_size": size, **names}
+    return {"vocab_size": padded_vocab_size(size), "tokenizer_size": size, **names}
 
 
 def _load_model(

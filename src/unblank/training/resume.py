@@ -36,7 +36,7 @@ FREE_SETTINGS = frozenset(
         *("data.train", "data.validation", "data.num_workers", "data.cache_dir"),
         *("train.output_dir", "train.resume", "train.max_steps", "train.max_nonfinite_steps"),
         *("train.log_every", "train.save_every", "train.keep_checkpoints", "train.track"),
-        *("train.validate_every", "train.validation_rows", "train.sample_every"),
+        *("train.validate_every", "train.validation_samples", "train.sample_every"),
         "train.arrange_memory",
     }
 )

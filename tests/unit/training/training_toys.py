@@ -79,6 +79,10 @@ def toy_sampler(seed: int = 0) -> Sampler:
     return Sampler([ToyCorpus()], objective, SPECIAL, settings)
 
 
+def toy_stream() -> RowStream:
+    return RowStream(toy_sampler(), row_length=32)
+
+
 def toy_trainer(
     model: GlmInfillForConditionalGeneration,
     *,
@@ -89,7 +93,7 @@ def toy_trainer(
 ) -> Trainer:
     world = World(0, 1, torch.device("cpu"))
     unit = changes.pop("unit", InfillUnit())
-    stream = RowStream(toy_sampler(), row_length=32)
+    stream = toy_stream()
     values = {
         "module": UnitModule(model, unit, world.device),
         "unit": unit,

@@ -1,0 +1,294 @@
+"""`run_pretrain`: from a `RunConfig` to a folder that `unblank.load` and transformers open.
+
+It puts the parts together and owns no idea of its own: the loop is `trainer`, what surrounds a step
+is `hooks`, what a run starts from is `materials` and `modeling`.
+"""
+
+import json
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unblank import __version__
+from unblank.data.loader import DataState, RowStream, validation_batches
+from unblank.data.types import Batch
+from unblank.training.checkpoint import remove_unfinished
+from unblank.training.config import RunConfig
+from unblank.training.hooks import RunHooks
+from unblank.training.logging import (
+    FILLS_NAME,
+    METRICS_NAME,
+    SKIPPED_NAME,
+    VALIDATION_NAME,
+    Display,
+    drop_lines_after,
+)
+from unblank.training.materials import Materials, gather_materials, held_out_sampler
+from unblank.training.modeling import build_model, count_parameters, estimate_memory
+from unblank.training.optimizers import build_optimizer
+from unblank.training.parallel import World, join_world, share_model
+from unblank.training.precision import Precision, choose_precision, fast_fp32_products
+from unblank.training.progress import Progress
+from unblank.training.recipe import to_mapping, to_yaml
+from unblank.training.resume import (
+    CHECKPOINTS_NAME,
+    RUN_NAME,
+    ResumePoint,
+    choose_start,
+    comparable_settings,
+    require_same_text,
+)
+from unblank.training.schedules import learning_rate_multiplier
+from unblank.training.state import gather_state, load_optimizer, save_model_folder
+from unblank.training.trackers import Tracker, open_trackers
+from unblank.training.trainer import Trainer
+from unblank.training.units import InfillUnit, UnitModule
+
+__all__ = ["run_pretrain"]
+
+PROVENANCE_NAME = "provenance.json"
+
+
+def run_pretrain(config: RunConfig, *, memory: str = "as the system has it") -> Path:
+    """Pretrain, or continue to, and return the folder of the finished model.
+
+    Args:
+        config: the run.
+        memory: what `unblank.process.arrange_memory` did, for the header.
+
+    Returns:
+        `config.train.output_dir`, holding model, tokenizer, metrics and provenance.
+
+    Raises:
+        ValueError: a setting, file or folder does not fit; the message says what to do.
+        FileNotFoundError: a file that is named is not there.
+        CheckpointError: a checkpoint could not be written.
+        NonFiniteError: the loss stopped being a number.
+    """
+    with ExitStack() as stack:
+        world = stack.enter_context(join_world(config.train.device))
+        precision = choose_precision(config.train.precision, world.device)
+        products = stack.enter_context(fast_fp32_products(precision, world.device))
+        point = choose_start(config, precision.name, world.size)
+        _open_folder(config, world, point)
+        display = Display(total_steps=config.train.max_steps, is_main=world.is_main)
+        for notice in point.notices if point else ():
+            display.say(f"note: {notice}")
+        materials = gather_materials(config, world, point.folder if point else None, display)
+        if point is not None:
+            require_same_text(point, materials.content)
+        trainer, hooks = _assemble(config, world, precision, point, materials, display, stack)
+        arithmetic = f"{precision.name}: {precision.reason}{products}"
+        display.header(
+            "unblank pretrain", _facts(config, trainer, hooks, materials, arithmetic, memory)
+        )
+        with display:
+            trainer.run()
+        _finish(config, trainer, hooks, materials)
+    return config.train.output_dir
+
+
+def _open_folder(config: RunConfig, world: World, point: ResumePoint | None) -> None:
+    """Make the folder say which run it holds, and undo what a killed run did after `point`."""
+    world.wait()  # every process has looked at the folder before the main one writes
+    if not world.is_main:
+        return
+    output_dir = config.train.output_dir
+    output_dir.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(output_dir / CHECKPOINTS_NAME)
+    (output_dir / RUN_NAME).write_text(to_yaml(config), encoding="utf-8")
+    step = Progress.from_json(point.trainer["progress"]).step if point else 0
+    for name in (METRICS_NAME, VALIDATION_NAME, FILLS_NAME, SKIPPED_NAME):
+        drop_lines_after(output_dir / name, step)
+
+
+def _assemble(
+    config: RunConfig,
+    world: World,
+    precision: Precision,
+    point: ResumePoint | None,
+    materials: Materials,
+    display: Display,
+    stack: ExitStack,
+) -> tuple[Trainer, RunHooks]:
+    train = config.train
+    model = build_model(
+        config.model,
+        materials.tokenizer,
+        max_length=config.data.max_length,
+        block_positions=config.objective.block_positions,
+        seed=train.seed,
+        checkpoint=point.folder if point else None,
+    ).to(world.device)
+    if train.compile:
+        model.model.compile(dynamic=False)
+    unit = InfillUnit()
+    module = share_model(UnitModule(model, unit, world.device), world, train.parallel)
+    optimizer = build_optimizer(model, config.optim)
+    progress, data_state = Progress(), DataState()
+    if point is not None:
+        load_optimizer(point.folder, model, optimizer, world)
+        progress = Progress.from_json(point.trainer["progress"])
+        data_state = DataState(**point.trainer["data_state"])
+    stream = stack.enter_context(
+        RowStream(
+            materials.sampler,
+            row_length=materials.row_length,
+            num_workers=config.data.num_workers,
+            state=data_state,
+        )
+    )
+    hooks = RunHooks(
+        settings=train,
+        model=model,
+        tokenizer=materials.tokenizer,
+        display=display,
+        trackers=stack.enter_context(_trackers(config, world, progress.step + 1)),
+        validation=_validation(config, materials, world),
+        fill=None,
+        identity={
+            "content": materials.content,
+            "settings": comparable_settings(config, precision.name, world.size),
+        },
+    )
+    trainer = Trainer(
+        module=module,
+        unit=unit,
+        optimizer=optimizer,
+        learning_rate=partial(_learning_rate, config),
+        steps=stream.micro_batches(
+            batch_size=train.batch_size,
+            micro_batch_size=train.micro_batch_size,
+            rank=world.rank,
+            world_size=world.size,
+        ),
+        world=world,
+        precision=precision,
+        seed=train.seed,
+        max_steps=train.max_steps,
+        clip_norm=config.optim.clip_norm,
+        max_nonfinite_steps=train.max_nonfinite_steps,
+        hooks=hooks,
+        progress=progress,
+        data_state=data_state,
+    )
+    return trainer, hooks
+
+
+def _validation(config: RunConfig, materials: Materials, world: World) -> list[Batch]:
+    sampler = held_out_sampler(config, materials, config.objective)
+    if sampler is None or config.train.validate_every == 0:
+        return []
+    return validation_batches(
+        sampler,
+        row_length=materials.row_length,
+        batch_size=config.train.micro_batch_size,
+        max_samples=config.train.validation_samples,
+        rank=world.rank,
+        world_size=world.size,
+    )
+
+
+def _learning_rate(config: RunConfig, update: int) -> float:
+    optim = config.optim
+    return optim.learning_rate * learning_rate_multiplier(
+        update,
+        schedule=optim.schedule,
+        warmup_steps=optim.warmup_steps,
+        decay_steps=optim.decay_steps or config.train.max_steps,
+        floor=optim.min_learning_rate_ratio,
+    )
+
+
+@contextmanager
+def _trackers(config: RunConfig, world: World, first_step: int) -> Iterator[list[Tracker]]:
+    names = config.train.track if world.is_main else ()
+    trackers = open_trackers(names, config.train.output_dir, to_mapping(config), first_step)
+    try:
+        yield trackers
+    finally:
+        for tracker in trackers:
+            tracker.close()
+
+
+def _facts(
+    config: RunConfig,
+    trainer: Trainer,
+    hooks: RunHooks,
+    materials: Materials,
+    arithmetic: str,
+    memory: str,
+) -> dict[str, str]:
+    train, world = config.train, trainer.world
+    processes = f", {world.size} processes ({train.parallel})" if world.size > 1 else ""
+    estimate = estimate_memory(
+        hooks.model,
+        positions=train.micro_batch_size * materials.row_length,
+        bytes_per_activation=2 if trainer.precision.name == "bf16" else 4,
+        activation_checkpointing=config.model.activation_checkpointing,
+    )
+    micro_batches = train.batch_size // (train.micro_batch_size * world.size)
+    start = f"step {trainer.progress.step}" if trainer.progress.step else "new weights"
+    if config.model.init_from is not None and not trainer.progress.step:
+        start = f"the weights in {config.model.init_from}"
+    return {
+        "device": f"{world.device}{processes}, {torch.get_num_threads()} threads",
+        "precision": arithmetic,
+        "memory": f"about {estimate / 2**30:.1f} GiB a process at the peak; {memory}",
+        "model": f"{count_parameters(hooks.model):,} parameters, from {start}",
+        "text": materials.description,
+        "step": f"{train.batch_size} rows of {materials.row_length} positions in "
+        f"{max(micro_batches, 1)} micro-batches",
+        "objective": ", ".join(
+            f"{name} {weight:g}" for name, weight in config.objective.weights().items() if weight
+        ),
+        "writes to": str(train.output_dir),
+    }
+
+
+def _finish(config: RunConfig, trainer: Trainer, hooks: RunHooks, materials: Materials) -> None:
+    """Put the finished model into the run's folder."""
+    weights, _ = gather_state(hooks.model, trainer.optimizer)
+    if trainer.world.is_main:
+        output_dir = config.train.output_dir
+        staging = output_dir / "final.tmp"
+        shutil.rmtree(staging, ignore_errors=True)
+        save_model_folder(staging, hooks.model, weights, materials.tokenizer)
+        (staging / PROVENANCE_NAME).write_text(
+            json.dumps(_provenance(config, trainer, hooks, materials), indent=1), encoding="utf-8"
+        )
+        for path in staging.iterdir():
+            path.replace(output_dir / path.name)
+        staging.rmdir()
+        hooks.display.say(f"done: the model is in {output_dir}")
+    trainer.world.wait()
+
+
+def _provenance(
+    config: RunConfig, trainer: Trainer, hooks: RunHooks, materials: Materials
+) -> dict[str, Any]:
+    packages = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
+    progress = trainer.progress
+    return {
+        "made_by": f"unblank {__version__} pretrain",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+        "data": materials.content,
+        "steps": progress.step,
+        "samples": progress.samples,
+        "tokens": progress.tokens,
+        "skipped_steps": progress.skipped_steps,
+        **hooks.latest,
+        "settings": to_mapping(config),
+    }

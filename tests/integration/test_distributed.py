@@ -1,0 +1,69 @@
+"""Two processes compute what one does: replicated (DDP) and sharded (FSDP), on CPU with gloo."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOYS = Path(__file__).parents[1] / "unit" / "training"
+
+PROGRAM = """
+import json, sys
+import torch
+from training_toys import toy_model, toy_stream, toy_trainer
+from unblank.training.optimizers import build_optimizer
+from unblank.training.config import OptimSettings
+from unblank.training.parallel import join_world, share_model
+from unblank.training.state import gather_state
+from unblank.training.units import InfillUnit, UnitModule
+
+results = {}
+with join_world("cpu") as world:
+    for parallel in sys.argv[1:]:
+        model = toy_model()
+        module = share_model(UnitModule(model, InfillUnit(), world.device), world, parallel)
+        optimizer = build_optimizer(model, OptimSettings())
+        trainer = toy_trainer(
+            model, world=world, module=module, optimizer=optimizer, micro_batch_size=2,
+            steps=toy_stream().micro_batches(
+                batch_size=8, micro_batch_size=2, rank=world.rank, world_size=world.size
+            ),
+        )
+        trainer.run()
+        weights, moments = gather_state(model, optimizer)
+        results[parallel] = {
+            "losses": trainer.hooks.losses,
+            "weights": {name: float(value.double().norm()) for name, value in weights.items()},
+            "moments": {name: float(value.double().norm()) for name, value in moments.items()},
+        }
+    if world.is_main:
+        print("RESULT", json.dumps(results))
+"""
+
+
+def run_program(num_processes: int, *parallel: str) -> dict[str, dict[str, object]]:
+    launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={num_processes}", "--no-python"]
+    words = [*launcher, sys.executable] if num_processes > 1 else []
+    done = subprocess.run(
+        [sys.executable, *words, "-c", PROGRAM, *parallel],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TOYS)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    return json.loads(line.removeprefix("RESULT "))
+
+
+def test_two_processes_replicated_or_sharded_train_as_one_does():
+    one = run_program(1, "ddp")["ddp"]
+    two = run_program(2, "ddp", "fsdp")
+    for parallel in ("ddp", "fsdp"):
+        for part in ("weights", "moments"):
+            assert two[parallel][part] == pytest.approx(one[part], rel=1e-4, abs=1e-7), parallel
+        assert two[parallel]["losses"] == pytest.approx(one["losses"], rel=1e-5), parallel

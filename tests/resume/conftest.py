@@ -1,0 +1,90 @@
+"""A small text, its tokenizer, and the command `pretrain` on a two-layer model, all made here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import pytest
+
+from unblank.tokenization.train import train_tokenizer
+
+SMALL_MODEL = {
+    "model.preset": "tiny",
+    "model.num_hidden_layers": 2,
+    "model.hidden_size": 64,
+    "model.num_attention_heads": 2,
+    "data.max_length": 64,
+    "data.text_unit": "paragraph",
+    "optim.warmup_steps": 4,
+    "train.max_steps": 12,
+    "train.batch_size": 8,
+    "train.micro_batch_size": 4,
+    "train.log_every": 1,
+    "train.save_every": 3,
+    "train.precision": "fp32",
+}
+TIMED_FIELDS = {"tokens_per_second"}
+
+
+class Pretraining:
+    """Runs `unblank pretrain` as a process of its own."""
+
+    def __init__(self, folder: Path, settings: dict[str, object]) -> None:
+        self.folder = folder
+        self.settings = settings
+
+    def command(self, output: str, num_processes: int = 1, **changes: object) -> list[str]:
+        settings = {**self.settings, "train.output_dir": self.folder / output, **changes}
+        launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={num_processes}"]
+        words = [sys.executable, *(launcher if num_processes > 1 else []), "-m", "unblank"]
+        flags = [[f"--{name}", str(value)] for name, value in settings.items()]
+        return [*words, "pretrain", *(word for flag in flags for word in flag)]
+
+    def start(self, output: str, **options: object) -> subprocess.Popen[str]:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "UNBLANK_TRACEBACK": ""}
+        return subprocess.Popen(
+            self.command(output, **options),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def run(self, output: str, **options: object) -> str:
+        process = self.start(output, **options)
+        printed, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, printed
+        return printed
+
+    def metrics(self, output: str) -> list[dict[str, object]]:
+        path = self.folder / output / "metrics.jsonl"
+        text = path.read_text() if path.exists() else ""
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
+        return [{k: v for k, v in line.items() if k not in TIMED_FIELDS} for line in lines]
+
+    def weights(self, output: str) -> bytes:
+        return (self.folder / output / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    texts = [text.replace("\n\n", "\n") for text in list(topics.values())[:20]]
+    (folder / "train.txt").write_text("\n\n".join(texts), encoding="utf-8")
+    tokenizer = train_tokenizer(texts, kind="wordpiece", vocab_size=600, show_progress=False)
+    tokenizer.save_pretrained(folder / "tokenizer")
+    return folder
+
+
+@pytest.fixture
+def pretraining(corpus: Path, tmp_path: Path) -> Pretraining:
+    where = {
+        "data.train": corpus / "train.txt",
+        "data.cache_dir": corpus / "shards",
+        "tokenizer.path": corpus / "tokenizer",
+    }
+    return Pretraining(tmp_path, {**SMALL_MODEL, **where})
