@@ -1,0 +1,396 @@
+"""Corpora tokenised once: memory-mapped ids with random access to every document.
+
+A prepared corpus is a folder named by its content (texts, tokenizer, settings): `tokens.bin` holds
+the ids of all documents end to end, `offsets.bin` where each begins, `manifest.json` the counts and
+sizes against which both are checked when opened. A folder appears whole or not at all (it is built
+under another name and renamed), so runs that prepare at once or are killed leave nothing wrong.
+The ids are those of text alone; samplers add the special tokens.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from unblank.data.sources import SUFFIXES, TextFiles, TextUnit, find_files, progress_bar, track
+from unblank.data.types import IntArray
+from unblank.tokenization.encoding import text_encoder
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["CorpusReport", "PreparedCorpus", "prepare"]
+
+FORMAT_VERSION = 1
+
+_BATCH_CHARACTERS = 500_000
+"""Characters that one thread encodes at a time."""
+
+_PIECE_CHARACTERS = 50_000
+"""Longer documents are encoded in pieces of about this size, to bound memory."""
+
+_STALE_SECONDS = 3600
+"""A half-built folder that nobody has written to for so long belongs to a killed run."""
+
+_CUT = re.compile(r"(?<=\w)(?=\s\w)")
+"""Before a single white space between words, where no tokenizer joins what is on both sides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusReport:
+    """What became of the documents of a corpus.
+
+    Attributes:
+        num_read: documents found, empty ones included.
+        num_empty: skipped because they hold nothing but white space.
+        num_short: skipped because they have fewer tokens than `min_tokens`.
+        num_kept: documents in the corpus.
+        num_tokens: tokens of the kept documents.
+        min_tokens: fewest tokens of a kept document.
+    """
+
+    num_read: int
+    num_empty: int
+    num_short: int
+    num_kept: int
+    num_tokens: int
+    min_tokens: int
+
+
+class PreparedCorpus:
+    """Documents as token ids, by number, read from disk where they are asked for.
+
+    Pickles as the name of its folder, so that worker processes map the files themselves.
+
+    Attributes:
+        folder: where the corpus lies.
+        report: what was kept and skipped when it was prepared.
+        num_tokens: tokens of all documents.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open and check a prepared corpus.
+
+        Raises:
+            ValueError: if a file is missing, cut or altered; the message names it.
+        """
+        self.folder = Path(folder)
+        manifest = _read_manifest(self.folder)
+        self.report = CorpusReport(**manifest["report"])
+        self.num_tokens = self.report.num_tokens
+        dtype = np.dtype(manifest["dtype"])
+        num_documents = self.report.num_kept
+        offsets = _mapped(self.folder / "offsets.bin", np.dtype(np.int64), num_documents + 1)
+        if _checksum(offsets) != manifest["offsets_checksum"]:
+            raise ValueError(f"{self.folder / 'offsets.bin'} is damaged: its checksum differs")
+        self._offsets = offsets
+        self._tokens = _mapped(self.folder / "tokens.bin", dtype, self.num_tokens)
+
+    def __reduce__(self) -> tuple[type["PreparedCorpus"], tuple[Path]]:
+        return (PreparedCorpus, (self.folder,))
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __repr__(self) -> str:
+        return f"PreparedCorpus({len(self):,} documents, {self.num_tokens:,} tokens, {self.folder})"
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of each document, int64[number of documents]."""
+        return np.diff(self._offsets)
+
+    def document_length(self, index: int) -> int:
+        """Return the number of tokens of document `index`."""
+        self._check(index)
+        return int(self._offsets[index + 1] - self._offsets[index])
+
+    def tokens(self, index: int, start: int = 0, stop: int | None = None) -> IntArray:
+        """Return tokens `start` to `stop` (exclusive; None = the end) of a document, int64[n].
+
+        Raises:
+            IndexError: if there is no such document, or it has no such tokens.
+        """
+        length = self.document_length(index)
+        stop = length if stop is None else stop
+        if not 0 <= start <= stop <= length:
+            raise IndexError(f"tokens {start}:{stop} of document {index}, which has {length}")
+        begin = int(self._offsets[index])
+        return self._tokens[begin + start : begin + stop].astype(np.int64)
+
+    def print_report(self, console: Console, *, name: str = "", max_length: int) -> None:
+        """Print what was kept, cut and skipped, and why.
+
+        Args:
+            console: where to print.
+            name: what to call the corpus in the title.
+            max_length: positions of a sample in tokens; longer documents are cut into segments.
+        """
+        report = self.report
+        num_cut = int((self.lengths > max_length).sum())
+        table = Table(title=f"Documents {name}".rstrip())
+        for column in ("", "documents", "why"):
+            table.add_column(column, justify="right" if column == "documents" else "left")
+        table.add_row("read", f"{report.num_read:,}", "")
+        table.add_row("skipped", f"{report.num_empty:,}", "nothing but white space")
+        table.add_row("skipped", f"{report.num_short:,}", f"under {report.min_tokens} tokens")
+        table.add_row("kept", f"{report.num_kept:,}", f"{report.num_tokens:,} tokens")
+        table.add_row("of these cut", f"{num_cut:,}", f"into segments, over {max_length:,} tokens")
+        console.print(table)
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < len(self):
+            raise IndexError(f"document {index} of a corpus of {len(self)}")
+
+
+def prepare(
+    paths: str | Path | Sequence[str | Path],
+    tokenizer: "PreTrainedTokenizerFast",
+    *,
+    cache_dir: str | Path,
+    text_field: str = "text",
+    text_unit: TextUnit = "file",
+    min_tokens: int = 2,
+    num_threads: int | None = None,
+    show_progress: bool = True,
+) -> PreparedCorpus:
+    """Return the corpus of one source, tokenised now or found ready from an earlier call.
+
+    Args:
+        paths: files, folders or glob patterns of one source.
+        tokenizer: a transformers tokenizer; special tokens inside the text are read as text.
+        cache_dir: folder that holds prepared corpora, made if absent.
+        text_field: key or column of the text in `.jsonl` and `.parquet`.
+        text_unit: what one document of a `.txt` file is: "file", "paragraph" or "line".
+        min_tokens: documents with fewer tokens are skipped and counted.
+        num_threads: threads that tokenise; None takes one a core.
+        show_progress: show bars and notes on the error stream.
+
+    Raises:
+        FileNotFoundError: if a path matches no file.
+        ValueError: if a file is broken, or no document is left.
+        OSError: if the cache cannot be written, for example because the disk is full.
+    """
+    if min_tokens < 1:
+        raise ValueError(f"min_tokens must be at least 1, not {min_tokens}")
+    texts = TextFiles(paths=find_files(paths), text_field=text_field, text_unit=text_unit)
+    core = text_encoder(tokenizer)
+    settings = {"text_field": text_field, "text_unit": text_unit, "min_tokens": min_tokens}
+    name = _content_hash(texts.paths, core, settings)
+    cache = Path(cache_dir)
+    cache.mkdir(parents=True, exist_ok=True)
+    _remove_stale(cache)
+    folder = cache / name
+    if folder.exists():
+        try:
+            return PreparedCorpus(folder)
+        except ValueError as error:
+            if show_progress:
+                Console(stderr=True).print(f"{error}\nPreparing this corpus again.", style="yellow")
+            _remove(folder)
+    building = Path(tempfile.mkdtemp(prefix=f".building-{name}-", dir=cache))
+    try:
+        with progress_bar(show=show_progress) as progress:
+            documents = track(texts, progress, "tokenising")
+            _build(building, documents, texts, core, min_tokens, num_threads or _num_cores())
+        _publish(building, folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return PreparedCorpus(folder)
+
+
+def _build(
+    building: Path,
+    documents: Iterable[str],
+    texts: TextFiles,
+    core: "Tokenizer",
+    min_tokens: int,
+    num_threads: int,
+) -> None:
+    largest_id = max(core.get_vocab().values())
+    dtype = np.dtype(np.uint16 if largest_id < 2**16 else np.uint32)
+    lengths: list[int] = []
+    num_short = 0
+    with (building / "tokens.bin").open("wb") as file:
+        for ids in _encoded(documents, core, dtype, num_threads):
+            if len(ids) < min_tokens:
+                num_short += 1
+                continue
+            lengths.append(len(ids))
+            file.write(ids.tobytes())
+        _flush_to_disk(file)
+    report = CorpusReport(
+        num_read=texts.num_documents + texts.num_empty,
+        num_empty=texts.num_empty,
+        num_short=num_short,
+        num_kept=len(lengths),
+        num_tokens=sum(lengths),
+        min_tokens=min_tokens,
+    )
+    if not lengths:
+        raise ValueError(_nothing_left(report, texts))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "dtype": dtype.name,
+        "offsets_checksum": _checksum(offsets),
+        "report": asdict(report),
+        "sources": [str(path) for path in texts.paths],
+    }
+    for name, content in (
+        ("offsets.bin", offsets.tobytes()),
+        ("manifest.json", json.dumps(manifest, indent=2).encode()),
+    ):
+        with (building / name).open("wb") as file:
+            file.write(content)
+            _flush_to_disk(file)
+
+
+def _nothing_left(report: CorpusReport, texts: TextFiles) -> str:
+    files = ", ".join(map(str, texts.paths[:3])) + (", ..." if len(texts.paths) > 3 else "")
+    return (
+        f"no document to train on in {files}: {report.num_read} read, {report.num_empty} without "
+        f"text, {report.num_short} under {report.min_tokens} tokens"
+    )
+
+
+def _encoded(
+    documents: Iterable[str], core: "Tokenizer", dtype: np.dtype[Any], num_threads: int
+) -> Iterator[NDArray[Any]]:
+    """Yield the ids of each document in order; threads work ahead by two batches each.
+
+    Threads do, as the tokenizer works outside Python's lock; they need no second copy of it and
+    no guarded main module, as processes would.
+    """
+    with ThreadPoolExecutor(num_threads) as pool:
+        pending: deque[Future[list[NDArray[Any]]]] = deque()
+        for batch in _batches(documents):
+            pending.append(pool.submit(_encode_batch, core, batch, dtype))
+            if len(pending) > 2 * num_threads:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+
+
+def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    num_characters = 0
+    for document in documents:
+        batch.append(document)
+        num_characters += len(document)
+        if num_characters >= _BATCH_CHARACTERS:
+            yield batch
+            batch, num_characters = [], 0
+    if batch:
+        yield batch
+
+
+def _encode_batch(core: "Tokenizer", batch: list[str], dtype: np.dtype[Any]) -> list[NDArray[Any]]:
+    encoded: list[NDArray[Any]] = []
+    for document in batch:
+        pieces = core.encode_batch_fast(_pieces(document), add_special_tokens=False)
+        encoded.append(np.concatenate([np.array(piece.ids, dtype=dtype) for piece in pieces]))
+    return encoded
+
+
+def _pieces(document: str) -> list[str]:
+    pieces: list[str] = []
+    start = 0
+    while len(document) - start > _PIECE_CHARACTERS:
+        cut = _CUT.search(document, start + _PIECE_CHARACTERS)
+        if cut is None:
+            break
+        pieces.append(document[start : cut.start()])
+        start = cut.start()
+    return [*pieces, document[start:]]
+
+
+def _content_hash(paths: Sequence[Path], core: "Tokenizer", settings: dict[str, Any]) -> str:
+    """Hash what decides the ids: contents and kinds of the files, tokenizer, settings, format."""
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(json.dumps([FORMAT_VERSION, settings], sort_keys=True).encode())
+    digest.update(hashlib.blake2b(core.to_str().encode()).digest())
+    for path in paths:
+        digest.update(next(end for end in SUFFIXES if path.name.endswith(end)).encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "blake2b").digest())
+    return digest.hexdigest()
+
+
+def _publish(building: Path, folder: Path) -> None:
+    """Give a finished folder its name; if another run was first, its folder is as good."""
+    try:
+        building.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder under another name, so that no one finds it half removed."""
+    grave = Path(tempfile.mkdtemp(prefix=".building-removed-", dir=folder.parent))
+    with contextlib.suppress(FileNotFoundError):  # another run was first
+        folder.rename(grave / folder.name)
+    shutil.rmtree(grave, ignore_errors=True)
+
+
+def _remove_stale(cache: Path) -> None:
+    for folder in cache.glob(".building-*"):
+        try:
+            times = [path.stat().st_mtime for path in (folder, *folder.iterdir())]
+        except FileNotFoundError:
+            continue  # finished or removed meanwhile
+        if time.time() - max(times) > _STALE_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is missing or damaged: {error}") from error
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format {manifest.get('format_version')}, this version reads "
+            f"{FORMAT_VERSION}"
+        )
+    return manifest
+
+
+def _mapped(path: Path, dtype: np.dtype[Any], size: int) -> NDArray[Any]:
+    expected = size * dtype.itemsize
+    actual = path.stat().st_size if path.exists() else 0
+    if actual != expected:
+        raise ValueError(f"{path} is damaged: it has {actual} bytes in place of {expected}")
+    return np.memmap(path, dtype=dtype, mode="r", shape=(size,))
+
+
+def _checksum(offsets: NDArray[Any]) -> str:
+    return hashlib.blake2b(offsets.tobytes(), digest_size=16).hexdigest()
+
+
+def _flush_to_disk(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _num_cores() -> int:
+    available = getattr(os, "sched_getaffinity", None)
+    return len(available(0)) if available else os.cpu_count() or 1
