@@ -1,0 +1,1 @@
+"""Filling blanks and scoring candidates. Light to import: torch comes with the submodules."""

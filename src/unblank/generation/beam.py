@@ -1,0 +1,319 @@
+"""Beam search over the blanks of a batch of texts, one blank after another.
+
+For each blank the 2 * beams best continuations are looked at; those that end the blank become
+hypotheses ranked by (sum of log p, end included) / tokens ** length_penalty, and the search of a
+text stops when no open beam can beat its worst kept hypothesis (the evaluation decoder of the
+original GLM). The best `num_return` hypotheses, one by default, go on to the next blank.
+
+Shapes: `N` texts, `W` beams, `R` = N * W rows, `V` vocabulary, `K` ranked tokens.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unblank.generation.config import DecodingOptions
+from unblank.generation.decoding import TokenRules
+from unblank.generation.pieces import Filling, Piece
+from unblank.generation.rows import Chunk, Prompt, Rows
+
+__all__ = ["BeamDecoder", "CandidatePicker", "pick_best"]
+
+CandidatePicker = Callable[[Tensor, Tensor, int], Tensor]
+"""(log_p float[R, V], beam scores float[N, W], count) -> int64[N, count], beam * V + token."""
+
+
+def pick_best(log_p_RV: Tensor, beam_scores_NW: Tensor, count: int) -> Tensor:
+    """Return the flat indices of the `count` best continuations of every text."""
+    num_texts, num_beams = beam_scores_NW.shape
+    vocab_size = log_p_RV.shape[1]
+    # The best of all beams are among the best of each beam; far less to sort.
+    ranked = log_p_RV.topk(min(count, vocab_size))
+    scores = ranked.values.view(num_texts, num_beams, -1) + beam_scores_NW[:, :, None]
+    picks = scores.flatten(1).topk(min(count, scores[0].numel())).indices
+    beams = torch.arange(num_beams, device=log_p_RV.device)[:, None] * vocab_size
+    flat = ranked.indices.view(num_texts, num_beams, -1) + beams
+    return flat.flatten(1).gather(1, picks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A continuation: the beam it continues, the token, and the summed log-probability with it."""
+
+    beam: int
+    token_id: int
+    log_probability: float
+    score: float
+    ranked: list[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Beam:
+    """The tokens of the current blank, behind the pieces of the root that they grew from."""
+
+    root: int
+    piece: Piece
+    score: float
+
+
+class BeamDecoder:
+    """Fills the blanks of a batch of prompts by beam search.
+
+    Args:
+        model: a `GlmInfillForConditionalGeneration` in evaluation mode.
+        prompts: the batch.
+        options: decoding options.
+        rules: what may be generated.
+        sop_id: the token that opens a span.
+        pick: chooses the continuations to look at.
+        feeds_cut_token: False hides the last token of a cut piece from later blanks, as the
+            original's interactive generator does.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        prompts: Sequence[Prompt],
+        options: DecodingOptions,
+        rules: TokenRules,
+        sop_id: int,
+        pick: CandidatePicker = pick_best,
+        feeds_cut_token: bool = True,
+    ) -> None:
+        self._model = model
+        self._prompts = prompts
+        self._options = options
+        self._rules = rules
+        self._sop_id = sop_id
+        self._pick = pick
+        self._feeds_cut_token = feeds_cut_token
+
+    def run(self) -> list[list[Filling]]:
+        """Return the best fillings of every prompt, `num_return` or fewer, best first."""
+        fillings: list[list[Filling]] = [[Filling()] for _ in self._prompts]
+        rows = Rows(self._model)
+        logits_RV = rows.feed_prompts(self._prompts, self._sop_id, self._options.context)
+        live = list(range(len(self._prompts)))
+        for blank in range(max(len(prompt.blanks) for prompt in self._prompts)):
+            searches = [self._new_search(text, blank, fillings[text]) for text in live]
+            self._search(searches, rows, logits_RV)
+            kept: list[int] = []
+            first_row = 0
+            for text, search in zip(live, searches, strict=True):
+                if len(self._prompts[text].blanks) > blank + 1:
+                    kept.extend(first_row + beam.root for beam in search.best())
+                first_row += len(fillings[text])
+                fillings[text] = search.fillings()
+            live = [text for text in live if len(self._prompts[text].blanks) > blank + 1]
+            if live:
+                rows = rows.select(kept)
+                logits_RV = rows.feed([c for text in live for c in self._bridges(text, fillings)])
+        return fillings
+
+    def _new_search(self, text: int, blank: int, roots: list[Filling]) -> "_BlankSearch":
+        position = self._prompts[text].blanks[blank]
+        return _BlankSearch(roots, position, self._options, self._rules.end_ids)
+
+    def _bridges(self, text: int, fillings: list[list[Filling]]) -> list[Chunk]:
+        """Return the columns between two blanks: the chosen piece and the next `[sop]`."""
+        bridges = []
+        for filling in fillings[text]:
+            piece = filling.pieces[-1]
+            is_whole = piece.is_finished or self._feeds_cut_token
+            tokens = piece.token_ids if is_whole else piece.token_ids[:-1]
+            blanks = self._prompts[text].blanks[len(filling.pieces) - 1 :]
+            positions = (*[blanks[0]] * len(tokens), blanks[1])
+            span_positions = (*range(2, len(tokens) + 2), 1)
+            bridges.append(Chunk((*tokens, self._sop_id), positions, span_positions))
+        return bridges
+
+    def _search(
+        self, searches: Sequence["_BlankSearch"], base: Rows, base_logits_RV: Tensor
+    ) -> None:
+        """Run the searches of one blank to their ends; `base` holds one row a root."""
+        root_rows: list[int] = []
+        first_row = 0
+        for search in searches:
+            root_rows.extend(first_row + row for row in search.root_of_each_beam())
+            first_row += search.num_roots
+        # Beams of one root share all columns up to here; only newer ones ever move.
+        shared = base.num_columns if first_row == len(searches) else 0
+        rows, logits_RV = base.select(root_rows), base_logits_RV[root_rows]
+        for length in range(1, self._rules.max_tokens + 1):
+            self._advance(searches, logits_RV)
+            is_compacted = sum(not search.is_done for search in searches) <= len(searches) // 2
+            num_beams = self._options.num_beams
+            first_rows = [index * num_beams for index in range(len(searches))]
+            if is_compacted:
+                first_rows = [
+                    row for row, s in zip(first_rows, searches, strict=True) if not s.is_done
+                ]
+                searches = [search for search in searches if not search.is_done]
+            if not searches:
+                return
+            if length == self._rules.max_tokens:
+                break
+            inputs = [search.inputs() for search in searches]
+            parents = [
+                first_row + parent
+                for first_row, search_inputs in zip(first_rows, inputs, strict=True)
+                for parent, _ in search_inputs
+            ]
+            token_ids = [token_id for search_inputs in inputs for _, token_id in search_inputs]
+            if is_compacted:
+                rows = rows.select(parents)
+            else:
+                rows.reorder(parents, shared)
+            positions = [search.position for search in searches for _ in range(num_beams)]
+            logits_RV = rows.step(token_ids, (positions, [length + 1] * len(positions)))
+        for search in searches:
+            search.cut()
+
+    def _advance(self, searches: Sequence["_BlankSearch"], logits_RV: Tensor) -> None:
+        num_beams, vocab_size = self._options.num_beams, logits_RV.shape[1]
+        pieces = [tokens for search in searches for tokens in search.tokens_of_each_beam()]
+        log_p_RV = self._rules.log_probabilities(logits_RV, pieces)
+        scores_NW = torch.tensor([search.scores() for search in searches]).to(log_p_RV)
+        picks = self._pick(log_p_RV, scores_NW, 2 * num_beams)
+        picked_log_p = log_p_RV.view(len(searches), -1).gather(1, picks)
+        picked_scores = picked_log_p + scores_NW.gather(1, picks // vocab_size)
+        picked_scores, order = picked_scores.sort(dim=1, descending=True, stable=True)
+        ranked = log_p_RV.topk(min(self._options.num_alternatives, self._rules.num_allowed))
+        ranked_ids, ranked_log_p = ranked.indices.tolist(), ranked.values.tolist()
+        for index, (search, flat, log_p, scores) in enumerate(
+            zip(
+                searches,
+                picks.gather(1, order).tolist(),
+                picked_log_p.gather(1, order).tolist(),
+                picked_scores.tolist(),
+                strict=True,
+            )
+        ):
+            if search.is_done:
+                continue
+            candidates = []
+            for pick, log_probability, score in zip(flat, log_p, scores, strict=True):
+                beam, token_id = divmod(pick, vocab_size)
+                row = index * num_beams + beam
+                pairs = list(zip(ranked_ids[row], ranked_log_p[row], strict=True))
+                candidates.append(_Candidate(beam, token_id, log_probability, score, pairs))
+            search.advance(candidates)
+
+
+class _BlankSearch:
+    """The search of one text for one blank."""
+
+    def __init__(
+        self,
+        roots: Sequence[Filling],
+        position: int,
+        options: DecodingOptions,
+        end_ids: frozenset[int],
+    ) -> None:
+        self.position = position
+        self.num_roots = len(roots)
+        self.is_done = False
+        self._roots = roots
+        self._num_beams = options.num_beams
+        self._num_return = options.num_return
+        self._length_penalty = options.length_penalty
+        self._end_ids = end_ids
+        # Roots compete by their joint log-probability; the best one counts as 0.
+        best = roots[0].log_probability
+        self._priors = [root.log_probability - best for root in roots]
+        self._beams = [_Beam(i, Piece(), prior) for i, prior in enumerate(self._priors)]
+        self._parents = list(range(self.num_roots))
+        self._hypotheses: list[tuple[float, _Beam]] = []
+
+    def root_of_each_beam(self) -> list[int]:
+        return [min(beam, self.num_roots - 1) for beam in range(self._num_beams)]
+
+    def tokens_of_each_beam(self) -> list[list[int]]:
+        tokens = [beam.piece.token_ids for beam in self._beams]
+        return tokens + [[]] * (self._num_beams - len(tokens))
+
+    def scores(self) -> list[float]:
+        scores = [beam.score for beam in self._beams]
+        return scores + [-math.inf] * (self._num_beams - len(scores))
+
+    def inputs(self) -> list[tuple[int, int]]:
+        """Return for every row the beam to continue and its new token; idle rows repeat row 0."""
+        inputs = [
+            (parent, beam.piece.token_ids[-1])
+            for parent, beam in zip(self._parents, self._beams, strict=True)
+            if not self.is_done
+        ]
+        return inputs + [(0, 0)] * (self._num_beams - len(inputs))
+
+    def advance(self, candidates: Sequence[_Candidate]) -> None:
+        """Go one token on; `candidates` are in order of their scores."""
+        beams: list[_Beam] = []
+        parents: list[int] = []
+        possible = [candidate for candidate in candidates if candidate.score > -math.inf]
+        for rank, candidate in enumerate(possible):
+            beam = self._beams[candidate.beam]
+            if candidate.token_id not in self._end_ids:
+                beams.append(_extended(beam, candidate))
+                parents.append(candidate.beam)
+            elif rank < self._num_beams:
+                self._add(_ended(beam, candidate))
+            if len(beams) == self._num_beams:
+                break
+        length = len(self._beams[0].piece.token_ids)
+        is_full = len(self._hypotheses) == self._num_beams
+        if not beams or (is_full and self._worst() >= self._best_possible(possible[0], length)):
+            self.is_done = True
+        self._beams, self._parents = beams, parents
+
+    def cut(self) -> None:
+        """End the search at the longest allowed length: open beams compete as they are."""
+        if not self.is_done:
+            for beam in self._beams:
+                self._add(beam)
+
+    def best(self) -> list[_Beam]:
+        """Return the best hypotheses, best first; of equal ones the later found."""
+        ranked = sorted(self._hypotheses, key=lambda pair: pair[0])[::-1]
+        return [beam for _, beam in ranked[: self._num_return]]
+
+    def fillings(self) -> list[Filling]:
+        """Return the best hypotheses behind the pieces that they continue."""
+        return [Filling([*self._roots[beam.root].pieces, beam.piece]) for beam in self.best()]
+
+    def _add(self, beam: _Beam) -> None:
+        score = self._normalized(beam.score, beam.root, len(beam.piece.token_ids))
+        self._hypotheses.append((score, beam))
+        if len(self._hypotheses) > self._num_beams:
+            self._hypotheses.remove(min(self._hypotheses, key=lambda pair: pair[0]))
+
+    def _worst(self) -> float:
+        return min(score for score, _ in self._hypotheses)
+
+    def _best_possible(self, candidate: _Candidate, length: int) -> float:
+        return self._normalized(candidate.score, self._beams[candidate.beam].root, length)
+
+    def _normalized(self, score: float, root: int, length: int) -> float:
+        prior = self._priors[root]
+        normalized: float = prior + (score - prior) / max(length, 1) ** self._length_penalty
+        return normalized
+
+
+def _extended(beam: _Beam, candidate: _Candidate) -> _Beam:
+    piece = Piece(
+        [*beam.piece.token_ids, candidate.token_id],
+        [*beam.piece.log_probabilities, candidate.log_probability],
+        [*beam.piece.alternatives, candidate.ranked],
+    )
+    return _Beam(beam.root, piece, candidate.score)
+
+
+def _ended(beam: _Beam, candidate: _Candidate) -> _Beam:
+    piece = beam.piece
+    ended = Piece(
+        piece.token_ids, piece.log_probabilities, piece.alternatives, candidate.log_probability
+    )
+    return _Beam(beam.root, ended, candidate.score)

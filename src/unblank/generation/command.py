@@ -1,0 +1,143 @@
+"""The commands `unblank fill` and `unblank score`: texts in, coloured lines or JSON lines out."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from unblank.api import Unblank, load
+from unblank.generation.config import FillConfig, ScoreConfig
+from unblank.generation.infill import Filler
+from unblank.generation.results import FillResult, Scores, TokenEvent
+
+__all__ = ["run_fill", "run_score"]
+
+
+def run_fill(config: FillConfig) -> None:
+    """Fill the texts and print them.
+
+    Raises:
+        ValueError: as for `Unblank.fill`; also if nothing is given to fill.
+        FileNotFoundError: as for `unblank.load`.
+    """
+    if config.stream and config.json:
+        raise ValueError("--stream prints tokens and --json finished results: choose one")
+    unblank = load(config.model, device=config.device, dtype=config.dtype)
+    filler = Filler(unblank.model, unblank.tokenizer, config.decoding())
+    console = Console(highlight=False, soft_wrap=True)
+    texts = _texts(config.text)
+    if config.stream:
+        for text in texts:
+            _print_stream(console, filler, text, config.order)
+        return
+    while batch := list(islice(texts, config.batch_size)):
+        for result in filler.fill(batch, order=config.order, batch_size=config.batch_size):
+            if config.json:
+                _print_json(result.to_dict())
+            else:
+                _print_fill(console, result)
+
+
+def run_score(config: ScoreConfig) -> None:
+    """Score the candidates in each text and print them, best first.
+
+    Raises:
+        ValueError: as for `Unblank.score`; also if no text is given.
+        FileNotFoundError: as for `unblank.load`.
+    """
+    unblank = load(config.model, device=config.device, dtype=config.dtype)
+    console = Console(highlight=False)
+    for text in _texts(config.text):
+        scores = _score(unblank, text, config)
+        if config.json:
+            _print_json({"text": text, **scores.to_dict()})
+        else:
+            console.print(_score_table(text, scores, config.normalization))
+
+
+def _score(unblank: Unblank, text: str, config: ScoreConfig) -> Scores:
+    return unblank.score(
+        text,
+        list(config.candidates),
+        blank=config.blank,
+        normalization=config.normalization,
+        include_end=config.include_end,
+        context=config.context,
+    )
+
+
+def _texts(given: Sequence[str]) -> Iterator[str]:
+    """Yield the texts given, or the lines of standard input as they come."""
+    if given and tuple(given) != ("-",):
+        yield from given
+        return
+    has_any = False
+    for line in sys.stdin:
+        if text := line.rstrip("\n"):
+            has_any = True
+            yield text
+    if not has_any:
+        raise ValueError("nothing to do: give a text, or lines on standard input")
+
+
+def _print_json(value: dict[str, object]) -> None:
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def _print_fill(console: Console, result: FillResult) -> None:
+    console.print(_highlighted(result))
+    for number, blank in enumerate(result.blanks, start=1):
+        line = Text(f"  {number}. ", style="dim")
+        line.append(blank.text or "(nothing)", style="bold green")
+        line.append(f"  log p {blank.log_probability:.2f}", style="dim")
+        if not blank.finished:
+            line.append("  cut: raise --max-tokens", style="yellow")
+        console.print(line)
+        for token, pairs in zip(blank.tokens, blank.alternatives, strict=True):
+            others = "  ".join(f"{other} {p:.0%}" for other, p in pairs)
+            console.print(Text(f"       {token}: {others}", style="dim"))
+    for other in result.alternatives:
+        console.print(Text("  or: ", style="dim"), _highlighted(other), sep="")
+
+
+def _highlighted(result: FillResult) -> Text:
+    text = Text(result.text)
+    for blank in result.blanks:
+        text.stylize("bold green", blank.start, blank.end)
+    text.append(f"  log p {result.log_probability:.2f}", style="dim")
+    return text
+
+
+def _print_stream(console: Console, filler: Filler, text: str, order: Sequence[int] | None) -> None:
+    shown: dict[int, str] = {}
+    for event in filler.stream(text, order=order):
+        if isinstance(event, FillResult):
+            console.print()
+            console.print(_highlighted(event))
+        else:
+            console.print(Text(_new_text(shown, event), style="bold green"), end="")
+            console.file.flush()
+
+
+def _new_text(shown: dict[int, str], event: TokenEvent) -> str:
+    """Return what the event adds to the terminal; half a character waits for its other half."""
+    opening = "" if event.blank in shown else f"{' | ' * bool(shown)}{event.blank + 1}. "
+    before, now = shown.get(event.blank, ""), event.blank_text.rstrip("\ufffd")
+    shown[event.blank] = now
+    return opening + (now[len(before) :] if now.startswith(before) else "")
+
+
+def _score_table(text: str, scores: Scores, normalization: str) -> Table:
+    table = Table(title=Text(text, style="bold"), title_justify="left")
+    table.add_column("candidate", style="green")
+    table.add_column("log p" if normalization == "sum" else "log p a token", justify="right")
+    table.add_column("share", justify="right")
+    for candidate in scores.ranked:
+        table.add_row(
+            Text(candidate.text), f"{candidate.score:.3f}", f"{candidate.probability:.1%}"
+        )
+    return table

@@ -1,0 +1,125 @@
+"""Opening a model folder, with an error for everything that can be wrong with one."""
+
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from unblank.models import GlmInfillForConditionalGeneration
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["load_folder"]
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def load_folder(
+    folder: Path, *, device: str = "auto", dtype: str | torch.dtype | None = None
+) -> tuple[GlmInfillForConditionalGeneration, "PreTrainedTokenizerFast"]:
+    """Return model and tokenizer of a folder; arguments and errors as for `unblank.load`."""
+    _check_files(folder)
+    _check_weights(folder)
+    model = _load_weights(folder, _dtype(dtype)).to(_device(device))
+    return model, _load_tokenizer(folder)
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.is_dir():
+        siblings = (
+            [path.name for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
+        )
+        near = get_close_matches(folder.name, siblings)
+        hint = f"; did you mean {', '.join(str(folder.parent / name) for name in near)}?" * bool(
+            near
+        )
+        raise FileNotFoundError(f"no folder {folder}{hint}")
+    for name in ("config.json", "tokenizer.json"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder} is not a model folder: it has no {name}. Give the folder that holds "
+                "config.json, model.safetensors and tokenizer.json"
+            )
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.json'} is damaged: {error}") from error
+    model_type = config.get("model_type") if isinstance(config, dict) else None
+    if model_type != "glm_infill":
+        raise ValueError(
+            f"{folder} holds a model of type {model_type!r}; unblank.load opens 'glm_infill'"
+        )
+
+
+def _check_weights(folder: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
+        raise FileNotFoundError(f"{folder} is not a model folder: it has no model.safetensors")
+    for path in paths:
+        try:
+            with safe_open(path, framework="pt"):
+                pass
+        except SafetensorError as error:
+            raise ValueError(
+                f"{path} is damaged or cut short ({error}): copy or save it again, or use an "
+                "earlier checkpoint"
+            ) from error
+
+
+def _load_weights(folder: Path, dtype: torch.dtype | str) -> GlmInfillForConditionalGeneration:
+    was_enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        model, report = GlmInfillForConditionalGeneration.from_pretrained(
+            folder, dtype=dtype, output_loading_info=True, local_files_only=True
+        )
+    except RuntimeError as error:
+        raise ValueError(f"the weights in {folder} do not fit its config.json: {error}") from error
+    finally:
+        if was_enabled:
+            transformers_logging.enable_progress_bar()
+    if report["missing_keys"]:
+        names = sorted(report["missing_keys"])
+        raise ValueError(f"{folder} lacks weights: {', '.join(names[:5])} ({len(names)} in all)")
+    loaded: GlmInfillForConditionalGeneration = model
+    return loaded
+
+
+def _load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise ValueError(f"the tokenizer in {folder} cannot be read: {error}") from error
+
+
+def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | str:
+    if dtype is None:
+        return "auto"
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}: choose one of {', '.join(DTYPES)}")
+    return DTYPES[dtype]
+
+
+def _device(device: str) -> torch.device:
+    has_gpu = torch.cuda.is_available()
+    if device == "auto":
+        return torch.device("cuda" if has_gpu else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device is {device!r}: use auto, cpu or cuda") from error
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device is {device!r}, but torch sees {torch.cuda.device_count()} GPUs here: use cpu"
+        )
+    return chosen

@@ -1,0 +1,154 @@
+"""What filling and scoring return, as plain values that print readably."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["BlankFill", "CandidateScore", "FillResult", "Scores", "TokenEvent"]
+
+
+@dataclass(frozen=True, slots=True)
+class BlankFill:
+    """What stands in one blank.
+
+    Attributes:
+        text: the answer.
+        token_ids: its tokens.
+        tokens: the same as strings of the vocabulary.
+        log_probabilities: of each token, natural logarithm, under the model.
+        end_log_probability: of ending there; None if `max_tokens` cut the answer.
+        alternatives: for each token the most likely allowed tokens with their probabilities.
+        start: first character of the answer in the filled text.
+        end: character behind its last.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    tokens: tuple[str, ...]
+    log_probabilities: tuple[float, ...]
+    end_log_probability: float | None
+    alternatives: tuple[tuple[tuple[str, float], ...], ...]
+    start: int
+    end: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether the model itself ended the answer."""
+        return self.end_log_probability is not None
+
+    @property
+    def log_probability(self) -> float:
+        """Of the whole answer, its end included."""
+        return math.fsum(self.log_probabilities) + (self.end_log_probability or 0.0)
+
+    def __str__(self) -> str:
+        cut = "" if self.finished else ", cut at the longest allowed length"
+        return f"{self.text!r} (log p {self.log_probability:.2f}{cut})"
+
+
+@dataclass(frozen=True, slots=True)
+class FillResult:
+    """A filled text.
+
+    Attributes:
+        text: the text with every blank filled.
+        blanks: the answers, in the order of the text.
+        alternatives: further fillings of the same text, best first.
+    """
+
+    text: str
+    blanks: tuple[BlankFill, ...]
+    alternatives: tuple["FillResult", ...] = ()
+
+    @property
+    def log_probability(self) -> float:
+        """Joint log-probability of all answers."""
+        return math.fsum(blank.log_probability for blank in self.blanks)
+
+    @property
+    def finished(self) -> tuple[bool, ...]:
+        """For each blank whether the model itself ended the answer."""
+        return tuple(blank.finished for blank in self.blanks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as values that JSON can hold."""
+        return {
+            "text": self.text,
+            "log_probability": self.log_probability,
+            "blanks": [{**asdict(blank), "finished": blank.finished} for blank in self.blanks],
+            "alternatives": [alternative.to_dict() for alternative in self.alternatives],
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.text}  (log p {self.log_probability:.2f})"]
+        lines += [f"  {number}. {blank}" for number, blank in enumerate(self.blanks, start=1)]
+        lines += [
+            f"  or: {other.text}  (log p {other.log_probability:.2f})"
+            for other in self.alternatives
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """One token of a fill under way.
+
+    Attributes:
+        blank: which blank of the text, counted from 0.
+        token: the token as a string of the vocabulary.
+        token_id: its id.
+        log_probability: under the model.
+        blank_text: the answer so far.
+        is_end: whether this token ends the answer; then it adds no text.
+    """
+
+    blank: int
+    token: str
+    token_id: int
+    log_probability: float
+    blank_text: str
+    is_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateScore:
+    """The score of one candidate.
+
+    Attributes:
+        text: as given.
+        token_ids: its tokens, without the end token.
+        score: log-probability, summed or averaged over the tokens.
+        probability: share among the candidates, softmax of the scores.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    score: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The scores of all candidates for one blank, in the order given."""
+
+    candidates: tuple[CandidateScore, ...]
+
+    @property
+    def best(self) -> CandidateScore:
+        """The candidate with the highest score."""
+        return self.ranked[0]
+
+    @property
+    def ranked(self) -> list[CandidateScore]:
+        """The candidates, best first."""
+        return sorted(self.candidates, key=lambda candidate: -candidate.score)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as values that JSON can hold, best first."""
+        return {"candidates": [asdict(candidate) for candidate in self.ranked]}
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{candidate.score:9.3f}  {candidate.probability:6.1%}  {candidate.text}"
+            for candidate in self.ranked
+        )

@@ -1,0 +1,147 @@
+"""Rows that grow token by token from encoded texts: positions, padding and cache of one batch.
+
+Chunks are padded on the left and the padding is never seen, so a row's numbers do not depend on
+what else is in the batch.
+
+Shapes: `R` rows, `T` new columns, `V` vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from unblank.generation.cache import RowCache
+
+__all__ = ["Chunk", "Prompt", "Rows", "chunk_of_prompt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A text with blanks, as the model sees it.
+
+    Attributes:
+        token_ids: Part A: [CLS], the text with one token a blank, usually an end.
+        blanks: positions of the blanks in Part A, in the order in which they are filled.
+    """
+
+    token_ids: tuple[int, ...]
+    blanks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """New columns of one row: tokens, positions in Part A, positions inside the span."""
+
+    token_ids: Sequence[int]
+    positions: Sequence[int]
+    span_positions: Sequence[int]
+
+
+def chunk_of_prompt(prompt: Prompt, sop_id: int) -> Chunk:
+    """Return Part A, followed by the `[sop]` that opens its first blank."""
+    length = len(prompt.token_ids)
+    return Chunk(
+        (*prompt.token_ids, sop_id), (*range(length), prompt.blanks[0]), (*[0] * length, 1)
+    )
+
+
+class Rows:
+    """A batch under way: what each row has stored, and which of it is real."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._cache = RowCache()
+        self._is_real: Tensor | None = None
+
+    @property
+    def num_columns(self) -> int:
+        """Columns stored so far, padding included."""
+        return self._cache.get_seq_length()
+
+    def feed_prompts(self, prompts: Sequence[Prompt], sop_id: int, context: str) -> Tensor:
+        """Encode Part A of every prompt and open its first blank; return logits [R, V].
+
+        Args:
+            prompts: one a row.
+            sop_id: the token that opens a span.
+            context: "bi", or "uni" for a causal Part A (the paper's unidirectional setting).
+        """
+        chunks = [chunk_of_prompt(prompt, sop_id) for prompt in prompts]
+        num_prefix = max(len(chunk.token_ids) for chunk in chunks) - 1 if context == "bi" else 0
+        return self.feed(chunks, prefix_length=num_prefix)
+
+    def feed(self, chunks: Sequence[Chunk], prefix_length: int | None = None) -> Tensor:
+        """Append one chunk a row; return float[R, V], the logits after its last token.
+
+        Args:
+            chunks: of any lengths, at least one token each.
+            prefix_length: padded columns of Part A in the first chunk; later chunks have none.
+        """
+        width = max(len(chunk.token_ids) for chunk in chunks)
+        is_real = torch.tensor([_left_padded([1] * len(c.token_ids), width) for c in chunks]).bool()
+        token_ids = [_left_padded(c.token_ids, width) for c in chunks]
+        positions = [
+            [_left_padded(c.positions, width) for c in chunks],
+            [_left_padded(c.span_positions, width) for c in chunks],
+        ]
+        self._note_padding(is_real.to(self._model.device))
+        return self._forward(torch.tensor(token_ids), torch.tensor(positions), prefix_length)
+
+    def step(self, token_ids: Sequence[int], positions: Sequence[Sequence[int]]) -> Tensor:
+        """Append one token a row; return float[R, V].
+
+        Args:
+            token_ids: R tokens.
+            positions: 2 x R, positions in Part A and inside the span.
+        """
+        if self._is_real is not None:
+            column = self._is_real.new_ones(len(token_ids), 1)
+            self._is_real = torch.cat([self._is_real, column], dim=1)
+        ids_R1 = torch.tensor(token_ids)[:, None]
+        return self._forward(ids_R1, torch.tensor(positions)[:, :, None], None)
+
+    def select(self, rows: Sequence[int]) -> Self:
+        """Return new rows: a copy of these, any number of times each."""
+        index = torch.tensor(rows, device=self._model.device)
+        selected = type(self)(self._model)
+        selected._cache = self._cache.select(index)
+        selected._is_real = None if self._is_real is None else self._is_real[index]
+        return selected
+
+    def reorder(self, rows: Sequence[int], start: int) -> None:
+        """Replace row i by row rows[i]; columns before `start` must be equal in both."""
+        if list(rows) == list(range(len(rows))):
+            return
+        index = torch.tensor(rows, device=self._model.device)
+        self._cache.reorder(index, start)
+        if self._is_real is not None:
+            self._is_real = self._is_real[index]
+
+    def _note_padding(self, is_real: Tensor) -> None:
+        if self._is_real is None and not is_real.all():
+            self._is_real = is_real.new_ones(is_real.shape[0], self.num_columns)
+        if self._is_real is not None:
+            self._is_real = torch.cat([self._is_real, is_real], dim=1)
+
+    def _forward(self, token_ids: Tensor, positions: Tensor, prefix_length: int | None) -> Tensor:
+        device = self._model.device
+        prefix_lengths = None
+        if prefix_length is not None:
+            prefix_lengths = torch.full((len(token_ids),), prefix_length, device=device)
+        hidden_RTD = self._model.model(
+            input_ids=token_ids.to(device),
+            position_ids=positions.to(device),
+            attention_mask=self._is_real,
+            prefix_lengths=prefix_lengths,
+            past_key_values=self._cache,
+            use_cache=True,
+        ).last_hidden_state
+        logits_RV: Tensor = self._model.lm_head(hidden_RTD[:, -1])
+        return logits_RV
+
+
+def _left_padded(values: Sequence[int], width: int) -> list[int]:
+    return [0] * (width - len(values)) + list(values)

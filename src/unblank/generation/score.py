@@ -1,0 +1,173 @@
+"""Log-probabilities of candidates for a blank: one forward over one shared context.
+
+Part B holds a tree of all candidates (`branches`), and several texts lie side by side in a row.
+Everything is differentiable: the same functions serve fine-tuning by cloze questions.
+
+Shapes: `B` rows, `T` columns, `M` tree nodes of all texts, `P` predictions, `D` width, `V`
+vocabulary, `C` candidates of a text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from unblank.generation.branches import CandidateTree, build_tree
+
+__all__ = ["Cloze", "score_batch", "score_candidates"]
+
+CHUNK_BYTES = 64 * 2**20
+"""Upper size of the fp32 logits made at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cloze:
+    """A text with a blank, and what may stand in it.
+
+    Attributes:
+        token_ids: Part A, as `unblank.generation.prompts.read_text` makes it.
+        blank: position of the blank in Part A.
+        candidates: token ids of each candidate, without an end token.
+    """
+
+    token_ids: Sequence[int]
+    blank: int
+    candidates: Sequence[Sequence[int]]
+
+
+def score_candidates(
+    model: Any,
+    cloze: Cloze,
+    *,
+    sop_id: int,
+    end_id: int | None,
+    normalization: Literal["sum", "mean"] = "sum",
+    context: Literal["bi", "uni"] = "bi",
+) -> Tensor:
+    """Return float32[C], the log-probability of each candidate; see `score_batch`."""
+    return score_batch(
+        model,
+        [cloze],
+        sop_id=sop_id,
+        end_id=end_id,
+        normalization=normalization,
+        context=context,
+    )[0]
+
+
+def score_batch(
+    model: Any,
+    clozes: Sequence[Cloze],
+    *,
+    sop_id: int,
+    end_id: int | None,
+    normalization: Literal["sum", "mean"] = "sum",
+    context: Literal["bi", "uni"] = "bi",
+    row_length: int | None = None,
+) -> list[Tensor]:
+    """Return for each text float32[C], the log-probabilities of its candidates, with gradients.
+
+    Args:
+        model: a `GlmInfillForConditionalGeneration`.
+        clozes: the texts.
+        sop_id: the token that opens a span.
+        end_id: the token that ends one; None leaves the end out of the score.
+        normalization: "sum" over a candidate's tokens (its end included), or their "mean".
+        context: "bi", or "uni" for a causal Part A.
+        row_length: texts are packed into rows of at most so many columns; None is the longest.
+
+    Raises:
+        ValueError: an empty or repeated candidate, an unknown normalisation or context.
+    """
+    if normalization not in ("sum", "mean") or context not in ("bi", "uni"):
+        raise ValueError(
+            f"normalization {normalization!r} must be 'sum' or 'mean', and context {context!r} "
+            "'bi' or 'uni'"
+        )
+    trees = [build_tree(cloze.candidates, sop_id, end_id) for cloze in clozes]
+    hidden_MD = _tree_states(model, clozes, trees, context == "bi", row_length)
+    log_p_P = _predicted(model, hidden_MD, trees)
+    scores, start = [], 0
+    for tree in trees:
+        stop = start + len(tree.predictions)
+        counts_C = torch.tensor(tree.num_predictions, device=log_p_P.device)
+        owners_P = torch.tensor([owner for *_, owner in tree.predictions], device=log_p_P.device)
+        sums_C = log_p_P.new_zeros(len(counts_C)).index_add(0, owners_P, log_p_P[start:stop])
+        scores.append(sums_C / counts_C if normalization == "mean" else sums_C)
+        start = stop
+    return scores
+
+
+def _tree_states(
+    model: Any,
+    clozes: Sequence[Cloze],
+    trees: Sequence[CandidateTree],
+    is_bidirectional: bool,
+    row_length: int | None,
+) -> Tensor:
+    """Return float[M, D], the last hidden states of all tree nodes."""
+    lengths = [len(c.token_ids) + len(t.token_ids) for c, t in zip(clozes, trees, strict=True)]
+    places = _places(lengths, max(row_length or 0, max(lengths)))
+    num_rows = places[-1][0] + 1
+    width = max(column + length for (_, column), length in zip(places, lengths, strict=True))
+    token_ids = torch.zeros(num_rows, width, dtype=torch.long)
+    position_ids = torch.zeros(2, num_rows, width, dtype=torch.long)
+    segment_ids, branch_ends = torch.zeros_like(token_ids), torch.full_like(token_ids, width)
+    is_prefix = torch.zeros_like(token_ids, dtype=torch.bool)
+    nodes: list[tuple[int, int]] = []
+    for index, (cloze, tree, (row, start)) in enumerate(zip(clozes, trees, places, strict=True)):
+        middle = start + len(cloze.token_ids)
+        stop = middle + len(tree.token_ids)
+        token_ids[row, start:stop] = torch.tensor([*cloze.token_ids, *tree.token_ids])
+        position_ids[0, row, start:middle] = torch.arange(middle - start)
+        position_ids[0, row, middle:stop] = cloze.blank
+        position_ids[1, row, middle:stop] = torch.tensor(tree.depths) + 1
+        segment_ids[row, start:stop] = index + 1
+        is_prefix[row, start:middle] = is_bidirectional
+        branch_ends[row, middle:stop] = torch.tensor(tree.ends) + middle
+        nodes.extend((row, column) for column in range(middle, stop))
+    device = model.device
+    hidden_BTD = model.model(
+        input_ids=token_ids.to(device),
+        position_ids=position_ids.to(device),
+        segment_ids=segment_ids.to(device),
+        is_prefix=is_prefix.to(device),
+        branch_ends=branch_ends.to(device),
+        use_cache=False,
+    ).last_hidden_state
+    rows, columns = torch.tensor(nodes, device=device).T
+    states: Tensor = hidden_BTD[rows, columns]
+    return states
+
+
+def _places(lengths: Sequence[int], row_length: int) -> list[tuple[int, int]]:
+    """Return (row, first column) of each text, filling one row after the other."""
+    places, row, column = [], 0, 0
+    for length in lengths:
+        if column and column + length > row_length:
+            row, column = row + 1, 0
+        places.append((row, column))
+        column += length
+    return places
+
+
+def _predicted(model: Any, hidden_MD: Tensor, trees: Sequence[CandidateTree]) -> Tensor:
+    """Return float32[P], the log-probability of every predicted token, in order."""
+    nodes: list[int] = []
+    targets: list[int] = []
+    first_node = 0
+    for tree in trees:
+        nodes += [first_node + node for node, _, _ in tree.predictions]
+        targets += [target for _, target, _ in tree.predictions]
+        first_node += len(tree.token_ids)
+    node_P = torch.tensor(nodes, device=hidden_MD.device)
+    target_P = torch.tensor(targets, device=hidden_MD.device)
+    chunk = max(1, CHUNK_BYTES // (4 * model.config.vocab_size))
+    found = []
+    for start in range(0, len(hidden_MD), chunk):
+        log_p = torch.log_softmax(model.lm_head(hidden_MD[start : start + chunk]).float(), dim=-1)
+        is_here = (node_P >= start) & (node_P < start + chunk)
+        found.append(log_p[node_P[is_here] - start, target_P[is_here]])
+    return torch.cat(found)
