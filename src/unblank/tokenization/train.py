@@ -189,7 +189,7 @@ def _unigram(
     fixed = [token.content for token in specials] + [f"<0x{byte:02X}>" for byte in range(256)]
     room = vocab_size - len(fixed)
     counts = _count_characters(core, texts, progress)
-    known = {*_ASCII, *_most_common(counts, room // 3)}
+    known = {*_ASCII, *"".join(fixed), *_most_common(counts, room // 3)}
     rare = {ord(char): " " for char in counts if char not in known}
     trainer = trainers.UnigramTrainer(
         vocab_size=room, special_tokens=[], initial_alphabet=sorted(known), show_progress=False

@@ -1,0 +1,40 @@
+"""The special tokens are found by role in tokenizers of several makes."""
+
+from dataclasses import fields
+
+import pytest
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from unblank.tokenization import SpecialIds, special_ids
+from unblank.tokenization.special import SPECIAL_TOKENS
+
+
+def tokenizer_of(names: list[str], **roles: str) -> PreTrainedTokenizerFast:
+    core = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="[UNK]"))
+    return PreTrainedTokenizerFast(tokenizer_object=core, **roles)
+
+
+def test_roles_and_fields_are_the_same():
+    assert set(SPECIAL_TOKENS) == {field.name for field in fields(SpecialIds)} - {"sentinels"}
+
+
+def test_tokens_are_found_by_their_strings_alone():
+    names = [*dict.fromkeys(SPECIAL_TOKENS.values()), "[MASK1]", "[MASK2]", "[MASK4]"]
+    ids = special_ids(tokenizer_of(names))
+    assert (ids.pad, ids.eos, ids.cls, ids.dblock) == (0, 0, 1, 9)
+    assert ids.blanks == (4, 5, 6)
+    assert ids.sentinels == (10, 11)
+
+
+def test_an_attribute_counts_more_than_the_usual_string():
+    names = ["<pad>", "<m>", *dict.fromkeys(SPECIAL_TOKENS.values())]
+    ids = special_ids(
+        tokenizer_of(names, pad_token="<pad>", extra_special_tokens={"gmask_token": "<m>"})
+    )
+    assert (ids.pad, ids.gmask, ids.eos) == (0, 1, 2)
+
+
+def test_all_missing_tokens_are_named():
+    with pytest.raises(ValueError, match=r"\[gMASK\] \(gmask\), .*\[dBLOCK\] \(dblock\)"):
+        special_ids(tokenizer_of(["[UNK]", "[MASK]", "[sMASK]"]))

@@ -1,0 +1,195 @@
+"""Trained tokenizers: same bytes every time, safe special tokens, opened by transformers alone."""
+
+import hashlib
+import json
+import random
+import subprocess
+import sys
+
+import pytest
+from transformers import AutoTokenizer
+
+from unblank.data.sources import TextFiles
+from unblank.tokenization import special_ids
+from unblank.tokenization.config import TokenizeConfig
+from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.special import SPECIAL_TOKENS
+from unblank.tokenization.train import run_tokenize, train_tokenizer
+
+pytestmark = pytest.mark.filterwarnings("ignore:the text is too small")
+
+KINDS = ["wordpiece", "unigram", "bpe"]
+
+# Many words of equal count, so that ties have to be broken.
+MAKE_TEXTS = """
+import random
+draw = random.Random(7)
+letters = "abcdefgh\u00e9\u00df\u4e00\u4e01"
+def word(): return "".join(draw.choice(letters) for _ in range(draw.randint(1, 5)))
+texts = [" ".join(word() for _ in range(200)) + "." for _ in range(3)]
+"""
+
+
+def make_texts() -> list[str]:
+    names: dict = {}
+    exec(MAKE_TEXTS, names)
+    return names["texts"]
+
+
+TEXTS = make_texts()
+SIZES = {"wordpiece": 600, "unigram": 800, "bpe": 600}
+
+
+def train(kind, texts=TEXTS, **settings):
+    settings = {"vocab_size": SIZES[kind], "show_progress": False, **settings}
+    return train_tokenizer(texts, kind=kind, **settings)
+
+
+def test_the_same_corpus_gives_the_same_bytes_in_another_process():
+    script = (
+        MAKE_TEXTS
+        + f"""
+import hashlib, warnings
+warnings.simplefilter("ignore")
+from unblank.tokenization.train import train_tokenizer
+for kind, size in {SIZES}.items():
+    tokenizer = train_tokenizer(texts, kind=kind, vocab_size=size, show_progress=False)
+    print(hashlib.md5(tokenizer.backend_tokenizer.to_str().encode()).hexdigest())
+"""
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    here = [train(kind).backend_tokenizer.to_str().encode() for kind in SIZES]
+    assert run.stdout.decode().split() == [hashlib.md5(content).hexdigest() for content in here]
+
+
+def test_auto_tokenizer_opens_the_folders_without_this_library(tmp_path):
+    expected = []
+    for kind in KINDS:
+        tokenizer = train(kind, num_sentinels=2, extra_tokens=["[USER]"])
+        tokenizer.save_pretrained(tmp_path / kind)
+        files = sorted(path.name for path in (tmp_path / kind).iterdir())
+        assert files == ["tokenizer.json", "tokenizer_config.json"]
+        expected.append([special_ids(tokenizer).gmask, *encode_texts(tokenizer, TEXTS[:1])])
+        again = AutoTokenizer.from_pretrained(tmp_path / kind)
+        assert special_ids(again) == special_ids(tokenizer)
+        assert again.get_vocab() == tokenizer.get_vocab()
+    script = f"""
+import json, sys
+from transformers import AutoTokenizer
+tokenizers = [AutoTokenizer.from_pretrained({str(tmp_path)!r} + "/" + kind) for kind in {KINDS}]
+assert not any(name.startswith("unblank") for name in sys.modules)
+print(json.dumps([[each.gmask_token_id, each({TEXTS[0]!r})["input_ids"]] for each in tokenizers]))
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert json.loads(run.stdout) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_special_tokens_come_first_and_in_the_same_order_in_every_kind(kind):
+    tokenizer = train(kind, num_sentinels=2, extra_tokens=["[USER]"])
+    names = [*dict.fromkeys(SPECIAL_TOKENS.values()), "[MASK1]", "[MASK2]", "[USER]"]
+    assert tokenizer.convert_ids_to_tokens(list(range(len(names)))) == names
+    assert special_ids(tokenizer).sentinels == (10, 11)
+    roles = {role: getattr(tokenizer, f"{role}_token") for role in SPECIAL_TOKENS}
+    assert roles == SPECIAL_TOKENS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_special_tokens_inside_text_are_text(kind):
+    tokenizer = train(kind, num_sentinels=1, extra_tokens=["[USER]", "[\u25c7x]"])
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    names = [*SPECIAL_TOKENS.values(), "[MASK1]", "[USER]", "[\u25c7x]", "<0x41>", "<|end"]
+    draw = random.Random(3)
+    for _ in range(100):
+        text = "".join(draw.choice([" ", "", "a"]) + draw.choice(names) for _ in range(5))
+        (ids,) = encode_texts(tokenizer, [text])
+        assert not special & set(ids) - {special_ids(tokenizer).unk}
+        if kind != "wordpiece":
+            assert tokenizer.decode(ids).strip() == text.strip()
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_characters_never_seen_are_spelt_by_bytes(kind):
+    tokenizer = train(kind)
+    text = "a \U0001f600 \u0416 \u6f22"
+    (ids,) = encode_texts(tokenizer, [text])
+    assert special_ids(tokenizer).unk not in ids
+    assert tokenizer.decode(ids) == text
+
+
+def test_all_of_ascii_can_be_written_in_wordpiece():
+    tokenizer = train("wordpiece", lowercase=True)
+    (ids,) = encode_texts(tokenizer, ["Z9 ~{|}^ q7_@# Zebra"])
+    assert special_ids(tokenizer).unk not in ids
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lowercase_makes_case_disappear(kind):
+    texts = ["Upper lower UPPER"] * 3
+    folded = train(kind, texts, lowercase=True)
+    cased = train(kind, texts)
+    for text in ("Upper", "UPPER"):
+        assert encode_texts(folded, [text]) == encode_texts(folded, [text.lower()])
+        assert encode_texts(cased, [text]) != encode_texts(cased, [text.lower()])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_vocabulary_has_exactly_the_size_asked_for(kind, data_dir):
+    source = data_dir / "text_en" / "openstax.validation.jsonl.gz"
+    tokenizer = train(kind, TextFiles(paths=(source,)), vocab_size=1000)
+    assert len(tokenizer) == 1000 == max(tokenizer.get_vocab().values()) + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("error")
+def test_a_vocabulary_that_cannot_be_filled_is_announced(kind):
+    with pytest.warns(UserWarning, match=r"too small for 5000 tokens: the vocabulary has \d+"):
+        train(kind, ["hello world"], vocab_size=5000)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bad_requests_are_refused(kind):
+    with pytest.raises(ValueError, match=r"vocab_size=100 is too small.*at least"):
+        train(kind, vocab_size=100)
+    with pytest.raises(ValueError, match="no text"):
+        train(kind, ["", " \n"])
+    with pytest.raises(ValueError, match=r"repeated: \['\[MASK\]'\]"):
+        train(kind, extra_tokens=["[MASK]"])
+
+
+@pytest.mark.parametrize("kind", ["wordpiece"])
+def test_an_extra_token_that_text_can_spell_is_refused(kind):
+    with pytest.raises(ValueError, match=r"'user' is also a word of plain text.*'\[user\]'"):
+        train(kind, extra_tokens=["user"])
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match="'wordpeice': choose from wordpiece, unigram, bpe"):
+        train_tokenizer(TEXTS, kind="wordpeice", vocab_size=600)
+
+
+def test_an_iterator_is_as_good_as_a_list():
+    for kind in KINDS:
+        assert train(kind, iter(TEXTS)).get_vocab() == train(kind).get_vocab()
+
+
+def test_the_command_trains_reports_and_does_not_overwrite(tmp_path, capsys):
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps({"body": text}) + "\n" for text in [*TEXTS, ""]))
+    settings = {
+        "train": (str(corpus),),
+        "text_field": "body",
+        "vocab_size": 600,
+        "kind": "bpe",
+        "output": str(tmp_path / "tokenizer"),
+        "num_sentinels": 3,
+    }
+    run_tokenize(TokenizeConfig(**settings))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "3 (1 empty ones skipped)" in printed
+    assert f"{sum(map(len, TEXTS)):,}" in printed
+    assert "600 tokens (600 asked for)" in printed
+    assert len(special_ids(AutoTokenizer.from_pretrained(tmp_path / "tokenizer")).sentinels) == 3
+    with pytest.raises(FileExistsError, match=r"already holds a tokenizer.*--overwrite"):
+        run_tokenize(TokenizeConfig(**settings))
+    run_tokenize(TokenizeConfig(**settings, overwrite=True))
