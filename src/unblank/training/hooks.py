@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,6 @@ class RunHooks:
         validation: this process's share of the held-out batches.
         fill: step -> lines with a held-out text, its answer and the model's fill.
         identity: what `trainer.json` records beside counters, so that a resume can be checked.
-        latest: latest training and held-out loss, for the provenance of the final folder.
     """
 
     settings: TrainSettings
@@ -53,7 +52,6 @@ class RunHooks:
     validation: Sequence[Batch]
     fill: Callable[[], list[dict[str, str]]] | None
     identity: dict[str, Any]
-    latest: dict[str, float | None] = field(default_factory=dict)
 
     def after_step(self, trainer: Trainer) -> None:
         """Do what is due after this step; the checkpoint last, so that it holds the rest."""
@@ -128,7 +126,6 @@ class RunHooks:
             "skipped_steps": progress.skipped_steps,
             "tokens_per_second": window.used_positions / window.seconds,
         }
-        self.latest["loss"] = loss
         if trainer.world.is_main:
             append_line(self.settings.output_dir / METRICS_NAME, metrics)
             self._track("train", metrics, progress.step)
@@ -137,7 +134,6 @@ class RunHooks:
 
     def _validate(self, trainer: Trainer) -> None:
         loss = self.held_out_loss(trainer)
-        self.latest["validation_loss"] = loss
         if trainer.world.is_main:
             line = {"step": trainer.progress.step, "loss": loss}
             append_line(self.settings.output_dir / VALIDATION_NAME, line)
@@ -169,7 +165,8 @@ class RunHooks:
             append_line(
                 self.settings.output_dir / FILLS_NAME, {"step": trainer.progress.step, **line}
             )
-            self.display.say(f"  {line['text']}  ->  {line['fill']!r}  (was {line['answer']!r})")
+            self.display.say(f"  {_around_blank(line['text'])}")
+            self.display.say(f"    filled with {line['fill']!r}, was {line['answer']!r}")
         trainer.module.train()
 
     def _track(self, group: str, values: dict[str, Any], step: int) -> None:
@@ -180,3 +177,9 @@ class RunHooks:
         }
         for tracker in self.trackers:
             tracker.log(numbers, step)
+
+
+def _around_blank(text: str, width: int = 40) -> str:
+    """Return one line of the text around its first blank."""
+    before, blank, after = text.partition("[MASK]")
+    return " ".join(f"{before[-width:]}{blank}{after[:width]}".split())

@@ -7,21 +7,25 @@ is `hooks`, what a run starts from is `materials` and `modeling`.
 import json
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from unblank import __version__
 from unblank.data.loader import DataState, RowStream, validation_batches
 from unblank.data.types import Batch
+from unblank.objectives.mixture import only
 from unblank.training.checkpoint import remove_unfinished
 from unblank.training.config import RunConfig
+from unblank.training.fills import fill_function, held_out_blanks
 from unblank.training.hooks import RunHooks
 from unblank.training.logging import (
     FILLS_NAME,
@@ -30,6 +34,7 @@ from unblank.training.logging import (
     VALIDATION_NAME,
     Display,
     drop_lines_after,
+    read_lines,
 )
 from unblank.training.materials import Materials, gather_materials, held_out_sampler
 from unblank.training.modeling import build_model, count_parameters, estimate_memory
@@ -153,7 +158,7 @@ def _assemble(
         display=display,
         trackers=stack.enter_context(_trackers(config, world, progress.step + 1)),
         validation=_validation(config, materials, world),
-        fill=None,
+        fill=_fill(config, materials, model, world, display),
         identity={
             "content": materials.content,
             "settings": comparable_settings(config, precision.name, world.size),
@@ -195,6 +200,22 @@ def _validation(config: RunConfig, materials: Materials, world: World) -> list[B
         rank=world.rank,
         world_size=world.size,
     )
+
+
+def _fill(
+    config: RunConfig, materials: Materials, model: PreTrainedModel, world: World, display: Display
+) -> Callable[[], list[dict[str, str]]] | None:
+    """Return what fills held-out blanks now and then, or None if that is off."""
+    if config.train.sample_every == 0:
+        return None
+    sampler = held_out_sampler(config, materials, only("single_span", config.objective))
+    if sampler is None:
+        raise ValueError("train.sample_every needs held-out text: give data.validation")
+    if config.train.parallel == "fsdp" and world.size > 1:
+        display.say("note: no blanks are filled during the run, as the model lies in shards")
+        return None
+    blanks = held_out_blanks(sampler, materials.tokenizer)
+    return fill_function(model, materials.tokenizer, blanks)
 
 
 def _learning_rate(config: RunConfig, update: int) -> float:
@@ -263,18 +284,23 @@ def _finish(config: RunConfig, trainer: Trainer, hooks: RunHooks, materials: Mat
         shutil.rmtree(staging, ignore_errors=True)
         save_model_folder(staging, hooks.model, weights, materials.tokenizer)
         (staging / PROVENANCE_NAME).write_text(
-            json.dumps(_provenance(config, trainer, hooks, materials), indent=1), encoding="utf-8"
+            json.dumps(_provenance(config, trainer, materials), indent=1), encoding="utf-8"
         )
         for path in staging.iterdir():
             path.replace(output_dir / path.name)
         staging.rmdir()
+        if find_spec("matplotlib") is None:
+            hooks.display.say("no loss.png was drawn: pip install 'unblank[plot]' for it")
         hooks.display.say(f"done: the model is in {output_dir}")
     trainer.world.wait()
 
 
-def _provenance(
-    config: RunConfig, trainer: Trainer, hooks: RunHooks, materials: Materials
-) -> dict[str, Any]:
+def _last_loss(path: Path) -> float | None:
+    lines = read_lines(path)
+    return lines[-1]["loss"] if lines else None
+
+
+def _provenance(config: RunConfig, trainer: Trainer, materials: Materials) -> dict[str, Any]:
     packages = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
     progress = trainer.progress
     return {
@@ -289,6 +315,7 @@ def _provenance(
         "samples": progress.samples,
         "tokens": progress.tokens,
         "skipped_steps": progress.skipped_steps,
-        **hooks.latest,
+        "loss": _last_loss(config.train.output_dir / METRICS_NAME),
+        "validation_loss": _last_loss(config.train.output_dir / VALIDATION_NAME),
         "settings": to_mapping(config),
     }
