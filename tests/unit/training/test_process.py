@@ -1,0 +1,55 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from unblank.process import arrange_memory
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="memory is arranged on Linux only")
+
+
+def in_new_process(code):
+    environment = {k: v for k, v in os.environ.items() if k != "THP_MEM_ALLOC_ENABLE"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_importing_the_library_leaves_the_process_alone():
+    code = "import os, unblank.process; print(os.environ.get('THP_MEM_ALLOC_ENABLE'))"
+    assert in_new_process(code) == "None"
+
+
+@linux_only
+def test_arranging_asks_for_huge_pages_and_says_what_was_done():
+    code = (
+        "import os; from unblank.process import arrange_memory as a; line = a();"
+        "print(os.environ['THP_MEM_ALLOC_ENABLE'], '|', line)"
+    )
+    value, line = in_new_process(code).split(" | ")
+    assert value == "1"
+    assert line.startswith("huge pages")
+    assert "--train.arrange_memory False" in line
+
+
+@linux_only
+def test_freed_memory_is_kept():
+    # glibc gives a block of 256 MiB back at once unless told otherwise.
+    code = (
+        "import ctypes; from unblank.process import arrange_memory as a;"
+        "a(%s);"
+        "libc = ctypes.CDLL(None); libc.malloc.restype = ctypes.c_void_p;"
+        "block = ctypes.c_void_p(libc.malloc(ctypes.c_size_t(1 << 28)));"
+        "ctypes.memset(block, 1, 1 << 28); libc.free(block);"
+        "print(int(open('/proc/self/statm').read().split()[1]) * 4096 >> 20)"
+    )
+    assert int(in_new_process(code % "False")) < 200
+    assert int(in_new_process(code % "True")) > 250
+
+
+def test_switched_off_changes_nothing(monkeypatch):
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
+    assert "is off" in arrange_memory(False)
+    assert "THP_MEM_ALLOC_ENABLE" not in os.environ
