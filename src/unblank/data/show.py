@@ -62,10 +62,6 @@ def run_show(config: ShowConfig, console: "Console | None" = None) -> None:
     folder = config.tokenizer or config.model
     if folder is None:
         vocabulary = word_vocabulary(texts, num_sentinels=config.max_length)
-        console.print(
-            "no --tokenizer or --model given: words and punctuation marks stand for tokens",
-            style="dim",
-        )
     else:
         vocabulary = folder_vocabulary(folder)
     objective = build_objective(
@@ -76,6 +72,11 @@ def run_show(config: ShowConfig, console: "Console | None" = None) -> None:
     sampler = Sampler([corpus], objective, vocabulary.special, settings)
     example = sampler.draw_example(config.sample_number)
     names = _shown_names(vocabulary)
+    if folder is None:
+        console.print(
+            "no --tokenizer or --model given: words and punctuation marks stand for tokens",
+            style="dim",
+        )
     console.print(f"sample {config.sample_number} of seed {config.seed}", style="bold")
     print_example(console, example, names, vocabulary.special)
     if config.mask is not None:
