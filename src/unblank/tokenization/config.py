@@ -12,11 +12,11 @@ TokenizerKind = Literal["wordpiece", "unigram", "bpe"]
 class TokenizeConfig:
     """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
 
-    train: tuple[str, ...]
-    """Files, folders or glob patterns with the text (.txt, .jsonl, .parquet; .gz, .zst)."""
+    train: tuple[str, ...] = ()
+    """Files, folders or glob patterns with the text (.txt, .jsonl, .parquet; .gz, .zst); needed."""
 
-    output: str
-    """Folder to write tokenizer.json and tokenizer_config.json to."""
+    output: str | None = None
+    """Folder to write tokenizer.json and tokenizer_config.json to; needed."""
 
     kind: TokenizerKind = "wordpiece"
     """wordpiece (as BERT), unigram (as SentencePiece) or bpe (byte-level, as GPT-2)."""

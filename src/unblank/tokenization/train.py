@@ -294,8 +294,12 @@ def run_tokenize(config: TokenizeConfig) -> None:
     Raises:
         FileExistsError: if the output folder holds a tokenizer and `overwrite` is not set.
         FileNotFoundError: if a path matches no file.
-        ValueError: if the text or a setting cannot be used.
+        ValueError: if the text or a setting cannot be used, or is not given.
     """
+    if not config.train:
+        raise ValueError("no text to train on: give --train FILE_OR_FOLDER [...]")
+    if config.output is None:
+        raise ValueError("nowhere to save the tokenizer: give --output FOLDER")
     output = Path(config.output)
     if (output / "tokenizer.json").exists() and not config.overwrite:
         raise FileExistsError(

@@ -9,6 +9,7 @@ import sys
 import pytest
 from transformers import AutoTokenizer
 
+from unblank.cli import main
 from unblank.data.sources import TextFiles
 from unblank.tokenization import special_ids
 from unblank.tokenization.config import TokenizeConfig
@@ -193,3 +194,20 @@ def test_the_command_trains_reports_and_does_not_overwrite(tmp_path, capsys):
     with pytest.raises(FileExistsError, match=r"already holds a tokenizer.*--overwrite"):
         run_tokenize(TokenizeConfig(**settings))
     run_tokenize(TokenizeConfig(**settings, overwrite=True))
+
+
+def test_the_command_says_what_it_needs(tmp_path):
+    with pytest.raises(ValueError, match="give --train"):
+        run_tokenize(TokenizeConfig(output=str(tmp_path)))
+    with pytest.raises(ValueError, match="give --output"):
+        run_tokenize(TokenizeConfig(train=(str(tmp_path),)))
+
+
+def test_the_command_line_takes_several_files_by_name(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(TEXTS[0])
+    files = [str(tmp_path / "a.txt"), str(tmp_path / "b.txt")]
+    folder = tmp_path / "tokenizer"
+    options = ["--vocab-size", "500", "--kind", "bpe", "--no-lowercase", "--output", str(folder)]
+    main(["tokenize", "--train", *files, *options])
+    assert len(AutoTokenizer.from_pretrained(folder)) == 500
