@@ -6,6 +6,7 @@ refused by name.
 """
 
 import pickle
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def read_torch_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     try:
-        with torch.serialization.safe_globals(_numpy_state_globals()):
+        with torch.serialization.safe_globals(_harmless_globals()):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
@@ -42,8 +43,8 @@ def read_torch_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def _numpy_state_globals() -> list[Any]:
-    """What arrays of random states are made of, under the names of numpy 1 and 2, and sets."""
+def _harmless_globals() -> list[Any]:
+    """What arrays of random states are made of (numpy 1 and 2), sets, and parsed arguments."""
     reconstruct = np._core.multiarray._reconstruct  # type: ignore[attr-defined]
     return [
         (reconstruct, "numpy.core.multiarray._reconstruct"),
@@ -54,6 +55,7 @@ def _numpy_state_globals() -> list[Any]:
         type(np.dtype(np.int64)),
         type(np.dtype(np.float64)),
         set,
+        Namespace,
     ]
 
 

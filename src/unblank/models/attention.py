@@ -46,14 +46,25 @@ def attend(
     return IMPLEMENTATIONS[implementation](query_BHTK, key_BHSK, value_BHSK, mask, dropout)
 
 
-def prepare_mask(visible: Tensor | None, dtype: torch.dtype, implementation: str) -> Mask:
+def prepare_mask(
+    visible: Tensor | None,
+    dtype: torch.dtype,
+    implementation: str,
+    bias: Tensor | None = None,
+) -> Mask:
     """Return the mask in the forms that `implementation` needs, once for all layers.
 
     Args:
         visible: bool[B, 1, T, S], or None when every key is visible.
         dtype: what the attention products will run in.
         implementation: as for `attend`.
+        bias: float[1, H, T, S], added to the scores; gradients reach it.
+
+    Raises:
+        ValueError: a bias with flex attention.
     """
+    if bias is not None:
+        return _biased_mask(visible, bias.to(dtype), implementation)
     if visible is None:
         return Mask(None)
     if implementation == "flex_attention":
@@ -72,6 +83,14 @@ def check_implementation(name: str) -> None:
         )
 
 
+def _biased_mask(visible: Tensor | None, bias: Tensor, implementation: str) -> Mask:
+    if implementation == "flex_attention":
+        raise ValueError("flex_attention has no position bias here: use sdpa or eager")
+    if visible is not None:
+        bias = bias.masked_fill(~visible, float("-inf"))
+    return Mask(visible, bias=bias)
+
+
 def _products_are_faster(visible: Tensor, dtype: torch.dtype) -> bool:
     return (
         visible.device.type == "cpu"
@@ -85,20 +104,20 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float)
     if mask.ranges is not None:
         return blockwise_attention(query, key, value, mask, dropout)
     return functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask.visible, dropout_p=dropout
+        query,
+        key,
+        value,
+        attn_mask=mask.visible if mask.bias is None else mask.bias,
+        dropout_p=dropout,
     )
 
 
 def _eager(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
-    return _products(query, key, value, mask.visible, dropout)
-
-
-def _products(
-    query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None, dropout: float
-) -> Tensor:
     scores = (query * (1.0 / math.sqrt(query.shape[-1]))) @ key.transpose(-1, -2)
-    if visible is not None:
-        scores = scores.masked_fill(~visible, float("-inf"))
+    if mask.bias is not None:
+        scores = scores + mask.bias
+    elif mask.visible is not None:
+        scores = scores.masked_fill(~mask.visible, float("-inf"))
     weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
     return functional.dropout(weights, dropout) @ value
 

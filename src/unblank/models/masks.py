@@ -13,7 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["KeyRange", "Mask", "key_ranges", "packed_visibility", "prefix_visibility"]
+__all__ = [
+    "KeyRange",
+    "Mask",
+    "key_ranges",
+    "packed_visibility",
+    "padding_visibility",
+    "prefix_visibility",
+]
 
 QUERY_BLOCK = 128
 """Queries handled together on CPU; smaller blocks skip more invisible keys but cost more calls."""
@@ -39,11 +46,14 @@ class Mask:
         visible: bool[B, 1, T, S]; None when everything is visible.
         ranges: the non-empty blocks of `visible`, where attention goes block by block; else None.
         block_mask: the same visibility for flex attention; else None.
+        bias: float, broadcasts to [B, H, T, S], added to the scores and -inf where nothing is
+            visible; None is no bias.
     """
 
     visible: Tensor | None
     ranges: list[KeyRange] | None = None
     block_mask: object | None = None
+    bias: Tensor | None = None
 
 
 def packed_visibility(
@@ -93,6 +103,21 @@ def prefix_visibility(
     if key_mask is not None:
         visible = (visible & key_mask[:, None, :].bool()) | (key == query)
     return visible[:, None]
+
+
+def padding_visibility(key_mask: Tensor, num_queries: int) -> Tensor:
+    """Return the rule of encoders and of cross-attention: everyone sees every real key.
+
+    Args:
+        key_mask: [B, S], non-zero on real tokens.
+        num_queries: T.
+
+    Returns:
+        bool[B, 1, T, S]. A row without real keys sees all, so no softmax is empty.
+    """
+    is_real = key_mask.bool()
+    visible = is_real | ~is_real.any(dim=1, keepdim=True)
+    return visible[:, None, None, :].expand(-1, -1, num_queries, -1)
 
 
 def key_ranges(visible: Tensor, query_block: int = QUERY_BLOCK) -> list[KeyRange]:

@@ -1,0 +1,238 @@
+"""The encoder and the decoder, each a stack of layers, and how their weights start.
+
+The encoder owns the one embedding table; the decoder is handed token embeddings, so that no second
+table exists that could drift apart.
+
+Shapes: `B` rows, `T` tokens, `S` source tokens, `D` width.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPast
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from unblank.models.attention import check_implementation, prepare_mask
+from unblank.models.encoder_decoder.configuration import EncoderDecoderConfig
+from unblank.models.encoder_decoder.embeddings import (
+    PositionEmbedding,
+    RelativeBias,
+    count_positions,
+)
+from unblank.models.encoder_decoder.layers import DecoderLayer, EncoderLayer
+from unblank.models.layers import compute_dtype
+from unblank.models.masks import padding_visibility, prefix_visibility
+
+__all__ = ["Decoder", "Encoder", "EncoderDecoderPreTrainedModel", "real_tokens"]
+
+
+class EncoderDecoderPreTrainedModel(PreTrainedModel):
+    """Initialisation and the transformers contract of every encoder-decoder."""
+
+    config: EncoderDecoderConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    _no_split_modules: list[str] = ["EncoderLayer", "DecoderLayer"]
+    _skip_keys_device_placement: list[str] = ["past_key_values"]
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    # The attention here reaches the flash kernels through sdpa.
+    _supports_flash_attn = False
+
+    def _init_weights(self, module: nn.Module) -> None:
+        std = self.config.initializer_range
+        if isinstance(module, nn.Linear | nn.Embedding):
+            init.normal_(module.weight, mean=0.0, std=std)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            init.zeros_(module.bias)
+        if isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+
+
+class Encoder(EncoderDecoderPreTrainedModel):
+    """The bidirectional encoder."""
+
+    main_input_name = "input_ids"
+    _can_record_outputs: dict[str, Any] = {"hidden_states": EncoderLayer}
+
+    def __init__(self, config: EncoderDecoderConfig) -> None:
+        super().__init__(config)
+        check_implementation(config._attn_implementation)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embeddings = PositionEmbedding(config)
+        self.relative_bias: nn.Module | None = None
+        if config.relative_bias_buckets:
+            self.relative_bias = RelativeBias(config)
+        self.layers = nn.ModuleList(
+            EncoderLayer(config, layer_idx) for layer_idx in range(config.encoder_layers)
+        )
+        self.norm = _final_norm(config)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the token embedding."""
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the token embedding."""
+        self.embed_tokens = value
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutput:
+        """Return the hidden states of the source.
+
+        Args:
+            input_ids: int64[B, S].
+            attention_mask: [B, S], non-zero on real tokens; None finds the padding in `input_ids`.
+            inputs_embeds: float[B, S, D], in place of `input_ids`.
+            **kwargs: the rest of the transformers contract.
+
+        Raises:
+            ValueError: both or neither of ids and embeddings, or too many tokens.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give exactly one of input_ids and inputs_embeds")
+        if input_ids is not None:
+            attention_mask = real_tokens(input_ids, attention_mask, self.config)
+            inputs_embeds = self.embed_tokens(input_ids)
+        assert inputs_embeds is not None
+        if attention_mask is None:
+            attention_mask = inputs_embeds.new_ones(inputs_embeds.shape[:2], dtype=torch.bool)
+        num_tokens = inputs_embeds.shape[1]
+        mask = prepare_mask(
+            padding_visibility(attention_mask, num_tokens),
+            compute_dtype(self),
+            self.config._attn_implementation,
+            bias=None if self.relative_bias is None else self.relative_bias(num_tokens),
+        )
+        hidden_BSD = self.embeddings(inputs_embeds, count_positions(attention_mask))
+        hidden_BSD = functional.dropout(hidden_BSD, self.config.hidden_dropout_prob, self.training)
+        for layer in self.layers:
+            hidden_BSD = layer(hidden_BSD, mask)
+        return BaseModelOutput(last_hidden_state=self.norm(hidden_BSD))
+
+
+class Decoder(EncoderDecoderPreTrainedModel):
+    """A decoder over the encoder's states: causal, or bidirectional like a discriminator."""
+
+    main_input_name = "inputs_embeds"
+    _can_record_outputs: dict[str, Any] = {"hidden_states": DecoderLayer}
+
+    def __init__(
+        self,
+        config: EncoderDecoderConfig,
+        num_layers: int,
+        dropout: float | None = None,
+        attention_dropout: float | None = None,
+    ) -> None:
+        super().__init__(config)
+        self.dropout = config.hidden_dropout_prob if dropout is None else dropout
+        if attention_dropout is None:
+            attention_dropout = config.attention_probs_dropout_prob
+        self.embeddings = PositionEmbedding(config)
+        self.layers = nn.ModuleList(
+            DecoderLayer(config, layer_idx, self.dropout, attention_dropout)
+            for layer_idx in range(num_layers)
+        )
+        self.norm = _final_norm(config)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        inputs_embeds: Tensor,
+        encoder_hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        use_cache: bool | None = None,
+        is_bidirectional: bool = False,
+        num_layers: int | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPast:
+        """Return the hidden states of the new target tokens.
+
+        Args:
+            inputs_embeds: float[B, T, D], embeddings of the new tokens.
+            encoder_hidden_states: float[B, S, D].
+            attention_mask: [B, cached + T], non-zero on real tokens; None is all real, which is
+                also right for right padding in a causal decoder.
+            encoder_attention_mask: [B, S], non-zero on real source tokens; None is all real.
+            past_key_values: cache of earlier tokens and of the source.
+            use_cache: whether to return a cache.
+            is_bidirectional: every token sees every real token, earlier or later.
+            num_layers: run only that many first layers; None is all.
+            **kwargs: the rest of the transformers contract.
+
+        Raises:
+            ValueError: a bidirectional decoder with a cache, or too many tokens.
+        """
+        if use_cache and past_key_values is None:
+            past_key_values = EncoderDecoderCache(
+                DynamicCache(config=self.config), DynamicCache(config=self.config)
+            )
+        num_cached = 0 if past_key_values is None else past_key_values.get_seq_length()
+        if is_bidirectional and num_cached:
+            raise ValueError("a bidirectional decoder cannot go on from a cache")
+        rows, num_tokens = inputs_embeds.shape[:2]
+        is_real = attention_mask
+        if is_real is None:
+            is_real = inputs_embeds.new_ones((rows, num_cached + num_tokens), dtype=torch.bool)
+        prefix = num_tokens if is_bidirectional else 0
+        prefix_lengths = torch.full((rows,), prefix, device=inputs_embeds.device)
+        visible = prefix_visibility(prefix_lengths, num_tokens, num_cached, attention_mask)
+        if encoder_attention_mask is None:
+            encoder_attention_mask = encoder_hidden_states.new_ones(
+                encoder_hidden_states.shape[:2], dtype=torch.bool
+            )
+        source_visible = padding_visibility(encoder_attention_mask, num_tokens)
+        dtype, implementation = compute_dtype(self), self.config._attn_implementation
+        mask = prepare_mask(visible, dtype, implementation)
+        source_mask = prepare_mask(source_visible, dtype, implementation)
+        positions = count_positions(is_real)[:, num_cached:]
+        hidden_BTD = self.embeddings(inputs_embeds, positions)
+        hidden_BTD = functional.dropout(hidden_BTD, self.dropout, self.training)
+        for layer in self.layers[:num_layers]:
+            hidden_BTD = layer(
+                hidden_BTD, mask, encoder_hidden_states, source_mask, past_key_values
+            )
+        return BaseModelOutputWithPast(
+            last_hidden_state=self.norm(hidden_BTD),
+            past_key_values=past_key_values if use_cache else None,
+        )
+
+
+def real_tokens(
+    input_ids: Tensor, attention_mask: Tensor | None, config: EncoderDecoderConfig
+) -> Tensor | None:
+    """Return `attention_mask`, or where `input_ids` are not padding.
+
+    None if that cannot be told: there is no padding token, or it also ends every text.
+    """
+    if attention_mask is not None or config.pad_token_id in (None, config.eos_token_id):
+        return attention_mask
+    return input_ids != config.pad_token_id
+
+
+def _final_norm(config: EncoderDecoderConfig) -> nn.Module:
+    """Only a pre-LN stack has a norm at its end."""
+    if config.normalize_before:
+        return nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+    return nn.Identity()
