@@ -24,6 +24,8 @@ class Command:
     summary: str
     settings: str
     run: str
+    trains: bool = False
+    """Arrange this process's memory before torch is loaded."""
 
 
 COMMANDS: dict[str, Command] = {
@@ -31,6 +33,7 @@ COMMANDS: dict[str, Command] = {
         "train a tiny GLM on this machine and fill blanks with it; no download, no argument",
         "unblank.demo.settings:DemoConfig",
         "unblank.demo.run:run_demo",
+        trains=True,
     ),
     "tokenize": Command(
         "train a tokenizer on your text",
@@ -41,6 +44,7 @@ COMMANDS: dict[str, Command] = {
         "pretrain a GLM on your text, or continue from a model",
         "unblank.training.command_line:parse_run_config",
         "unblank.training.pretrain:run_pretrain",
+        trains=True,
     ),
     "show": Command(
         "show what the model really sees of a text",
@@ -84,8 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"unknown command {name!r}{_suggestion(name)}\n\n{overview()}")
     command = COMMANDS[name]
     try:
-        settings = _parse(name, command, rest)
-        _attribute(command.run)(settings)
+        _run(command, _parse(name, command, rest))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -112,6 +115,16 @@ def overview() -> str:
     )
 
 
+def _run(command: Command, settings: Any) -> None:
+    if not command.trains:
+        _attribute(command.run)(settings)
+        return
+    from unblank.process import arrange_memory
+
+    memory = arrange_memory(getattr(settings, "train", settings).arrange_memory)
+    _attribute(command.run)(settings, memory=memory)
+
+
 def _parse(name: str, command: Command, arguments: list[str]) -> Any:
     """Return the settings; with `--help` or a wrong option the parser prints and exits."""
     settings = _attribute(command.settings)
@@ -119,7 +132,13 @@ def _parse(name: str, command: Command, arguments: list[str]) -> Any:
         return settings(arguments)
     import tyro
 
-    return tyro.cli(settings, prog=f"unblank {name}", description=settings.__doc__, args=arguments)
+    return tyro.cli(
+        settings,
+        prog=f"unblank {name}",
+        description=settings.__doc__,
+        args=arguments,
+        config=(tyro.conf.PositionalRequiredArgs,),
+    )
 
 
 def _attribute(path: str) -> Any:

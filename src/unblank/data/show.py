@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unblank.data.in_memory import TokenLists
 from unblank.data.mask_picture import blank_pieces, draw_mask, piece_numbers
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.data.show_config import ShowConfig
@@ -30,22 +31,6 @@ _GAP = 2
 _LONGEST_PATH = 1024
 _DOCUMENTS_READ = 256
 _SHORT_NAMES = {"pad": "<pad>", "eos": "<eos>", "sop": "<sop>", "eop": "<eop>"}
-
-
-class _Documents:
-    """Token ids in memory, as a corpus."""
-
-    def __init__(self, documents: Sequence[Sequence[int]]) -> None:
-        self._documents = [np.asarray(document, dtype=np.int64) for document in documents]
-
-    def __len__(self) -> int:
-        return len(self._documents)
-
-    def document_length(self, index: int) -> int:
-        return len(self._documents[index])
-
-    def tokens(self, index: int, start: int, stop: int) -> IntArray:
-        return self._documents[index][start:stop]
 
 
 def run_show(config: ShowConfig, console: "Console | None" = None) -> None:
@@ -68,7 +53,7 @@ def run_show(config: ShowConfig, console: "Console | None" = None) -> None:
         config.objective, vocabulary.special, vocabulary.sentence_end, config.max_length
     )
     settings = SamplingSettings(max_length=config.max_length, seed=config.seed)
-    corpus = _Documents(vocabulary.encode(texts))
+    corpus = TokenLists(vocabulary.encode(texts))
     sampler = Sampler([corpus], objective, vocabulary.special, settings)
     example = sampler.draw_example(config.sample_number)
     names = _shown_names(vocabulary)

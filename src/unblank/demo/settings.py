@@ -25,6 +25,9 @@ class DemoConfig:
     sentences: int = 6
     """Held-out sentences to fill at the end."""
 
+    arrange_memory: bool = True
+    """Huge pages and a malloc that keeps its memory, for this process (Linux)."""
+
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}; train at least 1 step")
