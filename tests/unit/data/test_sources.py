@@ -15,7 +15,7 @@ pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 zstandard = pytest.importorskip("zstandard")
 
-TEXTS = ["One day.", "Zwei Tage \u2014 \u4e00\u5929\nsecond line", 'quoted "three"']
+TEXTS = ["One day.", "Zwei B\u00e4ume \u2014 \u4e00\u5929\nsecond line", 'quoted "three"']
 
 
 def read(path: Path, **settings) -> list[str]:
