@@ -68,8 +68,6 @@ COMMANDS: dict[str, Command] = {
     ),
 }
 
-USER_ERRORS = (ValueError, TypeError, FileNotFoundError, FileExistsError, OSError, RuntimeError)
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; user errors become one message and exit status 2.
@@ -94,8 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except USER_ERRORS as error:
-        if os.environ.get("UNBLANK_TRACEBACK"):
+    except Exception as error:
+        if os.environ.get("UNBLANK_TRACEBACK") or not _is_for_the_user(error):
             raise
         _fail(f"{error}\n(UNBLANK_TRACEBACK=1 shows where)")
 
@@ -113,6 +111,12 @@ def overview() -> str:
             *lines,
         ]
     )
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    """Whether the message says all: bad input, files, a missing extra, or an error of ours."""
+    is_ours = type(error).__module__.startswith("unblank.")
+    return is_ours or isinstance(error, ValueError | OSError | ImportError)
 
 
 def _run(command: Command, settings: Any) -> None:

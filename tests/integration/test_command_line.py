@@ -1,0 +1,71 @@
+"""The command as a user meets it: quick help, clear errors, no tracebacks."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from unblank.cli import COMMANDS
+
+
+def unblank(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "unblank", *arguments],
+        capture_output=True, text=True, check=False, **options,
+    )  # fmt: skip
+
+
+def test_without_arguments_the_commands_are_listed():
+    result = unblank()
+    assert result.returncode == 0
+    assert all(f"  {name} " in result.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_teaches_without_loading_torch(name):
+    code = (
+        f"import sys; from unblank.cli import main\ntry: main([{name!r}, '--help'])\n"
+        "except SystemExit as stop: assert not stop.code, stop.code\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"unblank {name}" in result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_answers_within_half_a_second(name):
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        unblank(name, "--help")
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5
+
+
+def test_a_misspelt_command_offers_the_nearest():
+    result = unblank("pretrian")
+    assert result.returncode == 2
+    assert "did you mean 'pretrain'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("fill", "no-such-folder", "a [MASK]"), "no-such-folder"),
+        (("score", "no-such-folder", "a [MASK]", "--candidates", "x", "y"), "no-such-folder"),
+        (("tokenize", "--train", "none.txt", "--output", "out"), "none.txt"),
+        (("pretrain", "none.yaml"), "none.yaml"),
+        (("pretrain", "--data.train", "none.txt", "--train.output_dir", "out"), "none.txt"),
+        (("show", "x", "--tokenizer", "no-such-folder"), "no-such-folder"),
+    ],
+)
+def test_wrong_paths_are_named_without_a_traceback(arguments, message, tmp_path):
+    result = unblank(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
