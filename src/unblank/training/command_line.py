@@ -2,13 +2,11 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from unblank.process import arrange_memory
 from unblank.training.config import RunConfig
 from unblank.training.recipe import load_recipe, to_yaml
 
-__all__ = ["parse_run_config", "pretrain"]
+__all__ = ["parse_run_config"]
 
 _PRINT_FLAGS = ("--print-config", "--print_config")
 
@@ -50,15 +48,3 @@ def parse_run_config(arguments: Sequence[str]) -> RunConfig:
         sys.stdout.write(to_yaml(config))
         raise SystemExit(0)
     return config
-
-
-def pretrain(config: RunConfig) -> Path:
-    """Run the command `pretrain` in this process: arrange its memory, then train.
-
-    Only for a process that is the command's own; a program that uses the library calls
-    `unblank.training.pretrain.run_pretrain`, which leaves its memory alone.
-    """
-    memory = arrange_memory(config.train.arrange_memory)
-    from unblank.training.pretrain import run_pretrain  # loads torch, after its memory is arranged
-
-    return run_pretrain(config, memory=memory)

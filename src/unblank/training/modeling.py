@@ -16,6 +16,9 @@ from unblank.training.config import ModelSettings
 
 __all__ = ["build_model", "count_parameters", "estimate_memory"]
 
+_LIBRARIES = 0.6 * 2**30
+"""Bytes that Python, torch and transformers take by themselves (measured on Linux, CPU)."""
+
 
 def build_model(
     settings: ModelSettings,
@@ -97,7 +100,7 @@ def estimate_memory(
     config = model.config
     kept = 1 if activation_checkpointing else 34
     activations = positions * config.num_hidden_layers * config.hidden_size * kept
-    return 16.0 * count_parameters(model) + activations * float(bytes_per_activation)
+    return _LIBRARIES + 16.0 * count_parameters(model) + activations * float(bytes_per_activation)
 
 
 def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
