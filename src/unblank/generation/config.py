@@ -39,7 +39,7 @@ class DecodingOptions:
     num_alternatives: int = 5
     """Most likely tokens to report for every generated one."""
     context: Literal["bi", "uni"] = "bi"
-    """Whether tokens of the text see both sides, or only what stands before them."""
+    """Whether tokens of the text see both sides, or only backwards; answers see all of the text."""
 
     def __post_init__(self) -> None:
         for name in ("num_beams", "num_return"):
@@ -130,7 +130,7 @@ class ScoreConfig:
     include_end: bool = True
     """Count the probability that the candidate ends where it does."""
     context: Literal["bi", "uni"] = "bi"
-    """Whether tokens of the text see both sides, or only what stands before them."""
+    """Whether tokens of the text see both sides, or only backwards; answers see all of the text."""
     json: bool = False
     """Print one JSON object a text."""
     device: str = "auto"

@@ -42,8 +42,8 @@ def token_rules(
     longest = config.max_position_embeddings - 1
     if max(options.max_tokens or 0, options.min_tokens) > longest:
         raise ValueError(
-            f"max_tokens is {options.max_tokens} and min_tokens {options.min_tokens}, but the model "
-            f"has positions for {longest} tokens in a blank"
+            f"max_tokens is {options.max_tokens} and min_tokens {options.min_tokens}, but the "
+            f"model has positions for {longest} tokens in a blank"
         )
     special = special_ids(tokenizer)
     control = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}

@@ -1,0 +1,69 @@
+"""The commands print what the library returns."""
+
+import io
+import json
+
+import pytest
+
+from unblank.generation import command
+from unblank.generation.command import run_fill, run_score
+from unblank.generation.config import FillConfig, ScoreConfig
+
+TEXT = "the [MASK] sat on [b]a[/b] mat and [MASK]."
+
+
+@pytest.fixture(autouse=True)
+def no_loading(monkeypatch, tiny):
+    monkeypatch.setattr(command, "load", lambda folder, device, dtype: tiny)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_fill_prints_the_text_its_answers_and_whether_they_were_cut(capsys, tiny):
+    run_fill(FillConfig(model="x", text=(TEXT,), max_tokens=2, min_tokens=2))
+    printed = capsys.readouterr().out
+    result = tiny.fill(TEXT, max_tokens=2, min_tokens=2)
+    assert printed.startswith(result.text)
+    assert "[b]a[/b]" in printed
+    assert printed.count("cut: raise --max-tokens") == 2
+
+
+def test_fill_prints_a_json_line_for_each_line_of_input(capsys, monkeypatch, tiny):
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{TEXT}\n\na [MASK]\n"))
+    run_fill(FillConfig(model="x", text=("-",), json=True, num_beams=2, num_return=2))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    expected = tiny.fill([TEXT, "a [MASK]"], num_beams=2, num_return=2)
+    assert [line["text"] for line in lines] == [result.text for result in expected]
+    assert lines[0]["blanks"][1]["finished"] == expected[0].blanks[1].finished
+    assert len(lines[1]["alternatives"]) == 1
+
+
+def test_fill_streams_every_token(capsys, monkeypatch, tiny_words):
+    monkeypatch.setattr(command, "load", lambda folder, device, dtype: tiny_words)
+    run_fill(FillConfig(model="x", text=(TEXT,), stream=True, max_tokens=4))
+    streamed, *rest = capsys.readouterr().out.splitlines()
+    result = tiny_words.fill(TEXT, max_tokens=4)
+    assert streamed == f"1. {result.blanks[0].text} | 2. {result.blanks[1].text}"
+    assert rest[0].startswith(result.text)
+
+
+def test_score_prints_candidates_best_first(capsys, tiny):
+    arguments = {"model": "x", "text": (TEXT,), "candidates": ("cat", "[dog]", "old cat")}
+    run_score(ScoreConfig(**arguments))
+    printed = capsys.readouterr().out
+    ranked = tiny.score(TEXT, ["cat", "[dog]", "old cat"]).ranked
+    places = [printed.index(f"{candidate.score:.3f}") for candidate in ranked]
+    assert places == sorted(places)
+    assert "[dog]" in printed
+    run_score(ScoreConfig(**arguments, json=True))
+    line = json.loads(capsys.readouterr().out)
+    assert [item["text"] for item in line["candidates"]] == [item.text for item in ranked]
+
+
+def test_nothing_to_do_is_an_error(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    with pytest.raises(ValueError, match="nothing to do"):
+        run_fill(FillConfig(model="x", text=()))
+    with pytest.raises(ValueError, match="no candidates"):
+        ScoreConfig(model="x", text=(TEXT,))
+    with pytest.raises(ValueError, match="choose one"):
+        run_fill(FillConfig(model="x", text=(TEXT,), stream=True, json=True))
