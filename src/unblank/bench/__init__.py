@@ -1,0 +1,1 @@
+"""`unblank bench`: speed and memory beside the peers, measured in turns on one machine."""

@@ -1,0 +1,146 @@
+"""Rows of the benchmark table, with their targets, as a rich table and as JSON."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.table import Table
+
+from unblank.bench.race import Result
+
+__all__ = ["Row", "Section", "Target", "at_least", "at_most", "machine", "to_json", "to_table"]
+
+_PACKAGES = ("unblank", "torch", "transformers", "tokenizers", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a row must reach."""
+
+    limit: float
+    is_minimum: bool
+    """The value must be at least the limit; otherwise at most."""
+    of: Literal["ratio", "ours"] = "ratio"
+    """Which column is held against the limit."""
+
+
+def at_least(limit: float, of: Literal["ratio", "ours"] = "ratio") -> Target:
+    """Return the target that a column reaches from `limit` upwards."""
+    return Target(limit, is_minimum=True, of=of)
+
+
+def at_most(limit: float, of: Literal["ratio", "ours"] = "ratio") -> Target:
+    """Return the target that a column reaches from `limit` downwards."""
+    return Target(limit, is_minimum=False, of=of)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    unit: str
+    """Of `ours` and `peer`."""
+    ours: float
+    peer_name: str = ""
+    peer: float | None = None
+    ratio: float | None = None
+    """Ours against the peer: the median over paired turns where both were timed."""
+    target: Target | None = None
+    floor: str = ""
+    """What no implementation on this machine can pass, and where it comes from."""
+
+    @property
+    def has_passed(self) -> bool | None:
+        """Whether the target is reached; None without a target."""
+        if self.target is None:
+            return None
+        value = self.ours if self.target.of == "ours" else self.ratio
+        assert value is not None
+        limit = self.target.limit
+        return value >= limit if self.target.is_minimum else value <= limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """Rows that were measured together, with everything that was timed for them."""
+
+    name: str
+    size: str
+    rows: list[Row]
+    results: dict[str, Result] = field(default_factory=dict)
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on: processor, cores, memory, versions, time."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def to_table(sections: Sequence[Section]) -> Table:
+    """Return all rows as one table."""
+    table = Table("what", "ours", "peer", "ratio", "target", "", "floor", title="unblank bench")
+    for column in (1, 2, 3, 4):
+        table.columns[column].justify = "right"
+    for section in sections:
+        for row in section.rows:
+            table.add_row(
+                row.name,
+                f"{_number(row.ours)} {row.unit}",
+                f"{row.peer_name} {'' if row.peer is None else _number(row.peer)}".strip(),
+                "" if row.ratio is None else f"{row.ratio:.2f}",
+                _target_text(row.target),
+                {True: "[green]pass[/]", False: "[red]MISS[/]", None: ""}[row.has_passed],
+                row.floor,
+            )
+        table.add_section()
+    return table
+
+
+def to_json(sections: Sequence[Section], about: dict[str, Any]) -> str:
+    """Return everything measured as JSON: every row, and every repeat of every contestant."""
+    measured = [
+        {
+            "name": section.name,
+            "size": section.size,
+            "rows": [{**asdict(row), "passed": row.has_passed} for row in section.rows],
+            "results": {name: asdict(result) for name, result in section.results.items()},
+        }
+        for section in sections
+    ]
+    return json.dumps({"machine": about, "sections": measured}, indent=1) + "\n"
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _target_text(target: Target | None) -> str:
+    if target is None:
+        return ""
+    column = "" if target.of == "ratio" else " (ours)"
+    return f"{'>=' if target.is_minimum else '<='} {target.limit:,g}{column}"

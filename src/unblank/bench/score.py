@@ -1,0 +1,48 @@
+"""Candidates a second of `score`: all in one forward, beside one forward for each."""
+
+from unblank.bench.flops import scoring_flops
+from unblank.bench.race import Contestant, Tell, paired_ratio, race
+from unblank.bench.report import Row, Section, at_least
+from unblank.bench.settings import Size
+
+__all__ = ["measure_score"]
+
+_CONTEXT = 128
+_LENGTH = 3
+_TARGETS = {8: at_least(5), 64: at_least(15)}
+
+
+def measure_score(size: Size, repeats: int, tell: Tell) -> list[Section]:
+    """Return the rows of 8 and of 64 candidates of 3 tokens after a context of 128."""
+    return [_measure(size, candidates, repeats, tell) for candidates in _TARGETS]
+
+
+def _measure(size: Size, candidates: int, repeats: int, tell: Tell) -> Section:
+    is_toy = size.name == "toy"
+    arguments = {
+        "size": size.name,
+        "candidates": candidates,
+        "length": _LENGTH,
+        "context": 16 if is_toy else _CONTEXT,
+    }
+    contestants = {
+        name: Contestant(
+            workload=f"unblank.bench.inference:{builder}", arguments=arguments, is_arranged=True
+        )
+        for name, builder in (("ours", "score_together"), ("each", "score_each"))
+    }
+    results = race(contestants, repeats, tell)
+    each = candidates * scoring_flops(size, _CONTEXT, _LENGTH + 1)
+    together = scoring_flops(size, _CONTEXT, 1 + candidates * _LENGTH)
+    name = f"score, {size.name}, {candidates} candidates"
+    row = Row(
+        name=name,
+        unit="candidates/s",
+        ours=results["ours"].rate,
+        peer_name="one forward each",
+        peer=results["each"].rate,
+        ratio=paired_ratio(results["ours"], results["each"]),
+        target=None if is_toy else _TARGETS[candidates],
+        floor=f"{each / together:.1f} x fewer FLOP",
+    )
+    return Section(name=name, size=size.name, rows=[row], results=results)

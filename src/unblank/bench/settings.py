@@ -1,0 +1,80 @@
+"""`BenchConfig` and the sizes that are measured; with the standard library and tyro's marks alone.
+
+A size fixes the model and the shape of a training step: texts of `text` tokens become rows of Part
+A (`part_a` positions) and Part B (`part_b`), which is what 15 % token spans make of them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+__all__ = ["SIZES", "BenchConfig", "Size", "SizeName"]
+
+SizeName = Literal["toy", "small", "base"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """A model and the shape of its training step."""
+
+    name: SizeName
+    layers: int
+    width: int
+    heads: int
+    vocabulary: int
+    large_vocabulary: int
+    """Table rows of the row that shows what a multilingual vocabulary costs."""
+    text: int
+    """Tokens of original text in a row."""
+    part_a: int
+    part_b: int
+    batch: int
+    """Rows of a step."""
+
+    @property
+    def row_length(self) -> int:
+        """Positions of a row."""
+        return self.part_a + self.part_b
+
+    @property
+    def text_tokens(self) -> int:
+        """Tokens of original text in a step."""
+        return self.batch * self.text
+
+
+SIZES: dict[str, Size] = {
+    "toy": Size(
+        name="toy", layers=2, width=64, heads=2, vocabulary=512, large_vocabulary=1024,
+        text=64, part_a=58, part_b=16, batch=2,
+    ),
+    "small": Size(
+        name="small", layers=6, width=384, heads=6, vocabulary=30592, large_vocabulary=250112,
+        text=256, part_a=218, part_b=64, batch=16,
+    ),
+    "base": Size(
+        name="base", layers=12, width=768, heads=12, vocabulary=30592, large_vocabulary=250112,
+        text=512, part_a=436, part_b=128, batch=2,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchConfig:
+    """Measure speed and memory beside transformers' BERT, T5 and BART, in turns on this machine."""
+
+    which: Positional[Literal["train", "sampler", "fill", "score", "all"]] = "all"
+    """What to measure."""
+    size: tuple[SizeName, ...] = ("small", "base")
+    """Model sizes; toy only shows that everything runs."""
+    repeats: int = 5
+    """Timed turns of every contestant; a ratio is the median over the turns."""
+    json: Path | None = None
+    """Also write machine, versions, every row and every repeat to this file."""
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise ValueError(f"repeats is {self.repeats}; measure at least 1")
+        if not self.size:
+            raise ValueError(f"size is empty; give one or more of {', '.join(SIZES)}")

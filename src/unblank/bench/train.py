@@ -1,0 +1,135 @@
+"""The training step beside BERT, T5 and BART; what a large vocabulary costs; the time to start."""
+
+from dataclasses import replace
+
+from unblank.bench.flops import BYTES_PER_PARAMETER, num_parameters, training_step_flops
+from unblank.bench.race import Contestant, Result, Tell, paired_ratio, race
+from unblank.bench.report import Row, Section, Target, at_least, at_most
+from unblank.bench.settings import Size
+
+__all__ = ["measure_start", "measure_steps", "measure_vocabulary"]
+
+_PEERS = {"BERT": "bert_training", "T5": "t5_training", "BART": "bart_training"}
+
+_TARGETS: dict[tuple[str, str], Target] = {
+    ("small", "BERT"): at_least(4.5),
+    ("small", "T5"): at_least(3),
+    ("small", "BART"): at_least(8),
+    ("small", "ceiling"): at_least(0.45),
+    ("small", "memory"): at_most(0.6),
+    ("small", "vocabulary"): at_most(1.6),
+    ("small", "start"): at_most(12, of="ours"),
+    ("base", "BERT"): at_least(3),
+    ("base", "T5"): at_least(3),
+    ("base", "BART"): at_least(6),
+    ("base", "ceiling"): at_least(0.55),
+}
+
+
+def measure_steps(size: Size, repeats: int, tell: Tell) -> list[Section]:
+    """Return the rows of a whole training step: speed, share of the ceiling, memory."""
+    contestants = {"ours": ours(size)}
+    for name, builder in _PEERS.items():
+        workload = f"unblank.bench.peers:{builder}"
+        contestants[name] = Contestant(workload=workload, arguments={"size": size.name})
+    contestants["ceiling"] = Contestant(
+        workload="unblank.bench.models:matrix_ceiling", is_arranged=True
+    )
+    results = race(contestants, repeats, tell)
+    rows = [_speed_row(size, name, results) for name in _PEERS]
+    rows += [_ceiling_row(size, results), _memory_row(size, results)]
+    return [Section(name="training step", size=size.name, rows=rows, results=results)]
+
+
+def measure_vocabulary(size: Size, repeats: int, tell: Tell) -> list[Section]:
+    """Return the row that compares our step with itself at a multilingual vocabulary."""
+    results = race({"ours": ours(size, size.large_vocabulary), "usual": ours(size)}, repeats, tell)
+    large = replace(size, vocabulary=size.large_vocabulary)
+    row = Row(
+        name=f"training step, {size.name}: vocabulary of {size.large_vocabulary:,} rows",
+        unit="s/step",
+        ours=results["ours"].step_seconds,
+        peer_name=f"with {size.vocabulary:,} rows",
+        peer=results["usual"].step_seconds,
+        ratio=1 / paired_ratio(results["ours"], results["usual"]),
+        target=_TARGETS.get((size.name, "vocabulary")),
+        floor=f"{training_step_flops(large) / training_step_flops(size):.2f} x the FLOP",
+    )
+    return [Section(name="vocabulary", size=size.name, rows=[row], results=results)]
+
+
+def measure_start(size: Size, repeats: int, tell: Tell) -> list[Section]:
+    """Return the row of the time from the command to the first step, shards prepared before."""
+    contestants = {
+        "ours": Contestant(
+            workload="unblank.bench.startup:pretrain_start", arguments={"size": size.name}
+        ),
+        "imports": Contestant(workload="unblank.bench.startup:imports_alone"),
+    }
+    results = race(contestants, repeats, tell, warmups=1)
+    row = Row(
+        name=f"start of training, {size.name}: command to first step",
+        unit="s",
+        ours=results["ours"].step_seconds,
+        peer_name="imports alone",
+        peer=results["imports"].step_seconds,
+        ratio=1 / paired_ratio(results["ours"], results["imports"]),
+        target=_TARGETS.get((size.name, "start")),
+        floor="python, import torch and transformers",
+    )
+    return [Section(name="start of training", size=size.name, rows=[row], results=results)]
+
+
+def ours(size: Size, vocabulary: int | None = None) -> Contestant:
+    """Return our training step as a contestant, with memory arranged as the command does."""
+    return Contestant(
+        workload="unblank.bench.models:glm_training",
+        arguments={"size": size.name, "vocabulary": vocabulary},
+        is_arranged=True,
+    )
+
+
+def _speed_row(size: Size, peer: str, results: dict[str, Result]) -> Row:
+    # The paired ratio of the ceiling's FLOP/s to our texts/s is the floor in texts/s, per FLOP.
+    flops_per_token = training_step_flops(size) / size.text_tokens
+    ceiling = results["ceiling"].rate / flops_per_token
+    return Row(
+        name=f"training step, {size.name}, against {peer}",
+        unit="text tokens/s",
+        ours=results["ours"].rate,
+        peer_name=peer,
+        peer=results[peer].rate,
+        ratio=paired_ratio(results["ours"], results[peer]),
+        target=_TARGETS.get((size.name, peer)),
+        floor=f"{ceiling:,.0f} text tokens/s at the ceiling",
+    )
+
+
+def _ceiling_row(size: Size, results: dict[str, Result]) -> Row:
+    flops = training_step_flops(size)
+    per_token = flops / size.text_tokens
+    return Row(
+        name=f"training step, {size.name}: share of the matrix ceiling",
+        unit="GFLOP/s",
+        ours=results["ours"].rate * per_token / 1e9,
+        peer_name="2048^3 products",
+        peer=results["ceiling"].rate / 1e9,
+        ratio=paired_ratio(results["ours"], results["ceiling"]) * per_token,
+        target=_TARGETS.get((size.name, "ceiling")),
+        floor=f"{flops / 1e9:,.0f} GFLOP a step",
+    )
+
+
+def _memory_row(size: Size, results: dict[str, Result]) -> Row:
+    mine, theirs = results["ours"], results["BERT"]
+    state = num_parameters(size) * BYTES_PER_PARAMETER
+    return Row(
+        name=f"training step, {size.name}: peak memory",
+        unit="MB",
+        ours=mine.peak_bytes / 1e6,
+        peer_name="BERT",
+        peer=theirs.peak_bytes / 1e6,
+        ratio=mine.peak_bytes / theirs.peak_bytes,
+        target=_TARGETS.get((size.name, "memory")),
+        floor=f"{(mine.imports_bytes + state) / 1e6:,.0f} MB: libraries, weights, Adam",
+    )

@@ -1,0 +1,71 @@
+"""One contestant in a process of its own, commanded by lines over a pipe.
+
+    python -m unblank.bench.worker '{"workload": "module:function", "arguments": {}, ...}'
+
+The function builds the work and returns it as a callable without arguments, which does one step and
+returns how many units of work that was. Every line read from standard input is one step; every
+reply is one line of JSON. Its own process gives every contestant its own environment and peak
+memory. Nothing heavy is imported before the memory is arranged.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import IO, Any
+
+from unblank.process import arrange_memory
+
+__all__ = ["Workload", "main", "peak_bytes", "workload_builder"]
+
+Workload = Callable[[], float]
+"""Does one step of work and returns how many units it was."""
+
+
+def workload_builder(path: str) -> Callable[..., Workload]:
+    """Return the function that `path`, `module:function`, names."""
+    module, _, name = path.partition(":")
+    builder: Callable[..., Workload] = getattr(import_module(module), name)
+    return builder
+
+
+def peak_bytes() -> int:
+    """Return the largest resident size that this process had so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def main() -> None:
+    """Build the contestant, then do one timed step for every line of standard input."""
+    contestant = json.loads(sys.argv[1])
+    replies = _take_stdout()
+    if contestant["is_arranged"]:
+        arrange_memory()
+    build = workload_builder(contestant["workload"])
+    imports_bytes = peak_bytes()
+    work = build(**contestant["arguments"])
+    _reply(replies, {"imports_bytes": imports_bytes})
+    for _ in sys.stdin:
+        started = time.perf_counter()
+        units = work()
+        seconds = time.perf_counter() - started
+        _reply(replies, {"seconds": seconds, "units": units, "peak_bytes": peak_bytes()})
+
+
+def _take_stdout() -> IO[str]:
+    """Keep the pipe for replies: what libraries print goes to standard error."""
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return replies
+
+
+def _reply(replies: IO[str], message: dict[str, Any]) -> None:
+    replies.write(json.dumps(message) + "\n")
+    replies.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The arithmetic that is counted against what torch counts, and parameters against the model's."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from unblank.bench.flops import num_parameters, scoring_flops, training_step_flops
+from unblank.bench.models import build_glm, glm_batch
+from unblank.bench.settings import SIZES, Size
+
+# Part A of exactly one block of queries: then no masked product is computed on CPU.
+ALIGNED = replace(SIZES["toy"], part_a=128, part_b=32, batch=3)
+
+
+def counted_flops(size: Size, train: bool) -> int:
+    model, batch = build_glm(size), glm_batch(size)
+    with FlopCounterMode(display=False) as counter, torch.autocast("cpu", torch.bfloat16):
+        if train:
+            model(**batch).loss.backward()
+        else:
+            with torch.no_grad():
+                model(**batch)
+    return counter.get_total_flops()
+
+
+def test_a_training_step_has_the_flops_that_torch_counts():
+    head_gradient = 2 * ALIGNED.batch * ALIGNED.part_b * ALIGNED.width * ALIGNED.vocabulary
+    # torch's counter does not know the in-place product that sums the table's gradient.
+    assert counted_flops(ALIGNED, train=True) + head_gradient == training_step_flops(ALIGNED)
+
+
+def test_scoring_has_the_flops_that_torch_counts_in_a_forward_pass():
+    expected = ALIGNED.batch * scoring_flops(ALIGNED, ALIGNED.part_a, ALIGNED.part_b)
+    assert counted_flops(ALIGNED, train=False) == expected
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_parameters_are_those_of_the_model(layers):
+    size = replace(SIZES["toy"], layers=layers)
+    assert num_parameters(size) == build_glm(size).num_parameters()

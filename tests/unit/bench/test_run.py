@@ -1,0 +1,73 @@
+"""Each benchmark from end to end at toy size: the rows are there, and the JSON holds every turn."""
+
+import json
+
+import pytest
+from bench_workers import InProcessWorker
+
+from unblank.bench import race, run
+from unblank.bench.report import Row, at_least, at_most
+from unblank.bench.settings import BenchConfig
+
+EXPECTED = {
+    "sampler": [
+        "corruption, 512 tokens, one core",
+        "corruption + packing + collation, toy, one core",
+    ],
+    "fill": [
+        f"fill, toy, {search}, batch {texts}"
+        for search in ("greedy", "beam 5")
+        for texts in (1, 16)
+    ],
+    "score": ["score, toy, 8 candidates", "score, toy, 64 candidates"],
+    "train": [
+        "training step, toy, against BERT",
+        "training step, toy, against T5",
+        "training step, toy, against BART",
+        "training step, toy: share of the matrix ceiling",
+        "training step, toy: peak memory",
+        "training step, toy: vocabulary of 1,024 rows",
+    ],
+}
+
+
+@pytest.mark.parametrize("which", EXPECTED)
+def test_a_benchmark_has_its_rows(which, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(race, "Worker", InProcessWorker)
+    without_start = [b for b in run.BENCHMARKS[which] if b.measure.__name__ != "measure_start"]
+    monkeypatch.setitem(run.BENCHMARKS, which, tuple(without_start))
+    path = tmp_path / "folder" / "bench.json"
+    run.run_bench(BenchConfig(which=which, size=("toy",), repeats=2, json=path))
+    written = json.loads(path.read_text())
+    rows = [row for section in written["sections"] for row in section["rows"]]
+    assert [row["name"] for row in rows] == EXPECTED[which]
+    assert all(row["ours"] > 0 and row["peer"] > 0 and row["ratio"] > 0 for row in rows)
+    for section in written["sections"]:
+        assert all(len(result["seconds"]) == 2 for result in section["results"].values())
+    assert {"processor", "cores", "packages"} <= written["machine"].keys()
+    assert "unblank bench" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_start_of_training_is_measured_by_the_command_itself():
+    rows = [
+        row
+        for section in run.BENCHMARKS["train"][-1].measure(run.SIZES["toy"], 1, print)
+        for row in section.rows
+    ]
+    assert [row.name for row in rows] == ["start of training, toy: command to first step"]
+    assert rows[0].ours > rows[0].peer > 0
+
+
+def test_a_target_is_held_against_the_column_it_names():
+    values = {"name": "row", "unit": "s", "ours": 11.0, "ratio": 2.0}
+    assert Row(**values, target=at_least(2)).has_passed
+    assert not Row(**values, target=at_most(1.9)).has_passed
+    assert Row(**values, target=at_most(12, of="ours")).has_passed
+    assert Row(**values).has_passed is None
+
+
+@pytest.mark.parametrize("wrong", [{"repeats": 0}, {"size": ()}])
+def test_settings_that_measure_nothing_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"repeats is 0|size is empty"):
+        BenchConfig(**wrong)
