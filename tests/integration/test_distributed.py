@@ -27,7 +27,7 @@ with join_world("cpu") as world:
         module = share_model(UnitModule(model, InfillUnit(), world.device), world, parallel)
         optimizer = build_optimizer(model, OptimSettings())
         trainer = toy_trainer(
-            model, world=world, module=module, optimizer=optimizer, micro_batch_size=2,
+            model, world=world, module=module, optimizer=optimizer, clip_norm=0.0,
             steps=toy_stream().micro_batches(
                 batch_size=8, micro_batch_size=2, rank=world.rank, world_size=world.size
             ),

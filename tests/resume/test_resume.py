@@ -1,6 +1,7 @@
 import os
 import random
 import signal
+import subprocess
 import time
 
 import pytest
@@ -11,7 +12,7 @@ DROPOUT = {"model.hidden_dropout": 0.1, "model.attention_dropout": 0.1}
 def kill_after_step(pretraining, process, output, step):
     """Kill the run, all its processes, a random moment after it has logged `step`."""
     deadline = time.monotonic() + 120
-    while len(pretraining.metrics(output)) < step:
+    while not any(line["step"] >= step for line in pretraining.metrics(output)):
         assert time.monotonic() < deadline, "the run is stuck"
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.002)
@@ -21,7 +22,8 @@ def kill_after_step(pretraining, process, output, step):
 
 
 def resume_equals_uninterrupted(pretraining, **options):
-    steps = {"train.max_steps": 40, "train.save_every": 7, **DROPOUT}
+    # Checkpoints fall between two log lines: sums that are not yet logged must survive, too.
+    steps = {"train.max_steps": 40, "train.save_every": 7, "train.log_every": 2, **DROPOUT}
     whole = pretraining.start("whole", **steps, **options)
     killed = pretraining.start("killed", **steps, **options)
     kill_after_step(pretraining, killed, "killed", random.randint(8, 25))
@@ -30,7 +32,7 @@ def resume_equals_uninterrupted(pretraining, **options):
     printed = pretraining.run("killed", **steps, **options)
     assert "from step" in printed
     assert pretraining.metrics("killed") == pretraining.metrics("whole")
-    assert len(pretraining.metrics("whole")) == 40
+    assert len(pretraining.metrics("whole")) == 20
     assert pretraining.weights("killed") == pretraining.weights("whole")
 
 
@@ -51,3 +53,29 @@ def test_a_run_killed_at_a_random_step_resumes_bit_for_bit(pretraining):
 )
 def test_resume_is_exact_with(pretraining, options):
     resume_equals_uninterrupted(pretraining, **options)
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_while_saving_leaves_the_last_checkpoint_usable(pretraining):
+    pretraining.run("run", **{"train.max_steps": 6, "optim.schedule": "constant"})
+    checkpoints = pretraining.folder / "run" / "checkpoints"
+    largest = max(path.stat().st_size for path in checkpoints.glob("*/*"))
+    longer = {"train.max_steps": 12, "optim.schedule": "constant"}
+    command = pretraining.command("run", **longer)
+    # A limit on the size of files gives the same kind of failure as a full disk, half way.
+    limited = subprocess.run(
+        ["bash", "-c", f'ulimit -f {largest // 2048}; exec "$@"', "bash", *command],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert limited.returncode == 2, limited.stderr
+    assert "could not save the checkpoint" in limited.stderr
+    assert "step-00000006" in limited.stderr
+    assert sorted(path.name for path in checkpoints.iterdir()) == [
+        "step-00000003",
+        "step-00000006",
+    ]
+    pretraining.run("run", **longer)
+    assert [line["step"] for line in pretraining.metrics("run")] == list(range(1, 13))

@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 __all__ = [
     "MANIFEST_NAME",
     "CheckpointError",
@@ -73,7 +75,7 @@ def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None])
             shutil.rmtree(target)
         unfinished.rename(target)
         _force_to_disk(root)
-    except Exception as error:
+    except (OSError, SafetensorError) as error:
         if unfinished is not None:
             shutil.rmtree(unfinished, ignore_errors=True)
         raise CheckpointError(_cannot_write(target, error)) from error

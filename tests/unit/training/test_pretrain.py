@@ -228,7 +228,7 @@ def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(make_config, tmp_
     [
         ({"data__train": ()}, ValueError, "--data.train"),
         ({"data__train": ("nowhere.txt",)}, FileNotFoundError, "nowhere.txt"),
-        ({"model__preset": "smal"}, ValueError, "small"),
+        ({"model__preset": "smaal"}, ValueError, "small"),
         ({"train__device": "cuda:7"}, ValueError, "this machine shows"),
         ({"train__device": "gpu"}, ValueError, "use auto, cpu, cuda"),
         ({"train__resume": "nowhere"}, FileNotFoundError, "no such folder"),

@@ -41,7 +41,7 @@ def test_fields_a_recipe_does_not_name_keep_their_defaults(tmp_path):
     ("text", "error", "message"),
     [
         ("optim: {learning_rat: 1}", ValueError, "'learning_rat' in optim; nearest: learning_rate"),
-        ("optin: {}", ValueError, "'optin'; nearest: optim"),
+        ("optimm: {}", ValueError, "'optimm'; nearest: optim"),
         ("optim: {schedule: cosin}", ValueError, "did you mean 'cosine'"),
         ("train: {max_steps: many}", TypeError, "train.max_steps must be int, got 'many'"),
         ("train: {max_steps: 1.5}", TypeError, "train.max_steps must be int"),
