@@ -5,6 +5,7 @@ name.
 """
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,12 @@ import torch
 from torch.testing import assert_close
 
 from conftest import recorded, require
-from unblank.conversion.deltalm import read_deltalm_checkpoint
+from unblank.conversion.deltalm import deltalm_state_dict, read_deltalm_checkpoint
+from unblank.conversion.encoder import read_encoder
+from unblank.conversion.torch_files import read_torch_file
+from unblank.data.types import IGNORE_INDEX
 from unblank.models.deltalm import DeltaLMForConditionalGeneration
+from unblank.models.deltalm.from_encoder import deltalm_from_encoder
 
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
 PADDINGS = ("left_padded", "right_padded")
@@ -102,3 +107,129 @@ def test_states_and_logits_equal_the_original(padding, kernel, tensors, sizes):
     for index, state in enumerate(output.decoder_hidden_states):
         at(in_target, state, case[f"decoder_state{index}"])
     at(in_target, output.logits, case["logits"])
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@torch.no_grad()
+def test_losses_equal_the_original(padding, model, tensors, numbers, sizes):
+    case = case_of(tensors, padding)
+    labels = case["target"].masked_fill(case["target"] == sizes["pad"], IGNORE_INDEX)
+    cases = {key: value for key, value in numbers.items() if key.startswith(f"{padding}.loss_")}
+    if not cases:
+        pytest.skip(f"no losses of {padding} are recorded here")
+    for key, expected in cases.items():
+        options = re.fullmatch(r"loss_eps([\d.]+)(?:_ignore_prefix_(\d+))?", key.split(".", 1)[1])
+        epsilon, num_ignored = float(options[1]), int(options[2] or 0)
+        scored = labels.clone()
+        # The recorded number leaves out the first sentence, not the first column: fairseq takes
+        # log-probabilities without the mark `batch_first` for time-first ones.
+        scored[:num_ignored] = IGNORE_INDEX
+        output = model(
+            case["src_tokens"],
+            decoder_input_ids=case["prev_output_tokens"],
+            labels=scored,
+            # fairseq spreads the smoothing over the other rows only
+            label_smoothing=epsilon * sizes["words"] / (sizes["words"] - 1),
+        )
+        assert output.logits is None
+        assert_close(output.loss_sum.item(), expected["loss_sum"], **TOLERANCE)
+        if not num_ignored:
+            assert output.num_scored == expected["ntokens"]
+            assert_close(output.loss.item(), expected["loss_per_token"], **TOLERANCE)
+        if "nll_loss_sum" in expected:
+            plain = model(
+                case["src_tokens"], decoder_input_ids=case["prev_output_tokens"], labels=scored
+            )
+            assert_close(plain.loss_sum.item(), expected["nll_loss_sum"], **TOLERANCE)
+
+
+@torch.no_grad()
+def test_cached_steps_equal_the_original(kernel, tensors):
+    case = case_of(tensors, "incremental")
+    targets, logits, past = case["prev_output_tokens"], [], None
+    for column in range(targets.shape[1]):
+        output = kernel(
+            case["src_tokens"],
+            decoder_input_ids=targets[:, column : column + 1],
+            past_key_values=past,
+            use_cache=True,
+        )
+        past = output.past_key_values
+        logits.append(output.logits)
+    assert_close(torch.cat(logits, dim=1), case["logits"], **TOLERANCE)
+    assert_close(torch.cat(logits, dim=1), case["one_shot_logits"], **TOLERANCE)
+
+
+def test_both_layouts_hold_the_same_model(folder, sizes):
+    files = sorted((folder / "fairseq_checkpoint").glob("*.pt"))
+    if not files:
+        pytest.skip("no fairseq checkpoint is recorded here")
+    config, fine_tuned = read_deltalm_checkpoint(files[0])
+    released_config, released = published(folder, sizes)
+    assert fine_tuned.keys() == released.keys()
+    assert all(torch.equal(fine_tuned[key], released[key]) for key in released)
+    fields = ("encoder_layers", "decoder_layers", "hidden_size", "vocab_size", "intermediate_size")
+    for name in (*fields, "max_position_embeddings", "layernorm_embedding", "normalize_before"):
+        assert getattr(config, name) == getattr(released_config, name)
+
+
+def test_the_older_loaders_reading_exchanges_the_two_feed_forwards(folder, sizes):
+    _, current = published(folder, sizes)
+    _, older = published(folder, sizes, first_ffn_on_top=True)
+    prefix = "model.decoder.layers.0"
+    for part in ("up_proj.weight", "down_proj.bias"):
+        bottom, top = f"{prefix}.bottom_mlp.{part}", f"{prefix}.mlp.{part}"
+        assert torch.equal(current[bottom], older[top])
+        assert torch.equal(current[top], older[bottom])
+
+
+@pytest.fixture(scope="module", params=["hf_xlm_roberta", "fairseq_roberta/model.pt"])
+def encoder(request, folder):
+    return read_encoder(require(folder / "init_from_encoder" / request.param))
+
+
+@torch.no_grad()
+def test_initialisation_from_the_encoder_equals_the_original(encoder, folder, sizes):
+    fields, state_dict = encoder
+    fields = fields | {"num_attention_heads": sizes["heads"]}
+    outputs = recorded(folder / "init_from_encoder" / "outputs.safetensors")
+    model = deltalm_from_encoder(fields, state_dict).eval()
+    case = outputs["init"]
+    in_source, in_target = (
+        case["src_tokens"] != sizes["pad"],
+        case["prev_output_tokens"] != sizes["pad"],
+    )
+    output = model(
+        case["src_tokens"],
+        decoder_input_ids=case["prev_output_tokens"],
+        output_hidden_states=True,
+    )
+    at(in_source, output.encoder_last_hidden_state, case["encoder_out"])
+    at(in_target, output.logits, case["logits"])
+    at(in_target, output.decoder_hidden_states[-1], case["decoder_features"])
+    tokens = outputs["tokens"][""]
+    states = model.get_encoder()(tokens, output_hidden_states=True).hidden_states
+    for index, state in enumerate(states):
+        at(tokens != sizes["pad"], state, outputs[f"hidden_state{index}"][""])
+
+
+def test_every_parameter_starts_from_the_recorded_source(folder):
+    table = json.loads(
+        require(folder / "init_from_encoder" / "expected_initialisation.json").read_text()
+    )["table"]
+    hf_folder = require(folder / "init_from_encoder" / "hf_xlm_roberta")
+    source = read_torch_file(hf_folder / "pytorch_model.bin")
+    model = deltalm_from_encoder(*read_encoder(hf_folder))
+    ours = model.state_dict()
+    word_table = source["roberta.embeddings.word_embeddings.weight"]
+    covered = {"lm_head.weight", "model.encoder.embed_tokens.weight"}
+    assert all(torch.equal(ours[name], word_table) for name in covered)
+    for theirs, origin in table:
+        if theirs.endswith(("embed_tokens.weight", "output_projection.weight")):
+            assert torch.equal(source[origin], word_table)
+            continue
+        name = max(deltalm_state_dict({"encoder.embed_tokens.weight": word_table, theirs: word_table}),
+                   key=lambda name: name not in covered)  # fmt: skip
+        assert torch.equal(ours[name], source[origin]), theirs
+        covered.add(name)
+    assert covered == ours.keys()

@@ -117,7 +117,7 @@ def infer_deltalm_config(
     arguments = arguments or {}
     return DeltaLMConfig(
         **shape_fields(state_dict, "model.encoder.", num_attention_heads),
-        decoder_layers=count_layers(state_dict, "model.decoder"),
+        decoder_layers=count_layers(state_dict, "model.decoder."),
         interleaved_decoder="model.decoder.layers.0.bottom_mlp.up_proj.weight" in state_dict,
         scale_embedding=not arguments.get("no_scale_embedding", True),
         hidden_dropout_prob=float(arguments.get("dropout", 0.1)),

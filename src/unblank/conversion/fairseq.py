@@ -107,15 +107,19 @@ def cut_rows(name: str, table: Tensor, num_rows: int | None) -> Tensor:
 
 
 def count_layers(keys: Iterable[str], stack: str) -> int:
-    """Return how many layers `stack` has, e.g. "model.encoder".
+    """Return how many layers a stack has, 0 if there is no such stack.
+
+    Args:
+        keys: our names of the tensors.
+        stack: prefix of the stack, e.g. "model.encoder.".
 
     Raises:
         ValueError: a layer in between is missing.
     """
-    pattern = re.compile(re.escape(stack) + r"\.layers\.(\d+)\.")
+    pattern = re.compile(re.escape(stack) + r"layers\.(\d+)\.")
     numbers = {int(match[1]) for key in keys if (match := pattern.match(key))}
     if numbers != set(range(len(numbers))):
-        raise ValueError(f"the layers of {stack} are not numbered 0, 1, ...: {sorted(numbers)}")
+        raise ValueError(f"the layers of {stack!r} are not numbered 0, 1, ...: {sorted(numbers)}")
     return len(numbers)
 
 
@@ -148,7 +152,7 @@ def shape_fields(
         "num_attention_heads": num_attention_heads or max(1, width // HEAD_WIDTH),
         "intermediate_size": required(state_dict, f"{encoder}layers.0.mlp.up_proj.weight").shape[0],
         "max_position_embeddings": positions.shape[0] - 2,
-        "encoder_layers": count_layers(state_dict, encoder.removesuffix(".")),
+        "encoder_layers": count_layers(state_dict, encoder),
         "layernorm_embedding": f"{encoder}embeddings.norm.weight" in state_dict,
         "normalize_before": f"{encoder}norm.weight" in state_dict,
     }

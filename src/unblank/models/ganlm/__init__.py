@@ -1,0 +1,36 @@
+"""GanLM: an encoder-decoder pretrained with a discriminator that judges its own samples."""
+
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForPreTraining,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+)
+
+from unblank.models.ganlm.classification import GanLMForSequenceClassification
+from unblank.models.ganlm.configuration import GanLMConfig
+from unblank.models.ganlm.modeling import (
+    GanLMForConditionalGeneration,
+    GanLMForPreTraining,
+    GanLMModel,
+    GanLMPreTrainingOutput,
+)
+from unblank.models.ganlm.presets import PRESETS, config_from_preset
+
+__all__ = [
+    "PRESETS",
+    "GanLMConfig",
+    "GanLMForConditionalGeneration",
+    "GanLMForPreTraining",
+    "GanLMForSequenceClassification",
+    "GanLMModel",
+    "GanLMPreTrainingOutput",
+    "config_from_preset",
+]
+
+AutoConfig.register("ganlm", GanLMConfig)
+AutoModel.register(GanLMConfig, GanLMModel)
+AutoModelForPreTraining.register(GanLMConfig, GanLMForPreTraining)
+AutoModelForSeq2SeqLM.register(GanLMConfig, GanLMForConditionalGeneration)
+AutoModelForSequenceClassification.register(GanLMConfig, GanLMForSequenceClassification)

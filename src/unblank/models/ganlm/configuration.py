@@ -1,0 +1,54 @@
+"""The configuration of a GanLM; the defaults are the published multilingual base model."""
+
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+
+from unblank.models.encoder_decoder.configuration import EncoderDecoderConfig
+
+__all__ = ["GanLMConfig"]
+
+
+@strict
+class GanLMConfig(EncoderDecoderConfig):
+    """Fields as in `EncoderDecoderConfig`, and those of the discriminator.
+
+    Args:
+        discriminator_layers: layers of the bidirectional decoder that judges tokens.
+        discriminator_dropout: all dropout of the discriminator; the published one has none.
+        share_generator_discriminator: the discriminator is the generator's first
+            `discriminator_layers` layers run bidirectionally, with only a head of its own (paper,
+            appendix D).
+        first_special_id: ids from here on are never content: `<mask>`, sentinels, padding rows and
+            tags of the published vocabularies. None if special ids stand elsewhere.
+        sentinel_token_ids: single ids that are never content either, in any order.
+        classifier_branch: which decoder `GanLMForSequenceClassification` reads.
+        classifier_dropout: dropout around the dense layer of the classification head.
+    """
+
+    model_type = "ganlm"
+
+    max_position_embeddings: int = 1024
+    scale_embedding: bool = True
+    relative_bias_buckets: int = 32
+    discriminator_layers: int = 4
+    discriminator_dropout: float = 0.0
+    share_generator_discriminator: bool = False
+    first_special_id: int | None = None
+    sentinel_token_ids: list[int] | None = None
+    classifier_branch: Literal["discriminator", "generator"] = "discriminator"
+    classifier_dropout: float = 0.0
+
+    def validate_discriminator(self) -> None:
+        """Check the discriminator against the generator.
+
+        Raises:
+            ValueError: it should share more layers than the generator has, or has none.
+        """
+        if self.discriminator_layers < 1:
+            raise ValueError("discriminator_layers must be at least 1")
+        if self.share_generator_discriminator and self.discriminator_layers > self.decoder_layers:
+            raise ValueError(
+                f"the discriminator cannot share {self.discriminator_layers} layers of a generator "
+                f"that has {self.decoder_layers}"
+            )

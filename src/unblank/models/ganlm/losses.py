@@ -1,0 +1,216 @@
+"""The mathematics of GanLM's objective as pure functions: sampling, judging, noise, weights.
+
+A *content* position is one whose label is an ordinary token: neither padding nor a sentinel. Only
+there are tokens sampled, judged and replaced. Nothing here differentiates through sampling.
+
+Shapes: `B` rows, `T` target tokens, `N` chosen positions, `D` width, `V` vocabulary.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unblank.data.types import IGNORE_INDEX
+
+__all__ = [
+    "DenoisingRule",
+    "content_ids",
+    "content_positions",
+    "detection_rates",
+    "discriminator_inputs",
+    "discriminator_loss_sum",
+    "noise_positions",
+    "sample_tokens",
+    "warmed_up_weight",
+    "with_noise",
+]
+
+DenoisingRule = Literal["errors", "agreements", "all"]
+"""Where the denoising input gets noise. "errors": where the discriminator errs (the published
+program). "agreements": where it is right, as the paper's section 2.4 literally says. "all": every
+sampled token goes in, whatever the discriminator says."""
+
+CHUNK_BYTES = 64 * 2**20
+"""Upper size of one chunk of fp32 probabilities."""
+
+
+def content_ids(
+    vocab_size: int,
+    first_special_id: int | None,
+    sentinel_ids: list[int] | None,
+    device: torch.device | None = None,
+) -> Tensor:
+    """Return bool[V], True for ids that are ordinary tokens.
+
+    Args:
+        vocab_size: V.
+        first_special_id: ids from here on are special; None is none.
+        sentinel_ids: further special ids.
+        device: where the result lives.
+    """
+    is_content_V = torch.ones(vocab_size, dtype=torch.bool, device=device)
+    if first_special_id is not None:
+        is_content_V[first_special_id:] = False
+    if sentinel_ids:
+        is_content_V[sentinel_ids] = False
+    return is_content_V
+
+
+def content_positions(labels_BT: Tensor, is_content_V: Tensor) -> Tensor:
+    """Return bool[B, T], True where the label is an ordinary token.
+
+    Args:
+        labels_BT: int64[B, T], -100 where not scored.
+        is_content_V: from `content_ids`.
+    """
+    return (labels_BT != IGNORE_INDEX) & is_content_V[labels_BT.clamp(min=0)]
+
+
+@torch.no_grad()
+def sample_tokens(
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    generator: torch.Generator | None = None,
+    temperature: float = 1.0,
+    excluded_N: Tensor | None = None,
+) -> Tensor:
+    """Return a token drawn at each position from softmax(hidden @ weight^T / temperature) in fp32.
+
+    Args:
+        hidden_ND: float[N, D], hidden states of the generator at the chosen positions.
+        weight_VD: float[V, D], the tied embedding table.
+        generator: source of randomness; None is torch's own.
+        temperature: above 1 flattens the distribution.
+        excluded_N: int64[N], a token that must not be drawn at each position; None is none.
+
+    Returns:
+        int64[N].
+    """
+    chunk = max(1, CHUNK_BYTES // (4 * weight_VD.shape[0]))
+    drawn = []
+    for start in range(0, hidden_ND.shape[0], chunk):
+        logits_CV = hidden_ND[start : start + chunk] @ weight_VD.T
+        p_CV = torch.softmax(logits_CV / temperature, dim=-1, dtype=torch.float32)
+        if excluded_N is not None:
+            p_CV.scatter_(1, excluded_N[start : start + chunk, None], 0.0)
+        drawn.append(torch.multinomial(p_CV, 1, generator=generator)[:, 0])
+    return torch.cat(drawn) if drawn else hidden_ND.new_zeros(0, dtype=torch.long)
+
+
+def discriminator_inputs(
+    labels_BT: Tensor, sampled_BT: Tensor, is_content_BT: Tensor, pad_id: int
+) -> Tensor:
+    """Return the target as the discriminator reads it: samples on content, not shifted.
+
+    Args:
+        labels_BT: int64[B, T], -100 where not scored.
+        sampled_BT: int64[B, T], read on content positions only.
+        is_content_BT: from `content_positions`.
+        pad_id: stands where nothing is scored.
+    """
+    targets_BT = labels_BT.masked_fill(labels_BT == IGNORE_INDEX, pad_id)
+    return torch.where(is_content_BT, sampled_BT, targets_BT)
+
+
+def discriminator_loss_sum(logits_N2: Tensor, is_original_N: Tensor) -> Tensor:
+    """Return the summed two-way cross-entropy; class 1 is original, 0 replaced (section 2.3).
+
+    Args:
+        logits_N2: float[N, 2], at content positions.
+        is_original_N: bool[N], the sample is the gold token.
+
+    Returns:
+        float32 scalar, 0 for N = 0.
+    """
+    return functional.cross_entropy(logits_N2.float(), is_original_N.long(), reduction="sum")
+
+
+def noise_positions(
+    labels_BT: Tensor,
+    sampled_BT: Tensor,
+    judged_original_BT: Tensor,
+    is_content_V: Tensor,
+    rule: DenoisingRule = "errors",
+) -> tuple[Tensor, Tensor]:
+    """Return where the sampled and where a re-sampled token disturbs the generator's input.
+
+    Under "errors" the sample goes in where it is wrong and judged original, and another token where
+    it is right and judged replaced (section 2.4; the published program's reading).
+
+    Args:
+        labels_BT: int64[B, T], -100 where not scored.
+        sampled_BT: int64[B, T], read on content positions only.
+        judged_original_BT: bool[B, T], the discriminator's verdict.
+        is_content_V: from `content_ids`; other samples are never written.
+        rule: see `DenoisingRule`.
+
+    Returns:
+        bool[B, T] and bool[B, T], False on the last scored position of each row, which has no
+        successor to disturb.
+    """
+    is_scored = labels_BT != IGNORE_INDEX
+    num_left = is_scored.flip(1).cumsum(1).flip(1)
+    may_change = content_positions(labels_BT, is_content_V) & (num_left > 1)
+    is_gold = sampled_BT == labels_BT
+    is_wrong = ~is_gold & is_content_V[sampled_BT]
+    if rule == "errors":
+        with_sample, with_other = is_wrong & judged_original_BT, is_gold & ~judged_original_BT
+    elif rule == "agreements":
+        with_sample, with_other = is_wrong & ~judged_original_BT, is_gold & judged_original_BT
+    elif rule == "all":
+        with_sample, with_other = is_wrong, torch.zeros_like(is_gold)
+    else:
+        raise ValueError(f"denoising rule {rule!r}: choose errors, agreements or all")
+    return may_change & with_sample, may_change & with_other
+
+
+def with_noise(decoder_input_ids_BT: Tensor, noise_BT: Tensor, is_noise_BT: Tensor) -> Tensor:
+    """Return the decoder input with noise one column after each position where it belongs.
+
+    Args:
+        decoder_input_ids_BT: int64[B, T], the labels shifted right.
+        noise_BT: int64[B, T], the token instead of the label.
+        is_noise_BT: bool[B, T].
+    """
+    shifted = torch.where(is_noise_BT[:, :-1], noise_BT[:, :-1], decoder_input_ids_BT[:, 1:])
+    return torch.cat([decoder_input_ids_BT[:, :1], shifted], dim=1)
+
+
+def detection_rates(
+    is_original_N: Tensor, judged_original_N: Tensor
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return replaced rate and both accuracies of the discriminator, as (hits, out of).
+
+    Args:
+        is_original_N: bool[N], the sample is the gold token.
+        judged_original_N: bool[N], the verdict.
+    """
+    is_replaced_N = ~is_original_N
+    num_tokens = torch.tensor(is_original_N.numel(), device=is_original_N.device)
+    return {
+        "replaced_rate": (is_replaced_N.sum(), num_tokens),
+        "replaced_accuracy": ((is_replaced_N & ~judged_original_N).sum(), is_replaced_N.sum()),
+        "original_accuracy": ((is_original_N & judged_original_N).sum(), is_original_N.sum()),
+    }
+
+
+def warmed_up_weight(weight: float, step: int, start: int = 0, warmup_steps: int = -1) -> float:
+    """Return the weight of a loss at an optimiser step.
+
+    Args:
+        weight: final value.
+        step: optimiser steps done.
+        start: the weight is 0 before this step.
+        warmup_steps: steps of linear growth after `start`; -1 is none.
+
+    Example:
+        >>> warmed_up_weight(10.0, step=250, warmup_steps=1000)
+        2.5
+    """
+    if step < start:
+        return 0.0
+    if warmup_steps <= 0:
+        return weight
+    return weight * min((step - start) / warmup_steps, 1.0)

@@ -1,0 +1,320 @@
+"""GanLM as transformers models: a generator and a discriminator over one encoder.
+
+The discriminator is dropped at inference: `GanLMForConditionalGeneration` loads a folder of
+`GanLMForPreTraining` without it.
+
+Shapes: `B` rows, `T` target tokens, `S` source tokens, `D` width, `N` content positions.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.activations import ACT2FN
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import ModelOutput
+
+from unblank.data.types import IGNORE_INDEX
+from unblank.models.encoder_decoder import (
+    Decoder,
+    EncoderDecoderForConditionalGeneration,
+    EncoderDecoderModel,
+    EncoderDecoderPreTrainedModel,
+)
+from unblank.models.encoder_decoder.seq2seq import decoder_inputs
+from unblank.models.encoder_decoder.stacks import real_tokens
+from unblank.models.ganlm.configuration import GanLMConfig
+from unblank.models.ganlm.losses import (
+    DenoisingRule,
+    content_ids,
+    content_positions,
+    detection_rates,
+    discriminator_inputs,
+    discriminator_loss_sum,
+    noise_positions,
+    sample_tokens,
+    with_noise,
+)
+
+__all__ = [
+    "GanLMDiscriminator",
+    "GanLMForConditionalGeneration",
+    "GanLMForPreTraining",
+    "GanLMModel",
+    "GanLMPreTrainedModel",
+    "GanLMPreTrainingOutput",
+]
+
+
+@dataclass
+class GanLMPreTrainingOutput(ModelOutput):
+    """Output of one step of GanLM's objective.
+
+    Attributes:
+        loss: float32 scalar, the weighted sum of the three losses per token.
+        losses: "generator", "discriminator", "denoising" -> (float32 sum, int64 count); losses of
+            weight 0 are left out. A mean over ranks and micro-batches is sum of sums / sum of
+            counts, which also re-scales the discriminator's to the other two.
+        rates: "replaced_rate", "replaced_accuracy", "original_accuracy",
+            "positive_inconsistency_rate", "negative_inconsistency_rate" -> (hits, out of).
+        discriminator_input_ids: int64[B, T], what the discriminator judged.
+        denoising_input_ids: int64[B, T], the disturbed decoder input.
+    """
+
+    loss: Tensor | None = None
+    losses: dict[str, tuple[Tensor, Tensor]] | None = None
+    rates: dict[str, tuple[Tensor, Tensor]] | None = None
+    discriminator_input_ids: Tensor | None = None
+    denoising_input_ids: Tensor | None = None
+
+
+class GanLMPreTrainedModel(EncoderDecoderPreTrainedModel):
+    """What every GanLM shares."""
+
+    config: GanLMConfig
+
+
+class GanLMModel(EncoderDecoderModel, GanLMPreTrainedModel):
+    """The encoder and the generator's decoder, without a head."""
+
+    config: GanLMConfig
+    _keys_to_ignore_on_load_unexpected: list[str] = [r"^discriminator\."]
+
+
+class GanLMForConditionalGeneration(EncoderDecoderForConditionalGeneration, GanLMPreTrainedModel):
+    """The generator with its tied output head: fine-tuning and inference."""
+
+    config: GanLMConfig
+    _keys_to_ignore_on_load_unexpected: list[str] = [r"^discriminator\."]
+
+    def __init__(self, config: GanLMConfig) -> None:
+        super().__init__(config)
+        self.model = GanLMModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
+
+
+class GanLMDiscriminator(nn.Module):
+    """A bidirectional decoder, unless shared with the generator, and a head of two classes."""
+
+    def __init__(self, config: GanLMConfig) -> None:
+        super().__init__()
+        self.decoder: Decoder | None = None
+        if not config.share_generator_discriminator:
+            dropout = config.discriminator_dropout
+            self.decoder = Decoder(config, config.discriminator_layers, dropout, dropout)
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACT2FN[config.hidden_act]
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.out_proj = nn.Linear(config.hidden_size, 2)
+
+    def forward(self, hidden_ND: Tensor) -> Tensor:
+        """Return the scores of "replaced" and "original", [N, 2]."""
+        logits_N2: Tensor = self.out_proj(self.norm(self.activation(self.dense(hidden_ND))))
+        return logits_N2
+
+
+class GanLMForPreTraining(GanLMForConditionalGeneration):
+    """Generator and discriminator: pretraining, and fine-tuning with the discriminator's help."""
+
+    _keys_to_ignore_on_load_unexpected: list[str] = []
+
+    def __init__(self, config: GanLMConfig) -> None:
+        super().__init__(config)
+        self.discriminator = GanLMDiscriminator(config)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        discriminator_weight: float = 10.0,
+        denoising_weight: float = 1.0,
+        denoising_rule: DenoisingRule = "errors",
+        temperature: float = 1.0,
+        label_smoothing: float = 0.0,
+        generator: torch.Generator | None = None,
+        sampled_ids: Tensor | None = None,
+        resampled_ids: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the three losses of GanLM; without labels, logits like the generator alone.
+
+        Args:
+            input_ids: int64[B, S], the source.
+            attention_mask: [B, S], non-zero on real tokens.
+            decoder_input_ids: int64[B, T]; None shifts the labels right.
+            labels: int64[B, T], aligned, -100 on padding only.
+            discriminator_weight: lambda; 10 in pretraining and 5 in fine-tuning as published.
+            denoising_weight: weight of the denoising loss; a loss of weight 0 is not computed.
+            denoising_rule: see `unblank.models.ganlm.losses.DenoisingRule`.
+            temperature: of the sampling.
+            label_smoothing: of generator and denoising loss, over all V rows, in [0, 1).
+            generator: source of the samples; None is torch's own.
+            sampled_ids: int64[B, T], in place of the first draw.
+            resampled_ids: int64[B, T], in place of the second draw.
+            **kwargs: passed to the generator.
+        """
+        if labels is None:
+            return super().forward(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                decoder_input_ids=decoder_input_ids,
+                **kwargs,
+            )
+        if decoder_input_ids is None:
+            decoder_input_ids = decoder_inputs(labels, self.config)
+        if input_ids is not None:
+            attention_mask = real_tokens(input_ids, attention_mask, self.config)
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            decoder_input_ids=decoder_input_ids,
+            use_cache=False,
+            **kwargs,
+        )
+        hidden_BTD, source_BSD = outputs.last_hidden_state, outputs.encoder_last_hidden_state
+        losses = {"generator": self.token_loss(hidden_BTD, labels, label_smoothing)}
+        result = GanLMPreTrainingOutput(losses=losses, rates={})
+        weights = {"generator": 1.0}
+        if discriminator_weight or denoising_weight:
+            draw = _Draw(hidden_BTD.detach(), self.lm_head.weight, generator, temperature)
+            detection = self._detect(labels, draw, sampled_ids, source_BSD, attention_mask)
+            losses["discriminator"] = detection.loss_sum, detection.is_content.sum()
+            weights["discriminator"] = discriminator_weight
+            result.rates = detection.rates
+            result.discriminator_input_ids = detection.input_ids
+        if denoising_weight:
+            noisy_ids, inconsistency = self._noisy_inputs(
+                labels, decoder_input_ids, detection, denoising_rule, draw, resampled_ids
+            )
+            noisy_BTD = self.model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=source_BSD),
+                attention_mask=attention_mask,
+                decoder_input_ids=noisy_ids,
+                use_cache=False,
+            ).last_hidden_state
+            losses["denoising"] = self.token_loss(noisy_BTD, labels, label_smoothing)
+            weights["denoising"] = denoising_weight
+            result.rates = detection.rates | inconsistency
+            result.denoising_input_ids = noisy_ids
+        terms = [weights[name] * total / n.clamp(min=1) for name, (total, n) in losses.items()]
+        result.loss = torch.stack(terms).sum()
+        return result
+
+    def _detect(
+        self,
+        labels_BT: Tensor,
+        draw: "_Draw",
+        sampled_BT: Tensor | None,
+        source_BSD: Tensor,
+        source_mask: Tensor | None,
+    ) -> "_Detection":
+        config = self.config
+        is_content_V = content_ids(
+            config.vocab_size, config.first_special_id, config.sentinel_token_ids, labels_BT.device
+        )
+        is_content = content_positions(labels_BT, is_content_V)
+        if sampled_BT is None:
+            sampled_BT = draw.at(is_content)
+        filler = config.pad_token_id or 0
+        input_ids = discriminator_inputs(labels_BT, sampled_BT, is_content, filler)
+        logits_N2 = self.discriminator(
+            self.judge(input_ids, labels_BT != IGNORE_INDEX, source_BSD, source_mask)[is_content]
+        )
+        is_original_N = (sampled_BT == labels_BT)[is_content]
+        judged_original_N = logits_N2[:, 1] >= logits_N2[:, 0]
+        return _Detection(
+            input_ids=input_ids,
+            sampled_ids=sampled_BT,
+            is_content=is_content,
+            is_content_V=is_content_V,
+            judged_original=torch.zeros_like(is_content).masked_scatter(
+                is_content, judged_original_N
+            ),
+            loss_sum=discriminator_loss_sum(logits_N2, is_original_N),
+            rates=detection_rates(is_original_N, judged_original_N),
+        )
+
+    def judge(
+        self, input_ids: Tensor, is_real: Tensor, source_BSD: Tensor, source_mask: Tensor | None
+    ) -> Tensor:
+        """Return the discriminator's last hidden states over a whole target, float[B, T, D].
+
+        Args:
+            input_ids: int64[B, T], from `discriminator_inputs`.
+            is_real: bool[B, T], False on padding.
+            source_BSD: states of the encoder.
+            source_mask: [B, S], non-zero on real source tokens; None is all real.
+        """
+        decoder = self.discriminator.decoder
+        hidden_BTD: Tensor = (self.model.decoder if decoder is None else decoder)(
+            inputs_embeds=self.model.encoder.embed_tokens(input_ids),
+            encoder_hidden_states=source_BSD,
+            attention_mask=is_real,
+            encoder_attention_mask=source_mask,
+            use_cache=False,
+            is_bidirectional=True,
+            num_layers=self.config.discriminator_layers,
+        ).last_hidden_state
+        return hidden_BTD
+
+    def _noisy_inputs(
+        self,
+        labels_BT: Tensor,
+        decoder_input_ids_BT: Tensor,
+        detection: "_Detection",
+        rule: DenoisingRule,
+        draw: "_Draw",
+        resampled_BT: Tensor | None,
+    ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
+        with_sample, with_other = noise_positions(
+            labels_BT,
+            detection.sampled_ids,
+            detection.judged_original,
+            detection.is_content_V,
+            rule,
+        )
+        if resampled_BT is None:
+            resampled_BT = draw.at(with_other, excluded_BT=labels_BT)
+        noise_BT = torch.where(with_other, resampled_BT, detection.sampled_ids)
+        noisy_ids = with_noise(decoder_input_ids_BT, noise_BT, with_sample | with_other)
+        num_scored = (labels_BT != IGNORE_INDEX).sum()
+        return noisy_ids, {
+            "positive_inconsistency_rate": (with_other.sum(), num_scored),
+            "negative_inconsistency_rate": (with_sample.sum(), num_scored),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Detection:
+    """What the discriminator read, said and cost; `is_content_V` is from `content_ids`."""
+
+    input_ids: Tensor
+    sampled_ids: Tensor
+    is_content: Tensor
+    is_content_V: Tensor
+    judged_original: Tensor
+    loss_sum: Tensor
+    rates: dict[str, tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """The generator's distribution at every position, never held as a whole."""
+
+    hidden_BTD: Tensor
+    weight_VD: Tensor
+    generator: torch.Generator | None
+    temperature: float
+
+    def at(self, chosen_BT: Tensor, excluded_BT: Tensor | None = None) -> Tensor:
+        """Return int64[B, T]: a token drawn where chosen, 0 elsewhere."""
+        excluded_N = None if excluded_BT is None else excluded_BT[chosen_BT]
+        drawn_N = sample_tokens(
+            self.hidden_BTD[chosen_BT], self.weight_VD, self.generator, self.temperature, excluded_N
+        )
+        return torch.zeros_like(chosen_BT, dtype=torch.long).masked_scatter(chosen_BT, drawn_N)

@@ -1,0 +1,45 @@
+"""The published GanLM sizes, and smaller ones for CPUs and tests, as data."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from unblank.models.ganlm.configuration import GanLMConfig
+
+__all__ = ["PRESETS", "config_from_preset"]
+
+
+def _size(layers: int, width: int, heads: int) -> dict[str, Any]:
+    return {
+        "encoder_layers": layers,
+        "decoder_layers": layers,
+        "hidden_size": width,
+        "num_attention_heads": heads,
+    }
+
+
+MULTILINGUAL: dict[str, Any] = {"mask_token_id": 250001, "first_special_id": 250001}
+PRESETS: dict[str, dict[str, Any]] = {
+    "ganlm-tiny": _size(3, 192, 3)
+    | {"vocab_size": 8192, "discriminator_layers": 1, "max_position_embeddings": 512},
+    "ganlm-small": _size(6, 384, 6)
+    | {"vocab_size": 30592, "discriminator_layers": 2, "max_position_embeddings": 512},
+    "ganlm-base": _size(12, 768, 12) | MULTILINGUAL,
+    "ganlm-large": _size(24, 1024, 16) | MULTILINGUAL,
+}
+
+
+def config_from_preset(name: str, **overrides: Any) -> GanLMConfig:
+    """Return the configuration of a preset with some fields replaced.
+
+    Args:
+        name: a key of `PRESETS`; case does not matter.
+        **overrides: fields of `GanLMConfig`.
+
+    Raises:
+        ValueError: no such preset; the nearest names are offered.
+    """
+    key = name.lower()
+    if key not in PRESETS:
+        near = get_close_matches(key, PRESETS, n=3) or list(PRESETS)
+        raise ValueError(f"unknown preset {name!r}: did you mean {', '.join(near)}?")
+    return GanLMConfig(**{**PRESETS[key], **overrides})
