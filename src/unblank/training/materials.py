@@ -71,12 +71,10 @@ def gather_materials(
         display: where to say what is being made.
 
     Raises:
-        ValueError: if there is no training text, or text, tokenizer and objective do not fit.
+        ValueError: if a file is broken, or text, tokenizer and objective do not fit.
         FileNotFoundError: if a named file or folder is not there.
     """
     data = config.data
-    if not data.train:
-        raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
     with world.main_first():
         tokenizer = _open_tokenizer(config, world, checkpoint, display)
     with world.main_first():

@@ -5,16 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerBase
 
 from unblank.compatibility import enable_activation_checkpointing
-from unblank.models import GlmInfillForConditionalGeneration
+from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 from unblank.models.glm.presets import config_from_preset
 from unblank.tokenization.special import SPECIAL_TOKENS, special_ids
 from unblank.tokenization.vocabulary import padded_vocab_size
 from unblank.training.config import ModelSettings
 
-__all__ = ["build_model", "count_parameters", "estimate_memory"]
+__all__ = ["build_model", "count_parameters", "estimate_memory", "preset_config"]
+
+_SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads")
 
 _LIBRARIES = 0.6 * 2**30
 """Bytes that Python, torch and transformers take by themselves (measured on Linux, CPU)."""
@@ -56,10 +59,8 @@ def build_model(
         model = _load_model(folder, settings.attention_implementation, changes)
         _require_fit(model, folder, tokenizer, max_length)
     else:
-        shape = ("hidden_size", "num_hidden_layers", "num_attention_heads")
-        changes |= {name: value for name in shape if (value := getattr(settings, name)) is not None}
-        config = config_from_preset(
-            settings.preset,
+        config = preset_config(
+            settings,
             **changes,
             **_vocabulary(tokenizer),
             max_position_embeddings=max_length,
@@ -71,6 +72,24 @@ def build_model(
     if settings.activation_checkpointing:
         enable_activation_checkpointing(model)
     return model
+
+
+def preset_config(settings: ModelSettings, **changes: Any) -> GlmInfillConfig:
+    """Return the configuration of `settings.preset` with the shape that `settings` changes.
+
+    Args:
+        settings: the `model` section.
+        **changes: further fields of the configuration.
+
+    Raises:
+        ValueError: if there is no such preset, or the shape is impossible.
+    """
+    shape = {name: getattr(settings, name) for name in _SHAPE}
+    given = {name: value for name, value in shape.items() if value is not None}
+    try:
+        return config_from_preset(settings.preset, **given, **changes)
+    except StrictDataclassError as error:
+        raise ValueError(f"the model section: {error.__cause__ or error}") from error
 
 
 def count_parameters(model: torch.nn.Module) -> int:
@@ -122,7 +141,7 @@ def _load_model(
 
 
 def _require_no_shape(settings: ModelSettings) -> None:
-    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads"):
+    for name in _SHAPE:
         if getattr(settings, name) is not None:
             raise ValueError(
                 f"model.{name} is set together with model.init_from, whose shape is fixed: drop one"

@@ -37,7 +37,7 @@ from unblank.training.logging import (
     read_lines,
 )
 from unblank.training.materials import Materials, gather_materials, held_out_sampler
-from unblank.training.modeling import build_model, count_parameters, estimate_memory
+from unblank.training.modeling import build_model, count_parameters, estimate_memory, preset_config
 from unblank.training.optimizers import build_optimizer
 from unblank.training.parallel import World, join_world, share_model
 from unblank.training.precision import Precision, choose_precision, fast_fp32_products
@@ -82,8 +82,8 @@ def run_pretrain(config: RunConfig, *, memory: str = "as the system has it") -> 
         world = stack.enter_context(join_world(config.train.device))
         precision = choose_precision(config.train.precision, world.device)
         products = stack.enter_context(fast_fp32_products(precision, world.device))
+        _refuse_early(config, world)
         point = choose_start(config, precision.name, world.size)
-        _open_folder(config, world, point)
         display = Display(total_steps=config.train.max_steps, is_main=world.is_main)
         for notice in point.notices if point else ():
             display.say(f"note: {notice}")
@@ -92,6 +92,7 @@ def run_pretrain(config: RunConfig, *, memory: str = "as the system has it") -> 
             require_same_text(point, materials.content)
         trainer, hooks = _assemble(config, world, precision, point, materials, display, stack)
         arithmetic = f"{precision.name}: {precision.reason}{products}"
+        _open_folder(config, world, point)
         display.header(
             "unblank pretrain", _facts(config, trainer, hooks, materials, arithmetic, memory)
         )
@@ -101,8 +102,26 @@ def run_pretrain(config: RunConfig, *, memory: str = "as the system has it") -> 
     return config.train.output_dir
 
 
+def _refuse_early(config: RunConfig, world: World) -> None:
+    """Raise what can be known before text is read, which may take hours."""
+    if not config.data.train:
+        raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
+    if config.train.sample_every and not config.data.validation:
+        raise ValueError("train.sample_every needs held-out text: give data.validation")
+    if config.train.batch_size % world.size:
+        raise ValueError(
+            f"train.batch_size {config.train.batch_size} rows cannot be shared equally by "
+            f"{world.size} processes: make it a multiple of {world.size}"
+        )
+    if config.model.init_from is None:
+        preset_config(config.model)
+
+
 def _open_folder(config: RunConfig, world: World, point: ResumePoint | None) -> None:
-    """Make the folder say which run it holds, and undo what a killed run did after `point`."""
+    """Make the folder say which run it holds, and undo what a killed run did after `point`.
+
+    Called when all else is ready: a start that fails before must not claim the folder.
+    """
     world.wait()  # every process has looked at the folder before the main one writes
     if not world.is_main:
         return
@@ -206,11 +225,9 @@ def _fill(
     config: RunConfig, materials: Materials, model: PreTrainedModel, world: World, display: Display
 ) -> Callable[[], list[dict[str, str]]] | None:
     """Return what fills held-out blanks now and then, or None if that is off."""
-    if config.train.sample_every == 0:
-        return None
     sampler = held_out_sampler(config, materials, only("single_span", config.objective))
-    if sampler is None:
-        raise ValueError("train.sample_every needs held-out text: give data.validation")
+    if sampler is None or config.train.sample_every == 0:
+        return None
     if config.train.parallel == "fsdp" and world.size > 1:
         display.say("note: no blanks are filled during the run, as the model lies in shards")
         return None

@@ -229,6 +229,7 @@ def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(make_config, tmp_
         ({"data__train": ()}, ValueError, "--data.train"),
         ({"data__train": ("nowhere.txt",)}, FileNotFoundError, "nowhere.txt"),
         ({"model__preset": "smaal"}, ValueError, "small"),
+        ({"model__num_attention_heads": 5}, ValueError, "32 is not a multiple of num_attention"),
         ({"train__device": "cuda:7"}, ValueError, "this machine shows"),
         ({"train__device": "gpu"}, ValueError, "use auto, cpu, cuda"),
         ({"train__resume": "nowhere"}, FileNotFoundError, "no such folder"),
@@ -243,6 +244,15 @@ def test_what_cannot_be_done_is_said(make_config, change, error, named):
         change |= {"model__num_attention_heads": None}
     with pytest.raises(error, match=named):
         run_pretrain(make_config(**change))
+
+
+@pytest.mark.parametrize(
+    "mistake", [{"model__num_attention_heads": 5}, {"data__train": ("nowhere.txt",)}]
+)
+def test_a_start_that_failed_does_not_claim_the_folder(make_config, mistake):
+    with pytest.raises((ValueError, FileNotFoundError)):
+        run_pretrain(make_config(**mistake))
+    run_pretrain(make_config())
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
