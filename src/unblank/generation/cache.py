@@ -18,6 +18,9 @@ SPARE_COLUMNS = 64
 class RowCache:
     """Stands in for a transformers cache: the model calls `update` and `get_seq_length` only."""
 
+    is_compileable = False
+    """Not a static cache (transformers' name)."""
+
     def __init__(self) -> None:
         self._layers: list[tuple[Tensor, Tensor]] = []
         self._num_stored: list[int] = []

@@ -131,16 +131,16 @@ class Rows:
         prefix_lengths = None
         if prefix_length is not None:
             prefix_lengths = torch.full((len(token_ids),), prefix_length, device=device)
-        hidden_RTD = self._model.model(
+        logits_R1V: Tensor = self._model(
             input_ids=token_ids.to(device),
             position_ids=positions.to(device),
             attention_mask=self._is_real,
             prefix_lengths=prefix_lengths,
             past_key_values=self._cache,
             use_cache=True,
-        ).last_hidden_state
-        logits_RV: Tensor = self._model.lm_head(hidden_RTD[:, -1])
-        return logits_RV
+            logits_to_keep=1,
+        ).logits
+        return logits_R1V[:, 0]
 
 
 def _left_padded(values: Sequence[int], width: int) -> list[int]:

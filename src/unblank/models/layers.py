@@ -1,6 +1,9 @@
 """The pre-LayerNorm Transformer layer of GLM: attention and feed-forward, each with a residual.
 
-Shapes: `B` rows, `T` tokens, `D` width, `H` heads, `K` head width.
+Given `columns`, a layer returns the states of these tokens only: the last layer of a model needs no
+others, while its keys and values still come from all tokens.
+
+Shapes: `B` rows, `T` tokens, `Q` wanted columns, `D` width, `H` heads, `K` head width.
 """
 
 from typing import Any
@@ -15,7 +18,13 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from unblank.models.attention import attend
 from unblank.models.masks import Mask
 
-__all__ = ["FeedForward", "SelfAttention", "TransformerLayer", "compute_dtype"]
+__all__ = [
+    "FeedForward",
+    "SelfAttention",
+    "TransformerLayer",
+    "compute_dtype",
+    "gather_columns",
+]
 
 
 class SelfAttention(nn.Module):
@@ -31,12 +40,19 @@ class SelfAttention(nn.Module):
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(
-        self, hidden_BTD: Tensor, mask: Mask, past_key_values: Cache | None = None
+        self,
+        hidden_BTD: Tensor,
+        mask: Mask,
+        past_key_values: Cache | None = None,
+        columns_BQ: Tensor | None = None,
     ) -> Tensor:
-        """Return the attended states, [B, T, D]."""
+        """Return the attended states, [B, T, D], or [B, Q, D] with `columns_BQ`."""
         rows, tokens, width = hidden_BTD.shape
+        # One product even if few queries are wanted: adapters wrap the projection as a whole.
         qkv = self.qkv_proj(hidden_BTD).view(rows, tokens, 3, self.num_heads, -1)
         query_BHTK, key_BHTK, value_BHTK = qkv.permute(2, 0, 3, 1, 4)
+        if columns_BQ is not None:
+            query_BHTK = _gather_queries(query_BHTK, columns_BQ)
         if past_key_values is not None:
             key_BHTK, value_BHTK = past_key_values.update(key_BHTK, value_BHTK, self.layer_idx)
         attended_BHTK = attend(
@@ -47,7 +63,7 @@ class SelfAttention(nn.Module):
             dropout=self.dropout if self.training else 0.0,
             implementation=self.config._attn_implementation,
         )
-        output: Tensor = self.o_proj(attended_BHTK.transpose(1, 2).reshape(rows, tokens, width))
+        output: Tensor = self.o_proj(attended_BHTK.transpose(1, 2).reshape(rows, -1, width))
         return output
 
 
@@ -78,13 +94,37 @@ class TransformerLayer(GradientCheckpointingLayer):
         self.dropout = config.hidden_dropout_prob
 
     def forward(
-        self, hidden_BTD: Tensor, mask: Mask, past_key_values: Cache | None = None
+        self,
+        hidden_BTD: Tensor,
+        mask: Mask,
+        past_key_values: Cache | None = None,
+        columns_BQ: Tensor | None = None,
     ) -> Tensor:
-        """Return the next residual stream, [B, T, D]."""
-        attended = self.self_attn(self.input_layernorm(hidden_BTD), mask, past_key_values)
+        """Return the next residual stream, [B, T, D], or [B, Q, D] with `columns_BQ`.
+
+        Args:
+            hidden_BTD: the residual stream.
+            mask: who sees whom, its queries being the wanted columns.
+            past_key_values: cache of earlier tokens.
+            columns_BQ: int64, the tokens whose states are wanted; None is all.
+        """
+        normed = self.input_layernorm(hidden_BTD)
+        attended = self.self_attn(normed, mask, past_key_values, columns_BQ)
+        if columns_BQ is not None:
+            hidden_BTD = gather_columns(hidden_BTD, columns_BQ)
         hidden_BTD = hidden_BTD + functional.dropout(attended, self.dropout, self.training)
         transformed = self.mlp(self.post_attention_layernorm(hidden_BTD))
         return hidden_BTD + functional.dropout(transformed, self.dropout, self.training)
+
+
+def gather_columns(hidden_BTD: Tensor, columns_BQ: Tensor) -> Tensor:
+    """Return the states of some tokens of every row, [B, Q, D]."""
+    return hidden_BTD.gather(1, columns_BQ[:, :, None].expand(-1, -1, hidden_BTD.shape[2]))
+
+
+def _gather_queries(query_BHTK: Tensor, columns_BQ: Tensor) -> Tensor:
+    _, heads, _, width = query_BHTK.shape
+    return query_BHTK.gather(2, columns_BQ[:, None, :, None].expand(-1, heads, -1, width))
 
 
 def compute_dtype(module: nn.Module) -> torch.dtype:

@@ -120,6 +120,19 @@ def padding_visibility(key_mask: Tensor, num_queries: int) -> Tensor:
     return visible[:, None, None, :].expand(-1, -1, num_queries, -1)
 
 
+def queries_only(visible: Tensor | None, columns_BQ: Tensor) -> Tensor | None:
+    """Return the rows of `visible` that belong to some of the new tokens, bool[B, 1, Q, S].
+
+    Args:
+        visible: bool[B or 1, 1, T, S], or None.
+        columns_BQ: int64, columns among the T new ones.
+    """
+    if visible is None:
+        return None
+    rows = visible.expand(columns_BQ.shape[0], -1, -1, -1)
+    return rows.gather(2, columns_BQ[:, None, :, None].expand(-1, -1, -1, visible.shape[3]))
+
+
 def key_ranges(visible: Tensor, query_block: int = QUERY_BLOCK) -> list[KeyRange]:
     """Return, for every block of queries, the span of keys that some query of it sees.
 

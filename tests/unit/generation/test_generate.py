@@ -75,7 +75,6 @@ def test_a_row_without_a_blank_is_refused(tiny):
         tiny.model.generate(torch.tensor([[special.cls, 40, special.sop]]))
 
 
-@pytest.mark.xfail(raises=RuntimeError, reason="the model does not refuse a static cache itself")
 @pytest.mark.parametrize("how", ["name", "object"])
 def test_a_static_cache_is_refused_in_words(tiny, how):
     cache = (

@@ -173,6 +173,51 @@ def test_labels_score_only_their_positions(model):
     assert model(**inputs, labels=labels[None]).logits is None
 
 
+def test_the_last_layer_leaves_out_unscored_tokens_without_changing_a_gradient(model):
+    generator = torch.Generator().manual_seed(3)
+    ids = torch.randint(10, 90, (3, 14), generator=generator)
+    inputs = {
+        "input_ids": ids,
+        "position_ids": torch.stack([torch.arange(14).expand(3, 14), torch.zeros_like(ids)]),
+        "prefix_lengths": torch.tensor([9, 4, 14]),
+    }
+    labels = torch.full_like(ids, -100)
+    labels[0, 9:] = ids[0, 9:]
+    labels[1, [5, 12]] = ids[1, [5, 12]]
+    gradients = []
+    for output in (
+        model(**inputs, labels=labels).loss,
+        torch.nn.functional.cross_entropy(model(**inputs).logits.transpose(1, 2), labels),
+    ):
+        model.zero_grad()
+        output.backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+    assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-4)
+    columns = torch.tensor([[3, 9], [0, 13], [5, 5]])
+    hidden = model.model(**inputs).last_hidden_state
+    wanted = model.model(**inputs, output_columns=columns).last_hidden_state
+    assert_close(wanted, hidden.gather(1, columns[:, :, None].expand(-1, -1, 32)))
+
+
+def test_logits_to_keep_are_the_last_ones(model):
+    ids, positions, length_a = example(7, 4, 1)
+    inputs = {
+        "input_ids": ids[None], "position_ids": positions[:, None],
+        "prefix_lengths": torch.tensor([length_a]),
+    }  # fmt: skip
+    full = model(**inputs, logits_to_keep=0).logits
+    assert full.shape[1] == len(ids)
+    assert_close(model(**inputs, logits_to_keep=2).logits, full[:, -2:])
+
+
+def test_static_cache_is_refused_by_name(model):
+    from transformers import StaticCache
+
+    cache = StaticCache(config=model.config, max_cache_len=16)
+    with pytest.raises(ValueError, match="dynamic"):
+        model(torch.full((1, 4), 10), past_key_values=cache)
+
+
 def test_save_and_load_gives_the_same_logits_through_auto_classes(model, tmp_path):
     model.save_pretrained(tmp_path)
     again = AutoModelForSeq2SeqLM.from_pretrained(tmp_path).eval()

@@ -84,11 +84,19 @@ class BlankGenerationMixin(GenerationMixin):
 
     def _get_logits_processor(self, *args: Any, **kwargs: Any) -> LogitsProcessorList:
         processors: LogitsProcessorList = super()._get_logits_processor(*args, **kwargs)
-        size = self.config.tokenizer_size
-        if size is not None and size < self.config.vocab_size:
-            padded_rows = list(range(size, self.config.vocab_size))
-            processors.append(SuppressTokensLogitsProcessor(padded_rows, device=self.device))
+        banned = self._never_generated()
+        if banned:
+            processors.append(SuppressTokensLogitsProcessor(banned, device=self.device))
         return processors
+
+    def _never_generated(self) -> list[int]:
+        """Padded rows of the embedding table, and special tokens that do not end a piece."""
+        config = self.config
+        ends = {config.eop_token_id, config.eos_token_id, None}
+        names = ("pad", "cls", "sep", "unk", "mask", "smask", "gmask", "sop", "dblock")
+        special = {getattr(config, f"{name}_token_id") for name in names} - ends
+        padded_rows = range(config.tokenizer_size or config.vocab_size, config.vocab_size)
+        return sorted(special) + list(padded_rows)
 
     def _blank_ids(self) -> list[int]:
         config = self.config

@@ -27,7 +27,7 @@ from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.glm.generation import BlankGenerationMixin
 from unblank.models.layers import TransformerLayer, compute_dtype
 from unblank.models.loss import linear_cross_entropy_sum
-from unblank.models.masks import packed_visibility, prefix_visibility
+from unblank.models.masks import packed_visibility, prefix_visibility, queries_only
 
 __all__ = [
     "GlmInfillForConditionalGeneration",
@@ -131,6 +131,7 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
         past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         use_cache: bool | None = None,
+        output_columns: Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPast:
         """Return the hidden states of new tokens.
@@ -152,11 +153,12 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
             past_key_values: cache of earlier tokens.
             inputs_embeds: float[B, T, D], in place of `input_ids`.
             use_cache: whether to return a cache.
+            output_columns: int64[B, Q], the new tokens whose states are wanted; the last layer
+                leaves out the others. None is all.
             **kwargs: the rest of the transformers contract.
 
         Raises:
-            ValueError: visibility said twice or not fully, wrong shapes, or positions beyond the
-                tables.
+            ValueError: visibility said twice or not fully, wrong shapes, or a static cache.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
@@ -164,15 +166,19 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
             inputs_embeds = self.embed_tokens(input_ids)
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
-        num_cached = 0 if past_key_values is None else past_key_values.get_seq_length()
+        num_cached = _num_cached(past_key_values)
         visible = _visibility(
             inputs_embeds, num_cached, attention_mask, prefix_lengths,
             segment_ids, is_prefix, branch_ends,
         )  # fmt: skip
-        mask = prepare_mask(visible, compute_dtype(self), self.config._attn_implementation)
+        dtype, implementation = compute_dtype(self), self.config._attn_implementation
+        mask = prepare_mask(visible, dtype, implementation)
         hidden_BTD = self.dropout(inputs_embeds + self._positions(inputs_embeds, position_ids))
-        for layer in self.layers:
+        for layer in self.layers[:-1]:
             hidden_BTD = layer(hidden_BTD, mask, past_key_values)
+        if output_columns is not None:
+            mask = prepare_mask(queries_only(visible, output_columns), dtype, implementation)
+        hidden_BTD = self.layers[-1](hidden_BTD, mask, past_key_values, output_columns)
         return BaseModelOutputWithPast(
             last_hidden_state=self.norm(hidden_BTD),
             past_key_values=past_key_values if use_cache else None,
@@ -192,6 +198,17 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
         if self.config.block_position_encoding:
             positions = positions + self.embed_block_positions(position_ids[1])
         return positions
+
+
+def _num_cached(past_key_values: Cache | None) -> int:
+    if past_key_values is None:
+        return 0
+    if past_key_values.is_compileable:
+        raise ValueError(
+            "a static cache shows every query its empty places: use the dynamic one, "
+            "cache_implementation='dynamic'"
+        )
+    return int(past_key_values.get_seq_length())
 
 
 def _visibility(
@@ -225,6 +242,27 @@ def _visibility(
     if num_cached:
         prefix_lengths = torch.full_like(prefix_lengths, num_cached)
     return prefix_visibility(prefix_lengths, tokens, num_cached, attention_mask)
+
+
+def _wanted_columns(
+    num_tokens: int, labels: Tensor | None, logits_to_keep: int | None, is_all: bool
+) -> Tensor | None:
+    """Return the columns that the head needs, int64[B or 1, Q]; None is all of them.
+
+    With labels these are the scored ones; rows with fewer are filled up with unscored columns.
+    """
+    if is_all or (labels is None) == (logits_to_keep is None):
+        return None
+    if labels is None:
+        assert logits_to_keep is not None
+        if not 0 < logits_to_keep < num_tokens:
+            return None
+        return torch.arange(num_tokens - logits_to_keep, num_tokens)[None]
+    is_scored = labels != IGNORE_INDEX
+    most = int(is_scored.sum(dim=1).max())
+    if not 0 < most < num_tokens:
+        return None
+    return is_scored.long().argsort(dim=1, descending=True, stable=True)[:, :most]
 
 
 class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTrainedModel):
@@ -289,18 +327,27 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
         """
         if labels is not None and use_cache is None:
             use_cache = False
+        tokens = input_ids if input_ids is not None else inputs_embeds
+        assert tokens is not None
+        is_all = bool(kwargs.get("output_hidden_states", self.config.output_hidden_states))
+        columns = _wanted_columns(tokens.shape[1], labels, logits_to_keep, is_all)
+        if columns is not None:
+            columns = columns.to(tokens.device).expand(tokens.shape[0], -1)
         outputs = self.model(
             input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids,
             prefix_lengths=prefix_lengths, segment_ids=segment_ids, is_prefix=is_prefix,
             branch_ends=branch_ends, past_key_values=past_key_values, inputs_embeds=inputs_embeds,
-            use_cache=use_cache, **kwargs,
+            use_cache=use_cache, output_columns=columns, **kwargs,
         )  # fmt: skip
         hidden_BTD = outputs.last_hidden_state
         result = GlmInfillOutput(
             past_key_values=outputs.past_key_values, hidden_states=outputs.hidden_states
         )
         if labels is not None:
-            result.loss_sum, result.num_scored = self._loss(hidden_BTD, labels, label_smoothing)
+            kept_labels = labels if columns is None else labels.gather(1, columns)
+            result.loss_sum, result.num_scored = self._loss(
+                hidden_BTD, kept_labels, label_smoothing
+            )
             result.loss = result.loss_sum / result.num_scored.clamp(min=1)
         if labels is None or logits_to_keep is not None:
             kept = hidden_BTD[:, -logits_to_keep:] if logits_to_keep else hidden_BTD
