@@ -1,5 +1,17 @@
 """The models, registered with transformers' Auto classes on import."""
 
+from unblank.models.deltalm import (
+    DeltaLMConfig,
+    DeltaLMForConditionalGeneration,
+    DeltaLMModel,
+)
+from unblank.models.ganlm import (
+    GanLMConfig,
+    GanLMForConditionalGeneration,
+    GanLMForPreTraining,
+    GanLMForSequenceClassification,
+    GanLMModel,
+)
 from unblank.models.glm import (
     GlmInfillConfig,
     GlmInfillForConditionalGeneration,
@@ -9,6 +21,14 @@ from unblank.models.glm import (
 )
 
 __all__ = [
+    "DeltaLMConfig",
+    "DeltaLMForConditionalGeneration",
+    "DeltaLMModel",
+    "GanLMConfig",
+    "GanLMForConditionalGeneration",
+    "GanLMForPreTraining",
+    "GanLMForSequenceClassification",
+    "GanLMModel",
     "GlmInfillConfig",
     "GlmInfillForConditionalGeneration",
     "GlmInfillForMultipleChoice",

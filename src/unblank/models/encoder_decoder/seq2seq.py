@@ -256,6 +256,21 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
         )
         return loss_sum, is_scored.sum()
 
+    def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
+        """Return generated ids, as transformers' `generate`; padding in the source is found here.
+
+        transformers leaves it to the caller of an encoder-decoder, and cross-attention to padding
+        would go unnoticed.
+
+        Args:
+            inputs: int64[B, S], the source; or `input_ids=`.
+            **kwargs: of `GenerationMixin.generate`.
+        """
+        source = kwargs.get("input_ids") if inputs is None else inputs
+        if source is not None and kwargs.get("attention_mask") is None:
+            kwargs["attention_mask"] = real_tokens(source, None, self.config)
+        return super().generate(inputs, **kwargs)
+
     def _get_logits_processor(self, *args: Any, **kwargs: Any) -> LogitsProcessorList:
         """Padding and the rows above the tokenizer are never generated."""
         processors: LogitsProcessorList = super()._get_logits_processor(*args, **kwargs)

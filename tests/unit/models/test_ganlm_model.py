@@ -1,0 +1,291 @@
+"""GanLM: sizes, the mathematics of its objective, who gets gradients, sharing, classification."""
+
+import pytest
+import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.testing import assert_close
+from transformers import AutoModelForSeq2SeqLM
+from transformers.models.t5.modeling_t5 import T5Attention
+
+from unblank.conversion.ganlm import ganlm_state_dict
+from unblank.models.attention import attend, prepare_mask
+from unblank.models.encoder_decoder.embeddings import relative_buckets
+from unblank.models.ganlm import (
+    GanLMConfig,
+    GanLMForConditionalGeneration,
+    GanLMForPreTraining,
+    GanLMForSequenceClassification,
+    config_from_preset,
+)
+from unblank.models.ganlm import losses as maths
+from unblank.models.masks import padding_visibility
+
+SOURCE = torch.tensor([[7, 8, 50, 10, 11, 2], [12, 13, 50, 2, 1, 1]])
+INPUTS = torch.tensor([[50, 20, 21, 51], [50, 30, 31, 1]])
+LABELS = torch.tensor([[20, 21, 51, 22], [30, 31, 32, -100]])  # 50 and above are sentinels
+
+
+def tiny_config(**overrides):
+    fields = {
+        "vocab_size": 60, "hidden_size": 32, "encoder_layers": 2, "decoder_layers": 2,
+        "discriminator_layers": 1, "num_attention_heads": 4, "max_position_embeddings": 24,
+        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+        "relative_bias_buckets": 8, "initializer_range": 0.2, "first_special_id": 50,
+    }  # fmt: skip
+    return GanLMConfig(**{**fields, **overrides})
+
+
+def tiny(**overrides):
+    torch.manual_seed(0)
+    return GanLMForPreTraining(tiny_config(**overrides)).eval()
+
+
+@pytest.fixture
+def model():
+    return tiny()
+
+
+def step(model, **options):
+    return model(SOURCE, decoder_input_ids=INPUTS, labels=LABELS, **options)
+
+
+@pytest.mark.parametrize(
+    ("model_class", "preset", "expected"),
+    [
+        (GanLMForPreTraining, "ganlm-base", 431_325_314),
+        (GanLMForConditionalGeneration, "ganlm-base", 392_135_040),
+        (GanLMForPreTraining, "ganlm-large", 1_032_934_914),
+    ],
+)
+def test_parameter_counts_are_the_published_ones(model_class, preset, expected):
+    with torch.device("meta"):
+        model = model_class(config_from_preset(preset))
+    model.tie_weights()
+    assert sum(p.numel() for p in model.parameters()) == expected
+
+
+@given(st.integers(1, 8), st.sampled_from([64, 128, 10**8]))
+@settings(max_examples=20, deadline=None)
+def test_buckets_equal_those_of_t5(quarter, max_distance):
+    distance = torch.arange(-300, 301)
+    theirs = T5Attention._relative_position_bucket(
+        distance, bidirectional=True, num_buckets=4 * quarter, max_distance=max_distance
+    )
+    assert torch.equal(relative_buckets(distance, 4 * quarter, max_distance), theirs)
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_biased_attention_equals_the_formula_with_the_gradient_of_the_bias(implementation):
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 2, 4, 6, 8, dtype=torch.float64).unbind()
+    bias = torch.randn(1, 4, 6, 6, dtype=torch.float64, requires_grad=True)
+    visible = padding_visibility(torch.tensor([[1] * 6, [0, 0, 1, 1, 1, 1]]), 6)
+    mask = prepare_mask(visible, torch.float64, implementation, bias=bias)
+    ours = attend(query, key, value, mask, implementation=implementation)
+    scores = query @ key.transpose(-1, -2) / 8**0.5 + bias
+    expected = torch.where(visible, scores, -torch.inf).softmax(-1) @ value
+    assert_close(ours, expected, atol=1e-6, rtol=1e-6)
+    gradients = [torch.autograd.grad(out.square().sum(), bias)[0] for out in (ours, expected)]
+    assert_close(*gradients, atol=1e-5, rtol=1e-5)
+
+
+def test_rows_of_padding_only_see_everything_and_stay_finite():
+    assert padding_visibility(torch.zeros(1, 3), 2).all()
+
+
+def naive_noise(labels, sampled, judged_original, is_content, rule):
+    """One row at a time: (position, "sample" or "other") of every disturbed position."""
+    found = set()
+    for row, gold in enumerate(labels):
+        last = max(column for column, token in enumerate(gold) if token != -100)
+        for column, token in enumerate(gold[:last]):
+            if token == -100 or not is_content[token]:
+                continue
+            drawn, says_original = sampled[row][column], judged_original[row][column]
+            if drawn != token and is_content[drawn]:
+                wanted = {"errors": says_original, "agreements": not says_original, "all": True}
+                if wanted[rule]:
+                    found.add((row, column, "sample"))
+            if drawn == token:
+                wanted = {"errors": not says_original, "agreements": says_original, "all": False}
+                if wanted[rule]:
+                    found.add((row, column, "other"))
+    return found
+
+
+@given(st.integers(0, 2**31), st.sampled_from(["errors", "agreements", "all"]))
+@settings(max_examples=60, deadline=None)
+def test_noise_goes_where_a_naive_reading_of_the_rule_puts_it(seed, rule):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 6, (3, 7), generator=generator)
+    for row, length in enumerate(torch.randint(1, 8, (3,), generator=generator).tolist()):
+        labels[row, length:] = -100
+    sampled = torch.randint(0, 6, (3, 7), generator=generator)
+    judged = torch.rand(3, 7, generator=generator) < 0.5
+    is_content = maths.content_ids(6, 5, [2])
+    with_sample, with_other = maths.noise_positions(labels, sampled, judged, is_content, rule)
+    found = {(row, column, "sample") for row, column in with_sample.nonzero().tolist()}
+    found |= {(row, column, "other") for row, column in with_other.nonzero().tolist()}
+    assert found == naive_noise(
+        labels.tolist(), sampled.tolist(), judged.tolist(), is_content.tolist(), rule
+    )
+
+
+def test_noise_is_written_one_column_later():
+    noisy = maths.with_noise(
+        INPUTS, torch.full_like(INPUTS, 9), torch.tensor([[1, 0, 1, 1]] * 2) > 0
+    )
+    assert noisy.tolist() == [[50, 9, 21, 9], [50, 9, 31, 9]]
+
+
+def test_unknown_rule_names_the_choices(model):
+    with pytest.raises(ValueError, match="errors, agreements or all"):
+        step(model, denoising_rule="fooled")
+
+
+def test_samples_follow_the_tempered_softmax_and_avoid_what_is_excluded():
+    generator = torch.Generator().manual_seed(3)
+    hidden, weight = torch.eye(5)[:1].expand(4000, 5), torch.randn(8, 5, generator=generator)
+    drawn = maths.sample_tokens(hidden, weight, generator, temperature=2.0)
+    expected = torch.softmax(weight[:, 0] / 2.0, dim=0)
+    assert_close(drawn.bincount(minlength=8) / 4000, expected, atol=0.04, rtol=0)
+    best = int(expected.argmax())
+    others = maths.sample_tokens(hidden, weight, generator, excluded_N=torch.full((4000,), best))
+    assert (others != best).all()
+
+
+def test_samples_do_not_depend_on_the_chunks(monkeypatch):
+    hidden, weight = torch.randn(20, 5), torch.randn(8, 5)
+    whole = maths.sample_tokens(hidden, weight, torch.Generator().manual_seed(1))
+    monkeypatch.setattr(maths, "CHUNK_BYTES", 4 * 8 * 3)
+    parts = maths.sample_tokens(hidden, weight, torch.Generator().manual_seed(1))
+    assert whole.shape == parts.shape
+
+
+def test_discriminator_reads_samples_on_content_only_and_is_not_shifted(model):
+    sampled = torch.full((2, 4), 40)
+    output = step(model, sampled_ids=sampled)
+    assert output.discriminator_input_ids.tolist() == [[40, 40, 51, 40], [40, 40, 40, 1]]
+    assert output.losses["discriminator"][1] == 6
+    assert output.losses["generator"][1] == 7
+
+
+def test_loss_is_the_weighted_sum_of_the_terms_per_token(model):
+    options = {"generator": torch.Generator().manual_seed(1), "discriminator_weight": 5.0}
+    output = step(model, **options, denoising_weight=0.5)
+    means = {name: total / count for name, (total, count) in output.losses.items()}
+    expected = means["generator"] + 5 * means["discriminator"] + 0.5 * means["denoising"]
+    assert_close(output.loss, expected)
+
+
+def test_losses_of_weight_zero_are_not_computed(model):
+    assert step(model, discriminator_weight=0, denoising_weight=0).losses.keys() == {"generator"}
+    only = step(model, denoising_weight=0)
+    assert only.losses.keys() == {"generator", "discriminator"}
+    assert only.denoising_input_ids is None
+
+
+def test_the_same_generator_seed_gives_the_same_samples(model):
+    first = step(model, generator=torch.Generator().manual_seed(5))
+    second = step(model, generator=torch.Generator().manual_seed(5))
+    assert torch.equal(first.discriminator_input_ids, second.discriminator_input_ids)
+    assert torch.equal(first.loss, second.loss)
+
+
+def test_targets_without_content_cost_nothing_and_stay_finite(model):
+    sentinels = torch.full_like(LABELS, 51)
+    output = model(SOURCE, decoder_input_ids=INPUTS, labels=sentinels)
+    total, count = output.losses["discriminator"]
+    assert (total.item(), count.item()) == (0.0, 0)
+    assert output.loss.isfinite()
+
+
+def test_the_discriminators_loss_reaches_encoder_and_table_but_no_generator_layer(model):
+    output = step(model, denoising_weight=0)
+    output.losses["discriminator"][0].backward()
+    assert model.model.encoder.layers[0].mlp.up_proj.weight.grad.abs().sum() > 0
+    assert model.lm_head.weight.grad.abs().sum() > 0
+    assert model.discriminator.out_proj.weight.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in model.model.decoder.parameters())
+
+
+def test_sharing_adds_only_a_head_and_judges_with_the_first_layers(model):
+    shared = tiny(share_generator_discriminator=True)
+    extra = {name for name, _ in shared.named_parameters() if name.startswith("discriminator.")}
+    assert {name.split(".")[1] for name in extra} == {"dense", "norm", "out_proj"}
+    step(shared, denoising_weight=0).losses["discriminator"][0].backward()
+    assert shared.model.decoder.layers[0].mlp.up_proj.weight.grad.abs().sum() > 0
+    assert shared.model.decoder.layers[1].mlp.up_proj.weight.grad is None
+
+
+def test_the_discriminator_has_its_own_dropout():
+    model = tiny(hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5).train()
+    layer, judge = model.model.decoder.layers[0], model.discriminator.decoder.layers[0]
+    assert (layer.dropout, layer.self_attn.dropout) == (0.5, 0.5)
+    assert (judge.dropout, judge.self_attn.dropout) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("branch", ["generator", "discriminator"])
+def test_a_classifier_starts_from_a_pretrained_folder(branch, model, tmp_path):
+    model.save_pretrained(tmp_path)
+    classifier = GanLMForSequenceClassification.from_pretrained(
+        tmp_path, classifier_branch=branch, num_labels=3
+    ).eval()
+    ours = classifier.model["encoder"].state_dict()
+    theirs = model.model.encoder.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    layers = (model.discriminator if branch == "discriminator" else model.model).decoder.layers
+    own = classifier.discriminator if branch == "discriminator" else classifier.model
+    assert torch.equal(own["decoder"].layers[0].mlp.up_proj.weight, layers[0].mlp.up_proj.weight)
+    padded = classifier(SOURCE, labels=torch.tensor([0, 2]))
+    left = torch.tensor([[7, 8, 50, 10, 11, 2], [1, 1, 12, 13, 50, 2]])
+    assert padded.logits.shape == (2, 3)
+    assert padded.loss.isfinite()
+    assert_close(classifier(left).logits, padded.logits, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_generation_needs_no_discriminator_and_its_cache_changes_nothing(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    alone = AutoModelForSeq2SeqLM.from_pretrained(tmp_path).eval()
+    assert isinstance(alone, GanLMForConditionalGeneration)
+    assert not isinstance(alone, GanLMForPreTraining)
+    cached = alone.generate(SOURCE, max_new_tokens=6, do_sample=False)
+    assert torch.equal(cached, alone.generate(SOURCE, max_new_tokens=6, use_cache=False))
+    assert torch.equal(cached, model.generate(SOURCE, max_new_tokens=6, do_sample=False))
+
+
+def test_step_in_bf16_is_near_that_in_fp32(model):
+    options = {"sampled_ids": torch.full((2, 4), 40), "denoising_rule": "all"}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = step(model.train(), **options).loss
+    rounded.backward()
+    assert model.model.encoder.relative_bias.bias.weight.grad.abs().sum() > 0
+    assert_close(rounded, step(model, **options).loss, atol=0.3, rtol=0.05)
+
+
+def test_bad_configurations_are_refused_with_the_reason():
+    with pytest.raises(StrictDataclassClassValidationError, match="multiple of 4"):
+        tiny_config(relative_bias_buckets=6)
+    with pytest.raises(StrictDataclassClassValidationError, match="cannot share 3 layers"):
+        tiny_config(share_generator_discriminator=True, discriminator_layers=3)
+
+
+def test_unknown_keys_are_refused_by_name():
+    with pytest.raises(ValueError, match="task_moe"):
+        ganlm_state_dict({"encoder.discriminator.layers.0.task_moe.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ({"step": 9, "start": 10}, 0.0),
+        ({"step": 10, "start": 10}, 10.0),
+        ({"step": 35, "start": 10, "warmup_steps": 50}, 5.0),
+        ({"step": 99, "warmup_steps": 50}, 10.0),
+    ],
+)
+def test_weights_grow_linearly_after_their_start(weights, expected):
+    assert maths.warmed_up_weight(10.0, **weights) == expected
