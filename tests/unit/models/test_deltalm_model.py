@@ -96,6 +96,15 @@ def test_cached_generation_equals_uncached_and_ignores_padding(model):
     assert torch.equal(cached[0, :4], tokens[0])
 
 
+@torch.no_grad()
+def test_generation_without_a_mask_finds_the_padding(model):
+    options = {"max_new_tokens": 4, "output_logits": True, "return_dict_in_generate": True}
+    together = model.generate(SOURCE, **options).logits
+    alone = model.generate(SOURCE[1:, :4], **options).logits
+    for ours, expected in zip(together, alone, strict=True):
+        assert_close(ours[1:], expected, atol=1e-5, rtol=1e-5)
+
+
 def test_loss_is_the_mean_cross_entropy_of_scored_positions(model):
     labels = TARGET.clone()
     labels[1, 2:] = -100

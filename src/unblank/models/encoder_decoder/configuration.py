@@ -85,7 +85,7 @@ class EncoderDecoderConfig(PreTrainedConfig):
 
         Raises:
             ValueError: heads do not divide the width, an unknown activation, a number of buckets
-                that cannot be split between two directions, or a tokenizer larger than the table.
+                that cannot be shared by two directions, or a tokenizer larger than the table.
         """
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
@@ -94,10 +94,10 @@ class EncoderDecoderConfig(PreTrainedConfig):
             )
         if self.hidden_act not in ("gelu", "gelu_pytorch_tanh"):
             raise ValueError(f"hidden_act {self.hidden_act!r}: choose gelu or gelu_pytorch_tanh")
-        if self.relative_bias_buckets % 4:
+        if self.relative_bias_buckets % 2 or self.relative_bias_buckets == 2:
             raise ValueError(
-                f"relative_bias_buckets {self.relative_bias_buckets}: a multiple of 4 is needed, "
-                "half for each direction and half of that for single distances; 0 is no bias"
+                f"relative_bias_buckets {self.relative_bias_buckets}: an even number from 4 on is "
+                "needed, half of it for each direction; 0 is no bias"
             )
         if self.tokenizer_size is not None and self.tokenizer_size > self.vocab_size:
             raise ValueError(

@@ -80,7 +80,7 @@ def relative_buckets(distance: Tensor, num_buckets: int, max_distance: int) -> T
 
     Args:
         distance: int64, key position minus query position.
-        num_buckets: a multiple of 4.
+        num_buckets: even, at least 4.
         max_distance: distance from which all share the last bucket.
     """
     num_sided = num_buckets // 2

@@ -95,8 +95,19 @@ def sample_tokens(
         p_CV = torch.softmax(logits_CV / temperature, dim=-1, dtype=torch.float32)
         if excluded_N is not None:
             p_CV.scatter_(1, excluded_N[start : start + chunk, None], 0.0)
-        drawn.append(torch.multinomial(p_CV, 1, generator=generator)[:, 0])
+        drawn.append(_draw(p_CV, generator))
     return torch.cat(drawn) if drawn else hidden_ND.new_zeros(0, dtype=torch.long)
+
+
+def _draw(p_CV: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Return one index a row. On CPU multinomial draws V numbers a row: 25 times slower."""
+    if p_CV.device.type != "cpu":
+        return torch.multinomial(p_CV, 1, generator=generator)[:, 0]
+    cdf_CV = p_CV.cumsum(dim=1, dtype=torch.float64)
+    total_C1 = cdf_CV[:, -1:]
+    below_C1 = torch.rand(total_C1.shape, generator=generator, dtype=torch.float64) * total_C1
+    below_C1 = torch.minimum(below_C1, total_C1.nextafter(torch.zeros_like(total_C1)))
+    return torch.searchsorted(cdf_CV, below_C1, right=True)[:, 0]
 
 
 def discriminator_inputs(
