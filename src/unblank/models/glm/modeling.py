@@ -36,6 +36,9 @@ __all__ = [
     "GlmInfillPreTrainedModel",
 ]
 
+COLUMNS_MULTIPLE = 32
+"""The last layer computes a multiple of so many columns."""
+
 
 @dataclass
 class GlmInfillOutput(ModelOutput):
@@ -249,7 +252,8 @@ def _wanted_columns(
 ) -> Tensor | None:
     """Return the columns that the head needs, int64[B or 1, Q]; None is all of them.
 
-    With labels these are the scored ones; rows with fewer are filled up with unscored columns.
+    With labels these are the scored ones; rows with fewer are filled up with unscored columns, to
+    a round number, so that a compiled model meets few shapes.
     """
     if is_all or (labels is None) == (logits_to_keep is None):
         return None
@@ -260,6 +264,7 @@ def _wanted_columns(
         return torch.arange(num_tokens - logits_to_keep, num_tokens)[None]
     is_scored = labels != IGNORE_INDEX
     most = int(is_scored.sum(dim=1).max())
+    most += -most % COLUMNS_MULTIPLE
     if not 0 < most < num_tokens:
         return None
     return is_scored.long().argsort(dim=1, descending=True, stable=True)[:, :most]
