@@ -21,7 +21,8 @@ LAYERS = {
     "generation.command": {"api", "generation"},
     "api": {"generation", "models", "tokenization"},
     "training": {
-        "api", "compatibility", "data", "generation", "models", "objectives", "tokenization",
+        "api", "compatibility", "conversion", "data", "generation", "models", "objectives",
+        "tokenization",
     },
     "demo": {"api", "data", "generation", "objectives", "tokenization", "training"},
     "bench": {

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from unblank.bench.settings import SIZES
 from unblank.bench.worker import Workload
-from unblank.data.collate import collate
+from unblank.data.collate import collate_rows
 from unblank.data.loader import RowStream
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.data.types import IntArray
@@ -103,7 +103,7 @@ def data_pipeline(size: str, rows: int) -> Workload:
 
     def step() -> float:
         for _ in range(rows // shape.batch):
-            collate([next(stream) for _ in range(shape.batch)])
+            collate_rows([next(stream) for _ in range(shape.batch)], SPECIAL.pad)
         return rows // shape.batch * shape.batch
 
     return step

@@ -1,14 +1,39 @@
-"""Rows (numpy) stacked to a `Batch` (torch): the last step before the model."""
+"""Rows (numpy) stacked to a batch (torch): the last step before the model."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from unblank.data.length_groups import LengthGroup, collate_group
 from unblank.data.packing import Row
-from unblank.data.types import Batch
+from unblank.data.types import Batch, TrainBatch
 
-__all__ = ["collate"]
+__all__ = ["AnyRow", "collate", "collate_rows"]
+
+AnyRow = Row | LengthGroup
+"""What the stream consists of: packed examples, or a group of source/target examples."""
+
+
+def collate_rows(rows: Sequence[AnyRow], pad_id: int) -> TrainBatch:
+    """Return rows of either kind as one batch.
+
+    Args:
+        rows: of one kind; a group of source/target examples is a batch by itself.
+        pad_id: fills what the examples of a group leave free.
+
+    Raises:
+        ValueError: if there is no row, or several groups.
+    """
+    groups = [row for row in rows if isinstance(row, LengthGroup)]
+    if not groups:
+        return collate([row for row in rows if isinstance(row, Row)])
+    if len(rows) > 1:
+        raise ValueError(
+            f"a group of source/target examples is a batch by itself, got {len(rows)} rows: deal "
+            "one row a micro-batch and choose its size by row_length"
+        )
+    return collate_group(groups[0], pad_id)
 
 
 def collate(rows: Sequence[Row]) -> Batch:

@@ -2,23 +2,26 @@
 
 Window w of the stream is `window_size` consecutive sample numbers packed together, so the whole
 stream is a function of the sampler alone: workers, ranks and batch sizes only divide the labour.
-Where it stands is two integers (`DataState`), and starting there costs one window.
+Where it stands is two integers (`DataState`), and starting there costs one window. Examples with a
+source and a target are not packed: there a row is a group of them, one forward pass
+(`length_groups`).
 """
 
 import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from unblank.data.collate import collate
-from unblank.data.packing import Row, pack_window
+from unblank.data.collate import AnyRow, collate_rows
+from unblank.data.length_groups import group_window
+from unblank.data.packing import pack_window
 from unblank.data.sampling import Sampler
-from unblank.data.types import Batch
+from unblank.data.types import Example, Seq2SeqExample, TrainBatch
 
 __all__ = ["DataState", "RowStream", "StepBatches", "default_window_size", "validation_batches"]
 
@@ -49,7 +52,7 @@ class StepBatches:
         total_positions: positions, all ranks together.
     """
 
-    batches: list[Batch]
+    batches: list[TrainBatch]
     state: DataState
     sample_numbers: list[int]
     used_positions: int
@@ -61,27 +64,28 @@ class StepBatches:
         return len(self.sample_numbers)
 
 
-class _Windows(Dataset[list[Row]]):
+class _Windows(Dataset[list[AnyRow]]):
     """Item w is the rows of window w."""
 
-    def __init__(self, sampler: Sampler, row_length: int, window_size: int) -> None:
+    def __init__(self, sampler: Sampler[Any], row_length: int, window_size: int) -> None:
         self._sampler = sampler
         self._row_length = row_length
         self._window_size = window_size
 
-    def __getitem__(self, window: int) -> list[Row]:
+    def __getitem__(self, window: int) -> list[AnyRow]:
         numbers = range(window * self._window_size, (window + 1) * self._window_size)
         return _pack_samples(self._sampler, numbers, self._row_length, window)
 
 
-class RowStream(Iterator[Row]):
-    """Endless rows of packed examples, from any `DataState` on.
+class RowStream(Iterator[AnyRow]):
+    """Endless rows of examples, from any `DataState` on.
 
     Use it as a context manager, or call `close`, to end the worker processes.
 
     Args:
         sampler: draws the examples.
-        row_length: positions of a row, at least the sampler's `max_length`.
+        row_length: positions of a row, at least the sampler's `max_length`; of source/target
+            examples, positions of a group.
         num_workers: processes that prepare windows ahead; 0 prepares them in this one.
         window_size: samples packed together; default: `default_window_size`.
         state: where to start.
@@ -97,7 +101,7 @@ class RowStream(Iterator[Row]):
 
     def __init__(
         self,
-        sampler: Sampler,
+        sampler: Sampler[Any],
         *,
         row_length: int,
         num_workers: int = 0,
@@ -107,9 +111,10 @@ class RowStream(Iterator[Row]):
         _check_row_length(sampler, row_length)
         self.state = state
         self.row_length = row_length
+        self._pad_id = sampler.special.pad
         self.window_size = window_size or default_window_size(sampler, row_length)
-        self._rows: list[Row] = []
-        self._windows: Iterator[list[Row]] = iter(
+        self._rows: list[AnyRow] = []
+        self._windows: Iterator[list[AnyRow]] = iter(
             DataLoader(
                 _Windows(sampler, row_length, self.window_size),
                 batch_size=None,
@@ -123,7 +128,7 @@ class RowStream(Iterator[Row]):
             )
         )
 
-    def __next__(self) -> Row:
+    def __next__(self) -> AnyRow:
         if not self._rows:
             self._rows = next(self._windows)
             if self.state.row >= len(self._rows):
@@ -184,23 +189,23 @@ class RowStream(Iterator[Row]):
                 return
             own = rows[rank * share : (rank + 1) * share]
             yield StepBatches(
-                batches=_collate_groups(own, micro_batch_size),
+                batches=_micro_batches(own, micro_batch_size, self._pad_id),
                 state=self.state,
                 sample_numbers=[number for row in rows for number in row.sample_numbers],
                 used_positions=sum(row.num_used for row in rows),
-                total_positions=batch_size * self.row_length,
+                total_positions=sum(row.num_positions for row in rows),
             )
 
 
 def validation_batches(
-    sampler: Sampler,
+    sampler: Sampler[Any],
     *,
     row_length: int,
     batch_size: int,
     max_samples: int = 512,
     rank: int = 0,
     world_size: int = 1,
-) -> list[Batch]:
+) -> list[TrainBatch]:
     """Return this rank's share of a fixed set of rows, the same at every call.
 
     Args:
@@ -218,10 +223,10 @@ def validation_batches(
     _check_row_length(sampler, row_length)
     numbers = range(min(max_samples, sampler.num_chunks))
     rows = _pack_samples(sampler, numbers, row_length, window=0)
-    return _collate_groups(rows[rank::world_size], batch_size)
+    return _micro_batches(rows[rank::world_size], batch_size, sampler.special.pad)
 
 
-def default_window_size(sampler: Sampler, row_length: int) -> int:
+def default_window_size(sampler: Sampler[Any], row_length: int) -> int:
     """Return how many samples to pack together: enough to fill some 64 rows, at least 256.
 
     Only the last row of a window is badly filled, so that many rows waste little, while a window of
@@ -231,18 +236,21 @@ def default_window_size(sampler: Sampler, row_length: int) -> int:
     return min(max(_SMALLEST_WINDOW, int(wanted)), _LARGEST_WINDOW)
 
 
-def _pack_samples(sampler: Sampler, numbers: range, row_length: int, window: int) -> list[Row]:
-    return pack_window(
-        numbers,
-        [sampler.draw_example(number) for number in numbers],
-        row_length=row_length,
-        pad_id=sampler.special.pad,
-        # The third number keeps this stream apart from the samples' own, (seed, number).
-        rng=np.random.default_rng((sampler.settings.seed, window, 1)),
-    )
+def _pack_samples(
+    sampler: Sampler[Any], numbers: range, row_length: int, window: int
+) -> list[AnyRow]:
+    examples = [sampler.draw_example(number) for number in numbers]
+    # The third number keeps this stream apart from the samples' own, (seed, number).
+    rng = np.random.default_rng((sampler.settings.seed, window, 1))
+    pairs = [example for example in examples if isinstance(example, Seq2SeqExample)]
+    if pairs:
+        return [*group_window(numbers, pairs, max_positions=row_length, rng=rng)]
+    texts = [example for example in examples if isinstance(example, Example)]
+    pad_id = sampler.special.pad
+    return [*pack_window(numbers, texts, row_length=row_length, pad_id=pad_id, rng=rng)]
 
 
-def _check_row_length(sampler: Sampler, row_length: int) -> None:
+def _check_row_length(sampler: Sampler[Any], row_length: int) -> None:
     if row_length < sampler.settings.max_length:
         raise ValueError(
             f"row_length={row_length} is shorter than max_length={sampler.settings.max_length}: "
@@ -250,9 +258,9 @@ def _check_row_length(sampler: Sampler, row_length: int) -> None:
         )
 
 
-def _collate_groups(rows: list[Row], size: int) -> list[Batch]:
-    return [collate(rows[start : start + size]) for start in range(0, len(rows), size)]
+def _micro_batches(rows: list[AnyRow], size: int, pad_id: int) -> list[TrainBatch]:
+    return [collate_rows(rows[start : start + size], pad_id) for start in range(0, len(rows), size)]
 
 
-def _as_is(rows: list[Row]) -> list[Row]:
+def _as_is(rows: list[AnyRow]) -> list[AnyRow]:
     return rows

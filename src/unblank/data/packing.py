@@ -43,6 +43,11 @@ class Row:
     objectives: tuple[str, ...]
     num_used: int
 
+    @property
+    def num_positions(self) -> int:
+        """Positions of the row, padding included."""
+        return len(self.input_ids)
+
 
 def pack(lengths: Sequence[int], row_length: int) -> list[list[int]]:
     """Divide items into rows: longest first, each into the row that it leaves the least room in.

@@ -8,13 +8,14 @@ the window reaches it. How samples share rows is in `packing`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol
 
 import numpy as np
+from typing_extensions import TypeVar
 
 from unblank.data.mixing import SourceSchedule, TemperatureSchedule
 from unblank.data.permutation import mix, permuted, uniform
-from unblank.data.types import Example, IntArray
+from unblank.data.types import AnyExample, Example, IntArray
 from unblank.tokenization.special import SpecialIds
 
 __all__ = ["MINIMUM_TOKENS", "Corpus", "Objective", "Place", "Sampler", "SamplingSettings"]
@@ -25,7 +26,9 @@ MINIMUM_TOKENS = 2
 _SHORTEST_MAX_LENGTH = 32
 _PROBES = 12
 
-Objective = Callable[[IntArray, np.random.Generator], Example]
+ExampleT = TypeVar("ExampleT", bound=AnyExample, default=Example)
+
+Objective = Callable[[IntArray, np.random.Generator], ExampleT]
 """Text ids and a generator -> the corrupted example."""
 
 
@@ -89,7 +92,7 @@ class Place:
     num_parts: int
 
 
-class Sampler:
+class Sampler(Generic[ExampleT]):
     """Draws examples by number from one or several corpora.
 
     A document of n tokens and its end token are ceil((n + 1) / (max_length - 1)) chunks. The
@@ -100,7 +103,7 @@ class Sampler:
 
     Args:
         corpora: the sources, each random access by document.
-        objective: corrupts a text.
+        objective: corrupts a text; one for all corpora, or one for each.
         special: ids of `[CLS]` and of the end of a document.
         settings: lengths, seed and mixture.
 
@@ -110,20 +113,23 @@ class Sampler:
         mean_text_length: tokens of an average chunk, `[CLS]` included.
 
     Raises:
-        ValueError: if a corpus holds no document that is long enough, or the mixture is impossible.
+        ValueError: if a corpus holds no document that is long enough, the mixture is impossible, or
+            there is another number of objectives than of corpora.
     """
 
     def __init__(
         self,
         corpora: Sequence[Corpus],
-        objective: Objective,
+        objective: Objective[ExampleT] | Sequence[Objective[ExampleT]],
         special: SpecialIds,
         settings: SamplingSettings,
     ) -> None:
         self.settings = settings
         self.special = special
         self._corpora = corpora
-        self._objective = objective
+        self._objectives = [objective] * len(corpora) if callable(objective) else [*objective]
+        if len(self._objectives) != len(corpora):
+            raise ValueError(f"{len(self._objectives)} objectives for {len(corpora)} corpora")
         lengths = [_document_lengths(corpus) for corpus in corpora]
         self._chunk_ends = [_chunk_ends(tokens, settings.max_length - 1) for tokens in lengths]
         sizes = [int(ends[-1]) if len(ends) else 0 for ends in self._chunk_ends]
@@ -162,10 +168,10 @@ class Sampler:
 
         The text of the example may be shorter, as corruption adds positions.
         """
-        window = self._window(number)
+        window = self._window(number, self.locate(number))
         return window.text(window.longest)
 
-    def draw_example(self, number: int) -> Example:
+    def draw_example(self, number: int) -> ExampleT:
         """Return sample `number`, at most `max_length` positions.
 
         The text is shortened by what the example exceeds, and corrupted again from the same seed,
@@ -174,13 +180,14 @@ class Sampler:
         Raises:
             ValueError: if the objective's examples exceed `max_length` however short the text.
         """
-        window = self._window(number)
+        place = self.locate(number)
+        window, objective = self._window(number, place), self._objectives[place.source]
         most = self.settings.max_length
         length, too_long = window.longest, window.longest + 1
-        best: Example | None = None
+        best: ExampleT | None = None
         for probe in range(_PROBES):
             rng = np.random.default_rng((self.settings.seed, number))
-            example = self._objective(window.text(length), rng)
+            example = objective(window.text(length), rng)
             room = most - len(example)
             if room < 0:
                 if best is not None:
@@ -200,8 +207,7 @@ class Sampler:
             )
         return best
 
-    def _window(self, number: int) -> "_Window":
-        place = self.locate(number)
+    def _window(self, number: int, place: Place) -> "_Window":
         corpus = self._corpora[place.source]
         num_tokens = corpus.document_length(place.document)
         longest = min(self.settings.max_length - 1, num_tokens + 1)

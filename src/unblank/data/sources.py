@@ -131,7 +131,7 @@ class TextFiles:
         self.num_documents = self.num_empty = self.num_characters = self.num_bytes_read = 0
         for path in self.paths:
             num_bytes_before = self.num_bytes_read
-            for text in self._documents(path):
+            for text in self.texts(path):
                 if not text.strip():
                     self.num_empty += 1
                     continue
@@ -140,7 +140,8 @@ class TextFiles:
                 yield text
             self.num_bytes_read = num_bytes_before + path.stat().st_size
 
-    def _documents(self, path: Path) -> Iterator[str]:
+    def texts(self, path: Path) -> Iterator[str]:
+        """Yield every text of one of the files, empty ones too; errors as in `__iter__`."""
         if path.name.endswith(".parquet"):
             return _parquet_documents(path, self.text_field)
         lines = _decoded(path, self._byte_lines(path))

@@ -1,9 +1,11 @@
-"""The two values that flow from text to model: `Example` (numpy, one sample) and `Batch` (torch).
+"""The two values that flow from text to model: an example (numpy, one sample) and a batch (torch).
 
 An objective makes an `Example` from token ids; packing lays examples side by side in rows of fixed
-length; collation turns rows into a `Batch`. Nothing here computes.
+length; collation turns rows into a `Batch`. For encoder-decoders they are `Seq2SeqExample` and
+`Seq2SeqBatch`, with examples of like length below each other. Nothing here computes.
 
-Shapes: `T` tokens of one example or row, `B` rows, `N` scored positions of a batch.
+Shapes: `T` tokens of one example or row (of the target, if there is one), `S` source tokens, `B`
+rows, `N` scored positions of a batch.
 """
 
 from dataclasses import dataclass, fields
@@ -15,7 +17,16 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["IGNORE_INDEX", "Batch", "Example", "IntArray"]
+__all__ = [
+    "IGNORE_INDEX",
+    "AnyExample",
+    "Batch",
+    "Example",
+    "IntArray",
+    "Seq2SeqBatch",
+    "Seq2SeqExample",
+    "TrainBatch",
+]
 
 IntArray = NDArray[np.int64]
 
@@ -71,13 +82,70 @@ class Batch:
 
     def model_inputs(self, device: "torch.device | str | None" = None) -> dict[str, Any]:
         """Return the tensors by the names of the model's `forward`, moved to `device` if given."""
-        import torch
+        return _tensors(self, device)
 
-        tensors = {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if isinstance(getattr(self, field.name), torch.Tensor)
-        }
-        if device is None:
-            return tensors
-        return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+
+@dataclass(frozen=True, slots=True)
+class Seq2SeqExample:
+    """One sample for an encoder-decoder.
+
+    Attributes:
+        input_ids: int64[S], the source.
+        decoder_input_ids: int64[T], what the decoder reads.
+        labels: int64[T], the token to predict *at* this position (not shifted).
+        objective: name of the objective that made it, for the logs.
+    """
+
+    input_ids: IntArray
+    decoder_input_ids: IntArray
+    labels: IntArray
+    objective: str
+
+    def __len__(self) -> int:
+        """Return the positions that the model needs: those of the longer side."""
+        return max(len(self.input_ids), len(self.labels))
+
+
+@dataclass(slots=True)
+class Seq2SeqBatch:
+    """Examples below each other, padded on the right, ready for an encoder-decoder.
+
+    Attributes:
+        input_ids: int64[B, S].
+        attention_mask: bool[B, S], True on the source, False on padding.
+        decoder_input_ids: int64[B, T].
+        labels: int64[B, T], `IGNORE_INDEX` where not scored.
+        sample_numbers: the global number of each row's sample.
+        objectives: objective name of each of these samples.
+    """
+
+    input_ids: "torch.Tensor"
+    attention_mask: "torch.Tensor"
+    decoder_input_ids: "torch.Tensor"
+    labels: "torch.Tensor"
+    sample_numbers: list[int]
+    objectives: list[str]
+
+    def model_inputs(self, device: "torch.device | str | None" = None) -> dict[str, Any]:
+        """Return the tensors by the names of the model's `forward`, moved to `device` if given."""
+        return _tensors(self, device)
+
+
+AnyExample = Example | Seq2SeqExample
+"""What an objective makes."""
+
+TrainBatch = Batch | Seq2SeqBatch
+"""What a training step sees."""
+
+
+def _tensors(batch: TrainBatch, device: "torch.device | str | None") -> dict[str, Any]:
+    import torch
+
+    tensors = {
+        field.name: getattr(batch, field.name)
+        for field in fields(batch)
+        if isinstance(getattr(batch, field.name), torch.Tensor)
+    }
+    if device is None:
+        return tensors
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}

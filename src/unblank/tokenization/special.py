@@ -4,7 +4,7 @@ Only names and numbers, standard library alone; training a tokenizer is in `trai
 that holds blanks is in `blanks`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ __all__ = [
     "SPECIAL_TOKENS",
     "UNK_TOKEN",
     "SpecialIds",
+    "add_sentinels",
+    "encoder_decoder_ids",
     "sentinel_token",
     "special_ids",
 ]
@@ -57,6 +59,12 @@ SPECIAL_TOKENS: dict[str, str] = {
     "dblock": DBLOCK_TOKEN,
 }
 """Role -> string, in the order of the ids (pad and eos are one token)."""
+
+_SENTINEL_NAMES = (("[MASK{}]", 1), ("<mask_{}>", 0), ("<extra_id_{}>", 0))
+"""How sentinels are called here, by DeltaLM and GanLM, and by T5; and the first number of each."""
+
+_COMMON_ROLES = ("pad", "eos", "cls", "unk", "mask")
+"""Roles that every tokenizer with a masked-LM encoder has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +136,48 @@ def special_ids(tokenizer: "PreTrainedTokenizerFast") -> SpecialIds:
     return SpecialIds(**found, sentinels=_sentinel_ids(core))
 
 
+def encoder_decoder_ids(tokenizer: "PreTrainedTokenizerFast") -> SpecialIds:
+    """Return the ids of an encoder-decoder's special tokens; `eos` ends texts and targets.
+
+    With a tokenizer of this library, `eos` is the end of a piece, as the end of a document also
+    stands for padding. With any other (XLM-R's, for example) the decoder starts with `eos`, and
+    roles that it does not know share ids: what GLM calls the start of a piece is that start.
+
+    Raises:
+        ValueError: if a token is missing.
+    """
+    core = tokenizer.backend_tokenizer
+    if core.token_to_id(SOP_TOKEN) is not None:
+        ids = special_ids(tokenizer)
+        return replace(ids, eos=ids.eop)
+    names = {role: getattr(tokenizer, f"{role}_token_id", None) for role in _COMMON_ROLES}
+    found = {role: token_id for role, token_id in names.items() if token_id is not None}
+    missing = [role for role in _COMMON_ROLES if role not in found]
+    if missing:
+        raise ValueError(
+            f"this tokenizer ({tokenizer.name_or_path or 'in memory'}) lacks special tokens: "
+            f"{', '.join(missing)}. Set them with tokenizer.add_special_tokens(...), or train one "
+            "with `unblank tokenize`."
+        )
+    end, mask = found["eos"], found["mask"]
+    return SpecialIds(
+        **found, sep=end, sop=end, eop=end, smask=mask, gmask=mask, dblock=mask,
+        sentinels=_sentinel_ids(core),
+    )  # fmt: skip
+
+
+def add_sentinels(tokenizer: "PreTrainedTokenizerFast", count: int) -> int:
+    """Give the tokenizer sentinels up to `count`, after all its tokens; return how many are new."""
+    missing = range(len(_sentinel_ids(tokenizer.backend_tokenizer)) + 1, count + 1)
+    names = [sentinel_token(number) for number in missing]
+    return int(tokenizer.add_tokens(names, special_tokens=True))
+
+
 def _sentinel_ids(core: "Tokenizer") -> tuple[int, ...]:
-    ids: list[int] = []
-    while (token_id := core.token_to_id(sentinel_token(len(ids) + 1))) is not None:
-        ids.append(token_id)
-    return tuple(ids)
+    for template, first in _SENTINEL_NAMES:
+        ids: list[int] = []
+        while (token_id := core.token_to_id(template.format(first + len(ids)))) is not None:
+            ids.append(token_id)
+        if ids:
+            return tuple(ids)
+    return ()

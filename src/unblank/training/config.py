@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
 
 __all__ = [
     "DataSettings",
+    "DecoderStart",
+    "GanLMSettings",
     "ModelSettings",
     "OptimSettings",
     "RunConfig",
@@ -23,6 +26,7 @@ __all__ = [
 ]
 
 ScheduleName = Literal["cosine", "linear", "inverse_sqrt", "constant"]
+DecoderStart = Literal["interleaved", "vanilla", "vanilla-random-cross-attention", "random"]
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 
@@ -51,13 +55,19 @@ class ModelSettings:
 
     preset: str = "small"
     """Size by name: tiny, small, base, large, 410m, 515m, roberta, chinese-large, 2b, 10b,
-    multiglm-1b."""
+    multiglm-1b; deltalm-tiny, -small, -base, -large, -large-prenorm; ganlm-tiny, -small, -base,
+    -large."""
     init_from: Path | None = None
     """Folder of a model to start from (continued pretraining); the preset is then not used."""
+    init_from_encoder: Path | None = None
+    """Folder of a pretrained encoder to make a DeltaLM of: XLM-R, InfoXLM, RoBERTa, BERT, or a
+    model of this library trained with the objective `masked`."""
+    decoder_start: DecoderStart = "interleaved"
+    """How the decoder starts from the encoder; the others are the rivals of DeltaLM's paper."""
     hidden_size: int | None = None
     """Width, instead of the preset's."""
     num_hidden_layers: int | None = None
-    """Depth, instead of the preset's."""
+    """Depth, instead of the preset's; of the encoder, with the decoder in the preset's ratio."""
     num_attention_heads: int | None = None
     """Attention heads, instead of the preset's; they must divide the width."""
     hidden_dropout: float | None = None
@@ -72,6 +82,49 @@ class ModelSettings:
     def __post_init__(self) -> None:
         _require_positive(self, "hidden_size", "num_hidden_layers", "num_attention_heads")
         _require_share(self, "hidden_dropout", "attention_dropout")
+        _require(
+            self.init_from is None or self.init_from_encoder is None,
+            "init_from continues a model and init_from_encoder makes a new one: give one of them",
+        )
+        _require(
+            self.decoder_start == "interleaved" or self.init_from_encoder is not None,
+            f"decoder_start {self.decoder_start!r} needs init_from_encoder",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GanLMSettings:
+    """GanLM's discriminator and the weights of its losses."""
+
+    discriminator_weight: float = 10.0
+    """Weight of replaced-token detection (lambda); with both weights 0 only span corruption is
+    left, the T5 objective."""
+    denoising_weight: float = 1.0
+    """Weight of replaced-token denoising."""
+    discriminator_start_step: int = 0
+    """The weight of detection is 0 before this step."""
+    discriminator_warmup_steps: int = 0
+    """Steps over which the weight of detection then grows to its value."""
+    denoising_start_step: int = 0
+    """The weight of denoising is 0 before this step."""
+    denoising_warmup_steps: int = 0
+    """Steps over which the weight of denoising then grows to its value."""
+    denoising_rule: Literal["errors", "agreements", "all"] = "errors"
+    """Where sampled tokens disturb the decoder: where the discriminator errs (the released
+    program), where it is right (the wording of the paper), everywhere."""
+    sampling_temperature: float = 1.0
+    """Divides the generator's logits when tokens are sampled."""
+    discriminator_layers: int | None = None
+    """Layers of the discriminator, instead of the preset's."""
+    share_discriminator: bool = False
+    """Let the generator's first layers be the discriminator (ablation)."""
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "sampling_temperature", "discriminator_layers")
+        for name in ("discriminator", "denoising"):
+            for part in ("weight", "start_step", "warmup_steps"):
+                value = getattr(self, f"{name}_{part}")
+                _require(value >= 0, f"{name}_{part} is {value}: below 0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +140,8 @@ class TokenizerSettings:
     lowercase: bool | None = None
     """Lower-case the text; None = as BERT: True for wordpiece, False for the others."""
     num_sentinels: int = 0
-    """How many numbered masks [MASK1], [MASK2], ... to reserve (for objective.sentinels)."""
+    """How many numbered masks [MASK1], [MASK2], ... to reserve (for objective.sentinels and span
+    corruption); 0 means 100 for an encoder-decoder, also beside an existing vocabulary."""
     extra_tokens: tuple[str, ...] = ()
     """Further special tokens to reserve."""
 
@@ -104,12 +158,20 @@ class DataSettings:
     """Files, folders or globs of training text: .txt, .jsonl(.gz, .zst), .parquet."""
     validation: tuple[str, ...] = ()
     """The same for held-out text: its loss is logged and its blanks are filled now and then."""
+    pairs: tuple[str, ...] = ()
+    """Parallel text for encoder-decoders: SOURCE_FILE:TARGET_FILE, line by line, or
+    FILE:SOURCE_FIELD:TARGET_FIELD for jsonl and parquet."""
+    validation_pairs: tuple[str, ...] = ()
+    """The same, held out."""
+    languages: tuple[str, ...] | None = None
+    """Language of each entry of `train`, for mBART's form of denoising: the tag __xx__ of language
+    xx must be in the vocabulary (tokenizer.extra_tokens)."""
     text_field: str = "text"
     """Field that holds the text, in jsonl and parquet."""
     text_unit: Literal["file", "paragraph", "line"] = "file"
     """What one document of a .txt file is: all of it, a block between blank lines, or a line."""
     weights: tuple[float, ...] | None = None
-    """Share of samples drawn from each entry of `train`."""
+    """Share of samples drawn from each entry of `train`, then of each entry of `pairs`."""
     alpha: float | None = None
     """Draw each source with p ~ size**alpha instead of given weights."""
     temperature_start: float | None = None
@@ -119,9 +181,12 @@ class DataSettings:
     temperature_epochs: int | None = None
     """Epochs over which the temperature moves from start to end."""
     max_length: int = 512
-    """Positions of one sample, Part A and Part B together."""
+    """Positions of one sample, Part A and Part B together; for encoder-decoders, tokens of one text
+    before it is corrupted, and positions of either side."""
     row_length: int | None = None
-    """Positions of a row, into which whole samples are packed; None = max_length."""
+    """Positions of a row, into which whole samples are packed; None = max_length. Encoder-decoders
+    do not pack: micro_batch_size * row_length padded positions, source and target together, are
+    one forward pass over samples of like length."""
     num_workers: int = 0
     """Processes that make batches ahead of the training step."""
     cache_dir: Path | None = None
@@ -136,8 +201,13 @@ class DataSettings:
             "not fit its row",
         )
         _require(
-            self.weights is None or len(self.weights) == len(self.train),
-            f"{len(self.weights or ())} weights for {len(self.train)} entries of data.train",
+            self.weights is None or len(self.weights) == len(self.train) + len(self.pairs),
+            f"{len(self.weights or ())} weights for {len(self.train)} entries of data.train"
+            + (f" and {len(self.pairs)} of data.pairs" if self.pairs else ""),
+        )
+        _require(
+            self.languages is None or len(self.languages) == len(self.train),
+            f"{len(self.languages or ())} languages for {len(self.train)} entries of data.train",
         )
         schedule = (self.temperature_start, self.temperature_end, self.temperature_epochs)
         given = [value is not None for value in schedule]
@@ -250,7 +320,11 @@ class RunConfig:
     data: DataSettings = field(default_factory=DataSettings)
     """The text."""
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
-    """What is blanked, and how often."""
+    """What is blanked, and how often, by a GLM."""
+    seq2seq: Seq2SeqSettings = field(default_factory=Seq2SeqSettings)
+    """What is hidden, and how often, by an encoder-decoder."""
+    ganlm: GanLMSettings = field(default_factory=GanLMSettings)
+    """The losses of a GanLM."""
     optim: OptimSettings = field(default_factory=OptimSettings)
     """The optimiser."""
     train: TrainSettings = field(default_factory=TrainSettings)

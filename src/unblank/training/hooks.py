@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from unblank.data.types import Batch
+from unblank.data.types import TrainBatch
 from unblank.training.checkpoint import remove_old_checkpoints, write_checkpoint
 from unblank.training.config import TrainSettings
 from unblank.training.logging import (
@@ -49,7 +49,7 @@ class RunHooks:
     tokenizer: PreTrainedTokenizerBase
     display: Display
     trackers: Sequence[Tracker]
-    validation: Sequence[Batch]
+    validation: Sequence[TrainBatch]
     fill: Callable[[], list[dict[str, str]]] | None
     identity: dict[str, Any]
 
@@ -118,6 +118,7 @@ class RunHooks:
             "step": progress.step,
             "loss": loss,
             **({f"loss_{name}": mean for name, mean in means.items()} if len(means) > 1 else {}),
+            **window.mean_shares(),
             "learning_rate": trainer.learning_rate(progress.step),
             "gradient_norm": sum(norms) / len(norms) if norms else None,
             "samples": progress.samples,

@@ -3,29 +3,35 @@
 The main process makes what is not there yet (a tokenizer, shards); the others wait and read it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from unblank.data.mixing import TemperatureSchedule
+from unblank.data.pairs import PairCorpus, pair_texts, prepare_pairs
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
 from unblank.data.shards import PreparedCorpus, prepare
 from unblank.data.sources import TextFiles, find_files
-from unblank.models.glm.presets import config_from_preset
-from unblank.objectives.mixture import Mixture, build_objective
+from unblank.objectives.mixture import build_objective
+from unblank.objectives.seq2seq import build_pair_objective, build_seq2seq_objective
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.tokenization.config import TokenizerKind
-from unblank.tokenization.special import special_ids
+from unblank.tokenization.special import add_sentinels, encoder_decoder_ids, special_ids
 from unblank.tokenization.vocabulary import sentence_end_flags
 from unblank.training.config import DataSettings, RunConfig
+from unblank.training.families import ModelFamily, preset_vocab_size
 from unblank.training.logging import Display
 from unblank.training.parallel import World
 
 __all__ = ["Materials", "gather_materials", "held_out_sampler"]
 
 TOKENIZER_NAME = "tokenizer"
+PUBLISHED_SENTINELS = 100
+"""Of DeltaLM and GanLM."""
 SHARDS_NAME = "shards"
 
 # Presets that were published with another tokenizer than BERT's.
@@ -47,10 +53,10 @@ class Materials:
 
     tokenizer: PreTrainedTokenizerFast
     """Saved with the model."""
-    sampler: Sampler
+    sampler: Sampler[Any]
     """Training samples."""
-    held_out: list[PreparedCorpus]
-    """Held-out text, perhaps none."""
+    held_out: list[PreparedCorpus | PairCorpus]
+    """Held-out text, perhaps none; pairs last."""
     row_length: int
     """Positions of a row."""
     content: list[str]
@@ -60,12 +66,17 @@ class Materials:
 
 
 def gather_materials(
-    config: RunConfig, world: World, checkpoint: Path | None, display: Display
+    config: RunConfig,
+    family: ModelFamily,
+    world: World,
+    checkpoint: Path | None,
+    display: Display,
 ) -> Materials:
     """Return what the run needs, making what is not there yet.
 
     Args:
         config: the run.
+        family: of its model.
         world: its processes; the main one makes, the others wait.
         checkpoint: the checkpoint it continues, whose tokenizer is taken.
         display: where to say what is being made.
@@ -76,52 +87,100 @@ def gather_materials(
     """
     data = config.data
     with world.main_first():
-        tokenizer = _open_tokenizer(config, world, checkpoint, display)
+        tokenizer = _open_tokenizer(config, family, world, checkpoint, display)
+    corpora: list[PreparedCorpus | PairCorpus] = []
+    held_out: list[PreparedCorpus | PairCorpus] = []
     with world.main_first():
-        corpora = [_prepared(entry, config, tokenizer, world) for entry in data.train]
-        held_out = [_prepared(entry, config, tokenizer, world) for entry in data.validation]
-    sampler = Sampler(
-        corpora,
-        _objective(config.objective, tokenizer, data.max_length),
-        special_ids(tokenizer),
-        SamplingSettings(
-            max_length=data.max_length,
-            seed=config.train.seed,
-            weights=data.weights,
-            alpha=data.alpha,
-            temperature=_temperature(data),
-        ),
+        corpora += [_prepared(entry, config, tokenizer, world) for entry in data.train]
+        corpora += [_prepared_pairs(entry, config, tokenizer, world) for entry in data.pairs]
+        held_out += [_prepared(entry, config, tokenizer, world) for entry in data.validation]
+        pairs = data.validation_pairs
+        held_out += [_prepared_pairs(entry, config, tokenizer, world) for entry in pairs]
+    settings = SamplingSettings(
+        max_length=data.max_length,
+        seed=config.train.seed,
+        weights=data.weights,
+        alpha=data.alpha,
+        temperature=_temperature(data),
     )
+    sampler = _sampler(config, family, tokenizer, corpora, data.languages, settings)
+    rows = 1 if family == "glm" else config.train.micro_batch_size
     return Materials(
         tokenizer=tokenizer,
         sampler=sampler,
         held_out=held_out,
-        row_length=data.row_length or data.max_length,
-        content=[corpus.folder.name for corpus in corpora],
+        row_length=rows * (data.row_length or data.max_length),
+        content=[_content(corpus) for corpus in corpora],
         description=_describe(corpora, sampler, data.max_length),
     )
 
 
 def held_out_sampler(
-    config: RunConfig, materials: Materials, objective: ObjectiveSettings
-) -> Sampler | None:
-    """Return samples of the held-out text under an objective, or None without such text."""
+    config: RunConfig,
+    family: ModelFamily,
+    materials: Materials,
+    objective: ObjectiveSettings | None = None,
+) -> Sampler[Any] | None:
+    """Return samples of the held-out text, or None without such text.
+
+    Args:
+        config: the run.
+        family: of its model.
+        materials: its text and tokenizer.
+        objective: in place of the run's own, for a GLM.
+    """
     if not materials.held_out:
         return None
-    return Sampler(
-        materials.held_out,
-        _objective(objective, materials.tokenizer, config.data.max_length),
-        special_ids(materials.tokenizer),
-        SamplingSettings(max_length=config.data.max_length, seed=_HELD_OUT_SEED),
-    )
+    settings = SamplingSettings(max_length=config.data.max_length, seed=_HELD_OUT_SEED)
+    if objective is not None:
+        config = replace(config, objective=objective)
+    return _sampler(config, family, materials.tokenizer, materials.held_out, None, settings)
 
 
-def _objective(
-    settings: ObjectiveSettings, tokenizer: PreTrainedTokenizerFast, max_length: int
-) -> Mixture:
-    return build_objective(
-        settings, special_ids(tokenizer), sentence_end_flags(tokenizer), max_length
-    )
+def _sampler(
+    config: RunConfig,
+    family: ModelFamily,
+    tokenizer: PreTrainedTokenizerFast,
+    corpora: Sequence[PreparedCorpus | PairCorpus],
+    languages: Sequence[str] | None,
+    settings: SamplingSettings,
+) -> Sampler[Any]:
+    """Return the sampler of the family's examples; texts come first, pairs last."""
+    flags = sentence_end_flags(tokenizer)
+    if family == "glm":
+        special = special_ids(tokenizer)
+        objective = build_objective(config.objective, special, flags, settings.max_length)
+        return Sampler(corpora, objective, special, settings)
+    special = encoder_decoder_ids(tokenizer)
+    arguments = (config.seq2seq, special, flags, settings.max_length)
+    objectives = [
+        build_pair_objective(*arguments)
+        if isinstance(corpus, PairCorpus)
+        else build_seq2seq_objective(*arguments, _language_id(tokenizer, languages, place))
+        for place, corpus in enumerate(corpora)
+    ]
+    return Sampler(corpora, objectives, special, settings)
+
+
+def _language_id(
+    tokenizer: PreTrainedTokenizerFast, languages: Sequence[str] | None, place: int
+) -> int | None:
+    if languages is None:
+        return None
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    tag = f"__{languages[place]}__"
+    if tag not in vocabulary:
+        tags = [token for token in tokenizer.all_special_tokens if token.startswith("__")]
+        near = get_close_matches(tag, tags, n=3) or tags
+        raise ValueError(
+            f"language {languages[place]!r} has no tag {tag} in the vocabulary (it has "
+            f"{', '.join(near) or 'none'}): train the tokenizer with --tokenizer.extra_tokens {tag}"
+        )
+    return vocabulary[tag]
+
+
+def _content(corpus: PreparedCorpus | PairCorpus) -> str:
+    return corpus.content if isinstance(corpus, PairCorpus) else corpus.folder.name
 
 
 def _temperature(data: DataSettings) -> TemperatureSchedule | None:
@@ -132,36 +191,66 @@ def _temperature(data: DataSettings) -> TemperatureSchedule | None:
 
 
 def _open_tokenizer(
-    config: RunConfig, world: World, checkpoint: Path | None, display: Display
+    config: RunConfig,
+    family: ModelFamily,
+    world: World,
+    checkpoint: Path | None,
+    display: Display,
 ) -> PreTrainedTokenizerFast:
     """Return the run's tokenizer; the main process trains it if none is given."""
-    folder = checkpoint or config.tokenizer.path or config.model.init_from
+    model = config.model
+    folder = checkpoint or config.tokenizer.path or model.init_from or model.init_from_encoder
     if folder is None:
         folder = config.train.output_dir / TOKENIZER_NAME
         if world.is_main:
             display.say("training a tokenizer on the training text")
-            _train_tokenizer(config, world).save_pretrained(folder)
+            _train_tokenizer(config, family, world).save_pretrained(folder)
     if not (folder / "tokenizer.json").is_file():
         raise FileNotFoundError(f"{folder} is no tokenizer folder: it has no tokenizer.json")
     tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(folder)
+    if family != "glm" and checkpoint is None and model.init_from is None:
+        num_added = add_sentinels(tokenizer, _num_sentinels(config, family))
+        if num_added:
+            display.say(f"note: {num_added} sentinels were added to the vocabulary of {folder}")
     return tokenizer
 
 
-def _train_tokenizer(config: RunConfig, world: World) -> PreTrainedTokenizerFast:
+def _num_sentinels(config: RunConfig, family: ModelFamily) -> int:
+    return config.tokenizer.num_sentinels or (0 if family == "glm" else PUBLISHED_SENTINELS)
+
+
+def _train_tokenizer(
+    config: RunConfig, family: ModelFamily, world: World
+) -> PreTrainedTokenizerFast:
     from unblank.tokenization.train import train_tokenizer
 
     settings, preset = config.tokenizer, config.model.preset
-    kind = settings.kind or _PRESET_KINDS.get(preset.lower(), "wordpiece")
+    usual: TokenizerKind = "wordpiece" if family == "glm" else "unigram"
+    kind = settings.kind or _PRESET_KINDS.get(preset.lower(), usual)
     is_lowercase = kind == "wordpiece" if settings.lowercase is None else settings.lowercase
-    paths = find_files(config.data.train)
+    texts: list[TextFiles] = []
+    if config.data.train:
+        texts.append(_text_files(find_files(config.data.train), config.data))
+    texts += [side for entry in config.data.pairs for side in pair_texts(entry)]
     return train_tokenizer(
-        _text_files(paths, config.data),
+        texts[0] if len(texts) == 1 else _Joined(texts),
         kind=kind,
-        vocab_size=settings.vocab_size or config_from_preset(preset).vocab_size,
+        vocab_size=settings.vocab_size or preset_vocab_size(config.model),
         lowercase=is_lowercase,
-        num_sentinels=settings.num_sentinels,
+        num_sentinels=_num_sentinels(config, family),
         extra_tokens=settings.extra_tokens,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """The documents of several sources, as often as it is iterated over."""
+
+    sources: Sequence[TextFiles]
+
+    def __iter__(self) -> Iterator[str]:
+        for source in self.sources:
+            yield from source
 
 
 def _text_files(paths: Sequence[Path], data: DataSettings) -> TextFiles:
@@ -183,7 +272,24 @@ def _prepared(
     )
 
 
-def _describe(corpora: Sequence[PreparedCorpus], sampler: Sampler, max_length: int) -> str:
+def _prepared_pairs(
+    entry: str, config: RunConfig, tokenizer: PreTrainedTokenizerFast, world: World
+) -> PairCorpus:
+    return prepare_pairs(
+        entry,
+        tokenizer,
+        cache_dir=config.data.cache_dir or config.train.output_dir.parent / SHARDS_NAME,
+        eos=encoder_decoder_ids(tokenizer).eos,
+        max_length=config.data.max_length,
+        show_progress=world.is_main,
+    )
+
+
+def _describe(
+    sources: Sequence[PreparedCorpus | PairCorpus], sampler: Sampler[Any], max_length: int
+) -> str:
+    corpora = [corpus for corpus in sources if isinstance(corpus, PreparedCorpus)]
+    pairs = [corpus for corpus in sources if isinstance(corpus, PairCorpus)]
     reports = [corpus.report for corpus in corpora]
     num_cut = sum(int((corpus.lengths > max_length).sum()) for corpus in corpora)
     counts = {
@@ -191,7 +297,9 @@ def _describe(corpora: Sequence[PreparedCorpus], sampler: Sampler, max_length: i
         "of these cut into segments": num_cut,
         "empty": sum(report.num_empty for report in reports),
         f"skipped under {MINIMUM_TOKENS} tokens": sum(report.num_short for report in reports),
+        "pairs": sum(map(len, pairs)),
+        "of these cut": sum(corpus.num_cut for corpus in pairs),
     }
     documents = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    num_tokens = sum(corpus.num_tokens for corpus in corpora)
+    num_tokens = sum(corpus.num_tokens for corpus in sources)
     return f"{num_tokens:,} tokens; documents: {documents}; {sampler.num_chunks:,} samples an epoch"

@@ -6,14 +6,16 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.compatibility import enable_activation_checkpointing
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 from unblank.models.glm.presets import config_from_preset
 from unblank.tokenization.special import SPECIAL_TOKENS, special_ids
 from unblank.tokenization.vocabulary import padded_vocab_size
-from unblank.training.config import ModelSettings
+from unblank.training.config import ModelSettings, RunConfig
+from unblank.training.encoder_decoders import build_encoder_decoder
+from unblank.training.families import ModelFamily, family_of
 
 __all__ = ["build_model", "count_parameters", "estimate_memory", "preset_config"]
 
@@ -24,22 +26,13 @@ _LIBRARIES = 0.6 * 2**30
 
 
 def build_model(
-    settings: ModelSettings,
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    max_length: int,
-    block_positions: bool,
-    seed: int,
-    checkpoint: Path | None = None,
-) -> GlmInfillForConditionalGeneration:
+    config: RunConfig, tokenizer: PreTrainedTokenizerFast, checkpoint: Path | None = None
+) -> PreTrainedModel:
     """Return the model, float32, on the CPU.
 
     Args:
-        settings: the `model` section.
+        config: the run; its `model` section, positions and seed.
         tokenizer: its ids and its size are written into a new model's configuration.
-        max_length: positions a new model has, and an existing one must have.
-        block_positions: False leaves out a new model's second position table (ablation).
-        seed: seed of a new model's weights.
         checkpoint: folder whose weights are continued; then nothing is initialised.
 
     Raises:
@@ -47,31 +40,55 @@ def build_model(
             is unknown.
         FileNotFoundError: if `init_from` is not a model folder.
     """
+    settings = config.model
     folder = checkpoint or settings.init_from
     dropouts = {
         "hidden_dropout_prob": settings.hidden_dropout,
         "attention_probs_dropout_prob": settings.attention_dropout,
     }
     changes = {name: value for name, value in dropouts.items() if value is not None}
+    if checkpoint is None and settings.init_from is not None:
+        _require_no_shape(settings)
+    family = family_of(settings, folder)
+    model = _model(config, family, tokenizer, folder, changes)
     if folder is not None:
-        if checkpoint is None:
-            _require_no_shape(settings)
-        model = _load_model(folder, settings.attention_implementation, changes)
-        _require_fit(model, folder, tokenizer, max_length)
-    else:
-        config = preset_config(
-            settings,
-            **changes,
-            **_vocabulary(tokenizer),
-            max_position_embeddings=max_length,
-            block_position_encoding=block_positions,
-        )
-        config._attn_implementation = settings.attention_implementation
-        torch.manual_seed(seed)
-        model = GlmInfillForConditionalGeneration(config)
+        _require_fit(model, folder, tokenizer, config.data.max_length)
     if settings.activation_checkpointing:
         enable_activation_checkpointing(model)
     return model
+
+
+def _model(
+    config: RunConfig,
+    family: ModelFamily,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path | None,
+    changes: dict[str, Any],
+) -> PreTrainedModel:
+    settings, max_length = config.model, config.data.max_length
+    if family != "glm":
+        return build_encoder_decoder(
+            family,
+            settings,
+            config.ganlm,
+            tokenizer,
+            max_length=max_length,
+            changes=changes,
+            seed=config.train.seed,
+            folder=folder,
+        )
+    if folder is not None:
+        return _load_model(folder, settings.attention_implementation, changes)
+    glm_config = preset_config(
+        settings,
+        **changes,
+        **_vocabulary(tokenizer),
+        max_position_embeddings=max_length,
+        block_position_encoding=config.objective.block_positions,
+    )
+    glm_config._attn_implementation = settings.attention_implementation
+    torch.manual_seed(config.train.seed)
+    return GlmInfillForConditionalGeneration(glm_config)
 
 
 def preset_config(settings: ModelSettings, **changes: Any) -> GlmInfillConfig:
@@ -98,7 +115,7 @@ def count_parameters(model: torch.nn.Module) -> int:
 
 
 def estimate_memory(
-    model: GlmInfillForConditionalGeneration,
+    model: PreTrainedModel,
     *,
     positions: int,
     bytes_per_activation: int,
@@ -108,7 +125,8 @@ def estimate_memory(
 
     Weights, gradients and two moments in float32; about 34 numbers of the layer's width kept per
     position and layer (inputs of each product, LayerNorm, GELU and dropout), or one with activation
-    checkpointing.
+    checkpointing. A position of an encoder-decoder passes one side only, but GanLM's targets pass
+    three times.
 
     Args:
         model: the model.
@@ -118,11 +136,12 @@ def estimate_memory(
     """
     config = model.config
     kept = 1 if activation_checkpointing else 34
-    activations = positions * config.num_hidden_layers * config.hidden_size * kept
+    layers = config.num_hidden_layers * (1.5 if config.model_type == "ganlm" else 1.0)
+    activations: float = positions * layers * config.hidden_size * kept
     return _LIBRARIES + 16.0 * count_parameters(model) + activations * float(bytes_per_activation)
 
 
-def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+def _vocabulary(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
     ids = special_ids(tokenizer)
     size = len(tokenizer)
     names = {f"{role}_token_id": getattr(ids, role) for role in SPECIAL_TOKENS}
@@ -149,9 +168,9 @@ def _require_no_shape(settings: ModelSettings) -> None:
 
 
 def _require_fit(
-    model: GlmInfillForConditionalGeneration,
+    model: PreTrainedModel,
     folder: Path,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerFast,
     max_length: int,
 ) -> None:
     rows, size = model.config.vocab_size, len(tokenizer)

@@ -20,12 +20,16 @@ import torch
 from transformers import PreTrainedModel
 
 from unblank import __version__
+from unblank.data.length_groups import window_size
 from unblank.data.loader import DataState, RowStream, validation_batches
-from unblank.data.types import Batch
+from unblank.data.types import TrainBatch
+from unblank.models import GanLMConfig
 from unblank.objectives.mixture import only
 from unblank.training.checkpoint import remove_unfinished
-from unblank.training.config import RunConfig
+from unblank.training.config import RunConfig, TrainSettings
+from unblank.training.families import ModelFamily, family_of, refuse_foreign_settings
 from unblank.training.fills import fill_function, held_out_blanks
+from unblank.training.ganlm_unit import GanLMUnit
 from unblank.training.hooks import RunHooks
 from unblank.training.logging import (
     FILLS_NAME,
@@ -55,7 +59,7 @@ from unblank.training.schedules import learning_rate_multiplier
 from unblank.training.state import gather_state, load_optimizer, save_model_folder
 from unblank.training.trackers import Tracker, open_trackers
 from unblank.training.trainer import Trainer
-from unblank.training.units import InfillUnit, UnitModule
+from unblank.training.units import InfillUnit, TrainUnit, UnitModule
 
 __all__ = ["run_pretrain"]
 
@@ -87,14 +91,20 @@ def run_pretrain(config: RunConfig, *, memory: str = "as the system has it") -> 
         display = Display(total_steps=config.train.max_steps, is_main=world.is_main)
         for notice in point.notices if point else ():
             display.say(f"note: {notice}")
-        materials = gather_materials(config, world, point.folder if point else None, display)
+        folder = point.folder if point else None
+        family = family_of(config.model, folder)
+        refuse_foreign_settings(config, family)
+        materials = gather_materials(config, family, world, folder, display)
         if point is not None:
             require_same_text(point, materials.content)
-        trainer, hooks = _assemble(config, world, precision, point, materials, display, stack)
+        trainer, hooks = _assemble(
+            config, family, world, precision, point, materials, display, stack
+        )
         arithmetic = f"{precision.name}: {precision.reason}{products}"
         _open_folder(config, world, point)
         display.header(
-            "unblank pretrain", _facts(config, trainer, hooks, materials, arithmetic, memory)
+            "unblank pretrain",
+            _facts(config, family, trainer, hooks, materials, arithmetic, memory),
         )
         with display:
             trainer.run()
@@ -104,7 +114,7 @@ def run_pretrain(config: RunConfig, *, memory: str = "as the system has it") -> 
 
 def _refuse_early(config: RunConfig, world: World) -> None:
     """Raise what can be known before text is read, which may take hours."""
-    if not config.data.train:
+    if not config.data.train and not config.data.pairs:
         raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
     if config.train.sample_every and not config.data.validation:
         raise ValueError("train.sample_every needs held-out text: give data.validation")
@@ -113,7 +123,7 @@ def _refuse_early(config: RunConfig, world: World) -> None:
             f"train.batch_size {config.train.batch_size} rows cannot be shared equally by "
             f"{world.size} processes: make it a multiple of {world.size}"
         )
-    if config.model.init_from is None:
+    if config.model.init_from is None and family_of(config.model) == "glm":
         preset_config(config.model)
 
 
@@ -136,6 +146,7 @@ def _open_folder(config: RunConfig, world: World, point: ResumePoint | None) -> 
 
 def _assemble(
     config: RunConfig,
+    family: ModelFamily,
     world: World,
     precision: Precision,
     point: ResumePoint | None,
@@ -144,17 +155,13 @@ def _assemble(
     stack: ExitStack,
 ) -> tuple[Trainer, RunHooks]:
     train = config.train
-    model = build_model(
-        config.model,
-        materials.tokenizer,
-        max_length=config.data.max_length,
-        block_positions=config.objective.block_positions,
-        seed=train.seed,
-        checkpoint=point.folder if point else None,
-    ).to(world.device)
+    model = build_model(config, materials.tokenizer, point.folder if point else None)
+    model = model.to(world.device)
     if train.compile:
         model.model.compile(dynamic=False)
-    unit = InfillUnit()
+    unit: TrainUnit = InfillUnit()
+    if isinstance(model.config, GanLMConfig):
+        unit = GanLMUnit(model.config, config.ganlm, train.seed)
     module = share_model(UnitModule(model, unit, world.device), world, train.parallel)
     optimizer = build_optimizer(model, config.optim)
     progress, data_state = Progress(), DataState()
@@ -167,17 +174,19 @@ def _assemble(
             materials.sampler,
             row_length=materials.row_length,
             num_workers=config.data.num_workers,
+            window_size=_window_size(family, materials),
             state=data_state,
         )
     )
+    rows_per_batch = _rows_per_batch(family, train)
     hooks = RunHooks(
         settings=train,
         model=model,
         tokenizer=materials.tokenizer,
         display=display,
         trackers=stack.enter_context(_trackers(config, world, progress.step + 1)),
-        validation=_validation(config, materials, world),
-        fill=_fill(config, materials, model, world, display),
+        validation=_validation(config, family, materials, world),
+        fill=_fill(config, family, materials, model, world, display),
         identity={
             "content": materials.content,
             "settings": comparable_settings(config, precision.name, world.size),
@@ -189,8 +198,8 @@ def _assemble(
         optimizer=optimizer,
         learning_rate=partial(_learning_rate, config),
         steps=stream.micro_batches(
-            batch_size=train.batch_size,
-            micro_batch_size=train.micro_batch_size,
+            batch_size=train.batch_size * rows_per_batch // train.micro_batch_size,
+            micro_batch_size=rows_per_batch,
             rank=world.rank,
             world_size=world.size,
         ),
@@ -207,14 +216,27 @@ def _assemble(
     return trainer, hooks
 
 
-def _validation(config: RunConfig, materials: Materials, world: World) -> list[Batch]:
-    sampler = held_out_sampler(config, materials, config.objective)
+def _rows_per_batch(family: ModelFamily, train: TrainSettings) -> int:
+    """Return the rows of the stream in a forward pass; of an encoder-decoder each row is one."""
+    return train.micro_batch_size if family == "glm" else 1
+
+
+def _window_size(family: ModelFamily, materials: Materials) -> int | None:
+    if family == "glm":
+        return None
+    return window_size(materials.sampler.mean_text_length, materials.row_length)
+
+
+def _validation(
+    config: RunConfig, family: ModelFamily, materials: Materials, world: World
+) -> list[TrainBatch]:
+    sampler = held_out_sampler(config, family, materials)
     if sampler is None or config.train.validate_every == 0:
         return []
     return validation_batches(
         sampler,
         row_length=materials.row_length,
-        batch_size=config.train.micro_batch_size,
+        batch_size=_rows_per_batch(family, config.train),
         max_samples=config.train.validation_samples,
         rank=world.rank,
         world_size=world.size,
@@ -222,11 +244,19 @@ def _validation(config: RunConfig, materials: Materials, world: World) -> list[B
 
 
 def _fill(
-    config: RunConfig, materials: Materials, model: PreTrainedModel, world: World, display: Display
+    config: RunConfig,
+    family: ModelFamily,
+    materials: Materials,
+    model: PreTrainedModel,
+    world: World,
+    display: Display,
 ) -> Callable[[], list[dict[str, str]]] | None:
     """Return what fills held-out blanks now and then, or None if that is off."""
-    sampler = held_out_sampler(config, materials, only("single_span", config.objective))
-    if sampler is None or config.train.sample_every == 0:
+    if config.train.sample_every == 0:
+        return None
+    one_blank = only("single_span", config.objective)
+    sampler = held_out_sampler(config, family, materials, one_blank)
+    if sampler is None:
         return None
     if config.train.parallel == "fsdp" and world.size > 1:
         display.say("note: no blanks are filled during the run, as the model lies in shards")
@@ -259,6 +289,7 @@ def _trackers(config: RunConfig, world: World, first_step: int) -> Iterator[list
 
 def _facts(
     config: RunConfig,
+    family: ModelFamily,
     trainer: Trainer,
     hooks: RunHooks,
     materials: Materials,
@@ -269,7 +300,7 @@ def _facts(
     processes = f", {world.size} processes ({train.parallel})" if world.size > 1 else ""
     estimate = estimate_memory(
         hooks.model,
-        positions=train.micro_batch_size * materials.row_length,
+        positions=_rows_per_batch(family, train) * materials.row_length,
         bytes_per_activation=2 if trainer.precision.name == "bf16" else 4,
         activation_checkpointing=config.model.activation_checkpointing,
     )
@@ -277,17 +308,20 @@ def _facts(
     start = f"step {trainer.progress.step}" if trainer.progress.step else "new weights"
     if config.model.init_from is not None and not trainer.progress.step:
         start = f"the weights in {config.model.init_from}"
+    elif config.model.init_from_encoder is not None and not trainer.progress.step:
+        encoder = config.model.init_from_encoder
+        start = f"the encoder in {encoder} ({config.model.decoder_start} decoder)"
+    weights = (config.objective if family == "glm" else config.seq2seq).weights()
+    row_length = config.data.row_length or config.data.max_length
     return {
         "device": f"{world.device}{processes}, {torch.get_num_threads()} threads",
         "precision": arithmetic,
         "memory": f"about {estimate / 2**30:.1f} GiB a process at the peak; {memory}",
         "model": f"{count_parameters(hooks.model):,} parameters, from {start}",
         "text": materials.description,
-        "step": f"{train.batch_size} rows of {materials.row_length} positions in "
+        "step": f"{train.batch_size} rows of {row_length} positions in "
         f"{max(micro_batches, 1)} micro-batches",
-        "objective": ", ".join(
-            f"{name} {weight:g}" for name, weight in config.objective.weights().items() if weight
-        ),
+        "objective": ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight),
         "writes to": str(train.output_dir),
     }
 

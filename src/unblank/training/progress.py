@@ -18,6 +18,8 @@ class Window:
     """Name of a loss -> its sum over scored tokens of finite steps."""
     counts: dict[str, int] = field(default_factory=dict)
     """Name of a loss -> those tokens."""
+    shares: dict[str, list[float]] = field(default_factory=dict)
+    """Name of a measured share -> [hits, out of], of finite steps."""
     gradient_norms: list[float] = field(default_factory=list)
     """Norm of each update's gradient before clipping."""
     steps: int = 0
@@ -35,9 +37,19 @@ class Window:
             self.loss_sums[name] = self.loss_sums.get(name, 0.0) + loss_sum
             self.counts[name] = self.counts.get(name, 0) + counts[name]
 
+    def add_shares(self, shares: dict[str, list[float]]) -> None:
+        """Add what one finite step measured."""
+        for name, (hits, total) in shares.items():
+            before = self.shares.get(name, [0.0, 0.0])
+            self.shares[name] = [before[0] + hits, before[1] + total]
+
     def means(self) -> dict[str, float]:
         """Return the mean of each loss per scored token."""
         return {name: total / max(self.counts[name], 1) for name, total in self.loss_sums.items()}
+
+    def mean_shares(self) -> dict[str, float]:
+        """Return each measured share in [0, 1]."""
+        return {name: hits / max(total, 1.0) for name, (hits, total) in self.shares.items()}
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from unblank.data.loader import DataState, StepBatches
-from unblank.data.types import Batch
+from unblank.data.types import TrainBatch
 from unblank.training.parallel import World
 from unblank.training.precision import Precision
 from unblank.training.progress import Progress, Window
@@ -101,8 +101,9 @@ class Trainer:
 
     def _step(self, step: StepBatches) -> None:
         update = self.progress.step + 1
+        self.unit.start_step(update)
         counts = self._global_counts(step.batches)
-        loss_sums = self._accumulate_gradients(step.batches, counts, update)
+        loss_sums, shares = self._accumulate_gradients(step.batches, counts, update)
         norm = self._clipped_norm()
         if math.isfinite(norm) and all(math.isfinite(value) for value in loss_sums.values()):
             for group in self.optimizer.param_groups:
@@ -110,6 +111,7 @@ class Trainer:
             self.optimizer.step()
             self.progress.nonfinite_in_a_row = 0
             self.progress.window.add_losses(loss_sums, counts)
+            self.progress.window.add_shares(shares)
             self.progress.window.gradient_norms.append(norm)
         else:
             self.progress.nonfinite_in_a_row += 1
@@ -119,7 +121,7 @@ class Trainer:
         if self.progress.nonfinite_in_a_row:
             self.hooks.on_skipped(self, step.sample_numbers)
 
-    def _global_counts(self, batches: Sequence[Batch]) -> dict[str, int]:
+    def _global_counts(self, batches: Sequence[TrainBatch]) -> dict[str, int]:
         counts = dict.fromkeys(self.unit.weights, 0)
         for batch in batches:
             for name, count in self.unit.counts(batch).items():
@@ -128,9 +130,10 @@ class Trainer:
         return {name: int(total) for name, total in zip(counts, totals, strict=True)}
 
     def _accumulate_gradients(
-        self, batches: Sequence[Batch], counts: dict[str, int], update: int
-    ) -> dict[str, float]:
+        self, batches: Sequence[TrainBatch], counts: dict[str, int], update: int
+    ) -> tuple[dict[str, float], dict[str, list[float]]]:
         sums: dict[str, Tensor] = {}
+        shares: dict[str, Tensor] = {}
         for number, batch in enumerate(batches):
             torch.manual_seed(dropout_seed(self.seed, update, self.world.rank, number))
             with self._gradient_sync(is_last=number == len(batches) - 1):
@@ -140,8 +143,23 @@ class Trainer:
             for name, loss in losses.items():
                 detached = loss.loss_sum.detach()
                 sums[name] = sums[name] + detached if name in sums else detached
-        totals = self.world.sum([float(value) for value in torch.stack([*sums.values()]).tolist()])
-        return dict(zip(sums, totals, strict=True))
+            for name, share in self.unit.shares.items():
+                measured = torch.stack(share).double()
+                shares[name] = shares[name] + measured if name in shares else measured
+        loss_sums = {name: total for name, (total,) in self._over_processes(sums).items()}
+        return loss_sums, self._over_processes(shares)
+
+    def _over_processes(self, parts: dict[str, Tensor]) -> dict[str, list[float]]:
+        """Return the numbers of each tensor, all of one shape, summed over processes."""
+        if not parts:
+            return {}
+        numbers = torch.stack([*parts.values()]).flatten().tolist()
+        totals = self.world.sum([float(number) for number in numbers])
+        width = len(totals) // len(parts)
+        starts = range(0, len(totals), width)
+        return {
+            name: totals[start : start + width] for name, start in zip(parts, starts, strict=True)
+        }
 
     def _scaled_total(self, losses: dict[str, TokenLoss], counts: dict[str, int]) -> Tensor:
         # DDP and FSDP average gradients over processes; times world size, the average is the sum.

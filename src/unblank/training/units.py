@@ -11,9 +11,12 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from unblank.data.types import IGNORE_INDEX, Batch
+from unblank.data.types import IGNORE_INDEX, TrainBatch
 
-__all__ = ["InfillUnit", "TokenLoss", "TrainUnit", "UnitModule"]
+__all__ = ["InfillUnit", "Share", "TokenLoss", "TrainUnit", "UnitModule"]
+
+Share = tuple[Tensor, Tensor]
+"""(hits, out of), scalars."""
 
 
 class TokenLoss(NamedTuple):
@@ -31,28 +34,39 @@ class TrainUnit(Protocol):
     weights: Mapping[str, float]
     """Name of each loss -> its factor in the total."""
 
-    def counts(self, batch: Batch) -> dict[str, int]:
+    shares: Mapping[str, Share]
+    """Name -> share that the last call measured, for the logs."""
+
+    def start_step(self, update: int) -> None:
+        """Take notice that optimiser step `update` (from 1) begins: `weights` may change."""
+        ...
+
+    def counts(self, batch: TrainBatch) -> dict[str, int]:
         """Return the number of scored tokens of each loss; needs no model."""
         ...
 
     def __call__(
-        self, model: nn.Module, batch: Batch, device: torch.device
+        self, model: nn.Module, batch: TrainBatch, device: torch.device
     ) -> dict[str, TokenLoss]:
         """Return each loss of the batch, computed on `device`."""
         ...
 
 
 class InfillUnit:
-    """Blank infilling: one loss, `lm`, over the labelled positions (GLM paper, equation 3)."""
+    """One loss, `lm`, over the labelled positions: of blanks (GLM paper, equation 3) or targets."""
 
     weights: Mapping[str, float] = {"lm": 1.0}
+    shares: Mapping[str, Share] = {}
 
-    def counts(self, batch: Batch) -> dict[str, int]:
+    def start_step(self, update: int) -> None:
+        """Nothing changes between steps."""
+
+    def counts(self, batch: TrainBatch) -> dict[str, int]:
         """Return {"lm": labelled positions}."""
         return {"lm": int((batch.labels != IGNORE_INDEX).sum())}
 
     def __call__(
-        self, model: nn.Module, batch: Batch, device: torch.device
+        self, model: nn.Module, batch: TrainBatch, device: torch.device
     ) -> dict[str, TokenLoss]:
         """Return {"lm": summed cross-entropy over the labelled positions}."""
         output = model(**batch.model_inputs(device))
@@ -68,6 +82,6 @@ class UnitModule(nn.Module):
         self.unit = unit
         self.device = device
 
-    def forward(self, batch: Batch) -> dict[str, TokenLoss]:
+    def forward(self, batch: TrainBatch) -> dict[str, TokenLoss]:
         """Return the unit's losses of the batch."""
         return self.unit(self.model, batch, self.device)

@@ -1,0 +1,128 @@
+"""From settings to the objective of an encoder-decoder: a kind drawn for each sample by weight.
+
+`SEQ2SEQ_OBJECTIVES` lists every kind by name. Pairs of sentences have one kind of their own,
+translation span corruption.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unblank.data.types import IntArray, Seq2SeqExample
+from unblank.objectives.denoising import denoising, fragment
+from unblank.objectives.seq2seq_context import Seq2SeqContext
+from unblank.objectives.seq2seq_settings import Seq2SeqSettings
+from unblank.objectives.span_corruption import corrupt_pair, span_corruption, span_counts
+from unblank.tokenization.special import SpecialIds
+
+__all__ = [
+    "SEQ2SEQ_OBJECTIVES",
+    "Seq2SeqMixture",
+    "build_pair_objective",
+    "build_seq2seq_objective",
+]
+
+Kind = Callable[[IntArray, np.random.Generator, Seq2SeqContext], Seq2SeqExample]
+
+SEQ2SEQ_OBJECTIVES: dict[str, Kind] = {
+    "span_corruption": span_corruption,
+    "denoising": denoising,
+    "mass": fragment,
+    "translation_span_corruption": corrupt_pair,
+}
+"""Every kind by name; an example carries the name of the kind that made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seq2SeqMixture:
+    """An objective that draws one of several kinds for each sample; can be pickled.
+
+    Attributes:
+        context: options and ids of all kinds.
+        names: kinds of weight above 0.
+        cumulative: float64[K], cumulative probabilities of `names`, ending with 1.
+    """
+
+    context: Seq2SeqContext
+    names: tuple[str, ...]
+    cumulative: NDArray[np.float64]
+
+    def __call__(self, tokens: IntArray, rng: np.random.Generator) -> Seq2SeqExample:
+        """Corrupt one text, int64[N], N >= 3."""
+        name = self.names[int(np.searchsorted(self.cumulative, rng.random(), side="right"))]
+        return SEQ2SEQ_OBJECTIVES[name](tokens, rng, self.context)
+
+
+def build_seq2seq_objective(
+    settings: Seq2SeqSettings,
+    special: SpecialIds,
+    sentence_end: NDArray[np.bool_],
+    max_length: int,
+    language_id: int | None = None,
+) -> Seq2SeqMixture:
+    """Return the objective for texts that these settings describe.
+
+    Args:
+        settings: the options.
+        special: from `unblank.tokenization.special.encoder_decoder_ids`.
+        sentence_end: bool[V], True for a token id that ends a sentence.
+        max_length: tokens of the longest text.
+        language_id: id of the tag of the texts' language, for BART and MASS; None is no tags.
+
+    Raises:
+        ValueError: if there are too few sentinels for the longest text.
+    """
+    weights = {name: weight for name, weight in settings.weights().items() if weight > 0}
+    if "span_corruption" in weights:
+        _require_sentinels(settings, special, settings.mask_ratio, max_length)
+    cumulative = np.cumsum(list(weights.values()))
+    context = _context(settings, special, sentence_end, language_id)
+    return Seq2SeqMixture(context, tuple(weights), cumulative / cumulative[-1])
+
+
+def build_pair_objective(
+    settings: Seq2SeqSettings,
+    special: SpecialIds,
+    sentence_end: NDArray[np.bool_],
+    max_length: int,
+) -> Seq2SeqMixture:
+    """Return the objective for pairs of sentences; arguments as in `build_seq2seq_objective`.
+
+    Raises:
+        ValueError: if there are too few sentinels for the longest pair.
+    """
+    _require_sentinels(settings, special, settings.pair_mask_ratio, max_length)
+    context = _context(settings, special, sentence_end, None)
+    return Seq2SeqMixture(context, ("translation_span_corruption",), np.ones(1))
+
+
+def _context(
+    settings: Seq2SeqSettings,
+    special: SpecialIds,
+    sentence_end: NDArray[np.bool_],
+    language_id: int | None,
+) -> Seq2SeqContext:
+    names = (special.pad, special.eos, special.cls, special.sep, special.unk, special.sop)
+    reserved = (*names, special.eop, special.dblock, *special.blanks, *special.sentinels)
+    return Seq2SeqContext(
+        settings=settings,
+        special=special,
+        sentence_end=sentence_end,
+        ordinary_ids=np.setdiff1d(np.arange(len(sentence_end)), reserved),
+        language_id=language_id,
+    )
+
+
+def _require_sentinels(
+    settings: Seq2SeqSettings, special: SpecialIds, ratio: float, max_length: int
+) -> None:
+    mean, rule = settings.mean_span_length, settings.span_rule
+    needed = span_counts(max_length, ratio, mean, rule)[1] + settings.closing_sentinel
+    if needed > len(special.sentinels):
+        raise ValueError(
+            f"texts of {max_length} tokens have up to {needed} hidden spans, the tokenizer has "
+            f"{len(special.sentinels)} sentinels: train one with --tokenizer.num_sentinels "
+            f"{needed}, lower data.max_length or the mask ratio, or raise seq2seq.mean_span_length"
+        )

@@ -1,0 +1,123 @@
+"""`Seq2SeqSettings`: the options of the encoder-decoders' objectives, with the standard library.
+
+It is the `seq2seq` section of a training configuration, so each field's docstring is what `--help`
+prints. Objectives are built from it in `seq2seq`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["MaskSide", "Noise", "Seq2SeqSettings", "SpanRule"]
+
+SpanRule = Literal["unilm", "t5"]
+"""How many spans, and where: see `unblank.objectives.span_corruption.noise_spans`."""
+
+MaskSide = Literal["both", "one", "source", "target"]
+"""Which sentences of a pair are corrupted; "one" draws one of them."""
+
+Noise = Literal["infill", "mask", "delete"]
+"""What BART does to tokens; see `unblank.objectives.denoising`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seq2SeqSettings:
+    """What an encoder-decoder reads and predicts; the defaults are DeltaLM's and GanLM's.
+
+    Raises:
+        ValueError: for a value out of its range or values that contradict each other.
+    """
+
+    span_corruption: float = 1.0
+    """Weight of span corruption (T5, DeltaLM, GanLM); weights need not sum to 1."""
+
+    denoising: float = 0.0
+    """Weight of the rival BART: the whole text is predicted from a disturbed one."""
+
+    mass: float = 0.0
+    """Weight of the rival MASS: one long fragment is hidden and predicted."""
+
+    mask_ratio: float = 0.15
+    """Share of a text's tokens to hide by span corruption, in (0, 1)."""
+
+    mean_span_length: float = 3.0
+    """Tokens of an average span, of texts and of pairs."""
+
+    span_rule: SpanRule = "unilm"
+    """unilm: counts rounded down, spans anywhere but at the end (DeltaLM, GanLM); t5: counts
+    rounded to the nearest, the text starts plain and ends hidden."""
+
+    pair_mask_ratio: float = 0.5
+    """Share of the tokens to hide in translation span corruption (data.pairs), in (0, 1)."""
+
+    pair_mask_side: MaskSide = "both"
+    """Sentences of a pair that are corrupted: both, one of them at random, source or target."""
+
+    swap_pairs: bool = True
+    """Let either sentence of a pair come first, drawn anew for every sample."""
+
+    remove_source_sentinels: bool = False
+    """Leave no trace of a hidden span in the source."""
+
+    remove_target_sentinels: bool = False
+    """Leave sentinels out of the target, so that they are never generated (zero-shot transfer);
+    needs start_token."""
+
+    start_token: bool = False
+    """Start the decoder with its start token. Otherwise the first sentinel is its first input, as
+    in GanLM."""
+
+    end_token: bool = False
+    """Close the target of span corruption with the end token (T5)."""
+
+    closing_sentinel: bool = False
+    """Close the target of span corruption with one more sentinel (the T5 paper)."""
+
+    noise: Noise = "infill"
+    """BART: what happens to tokens. infill: spans become one mask each, and masks are put where
+    nothing is missing; mask: single tokens become masks; delete: they vanish."""
+
+    noise_ratio: float = 0.3
+    """BART: share of the tokens that noise falls on, in [0, 1)."""
+
+    noise_span_length: float = 3.0
+    """BART: mean of the Poisson distribution of span lengths, 0 included; mBART has 3.5."""
+
+    random_token_ratio: float = 0.0
+    """BART: share of masks that are an arbitrary token instead; GanLM's rival has 0.15."""
+
+    permute_sentences: float = 1.0
+    """BART: share of the sentences that change places, in [0, 1]."""
+
+    rotate_probability: float = 0.0
+    """BART: probability that the text is rotated to start at an arbitrary token."""
+
+    fragment_ratio: float = 0.5
+    """MASS: share of the text that the fragment covers, in (0, 1)."""
+
+    def __post_init__(self) -> None:
+        weights = self.weights()
+        for name, weight in weights.items():
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"the weight {name} is {weight}; it must be 0 or a finite number.")
+        if not any(weights.values()):
+            raise ValueError(f"give at least one of {', '.join(weights)} a weight above 0.")
+        for name in ("mask_ratio", "pair_mask_ratio", "fragment_ratio"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1.")
+        shares = ("noise_ratio", "random_token_ratio", "permute_sentences", "rotate_probability")
+        for name in shares:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [0, 1].")
+        for name in ("mean_span_length", "noise_span_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.remove_target_sentinels and not self.start_token:
+            raise ValueError(
+                "remove_target_sentinels leaves the decoder without its first input: set "
+                "start_token, too."
+            )
+
+    def weights(self) -> dict[str, float]:
+        """Return objective name -> weight as given, those of weight 0 included."""
+        names = ("span_corruption", "denoising", "mass")
+        return {name: getattr(self, name) for name in names}

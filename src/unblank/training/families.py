@@ -1,0 +1,102 @@
+"""Which model family a run trains, and which settings belong to another one."""
+
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from unblank.models.deltalm.presets import PRESETS as DELTALM_PRESETS
+from unblank.models.ganlm.presets import PRESETS as GANLM_PRESETS
+from unblank.models.glm.presets import PRESETS as GLM_PRESETS
+from unblank.objectives.seq2seq_settings import Seq2SeqSettings
+from unblank.objectives.settings import ObjectiveSettings
+from unblank.training.config import GanLMSettings, ModelSettings, RunConfig
+
+__all__ = ["ModelFamily", "family_of", "preset_vocab_size", "refuse_foreign_settings"]
+
+ModelFamily = Literal["glm", "deltalm", "ganlm"]
+
+_PRESETS: dict[ModelFamily, dict[str, dict[str, object]]] = {
+    "glm": GLM_PRESETS,
+    "deltalm": DELTALM_PRESETS,
+    "ganlm": GANLM_PRESETS,
+}
+_MODEL_TYPES: dict[str, ModelFamily] = {
+    "glm_infill": "glm",
+    "deltalm": "deltalm",
+    "ganlm": "ganlm",
+}
+
+
+def family_of(settings: ModelSettings, checkpoint: Path | None = None) -> ModelFamily:
+    """Return the family of the model that is continued, else of the one to be made.
+
+    Args:
+        settings: the `model` section.
+        checkpoint: the checkpoint that the run continues, if it does.
+
+    Raises:
+        ValueError: if the preset is unknown, or the folder holds something else.
+        FileNotFoundError: if `init_from` is not a model folder.
+    """
+    folder = checkpoint or settings.init_from
+    if folder is not None:
+        return _family_in(folder)
+    if settings.init_from_encoder is not None:
+        if settings.preset.lower().startswith("ganlm"):
+            raise ValueError(
+                "model.init_from_encoder makes a DeltaLM; a GanLM starts from its preset, or with "
+                "init_from from a GanLM"
+            )
+        return "deltalm"
+    key = settings.preset.lower()
+    for family, presets in _PRESETS.items():
+        if key in presets:
+            return family
+    names = [name for presets in _PRESETS.values() for name in presets]
+    near = get_close_matches(key, names, n=3) or names
+    raise ValueError(f"unknown preset {settings.preset!r}: did you mean {', '.join(near)}?")
+
+
+def preset_vocab_size(settings: ModelSettings) -> int:
+    """Return the tokens of the vocabulary that belongs to the preset, or 30,592 without one."""
+    for presets in _PRESETS.values():
+        fields = presets.get(settings.preset.lower())
+        if fields is not None:
+            size = fields.get("vocab_size", 250104)
+            assert isinstance(size, int)
+            return size
+    return 30592
+
+
+def refuse_foreign_settings(config: RunConfig, family: ModelFamily) -> None:
+    """Raise ValueError if a setting of the run does not apply to its family."""
+    is_glm = family == "glm"
+    foreign = {
+        "the section seq2seq": is_glm and config.seq2seq != Seq2SeqSettings(),
+        "the section objective": not is_glm and config.objective != ObjectiveSettings(),
+        "the section ganlm": family != "ganlm" and config.ganlm != GanLMSettings(),
+        "data.pairs": is_glm and bool(config.data.pairs or config.data.validation_pairs),
+        "data.languages": is_glm and config.data.languages is not None,
+        "train.sample_every": not is_glm and config.train.sample_every > 0,
+        "train.compile": not is_glm and config.train.compile,
+    }
+    for name, is_set in foreign.items():
+        if is_set:
+            raise ValueError(
+                f"{name} does not apply to a model of the family {family}: take it out, or choose "
+                "a model.preset of the family that you mean (deltalm-..., ganlm-..., or a GLM's)"
+            )
+
+
+def _family_in(folder: Path) -> ModelFamily:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is no model folder: it has no config.json")
+    model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    if model_type not in _MODEL_TYPES:
+        raise ValueError(
+            f"{folder} holds a model of type {model_type!r}: allowed are "
+            f"{', '.join(_MODEL_TYPES)}; an encoder is given as model.init_from_encoder"
+        )
+    return _MODEL_TYPES[model_type]

@@ -1,0 +1,95 @@
+"""GanLM's three losses as a training unit, with weights that may grow, and the shares it logs.
+
+The samples of a batch are drawn from (seed, its first sample number), so that they do not depend on
+which process sees it, nor on what was drawn before.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from unblank.data.types import IGNORE_INDEX, TrainBatch
+from unblank.models.ganlm import GanLMConfig
+from unblank.models.ganlm.losses import content_ids, content_positions, warmed_up_weight
+from unblank.training.config import GanLMSettings
+from unblank.training.units import Share, TokenLoss
+
+__all__ = ["GanLMUnit"]
+
+
+class GanLMUnit:
+    """Span corruption, replaced-token detection and replaced-token denoising (GanLM, section 2).
+
+    Args:
+        config: of the model; says which ids are content.
+        settings: weights and rules.
+        seed: seed of the samples.
+
+    Attributes:
+        weights: name of each loss -> its factor at this step; losses of final weight 0 are left
+            out, the generator's never is.
+        shares: of the last batch: replaced tokens, both accuracies, both inconsistency rates.
+    """
+
+    def __init__(self, config: GanLMConfig, settings: GanLMSettings, seed: int) -> None:
+        self._settings = settings
+        self._seed = seed
+        self._is_content_V = content_ids(
+            config.vocab_size, config.first_special_id, config.sentinel_token_ids
+        )
+        self.shares: Mapping[str, Share] = {}
+        self.weights: Mapping[str, float] = {}
+        self.start_step(1)
+
+    def start_step(self, update: int) -> None:
+        """Set the weights of optimiser step `update`, counted from 1."""
+        settings, done = self._settings, update - 1
+        weights = {"generator": 1.0}
+        if settings.discriminator_weight > 0 or settings.denoising_weight > 0:
+            weights["discriminator"] = warmed_up_weight(
+                settings.discriminator_weight,
+                done,
+                settings.discriminator_start_step,
+                settings.discriminator_warmup_steps,
+            )
+        if settings.denoising_weight > 0:
+            weights["denoising"] = warmed_up_weight(
+                settings.denoising_weight,
+                done,
+                settings.denoising_start_step,
+                settings.denoising_warmup_steps,
+            )
+        self.weights = weights
+
+    def counts(self, batch: TrainBatch) -> dict[str, int]:
+        """Return how many labels each loss scores: all, or those that are ordinary tokens."""
+        num_labels = int((batch.labels != IGNORE_INDEX).sum())
+        num_content = int(content_positions(batch.labels, self._is_content_V).sum())
+        sizes = {"generator": num_labels, "discriminator": num_content, "denoising": num_labels}
+        return {name: sizes[name] for name in self.weights}
+
+    def __call__(
+        self, model: nn.Module, batch: TrainBatch, device: torch.device
+    ) -> dict[str, TokenLoss]:
+        """Return the losses of the batch."""
+        settings, counts = self._settings, self.counts(batch)
+        # A weight that is still 0 stays in: every parameter needs a gradient in every process.
+        output: Any = model(
+            **batch.model_inputs(device),
+            discriminator_weight=settings.discriminator_weight,
+            denoising_weight=settings.denoising_weight,
+            denoising_rule=settings.denoising_rule,
+            temperature=settings.sampling_temperature,
+            generator=self._generator(batch, device),
+        )
+        self.shares = dict(output.rates)
+        return {
+            name: TokenLoss(loss_sum, counts[name]) for name, (loss_sum, _) in output.losses.items()
+        }
+
+    def _generator(self, batch: TrainBatch, device: torch.device) -> torch.Generator:
+        state = np.random.SeedSequence((self._seed, batch.sample_numbers[0])).generate_state(2)
+        return torch.Generator(device).manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
