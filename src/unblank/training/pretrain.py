@@ -189,7 +189,7 @@ def _assemble(
         fill=_fill(config, family, materials, model, world, display),
         identity={
             "content": materials.content,
-            "settings": comparable_settings(config, precision.name, world.size),
+            "settings": comparable_settings(config, family, precision.name, world.size),
         },
     )
     trainer = Trainer(
@@ -321,7 +321,8 @@ def _facts(
         "text": materials.description,
         "step": f"{train.batch_size} rows of {row_length} positions in "
         f"{max(micro_batches, 1)} micro-batches",
-        "objective": ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight),
+        "objective": ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight)
+        + (", translation_span_corruption of pairs" if config.data.pairs else ""),
         "writes to": str(train.output_dir),
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from unblank.training.checkpoint import find_damage, list_checkpoints
 from unblank.training.config import RunConfig
+from unblank.training.families import ModelFamily, family_of
 from unblank.training.recipe import load_recipe, to_mapping
 
 __all__ = [
@@ -82,7 +83,6 @@ def choose_start(config: RunConfig, precision: str, num_processes: int) -> Resum
         ValueError: if the folder holds another run, or a checkpoint was made with other settings.
         FileNotFoundError: if `train.resume` names no checkpoint folder.
     """
-    settings = comparable_settings(config, precision, num_processes)
     output_dir = config.train.output_dir
     if config.train.resume == "auto":
         folder, notices = _latest_good(output_dir / CHECKPOINTS_NAME)
@@ -94,6 +94,8 @@ def choose_start(config: RunConfig, precision: str, num_processes: int) -> Resum
         _require_free_folder(config, precision, num_processes)
         return None
     trainer = json.loads((folder / TRAINER_NAME).read_text(encoding="utf-8"))
+    family = family_of(config.model, folder)
+    settings = comparable_settings(config, family, precision, num_processes)
     layout = _require_same(trainer["settings"], settings, folder)
     return ResumePoint(folder, trainer, (*notices, *layout))
 
@@ -116,8 +118,17 @@ def require_same_text(point: ResumePoint, content: list[str]) -> None:
         )
 
 
-def comparable_settings(config: RunConfig, precision: str, num_processes: int) -> dict[str, Any]:
-    """Return dotted name -> value of every setting that a resumed run is compared by."""
+def comparable_settings(
+    config: RunConfig, family: ModelFamily, precision: str, num_processes: int
+) -> dict[str, Any]:
+    """Return dotted name -> value of every setting that a resumed run is compared by.
+
+    Args:
+        config: the run.
+        family: of its model.
+        precision: the arithmetic chosen for it, fp32 or bf16.
+        num_processes: processes of this start.
+    """
     flat = {
         f"{section}.{name}": value
         for section, values in to_mapping(config).items()
@@ -130,6 +141,8 @@ def comparable_settings(config: RunConfig, precision: str, num_processes: int) -
         flat["optim.decay_steps"] = None
     flat["train.precision"] = precision
     flat["processes"] = num_processes
+    if family != "glm":  # then it decides which samples share a batch
+        flat["train.micro_batch_size (of an encoder-decoder)"] = config.train.micro_batch_size
     return {name: value for name, value in flat.items() if name not in FREE_SETTINGS}
 
 
@@ -171,8 +184,11 @@ def _require_free_folder(config: RunConfig, precision: str, num_processes: int) 
     run_path = output_dir / RUN_NAME
     if config.train.resume == "auto" and run_path.is_file():
         # A run that died before its first checkpoint: the same settings may start it over.
-        before = comparable_settings(load_recipe(run_path), precision, num_processes)
-        _require_same(before, comparable_settings(config, precision, num_processes), output_dir)
+        before, now = (
+            comparable_settings(run, family_of(run.model), precision, num_processes)
+            for run in (load_recipe(run_path), config)
+        )
+        _require_same(before, now, output_dir)
         return
     raise ValueError(
         f"train.output_dir {output_dir} already holds a run or a model ({', '.join(found)}). "

@@ -1,0 +1,195 @@
+"""Pretraining of encoder-decoders through the same door as GLM's."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForPreTraining, AutoModelForSeq2SeqLM, AutoTokenizer
+
+from unblank.data.types import IGNORE_INDEX, Seq2SeqBatch
+from unblank.models import DeltaLMForConditionalGeneration, GanLMConfig, GanLMForPreTraining
+from unblank.tokenization.special import encoder_decoder_ids
+from unblank.training.config import GanLMSettings
+from unblank.training.ganlm_unit import GanLMUnit
+from unblank.training.pretrain import run_pretrain
+
+DELTALM = {"model__preset": "deltalm-tiny", "model__num_hidden_layers": 2}
+GANLM = {"model__preset": "ganlm-tiny"}
+DROPOUT = {"model__hidden_dropout": 0.1, "model__attention_dropout": 0.1}
+
+
+def metrics(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [
+        {name: value for name, value in line.items() if name != "tokens_per_second"}
+        for line in lines
+    ]
+
+
+def weights(folder):
+    return (folder / "model.safetensors").read_bytes()
+
+
+@pytest.fixture
+def pairs(text_folder):
+    path = text_folder / "pairs.jsonl"
+    words = [
+        "the",
+        "value",
+        "of",
+        "an",
+        "expression",
+        "is",
+        "evaluated",
+        "before",
+        "its",
+        "attribute",
+        "is",
+        "assigned",
+    ]
+    records = [
+        {"a": " ".join(words[: 3 + place % 9]), "b": " ".join(words[place % 4 : 9 + place % 4])}
+        for place in range(60)
+    ]
+    path.write_text("\n".join(map(json.dumps, records)))
+    return (f"{path}:a:b",)
+
+
+def test_a_deltalm_trains_on_texts_and_pairs_and_opens_with_transformers(make_config, pairs):
+    folder = run_pretrain(make_config(**DELTALM, data__pairs=pairs, data__validation_pairs=pairs))
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert isinstance(model, DeltaLMForConditionalGeneration)
+    assert (model.config.encoder_layers, model.config.decoder_layers) == (2, 1)
+    assert model.config.tokenizer_size == len(tokenizer)
+    assert len(encoder_decoder_ids(tokenizer).sentinels) == 100
+    assert model.config.pad_token_id != model.config.eos_token_id
+    assert [line["step"] for line in metrics(folder)] == [1, 2, 3, 4]
+    assert metrics(folder)[-1]["packing_efficiency"] > 0.9
+    assert json.loads((folder / "provenance.json").read_text())["validation_loss"] > 0
+
+
+def test_a_ganlm_logs_its_losses_and_shares(make_config):
+    folder = run_pretrain(make_config(**GANLM))
+    model = AutoModelForPreTraining.from_pretrained(folder)
+    assert isinstance(model, GanLMForPreTraining)
+    for line in metrics(folder):
+        total = line["loss_generator"] + 10 * line["loss_discriminator"] + line["loss_denoising"]
+        assert line["loss"] == pytest.approx(total)
+        for name in ("replaced_rate", "replaced_accuracy", "original_accuracy"):
+            assert 0 <= line[name] <= 1
+        assert {"positive_inconsistency_rate", "negative_inconsistency_rate"} <= line.keys()
+    sentinels = encoder_decoder_ids(AutoTokenizer.from_pretrained(folder)).sentinels
+    assert set(sentinels) <= set(model.config.sentinel_token_ids)
+    assert model.config.eos_token_id not in model.config.sentinel_token_ids
+
+
+@pytest.mark.parametrize("family", [DELTALM, GANLM], ids=["deltalm", "ganlm"])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(make_config, tmp_path, family):
+    settings = {**family, **DROPOUT, "optim__schedule": "constant"}
+    run_pretrain(make_config(**settings, train__max_steps=2))
+    resumed = run_pretrain(make_config(**settings))
+    whole = run_pretrain(make_config(**settings, train__output_dir=tmp_path / "whole"))
+    assert metrics(resumed) == metrics(whole)
+    assert weights(resumed) == weights(whole)
+
+
+def test_the_weights_of_ganlm_s_losses_grow_as_published():
+    config = GanLMConfig(vocab_size=64, hidden_size=32, num_attention_heads=2)
+    settings = GanLMSettings(
+        discriminator_start_step=2, discriminator_warmup_steps=4, denoising_start_step=3
+    )
+    unit = GanLMUnit(config, settings, seed=0)
+    seen = []
+    for update in range(1, 9):
+        unit.start_step(update)
+        seen.append((unit.weights["discriminator"], unit.weights["denoising"]))
+    grown = [0, 0, 0, 2.5, 5.0, 7.5, 10.0, 10.0]
+    assert seen == list(zip(grown, [0, 0, 0, 1, 1, 1, 1, 1], strict=True))
+    assert unit.weights["generator"] == 1.0
+
+
+def test_counts_are_those_of_the_model_s_own_losses():
+    torch.manual_seed(0)
+    config = GanLMConfig(
+        vocab_size=64, hidden_size=32, num_attention_heads=2, encoder_layers=1, decoder_layers=1,
+        discriminator_layers=1, max_position_embeddings=16, first_special_id=60,
+        sentinel_token_ids=[50, 51],
+    )  # fmt: skip
+    model = GanLMForPreTraining(config).eval()
+    labels = torch.randint(4, 64, (3, 8))
+    labels[0, 5:] = IGNORE_INDEX
+    labels[1, 2] = 50
+    source = torch.randint(4, 50, (3, 6))
+    decoder_ids = torch.randint(4, 50, (3, 8))
+    batch = Seq2SeqBatch(source, source > 0, decoder_ids, labels, [7, 8, 9], ["x"] * 3)
+    unit = GanLMUnit(config, GanLMSettings(), seed=0)
+    losses = unit(model, batch, torch.device("cpu"))
+    generator = unit._generator(batch, torch.device("cpu"))
+    again = model(**batch.model_inputs(), generator=generator)
+    for name, (loss_sum, count) in again.losses.items():
+        assert losses[name].num_scored == int(count)
+        assert torch.equal(losses[name].loss_sum, loss_sum)
+    torch.manual_seed(5)  # samples do not depend on torch's own generator
+    repeated = unit(model, batch, torch.device("cpu"))
+    assert torch.equal(repeated["denoising"].loss_sum, losses["denoising"].loss_sum)
+
+
+def test_without_its_discriminator_a_ganlm_trains_the_t5_objective(make_config):
+    folder = run_pretrain(
+        make_config(**GANLM, ganlm__discriminator_weight=0.0, ganlm__denoising_weight=0.0)
+    )
+    assert all("loss_discriminator" not in line for line in metrics(folder))
+    assert metrics(folder)[-1]["loss"] < 7
+
+
+@pytest.mark.parametrize("start", ["interleaved", "vanilla", "random"])
+def test_a_deltalm_starts_from_an_encoder_of_this_library(make_config, tmp_path, start):
+    masked = {"objective__masked": 1.0, "objective__token": 0.0}
+    encoder = run_pretrain(
+        make_config(**masked, model__num_hidden_layers=2, train__output_dir=tmp_path / "encoder")
+    )
+    config = make_config(
+        tokenizer__path=None,
+        model__num_hidden_layers=None,
+        model__hidden_size=None,
+        model__num_attention_heads=None,
+        model__init_from_encoder=encoder,
+        model__decoder_start=start,
+        train__max_steps=1,
+        train__save_every=1,
+        optim__learning_rate=1e-12,
+        optim__warmup_steps=0,
+    )
+    folder = run_pretrain(config)
+    model = DeltaLMForConditionalGeneration.from_pretrained(folder)
+    glm = AutoModelForSeq2SeqLM.from_pretrained(encoder)
+    layers = model.model.decoder.layers
+    assert len(layers) == (2 if start == "vanilla" else 1)
+    query, _, _ = glm.model.layers[0].self_attn.qkv_proj.weight.chunk(3)
+    difference = (layers[0].self_attn.q_proj.weight - query).abs().max()
+    assert (difference < 1e-6) == (start != "random")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({**DELTALM, "objective__sentence": 1.0}, "the section objective does not apply"),
+        ({"seq2seq__mass": 1.0}, "the section seq2seq does not apply to a model of the family glm"),
+        ({**DELTALM, "ganlm__denoising_weight": 2.0}, "the section ganlm does not apply"),
+        ({**DELTALM, "train__compile": True}, r"train\.compile does not apply"),
+        ({**DELTALM, "model__num_hidden_layers": 3}, "give a multiple of 2"),
+        ({"model__preset": "deltalm-tinny"}, "did you mean deltalm-tiny"),
+        ({**DELTALM, "data__languages": ("en",)}, "language 'en' has no tag __en__"),
+        ({**DELTALM, "tokenizer__num_sentinels": 2}, "9 hidden spans|2 sentinels"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(make_config, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run_pretrain(make_config(**changes))
+
+
+def test_other_groups_than_the_checkpoint_s_are_refused(make_config):
+    run_pretrain(make_config(**DELTALM))
+    with pytest.raises(ValueError, match=r"micro_batch_size \(of an encoder-decoder\) was 2"):
+        run_pretrain(make_config(**DELTALM, train__micro_batch_size=4))
