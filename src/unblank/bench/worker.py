@@ -58,7 +58,7 @@ def main() -> None:
     contestant = json.loads(sys.argv[1])
     replies = _take_stdout()
     if contestant["is_arranged"]:
-        arrange_memory()
+        arrange_memory().begin_steps()
     build = workload_builder(contestant["workload"])
     imports_bytes = peak_bytes()
     work = build(**contestant["arguments"])
