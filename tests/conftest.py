@@ -4,13 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-# Tests are small and run side by side: two threads each only get in each other's way.
-torch.set_num_threads(1)
+# Tests are small and run side by side: several threads each only get in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -9,8 +9,9 @@ does not change its host's environment. Numbers are not changed, only their spee
 import ctypes
 import os
 import sys
+from dataclasses import dataclass
 
-__all__ = ["arrange_memory"]
+__all__ = ["LEFT_ALONE", "MemoryArrangement", "arrange_memory"]
 
 # From malloc.h of glibc.
 _M_TRIM_THRESHOLD = -1
@@ -18,34 +19,58 @@ _M_MMAP_MAX = -4
 _LARGEST_INT = 2**31 - 1
 
 
-def arrange_memory(enabled: bool = True) -> str:
-    """Arrange this process's memory for training, and return a line that says what was done.
+@dataclass(frozen=True, slots=True)
+class MemoryArrangement:
+    """What was arranged, and what is still to be done when the training steps begin."""
+
+    description: str
+    """A line for the header of a run."""
+    keeps_freed_memory: bool = False
+    """Whether `begin_steps` does anything."""
+
+    def begin_steps(self) -> None:
+        """From now on let malloc keep what is freed; what came before is given back first.
+
+        To be called right before the first step: reading and tokenising text takes far more
+        memory than a step, and would be kept too.
+        """
+        if self.keeps_freed_memory:
+            library = ctypes.CDLL(None)
+            library.malloc_trim(0)
+            library.mallopt(_M_MMAP_MAX, 0)
+            library.mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
+
+
+LEFT_ALONE = MemoryArrangement("as the system has it")
+
+
+def arrange_memory(enabled: bool = True) -> MemoryArrangement:
+    """Arrange this process's memory for training, before torch is loaded.
 
     Args:
         enabled: False changes nothing.
-
-    Returns:
-        The line for a run's header.
     """
     if not enabled:
-        return "as the system has it (train.arrange_memory is off)"
+        return MemoryArrangement("as the system has it (train.arrange_memory is off)")
     if sys.platform != "linux":
-        return f"as the system has it (nothing to arrange on {sys.platform})"
+        return MemoryArrangement(f"as the system has it (nothing to arrange on {sys.platform})")
     done = []
     if "torch" not in sys.modules:  # torch reads the variable once, when it is loaded
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if os.environ.get("THP_MEM_ALLOC_ENABLE") == "1":
         done.append("huge pages")
-    if _keep_freed_memory():
+    keeps_freed_memory = _has_glibc_malloc()
+    if keeps_freed_memory:
         done.append("freed memory is kept for the next step")
+    if not done:
+        return MemoryArrangement("as the system has it (malloc is not glibc)")
     switch = "--train.arrange_memory False leaves it alone"
-    return f"{', '.join(done)} ({switch})" if done else "as the system has it (malloc is not glibc)"
+    return MemoryArrangement(f"{', '.join(done)} ({switch})", keeps_freed_memory)
 
 
-def _keep_freed_memory() -> bool:
-    """Tell glibc's malloc to use no separate mappings and to return nothing to the system."""
+def _has_glibc_malloc() -> bool:
     try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
+        library = ctypes.CDLL(None)
+    except OSError:  # another C library
         return False
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT))
+    return hasattr(library, "mallopt") and hasattr(library, "malloc_trim")

@@ -15,18 +15,13 @@ BYTES_PER_PARAMETER = 16
 
 
 def training_step_flops(size: Size) -> int:
-    """Return FLOP of the forward and backward pass of one step.
-
-    Part A sees itself, Part B sees everything (its causal half is counted in full, as it is
-    multiplied in full); only Part B reaches the head.
-    """
-    visible_pairs = size.part_a**2 + size.part_b * size.row_length
-    return 3 * size.batch * _forward_flops(size, size.row_length, visible_pairs, size.part_b)
+    """Return FLOP of the forward and backward pass of one step; only Part B is predicted."""
+    return 3 * size.batch * _forward_flops(size, size.part_a, size.part_b)
 
 
 def scoring_flops(size: Size, context: int, nodes: int) -> int:
     """Return FLOP of one forward pass over a context and `nodes` tokens that are predicted from."""
-    return _forward_flops(size, context + nodes, context**2 + nodes * (context + nodes), nodes)
+    return _forward_flops(size, context, nodes)
 
 
 def num_parameters(size: Size, positions: int = 513) -> int:
@@ -36,8 +31,16 @@ def num_parameters(size: Size, positions: int = 513) -> int:
     return width * (size.vocabulary + 2 * positions) + size.layers * per_layer + 2 * width
 
 
-def _forward_flops(size: Size, positions: int, visible_pairs: int, scored: int) -> int:
-    per_position = 2 * 12 * size.width**2 * size.layers  # Q K V, output, and feed-forward of 4 D
-    per_pair = 2 * 2 * size.width * size.layers  # scores, and their product with the values
-    per_scored = 2 * size.width * size.vocabulary
-    return per_position * positions + per_pair * visible_pairs + per_scored * scored
+def _forward_flops(size: Size, context: int, scored: int) -> int:
+    """Return FLOP of a row whose context sees itself and whose scored tokens see everything.
+
+    The causal half among the scored tokens is counted in full, as it is multiplied in full. Past
+    its keys and values the last layer serves the scored tokens alone, and so does the head.
+    """
+    positions = context + scored
+    projections, the_rest = 2 * 3 * size.width**2, 2 * 9 * size.width**2  # Q K V; O and 4 D
+    per_pair = 2 * 2 * size.width  # scores, and their product with the values
+    layer = positions * (projections + the_rest) + per_pair * (context**2 + scored * positions)
+    last_layer = positions * projections + scored * (the_rest + per_pair * positions)
+    head = 2 * size.width * size.vocabulary * scored
+    return (size.layers - 1) * layer + last_layer + head

@@ -36,7 +36,7 @@ class Contestant:
     is_arranged: bool = False
     """Arrange the process's memory as Unblank's commands do; peers run as they come."""
     num_threads: int | None = None
-    """Threads of the process; None is the default of the machine."""
+    """Threads of the process, None as the machine has it; one thread is timed in CPU seconds."""
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Result:
     """What was measured of one contestant.
 
     Attributes:
-        seconds: of each timed step.
+        seconds: of each timed step, see `worker`.
         units: of work in each of these steps.
         peak_bytes: largest resident size of the process.
         imports_bytes: the same when its libraries were loaded and nothing was built.

@@ -1,22 +1,15 @@
 """Rows of the benchmark table, with their targets, as a rich table and as JSON."""
 
 import json
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Literal
 
 from rich.table import Table
 
 from unblank.bench.race import Result
 
-__all__ = ["Row", "Section", "Target", "at_least", "at_most", "machine", "to_json", "to_table"]
-
-_PACKAGES = ("unblank", "torch", "transformers", "tokenizers", "numpy")
+__all__ = ["Row", "Section", "Target", "at_least", "at_most", "to_json", "to_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +68,8 @@ class Section:
     size: str
     rows: list[Row]
     results: dict[str, Result] = field(default_factory=dict)
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on: processor, cores, memory, versions, time."""
-    return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    others_share: float | None = None
+    """What other processes had of the machine's processors meanwhile, if known."""
 
 
 def to_table(sections: Sequence[Section]) -> Table:
@@ -118,21 +98,13 @@ def to_json(sections: Sequence[Section], about: dict[str, Any]) -> str:
         {
             "name": section.name,
             "size": section.size,
+            "others_share": section.others_share,
             "rows": [{**asdict(row), "passed": row.has_passed} for row in section.rows],
             "results": {name: asdict(result) for name, result in section.results.items()},
         }
         for section in sections
     ]
     return json.dumps({"machine": about, "sections": measured}, indent=1) + "\n"
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _number(value: float) -> str:

@@ -47,7 +47,7 @@ def build_encoder_decoder(
         settings: the `model` section.
         ganlm: the `ganlm` section.
         tokenizer: its ids and its size are written into a new model's configuration.
-        max_length: positions of either side of a new model.
+        max_length: positions that either side of the model has at least.
         changes: fields of the configuration to change, by name.
         seed: seed of a new model's weights.
         folder: model to continue instead of making one.
@@ -69,7 +69,7 @@ def build_encoder_decoder(
     fields = {**changes, **_token_fields(ids, len(tokenizer))}
     if settings.init_from_encoder is not None:
         return _from_encoder(settings, fields, max_length)
-    fields |= {"max_position_embeddings": max_length, **_shape(settings, family)}
+    fields |= _shape(settings, family)
     try:
         if family == "deltalm":
             config: Any = deltalm_config(settings.preset, **fields)
@@ -79,6 +79,7 @@ def build_encoder_decoder(
             )
     except StrictDataclassError as error:
         raise ValueError(f"the model section: {error.__cause__ or error}") from error
+    config.max_position_embeddings = max(config.max_position_embeddings, max_length)
     config._attn_implementation = settings.attention_implementation
     return _without_idle_parts(_CLASSES[family](config), ganlm)
 

@@ -25,6 +25,7 @@ from unblank.data.loader import DataState, RowStream, validation_batches
 from unblank.data.types import TrainBatch
 from unblank.models import GanLMConfig
 from unblank.objectives.mixture import only
+from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.training.checkpoint import remove_unfinished
 from unblank.training.config import RunConfig, TrainSettings
 from unblank.training.families import ModelFamily, family_of, refuse_foreign_settings
@@ -66,12 +67,12 @@ __all__ = ["run_pretrain"]
 PROVENANCE_NAME = "provenance.json"
 
 
-def run_pretrain(config: RunConfig, *, memory: str = "as the system has it") -> Path:
+def run_pretrain(config: RunConfig, *, memory: MemoryArrangement = LEFT_ALONE) -> Path:
     """Pretrain, or continue to, and return the folder of the finished model.
 
     Args:
         config: the run.
-        memory: what `unblank.process.arrange_memory` did, for the header.
+        memory: what `unblank.process.arrange_memory` returned; a library call leaves it alone.
 
     Returns:
         `config.train.output_dir`, holding model, tokenizer, metrics and provenance.
@@ -104,8 +105,9 @@ def run_pretrain(config: RunConfig, *, memory: str = "as the system has it") -> 
         _open_folder(config, world, point)
         display.header(
             "unblank pretrain",
-            _facts(config, family, trainer, hooks, materials, arithmetic, memory),
+            _facts(config, family, trainer, hooks, materials, arithmetic, memory.description),
         )
+        memory.begin_steps()
         with display:
             trainer.run()
         _finish(config, trainer, hooks, materials)

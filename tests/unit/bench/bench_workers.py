@@ -15,6 +15,17 @@ def sleeping(milliseconds: int):
     return step
 
 
+def half_asleep(milliseconds: int):
+    def step() -> float:
+        time.sleep(milliseconds / 1000)
+        started = time.process_time()
+        while time.process_time() - started < milliseconds / 1000:
+            pass
+        return 1.0
+
+    return step
+
+
 def failing():
     def step() -> float:
         raise ArithmeticError("the toy broke")

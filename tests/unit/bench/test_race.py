@@ -14,6 +14,7 @@ HERE = str(Path(__file__).parent)
 @pytest.fixture
 def worker_path(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", HERE)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
 def test_contestants_take_turns_in_processes_of_their_own(worker_path):
@@ -30,9 +31,16 @@ def test_contestants_take_turns_in_processes_of_their_own(worker_path):
     assert paired_ratio(results["quick"], results["slow"]) > 1.5
 
 
+def test_one_thread_is_timed_by_what_it_computes_not_by_what_it_waits(worker_path):
+    workload, arguments = "bench_workers:half_asleep", {"milliseconds": 100}
+    one_core = Contestant(workload=workload, arguments=arguments, num_threads=1)
+    seconds = race({"a": one_core}, repeats=1, tell=print, warmups=0)["a"].seconds[0]
+    assert 0.1 <= seconds < 0.15
+
+
 def test_a_failing_contestant_is_named_with_its_error(worker_path):
     contestants = {"broken": Contestant(workload="bench_workers:failing")}
-    with pytest.raises(RuntimeError, match="(?s)broken.*the toy broke"):
+    with pytest.raises(RuntimeError, match=r"(?s)broken.*the toy broke"):
         race(contestants, repeats=1, tell=print)
 
 

@@ -1,11 +1,15 @@
 """Each benchmark from end to end at toy size: the rows are there, and the JSON holds every turn."""
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
 from bench_workers import InProcessWorker
 
 from unblank.bench import race, run
+from unblank.bench.machine import OthersShare
 from unblank.bench.report import Row, at_least, at_most
 from unblank.bench.settings import BenchConfig
 
@@ -71,3 +75,15 @@ def test_a_target_is_held_against_the_column_it_names():
 def test_settings_that_measure_nothing_are_refused(wrong):
     with pytest.raises(ValueError, match=r"repeats is 0|size is empty"):
         BenchConfig(**wrong)
+
+
+def test_the_work_of_other_processes_is_told_from_our_own():
+    others = OthersShare()
+    if others.measure() is None:
+        pytest.skip("this system has no /proc/stat")
+    spinning = "import time; end = time.time() + 0.5\nwhile time.time() < end: pass"
+    foreign = subprocess.Popen([sys.executable, "-c", spinning])
+    time.sleep(0.6)
+    before = others.measure()
+    foreign.wait()  # what an ended child used counts as ours
+    assert before > others.measure()

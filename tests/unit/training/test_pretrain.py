@@ -265,10 +265,10 @@ def test_every_recipe_runs_two_steps_with_a_small_model(path, make_config, text_
         batch_size=4,
         micro_batch_size=2,
     )
-    shape = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2}
+    shape = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2}
     config = replace(
         recipe,
-        model=replace(recipe.model, **shape),
+        model=replace(recipe.model, **shape, init_from_encoder=None),
         tokenizer=replace(recipe.tokenizer, vocab_size=700),
         data=replace(
             recipe.data,
@@ -276,6 +276,7 @@ def test_every_recipe_runs_two_steps_with_a_small_model(path, make_config, text_
             validation=(str(text_folder / "held_out.txt"),),
             text_unit="paragraph",
             max_length=64,
+            row_length=64,
             num_workers=0,
         ),
         train=train,

@@ -25,7 +25,7 @@ def test_importing_the_library_leaves_the_process_alone():
 @linux_only
 def test_arranging_asks_for_huge_pages_and_says_what_was_done():
     code = (
-        "import os; from unblank.process import arrange_memory as a; line = a();"
+        "import os; from unblank.process import arrange_memory as a; line = a().description;"
         "print(os.environ['THP_MEM_ALLOC_ENABLE'], '|', line)"
     )
     value, line = in_new_process(code).split(" | ")
@@ -35,21 +35,22 @@ def test_arranging_asks_for_huge_pages_and_says_what_was_done():
 
 
 @linux_only
-def test_freed_memory_is_kept():
+def test_freed_memory_is_kept_once_the_steps_begin():
     # glibc gives a block of 256 MiB back at once unless told otherwise.
     code = (
         "import ctypes; from unblank.process import arrange_memory as a;"
-        "a(%s);"
+        "arrangement = a(%s); %s;"
         "libc = ctypes.CDLL(None); libc.malloc.restype = ctypes.c_void_p;"
         "block = ctypes.c_void_p(libc.malloc(ctypes.c_size_t(1 << 28)));"
         "ctypes.memset(block, 1, 1 << 28); libc.free(block);"
         "print(int(open('/proc/self/statm').read().split()[1]) * 4096 >> 20)"
     )
-    assert int(in_new_process(code % "False")) < 200
-    assert int(in_new_process(code % "True")) > 250
+    assert int(in_new_process(code % ("True", "0"))) < 200
+    assert int(in_new_process(code % ("False", "arrangement.begin_steps()"))) < 200
+    assert int(in_new_process(code % ("True", "arrangement.begin_steps()"))) > 250
 
 
 def test_switched_off_changes_nothing(monkeypatch):
     monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
-    assert "is off" in arrange_memory(False)
+    assert "is off" in arrange_memory(False).description
     assert "THP_MEM_ALLOC_ENABLE" not in os.environ
