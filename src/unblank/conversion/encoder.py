@@ -77,7 +77,7 @@ def read_encoder(path: Path) -> EncoderWeights:
         )
     settings = json.loads((path / "config.json").read_text(encoding="utf-8"))
     state_dict = _folder_tensors(path)
-    if settings.get("model_type") == "glm_infill":
+    if settings.get("model_type") in ("glm_infill", "electra_infill"):
         return encoder_from_glm(settings, state_dict)
     return _from_transformers(settings, state_dict)
 
@@ -96,7 +96,7 @@ def encoder_from_glm(settings: dict[str, Any], state_dict: dict[str, Tensor]) ->
     tables: dict[str, Tensor] = {}
     for key, tensor in state_dict.items():
         name = key.removeprefix("model.")
-        if name.startswith(("lm_head.", "dense.", "out_proj.")):
+        if name.startswith(("lm_head.", "dense.", "out_proj.", "generator.", "head.")):
             continue
         if name in ("embed_positions.weight", "embed_block_positions.weight"):
             tables[name] = tensor

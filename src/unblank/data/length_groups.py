@@ -20,7 +20,7 @@ __all__ = ["LengthGroup", "collate_group", "group_by_length", "group_window", "w
 
 _SMALLEST_WINDOW = 256
 _LARGEST_WINDOW = 65536
-_GROUPS_PER_WINDOW = 512
+_GROUPS_PER_WINDOW = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def group_by_length(sides: Sequence[tuple[int, int]], max_positions: int) -> lis
 
 
 def window_size(mean_text_length: float, max_positions: int) -> int:
-    """Return how many samples to group together: enough for some 512 groups, 256 to 65,536.
+    """Return how many samples to group together: enough for some 256 groups, 256 to 65,536.
 
     Lengths differ on two sides, so that like examples are found only among many.
     """

@@ -5,6 +5,11 @@ from unblank.models.deltalm import (
     DeltaLMForConditionalGeneration,
     DeltaLMModel,
 )
+from unblank.models.electra import (
+    ElectraInfillConfig,
+    ElectraInfillForPreTraining,
+    ElectraInfillModel,
+)
 from unblank.models.ganlm import (
     GanLMConfig,
     GanLMForConditionalGeneration,
@@ -24,6 +29,9 @@ __all__ = [
     "DeltaLMConfig",
     "DeltaLMForConditionalGeneration",
     "DeltaLMModel",
+    "ElectraInfillConfig",
+    "ElectraInfillForPreTraining",
+    "ElectraInfillModel",
     "GanLMConfig",
     "GanLMForConditionalGeneration",
     "GanLMForPreTraining",

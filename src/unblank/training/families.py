@@ -6,26 +6,40 @@ from pathlib import Path
 from typing import Literal
 
 from unblank.models.deltalm.presets import PRESETS as DELTALM_PRESETS
+from unblank.models.electra.presets import PRESETS as ELECTRA_PRESETS
 from unblank.models.ganlm.presets import PRESETS as GANLM_PRESETS
 from unblank.models.glm.presets import PRESETS as GLM_PRESETS
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.training.config import GanLMSettings, ModelSettings, RunConfig
 
-__all__ = ["ModelFamily", "family_of", "preset_vocab_size", "refuse_foreign_settings"]
+__all__ = [
+    "ENCODER_DECODERS",
+    "ModelFamily",
+    "family_of",
+    "preset_vocab_size",
+    "refuse_foreign_settings",
+]
 
-ModelFamily = Literal["glm", "deltalm", "ganlm"]
+ModelFamily = Literal["glm", "electra", "deltalm", "ganlm"]
+
+ENCODER_DECODERS: tuple[ModelFamily, ...] = ("deltalm", "ganlm")
+"""Families whose samples have a source and a target."""
 
 _PRESETS: dict[ModelFamily, dict[str, dict[str, object]]] = {
     "glm": GLM_PRESETS,
+    "electra": ELECTRA_PRESETS,
     "deltalm": DELTALM_PRESETS,
     "ganlm": GANLM_PRESETS,
 }
 _MODEL_TYPES: dict[str, ModelFamily] = {
     "glm_infill": "glm",
+    "electra_infill": "electra",
     "deltalm": "deltalm",
     "ganlm": "ganlm",
 }
+
+_ONLY_MASKED = {"token": 0.0, "sentence": 0.0, "document": 0.0, "masked": 1.0, "causal": 0.0}
 
 
 def family_of(settings: ModelSettings, checkpoint: Path | None = None) -> ModelFamily:
@@ -43,10 +57,10 @@ def family_of(settings: ModelSettings, checkpoint: Path | None = None) -> ModelF
     if folder is not None:
         return _family_in(folder)
     if settings.init_from_encoder is not None:
-        if settings.preset.lower().startswith("ganlm"):
+        if settings.preset.lower().startswith(("ganlm", "electra")):
             raise ValueError(
-                "model.init_from_encoder makes a DeltaLM; a GanLM starts from its preset, or with "
-                "init_from from a GanLM"
+                f"model.init_from_encoder makes a DeltaLM; {settings.preset} starts from its "
+                "preset, or with init_from from a model of its own family"
             )
         return "deltalm"
     key = settings.preset.lower()
@@ -71,16 +85,21 @@ def preset_vocab_size(settings: ModelSettings) -> int:
 
 def refuse_foreign_settings(config: RunConfig, family: ModelFamily) -> None:
     """Raise ValueError if a setting of the run does not apply to its family."""
-    is_glm = family == "glm"
+    is_pair = family in ENCODER_DECODERS
     foreign = {
-        "the section seq2seq": is_glm and config.seq2seq != Seq2SeqSettings(),
-        "the section objective": not is_glm and config.objective != ObjectiveSettings(),
+        "the section seq2seq": not is_pair and config.seq2seq != Seq2SeqSettings(),
+        "the section objective": is_pair and config.objective != ObjectiveSettings(),
         "the section ganlm": family != "ganlm" and config.ganlm != GanLMSettings(),
-        "data.pairs": is_glm and bool(config.data.pairs or config.data.validation_pairs),
-        "data.languages": is_glm and config.data.languages is not None,
-        "train.sample_every": not is_glm and config.train.sample_every > 0,
-        "train.compile": not is_glm and config.train.compile,
+        "data.pairs": not is_pair and bool(config.data.pairs or config.data.validation_pairs),
+        "data.languages": not is_pair and config.data.languages is not None,
+        "train.sample_every": family != "glm" and config.train.sample_every > 0,
+        "train.compile": family != "glm" and config.train.compile,
     }
+    if family == "electra" and config.objective.weights() != _ONLY_MASKED:
+        raise ValueError(
+            "ELECTRA corrupts what the objective masked hides: give --objective.masked 1 "
+            "--objective.token 0, and no other objective"
+        )
     for name, is_set in foreign.items():
         if is_set:
             raise ValueError(

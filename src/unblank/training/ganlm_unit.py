@@ -1,13 +1,8 @@
-"""GanLM's three losses as a training unit, with weights that may grow, and the shares it logs.
-
-The samples of a batch are drawn from (seed, its first sample number), so that they do not depend on
-which process sees it, nor on what was drawn before.
-"""
+"""GanLM's three losses as a training unit, with weights that may grow, and the shares it logs."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -15,7 +10,7 @@ from unblank.data.types import IGNORE_INDEX, TrainBatch
 from unblank.models.ganlm import GanLMConfig
 from unblank.models.ganlm.losses import content_ids, content_positions, warmed_up_weight
 from unblank.training.config import GanLMSettings
-from unblank.training.units import Share, TokenLoss
+from unblank.training.units import Share, TokenLoss, sampling_generator
 
 __all__ = ["GanLMUnit"]
 
@@ -83,13 +78,9 @@ class GanLMUnit:
             denoising_weight=settings.denoising_weight,
             denoising_rule=settings.denoising_rule,
             temperature=settings.sampling_temperature,
-            generator=self._generator(batch, device),
+            generator=sampling_generator(self._seed, batch, device),
         )
         self.shares = dict(output.rates)
         return {
             name: TokenLoss(loss_sum, counts[name]) for name, (loss_sum, _) in output.losses.items()
         }
-
-    def _generator(self, batch: TrainBatch, device: torch.device) -> torch.Generator:
-        state = np.random.SeedSequence((self._seed, batch.sample_numbers[0])).generate_state(2)
-        return torch.Generator(device).manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)

@@ -23,7 +23,7 @@ from unblank.tokenization.config import TokenizerKind
 from unblank.tokenization.special import add_sentinels, encoder_decoder_ids, special_ids
 from unblank.tokenization.vocabulary import sentence_end_flags
 from unblank.training.config import DataSettings, RunConfig
-from unblank.training.families import ModelFamily, preset_vocab_size
+from unblank.training.families import ENCODER_DECODERS, ModelFamily, preset_vocab_size
 from unblank.training.logging import Display
 from unblank.training.parallel import World
 
@@ -104,7 +104,7 @@ def gather_materials(
         temperature=_temperature(data),
     )
     sampler = _sampler(config, family, tokenizer, corpora, data.languages, settings)
-    rows = 1 if family == "glm" else config.train.micro_batch_size
+    rows = config.train.micro_batch_size if family in ENCODER_DECODERS else 1
     return Materials(
         tokenizer=tokenizer,
         sampler=sampler,
@@ -147,7 +147,7 @@ def _sampler(
 ) -> Sampler[Any]:
     """Return the sampler of the family's examples; texts come first, pairs last."""
     flags = sentence_end_flags(tokenizer)
-    if family == "glm":
+    if family not in ENCODER_DECODERS:
         special = special_ids(tokenizer)
         objective = build_objective(config.objective, special, flags, settings.max_length)
         return Sampler(corpora, objective, special, settings)
@@ -208,7 +208,7 @@ def _open_tokenizer(
     if not (folder / "tokenizer.json").is_file():
         raise FileNotFoundError(f"{folder} is no tokenizer folder: it has no tokenizer.json")
     tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(folder)
-    if family != "glm" and checkpoint is None and model.init_from is None:
+    if family in ENCODER_DECODERS and checkpoint is None and model.init_from is None:
         num_added = add_sentinels(tokenizer, _num_sentinels(config, family))
         if num_added:
             display.say(f"note: {num_added} sentinels were added to the vocabulary of {folder}")
@@ -216,7 +216,9 @@ def _open_tokenizer(
 
 
 def _num_sentinels(config: RunConfig, family: ModelFamily) -> int:
-    return config.tokenizer.num_sentinels or (0 if family == "glm" else PUBLISHED_SENTINELS)
+    return config.tokenizer.num_sentinels or (
+        PUBLISHED_SENTINELS if family in ENCODER_DECODERS else 0
+    )
 
 
 def _train_tokenizer(
@@ -225,7 +227,7 @@ def _train_tokenizer(
     from unblank.tokenization.train import train_tokenizer
 
     settings, preset = config.tokenizer, config.model.preset
-    usual: TokenizerKind = "wordpiece" if family == "glm" else "unigram"
+    usual: TokenizerKind = "unigram" if family in ENCODER_DECODERS else "wordpiece"
     kind = settings.kind or _PRESET_KINDS.get(preset.lower(), usual)
     is_lowercase = kind == "wordpiece" if settings.lowercase is None else settings.lowercase
     texts: list[TextFiles] = []

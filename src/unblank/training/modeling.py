@@ -9,17 +9,27 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.compatibility import enable_activation_checkpointing
-from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
+from unblank.models import (
+    ElectraInfillForPreTraining,
+    GlmInfillConfig,
+    GlmInfillForConditionalGeneration,
+)
+from unblank.models.electra.presets import config_from_preset as electra_config
 from unblank.models.glm.presets import config_from_preset
 from unblank.tokenization.special import SPECIAL_TOKENS, special_ids
 from unblank.tokenization.vocabulary import padded_vocab_size
 from unblank.training.config import ModelSettings, RunConfig
 from unblank.training.encoder_decoders import build_encoder_decoder
-from unblank.training.families import ModelFamily, family_of
+from unblank.training.families import ENCODER_DECODERS, ModelFamily, family_of
 
 __all__ = ["build_model", "count_parameters", "estimate_memory", "preset_config"]
 
 _SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads")
+
+_CLASSES: dict[ModelFamily, type[PreTrainedModel]] = {
+    "glm": GlmInfillForConditionalGeneration,
+    "electra": ElectraInfillForPreTraining,
+}
 
 _LIBRARIES = 0.6 * 2**30
 """Bytes that Python, torch and transformers take by themselves (measured on Linux, CPU)."""
@@ -66,7 +76,7 @@ def _model(
     changes: dict[str, Any],
 ) -> PreTrainedModel:
     settings, max_length = config.model, config.data.max_length
-    if family != "glm":
+    if family in ENCODER_DECODERS:
         return build_encoder_decoder(
             family,
             settings,
@@ -78,7 +88,7 @@ def _model(
             folder=folder,
         )
     if folder is not None:
-        return _load_model(folder, settings.attention_implementation, changes)
+        return _load_model(_CLASSES[family], folder, settings.attention_implementation, changes)
     glm_config = preset_config(
         settings,
         **changes,
@@ -88,7 +98,7 @@ def _model(
     )
     glm_config._attn_implementation = settings.attention_implementation
     torch.manual_seed(config.train.seed)
-    return GlmInfillForConditionalGeneration(glm_config)
+    return _CLASSES[family](glm_config)
 
 
 def preset_config(settings: ModelSettings, **changes: Any) -> GlmInfillConfig:
@@ -104,7 +114,8 @@ def preset_config(settings: ModelSettings, **changes: Any) -> GlmInfillConfig:
     shape = {name: getattr(settings, name) for name in _SHAPE}
     given = {name: value for name, value in shape.items() if value is not None}
     try:
-        return config_from_preset(settings.preset, **given, **changes)
+        make = electra_config if family_of(settings) == "electra" else config_from_preset
+        return make(settings.preset, **given, **changes)
     except StrictDataclassError as error:
         raise ValueError(f"the model section: {error.__cause__ or error}") from error
 
@@ -149,11 +160,14 @@ def _vocabulary(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
 
 
 def _load_model(
-    folder: Path, attention_implementation: str, changes: Mapping[str, Any]
-) -> GlmInfillForConditionalGeneration:
+    kind: type[PreTrainedModel],
+    folder: Path,
+    attention_implementation: str,
+    changes: Mapping[str, Any],
+) -> PreTrainedModel:
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} is no model folder: it has no config.json")
-    model: GlmInfillForConditionalGeneration = GlmInfillForConditionalGeneration.from_pretrained(
+    model: PreTrainedModel = kind.from_pretrained(
         folder, dtype=torch.float32, attn_implementation=attention_implementation, **changes
     )
     return model

@@ -23,12 +23,18 @@ from unblank import __version__
 from unblank.data.length_groups import window_size
 from unblank.data.loader import DataState, RowStream, validation_batches
 from unblank.data.types import TrainBatch
-from unblank.models import GanLMConfig
+from unblank.models import ElectraInfillConfig, GanLMConfig
 from unblank.objectives.mixture import only
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.training.checkpoint import remove_unfinished
 from unblank.training.config import RunConfig, TrainSettings
-from unblank.training.families import ModelFamily, family_of, refuse_foreign_settings
+from unblank.training.electra_unit import ElectraUnit
+from unblank.training.families import (
+    ENCODER_DECODERS,
+    ModelFamily,
+    family_of,
+    refuse_foreign_settings,
+)
 from unblank.training.fills import fill_function, held_out_blanks
 from unblank.training.ganlm_unit import GanLMUnit
 from unblank.training.hooks import RunHooks
@@ -125,7 +131,7 @@ def _refuse_early(config: RunConfig, world: World) -> None:
             f"train.batch_size {config.train.batch_size} rows cannot be shared equally by "
             f"{world.size} processes: make it a multiple of {world.size}"
         )
-    if config.model.init_from is None and family_of(config.model) == "glm":
+    if config.model.init_from is None and family_of(config.model) not in ENCODER_DECODERS:
         preset_config(config.model)
 
 
@@ -164,6 +170,8 @@ def _assemble(
     unit: TrainUnit = InfillUnit()
     if isinstance(model.config, GanLMConfig):
         unit = GanLMUnit(model.config, config.ganlm, train.seed)
+    elif isinstance(model.config, ElectraInfillConfig):
+        unit = ElectraUnit(train.seed)
     module = share_model(UnitModule(model, unit, world.device), world, train.parallel)
     optimizer = build_optimizer(model, config.optim)
     progress, data_state = Progress(), DataState()
@@ -220,11 +228,11 @@ def _assemble(
 
 def _rows_per_batch(family: ModelFamily, train: TrainSettings) -> int:
     """Return the rows of the stream in a forward pass; of an encoder-decoder each row is one."""
-    return train.micro_batch_size if family == "glm" else 1
+    return 1 if family in ENCODER_DECODERS else train.micro_batch_size
 
 
 def _window_size(family: ModelFamily, materials: Materials) -> int | None:
-    if family == "glm":
+    if family not in ENCODER_DECODERS:
         return None
     return window_size(materials.sampler.mean_text_length, materials.row_length)
 
@@ -313,7 +321,7 @@ def _facts(
     elif config.model.init_from_encoder is not None and not trainer.progress.step:
         encoder = config.model.init_from_encoder
         start = f"the encoder in {encoder} ({config.model.decoder_start} decoder)"
-    weights = (config.objective if family == "glm" else config.seq2seq).weights()
+    weights = (config.seq2seq if family in ENCODER_DECODERS else config.objective).weights()
     row_length = config.data.row_length or config.data.max_length
     return {
         "device": f"{world.device}{processes}, {torch.get_num_threads()} threads",

@@ -14,7 +14,7 @@ from typing import Any
 
 from unblank.training.checkpoint import find_damage, list_checkpoints
 from unblank.training.config import RunConfig
-from unblank.training.families import ModelFamily, family_of
+from unblank.training.families import ENCODER_DECODERS, ModelFamily, family_of
 from unblank.training.recipe import load_recipe, to_mapping
 
 __all__ = [
@@ -141,7 +141,7 @@ def comparable_settings(
         flat["optim.decay_steps"] = None
     flat["train.precision"] = precision
     flat["processes"] = num_processes
-    if family != "glm":  # then it decides which samples share a batch
+    if family in ENCODER_DECODERS:  # then it decides which samples share a batch
         flat["train.micro_batch_size (of an encoder-decoder)"] = config.train.micro_batch_size
     return {name: value for name, value in flat.items() if name not in FREE_SETTINGS}
 

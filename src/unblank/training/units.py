@@ -8,12 +8,13 @@ the counts of the whole global batch, so that micro-batches and processes change
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from unblank.data.types import IGNORE_INDEX, TrainBatch
 
-__all__ = ["InfillUnit", "Share", "TokenLoss", "TrainUnit", "UnitModule"]
+__all__ = ["InfillUnit", "Share", "TokenLoss", "TrainUnit", "UnitModule", "sampling_generator"]
 
 Share = tuple[Tensor, Tensor]
 """(hits, out of), scalars."""
@@ -71,6 +72,16 @@ class InfillUnit:
         """Return {"lm": summed cross-entropy over the labelled positions}."""
         output = model(**batch.model_inputs(device))
         return {"lm": TokenLoss(output.loss_sum, self.counts(batch)["lm"])}
+
+
+def sampling_generator(seed: int, batch: TrainBatch, device: torch.device) -> torch.Generator:
+    """Return the source of the tokens that a unit samples from its own model.
+
+    It is a function of the seed and the batch's first sample number, so that samples depend neither
+    on which process sees the batch nor on what was drawn before.
+    """
+    state = np.random.SeedSequence((seed, batch.sample_numbers[0])).generate_state(2)
+    return torch.Generator(device).manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
 
 
 class UnitModule(nn.Module):

@@ -12,6 +12,7 @@ from unblank.tokenization.special import encoder_decoder_ids
 from unblank.training.config import GanLMSettings
 from unblank.training.ganlm_unit import GanLMUnit
 from unblank.training.pretrain import run_pretrain
+from unblank.training.units import sampling_generator
 
 DELTALM = {"model__preset": "deltalm-tiny", "model__num_hidden_layers": 2}
 GANLM = {"model__preset": "ganlm-tiny"}
@@ -125,7 +126,7 @@ def test_counts_are_those_of_the_model_s_own_losses():
     batch = Seq2SeqBatch(source, source > 0, decoder_ids, labels, [7, 8, 9], ["x"] * 3)
     unit = GanLMUnit(config, GanLMSettings(), seed=0)
     losses = unit(model, batch, torch.device("cpu"))
-    generator = unit._generator(batch, torch.device("cpu"))
+    generator = sampling_generator(0, batch, torch.device("cpu"))
     again = model(**batch.model_inputs(), generator=generator)
     for name, (loss_sum, count) in again.losses.items():
         assert losses[name].num_scored == int(count)
@@ -193,3 +194,24 @@ def test_other_groups_than_the_checkpoint_s_are_refused(make_config):
     run_pretrain(make_config(**DELTALM))
     with pytest.raises(ValueError, match=r"micro_batch_size \(of an encoder-decoder\) was 2"):
         run_pretrain(make_config(**DELTALM, train__micro_batch_size=4))
+
+
+def test_an_electra_is_a_rival_in_the_same_stack_and_an_encoder_for_deltalm(make_config, tmp_path):
+    electra = {"model__preset": "electra-tiny", "model__num_hidden_layers": 2}
+    with pytest.raises(ValueError, match=r"--objective\.masked 1"):
+        run_pretrain(make_config(**electra))
+    masked = {"objective__masked": 1.0, "objective__token": 0.0}
+    encoder = run_pretrain(make_config(**electra, **masked, train__output_dir=tmp_path / "e"))
+    for line in metrics(encoder):
+        total = line["loss_generator"] + 50 * line["loss_discriminator"]
+        assert line["loss"] == pytest.approx(total)
+        assert 0 < line["replaced_rate"] < 0.2
+    free = {f"model__{name}": None for name in ("hidden_size", "num_attention_heads")}
+    config = make_config(
+        **free,
+        model__num_hidden_layers=None,
+        model__init_from_encoder=encoder,
+        tokenizer__path=None,
+        train__max_steps=1,
+    )
+    assert DeltaLMForConditionalGeneration.from_pretrained(run_pretrain(config)) is not None

@@ -1,0 +1,24 @@
+"""ELECTRA on this library's encoder: it tells which tokens a small generator has replaced."""
+
+from transformers import AutoConfig, AutoModel, AutoModelForPreTraining
+
+from unblank.models.electra.configuration import ElectraInfillConfig
+from unblank.models.electra.modeling import (
+    ElectraInfillForPreTraining,
+    ElectraInfillModel,
+    ElectraOutput,
+)
+from unblank.models.electra.presets import PRESETS, config_from_preset
+
+__all__ = [
+    "PRESETS",
+    "ElectraInfillConfig",
+    "ElectraInfillForPreTraining",
+    "ElectraInfillModel",
+    "ElectraOutput",
+    "config_from_preset",
+]
+
+AutoConfig.register("electra_infill", ElectraInfillConfig)
+AutoModel.register(ElectraInfillConfig, ElectraInfillModel)
+AutoModelForPreTraining.register(ElectraInfillConfig, ElectraInfillForPreTraining)

@@ -1,0 +1,21 @@
+"""The configuration of an ELECTRA on this library's encoder."""
+
+from huggingface_hub.dataclasses import strict
+
+from unblank.models.glm.configuration import GlmInfillConfig
+
+__all__ = ["ElectraInfillConfig"]
+
+
+@strict
+class ElectraInfillConfig(GlmInfillConfig):
+    """Fields as in `GlmInfillConfig`, which describe the discriminator, and one more.
+
+    Args:
+        generator_layers: layers of the generator; it has the discriminator's width and token
+            embeddings.
+    """
+
+    model_type = "electra_infill"
+
+    generator_layers: int = 4

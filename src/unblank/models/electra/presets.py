@@ -1,0 +1,34 @@
+"""Sizes of ELECTRA: those of GLM, with a generator of a third of the layers."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from unblank.models.electra.configuration import ElectraInfillConfig
+from unblank.models.glm.presets import PRESETS as GLM_PRESETS
+
+__all__ = ["PRESETS", "config_from_preset"]
+
+PRESETS: dict[str, dict[str, Any]] = {
+    f"electra-{size}": {
+        **GLM_PRESETS[size],
+        "generator_layers": max(1, GLM_PRESETS[size]["num_hidden_layers"] // 3),
+    }
+    for size in ("tiny", "small", "base", "large")
+}
+
+
+def config_from_preset(name: str, **overrides: Any) -> ElectraInfillConfig:
+    """Return the configuration of a preset with some fields replaced.
+
+    Args:
+        name: a key of `PRESETS`; case does not matter.
+        **overrides: fields of `ElectraInfillConfig`.
+
+    Raises:
+        ValueError: no such preset; the nearest names are offered.
+    """
+    key = name.lower()
+    if key not in PRESETS:
+        near = get_close_matches(key, PRESETS, n=3) or list(PRESETS)
+        raise ValueError(f"unknown preset {name!r}: did you mean {', '.join(near)}?")
+    return ElectraInfillConfig(**{**PRESETS[key], **overrides})
