@@ -161,8 +161,8 @@ class Unblank:
             context: "bi", or "uni" for a text that sees only backwards.
 
         Raises:
-            ValueError: no such blank, a text that is too long, or a candidate that is empty, given
-                twice or itself holds a blank.
+            ValueError: no such blank, a text or candidate that is too long, or a candidate that is
+                empty, given twice or itself holds a blank.
         """
         texts = [text] if isinstance(text, str) else text
         answers = cast("list[list[str]]", [candidates] if isinstance(text, str) else candidates)
@@ -197,6 +197,8 @@ class Unblank:
             encode_candidate(self.tokenizer, blanked.parts, blank, candidate)
             for candidate in candidates
         ]
+        # Position 0 inside the span is that of the text, and [sop] takes position 1.
+        _require_positions(candidates, token_ids, limit - 1)
         return Cloze(blanked.prompt.token_ids, places[blank], token_ids)
 
 
@@ -216,6 +218,17 @@ def load(
             not fit.
     """
     return Unblank(*load_folder(Path(folder), device=device, dtype=dtype))
+
+
+def _require_positions(
+    candidates: Sequence[str], token_ids: Sequence[Sequence[int]], limit: int
+) -> None:
+    for text, ids in zip(candidates, token_ids, strict=True):
+        if len(ids) > limit:
+            raise ValueError(
+                f"candidate {text[:60]!r} has {len(ids)} tokens, but the model has positions for "
+                f"{limit} in a blank: shorten it"
+            )
 
 
 def _is_list_of_strings(value: object) -> bool:

@@ -10,6 +10,7 @@ import unblank
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 from unblank.tokenization import special_ids
 from unblank.tokenization.train import train_tokenizer
+from unblank.training.checkpoint import write_checkpoint
 
 CORPUS = ["the old cat sat on a warm mat and saw one small dog run far. " * 5] * 4
 
@@ -93,6 +94,37 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(folder):
     edit_json(folder / "config.json", hidden_size=32)
     with pytest.raises(ValueError, match=r"do not fit its config\.json"):
         unblank.load(folder)
+
+
+def test_weights_of_other_shapes_are_named_with_both(folder):
+    edit_json(folder / "config.json", vocab_size=512)
+    with pytest.raises(ValueError, match=r"embed_tokens.*448.*512"):
+        unblank.load(folder)
+
+
+@pytest.mark.parametrize("change", [{"hidden_size": "x"}, {"vocab_size": 64}])
+def test_an_impossible_configuration_is_named(folder, change):
+    edit_json(folder / "config.json", **change)
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        unblank.load(folder)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_checkpoint_that_has_changed_is_named_and_an_earlier_one_offered(saved, tmp_path, name):
+    first, second = tmp_path / "step-00000001", tmp_path / "step-00000002"
+    for step in (1, 2):
+        write_checkpoint(tmp_path, step, lambda path: shutil.copytree(saved, path, dirs_exist_ok=1))
+    content = bytearray((second / name).read_bytes())
+    content[-3] ^= 1
+    (second / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{second} is damaged: {name}.*{first}"):
+        unblank.load(second)
+    unblank.load(first)
+
+
+def test_a_candidate_longer_than_the_positions_is_refused(folder):
+    with pytest.raises(ValueError, match="positions for 31 in a blank"):
+        unblank.load(folder, device="cpu").score("the [MASK] sat", ["cat", "dog " * 40])
 
 
 def test_missing_weights_are_named(folder):

@@ -11,20 +11,21 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A layer may import itself and what stands before it.
 LAYERS = {
     "compatibility": set(),
+    "integrity": set(),
     "process": set(),
     "tokenization": {"data.sources", "data.progress"},
     "objectives": {"data.types", "tokenization"},
     "data": {"objectives", "tokenization"},
     "models": {"data.types", "compatibility"},
     "conversion": {"models"},
-    "generation": {"models", "tokenization", "data.types"},
+    "generation": {"integrity", "models", "tokenization", "data.types"},
     "generation.command": {"api", "generation"},
     "api": {"generation", "models", "tokenization"},
     "training": {
-        "api", "compatibility", "conversion", "data", "generation", "models", "objectives",
-        "tokenization",
+        "api", "compatibility", "conversion", "data", "generation", "integrity", "models",
+        "objectives", "process", "tokenization",
     },
-    "demo": {"api", "data", "generation", "objectives", "tokenization", "training"},
+    "demo": {"api", "data", "generation", "objectives", "process", "tokenization", "training"},
     "bench": {
         "api", "data", "generation", "models", "objectives", "process", "tokenization", "training",
     },

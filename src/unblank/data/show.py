@@ -171,6 +171,8 @@ def _shown_names(vocabulary: Vocabulary) -> list[str]:
 
 def _read_texts(config: ShowConfig) -> list[str]:
     """Return the text itself, or the first documents of the file that it names."""
+    if not config.text.strip():
+        raise ValueError("the text to show is empty: give a text or a file")
     could_be_path = "\n" not in config.text and len(config.text) < _LONGEST_PATH
     if could_be_path and (Path(config.text).exists() or config.text.endswith(SUFFIXES)):
         files = TextFiles(paths=find_files(config.text), text_field=config.text_field)
@@ -178,6 +180,4 @@ def _read_texts(config: ShowConfig) -> list[str]:
         if not texts:
             raise ValueError(f"{config.text} holds no text")
         return texts
-    if not config.text.strip():
-        raise ValueError("the text to show is empty")
     return [config.text]

@@ -73,15 +73,28 @@ def _score(unblank: Unblank, text: str, config: ScoreConfig) -> Scores:
 def _texts(given: Sequence[str]) -> Iterator[str]:
     """Yield the texts given, or the lines of standard input as they come."""
     if given and tuple(given) != ("-",):
-        yield from given
+        yield from (_checked(text, "the text given") for text in given)
         return
     has_any = False
-    for line in sys.stdin:
-        if text := line.rstrip("\n"):
+    for number, line in enumerate(sys.stdin, start=1):
+        if text := line.rstrip("\r\n"):
             has_any = True
-            yield text
+            yield _checked(text, f"line {number} of standard input")
     if not has_any:
         raise ValueError("nothing to do: give a text, or lines on standard input")
+
+
+def _checked(text: str, where: str) -> str:
+    """Return the text; Python hands on bytes that are not UTF-8 as lone surrogates."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        byte = len(text[: error.start].encode("utf-8"))
+        raise ValueError(
+            f"{where} is not UTF-8 at its byte {byte}: convert it, for example: "
+            "iconv -f LATIN1 -t UTF-8"
+        ) from error
+    return text
 
 
 def _print_json(value: dict[str, object]) -> None:

@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers.utils import logging as transformers_logging
 
+from unblank.integrity import MANIFEST_NAME, find_damage
 from unblank.models import GlmInfillForConditionalGeneration
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 __all__ = ["load_folder"]
+
+FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+"""Files that are read to fill and to score."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -22,10 +27,25 @@ def load_folder(
     folder: Path, *, device: str = "auto", dtype: str | torch.dtype | None = None
 ) -> tuple[GlmInfillForConditionalGeneration, "PreTrainedTokenizerFast"]:
     """Return model and tokenizer of a folder; arguments and errors as for `unblank.load`."""
+    _check_manifest(folder)
     _check_files(folder)
     _check_weights(folder)
     model = _load_weights(folder, _dtype(dtype)).to(_device(device))
     return model, _load_tokenizer(folder)
+
+
+def _check_manifest(folder: Path) -> None:
+    """Refuse a checkpoint that is not as it was written; other folders have no manifest."""
+    if not (folder / MANIFEST_NAME).is_file():
+        return
+    damage = find_damage(folder, FILES)
+    if damage is None:
+        return
+    others = sorted(path.parent for path in folder.parent.glob(f"*/{MANIFEST_NAME}"))
+    earlier = [other for other in others if other.name < folder.name]
+    good = next((other for other in reversed(earlier) if find_damage(other, FILES) is None), None)
+    advice = f"; the one before it is good: {good}" if good else ": copy or save it again"
+    raise ValueError(f"checkpoint {folder} is damaged: {damage}{advice}")
 
 
 def _check_files(folder: Path) -> None:
@@ -73,17 +93,35 @@ def _check_weights(folder: Path) -> None:
 
 
 def _load_weights(folder: Path, dtype: torch.dtype | str) -> GlmInfillForConditionalGeneration:
-    was_enabled = transformers_logging.is_progress_bar_enabled()
+    was_enabled, verbosity = (
+        transformers_logging.is_progress_bar_enabled(),
+        transformers_logging.get_verbosity(),
+    )
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # what its report says is refused below
     try:
         model, report = GlmInfillForConditionalGeneration.from_pretrained(
-            folder, dtype=dtype, output_loading_info=True, local_files_only=True
+            folder,
+            dtype=dtype,
+            output_loading_info=True,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # so is this
         )
-    except RuntimeError as error:
-        raise ValueError(f"the weights in {folder} do not fit its config.json: {error}") from error
+    except StrictDataclassError as error:
+        raise ValueError(
+            f"{folder / 'config.json'} is damaged: {error.__cause__ or error}"
+        ) from error
     finally:
+        transformers_logging.set_verbosity(verbosity)
         if was_enabled:
             transformers_logging.enable_progress_bar()
+    if report["mismatched_keys"]:
+        name, found, expected = sorted(report["mismatched_keys"])[0]
+        raise ValueError(
+            f"the weights in {folder} do not fit its config.json: {name} is {list(found)} in the "
+            f"file and {list(expected)} by the configuration (weights of this kind: "
+            f"{len(report['mismatched_keys'])}); restore the config.json that belongs to them"
+        )
     if report["missing_keys"]:
         names = sorted(report["missing_keys"])
         raise ValueError(f"{folder} lacks weights: {', '.join(names[:5])} ({len(names)} in all)")

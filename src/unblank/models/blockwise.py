@@ -83,7 +83,8 @@ def _drop(weights: Tensor, dropout: float) -> tuple[Tensor, Tensor]:
     """Return the weights after dropout, and what they were multiplied by."""
     if dropout == 0:
         return weights, torch.ones((), dtype=weights.dtype)
-    scale = torch.empty_like(weights).bernoulli_(1 - dropout).div_(1 - dropout)
+    # Not empty_like: compiled, what the fresh memory holds gets into the draws, NaN included.
+    scale = torch.ones_like(weights).bernoulli_(1 - dropout).div_(1 - dropout)
     return weights * scale, scale
 
 

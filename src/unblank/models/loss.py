@@ -11,11 +11,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 __all__ = ["linear_cross_entropy_sum"]
 
 CHUNK_BYTES = 64 * 2**20
 """Upper size of one chunk of fp32 logits."""
+
+ROWS_MULTIPLE = 128
+"""Chunks have a multiple of so many rows: every new shape of a product costs oneDNN a kernel."""
 
 
 def linear_cross_entropy_sum(
@@ -51,15 +55,18 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, target_N: Tensor, smoothing: float
     ) -> Tensor:
         num_rows = weight_VD.shape[0]
-        chunk = max(1, CHUNK_BYTES // (4 * num_rows))
+        chunk = max(1, CHUNK_BYTES // (4 * num_rows) // ROWS_MULTIPLE) * ROWS_MULTIPLE
         needs_grad = any(ctx.needs_input_grad)
         grad_hidden = torch.empty_like(hidden_ND) if needs_grad else None
         grad_weight = torch.zeros_like(weight_VD) if needs_grad else None
         loss = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         for start in range(0, hidden_ND.shape[0], chunk):
-            hidden_CD = hidden_ND[start : start + chunk]
             target_C = target_N[start : start + chunk, None]
-            log_p_CV = torch.log_softmax(hidden_CD @ weight_VD.T, dim=-1, dtype=torch.float32)
+            num_here = len(target_C)
+            padding = (0, 0, 0, -num_here % ROWS_MULTIPLE)
+            hidden_CD = functional.pad(hidden_ND[start : start + chunk], padding)
+            logits_CV = (hidden_CD @ weight_VD.T)[:num_here]
+            log_p_CV = torch.log_softmax(logits_CV, dim=-1, dtype=torch.float32)
             loss -= (1 - smoothing) * log_p_CV.gather(1, target_C).sum()
             if smoothing:
                 loss -= smoothing / num_rows * log_p_CV.sum()
@@ -71,8 +78,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             grad_CV.scatter_add_(
                 1, target_C, torch.full_like(target_C, -(1 - smoothing), dtype=torch.float32)
             )
-            grad_low_CV = grad_CV.to(hidden_ND.dtype)
-            grad_hidden[start : start + chunk] = grad_low_CV @ weight_VD
+            grad_low_CV = functional.pad(grad_CV.to(hidden_ND.dtype), padding)
+            grad_hidden[start : start + chunk] = (grad_low_CV @ weight_VD)[:num_here]
             grad_weight.addmm_(grad_low_CV.T, hidden_CD)
         ctx.save_for_backward(grad_hidden, grad_weight)
         return loss

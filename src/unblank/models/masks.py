@@ -26,6 +26,10 @@ QUERY_BLOCK = 128
 """Queries handled together on CPU; smaller blocks skip more invisible keys but cost more calls."""
 
 
+KEY_MULTIPLE = 64
+"""Key ranges begin and end at such columns: every new shape of a product costs oneDNN a kernel."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRange:
     """A block of queries with the only keys that any of them sees, in any row."""
@@ -144,7 +148,8 @@ def key_ranges(visible: Tensor, query_block: int = QUERY_BLOCK) -> list[KeyRange
     for start in range(0, visible.shape[2], query_block):
         block = visible[:, 0, start : start + query_block]
         seen = block.any(dim=1).any(dim=0).nonzero()
-        first, last = int(seen[0]), int(seen[-1]) + 1
+        first = int(seen[0]) // KEY_MULTIPLE * KEY_MULTIPLE
+        last = min(-(-(int(seen[-1]) + 1) // KEY_MULTIPLE) * KEY_MULTIPLE, visible.shape[3])
         is_full = bool(block[:, :, first:last].all())
         ranges.append(KeyRange(start, start + block.shape[1], first, last, is_full))
     return ranges

@@ -5,7 +5,6 @@ to disk, then renamed: what bears the name `step-N` was complete once. This modu
 what is in them is `training.state`.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -16,18 +15,17 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from unblank.integrity import MANIFEST_NAME, file_facts
+
 __all__ = [
-    "MANIFEST_NAME",
     "CheckpointError",
     "checkpoint_step",
-    "find_damage",
     "list_checkpoints",
     "remove_old_checkpoints",
     "remove_unfinished",
     "write_checkpoint",
 ]
 
-MANIFEST_NAME = "manifest.json"
 _FOLDER = re.compile(r"step-(\d+)")
 _UNFINISHED = ".tmp-"
 
@@ -82,24 +80,6 @@ def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None])
     return target
 
 
-def find_damage(folder: Path) -> str | None:
-    """Return what is wrong with a checkpoint folder, or None if every byte is as written."""
-    manifest_path = folder / MANIFEST_NAME
-    try:
-        files = json.loads(manifest_path.read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"{manifest_path.name} cannot be read ({type(error).__name__})"
-    for name, expected in files.items():
-        path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if path.stat().st_size != expected["size"]:
-            return f"{name} has {path.stat().st_size} bytes instead of {expected['size']}"
-        if _sha256(path) != expected["sha256"]:
-            return f"{name} has changed since it was written"
-    return None
-
-
 def remove_old_checkpoints(root: Path, keep: int) -> None:
     """Delete all but the latest `keep` checkpoints under `root`."""
     for folder in list_checkpoints(root)[keep:]:
@@ -119,16 +99,11 @@ def _write_manifest(folder: Path) -> None:
         if path.is_file():
             _force_to_disk(path)
             name = path.relative_to(folder).as_posix()
-            files[name] = {"size": path.stat().st_size, "sha256": _sha256(path)}
+            files[name] = file_facts(path)
     manifest = folder / MANIFEST_NAME
     manifest.write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
     _force_to_disk(manifest)
     _force_to_disk(folder)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _force_to_disk(path: Path) -> None:

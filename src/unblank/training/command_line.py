@@ -34,7 +34,10 @@ def parse_run_config(arguments: Sequence[str]) -> RunConfig:
 
     words = [word for word in arguments if word not in _PRINT_FLAGS]
     has_recipe = bool(words) and not words[0].startswith("-")
-    default = load_recipe(words[0]) if has_recipe else RunConfig()
+    try:
+        default = load_recipe(words[0]) if has_recipe else RunConfig()
+    except TypeError as error:  # a value of the wrong type is the user's slip, not a bug of ours
+        raise ValueError(str(error)) from error
     config = tyro.cli(
         RunConfig,
         prog="unblank pretrain",

@@ -55,8 +55,8 @@ class ModelSettings:
 
     preset: str = "small"
     """Size by name: tiny, small, base, large, 410m, 515m, roberta, chinese-large, 2b, 10b,
-    multiglm-1b; electra-tiny, -small, -base, -large; deltalm-tiny, -small, -base, -large, -large-prenorm; ganlm-tiny, -small, -base,
-    -large."""
+    multiglm-1b; electra-tiny, -small, -base, -large; deltalm-tiny, -small, -base, -large,
+    -large-prenorm; ganlm-tiny, -small, -base, -large."""
     init_from: Path | None = None
     """Folder of a model to start from (continued pretraining); the preset is then not used."""
     init_from_encoder: Path | None = None

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unblank.training.checkpoint import find_damage, list_checkpoints
+from unblank.integrity import find_damage
+from unblank.training.checkpoint import list_checkpoints
 from unblank.training.config import RunConfig
 from unblank.training.families import ENCODER_DECODERS, ModelFamily, family_of
 from unblank.training.recipe import load_recipe, to_mapping

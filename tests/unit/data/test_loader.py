@@ -2,6 +2,10 @@
 
 import itertools
 import multiprocessing
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,6 +130,35 @@ def test_closing_ends_the_workers():
     assert len(multiprocessing.active_children()) == 2
     rows.close()
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the workers")
+def test_killing_the_run_ends_its_workers():
+    code = (
+        "import multiprocessing, time\n"
+        "from stand_ins import make_sampler\n"
+        "from unblank.data.loader import RowStream\n"
+        "stream = RowStream(make_sampler([40, 9, 300] * 4, seed=7), row_length=80, num_workers=2)\n"
+        "next(stream)\n"
+        "print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
+        "time.sleep(60)"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True
+    )
+    workers = [int(pid) for pid in run.stdout.readline().split()]
+    assert len(workers) == 2
+    run.kill()
+    run.wait()
+    deadline = time.monotonic() + 5
+    while any(is_running(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(is_running(pid) for pid in workers)
+
+
+def is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def test_impossible_batches_are_refused():

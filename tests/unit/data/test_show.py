@@ -188,6 +188,7 @@ def test_a_tokenizer_folder_is_used(tmp_path):
     ("options", "error", "message"),
     [
         ({"text": "  "}, ValueError, "empty"),
+        ({"text": ""}, ValueError, "empty"),  # not the current folder
         ({"text": "word"}, ValueError, "at least 2 tokens"),
         ({"text": "corpus.jsonl"}, FileNotFoundError, "corpus.jsonl"),
         ({"text": TEXT, "tokenizer": "nowhere"}, FileNotFoundError, "unblank tokenize"),

@@ -37,6 +37,21 @@ def test_fill_prints_a_json_line_for_each_line_of_input(capsys, monkeypatch, tin
     assert len(lines[1]["alternatives"]) == 1
 
 
+def test_windows_line_ends_and_empty_lines_are_no_texts(capsys, monkeypatch, tiny):
+    monkeypatch.setattr("sys.stdin", io.StringIO("a [MASK]\r\n\r\nthe [MASK]\r\n", newline=""))
+    run_fill(FillConfig(model="x", text=(), json=True))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["text"] for line in lines] == [
+        result.text for result in tiny.fill(["a [MASK]", "the [MASK]"])
+    ]
+
+
+def test_input_that_is_not_utf8_is_refused_with_its_place(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("a [MASK]\n\u00fc \udcff [MASK]\n"))
+    with pytest.raises(ValueError, match="line 2 of standard input is not UTF-8 at its byte 3"):
+        run_fill(FillConfig(model="x", text=()))
+
+
 def test_fill_streams_every_token(capsys, monkeypatch, tiny_words):
     monkeypatch.setattr(command, "load", lambda folder, device, dtype: tiny_words)
     run_fill(FillConfig(model="x", text=(TEXT,), stream=True, max_tokens=4))

@@ -80,3 +80,15 @@ def test_blockwise_dropout_has_the_gradient_of_its_forward(inputs):
     gradient = torch.autograd.grad(loss(leaf), leaf)[0]
     slope = (loss(query + 0.01 * direction) - loss(query - 0.01 * direction)) / 0.02
     assert_close((gradient * direction).sum(), slope, rtol=2e-2, atol=0.1)
+
+
+@pytest.mark.slow
+def test_compiled_blockwise_dropout_stays_finite(inputs):
+    query, key, value, visible = (tensor[:, :, :64] for tensor in inputs)
+    mask = prepare_mask(visible[..., :64], torch.bfloat16, "sdpa")
+    assert mask.ranges is not None
+    compiled = torch.compile(lambda *tensors: attend(*tensors, mask, dropout=0.1))
+    leaves = [tensor.bfloat16().requires_grad_() for tensor in (query, key, value)]
+    output = compiled(*leaves)
+    gradients = torch.autograd.grad(output.float().sum(), leaves)
+    assert all(tensor.isfinite().all() for tensor in (output, *gradients))

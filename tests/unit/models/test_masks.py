@@ -1,9 +1,10 @@
 """The mask rule equals its definition, read aloud in loops."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from unblank.models import masks
 from unblank.models.masks import key_ranges, packed_visibility, prefix_visibility
 
 
@@ -78,9 +79,10 @@ def test_cached_columns_are_all_visible():
     assert torch.equal(visible, torch.tensor([[1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1]]).bool())
 
 
-@given(rows(), st.integers(1, 4))
-@settings(deadline=None)
-def test_key_ranges_cover_every_visible_key(row, query_block):
+@given(rows(), st.integers(1, 4), st.sampled_from([1, 2, 64]))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_key_ranges_cover_every_visible_key(monkeypatch, row, query_block, key_multiple):
+    monkeypatch.setattr(masks, "KEY_MULTIPLE", key_multiple)
     segments, prefix, ends = (torch.tensor([part]) for part in row)
     visible = packed_visibility(segments, prefix, ends)
     covered = torch.zeros_like(visible)

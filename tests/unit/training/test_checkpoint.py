@@ -3,9 +3,9 @@ import shutil
 
 import pytest
 
+from unblank.integrity import find_damage
 from unblank.training.checkpoint import (
     CheckpointError,
-    find_damage,
     list_checkpoints,
     remove_old_checkpoints,
     remove_unfinished,

@@ -92,6 +92,12 @@ def test_print_config_prints_a_recipe_that_reads_back(tmp_path, capsys):
     assert printed.train.seed == 4
 
 
+def test_a_wrong_type_in_the_recipe_is_an_error_for_the_user(tmp_path):
+    path = write(tmp_path, "train: {max_steps: many}")
+    with pytest.raises(ValueError, match=r"train\.max_steps must be int, got 'many'"):
+        parse_run_config([str(path)])
+
+
 def test_an_unknown_flag_names_the_nearest(capsys):
     with pytest.raises(SystemExit) as stopped:
         parse_run_config(["--train.max_step", "4"])

@@ -36,7 +36,7 @@ __all__ = [
     "GlmInfillPreTrainedModel",
 ]
 
-COLUMNS_MULTIPLE = 32
+COLUMNS_MULTIPLE = 64
 """The last layer computes a multiple of so many columns."""
 
 
@@ -253,7 +253,7 @@ def _wanted_columns(
     """Return the columns that the head needs, int64[B or 1, Q]; None is all of them.
 
     With labels these are the scored ones; rows with fewer are filled up with unscored columns, to
-    a round number, so that a compiled model meets few shapes.
+    a round number: compilers and oneDNN make a kernel for every shape they meet, and keep it.
     """
     if is_all or (labels is None) == (logits_to_keep is None):
         return None
