@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from unblank.tokenization import SpecialIds, special_ids
-from unblank.tokenization.special import SPECIAL_TOKENS
+from unblank.tokenization.special import SPECIAL_TOKENS, add_sentinels, encoder_decoder_ids
 
 
 def tokenizer_of(names: list[str], **roles: str) -> PreTrainedTokenizerFast:
@@ -38,3 +38,34 @@ def test_an_attribute_counts_more_than_the_usual_string():
 def test_all_missing_tokens_are_named():
     with pytest.raises(ValueError, match=r"\[gMASK\] \(gmask\), .*\[dBLOCK\] \(dblock\)"):
         special_ids(tokenizer_of(["[UNK]", "[MASK]", "[sMASK]"]))
+
+
+def foreign_tokenizer(*more):
+    words = ["<s>", "<pad>", "</s>", "<unk>", "rain", "<mask>", *more]
+    core = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, "<unk>"))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, cls_token="<s>", bos_token="<s>", pad_token="<pad>",
+        eos_token="</s>", unk_token="<unk>", mask_token="<mask>",
+    )  # fmt: skip
+
+
+def test_an_encoder_s_own_tokenizer_shares_ids_between_roles_and_takes_sentinels():
+    tokenizer = foreign_tokenizer()
+    assert encoder_decoder_ids(tokenizer).sentinels == ()
+    assert add_sentinels(tokenizer, 3) == 3
+    assert add_sentinels(tokenizer, 3) == 0
+    ids = encoder_decoder_ids(tokenizer)
+    assert (ids.cls, ids.pad, ids.eos, ids.sop, ids.mask) == (0, 1, 2, 2, 5)
+    assert ids.sentinels == (6, 7, 8)
+
+
+def test_the_published_sentinels_are_found():
+    tokenizer = foreign_tokenizer("<mask_0>", "<mask_1>")
+    assert encoder_decoder_ids(tokenizer).sentinels == (6, 7)
+
+
+def test_a_tokenizer_without_a_mask_is_refused_by_role():
+    tokenizer = foreign_tokenizer()
+    tokenizer.mask_token = None
+    with pytest.raises(ValueError, match="lacks special tokens: mask"):
+        encoder_decoder_ids(tokenizer)
