@@ -15,7 +15,7 @@ from unblank.models import GlmInfillForConditionalGeneration
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["load_folder"]
+__all__ = ["load_folder", "require_whole_weights"]
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 """Files that are read to fill and to score."""
@@ -32,6 +32,12 @@ def load_folder(
     _check_weights(folder)
     model = _load_weights(folder, _dtype(dtype)).to(_device(device))
     return model, _load_tokenizer(folder)
+
+
+def require_whole_weights(folder: Path) -> None:
+    """Raise what `unblank.load` raises for weights that are missing, damaged or cut short."""
+    _check_manifest(folder)
+    _check_weights(folder)
 
 
 def _check_manifest(folder: Path) -> None:

@@ -8,6 +8,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.encoder import read_encoder
+from unblank.generation.loading import require_whole_weights
 from unblank.models.deltalm import DeltaLMForConditionalGeneration
 from unblank.models.deltalm.from_encoder import deltalm_from_encoder
 from unblank.models.deltalm.presets import PRESETS as DELTALM_PRESETS
@@ -57,6 +58,7 @@ def build_encoder_decoder(
         FileNotFoundError: if there is no encoder in `init_from_encoder`.
     """
     if folder is not None:
+        require_whole_weights(folder)
         loaded: EncoderDecoderForConditionalGeneration = _CLASSES[family].from_pretrained(
             folder,
             dtype=torch.float32,

@@ -9,6 +9,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.compatibility import enable_activation_checkpointing
+from unblank.generation.loading import require_whole_weights
 from unblank.models import (
     ElectraInfillForPreTraining,
     GlmInfillConfig,
@@ -46,8 +47,8 @@ def build_model(
         checkpoint: folder whose weights are continued; then nothing is initialised.
 
     Raises:
-        ValueError: if an existing model has another vocabulary or too few positions, or the preset
-            is unknown.
+        ValueError: if an existing model has another vocabulary, too few positions or damaged
+            weights, or the preset is unknown.
         FileNotFoundError: if `init_from` is not a model folder.
     """
     settings = config.model
@@ -167,6 +168,7 @@ def _load_model(
 ) -> PreTrainedModel:
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} is no model folder: it has no config.json")
+    require_whole_weights(folder)
     model: PreTrainedModel = kind.from_pretrained(
         folder, dtype=torch.float32, attn_implementation=attention_implementation, **changes
     )

@@ -83,12 +83,15 @@ def test_blockwise_dropout_has_the_gradient_of_its_forward(inputs):
 
 
 @pytest.mark.slow
-def test_compiled_blockwise_dropout_stays_finite(inputs):
-    query, key, value, visible = (tensor[:, :, :64] for tensor in inputs)
-    mask = prepare_mask(visible[..., :64], torch.bfloat16, "sdpa")
+def test_compiled_blockwise_dropout_stays_finite():
+    visible = torch.ones(2, 1, 64, 64, dtype=torch.bool).tril()
+    visible[..., :20] = True
+    mask = prepare_mask(visible, torch.bfloat16, "sdpa")
     assert mask.ranges is not None
     compiled = torch.compile(lambda *tensors: attend(*tensors, mask, dropout=0.1))
-    leaves = [tensor.bfloat16().requires_grad_() for tensor in (query, key, value)]
+    torch.manual_seed(0)
+    leaves = torch.randn(3, 2, 2, 64, 32, dtype=torch.bfloat16).requires_grad_()
     output = compiled(*leaves)
-    gradients = torch.autograd.grad(output.float().sum(), leaves)
-    assert all(tensor.isfinite().all() for tensor in (output, *gradients))
+    (gradient,) = torch.autograd.grad(output.float().sum(), leaves)
+    assert output.isfinite().all()
+    assert gradient.isfinite().all()
