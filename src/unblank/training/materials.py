@@ -10,6 +10,7 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from unblank.data.mixing import TemperatureSchedule
+from unblank.data.report import documents_table
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
 from unblank.data.shards import PreparedCorpus, prepare
 from unblank.data.sources import TextFiles, find_files
@@ -80,6 +81,12 @@ def gather_materials(
     with world.main_first():
         corpora = [_prepared(entry, config, tokenizer, world) for entry in data.train]
         held_out = [_prepared(entry, config, tokenizer, world) for entry in data.validation]
+    names = [*data.train, *(f"{entry} (held out)" for entry in data.validation)]
+    display.show(
+        documents_table(
+            list(zip(names, [*corpora, *held_out], strict=True)), max_length=data.max_length
+        )
+    )
     sampler = Sampler(
         corpora,
         _objective(config.objective, tokenizer, data.max_length),
@@ -98,7 +105,7 @@ def gather_materials(
         held_out=held_out,
         row_length=data.row_length or data.max_length,
         content=[corpus.folder.name for corpus in corpora],
-        description=_describe(corpora, sampler, data.max_length),
+        description=_describe(corpora, sampler),
     )
 
 
@@ -183,15 +190,10 @@ def _prepared(
     )
 
 
-def _describe(corpora: Sequence[PreparedCorpus], sampler: Sampler, max_length: int) -> str:
-    reports = [corpus.report for corpus in corpora]
-    num_cut = sum(int((corpus.lengths > max_length).sum()) for corpus in corpora)
-    counts = {
-        "kept": sum(report.num_kept for report in reports),
-        "of these cut into segments": num_cut,
-        "empty": sum(report.num_empty for report in reports),
-        f"skipped under {MINIMUM_TOKENS} tokens": sum(report.num_short for report in reports),
-    }
-    documents = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+def _describe(corpora: Sequence[PreparedCorpus], sampler: Sampler) -> str:
     num_tokens = sum(corpus.num_tokens for corpus in corpora)
-    return f"{num_tokens:,} tokens; documents: {documents}; {sampler.num_chunks:,} samples an epoch"
+    num_documents = sum(len(corpus) for corpus in corpora)
+    return (
+        f"{num_tokens:,} tokens in {num_documents:,} documents; "
+        f"{sampler.num_chunks:,} samples an epoch"
+    )

@@ -59,6 +59,19 @@ def test_without_a_tokenizer_one_is_trained_and_kept(make_config):
     assert len(AutoTokenizer.from_pretrained(folder)) == 300
 
 
+def test_what_became_of_the_documents_is_shown_before_the_header(
+    make_config, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "400")
+    held_out = tmp_path / "held_out.jsonl"
+    held_out.write_text('{"text": "Some words to hold out."}\n{"text": " "}\n{"text": "a"}\n')
+    run_pretrain(make_config(data__validation=(str(held_out),)))
+    table, header, _ = capsys.readouterr().out.partition("unblank pretrain")
+    assert header
+    (row,) = [line for line in table.splitlines() if "held out" in line]
+    assert row.split()[-6:-1] == ["3", "1", "1", "1", "0"]
+
+
 def test_the_start_is_that_of_the_seed(make_config, tmp_path):
     first = run_pretrain(make_config(train__output_dir=tmp_path / "a"))
     again = run_pretrain(make_config(train__output_dir=tmp_path / "b"))
