@@ -27,6 +27,7 @@ from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.training.checkpoint import remove_unfinished
 from unblank.training.config import RunConfig
 from unblank.training.fills import fill_function, held_out_blanks
+from unblank.training.folder_lock import lock_folder
 from unblank.training.hooks import RunHooks
 from unblank.training.logging import (
     FILLS_NAME,
@@ -84,6 +85,8 @@ def run_pretrain(config: RunConfig, *, memory: MemoryArrangement = LEFT_ALONE) -
         precision = choose_precision(config.train.precision, world.device)
         products = stack.enter_context(fast_fp32_products(precision, world.device))
         _refuse_early(config, world)
+        if world.is_main:
+            stack.enter_context(lock_folder(config.train.output_dir))
         point = choose_start(config, precision.name, world.size)
         display = Display(total_steps=config.train.max_steps, is_main=world.is_main)
         for notice in point.notices if point else ():

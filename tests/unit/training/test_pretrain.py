@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import unblank.models
 from unblank.tokenization.train import train_tokenizer
 from unblank.training import state
 from unblank.training.checkpoint import CheckpointError, list_checkpoints
+from unblank.training.folder_lock import lock_folder
 from unblank.training.pretrain import run_pretrain
 from unblank.training.recipe import load_recipe
 
@@ -133,6 +135,20 @@ def test_a_folder_that_holds_another_run_is_refused(make_config):
     run_pretrain(config)
     with pytest.raises(ValueError, match=r"already holds a run.*Choose another folder"):
         run_pretrain(config)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")
+def test_a_folder_that_a_live_run_writes_to_is_refused(make_config):
+    config = make_config()
+    with lock_folder(config.train.output_dir), pytest.raises(ValueError, match="another run"):
+        run_pretrain(config)
+    run_pretrain(config)
+
+
+def test_an_output_folder_that_is_a_file_is_refused_before_work_is_done(make_config, tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(ValueError, match="run is a file: name a folder"):
+        run_pretrain(make_config(tokenizer__path=None))
 
 
 def test_a_folder_that_holds_a_model_is_refused_even_without_a_run(make_config):
