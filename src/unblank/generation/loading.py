@@ -9,7 +9,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers.utils import logging as transformers_logging
 
-from unblank.integrity import MANIFEST_NAME, find_damage
+from unblank.integrity import CHECKPOINTS_NAME, MANIFEST_NAME, PROVENANCE_NAME, find_damage
 from unblank.models import GlmInfillForConditionalGeneration
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def load_folder(
     folder: Path, *, device: str = "auto", dtype: str | torch.dtype | None = None
 ) -> tuple[GlmInfillForConditionalGeneration, "PreTrainedTokenizerFast"]:
     """Return model and tokenizer of a folder; arguments and errors as for `unblank.load`."""
-    _check_manifest(folder)
+    _check_as_written(folder)
     _check_files(folder)
     _check_weights(folder)
     model = _load_weights(folder, _dtype(dtype)).to(_device(device))
@@ -36,22 +36,26 @@ def load_folder(
 
 def require_whole_weights(folder: Path) -> None:
     """Raise what `unblank.load` raises for weights that are missing, damaged or cut short."""
-    _check_manifest(folder)
+    _check_as_written(folder)
     _check_weights(folder)
 
 
-def _check_manifest(folder: Path) -> None:
-    """Refuse a checkpoint that is not as it was written; other folders have no manifest."""
-    if not (folder / MANIFEST_NAME).is_file():
+def _check_as_written(folder: Path) -> None:
+    """Refuse a checkpoint or a finished model that has changed; other folders have no record."""
+    if (folder / MANIFEST_NAME).is_file():
+        kind, record_name = "checkpoint", MANIFEST_NAME
+        others = [other for other in folder.parent.glob("*/") if other.name < folder.name]
+    elif (folder / PROVENANCE_NAME).is_file():
+        kind, record_name = "model", PROVENANCE_NAME
+        others = list((folder / CHECKPOINTS_NAME).glob("*/"))
+    else:
         return
-    damage = find_damage(folder, FILES)
-    if damage is None:
+    if (damage := find_damage(folder, FILES, record_name)) is None:
         return
-    others = sorted(path.parent for path in folder.parent.glob(f"*/{MANIFEST_NAME}"))
-    earlier = [other for other in others if other.name < folder.name]
-    good = next((other for other in reversed(earlier) if find_damage(other, FILES) is None), None)
-    advice = f"; the one before it is good: {good}" if good else ": copy or save it again"
-    raise ValueError(f"checkpoint {folder} is damaged: {damage}{advice}")
+    latest_first = sorted(others, reverse=True)
+    good = next((other for other in latest_first if find_damage(other, FILES) is None), None)
+    advice = f"; this checkpoint is good: {good}" if good else ": copy or save it again"
+    raise ValueError(f"{kind} {folder} is damaged: {damage}{advice}")
 
 
 def _check_files(folder: Path) -> None:

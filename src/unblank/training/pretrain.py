@@ -18,10 +18,12 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from unblank import __version__
 from unblank.data.loader import DataState, RowStream, validation_batches
 from unblank.data.types import Batch
+from unblank.integrity import CHECKPOINTS_NAME, PROVENANCE_NAME, file_facts, write_at_once
 from unblank.objectives.mixture import only
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.training.checkpoint import remove_unfinished
@@ -46,7 +48,6 @@ from unblank.training.precision import Precision, choose_precision, fast_fp32_pr
 from unblank.training.progress import Progress
 from unblank.training.recipe import to_mapping, to_yaml
 from unblank.training.resume import (
-    CHECKPOINTS_NAME,
     RUN_NAME,
     ResumePoint,
     choose_start,
@@ -60,8 +61,6 @@ from unblank.training.trainer import Trainer
 from unblank.training.units import InfillUnit, UnitModule
 
 __all__ = ["run_pretrain"]
-
-PROVENANCE_NAME = "provenance.json"
 
 
 def run_pretrain(config: RunConfig, *, memory: MemoryArrangement = LEFT_ALONE) -> Path:
@@ -306,12 +305,14 @@ def _finish(config: RunConfig, trainer: Trainer, hooks: RunHooks, materials: Mat
         staging = output_dir / "final.tmp"
         shutil.rmtree(staging, ignore_errors=True)
         save_model_folder(staging, hooks.model, weights, materials.tokenizer)
-        (staging / PROVENANCE_NAME).write_text(
-            json.dumps(_provenance(config, trainer, materials), indent=1), encoding="utf-8"
-        )
+        provenance = _provenance(config, trainer, materials)
+        provenance["files"] = {SAFE_WEIGHTS_NAME: file_facts(staging / SAFE_WEIGHTS_NAME)}
+        # Of the weights that lay here before; the new one follows the new weights.
+        (output_dir / PROVENANCE_NAME).unlink(missing_ok=True)
         for path in staging.iterdir():
             path.replace(output_dir / path.name)
         staging.rmdir()
+        write_at_once(output_dir / PROVENANCE_NAME, json.dumps(provenance, indent=1))
         if find_spec("matplotlib") is None:
             hooks.display.say("no loss.png was drawn: pip install 'unblank[plot]' for it")
         hooks.display.say(f"done: the model is in {output_dir}")

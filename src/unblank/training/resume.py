@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unblank.integrity import find_damage
+from unblank.integrity import CHECKPOINTS_NAME, find_damage
 from unblank.training.checkpoint import list_checkpoints
 from unblank.training.config import RunConfig
 from unblank.training.recipe import load_recipe, to_mapping
 
 __all__ = [
-    "CHECKPOINTS_NAME",
     "LAYOUT_SETTINGS",
     "RUN_NAME",
     "TRAINER_NAME",
@@ -29,7 +28,6 @@ __all__ = [
 ]
 
 RUN_NAME = "run.yaml"
-CHECKPOINTS_NAME = "checkpoints"
 TRAINER_NAME = "trainer.json"
 
 FREE_SETTINGS = frozenset(

@@ -235,6 +235,35 @@ def test_continued_pretraining_starts_from_the_given_weights(make_config, tmp_pa
         run_pretrain(make_config(model__init_from=start, train__output_dir=tmp_path / "x"))
 
 
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [damage, lambda folder: flip_a_byte(folder / "model.safetensors")])
+def test_a_finished_model_that_is_damaged_is_named_and_a_good_checkpoint_offered(make_config, harm):
+    config = make_config()
+    folder = run_pretrain(config)
+    unblank.load(folder)
+    harm(folder)
+    flip_a_byte(folder / "checkpoints" / "step-00000004" / "model.safetensors")
+    with pytest.raises(
+        ValueError, match=r"is damaged: model\.safetensors ha.*step-00000002"
+    ) as error:
+        unblank.load(folder)
+    unblank.load(str(error.value).rpartition(" ")[2])
+    (folder / "checkpoints" / "step-00000004").rename(folder / "moved")
+    run_pretrain(config)
+    unblank.load(folder)
+
+
+def test_a_model_whose_provenance_does_not_name_its_files_is_opened(make_config):
+    folder = run_pretrain(make_config())
+    (folder / "provenance.json").write_text('{"steps": 4}')
+    unblank.load(folder)
+
+
 def test_continuing_from_cut_weights_names_the_file(make_config, tmp_path):
     start = run_pretrain(make_config())
     path = start / "model.safetensors"
@@ -244,7 +273,7 @@ def test_continuing_from_cut_weights_names_the_file(make_config, tmp_path):
     )
     model = replace(plain.model, init_from=start)
     train = replace(plain.train, output_dir=tmp_path / "continued")
-    with pytest.raises(ValueError, match=r"model\.safetensors is damaged or cut short"):
+    with pytest.raises(ValueError, match=r"model\.safetensors has \d+ bytes instead of"):
         run_pretrain(replace(plain, model=model, train=train))
 
 
