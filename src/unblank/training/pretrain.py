@@ -133,7 +133,7 @@ def _open_folder(config: RunConfig, world: World, point: ResumePoint | None) -> 
     output_dir = config.train.output_dir
     output_dir.mkdir(parents=True, exist_ok=True)
     remove_unfinished(output_dir / CHECKPOINTS_NAME)
-    (output_dir / RUN_NAME).write_text(to_yaml(config), encoding="utf-8")
+    write_at_once(output_dir / RUN_NAME, to_yaml(config))
     step = Progress.from_json(point.trainer["progress"]).step if point else 0
     for name in (METRICS_NAME, VALIDATION_NAME, FILLS_NAME, SKIPPED_NAME):
         drop_lines_after(output_dir / name, step)

@@ -15,7 +15,7 @@ from typing import Any
 from unblank.integrity import CHECKPOINTS_NAME, find_damage
 from unblank.training.checkpoint import list_checkpoints
 from unblank.training.config import RunConfig
-from unblank.training.recipe import load_recipe, to_mapping
+from unblank.training.recipe import load_recipe, to_mapping, to_yaml
 
 __all__ = [
     "LAYOUT_SETTINGS",
@@ -170,14 +170,27 @@ def _require_free_folder(config: RunConfig, precision: str, num_processes: int) 
     run_path = output_dir / RUN_NAME
     if config.train.resume == "auto" and run_path.is_file():
         # A run that died before its first checkpoint: the same settings may start it over.
-        before = comparable_settings(load_recipe(run_path), precision, num_processes)
-        _require_same(before, comparable_settings(config, precision, num_processes), output_dir)
-        return
+        before = _whole_settings(run_path)
+        if before is not None:
+            now = comparable_settings(config, precision, num_processes)
+            _require_same(comparable_settings(before, precision, num_processes), now, output_dir)
+            return
+        if "model.safetensors" not in found:
+            return
     raise ValueError(
         f"train.output_dir {output_dir} already holds a run or a model ({', '.join(found)}). "
         "Choose another folder, continue that run with --train.resume auto and its settings, or "
         "empty the folder"
     )
+
+
+def _whole_settings(path: Path) -> RunConfig | None:
+    """Return the settings of a run, or None if the file was cut: it names every field otherwise."""
+    try:
+        config = load_recipe(path)
+    except (ValueError, TypeError):
+        return None
+    return config if to_yaml(config) == path.read_text(encoding="utf-8") else None
 
 
 def _require_same(

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ from unblank.training import state
 from unblank.training.checkpoint import CheckpointError, list_checkpoints
 from unblank.training.folder_lock import lock_folder
 from unblank.training.pretrain import run_pretrain
-from unblank.training.recipe import load_recipe
+from unblank.training.recipe import load_recipe, to_yaml
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "pretrain").glob("*.yaml"))
 
@@ -143,6 +144,30 @@ def test_a_folder_that_a_live_run_writes_to_is_refused(make_config):
     with lock_folder(config.train.output_dir), pytest.raises(ValueError, match="another run"):
         run_pretrain(config)
     run_pretrain(config)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_cut_settings_of_a_run_without_a_checkpoint_do_not_block_a_restart(make_config, share):
+    config = make_config(optim__learning_rate=1e-3)
+    path = config.train.output_dir / "run.yaml"
+    path.parent.mkdir()
+    whole = to_yaml(config)
+    path.write_text(whole[: int(len(whole) * share)])
+    run_pretrain(config)
+    assert load_recipe(path) == config
+
+
+def test_settings_are_replaced_at_once(make_config, monkeypatch):
+    config = make_config()
+    folder = run_pretrain(config)
+
+    def die(*_):
+        raise OSError("killed")
+
+    monkeypatch.setattr(os, "fsync", die)
+    with pytest.raises(OSError, match="killed"):
+        run_pretrain(make_config(train__log_every=2))
+    assert load_recipe(folder / "run.yaml") == config
 
 
 def test_an_output_folder_that_is_a_file_is_refused_before_work_is_done(make_config, tmp_path):
