@@ -242,10 +242,9 @@ def _build(
 
 
 def _nothing_left(report: CorpusReport, texts: TextFiles) -> str:
-    files = ", ".join(map(str, texts.paths[:3])) + (", ..." if len(texts.paths) > 3 else "")
     return (
-        f"no document to train on in {files}: {report.num_read} read, {report.num_empty} without "
-        f"text, {report.num_short} under {report.min_tokens} tokens"
+        f"no document to train on in {texts.shown_paths}: {report.num_read} read, "
+        f"{report.num_empty} without text, {report.num_short} under {report.min_tokens} tokens"
     )
 
 

@@ -1,6 +1,5 @@
 """The model that a run starts from: a preset, an existing folder, or a checkpoint."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from unblank.tokenization.special import SPECIAL_TOKENS, special_ids
 from unblank.tokenization.vocabulary import padded_vocab_size
 from unblank.training.config import ModelSettings
 
-__all__ = ["build_model", "count_parameters", "estimate_memory", "preset_config"]
+__all__ = ["build_model", "count_parameters", "estimate_memory", "require_possible"]
 
 _SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads")
 
@@ -49,20 +48,12 @@ def build_model(
         FileNotFoundError: if `init_from` is not a model folder.
     """
     folder = checkpoint or settings.init_from
-    dropouts = {
-        "hidden_dropout_prob": settings.hidden_dropout,
-        "attention_probs_dropout_prob": settings.attention_dropout,
-    }
-    changes = {name: value for name, value in dropouts.items() if value is not None}
     if folder is not None:
-        if checkpoint is None:
-            _require_no_shape(settings)
-        model = _load_model(folder, settings.attention_implementation, changes)
+        model = _load_model(folder, settings)
         _require_fit(model, folder, tokenizer, max_length)
     else:
-        config = preset_config(
+        config = _preset_config(
             settings,
-            **changes,
             **_vocabulary(tokenizer),
             max_position_embeddings=max_length,
             block_position_encoding=block_positions,
@@ -75,20 +66,43 @@ def build_model(
     return model
 
 
-def preset_config(settings: ModelSettings, **changes: Any) -> GlmInfillConfig:
-    """Return the configuration of `settings.preset` with the shape that `settings` changes.
+def require_possible(settings: ModelSettings) -> None:
+    """Refuse a `model` section that a run cannot start from, before text is read.
 
     Args:
-        settings: the `model` section.
-        **changes: further fields of the configuration.
+        settings: the `model` section; a checkpoint to continue from needs no such check.
 
     Raises:
-        ValueError: if there is no such preset, or the shape is impossible.
+        ValueError: if there is no such preset, or shape, kernel and dropout are impossible.
+        FileNotFoundError: if `init_from` is not a model folder.
     """
+    if settings.init_from is None:
+        config = _preset_config(settings)
+    else:
+        _require_no_shape(settings)
+        _require_model_folder(settings.init_from)
+        config = GlmInfillConfig.from_pretrained(settings.init_from, **_dropouts(settings))
+    dropout = config.attention_probs_dropout_prob
+    if settings.attention_implementation == "flex_attention" and dropout:
+        raise ValueError(
+            f"flex_attention has no attention dropout, which is {dropout} here: set "
+            "--model.attention_dropout 0, or --model.attention_implementation sdpa"
+        )
+
+
+def _dropouts(settings: ModelSettings) -> dict[str, float]:
+    dropouts = {
+        "hidden_dropout_prob": settings.hidden_dropout,
+        "attention_probs_dropout_prob": settings.attention_dropout,
+    }
+    return {name: value for name, value in dropouts.items() if value is not None}
+
+
+def _preset_config(settings: ModelSettings, **changes: Any) -> GlmInfillConfig:
     shape = {name: getattr(settings, name) for name in _SHAPE}
     given = {name: value for name, value in shape.items() if value is not None}
     try:
-        return config_from_preset(settings.preset, **given, **changes)
+        return config_from_preset(settings.preset, **given, **_dropouts(settings), **changes)
     except StrictDataclassError as error:
         raise ValueError(f"the model section: {error.__cause__ or error}") from error
 
@@ -130,16 +144,23 @@ def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     return {"vocab_size": padded_vocab_size(size), "tokenizer_size": size, **names}
 
 
-def _load_model(
-    folder: Path, attention_implementation: str, changes: Mapping[str, Any]
-) -> GlmInfillForConditionalGeneration:
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{folder} is no model folder: it has no config.json")
+def _load_model(folder: Path, settings: ModelSettings) -> GlmInfillForConditionalGeneration:
+    _require_model_folder(folder)
     require_whole_weights(folder)
     model: GlmInfillForConditionalGeneration = GlmInfillForConditionalGeneration.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation=attention_implementation, **changes
+        folder,
+        dtype=torch.float32,
+        attn_implementation=settings.attention_implementation,
+        **_dropouts(settings),
     )
     return model
+
+
+def _require_model_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder} to take a model from")
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder} is no model folder: it has no config.json")
 
 
 def _require_no_shape(settings: ModelSettings) -> None:

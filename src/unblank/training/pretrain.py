@@ -41,7 +41,12 @@ from unblank.training.logging import (
     read_lines,
 )
 from unblank.training.materials import Materials, gather_materials, held_out_sampler
-from unblank.training.modeling import build_model, count_parameters, estimate_memory, preset_config
+from unblank.training.modeling import (
+    build_model,
+    count_parameters,
+    estimate_memory,
+    require_possible,
+)
 from unblank.training.optimizers import build_optimizer
 from unblank.training.parallel import World, join_world, share_model
 from unblank.training.precision import Precision, choose_precision, fast_fp32_products
@@ -87,6 +92,8 @@ def run_pretrain(config: RunConfig, *, memory: MemoryArrangement = LEFT_ALONE) -
         if world.is_main:
             stack.enter_context(lock_folder(config.train.output_dir))
         point = choose_start(config, precision.name, world.size)
+        if point is None:
+            require_possible(config.model)
         display = Display(total_steps=config.train.max_steps, is_main=world.is_main)
         for notice in point.notices if point else ():
             display.say(f"note: {notice}")
@@ -118,8 +125,6 @@ def _refuse_early(config: RunConfig, world: World) -> None:
             f"train.batch_size {config.train.batch_size} rows cannot be shared equally by "
             f"{world.size} processes: make it a multiple of {world.size}"
         )
-    if config.model.init_from is None:
-        preset_config(config.model)
 
 
 def _open_folder(config: RunConfig, world: World, point: ResumePoint | None) -> None:

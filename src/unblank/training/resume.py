@@ -203,9 +203,15 @@ def _require_same(
     }
     refused = [text for name, text in changed.items() if name not in LAYOUT_SETTINGS]
     if refused:
+        hint = ""
+        if "optim.decay_steps" in changed:
+            hint = (
+                " (it is train.max_steps unless set: keep the schedule by --optim.decay_steps "
+                f"{before.get('optim.decay_steps')})"
+            )
         raise ValueError(
-            f"{folder} belongs to a run with other settings: {'; '.join(refused)}. Use the same "
-            "settings, or another train.output_dir"
+            f"{folder} belongs to a run with other settings: {'; '.join(refused)}{hint}. Use the "
+            "same settings, or another train.output_dir"
         )
     notice = "the work is shared out differently, so losses agree only up to rounding and dropout: "
     return (notice + "; ".join(changed.values()),) if changed else ()

@@ -75,6 +75,13 @@ def test_what_became_of_the_documents_is_shown_before_the_header(
     assert row.split()[-6:-1] == ["3", "1", "1", "1", "0"]
 
 
+def test_a_text_without_words_is_named_before_a_tokenizer_is_trained(make_config, tmp_path):
+    blank = tmp_path / "blank.txt"
+    blank.write_text(" \n\n \n")
+    with pytest.raises(ValueError, match=r"no text to train a tokenizer on in .*blank\.txt"):
+        run_pretrain(make_config(tokenizer__path=None, data__train=(str(blank),)))
+
+
 def test_the_start_is_that_of_the_seed(make_config, tmp_path):
     first = run_pretrain(make_config(train__output_dir=tmp_path / "a"))
     again = run_pretrain(make_config(train__output_dir=tmp_path / "b"))
@@ -115,6 +122,15 @@ def test_resuming_with_other_settings_is_refused_by_name(make_config, change, na
         run_pretrain(make_config(**change))
     assert named in str(refused.value)
     assert str(refused.value).count(" was ") == 1
+
+
+def test_changing_the_length_alone_is_refused_with_the_setting_that_allows_it(make_config):
+    run_pretrain(make_config())
+    longer = make_config(train__max_steps=6)
+    with pytest.raises(ValueError, match=r"keep the schedule by --optim\.decay_steps 4\)"):
+        run_pretrain(longer)
+    longer = replace(longer, optim=replace(longer.optim, decay_steps=4))
+    assert len(metrics(run_pretrain(longer))) == 6
 
 
 def test_resuming_on_other_text_is_refused(make_config, text_folder):
@@ -330,7 +346,12 @@ def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(make_config, tmp_
         ({"train__device": "gpu"}, ValueError, "use auto, cpu, cuda"),
         ({"train__resume": "nowhere"}, FileNotFoundError, "no such folder"),
         ({"tokenizer__path": Path("nowhere")}, FileNotFoundError, "no tokenizer.json"),
-        ({"model__init_from": Path("nowhere")}, FileNotFoundError, "nowhere"),
+        ({"model__init_from": Path("nowhere")}, FileNotFoundError, "there is no folder nowhere"),
+        (
+            {"model__attention_implementation": "flex_attention", "data__train": ("nowhere.txt",)},
+            ValueError,
+            "no attention dropout, which is 0.1 here: set --model.attention_dropout 0",
+        ),
         ({"train__sample_every": 2}, ValueError, "data.validation"),
     ],
 )
