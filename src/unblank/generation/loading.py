@@ -1,6 +1,8 @@
 """Opening a model folder, with an error for everything that can be wrong with one."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from unblank.models import GlmInfillForConditionalGeneration
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["load_folder", "require_whole_weights"]
+__all__ = ["load_folder", "require_whole_weights", "without_progress_bar"]
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 """Files that are read to fill and to score."""
@@ -38,6 +40,18 @@ def require_whole_weights(folder: Path) -> None:
     """Raise what `unblank.load` raises for weights that are missing, damaged or cut short."""
     _check_as_written(folder)
     _check_weights(folder)
+
+
+@contextmanager
+def without_progress_bar() -> Iterator[None]:
+    """Silence the bars of transformers inside the block: commands have their own."""
+    was_enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            transformers_logging.enable_progress_bar()
 
 
 def _check_as_written(folder: Path) -> None:
@@ -103,28 +117,23 @@ def _check_weights(folder: Path) -> None:
 
 
 def _load_weights(folder: Path, dtype: torch.dtype | str) -> GlmInfillForConditionalGeneration:
-    was_enabled, verbosity = (
-        transformers_logging.is_progress_bar_enabled(),
-        transformers_logging.get_verbosity(),
-    )
-    transformers_logging.disable_progress_bar()
+    verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # what its report says is refused below
     try:
-        model, report = GlmInfillForConditionalGeneration.from_pretrained(
-            folder,
-            dtype=dtype,
-            output_loading_info=True,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,  # so is this
-        )
+        with without_progress_bar():
+            model, report = GlmInfillForConditionalGeneration.from_pretrained(
+                folder,
+                dtype=dtype,
+                output_loading_info=True,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # so is this
+            )
     except StrictDataclassError as error:
         raise ValueError(
             f"{folder / 'config.json'} is damaged: {error.__cause__ or error}"
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
-        if was_enabled:
-            transformers_logging.enable_progress_bar()
     if report["mismatched_keys"]:
         name, found, expected = sorted(report["mismatched_keys"])[0]
         raise ValueError(

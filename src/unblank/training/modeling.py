@@ -8,7 +8,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerBase
 
 from unblank.compatibility import enable_activation_checkpointing
-from unblank.generation.loading import require_whole_weights
+from unblank.generation.loading import require_whole_weights, without_progress_bar
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 from unblank.models.glm.presets import config_from_preset
 from unblank.tokenization.special import SPECIAL_TOKENS, special_ids
@@ -147,12 +147,14 @@ def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
 def _load_model(folder: Path, settings: ModelSettings) -> GlmInfillForConditionalGeneration:
     _require_model_folder(folder)
     require_whole_weights(folder)
-    model: GlmInfillForConditionalGeneration = GlmInfillForConditionalGeneration.from_pretrained(
-        folder,
-        dtype=torch.float32,
-        attn_implementation=settings.attention_implementation,
-        **_dropouts(settings),
-    )
+    with without_progress_bar():
+        model: GlmInfillForConditionalGeneration
+        model = GlmInfillForConditionalGeneration.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            attn_implementation=settings.attention_implementation,
+            **_dropouts(settings),
+        )
     return model
 
 

@@ -24,7 +24,7 @@ from unblank import __version__
 from unblank.data.loader import DataState, RowStream, validation_batches
 from unblank.data.types import Batch
 from unblank.integrity import CHECKPOINTS_NAME, PROVENANCE_NAME, file_facts, write_at_once
-from unblank.objectives.mixture import only
+from unblank.objectives.mixture import objective_shares, only
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.training.checkpoint import remove_unfinished
 from unblank.training.config import RunConfig
@@ -296,7 +296,9 @@ def _facts(
         "step": f"{train.batch_size} rows of {materials.row_length} positions in "
         f"{max(micro_batches, 1)} micro-batches",
         "objective": ", ".join(
-            f"{name} {weight:g}" for name, weight in config.objective.weights().items() if weight
+            f"{name} {share:.3g}"
+            for name, share in objective_shares(config.objective).items()
+            if share
         ),
         "writes to": str(train.output_dir),
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 import unblank.models
 from unblank.tokenization.train import train_tokenizer
@@ -73,6 +74,21 @@ def test_what_became_of_the_documents_is_shown_before_the_header(
     assert header
     (row,) = [line for line in table.splitlines() if "held out" in line]
     assert row.split()[-6:-1] == ["3", "1", "1", "1", "0"]
+
+
+def test_the_header_names_every_objective_that_is_drawn(make_config, capsys):
+    config = make_config(objective__single_span_probability=1.0)
+    run_pretrain(config)
+    assert "objective  single_span 1 " in capsys.readouterr().out
+
+
+def test_loading_weights_draws_no_bar_beside_the_runs_own(make_config, capsys):
+    config = make_config()
+    run_pretrain(config)
+    capsys.readouterr()
+    run_pretrain(config)
+    assert "Loading weights" not in capsys.readouterr().err
+    assert transformers_logging.is_progress_bar_enabled()
 
 
 def test_a_text_without_words_is_named_before_a_tokenizer_is_trained(make_config, tmp_path):
