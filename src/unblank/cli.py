@@ -6,11 +6,12 @@ when it is called.
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, TextIO
 
 from unblank import __version__
 
@@ -86,7 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"unknown command {name!r}{_suggestion(name)}\n\n{overview()}")
     command = COMMANDS[name]
     try:
-        _run(command, _parse(name, command, rest))
+        with warnings.catch_warnings():
+            warnings.showwarning = _note
+            _run(command, _parse(name, command, rest))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -153,6 +156,18 @@ def _attribute(path: str) -> Any:
 def _suggestion(name: str) -> str:
     near = get_close_matches(name, COMMANDS, n=1)
     return f": did you mean {near[0]!r}?" if near else ""
+
+
+def _note(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning without the place in our source, which tells a user nothing."""
+    print(f"note: {message}", file=sys.stderr)
 
 
 def _fail(message: str) -> None:

@@ -1,35 +1,50 @@
-"""Whether the files of a folder are still as they were written, by a manifest of sizes and hashes.
+"""Whether the files of a folder are still as they were written, by a record of sizes and hashes.
 
-Checkpoints carry such a manifest. This module knows files only, not what is in them.
+A checkpoint carries such a record of all its files (the manifest), a finished model one of its
+weights (the provenance). This module knows files only, not what is in them.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Collection
 from pathlib import Path
 
-__all__ = ["MANIFEST_NAME", "file_facts", "find_damage"]
+__all__ = [
+    "CHECKPOINTS_NAME",
+    "MANIFEST_NAME",
+    "PROVENANCE_NAME",
+    "file_facts",
+    "find_damage",
+    "write_at_once",
+]
 
 MANIFEST_NAME = "manifest.json"
+PROVENANCE_NAME = "provenance.json"
+CHECKPOINTS_NAME = "checkpoints"
+"""Folder of a run's checkpoints, inside the folder of its finished model."""
 
 
 def file_facts(path: Path) -> dict[str, int | str]:
-    """Return size and hash of a file, as the manifest records them."""
+    """Return size and hash of a file, as they are recorded under `files`."""
     return {"size": path.stat().st_size, "sha256": _sha256(path)}
 
 
-def find_damage(folder: Path, names: Collection[str] | None = None) -> str | None:
-    """Return what is wrong with a folder that has a manifest, or None if all is as written.
+def find_damage(
+    folder: Path, names: Collection[str] | None = None, record_name: str = MANIFEST_NAME
+) -> str | None:
+    """Return what is wrong with a folder that has a record, or None if all is as written.
 
     Args:
-        folder: with a manifest; its lack is damage.
-        names: files to look at; None is all that the manifest lists.
+        folder: with a record; its lack is damage.
+        names: files to look at; None is all that the record lists.
+        record_name: JSON file with the facts of each file under `files`.
     """
-    manifest_path = folder / MANIFEST_NAME
     try:
-        files = json.loads(manifest_path.read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"{manifest_path.name} cannot be read ({type(error).__name__})"
+        record = json.loads((folder / record_name).read_text(encoding="utf-8"))
+        files = record.get("files", {})
+    except (OSError, ValueError, AttributeError) as error:
+        return f"{record_name} cannot be read ({type(error).__name__})"
     for name, expected in files.items():
         if names is not None and name not in names:
             continue
@@ -41,6 +56,16 @@ def find_damage(folder: Path, names: Collection[str] | None = None) -> str | Non
         if _sha256(path) != expected["sha256"]:
             return f"{name} has changed since it was written"
     return None
+
+
+def write_at_once(path: Path, text: str) -> None:
+    """Write a text file, or replace it, so that a kill leaves the old one or the new one."""
+    replacement = path.with_name(path.name + ".tmp")
+    with replacement.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    replacement.replace(path)
 
 
 def _sha256(path: Path) -> str:

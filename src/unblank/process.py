@@ -1,22 +1,25 @@
-"""The memory of the command's own process, arranged before torch is loaded.
+"""The command's own process: its memory, arranged before torch is loaded, and its end.
 
 PyTorch's CPU allocator hands big blocks back to the system after every step and faults them in
 again: a third of a small model's step. Huge pages and a malloc that keeps its memory avoid that
-(`docs/training.md` has the figures). Only commands call this, never `import unblank`: a library
+(`docs/training.md` has the figures). Only commands arrange it, never `import unblank`: a library
 does not change its host's environment. Numbers are not changed, only their speed.
 """
 
 import ctypes
 import os
+import signal
 import sys
 from dataclasses import dataclass
 
-__all__ = ["LEFT_ALONE", "MemoryArrangement", "arrange_memory"]
+__all__ = ["LEFT_ALONE", "MemoryArrangement", "arrange_memory", "end_with_the_parent"]
 
 # From malloc.h of glibc.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 _LARGEST_INT = 2**31 - 1
+
+_PR_SET_PDEATHSIG = 1  # from prctl.h of Linux
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,12 @@ def arrange_memory(enabled: bool = True) -> MemoryArrangement:
         return MemoryArrangement("as the system has it (malloc is not glibc)")
     switch = "--train.arrange_memory False leaves it alone"
     return MemoryArrangement(f"{', '.join(done)} ({switch})", keeps_freed_memory)
+
+
+def end_with_the_parent() -> None:
+    """Let the system end this process when the one that started it is gone (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _has_glibc_malloc() -> bool:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,37 @@ def test_two_processes_replicated_or_sharded_train_as_one_does():
         for part in ("weights", "moments"):
             assert two[parallel][part] == pytest.approx(one[part], rel=1e-4, abs=1e-7), parallel
         assert two[parallel]["losses"] == pytest.approx(one["losses"], rel=1e-5), parallel
+
+
+WAITING = """
+import os, time
+from unblank.training.parallel import join_world
+
+with join_world("cpu"):
+    print("PID", os.getpid(), flush=True)
+    time.sleep(120)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the processes")
+def test_killing_torchrun_ends_its_processes():
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--no-python"]
+    run = subprocess.Popen(
+        [sys.executable, *launcher, sys.executable, "-c", WAITING],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    pids = [int(run.stdout.readline().split()[1]) for _ in range(2)]
+    run.kill()
+    run.wait()
+    deadline = time.monotonic() + 5
+    while any(is_running(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(is_running(pid) for pid in pids)
+
+
+def is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"

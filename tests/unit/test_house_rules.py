@@ -15,7 +15,7 @@ LAYERS = {
     "process": set(),
     "tokenization": {"data.sources", "data.progress"},
     "objectives": {"data.types", "tokenization"},
-    "data": {"objectives", "tokenization"},
+    "data": {"objectives", "process", "tokenization"},
     "models": {"data.types", "compatibility"},
     "conversion": {"models"},
     "generation": {"integrity", "models", "tokenization", "data.types"},

@@ -28,9 +28,9 @@ def _measure(size: Size, texts: int, beams: int, repeats: int, tell: Tell) -> Se
     }
     results = race(
         {
-            "ours": _contestant("glm_fill", arguments, is_arranged=True),
+            "ours": _contestant("glm_fill", arguments),
             "T5": _contestant("t5_generate", arguments),
-            "products": _contestant("decoding_products", arguments, is_arranged=True),
+            "products": _contestant("decoding_products", arguments),
         },
         repeats,
         tell,
@@ -50,8 +50,5 @@ def _measure(size: Size, texts: int, beams: int, repeats: int, tell: Tell) -> Se
     return Section(name=name, size=size.name, rows=[row], results=results)
 
 
-def _contestant(
-    builder: str, arguments: dict[str, object], *, is_arranged: bool = False
-) -> Contestant:
-    workload = f"unblank.bench.inference:{builder}"
-    return Contestant(workload=workload, arguments=arguments, is_arranged=is_arranged)
+def _contestant(builder: str, arguments: dict[str, object]) -> Contestant:
+    return Contestant(workload=f"unblank.bench.inference:{builder}", arguments=arguments)

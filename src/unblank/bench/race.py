@@ -34,7 +34,7 @@ class Contestant:
     arguments: dict[str, Any] = field(default_factory=dict)
     """Arguments of that function."""
     is_arranged: bool = False
-    """Arrange the process's memory as Unblank's commands do; peers run as they come."""
+    """Arrange the process's memory as `unblank pretrain` does; all else runs as it comes."""
     num_threads: int | None = None
     """Threads of the process, None as the machine has it; one thread is timed in CPU seconds."""
 

@@ -26,9 +26,7 @@ def _measure(size: Size, candidates: int, repeats: int, tell: Tell) -> Section:
         "context": 16 if is_toy else _CONTEXT,
     }
     contestants = {
-        name: Contestant(
-            workload=f"unblank.bench.inference:{builder}", arguments=arguments, is_arranged=True
-        )
+        name: Contestant(workload=f"unblank.bench.inference:{builder}", arguments=arguments)
         for name, builder in (("ours", "score_together"), ("each", "score_each"))
     }
     results = race(contestants, repeats, tell)

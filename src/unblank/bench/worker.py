@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-from unblank.process import arrange_memory
+from unblank.process import LEFT_ALONE, arrange_memory
 
 __all__ = ["Workload", "cpu_seconds", "main", "peak_bytes", "workload_builder"]
 
@@ -57,11 +57,11 @@ def main() -> None:
     """Build the contestant, then do one timed step for every line of standard input."""
     contestant = json.loads(sys.argv[1])
     replies = _take_stdout()
-    if contestant["is_arranged"]:
-        arrange_memory().begin_steps()
+    memory = arrange_memory() if contestant["is_arranged"] else LEFT_ALONE
     build = workload_builder(contestant["workload"])
     imports_bytes = peak_bytes()
     work = build(**contestant["arguments"])
+    memory.begin_steps()
     _reply(replies, {"imports_bytes": imports_bytes})
     clock = cpu_seconds if os.environ.get("OMP_NUM_THREADS") == "1" else time.perf_counter
     for _ in sys.stdin:

@@ -7,9 +7,7 @@ source and a target are not packed: there a row is a group of them, one forward 
 (`length_groups`).
 """
 
-import ctypes
 import itertools
-import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,10 +22,10 @@ from unblank.data.length_groups import group_window
 from unblank.data.packing import pack_window
 from unblank.data.sampling import Sampler
 from unblank.data.types import Example, Seq2SeqExample, TrainBatch
+from unblank.process import end_with_the_parent
 
 __all__ = ["DataState", "RowStream", "StepBatches", "default_window_size", "validation_batches"]
 
-_PR_SET_PDEATHSIG = 1  # from prctl.h of Linux
 _SMALLEST_WINDOW = 256
 _LARGEST_WINDOW = 16384
 _ROWS_PER_WINDOW = 64
@@ -124,7 +122,7 @@ class RowStream(Iterator[AnyRow]):
                 sampler=itertools.count(state.window),
                 num_workers=num_workers,
                 collate_fn=_as_is,
-                worker_init_fn=_end_with_the_parent,
+                worker_init_fn=_begin_worker,
                 # Forked workers share the prepared corpora, start at once and only run numpy.
                 multiprocessing_context="fork" if num_workers and sys.platform == "linux" else None,
                 # Otherwise the loader draws from torch's global generator, which dropout uses.
@@ -266,13 +264,10 @@ def _micro_batches(rows: list[AnyRow], size: int, pad_id: int) -> list[TrainBatc
     return [collate_rows(rows[start : start + size], pad_id) for start in range(0, len(rows), size)]
 
 
-def _end_with_the_parent(worker: int) -> None:
-    """Let the system end this worker when its parent is killed.
-
-    torch's own watchdog waits for the queue to be read first, which then nobody does.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _begin_worker(worker: int) -> None:
+    # torch's own watchdog waits for the queue to be read first, which nobody does once the run is
+    # killed.
+    end_with_the_parent()
 
 
 def _as_is(rows: list[AnyRow]) -> list[AnyRow]:

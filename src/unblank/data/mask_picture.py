@@ -182,6 +182,7 @@ def _label_tokens(axes: "Axes", example: Example, pieces: IntArray, tokens: Sequ
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
         for label, colour in zip(labels, colours, strict=True):
             label.set_color(colour)
+            label.set_parse_math(False)  # two dollars in a token are no formula
     for row, name in enumerate(("position 1", "position 2")):
         height = len(example) + 0.35 + row
         style: dict[str, Any] = {"va": "center", "fontsize": 8, "family": "monospace"}
@@ -200,7 +201,8 @@ def _add_legend(figure: "Figure", pieces: IntArray, has_prefix: bool) -> None:
     if pieces.max() > 0:
         if has_prefix:
             entries.append(Patch(color=_A_FROM_B, label="Part B sees all of Part A"))
-        entries.append(Patch(color=_PIECES[0], label="and its own piece up to itself"))
+        own = "and its own piece" if has_prefix else "a token sees all before it,"
+        entries.append(Patch(color=_PIECES[0], label=f"{own} up to itself"))
     if pieces.max() > 1:
         entries.append(
             Patch(color=_PIECES[0], alpha=_EARLIER, label="and the pieces before its own")

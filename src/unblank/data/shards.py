@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
 from unblank.data.sources import SUFFIXES, TextFiles, TextUnit, find_files, progress_bar, track
 from unblank.data.types import IntArray
@@ -133,26 +132,6 @@ class PreparedCorpus:
             raise IndexError(f"tokens {start}:{stop} of document {index}, which has {length}")
         begin = int(self._offsets[index])
         return self._tokens[begin + start : begin + stop].astype(np.int64)
-
-    def print_report(self, console: Console, *, name: str = "", max_length: int) -> None:
-        """Print what was kept, cut and skipped, and why.
-
-        Args:
-            console: where to print.
-            name: what to call the corpus in the title.
-            max_length: positions of a sample in tokens; longer documents are cut into segments.
-        """
-        report = self.report
-        num_cut = int((self.lengths > max_length).sum())
-        table = Table(title=f"Documents {name}".rstrip())
-        for column in ("", "documents", "why"):
-            table.add_column(column, justify="right" if column == "documents" else "left")
-        table.add_row("read", f"{report.num_read:,}", "")
-        table.add_row("skipped", f"{report.num_empty:,}", "nothing but white space")
-        table.add_row("skipped", f"{report.num_short:,}", f"under {report.min_tokens} tokens")
-        table.add_row("kept", f"{report.num_kept:,}", f"{report.num_tokens:,} tokens")
-        table.add_row("of these cut", f"{num_cut:,}", f"into segments, over {max_length:,} tokens")
-        console.print(table)
 
     def _check(self, index: int) -> None:
         if not 0 <= index < len(self):
@@ -263,10 +242,9 @@ def _build(
 
 
 def _nothing_left(report: CorpusReport, texts: TextFiles) -> str:
-    files = ", ".join(map(str, texts.paths[:3])) + (", ..." if len(texts.paths) > 3 else "")
     return (
-        f"no document to train on in {files}: {report.num_read} read, {report.num_empty} without "
-        f"text, {report.num_short} under {report.min_tokens} tokens"
+        f"no document to train on in {texts.shown_paths}: {report.num_read} read, "
+        f"{report.num_empty} without text, {report.num_short} under {report.min_tokens} tokens"
     )
 
 

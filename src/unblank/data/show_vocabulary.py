@@ -62,14 +62,15 @@ def folder_vocabulary(folder: Path) -> Vocabulary:
     """Return the vocabulary of the tokenizer in a tokenizer's or model's folder.
 
     Raises:
-        FileNotFoundError: if the folder is not there.
+        FileNotFoundError: if there is no tokenizer in it.
         ValueError: if the tokenizer lacks special tokens of blank infilling.
     """
-    from transformers import AutoTokenizer
+    from transformers import PreTrainedTokenizerFast
 
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no tokenizer folder at {folder}; `unblank tokenize` makes one")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if not (folder / "tokenizer.json").is_file():
+        raise FileNotFoundError(f"no tokenizer.json in {folder}; `unblank tokenize` makes one")
+    # AutoTokenizer reads config.json too and warns of a kind of model that it does not know here.
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     sentence_end = sentence_end_flags(tokenizer)
     return Vocabulary(
         encode=partial(encode_texts, tokenizer),

@@ -121,6 +121,11 @@ class TextFiles:
         """Bytes of all files as they lie on disk."""
         return sum(path.stat().st_size for path in self.paths)
 
+    @property
+    def shown_paths(self) -> str:
+        """Names of the files for a message, of many the first three."""
+        return ", ".join(map(str, self.paths[:3])) + ", ..." * (len(self.paths) > 3)
+
     def __iter__(self) -> Iterator[str]:
         """Yield the documents.
 

@@ -18,7 +18,7 @@ from unblank.data.types import IGNORE_INDEX
 __all__ = ["Cloze", "TokenLoss", "blank_losses", "exact_match", "make_clozes", "most_frequent_word"]
 
 WORD = re.compile(r"[A-Za-z][a-z]+")
-FEWEST_WORDS, MOST_WORDS = 10, 60
+FEWEST_WORDS, MOST_WORDS = 8, 40
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class DemoConfig:
     """Your own text instead: files, folders or globs of .txt, .jsonl, .parquet."""
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
-    steps: int = 1500
+    steps: int = 2000
     """Training steps; fewer is quicker and worse."""
     seed: int = 0
     """Seed of everything."""

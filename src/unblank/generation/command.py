@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -16,12 +17,14 @@ from unblank.generation.results import FillResult, Scores, TokenEvent
 
 __all__ = ["run_fill", "run_score"]
 
+Result = TypeVar("Result")
+
 
 def run_fill(config: FillConfig) -> None:
     """Fill the texts and print them.
 
     Raises:
-        ValueError: as for `Unblank.fill`; also if nothing is given to fill.
+        ValueError: as for `Unblank.fill`, once the others are filled; also if nothing is given.
         FileNotFoundError: as for `unblank.load`.
     """
     if config.stream and config.json:
@@ -29,34 +32,45 @@ def run_fill(config: FillConfig) -> None:
     unblank = load(config.model, device=config.device, dtype=config.dtype)
     filler = Filler(unblank.model, unblank.tokenizer, config.decoding())
     console = Console(highlight=False, soft_wrap=True)
-    texts = _texts(config.text)
+    problems: list[str] = []
+
+    def checked(text: str) -> str:
+        filler.check(text, order=config.order)
+        return text
+
+    texts = _each(config.text, checked, problems)
     if config.stream:
         for text in texts:
             _print_stream(console, filler, text, config.order)
-        return
     while batch := list(islice(texts, config.batch_size)):
         for result in filler.fill(batch, order=config.order, batch_size=config.batch_size):
             if config.json:
                 _print_json(result.to_dict())
             else:
                 _print_fill(console, result)
+    _raise_any(problems)
 
 
 def run_score(config: ScoreConfig) -> None:
     """Score the candidates in each text and print them, best first.
 
     Raises:
-        ValueError: as for `Unblank.score`; also if no text is given.
+        ValueError: as for `Unblank.score`, once the others are scored; also if none is given.
         FileNotFoundError: as for `unblank.load`.
     """
     unblank = load(config.model, device=config.device, dtype=config.dtype)
     console = Console(highlight=False)
-    for text in _texts(config.text):
-        scores = _score(unblank, text, config)
+    problems: list[str] = []
+
+    def scored(text: str) -> tuple[str, Scores]:
+        return text, _score(unblank, text, config)
+
+    for text, scores in _each(config.text, scored, problems):
         if config.json:
             _print_json({"text": text, **scores.to_dict()})
         else:
             console.print(_score_table(text, scores, config.normalization))
+    _raise_any(problems)
 
 
 def _score(unblank: Unblank, text: str, config: ScoreConfig) -> Scores:
@@ -70,31 +84,49 @@ def _score(unblank: Unblank, text: str, config: ScoreConfig) -> Scores:
     )
 
 
-def _texts(given: Sequence[str]) -> Iterator[str]:
-    """Yield the texts given, or the lines of standard input as they come."""
+def _each(
+    given: Sequence[str], attempt: Callable[[str], Result], problems: list[str]
+) -> Iterator[Result]:
+    """Yield what `attempt` makes of each text; a text that it refuses is noted, not fatal."""
+    for where, text in _texts(given):
+        try:
+            _require_utf8(text)
+            result = attempt(text)
+        except ValueError as error:
+            problems.append(f"{where}: {error}")
+        else:
+            yield result
+
+
+def _raise_any(problems: Sequence[str]) -> None:
+    """Raise one error for all texts that were refused, now that the others are done."""
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
+def _texts(given: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield where each text comes from, and the texts given or the lines of standard input."""
     if given and tuple(given) != ("-",):
-        yield from (_checked(text, "the text given") for text in given)
+        yield from ((f"text {number}", text) for number, text in enumerate(given, start=1))
         return
     has_any = False
     for number, line in enumerate(sys.stdin, start=1):
         if text := line.rstrip("\r\n"):
             has_any = True
-            yield _checked(text, f"line {number} of standard input")
+            yield f"line {number} of standard input", text
     if not has_any:
         raise ValueError("nothing to do: give a text, or lines on standard input")
 
 
-def _checked(text: str, where: str) -> str:
-    """Return the text; Python hands on bytes that are not UTF-8 as lone surrogates."""
+def _require_utf8(text: str) -> None:
+    """Refuse bytes that are not UTF-8, which Python hands on as lone surrogates."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         byte = len(text[: error.start].encode("utf-8"))
         raise ValueError(
-            f"{where} is not UTF-8 at its byte {byte}: convert it, for example: "
-            "iconv -f LATIN1 -t UTF-8"
+            f"not UTF-8 at its byte {byte}: convert it, for example: iconv -f LATIN1 -t UTF-8"
         ) from error
-    return text
 
 
 def _print_json(value: dict[str, object]) -> None:
@@ -111,8 +143,9 @@ def _print_fill(console: Console, result: FillResult) -> None:
             line.append("  cut: raise --max-tokens", style="yellow")
         console.print(line)
         for token, pairs in zip(blank.tokens, blank.alternatives, strict=True):
-            others = "  ".join(f"{other} {p:.0%}" for other, p in pairs)
-            console.print(Text(f"       {token}: {others}", style="dim"))
+            if pairs:
+                others = "  ".join(f"{other} {p:.0%}" for other, p in pairs)
+                console.print(Text(f"       {token}: {others}", style="dim"))
     for other in result.alternatives:
         console.print(Text("  or: ", style="dim"), _highlighted(other), sep="")
 

@@ -81,6 +81,10 @@ class Filler:
         self._rules = token_rules(tokenizer, model.config, options)
         self._max_positions: int = model.config.max_position_embeddings
 
+    def check(self, text: str, *, order: Sequence[int] | None = None) -> None:
+        """Raise what `fill` would raise for this text."""
+        self._read(text, order)
+
     @torch.inference_mode()
     def fill(
         self, texts: Sequence[str], *, order: Sequence[int] | None = None, batch_size: int = 16

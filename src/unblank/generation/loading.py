@@ -1,6 +1,8 @@
 """Opening a model folder, with an error for everything that can be wrong with one."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,13 +11,13 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers.utils import logging as transformers_logging
 
-from unblank.integrity import MANIFEST_NAME, find_damage
+from unblank.integrity import CHECKPOINTS_NAME, MANIFEST_NAME, PROVENANCE_NAME, find_damage
 from unblank.models import GlmInfillForConditionalGeneration
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["load_folder", "require_whole_weights"]
+__all__ = ["load_folder", "require_whole_weights", "without_progress_bar"]
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 """Files that are read to fill and to score."""
@@ -27,7 +29,7 @@ def load_folder(
     folder: Path, *, device: str = "auto", dtype: str | torch.dtype | None = None
 ) -> tuple[GlmInfillForConditionalGeneration, "PreTrainedTokenizerFast"]:
     """Return model and tokenizer of a folder; arguments and errors as for `unblank.load`."""
-    _check_manifest(folder)
+    _check_as_written(folder)
     _check_files(folder)
     _check_weights(folder)
     model = _load_weights(folder, _dtype(dtype)).to(_device(device))
@@ -36,22 +38,38 @@ def load_folder(
 
 def require_whole_weights(folder: Path) -> None:
     """Raise what `unblank.load` raises for weights that are missing, damaged or cut short."""
-    _check_manifest(folder)
+    _check_as_written(folder)
     _check_weights(folder)
 
 
-def _check_manifest(folder: Path) -> None:
-    """Refuse a checkpoint that is not as it was written; other folders have no manifest."""
-    if not (folder / MANIFEST_NAME).is_file():
+@contextmanager
+def without_progress_bar() -> Iterator[None]:
+    """Silence the bars of transformers inside the block: commands have their own."""
+    was_enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            transformers_logging.enable_progress_bar()
+
+
+def _check_as_written(folder: Path) -> None:
+    """Refuse a checkpoint or a finished model that has changed; other folders have no record."""
+    if (folder / MANIFEST_NAME).is_file():
+        kind, record_name = "checkpoint", MANIFEST_NAME
+        others = [other for other in folder.parent.glob("*/") if other.name < folder.name]
+    elif (folder / PROVENANCE_NAME).is_file():
+        kind, record_name = "model", PROVENANCE_NAME
+        others = list((folder / CHECKPOINTS_NAME).glob("*/"))
+    else:
         return
-    damage = find_damage(folder, FILES)
-    if damage is None:
+    if (damage := find_damage(folder, FILES, record_name)) is None:
         return
-    others = sorted(path.parent for path in folder.parent.glob(f"*/{MANIFEST_NAME}"))
-    earlier = [other for other in others if other.name < folder.name]
-    good = next((other for other in reversed(earlier) if find_damage(other, FILES) is None), None)
-    advice = f"; the one before it is good: {good}" if good else ": copy or save it again"
-    raise ValueError(f"checkpoint {folder} is damaged: {damage}{advice}")
+    latest_first = sorted(others, reverse=True)
+    good = next((other for other in latest_first if find_damage(other, FILES) is None), None)
+    advice = f"; this checkpoint is good: {good}" if good else ": copy or save it again"
+    raise ValueError(f"{kind} {folder} is damaged: {damage}{advice}")
 
 
 def _check_files(folder: Path) -> None:
@@ -99,28 +117,23 @@ def _check_weights(folder: Path) -> None:
 
 
 def _load_weights(folder: Path, dtype: torch.dtype | str) -> GlmInfillForConditionalGeneration:
-    was_enabled, verbosity = (
-        transformers_logging.is_progress_bar_enabled(),
-        transformers_logging.get_verbosity(),
-    )
-    transformers_logging.disable_progress_bar()
+    verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # what its report says is refused below
     try:
-        model, report = GlmInfillForConditionalGeneration.from_pretrained(
-            folder,
-            dtype=dtype,
-            output_loading_info=True,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,  # so is this
-        )
+        with without_progress_bar():
+            model, report = GlmInfillForConditionalGeneration.from_pretrained(
+                folder,
+                dtype=dtype,
+                output_loading_info=True,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # so is this
+            )
     except StrictDataclassError as error:
         raise ValueError(
             f"{folder / 'config.json'} is damaged: {error.__cause__ or error}"
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
-        if was_enabled:
-            transformers_logging.enable_progress_bar()
     if report["mismatched_keys"]:
         name, found, expected = sorted(report["mismatched_keys"])[0]
         raise ValueError(

@@ -116,7 +116,7 @@ def _tree_states(
     position_ids = torch.zeros(2, num_rows, width, dtype=torch.long)
     segment_ids, branch_ends = torch.zeros_like(token_ids), torch.full_like(token_ids, width)
     is_prefix = torch.zeros_like(token_ids, dtype=torch.bool)
-    nodes: list[tuple[int, int]] = []
+    nodes: list[list[int]] = [[] for _ in range(num_rows)]
     for index, (cloze, tree, (row, start)) in enumerate(zip(clozes, trees, places, strict=True)):
         middle = start + len(cloze.token_ids)
         stop = middle + len(tree.token_ids)
@@ -127,18 +127,22 @@ def _tree_states(
         segment_ids[row, start:stop] = index + 1
         is_prefix[row, start:middle] = is_bidirectional
         branch_ends[row, middle:stop] = torch.tensor(tree.ends) + middle
-        nodes.extend((row, column) for column in range(middle, stop))
+        nodes[row] += range(middle, stop)
     device = model.device
-    hidden_BTD = model.model(
+    # Of the last layer only the tree is wanted; texts come row by row, so nodes stay in order.
+    most = max(map(len, nodes))
+    columns = torch.tensor([row_nodes + [0] * (most - len(row_nodes)) for row_nodes in nodes])
+    is_node = torch.tensor([[i < len(row_nodes) for i in range(most)] for row_nodes in nodes])
+    hidden_BQD = model.model(
         input_ids=token_ids.to(device),
         position_ids=position_ids.to(device),
         segment_ids=segment_ids.to(device),
         is_prefix=is_prefix.to(device),
         branch_ends=branch_ends.to(device),
+        output_columns=columns.to(device),
         use_cache=False,
     ).last_hidden_state
-    rows, columns = torch.tensor(nodes, device=device).T
-    states: Tensor = hidden_BTD[rows, columns]
+    states: Tensor = hidden_BQD[is_node.to(device)]
     return states
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "ObjectiveSettings",
     "build_objective",
     "minimum_tokens",
+    "objective_shares",
     "only",
 ]
 
@@ -107,7 +108,7 @@ def build_objective(
     Raises:
         ValueError: if `settings.sentinels` asks for more sentinel tokens than `special` has.
     """
-    probabilities = _probabilities(settings)
+    probabilities = objective_shares(settings)
     names = tuple(name for name, probability in probabilities.items() if probability > 0)
     cumulative = np.cumsum([probabilities[name] for name in names])
     context = make_context(settings, special, sentence_end, max_length)
@@ -118,7 +119,7 @@ def minimum_tokens(settings: ObjectiveSettings) -> int:
     """Return how many text ids a sample needs at least, whichever kind is drawn."""
     return max(
         MINIMUM_TOKENS[name]
-        for name, probability in _probabilities(settings).items()
+        for name, probability in objective_shares(settings).items()
         if probability > 0
     )
 
@@ -148,7 +149,8 @@ def only(name: str, settings: ObjectiveSettings) -> ObjectiveSettings:
     )
 
 
-def _probabilities(settings: ObjectiveSettings) -> dict[str, float]:
+def objective_shares(settings: ObjectiveSettings) -> dict[str, float]:
+    """Return objective name -> share of the samples, in [0, 1]; those without any included."""
     weights = settings.weights()
     single = settings.single_span_probability
     total = sum(weights.values()) or 1.0

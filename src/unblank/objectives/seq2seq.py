@@ -22,6 +22,7 @@ __all__ = [
     "Seq2SeqMixture",
     "build_pair_objective",
     "build_seq2seq_objective",
+    "seq2seq_shares",
 ]
 
 Kind = Callable[[IntArray, np.random.Generator, Seq2SeqContext], Seq2SeqExample]
@@ -96,6 +97,13 @@ def build_pair_objective(
     _require_sentinels(settings, special, settings.pair_mask_ratio, max_length)
     context = _context(settings, special, sentence_end, None)
     return Seq2SeqMixture(context, ("translation_span_corruption",), np.ones(1))
+
+
+def seq2seq_shares(settings: Seq2SeqSettings) -> dict[str, float]:
+    """Return objective name -> share of the texts' samples, in [0, 1]; those without any too."""
+    weights = settings.weights()
+    total = sum(weights.values()) or 1.0
+    return {name: weight / total for name, weight in weights.items()}
 
 
 def _context(

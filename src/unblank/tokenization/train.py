@@ -92,7 +92,10 @@ def train_tokenizer(
         )
     corpus = list(texts) if iter(texts) is texts else texts
     if not any(text.strip() for text in corpus):
-        raise ValueError("there is no text to train a tokenizer on: every document is empty")
+        where = f" in {corpus.shown_paths}" if isinstance(corpus, TextFiles) else ""
+        raise ValueError(
+            f"there is no text to train a tokenizer on{where}: nothing but white space"
+        )
     with progress_bar(show=show_progress) as progress:
         core = _TRAINERS[kind](corpus, vocab_size, lowercase, specials, progress)
     if core.get_vocab_size() < vocab_size:

@@ -8,12 +8,15 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.encoder import read_encoder
-from unblank.generation.loading import require_whole_weights
+from unblank.generation.loading import require_whole_weights, without_progress_bar
 from unblank.models.deltalm import DeltaLMForConditionalGeneration
 from unblank.models.deltalm.from_encoder import deltalm_from_encoder
 from unblank.models.deltalm.presets import PRESETS as DELTALM_PRESETS
 from unblank.models.deltalm.presets import config_from_preset as deltalm_config
-from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
+from unblank.models.encoder_decoder import (
+    EncoderDecoderConfig,
+    EncoderDecoderForConditionalGeneration,
+)
 from unblank.models.ganlm import GanLMForPreTraining
 from unblank.models.ganlm.presets import PRESETS as GANLM_PRESETS
 from unblank.models.ganlm.presets import config_from_preset as ganlm_config
@@ -22,7 +25,7 @@ from unblank.tokenization.vocabulary import padded_vocab_size
 from unblank.training.config import GanLMSettings, ModelSettings
 from unblank.training.families import ModelFamily
 
-__all__ = ["build_encoder_decoder"]
+__all__ = ["build_encoder_decoder", "encoder_decoder_config"]
 
 _CLASSES: dict[ModelFamily, type[EncoderDecoderForConditionalGeneration]] = {
     "deltalm": DeltaLMForConditionalGeneration,
@@ -59,31 +62,45 @@ def build_encoder_decoder(
     """
     if folder is not None:
         require_whole_weights(folder)
-        loaded: EncoderDecoderForConditionalGeneration = _CLASSES[family].from_pretrained(
-            folder,
-            dtype=torch.float32,
-            attn_implementation=settings.attention_implementation,
-            **changes,
-        )
+        with without_progress_bar():
+            loaded: EncoderDecoderForConditionalGeneration = _CLASSES[family].from_pretrained(
+                folder,
+                dtype=torch.float32,
+                attn_implementation=settings.attention_implementation,
+                **changes,
+            )
         return _without_idle_parts(loaded, ganlm)
     torch.manual_seed(seed)
     ids = encoder_decoder_ids(tokenizer)
     fields = {**changes, **_token_fields(ids, len(tokenizer))}
     if settings.init_from_encoder is not None:
         return _from_encoder(settings, fields, max_length)
-    fields |= _shape(settings, family)
-    try:
-        if family == "deltalm":
-            config: Any = deltalm_config(settings.preset, **fields)
-        else:
-            config = ganlm_config(
-                settings.preset, **fields, **_discriminator(ganlm, ids, len(tokenizer))
-            )
-    except StrictDataclassError as error:
-        raise ValueError(f"the model section: {error.__cause__ or error}") from error
+    if family == "ganlm":
+        fields |= _discriminator(ganlm, ids, len(tokenizer))
+    config = encoder_decoder_config(family, settings, **fields)
     config.max_position_embeddings = max(config.max_position_embeddings, max_length)
     config._attn_implementation = settings.attention_implementation
     return _without_idle_parts(_CLASSES[family](config), ganlm)
+
+
+def encoder_decoder_config(
+    family: ModelFamily, settings: ModelSettings, **fields: Any
+) -> EncoderDecoderConfig:
+    """Return the configuration of `settings.preset` with the shape that `settings` changes.
+
+    Args:
+        family: deltalm or ganlm.
+        settings: the `model` section.
+        **fields: further fields of the configuration.
+
+    Raises:
+        ValueError: if the shape is impossible.
+    """
+    make = deltalm_config if family == "deltalm" else ganlm_config
+    try:
+        return make(settings.preset, **_shape(settings, family), **fields)
+    except StrictDataclassError as error:
+        raise ValueError(f"the model section: {error.__cause__ or error}") from error
 
 
 def _from_encoder(

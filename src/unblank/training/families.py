@@ -109,6 +109,8 @@ def refuse_foreign_settings(config: RunConfig, family: ModelFamily) -> None:
 
 
 def _family_in(folder: Path) -> ModelFamily:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder} to take a model from")
     path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is no model folder: it has no config.json")

@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from unblank.data.types import TrainBatch
+from unblank.integrity import CHECKPOINTS_NAME
 from unblank.training.checkpoint import remove_old_checkpoints, write_checkpoint
 from unblank.training.config import TrainSettings
 from unblank.training.logging import (
@@ -21,7 +22,7 @@ from unblank.training.logging import (
     append_line,
 )
 from unblank.training.plots import draw_losses
-from unblank.training.resume import CHECKPOINTS_NAME, TRAINER_NAME
+from unblank.training.resume import TRAINER_NAME
 from unblank.training.state import gather_state, save_model_folder, save_optimizer
 from unblank.training.trackers import Tracker
 from unblank.training.trainer import Trainer

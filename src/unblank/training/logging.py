@@ -108,6 +108,10 @@ class Display:
             table.add_row(name, fact)
         self._console.print(Panel(table, title=title, title_align="left", expand=False))
 
+    def show(self, table: Table) -> None:
+        """Print a table."""
+        self._console.print(table)
+
     def say(self, text: str) -> None:
         """Print a line, above the bar if there is one."""
         self._console.print(text, markup=False)

@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.pairs import PairCorpus, pair_texts, prepare_pairs
+from unblank.data.report import documents_table
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
 from unblank.data.shards import PreparedCorpus, prepare
 from unblank.data.sources import TextFiles, find_files
@@ -96,6 +97,13 @@ def gather_materials(
         held_out += [_prepared(entry, config, tokenizer, world) for entry in data.validation]
         pairs = data.validation_pairs
         held_out += [_prepared_pairs(entry, config, tokenizer, world) for entry in pairs]
+    names = [*data.train, *data.pairs]
+    names += [f"{entry} (held out)" for entry in (*data.validation, *data.validation_pairs)]
+    display.show(
+        documents_table(
+            list(zip(names, [*corpora, *held_out], strict=True)), max_length=data.max_length
+        )
+    )
     settings = SamplingSettings(
         max_length=data.max_length,
         seed=config.train.seed,
@@ -111,7 +119,7 @@ def gather_materials(
         held_out=held_out,
         row_length=rows * (data.row_length or data.max_length),
         content=[_content(corpus) for corpus in corpora],
-        description=_describe(corpora, sampler, data.max_length),
+        description=_describe(corpora, sampler),
     )
 
 
@@ -287,21 +295,10 @@ def _prepared_pairs(
     )
 
 
-def _describe(
-    sources: Sequence[PreparedCorpus | PairCorpus], sampler: Sampler[Any], max_length: int
-) -> str:
-    corpora = [corpus for corpus in sources if isinstance(corpus, PreparedCorpus)]
-    pairs = [corpus for corpus in sources if isinstance(corpus, PairCorpus)]
-    reports = [corpus.report for corpus in corpora]
-    num_cut = sum(int((corpus.lengths > max_length).sum()) for corpus in corpora)
-    counts = {
-        "kept": sum(report.num_kept for report in reports),
-        "of these cut into segments": num_cut,
-        "empty": sum(report.num_empty for report in reports),
-        f"skipped under {MINIMUM_TOKENS} tokens": sum(report.num_short for report in reports),
-        "pairs": sum(map(len, pairs)),
-        "of these cut": sum(corpus.num_cut for corpus in pairs),
-    }
-    documents = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    num_tokens = sum(corpus.num_tokens for corpus in sources)
-    return f"{num_tokens:,} tokens; documents: {documents}; {sampler.num_chunks:,} samples an epoch"
+def _describe(corpora: Sequence[PreparedCorpus | PairCorpus], sampler: Sampler[Any]) -> str:
+    num_tokens = sum(corpus.num_tokens for corpus in corpora)
+    num_pairs = sum(len(corpus) for corpus in corpora if isinstance(corpus, PairCorpus))
+    num_documents = sum(map(len, corpora)) - num_pairs
+    counts = {"documents": num_documents, "pairs": num_pairs}
+    shown = " and ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    return f"{num_tokens:,} tokens in {shown}; {sampler.num_chunks:,} samples an epoch"

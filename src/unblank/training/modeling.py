@@ -1,15 +1,14 @@
 """The model that a run starts from: a preset, an existing folder, or a checkpoint."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.compatibility import enable_activation_checkpointing
-from unblank.generation.loading import require_whole_weights
+from unblank.generation.loading import require_whole_weights, without_progress_bar
 from unblank.models import (
     ElectraInfillForPreTraining,
     GlmInfillConfig,
@@ -20,10 +19,10 @@ from unblank.models.glm.presets import config_from_preset
 from unblank.tokenization.special import SPECIAL_TOKENS, special_ids
 from unblank.tokenization.vocabulary import padded_vocab_size
 from unblank.training.config import ModelSettings, RunConfig
-from unblank.training.encoder_decoders import build_encoder_decoder
+from unblank.training.encoder_decoders import build_encoder_decoder, encoder_decoder_config
 from unblank.training.families import ENCODER_DECODERS, ModelFamily, family_of
 
-__all__ = ["build_model", "count_parameters", "estimate_memory", "preset_config"]
+__all__ = ["build_model", "count_parameters", "estimate_memory", "require_possible"]
 
 _SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads")
 
@@ -53,15 +52,8 @@ def build_model(
     """
     settings = config.model
     folder = checkpoint or settings.init_from
-    dropouts = {
-        "hidden_dropout_prob": settings.hidden_dropout,
-        "attention_probs_dropout_prob": settings.attention_dropout,
-    }
-    changes = {name: value for name, value in dropouts.items() if value is not None}
-    if checkpoint is None and settings.init_from is not None:
-        _require_no_shape(settings)
     family = family_of(settings, folder)
-    model = _model(config, family, tokenizer, folder, changes)
+    model = _model(config, family, tokenizer, folder)
     if folder is not None:
         _require_fit(model, folder, tokenizer, config.data.max_length)
     if settings.activation_checkpointing:
@@ -74,7 +66,6 @@ def _model(
     family: ModelFamily,
     tokenizer: PreTrainedTokenizerFast,
     folder: Path | None,
-    changes: dict[str, Any],
 ) -> PreTrainedModel:
     settings, max_length = config.model, config.data.max_length
     if family in ENCODER_DECODERS:
@@ -84,15 +75,15 @@ def _model(
             config.ganlm,
             tokenizer,
             max_length=max_length,
-            changes=changes,
+            changes=_dropouts(settings),
             seed=config.train.seed,
             folder=folder,
         )
     if folder is not None:
-        return _load_model(_CLASSES[family], folder, settings.attention_implementation, changes)
-    glm_config = preset_config(
+        return _load_model(_CLASSES[family], folder, settings)
+    glm_config = _preset_config(
         settings,
-        **changes,
+        family,
         **_vocabulary(tokenizer),
         max_position_embeddings=max_length,
         block_position_encoding=config.objective.block_positions,
@@ -102,21 +93,47 @@ def _model(
     return _CLASSES[family](glm_config)
 
 
-def preset_config(settings: ModelSettings, **changes: Any) -> GlmInfillConfig:
-    """Return the configuration of `settings.preset` with the shape that `settings` changes.
+def require_possible(settings: ModelSettings, family: ModelFamily) -> None:
+    """Refuse a `model` section that a run cannot start from, before text is read.
 
     Args:
-        settings: the `model` section.
-        **changes: further fields of the configuration.
+        settings: the `model` section; a checkpoint to continue from needs no such check.
+        family: of the model.
 
     Raises:
-        ValueError: if there is no such preset, or the shape is impossible.
+        ValueError: if shape, kernel and dropout are impossible.
     """
+    if settings.init_from is not None:
+        _require_no_shape(settings)
+        config: Any = AutoConfig.from_pretrained(settings.init_from, **_dropouts(settings))
+    elif settings.init_from_encoder is not None:
+        return  # its shape and dropout are read with its weights
+    elif family in ENCODER_DECODERS:
+        config = encoder_decoder_config(family, settings, **_dropouts(settings))
+    else:
+        config = _preset_config(settings, family)
+    dropout = config.attention_probs_dropout_prob
+    if settings.attention_implementation == "flex_attention" and dropout:
+        raise ValueError(
+            f"flex_attention has no attention dropout, which is {dropout} here: set "
+            "--model.attention_dropout 0, or --model.attention_implementation sdpa"
+        )
+
+
+def _dropouts(settings: ModelSettings) -> dict[str, float]:
+    dropouts = {
+        "hidden_dropout_prob": settings.hidden_dropout,
+        "attention_probs_dropout_prob": settings.attention_dropout,
+    }
+    return {name: value for name, value in dropouts.items() if value is not None}
+
+
+def _preset_config(settings: ModelSettings, family: ModelFamily, **changes: Any) -> GlmInfillConfig:
     shape = {name: getattr(settings, name) for name in _SHAPE}
     given = {name: value for name, value in shape.items() if value is not None}
     try:
-        make = electra_config if family_of(settings) == "electra" else config_from_preset
-        return make(settings.preset, **given, **changes)
+        make = electra_config if family == "electra" else config_from_preset
+        return make(settings.preset, **given, **_dropouts(settings), **changes)
     except StrictDataclassError as error:
         raise ValueError(f"the model section: {error.__cause__ or error}") from error
 
@@ -161,17 +178,16 @@ def _vocabulary(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
 
 
 def _load_model(
-    kind: type[PreTrainedModel],
-    folder: Path,
-    attention_implementation: str,
-    changes: Mapping[str, Any],
+    kind: type[PreTrainedModel], folder: Path, settings: ModelSettings
 ) -> PreTrainedModel:
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{folder} is no model folder: it has no config.json")
     require_whole_weights(folder)
-    model: PreTrainedModel = kind.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation=attention_implementation, **changes
-    )
+    with without_progress_bar():
+        model: PreTrainedModel = kind.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            attn_implementation=settings.attention_implementation,
+            **_dropouts(settings),
+        )
     return model
 
 

@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from unblank.process import end_with_the_parent
 from unblank.training.precision import choose_device
 from unblank.training.units import UnitModule
 
@@ -72,6 +73,8 @@ def join_world(device_setting: str) -> Iterator[World]:
     Raises:
         ValueError: if the device is not there.
     """
+    if dist.is_torchelastic_launched():
+        end_with_the_parent()  # torchrun, which ends the others only as long as it lives itself
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     device = choose_device(device_setting, int(os.environ.get("LOCAL_RANK", "0")))

@@ -18,13 +18,16 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from unblank import __version__
 from unblank.data.length_groups import window_size
 from unblank.data.loader import DataState, RowStream, validation_batches
 from unblank.data.types import TrainBatch
+from unblank.integrity import CHECKPOINTS_NAME, PROVENANCE_NAME, file_facts, write_at_once
 from unblank.models import ElectraInfillConfig, GanLMConfig
-from unblank.objectives.mixture import only
+from unblank.objectives.mixture import objective_shares, only
+from unblank.objectives.seq2seq import seq2seq_shares
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.training.checkpoint import remove_unfinished
 from unblank.training.config import RunConfig, TrainSettings
@@ -36,6 +39,7 @@ from unblank.training.families import (
     refuse_foreign_settings,
 )
 from unblank.training.fills import fill_function, held_out_blanks
+from unblank.training.folder_lock import lock_folder
 from unblank.training.ganlm_unit import GanLMUnit
 from unblank.training.hooks import RunHooks
 from unblank.training.logging import (
@@ -48,14 +52,18 @@ from unblank.training.logging import (
     read_lines,
 )
 from unblank.training.materials import Materials, gather_materials, held_out_sampler
-from unblank.training.modeling import build_model, count_parameters, estimate_memory, preset_config
+from unblank.training.modeling import (
+    build_model,
+    count_parameters,
+    estimate_memory,
+    require_possible,
+)
 from unblank.training.optimizers import build_optimizer
 from unblank.training.parallel import World, join_world, share_model
 from unblank.training.precision import Precision, choose_precision, fast_fp32_products
 from unblank.training.progress import Progress
 from unblank.training.recipe import to_mapping, to_yaml
 from unblank.training.resume import (
-    CHECKPOINTS_NAME,
     RUN_NAME,
     ResumePoint,
     choose_start,
@@ -69,8 +77,6 @@ from unblank.training.trainer import Trainer
 from unblank.training.units import InfillUnit, TrainUnit, UnitModule
 
 __all__ = ["run_pretrain"]
-
-PROVENANCE_NAME = "provenance.json"
 
 
 def run_pretrain(config: RunConfig, *, memory: MemoryArrangement = LEFT_ALONE) -> Path:
@@ -94,6 +100,8 @@ def run_pretrain(config: RunConfig, *, memory: MemoryArrangement = LEFT_ALONE) -
         precision = choose_precision(config.train.precision, world.device)
         products = stack.enter_context(fast_fp32_products(precision, world.device))
         _refuse_early(config, world)
+        if world.is_main:
+            stack.enter_context(lock_folder(config.train.output_dir))
         point = choose_start(config, precision.name, world.size)
         display = Display(total_steps=config.train.max_steps, is_main=world.is_main)
         for notice in point.notices if point else ():
@@ -101,6 +109,8 @@ def run_pretrain(config: RunConfig, *, memory: MemoryArrangement = LEFT_ALONE) -
         folder = point.folder if point else None
         family = family_of(config.model, folder)
         refuse_foreign_settings(config, family)
+        if point is None:
+            require_possible(config.model, family)
         materials = gather_materials(config, family, world, folder, display)
         if point is not None:
             require_same_text(point, materials.content)
@@ -131,8 +141,6 @@ def _refuse_early(config: RunConfig, world: World) -> None:
             f"train.batch_size {config.train.batch_size} rows cannot be shared equally by "
             f"{world.size} processes: make it a multiple of {world.size}"
         )
-    if config.model.init_from is None and family_of(config.model) not in ENCODER_DECODERS:
-        preset_config(config.model)
 
 
 def _open_folder(config: RunConfig, world: World, point: ResumePoint | None) -> None:
@@ -146,7 +154,7 @@ def _open_folder(config: RunConfig, world: World, point: ResumePoint | None) -> 
     output_dir = config.train.output_dir
     output_dir.mkdir(parents=True, exist_ok=True)
     remove_unfinished(output_dir / CHECKPOINTS_NAME)
-    (output_dir / RUN_NAME).write_text(to_yaml(config), encoding="utf-8")
+    write_at_once(output_dir / RUN_NAME, to_yaml(config))
     step = Progress.from_json(point.trainer["progress"]).step if point else 0
     for name in (METRICS_NAME, VALIDATION_NAME, FILLS_NAME, SKIPPED_NAME):
         drop_lines_after(output_dir / name, step)
@@ -321,7 +329,6 @@ def _facts(
     elif config.model.init_from_encoder is not None and not trainer.progress.step:
         encoder = config.model.init_from_encoder
         start = f"the encoder in {encoder} ({config.model.decoder_start} decoder)"
-    weights = (config.seq2seq if family in ENCODER_DECODERS else config.objective).weights()
     row_length = config.data.row_length or config.data.max_length
     return {
         "device": f"{world.device}{processes}, {torch.get_num_threads()} threads",
@@ -331,10 +338,18 @@ def _facts(
         "text": materials.description,
         "step": f"{train.batch_size} rows of {row_length} positions in "
         f"{max(micro_batches, 1)} micro-batches",
-        "objective": ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight)
-        + (", translation_span_corruption of pairs" if config.data.pairs else ""),
+        "objective": _objective(config, family),
         "writes to": str(train.output_dir),
     }
+
+
+def _objective(config: RunConfig, family: ModelFamily) -> str:
+    """Return every objective that is drawn with its share of the texts' samples."""
+    shares = objective_shares(config.objective)
+    if family in ENCODER_DECODERS:
+        shares = seq2seq_shares(config.seq2seq) if config.data.train else {}
+    names = [f"{name} {share:.3g}" for name, share in shares.items() if share]
+    return ", ".join(names + ["translation_span_corruption of pairs"] * bool(config.data.pairs))
 
 
 def _finish(config: RunConfig, trainer: Trainer, hooks: RunHooks, materials: Materials) -> None:
@@ -345,12 +360,14 @@ def _finish(config: RunConfig, trainer: Trainer, hooks: RunHooks, materials: Mat
         staging = output_dir / "final.tmp"
         shutil.rmtree(staging, ignore_errors=True)
         save_model_folder(staging, hooks.model, weights, materials.tokenizer)
-        (staging / PROVENANCE_NAME).write_text(
-            json.dumps(_provenance(config, trainer, materials), indent=1), encoding="utf-8"
-        )
+        provenance = _provenance(config, trainer, materials)
+        provenance["files"] = {SAFE_WEIGHTS_NAME: file_facts(staging / SAFE_WEIGHTS_NAME)}
+        # Of the weights that lay here before; the new one follows the new weights.
+        (output_dir / PROVENANCE_NAME).unlink(missing_ok=True)
         for path in staging.iterdir():
             path.replace(output_dir / path.name)
         staging.rmdir()
+        write_at_once(output_dir / PROVENANCE_NAME, json.dumps(provenance, indent=1))
         if find_spec("matplotlib") is None:
             hooks.display.say("no loss.png was drawn: pip install 'unblank[plot]' for it")
         hooks.display.say(f"done: the model is in {output_dir}")

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unblank.integrity import find_damage
+from unblank.integrity import CHECKPOINTS_NAME, find_damage
 from unblank.training.checkpoint import list_checkpoints
 from unblank.training.config import RunConfig
 from unblank.training.families import ENCODER_DECODERS, ModelFamily, family_of
-from unblank.training.recipe import load_recipe, to_mapping
+from unblank.training.recipe import load_recipe, to_mapping, to_yaml
 
 __all__ = [
-    "CHECKPOINTS_NAME",
     "LAYOUT_SETTINGS",
     "RUN_NAME",
     "TRAINER_NAME",
@@ -30,7 +29,6 @@ __all__ = [
 ]
 
 RUN_NAME = "run.yaml"
-CHECKPOINTS_NAME = "checkpoints"
 TRAINER_NAME = "trainer.json"
 
 FREE_SETTINGS = frozenset(
@@ -185,17 +183,30 @@ def _require_free_folder(config: RunConfig, precision: str, num_processes: int) 
     run_path = output_dir / RUN_NAME
     if config.train.resume == "auto" and run_path.is_file():
         # A run that died before its first checkpoint: the same settings may start it over.
-        before, now = (
-            comparable_settings(run, family_of(run.model), precision, num_processes)
-            for run in (load_recipe(run_path), config)
-        )
-        _require_same(before, now, output_dir)
-        return
+        whole = _whole_settings(run_path)
+        if whole is not None:
+            before, now = (
+                comparable_settings(run, family_of(run.model), precision, num_processes)
+                for run in (whole, config)
+            )
+            _require_same(before, now, output_dir)
+            return
+        if "model.safetensors" not in found:
+            return
     raise ValueError(
         f"train.output_dir {output_dir} already holds a run or a model ({', '.join(found)}). "
         "Choose another folder, continue that run with --train.resume auto and its settings, or "
         "empty the folder"
     )
+
+
+def _whole_settings(path: Path) -> RunConfig | None:
+    """Return the settings of a run, or None if the file was cut: it names every field otherwise."""
+    try:
+        config = load_recipe(path)
+    except (ValueError, TypeError):
+        return None
+    return config if to_yaml(config) == path.read_text(encoding="utf-8") else None
 
 
 def _require_same(
@@ -208,9 +219,15 @@ def _require_same(
     }
     refused = [text for name, text in changed.items() if name not in LAYOUT_SETTINGS]
     if refused:
+        hint = ""
+        if "optim.decay_steps" in changed:
+            hint = (
+                " (it is train.max_steps unless set: keep the schedule by --optim.decay_steps "
+                f"{before.get('optim.decay_steps')})"
+            )
         raise ValueError(
-            f"{folder} belongs to a run with other settings: {'; '.join(refused)}. Use the same "
-            "settings, or another train.output_dir"
+            f"{folder} belongs to a run with other settings: {'; '.join(refused)}{hint}. Use the "
+            "same settings, or another train.output_dir"
         )
     notice = "the work is shared out differently, so losses agree only up to rounding and dropout: "
     return (notice + "; ".join(changed.values()),) if changed else ()

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
+from unblank.generation.loading import without_progress_bar
 from unblank.training.parallel import World
 
 __all__ = [
@@ -49,14 +49,9 @@ def save_model_folder(
     folder: Path, model: PreTrainedModel, weights: State, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     """Write weights, configuration and tokenizer as a folder that transformers opens."""
-    has_bar = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # it would break the run's own
-    try:
+    with without_progress_bar():
         # One file whatever the size; a copy, as save_pretrained empties the dict it is given.
         model.save_pretrained(folder, state_dict=dict(weights), max_shard_size="10TB")
-    finally:
-        if has_bar:
-            transformers_logging.enable_progress_bar()
     tokenizer.save_pretrained(folder)
 
 

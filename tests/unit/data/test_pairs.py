@@ -1,11 +1,15 @@
+import io
 import json
 import pickle
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from unblank.data.pairs import pair_texts, prepare_pairs
+from unblank.data.report import documents_table
 from unblank.data.sampling import Sampler, SamplingSettings
+from unblank.data.shards import prepare
 from unblank.data.types import Seq2SeqExample
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import encoder_decoder_ids
@@ -86,6 +90,21 @@ def test_a_long_pair_is_cut_at_its_longer_side_and_counted(files, tokenizer):
     (files / "both.jsonl").write_text(json.dumps({"en": long, "de": long}) + "\n")
     corpus = prepared(f"{files}/both.jsonl:en:de", tokenizer, files, max_length=32)
     assert corpus.tokens(0, 0, 99).tolist() == [*first[:14], eos, *first[:15]]
+
+
+def test_the_table_of_documents_has_a_row_for_pairs(files, tokenizer):
+    corpus = prepared(f"{files}/pairs.jsonl:en:de", tokenizer, files, max_length=12)
+    text = prepare(files / "a.txt", tokenizer, cache_dir=files / "shards", show_progress=False)
+    for sources, num_rows in [([("both", corpus)], 1), ([("both", corpus), ("a", text)], 2)]:
+        output = io.StringIO()
+        Console(file=output, width=200).print(documents_table(sources, max_length=12))
+        lines = [line for line in output.getvalue().splitlines() if line.strip()]
+        counts = [3, 0, 0, 3, corpus.num_cut, corpus.num_tokens]
+        assert lines[3].split() == ["both", *map(str, counts)]
+        caption = " ".join(lines[3 + num_rows :])
+        assert "cut to fit together into 12 positions" in caption
+        assert ("into segments" in caption) == (num_rows == 2)
+    assert corpus.num_cut == 1
 
 
 def test_what_is_missing_is_named_with_file_and_line(files, tokenizer):

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from unblank.data import shards
+from unblank.data.report import documents_table
 from unblank.data.shards import PreparedCorpus, prepare
 from unblank.data.sources import TextFiles, find_files
 from unblank.tokenization.encoding import encode_texts
@@ -128,14 +129,14 @@ def test_the_report_counts_every_document(bpe, tmp_path):
     counts = (report.num_read, report.num_empty, report.num_short, report.num_kept)
     assert counts == (6, 2, 2, 2)
     output = io.StringIO()
-    corpus.print_report(Console(file=output, width=100), name="pets", max_length=50)
-    rows = [
-        line.split("\u2502")[1:4] for line in output.getvalue().splitlines() if "\u2502" in line
-    ]
-    cells = [tuple(cell.strip() for cell in row) for row in rows]
-    assert ("skipped", "2", "nothing but white space") in cells
-    assert ("skipped", "2", "under 3 tokens") in cells
-    assert ("of these cut", "1", "into segments, over 50 tokens") in cells
+    table = documents_table([("pets", corpus), ("more pets", corpus)], max_length=50)
+    Console(file=output, width=100).print(table)
+    lines = [line for line in output.getvalue().splitlines() if line.strip()]
+    _, headings, _, first, second, *caption = lines
+    assert " ".join(headings.split()) == "source read empty short kept of these cut tokens"
+    assert first.split() == f"pets 6 2 2 2 1 {report.num_tokens}".split()
+    assert second.split() == f"more {first}".split()
+    assert "under 3 tokens; cut = over 48 tokens" in " ".join(" ".join(caption).split())
 
 
 @pytest.mark.parametrize(

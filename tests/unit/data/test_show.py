@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import re
 import sys
 
@@ -16,7 +17,7 @@ from unblank.data.show import print_example, run_show
 from unblank.data.show_config import ShowConfig
 from unblank.data.show_vocabulary import word_vocabulary
 from unblank.data.types import IGNORE_INDEX, Example
-from unblank.objectives.mixture import build_objective
+from unblank.objectives.mixture import OBJECTIVES, build_objective, only
 from unblank.objectives.settings import ObjectiveSettings
 
 TEXT = "A lamp burned in the window. Nobody had come along the road since noon, and the dog slept."
@@ -160,7 +161,7 @@ def test_a_file_is_read_as_in_training(tmp_path):
     }
 
 
-def test_a_tokenizer_folder_is_used(tmp_path):
+def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch, caplog):
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -177,11 +178,15 @@ def test_a_tokenizer_folder_is_used(tmp_path):
         extra_special_tokens=[token for token in strings if token not in ("[UNK]", "[MASK]")],
     )
     tokenizer.save_pretrained(tmp_path)
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    # What kind of model lies beside the tokenizer does not matter.
+    (tmp_path / "config.json").write_text('{"model_type": "of_another_library"}')
     output = shown(text="the lamp in the house . the lamp", tokenizer=tmp_path)
     assert set(cells(output, "input")) <= {
         *("lamp", "in", "the", ".", "[UNK]", "[CLS]", "[MASK]", "<sop>", "<eos>")
     }
     assert "no --tokenizer" not in output
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
@@ -244,6 +249,19 @@ def test_a_mask_is_drawn_beside_the_print(tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match=r"must end in .*\.png"):
         draw_mask(WORKED, NAMES[:10], tmp_path / "mask.doc")
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_mask_of_every_objective_is_drawn(name, tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "mask.png"
+    shown(text=TEXT, mask=path, objective=only(name, ObjectiveSettings()))
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_token_with_two_dollars_is_written_as_it_is(tmp_path):
+    pytest.importorskip("matplotlib")
+    draw_mask(WORKED, ["$\\frac$"] * 10, tmp_path / "mask.png")
 
 
 def test_drawing_without_matplotlib_says_what_to_install(tmp_path, monkeypatch):

@@ -48,8 +48,31 @@ def test_windows_line_ends_and_empty_lines_are_no_texts(capsys, monkeypatch, tin
 
 def test_input_that_is_not_utf8_is_refused_with_its_place(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("a [MASK]\n\u00fc \udcff [MASK]\n"))
-    with pytest.raises(ValueError, match="line 2 of standard input is not UTF-8 at its byte 3"):
+    with pytest.raises(ValueError, match="line 2 of standard input: not UTF-8 at its byte 3"):
         run_fill(FillConfig(model="x", text=()))
+
+
+def test_a_line_that_cannot_be_filled_is_named_and_the_others_are_filled(capsys, monkeypatch, tiny):
+    lines = ["a [MASK]", "no blank", "the [MASK]", "long " * 80 + "[MASK]", "on [MASK]"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    named = r"^line 2 of .* nothing to fill .*\nline 4 of .* tokens"
+    with pytest.raises(ValueError, match=named) as refused:
+        run_fill(FillConfig(model="x", text=(), json=True, batch_size=4))
+    assert str(refused.value).count("\n") == 1
+    printed = [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()]
+    assert printed == [result.text for result in tiny.fill(lines[::2])]
+
+
+def test_a_line_that_cannot_be_scored_is_named_and_the_others_are_scored(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("no blank\na [MASK]\n"))
+    with pytest.raises(ValueError, match=r"^line 1 of standard input: "):
+        run_score(ScoreConfig(model="x", text=("-",), candidates=("cat",), json=True))
+    assert json.loads(capsys.readouterr().out)["text"] == "a [MASK]"
+
+
+def test_no_alternatives_leave_no_lines(capsys):
+    run_fill(FillConfig(model="x", text=(TEXT,), max_tokens=3, num_alternatives=0))
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def test_fill_streams_every_token(capsys, monkeypatch, tiny_words):

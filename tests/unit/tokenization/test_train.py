@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 import sys
+import warnings
 
 import pytest
 from transformers import AutoTokenizer
@@ -211,3 +212,12 @@ def test_the_command_line_takes_several_files_by_name(tmp_path):
     options = ["--vocab-size", "500", "--kind", "bpe", "--no-lowercase", "--output", str(folder)]
     main(["tokenize", "--train", *files, *options])
     assert len(AutoTokenizer.from_pretrained(folder)) == 500
+
+
+def test_the_command_says_it_in_one_line_without_a_place_in_the_source(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text("hello world")
+    options = ["--train", str(tmp_path / "text.txt"), "--output", str(tmp_path / "out")]
+    with warnings.catch_warnings(action="always"):
+        main(["tokenize", *options, "--kind", "bpe", "--vocab-size", "5000"])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "too small" in line]
+    assert line.startswith("note: the text is too small for 5000 tokens: the vocabulary has ")

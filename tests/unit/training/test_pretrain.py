@@ -1,18 +1,22 @@
 import json
+import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 import unblank.models
 from unblank.tokenization.train import train_tokenizer
 from unblank.training import state
 from unblank.training.checkpoint import CheckpointError, list_checkpoints
+from unblank.training.folder_lock import lock_folder
 from unblank.training.pretrain import run_pretrain
-from unblank.training.recipe import load_recipe
+from unblank.training.recipe import load_recipe, to_yaml
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "pretrain").glob("*.yaml"))
 
@@ -59,6 +63,41 @@ def test_without_a_tokenizer_one_is_trained_and_kept(make_config):
     assert len(AutoTokenizer.from_pretrained(folder)) == 300
 
 
+def test_what_became_of_the_documents_is_shown_before_the_header(
+    make_config, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "400")
+    held_out = tmp_path / "held_out.jsonl"
+    held_out.write_text('{"text": "Some words to hold out."}\n{"text": " "}\n{"text": "a"}\n')
+    run_pretrain(make_config(data__validation=(str(held_out),)))
+    table, header, _ = capsys.readouterr().out.partition("unblank pretrain")
+    assert header
+    (row,) = [line for line in table.splitlines() if "held out" in line]
+    assert row.split()[-6:-1] == ["3", "1", "1", "1", "0"]
+
+
+def test_the_header_names_every_objective_that_is_drawn(make_config, capsys):
+    config = make_config(objective__single_span_probability=1.0)
+    run_pretrain(config)
+    assert "objective  single_span 1 " in capsys.readouterr().out
+
+
+def test_loading_weights_draws_no_bar_beside_the_runs_own(make_config, capsys):
+    config = make_config()
+    run_pretrain(config)
+    capsys.readouterr()
+    run_pretrain(config)
+    assert "Loading weights" not in capsys.readouterr().err
+    assert transformers_logging.is_progress_bar_enabled()
+
+
+def test_a_text_without_words_is_named_before_a_tokenizer_is_trained(make_config, tmp_path):
+    blank = tmp_path / "blank.txt"
+    blank.write_text(" \n\n \n")
+    with pytest.raises(ValueError, match=r"no text to train a tokenizer on in .*blank\.txt"):
+        run_pretrain(make_config(tokenizer__path=None, data__train=(str(blank),)))
+
+
 def test_the_start_is_that_of_the_seed(make_config, tmp_path):
     first = run_pretrain(make_config(train__output_dir=tmp_path / "a"))
     again = run_pretrain(make_config(train__output_dir=tmp_path / "b"))
@@ -101,6 +140,15 @@ def test_resuming_with_other_settings_is_refused_by_name(make_config, change, na
     assert str(refused.value).count(" was ") == 1
 
 
+def test_changing_the_length_alone_is_refused_with_the_setting_that_allows_it(make_config):
+    run_pretrain(make_config())
+    longer = make_config(train__max_steps=6)
+    with pytest.raises(ValueError, match=r"keep the schedule by --optim\.decay_steps 4\)"):
+        run_pretrain(longer)
+    longer = replace(longer, optim=replace(longer.optim, decay_steps=4))
+    assert len(metrics(run_pretrain(longer))) == 6
+
+
 def test_resuming_on_other_text_is_refused(make_config, text_folder):
     run_pretrain(make_config())
     with pytest.raises(ValueError, match="trained on other text"):
@@ -120,6 +168,44 @@ def test_a_folder_that_holds_another_run_is_refused(make_config):
     run_pretrain(config)
     with pytest.raises(ValueError, match=r"already holds a run.*Choose another folder"):
         run_pretrain(config)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")
+def test_a_folder_that_a_live_run_writes_to_is_refused(make_config):
+    config = make_config()
+    with lock_folder(config.train.output_dir), pytest.raises(ValueError, match="another run"):
+        run_pretrain(config)
+    run_pretrain(config)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_cut_settings_of_a_run_without_a_checkpoint_do_not_block_a_restart(make_config, share):
+    config = make_config(optim__learning_rate=1e-3)
+    path = config.train.output_dir / "run.yaml"
+    path.parent.mkdir()
+    whole = to_yaml(config)
+    path.write_text(whole[: int(len(whole) * share)])
+    run_pretrain(config)
+    assert load_recipe(path) == config
+
+
+def test_settings_are_replaced_at_once(make_config, monkeypatch):
+    config = make_config()
+    folder = run_pretrain(config)
+
+    def die(*_):
+        raise OSError("killed")
+
+    monkeypatch.setattr(os, "fsync", die)
+    with pytest.raises(OSError, match="killed"):
+        run_pretrain(make_config(train__log_every=2))
+    assert load_recipe(folder / "run.yaml") == config
+
+
+def test_an_output_folder_that_is_a_file_is_refused_before_work_is_done(make_config, tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(ValueError, match="run is a file: name a folder"):
+        run_pretrain(make_config(tokenizer__path=None))
 
 
 def test_a_folder_that_holds_a_model_is_refused_even_without_a_run(make_config):
@@ -206,6 +292,35 @@ def test_continued_pretraining_starts_from_the_given_weights(make_config, tmp_pa
         run_pretrain(make_config(model__init_from=start, train__output_dir=tmp_path / "x"))
 
 
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [damage, lambda folder: flip_a_byte(folder / "model.safetensors")])
+def test_a_finished_model_that_is_damaged_is_named_and_a_good_checkpoint_offered(make_config, harm):
+    config = make_config()
+    folder = run_pretrain(config)
+    unblank.load(folder)
+    harm(folder)
+    flip_a_byte(folder / "checkpoints" / "step-00000004" / "model.safetensors")
+    with pytest.raises(
+        ValueError, match=r"is damaged: model\.safetensors ha.*step-00000002"
+    ) as error:
+        unblank.load(folder)
+    unblank.load(str(error.value).rpartition(" ")[2])
+    (folder / "checkpoints" / "step-00000004").rename(folder / "moved")
+    run_pretrain(config)
+    unblank.load(folder)
+
+
+def test_a_model_whose_provenance_does_not_name_its_files_is_opened(make_config):
+    folder = run_pretrain(make_config())
+    (folder / "provenance.json").write_text('{"steps": 4}')
+    unblank.load(folder)
+
+
 def test_continuing_from_cut_weights_names_the_file(make_config, tmp_path):
     start = run_pretrain(make_config())
     path = start / "model.safetensors"
@@ -215,7 +330,7 @@ def test_continuing_from_cut_weights_names_the_file(make_config, tmp_path):
     )
     model = replace(plain.model, init_from=start)
     train = replace(plain.train, output_dir=tmp_path / "continued")
-    with pytest.raises(ValueError, match=r"model\.safetensors is damaged or cut short"):
+    with pytest.raises(ValueError, match=r"model\.safetensors has \d+ bytes instead of"):
         run_pretrain(replace(plain, model=model, train=train))
 
 
@@ -247,7 +362,12 @@ def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(make_config, tmp_
         ({"train__device": "gpu"}, ValueError, "use auto, cpu, cuda"),
         ({"train__resume": "nowhere"}, FileNotFoundError, "no such folder"),
         ({"tokenizer__path": Path("nowhere")}, FileNotFoundError, "no tokenizer.json"),
-        ({"model__init_from": Path("nowhere")}, FileNotFoundError, "nowhere"),
+        ({"model__init_from": Path("nowhere")}, FileNotFoundError, "there is no folder nowhere"),
+        (
+            {"model__attention_implementation": "flex_attention", "data__train": ("nowhere.txt",)},
+            ValueError,
+            "no attention dropout, which is 0.1 here: set --model.attention_dropout 0",
+        ),
         ({"train__sample_every": 2}, ValueError, "data.validation"),
     ],
 )

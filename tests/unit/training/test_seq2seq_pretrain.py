@@ -56,6 +56,22 @@ def pairs(text_folder):
     return (f"{path}:a:b",)
 
 
+def test_pairs_stand_in_the_table_of_documents_and_in_the_header(
+    make_config, pairs, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "400")
+    mixed = {"seq2seq__span_corruption": 3.0, "seq2seq__mass": 1.0}
+    run_pretrain(
+        make_config(**{**DELTALM, **mixed}, data__pairs=pairs, data__validation_pairs=pairs)
+    )
+    table, _, header = capsys.readouterr().out.partition("unblank pretrain")
+    rows = [line.split() for line in table.splitlines() if pairs[0] in line]
+    assert [row[-6:-2] for row in rows] == [["60", "0", "0", "60"]] * 2
+    assert ["(held" in row for row in rows] == [False, True]
+    assert " and 60 pairs; " in header
+    assert "span_corruption 0.75, mass 0.25, translation_span_corruption of pairs" in header
+
+
 def test_a_deltalm_trains_on_texts_and_pairs_and_opens_with_transformers(make_config, pairs):
     folder = run_pretrain(make_config(**DELTALM, data__pairs=pairs, data__validation_pairs=pairs))
     model = AutoModelForSeq2SeqLM.from_pretrained(folder)
@@ -179,7 +195,19 @@ def test_a_deltalm_starts_from_an_encoder_of_this_library(make_config, tmp_path,
         ({"seq2seq__mass": 1.0}, "the section seq2seq does not apply to a model of the family glm"),
         ({**DELTALM, "ganlm__denoising_weight": 2.0}, "the section ganlm does not apply"),
         ({**DELTALM, "train__compile": True}, r"train\.compile does not apply"),
-        ({**DELTALM, "model__num_hidden_layers": 3}, "give a multiple of 2"),
+        (
+            {**DELTALM, "model__num_hidden_layers": 3, "data__train": ("nowhere.txt",)},
+            "give a multiple of 2",
+        ),
+        (
+            {
+                **GANLM,
+                "model__attention_implementation": "flex_attention",
+                "model__attention_dropout": 0.2,
+                "data__train": ("nowhere.txt",),
+            },
+            "no attention dropout, which is 0.2 here: set --model.attention_dropout 0",
+        ),
         ({"model__preset": "deltalm-tinny"}, "did you mean deltalm-tiny"),
         ({**DELTALM, "data__languages": ("en",)}, "language 'en' has no tag __en__"),
         ({**DELTALM, "tokenizer__num_sentinels": 2}, "9 hidden spans|2 sentinels"),

@@ -1,0 +1,67 @@
+"""The table of what became of a run's documents: kept, cut, skipped, and why."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from unblank.data.pairs import PairCorpus
+from unblank.data.shards import PreparedCorpus
+
+__all__ = ["documents_table"]
+
+
+def documents_table(
+    corpora: Sequence[tuple[str, PreparedCorpus | PairCorpus]], *, max_length: int
+) -> Table:
+    """Return a table with a row for each corpus, to be printed by a rich console.
+
+    Args:
+        corpora: what to call each corpus, and the corpus; at least one. A pair counts as one.
+        max_length: positions of a sample in tokens; a document is cut into segments if it does not
+            fit beside `[CLS]` and the end token.
+    """
+    table = Table(
+        title="documents",
+        caption=_caption([corpus for _, corpus in corpora], max_length),
+        box=SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("source", overflow="fold")
+    for heading in ("read", "empty", "short", "kept", "of these cut", "tokens"):
+        table.add_column(heading, justify="right")
+    for name, corpus in corpora:
+        # As `Text`: markup would swallow `[0-9]` of a glob and turn `:a:` of a pair into an emoji.
+        table.add_row(Text(name), *(f"{count:,}" for count in _counts(corpus, max_length)))
+    return table
+
+
+def _counts(corpus: PreparedCorpus | PairCorpus, max_length: int) -> tuple[int, ...]:
+    if isinstance(corpus, PairCorpus):  # one that lacks a side was refused, not skipped
+        return len(corpus), 0, 0, len(corpus), corpus.num_cut, corpus.num_tokens
+    report = corpus.report
+    num_cut = int((corpus.lengths > _longest(max_length)).sum())
+    counts = (report.num_read, report.num_empty, report.num_short, report.num_kept)
+    return *counts, num_cut, report.num_tokens
+
+
+def _caption(corpora: Sequence[PreparedCorpus | PairCorpus], max_length: int) -> str:
+    texts = [corpus for corpus in corpora if isinstance(corpus, PreparedCorpus)]
+    parts = []
+    if texts:
+        shortest = max(corpus.report.min_tokens for corpus in texts)
+        parts.append(
+            "skipped: empty = nothing but white space, "
+            f"short = under {shortest} tokens; "
+            f"cut = over {_longest(max_length):,} tokens, into segments"
+        )
+    if len(texts) < len(corpora):
+        parts.append(f"a pair's sides are cut to fit together into {max_length:,} positions")
+    return "; ".join(parts)
+
+
+def _longest(max_length: int) -> int:
+    """Return the tokens of a document that fit beside `[CLS]` and the end token."""
+    return max_length - 2
