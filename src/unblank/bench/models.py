@@ -8,9 +8,10 @@ from unblank.bench.settings import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.data.types import IGNORE_INDEX
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
+from unblank.models.products import fast_fp32_products
 from unblank.training.config import OptimSettings
 from unblank.training.optimizers import build_optimizer
-from unblank.training.precision import choose_precision, fast_fp32_products
+from unblank.training.precision import choose_precision
 
 __all__ = ["build_glm", "glm_batch", "glm_training", "matrix_ceiling"]
 
@@ -65,7 +66,7 @@ def glm_training(size: str, vocabulary: int | None = None) -> Workload:
     precision = choose_precision("auto", device)
 
     def step() -> float:
-        with fast_fp32_products(precision, device):
+        with fast_fp32_products(precision.dtype, device):
             with precision.autocast(device):
                 loss = model(**batch).loss
             loss.backward()
@@ -84,7 +85,7 @@ def matrix_ceiling() -> Workload:
     matrix = torch.randn(_CEILING_WIDTH, _CEILING_WIDTH, dtype=dtype)
 
     def step() -> float:
-        with fast_fp32_products(precision, device):
+        with fast_fp32_products(precision.dtype, device):
             for _ in range(_CEILING_PRODUCTS):
                 matrix @ matrix
         return _CEILING_PRODUCTS * 2 * _CEILING_WIDTH**3

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unblank.generation.cache import RowCache
+from unblank.models.products import fast_fp32_products
 
 __all__ = ["Chunk", "Prompt", "Rows", "chunk_of_prompt"]
 
@@ -71,7 +72,9 @@ class Rows:
         """
         chunks = [chunk_of_prompt(prompt, sop_id) for prompt in prompts]
         num_prefix = max(len(chunk.token_ids) for chunk in chunks) - 1 if context == "bi" else 0
-        return self.feed(chunks, prefix_length=num_prefix)
+        # A prompt has rows enough for fast products; single steps are no faster with them.
+        with fast_fp32_products(self._model.dtype, self._model.device):
+            return self.feed(chunks, prefix_length=num_prefix)
 
     def feed(self, chunks: Sequence[Chunk], prefix_length: int | None = None) -> Tensor:
         """Append one chunk a row; return float[R, V], the logits after its last token.

@@ -1,14 +1,12 @@
 """Which device and which arithmetic a run uses, and why: chosen once, printed, never in silence."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 
-__all__ = ["Precision", "choose_device", "choose_precision", "fast_fp32_products"]
+__all__ = ["Precision", "choose_device", "choose_precision"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +17,11 @@ class Precision:
     """bf16 = autocast: matrix products in bfloat16."""
     reason: str
     """Why this one, for the header."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What matrix products are multiplied in."""
+        return torch.float32 if self.name == "fp32" else torch.bfloat16
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """Return the context in which forward passes run."""
@@ -85,37 +88,3 @@ def _has_fast_bf16(device: torch.device) -> tuple[bool, str]:
     if torch.cpu._is_avx512_bf16_supported():
         return True, "this CPU has avx512_bf16"
     return False, "this CPU has neither avx512_bf16 nor AMX"
-
-
-@contextmanager
-def fast_fp32_products(precision: Precision, device: torch.device) -> Iterator[str]:
-    """Within the block, let oneDNN multiply float32 on AMD processors; yields a note, or "".
-
-    MKL takes a slow path on these, oneDNN is about twice as fast. torch reaches it through a switch
-    that elsewhere trades exactness for speed, so a product is checked first, and the switch is left
-    alone where it is not as exact as float32 should be.
-    """
-    before = torch.get_float32_matmul_precision()
-    note = ""
-    if precision.name == "fp32" and device.type == "cpu" and _is_amd():
-        torch.set_float32_matmul_precision("medium")
-        if _products_are_exact():
-            note = "; products through oneDNN"
-        else:
-            torch.set_float32_matmul_precision(before)
-    try:
-        yield note
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-def _is_amd() -> bool:
-    information = Path("/proc/cpuinfo")
-    return information.is_file() and "AuthenticAMD" in information.read_text(encoding="utf-8")
-
-
-def _products_are_exact() -> bool:
-    generator = torch.Generator().manual_seed(0)
-    left, right = torch.randn(2, 256, 256, generator=generator)
-    exact = left.double() @ right.double()
-    return float((left @ right - exact).abs().max() / exact.abs().max()) < 1e-5

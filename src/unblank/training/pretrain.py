@@ -26,6 +26,7 @@ from unblank.data.loader import DataState, RowStream, validation_batches
 from unblank.data.types import TrainBatch
 from unblank.integrity import CHECKPOINTS_NAME, PROVENANCE_NAME, file_facts, write_at_once
 from unblank.models import ElectraInfillConfig, GanLMConfig
+from unblank.models.products import fast_fp32_products
 from unblank.objectives.mixture import objective_shares, only
 from unblank.objectives.seq2seq import seq2seq_shares
 from unblank.process import LEFT_ALONE, MemoryArrangement
@@ -60,7 +61,7 @@ from unblank.training.modeling import (
 )
 from unblank.training.optimizers import build_optimizer
 from unblank.training.parallel import World, join_world, share_model
-from unblank.training.precision import Precision, choose_precision, fast_fp32_products
+from unblank.training.precision import Precision, choose_precision
 from unblank.training.progress import Progress
 from unblank.training.recipe import to_mapping, to_yaml
 from unblank.training.resume import (
@@ -98,7 +99,7 @@ def run_pretrain(config: RunConfig, *, memory: MemoryArrangement = LEFT_ALONE) -
     with ExitStack() as stack:
         world = stack.enter_context(join_world(config.train.device))
         precision = choose_precision(config.train.precision, world.device)
-        products = stack.enter_context(fast_fp32_products(precision, world.device))
+        products = stack.enter_context(fast_fp32_products(precision.dtype, world.device))
         _refuse_early(config, world)
         if world.is_main:
             stack.enter_context(lock_folder(config.train.output_dir))

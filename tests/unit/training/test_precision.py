@@ -1,12 +1,10 @@
 import pytest
 import torch
 
-from unblank.training import precision as module
 from unblank.training.precision import (
     Precision,
     choose_device,
     choose_precision,
-    fast_fp32_products,
 )
 
 CPU = torch.device("cpu")
@@ -45,16 +43,3 @@ def test_each_process_takes_its_own_gpu(monkeypatch):
     assert choose_device("auto", local_rank=3) == torch.device("cuda", 3)
     assert choose_device("cuda", local_rank=2) == torch.device("cuda", 2)
     assert choose_device("cuda:1", local_rank=0) == torch.device("cuda", 1)
-
-
-@pytest.mark.parametrize("is_exact", [True, False])
-def test_fp32_products_are_switched_only_if_exact_and_switched_back(monkeypatch, is_exact):
-    monkeypatch.setattr(module, "_is_amd", lambda: True)
-    monkeypatch.setattr(module, "_products_are_exact", lambda: is_exact)
-    before = torch.get_float32_matmul_precision()
-    with fast_fp32_products(Precision("fp32", "test"), CPU) as note:
-        assert bool(note) is is_exact
-        assert (torch.get_float32_matmul_precision() == "medium") is is_exact
-    assert torch.get_float32_matmul_precision() == before
-    with fast_fp32_products(Precision("bf16", "test"), CPU) as note:
-        assert note == ""
