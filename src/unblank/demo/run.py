@@ -171,5 +171,5 @@ def _print_fill(console: Console, fill: FillResult, cloze: Cloze) -> None:
     shown = Text(before)
     shown.append(blank.text.strip(), style="bold green")
     shown.append(f"{after}  ")
-    shown.append(f"(p = {probability:.2f}; it was: {cloze.word})", style="dim")
+    shown.append(f"(p = {probability:.2g}; it was: {cloze.word})", style="dim")
     console.print(shown)
