@@ -150,7 +150,7 @@ def test_killing_the_run_ends_its_workers():
     assert len(workers) == 2
     run.kill()
     run.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while any(is_running(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(is_running(pid) for pid in workers)
