@@ -46,7 +46,13 @@ with join_world("cpu") as world:
 
 
 def run_program(num_processes: int, *parallel: str) -> dict[str, dict[str, object]]:
-    launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={num_processes}", "--no-python"]
+    launcher = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={num_processes}",
+        "--no-python",
+    ]
     words = [*launcher, sys.executable] if num_processes > 1 else []
     done = subprocess.run(
         [sys.executable, *words, "-c", PROGRAM, *parallel],
@@ -82,7 +88,7 @@ with join_world("cpu"):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the processes")
 def test_killing_torchrun_ends_its_processes():
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--no-python"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python"]
     run = subprocess.Popen(
         [sys.executable, *launcher, sys.executable, "-c", WAITING],
         stdout=subprocess.PIPE,

@@ -80,7 +80,13 @@ with join_world("cpu") as world:
 
 
 def run_program(num_processes: int, *parallel: str) -> dict[str, dict[str, object]]:
-    launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={num_processes}", "--no-python"]
+    launcher = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={num_processes}",
+        "--no-python",
+    ]
     words = [*launcher, sys.executable] if num_processes > 1 else []
     path = os.pathsep.join([str(TOYS), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(

@@ -38,7 +38,12 @@ class Pretraining:
 
     def command(self, output: str, num_processes: int = 1, **changes: object) -> list[str]:
         settings = {**self.settings, "train.output_dir": self.folder / output, **changes}
-        launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={num_processes}"]
+        launcher = [
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc-per-node={num_processes}",
+        ]
         words = [sys.executable, *(launcher if num_processes > 1 else []), "-m", "unblank"]
         flags = [[f"--{name}", str(value)] for name, value in settings.items()]
         return [*words, "pretrain", *(word for flag in flags for word in flag)]
