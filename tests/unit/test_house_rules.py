@@ -21,6 +21,7 @@ LAYERS = {
     "generation": {"integrity", "models", "tokenization", "data.types"},
     "generation.command": {"api", "generation"},
     "api": {"generation", "models", "tokenization"},
+    "evaluation": set(),
     "training": {
         "api", "compatibility", "conversion", "data", "generation", "integrity", "models",
         "objectives", "process", "tokenization",

@@ -1,0 +1,1 @@
+"""Measuring what models write and choose."""
