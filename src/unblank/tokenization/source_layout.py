@@ -1,0 +1,75 @@
+"""How a source stands before a model that writes a target to it; training and generation agree.
+
+An encoder-decoder reads `[tag] source end`, as DeltaLM and GanLM were fine-tuned: no token in front
+but a language's tag. A GLM reads `[CLS] source [sMASK] end` and writes the target in the blank, the
+layout of the original for a user's own pairs.
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from unblank.tokenization.special import SpecialIds
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["encoder_source", "glm_source", "glm_source_blank", "source_room", "tag_token_id"]
+
+
+def encoder_source(
+    source_ids: Sequence[int], end_id: int, tag_id: int | None = None
+) -> tuple[int, ...]:
+    """Return what the encoder of an encoder-decoder reads.
+
+    Args:
+        source_ids: the source alone.
+        end_id: the token that ends texts (`eos_token_id` of the model's configuration).
+        tag_id: tag of the target's language, or None.
+    """
+    return (*([] if tag_id is None else [tag_id]), *source_ids, end_id)
+
+
+def glm_source(
+    source_ids: Sequence[int], special: SpecialIds, tag_id: int | None = None
+) -> tuple[int, ...]:
+    """Return Part A of a GLM; its blank is at `glm_source_blank`."""
+    tag = [] if tag_id is None else [tag_id]
+    return (special.cls, *tag, *source_ids, special.smask, special.eos)
+
+
+def glm_source_blank(part_a: Sequence[int]) -> int:
+    """Return the position of the blank in what `glm_source` made."""
+    return len(part_a) - 2
+
+
+def source_room(max_positions: int, *, is_glm: bool, has_tag: bool) -> int:
+    """Return how many tokens of a source a model has positions for.
+
+    Args:
+        max_positions: of the model.
+        is_glm: whether it is a GLM or an encoder-decoder.
+        has_tag: whether a language's tag stands in front.
+    """
+    return max_positions - (3 if is_glm else 1) - has_tag
+
+
+def tag_token_id(tokenizer: "PreTrainedTokenizerFast", tag: str) -> int:
+    """Return the id of a language's tag.
+
+    Args:
+        tokenizer: of the model.
+        tag: as it stands in the vocabulary, for example `__de__`.
+
+    Raises:
+        ValueError: no single token is called so.
+    """
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    if tag in vocabulary:
+        return vocabulary[tag]
+    named = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    near = get_close_matches(tag, named) or [token for token in named if token.startswith("__")][:5]
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    raise ValueError(
+        f"the tokenizer has no token {tag!r}: a tag must be one token of the vocabulary{hint}"
+    )
