@@ -26,6 +26,10 @@ LAYERS = {
         "api", "compatibility", "conversion", "data", "generation", "integrity", "models",
         "objectives", "process", "tokenization",
     },
+    "finetuning": {
+        "api", "compatibility", "conversion", "data", "evaluation", "generation", "integrity",
+        "models", "objectives", "process", "prompting", "tokenization", "training",
+    },
     "demo": {"api", "data", "generation", "objectives", "process", "tokenization", "training"},
     "bench": {
         "api", "data", "generation", "models", "objectives", "process", "tokenization", "training",

@@ -46,14 +46,14 @@ class StepBatches:
     """The data of one optimiser step.
 
     Attributes:
-        batches: the micro-batches of this rank.
+        batches: the micro-batches of this rank, of a kind that the run's `TrainUnit` knows.
         state: of the stream after this step; starting there gives the next step.
         sample_numbers: all samples of the step, all ranks together.
         used_positions: positions that are not padding, all ranks together.
         total_positions: positions, all ranks together.
     """
 
-    batches: list[TrainBatch]
+    batches: list[Any]
     state: DataState
     sample_numbers: list[int]
     used_positions: int

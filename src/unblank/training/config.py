@@ -23,6 +23,9 @@ __all__ = [
     "TokenizerSettings",
     "TrackerName",
     "TrainSettings",
+    "require",
+    "require_positive",
+    "require_share",
 ]
 
 ScheduleName = Literal["cosine", "linear", "inverse_sqrt", "constant"]
@@ -30,19 +33,22 @@ DecoderStart = Literal["interleaved", "vanilla", "vanilla-random-cross-attention
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 
-def _require(condition: bool, message: str) -> None:
+def require(condition: bool, message: str) -> None:
+    """Raise ValueError with the message unless the condition holds."""
     if not condition:
         raise ValueError(message)
 
 
-def _require_positive(section: object, *names: str) -> None:
+def require_positive(section: object, *names: str) -> None:
+    """Raise ValueError for a field of the section that is set and not above 0."""
     for name in names:
         value = getattr(section, name)
         if value is not None and value <= 0:
             raise ValueError(f"{name} must be above 0, got {value}")
 
 
-def _require_share(section: object, *names: str) -> None:
+def require_share(section: object, *names: str) -> None:
+    """Raise ValueError for a field of the section that is set and outside [0, 1)."""
     for name in names:
         value = getattr(section, name)
         if value is not None and not 0 <= value < 1:
@@ -80,13 +86,13 @@ class ModelSettings:
     """Recompute each layer in the backward pass: less memory, about a third more work."""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "hidden_size", "num_hidden_layers", "num_attention_heads")
-        _require_share(self, "hidden_dropout", "attention_dropout")
-        _require(
+        require_positive(self, "hidden_size", "num_hidden_layers", "num_attention_heads")
+        require_share(self, "hidden_dropout", "attention_dropout")
+        require(
             self.init_from is None or self.init_from_encoder is None,
             "init_from continues a model and init_from_encoder makes a new one: give one of them",
         )
-        _require(
+        require(
             self.decoder_start == "interleaved" or self.init_from_encoder is not None,
             f"decoder_start {self.decoder_start!r} needs init_from_encoder",
         )
@@ -120,11 +126,11 @@ class GanLMSettings:
     """Let the generator's first layers be the discriminator (ablation)."""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "sampling_temperature", "discriminator_layers")
+        require_positive(self, "sampling_temperature", "discriminator_layers")
         for name in ("discriminator", "denoising"):
             for part in ("weight", "start_step", "warmup_steps"):
                 value = getattr(self, f"{name}_{part}")
-                _require(value >= 0, f"{name}_{part} is {value}: below 0")
+                require(value >= 0, f"{name}_{part} is {value}: below 0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,8 +152,8 @@ class TokenizerSettings:
     """Further special tokens to reserve."""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "vocab_size")
-        _require(self.num_sentinels >= 0, f"num_sentinels is {self.num_sentinels}: below 0")
+        require_positive(self, "vocab_size")
+        require(self.num_sentinels >= 0, f"num_sentinels is {self.num_sentinels}: below 0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,30 +199,30 @@ class DataSettings:
     """Where tokenized shards are kept; None = `shards` beside the output folder."""
 
     def __post_init__(self) -> None:
-        _require(self.max_length >= 32, f"max_length is {self.max_length}: 32 is the least")
-        _require(self.num_workers >= 0, f"num_workers is {self.num_workers}: below 0")
-        _require(
+        require(self.max_length >= 32, f"max_length is {self.max_length}: 32 is the least")
+        require(self.num_workers >= 0, f"num_workers is {self.num_workers}: below 0")
+        require(
             self.row_length is None or self.row_length >= self.max_length,
             f"row_length {self.row_length} is below max_length {self.max_length}: a sample would "
             "not fit its row",
         )
-        _require(
+        require(
             self.weights is None or len(self.weights) == len(self.train) + len(self.pairs),
             f"{len(self.weights or ())} weights for {len(self.train)} entries of data.train"
             + (f" and {len(self.pairs)} of data.pairs" if self.pairs else ""),
         )
-        _require(
+        require(
             self.languages is None or len(self.languages) == len(self.train),
             f"{len(self.languages or ())} languages for {len(self.train)} entries of data.train",
         )
         schedule = (self.temperature_start, self.temperature_end, self.temperature_epochs)
         given = [value is not None for value in schedule]
-        _require(
+        require(
             all(given) or not any(given),
             "temperature_start, temperature_end and temperature_epochs go together",
         )
         ways = [self.weights is not None, self.alpha is not None, any(given)]
-        _require(
+        require(
             sum(ways) <= 1, "give one of weights, alpha, temperature_*: they exclude one another"
         )
 
@@ -245,11 +251,11 @@ class OptimSettings:
     """Largest norm of the gradient; 0 = not clipped."""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "learning_rate", "eps", "decay_steps")
-        _require_share(self, "min_learning_rate_ratio")
+        require_positive(self, "learning_rate", "eps", "decay_steps")
+        require_share(self, "min_learning_rate_ratio")
         for name in ("weight_decay", "warmup_steps", "clip_norm"):
-            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: below 0")
-        _require(all(0 <= beta < 1 for beta in self.betas), f"betas {self.betas} not in [0, 1)")
+            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: below 0")
+        require(all(0 <= beta < 1 for beta in self.betas), f"betas {self.betas} not in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -298,11 +304,11 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         positive = ("max_steps", "batch_size", "micro_batch_size", "log_every", "save_every")
-        _require_positive(self, *positive, "keep_checkpoints", "validation_samples")
-        _require_positive(self, "max_nonfinite_steps")
+        require_positive(self, *positive, "keep_checkpoints", "validation_samples")
+        require_positive(self, "max_nonfinite_steps")
         for name in ("seed", "validate_every", "sample_every"):
-            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: below 0")
-        _require(
+            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: below 0")
+        require(
             self.batch_size % self.micro_batch_size == 0,
             f"batch_size {self.batch_size} is not a multiple of micro_batch_size "
             f"{self.micro_batch_size}",

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from unblank.data.loader import DataState, StepBatches
-from unblank.data.types import TrainBatch
 from unblank.training.parallel import World
 from unblank.training.precision import Precision
 from unblank.training.progress import Progress, Window
@@ -121,7 +120,7 @@ class Trainer:
         if self.progress.nonfinite_in_a_row:
             self.hooks.on_skipped(self, step.sample_numbers)
 
-    def _global_counts(self, batches: Sequence[TrainBatch]) -> dict[str, int]:
+    def _global_counts(self, batches: Sequence[Any]) -> dict[str, int]:
         counts = dict.fromkeys(self.unit.weights, 0)
         for batch in batches:
             for name, count in self.unit.counts(batch).items():
@@ -130,7 +129,7 @@ class Trainer:
         return {name: int(total) for name, total in zip(counts, totals, strict=True)}
 
     def _accumulate_gradients(
-        self, batches: Sequence[TrainBatch], counts: dict[str, int], update: int
+        self, batches: Sequence[Any], counts: dict[str, int], update: int
     ) -> tuple[dict[str, float], dict[str, list[float]]]:
         sums: dict[str, Tensor] = {}
         shares: dict[str, Tensor] = {}

@@ -6,7 +6,7 @@ the counts of the whole global batch, so that micro-batches and processes change
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -38,16 +38,19 @@ class TrainUnit(Protocol):
     shares: Mapping[str, Share]
     """Name -> share that the last call measured, for the logs."""
 
-    def start_step(self, update: int) -> None:
+    def start_step(self, update: int, /) -> None:
         """Take notice that optimiser step `update` (from 1) begins: `weights` may change."""
         ...
 
-    def counts(self, batch: TrainBatch) -> dict[str, int]:
-        """Return the number of scored tokens of each loss; needs no model."""
+    def counts(self, batch: Any, /) -> dict[str, int]:
+        """Return the number of scored tokens of each loss; needs no model.
+
+        A batch is whatever the run's stream yields: the loop only passes it on.
+        """
         ...
 
     def __call__(
-        self, model: nn.Module, batch: TrainBatch, device: torch.device
+        self, model: nn.Module, batch: Any, device: torch.device, /
     ) -> dict[str, TokenLoss]:
         """Return each loss of the batch, computed on `device`."""
         ...
@@ -93,6 +96,6 @@ class UnitModule(nn.Module):
         self.unit = unit
         self.device = device
 
-    def forward(self, batch: TrainBatch) -> dict[str, TokenLoss]:
+    def forward(self, batch: Any) -> dict[str, TokenLoss]:
         """Return the unit's losses of the batch."""
         return self.unit(self.model, batch, self.device)

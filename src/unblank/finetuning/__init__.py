@@ -1,0 +1,1 @@
+"""Fine-tuning: a pretrained model, a task and a method make a model for that task."""
