@@ -1,13 +1,15 @@
 """Beam search over the blanks of a batch of texts, one blank after another.
 
 For each blank the 2 * beams best continuations are looked at; those that end the blank become
-hypotheses ranked by (sum of log p, end included) / tokens ** length_penalty, and the search of a
-text stops when no open beam can beat its worst kept hypothesis (the evaluation decoder of the
-original GLM). The best `num_return` hypotheses, one by default, go on to the next blank.
+hypotheses ranked by (sum of log p, end included) / tokens ** length_penalty. When a search stops is
+data, `StoppingRule`: that of the original GLM's evaluation decoder, or that of fairseq, with which
+DeltaLM and GanLM were published. The best `num_return` hypotheses, one by default, go on to the
+next blank.
 
 Shapes: `N` texts, `W` beams, `R` = N * W rows, `V` vocabulary, `K` ranked tokens.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,12 +21,40 @@ from torch import Tensor
 from unblank.generation.config import DecodingOptions
 from unblank.generation.decoding import TokenRules
 from unblank.generation.pieces import Filling, Piece
-from unblank.generation.rows import Chunk, Prompt, Rows
+from unblank.generation.rows import Chunk, Prompt, Rows, RowsMaker
 
-__all__ = ["BeamDecoder", "CandidatePicker", "pick_best"]
+__all__ = [
+    "FAIRSEQ_STOPPING",
+    "GLM_STOPPING",
+    "BeamDecoder",
+    "CandidatePicker",
+    "StoppingRule",
+    "pick_best",
+]
 
 CandidatePicker = Callable[[Tensor, Tensor, int], Tensor]
 """(log_p float[R, V], beam scores float[N, W], count) -> int64[N, count], beam * V + token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppingRule:
+    """Which finished hypotheses count.
+
+    Attributes:
+        counts_end: whether the length that divides a score includes the end token.
+        keeps_first: whether the first hypotheses are kept, as many as beams, and the search stops
+            when it has them; else a better one displaces the worst, until no open beam can.
+        forces_end: whether open beams of the greatest length compete with the probability of ending
+            there; else as they are.
+    """
+
+    counts_end: bool
+    keeps_first: bool
+    forces_end: bool
+
+
+GLM_STOPPING = StoppingRule(counts_end=False, keeps_first=False, forces_end=False)
+FAIRSEQ_STOPPING = StoppingRule(counts_end=True, keeps_first=True, forces_end=True)
 
 
 def pick_best(log_p_RV: Tensor, beam_scores_NW: Tensor, count: int) -> Tensor:
@@ -72,6 +102,8 @@ class BeamDecoder:
         pick: chooses the continuations to look at.
         feeds_cut_token: False hides the last token of a cut piece from later blanks, as the
             original's interactive generator does.
+        stopping: which finished hypotheses count.
+        new_rows: makes the rows; `SourceRows` for an encoder-decoder.
     """
 
     def __init__(
@@ -83,8 +115,12 @@ class BeamDecoder:
         sop_id: int,
         pick: CandidatePicker = pick_best,
         feeds_cut_token: bool = True,
+        stopping: StoppingRule = GLM_STOPPING,
+        new_rows: RowsMaker = Rows,
     ) -> None:
         self._model = model
+        self._stopping = stopping
+        self._new_rows = new_rows
         self._prompts = prompts
         self._options = options
         self._rules = rules
@@ -95,7 +131,7 @@ class BeamDecoder:
     def run(self) -> list[list[Filling]]:
         """Return the best fillings of every prompt, `num_return` or fewer, best first."""
         fillings: list[list[Filling]] = [[Filling()] for _ in self._prompts]
-        rows = Rows(self._model)
+        rows = self._new_rows(self._model)
         logits_RV = rows.feed_prompts(self._prompts, self._sop_id, self._options.context)
         live = list(range(len(self._prompts)))
         for blank in range(max(len(prompt.blanks) for prompt in self._prompts)):
@@ -115,8 +151,15 @@ class BeamDecoder:
         return fillings
 
     def _new_search(self, text: int, blank: int, roots: list[Filling]) -> "_BlankSearch":
-        position = self._prompts[text].blanks[blank]
-        return _BlankSearch(roots, position, self._options, self._rules.end_ids)
+        prompt = self._prompts[text]
+        return _BlankSearch(
+            roots,
+            prompt.blanks[blank],
+            self._options,
+            self._rules.end_ids,
+            prompt.max_tokens or self._rules.max_tokens,
+            self._stopping,
+        )
 
     def _bridges(self, text: int, fillings: list[list[Filling]]) -> list[Chunk]:
         """Return the columns between two blanks: the chosen piece and the next `[sop]`."""
@@ -143,7 +186,7 @@ class BeamDecoder:
         # Beams of one root share all columns up to here; only newer ones ever move.
         shared = base.num_columns if first_row == len(searches) else 0
         rows, logits_RV = base.select(root_rows), base_logits_RV[root_rows]
-        for length in range(1, self._rules.max_tokens + 1):
+        for length in itertools.count(1):
             self._advance(searches, logits_RV)
             is_compacted = sum(not search.is_done for search in searches) <= len(searches) // 2
             num_beams = self._options.num_beams
@@ -155,8 +198,6 @@ class BeamDecoder:
                 searches = [search for search in searches if not search.is_done]
             if not searches:
                 return
-            if length == self._rules.max_tokens:
-                break
             inputs = [search.inputs() for search in searches]
             parents = [
                 first_row + parent
@@ -170,13 +211,17 @@ class BeamDecoder:
                 rows.reorder(parents, shared)
             positions = [search.position for search in searches for _ in range(num_beams)]
             logits_RV = rows.step(token_ids, (positions, [length + 1] * len(positions)))
-        for search in searches:
-            search.cut()
 
     def _advance(self, searches: Sequence["_BlankSearch"], logits_RV: Tensor) -> None:
         num_beams, vocab_size = self._options.num_beams, logits_RV.shape[1]
         pieces = [tokens for search in searches for tokens in search.tokens_of_each_beam()]
-        log_p_RV = self._rules.log_probabilities(logits_RV, pieces)
+        must_end = [
+            index * num_beams + beam
+            for index, search in enumerate(searches)
+            if search.must_end
+            for beam in range(num_beams)
+        ]
+        log_p_RV = self._rules.log_probabilities(logits_RV, pieces, must_end)
         scores_NW = torch.tensor([search.scores() for search in searches]).to(log_p_RV)
         picks = self._pick(log_p_RV, scores_NW, 2 * num_beams)
         picked_log_p = log_p_RV.view(len(searches), -1).gather(1, picks)
@@ -213,6 +258,8 @@ class _BlankSearch:
         position: int,
         options: DecodingOptions,
         end_ids: frozenset[int],
+        max_tokens: int,
+        stopping: StoppingRule,
     ) -> None:
         self.position = position
         self.num_roots = len(roots)
@@ -222,12 +269,19 @@ class _BlankSearch:
         self._num_return = options.num_return
         self._length_penalty = options.length_penalty
         self._end_ids = end_ids
+        self._max_tokens = max_tokens
+        self._stopping = stopping
         # Roots compete by their joint log-probability; the best one counts as 0.
         best = roots[0].log_probability
         self._priors = [root.log_probability - best for root in roots]
         self._beams = [_Beam(i, Piece(), prior) for i, prior in enumerate(self._priors)]
         self._parents = list(range(self.num_roots))
         self._hypotheses: list[tuple[float, _Beam]] = []
+
+    @property
+    def must_end(self) -> bool:
+        """Whether the beams are as long as they may be, and only their ends are missing."""
+        return len(self._beams[0].piece.token_ids) == self._max_tokens if self._beams else False
 
     def root_of_each_beam(self) -> list[int]:
         return [min(beam, self.num_roots - 1) for beam in range(self._num_beams)]
@@ -264,16 +318,18 @@ class _BlankSearch:
             if len(beams) == self._num_beams:
                 break
         length = len(self._beams[0].piece.token_ids)
-        is_full = len(self._hypotheses) == self._num_beams
-        if not beams or (is_full and self._worst() >= self._best_possible(possible[0], length)):
-            self.is_done = True
+        best_possible = self._best_possible(possible[0], length)
         self._beams, self._parents = beams, parents
+        if not beams or self._cannot_improve(best_possible):
+            self.is_done = True
+        elif length + 1 == self._max_tokens and not self._stopping.forces_end:
+            self._cut()
 
-    def cut(self) -> None:
+    def _cut(self) -> None:
         """End the search at the longest allowed length: open beams compete as they are."""
-        if not self.is_done:
-            for beam in self._beams:
-                self._add(beam)
+        for beam in self._beams:
+            self._add(beam)
+        self.is_done = True
 
     def best(self) -> list[_Beam]:
         """Return the best hypotheses, best first; of equal ones the later found."""
@@ -286,9 +342,16 @@ class _BlankSearch:
 
     def _add(self, beam: _Beam) -> None:
         score = self._normalized(beam.score, beam.root, len(beam.piece.token_ids))
+        if self._stopping.keeps_first and len(self._hypotheses) == self._num_beams:
+            return
         self._hypotheses.append((score, beam))
         if len(self._hypotheses) > self._num_beams:
             self._hypotheses.remove(min(self._hypotheses, key=lambda pair: pair[0]))
+
+    def _cannot_improve(self, best_possible: float) -> bool:
+        if len(self._hypotheses) < self._num_beams:
+            return False
+        return self._stopping.keeps_first or self._worst() >= best_possible
 
     def _worst(self) -> float:
         return min(score for score, _ in self._hypotheses)
@@ -298,7 +361,8 @@ class _BlankSearch:
 
     def _normalized(self, score: float, root: int, length: int) -> float:
         prior = self._priors[root]
-        normalized: float = prior + (score - prior) / max(length, 1) ** self._length_penalty
+        length = max(length + self._stopping.counts_end, 1)
+        normalized: float = prior + (score - prior) / length**self._length_penalty
         return normalized
 
 

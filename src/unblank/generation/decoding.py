@@ -44,12 +44,18 @@ class TokenRules:
         self._forbidden = torch.tensor(sorted(set(forbidden_ids) - self.end_ids), dtype=torch.long)
         self.num_allowed = vocab_size - len(self._forbidden)
 
-    def log_probabilities(self, logits_RV: Tensor, pieces: Sequence[Sequence[int]]) -> Tensor:
+    def log_probabilities(
+        self,
+        logits_RV: Tensor,
+        pieces: Sequence[Sequence[int]],
+        must_end: Sequence[int] = (),
+    ) -> Tensor:
         """Return float32[R, V], -inf where a token may not come next.
 
         Args:
             logits_RV: of the next token.
             pieces: R lists, the tokens of the current blank so far.
+            must_end: rows in which only an end token may come.
         """
         log_p_RV = torch.log_softmax(logits_RV.float(), dim=-1)
         if self._forbidden.device != log_p_RV.device:
@@ -59,7 +65,15 @@ class TokenRules:
             banned = self._banned_after(piece)
             if banned:
                 log_p_RV[row, banned] = -torch.inf
+        if must_end:
+            self._leave_only_ends(log_p_RV, must_end)
         return log_p_RV
+
+    def _leave_only_ends(self, log_p_RV: Tensor, rows: Sequence[int]) -> None:
+        rows_R1, ends = torch.tensor(rows)[:, None], sorted(self.end_ids)
+        log_p_of_ends = log_p_RV[rows_R1, ends]
+        log_p_RV[rows] = -torch.inf
+        log_p_RV[rows_R1, ends] = log_p_of_ends
 
     def _banned_after(self, piece: Sequence[int]) -> list[int]:
         banned = repeated_ngram_ends(piece, self.no_repeat_ngram) if self.no_repeat_ngram else []

@@ -19,7 +19,7 @@ from torch import Tensor
 from unblank.generation.config import DecodingOptions
 from unblank.generation.decoding import TokenRules, draw
 from unblank.generation.pieces import Filling, Piece
-from unblank.generation.rows import Prompt, Rows
+from unblank.generation.rows import Prompt, Rows, RowsMaker
 
 __all__ = ["IndependentDecoder", "RowEvent"]
 
@@ -46,6 +46,7 @@ class IndependentDecoder:
         sop_id: the token that opens a span.
         feeds_cut_token: False hides the last token of a cut piece from later blanks, as the
             original's interactive generator does.
+        new_rows: makes the rows; `SourceRows` for an encoder-decoder.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class IndependentDecoder:
         rules: TokenRules,
         sop_id: int,
         feeds_cut_token: bool = True,
+        new_rows: RowsMaker = Rows,
     ) -> None:
         self._model = model
+        self._new_rows = new_rows
         self._options = options
         self._rules = rules
         self._sop_id = sop_id
@@ -76,7 +79,7 @@ class IndependentDecoder:
 
     def run(self) -> Iterator[RowEvent]:
         """Decode to the end, yielding every token as it is chosen."""
-        rows = Rows(self._model)
+        rows = self._new_rows(self._model)
         logits_RV = rows.feed_prompts(self._prompts, self._sop_id, self._options.context)
         states = self._states
         if self._options.num_return > 1:
@@ -147,6 +150,7 @@ class _RowState:
         self._sample = sample
         self._blanks = prompt.blanks
         self._rules = rules
+        self._max_tokens = prompt.max_tokens or rules.max_tokens
         self._sop_id = sop_id
         self._feeds_cut_token = feeds_cut_token
         # A row's random numbers depend on nothing but its own text, so not on its batch.
@@ -182,7 +186,7 @@ class _RowState:
             piece.log_probabilities.append(log_probability)
             piece.alternatives.append(alternatives)
             self._inputs.append((token_id, self._blanks[self.blank], len(piece.token_ids) + 1))
-        is_cut = not piece.is_finished and len(piece.token_ids) == self._rules.max_tokens
+        is_cut = not piece.is_finished and len(piece.token_ids) == self._max_tokens
         if is_cut and not self._feeds_cut_token:
             self._inputs.clear()
         if piece.is_finished or is_cut:

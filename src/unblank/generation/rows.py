@@ -6,7 +6,8 @@ what else is in the batch.
 Shapes: `R` rows, `T` new columns, `V` vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from unblank.generation.cache import RowCache
 from unblank.models.products import fast_fp32_products
 
-__all__ = ["Chunk", "Prompt", "Rows", "chunk_of_prompt"]
+__all__ = ["Chunk", "Prompt", "Rows", "RowsMaker", "chunk_of_prompt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,16 @@ class Prompt:
     """A text with blanks, as the model sees it.
 
     Attributes:
-        token_ids: Part A: [CLS], the text with one token a blank, usually an end.
-        blanks: positions of the blanks in Part A, in the order in which they are filled.
+        token_ids: Part A: [CLS], the text with one token a blank, usually an end; or the source of
+            an encoder-decoder.
+        blanks: positions of the blanks in Part A, in the order in which they are filled; any one
+            number for an encoder-decoder, which writes one answer.
+        max_tokens: an answer is cut there; None is as the rules say.
     """
 
     token_ids: tuple[int, ...]
     blanks: tuple[int, ...]
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ class Rows:
     def select(self, rows: Sequence[int]) -> Self:
         """Return new rows: a copy of these, any number of times each."""
         index = torch.tensor(rows, device=self._model.device)
-        selected = type(self)(self._model)
+        selected = copy(self)
         selected._cache = self._cache.select(index)
         selected._is_real = None if self._is_real is None else self._is_real[index]
         return selected
@@ -144,6 +149,10 @@ class Rows:
             logits_to_keep=1,
         ).logits
         return logits_R1V[:, 0]
+
+
+RowsMaker = Callable[[Any], Rows]
+"""model -> its rows, still empty."""
 
 
 def _left_padded(values: Sequence[int], width: int) -> list[int]:

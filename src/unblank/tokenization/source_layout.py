@@ -1,8 +1,8 @@
 """How a source stands before a model that writes a target to it; training and generation agree.
 
 An encoder-decoder reads `[tag] source end`, as DeltaLM and GanLM were fine-tuned: no token in front
-but a language's tag. A GLM reads `[CLS] source [sMASK] end` and writes the target in the blank, the
-layout of the original for a user's own pairs.
+but a language's tag. A GLM reads `[CLS] [tag] source blank end` and writes the target in the blank,
+the layout of the original for a user's own pairs; behind `[gMASK]` there is no end.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from unblank.tokenization.special import SpecialIds
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["encoder_source", "glm_source", "glm_source_blank", "source_room", "tag_token_id"]
+__all__ = ["encoder_source", "glm_source", "tag_token_id"]
 
 
 def encoder_source(
@@ -31,27 +31,19 @@ def encoder_source(
 
 
 def glm_source(
-    source_ids: Sequence[int], special: SpecialIds, tag_id: int | None = None
+    source_ids: Sequence[int], special: SpecialIds, blank_id: int, tag_id: int | None = None
 ) -> tuple[int, ...]:
-    """Return Part A of a GLM; its blank is at `glm_source_blank`."""
-    tag = [] if tag_id is None else [tag_id]
-    return (special.cls, *tag, *source_ids, special.smask, special.eos)
-
-
-def glm_source_blank(part_a: Sequence[int]) -> int:
-    """Return the position of the blank in what `glm_source` made."""
-    return len(part_a) - 2
-
-
-def source_room(max_positions: int, *, is_glm: bool, has_tag: bool) -> int:
-    """Return how many tokens of a source a model has positions for.
+    """Return Part A of a GLM, with its blank behind the source.
 
     Args:
-        max_positions: of the model.
-        is_glm: whether it is a GLM or an encoder-decoder.
-        has_tag: whether a language's tag stands in front.
+        source_ids: the source alone.
+        special: the tokenizer's special tokens.
+        blank_id: which blank.
+        tag_id: tag of the target's language, or None.
     """
-    return max_positions - (3 if is_glm else 1) - has_tag
+    tag = [] if tag_id is None else [tag_id]
+    end = [] if blank_id == special.gmask != special.mask else [special.eos]
+    return (special.cls, *tag, *source_ids, blank_id, *end)
 
 
 def tag_token_id(tokenizer: "PreTrainedTokenizerFast", tag: str) -> int:
