@@ -1,17 +1,29 @@
-"""How much arithmetic a GLM must do, from its shape alone: the floor under every measured time.
+"""How much arithmetic a model must do, from its shape alone: the floor under every measured time.
 
 One multiplication with its addition is 2 FLOP. Only matrix products count: they are all but a few
 percent of the work. A backward pass has two products for each one of the forward pass.
 
-Shapes: `A` positions of Part A, `B` of Part B, in one row.
+Shapes: `A` positions of Part A, `B` of Part B, in one row; `S` source, `T` target tokens.
 """
 
 from unblank.bench.settings import Size
+from unblank.objectives.span_corruption import span_counts
 
-__all__ = ["BYTES_PER_PARAMETER", "num_parameters", "scoring_flops", "training_step_flops"]
+__all__ = [
+    "BYTES_PER_PARAMETER",
+    "corrupted_lengths",
+    "ganlm_step_flops",
+    "num_parameters",
+    "scoring_flops",
+    "t5_objective_flops",
+    "training_step_flops",
+]
 
 BYTES_PER_PARAMETER = 16
 """Training in fp32 masters: weight, gradient and both moments of Adam, 4 bytes each."""
+
+_MASK_RATIO = 0.15
+_MEAN_SPAN = 3.0
 
 
 def training_step_flops(size: Size) -> int:
@@ -22,6 +34,43 @@ def training_step_flops(size: Size) -> int:
 def scoring_flops(size: Size, context: int, nodes: int) -> int:
     """Return FLOP of one forward pass over a context and `nodes` tokens that are predicted from."""
     return _forward_flops(size, context, nodes)
+
+
+def t5_objective_flops(size: Size) -> int:
+    """Return FLOP of one step of span corruption by an encoder-decoder, `layers` on each side."""
+    source, target, _ = corrupted_lengths(size)
+    table = 2 * size.width * size.vocabulary * target
+    forward = _encoder_flops(size, source) + _decoder_flops(size, size.layers, source, target)
+    return 3 * size.batch * (forward + table)
+
+
+def ganlm_step_flops(size: Size) -> int:
+    """Return FLOP of one step of GanLM's three losses on the same batch.
+
+    To the T5 objective come a second pass of the generator, for which the source's keys and values
+    need not be computed again, the discriminator, and one product with the table to sample from.
+    """
+    source, target, content = corrupted_lengths(size)
+    width, table = size.width, 2 * size.width * size.vocabulary
+    again = _decoder_flops(size, size.layers, source, target, is_source_known=True)
+    judge = _decoder_flops(size, size.discriminator_layers, source, target)
+    head = content * 2 * (width**2 + 2 * width)
+    trained = again + table * target + judge + head
+    return t5_objective_flops(size) + size.batch * (3 * trained + content * table)
+
+
+def corrupted_lengths(size: Size) -> tuple[int, int, int]:
+    """Return source length, target length, and hidden tokens of a text under span corruption.
+
+    The first of the sentinels in the target is not predicted.
+
+    Example:
+        >>> from unblank.bench.settings import SIZES
+        >>> corrupted_lengths(SIZES["small"])
+        (230, 49, 38)
+    """
+    num_noise, num_spans = span_counts(size.text, _MASK_RATIO, _MEAN_SPAN, "unilm")
+    return size.text - num_noise + num_spans, num_noise + num_spans - 1, num_noise
 
 
 def num_parameters(size: Size, positions: int = 513) -> int:
@@ -44,3 +93,17 @@ def _forward_flops(size: Size, context: int, scored: int) -> int:
     last_layer = positions * projections + scored * (the_rest + per_pair * positions)
     head = 2 * size.width * size.vocabulary * scored
     return (size.layers - 1) * layer + last_layer + head
+
+
+def _encoder_flops(size: Size, source: int) -> int:
+    per_token = 2 * 12 * size.width**2 + 2 * 2 * size.width * source
+    return size.layers * source * per_token
+
+
+def _decoder_flops(
+    size: Size, layers: int, source: int, target: int, *, is_source_known: bool = False
+) -> int:
+    """Return FLOP of a row; self-attention, O and Q of cross-attention, feed-forward; then K, V."""
+    per_target = 2 * (4 + 2 + 8) * size.width**2 + 2 * 2 * size.width * (target + source)
+    per_source = 0 if is_source_known else 2 * 2 * size.width**2
+    return layers * (target * per_target + source * per_source)

@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, ...]] = {
     "train": (
         Benchmark(train.measure_steps),
         Benchmark(train.measure_vocabulary, sizes=("toy", "small")),
+        Benchmark(train.measure_ganlm),
         Benchmark(train.measure_start, sizes=("toy", "small")),
     ),
     "sampler": (

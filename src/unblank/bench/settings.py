@@ -39,6 +39,11 @@ class Size:
         return self.part_a + self.part_b
 
     @property
+    def discriminator_layers(self) -> int:
+        """Layers of GanLM's discriminator: a third of the generator's, as in the base model."""
+        return max(1, self.layers // 3)
+
+    @property
     def text_tokens(self) -> int:
         """Tokens of original text in a step."""
         return self.batch * self.text

@@ -1,13 +1,22 @@
-"""The training step beside BERT, T5 and BART; what a large vocabulary costs; the time to start."""
+"""The training step beside BERT, T5 and BART; what a large vocabulary costs; the time to start.
+
+And GanLM's step beside the T5 objective on the same encoder-decoder.
+"""
 
 from dataclasses import replace
 
-from unblank.bench.flops import BYTES_PER_PARAMETER, num_parameters, training_step_flops
+from unblank.bench.flops import (
+    BYTES_PER_PARAMETER,
+    ganlm_step_flops,
+    num_parameters,
+    t5_objective_flops,
+    training_step_flops,
+)
 from unblank.bench.race import Contestant, Result, Tell, paired_ratio, race
 from unblank.bench.report import Row, Section, Target, at_least, at_most
 from unblank.bench.settings import Size
 
-__all__ = ["measure_start", "measure_steps", "measure_vocabulary"]
+__all__ = ["measure_ganlm", "measure_start", "measure_steps", "measure_vocabulary"]
 
 _PEERS = {"BERT": "bert_training", "T5": "t5_training", "BART": "bart_training"}
 
@@ -19,6 +28,8 @@ _TARGETS: dict[tuple[str, str], Target] = {
     ("small", "memory"): at_most(0.6),
     ("small", "vocabulary"): at_most(1.6),
     ("small", "start"): at_most(12, of="ours"),
+    ("small", "GanLM"): at_most(1.5),
+    ("base", "GanLM"): at_most(1.5),
     ("base", "BERT"): at_least(3),
     ("base", "T5"): at_least(3),
     ("base", "BART"): at_least(6),
@@ -58,6 +69,22 @@ def measure_vocabulary(size: Size, repeats: int, tell: Tell) -> list[Section]:
     return [Section(name="vocabulary", size=size.name, rows=[row], results=results)]
 
 
+def measure_ganlm(size: Size, repeats: int, tell: Tell) -> list[Section]:
+    """Return the row that compares GanLM's step with one of the T5 objective on the same model."""
+    results = race({"ours": _ganlm(size), "T5": _ganlm(size, is_t5=True)}, repeats, tell)
+    row = Row(
+        name=f"GanLM step, {size.name}: against the T5 objective",
+        unit="s/step",
+        ours=results["ours"].step_seconds,
+        peer_name="generator alone",
+        peer=results["T5"].step_seconds,
+        ratio=1 / paired_ratio(results["ours"], results["T5"]),
+        target=_TARGETS.get((size.name, "GanLM")),
+        floor=f"{ganlm_step_flops(size) / t5_objective_flops(size):.2f} x the FLOP",
+    )
+    return [Section(name="GanLM step", size=size.name, rows=[row], results=results)]
+
+
 def measure_start(size: Size, repeats: int, tell: Tell) -> list[Section]:
     """Return the row of the time from the command to the first step, shards prepared before."""
     contestants = {
@@ -85,6 +112,14 @@ def ours(size: Size, vocabulary: int | None = None) -> Contestant:
     return Contestant(
         workload="unblank.bench.models:glm_training",
         arguments={"size": size.name, "vocabulary": vocabulary},
+        is_arranged=True,
+    )
+
+
+def _ganlm(size: Size, *, is_t5: bool = False) -> Contestant:
+    return Contestant(
+        workload="unblank.bench.ganlm:ganlm_training",
+        arguments={"size": size.name, "is_t5": is_t5},
         is_arranged=True,
     )
 

@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from unblank.bench.flops import num_parameters, scoring_flops, training_step_flops
+from unblank.bench.flops import (
+    corrupted_lengths,
+    ganlm_step_flops,
+    num_parameters,
+    scoring_flops,
+    t5_objective_flops,
+    training_step_flops,
+)
+from unblank.bench.ganlm import build_ganlm, ganlm_batch
 from unblank.bench.models import build_glm, glm_batch
 from unblank.bench.settings import SIZES, Size
 
@@ -29,6 +37,28 @@ def test_a_training_step_has_the_flops_that_torch_counts():
     head_gradient = 2 * ALIGNED.batch * ALIGNED.part_b * ALIGNED.width * ALIGNED.vocabulary
     # torch's counter does not know the in-place product that sums the table's gradient.
     assert counted_flops(ALIGNED, train=True) + head_gradient == training_step_flops(ALIGNED)
+
+
+def test_a_step_of_ganlm_and_of_the_t5_objective_has_the_flops_that_torch_counts():
+    size = replace(SIZES["toy"], batch=128)  # predicted tokens are a round number here, too
+    model, batch = build_ganlm(size), ganlm_batch(size)
+    model.set_attn_implementation("eager")
+    source, target, content = corrupted_lengths(size)
+    assert batch.input_ids.shape[1] == source
+    assert batch.labels.shape[1] == target
+    for weight, expected in ((0.0, t5_objective_flops(size)), (1.0, ganlm_step_flops(size))):
+        with FlopCounterMode(display=False) as counter:
+            output = model(
+                **batch.model_inputs(),
+                discriminator_weight=weight,
+                denoising_weight=weight,
+                resampled_ids=batch.labels,
+            )
+            output.loss.backward()
+        # As above, for each of the losses that are predicted with the table.
+        uncounted = (1 + weight) * 2 * batch.labels.numel() * size.width * size.vocabulary
+        assert counter.get_total_flops() + uncounted == expected
+    assert output.losses["discriminator"][1] == size.batch * content
 
 
 def test_scoring_has_the_flops_that_torch_counts_in_a_forward_pass():

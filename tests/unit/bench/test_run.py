@@ -31,6 +31,7 @@ EXPECTED = {
         "training step, toy: share of the matrix ceiling",
         "training step, toy: peak memory",
         "training step, toy: vocabulary of 1,024 rows",
+        "GanLM step, toy: against the T5 objective",
     ],
 }
 

@@ -9,6 +9,7 @@ from torch.testing import assert_close
 from transformers import AutoModelForSeq2SeqLM
 from transformers.models.t5.modeling_t5 import T5Attention
 
+from unblank.compatibility import enable_activation_checkpointing
 from unblank.conversion.ganlm import ganlm_state_dict
 from unblank.models.attention import attend, prepare_mask
 from unblank.models.encoder_decoder.embeddings import relative_buckets
@@ -178,6 +179,26 @@ def test_loss_is_the_weighted_sum_of_the_terms_per_token(model):
     means = {name: total / count for name, (total, count) in output.losses.items()}
     expected = means["generator"] + 5 * means["discriminator"] + 0.5 * means["denoising"]
     assert_close(output.loss, expected)
+
+
+def test_the_source_s_keys_are_projected_once_and_the_gradients_are_those_of_doing_it_twice(model):
+    samples = {
+        "sampled_ids": torch.full_like(LABELS, 9),
+        "resampled_ids": torch.full_like(LABELS, 8),
+    }
+    projected = []
+    key_projection = model.model.decoder.layers[0].cross_attn.k_proj
+    key_projection.register_forward_hook(lambda *_: projected.append(1))
+    step(model, **samples).loss.backward()
+    once = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    assert len(projected) == 1
+    model.zero_grad()
+    enable_activation_checkpointing(model.train())
+    output = step(model, **samples)
+    assert len(projected) == 3
+    output.loss.backward()
+    for name, weight in model.named_parameters():
+        assert_close(weight.grad, once[name], msg=name, atol=1e-5, rtol=1e-4)
 
 
 def test_losses_of_weight_zero_are_not_computed(model):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import ModelOutput
 
@@ -173,7 +174,7 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
             input_ids=input_ids,
             attention_mask=attention_mask,
             decoder_input_ids=decoder_input_ids,
-            use_cache=False,
+            use_cache=self._reads_the_source_again(denoising_weight),
             **kwargs,
         )
         hidden_BTD, source_BSD = outputs.last_hidden_state, outputs.encoder_last_hidden_state
@@ -195,6 +196,7 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
                 encoder_outputs=BaseModelOutput(last_hidden_state=source_BSD),
                 attention_mask=attention_mask,
                 decoder_input_ids=noisy_ids,
+                past_key_values=_source_only(outputs.past_key_values),
                 use_cache=False,
             ).last_hidden_state
             losses["denoising"] = self.token_loss(noisy_BTD, labels, label_smoothing)
@@ -204,6 +206,14 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
         terms = [weights[name] * total / n.clamp(min=1) for name, (total, n) in losses.items()]
         result.loss = torch.stack(terms).sum()
         return result
+
+    def _reads_the_source_again(self, denoising_weight: float) -> bool:
+        """Return whether the source's keys and values are kept for a second pass over it.
+
+        Not where activations are checkpointed: layers that are recomputed must not see a cache.
+        """
+        decoder = self.model.decoder
+        return denoising_weight > 0 and not (decoder.gradient_checkpointing and self.training)
 
     def _detect(
         self,
@@ -287,6 +297,13 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
             "positive_inconsistency_rate": (with_other.sum(), num_scored),
             "negative_inconsistency_rate": (with_sample.sum(), num_scored),
         }
+
+
+def _source_only(cache: EncoderDecoderCache | None) -> EncoderDecoderCache | None:
+    """Return a cache of the same source, before the first target token."""
+    if cache is None:
+        return None
+    return EncoderDecoderCache(DynamicCache(), cache.cross_attention_cache)
 
 
 @dataclass(frozen=True, slots=True)
