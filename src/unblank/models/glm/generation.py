@@ -64,6 +64,21 @@ class BlankGenerationMixin(GenerationMixin):
         in_span[:, -1] = 1
         return torch.stack([columns, in_span])
 
+    def _expand_inputs_for_generation(
+        self,
+        expand_size: int = 1,
+        is_encoder_decoder: bool = False,
+        input_ids: Tensor | None = None,
+        **model_kwargs: Any,
+    ) -> tuple[Tensor | None, dict[str, Any]]:
+        """Repeat rows for beams: those of the positions lie along their second dimension."""
+        position_ids = model_kwargs.pop("position_ids")
+        input_ids, model_kwargs = super()._expand_inputs_for_generation(
+            expand_size, is_encoder_decoder, input_ids, **model_kwargs
+        )
+        model_kwargs["position_ids"] = position_ids.repeat_interleave(expand_size, dim=1)
+        return input_ids, model_kwargs
+
     def _update_model_kwargs_for_generation(
         self,
         outputs: Any,
