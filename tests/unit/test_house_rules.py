@@ -18,17 +18,25 @@ LAYERS = {
     "data": {"objectives", "process", "tokenization"},
     "models": {"data.types", "compatibility"},
     "conversion": {"models"},
-    "generation": {"integrity", "models", "tokenization", "data.types"},
+    "generation": {"integrity", "models", "tokenization", "data.sources", "data.types"},
     "generation.command": {"api", "generation"},
     "api": {"generation", "models", "tokenization"},
-    "evaluation": set(),
+    "evaluation": {
+        "api", "data", "generation", "integrity", "models", "objectives", "prompting",
+        "tokenization",
+    },
     "training": {
         "api", "compatibility", "conversion", "data", "generation", "integrity", "models",
         "objectives", "process", "tokenization",
     },
+    "prompting": {"data.sources", "generation", "integrity", "models", "tokenization"},
     "finetuning": {
         "api", "compatibility", "conversion", "data", "evaluation", "generation", "integrity",
         "models", "objectives", "process", "prompting", "tokenization", "training",
+    },
+    "trimming": {
+        "data.shards", "data.sources", "data.types", "generation.loading", "integrity", "models",
+        "tokenization",
     },
     "demo": {"api", "data", "generation", "objectives", "process", "tokenization", "training"},
     "bench": {

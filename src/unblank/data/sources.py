@@ -18,7 +18,15 @@ from typing import Any, BinaryIO, Literal
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-__all__ = ["SUFFIXES", "TextFiles", "TextUnit", "find_files", "progress_bar", "track"]
+__all__ = [
+    "SUFFIXES",
+    "TextFiles",
+    "TextUnit",
+    "find_files",
+    "progress_bar",
+    "read_lines",
+    "track",
+]
 
 TextUnit = Literal["file", "paragraph", "line"]
 """What is one document of a `.txt` file: all of it, a block between blank lines, or a line."""
@@ -164,6 +172,17 @@ class TextFiles:
             for line in _decompressed(path, raw):
                 self.num_bytes_read = num_bytes_before + raw.tell()
                 yield line
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a plain or compressed UTF-8 file, with Unix line ends.
+
+    Raises:
+        ValueError: if the file is not UTF-8 or damaged.
+        ImportError: if it needs an extra that is not installed.
+    """
+    with path.open("rb") as raw:
+        yield from _decoded(path, _decompressed(path, raw))
 
 
 def _decompressed(path: Path, raw: BinaryIO) -> Iterator[bytes]:

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["decode_with_blanks", "encode_texts", "encode_with_blanks", "text_encoder"]
+__all__ = [
+    "decode_with_blanks",
+    "encode_around_blanks",
+    "encode_texts",
+    "encode_with_blanks",
+    "text_encoder",
+]
 
 _BLANK = re.compile("(" + "|".join(map(re.escape, BLANK_TOKENS)) + ")")
 _WORD_START = "\u2581"
@@ -71,14 +77,27 @@ def encode_with_blanks(tokenizer: "PreTrainedTokenizerFast", text: str) -> list[
     Example:
         With a byte-level BPE, `"a [MASK] c"` becomes the ids of "a", `[MASK]`, " c".
     """
-    special = special_ids(tokenizer)
-    blank_ids = dict(zip(BLANK_TOKENS, special.blanks, strict=True))
-    first, *rest = _BLANK.split(text)
-    ids = _encode_piece(tokenizer, _without_last_space(first) if rest else first, is_first=True)
-    for index in range(0, len(rest), 2):
-        blank, piece = rest[index], rest[index + 1]
-        is_last = index + 2 == len(rest)
-        piece = piece if is_last else _without_last_space(piece)
+    parts = _BLANK.split(text)
+    return encode_around_blanks(tokenizer, parts[0::2], parts[1::2])
+
+
+def encode_around_blanks(
+    tokenizer: "PreTrainedTokenizerFast", parts: Sequence[str], blanks: Sequence[str]
+) -> list[int]:
+    """Return the ids of texts with blanks between them; `[MASK]` inside a text is only text.
+
+    Args:
+        tokenizer: a transformers tokenizer.
+        parts: the texts, one more than there are blanks; any may be empty.
+        blanks: of `[MASK]`, `[sMASK]`, `[gMASK]`.
+
+    Raises:
+        ValueError: if the tokenizer lacks the special tokens.
+    """
+    blank_ids = dict(zip(BLANK_TOKENS, special_ids(tokenizer).blanks, strict=True))
+    befores = [*map(_without_last_space, parts[:-1]), parts[-1]]
+    ids = _encode_piece(tokenizer, befores[0], is_first=True)
+    for blank, piece in zip(blanks, befores[1:], strict=True):
         ids += [blank_ids[blank], *_encode_piece(tokenizer, piece, is_first=False)]
     return ids
 

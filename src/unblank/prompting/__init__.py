@@ -1,0 +1,18 @@
+"""Prompts as data: tasks written in YAML, their patterns and verbalizers, and scoring with them."""
+
+from unblank.prompting.examples import TaskData, TaskExample, make_examples, read_examples
+from unblank.prompting.scoring import Prediction, predict, score_examples
+from unblank.prompting.task import ClozeTask, load_task, task_names
+
+__all__ = [
+    "ClozeTask",
+    "Prediction",
+    "TaskData",
+    "TaskExample",
+    "load_task",
+    "make_examples",
+    "predict",
+    "read_examples",
+    "score_examples",
+    "task_names",
+]

@@ -1,0 +1,244 @@
+"""Examples of a task from files: one JSON object a line (or csv, tsv), named by file and line."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from unblank.data.sources import read_lines
+from unblank.prompting.patterns import FieldUse, fill_template
+from unblank.prompting.readers import READERS, RawExample
+from unblank.prompting.task import ClozeTask
+from unblank.prompting.verbalizers import label_text, require_label
+
+__all__ = [
+    "CANDIDATE",
+    "TaskData",
+    "TaskExample",
+    "has_label",
+    "make_examples",
+    "read_examples",
+    "require_labels",
+]
+
+SUFFIXES = (".jsonl", ".csv", ".tsv")
+
+CANDIDATE = "candidate"
+"""Name by which a classifier's texts refer to the candidate of their row."""
+
+_YES_NO = ("false", "true")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskExample:
+    """One question of a task.
+
+    Attributes:
+        place: file and line.
+        fields: text of each field.
+        answers: indices of the right labels or candidates; empty if the data has no label.
+        candidates: what may stand in the blank, where the labels of the task do not say it.
+        value: what a regression must predict.
+        group: questions of one group are judged together (MultiRC).
+    """
+
+    place: str
+    fields: dict[str, str]
+    answers: tuple[int, ...] = ()
+    candidates: tuple[str, ...] = ()
+    value: float | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskData:
+    """The examples of some files, and what became of their records.
+
+    Attributes:
+        examples: in the order of the files.
+        num_records: records read.
+        num_skipped: records left out because their label says so (`skip_labels`).
+    """
+
+    examples: tuple[TaskExample, ...]
+    num_records: int
+    num_skipped: int
+
+
+def read_examples(task: ClozeTask, paths: Sequence[str | Path]) -> TaskData:
+    """Return the examples of some files, in order.
+
+    Args:
+        task: says which fields there must be.
+        paths: `.jsonl`, `.csv` or `.tsv` (with a header), also `.gz` and `.zst`.
+
+    Raises:
+        FileNotFoundError: if a file is not there.
+        ValueError: a broken record, a missing field, or a label that the task does not know; the
+            message names file and line.
+    """
+    examples: list[TaskExample] = []
+    num_records = num_skipped = 0
+    for path in map(Path, paths):
+        before = num_records
+        for place, record in _records(path):
+            num_records += 1
+            made = make_examples(task, record, place)
+            num_skipped += made is None
+            examples += made or ()
+        if num_records == before:
+            raise ValueError(f"{path} holds no example")
+    return TaskData(tuple(examples), num_records, num_skipped)
+
+
+def make_examples(
+    task: ClozeTask, record: dict[str, Any], place: str = "example"
+) -> list[TaskExample] | None:
+    """Return the examples of one raw record; None if its label says to leave it out.
+
+    Args:
+        task: the task.
+        record: one JSON object.
+        place: file and line, for messages.
+
+    Raises:
+        ValueError: if a field is missing, or the label is none of the task's.
+    """
+    if label_text(record.get(task.label_field, "")) in task.skip_labels:
+        return None
+    try:
+        raws = READERS[task.reader](record, task.label_field)
+        return [_example(task, raw, place) for raw in raws]
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
+def require_labels(examples: Sequence[TaskExample]) -> None:
+    """Check that every example has a label.
+
+    Raises:
+        ValueError: naming the first that has none.
+    """
+    unlabelled = [example.place for example in examples if not has_label(example)]
+    if unlabelled:
+        raise ValueError(
+            f"{unlabelled[0]}: there is no label ({len(unlabelled)} of {len(examples)} examples "
+            "have none): a test split without labels can be predicted, but not trained on or judged"
+        )
+
+
+def has_label(example: TaskExample) -> bool:
+    """Whether the data says what is right."""
+    return bool(example.answers) or example.value is not None
+
+
+def _example(task: ClozeTask, raw: RawExample, place: str) -> TaskExample:
+    fields = {name: label_text(value) for name, value in raw.fields.items() if value is not None}
+    for name, derived in task.derive.items():
+        source = _required(fields, derived.source)
+        if source not in derived.words:
+            raise ValueError(
+                f"{derived.source} is {source!r}: {name} knows {', '.join(derived.words)}"
+            )
+        fields[name] = derived.words[source]
+    for name in _needed_fields(task):
+        _required(fields, name)
+    candidates = raw.candidates or _candidates(task, raw, fields)
+    empty = [index for index, text in enumerate(candidates) if not text.strip()]
+    if empty:
+        raise ValueError(f"candidate {empty[0]} is empty: give it words")
+    answers, value = _answers(task, raw, candidates)
+    group = f"{place}/{raw.group}" if raw.group else ""
+    return TaskExample(place, fields, answers, candidates, value, group)
+
+
+def _candidates(task: ClozeTask, raw: RawExample, fields: dict[str, str]) -> tuple[str, ...]:
+    if not task.candidates_field:
+        return tuple(fill_template(template, fields) for template in task.candidates)
+    _required(raw.fields, task.candidates_field)
+    values = raw.fields[task.candidates_field]
+    if not isinstance(values, list) or not values:
+        raise ValueError(f"field {task.candidates_field!r} must be a list of texts, got {values!r}")
+    return tuple(map(label_text, values))
+
+
+def _answers(
+    task: ClozeTask, raw: RawExample, candidates: tuple[str, ...]
+) -> tuple[tuple[int, ...], float | None]:
+    """Return the indices of what is right, or the number that is."""
+    if raw.answers or raw.label is None:
+        return raw.answers, None
+    label = label_text(raw.label)
+    if task.is_regression:
+        return (), _number_in_range(label, task.labels)
+    if task.decision == "first":
+        return (require_label(label, _YES_NO),), None
+    if task.labels:
+        return (require_label(label, task.labels),), None
+    numbers = tuple(map(str, range(len(candidates))))
+    return (
+        candidates.index(label) if label in candidates else require_label(label, numbers),
+    ), None
+
+
+def _number_in_range(label: str, labels: tuple[str, ...]) -> float:
+    try:
+        value = float(label)
+    except ValueError:
+        value = float("nan")
+    if not float(labels[0]) <= value <= float(labels[-1]):
+        raise ValueError(f"label {label!r} is not a number from {labels[0]} to {labels[-1]}")
+    return value
+
+
+def _needed_fields(task: ClozeTask) -> list[str]:
+    templates = [*task.candidates, *task.classifier]
+    for entry in task.patterns:
+        templates += [entry.pattern.before, entry.pattern.after]
+    uses = [part for template in templates for part in template if isinstance(part, FieldUse)]
+    return [use.name for use in uses if use.name != CANDIDATE]
+
+
+def _required(fields: Mapping[str, Any], name: str) -> Any:
+    if name not in fields:
+        near = get_close_matches(name, fields, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"there is no field {name!r}, only {', '.join(map(repr, fields)) or 'none'}{hint}"
+        )
+    return fields[name]
+
+
+def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (file and line, record)."""
+    name = path.name.removesuffix(".gz").removesuffix(".zst")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    if not name.endswith(SUFFIXES):
+        raise ValueError(f"cannot read {path}: its name ends in none of {', '.join(SUFFIXES)}")
+    if name.endswith(".jsonl"):
+        yield from _json_records(path)
+        return
+    rows = csv.DictReader(read_lines(path), delimiter="\t" if name.endswith(".tsv") else ",")
+    for row in rows:
+        place = f"{path}, line {rows.line_num}"
+        if None in row or None in row.values():
+            raise ValueError(f"{place}: the header has {len(rows.fieldnames or ())} columns")
+        yield place, row
+
+
+def _json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in enumerate(read_lines(path), start=1):
+        if line.isspace():
+            continue
+        place = f"{path}, line {number}"
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{place}: not valid JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise ValueError(f"{place}: a JSON object is needed, it reads {line[:80]!r}")
+        yield place, record

@@ -1,0 +1,277 @@
+"""Scores of labels: every candidate of an example in one forward over its filled pattern.
+
+A label's score is the log-probability of its words, of several ways to say it the log of their
+sum. Scores carry gradients, so that fine-tuning uses the same functions.
+
+Shapes: `L` labels or candidates of an example.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from unblank.data.sources import progress_bar
+from unblank.generation.prompts import encode_candidate
+from unblank.generation.score import Cloze, score_batch
+from unblank.prompting.examples import TaskExample
+from unblank.prompting.patterns import FilledPattern, fill_pattern, fit_pattern
+from unblank.prompting.task import ClozeTask, Scoring, TaskPattern
+from unblank.tokenization.special import SpecialIds, special_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = [
+    "Prediction",
+    "Prompt",
+    "decide",
+    "encode_example",
+    "length_batches",
+    "predict",
+    "score_examples",
+    "score_prompts",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """An example as the model sees it.
+
+    Attributes:
+        cloze: Part A, its blank, and the different candidates.
+        slots: for each label, which of these candidates say it.
+        filled: the pattern with the values.
+        scoring: how its candidates are compared.
+    """
+
+    cloze: Cloze
+    slots: tuple[tuple[int, ...], ...]
+    filled: FilledPattern
+    scoring: Scoring
+
+    @property
+    def num_positions(self) -> int:
+        """Positions of Part A and of the candidates, shared beginnings counted again."""
+        return len(self.cloze.token_ids) + 1 + sum(map(len, self.cloze.candidates))
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says about an example.
+
+    Attributes:
+        label: the label that won, or the candidate; for a regression the number.
+        index: its index among the labels or candidates.
+        probabilities: of each label or candidate; they sum to 1.
+        value: what a regression predicts.
+    """
+
+    label: str
+    index: int
+    probabilities: tuple[float, ...]
+    value: float | None = None
+
+
+def encode_example(
+    tokenizer: "PreTrainedTokenizerFast",
+    task: ClozeTask,
+    example: TaskExample,
+    pattern: TaskPattern,
+    *,
+    max_length: int,
+) -> Prompt:
+    """Return an example in one of the task's patterns.
+
+    A task that compares the logits of single tokens falls back on the sum of log-probabilities
+    where the vocabulary cuts a word; `Prompt.scoring` says so.
+
+    Args:
+        tokenizer: of the model.
+        task: says which field gives way.
+        example: one of its examples.
+        pattern: one of its patterns.
+        max_length: positions for the text and the longest candidate together.
+
+    Raises:
+        ValueError: text that cannot be shortened enough, or labels whose words are the same
+            tokens; the message names file and line.
+    """
+    raw = fill_pattern(pattern.pattern, example.fields)
+    parts = (raw.before, raw.after)
+    words = [pattern.verbalizer[label] for label in task.labels]
+    if example.candidates:
+        words = [(text,) for text in example.candidates]
+    try:
+        ids = [[tuple(encode_candidate(tokenizer, parts, 0, w)) for w in ways] for ways in words]
+        if not example.candidates:
+            _require_distinct(task.labels, words, ids)
+        unique = tuple(dict.fromkeys(candidate for ways in ids for candidate in ways))
+        is_single = task.scoring == "logit" and all(len(candidate) == 1 for candidate in unique)
+        num_behind = 1 if is_single else 1 + max(map(len, unique))
+        filled = fit_pattern(
+            tokenizer,
+            special_ids(tokenizer),
+            pattern.pattern,
+            example.fields,
+            shorten=task.shorten,
+            max_tokens=max_length - num_behind,
+        )
+    except ValueError as error:
+        raise ValueError(f"{example.place}: {error}") from error
+    blank_id = tokenizer.convert_tokens_to_ids(filled.blank)
+    slots = tuple(tuple(unique.index(candidate) for candidate in ways) for ways in ids)
+    scoring: Scoring = "logit" if is_single else "sum" if task.scoring == "logit" else task.scoring
+    return Prompt(
+        Cloze(filled.token_ids, filled.token_ids.index(blank_id), unique), slots, filled, scoring
+    )
+
+
+def score_prompts(model: Any, special: SpecialIds, prompts: Sequence[Prompt]) -> list[Tensor]:
+    """Return for each prompt float32[L], the scores of its labels, with gradients.
+
+    Args:
+        model: a `GlmInfillForConditionalGeneration`.
+        special: ids of the special tokens.
+        prompts: any number, one forward for all that are scored in the same way.
+    """
+    scores: dict[int, Tensor] = {}
+    for scoring in dict.fromkeys(prompt.scoring for prompt in prompts):
+        chosen = [index for index, prompt in enumerate(prompts) if prompt.scoring == scoring]
+        of_candidates = score_batch(
+            model,
+            [prompts[index].cloze for index in chosen],
+            sop_id=special.sop,
+            end_id=None if scoring == "logit" else special.eop,
+            normalization="mean" if scoring == "mean" else "sum",
+        )
+        for index, scores_C in zip(chosen, of_candidates, strict=True):
+            scores[index] = _of_labels(scores_C, prompts[index].slots)
+    return [scores[index] for index in range(len(prompts))]
+
+
+def score_examples(
+    model: Any,
+    tokenizer: "PreTrainedTokenizerFast",
+    task: ClozeTask,
+    examples: Sequence[TaskExample],
+    *,
+    pattern: int | None = None,
+    max_length: int | None = None,
+    batch_size: int = 32,
+    show_progress: bool = False,
+) -> list[Tensor]:
+    """Return for each example float32[L], the scores of its labels or candidates.
+
+    Args:
+        model: a `GlmInfillForConditionalGeneration`.
+        tokenizer: its tokenizer.
+        task: the task.
+        examples: its examples.
+        pattern: number of the pattern; None is the task's default.
+        max_length: positions of an example; None is what the model has.
+        batch_size: examples scored together; it does not change a score.
+        show_progress: show a bar on the error stream.
+
+    Raises:
+        ValueError: as for `encode_example`.
+    """
+    limit = max_length or model.config.max_position_embeddings
+    prompts = [
+        encode_example(tokenizer, task, example, task.pattern(pattern), max_length=limit)
+        for example in examples
+    ]
+    special = special_ids(tokenizer)
+    scores: list[Tensor] = [torch.empty(0)] * len(prompts)
+    with torch.inference_mode(), progress_bar(show=show_progress) as progress:
+        bar = progress.add_task(f"scoring {task.name}", total=len(prompts))
+        for batch in length_batches([prompt.num_positions for prompt in prompts], batch_size):
+            found = score_prompts(model, special, [prompts[index] for index in batch])
+            for index, scores_L in zip(batch, found, strict=True):
+                scores[index] = scores_L.cpu()
+            progress.advance(bar, len(batch))
+    return scores
+
+
+def predict(
+    model: Any,
+    tokenizer: "PreTrainedTokenizerFast",
+    task: ClozeTask,
+    examples: Sequence[TaskExample],
+    *,
+    patterns: Sequence[int] = (),
+    max_length: int | None = None,
+    batch_size: int = 32,
+    show_progress: bool = False,
+) -> list[Prediction]:
+    """Return what the model says about each example.
+
+    Args:
+        model: a `GlmInfillForConditionalGeneration`.
+        tokenizer: its tokenizer.
+        task: the task.
+        examples: its examples.
+        patterns: numbers of the patterns; the probabilities of several are averaged. None given
+            is the task's default.
+        max_length: positions of an example; None is what the model has.
+        batch_size: examples scored together; it does not change a prediction.
+        show_progress: show a bar on the error stream.
+
+    Raises:
+        ValueError: as for `encode_example`.
+    """
+    numbers = list(patterns) or [task.default_pattern]
+    of_patterns = [
+        score_examples(
+            model, tokenizer, task, examples, pattern=number, max_length=max_length,
+            batch_size=batch_size, show_progress=show_progress,
+        )
+        for number in numbers
+    ]  # fmt: skip
+    return [
+        decide(task, example, torch.stack([s.softmax(dim=0) for s in scores]).mean(dim=0))
+        for example, *scores in zip(examples, *of_patterns, strict=True)
+    ]
+
+
+def decide(task: ClozeTask, example: TaskExample, probabilities_L: Tensor) -> Prediction:
+    """Return what the probabilities of an example's labels or candidates say."""
+    index = int(probabilities_L.argmax())
+    shares = tuple(probabilities_L.tolist())
+    if task.is_regression:
+        value = sum(share * float(label) for share, label in zip(shares, task.labels, strict=True))
+        return Prediction(f"{value:.4g}", index, shares, value)
+    if task.decision == "first":
+        return Prediction("true" if index == 0 else "false", index, shares)
+    return Prediction((example.candidates or task.labels)[index], index, shares)
+
+
+def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Yield the indices of items of similar length together, the longest first."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def _of_labels(scores_C: Tensor, slots: Sequence[Sequence[int]]) -> Tensor:
+    """Return the scores of labels from those of their words."""
+    if all(len(ways) == 1 for ways in slots):
+        return scores_C[[ways[0] for ways in slots]]
+    return torch.stack([scores_C[list(ways)].logsumexp(dim=0) for ways in slots])
+
+
+def _require_distinct(
+    labels: Sequence[str],
+    words: Sequence[Sequence[str]],
+    ids: Sequence[Sequence[tuple[int, ...]]],
+) -> None:
+    owners: dict[tuple[int, ...], str] = {}
+    for label, ways, ways_ids in zip(labels, words, ids, strict=True):
+        for word, candidate in zip(ways, ways_ids, strict=True):
+            if owners.setdefault(candidate, label) != label:
+                raise ValueError(
+                    f"labels {owners[candidate]!r} and {label!r} ({word!r}) are the same tokens "
+                    "in this vocabulary: choose other words"
+                )

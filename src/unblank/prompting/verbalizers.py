@@ -1,0 +1,65 @@
+"""Verbalizers: what each label says in the blank, in one or several ways of any length."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+__all__ = ["Verbalizer", "label_text", "parse_verbalizer", "require_label"]
+
+Verbalizer = Mapping[str, tuple[str, ...]]
+"""Label -> its words; several ways to say it share the label's probability."""
+
+
+def parse_verbalizer(entries: Mapping[str, str | list[str]]) -> Verbalizer:
+    """Return the words of each label, checked.
+
+    Args:
+        entries: label -> the words, or several alternatives.
+
+    Raises:
+        ValueError: fewer than two labels, empty words, or the same words for two labels.
+    """
+    if len(entries) < 2:
+        raise ValueError(f"a verbalizer needs at least two labels, got {list(entries)}")
+    verbalizer: dict[str, tuple[str, ...]] = {}
+    owners: dict[str, str] = {}
+    for label, entry in entries.items():
+        words = (entry,) if isinstance(entry, str) else tuple(entry)
+        if not words or not all(isinstance(word, str) and word.strip() for word in words):
+            raise ValueError(f"label {label!r} has an empty candidate: give it words")
+        for word in words:
+            if word.strip() in owners:
+                raise ValueError(
+                    f"labels {owners[word.strip()]!r} and {label!r} have the same words {word!r}: "
+                    "they could not be told apart"
+                )
+            owners[word.strip()] = label
+        verbalizer[label] = words
+    return verbalizer
+
+
+def label_text(value: object) -> str:
+    """Return a raw label of the data as verbalizers write it: true, 1, entailment.
+
+    Example:
+        >>> [label_text(value) for value in (True, 1, 1.0, "no")]
+        ['true', '1', '1', 'no']
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def require_label(label: str, labels: tuple[str, ...]) -> int:
+    """Return the index of a label.
+
+    Raises:
+        ValueError: if it is none of these.
+    """
+    if label in labels:
+        return labels.index(label)
+    near = get_close_matches(label, labels, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    shown = ", ".join(labels[:8]) + ", ..." * (len(labels) > 8)
+    raise ValueError(f"label {label!r} is not in the verbalizer, which has {shown}{hint}")
