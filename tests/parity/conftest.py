@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from unblank.conversion.glm import read_glm_checkpoint
+from unblank.conversion.convert import convert
 from unblank.models import GlmInfillForConditionalGeneration
 
 
@@ -23,19 +23,31 @@ def glm_sizes(glm_dir: Path) -> dict:
 
 
 @pytest.fixture(scope="session")
-def load_glm(glm_dir: Path, glm_sizes: dict) -> Callable[[str], GlmInfillForConditionalGeneration]:
-    """Return a loader of the checkpoint folders beside the recorded outputs."""
+def convert_glm(
+    glm_dir: Path, glm_sizes: dict, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Return a converter of the checkpoint folders beside the recorded outputs, each done once."""
+    root = tmp_path_factory.mktemp("converted")
+
+    def converted(name: str) -> Path:
+        output = root / name
+        if not output.exists():
+            heads = glm_sizes["num_attention_heads"]
+            convert(require(glm_dir / name), output, num_attention_heads=heads)
+        return output
+
+    return converted
+
+
+@pytest.fixture(scope="session")
+def load_glm(
+    convert_glm: Callable[[str], Path],
+) -> Callable[[str], GlmInfillForConditionalGeneration]:
+    """Return a loader of converted checkpoint folders."""
 
     def load(name: str) -> GlmInfillForConditionalGeneration:
-        config, state_dict = read_glm_checkpoint(
-            require(glm_dir / name), glm_sizes["num_attention_heads"]
-        )
-        model = GlmInfillForConditionalGeneration(config)
-        missing, unexpected = model.load_state_dict(state_dict, strict=False)
-        assert missing == ["lm_head.weight"]
-        assert not unexpected
-        model.tie_weights()
-        return model.float().eval()
+        folder = convert_glm(name)
+        return GlmInfillForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
 
     return load
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from conftest import recorded, require
-from unblank.conversion.glm import glm_state_dict, read_glm_module
 
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
 CASES = ("scalar_sep", "per_sample_sep", "causal_sep0", "full_mask", "memory", "memory_truncated")
@@ -74,13 +74,13 @@ def test_half_precision_checkpoint_gives_its_own_logits(load_glm, glm_dir):
     assert_close(logits, case["logits_with_fp16_rounded_weights"], **TOLERANCE)
 
 
-def test_model_parallel_pieces_merge_to_the_whole_checkpoint(glm_dir):
-    whole = glm_state_dict(read_glm_module(require(glm_dir / "checkpoint_deepspeed_fp16")))
+def test_model_parallel_pieces_merge_to_the_whole_checkpoint(glm_dir, convert_glm):
+    whole = load_file(convert_glm("checkpoint_deepspeed_fp16") / "model.safetensors")
     pieces = sorted(glm_dir.glob("checkpoint_mp*"))
     if not pieces:
         pytest.skip("no model-parallel checkpoint is recorded here")
     for folder in pieces:
-        merged = glm_state_dict(read_glm_module(folder))
+        merged = load_file(convert_glm(folder.name) / "model.safetensors")
         assert merged.keys() == whole.keys()
         assert all(torch.equal(merged[key], whole[key]) for key in whole)
 

@@ -17,7 +17,7 @@ LAYERS = {
     "objectives": {"data.types", "tokenization"},
     "data": {"objectives", "process", "tokenization"},
     "models": {"data.types", "compatibility"},
-    "conversion": {"models"},
+    "conversion": {"integrity", "models", "tokenization"},
     "generation": {"integrity", "models", "tokenization", "data.sources", "data.types"},
     "generation.command": {"api", "generation"},
     "api": {"generation", "models", "tokenization"},

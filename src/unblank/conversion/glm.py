@@ -1,28 +1,35 @@
-"""The published GLM checkpoint layout: tracker file, model-parallel pieces, Megatron key names.
+"""GLM and MultiGLM as published: Megatron checkpoints of both, and the Hugging Face remote code.
 
-`query_key_value` of a rank holds its own Q, K and V rows one after another, so pieces are cut in
-three before they are joined.
+All name their tensors alike inside a layer. What no shape shows (heads, GELU, which vocabulary) is
+taken from `config.json` where there is one, else from what all published models have in common.
 """
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from unblank.conversion.torch_files import read_torch_file
-from unblank.models.glm import GlmInfillConfig
+from unblank.conversion.config import ConvertOptions
+from unblank.conversion.megatron import check_ranks, merge_ranks, merged_shape
+from unblank.conversion.plan import Action, ConversionPlan, DroppedKey, PlannedTensor
+from unblank.conversion.source import Source
+from unblank.models.glm import (
+    GlmInfillConfig,
+    GlmInfillForConditionalGeneration,
+    GlmInfillForSequenceClassification,
+)
 
-__all__ = ["glm_state_dict", "infer_glm_config", "read_glm_checkpoint", "read_glm_module"]
+__all__ = ["plan_glm"]
 
-TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
-PREFIXES = ("module.", "glm.", "model.")
+PREFIX = re.compile(r"(module\.|glm\.|model\.)*")
 KEY_PATTERNS: tuple[tuple[str, str], ...] = (
-    (r"word_embeddings\.weight", "model.embed_tokens.weight"),
+    (r"(?:transformer\.)?word_embeddings\.weight", "model.embed_tokens.weight"),
     (r"transformer\.position_embeddings\.weight", "model.embed_positions.weight"),
     (r"transformer\.block_position_embeddings\.weight", "model.embed_block_positions.weight"),
+    (
+        r"mixins\.block_position_embedding\.block_position_embeddings\.weight",
+        "model.embed_block_positions.weight",
+    ),
     (r"transformer\.final_layernorm\.(\w+)", r"model.norm.\1"),
     (
         r"transformer\.layers\.(\d+)\.(input_layernorm|post_attention_layernorm)\.(\w+)",
@@ -38,145 +45,167 @@ KEY_PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (r"transformer\.layers\.(\d+)\.mlp\.dense_h_to_4h\.(\w+)", r"model.layers.\1.mlp.up_proj.\2"),
     (r"transformer\.layers\.(\d+)\.mlp\.dense_4h_to_h\.(\w+)", r"model.layers.\1.mlp.down_proj.\2"),
-    (r"pool_layer\.(\w+)", r"dense.\1"),
-    (r"multichoice_head\.(\w+)", r"out_proj.\1"),
 )
+HEAD_PATTERNS: tuple[tuple[str, str], ...] = (
+    (r"(?:pool_layer|dense)\.(\w+)", r"dense.\1"),
+    (r"(?:multichoice_head|out_proj)\.(\w+)", r"out_proj.\1"),
+)
+"""A fine-tuned classifier, of the original program and of the remote code."""
+SOFT_PROMPTS = ("prompt_spell.", "prefix_encoder.")
 HEAD_WIDTH = 64
 """Width of an attention head in every published GLM; the files do not store it."""
+MULTIGLM_HEADS = {1536: 16}
+"""Width -> heads of the published MultiGLM, whose heads are 96 wide."""
+UNBUILT_SETTINGS = {"relative_encoding": False, "output_predict": True}
 
 
-def read_glm_checkpoint(
-    folder: Path, num_attention_heads: int | None = None
-) -> tuple[GlmInfillConfig, dict[str, Tensor]]:
-    """Return the configuration and the weights of a checkpoint folder, under our names.
-
-    Args:
-        folder: holds a tracker file and `<tag>/mp_rank_XX_model_states.pt`, or is that `<tag>`.
-        num_attention_heads: heads a layer; None is one for each 64 of the width.
+def plan_glm(source: Source, options: ConvertOptions) -> ConversionPlan:
+    """Return the plan of a GLM or MultiGLM checkpoint.
 
     Raises:
-        FileNotFoundError: no checkpoint there, or a rank is missing.
-        ValueError: damaged or hostile file, unknown keys, ranks that disagree.
+        ValueError: pieces that disagree, unknown keys, or sizes that contradict `config.json`.
     """
-    state_dict = glm_state_dict(read_glm_module(folder))
-    return infer_glm_config(state_dict, num_attention_heads), state_dict
-
-
-def read_glm_module(folder: Path) -> dict[str, Tensor]:
-    """Return the merged `module` tensors of a checkpoint folder, under the original names."""
-    modules = [_module(path) for path in _rank_files(Path(folder))]
-    if len(modules) == 1:
-        return modules[0]
-    if any(module.keys() != modules[0].keys() for module in modules):
-        raise ValueError(f"the ranks in {folder} hold different keys; are they of one checkpoint?")
-    return {key: _merge(key, [module[key] for module in modules]) for key in modules[0]}
-
-
-def glm_state_dict(module: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return `module` under our names.
-
-    Raises:
-        ValueError: a key that no GLM has.
-    """
-    return {_rename(key): tensor for key, tensor in module.items()}
-
-
-def infer_glm_config(
-    state_dict: dict[str, Tensor], num_attention_heads: int | None = None
-) -> GlmInfillConfig:
-    """Return the configuration that the shapes of `state_dict` imply.
-
-    Raises:
-        ValueError: a table that every GLM has is missing.
-    """
-    try:
-        vocab_size, width = state_dict["model.embed_tokens.weight"].shape
-        rows = state_dict["model.embed_positions.weight"].shape[0]
-    except KeyError as error:
-        raise ValueError(f"not a GLM checkpoint: it has no {error.args[0]}") from error
-    layers = {int(key.split(".")[2]) for key in state_dict if key.startswith("model.layers.")}
-    return GlmInfillConfig(
-        vocab_size=vocab_size,
-        hidden_size=width,
-        num_hidden_layers=len(layers),
-        num_attention_heads=num_attention_heads or max(1, width // HEAD_WIDTH),
-        max_position_embeddings=rows - 1,
-        block_position_encoding="model.embed_block_positions.weight" in state_dict,
+    originals = {PREFIX.sub("", key, count=1): key for key in source.state_dicts[0]}
+    modules = [_without_prefixes(state_dict) for state_dict in source.state_dicts]
+    check_ranks([file.name for file in source.files], modules)
+    pieces = {key: [module[key] for module in modules] for key in modules[0]}
+    keeps_head = _keeps_head(source, pieces)
+    tensors, dropped = [], []
+    for key, parts in pieces.items():
+        name = _our_name(key, keeps_head)
+        if name is not None:
+            tensors.append(_planned(name, key, originals[key], parts))
+        elif reason := _drop_reason(key):
+            dropped.append(DroppedKey(key=originals[key], reason=reason))
+    shapes = {tensor.name: tensor.shape for tensor in tensors}
+    fields, evidence = _fields(shapes, source, options)
+    model_class = (
+        GlmInfillForSequenceClassification if keeps_head else GlmInfillForConditionalGeneration
+    )
+    return ConversionPlan(
+        model_class=model_class,
+        config=GlmInfillConfig(**fields),
+        tensors=tuple(tensors),
+        dropped=tuple(dropped),
+        evidence=tuple(evidence),
     )
 
 
-def _rank_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder")
-    trackers = [folder / name for name in TRACKERS if (folder / name).is_file()]
-    if trackers:
-        tag = trackers[0].read_text(encoding="utf-8").strip()
-        if Path(tag).name != tag or tag in ("", ".", ".."):
-            raise ValueError(f"{trackers[0]} names {tag!r}, which is not a folder beside it")
-        folder = folder / tag
-    files = sorted(folder.glob("mp_rank_*_model_states.pt"))
-    if not files:
-        raise FileNotFoundError(
-            f"no mp_rank_*_model_states.pt in {folder}; a GLM checkpoint is a folder with "
-            f"{TRACKERS[0]} and <tag>/mp_rank_00_model_states.pt"
-        )
-    expected = [f"mp_rank_{rank:02d}_model_states.pt" for rank in range(len(files))]
-    missing = sorted(set(expected) - {path.name for path in files})
-    if missing:
-        raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}: all ranks are needed")
-    return files
+def _without_prefixes(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {PREFIX.sub("", key, count=1): tensor for key, tensor in state_dict.items()}
 
 
-def _module(path: Path) -> dict[str, Tensor]:
-    content: dict[str, Any] = read_torch_file(path)
-    module = content.get("module", content)
-    return {
-        _strip(key): tensor for key, tensor in module.items() if isinstance(tensor, torch.Tensor)
-    }
+def _keeps_head(source: Source, keys: dict[str, Any]) -> bool:
+    """Whether the checkpoint is a classifier; some hub folders hold a stray head beside a GLM."""
+    has_head = any(_match(key, HEAD_PATTERNS) for key in keys)
+    names = (source.settings or {}).get("architectures") or ["GLMForSequenceClassification"]
+    return has_head and any("Classification" in name for name in names)
 
 
-def _strip(key: str) -> str:
-    for prefix in PREFIXES:
-        key = key.removeprefix(prefix)
-    return key
+def _our_name(key: str, keeps_head: bool) -> str | None:
+    return _match(key, KEY_PATTERNS) or (_match(key, HEAD_PATTERNS) if keeps_head else None)
 
 
-def _rename(key: str) -> str:
-    for pattern, replacement in KEY_PATTERNS:
-        match = re.fullmatch(pattern, key)
-        if match:
+def _match(key: str, patterns: tuple[tuple[str, str], ...]) -> str | None:
+    for pattern, replacement in patterns:
+        if match := re.fullmatch(pattern, key):
             return match.expand(replacement)
-    raise ValueError(f"{key!r} is no key of a GLM checkpoint; nothing is dropped silently")
+    return None
 
 
-def _merge(key: str, pieces: list[Tensor]) -> Tensor:
-    merge = next((join for part, join in MERGES.items() if part in key), _replicated)
-    return merge(key, pieces)
+def _drop_reason(key: str) -> str | None:
+    """Return why a key is left out; None leaves it unaccounted for, which is an error."""
+    if key.startswith(SOFT_PROMPTS):
+        return "a trained soft prompt: not part of the model"
+    if _match(key, HEAD_PATTERNS):
+        return "a stray classification head: config.json says that this is no classifier"
+    return None
 
 
-def _join_rows(key: str, pieces: list[Tensor]) -> Tensor:
-    return torch.cat(pieces, dim=0)
+def _planned(name: str, key: str, original: str, parts: list[Tensor]) -> PlannedTensor:
+    action: Action = "renamed" if len(parts) == 1 else "merged"
+    return PlannedTensor(
+        name=name,
+        shape=merged_shape(key, parts),
+        keys=(original,),
+        action=action,
+        read=lambda: merge_ranks(key, parts),
+    )
 
 
-def _join_columns(key: str, pieces: list[Tensor]) -> Tensor:
-    return torch.cat(pieces, dim=1)
+def _fields(
+    shapes: dict[str, tuple[int, ...]], source: Source, options: ConvertOptions
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the fields of the configuration, and lines on how the uncertain ones were found."""
+    for name in ("model.embed_tokens.weight", "model.embed_positions.weight"):
+        if name not in shapes:
+            raise ValueError(f"{source.path} is no whole GLM: nothing in it is {name}")
+    vocab_size, width = shapes["model.embed_tokens.weight"]
+    rows = shapes["model.embed_positions.weight"][0]
+    settings = source.settings or {}
+    for name, built in UNBUILT_SETTINGS.items():
+        if settings.get(name, built) is not built:
+            raise ValueError(f"config.json says {name} = {settings[name]}, which is not built here")
+    layers = {int(name.split(".")[2]) for name in shapes if name.startswith("model.layers.")}
+    heads, how = _heads(width, settings, options)
+    fields: dict[str, Any] = {
+        "vocab_size": vocab_size,
+        "hidden_size": width,
+        "num_hidden_layers": len(layers),
+        "num_attention_heads": heads,
+        "max_position_embeddings": rows - 1,
+        "block_position_encoding": "model.embed_block_positions.weight" in shapes,
+        "hidden_act": "gelu_pytorch_tanh" if source.settings is None else "gelu",
+    }
+    for theirs, ours in (
+        ("embedding_dropout_prob", "hidden_dropout_prob"),
+        ("attention_dropout_prob", "attention_probs_dropout_prob"),
+    ):
+        if theirs in settings:
+            fields[ours] = float(settings[theirs])
+    if "out_proj.weight" in shapes:
+        fields["num_labels"] = shapes["out_proj.weight"][0]
+    _check_settings(source, fields)
+    gelu = "tanh GELU, as in the original program"
+    if source.settings is not None:
+        gelu = "erf GELU, as in the Hugging Face remote code (the original trained with tanh)"
+    size = f"{len(layers)} layers of width {width}, {vocab_size} rows, {rows} position rows"
+    return fields, [f"shapes: {size}", how, gelu]
 
 
-def _join_query_key_value(key: str, pieces: list[Tensor]) -> Tensor:
-    thirds = [piece.chunk(3, dim=0) for piece in pieces]
-    return torch.cat([third[part] for part in range(3) for third in thirds], dim=0)
+def _heads(width: int, settings: dict[str, Any], options: ConvertOptions) -> tuple[int, str]:
+    """Return the number of heads and how it was found; no tensor shows it."""
+    if options.num_attention_heads is not None:
+        return options.num_attention_heads, f"{options.num_attention_heads} heads, as given"
+    if "num_attention_heads" in settings:
+        heads = int(settings["num_attention_heads"])
+        return heads, f"{heads} heads, as config.json says"
+    if width in MULTIGLM_HEADS:
+        return MULTIGLM_HEADS[width], f"{MULTIGLM_HEADS[width]} heads, as in the published MultiGLM"
+    if width % HEAD_WIDTH:
+        raise ValueError(
+            f"the model is {width} wide, no multiple of {HEAD_WIDTH}, the width of a head in every "
+            "published GLM, and no tensor shows the number of heads: give --num-attention-heads"
+        )
+    heads = width // HEAD_WIDTH
+    return heads, (
+        f"{heads} heads of {HEAD_WIDTH}, as in every published GLM; no tensor shows it, so give "
+        "--num-attention-heads if this model is not a published one"
+    )
 
 
-def _replicated(key: str, pieces: list[Tensor]) -> Tensor:
-    if any(not torch.equal(piece, pieces[0]) for piece in pieces):
-        raise ValueError(f"{key} differs between ranks, where it should be the same")
-    return pieces[0]
-
-
-MERGES: dict[str, Callable[[str, list[Tensor]], Tensor]] = {
-    "word_embeddings": _join_rows,
-    "query_key_value": _join_query_key_value,
-    "dense_h_to_4h": _join_rows,
-    "attention.dense.weight": _join_columns,
-    "dense_4h_to_h.weight": _join_columns,
-}
+def _check_settings(source: Source, fields: dict[str, Any]) -> None:
+    """Refuse a `config.json` that belongs to other weights."""
+    names = {
+        "num_layers": "num_hidden_layers",
+        "hidden_size": "hidden_size",
+        "vocab_size": "vocab_size",
+        "max_sequence_length": "max_position_embeddings",
+    }
+    for theirs, ours in names.items():
+        told = (source.settings or {}).get(theirs, fields[ours])
+        if told != fields[ours]:
+            raise ValueError(
+                f"config.json of {source.path} says {theirs} = {told}, but the weights have "
+                f"{fields[ours]}: they do not belong together"
+            )

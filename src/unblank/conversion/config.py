@@ -1,0 +1,87 @@
+"""Settings of `unblank convert`: what to read, what to write, and what only the user can know."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["ConvertConfig", "ConvertOptions", "DType", "Family", "VerifyConfig", "parse_size"]
+
+Family = Literal["auto", "glm", "multiglm", "deltalm", "ganlm", "xlmr"]
+DType = Literal["fp32", "fp16", "bf16"]
+
+UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertOptions:
+    """What a family's reader takes from the user."""
+
+    family: Family = "auto"
+    """Kind of model; auto finds it by the keys and shapes of the weights."""
+
+    tokenizer: Path | None = None
+    """Vocabulary file, or folder with it: vocab.txt, vocab.json + merges.txt, a SentencePiece
+    model, dict.txt + spm.model. Not given: looked for beside the weights."""
+
+    dtype: DType | None = None
+    """Type of the written weights; not given: as stored."""
+
+    num_attention_heads: int | None = None
+    """Heads a layer, which no tensor shows; not given: what the checkpoint records, else one for
+    each 64 of the width (96 in the published MultiGLM)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertConfig(ConvertOptions):
+    """Turn a published checkpoint into a safe, self-contained transformers folder.
+
+    SOURCE is a file or folder as published. No pickle is executed. OUTPUT gets config.json,
+    safetensors, a fast tokenizer and provenance.json, which accounts for every key.
+
+    Check a converted folder with `unblank convert --verify OUTPUT [--reference FILE]`.
+    """
+
+    source: Path
+    """Checkpoint file or folder, as published."""
+
+    output: Path
+    """Folder to write; it must not exist."""
+
+    shard_size: str = "5GB"
+    """Largest weights file, e.g. 500MB; also about the memory that the conversion needs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifyConfig:
+    """Check a converted folder: reload it, look at every weight, and run the model.
+
+    With a reference file, the model must also give the recorded outputs.
+    """
+
+    verify: Path
+    """Converted folder."""
+
+    reference: Path | None = None
+    """Recorded inputs and outputs, .safetensors, .npz or .json."""
+
+    tolerance: float = 1e-4
+    """Largest absolute and relative difference to the reference, fp32."""
+
+    batch_rows: int = 8
+    """Rows of the reference that are run together."""
+
+
+def parse_size(text: str) -> int:
+    """Return the number of bytes that `5GB`, `500MB` or `200KB` means.
+
+    Raises:
+        ValueError: another form, or not positive.
+    """
+    number, unit = text[:-2], text[-2:].upper()
+    try:
+        size = int(float(number) * UNITS[unit])
+    except (KeyError, ValueError):
+        size = 0
+    if size <= 0:
+        raise ValueError(f"{text!r} is no size: write a number and KB, MB or GB, like 500MB")
+    return size

@@ -1,0 +1,105 @@
+"""Converting a published checkpoint: open, detect, plan, check, write, report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from unblank.conversion.config import ConvertOptions, DType, Family, parse_size
+from unblank.conversion.detect import Detection, detect_family
+from unblank.conversion.glm import plan_glm
+from unblank.conversion.plan import ConversionPlan, PlanReader, check_plan
+from unblank.conversion.provenance import provenance_of, write_provenance
+from unblank.conversion.source import Source, open_source
+from unblank.conversion.writer import new_folder, write_model
+
+__all__ = ["PLAN_READERS", "Conversion", "convert", "prepare", "write"]
+
+PLAN_READERS: dict[str, PlanReader] = {
+    "glm": plan_glm,
+    "multiglm": plan_glm,
+}
+"""Who understands each family's weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """A checkpoint that was opened, understood and checked, ready to be written."""
+
+    source: Source
+    detection: Detection
+    plan: ConversionPlan
+    options: ConvertOptions
+
+
+def convert(
+    source: str | Path,
+    output: str | Path,
+    *,
+    family: Family = "auto",
+    tokenizer: str | Path | None = None,
+    dtype: DType | None = None,
+    num_attention_heads: int | None = None,
+    shard_size: str = "5GB",
+) -> Conversion:
+    """Turn a published checkpoint into a transformers folder; return what was found and done.
+
+    Args:
+        source: file or folder as published.
+        output: folder to write; must not exist.
+        family: "auto" finds it by keys and shapes.
+        tokenizer: vocabulary file or folder; None looks beside the weights.
+        dtype: of the written weights; None keeps the stored types.
+        num_attention_heads: heads a layer, which no tensor shows; None takes what the checkpoint
+            records, else the width of a head in the published models.
+        shard_size: largest weights file, e.g. "500MB".
+
+    Raises:
+        FileNotFoundError: nothing to read, or a piece is missing.
+        FileExistsError: `output` exists.
+        ValueError: damaged, hostile or unknown files, keys that are left over or missing, a
+            tokenizer that does not fit, or weights that are not finite.
+    """
+    options = ConvertOptions(
+        family=family,
+        tokenizer=None if tokenizer is None else Path(tokenizer),
+        dtype=dtype,
+        num_attention_heads=num_attention_heads,
+    )
+    conversion = prepare(Path(source), options)
+    write(conversion, Path(output), shard_bytes=parse_size(shard_size))
+    return conversion
+
+
+def prepare(source: Path, options: ConvertOptions) -> Conversion:
+    """Return a checkpoint that is understood and proved to be complete; nothing is written."""
+    opened = open_source(source)
+    if options.family == "auto":
+        detection = detect_family(opened)
+    else:
+        detection = Detection(options.family, (*opened.evidence, "the family was given"))
+    plan = PLAN_READERS[detection.family](opened, options)
+    check_plan(plan, opened)
+    return Conversion(source=opened, detection=detection, plan=plan, options=options)
+
+
+def write(
+    conversion: Conversion,
+    output: Path,
+    *,
+    shard_bytes: int,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Write the folder of a prepared conversion, or nothing at all.
+
+    Args:
+        conversion: from `prepare`.
+        output: folder to write; must not exist.
+        shard_bytes: largest weights file.
+        advance: called with the bytes of each written tensor.
+    """
+    source, plan, options = conversion.source, conversion.plan, conversion.options
+    with new_folder(output) as folder:
+        write_model(
+            plan, source, folder, dtype=options.dtype, shard_bytes=shard_bytes, advance=advance
+        )
+        write_provenance(folder, provenance_of(source, conversion.detection, plan, options))

@@ -1,0 +1,160 @@
+"""What a family's reader says about a checkpoint: the model to build and where each tensor is from.
+
+A plan reads nothing by itself; `check_plan` proves that it accounts for every key of the source and
+every parameter of the model before the writer touches the disk.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from unblank.conversion.config import ConvertOptions
+from unblank.conversion.source import Source
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+__all__ = [
+    "Action",
+    "ConversionPlan",
+    "DroppedKey",
+    "PlanReader",
+    "PlannedTensor",
+    "check_plan",
+    "copied",
+    "keys_shown",
+]
+
+Action = Literal["kept", "renamed", "split", "merged", "changed"]
+"""What happened to the source tensor; "changed" means that its values did (the reason says how)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTensor:
+    """One tensor of the output.
+
+    Attributes:
+        name: parameter of the model.
+        shape: of what `read` returns.
+        keys: original keys it is made of.
+        action: what was done.
+        read: returns the tensor when it is written; it may be a view of the mapped file.
+        reason: why, where the action does not say all.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    keys: tuple[str, ...]
+    action: Action
+    read: Callable[[], Tensor]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedKey:
+    """A source key that is deliberately left out, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionPlan:
+    """All that the writer and the report need to know.
+
+    Attributes:
+        model_class: what the folder will hold; `config.json` names it.
+        config: its configuration, complete with special token ids if there is a tokenizer.
+        tensors: every parameter except tied copies, in the order of writing.
+        dropped: source keys left out.
+        tokenizer: rebuilt from the user's vocabulary files; None if there are none.
+        tokenizer_facts: kind, files and sizes, and each special id with its check, for the report.
+        traps: known pitfalls of this checkpoint and what was done about them, as lines.
+        evidence: how sizes that no shape shows were chosen (number of heads, ...), as lines.
+    """
+
+    model_class: "type[PreTrainedModel]"
+    config: Any
+    tensors: tuple[PlannedTensor, ...]
+    dropped: tuple[DroppedKey, ...] = ()
+    tokenizer: "PreTrainedTokenizerFast | None" = None
+    tokenizer_facts: dict[str, Any] = field(default_factory=dict)
+    traps: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+
+
+PlanReader = Callable[[Source, ConvertOptions], ConversionPlan]
+"""What each family provides: `plan_glm(source, options)`, `plan_deltalm(source, options)`, ..."""
+
+
+def copied(name: str, key: str, tensor: Tensor, reason: str = "") -> PlannedTensor:
+    """Return a plan to write one source tensor as it is, under its new name."""
+    return PlannedTensor(
+        name=name,
+        shape=tuple(tensor.shape),
+        keys=(key,),
+        action="kept" if name == key else "renamed",
+        read=lambda: tensor,
+        reason=reason,
+    )
+
+
+def check_plan(plan: ConversionPlan, source: Source) -> None:
+    """Check that no source key is left over and that every parameter of the model is filled.
+
+    Raises:
+        ValueError: a key that is neither used nor dropped, a parameter without a tensor or of
+            another shape, or a tokenizer that the embedding table has no rows for.
+    """
+    accounted = {key for tensor in plan.tensors for key in tensor.keys}
+    accounted |= {dropped.key for dropped in plan.dropped}
+    found = {key for state_dict in source.state_dicts for key in state_dict}
+    if left := found - accounted:
+        raise ValueError(
+            f"{source.path} has keys that no {plan.model_class.__name__} has: {keys_shown(left)}; "
+            "nothing is dropped silently"
+        )
+    _check_parameters(plan, source)
+    rows = int(plan.config.vocab_size)
+    if plan.tokenizer is not None and len(plan.tokenizer) > rows:
+        raise ValueError(
+            f"the tokenizer has {len(plan.tokenizer)} tokens but the embedding table of "
+            f"{source.path} only {rows} rows: they do not belong together"
+        )
+
+
+def _check_parameters(plan: ConversionPlan, source: Source) -> None:
+    with torch.device("meta"):
+        model = plan.model_class(plan.config)
+    tied = set(model.all_tied_weights_keys)
+    wanted = {
+        name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied
+    }
+    given = {tensor.name: tensor.shape for tensor in plan.tensors}
+    if len(given) != len(plan.tensors):
+        raise ValueError(f"{source.path}: two source keys mean the same parameter")
+    if missing := wanted.keys() - given.keys():
+        raise ValueError(
+            f"{source.path} lacks weights: {keys_shown(missing)} (of {len(wanted)}); is it only a "
+            "part of the checkpoint?"
+        )
+    if extra := given.keys() - wanted.keys():
+        raise ValueError(
+            f"{source.path} has more weights than its configuration has layers: {keys_shown(extra)}"
+        )
+    for name, shape in given.items():
+        if shape != wanted[name]:
+            raise ValueError(
+                f"{name} of {source.path} is {list(shape)}, where the other weights imply "
+                f"{list(wanted[name])}"
+            )
+
+
+def keys_shown(keys: Iterable[str], limit: int = 5) -> str:
+    """Return keys as text, the first few and how many more."""
+    names = sorted(keys)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

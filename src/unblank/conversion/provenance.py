@@ -1,0 +1,68 @@
+"""`provenance.json` of a converted folder: where every byte came from and what was done to it."""
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from unblank.conversion.config import ConvertOptions
+from unblank.conversion.detect import Detection
+from unblank.conversion.plan import ConversionPlan, PlannedTensor
+from unblank.conversion.source import Source
+from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
+
+__all__ = ["provenance_of", "write_provenance"]
+
+PACKAGES = ("unblank", "torch", "transformers", "tokenizers", "safetensors")
+
+
+def write_provenance(folder: Path, record: dict[str, Any]) -> None:
+    """Add the facts of all files in `folder` to the record and write it there."""
+    files = {path.name: file_facts(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    text = json.dumps(record | {"files": files}, indent=1, ensure_ascii=False, default=str)
+    write_at_once(folder / PROVENANCE_NAME, text + "\n")
+
+
+def provenance_of(
+    source: Source, detection: Detection, plan: ConversionPlan, options: ConvertOptions
+) -> dict[str, Any]:
+    """Return the record of a conversion, without the facts of the written files.
+
+    Args:
+        source: its weight files are read once more, for their hashes.
+        detection: family and evidence.
+        plan: what was written.
+        options: what the user asked for.
+    """
+    return {
+        "program": "unblank convert",
+        "source": {
+            "path": str(source.path),
+            "files": {path.name: file_facts(path) for path in source.files},
+        },
+        "family": detection.family,
+        "evidence": [*detection.evidence, *plan.evidence],
+        "traps": list(plan.traps),
+        "model": plan.model_class.__name__,
+        "options": {
+            "family": options.family,
+            "dtype": options.dtype or "as stored",
+            "num_attention_heads": options.num_attention_heads,
+        },
+        "keys": [_entry(planned) for planned in plan.tensors],
+        "dropped": [{"key": dropped.key, "reason": dropped.reason} for dropped in plan.dropped],
+        "tokenizer": plan.tokenizer_facts or "none",
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
+    }
+
+
+def _entry(planned: PlannedTensor) -> dict[str, Any]:
+    entry = {
+        "name": planned.name,
+        "from": list(planned.keys),
+        "action": planned.action,
+        "shape": list(planned.shape),
+    }
+    return entry | ({"reason": planned.reason} if planned.reason else {})

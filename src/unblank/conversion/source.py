@@ -1,0 +1,245 @@
+"""A published checkpoint opened for reading: its files, tensors and settings, whatever the layout.
+
+Knows files and containers, not model families: what the keys mean is `detect` and the families'
+business. Tensors are memory-mapped; `Source.release` gives their pages back once copied.
+"""
+
+import ctypes
+import json
+import mmap
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from unblank.conversion.torch_files import read_torch_file
+
+__all__ = ["Source", "open_source"]
+
+TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
+RANK_FILES = "mp_rank_*_model_states.pt"
+INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+MEMORY_MAPS = Path("/proc/self/maps")
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+STATE_DICT_KEYS = ("module", "weights", "model", "state_dict")
+"""Under which a training program stores the tensors; without any, the file is the state dict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An opened checkpoint.
+
+    Attributes:
+        path: as the user gave it.
+        folder: where the files lie that belong to the weights: `dict.txt`, `spm.model`, ...
+        files: of the weights; model-parallel ranks in their order.
+        state_dicts: original key to memory-mapped tensor, one dictionary a rank (most have one).
+        records: what the first file holds beside its tensors: `args`, `cfg`, `iteration`, ...
+        settings: `config.json` of a transformers folder, else None.
+        evidence: how the files were found, as lines for the user.
+    """
+
+    path: Path
+    folder: Path
+    files: tuple[Path, ...]
+    state_dicts: tuple[dict[str, Tensor], ...]
+    records: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] | None = None
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The state dict of the only rank.
+
+        Raises:
+            ValueError: there are several, and this family is not known to be split.
+        """
+        if len(self.state_dicts) != 1:
+            raise ValueError(
+                f"{self.path} is split into {len(self.state_dicts)} model-parallel pieces, which "
+                "only GLM checkpoints are"
+            )
+        return self.state_dicts[0]
+
+    def release(self) -> None:
+        """Let the system forget the pages of all mapped tensors; reading brings them back."""
+        _forget_pages(self.files)
+
+
+def open_source(path: Path) -> Source:
+    """Return the checkpoint at `path`, found by what lies there.
+
+    Args:
+        path: a weights file; a folder with a tracker file and
+            `<tag>/mp_rank_XX_model_states.pt`, or that `<tag>`; a transformers folder; or a folder
+            with one weights file.
+
+    Raises:
+        FileNotFoundError: nothing there, nothing that looks like a checkpoint, or a missing piece.
+        ValueError: damaged or hostile files, or several checkpoints to choose from.
+    """
+    path = Path(path)
+    if path.is_file():
+        if path.suffix == ".zip":
+            raise ValueError(f"{path} is an archive: unpack it and give the folder")
+        if path.match(RANK_FILES):
+            return _open_ranks(path, path.parent, ())
+        return _open_files(path, [path], (f"weights in {path.name}",), None)
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} does not exist: give a checkpoint file or folder")
+    for name in TRACKERS:
+        if (path / name).is_file():
+            return _open_tracked(path, name)
+    if any(path.glob(RANK_FILES)):
+        return _open_ranks(path, path, ())
+    if (path / "config.json").is_file():
+        return _open_transformers(path)
+    return _open_single(path)
+
+
+def _open_tracked(path: Path, tracker: str) -> Source:
+    tag = (path / tracker).read_text(encoding="utf-8").strip()
+    if Path(tag).name != tag or tag in ("", ".", ".."):
+        raise ValueError(f"{path / tracker} names {tag!r}, which is not a folder beside it")
+    folder = path / tag
+    if not any(folder.glob(RANK_FILES)) and folder.name.isdigit():
+        folder = (
+            path / f"iter_{int(tag):07d}" if (path / f"iter_{int(tag):07d}").is_dir() else folder
+        )
+    return _open_ranks(path, folder, (f"{tracker} names {tag}",))
+
+
+def _open_ranks(path: Path, folder: Path, evidence: tuple[str, ...]) -> Source:
+    files = sorted(folder.glob(RANK_FILES))
+    if not files:
+        raise FileNotFoundError(
+            f"no {RANK_FILES} in {folder}; a GLM checkpoint is a folder with {TRACKERS[0]} and "
+            "<tag>/mp_rank_00_model_states.pt"
+        )
+    expected = [f"mp_rank_{rank:02d}_model_states.pt" for rank in range(len(files))]
+    missing = sorted(set(expected) - {file.name for file in files})
+    if missing:
+        raise FileNotFoundError(
+            f"{folder} holds {', '.join(file.name for file in files)} but lacks "
+            f"{', '.join(missing)}: all ranks are needed"
+        )
+    found = f"{len(files)} model-parallel piece{'s' * (len(files) > 1)} in {folder.name}"
+    return _open_files(path, files, (*evidence, found), None, folder=folder, are_ranks=True)
+
+
+def _open_transformers(path: Path) -> Source:
+    settings = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path / 'config.json'} holds no settings")
+    files = _indexed_files(path) or sorted(path.glob("*.safetensors"))
+    files = files or sorted(path.glob("pytorch_model*.bin"))
+    if not files:
+        raise FileNotFoundError(
+            f"{path} has config.json but no weights: neither *.safetensors nor pytorch_model*.bin"
+        )
+    model_type = settings.get("model_type")
+    evidence = (f"config.json of type {model_type!r}", f"weights in {len(files)} file(s)")
+    return _open_files(path, files, evidence, settings)
+
+
+def _indexed_files(path: Path) -> list[Path]:
+    """Return the shards that an index names, all of which must lie beside it."""
+    index = next((path / name for name in INDEXES if (path / name).is_file()), None)
+    if index is None:
+        return []
+    names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    strange = [name for name in names if Path(name).name != name]
+    if strange:
+        raise ValueError(f"{index} names {strange[0]!r}, which is not a file beside it")
+    missing = [name for name in names if not (path / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{path} lacks {', '.join(missing)}, named by {index.name}")
+    return [path / name for name in names]
+
+
+def _open_single(path: Path) -> Source:
+    files = sorted(file for file in path.iterdir() if file.suffix in WEIGHT_SUFFIXES)
+    if not files:
+        found = ", ".join(sorted(file.name for file in path.iterdir())[:8]) or "nothing"
+        raise FileNotFoundError(
+            f"{path} is no checkpoint folder: found {found}; expected {TRACKERS[0]}, "
+            f"{RANK_FILES}, config.json, or one file ending in {', '.join(WEIGHT_SUFFIXES)}"
+        )
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise ValueError(f"{path} holds several checkpoints ({names}): give one of these files")
+    return _open_files(path, files, (f"weights in {files[0].name}",), None)
+
+
+def _open_files(
+    path: Path,
+    files: list[Path],
+    evidence: tuple[str, ...],
+    settings: dict[str, Any] | None,
+    *,
+    folder: Path | None = None,
+    are_ranks: bool = False,
+) -> Source:
+    opened = [_open_file(file) for file in files]
+    state_dicts = [state_dict for state_dict, _ in opened]
+    if not are_ranks:
+        state_dicts = [_joined(files, state_dicts)]
+    return Source(
+        path=path,
+        folder=folder or files[0].parent,
+        files=tuple(files),
+        state_dicts=tuple(state_dicts),
+        records=opened[0][1],
+        settings=settings,
+        evidence=evidence,
+    )
+
+
+def _open_file(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if file.suffix == ".safetensors":
+        return _open_safetensors(file), {}
+    content = read_torch_file(file)
+    name = next((key for key in STATE_DICT_KEYS if isinstance(content.get(key), dict)), None)
+    state_dict = content if name is None else content[name]
+    tensors = {key: value for key, value in state_dict.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise ValueError(f"{file} holds no weights: its keys are {', '.join(map(str, content))}")
+    rest = {} if name is None else {key: value for key, value in content.items() if key != name}
+    return tensors, rest
+
+
+def _open_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{file} is damaged or cut short: {error}") from error
+
+
+def _joined(files: list[Path], state_dicts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    joined: dict[str, Tensor] = {}
+    for file, state_dict in zip(files, state_dicts, strict=True):
+        twice = next((key for key in state_dict if key in joined), None)
+        if twice is not None:
+            raise ValueError(f"{twice} is in {file.name} and in another file of {file.parent}")
+        joined |= state_dict
+    return joined
+
+
+def _forget_pages(files: Iterable[Path]) -> None:
+    """Advise the kernel to drop the pages of mapped files; without Linux's list, do nothing.
+
+    Nobody writes to these private mappings, so a dropped page is simply read again when needed.
+    """
+    if not MEMORY_MAPS.is_file():
+        return
+    names = {str(file.resolve()) for file in files}
+    libc = ctypes.CDLL(None)
+    for line in MEMORY_MAPS.read_text(encoding="utf-8").splitlines():
+        fields = line.split(maxsplit=5)
+        if len(fields) == 6 and fields[5] in names:
+            start, end = (int(address, 16) for address in fields[0].split("-"))
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)

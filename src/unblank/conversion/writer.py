@@ -1,0 +1,172 @@
+"""The one writer of converted folders: weights shard by shard, then all that belongs to them.
+
+Everything goes into a temporary folder beside the output, which gets its name as the last step, so
+a failure leaves nothing. Memory stays at one shard and one tensor.
+"""
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from unblank.conversion.plan import ConversionPlan, PlannedTensor
+from unblank.conversion.source import Source
+
+__all__ = ["DTYPES", "ShardWriter", "new_folder", "write_model"]
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@contextmanager
+def new_folder(output: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `output` if the block succeeds, else vanishes.
+
+    Raises:
+        FileExistsError: `output` exists; it is never written over.
+    """
+    output = Path(output)
+    if output.exists() or output.is_symlink():
+        raise FileExistsError(f"{output} exists: choose another folder, or remove it first")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        temporary.rename(output)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+class ShardWriter:
+    """Writes tensors into safetensors files of a bounded size, in the order in which they come.
+
+    Args:
+        folder: where the files go.
+        shard_bytes: largest file; a larger tensor gets a file of its own.
+    """
+
+    def __init__(self, folder: Path, shard_bytes: int) -> None:
+        self._folder = folder
+        self._limit = shard_bytes
+        self._waiting: dict[str, Tensor] = {}
+        self._waiting_bytes = 0
+        self._shards: list[list[str]] = []
+        self._total_bytes = 0
+
+    def add(self, name: str, tensor: Tensor) -> None:
+        """Take a tensor that nothing else will change."""
+        if self._waiting and self._waiting_bytes + tensor.nbytes > self._limit:
+            self._write_shard()
+        self._waiting[name] = tensor
+        self._waiting_bytes += tensor.nbytes
+        self._total_bytes += tensor.nbytes
+
+    def close(self) -> list[Path]:
+        """Write what is left, and the index if there are several files; return the files."""
+        self._write_shard()
+        count = len(self._shards)
+        if count == 1:
+            path = self._folder / "model.safetensors"
+            self._temporary(0).rename(path)
+            return [path]
+        paths = []
+        for number in range(count):
+            path = self._folder / f"model-{number + 1:05d}-of-{count:05d}.safetensors"
+            paths.append(self._temporary(number).rename(path))
+        places = {
+            name: path.name
+            for path, names in zip(paths, self._shards, strict=True)
+            for name in names
+        }
+        index = {"metadata": {"total_size": self._total_bytes}, "weight_map": places}
+        _write_json(self._folder / "model.safetensors.index.json", index)
+        return paths
+
+    def _write_shard(self) -> None:
+        save_file(self._waiting, self._temporary(len(self._shards)), metadata={"format": "pt"})
+        self._shards.append(list(self._waiting))
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def _temporary(self, number: int) -> Path:
+        return self._folder / f"shard-{number:05d}.tmp"
+
+
+def write_model(
+    plan: ConversionPlan,
+    source: Source,
+    folder: Path,
+    *,
+    dtype: str | None = None,
+    shard_bytes: int = 5 * 10**9,
+    advance: Callable[[int], None] | None = None,
+) -> list[Path]:
+    """Write weights, configuration and tokenizer of a plan; return the weight files.
+
+    Args:
+        plan: checked by `check_plan`.
+        source: where its tensors are mapped from.
+        folder: empty.
+        dtype: a key of `DTYPES`; None keeps the stored types.
+        shard_bytes: largest weights file; a larger tensor gets a file of its own.
+        advance: called with the bytes of each tensor, for a progress bar.
+
+    Raises:
+        ValueError: a weight that is not finite, or that `dtype` cannot hold.
+    """
+    shards = ShardWriter(folder, shard_bytes)
+    dtypes: Counter[torch.dtype] = Counter()
+    for planned in plan.tensors:
+        tensor = _finished(planned, None if dtype is None else DTYPES[dtype])
+        source.release()
+        dtypes[tensor.dtype] += tensor.numel()
+        shards.add(planned.name, tensor)
+        if advance is not None:
+            advance(tensor.nbytes)
+    files = shards.close()
+    _write_config(plan, folder, dtypes.most_common(1)[0][0])
+    if plan.tokenizer is not None:
+        plan.tokenizer.save_pretrained(folder)
+    return files
+
+
+def _finished(planned: PlannedTensor, dtype: torch.dtype | None) -> Tensor:
+    """Return a tensor of its own memory, in the wanted type, all of it finite."""
+    tensor = planned.read()
+    if tuple(tensor.shape) != planned.shape:
+        raise ValueError(f"{planned.name} is {list(tensor.shape)}, expected {list(planned.shape)}")
+    own = torch.empty(tensor.shape, dtype=dtype or tensor.dtype).copy_(tensor)
+    for values, cause in ((tensor, "the checkpoint is damaged"), (own, f"{dtype} is too narrow")):
+        if values.numel() and not all(map(math.isfinite, values.aminmax())):
+            raise ValueError(
+                f"{planned.name} (from {', '.join(planned.keys)}) has values that are not finite: "
+                f"{cause}"
+            )
+    return own
+
+
+def _write_config(plan: ConversionPlan, folder: Path, dtype: torch.dtype) -> None:
+    plan.config.architectures = [plan.model_class.__name__]
+    plan.config.dtype = dtype
+    plan.config.save_pretrained(folder)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
