@@ -62,6 +62,11 @@ COMMANDS: dict[str, Command] = {
         "unblank.generation.config:ScoreConfig",
         "unblank.generation.command:run_score",
     ),
+    "trim": Command(
+        "drop the tokens that your text does not need from a model",
+        "unblank.trimming.config:TrimConfig",
+        "unblank.trimming.trim:run_trim",
+    ),
     "bench": Command(
         "measure speed and memory beside the peers",
         "unblank.bench.settings:BenchConfig",

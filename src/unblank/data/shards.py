@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["CorpusReport", "PreparedCorpus", "prepare"]
+__all__ = ["CorpusReport", "PreparedCorpus", "encode_documents", "prepare"]
 
 FORMAT_VERSION = 1
 
@@ -207,7 +207,7 @@ def _build(
     lengths: list[int] = []
     num_short = 0
     with (building / "tokens.bin").open("wb") as file:
-        for ids in _encoded(documents, core, dtype, num_threads):
+        for ids in encode_documents(documents, core, dtype, num_threads):
             if len(ids) < min_tokens:
                 num_short += 1
                 continue
@@ -248,14 +248,24 @@ def _nothing_left(report: CorpusReport, texts: TextFiles) -> str:
     )
 
 
-def _encoded(
-    documents: Iterable[str], core: "Tokenizer", dtype: np.dtype[Any], num_threads: int
+def encode_documents(
+    documents: Iterable[str],
+    core: "Tokenizer",
+    dtype: np.dtype[Any],
+    num_threads: int | None = None,
 ) -> Iterator[NDArray[Any]]:
     """Yield the ids of each document in order; threads work ahead by two batches each.
 
     Threads do, as the tokenizer works outside Python's lock; they need no second copy of it and
     no guarded main module, as processes would.
+
+    Args:
+        documents: texts, read no further ahead than the threads need.
+        core: tokenizer, as `text_encoder` gives it.
+        dtype: of the ids.
+        num_threads: None is one a core.
     """
+    num_threads = num_threads or _num_cores()
     with ThreadPoolExecutor(num_threads) as pool:
         pending: deque[Future[list[NDArray[Any]]]] = deque()
         for batch in _batches(documents):

@@ -1,0 +1,1 @@
+"""Smaller vocabularies: a model without the tokens that a corpus never needs."""

@@ -1,0 +1,129 @@
+"""The proof that a trimmed model is the same model: tokens and outputs on text of kept tokens.
+
+Shapes: `T` tokens, `V` rows of the vocabulary, `N` kept tokens.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from unblank import models
+from unblank.generation.loading import without_progress_bar
+from unblank.models.electra import ElectraInfillForPreTraining
+from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
+from unblank.models.encoder_decoder.seq2seq import decoder_inputs
+from unblank.models.glm import GlmInfillForConditionalGeneration
+from unblank.tokenization.encoding import encode_texts
+
+__all__ = ["NUM_COMPARED", "largest_difference", "require_same_tokens"]
+
+NUM_COMPARED = 32
+"""Texts that go through both models."""
+
+_NUM_TOKENS = 128
+_TOLERANCE = 1e-4
+"""Of float32 outputs, relative to the largest: products of other shapes round differently."""
+
+
+def require_same_tokens(
+    texts: Sequence[str],
+    before: PreTrainedTokenizerFast,
+    after: PreTrainedTokenizerFast,
+    new_ids: dict[int, int],
+) -> list[list[int]]:
+    """Return the old ids of the texts whose tokens are all kept, which must be cut as before.
+
+    Args:
+        texts: any texts.
+        before: the old tokenizer.
+        after: the trimmed one.
+        new_ids: old id -> new id of every kept token.
+
+    Raises:
+        ValueError: such a text is cut in another way.
+    """
+    same: list[list[int]] = []
+    new_encodings = encode_texts(after, texts)
+    for text, old, new in zip(texts, encode_texts(before, texts), new_encodings, strict=True):
+        if not old or any(token_id not in new_ids for token_id in old):
+            continue
+        if before.unk_token_id in old:  # what is unknown may be spelt otherwise
+            continue
+        if [new_ids[token_id] for token_id in old] != new:
+            raise ValueError(
+                f"the tokenizer cannot be trimmed: {text[:60]!r} has kept tokens only, but they "
+                "come out otherwise without the dropped ones"
+            )
+        same.append(old)
+    return same
+
+
+def largest_difference(
+    before: Path, after: Path, texts: Sequence[Sequence[int]], new_ids: dict[int, int]
+) -> tuple[float, int]:
+    """Return the largest difference of outputs over the kept tokens, and how many were compared.
+
+    Args:
+        before: folder of the old model.
+        after: folder of the trimmed one.
+        texts: old ids of texts whose tokens are all kept.
+        new_ids: old id -> new id of every kept token.
+
+    Raises:
+        ValueError: the outputs differ by more than rounding.
+    """
+    old_model, new_model = _load(before), _load(after)
+    kept = torch.tensor(list(new_ids))
+    most, scale, num_compared = 0.0, 1.0, 0
+    length = min(_NUM_TOKENS, old_model.config.max_position_embeddings)
+    for ids in texts:
+        old_ids = torch.tensor([list(ids[:length])])
+        mapped = torch.tensor([[new_ids[int(token_id)] for token_id in old_ids[0]]])
+        with torch.no_grad():
+            old_outputs, new_outputs = _outputs(old_model, old_ids), _outputs(new_model, mapped)
+        for old, new in zip(old_outputs, new_outputs, strict=True):
+            if old.shape[-1] == old_model.config.vocab_size:
+                old, new = old[..., kept], new[..., : len(new_ids)]
+            most = max(most, (old - new).abs().max().item())
+            scale = max(scale, old.abs().max().item())
+            num_compared += new.numel()
+    if not most <= _TOLERANCE * scale:
+        raise ValueError(
+            f"the trimmed model gives other outputs (by up to {most:.2g}): nothing was written"
+        )
+    return most, num_compared
+
+
+def _load(folder: Path) -> PreTrainedModel:
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (name,) = settings.get("architectures") or ("none",)
+    kind: Any = getattr(models, name, None)
+    if kind is None:
+        raise ValueError(f"{folder / 'config.json'} names no architecture of this library: {name}")
+    if issubclass(kind, GlmInfillForConditionalGeneration):  # the heads of its kind have no weights
+        kind = GlmInfillForConditionalGeneration
+    with without_progress_bar():
+        model: PreTrainedModel = kind.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True
+        )
+    return model.eval()
+
+
+def _outputs(model: PreTrainedModel, ids_1T: Tensor) -> list[Tensor]:
+    """Return what the model gives for one text: logits, class scores or hidden states."""
+    if isinstance(model, ElectraInfillForPreTraining):
+        guessed_1TD = model.generator(ids_1T).last_hidden_state
+        judged_1TD = model.model(ids_1T).last_hidden_state
+        return [model.lm_head(guessed_1TD), model.head(judged_1TD)]
+    if model.config.is_encoder_decoder and isinstance(
+        model, EncoderDecoderForConditionalGeneration
+    ):
+        inputs_1T = decoder_inputs(ids_1T, model.config)
+        return [model(ids_1T, decoder_input_ids=inputs_1T).logits]
+    output = model(input_ids=ids_1T)
+    return [output.logits if "logits" in output else output.last_hidden_state]

@@ -1,0 +1,311 @@
+"""`unblank trim`: a model folder in, a smaller one out, proven equal on what it keeps."""
+
+import json
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from safetensors import safe_open
+from transformers import PreTrainedTokenizerFast
+
+from unblank import __version__
+from unblank.data.sources import TextFiles, find_files
+from unblank.generation.loading import require_whole_weights
+from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
+from unblank.tokenization.encoding import encode_texts, text_encoder
+from unblank.tokenization.vocabulary import padded_vocab_size
+from unblank.trimming.config import TrimConfig
+from unblank.trimming.equality import NUM_COMPARED, largest_difference, require_same_tokens
+from unblank.trimming.folder import row_order, trimmed_config, write_tokenizer, write_weights
+from unblank.trimming.selection import (
+    CorpusCounts,
+    choose_by_coverage,
+    choose_by_number,
+    count_tokens,
+)
+from unblank.trimming.vocabulary import fallback_ids, merges_of, token_ids, without_tokens
+
+__all__ = ["TrimReport", "run_trim", "trim_model"]
+
+_CONFIGS = ("config.json", "generation_config.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrimReport:
+    """What trimming changed.
+
+    Attributes:
+        tokens: number of tokens, before and after.
+        rows: rows of the embedding table, before and after.
+        parameters: distinct numbers in the weights, before and after.
+        bytes: size of the weights in memory, before and after.
+        documents: documents counted.
+        corpus_tokens: tokens counted.
+        coverage: share of the corpus that is kept tokens.
+        passages: short passages of the corpus that were cut into tokens by both.
+        passages_changed: those that are cut otherwise now.
+        passage_tokens: tokens of all passages, before and after.
+        passage_unknown: unknown tokens among them, before and after.
+        texts_compared: texts of kept tokens whose outputs were compared.
+        numbers_compared: numbers in those outputs.
+        largest_difference: the largest difference between two of them, float32.
+    """
+
+    tokens: tuple[int, int]
+    rows: tuple[int, int]
+    parameters: tuple[int, int]
+    bytes: tuple[int, int]
+    documents: int
+    corpus_tokens: int
+    coverage: float
+    passages: int
+    passages_changed: int
+    passage_tokens: tuple[int, int]
+    passage_unknown: tuple[int, int]
+    texts_compared: int
+    numbers_compared: int
+    largest_difference: float
+
+
+def trim_model(
+    model: Path | str,
+    output: Path | str,
+    texts: Iterable[str],
+    *,
+    keep: int | None = None,
+    coverage: float | None = None,
+    show_progress: bool = False,
+) -> TrimReport:
+    """Write a model without the tokens that `texts` do not need, and return what changed.
+
+    Args:
+        model: folder of a model with its tokenizer.
+        output: new folder.
+        texts: documents like those that the model will read.
+        keep: number of tokens to keep; or
+        coverage: share of the tokens of `texts` to keep, in (0, 1].
+        show_progress: show a bar on the error stream.
+
+    Raises:
+        FileNotFoundError: no model or tokenizer there.
+        FileExistsError: `output` exists and is not empty.
+        ValueError: a damaged folder, a tokenizer that cannot be trimmed or does not fit the
+            weights, no text, `keep` too small, or outputs that differ.
+    """
+    source, output = Path(model), Path(output)
+    if (keep is None) == (coverage is None):
+        raise ValueError(
+            "give one of keep (how many tokens) and coverage (a share, such as 0.9999)"
+        )
+    settings, tokenizer = _open(source)
+    _require_free(output)
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    size, vocab_size = max(token_ids(content).values()) + 1, settings["vocab_size"]
+    if size > vocab_size:
+        raise ValueError(
+            f"{source}: the tokenizer has {size} tokens but the model only {vocab_size} rows"
+        )
+    counted = count_tokens(texts, text_encoder(tokenizer), size, show_progress=show_progress)
+    always, merges = fallback_ids(content) | set(tokenizer.all_special_ids), merges_of(content)
+    if keep is not None:
+        kept = choose_by_number(counted.counts, always, merges, keep)
+    else:
+        assert coverage is not None
+        kept = choose_by_coverage(counted.counts, always, merges, coverage)
+    new_ids = {old: new for new, old in enumerate(sorted(kept))}
+    order = row_order(list(new_ids), size, vocab_size, padded_vocab_size(len(new_ids)))
+    with _published(output) as staging:
+        for name in _CONFIGS:
+            if (source / name).is_file():
+                old = json.loads((source / name).read_text(encoding="utf-8"))
+                new = trimmed_config(old, new_ids, len(order))
+                (staging / name).write_text(json.dumps(new, indent=2), encoding="utf-8")
+        write_tokenizer(tokenizer, without_tokens(content, kept), staging)
+        write_weights(source, staging, order, vocab_size)
+        report = _report(source, staging, tokenizer, counted, new_ids, (size, vocab_size))
+        _write_provenance(source, staging, report, keep, coverage)
+    return report
+
+
+def run_trim(config: TrimConfig) -> None:
+    """Trim a model as `config` says and print what changed.
+
+    Raises:
+        FileNotFoundError: a path matches no file, or there is no model.
+        FileExistsError: the output folder exists.
+        ValueError: as `trim_model`.
+    """
+    texts = TextFiles(
+        paths=find_files(config.corpus), text_field=config.text_field, text_unit=config.text_unit
+    )
+    report = trim_model(
+        config.model, config.output, texts,
+        keep=config.keep, coverage=config.coverage, show_progress=True,
+    )  # fmt: skip
+    if config.json:
+        print(json.dumps(asdict(report), indent=1))
+        return
+    console = Console()
+    console.print(_table(report))
+    console.print(_findings(report), highlight=False, soft_wrap=True)
+    if config.keep is not None and report.tokens[1] < config.keep:
+        console.print(
+            f"{report.tokens[1]:,} tokens are kept, not {config.keep:,}: no others occur in the "
+            "text, or their parts do not fit"
+        )
+    console.print(f"saved in {config.output}", soft_wrap=True)
+
+
+def _open(source: Path) -> tuple[dict[str, Any], PreTrainedTokenizerFast]:
+    """Return the settings and the tokenizer of a model folder."""
+    for name in ("config.json", "tokenizer.json"):
+        if not (source / name).is_file():
+            raise FileNotFoundError(
+                f"{source} is no model folder with a tokenizer: it has no {name}"
+            )
+    require_whole_weights(source)
+    try:
+        settings = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(source, local_files_only=True)
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise ValueError(f"{source} is damaged: {error}") from error
+    return settings, tokenizer
+
+
+def _require_free(output: Path) -> None:
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise FileExistsError(f"{output} exists already: name a new folder")
+
+
+@contextmanager
+def _published(output: Path) -> Iterator[Path]:
+    """Give a folder to fill that gets the name `output` when the block ends without an error."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        if output.is_dir():
+            output.rmdir()
+        staging.rename(output)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _report(
+    source: Path,
+    staging: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    counted: CorpusCounts,
+    new_ids: dict[int, int],
+    size: tuple[int, int],
+) -> TrimReport:
+    """Compare the two folders; raise ValueError where they are not the same model."""
+    after = PreTrainedTokenizerFast.from_pretrained(staging, local_files_only=True)
+    passages = counted.passages
+    same = require_same_tokens(passages, tokenizer, after, new_ids)
+    if not same:  # nothing is made of kept tokens only: compare on what is left of the passages
+        encoded = encode_texts(tokenizer, passages)
+        left = [[token_id for token_id in ids if token_id in new_ids] for ids in encoded]
+        same = [ids for ids in left if ids]
+    same = same[:NUM_COMPARED]
+    difference, num_compared = largest_difference(source, staging, same, new_ids)
+    old_ids, now_ids = encode_texts(tokenizer, passages), encode_texts(after, passages)
+    mapped = [[new_ids.get(token_id, -1) for token_id in ids] for ids in old_ids]
+    rows = json.loads((staging / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    (old_numbers, old_bytes), (numbers, num_bytes) = _weights(source), _weights(staging)
+    total = int(counted.counts.sum())
+    return TrimReport(
+        tokens=(size[0], len(new_ids)),
+        rows=(size[1], rows),
+        parameters=(old_numbers, numbers),
+        bytes=(old_bytes, num_bytes),
+        documents=counted.num_documents,
+        corpus_tokens=total,
+        coverage=int(counted.counts[list(new_ids)].sum()) / total,
+        passages=len(passages),
+        passages_changed=sum(old != new for old, new in zip(mapped, now_ids, strict=True)),
+        passage_tokens=(sum(map(len, old_ids)), sum(map(len, now_ids))),
+        passage_unknown=(
+            sum(ids.count(tokenizer.unk_token_id) for ids in old_ids),
+            sum(ids.count(after.unk_token_id) for ids in now_ids),
+        ),
+        texts_compared=len(same),
+        numbers_compared=num_compared,
+        largest_difference=difference,
+    )
+
+
+def _weights(folder: Path) -> tuple[int, int]:
+    """Return the numbers and the bytes of the tensors in a folder, one at a time."""
+    numbers = num_bytes = 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                tensor = file.get_tensor(name)
+                numbers += tensor.numel()
+                num_bytes += tensor.nbytes
+    return numbers, num_bytes
+
+
+def _write_provenance(
+    source: Path, staging: Path, report: TrimReport, keep: int | None, coverage: float | None
+) -> None:
+    packages = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
+    origin = source / PROVENANCE_NAME
+    provenance = {
+        "made_by": f"unblank {__version__} trim",
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+        "source": {
+            "folder": str(source),
+            "files": {path.name: file_facts(path) for path in sorted(source.glob("*.safetensors"))},
+            "provenance": json.loads(origin.read_text(encoding="utf-8"))
+            if origin.is_file()
+            else None,
+        },
+        "settings": {"keep": keep, "coverage": coverage},
+        "report": asdict(report),
+        "files": {path.name: file_facts(path) for path in sorted(staging.iterdir())},
+    }
+    write_at_once(staging / PROVENANCE_NAME, json.dumps(provenance, indent=1))
+
+
+def _table(report: TrimReport) -> Table:
+    table = Table("", "before", "after", "", title="Trimmed")
+    for name in ("tokens", "rows", "parameters"):
+        before, after = getattr(report, name)
+        table.add_row(name, f"{before:,}", f"{after:,}", f"{after / before:.1%}")
+    before, after = report.bytes
+    table.add_row("weights", _size(before), _size(after), f"{after / before:.1%}")
+    before, after = report.passage_tokens
+    table.add_row("tokens of passages", f"{before:,}", f"{after:,}", f"{after / before:.1%}")
+    before, after = report.passage_unknown
+    table.add_row("unknown among them", f"{before:,}", f"{after:,}", "")
+    return table
+
+
+def _findings(report: TrimReport) -> str:
+    changed = report.passages_changed / report.passages
+    return (
+        f"corpus: kept tokens are {report.coverage:.4%} of {report.corpus_tokens:,} in "
+        f"{report.documents:,} documents\n"
+        f"passages: {report.passages_changed:,} of {report.passages:,} drawn from it "
+        f"({changed:.1%}) are cut into other tokens than before\n"
+        f"check: {report.numbers_compared:,} outputs over kept tokens, {report.texts_compared} "
+        f"passages, differ by at most {report.largest_difference:.1g}"
+    )
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 2**20:,.1f} MiB"
