@@ -142,7 +142,7 @@ def build_unblank(size: Size) -> Unblank:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core)
     model = build_glm(size)
     for role, token_id in asdict(special_ids(tokenizer)).items():
-        if role != "sentinels":
+        if isinstance(token_id, int):
             setattr(model.config, f"{role}_token_id", token_id)
     return Unblank(model, tokenizer)
 

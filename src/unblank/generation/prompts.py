@@ -71,7 +71,7 @@ def read_text(
             f"order {order} does not fit {_shortened(text)!r}: name each of its {num_blanks} "
             f"blanks once, counted from 0"
         )
-    token_ids = [special.cls, *encode_with_blanks(tokenizer, text)]
+    token_ids = [*special.start, *encode_with_blanks(tokenizer, text)]
     if not text.rstrip().endswith(GMASK_TOKEN):
         token_ids.append(special.eos)
     if len(token_ids) > max_positions:

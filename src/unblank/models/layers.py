@@ -38,6 +38,7 @@ class SelfAttention(nn.Module):
         self.dropout = config.attention_probs_dropout_prob
         self.qkv_proj = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.prompt: nn.Module | None = None  # a deep prompt: keys and values before all others
 
     def forward(
         self,
@@ -55,6 +56,8 @@ class SelfAttention(nn.Module):
             query_BHTK = _gather_queries(query_BHTK, columns_BQ)
         if past_key_values is not None:
             key_BHTK, value_BHTK = past_key_values.update(key_BHTK, value_BHTK, self.layer_idx)
+        if self.prompt is not None:
+            key_BHTK, value_BHTK = self.prompt(key_BHTK, value_BHTK)
         attended_BHTK = attend(
             query_BHTK,
             key_BHTK,

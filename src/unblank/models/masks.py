@@ -3,7 +3,8 @@
 A query sees a key if both are in the same packed segment and the key is prefix (Part A) or an
 earlier token, itself included, of the query's own branch. Part B is one branch unless
 `branch_ends` says that it holds a tree of candidates, laid out depth first: the branch of key `k`
-then ends before column `branch_ends[k]`.
+then ends before column `branch_ends[k]`. Trained prompt keys stand before all others and belong to
+every Part A: every query sees them.
 
 Shapes: `B` rows, `T` query columns, `S` key columns (cached ones first).
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 __all__ = [
     "KeyRange",
@@ -20,6 +22,8 @@ __all__ = [
     "packed_visibility",
     "padding_visibility",
     "prefix_visibility",
+    "queries_only",
+    "with_prompt_keys",
 ]
 
 QUERY_BLOCK = 128
@@ -135,6 +139,18 @@ def queries_only(visible: Tensor | None, columns_BQ: Tensor) -> Tensor | None:
         return None
     rows = visible.expand(columns_BQ.shape[0], -1, -1, -1)
     return rows.gather(2, columns_BQ[:, None, :, None].expand(-1, -1, -1, visible.shape[3]))
+
+
+def with_prompt_keys(visible: Tensor | None, num_prompt_keys: int) -> Tensor | None:
+    """Return the rule with that many more keys in front, seen by every query, padding too.
+
+    Args:
+        visible: bool[B, 1, T, S], or None.
+        num_prompt_keys: keys of a deep prompt; they take no positions and are not cached.
+    """
+    if visible is None or num_prompt_keys == 0:
+        return visible
+    return functional.pad(visible, (num_prompt_keys, 0), value=True)
 
 
 def key_ranges(visible: Tensor, query_block: int = QUERY_BLOCK) -> list[KeyRange]:

@@ -216,7 +216,7 @@ def _encoded(
     filled = fill_pattern(pattern, fields)
     text_ids = encode_around_blanks(tokenizer, [filled.before, filled.after], [filled.blank])
     ends_open = filled.blank == GMASK_TOKEN and not filled.after.strip()
-    return filled, [special.cls, *text_ids, *([] if ends_open else [special.eos])]
+    return filled, [*special.start, *text_ids, *([] if ends_open else [special.eos])]
 
 
 def _cut(tokenizer: "PreTrainedTokenizerFast", text: str, num_tokens: int, end: End) -> str:

@@ -43,7 +43,7 @@ def glm_source(
     """
     tag = [] if tag_id is None else [tag_id]
     end = [] if blank_id == special.gmask != special.mask else [special.eos]
-    return (special.cls, *tag, *source_ids, blank_id, *end)
+    return (*special.start, *tag, *source_ids, blank_id, *end)
 
 
 def tag_token_id(tokenizer: "PreTrainedTokenizerFast", tag: str) -> int:

@@ -28,6 +28,7 @@ __all__ = [
     "SpecialIds",
     "add_sentinels",
     "encoder_decoder_ids",
+    "give_prompt",
     "sentinel_token",
     "special_ids",
 ]
@@ -84,6 +85,7 @@ class SpecialIds:
         eop: last target of a filled span.
         dblock: replaces input tokens of Part B at random (block mask).
         sentinels: `[MASK1]`, `[MASK2]`, ... if the tokenizer has them.
+        prompt: ids of trained prompt vectors, see `give_prompt`.
     """
 
     pad: int
@@ -98,6 +100,12 @@ class SpecialIds:
     eop: int
     dblock: int
     sentinels: tuple[int, ...] = ()
+    prompt: tuple[int, ...] = ()
+
+    @property
+    def start(self) -> tuple[int, ...]:
+        """The ids that begin Part A: cls, and the prompt if there is one."""
+        return (self.cls, *self.prompt)
 
     @property
     def blanks(self) -> tuple[int, int, int]:
@@ -133,7 +141,22 @@ def special_ids(tokenizer: "PreTrainedTokenizerFast") -> SpecialIds:
             f"blank infilling: {', '.join(missing)}. Train one with `unblank tokenize`, or add "
             "them with tokenizer.add_special_tokens(...) and resize the model's embeddings."
         )
-    return SpecialIds(**found, sentinels=_sentinel_ids(core))
+    prompt = tuple(getattr(tokenizer, "prompt_ids", ()))
+    return SpecialIds(**found, sentinels=_sentinel_ids(core), prompt=prompt)
+
+
+def give_prompt(tokenizer: "PreTrainedTokenizerFast", first_id: int, count: int) -> None:
+    """Let every Part A made with this tokenizer begin with the ids of a trained prompt.
+
+    The ids belong to no text and to no row of the embedding table; they are not saved with the
+    tokenizer but by who owns the vectors.
+
+    Args:
+        tokenizer: of a GLM, from now on with `SpecialIds.prompt`.
+        first_id: rows of the model's embedding table.
+        count: vectors.
+    """
+    tokenizer.prompt_ids = tuple(range(first_id, first_id + count))
 
 
 def encoder_decoder_ids(tokenizer: "PreTrainedTokenizerFast") -> SpecialIds:

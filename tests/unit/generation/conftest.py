@@ -7,8 +7,16 @@ import pytest
 import torch
 
 from unblank.api import Unblank
-from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
+from unblank.models import (
+    DeltaLMConfig,
+    DeltaLMForConditionalGeneration,
+    GanLMConfig,
+    GanLMForPreTraining,
+    GlmInfillConfig,
+    GlmInfillForConditionalGeneration,
+)
 from unblank.tokenization import special_ids
+from unblank.tokenization.special import encoder_decoder_ids
 from unblank.tokenization.train import train_tokenizer
 
 TEXT = "the old grey cat sat on a warm mat and saw one small dog run to some far house. "
@@ -43,7 +51,7 @@ def tiny_unblank(kind: str) -> Unblank:
         num_attention_heads=4,
         max_position_embeddings=64,
         initializer_range=0.4,
-        **{f"{role}_token_id": token_id for role, token_id in ids.items() if role != "sentinels"},
+        **{f"{role}_token_id": given for role, given in ids.items() if isinstance(given, int)},
     )
     torch.manual_seed(3)
     model = GlmInfillForConditionalGeneration(config)
@@ -53,3 +61,34 @@ def tiny_unblank(kind: str) -> Unblank:
         weight[ids["eop"]] *= 1.6
         weight[len(tokenizer) :] *= 2.0
     return Unblank(model, tokenizer)
+
+
+@pytest.fixture(scope="session", params=["deltalm", "ganlm"])
+def tiny_encoder_decoder(request):
+    """A model and its tokenizer, with a language's tag `__de__`."""
+    return encoder_decoder(request.param)
+
+
+def encoder_decoder(family: str):
+    with warnings.catch_warnings(action="ignore"):
+        tokenizer = train_tokenizer(CORPUS, kind="bpe", vocab_size=320, show_progress=False)
+    tokenizer.add_tokens(["__de__"], special_tokens=True)
+    ids = encoder_decoder_ids(tokenizer)
+    sizes = {
+        "vocab_size": len(tokenizer) + 12, "tokenizer_size": len(tokenizer), "hidden_size": 32,
+        "encoder_layers": 2, "decoder_layers": 1, "num_attention_heads": 4, "bos_token_id": ids.cls,
+        "max_position_embeddings": 64, "initializer_range": 0.25, "pad_token_id": ids.pad,
+        "eos_token_id": ids.eos, "unk_token_id": ids.unk, "mask_token_id": ids.mask,
+        "decoder_start_token_id": ids.sop,
+    }  # fmt: skip
+    torch.manual_seed(5)
+    if family == "deltalm":
+        model = DeltaLMForConditionalGeneration(DeltaLMConfig(**sizes))
+    else:
+        model = GanLMForPreTraining(GanLMConfig(**sizes, discriminator_layers=1))
+    with torch.no_grad():
+        # Answers end now and then; unused rows would win if they were allowed.
+        weight = model.get_input_embeddings().weight
+        weight[ids.eos] *= 1.3
+        weight[len(tokenizer) :] *= 2.0
+    return model.eval(), tokenizer

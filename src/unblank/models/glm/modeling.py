@@ -27,7 +27,12 @@ from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.glm.generation import BlankGenerationMixin
 from unblank.models.layers import TransformerLayer, compute_dtype
 from unblank.models.loss import linear_cross_entropy_sum
-from unblank.models.masks import packed_visibility, prefix_visibility, queries_only
+from unblank.models.masks import (
+    packed_visibility,
+    prefix_visibility,
+    queries_only,
+    with_prompt_keys,
+)
 
 __all__ = [
     "GlmInfillForConditionalGeneration",
@@ -38,6 +43,9 @@ __all__ = [
 
 COLUMNS_MULTIPLE = 64
 """The last layer computes a multiple of so many columns."""
+
+PEFT_PROMPT_NAME = "embeddings.word_embeddings"
+"""Where PEFT's prompt methods look for a word embedding first, whatever the model."""
 
 
 @dataclass
@@ -78,6 +86,23 @@ class GlmInfillPreTrainedModel(PreTrainedModel):
     _supports_context_parallel = False
     _can_record_outputs: dict[str, Any] = {"hidden_states": TransformerLayer}
 
+    def get_submodule(self, target: str) -> nn.Module:
+        """Return the module of that name.
+
+        Raises:
+            ValueError: for the name that PEFT's prompt methods, and only they, ask a model for:
+                they would train a GLM on wrong positions and a wrong mask.
+        """
+        if target == PEFT_PROMPT_NAME:
+            raise ValueError(
+                "PEFT's prompt methods (prompt tuning, P-tuning, prefix tuning) do not fit a GLM: "
+                "they put vectors in front without giving them a place in its two position rows "
+                "and its mask, and train the wrong model in silence. Use `unblank finetune "
+                "--method prompt` or `deep-prompt`, or PEFT's LoRA"
+            )
+        module: nn.Module = super().get_submodule(target)
+        return module
+
     def _init_weights(self, module: nn.Module) -> None:
         std = self.config.initializer_range
         if isinstance(module, nn.Linear | nn.Embedding):
@@ -109,6 +134,8 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
             TransformerLayer(config, layer_idx) for layer_idx in range(config.num_hidden_layers)
         )
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.soft_prompt: nn.Module | None = None  # trained vectors for ids of its own
+        self.num_prompt_keys = 0  # of the deep prompt that every layer then has
         self.gradient_checkpointing = False
         self.post_init()
 
@@ -166,7 +193,7 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         if inputs_embeds is None:
-            inputs_embeds = self.embed_tokens(input_ids)
+            inputs_embeds = self._embed(input_ids)
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
         num_cached = _num_cached(past_key_values)
@@ -174,6 +201,7 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
             inputs_embeds, num_cached, attention_mask, prefix_lengths,
             segment_ids, is_prefix, branch_ends,
         )  # fmt: skip
+        visible = with_prompt_keys(visible, self.num_prompt_keys)
         dtype, implementation = compute_dtype(self), self.config._attn_implementation
         mask = prepare_mask(visible, dtype, implementation)
         hidden_BTD = self.dropout(inputs_embeds + self._positions(inputs_embeds, position_ids))
@@ -186,6 +214,13 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
             last_hidden_state=self.norm(hidden_BTD),
             past_key_values=past_key_values if use_cache else None,
         )
+
+    def _embed(self, input_ids: Tensor | None) -> Tensor:
+        if self.soft_prompt is None:
+            embedded: Tensor = self.embed_tokens(input_ids)
+        else:
+            embedded = self.soft_prompt(input_ids, self.embed_tokens)
+        return embedded
 
     def _positions(self, inputs_embeds: Tensor, position_ids: Tensor | None) -> Tensor:
         rows, tokens = inputs_embeds.shape[:2]

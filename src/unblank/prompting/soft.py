@@ -1,0 +1,173 @@
+"""Prompt tuning: trained vectors that stand in Part A like words, before a frozen GLM.
+
+The vectors have ids of their own, beyond the embedding table. They are written behind [CLS] of
+every Part A, where the original puts its prefix prompt: they take positions, every token sees them,
+and packing, candidates and decoding need to know nothing about them.
+
+While they are trained an encoder may stand between the parameters and the vectors (P-tuning); only
+its output is exported. Folders are `soft_folder`, prompts in every layer `soft_deep`.
+
+Shapes: `B` rows, `T` tokens, `N` prompt vectors, `D` width.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from unblank.tokenization.special import give_prompt
+
+__all__ = [
+    "ENCODERS",
+    "EncoderName",
+    "LstmEncoder",
+    "MlpEncoder",
+    "SoftPrompt",
+    "attach_soft_prompt",
+    "new_soft_prompt",
+    "random_words",
+    "require_glm",
+]
+
+EncoderName = Literal["none", "lstm", "mlp"]
+
+
+class LstmEncoder(nn.Module):
+    """Two bidirectional LSTM layers over the prompt, then two linear layers with ReLU between."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.lstm_head = nn.LSTM(width, width, num_layers=2, bidirectional=True, batch_first=True)
+        self.mlp_head = nn.Sequential(
+            nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, width)
+        )
+
+    def forward(self, vectors_ND: Tensor) -> Tensor:
+        """Return the encoded prompt, [N, D]."""
+        encoded: Tensor = self.mlp_head(self.lstm_head(vectors_ND[None])[0])[0]
+        return encoded
+
+
+class MlpEncoder(nn.Module):
+    """Two linear layers with ReLU between, over each vector alone."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp_head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+
+    def forward(self, vectors_ND: Tensor) -> Tensor:
+        """Return the encoded prompt, [N, D]."""
+        encoded: Tensor = self.mlp_head(vectors_ND)
+        return encoded
+
+
+ENCODERS: dict[EncoderName, Callable[[int], nn.Module]] = {
+    "none": lambda width: nn.Identity(),
+    "lstm": LstmEncoder,
+    "mlp": MlpEncoder,
+}
+"""What stands between parameters and vectors, by the names and shapes of the original."""
+
+
+class SoftPrompt(nn.Module):
+    """The embedding of a GLM whose ids from `first_id` on are prompt vectors.
+
+    Args:
+        first_id: id of the first vector, the rows of the model's embedding table.
+        vectors_ND: float[N, D], where the parameters start.
+        encoder: makes the vectors from the parameters, [N, D] to [N, D].
+    """
+
+    def __init__(self, first_id: int, vectors_ND: Tensor, encoder: nn.Module) -> None:
+        super().__init__()
+        self.first_id = first_id
+        self.vectors = nn.Parameter(vectors_ND)
+        self.encoder = encoder
+
+    def __len__(self) -> int:
+        """Return the number of vectors."""
+        return len(self.vectors)
+
+    def encoded(self) -> Tensor:
+        """Return the vectors as they stand in Part A, float[N, D]."""
+        encoded: Tensor = self.encoder(self.vectors)
+        return encoded
+
+    def forward(self, input_ids: Tensor, words: nn.Embedding) -> Tensor:
+        """Return the embeddings of words and prompt vectors.
+
+        Args:
+            input_ids: int64[B, T], ids of the table or of this prompt.
+            words: the model's own table.
+
+        Returns:
+            float[B, T, D].
+        """
+        is_prompt = input_ids >= self.first_id
+        embedded_BTD: Tensor = words(input_ids.masked_fill(is_prompt, 0))
+        vectors_ND = self.encoded().to(embedded_BTD.dtype)
+        prompted_BTD = vectors_ND[(input_ids - self.first_id).clamp(min=0)]
+        return torch.where(is_prompt[..., None], prompted_BTD, embedded_BTD)
+
+
+def new_soft_prompt(model: Any, length: int, encoder: EncoderName, seed: int) -> SoftPrompt:
+    """Return a prompt to be trained before `model`.
+
+    Without an encoder the vectors start as words of the vocabulary drawn by the seed; with one, the
+    parameters start as torch starts them, as in the original.
+
+    Args:
+        model: a GLM, with or without a head.
+        length: vectors.
+        encoder: "none", "lstm" or "mlp".
+        seed: of the start.
+
+    Raises:
+        ValueError: a model that is not a GLM, or whose positions the prompt would use up.
+    """
+    require_glm(model, "prompt tuning")
+    longest = model.config.max_position_embeddings
+    if not 0 < length < longest // 2:
+        raise ValueError(
+            f"a prompt of {length} vectors does not fit a model of {longest} positions: its "
+            f"vectors take positions of Part A, give 1 to {longest // 2 - 1}"
+        )
+    table = model.base_model.embed_tokens.weight
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        vectors_ND = torch.randn(length, table.shape[1])
+        made = ENCODERS[encoder](table.shape[1])
+    if encoder == "none":
+        vectors_ND = table.detach()[random_words(model, length, seed)].float().clone()
+    return SoftPrompt(model.config.vocab_size, vectors_ND, made)
+
+
+def attach_soft_prompt(model: Any, tokenizer: Any, prompt: SoftPrompt) -> None:
+    """Put a prompt before a GLM: the model embeds its ids, and the tokenizer's Part A has them.
+
+    Args:
+        model: a GLM, with or without a head.
+        tokenizer: its tokenizer.
+        prompt: the vectors.
+    """
+    model.base_model.soft_prompt = prompt.to(model.device)
+    give_prompt(tokenizer, prompt.first_id, len(prompt))
+
+
+def random_words(model: Any, count: int, seed: int) -> Tensor:
+    """Return int64[count], ids of words drawn from the vocabulary, special tokens left out."""
+    config = model.config
+    special = {value for name, value in vars(config).items() if name.endswith("_token_id")}
+    words = [i for i in range(config.tokenizer_size or config.vocab_size) if i not in special]
+    generator = torch.Generator().manual_seed(seed)
+    return torch.tensor(words)[torch.randint(len(words), (count,), generator=generator)]
+
+
+def require_glm(model: Any, method: str) -> None:
+    """Raise ValueError unless `model` is a GLM, the family that these prompts are made for."""
+    if model.config.model_type != "glm_infill":
+        raise ValueError(
+            f"{method} is made for GLM, not for {model.config.model_type!r}: an encoder-decoder "
+            "has no Part A in which a prompt is seen by source and target alike. Use --method lora"
+        )
