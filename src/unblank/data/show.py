@@ -1,20 +1,24 @@
 """`unblank show`: one sample as the model sees it, printed token by token.
 
 The sample goes through the same tokenizer, sampler and objective as in training. Nothing is
-computed here beyond counts; the picture of the mask is in `mask_picture`.
+computed here beyond counts; the picture of the mask is in `mask_picture`, encoder-decoders are in
+`show_seq2seq`.
 """
 
 import itertools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unblank.data.columns import NOTHING, print_columns
 from unblank.data.in_memory import TokenLists
 from unblank.data.mask_picture import blank_pieces, draw_mask, piece_numbers
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.data.show_config import ShowConfig
+from unblank.data.show_seq2seq import show_seq2seq
 from unblank.data.show_vocabulary import Vocabulary, folder_vocabulary, word_vocabulary
 from unblank.data.sources import SUFFIXES, TextFiles, find_files
 from unblank.data.types import IGNORE_INDEX, Example, IntArray
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["print_example", "run_show"]
 
 _PIECE_STYLES = ("dark_orange", "green", "magenta", "yellow", "blue")
-_GAP = 2
 _LONGEST_PATH = 1024
 _DOCUMENTS_READ = 256
 _SHORT_NAMES = {"pad": "<pad>", "eos": "<eos>", "sop": "<sop>", "eop": "<eop>"}
@@ -45,10 +48,20 @@ def run_show(config: ShowConfig, console: "Console | None" = None) -> None:
     console = console or Console(highlight=False)
     texts = _read_texts(config)
     folder = config.tokenizer or config.model
+    is_seq2seq = config.is_seq2seq or (folder is not None and _is_encoder_decoder(folder))
     if folder is None:
-        vocabulary = word_vocabulary(texts, num_sentinels=config.max_length)
+        whole = [*texts, config.translation or ""]
+        vocabulary = word_vocabulary(whole, config.max_length, is_seq2seq=is_seq2seq)
+        console.print(
+            "no --tokenizer or --model given: words and punctuation marks stand for tokens",
+            style="dim",
+        )
     else:
-        vocabulary = folder_vocabulary(folder)
+        vocabulary = folder_vocabulary(folder, is_seq2seq=is_seq2seq)
+    if is_seq2seq:
+        config.require_seq2seq()
+        show_seq2seq(config, texts, vocabulary, console)
+        return
     objective = build_objective(
         config.objective, vocabulary.special, vocabulary.sentence_end, config.max_length
     )
@@ -57,11 +70,6 @@ def run_show(config: ShowConfig, console: "Console | None" = None) -> None:
     sampler = Sampler([corpus], objective, vocabulary.special, settings)
     example = sampler.draw_example(config.sample_number)
     names = _shown_names(vocabulary)
-    if folder is None:
-        console.print(
-            "no --tokenizer or --model given: words and punctuation marks stand for tokens",
-            style="dim",
-        )
     console.print(f"sample {config.sample_number} of seed {config.seed}", style="bold")
     print_example(console, example, names, vocabulary.special)
     if config.mask is not None:
@@ -120,34 +128,16 @@ def _print_columns(
     start: int,
     stop: int,
 ) -> None:
-    from rich.cells import cell_len, set_cell_size
-    from rich.text import Text
-
+    labels = [NOTHING if label == IGNORE_INDEX else names[label] for label in example.labels]
     rows = {
         "input": [names[token_id] for token_id in example.input_ids],
         "position 1": [str(position) for position in example.position_ids[0]],
         "position 2": [str(position) for position in example.position_ids[1]],
-        "predict": ["-" if label == IGNORE_INDEX else names[label] for label in example.labels],
+        "predict": labels,
     }
-    margin = max(map(len, rows)) + 2
-    widths = [max(cell_len(row[place]) for row in rows.values()) for place in range(len(example))]
-    styles = _styles(example, pieces)
-    while start < stop:
-        end, used = start, margin
-        while end < stop and (end == start or used + widths[end] <= console.width):
-            used += widths[end] + _GAP
-            end += 1
-        for name, row in rows.items():
-            line = Text(name.ljust(margin), style="dim")
-            for place in range(start, end):
-                cell = set_cell_size(row[place], widths[place])
-                line.append(cell, style="dim" if row[place] == "-" else styles[place])
-                line.append(" " * _GAP)
-            line.rstrip()
-            console.print(line, no_wrap=True, overflow="ignore", crop=False)
-        start = end
-        if start < stop:
-            console.print()
+    part = slice(start, stop)
+    cells = {name: row[part] for name, row in rows.items()}
+    print_columns(console, cells, _styles(example, pieces)[part])
 
 
 def _styles(example: Example, pieces: IntArray) -> list[str]:
@@ -167,6 +157,13 @@ def _shown_names(vocabulary: Vocabulary) -> list[str]:
     for role, name in _SHORT_NAMES.items():
         names[getattr(vocabulary.special, role)] = name
     return names
+
+
+def _is_encoder_decoder(folder: Path) -> bool:
+    path = folder / "config.json"
+    return path.is_file() and bool(
+        json.loads(path.read_text(encoding="utf-8")).get("is_encoder_decoder")
+    )
 
 
 def _read_texts(config: ShowConfig) -> list[str]:

@@ -2,19 +2,28 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.tokenization.encoding import encode_texts
-from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, sentinel_token, special_ids
+from unblank.tokenization.encoding import encode_between_blanks, encode_texts
+from unblank.tokenization.special import (
+    SPECIAL_TOKENS,
+    SpecialIds,
+    add_sentinels,
+    encoder_decoder_ids,
+    sentinel_token,
+    special_ids,
+)
 from unblank.tokenization.vocabulary import SENTENCE_ENDS, sentence_end_flags
 
 __all__ = ["Vocabulary", "folder_vocabulary", "word_vocabulary"]
 
+_PUBLISHED_SENTINELS = 100
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -24,19 +33,29 @@ class Vocabulary:
 
     Attributes:
         encode: texts -> token ids of each, without special tokens.
+        encode_between_blanks: the same for the parts of one text between its blanks.
         tokens: the string of every id.
         special: ids of the special tokens.
         sentence_end: bool[V], True for a token that ends a sentence.
     """
 
     encode: Callable[[Sequence[str]], list[list[int]]]
+    encode_between_blanks: Callable[[Sequence[str]], list[list[int]]]
     tokens: Sequence[str]
     special: SpecialIds
     sentence_end: NDArray[np.bool_]
 
 
-def word_vocabulary(texts: Sequence[str], num_sentinels: int = 0) -> Vocabulary:
-    """Return a vocabulary whose tokens are the words and punctuation marks of `texts`."""
+def word_vocabulary(
+    texts: Sequence[str], num_sentinels: int = 0, *, is_seq2seq: bool = False
+) -> Vocabulary:
+    """Return a vocabulary whose tokens are the words and punctuation marks of `texts`.
+
+    Args:
+        texts: the texts that will be encoded.
+        num_sentinels: `[MASK1]`, `[MASK2]`, ... to have.
+        is_seq2seq: an encoder-decoder's end of a text, see `encoder_decoder_ids`.
+    """
     strings = dict.fromkeys(
         [*SPECIAL_TOKENS.values(), *(sentinel_token(i + 1) for i in range(num_sentinels))]
     )
@@ -44,22 +63,28 @@ def word_vocabulary(texts: Sequence[str], num_sentinels: int = 0) -> Vocabulary:
     words = dict.fromkeys(word for text in texts for word in _WORD.findall(text))
     tokens = [*strings, *words]
     word_ids = {word: num_special + place for place, word in enumerate(words)}
-    ids = {role: tokens.index(string) for role, string in SPECIAL_TOKENS.items()}
+    ids: dict[str, Any] = {role: tokens.index(string) for role, string in SPECIAL_TOKENS.items()}
     sentinels = tuple(range(num_special - num_sentinels, num_special))
 
     def encode(texts: Sequence[str]) -> list[list[int]]:
         return [list(map(word_ids.__getitem__, _WORD.findall(text))) for text in texts]
 
+    special = SpecialIds(**ids, sentinels=sentinels)
     return Vocabulary(
         encode=encode,
+        encode_between_blanks=encode,
         tokens=tokens,
-        special=SpecialIds(**ids, sentinels=sentinels),
+        special=replace(special, eos=special.eop) if is_seq2seq else special,
         sentence_end=np.array([token in SENTENCE_ENDS for token in tokens]),
     )
 
 
-def folder_vocabulary(folder: Path) -> Vocabulary:
+def folder_vocabulary(folder: Path, *, is_seq2seq: bool = False) -> Vocabulary:
     """Return the vocabulary of the tokenizer in a tokenizer's or model's folder.
+
+    Args:
+        folder: holds `tokenizer.json`.
+        is_seq2seq: for an encoder-decoder; missing sentinels are added as pretraining adds them.
 
     Raises:
         FileNotFoundError: if there is no tokenizer in it.
@@ -71,10 +96,13 @@ def folder_vocabulary(folder: Path) -> Vocabulary:
         raise FileNotFoundError(f"no tokenizer.json in {folder}; `unblank tokenize` makes one")
     # AutoTokenizer reads config.json too and warns of a kind of model that it does not know here.
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    if is_seq2seq:
+        add_sentinels(tokenizer, _PUBLISHED_SENTINELS)
     sentence_end = sentence_end_flags(tokenizer)
     return Vocabulary(
         encode=partial(encode_texts, tokenizer),
+        encode_between_blanks=partial(encode_between_blanks, tokenizer),
         tokens=tokenizer.convert_ids_to_tokens(list(range(len(sentence_end)))),
-        special=special_ids(tokenizer),
+        special=encoder_decoder_ids(tokenizer) if is_seq2seq else special_ids(tokenizer),
         sentence_end=sentence_end,
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "decode_with_blanks",
     "encode_around_blanks",
+    "encode_between_blanks",
     "encode_texts",
     "encode_with_blanks",
     "text_encoder",
@@ -95,11 +96,20 @@ def encode_around_blanks(
         ValueError: if the tokenizer lacks the special tokens.
     """
     blank_ids = dict(zip(BLANK_TOKENS, special_ids(tokenizer).blanks, strict=True))
+    first, *others = encode_between_blanks(tokenizer, parts)
+    for blank, piece in zip(blanks, others, strict=True):
+        first += [blank_ids[blank], *piece]
+    return first
+
+
+def encode_between_blanks(
+    tokenizer: "PreTrainedTokenizerFast", parts: Sequence[str]
+) -> list[list[int]]:
+    """Return the ids of each of the texts that blanks divide a text into; any may be empty."""
     befores = [*map(_without_last_space, parts[:-1]), parts[-1]]
-    ids = _encode_piece(tokenizer, befores[0], is_first=True)
-    for blank, piece in zip(blanks, befores[1:], strict=True):
-        ids += [blank_ids[blank], *_encode_piece(tokenizer, piece, is_first=False)]
-    return ids
+    return [
+        _encode_piece(tokenizer, piece, is_first=place == 0) for place, piece in enumerate(befores)
+    ]
 
 
 def decode_with_blanks(tokenizer: "PreTrainedTokenizerFast", ids: Sequence[int]) -> str:
