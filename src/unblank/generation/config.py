@@ -6,12 +6,19 @@ Only dataclasses, so that `--help` is quick. Every field's docstring is its help
 from dataclasses import dataclass, fields
 from typing import Literal, TypedDict
 
-__all__ = ["DecodingKeywords", "DecodingOptions", "FillConfig", "ScoreConfig"]
+__all__ = [
+    "DecodingKeywords",
+    "DecodingOptions",
+    "FillConfig",
+    "ScoreConfig",
+    "SearchOptions",
+    "require",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DecodingOptions:
-    """How the tokens of a blank are chosen; greedy as it stands."""
+class SearchOptions:
+    """How tokens are chosen, whatever they answer; greedy as it stands."""
 
     num_beams: int = 1
     """Beams of the search; 1 is greedy, or sampling with --do-sample."""
@@ -24,46 +31,59 @@ class DecodingOptions:
     top_p: float = 1.0
     """Sampling: only among the most likely tokens that together hold this probability."""
     num_return: int = 1
-    """Alternative fills of a text, best first (needs sampling, or as many beams)."""
+    """Alternative answers to a text, best first (needs sampling, or as many beams)."""
     min_tokens: int = 0
-    """Fewest tokens in a blank."""
+    """Fewest tokens of an answer."""
+    no_repeat_ngram: int = 0
+    """No n tokens in a row occur twice in an answer; 0 is off."""
+    seed: int = 0
+    """Sampling: the same seed, text and model give the same answer."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_beams", "num_return"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        for name in ("top_k", "min_tokens", "no_repeat_ngram", "seed"):
+            require(getattr(self, name) >= 0, self, name, "0 or more")
+        require(self.temperature > 0, self, "temperature", "above 0 (for greedy, do not sample)")
+        require(0 < self.top_p <= 1, self, "top_p", "above 0 and at most 1")
+        if self.do_sample and self.num_beams > 1:
+            raise ValueError("choose one: do_sample=True, or num_beams above 1")
+        if not self.do_sample and self.num_return > self.num_beams:
+            raise ValueError(
+                f"num_return is {self.num_return}, but only {self.num_beams} answers are searched: "
+                f"set do_sample=True, or num_beams to {self.num_return} or more"
+            )
+        if not self.do_sample and (self.temperature, self.top_k, self.top_p) != (1.0, 0, 1.0):
+            raise ValueError("temperature, top_k and top_p only shape sampling: set do_sample=True")
+
+    def check_max_tokens(self, max_tokens: int | None) -> None:
+        """Raise ValueError unless an answer of so many tokens is possible."""
+        if max_tokens is not None and max_tokens < max(self.min_tokens, 1):
+            raise ValueError(
+                f"max_tokens is {max_tokens}: it must be at least 1 and not below min_tokens, "
+                f"{self.min_tokens}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecodingOptions(SearchOptions):
+    """How the tokens of a blank are chosen; greedy as it stands."""
+
     max_tokens: int | None = None
     """Most tokens in a blank; a fill cut there is marked as not finished. Not given: 64, or what
     the model has positions for."""
-    no_repeat_ngram: int = 0
-    """No n tokens in a row occur twice in a blank; 0 is off."""
     length_penalty: float = 0.0
     """Beam search ranks by log-probability / tokens ** penalty; above 0 favours longer fills."""
-    seed: int = 0
-    """Sampling: the same seed, text and model give the same fill."""
     num_alternatives: int = 5
     """Most likely tokens to report for every generated one."""
     context: Literal["bi", "uni"] = "bi"
     """Whether tokens of the text see both sides, or only backwards; answers see all of the text."""
 
     def __post_init__(self) -> None:
-        for name in ("num_beams", "num_return"):
-            _require(getattr(self, name) >= 1, self, name, "at least 1")
-        for name in ("top_k", "min_tokens", "no_repeat_ngram", "num_alternatives", "seed"):
-            _require(getattr(self, name) >= 0, self, name, "0 or more")
-        _require(self.temperature > 0, self, "temperature", "above 0 (for greedy, do not sample)")
-        _require(0 < self.top_p <= 1, self, "top_p", "above 0 and at most 1")
-        _require(self.context in ("bi", "uni"), self, "context", "'bi' or 'uni'")
-        if self.max_tokens is not None:
-            _require(self.max_tokens >= 1, self, "max_tokens", "at least 1")
-            _require(self.min_tokens <= self.max_tokens, self, "min_tokens", "at most max_tokens")
-        self._check_strategy()
-
-    def _check_strategy(self) -> None:
-        if self.do_sample and self.num_beams > 1:
-            raise ValueError("choose one: do_sample=True, or num_beams above 1")
-        if not self.do_sample and self.num_return > self.num_beams:
-            raise ValueError(
-                f"num_return is {self.num_return}, but only {self.num_beams} fills are searched: "
-                f"set do_sample=True, or num_beams to {self.num_return} or more"
-            )
-        if not self.do_sample and (self.temperature, self.top_k, self.top_p) != (1.0, 0, 1.0):
-            raise ValueError("temperature, top_k and top_p only shape sampling: set do_sample=True")
+        SearchOptions.__post_init__(self)
+        self.check_max_tokens(self.max_tokens)
+        require(self.num_alternatives >= 0, self, "num_alternatives", "0 or more")
+        require(self.context in ("bi", "uni"), self, "context", "'bi' or 'uni'")
         if self.num_beams == 1 and self.length_penalty:
             raise ValueError("length_penalty only ranks beams: set num_beams above 1")
 
@@ -143,6 +163,7 @@ class ScoreConfig:
             raise ValueError("there are no candidates: add --candidates ONE TWO ...")
 
 
-def _require(is_met: bool, options: DecodingOptions, name: str, allowed: str) -> None:
+def require(is_met: bool, options: SearchOptions, name: str, allowed: str) -> None:
+    """Raise ValueError, with the value of the option `name`, unless the condition is met."""
     if not is_met:
         raise ValueError(f"{name} is {getattr(options, name)}: it must be {allowed}")

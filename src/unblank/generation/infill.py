@@ -19,7 +19,7 @@ from unblank.tokenization.special import SpecialIds, special_ids
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["Filler", "token_rules"]
+__all__ = ["Filler", "control_ids", "token_rules"]
 
 DEFAULT_MAX_TOKENS = 64
 
@@ -46,17 +46,22 @@ def token_rules(
             f"model has positions for {longest} tokens in a blank"
         )
     special = special_ids(tokenizer)
-    control = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     roles = {special.pad, special.eos, special.cls, special.sep, special.unk, special.sop}
     roles |= {special.eop, special.dblock, *special.blanks, *special.sentinels}
     return TokenRules(
         end_ids=(special.eop, special.eos),
-        forbidden_ids=control | roles | set(range(len(tokenizer), config.vocab_size)),
+        forbidden_ids=roles | control_ids(tokenizer, config.vocab_size),
         vocab_size=config.vocab_size,
         max_tokens=options.max_tokens or max(min(DEFAULT_MAX_TOKENS, longest), options.min_tokens),
         min_tokens=options.min_tokens,
         no_repeat_ngram=options.no_repeat_ngram,
     )
+
+
+def control_ids(tokenizer: "PreTrainedTokenizerFast", vocab_size: int) -> set[int]:
+    """Return the ids that are no text: special tokens, and rows of the table without a token."""
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return special | set(range(len(tokenizer), vocab_size))
 
 
 class Filler:

@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["BlankFill", "CandidateScore", "FillResult", "Scores", "TokenEvent"]
+__all__ = ["BlankFill", "CandidateScore", "FillResult", "Generated", "Scores", "TokenEvent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +152,34 @@ class Scores:
             f"{candidate.score:9.3f}  {candidate.probability:6.1%}  {candidate.text}"
             for candidate in self.ranked
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What a model wrote to one source.
+
+    Attributes:
+        text: the answer.
+        token_ids: its tokens, without an end.
+        log_probability: of its tokens, and of its end if it has one.
+        finished: whether the model itself ended it before the greatest length.
+        is_source_cut: whether the source was too long and its end was left out.
+        alternatives: other answers, best first.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    log_probability: float
+    finished: bool
+    is_source_cut: bool = False
+    alternatives: tuple["Generated", ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        values = asdict(self)
+        values["token_ids"] = list(self.token_ids)
+        values["alternatives"] = [other.to_dict() for other in self.alternatives]
+        return values

@@ -48,8 +48,13 @@ class Attention(nn.Module):
             hidden_BTD: where the queries come from.
             mask: who sees whom.
             past_key_values: the cache; earlier tokens and the source are not projected again.
-            source_BSD: where keys and values come from; None is `hidden_BTD` itself.
+            source_BSD: where keys and values come from; None is `hidden_BTD` itself. With fewer
+                rows than `hidden_BTD`, each serves as many neighbouring rows.
         """
+        shape = hidden_BTD.shape
+        if source_BSD is not None:
+            # Rows of one source (beams, candidates) are queries of one row: its keys are read once.
+            hidden_BTD = hidden_BTD.reshape(source_BSD.shape[0], -1, shape[-1])
         query_BHTK = self._heads(self.q_proj(hidden_BTD))
         if source_BSD is None:
             key_BHSK, value_BHSK = self._keys_and_values(hidden_BTD)
@@ -66,7 +71,7 @@ class Attention(nn.Module):
             dropout=self.dropout if self.training else 0.0,
             implementation=self.config._attn_implementation,
         )
-        output: Tensor = self.o_proj(attended_BHTK.transpose(1, 2).reshape(hidden_BTD.shape))
+        output: Tensor = self.o_proj(attended_BHTK.transpose(1, 2).reshape(shape))
         return output
 
     def _heads(self, projected_BTD: Tensor) -> Tensor:

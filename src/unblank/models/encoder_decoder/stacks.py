@@ -171,10 +171,12 @@ class Decoder(EncoderDecoderPreTrainedModel):
 
         Args:
             inputs_embeds: float[B, T, D], embeddings of the new tokens.
-            encoder_hidden_states: float[B, S, D].
+            encoder_hidden_states: float[B, S, D]; or fewer rows, each the source of as many
+                neighbouring rows of the target.
             attention_mask: [B, cached + T], non-zero on real tokens; None is all real, which is
                 also right for right padding in a causal decoder.
-            encoder_attention_mask: [B, S], non-zero on real source tokens; None is all real.
+            encoder_attention_mask: as many rows as the source, non-zero on real source tokens;
+                None is all real.
             past_key_values: cache of earlier tokens and of the source.
             use_cache: whether to return a cache.
             is_bidirectional: every token sees every real token, earlier or later.
@@ -202,7 +204,8 @@ class Decoder(EncoderDecoderPreTrainedModel):
             encoder_attention_mask = encoder_hidden_states.new_ones(
                 encoder_hidden_states.shape[:2], dtype=torch.bool
             )
-        source_visible = padding_visibility(encoder_attention_mask, num_tokens)
+        targets_per_source = rows // encoder_hidden_states.shape[0]
+        source_visible = padding_visibility(encoder_attention_mask, targets_per_source * num_tokens)
         dtype, implementation = compute_dtype(self), self.config._attn_implementation
         mask = prepare_mask(visible, dtype, implementation)
         source_mask = prepare_mask(source_visible, dtype, implementation)

@@ -1,0 +1,120 @@
+"""From source texts to what a model reads before it answers, cut or refused where too long."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from unblank.generation.generate_config import GenerationOptions
+from unblank.generation.prompts import read_text
+from unblank.generation.rows import Prompt
+from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.source_layout import encoder_source, glm_source, tag_token_id
+from unblank.tokenization.special import BLANK_TOKENS, special_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["Source", "read_sources"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source as the model reads it.
+
+    Attributes:
+        prompt: its token ids.
+        is_cut: whether its end was left out.
+    """
+
+    prompt: Prompt
+    is_cut: bool = False
+
+
+def read_sources(
+    config: Any,
+    tokenizer: "PreTrainedTokenizerFast",
+    texts: Sequence[str],
+    options: GenerationOptions,
+) -> list[Source]:
+    """Return the sources ready to be answered.
+
+    Args:
+        config: of the model.
+        tokenizer: of the model.
+        texts: plain texts; one for a GLM may hold the blank that is to be filled.
+        options: the tag, the blank, and whether long sources are cut.
+
+    Raises:
+        ValueError: a source that is too long or has several blanks, or an unknown tag.
+    """
+    if not texts:
+        return []
+    tag = options.source_tag
+    tag_id = None if tag is None else tag_token_id(tokenizer, tag)
+    if config.is_encoder_decoder:
+        return _read_for_encoder(config, tokenizer, texts, options, tag_id)
+    return _read_for_glm(config, tokenizer, texts, options, tag_id)
+
+
+def _read_for_encoder(
+    config: Any,
+    tokenizer: "PreTrainedTokenizerFast",
+    texts: Sequence[str],
+    options: GenerationOptions,
+    tag_id: int | None,
+) -> list[Source]:
+    overhead = len(encoder_source((), config.eos_token_id, tag_id))
+    room = config.max_position_embeddings - overhead
+    sources = []
+    for text, ids in zip(texts, encode_texts(tokenizer, texts), strict=True):
+        _check_length(text, len(ids), room, options)
+        token_ids = encoder_source(ids[:room], config.eos_token_id, tag_id)
+        sources.append(Source(Prompt(token_ids, (0,)), len(ids) > room))
+    return sources
+
+
+def _read_for_glm(
+    config: Any,
+    tokenizer: "PreTrainedTokenizerFast",
+    texts: Sequence[str],
+    options: GenerationOptions,
+    tag_id: int | None,
+) -> list[Source]:
+    special, limit = special_ids(tokenizer), config.max_position_embeddings
+    blank_id = dict(zip(BLANK_TOKENS, special.blanks, strict=True))[options.blank]
+    room = limit - len(glm_source((), special, blank_id, tag_id))
+    sources = []
+    for text, ids in zip(texts, encode_texts(tokenizer, texts), strict=True):
+        if any(blank in text for blank in BLANK_TOKENS):
+            sources.append(Source(_own_blank(tokenizer, text, limit, tag_id)))
+            continue
+        _check_length(text, len(ids), room, options)
+        token_ids = glm_source(ids[:room], special, blank_id, tag_id)
+        blank = token_ids.index(blank_id)
+        sources.append(Source(Prompt(token_ids, (blank,)), len(ids) > room))
+    return sources
+
+
+def _own_blank(
+    tokenizer: "PreTrainedTokenizerFast", text: str, limit: int, tag_id: int | None
+) -> Prompt:
+    """Return a text that brings its own blank; it is never cut, lest the blank be lost."""
+    tag = [] if tag_id is None else [tag_id]
+    prompt = read_text(
+        tokenizer, special_ids(tokenizer), text, max_positions=limit - len(tag)
+    ).prompt
+    if len(prompt.blanks) > 1:
+        raise ValueError(
+            f"{text[:60]!r} has {len(prompt.blanks)} blanks, but one answer is written: give one "
+            "blank, or fill them all with `fill`"
+        )
+    start, *rest = prompt.token_ids
+    return Prompt((start, *tag, *rest), (prompt.blanks[0] + len(tag),))
+
+
+def _check_length(text: str, length: int, room: int, options: GenerationOptions) -> None:
+    if length > room and options.too_long == "refuse":
+        raise ValueError(
+            f"source {text[:60]!r} has {length} tokens, but the model has positions for {room}: "
+            "shorten it, or let its end be cut with too_long='cut' (--too-long cut)"
+        )

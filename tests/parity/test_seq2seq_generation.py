@@ -1,0 +1,128 @@
+"""Beam search over cached, folded rows writes the ids that the original programs recorded.
+
+The model-level search of the originals is in `test_deltalm` and `test_ganlm`; here the decoder of
+`unblank generate` reads the same recordings: options, sources and hypotheses come from the folder.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from torch.testing import assert_close
+
+from conftest import recorded, require
+from unblank.conversion.deltalm import read_deltalm_checkpoint
+from unblank.conversion.ganlm import read_ganlm_checkpoint
+from unblank.generation.beam import FAIRSEQ_STOPPING, BeamDecoder
+from unblank.generation.config import DecodingOptions
+from unblank.generation.decoding import TokenRules
+from unblank.generation.independent import IndependentDecoder
+from unblank.generation.rows import Prompt
+from unblank.generation.source_rows import SourceRows
+from unblank.models import DeltaLMForConditionalGeneration, GanLMForPreTraining
+
+FAMILIES = {
+    "deltalm": (DeltaLMForConditionalGeneration, read_deltalm_checkpoint),
+    "ganlm": (GanLMForPreTraining, read_ganlm_checkpoint),
+}
+OPTIONS = {
+    "beam_size": "num_beams", "min_len": "min_tokens", "len_penalty": "length_penalty",
+    "no_repeat_ngram_size": "no_repeat_ngram",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def family(request, fixtures_dir: Path):
+    folder = require(fixtures_dir / request.param)
+    numbers = json.loads(require(folder / "outputs.json").read_text(encoding="utf-8"))
+    files = sorted((folder / "fairseq_checkpoint").glob("*.pt"))
+    if "generation" not in numbers or not files:
+        pytest.skip(f"no generation, or no checkpoint of {request.param}, is recorded here")
+    model_class, read = FAMILIES[request.param]
+    config, state_dict = read(files[0])
+    model = model_class(config)
+    model.load_state_dict(state_dict, strict=False)
+    model.tie_weights()
+    return model.float().eval(), folder, numbers["generation"]
+
+
+def options_of(run: dict) -> DecodingOptions:
+    given = run["options"]
+    fields = {ours: given[theirs] for theirs, ours in OPTIONS.items() if theirs in given}
+    if not given.get("normalize_scores", True):
+        fields["length_penalty"] = 0.0
+    return DecodingOptions(
+        num_return=fields["num_beams"], num_alternatives=0, **{"length_penalty": 1.0, **fields}
+    )
+
+
+def longest_of(run: dict, width: int) -> int:
+    return int(run["options"].get("max_len_a", 0) * width + run["options"].get("max_len_b", 200))
+
+
+def test_beams_write_the_recorded_ids(family):
+    model, folder, generation = family
+    case, name = generation["source"].split(".")
+    padded, config, compared = recorded(folder / "outputs.safetensors")[case][name], model.config, 0
+    sources = [row[row != config.pad_token_id].tolist() for row in padded]
+    for run in generation["runs"]:
+        extra = set(run["options"]) - set(OPTIONS) - {"max_len_a", "max_len_b", "normalize_scores"}
+        if extra or run.get("prefix_tokens") or run["options"]["beam_size"] == 1:
+            continue  # options that a search here does not have; one beam is greedy here
+        # The published program forbids nothing but padding.
+        rules = TokenRules(
+            end_ids=(config.eos_token_id,),
+            forbidden_ids=(config.pad_token_id,),
+            vocab_size=config.vocab_size,
+            max_tokens=longest_of(run, padded.shape[1]),
+            min_tokens=run["options"].get("min_len", 1),
+            no_repeat_ngram=run["options"].get("no_repeat_ngram_size", 0),
+        )
+        for batch in (range(len(sources)), *([row] for row in range(len(sources)))):
+            prompts = [Prompt(tuple(sources[row]), (0,)) for row in batch]
+            found = BeamDecoder(
+                model, prompts, options_of(run), rules, config.decoder_start_token_id,
+                stopping=FAIRSEQ_STOPPING, new_rows=SourceRows,
+            ).run()  # fmt: skip
+            for row, fillings in zip(batch, found, strict=True):
+                compare(run, row, fillings, config.eos_token_id)
+                compared += len(fillings)
+    if not compared:
+        pytest.skip("every recorded run uses options that a search here does not have")
+
+
+def compare(run: dict, row: int, fillings: list, end: int) -> None:
+    for filling, theirs in zip(fillings, run["hypotheses"][row], strict=True):
+        (piece,) = filling.pieces
+        tokens = [*piece.token_ids, end]
+        assert tokens == theirs["tokens"], run["options"]
+        score = filling.log_probability / len(tokens) ** options_of(run).length_penalty
+        assert_close(score, theirs["score"], atol=1e-4, rtol=1e-4)
+
+
+def test_greedy_writes_the_recorded_ids(family):
+    model, folder, generation = family
+    case, name = generation["source"].split(".")
+    padded, config, compared = recorded(folder / "outputs.safetensors")[case][name], model.config, 0
+    prompts = [Prompt(tuple(row[row != config.pad_token_id].tolist()), (0,)) for row in padded]
+    for run in generation["runs"]:
+        is_plain = not set(run["options"]) - {"beam_size", "max_len_a", "max_len_b"}
+        if run["options"]["beam_size"] > 1 or run.get("prefix_tokens") or not is_plain:
+            continue
+        rules = TokenRules(
+            end_ids=(config.eos_token_id,),
+            forbidden_ids=(config.pad_token_id,),
+            vocab_size=config.vocab_size,
+            max_tokens=longest_of(run, padded.shape[1]),
+            min_tokens=1,
+        )
+        decoder = IndependentDecoder(
+            model, prompts, DecodingOptions(), rules, config.decoder_start_token_id,
+            new_rows=SourceRows,
+        )  # fmt: skip
+        list(decoder.run())
+        for (filling,), theirs in zip(decoder.fillings(), run["hypotheses"], strict=True):
+            assert [*filling.pieces[0].token_ids, config.eos_token_id] == theirs[0]["tokens"]
+            compared += 1
+    if not compared:
+        pytest.skip("no recorded run is greedy")
