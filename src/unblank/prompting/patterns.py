@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
+from unicodedata import category
 
 from unblank.tokenization.encoding import encode_around_blanks
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN, SpecialIds
@@ -40,7 +41,10 @@ _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
 def _bare(text: str) -> str:
-    return text.rstrip().rstrip(string.punctuation)
+    text = text.rstrip()
+    while text and (text[-1] in string.punctuation or category(text[-1]).startswith("P")):
+        text = text[:-1]
+    return text
 
 
 def _uncapitalized(text: str) -> str:
