@@ -1,0 +1,209 @@
+"""Scores of texts: the packages called directly, a naive ROUGE, and words of every script."""
+
+import string
+import sys
+import unicodedata
+from collections import Counter
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unblank.evaluation.text_scores import score_texts
+from unblank.evaluation.words import split_words
+
+PREDICTIONS = [
+    "The cat sat on the mat.",
+    "Ein Mann schlaeft in einem gruenen Raum",
+    "police killed the gunman",
+    "",
+]
+REFERENCES = [
+    ["The cat is on the mat.", "There is a cat on the mat."],
+    ["Ein Mann schlaeft auf einer Couch in einem Raum."],
+    ["the gunman was killed by police", "the gunman police killed", "police ended the gunman"],
+    ["nothing"],
+]
+
+
+def sacrebleu_streams():
+    most = max(map(len, REFERENCES))
+    return [[one[i] if i < len(one) else None for one in REFERENCES] for i in range(most)]
+
+
+@pytest.mark.parametrize("tokenize", ["13a", "zh", "char", "intl", "none"])
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_bleu_and_chrf_are_those_of_sacrebleu(tokenize, lowercase):
+    import sacrebleu
+
+    found = score_texts(
+        PREDICTIONS, REFERENCES, ["bleu", "chrf"], tokenize=tokenize, lowercase=lowercase
+    )
+    bleu = sacrebleu.BLEU(tokenize=tokenize, lowercase=lowercase)
+    chrf = sacrebleu.CHRF(lowercase=lowercase)
+    for name, metric in (("bleu", bleu), ("chrf", chrf)):
+        expected = metric.corpus_score(PREDICTIONS, sacrebleu_streams())
+        assert found.scores[name].value == expected.score
+        assert found.scores[name].signature == str(metric.get_signature())
+
+
+@pytest.mark.parametrize("stem", [True, False])
+def test_rouge_of_english_is_that_of_rouge_score(stem):
+    from rouge_score.rouge_scorer import RougeScorer
+
+    kinds = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
+    scorer = RougeScorer(kinds, use_stemmer=stem)
+    found = score_texts(PREDICTIONS, REFERENCES, ["rouge"], stem=stem).values
+    for kind in kinds:
+        each = [
+            scorer.score_multi(answers, text)[kind].fmeasure
+            for text, answers in zip(PREDICTIONS, REFERENCES, strict=True)
+        ]
+        assert found[kind] == pytest.approx(100 * sum(each) / len(each))
+
+
+def naive_f1(common, num_predicted, num_expected):
+    if not common:
+        return 0.0
+    precision, recall = common / num_predicted, common / num_expected
+    return 2 * precision * recall / (precision + recall)
+
+
+def naive_rouge_l(prediction, reference):
+    """By the definition of the longest common subsequence, recursively."""
+
+    @cache
+    def longest(i, j):
+        if i == len(prediction) or j == len(reference):
+            return 0
+        if prediction[i] == reference[j]:
+            return 1 + longest(i + 1, j + 1)
+        return max(longest(i + 1, j), longest(i, j + 1))
+
+    return naive_f1(longest(0, 0), len(prediction), len(reference))
+
+
+def naive_rouge_n(prediction, reference, size):
+    def grams(words):
+        return Counter(tuple(words[i : i + size]) for i in range(len(words) - size + 1))
+
+    predicted, expected = grams(prediction), grams(reference)
+    common = sum((predicted & expected).values())
+    return naive_f1(common, predicted.total(), expected.total())
+
+
+WORDS = st.lists(st.sampled_from(["cat", "mat", "Hund", "gro\u00df", "\u732b", "\u0915\u093f"]))
+TEXTS = st.tuples(WORDS, st.lists(WORDS.filter(bool), min_size=1, max_size=3))
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=4))
+def test_rouge_is_what_its_definition_says(corpus):
+    predictions = [" ".join(words) for words, _ in corpus]
+    references = [[" ".join(words) for words in answers] for _, answers in corpus]
+    found = score_texts(predictions, references, ["rouge"]).values
+    for kind, naive in (
+        ("rougeL", naive_rouge_l),
+        ("rouge1", lambda one, other: naive_rouge_n(one, other, 1)),
+        ("rouge2", lambda one, other: naive_rouge_n(one, other, 2)),
+    ):
+        each = [
+            max(naive([w.lower() for w in words], [w.lower() for w in one]) for one in answers)
+            for words, answers in corpus
+        ]
+        assert found[kind] == pytest.approx(100 * sum(each) / len(each))
+
+
+@given(st.text(alphabet=string.printable))
+def test_words_of_ascii_text_are_those_of_rouge_score(text):
+    from rouge_score.tokenize import tokenize
+
+    assert split_words(text) == tokenize(text, None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "der|grüne|müller",
+        "我|喜|欢|ai|技|术",
+        "हिन्दी|भाषा",
+        "ไ|ท|ย|ที่",
+        "안녕|하세요",
+        "привет|мир",
+        "العربية|لغة",
+        "ね|こ|が|3|匹",
+    ],
+)
+def test_words_of_every_script(words):
+    expected = [unicodedata.normalize("NFKC", word) for word in words.split("|")]
+    for text in (words, f"\u0301 {words.upper()}!?", unicodedata.normalize("NFD", words)):
+        assert split_words(text) == expected
+
+
+def test_exact_match_takes_any_reference():
+    found = score_texts(["a ", "B", "c"], [["x", "a"], ["b"], ["d"]], ["exact_match"])
+    assert found.values == {"exact_match": pytest.approx(100 / 3)}
+    found = score_texts(
+        ["a ", "B", "c"], [["x", "a"], ["b"], ["d"]], ["exact_match"], lowercase=True
+    )
+    assert found.values == {"exact_match": pytest.approx(200 / 3)}
+
+
+def test_margins_are_given_when_asked_for_and_do_not_change_a_value():
+    plain = score_texts(PREDICTIONS, REFERENCES)
+    wide = score_texts(PREDICTIONS, REFERENCES, with_margin=True)
+    assert plain.values == wide.values
+    assert all(score.margin is None for score in plain.scores.values())
+    assert all(score.margin >= 0 for score in wide.scores.values())
+    assert wide == score_texts(PREDICTIONS, REFERENCES, with_margin=True)
+    values = [100.0, 0.0, 0.0, 0.0]
+    expected = 1.96 * (sum((v - 25) ** 2 for v in values) / 3 / 4) ** 0.5
+    matches = score_texts(
+        ["a", "b", "c", "d"], [["a"], ["x"], ["x"], ["x"]], ["exact_match"], with_margin=True
+    )
+    assert matches.scores["exact_match"].margin == pytest.approx(expected)
+
+
+def test_meteor_without_its_data_is_said_to_be_missing(monkeypatch, tmp_path):
+    nltk = pytest.importorskip("nltk")
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
+    from nltk.corpus.util import LazyCorpusLoader
+
+    # A corpus that is loaded already would not be looked for again.
+    monkeypatch.setattr(
+        nltk.corpus,
+        "wordnet",
+        LazyCorpusLoader("wordnet", nltk.corpus.reader.WordNetCorpusReader, None),
+    )
+    found = score_texts(["a cat"], [["a cat"]], ["exact_match", "meteor"])
+    assert found.values == {"exact_match": 100.0}
+    assert "nltk.downloader wordnet" in found.missing["meteor"]
+    assert "meteor       not computed" in str(found)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    for module in ("sacrebleu.metrics.bleu", "rouge_score.rouge_scorer"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for metric in ("bleu", "rouge"):
+        with pytest.raises(ImportError, match=r"unblank\[eval\]"):
+            score_texts(["a"], [["a"]], [metric])
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "metrics", "message"),
+    [
+        ([], [], ["bleu"], "0 predictions"),
+        (["a"], [["a"], ["b"]], ["bleu"], "1 predictions and 2"),
+        (["a"], [[]], ["bleu"], "prediction 0"),
+        (["a"], ["a"], ["bleu"], "a list of texts"),
+        (["a"], [["a"]], ["blue"], "did you mean bleu"),
+    ],
+)
+def test_what_cannot_be_scored_is_named(predictions, references, metrics, message):
+    with pytest.raises(ValueError, match=message):
+        score_texts(predictions, references, metrics)
+
+
+def test_an_unknown_tokenizer_is_named():
+    with pytest.raises(ValueError, match="13a, intl, zh"):
+        score_texts(["a"], [["a"]], ["bleu"], tokenize="14a")
