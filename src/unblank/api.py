@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Unpack, cast, overload
 
 import torch
 
+from unblank.adapters.opening import load_adapted
+from unblank.adapters.record import has_adapter
 from unblank.generation.config import DecodingKeywords, DecodingOptions
 from unblank.generation.infill import Filler
 from unblank.generation.loading import load_folder
@@ -208,7 +210,8 @@ def load(
     """Return the model and tokenizer of a folder, ready to use.
 
     Args:
-        folder: as written by pretraining, conversion or `save_pretrained`.
+        folder: as written by pretraining, fine-tuning, conversion or `save_pretrained`; trained
+            prompts and adapters open with the base model that they belong to.
         device: "auto" (a GPU if there is one), or a torch device name.
         dtype: "fp32", "bf16", "fp16" or a torch dtype; None is as saved.
 
@@ -217,7 +220,8 @@ def load(
         ValueError: another kind of model, damaged files, or a tokenizer, dtype or device that does
             not fit.
     """
-    return Unblank(*load_folder(Path(folder), device=device, dtype=dtype))
+    load_any = load_adapted if has_adapter(Path(folder)) else load_folder
+    return Unblank(*load_any(Path(folder), device=device, dtype=dtype))
 
 
 def _require_positions(

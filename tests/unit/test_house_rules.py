@@ -17,10 +17,14 @@ LAYERS = {
     "objectives": {"data.types", "tokenization"},
     "data": {"objectives", "process", "tokenization"},
     "models": {"data.types", "compatibility"},
-    "conversion": {"integrity", "models", "tokenization"},
+    "conversion": {"data.sources", "integrity", "models", "tokenization"},
     "generation": {"integrity", "models", "tokenization", "data.sources", "data.types"},
     "generation.command": {"api", "generation"},
-    "api": {"generation", "models", "tokenization"},
+    "adapters": {
+        "generation", "integrity", "models", "prompting.soft", "prompting.soft_deep",
+        "tokenization",
+    },
+    "api": {"adapters", "generation", "models", "tokenization"},
     "evaluation": {
         "api", "data", "generation", "integrity", "models", "objectives", "prompting",
         "tokenization",
@@ -29,10 +33,13 @@ LAYERS = {
         "api", "compatibility", "conversion", "data", "generation", "integrity", "models",
         "objectives", "process", "tokenization",
     },
-    "prompting": {"data.sources", "generation", "integrity", "models", "tokenization"},
+    "prompting": {
+        "data", "evaluation.metrics", "generation", "integrity", "models", "objectives",
+        "tokenization",
+    },
     "finetuning": {
-        "api", "compatibility", "conversion", "data", "evaluation", "generation", "integrity",
-        "models", "objectives", "process", "prompting", "tokenization", "training",
+        "adapters", "api", "compatibility", "conversion", "data", "evaluation", "generation",
+        "integrity", "models", "objectives", "process", "prompting", "tokenization", "training",
     },
     "trimming": {
         "data.shards", "data.sources", "data.types", "generation.loading", "integrity", "models",

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from unblank.finetuning.cloze_config import ClozeTuning
+from unblank.finetuning.methods_config import LoraTuning, PromptTuning
 from unblank.training.config import (
     GanLMSettings,
     ModelSettings,
@@ -287,9 +289,24 @@ class FinetuneConfig:
     """Source text to target text."""
     ganlm: FinetuneGanLM = field(default_factory=FinetuneGanLM)
     """The losses of a GanLM."""
+    cloze: ClozeTuning = field(default_factory=ClozeTuning)
+    """Tasks with labels."""
+    lora: LoraTuning = field(default_factory=LoraTuning)
+    """Adapters."""
+    prompt: PromptTuning = field(default_factory=PromptTuning)
+    """Trained prompts."""
     optim: FinetuneOptim = field(default_factory=FinetuneOptim)
     """The optimiser."""
     train: FinetuneTrain = field(default_factory=FinetuneTrain)
     """The run."""
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     """The decoding of held-out sources."""
+
+    def __post_init__(self) -> None:
+        is_unused = {
+            "lora": self.method != "lora" and self.lora != LoraTuning(),
+            "prompt": "prompt" not in self.method and self.prompt != PromptTuning(),
+            "prompt.encoder": self.method == "deep-prompt" and self.prompt.encoder is not None,
+        }
+        for name, unused in is_unused.items():
+            require(not unused, f"{name} is set, but --method {self.method} does not use it")

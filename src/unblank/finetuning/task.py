@@ -8,7 +8,7 @@ Nothing here computes.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -97,6 +97,10 @@ TaskOpener = Callable[[TaskContext], FinetuneTask]
 
 class TuningMethod(Protocol):
     """Which weights a run changes, and what it leaves behind."""
+
+    saves_whole_models: ClassVar[bool]
+    """Whether `save` writes all weights and the tokenizer; else a task opens the base model also
+    when a run is continued (`TaskContext.checkpoint` is None)."""
 
     def prepare(self, model: PreTrainedModel, checkpoint: Path | None, /) -> PreTrainedModel:
         """Return the model that is trained: frozen, wrapped or extended as the method wants.

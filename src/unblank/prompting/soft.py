@@ -16,8 +16,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from unblank.tokenization.special import give_prompt
-
 __all__ = [
     "ENCODERS",
     "EncoderName",
@@ -143,16 +141,12 @@ def new_soft_prompt(model: Any, length: int, encoder: EncoderName, seed: int) ->
     return SoftPrompt(model.config.vocab_size, vectors_ND, made)
 
 
-def attach_soft_prompt(model: Any, tokenizer: Any, prompt: SoftPrompt) -> None:
-    """Put a prompt before a GLM: the model embeds its ids, and the tokenizer's Part A has them.
+def attach_soft_prompt(model: Any, prompt: SoftPrompt) -> None:
+    """Let a GLM, with or without a head, embed the ids of a prompt.
 
-    Args:
-        model: a GLM, with or without a head.
-        tokenizer: its tokenizer.
-        prompt: the vectors.
+    Part A gets these ids where its tokenizer knows of them, see `tokenization.special.give_prompt`.
     """
     model.base_model.soft_prompt = prompt.to(model.device)
-    give_prompt(tokenizer, prompt.first_id, len(prompt))
 
 
 def random_words(model: Any, count: int, seed: int) -> Tensor:

@@ -38,7 +38,7 @@ def tiny_glm(kind: str = "bpe", max_positions: int = 128, text: str = TEXT) -> U
         initializer_range=0.3,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        **{f"{role}_token_id": token_id for role, token_id in ids.items() if role != "sentinels"},
+        **{f"{role}_token_id": given for role, given in ids.items() if isinstance(given, int)},
     )
     torch.manual_seed(3)
     return Unblank(GlmInfillForConditionalGeneration(config), tokenizer)

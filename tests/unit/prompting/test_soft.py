@@ -26,12 +26,6 @@ from unblank.prompting.soft_deep import (
 VOCABULARY, WIDTH, HEADS, LAYERS = 96, 32, 4, 3
 
 
-class StandInTokenizer:
-    """Only carries the ids of a prompt."""
-
-    prompt_ids: tuple[int, ...] = ()
-
-
 @pytest.fixture
 def model():
     torch.manual_seed(0)
@@ -179,11 +173,9 @@ def test_states_of_multiglm_equal_vectors_put_before_the_projection(model):
 @pytest.mark.parametrize("encoder", list(ENCODERS))
 def test_soft_prompt_equals_its_vectors_written_into_the_embeddings(model, encoder):
     prompt = new_soft_prompt(model, 4, encoder, seed=1)
-    tokenizer = StandInTokenizer()
     words = model.model.embed_tokens.weight
-    attach_soft_prompt(model, tokenizer, prompt)
-    assert tokenizer.prompt_ids == (96, 97, 98, 99)
-    row = packed_row(tokenizer.prompt_ids)
+    attach_soft_prompt(model, prompt)
+    row = packed_row((96, 97, 98, 99))
     found = model.model(**row).last_hidden_state
     table = torch.cat([words, prompt.encoded()])
     ids = row.pop("input_ids")
@@ -192,9 +184,8 @@ def test_soft_prompt_equals_its_vectors_written_into_the_embeddings(model, encod
 
 
 def test_soft_prompt_reaches_every_token_of_its_segment_and_no_other(model):
-    tokenizer = StandInTokenizer()
-    attach_soft_prompt(model, tokenizer, new_soft_prompt(model, 2, "none", seed=1))
-    row = packed_row(tokenizer.prompt_ids)
+    attach_soft_prompt(model, new_soft_prompt(model, 2, "none", seed=1))
+    row = packed_row((96, 97))
     before = model.model(**row).last_hidden_state
     row["input_ids"][0, 0] = 11  # the first prompt id of the first segment
     changed = (model.model(**row).last_hidden_state - before).abs().amax(dim=2) > 1e-4
@@ -229,13 +220,13 @@ def test_the_lstm_encoder_has_the_weights_of_the_original(model):
 def test_training_a_prompt_lowers_the_loss_and_leaves_every_weight_bit_identical(model, kind):
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     model.requires_grad_(False)
-    tokenizer = StandInTokenizer()
+    prompt_ids = () if kind == "deep" else (96, 97, 98, 99)
     if kind == "deep":
         attach_deep_prompt(model, new_deep_prompt(model, 4, seed=0))
     else:
         encoder = "none" if kind == "soft" else kind
-        attach_soft_prompt(model, tokenizer, new_soft_prompt(model, 4, encoder, seed=0))
-    row = packed_row(tokenizer.prompt_ids)
+        attach_soft_prompt(model, new_soft_prompt(model, 4, encoder, seed=0))
+    row = packed_row(prompt_ids)
     labels = torch.where(row["is_prefix"] | (row["segment_ids"] == 0), -100, 33)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=0.02)

@@ -1,0 +1,1 @@
+"""What tuning few parameters leaves behind: a small folder that belongs to a base model."""

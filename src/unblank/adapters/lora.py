@@ -1,0 +1,138 @@
+"""LoRA by PEFT: which layers get adapters, and the folder that PEFT reads and writes.
+
+The adapters sit inside the model, which keeps its class: generation and scoring see no difference.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["LORA_TARGETS", "Targets", "add_lora", "merge_lora", "put_lora", "save_lora"]
+
+Targets = Literal["attention", "all"]
+
+_GLM_ATTENTION = ("qkv_proj", "o_proj")
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+_FEED_FORWARD = ("up_proj", "down_proj")
+
+LORA_TARGETS: dict[str, dict[Targets, tuple[str, ...]]] = {
+    "glm_infill": {"attention": _GLM_ATTENTION, "all": _GLM_ATTENTION + _FEED_FORWARD},
+    "deltalm": {"attention": _ATTENTION, "all": _ATTENTION + _FEED_FORWARD},
+    "ganlm": {"attention": _ATTENTION, "all": _ATTENTION + _FEED_FORWARD},
+}
+"""Names of the linear layers that get adapters, for each family."""
+
+_HEADS = ("dense", "out_proj")
+"""New layers of a classifier: they have nothing to adapt and are trained and saved whole."""
+
+_PREFIX = "base_model.model."
+"""What PEFT writes before the names of a model's weights."""
+
+
+def add_lora(
+    model: Any, *, rank: int, alpha: float, dropout: float, targets: Targets, seed: int
+) -> Any:
+    """Return the model with untrained adapters inside; all other weights are frozen.
+
+    Args:
+        model: of any family in `LORA_TARGETS`; it is changed in place.
+        rank: of each adapter.
+        alpha: adapters are scaled by alpha / rank.
+        dropout: of what goes into an adapter.
+        targets: "attention", or "all" linear layers of a Transformer layer.
+        seed: of the adapters' start.
+
+    Raises:
+        ValueError: a family without targets.
+        ImportError: PEFT is not installed.
+    """
+    peft = _peft()
+    family = model.config.model_type
+    if family not in LORA_TARGETS:
+        raise ValueError(f"LoRA is not set up for {family!r}: only for {', '.join(LORA_TARGETS)}")
+    heads = [name for name, _ in model.named_children() if name in _HEADS]
+    config = peft.LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=list(LORA_TARGETS[family][targets]),
+        modules_to_save=heads or None,
+    )
+    with torch.random.fork_rng(), _old_names_allowed():
+        torch.manual_seed(seed)
+        return peft.get_peft_model(model, config).get_base_model()
+
+
+def save_lora(folder: Path, model: Any, weights: Mapping[str, Tensor], base_model: str) -> int:
+    """Write the adapters as PEFT does, and return how many numbers they have.
+
+    Args:
+        folder: for `adapter_model.safetensors` and `adapter_config.json`.
+        model: from `add_lora` or `put_lora`.
+        weights: its state by name, on the CPU.
+        base_model: folder of the base model.
+    """
+    from safetensors.torch import save_file
+
+    config = model.peft_config["default"]
+    state = _peft().get_peft_model_state_dict(model, state_dict=dict(weights))
+    state = {_PREFIX + name: tensor.contiguous() for name, tensor in state.items()}
+    save_file(state, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    was_trainable, named = not config.inference_mode, config.base_model_name_or_path
+    config.inference_mode, config.base_model_name_or_path = True, base_model
+    config.save_pretrained(folder)
+    config.inference_mode, config.base_model_name_or_path = not was_trainable, named
+    return sum(tensor.numel() for tensor in state.values())
+
+
+def put_lora(model: Any, folder: Path, *, is_trainable: bool = False) -> Any:
+    """Return the model with the adapters of a folder inside.
+
+    Args:
+        model: the base model; it is changed in place.
+        folder: written by `save_lora` or by PEFT.
+        is_trainable: whether training goes on.
+
+    Raises:
+        FileNotFoundError: no adapters there in safetensors.
+        ImportError: PEFT is not installed.
+    """
+    return _open(model, folder, is_trainable=is_trainable).get_base_model()
+
+
+def merge_lora(model: Any, folder: Path) -> Any:
+    """Return the base model with the adapters of a folder added into its matrices.
+
+    Args:
+        model: the base model; it is changed in place.
+        folder: written by `save_lora` or by PEFT.
+    """
+    return _open(model, folder, is_trainable=False).merge_and_unload()
+
+
+def _open(model: Any, folder: Path, *, is_trainable: bool) -> Any:
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise FileNotFoundError(f"{folder} has no adapter_model.safetensors: save it with PEFT")
+    with _old_names_allowed():
+        return _peft().PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
+
+
+@contextmanager
+def _old_names_allowed() -> Iterator[None]:
+    """PEFT asks models for attributes by names that newer transformers warn about."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+        yield
+
+
+def _peft() -> Any:
+    try:
+        import peft
+    except ImportError as error:
+        raise ImportError("LoRA needs PEFT: pip install 'unblank[peft]'") from error
+    return peft

@@ -1,0 +1,108 @@
+"""Trained prompts on disk: a few kilobytes of safetensors, whatever they were trained through.
+
+`prompt.safetensors` holds what is used: `vectors` [N, D] or `keys_values` [L, 2, N, D], and the
+`head.*` of a classifier. `training.safetensors` holds the parameters behind it, to train on.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from unblank.prompting.soft import SoftPrompt, attach_soft_prompt
+from unblank.prompting.soft_deep import attach_deep_prompt
+from unblank.tokenization.special import give_prompt
+
+__all__ = ["PROMPT_NAME", "TRAINING_NAME", "load_training", "put_prompt", "save_prompt"]
+
+PROMPT_NAME = "prompt.safetensors"
+TRAINING_NAME = "training.safetensors"
+
+_SOFT, _DEEP, _HEAD = "soft_prompt.", ".self_attn.prompt.", "head."
+
+
+def save_prompt(
+    folder: Path, model: Any, weights: Mapping[str, Tensor], *, with_training: bool
+) -> int:
+    """Write a model's trained prompt, and return how many numbers it has.
+
+    Args:
+        folder: of the adapter.
+        model: with a prompt; whatever else is trained in it is saved as its head.
+        weights: its state by name, on the CPU.
+        with_training: also write what `load_training` needs to go on.
+    """
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    trained = {name: weights[name].float().contiguous() for name in names}
+    exported = _exported(model, trained)
+    save_file(exported, folder / PROMPT_NAME)
+    if with_training:
+        save_file(trained, folder / TRAINING_NAME)
+    return sum(tensor.numel() for tensor in exported.values())
+
+
+def load_training(model: Any, folder: Path) -> None:
+    """Put the parameters that `save_prompt` wrote into a model with a prompt of the same shape.
+
+    Raises:
+        FileNotFoundError: they were left behind.
+        RuntimeError: another shape or encoder; the message is torch's.
+    """
+    path = folder / TRAINING_NAME
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no {TRAINING_NAME}: training cannot go on from it")
+    trained = load_file(path)
+    model.load_state_dict({**model.state_dict(), **trained})
+
+
+def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Put the trained prompt of a folder before a model, frozen.
+
+    Args:
+        model: the base model.
+        tokenizer: its tokenizer; a prompt in Part A gives it ids.
+        folder: written by `save_prompt`.
+
+    Raises:
+        ValueError: a prompt of another shape, or a head that this model does not have.
+    """
+    tensors = load_file(folder / PROMPT_NAME)
+    if (vectors_ND := tensors.pop("vectors", None)) is not None:
+        prompt = SoftPrompt(model.config.vocab_size, vectors_ND, nn.Identity())
+        attach_soft_prompt(model, prompt)
+        give_prompt(tokenizer, prompt.first_id, len(prompt))
+    else:
+        attach_deep_prompt(model, tensors.pop("keys_values"))
+    head = {name.removeprefix(_HEAD): tensor for name, tensor in tensors.items()}
+    own = dict(model.named_parameters())
+    if unknown := sorted(set(head) - set(own)):
+        raise ValueError(
+            f"{folder} was trained with a head ({', '.join(unknown)}) that a "
+            f"{type(model).__name__} does not have: open it as the class it was trained in"
+        )
+    with torch.no_grad():
+        for name, tensor in head.items():
+            own[name].copy_(tensor)
+    model.requires_grad_(False)
+
+
+@torch.no_grad()
+def _exported(model: Any, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    layers = [tensor for name, tensor in trained.items() if _DEEP in name]
+    soft = {name.split(_SOFT)[1]: value for name, value in trained.items() if _SOFT in name}
+    exported = {
+        _HEAD + name: value
+        for name, value in trained.items()
+        if _DEEP not in name and _SOFT not in name
+    }
+    if layers:
+        exported["keys_values"] = torch.stack(layers)
+    else:
+        vectors_ND = soft.pop("vectors")
+        encoder = type(model.base_model.soft_prompt.encoder)(vectors_ND.shape[1])
+        encoder.load_state_dict({name.removeprefix("encoder."): soft[name] for name in soft})
+        exported["vectors"] = encoder(vectors_ND).contiguous()
+    return exported

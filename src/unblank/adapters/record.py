@@ -1,0 +1,133 @@
+"""Which base model a folder of few trained parameters belongs to, and how that is checked.
+
+`adapter.json` names the base model's folder and a fingerprint of its weights: trained prompts and
+adapters mean nothing before other weights. Folders written by PEFT alone have no fingerprint.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, Self
+
+import torch
+
+import unblank
+from unblank.integrity import write_at_once
+
+__all__ = [
+    "PEFT_CONFIG_NAME",
+    "RECORD_NAME",
+    "AdapterKind",
+    "AdapterRecord",
+    "fingerprint",
+    "has_adapter",
+]
+
+RECORD_NAME = "adapter.json"
+PEFT_CONFIG_NAME = "adapter_config.json"
+
+AdapterKind = Literal["lora", "prompt", "deep-prompt"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdapterRecord:
+    """The content of `adapter.json`."""
+
+    kind: AdapterKind
+    """What was trained."""
+    base_model: str
+    """Folder of the base model."""
+    base_fingerprint: str | None
+    """Of its weights, see `fingerprint`; None is unknown."""
+    num_parameters: int
+    """Numbers in the folder."""
+    settings: Mapping[str, str | int | float] = field(default_factory=dict)
+    """How it was made, for people."""
+    unblank: str = unblank.__version__
+    """Version that wrote it."""
+
+    def write(self, folder: Path) -> None:
+        """Write the record into a folder."""
+        write_at_once(folder / RECORD_NAME, json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Return the record of a folder, or what PEFT's own configuration says.
+
+        Raises:
+            ValueError: a record that is damaged, or names no base model.
+        """
+        path = folder / RECORD_NAME
+        if not path.is_file():
+            return cls._of_peft(folder / PEFT_CONFIG_NAME)
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+    @classmethod
+    def _of_peft(cls, path: Path) -> Self:
+        try:
+            base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a configuration of PEFT: {error!r}") from error
+        if not base:
+            raise ValueError(f"{path} names no base model: write one into base_model_name_or_path")
+        return cls(kind="lora", base_model=base, base_fingerprint=None, num_parameters=0)
+
+    def require_base(self, folder: Path) -> Path:
+        """Return the folder of the base model, unchanged since the adapter was trained.
+
+        Args:
+            folder: of the adapter, for messages.
+
+        Raises:
+            FileNotFoundError: the base model is not there.
+            ValueError: its weights are others.
+        """
+        base = Path(self.base_model)
+        has_record = (folder / RECORD_NAME).is_file()
+        name = folder / (RECORD_NAME if has_record else PEFT_CONFIG_NAME)
+        if not base.is_dir():
+            raise FileNotFoundError(
+                f"{folder} was trained before the model in {base}, which is not there: put it "
+                f"back, or write its new place into {name}"
+            )
+        if self.base_fingerprint not in (None, fingerprint(base)):
+            raise ValueError(
+                f"{folder} was trained before other weights than those now in {base} (their "
+                f"fingerprint differs): write the folder of the right ones into {name}"
+            )
+        return base
+
+
+def has_adapter(folder: Path) -> bool:
+    """Whether a folder holds few trained parameters of a base model elsewhere."""
+    return any((folder / name).is_file() for name in (RECORD_NAME, PEFT_CONFIG_NAME))
+
+
+def fingerprint(folder: Path) -> str:
+    """Return a hash of a model folder's weights that is read in a moment.
+
+    It covers name, type and shape of every tensor and the numbers of all vectors (biases and
+    LayerNorms), which any training changes; the matrices of a large model would take minutes.
+
+    Raises:
+        FileNotFoundError: no weights there.
+    """
+    from safetensors import safe_open
+
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
+        raise FileNotFoundError(f"{folder} has no weights: there is no .safetensors file")
+    digest = hashlib.sha256()
+    for path in paths:
+        with safe_open(path, framework="pt") as file:
+            for name in sorted(file.keys()):
+                entry = file.get_slice(name)
+                digest.update(f"{name} {entry.get_dtype()} {entry.get_shape()}\n".encode())
+                if len(entry.get_shape()) == 1:
+                    digest.update(file.get_tensor(name).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,278 @@
+"""Few trained parameters: they learn, leave the model alone, and open again as they were."""
+
+import copy
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.testing import assert_close
+
+import unblank
+from unblank.adapters.lora import LORA_TARGETS, merge_lora
+from unblank.adapters.record import RECORD_NAME, AdapterRecord, fingerprint
+from unblank.api import Unblank
+from unblank.finetuning.config import FinetuneConfig
+from unblank.finetuning.methods import METHODS, prepare_tokenizer
+from unblank.finetuning.methods_config import LoraTuning, PromptTuning
+from unblank.generation.loading import load_folder
+from unblank.models import GlmInfillForSequenceClassification
+from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
+from unblank.training.config import ModelSettings
+
+TEXTS = ["the cat sat on [MASK] mat", "the dog ran: [MASK]", "[MASK], it is so"]
+WORDS = [["a", "the"], ["true", "good or bad"], ["Yes", "No", "Maybe it is"]]
+RIGHT = [1, 0, 2]
+
+SETTINGS = {
+    "lora": {"lora": LoraTuning(rank=4, dropout=0.0)},
+    "prompt": {"prompt": PromptTuning(length=6)},
+    "prompt-lstm": {"prompt": PromptTuning(length=6, encoder="lstm")},
+    "prompt-mlp": {"prompt": PromptTuning(length=6, encoder="mlp")},
+    "deep-prompt": {"prompt": PromptTuning(length=6)},
+}
+every_method = pytest.mark.parametrize("name", SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def base(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "base"
+    tiny.model.save_pretrained(folder)
+    tiny.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def method_of(name, base):
+    config = FinetuneConfig(
+        task="toy",
+        method=name.removesuffix("-lstm").removesuffix("-mlp"),
+        model=ModelSettings(init_from=base),
+        **SETTINGS[name],
+    )
+    return METHODS[config.method](config), config
+
+
+def opened(name, base, checkpoint=None):
+    method, config = method_of(name, base)
+    model, tokenizer = load_folder(base, dtype="fp32")
+    prepare_tokenizer(config, tokenizer)
+    return method, Unblank(method.prepare(model.train(), checkpoint), tokenizer)
+
+
+def scores_of(one):
+    return torch.cat([
+        torch.tensor([c.score for c in scores.candidates])
+        for scores in one.score(TEXTS, WORDS)
+    ])  # fmt: skip
+
+
+def toy_loss(one):
+    clozes = [one._cloze(text, words, 0) for text, words in zip(TEXTS, WORDS, strict=True)]
+    special = unblank.tokenization.special_ids(one.tokenizer)
+    found = unblank.generation.score.score_batch(
+        one.model, clozes, sop_id=special.sop, end_id=special.eop
+    )
+    return -sum(torch.log_softmax(s, 0)[right] for s, right in zip(found, RIGHT, strict=True))
+
+
+def train(one, num_steps=12, learning_rate=0.02):
+    trained = [p for p in one.model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=learning_rate)
+    losses = []
+    for _ in range(num_steps):
+        loss = toy_loss(one)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+def tiny_deltalm():
+    config = DeltaLMConfig(
+        vocab_size=40, hidden_size=16, num_hidden_layers=1, num_decoder_layers=1,
+        num_attention_heads=2, intermediate_size=32,
+    )  # fmt: skip
+    return DeltaLMForConditionalGeneration(config)
+
+
+def state_of(model):
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+@every_method
+def test_a_method_learns_and_leaves_every_base_weight_bit_identical(name, base):
+    before = load_file(base / "model.safetensors")
+    _, one = opened(name, base)
+    losses = train(one, learning_rate=0.2 if name == "deep-prompt" else 0.02)
+    assert losses[-1] < 0.5 * losses[0]
+    after = {key.replace(".base_layer.", "."): value for key, value in state_of(one.model).items()}
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+    trained = [key for key, p in one.model.named_parameters() if p.requires_grad]
+    assert all("lora_" in key or "prompt" in key for key in trained)
+
+
+@every_method
+def test_a_saved_folder_opens_with_its_base_model_and_scores_the_same(name, base, tmp_path):
+    method, one = opened(name, base)
+    train(one, num_steps=3)
+    expected = scores_of(one)
+    method.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
+    again = unblank.load(tmp_path, dtype="fp32")
+    assert_close(scores_of(again), expected, atol=1e-5, rtol=1e-5)
+    assert not any(p.requires_grad for p in again.model.parameters())
+    plain = scores_of(unblank.load(base, dtype="fp32"))
+    assert (plain - expected).abs().max() > 1e-2
+    assert again.fill(TEXTS[0], max_tokens=4).blanks
+
+
+@every_method
+def test_training_goes_on_where_a_checkpoint_was_written(name, base, tmp_path):
+    method, one = opened(name, base)
+    train(one, num_steps=2)
+    method.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
+    _, other = opened(name, base, checkpoint=tmp_path)
+    assert_close(toy_loss(other), toy_loss(one))
+    names = [key for key, p in one.model.named_parameters() if p.requires_grad]
+    assert names == [key for key, p in other.model.named_parameters() if p.requires_grad]
+    assert train(other, num_steps=3) == pytest.approx(train(one, num_steps=3), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["prompt", "prompt-lstm", "deep-prompt"])
+def test_an_exported_prompt_has_the_size_of_its_vectors(name, base, tmp_path):
+    method, one = opened(name, base)
+    method.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
+    record = AdapterRecord.read(tmp_path)
+    layers, width = one.model.config.num_hidden_layers, one.model.config.hidden_size
+    numbers = 6 * width * (2 * layers if name == "deep-prompt" else 1)
+    assert record.num_parameters == numbers
+    size = (tmp_path / "prompt.safetensors").stat().st_size
+    assert 4 * numbers <= size < 4 * numbers + 256
+    assert record.settings["length"] == 6
+    assert record.settings["task"] == "toy"
+
+
+def test_merged_adapters_give_the_logits_of_the_adapted_model(base, tmp_path):
+    method, one = opened("lora", base)
+    train(one, num_steps=3)
+    method.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
+    plain, tokenizer = load_folder(base, dtype="fp32")
+    names = set(plain.state_dict())
+    merged = merge_lora(plain, tmp_path)
+    assert set(merged.state_dict()) == names
+    found = scores_of(Unblank(merged, tokenizer))
+    assert_close(found, scores_of(one), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")
+def test_a_folder_of_peft_alone_opens_too(base, tmp_path):
+    peft = pytest.importorskip("peft")
+    model, tokenizer = load_folder(base, dtype="fp32")
+    config = peft.LoraConfig(target_modules=["qkv_proj"], init_lora_weights=False, r=2)
+    adapted = peft.get_peft_model(model, config)
+    adapted.save_pretrained(tmp_path)
+    expected = scores_of(Unblank(adapted.get_base_model(), tokenizer))
+    assert_close(scores_of(unblank.load(tmp_path, dtype="fp32")), expected)
+
+
+def test_another_or_a_missing_base_model_is_refused(base, tiny, tmp_path):
+    method, one = opened("prompt", base)
+    folder, moved = tmp_path / "run", tmp_path / "moved"
+    folder.mkdir()
+    method.save(folder, one.model, state_of(one.model), one.tokenizer)
+    record = AdapterRecord.read(folder)
+    replace(record, base_model=str(moved)).write(folder)
+    with pytest.raises(FileNotFoundError, match=r"moved, which is not there.*adapter\.json"):
+        unblank.load(folder)
+    model = copy.deepcopy(tiny.model)
+    with torch.no_grad():
+        model.model.norm.bias[0] += 1e-6
+    model.save_pretrained(moved)
+    tiny.tokenizer.save_pretrained(moved)
+    with pytest.raises(ValueError, match=r"other weights than those now in .*moved"):
+        unblank.load(folder)
+
+
+def test_a_fingerprint_sees_shapes_and_any_change_of_a_vector(tmp_path):
+    tensors = {"a.weight": torch.zeros(2, 3), "a.bias": torch.zeros(3, dtype=torch.bfloat16)}
+    found = []
+    for change in ("none", "bias", "shape", "dtype"):
+        folder = tmp_path / change
+        folder.mkdir()
+        changed = {name: tensor.clone() for name, tensor in tensors.items()}
+        if change == "bias":
+            changed["a.bias"][2] = 1.0
+        if change == "shape":
+            changed["a.weight"] = torch.zeros(3, 2)
+        if change == "dtype":
+            changed["a.weight"] = torch.zeros(2, 3, dtype=torch.float16)
+        save_file(changed, folder / "model.safetensors")
+        found.append(fingerprint(folder))
+    assert len(set(found)) == 4
+    assert fingerprint(tmp_path / "none") == found[0]
+
+
+def test_a_damaged_record_names_its_file(tmp_path):
+    (tmp_path / RECORD_NAME).write_text("{")
+    with pytest.raises(ValueError, match=r"adapter\.json is damaged"):
+        unblank.load(tmp_path)
+    (tmp_path / RECORD_NAME).write_text(json.dumps({"kind": "lora", "surprise": 1}))
+    with pytest.raises(ValueError, match=r"adapter\.json is damaged.*surprise"):
+        unblank.load(tmp_path)
+
+
+@every_method
+def test_the_head_of_a_classifier_is_trained_and_saved_with_the_rest(name, base, tmp_path):
+    method, _ = method_of(name, base)
+    torch.manual_seed(0)
+    model = GlmInfillForSequenceClassification.from_pretrained(base, num_labels=3)
+    model = method.prepare(model, None)
+    trained = {key for key, p in model.named_parameters() if p.requires_grad}
+    assert any("out_proj" in key for key in trained)
+    assert any("dense" in key for key in trained)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.1
+    method.save(tmp_path, model, state_of(model), None)
+    torch.manual_seed(1)
+    again = GlmInfillForSequenceClassification.from_pretrained(base, num_labels=3)
+    again = method.prepare(again, tmp_path)
+    ids = torch.arange(5, 17).view(2, 6)
+    assert_close(again.eval()(ids).logits, model.eval()(ids).logits)
+
+
+@pytest.mark.parametrize("targets", ["attention", "all"])
+def test_lora_of_an_encoder_decoder_reaches_the_layers_of_both_sides(targets):
+    model = tiny_deltalm()
+    config = FinetuneConfig(method="lora", lora=LoraTuning(targets=targets, rank=2))
+    adapted = METHODS["lora"](config).prepare(model, None)
+    reached = {
+        name.split(".lora_A")[0].rpartition(".")[2]
+        for name, p in adapted.named_parameters()
+        if p.requires_grad and ".lora_A" in name
+    }
+    assert reached == set(LORA_TARGETS["deltalm"][targets])
+    sides = {"encoder", "decoder"}
+    assert all(any(side in name for name, p in adapted.named_parameters() if p.requires_grad)
+               for side in sides)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["prompt", "deep-prompt"])
+def test_prompts_of_an_encoder_decoder_are_refused_with_the_reason(name, base):
+    method, _ = method_of(name, base)
+    with pytest.raises(ValueError, match=r"made for GLM, not for 'deltalm'.*--method lora"):
+        method.prepare(tiny_deltalm(), None)
+
+
+def test_settings_of_another_method_are_refused():
+    with pytest.raises(ValueError, match="lora is set, but --method full"):
+        FinetuneConfig(lora=LoraTuning(rank=2))
+    with pytest.raises(ValueError, match=r"prompt\.encoder is set, but --method deep-prompt"):
+        FinetuneConfig(method="deep-prompt", prompt=PromptTuning(encoder="mlp"))
+
+
+def test_few_parameters_need_a_finished_model():
+    config = FinetuneConfig(method="prompt")
+    with pytest.raises(ValueError, match=r"--model\.init_from"):
+        prepare_tokenizer(config, None)
