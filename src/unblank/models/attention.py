@@ -64,7 +64,7 @@ def prepare_mask(
         ValueError: a bias with flex attention.
     """
     if bias is not None:
-        return _biased_mask(visible, bias.to(dtype), implementation)
+        return _biased_mask(visible, bias, dtype, implementation)
     if visible is None:
         return Mask(None)
     if implementation == "flex_attention":
@@ -83,12 +83,17 @@ def check_implementation(name: str) -> None:
         )
 
 
-def _biased_mask(visible: Tensor | None, bias: Tensor, implementation: str) -> Mask:
+def _biased_mask(
+    visible: Tensor | None, bias: Tensor, dtype: torch.dtype, implementation: str
+) -> Mask:
     if implementation == "flex_attention":
         raise ValueError("flex_attention has no position bias here: use sdpa or eager")
-    if visible is not None:
-        bias = bias.masked_fill(~visible, float("-inf"))
-    return Mask(visible, bias=bias)
+    if visible is None:
+        return Mask(None, bias=bias.to(dtype))
+    if implementation == "sdpa" and _products_are_faster(visible, dtype):
+        # In float32: the gradients of all layers are added up in the dtype of the bias.
+        return Mask(visible, ranges=key_ranges(visible), bias=bias)
+    return Mask(visible, bias=bias.to(dtype).masked_fill(~visible, float("-inf")))
 
 
 def _products_are_faster(visible: Tensor, dtype: torch.dtype) -> bool:

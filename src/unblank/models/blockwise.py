@@ -27,29 +27,41 @@ def blockwise_attention(
         query_BHTK: queries.
         key_BHSK: keys.
         value_BHSK: values.
-        mask: a mask with ranges.
+        mask: a mask with ranges; gradients reach its bias.
         dropout: probability of dropping an attention weight.
     """
     apply: Callable[..., Tensor] = _BlockwiseAttention.apply
-    return apply(query_BHTK, key_BHSK, value_BHSK, mask, dropout)
+    return apply(query_BHTK, key_BHSK, value_BHSK, mask.bias, mask, dropout)
 
 
 class _BlockwiseAttention(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor | None,
+        mask: Mask,
+        dropout: float,
     ) -> Tensor:
         query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
         output = torch.empty_like(query)
         kept: list[Tensor] = []
         for block in mask.ranges or ():
             queries, keys = _slices(block)
-            weights = _weights(query[:, :, queries], key[:, :, keys], _visible(mask, block))
+            scores = (query[:, :, queries] * query.shape[-1] ** -0.5) @ key[:, :, keys].transpose(
+                -1, -2
+            )
+            if bias is not None:
+                scores += bias[:, :, queries, keys]
+            weights = _softmax(scores, _visible(mask, block))
             dropped, scale = _drop(weights, dropout)
             output[:, :, queries] = dropped @ value[:, :, keys]
             kept += [weights, scale]
         ctx.save_for_backward(query, key, value, *kept)
         ctx.ranges = mask.ranges
+        ctx.bias_facts = None if bias is None else (bias.shape, bias.dtype)
         return output
 
     @staticmethod
@@ -58,6 +70,10 @@ class _BlockwiseAttention(torch.autograd.Function):
         grad_output = grad_outputs[0].contiguous()
         grad_query = torch.empty_like(query)
         grad_key, grad_value = torch.zeros_like(key), torch.zeros_like(value)
+        grad_bias = None
+        if ctx.needs_input_grad[3]:
+            shape, dtype = ctx.bias_facts
+            grad_bias = torch.zeros(shape, dtype=dtype, device=query.device)
         for block, weights, scale in zip(ctx.ranges, kept[::2], kept[1::2], strict=True):
             queries, keys = _slices(block)
             grad_block = grad_output[:, :, queries]
@@ -66,17 +82,18 @@ class _BlockwiseAttention(torch.autograd.Function):
             grad_scores = torch.ops.aten._softmax_backward_data(
                 grad_weights * scale, weights, -1, weights.dtype
             )
+            if grad_bias is not None:
+                grad_bias[:, :, queries, keys] += grad_scores.sum(0, dtype=grad_bias.dtype)
             grad_scores *= query.shape[-1] ** -0.5
             grad_query[:, :, queries] = grad_scores @ key[:, :, keys]
             grad_key[:, :, keys] += grad_scores.transpose(-1, -2) @ query[:, :, queries]
-        return grad_query, grad_key, grad_value, None, None
+        return grad_query, grad_key, grad_value, grad_bias, None, None
 
 
-def _weights(query_BHtK: Tensor, key_BHsK: Tensor, visible: Tensor | None) -> Tensor:
-    scores = (query_BHtK * query_BHtK.shape[-1] ** -0.5) @ key_BHsK.transpose(-1, -2)
+def _softmax(scores: Tensor, visible: Tensor | None) -> Tensor:
     if visible is not None:
         scores.masked_fill_(~visible, float("-inf"))
-    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(query_BHtK.dtype)
+    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(scores.dtype)
 
 
 def _drop(weights: Tensor, dropout: float) -> tuple[Tensor, Tensor]:

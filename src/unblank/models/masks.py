@@ -54,8 +54,8 @@ class Mask:
         visible: bool[B, 1, T, S]; None when everything is visible.
         ranges: the non-empty blocks of `visible`, where attention goes block by block; else None.
         block_mask: the same visibility for flex attention; else None.
-        bias: float, broadcasts to [B, H, T, S], added to the scores and -inf where nothing is
-            visible; None is no bias.
+        bias: float, broadcasts to [B, H, T, S], added to the scores; -inf where nothing is visible,
+            except beside `ranges`. None is no bias.
     """
 
     visible: Tensor | None

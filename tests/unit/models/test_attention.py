@@ -21,8 +21,8 @@ def inputs():
     return query, key, value, packed_visibility(segments, is_prefix)
 
 
-def naive(query, key, value, visible):
-    scores = torch.einsum("bhtk,bhsk->bhts", query, key) / query.shape[-1] ** 0.5
+def naive(query, key, value, visible, bias=0.0):
+    scores = torch.einsum("bhtk,bhsk->bhts", query, key) / query.shape[-1] ** 0.5 + bias
     weights = torch.where(visible, scores, -torch.inf).softmax(-1)
     return torch.einsum("bhts,bhsk->bhtk", weights, value)
 
@@ -47,6 +47,33 @@ def test_blockwise_products_equal_the_formula_with_gradients(inputs):
     expected_gradients = torch.autograd.grad(expected.square().sum(), leaves)
     assert_close(output, expected, atol=1e-5, rtol=1e-5)
     assert_close(gradients, expected_gradients, atol=1e-5, rtol=1e-4)
+
+
+def test_blockwise_products_with_a_bias_equal_the_formula_with_its_gradient(inputs):
+    query, key, value, visible = inputs
+    bias = torch.randn(1, 3, 300, 300)
+    leaves = [tensor.double().requires_grad_() for tensor in (query, key, value, bias)]
+    mask = prepare_mask(visible, torch.bfloat16, "sdpa", bias=leaves[3])
+    assert len(mask.ranges) > 1
+    output = attend(*leaves[:3], mask, implementation="sdpa")
+    gradients = torch.autograd.grad(output.square().sum(), leaves)
+    expected = naive(*leaves[:3], visible, leaves[3])
+    expected_gradients = torch.autograd.grad(expected.square().sum(), leaves)
+    assert_close(output, expected, atol=1e-5, rtol=1e-5)
+    assert_close(gradients, expected_gradients, atol=1e-5, rtol=1e-4)
+
+
+def test_the_gradient_of_a_bias_is_added_up_in_float32(inputs):
+    query, key, value, visible = inputs
+    bias = torch.randn(1, 3, 300, 300, requires_grad=True)
+    tensors = [tensor.bfloat16() for tensor in (query, key, value)]
+    mask = prepare_mask(visible, torch.bfloat16, "sdpa", bias=bias)
+    output = attend(*tensors, mask, implementation="sdpa")
+    (gradient,) = torch.autograd.grad(output.float().square().sum(), [bias])
+    exact = naive(*(tensor.float() for tensor in tensors), visible, bias)
+    (expected,) = torch.autograd.grad(exact.square().sum(), [bias])
+    assert gradient.dtype == torch.float32
+    assert (gradient - expected).norm() < 0.01 * expected.norm()
 
 
 def test_long_rows_leave_the_products_for_the_fused_kernel(inputs, monkeypatch):
