@@ -67,6 +67,11 @@ COMMANDS: dict[str, Command] = {
         "unblank.trimming.config:TrimConfig",
         "unblank.trimming.trim:run_trim",
     ),
+    "evaluate": Command(
+        "measure a model on tasks and text: a table, and every prediction as JSON",
+        "unblank.evaluation.config:EvaluateConfig",
+        "unblank.evaluation.run:run_evaluate",
+    ),
     "bench": Command(
         "measure speed and memory beside the peers",
         "unblank.bench.settings:BenchConfig",

@@ -1,0 +1,168 @@
+"""Text infilling: words of a sentence are blanked at random, filled, and compared.
+
+As in the literature on infilling, a share of the words is drawn, and neighbours among them become
+one blank of unknown length. Which words is a function of the seed, the share and the number of the
+sentence.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from unblank.evaluation.bleu import corpus_bleu
+from unblank.evaluation.metrics import bootstrap_error
+from unblank.evaluation.results import Score, TaskResult
+from unblank.evaluation.session import NamedTexts, Session
+from unblank.generation.config import DecodingOptions
+from unblank.generation.infill import Filler
+from unblank.generation.results import FillResult
+from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
+
+__all__ = ["PARTS", "Blanked", "blank_words", "run_infilling"]
+
+PARTS = {"yahoo": "infill/yahoo/sentences", "yelp": "infill/yelp/sentences"}
+
+FILLED_AT_ONCE = 8
+"""Batches between two steps of the progress bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blanked:
+    """A sentence with blanks.
+
+    Attributes:
+        text: with `[MASK]` for each run of drawn words, words parted by single spaces.
+        answers: the words of each blank.
+        original: the sentence, words parted by single spaces.
+    """
+
+    text: str
+    answers: tuple[str, ...]
+    original: str
+
+    @property
+    def without_blanks(self) -> str:
+        """The sentence without the blanked words: what filling with nothing gives."""
+        return " ".join(self.text.replace(MASK_TOKEN, " ").split())
+
+
+def blank_words(text: str, ratio: float, rng: np.random.Generator) -> Blanked | None:
+    """Return the sentence with a share of its words blanked; None if nothing would be left of it.
+
+    Args:
+        text: words parted by white space.
+        ratio: share of the words, in (0, 1); at least one word is drawn.
+        rng: source of randomness.
+
+    Example:
+        >>> blank_words("one two three four", 0.5, np.random.default_rng(1)).text
+        'one two [MASK]'
+    """
+    words = text.split()
+    count = max(1, round(ratio * len(words)))
+    if count >= len(words) or any(token in text for token in BLANK_TOKENS):
+        return None
+    is_drawn = np.zeros(len(words), np.bool_)
+    is_drawn[rng.permutation(len(words))[:count]] = True
+    edges = [0, *(np.flatnonzero(np.diff(is_drawn)) + 1).tolist(), len(words)]
+    runs = [(bool(is_drawn[start]), " ".join(words[start:end])) for start, end in pairwise(edges)]
+    return Blanked(
+        text=" ".join(MASK_TOKEN if drawn else run for drawn, run in runs),
+        answers=tuple(run for drawn, run in runs if drawn),
+        original=" ".join(words),
+    )
+
+
+def run_infilling(session: Session) -> Iterator[TaskResult]:
+    """Yield BLEU of the filled sentences and exact matches of the blanks, for each mask ratio."""
+    for part in session.texts(PARTS):
+        for ratio in session.config.mask_ratios:
+            yield _measure(session, part, ratio)
+
+
+def _measure(session: Session, part: NamedTexts, ratio: float) -> TaskResult:
+    started = time.perf_counter()
+    name = f"{part.name} {ratio:.0%}"
+    blanked = _blanked(session, part, ratio, name)
+    results = _fill(session, [sentence.text for sentence in blanked], name)
+    seconds = time.perf_counter() - started
+    rows = [
+        replace(score, seconds=seconds)
+        for score in _scores(session.config.seed, name, blanked, results)
+    ]
+    predictions = [
+        {
+            "task": name,
+            "text": sentence.text,
+            "original": sentence.original,
+            "filled": result.text,
+            "answers": sentence.answers,
+            "fills": [blank.text for blank in result.blanks],
+        }
+        for sentence, result in zip(blanked, results, strict=True)
+    ]
+    return TaskResult(rows, predictions)
+
+
+def _blanked(session: Session, part: NamedTexts, ratio: float, name: str) -> list[Blanked]:
+    numbered = enumerate(part.texts)
+    thousandths = round(1000 * ratio)
+    drawn = [
+        blank_words(text, ratio, np.random.default_rng((session.config.seed, thousandths, number)))
+        for number, text in numbered
+    ]
+    blanked = [sentence for sentence in drawn if sentence is not None]
+    if len(blanked) < len(drawn):
+        session.say(
+            f"{name}: {len(drawn) - len(blanked)} of {len(drawn)} texts left out: nothing would "
+            f"stay beside the blank, or they hold {', '.join(BLANK_TOKENS)} themselves"
+        )
+    if not blanked:
+        raise ValueError(f"{name}: no text has words left beside its blanks")
+    return blanked
+
+
+def _fill(session: Session, texts: Sequence[str], name: str) -> list[FillResult]:
+    config = session.config
+    filler = Filler(session.model, session.tokenizer, DecodingOptions(max_tokens=config.max_tokens))
+    # Texts of like length are decoded together.
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    results: dict[int, FillResult] = {}
+    step = config.batch_size * FILLED_AT_ONCE
+    with session.bar(name, len(texts)) as advance:
+        for start in range(0, len(order), step):
+            indices = order[start : start + step]
+            filled = filler.fill([texts[i] for i in indices], batch_size=config.batch_size)
+            results.update(zip(indices, filled, strict=True))
+            advance(len(indices))
+    return [results[index] for index in range(len(texts))]
+
+
+def _scores(
+    seed: int, name: str, blanked: Sequence[Blanked], results: Sequence[FillResult]
+) -> list[Score]:
+    originals = [[sentence.original] for sentence in blanked]
+    bleu = corpus_bleu([result.text for result in results], originals, seed)
+    empty = corpus_bleu([sentence.without_blanks for sentence in blanked], originals, seed)
+    hits = [
+        [fill.text == answer for fill, answer in zip(result.blanks, sentence.answers, strict=True)]
+        for sentence, result in zip(blanked, results, strict=True)
+    ]
+    num_blanks = sum(map(len, hits))
+    signature = {"signature": bleu.signature}
+    return [
+        Score(task=name, metric="BLEU", value=bleu.value, count=len(blanked),
+              standard_error=bleu.standard_error, details=signature),
+        Score(task=name, metric="BLEU with nothing filled in", value=empty.value,
+              count=len(blanked), standard_error=empty.standard_error, details=signature),
+        Score(task=name, metric="blanks filled as in the original", value=_share(hits),
+              count=num_blanks, standard_error=bootstrap_error(_share, hits, seed)),
+    ]  # fmt: skip
+
+
+def _share(hits: Sequence[Sequence[bool]]) -> float:
+    """Return the percentage of blanks that are right; a sentence may have several."""
+    return 100.0 * sum(map(sum, hits)) / sum(map(len, hits))

@@ -1,0 +1,105 @@
+"""LAMBADA: the last word of a passage, right only if every token of it is the first choice."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from unblank.data.types import Example
+from unblank.evaluation.left_to_right import Context, continuation_layout
+from unblank.evaluation.metrics import mean_error
+from unblank.evaluation.results import Score, TaskResult
+from unblank.evaluation.session import NamedTexts, Session
+from unblank.evaluation.token_scores import score_labels
+from unblank.generation.prompts import encode_candidate
+from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.special import BLANK_TOKENS
+
+__all__ = ["PARTS", "fit_before", "run_lambada", "split_last_word"]
+
+PARTS = {"lambada": "infill/lambada/{split}"}
+
+_FRAME = 3
+"""Tokens of Part A beside the text: [CLS], the blank, the end."""
+
+
+def run_lambada(session: Session) -> Iterator[TaskResult]:
+    """Yield the accuracy on the last words, for each way to see the passage."""
+    for part in session.texts(PARTS):
+        pairs = [pair for text in part.texts if (pair := split_last_word(text))]
+        if len(pairs) < len(part.texts):
+            session.say(f"{part.name}: {len(part.texts) - len(pairs)} texts of one word left out")
+        if not pairs:
+            raise ValueError(f"{part.name}: no text has a word before its last one")
+        for context in session.config.context:
+            yield _measure(session, part, pairs, context)
+
+
+def split_last_word(text: str) -> tuple[str, str] | None:
+    r"""Return what stands before the last word, without white space at its end, and the word.
+
+    Example:
+        >>> split_last_word("She fed the old cat\n")
+        ('She fed the old', 'cat')
+    """
+    words = text.rsplit(maxsplit=1)
+    return (words[0].rstrip(), words[1].strip()) if len(words) == 2 else None
+
+
+def fit_before(
+    before: list[int], num_target: int, max_positions: int, context: Context
+) -> list[int]:
+    """Return the end of `before` for which the model has positions beside the scored tokens."""
+    room = max_positions - _FRAME if context == "bi" else max_positions - num_target
+    return before[max(0, len(before) - max(room, 0)) :]
+
+
+def _measure(
+    session: Session, part: NamedTexts, pairs: list[tuple[str, str]], context: Context
+) -> TaskResult:
+    started = time.perf_counter()
+    examples, num_cut = _examples(session, pairs, context)
+    name = f"{part.name} ({context})"
+    if num_cut:
+        session.say(f"{name}: {num_cut} passages lost their beginning: too long for the model")
+    with session.bar(name, len(examples)) as advance:
+        scores = score_labels(session.model, examples, advance=advance)
+    is_right = [bool(score.is_first_choice.all()) for score in scores]
+    row = Score(
+        task=name,
+        metric="accuracy",
+        value=100.0 * sum(is_right) / len(is_right),
+        count=len(is_right),
+        standard_error=100.0 * mean_error(is_right),
+        seconds=time.perf_counter() - started,
+        details={"cut": num_cut},
+    )
+    predictions: list[dict[str, Any]] = [
+        {
+            "task": name,
+            "text": before,
+            "answer": word,
+            "log_probability": score.total,
+            "correct": correct,
+        }
+        for (before, word), score, correct in zip(pairs, scores, is_right, strict=True)
+    ]
+    return TaskResult([row], predictions)
+
+
+def _examples(
+    session: Session, pairs: list[tuple[str, str]], context: Context
+) -> tuple[list[Example], int]:
+    """Return the layouts, and how many passages had to lose their beginning."""
+    tokenizer, special = session.tokenizer, session.special
+    limit = session.model.config.max_position_embeddings
+    blank = special.blanks[BLANK_TOKENS.index(session.config.blank)]
+    texts_ids = encode_texts(tokenizer, [before for before, _ in pairs])
+    examples, num_cut = [], 0
+    for (before, word), ids in zip(pairs, texts_ids, strict=True):
+        target = encode_candidate(tokenizer, (before + " ", ""), 0, word)
+        kept = fit_before(ids, len(target), limit, context)
+        num_cut += len(kept) < len(ids)
+        examples.append(
+            continuation_layout(kept, target, special, context=context, blank=blank, ends_text=True)
+        )
+    return examples, num_cut

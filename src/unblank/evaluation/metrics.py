@@ -1,0 +1,200 @@
+"""Numbers that say how good predictions are: pure functions of predictions and answers.
+
+Values are percentages (0 to 100), correlations too, as the papers' tables print them. scikit-learn
+and scipy compute what they have (extra `eval`). Scores of generated text are in `text_scores`.
+"""
+
+import re
+import string
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+__all__ = [
+    "accuracy",
+    "best_answer_scores",
+    "bootstrap_error",
+    "exact_match",
+    "f1_binary",
+    "f1_macro",
+    "matthews",
+    "mean_error",
+    "normalize_answer",
+    "pearson",
+    "question_exact_match",
+    "spearman",
+    "token_f1",
+]
+
+Item = TypeVar("Item")
+Label = Hashable
+
+BOOTSTRAP_ROUNDS = 200
+
+
+def accuracy(predictions: Sequence[Label], labels: Sequence[Label]) -> float:
+    """Return the percentage of predictions that equal their label.
+
+    Example:
+        >>> accuracy(["yes", "no", "no", "no"], ["yes", "no", "yes", "no"])
+        75.0
+    """
+    _require_pairs(predictions, labels)
+    hits = sum(one == other for one, other in zip(predictions, labels, strict=True))
+    return 100.0 * hits / len(labels)
+
+
+def f1_binary(predictions: Sequence[Label], labels: Sequence[Label], positive: Label = 1) -> float:
+    """Return the F1 of one class (MRPC; MultiRC over all answers, called F1a); 0 without hits.
+
+    Args:
+        predictions: one a row.
+        labels: one a row.
+        positive: the class that is looked for.
+    """
+    from sklearn.metrics import f1_score
+
+    _require_pairs(predictions, labels)
+    is_predicted = [prediction == positive for prediction in predictions]
+    is_true = [label == positive for label in labels]
+    return 100.0 * float(f1_score(is_true, is_predicted, zero_division=0.0))
+
+
+def f1_macro(predictions: Sequence[Label], labels: Sequence[Label]) -> float:
+    """Return the mean of the F1 of every class among predictions and labels (CommitmentBank)."""
+    from sklearn.metrics import f1_score
+
+    _require_pairs(predictions, labels)
+    numbers = {label: number for number, label in enumerate(dict.fromkeys([*labels, *predictions]))}
+    return 100.0 * float(
+        f1_score(
+            [numbers[label] for label in labels],
+            [numbers[prediction] for prediction in predictions],
+            average="macro",
+            zero_division=0.0,
+        )
+    )
+
+
+def matthews(predictions: Sequence[Label], labels: Sequence[Label]) -> float:
+    """Return Matthews' correlation, times 100 (CoLA); 0 if one side is constant."""
+    from sklearn.metrics import matthews_corrcoef
+
+    _require_pairs(predictions, labels)
+    if _is_constant(predictions) or _is_constant(labels):
+        return 0.0
+    return 100.0 * float(matthews_corrcoef(list(labels), list(predictions)))
+
+
+def pearson(predictions: Sequence[float], labels: Sequence[float]) -> float:
+    """Return Pearson's correlation, times 100 (STS-B); 0 if one side is constant."""
+    from scipy.stats import pearsonr
+
+    _require_pairs(predictions, labels)
+    if _is_constant(predictions) or _is_constant(labels):
+        return 0.0
+    return 100.0 * float(pearsonr(predictions, labels).statistic)
+
+
+def spearman(predictions: Sequence[float], labels: Sequence[float]) -> float:
+    """Return Spearman's rank correlation, times 100 (STS-B); 0 if one side is constant."""
+    from scipy.stats import spearmanr
+
+    _require_pairs(predictions, labels)
+    if _is_constant(predictions) or _is_constant(labels):
+        return 0.0
+    return 100.0 * float(spearmanr(predictions, labels).statistic)
+
+
+def question_exact_match(
+    predictions: Sequence[Label], labels: Sequence[Label], questions: Sequence[Hashable]
+) -> float:
+    """Return the percentage of questions whose answers are all judged right (MultiRC's EM).
+
+    Args:
+        predictions: one for each answer of a question.
+        labels: one for each answer.
+        questions: what tells the questions apart, one for each answer.
+    """
+    _require_pairs(predictions, labels)
+    is_right: dict[Hashable, bool] = defaultdict(lambda: True)
+    for prediction, label, question in zip(predictions, labels, questions, strict=True):
+        is_right[question] &= prediction == label
+    return 100.0 * sum(is_right.values()) / len(is_right)
+
+
+def normalize_answer(text: str) -> str:
+    r"""Return an answer without case, accents, punctuation, articles and doubled spaces.
+
+    Example:
+        >>> normalize_answer("The  Caf\u00e9, a bar.")
+        'cafe bar'
+    """
+    decomposed = unicodedata.normalize("NFKD", text.lower())
+    letters = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    words = "".join(letter for letter in letters if letter not in string.punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", words).split())
+
+
+def exact_match(prediction: str, answer: str) -> float:
+    """Return 100 if both are the same after `normalize_answer`, else 0."""
+    return 100.0 * (normalize_answer(prediction) == normalize_answer(answer))
+
+
+def token_f1(prediction: str, answer: str) -> float:
+    """Return the F1 of the words that both share, as SQuAD and ReCoRD count it, in percent."""
+    predicted, true = normalize_answer(prediction).split(), normalize_answer(answer).split()
+    if not predicted or not true:
+        return 100.0 * (predicted == true)
+    num_shared = sum((Counter(predicted) & Counter(true)).values())
+    return 200.0 * num_shared / (len(predicted) + len(true))
+
+
+def best_answer_scores(prediction: str, answers: Sequence[str]) -> tuple[float, float]:
+    """Return F1 and exact match against the answer that fits best, each in percent (ReCoRD).
+
+    Args:
+        prediction: the chosen text.
+        answers: the right ones, at least one.
+    """
+    return (
+        max(token_f1(prediction, answer) for answer in answers),
+        max(exact_match(prediction, answer) for answer in answers),
+    )
+
+
+def mean_error(values: Sequence[float]) -> float:
+    """Return the standard error of the mean of independent values; 0 for a single one."""
+    if len(values) < 2:
+        return 0.0
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def bootstrap_error(
+    metric: Callable[[list[Item]], float], items: Sequence[Item], seed: int = 0
+) -> float:
+    """Return the standard error of any metric: its spread over samples drawn with replacement.
+
+    Args:
+        metric: value of a list of items.
+        items: what is drawn: whole questions where answers belong together.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(0, len(items), size=(BOOTSTRAP_ROUNDS, len(items)))
+    values = [metric([items[index] for index in draw]) for draw in draws.tolist()]
+    return float(np.std(values, ddof=1))
+
+
+def _require_pairs(predictions: Sequence[object], labels: Sequence[object]) -> None:
+    if len(predictions) != len(labels) or not labels:
+        raise ValueError(
+            f"{len(predictions)} predictions for {len(labels)} labels: give one each, at least one"
+        )
+
+
+def _is_constant(values: Sequence[Hashable]) -> bool:
+    return len(set(values)) == 1

@@ -1,0 +1,171 @@
+"""Perplexity of held-out text, by overlapping windows in which every token is scored once.
+
+A token's loss depends on the tokenizer, so the same total is also given for each word (as white
+space cuts the text) and each byte of the text: these can be compared between models.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from unblank.data.types import Example
+from unblank.evaluation.left_to_right import Context, continuation_layout, window_bounds
+from unblank.evaluation.metrics import bootstrap_error
+from unblank.evaluation.results import Score, TaskResult
+from unblank.evaluation.session import NamedTexts, Session
+from unblank.evaluation.token_scores import score_labels
+from unblank.evaluation.wikitext import detokenize
+from unblank.tokenization.special import BLANK_TOKENS
+
+__all__ = ["PARTS", "choose_window", "run_perplexity"]
+
+PARTS = {
+    "novels": "text_en/novels.{split}",
+    "openstax": "text_en/openstax.{split}",
+    "wikitext2": "text_en/wikitext2.{split}",
+}
+
+TOKENISED = ("wikitext2",)
+"""Parts whose text is put together again before a model sees it; words and bytes are counted as in
+the file."""
+
+DEFAULT_WINDOW = 512
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A text: its tokens, and how much of it is scored (all but its first token and word)."""
+
+    token_ids: list[int]
+    num_words: int
+    num_bytes: int
+
+
+def run_perplexity(session: Session) -> Iterator[TaskResult]:
+    """Yield the perplexities of each part, for each way to see what stands before a window."""
+    for part in session.texts(PARTS, text_unit="file"):
+        documents = [_read(session, text, part.name in TOKENISED) for text in part.texts]
+        kept = [document for document in documents if len(document.token_ids) > 1]
+        if len(kept) < len(documents):
+            session.say(f"{part.name}: {len(documents) - len(kept)} texts of one token left out")
+        if not kept:
+            raise ValueError(f"{part.name}: no text has two tokens")
+        for context in session.config.context:
+            yield _measure(session, part, kept, context)
+
+
+def choose_window(window: int | None, stride: int | None, max_positions: int) -> tuple[int, int]:
+    """Return the window and the stride that are used, in tokens.
+
+    Args:
+        window: as asked for; None is 512, or all positions of a smaller model.
+        stride: as asked for; None is half the window.
+        max_positions: of the model.
+
+    Raises:
+        ValueError: if the model has too few positions.
+    """
+    if window is None:
+        window = min(DEFAULT_WINDOW, max_positions)
+    if window > max_positions:
+        raise ValueError(
+            f"window is {window}, but the model has {max_positions} positions: give at most that"
+        )
+    return window, stride or window // 2
+
+
+def _read(session: Session, text: str, is_tokenised: bool) -> _Document:
+    shown = detokenize(text) if is_tokenised else text
+    encoded = session.tokenizer(
+        shown,
+        add_special_tokens=False,
+        split_special_tokens=True,
+        return_offsets_mapping=True,
+        verbose=False,
+    )
+    offsets = encoded["offset_mapping"]
+    first_token = shown[: offsets[0][1]] if offsets else ""
+    return _Document(
+        encoded["input_ids"],
+        num_words=len(text.split()) - 1,
+        num_bytes=len(text.encode()) - len(first_token.encode()),
+    )
+
+
+def _measure(
+    session: Session, part: NamedTexts, documents: Sequence[_Document], context: Context
+) -> TaskResult:
+    started = time.perf_counter()
+    config = session.config
+    window, stride = choose_window(
+        config.window, config.stride, session.model.config.max_position_embeddings
+    )
+    owners, examples = _windows(session, documents, context, window, stride)
+    name = f"{part.name} ({context})"
+    with session.bar(name, len(examples)) as advance:
+        found = score_labels(session.model, examples, advance=advance)
+    windows = [(-score.total, len(score.log_probabilities)) for score in found]
+    rows = [
+        Score(
+            task=name,
+            metric=metric,
+            value=value,
+            count=count,
+            standard_error=error,
+            seconds=time.perf_counter() - started,
+            details={"window": window, "stride": stride, "documents": len(documents)},
+        )
+        for metric, value, error, count in _scores(windows, documents, config.seed)
+    ]
+    predictions = [
+        {"task": name, "document": owner, "loss": loss, "tokens": tokens}
+        for owner, (loss, tokens) in zip(owners, windows, strict=True)
+    ]
+    return TaskResult(rows, predictions)
+
+
+def _windows(
+    session: Session,
+    documents: Sequence[_Document],
+    context: Context,
+    window: int,
+    stride: int,
+) -> tuple[list[int], list[Example]]:
+    """Return the layouts of all windows, and which document each belongs to."""
+    special = session.special
+    blank = special.blanks[BLANK_TOKENS.index(session.config.blank)]
+    owners, examples = [], []
+    for number, document in enumerate(documents):
+        ids = document.token_ids
+        for first, scored, end in window_bounds(len(ids), window, stride):
+            owners.append(number)
+            examples.append(
+                continuation_layout(
+                    ids[first:scored], ids[scored:end], special, context=context, blank=blank
+                )
+            )
+    return owners, examples
+
+
+def _scores(
+    windows: list[tuple[float, int]], documents: Sequence[_Document], seed: int
+) -> list[tuple[str, float, float, int]]:
+    """Return (metric, value, standard error, units) for tokens, words and bytes."""
+    loss = math.fsum(total for total, _ in windows)
+    num_tokens = sum(count for _, count in windows)
+    error = bootstrap_error(_mean_loss, windows, seed)
+    num_words = sum(document.num_words for document in documents)
+    num_bytes = sum(document.num_bytes for document in documents)
+    scores = []
+    for metric, count in (("perplexity a token", num_tokens), ("perplexity a word", num_words)):
+        if count:
+            value = math.exp(min(loss / count, 700.0))
+            scores.append((metric, value, value * error * num_tokens / count, count))
+    bits = loss / math.log(2) / max(num_bytes, 1)
+    scores.append(("bits a byte", bits, bits * error * num_tokens / max(loss, 1e-9), num_bytes))
+    return scores
+
+
+def _mean_loss(windows: list[tuple[float, int]]) -> float:
+    return math.fsum(loss for loss, _ in windows) / sum(count for _, count in windows)

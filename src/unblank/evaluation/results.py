@@ -1,0 +1,105 @@
+"""What suites find out, as plain values, as a table and as JSON."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Score", "TaskResult", "plain", "to_json", "to_table"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One number of the table.
+
+    Attributes:
+        task: what was measured.
+        metric: how.
+        value: a percentage unless the metric says otherwise.
+        count: examples (or tokens, where the metric is a mean over these) behind it.
+        standard_error: in the unit of `value`; None if there is none.
+        seconds: that the task took, model time and all.
+        details: what else belongs to the number, such as signatures and counts.
+    """
+
+    task: str
+    metric: str
+    value: float
+    count: int
+    standard_error: float | None = None
+    seconds: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """Scores that were measured together.
+
+    Attributes:
+        scores: one row each.
+        predictions: one object an example.
+    """
+
+    scores: list[Score]
+    predictions: list[dict[str, Any]]
+
+
+def to_table(title: str, scores: Sequence[Score]) -> Table:
+    """Return the scores as a table; seconds are shown once a task."""
+    table = Table(title=Text(title), box=SIMPLE_HEAD, title_justify="left")
+    for heading in ("task", "metric"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("n", "value", "standard error", "seconds"):
+        table.add_column(heading, justify="right")
+    previous = None
+    for score in scores:
+        is_first = score.task != previous
+        table.add_row(
+            score.task if is_first else "",
+            score.metric,
+            f"{score.count:,}",
+            _number(score.value),
+            "" if score.standard_error is None else _number(score.standard_error),
+            f"{score.seconds:.1f}" if is_first else "",
+        )
+        previous = score.task
+    return table
+
+
+def to_json(about: dict[str, Any], results: Sequence[TaskResult]) -> str:
+    """Return everything as JSON: settings and versions, all scores, every prediction.
+
+    Numbers that JSON does not have (infinite perplexity) become null.
+    """
+    content = {
+        **about,
+        "scores": [asdict(score) for result in results for score in result.scores],
+        "predictions": [line for result in results for line in result.predictions],
+    }
+    return json.dumps(_finite(content), ensure_ascii=False, indent=1) + "\n"
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """Return a dataclass of settings as values that JSON can hold."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in asdict(settings).items()
+    }
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.2f}"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

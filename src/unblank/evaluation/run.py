@@ -1,0 +1,100 @@
+"""`unblank evaluate`: opens the model, runs one suite, prints the table, writes the JSON."""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from unblank.api import load
+from unblank.evaluation.config import EvaluateConfig, SuiteName
+from unblank.evaluation.infilling import run_infilling
+from unblank.evaluation.lambada import run_lambada
+from unblank.evaluation.perplexity import run_perplexity
+from unblank.evaluation.results import Score, TaskResult, plain, to_json, to_table
+from unblank.evaluation.session import Session
+from unblank.integrity import PROVENANCE_NAME, write_at_once
+
+__all__ = ["SUITES", "evaluate", "run_evaluate"]
+
+SUITES: dict[SuiteName, Callable[[Session], Iterator[TaskResult]]] = {
+    "infilling": run_infilling,
+    "lambada": run_lambada,
+    "perplexity": run_perplexity,
+}
+
+PACKAGES = ("unblank", "torch", "transformers", "tokenizers", "numpy", "sacrebleu", "scikit-learn")
+
+
+def run_evaluate(config: EvaluateConfig) -> None:
+    """Measure, print the table on standard output, and write the JSON file.
+
+    Raises:
+        ValueError: an option, a file or a model that does not fit.
+        FileNotFoundError: a model or data that is not there.
+        ImportError: a package of the extra `eval` is missing.
+    """
+    scores, path = evaluate(config)
+    console = Console()
+    console.print(to_table(f"{config.suite} of {config.model}", scores))
+    console.print(f"every prediction: {path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def evaluate(config: EvaluateConfig) -> tuple[list[Score], Path]:
+    """Measure, write the JSON file (again after each part), and return scores and its path.
+
+    Errors as for `run_evaluate`.
+    """
+    session = Session(
+        load(config.model, device=config.device, dtype=config.dtype),
+        config,
+        Console(stderr=True),
+    )
+    path = config.output or _default_output(config)
+    results: list[TaskResult] = []
+    started = time.perf_counter()
+    for result in SUITES[config.suite](session):
+        results.append(result)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        seconds = time.perf_counter() - started
+        write_at_once(path, to_json(_about(session, seconds), results))
+    return [score for result in results for score in result.scores], path
+
+
+def _default_output(config: EvaluateConfig) -> Path:
+    name = "own" if config.file else config.split
+    return Path(config.model) / "evaluations" / f"{config.suite}.{name}.json"
+
+
+def _about(session: Session, seconds: float) -> dict[str, Any]:
+    """Return what the scores depend on."""
+    folder = Path(session.config.model)
+    provenance = folder / PROVENANCE_NAME
+    record = json.loads(provenance.read_text(encoding="utf-8")) if provenance.is_file() else {}
+    return {
+        "made_by": f"unblank {_version('unblank')} evaluate",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": seconds,
+        "model": {
+            "folder": str(folder.resolve()),
+            "files": record.get("files"),
+            "parameters": sum(weight.numel() for weight in session.model.parameters()),
+            "device": str(session.model.device),
+            "dtype": str(session.model.dtype).removeprefix("torch."),
+        },
+        "config": plain(session.config),
+        "versions": {"python": platform.python_version()}
+        | {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,167 @@
+"""What every suite is given: the model, the settings, the data, and a place to say something."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from unblank.api import Unblank
+from unblank.data.sources import TextFiles, find_files, progress_bar
+from unblank.evaluation.config import EvaluateConfig
+from unblank.tokenization.special import SpecialIds, special_ids
+
+__all__ = ["NamedTexts", "Session", "find_split"]
+
+SPLIT_NAMES = {
+    "train": ("train",),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test",),
+}
+"""How data sets call the splits, as the beginning of a file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTexts:
+    """Texts of one part of a suite.
+
+    Attributes:
+        name: of the part, for the table.
+        files: where the texts come from.
+        texts: the texts, in order, no more than the limit.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    texts: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One call of `unblank evaluate`."""
+
+    unblank: Unblank
+    config: EvaluateConfig
+    console: Console
+    """Of the error stream."""
+
+    @property
+    def model(self) -> Any:
+        """The model."""
+        return self.unblank.model
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer."""
+        return self.unblank.tokenizer
+
+    @property
+    def special(self) -> SpecialIds:
+        """Ids of the special tokens."""
+        return special_ids(self.tokenizer)
+
+    def say(self, message: str) -> None:
+        """Print a line that is not a result."""
+        self.console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def bar(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show a progress bar; the block calls what it is given with the number of steps done."""
+        with progress_bar(show=True) as progress:
+            task = progress.add_task(description, total=total)
+            yield lambda steps: progress.advance(task, steps)
+
+    def texts(self, parts: dict[str, str], *, text_unit: Any = "line") -> Iterator[NamedTexts]:
+        """Yield the texts of each part that was asked for, or those of the user's own files.
+
+        Args:
+            parts: name of a part -> its files below the data folder without the ending; `{split}`
+                stands for the split.
+            text_unit: what one text of a `.txt` file is.
+
+        Raises:
+            ValueError: if a part does not exist, or there is nothing to measure.
+            FileNotFoundError: if the data is not there.
+        """
+        config = self.config
+        if config.file:
+            paths = {"own files": find_files(config.file)}
+        else:
+            root = self.data_folder()
+            paths = {
+                name: find_split(root, parts[name], config.split) for name in self.parts(parts)
+            }
+        for name, files in paths.items():
+            text_field = config.text_field if config.file else "text"
+            source = TextFiles(paths=files, text_field=text_field, text_unit=text_unit)
+            texts = list(islice(source, config.limit))
+            if not texts:
+                raise ValueError(f"there is no text in {source.shown_paths}")
+            yield NamedTexts(name, files, texts)
+
+    def parts(self, known: dict[str, Any]) -> list[str]:
+        """Return the parts of a suite that were asked for, or all.
+
+        Raises:
+            ValueError: if one does not exist.
+        """
+        for name in self.config.tasks:
+            if name not in known:
+                raise ValueError(
+                    f"the suite {self.config.suite} has no part {name!r}: it has {', '.join(known)}"
+                )
+        return list(self.config.tasks or known)
+
+    def data_folder(self) -> Path:
+        """Return the folder of the data sets.
+
+        Raises:
+            ValueError: if it is not named.
+            FileNotFoundError: if it is not there.
+        """
+        named = self.config.data or os.environ.get("UNBLANK_DATA")
+        if not named:
+            raise ValueError(
+                f"the suite {self.config.suite} needs data: give --data FOLDER or set UNBLANK_DATA "
+                "(docs/evaluating.md shows the layout), or your own texts where --file applies"
+            )
+        if not Path(named).is_dir():
+            raise FileNotFoundError(f"there is no folder of data {named}")
+        return Path(named)
+
+
+def find_split(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
+    """Return the files of a split.
+
+    Args:
+        root: folder of the data sets.
+        pattern: path below it without the ending, where `{split}` stands for the split.
+        split: train, validation or test, each in its usual spellings, or the very name.
+
+    Raises:
+        FileNotFoundError: if no file matches; the message names those that are there.
+        ValueError: if the spelling fits several files of a data set.
+    """
+    for name in (split, *SPLIT_NAMES.get(split, ())):
+        for ending in ("", "_*"):
+            stem = pattern.replace("{split}", name + ending)
+            found = sorted(root.glob(stem + ".jsonl*")) + sorted(root.glob(stem + ".txt*"))
+            if found and ("*" in pattern or len(found) == 1):
+                return tuple(found)
+            if found:
+                names = ", ".join(path.name for path in found)
+                raise ValueError(
+                    f"{split} may be any of {names} in {found[0].parent}: give the exact name "
+                    "before the ending, for example --split "
+                    f"{found[0].name.partition('.')[0]}"
+                )
+    folder = (root / pattern).parent
+    there = sorted(path.name for path in folder.glob("*.*")) if folder.is_dir() else []
+    raise FileNotFoundError(
+        f"no files for {pattern.replace('{split}', split)} in {root}"
+        + (f"; there are {', '.join(there)}" if there else f": {folder} is no folder of data")
+    )

@@ -1,0 +1,128 @@
+"""What a model thinks of the labelled tokens of examples: log-probabilities, and whether it errs.
+
+Examples are packed into rows, and only labelled positions reach the head.
+
+Shapes: `B` rows, `T` columns, `Q` labelled columns of a row, `N` labelled positions, `V`
+vocabulary, `D` width.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unblank.data.collate import collate
+from unblank.data.packing import Row, lay_out, pack
+from unblank.data.types import IGNORE_INDEX, Example
+from unblank.models.products import fast_fp32_products
+
+__all__ = ["TokenScores", "score_labels"]
+
+CHUNK_BYTES = 64 * 2**20
+"""Upper size of the fp32 logits made at once."""
+
+BATCH_POSITIONS = 4096
+"""Positions of the rows that go through the model at once."""
+
+ROW_POSITIONS = 512
+"""Positions of a row, unless an example is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """The labelled tokens of one example, in their order.
+
+    Attributes:
+        log_probabilities: float64[N], natural logarithm.
+        is_first_choice: bool[N], whether no other token of the vocabulary is more likely.
+    """
+
+    log_probabilities: NDArray[np.float64]
+    is_first_choice: NDArray[np.bool_]
+
+    @property
+    def total(self) -> float:
+        """Log-probability of all labelled tokens together."""
+        return float(self.log_probabilities.sum())
+
+
+@torch.inference_mode()
+def score_labels(
+    model: Any,
+    examples: Sequence[Example],
+    *,
+    row_length: int = ROW_POSITIONS,
+    advance: Callable[[int], object] = int,
+) -> list[TokenScores]:
+    """Return the scores of each example's labels; what else is in a batch changes nothing.
+
+    Args:
+        model: a `GlmInfillForConditionalGeneration` in evaluation mode.
+        examples: each with at least one label.
+        row_length: positions of a row, raised to the longest example.
+        advance: called with the number of examples done, for a progress bar.
+    """
+    if not examples:
+        return []
+    row_length = max(row_length, *map(len, examples))
+    packed = pack([len(example) for example in examples], row_length)
+    rows_per_batch = max(1, BATCH_POSITIONS // row_length)
+    results: dict[int, TokenScores] = {}
+    for start in range(0, len(packed), rows_per_batch):
+        items = packed[start : start + rows_per_batch]
+        rows = [_row([examples[item] for item in row], row_length) for row in items]
+        with fast_fp32_products(model.dtype, model.device):
+            found = _score_rows(model, rows)
+        counts = [
+            int((examples[item].labels != IGNORE_INDEX).sum()) for row in items for item in row
+        ]
+        pieces = [np.split(part, np.cumsum(counts)[:-1]) for part in found]
+        for item, log_p, is_first in zip(chain.from_iterable(items), *pieces, strict=True):
+            results[item] = TokenScores(log_p, is_first)
+        advance(len(counts))
+    return [results[item] for item in range(len(examples))]
+
+
+def _row(examples: Sequence[Example], row_length: int) -> Row:
+    return lay_out(range(len(examples)), examples, row_length=row_length, pad_id=0)
+
+
+def _score_rows(model: Any, rows: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return float64[N] and bool[N] of the labels, row by row and column by column."""
+    width = max(row.num_used for row in rows)
+    batch = collate(rows)
+    labels_BT = batch.labels[:, :width]
+    is_label_BT = labels_BT != IGNORE_INDEX
+    most = int(is_label_BT.sum(dim=1).max())
+    columns_BQ = is_label_BT.long().argsort(dim=1, descending=True, stable=True)[:, :most]
+    is_wanted_BQ = is_label_BT.gather(1, columns_BQ)
+    device = model.device
+    hidden_BQD = model.model(
+        input_ids=batch.input_ids[:, :width].to(device),
+        position_ids=batch.position_ids[:, :, :width].to(device),
+        segment_ids=batch.segment_ids[:, :width].to(device),
+        is_prefix=batch.is_prefix[:, :width].to(device),
+        output_columns=columns_BQ.to(device),
+        use_cache=False,
+    ).last_hidden_state
+    hidden_ND = hidden_BQD[is_wanted_BQ.to(device)]
+    return _against(model.lm_head, hidden_ND, labels_BT[is_label_BT].to(device))
+
+
+def _against(
+    head: Any, hidden_ND: Tensor, target_N: Tensor
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return log-probability of each target, and whether it is the most likely token."""
+    chunk = max(1, CHUNK_BYTES // (4 * head.out_features))
+    log_p, is_first = [], []
+    for start in range(0, len(hidden_ND), chunk):
+        log_p_CV = torch.log_softmax(head(hidden_ND[start : start + chunk]).float(), dim=-1)
+        target_C1 = target_N[start : start + chunk, None]
+        log_p.append(log_p_CV.gather(1, target_C1)[:, 0].double().cpu())
+        is_first.append((log_p_CV.argmax(dim=1) == target_C1[:, 0]).cpu())
+    return torch.cat(log_p).numpy(), torch.cat(is_first).numpy()
