@@ -47,6 +47,12 @@ COMMANDS: dict[str, Command] = {
         "unblank.training.pretrain:run_pretrain",
         trains=True,
     ),
+    "finetune": Command(
+        "fine-tune a model on your own examples: pairs of texts, labels, cloze tasks",
+        "unblank.finetuning.command_line:parse_finetune_config",
+        "unblank.finetuning.run:run_finetune",
+        trains=True,
+    ),
     "show": Command(
         "show what the model really sees of a text",
         "unblank.data.show_config:ShowConfig",

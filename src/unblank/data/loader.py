@@ -11,7 +11,7 @@ import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -20,15 +20,36 @@ from torch.utils.data import DataLoader, Dataset
 from unblank.data.collate import AnyRow, collate_rows
 from unblank.data.length_groups import group_window
 from unblank.data.packing import pack_window
-from unblank.data.sampling import Sampler
+from unblank.data.sampling import SamplingSettings
 from unblank.data.types import Example, Seq2SeqExample, TrainBatch
 from unblank.process import end_with_the_parent
+from unblank.tokenization.special import SpecialIds
 
-__all__ = ["DataState", "RowStream", "StepBatches", "default_window_size", "validation_batches"]
+__all__ = [
+    "DataState",
+    "ExampleSource",
+    "RowStream",
+    "StepBatches",
+    "default_window_size",
+    "validation_batches",
+]
 
 _SMALLEST_WINDOW = 256
 _LARGEST_WINDOW = 16384
 _ROWS_PER_WINDOW = 64
+
+
+class ExampleSource(Protocol):
+    """What a stream draws from: `Sampler`, or anything else whose examples have numbers."""
+
+    settings: SamplingSettings
+    special: SpecialIds
+    num_chunks: int
+    mean_text_length: float
+
+    def draw_example(self, number: int, /) -> Any:
+        """Return example `number`: an `Example` or a `Seq2SeqExample`, always of one kind."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +89,7 @@ class StepBatches:
 class _Windows(Dataset[list[AnyRow]]):
     """Item w is the rows of window w."""
 
-    def __init__(self, sampler: Sampler[Any], row_length: int, window_size: int) -> None:
+    def __init__(self, sampler: ExampleSource, row_length: int, window_size: int) -> None:
         self._sampler = sampler
         self._row_length = row_length
         self._window_size = window_size
@@ -102,7 +123,7 @@ class RowStream(Iterator[AnyRow]):
 
     def __init__(
         self,
-        sampler: Sampler[Any],
+        sampler: ExampleSource,
         *,
         row_length: int,
         num_workers: int = 0,
@@ -200,7 +221,7 @@ class RowStream(Iterator[AnyRow]):
 
 
 def validation_batches(
-    sampler: Sampler[Any],
+    sampler: ExampleSource,
     *,
     row_length: int,
     batch_size: int,
@@ -228,7 +249,7 @@ def validation_batches(
     return _micro_batches(rows[rank::world_size], batch_size, sampler.special.pad)
 
 
-def default_window_size(sampler: Sampler[Any], row_length: int) -> int:
+def default_window_size(sampler: ExampleSource, row_length: int) -> int:
     """Return how many samples to pack together: enough to fill some 64 rows, at least 256.
 
     Only the last row of a window is badly filled, so that many rows waste little, while a window of
@@ -239,7 +260,7 @@ def default_window_size(sampler: Sampler[Any], row_length: int) -> int:
 
 
 def _pack_samples(
-    sampler: Sampler[Any], numbers: range, row_length: int, window: int
+    sampler: ExampleSource, numbers: range, row_length: int, window: int
 ) -> list[AnyRow]:
     examples = [sampler.draw_example(number) for number in numbers]
     # The third number keeps this stream apart from the samples' own, (seed, number).
@@ -252,7 +273,7 @@ def _pack_samples(
     return [*pack_window(numbers, texts, row_length=row_length, pad_id=pad_id, rng=rng)]
 
 
-def _check_row_length(sampler: Sampler[Any], row_length: int) -> None:
+def _check_row_length(sampler: ExampleSource, row_length: int) -> None:
     if row_length < sampler.settings.max_length:
         raise ValueError(
             f"row_length={row_length} is shorter than max_length={sampler.settings.max_length}: "

@@ -25,6 +25,7 @@ __all__ = [
     "FinetuneConfig",
     "FinetuneData",
     "FinetuneGanLM",
+    "FinetuneModel",
     "FinetuneOptim",
     "FinetuneTrain",
     "GenerationSettings",
@@ -36,6 +37,14 @@ __all__ = [
 MethodName = Literal["full", "classifier", "lora", "prompt", "deep-prompt", "none"]
 MetricName = Literal["loss", "bleu", "chrf", "rouge1", "rouge2", "rougeL", "exact_match"]
 TooLong = Literal["cut", "skip", "refuse"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinetuneModel(ModelSettings):
+    """The model to start from: a folder, or random weights of a preset as a baseline."""
+
+    preset: str = ""
+    """Size by name, as for `unblank pretrain`, to train from random weights."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -279,7 +288,7 @@ class FinetuneConfig:
     method: MethodName = "full"
     """Which weights change: all (full), all below a classifier head, few (lora, prompt,
     deep-prompt), or none: only evaluate."""
-    model: ModelSettings = field(default_factory=ModelSettings)
+    model: FinetuneModel = field(default_factory=FinetuneModel)
     """The model to start from."""
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     """The vocabulary, where the model does not bring one."""

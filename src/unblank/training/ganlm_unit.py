@@ -22,6 +22,8 @@ class GanLMUnit:
         config: of the model; says which ids are content.
         settings: weights and rules.
         seed: seed of the samples.
+        label_smoothing: of generator and denoising loss in training, in [0, 1); in evaluation mode
+            nothing is smoothed.
 
     Attributes:
         weights: name of each loss -> its factor at this step; losses of final weight 0 are left
@@ -29,9 +31,16 @@ class GanLMUnit:
         shares: of the last batch: replaced tokens, both accuracies, both inconsistency rates.
     """
 
-    def __init__(self, config: GanLMConfig, settings: GanLMSettings, seed: int) -> None:
+    def __init__(
+        self,
+        config: GanLMConfig,
+        settings: GanLMSettings,
+        seed: int,
+        label_smoothing: float = 0.0,
+    ) -> None:
         self._settings = settings
         self._seed = seed
+        self._label_smoothing = label_smoothing
         self._is_content_V = content_ids(
             config.vocab_size, config.first_special_id, config.sentinel_token_ids
         )
@@ -78,6 +87,7 @@ class GanLMUnit:
             denoising_weight=settings.denoising_weight,
             denoising_rule=settings.denoising_rule,
             temperature=settings.sampling_temperature,
+            label_smoothing=self._label_smoothing if model.training else 0.0,
             generator=sampling_generator(self._seed, batch, device),
         )
         self.shares = dict(output.rates)

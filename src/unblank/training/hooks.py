@@ -1,7 +1,7 @@
 """What happens around the loop: log lines, held-out loss, sample fills, checkpoints."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,16 @@ from unblank.training.logging import (
     Display,
     append_line,
 )
+from unblank.training.parallel import World
 from unblank.training.plots import draw_losses
+from unblank.training.precision import Precision
 from unblank.training.resume import TRAINER_NAME
-from unblank.training.state import gather_state, save_model_folder, save_optimizer
+from unblank.training.state import ModelWriter, gather_state, save_model_folder, save_optimizer
 from unblank.training.trackers import Tracker
 from unblank.training.trainer import Trainer
+from unblank.training.units import TokenLoss, TrainUnit
 
-__all__ = ["RunHooks"]
+__all__ = ["RunHooks", "held_out_loss"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class RunHooks:
         validation: this process's share of the held-out batches.
         fill: step -> lines with a held-out text, its answer and the model's fill.
         identity: what `trainer.json` records beside counters, so that a resume can be checked.
+        write_model: writes weights, configuration and tokenizer into a folder.
     """
 
     settings: TrainSettings
@@ -53,6 +57,7 @@ class RunHooks:
     validation: Sequence[TrainBatch]
     fill: Callable[[], list[dict[str, str]]] | None
     identity: dict[str, Any]
+    write_model: ModelWriter = save_model_folder
 
     def after_step(self, trainer: Trainer) -> None:
         """Do what is due after this step; the checkpoint last, so that it holds the rest."""
@@ -91,7 +96,7 @@ class RunHooks:
             }
 
             def write_files(folder: Path) -> None:
-                save_model_folder(folder, self.model, weights, self.tokenizer)
+                self.write_model(folder, self.model, weights, self.tokenizer)
                 save_optimizer(folder, moments)
                 (folder / TRAINER_NAME).write_text(json.dumps(state, indent=1), encoding="utf-8")
 
@@ -130,7 +135,7 @@ class RunHooks:
         }
         if trainer.world.is_main:
             append_line(self.settings.output_dir / METRICS_NAME, metrics)
-            self._track("train", metrics, progress.step)
+            self.track("train", metrics, progress.step)
             per_step = window.seconds / window.steps
             self.display.show_metrics(metrics, per_step * (trainer.max_steps - progress.step))
 
@@ -139,25 +144,17 @@ class RunHooks:
         if trainer.world.is_main:
             line = {"step": trainer.progress.step, "loss": loss}
             append_line(self.settings.output_dir / VALIDATION_NAME, line)
-            self._track("validation", line, trainer.progress.step)
+            self.track("validation", line, trainer.progress.step)
             self.display.say(f"step {trainer.progress.step}  held-out loss {loss:.4f}")
 
     def held_out_loss(self, trainer: Trainer) -> float:
         """Return the loss over the held-out rows of all processes, without dropout."""
-        names = list(trainer.unit.weights)
-        sums, counts = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
         trainer.module.eval()
-        with torch.no_grad(), trainer.precision.autocast(trainer.world.device):
-            for batch in self.validation:
-                for name, loss in trainer.module(batch).items():
-                    sums[name] += float(loss.loss_sum)
-                    counts[name] += loss.num_scored
-        trainer.module.train()
-        totals = trainer.world.sum([*sums.values(), *counts.values()])
-        pairs = zip(names, totals[: len(names)], totals[len(names) :], strict=True)
-        return sum(
-            trainer.unit.weights[name] * total / max(count, 1) for name, total, count in pairs
+        loss = held_out_loss(
+            trainer.module, trainer.unit, self.validation, trainer.world, trainer.precision
         )
+        trainer.module.train()
+        return loss
 
     def _show_fills(self, trainer: Trainer) -> None:
         if self.fill is None or not trainer.world.is_main:
@@ -171,7 +168,8 @@ class RunHooks:
             self.display.say(f"    filled with {line['fill']!r}, was {line['answer']!r}")
         trainer.module.train()
 
-    def _track(self, group: str, values: dict[str, Any], step: int) -> None:
+    def track(self, group: str, values: dict[str, Any], step: int) -> None:
+        """Send the numbers among `values` to the trackers, named `group/name`."""
         numbers = {
             f"{group}/{name}": value
             for name, value in values.items()
@@ -179,6 +177,34 @@ class RunHooks:
         }
         for tracker in self.trackers:
             tracker.log(numbers, step)
+
+
+def held_out_loss(
+    module: Callable[[Any], Mapping[str, TokenLoss]],
+    unit: TrainUnit,
+    batches: Sequence[Any],
+    world: World,
+    precision: Precision,
+) -> float:
+    """Return the weighted sum of a unit's losses, each per scored token.
+
+    Args:
+        module: returns the losses of a batch; in evaluation mode.
+        unit: its unit.
+        batches: of this process.
+        world: sums are taken over all its processes.
+        precision: of the forward passes.
+    """
+    names = list(unit.weights)
+    sums, counts = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    with torch.no_grad(), precision.autocast(world.device):
+        for batch in batches:
+            for name, loss in module(batch).items():
+                sums[name] += float(loss.loss_sum)
+                counts[name] += loss.num_scored
+    totals = world.sum([*sums.values(), *counts.values()])
+    pairs = zip(names, totals[: len(names)], totals[len(names) :], strict=True)
+    return sum(unit.weights[name] * total / max(count, 1) for name, total, count in pairs)
 
 
 def _around_blank(text: str, width: int = 40) -> str:

@@ -3,13 +3,13 @@
 The main process makes what is not there yet (a tokenizer, shards); the others wait and read it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.pairs import PairCorpus, pair_texts, prepare_pairs
@@ -20,29 +20,17 @@ from unblank.data.sources import TextFiles, find_files
 from unblank.objectives.mixture import build_objective
 from unblank.objectives.seq2seq import build_pair_objective, build_seq2seq_objective
 from unblank.objectives.settings import ObjectiveSettings
-from unblank.tokenization.config import TokenizerKind
-from unblank.tokenization.special import add_sentinels, encoder_decoder_ids, special_ids
+from unblank.tokenization.special import encoder_decoder_ids, special_ids
 from unblank.tokenization.vocabulary import sentence_end_flags
 from unblank.training.config import DataSettings, RunConfig
-from unblank.training.families import ENCODER_DECODERS, ModelFamily, preset_vocab_size
+from unblank.training.families import ENCODER_DECODERS, ModelFamily
 from unblank.training.logging import Display
 from unblank.training.parallel import World
+from unblank.training.tokenizers import TOKENIZER_NAME, open_tokenizer
 
 __all__ = ["Materials", "gather_materials", "held_out_sampler"]
 
-TOKENIZER_NAME = "tokenizer"
-PUBLISHED_SENTINELS = 100
-"""Of DeltaLM and GanLM."""
 SHARDS_NAME = "shards"
-
-# Presets that were published with another tokenizer than BERT's.
-_PRESET_KINDS: dict[str, TokenizerKind] = {
-    "roberta": "bpe",
-    "2b": "bpe",
-    "10b": "bpe",
-    "chinese-large": "unigram",
-    "multiglm-1b": "unigram",
-}
 
 _HELD_OUT_SEED = 0
 """Of held-out samples, whatever the seed of the run: so runs can be compared."""
@@ -205,50 +193,22 @@ def _open_tokenizer(
     checkpoint: Path | None,
     display: Display,
 ) -> PreTrainedTokenizerFast:
-    """Return the run's tokenizer; the main process trains it if none is given."""
-    model = config.model
-    folder = checkpoint or config.tokenizer.path or model.init_from or model.init_from_encoder
-    if folder is None:
-        folder = config.train.output_dir / TOKENIZER_NAME
-        if world.is_main:
-            display.say("training a tokenizer on the training text")
-            _train_tokenizer(config, family, world).save_pretrained(folder)
-    if not (folder / "tokenizer.json").is_file():
-        raise FileNotFoundError(f"{folder} is no tokenizer folder: it has no tokenizer.json")
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(folder)
-    if family in ENCODER_DECODERS and checkpoint is None and model.init_from is None:
-        num_added = add_sentinels(tokenizer, _num_sentinels(config, family))
-        if num_added:
-            display.say(f"note: {num_added} sentinels were added to the vocabulary of {folder}")
-    return tokenizer
+    def texts() -> Iterable[str]:
+        found: list[TextFiles] = []
+        if config.data.train:
+            found.append(_text_files(find_files(config.data.train), config.data))
+        found += [side for entry in config.data.pairs for side in pair_texts(entry)]
+        return found[0] if len(found) == 1 else _Joined(found)
 
-
-def _num_sentinels(config: RunConfig, family: ModelFamily) -> int:
-    return config.tokenizer.num_sentinels or (
-        PUBLISHED_SENTINELS if family in ENCODER_DECODERS else 0
-    )
-
-
-def _train_tokenizer(
-    config: RunConfig, family: ModelFamily, world: World
-) -> PreTrainedTokenizerFast:
-    from unblank.tokenization.train import train_tokenizer
-
-    settings, preset = config.tokenizer, config.model.preset
-    usual: TokenizerKind = "unigram" if family in ENCODER_DECODERS else "wordpiece"
-    kind = settings.kind or _PRESET_KINDS.get(preset.lower(), usual)
-    is_lowercase = kind == "wordpiece" if settings.lowercase is None else settings.lowercase
-    texts: list[TextFiles] = []
-    if config.data.train:
-        texts.append(_text_files(find_files(config.data.train), config.data))
-    texts += [side for entry in config.data.pairs for side in pair_texts(entry)]
-    return train_tokenizer(
-        texts[0] if len(texts) == 1 else _Joined(texts),
-        kind=kind,
-        vocab_size=settings.vocab_size or preset_vocab_size(config.model),
-        lowercase=is_lowercase,
-        num_sentinels=_num_sentinels(config, family),
-        extra_tokens=settings.extra_tokens,
+    return open_tokenizer(
+        config.model,
+        config.tokenizer,
+        family,
+        texts,
+        folder=config.train.output_dir / TOKENIZER_NAME,
+        world=world,
+        checkpoint=checkpoint,
+        display=display,
     )
 
 

@@ -19,7 +19,7 @@ def draw_losses(output_dir: Path) -> Path | None:
     except ImportError:
         return None
     training = [line for line in read_lines(output_dir / METRICS_NAME) if line["loss"] is not None]
-    held_out = read_lines(output_dir / VALIDATION_NAME)
+    held_out = [line for line in read_lines(output_dir / VALIDATION_NAME) if "loss" in line]
     if not training:
         return None
     figure = Figure(figsize=(8, 4.5), layout="constrained")

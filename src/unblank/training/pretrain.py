@@ -4,27 +4,20 @@ It puts the parts together and owns no idea of its own: the loop is `trainer`, w
 is `hooks`, what a run starts from is `materials` and `modeling`.
 """
 
-import json
-import platform
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
-from transformers.utils import SAFE_WEIGHTS_NAME
 
-from unblank import __version__
 from unblank.data.length_groups import window_size
 from unblank.data.loader import DataState, RowStream, validation_batches
 from unblank.data.types import TrainBatch
-from unblank.integrity import CHECKPOINTS_NAME, PROVENANCE_NAME, file_facts, write_at_once
+from unblank.integrity import CHECKPOINTS_NAME, write_at_once
 from unblank.models import ElectraInfillConfig, GanLMConfig
 from unblank.models.products import fast_fp32_products
 from unblank.objectives.mixture import objective_shares, only
@@ -40,6 +33,7 @@ from unblank.training.families import (
     refuse_foreign_settings,
 )
 from unblank.training.fills import fill_function, held_out_blanks
+from unblank.training.finished import origin, publish_model
 from unblank.training.folder_lock import lock_folder
 from unblank.training.ganlm_unit import GanLMUnit
 from unblank.training.hooks import RunHooks
@@ -358,17 +352,11 @@ def _finish(config: RunConfig, trainer: Trainer, hooks: RunHooks, materials: Mat
     weights, _ = gather_state(hooks.model, trainer.optimizer)
     if trainer.world.is_main:
         output_dir = config.train.output_dir
-        staging = output_dir / "final.tmp"
-        shutil.rmtree(staging, ignore_errors=True)
-        save_model_folder(staging, hooks.model, weights, materials.tokenizer)
-        provenance = _provenance(config, trainer, materials)
-        provenance["files"] = {SAFE_WEIGHTS_NAME: file_facts(staging / SAFE_WEIGHTS_NAME)}
-        # Of the weights that lay here before; the new one follows the new weights.
-        (output_dir / PROVENANCE_NAME).unlink(missing_ok=True)
-        for path in staging.iterdir():
-            path.replace(output_dir / path.name)
-        staging.rmdir()
-        write_at_once(output_dir / PROVENANCE_NAME, json.dumps(provenance, indent=1))
+
+        def write_files(folder: Path) -> None:
+            save_model_folder(folder, hooks.model, weights, materials.tokenizer)
+
+        publish_model(output_dir, write_files, _provenance(config, trainer, materials))
         if find_spec("matplotlib") is None:
             hooks.display.say("no loss.png was drawn: pip install 'unblank[plot]' for it")
         hooks.display.say(f"done: the model is in {output_dir}")
@@ -381,15 +369,9 @@ def _last_loss(path: Path) -> float | None:
 
 
 def _provenance(config: RunConfig, trainer: Trainer, materials: Materials) -> dict[str, Any]:
-    packages = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
     progress = trainer.progress
     return {
-        "made_by": f"unblank {__version__} pretrain",
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in packages},
-        },
+        **origin("pretrain"),
         "data": materials.content,
         "steps": progress.step,
         "samples": progress.samples,

@@ -1,4 +1,4 @@
-"""Recipes: a `RunConfig` as a YAML file, read with strict keys and types, written back whole.
+"""Recipes: the settings of a run as a YAML file, read with strict keys and types, written whole.
 
 A recipe names only what it changes; the resolved file written beside a run names everything.
 """
@@ -12,16 +12,27 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from unblank.training.config import RunConfig
 
-__all__ = ["from_mapping", "load_recipe", "to_mapping", "to_yaml"]
+__all__ = ["from_mapping", "load_recipe", "read_settings", "to_mapping", "to_yaml"]
 
 Settings = TypeVar("Settings")
 
 
 def load_recipe(path: Path | str) -> RunConfig:
-    """Return the `RunConfig` of a YAML recipe.
+    """Return the `RunConfig` of a YAML recipe; errors as for `read_settings`.
 
     Args:
         path: the file; fields that it does not name keep their defaults.
+    """
+    return read_settings(RunConfig, path, "recipes/pretrain of the repository has some")
+
+
+def read_settings(kind: type[Settings], path: Path | str, advice: str = "") -> Settings:
+    """Return the settings of a YAML file.
+
+    Args:
+        kind: the dataclass of the whole, such as `RunConfig`.
+        path: the file; fields that it does not name keep their defaults.
+        advice: where recipes are found, for the message if there is no such file.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -32,13 +43,13 @@ def load_recipe(path: Path | str) -> RunConfig:
 
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no recipe at {path}; recipes/pretrain of the repository has some")
+        raise FileNotFoundError(f"no recipe at {path}" + (f"; {advice}" if advice else ""))
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
     try:
-        return from_mapping(RunConfig, {} if content is None else content)
+        return from_mapping(kind, {} if content is None else content)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{path}: {error}") from error
 
@@ -79,8 +90,8 @@ def to_mapping(settings: object) -> dict[str, Any]:
     return {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)}  # type: ignore[arg-type]
 
 
-def to_yaml(config: RunConfig) -> str:
-    """Return the whole configuration as YAML that `load_recipe` reads back."""
+def to_yaml(config: object) -> str:
+    """Return the whole configuration as YAML that `read_settings` reads back."""
     import yaml
 
     return str(yaml.safe_dump(to_mapping(config), sort_keys=False, allow_unicode=True))

@@ -7,7 +7,7 @@ refused by name.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ __all__ = [
     "ResumePoint",
     "choose_start",
     "comparable_settings",
+    "find_start",
     "require_same_text",
 ]
 
@@ -71,7 +72,7 @@ class ResumePoint:
 
 
 def choose_start(config: RunConfig, precision: str, num_processes: int) -> ResumePoint | None:
-    """Return the checkpoint to continue from, or None to start a new run.
+    """Return the checkpoint that a pretraining run continues from, or None to start a new run.
 
     Args:
         config: the settings of this start.
@@ -82,20 +83,46 @@ def choose_start(config: RunConfig, precision: str, num_processes: int) -> Resum
         ValueError: if the folder holds another run, or a checkpoint was made with other settings.
         FileNotFoundError: if `train.resume` names no checkpoint folder.
     """
-    output_dir = config.train.output_dir
-    if config.train.resume == "auto":
+
+    def settings(folder: Path | None, run: RunConfig = config) -> dict[str, Any]:
+        return comparable_settings(run, family_of(run.model, folder), precision, num_processes)
+
+    def recorded(path: Path) -> dict[str, Any] | None:
+        whole = _whole_settings(path)
+        return None if whole is None else settings(None, whole)
+
+    return find_start(config.train.output_dir, config.train.resume, settings, recorded)
+
+
+def find_start(
+    output_dir: Path,
+    resume: str,
+    settings: Callable[[Path | None], dict[str, Any]],
+    recorded: Callable[[Path], dict[str, Any] | None],
+) -> ResumePoint | None:
+    """Return the checkpoint to continue from, or None to start a new run.
+
+    Args:
+        output_dir: folder of the run.
+        resume: `train.resume`.
+        settings: checkpoint folder, or None for a new run -> what this start is compared by.
+        recorded: a run's settings file -> what that run is compared by; None if it was cut.
+
+    Raises:
+        ValueError: if the folder holds another run, or a checkpoint was made with other settings.
+        FileNotFoundError: if `resume` names no checkpoint folder.
+    """
+    if resume == "auto":
         folder, notices = _latest_good(output_dir / CHECKPOINTS_NAME)
-    elif config.train.resume == "never":
+    elif resume == "never":
         folder, notices = None, ()
     else:
-        folder, notices = _named(Path(config.train.resume)), ()
+        folder, notices = _named(Path(resume)), ()
     if folder is None:
-        _require_free_folder(config, precision, num_processes)
+        _require_free_folder(output_dir, resume, settings, recorded)
         return None
     trainer = json.loads((folder / TRAINER_NAME).read_text(encoding="utf-8"))
-    family = family_of(config.model, folder)
-    settings = comparable_settings(config, family, precision, num_processes)
-    layout = _require_same(trainer["settings"], settings, folder)
+    layout = _require_same(trainer["settings"], settings(folder), folder)
     return ResumePoint(folder, trainer, (*notices, *layout))
 
 
@@ -175,21 +202,21 @@ def _named(folder: Path) -> Path:
     raise ValueError(f"checkpoint {folder} is damaged: {damage}{advice}")
 
 
-def _require_free_folder(config: RunConfig, precision: str, num_processes: int) -> None:
-    output_dir = config.train.output_dir
+def _require_free_folder(
+    output_dir: Path,
+    resume: str,
+    settings: Callable[[Path | None], dict[str, Any]],
+    recorded: Callable[[Path], dict[str, Any] | None],
+) -> None:
     found = [name for name in _RUN_FILES if (output_dir / name).exists()]
     if not found:
         return
     run_path = output_dir / RUN_NAME
-    if config.train.resume == "auto" and run_path.is_file():
+    if resume == "auto" and run_path.is_file():
         # A run that died before its first checkpoint: the same settings may start it over.
-        whole = _whole_settings(run_path)
-        if whole is not None:
-            before, now = (
-                comparable_settings(run, family_of(run.model), precision, num_processes)
-                for run in (whole, config)
-            )
-            _require_same(before, now, output_dir)
+        before = recorded(run_path)
+        if before is not None:
+            _require_same(before, settings(None), output_dir)
             return
         if "model.safetensors" not in found:
             return

@@ -4,6 +4,7 @@ Works the same for one process, replicas (DDP) and shards (FSDP): states are gat
 main process, which writes them, and are spread from there when read.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,8 +19,10 @@ from unblank.training.parallel import World
 
 __all__ = [
     "OPTIMIZER_NAME",
+    "ModelWriter",
     "gather_state",
     "load_optimizer",
+    "load_weights",
     "save_model_folder",
     "save_optimizer",
 ]
@@ -27,6 +30,9 @@ __all__ = [
 OPTIMIZER_NAME = "optimizer.safetensors"
 
 State = dict[str, Tensor]
+
+ModelWriter = Callable[[Path, PreTrainedModel, State, PreTrainedTokenizerBase], None]
+"""(empty folder, model, its weights, its tokenizer) -> files that transformers opens."""
 
 
 def gather_state(model: nn.Module, optimizer: Optimizer) -> tuple[State, State]:
@@ -43,6 +49,30 @@ def gather_state(model: nn.Module, optimizer: Optimizer) -> tuple[State, State]:
         for key, value in values.items()
     }
     return cast("State", weights), moments
+
+
+def load_weights(model: nn.Module, weights: State, world: World) -> None:
+    """Put weights into a live model, replicated or sharded; parameters not named keep theirs.
+
+    Args:
+        model: the bare model.
+        weights: name -> tensor; read in the main process only.
+        world: the processes of the run; all must call this.
+
+    Raises:
+        ValueError: if the model has no parameter of one of the names.
+    """
+    names = {name for name, _ in model.named_parameters()}
+    unknown = sorted(set(weights) - names)
+    if unknown:
+        raise ValueError(f"the model has no parameter {unknown[0]!r} ({len(unknown)} such names)")
+    if world.size == 1:
+        model.load_state_dict(weights, strict=False)
+        return
+    options = dcp.StateDictOptions(
+        full_state_dict=True, broadcast_from_rank0=True, strict=False, ignore_frozen_params=True
+    )
+    dcp.set_model_state_dict(model, cast("dict[str, Any]", weights), options=options)
 
 
 def save_model_folder(

@@ -57,10 +57,18 @@ class TrainUnit(Protocol):
 
 
 class InfillUnit:
-    """One loss, `lm`, over the labelled positions: of blanks (GLM paper, equation 3) or targets."""
+    """One loss, `lm`, over the labelled positions: of blanks (GLM paper, equation 3) or targets.
+
+    Args:
+        label_smoothing: of the training loss, as the model's `forward` takes it, in [0, 1); in
+            evaluation mode nothing is smoothed.
+    """
 
     weights: Mapping[str, float] = {"lm": 1.0}
     shares: Mapping[str, Share] = {}
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        self._label_smoothing = label_smoothing
 
     def start_step(self, update: int) -> None:
         """Nothing changes between steps."""
@@ -73,7 +81,8 @@ class InfillUnit:
         self, model: nn.Module, batch: TrainBatch, device: torch.device
     ) -> dict[str, TokenLoss]:
         """Return {"lm": summed cross-entropy over the labelled positions}."""
-        output = model(**batch.model_inputs(device))
+        smoothing = self._label_smoothing if model.training else 0.0
+        output = model(**batch.model_inputs(device), label_smoothing=smoothing)
         return {"lm": TokenLoss(output.loss_sum, self.counts(batch)["lm"])}
 
 

@@ -70,6 +70,7 @@ class PoisonedUnit(InfillUnit):
     """Gives NaN at the listed calls."""
 
     def __init__(self, poisoned_calls):
+        super().__init__()
         self.poisoned_calls = set(poisoned_calls)
         self.calls = 0
 

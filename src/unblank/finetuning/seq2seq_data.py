@@ -1,0 +1,101 @@
+"""The examples of the task `seq2seq`: files to encoded pairs, with the tags of their languages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from unblank.data.mixing import TemperatureSchedule
+from unblank.data.sampling import SamplingSettings
+from unblank.finetuning.config import FinetuneData
+from unblank.finetuning.encoded_pairs import EncodedPairs
+from unblank.finetuning.encoding import PairEncoder
+from unblank.finetuning.text_pairs import TextPair, read_text_pairs
+from unblank.tokenization.source_layout import tag_token_id
+
+__all__ = ["RawEntry", "encode_entries", "pairs_table", "read_entries", "sampling_settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class RawEntry:
+    """One entry of the data as text.
+
+    Attributes:
+        name: as it was given.
+        pairs: at least one.
+        tag: token before every source, such as `__de__`; None is none.
+    """
+
+    name: str
+    pairs: list[TextPair]
+    tag: str | None
+
+
+def read_entries(
+    data: FinetuneData, entries: Sequence[str], languages: Sequence[str] | None
+) -> list[RawEntry]:
+    """Return the pairs of some entries; errors as for `read_text_pairs`.
+
+    Args:
+        data: names the fields, and whose language the tag names.
+        entries: `data.train` or `data.validation`.
+        languages: of each entry, SOURCE-TARGET; None is no tags.
+    """
+    tags: list[str | None] = [None] * len(entries)
+    if languages is not None:
+        sides = [pair.split("-") for pair in languages]
+        tags = [f"__{side[data.tag == 'target']}__" for side in sides]
+    return [
+        RawEntry(entry, read_text_pairs(entry, data.source, data.target), tag)
+        for entry, tag in zip(entries, tags, strict=True)
+    ]
+
+
+def encode_entries(entries: Sequence[RawEntry], encoder: PairEncoder) -> list[EncodedPairs]:
+    """Return the entries as token ids.
+
+    Raises:
+        ValueError: if the vocabulary lacks a tag, or a text is empty or too long.
+    """
+    return [encoder.encode(entry.pairs, _tag_id(entry, encoder), entry.name) for entry in entries]
+
+
+def sampling_settings(data: FinetuneData, seed: int) -> SamplingSettings:
+    """Return how entries are mixed."""
+    start, end, epochs = data.temperature_start, data.temperature_end, data.temperature_epochs
+    temperature = None
+    if start is not None and end is not None and epochs is not None:
+        temperature = TemperatureSchedule(start=start, end=end, epochs=epochs)
+    return SamplingSettings(seed=seed, alpha=data.alpha, temperature=temperature)
+
+
+def pairs_table(rows: Sequence[tuple[str, EncodedPairs]]) -> Table:
+    """Return what became of the pairs of each entry, for the console."""
+    table = Table(title="pairs", title_justify="left")
+    table.add_column("entry")
+    counts = ("pairs", "examples", "sources cut", "targets cut", "skipped", "tokens")
+    for name in counts:
+        table.add_column(name, justify="right")
+    for name, pairs in rows:
+        numbers = (
+            len(pairs.references),
+            len(pairs),
+            pairs.num_cut_sources,
+            pairs.num_cut_targets,
+            pairs.num_skipped,
+            sum(map(sum, pairs.sides)),
+        )
+        table.add_row(name, *(f"{number:,}" for number in numbers))
+    return table
+
+
+def _tag_id(entry: RawEntry, encoder: PairEncoder) -> int | None:
+    if entry.tag is None:
+        return None
+    try:
+        return tag_token_id(encoder.tokenizer, entry.tag)
+    except ValueError as error:
+        raise ValueError(
+            f"{entry.name}: {error}. Add it to the vocabulary with --tokenizer.extra_tokens "
+            f"{entry.tag}, or correct data.languages"
+        ) from error

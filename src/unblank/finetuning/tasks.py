@@ -1,0 +1,28 @@
+"""The tasks by name; all other names are those of prompt templates and YAML files."""
+
+from importlib import import_module
+
+from unblank.finetuning.task import FinetuneTask, TaskContext, TaskOpener
+
+__all__ = ["TASKS", "open_task"]
+
+TASKS = {"seq2seq": "unblank.finetuning.seq2seq:open_seq2seq"}
+"""Name -> `module:function` of type `TaskOpener`."""
+
+LABELLED = "unblank.finetuning.labelled_tasks:open_labelled"
+"""Opens every task that is a prompt template."""
+
+
+def open_task(context: TaskContext) -> FinetuneTask:
+    """Return the task of a run, ready to train.
+
+    Args:
+        context: the run.
+
+    Raises:
+        ValueError: if there is no such task, or its data does not fit.
+        FileNotFoundError: if a file is not there.
+    """
+    module, _, name = TASKS.get(context.config.task, LABELLED).partition(":")
+    opener: TaskOpener = getattr(import_module(module), name)
+    return opener(context)

@@ -1,0 +1,54 @@
+"""Tokens that fine-tuning adds to a pretrained model, such as the tags of languages.
+
+New tokens stand behind all that the vocabulary has, sentinels included: the published vocabularies
+would otherwise lend a tag the embedding of a sentinel.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from unblank.models.ganlm import GanLMConfig
+from unblank.tokenization.vocabulary import padded_vocab_size
+
+__all__ = ["extend_model", "with_extra_tokens"]
+
+
+def with_extra_tokens(
+    tokenizer: PreTrainedTokenizerFast, tokens: Sequence[str]
+) -> PreTrainedTokenizerFast:
+    """Return the tokenizer with special tokens behind its others; those it has are left alone."""
+    extended = deepcopy(tokenizer)
+    extended.add_tokens(list(tokens), special_tokens=True)
+    return extended
+
+
+def extend_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+    """Give a model embeddings for the tokens that its tokenizer has got in addition.
+
+    Rows above the vocabulary are used first. New embeddings are drawn around the mean of the others
+    with the spread of the model's initialisation; the old ones stay as they are.
+
+    Args:
+        model: of the unextended vocabulary.
+        tokenizer: with the new tokens.
+        seed: of the new embeddings.
+    """
+    config = model.config
+    before = config.tokenizer_size or config.vocab_size
+    after = len(tokenizer)
+    if after <= before:
+        return
+    if after > config.vocab_size:
+        model.resize_token_embeddings(padded_vocab_size(after), mean_resizing=False)
+    config.tokenizer_size = after
+    if isinstance(config, GanLMConfig) and config.first_special_id is None:
+        config.sentinel_token_ids = [*(config.sentinel_token_ids or []), *range(before, after)]
+    table = model.get_input_embeddings().weight
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        noise = torch.randn(after - before, table.shape[1], generator=generator)
+        mean = table[:before].mean(dim=0)
+        table[before:after] = mean + noise * getattr(config, "initializer_range", 0.02)

@@ -1,0 +1,70 @@
+"""A source and its target as an example: what fine-tuning on pairs of texts learns.
+
+The source side is that of `unblank.tokenization.source_layout`, which generation shares.
+
+Shapes: `S` source tokens, `T` target tokens, the end included.
+"""
+
+import numpy as np
+
+from unblank.data.types import IGNORE_INDEX, Example, IntArray, Seq2SeqExample
+from unblank.tokenization.source_layout import encoder_source
+from unblank.tokenization.special import SpecialIds
+
+__all__ = ["encoder_decoder_pair", "glm_pair"]
+
+
+def encoder_decoder_pair(
+    source: IntArray, target: IntArray, special: SpecialIds, tag_id: int | None = None
+) -> Seq2SeqExample:
+    """Return the pair for an encoder-decoder: it reads the source, and starts with `sop`.
+
+    Args:
+        source: int64[S], the text alone.
+        target: int64[T - 1], the text alone.
+        special: `eos` ends both sides, `sop` starts the decoder.
+        tag_id: tag of a language before the source.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> ids = SimpleNamespace(eos=2, sop=9)
+        >>> pair = encoder_decoder_pair(np.array([5, 6]), np.array([7, 8]), ids)
+        >>> pair.input_ids.tolist(), pair.decoder_input_ids.tolist(), pair.labels.tolist()
+        ([5, 6, 2], [9, 7, 8], [7, 8, 2])
+    """
+    return Seq2SeqExample(
+        np.array(encoder_source(source.tolist(), special.eos, tag_id), dtype=np.int64),
+        np.concatenate([[special.sop], target]).astype(np.int64),
+        np.concatenate([target, [special.eos]]).astype(np.int64),
+        "source_target",
+    )
+
+
+def glm_pair(part_a: IntArray, blank: int, target: IntArray, special: SpecialIds) -> Example:
+    """Return the pair for a GLM: the target fills a blank of Part A.
+
+    Args:
+        part_a: int64[S], the source with one blank, for example of `source_layout.glm_source`.
+        blank: position of the blank in it.
+        target: int64[T - 1], the text alone.
+        special: `sop` starts Part B, `eop` is its last label.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> ids = SimpleNamespace(sop=9, eop=2)
+        >>> pair = glm_pair(np.array([1, 5, 6, 70, 3]), 3, np.array([7, 8]), ids)
+        >>> pair.input_ids.tolist(), pair.labels.tolist()[-3:]
+        ([1, 5, 6, 70, 3, 9, 7, 8], [7, 8, 2])
+        >>> pair.position_ids.tolist()
+        [[0, 1, 2, 3, 4, 3, 3, 3], [0, 0, 0, 0, 0, 1, 2, 3]]
+    """
+    num_a, num_b = len(part_a), len(target) + 1
+    place_in_a = np.concatenate([np.arange(num_a), np.full(num_b, blank)])
+    place_in_b = np.concatenate([np.zeros(num_a), np.arange(1, num_b + 1)])
+    return Example(
+        np.concatenate([part_a, [special.sop], target]).astype(np.int64),
+        np.stack([place_in_a, place_in_b]).astype(np.int64),
+        np.concatenate([np.full(num_a, IGNORE_INDEX), target, [special.eop]]).astype(np.int64),
+        num_a,
+        "source_target",
+    )

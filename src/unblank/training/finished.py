@@ -1,0 +1,57 @@
+"""The finished model in the folder of its run: all files at once, provenance last."""
+
+import json
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from unblank import __version__
+from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
+
+__all__ = ["origin", "publish_model"]
+
+_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
+
+
+def origin(command: str) -> dict[str, Any]:
+    """Return what every provenance begins with: the command, the time and the versions.
+
+    Args:
+        command: that makes the model, for example `pretrain`.
+    """
+    return {
+        "made_by": f"unblank {__version__} {command}",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+    }
+
+
+def publish_model(
+    output_dir: Path, write_files: Callable[[Path], None], provenance: Mapping[str, Any]
+) -> None:
+    """Put a model into the folder of its run.
+
+    Args:
+        output_dir: the folder.
+        write_files: called with an empty folder; writes the model into it.
+        provenance: written beside it, with size and hash of the weights.
+    """
+    staging = output_dir / "final.tmp"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    write_files(staging)
+    facts = {path.name: file_facts(path) for path in sorted(staging.glob("*.safetensors"))}
+    # Of the weights that lay here before; the new one follows the new weights.
+    (output_dir / PROVENANCE_NAME).unlink(missing_ok=True)
+    for path in staging.iterdir():
+        path.replace(output_dir / path.name)
+    staging.rmdir()
+    record = {**provenance, "files": facts}
+    write_at_once(output_dir / PROVENANCE_NAME, json.dumps(record, indent=1))

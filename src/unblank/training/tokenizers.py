@@ -1,0 +1,92 @@
+"""The tokenizer that a run starts with: an existing one, or one trained on the run's own text."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from unblank.tokenization.config import TokenizerKind
+from unblank.tokenization.special import add_sentinels
+from unblank.training.config import ModelSettings, TokenizerSettings
+from unblank.training.families import ENCODER_DECODERS, ModelFamily, preset_vocab_size
+from unblank.training.logging import Display
+from unblank.training.parallel import World
+
+__all__ = ["TOKENIZER_NAME", "open_tokenizer"]
+
+TOKENIZER_NAME = "tokenizer"
+"""Folder of a tokenizer that a run has trained, inside the folder of the run."""
+PUBLISHED_SENTINELS = 100
+"""Of DeltaLM and GanLM."""
+
+# Presets that were published with another tokenizer than BERT's.
+_PRESET_KINDS: dict[str, TokenizerKind] = {
+    "roberta": "bpe",
+    "2b": "bpe",
+    "10b": "bpe",
+    "chinese-large": "unigram",
+    "multiglm-1b": "unigram",
+}
+
+
+def open_tokenizer(
+    model: ModelSettings,
+    settings: TokenizerSettings,
+    family: ModelFamily,
+    texts: Callable[[], Iterable[str]],
+    *,
+    folder: Path,
+    world: World,
+    checkpoint: Path | None,
+    display: Display,
+) -> PreTrainedTokenizerFast:
+    """Return the run's tokenizer; the main process trains it if none is given.
+
+    Args:
+        model: the `model` section.
+        settings: the `tokenizer` section.
+        family: of the model.
+        texts: what a new one is trained on.
+        folder: where a new one is kept.
+        world: the processes of the run; the main one must call this first.
+        checkpoint: the checkpoint that is continued, whose tokenizer is taken.
+        display: where to say what is being made.
+
+    Raises:
+        FileNotFoundError: if a named folder holds no tokenizer.
+    """
+    given = checkpoint or settings.path or model.init_from or model.init_from_encoder
+    if given is None:
+        given = folder
+        if world.is_main:
+            display.say("training a tokenizer on the training text")
+            _train(model, settings, family, texts()).save_pretrained(folder)
+    if not (given / "tokenizer.json").is_file():
+        raise FileNotFoundError(f"{given} is no tokenizer folder: it has no tokenizer.json")
+    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(given)
+    if family in ENCODER_DECODERS and checkpoint is None and model.init_from is None:
+        num_added = add_sentinels(tokenizer, _num_sentinels(settings, family))
+        if num_added:
+            display.say(f"note: {num_added} sentinels were added to the vocabulary of {given}")
+    return tokenizer
+
+
+def _train(
+    model: ModelSettings, settings: TokenizerSettings, family: ModelFamily, texts: Iterable[str]
+) -> PreTrainedTokenizerFast:
+    from unblank.tokenization.train import train_tokenizer
+
+    usual: TokenizerKind = "unigram" if family in ENCODER_DECODERS else "wordpiece"
+    kind = settings.kind or _PRESET_KINDS.get(model.preset.lower(), usual)
+    return train_tokenizer(
+        texts,
+        kind=kind,
+        vocab_size=settings.vocab_size or preset_vocab_size(model),
+        lowercase=kind == "wordpiece" if settings.lowercase is None else settings.lowercase,
+        num_sentinels=_num_sentinels(settings, family),
+        extra_tokens=settings.extra_tokens,
+    )
+
+
+def _num_sentinels(settings: TokenizerSettings, family: ModelFamily) -> int:
+    return settings.num_sentinels or (PUBLISHED_SENTINELS if family in ENCODER_DECODERS else 0)
