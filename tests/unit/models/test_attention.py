@@ -73,7 +73,7 @@ def test_the_gradient_of_a_bias_is_added_up_in_float32(inputs):
     exact = naive(*(tensor.float() for tensor in tensors), visible, bias)
     (expected,) = torch.autograd.grad(exact.square().sum(), [bias])
     assert gradient.dtype == torch.float32
-    assert (gradient - expected).norm() < 0.01 * expected.norm()
+    assert (gradient - expected).norm() < 0.02 * expected.norm()
 
 
 def test_long_rows_leave_the_products_for_the_fused_kernel(inputs, monkeypatch):
