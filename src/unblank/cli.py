@@ -53,6 +53,11 @@ COMMANDS: dict[str, Command] = {
         "unblank.finetuning.run:run_finetune",
         trains=True,
     ),
+    "merge": Command(
+        "add trained LoRA adapters to their base model, as a plain model folder",
+        "unblank.adapters.merge_config:MergeConfig",
+        "unblank.adapters.merge:run_merge",
+    ),
     "show": Command(
         "show what the model really sees of a text",
         "unblank.data.show_config:ShowConfig",

@@ -21,8 +21,8 @@ LAYERS = {
     "generation": {"integrity", "models", "tokenization", "data.sources", "data.types"},
     "generation.command": {"api", "generation"},
     "adapters": {
-        "generation", "integrity", "models", "prompting.soft", "prompting.soft_deep",
-        "tokenization",
+        "conversion.writer", "generation", "integrity", "models", "prompting.soft",
+        "prompting.soft_deep", "tokenization",
     },
     "api": {"adapters", "generation", "models", "tokenization"},
     "evaluation": {

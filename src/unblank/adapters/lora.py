@@ -12,7 +12,18 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-__all__ = ["LORA_TARGETS", "Targets", "add_lora", "merge_lora", "put_lora", "save_lora"]
+__all__ = [
+    "ADAPTER_NAME",
+    "LORA_TARGETS",
+    "Targets",
+    "add_lora",
+    "merge_lora",
+    "put_lora",
+    "save_lora",
+]
+
+ADAPTER_NAME = "adapter_model.safetensors"
+"""PEFT's name."""
 
 Targets = Literal["attention", "all"]
 
@@ -82,7 +93,7 @@ def save_lora(folder: Path, model: Any, weights: Mapping[str, Tensor], base_mode
     config = model.peft_config["default"]
     state = _peft().get_peft_model_state_dict(model, state_dict=dict(weights))
     state = {_PREFIX + name: tensor.contiguous() for name, tensor in state.items()}
-    save_file(state, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(state, folder / ADAPTER_NAME, metadata={"format": "pt"})
     was_trainable, named = not config.inference_mode, config.base_model_name_or_path
     config.inference_mode, config.base_model_name_or_path = True, base_model
     config.save_pretrained(folder)
@@ -116,8 +127,10 @@ def merge_lora(model: Any, folder: Path) -> Any:
 
 
 def _open(model: Any, folder: Path, *, is_trainable: bool) -> Any:
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise FileNotFoundError(f"{folder} has no adapter_model.safetensors: save it with PEFT")
+    if not (folder / ADAPTER_NAME).is_file():
+        raise FileNotFoundError(
+            f"{folder} has no {ADAPTER_NAME}: copy it there, or save the adapters with PEFT again"
+        )
     with _old_names_allowed():
         return _peft().PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
 

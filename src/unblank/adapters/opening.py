@@ -1,19 +1,23 @@
-"""Opening few trained parameters together with their base model, and merging them into it."""
+"""Opening few trained parameters together with their base model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unblank.adapters.lora import put_lora
-from unblank.adapters.prompts import put_prompt
-from unblank.adapters.record import AdapterRecord
+from unblank.adapters.lora import ADAPTER_NAME, put_lora
+from unblank.adapters.prompts import PROMPT_NAME, put_prompt
+from unblank.adapters.record import PEFT_CONFIG_NAME, RECORD_NAME, AdapterRecord
 from unblank.generation.loading import load_folder
+from unblank.integrity import MANIFEST_NAME, PROVENANCE_NAME, find_damage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["load_adapted", "put_adapter"]
+__all__ = ["load_adapted", "put_adapter", "require_undamaged"]
+
+FILES = (RECORD_NAME, PEFT_CONFIG_NAME, ADAPTER_NAME, PROMPT_NAME)
+"""Files that are read to use an adapter."""
 
 
 def load_adapted(
@@ -26,9 +30,19 @@ def load_adapted(
         device: of the model.
         dtype: of the base model.
     """
+    require_undamaged(folder)
     record = AdapterRecord.read(folder)
     model, tokenizer = load_folder(record.require_base(folder), device=device, dtype=dtype)
     return put_adapter(model, tokenizer, folder, record), tokenizer
+
+
+def require_undamaged(folder: Path) -> None:
+    """Raise ValueError if the adapters are not as they were written; PEFT's have no record."""
+    for record_name in (MANIFEST_NAME, PROVENANCE_NAME):
+        if (folder / record_name).is_file() and (
+            damage := find_damage(folder, FILES, record_name)
+        ) is not None:
+            raise ValueError(f"{folder} is damaged: {damage}: copy or save it again")
 
 
 def put_adapter(model: Any, tokenizer: Any, folder: Path, record: AdapterRecord) -> Any:

@@ -11,8 +11,11 @@ from torch.testing import assert_close
 
 import unblank
 from unblank.adapters.lora import LORA_TARGETS, merge_lora
+from unblank.adapters.merge import run_merge
+from unblank.adapters.merge_config import MergeConfig
 from unblank.adapters.record import RECORD_NAME, AdapterRecord, fingerprint
 from unblank.api import Unblank
+from unblank.cli import main
 from unblank.finetuning.config import FinetuneConfig
 from unblank.finetuning.methods import METHODS, prepare_tokenizer
 from unblank.finetuning.methods_config import LoraTuning, PromptTuning
@@ -20,6 +23,7 @@ from unblank.generation.loading import load_folder
 from unblank.models import GlmInfillForSequenceClassification
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
 from unblank.training.config import ModelSettings
+from unblank.training.finished import publish_model
 
 TEXTS = ["the cat sat on [MASK] mat", "the dog ran: [MASK]", "[MASK], it is so"]
 WORDS = [["a", "the"], ["true", "good or bad"], ["Yes", "No", "Maybe it is"]]
@@ -163,6 +167,46 @@ def test_merged_adapters_give_the_logits_of_the_adapted_model(base, tmp_path):
     assert set(merged.state_dict()) == names
     found = scores_of(Unblank(merged, tokenizer))
     assert_close(found, scores_of(one), atol=1e-4, rtol=1e-4)
+
+
+def test_the_merge_command_writes_a_plain_folder(base, tmp_path, capsys):
+    method, one = opened("lora", base)
+    train(one, num_steps=3)
+    method.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
+    main(["merge", str(tmp_path), str(tmp_path / "merged")])
+    assert "the model is in" in capsys.readouterr().out
+    merged = unblank.load(tmp_path / "merged")
+    assert set(merged.model.state_dict()) == set(unblank.load(base).model.state_dict())
+    assert_close(scores_of(merged), scores_of(one), atol=1e-4, rtol=1e-4)
+    with pytest.raises(FileExistsError):
+        run_merge(MergeConfig(adapter=tmp_path, output=tmp_path / "merged"))
+
+
+def test_a_prompt_is_not_merged(base, tmp_path):
+    method, one = opened("prompt", base)
+    method.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
+    with pytest.raises(ValueError, match="holds a prompt, which is no part of any matrix"):
+        run_merge(MergeConfig(adapter=tmp_path, output=tmp_path / "merged"))
+    with pytest.raises(FileNotFoundError, match="holds no adapters"):
+        run_merge(MergeConfig(adapter=base, output=tmp_path / "merged"))
+    assert not (tmp_path / "merged").exists()
+
+
+@every_method
+def test_a_damaged_adapter_is_refused(name, base, tmp_path):
+    method, one = opened(name, base)
+    publish_model(
+        tmp_path,
+        lambda folder: method.save(folder, one.model, state_of(one.model), one.tokenizer),
+        {},
+    )
+    unblank.load(tmp_path)
+    path = next(tmp_path.glob("*model.safetensors"), tmp_path / "prompt.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"damaged: {path.name} has changed"):
+        unblank.load(tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")

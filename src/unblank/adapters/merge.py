@@ -1,0 +1,51 @@
+"""`unblank merge`: base model and adapters become one plain model folder."""
+
+import json
+
+import unblank
+from unblank.adapters.lora import merge_lora
+from unblank.adapters.merge_config import MergeConfig
+from unblank.adapters.opening import require_undamaged
+from unblank.adapters.record import AdapterRecord, has_adapter
+from unblank.conversion.writer import new_folder
+from unblank.generation.loading import load_folder, without_progress_bar
+from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
+
+__all__ = ["run_merge"]
+
+
+def run_merge(config: MergeConfig) -> None:
+    """Write the merged model and say what was merged.
+
+    Raises:
+        FileNotFoundError: no adapters there, or their base model is gone.
+        FileExistsError: the output folder exists.
+        ValueError: a trained prompt, a damaged folder, or a base model with other weights.
+    """
+    folder = config.adapter
+    if not has_adapter(folder):
+        raise FileNotFoundError(f"{folder} holds no adapters: there is no adapter_config.json")
+    record = AdapterRecord.read(folder)
+    if record.kind != "lora":
+        raise ValueError(
+            f"{folder} holds a {record.kind}, which is no part of any matrix and cannot be merged: "
+            "use the folder as it is, beside its base model"
+        )
+    require_undamaged(folder)
+    base = record.require_base(folder)
+    with new_folder(config.output) as staging:
+        model, tokenizer = load_folder(base, device="cpu")
+        with without_progress_bar():
+            merge_lora(model, folder).save_pretrained(staging)
+        tokenizer.save_pretrained(staging)
+        provenance = {
+            "made_by": f"unblank {unblank.__version__} merge",
+            "base_model": {"folder": str(base), "fingerprint": record.base_fingerprint},
+            "adapter": {
+                "folder": str(folder.resolve()),
+                **{path.name: file_facts(path) for path in sorted(folder.glob("*.safetensors"))},
+            },
+            "files": {path.name: file_facts(path) for path in staging.glob("*.safetensors")},
+        }
+        write_at_once(staging / PROVENANCE_NAME, json.dumps(provenance, indent=1))
+    print(f"{folder} was added to {base}: the model is in {config.output}")
