@@ -1,22 +1,28 @@
 """Unblank: one library and command for blank-infilling language models.
 
-`unblank.load(folder)` opens a model; everything else lives in the submodules.
+`unblank.load(folder)` opens a model, `unblank.convert(source, output)` makes one of a published
+checkpoint; everything else lives in the submodules.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unblank.api import Unblank, load
+    from unblank.conversion.convert import convert
 
-__all__ = ["Unblank", "__version__", "load"]
+__all__ = ["Unblank", "__version__", "convert", "load"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import `load` and `Unblank` only when asked for: they bring torch and transformers."""
+    """Import these only when asked for: they bring torch and transformers."""
     if name in ("Unblank", "load"):
         from unblank import api
 
         return getattr(api, name)
+    if name == "convert":
+        from unblank.conversion.convert import convert
+
+        return convert
     raise AttributeError(f"module 'unblank' has no attribute {name!r}")

@@ -83,6 +83,11 @@ COMMANDS: dict[str, Command] = {
         "unblank.evaluation.config:EvaluateConfig",
         "unblank.evaluation.run:run_evaluate",
     ),
+    "convert": Command(
+        "turn a published checkpoint into a safe model folder, or verify one",
+        "unblank.conversion.config:parse_convert",
+        "unblank.conversion.command:run_convert",
+    ),
     "bench": Command(
         "measure speed and memory beside the peers",
         "unblank.bench.settings:BenchConfig",

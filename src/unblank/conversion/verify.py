@@ -1,0 +1,221 @@
+"""Whether a converted folder still is what was converted: files, weights, ties and outputs."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+import unblank.models
+from unblank.conversion.reference import ReferenceCase, read_reference
+from unblank.integrity import PROVENANCE_NAME, find_damage
+
+__all__ = ["Check", "Verification", "show_verification", "verify"]
+
+PROBE_LENGTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: what, whether it holds, and the facts."""
+
+    name: str
+    holds: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All checks of a folder."""
+
+    folder: Path
+    checks: tuple[Check, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every check does."""
+        return all(check.holds for check in self.checks)
+
+
+def verify(
+    folder: str | Path, reference: str | Path | None = None, *, tolerance: float = 1e-4
+) -> Verification:
+    """Return what a look at a converted folder found.
+
+    Args:
+        folder: with config.json and safetensors; maybe a tokenizer and provenance.json.
+        reference: recorded outputs of the original program, as `reference` describes; the model is
+            then run in fp32.
+        tolerance: largest absolute and relative difference of a logit.
+
+    Raises:
+        FileNotFoundError: no such folder or reference.
+        ValueError: not a folder of this library, or an unreadable reference.
+    """
+    folder = Path(folder)
+    settings = _settings(folder)
+    model_class = _model_class(folder, settings)
+    checks = [*_files_check(folder), _finite_check(folder)]
+    if all(check.holds for check in checks):
+        dtype = "auto" if reference is None else torch.float32
+        model, load_check = _load(model_class, folder, dtype)
+        checks.append(load_check)
+        checks.append(_tied_check(folder, model))
+        checks += _tokenizer_checks(folder, model)
+        checks.append(_probe_check(model))
+        if reference is not None:
+            checks += _reference_checks(model, Path(reference), tolerance)
+    return Verification(folder, tuple(checks))
+
+
+def show_verification(verification: Verification) -> None:
+    """Print a table of the checks.
+
+    Raises:
+        ValueError: a check does not hold.
+    """
+    table = Table("check", "holds", "found", title=f"Verification of {verification.folder}")
+    for check in verification.checks:
+        table.add_row(check.name, "yes" if check.holds else "NO", check.detail)
+    Console().print(table)
+    failed = [check for check in verification.checks if not check.holds]
+    if failed:
+        raise ValueError(
+            f"{verification.folder} does not hold: {failed[0].name}: {failed[0].detail}"
+            + (f" (and {len(failed) - 1} more)" if len(failed) > 1 else "")
+        )
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder} is no converted folder: it has no config.json")
+    try:
+        settings: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.json'} is damaged: {error}") from error
+    return settings
+
+
+def _model_class(folder: Path, settings: dict[str, Any]) -> type[PreTrainedModel]:
+    (name, *_) = settings.get("architectures") or [None]
+    if name not in unblank.models.__all__:
+        raise ValueError(
+            f"{folder / 'config.json'} names {name}, which is no model of this library: convert "
+            "the checkpoint first"
+        )
+    model_class: type[PreTrainedModel] = getattr(unblank.models, name)
+    return model_class
+
+
+def _files_check(folder: Path) -> Iterator[Check]:
+    if (folder / PROVENANCE_NAME).is_file():
+        damage = find_damage(folder, record_name=PROVENANCE_NAME)
+        yield Check("files", damage is None, damage or "all as they were written")
+
+
+def _finite_check(folder: Path) -> Check:
+    """Look at every stored number, one tensor at a time."""
+    paths, count = sorted(folder.glob("*.safetensors")), 0
+    if not paths:
+        return Check("weights", False, "there is no *.safetensors")
+    for path in paths:
+        try:
+            with safe_open(path, framework="pt") as file:
+                for name in file.keys():  # noqa: SIM118
+                    tensor = file.get_tensor(name)
+                    if not all(map(math.isfinite, tensor.aminmax())):
+                        return Check("weights", False, f"{name} has values that are not finite")
+                    count += tensor.numel()
+        except SafetensorError as error:
+            return Check("weights", False, f"{path.name} is damaged or cut short: {error}")
+    return Check("weights", True, f"all {count:,} are finite")
+
+
+def _load(
+    model_class: type[PreTrainedModel], folder: Path, dtype: str | torch.dtype
+) -> tuple[PreTrainedModel, Check]:
+    model, report = model_class.from_pretrained(
+        folder, dtype=dtype, output_loading_info=True, local_files_only=True
+    )
+    wrong = {kind: keys for kind, keys in report.items() if keys}
+    detail = "; ".join(f"{kind}: {sorted(map(str, keys))[:3]}" for kind, keys in wrong.items())
+    name = model_class.__name__
+    return model.eval(), Check("reload", not wrong, detail or f"{name}, no key missing or left")
+
+
+def _tied_check(folder: Path, model: PreTrainedModel) -> Check:
+    """Tied weights are one tensor in memory, and equal where a file stores both."""
+    ties = model.all_tied_weights_keys
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    apart = [copy for copy, own in ties.items() if parameters[copy] is not parameters[own]]
+    stored = _stored(folder, {*ties, *ties.values()})
+    apart += [
+        copy
+        for copy, own in ties.items()
+        if copy in stored and own in stored and not torch.equal(stored[copy], stored[own])
+    ]
+    pairs = ", ".join(f"{copy} = {own}" for copy, own in ties.items()) or "none to tie"
+    return Check("tied weights", not apart, f"apart: {', '.join(apart)}" if apart else pairs)
+
+
+def _stored(folder: Path, names: set[str]) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            found |= {name: file.get_tensor(name) for name in names & set(file.keys())}
+    return found
+
+
+def _tokenizer_checks(folder: Path, model: PreTrainedModel) -> Iterator[Check]:
+    if not (folder / "tokenizer.json").is_file():
+        return
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    rows = model.get_input_embeddings().weight.shape[0]
+    detail = f"{len(tokenizer):,} tokens, {rows:,} rows"
+    yield Check("tokenizer", len(tokenizer) <= rows, detail)
+
+
+@torch.inference_mode()
+def _probe_check(model: PreTrainedModel) -> Check:
+    """Run a few tokens through the model, without claiming what must come out."""
+    tokens = torch.arange(PROBE_LENGTH).remainder(model.config.vocab_size)[None]
+    inputs = {"input_ids": tokens}
+    if model.config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = tokens
+    logits = model(**inputs).logits
+    is_finite = bool(torch.isfinite(logits).all())
+    return Check(
+        "forward", is_finite, f"logits {list(logits.shape)}, {'' if is_finite else 'not '}finite"
+    )
+
+
+def _reference_checks(model: PreTrainedModel, path: Path, tolerance: float) -> Iterator[Check]:
+    is_encoder_decoder = bool(model.config.is_encoder_decoder)
+    cases, others = read_reference(path, is_encoder_decoder=is_encoder_decoder)
+    for case in cases:
+        yield _compare(model, case, tolerance)
+    if others:
+        yield Check("not compared", True, f"no whole forward pass: {', '.join(others)}")
+
+
+@torch.inference_mode()
+def _compare(model: PreTrainedModel, case: ReferenceCase, tolerance: float) -> Check:
+    logits = model(**case.inputs).logits.float()
+    if logits.shape != case.logits.shape:
+        shapes = f"{list(logits.shape)}, recorded are {list(case.logits.shape)}"
+        return Check(case.name, False, f"logits are {shapes}")
+    counts = torch.ones_like(case.tokens, dtype=torch.bool)
+    if model.config.is_encoder_decoder and model.config.pad_token_id is not None:
+        counts = case.tokens != model.config.pad_token_id  # padded rows carry no meaning
+    found, expected = logits[counts], case.logits.float()[counts]
+    difference = (found - expected).abs()
+    holds = bool((difference <= tolerance + tolerance * expected.abs()).all())
+    return Check(case.name, holds, f"largest difference {difference.max().item():.1e}")
