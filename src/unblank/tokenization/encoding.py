@@ -149,11 +149,17 @@ def _encode_piece(tokenizer: "PreTrainedTokenizerFast", piece: str, *, is_first:
     if not piece:
         return []
     ids = encode_texts(tokenizer, [piece])[0]
-    if is_first or piece[0].isspace() or not ids:
+    if is_first or piece[0].isspace() or not ids or _starts_words_always(tokenizer):
         return ids
     if tokenizer.convert_ids_to_tokens(ids[0]).startswith(_WORD_START):
         return _encode_inside_word(tokenizer.backend_tokenizer, piece)
     return ids
+
+
+def _starts_words_always(tokenizer: "PreTrainedTokenizerFast") -> bool:
+    """Whether a text behind a blank begins with a word start, as in the published GLMs' models."""
+    scheme = getattr(tokenizer.backend_tokenizer.pre_tokenizer, "prepend_scheme", None)
+    return bool(scheme == "always")
 
 
 def _encode_inside_word(core: "Tokenizer", piece: str) -> list[int]:
