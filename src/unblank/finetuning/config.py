@@ -272,6 +272,8 @@ class GenerationSettings:
     """Let no n-gram of this length occur twice; 0 = off."""
     batch_size: int = 32
     """Sources answered together."""
+    bleu_tokenizer: Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none"] = "13a"
+    """sacreBLEU's tokenizer; zh and ja-mecab for Chinese and Japanese."""
 
     def __post_init__(self) -> None:
         require_positive(self, "num_beams", "max_tokens", "batch_size")

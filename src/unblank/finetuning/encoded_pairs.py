@@ -63,6 +63,7 @@ class EncodedPairs:
         sources: what the model reads, special tokens included, one a pair.
         targets: what it writes, alone, one a reference.
         owners: int64[targets], which source each target belongs to.
+        texts: the text of each source.
         references: the texts of the references of each source.
         places: file and line of each source.
         num_cut_sources: sources that were too long.
@@ -73,6 +74,7 @@ class EncodedPairs:
     sources: TokenTable
     targets: TokenTable
     owners: IntArray
+    texts: tuple[str, ...]
     references: tuple[tuple[str, ...], ...]
     places: tuple[str, ...]
     num_cut_sources: int

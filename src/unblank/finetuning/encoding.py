@@ -77,6 +77,7 @@ class PairEncoder:
             sources=TokenTable.of([self._source(sources[n], tag_id, pairs[n]) for n in kept]),
             targets=TokenTable.of([targets[number][:room] for number in examples]),
             owners=np.array([place_of[owners[number]] for number in examples], dtype=np.int64),
+            texts=tuple(pairs[number].source for number in kept),
             references=tuple(pairs[number].targets for number in kept),
             places=tuple(pairs[number].place for number in kept),
             num_cut_sources=len(long_sources),

@@ -121,9 +121,8 @@ class FinetuneHooks:
         for line in evaluation.predictions:
             append_line(path, line)
         for line in evaluation.predictions[:_SHOWN_PREDICTIONS]:
-            self.inner.display.say(
-                "  " + "  ".join(f"{k}: {_shortened(v)}" for k, v in line.items())
-            )
+            for name, value in line.items():
+                self.inner.display.say(f"  {name:10}  {_shortened(value)}")
 
     def _save_snapshot(self, trainer: Trainer) -> None:
         weights, _ = gather_state(self.inner.model, trainer.optimizer)
@@ -163,5 +162,6 @@ def score_text(scores: dict[str, float]) -> str:
 
 
 def _shortened(value: object) -> str:
-    text = " ".join(str(value).split())
+    shown = " | ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = " ".join(shown.split())
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."

@@ -15,6 +15,12 @@ from unblank.data.loader import DataState, RowStream, StepBatches, validation_ba
 from unblank.data.packing import pack
 from unblank.data.sampling import SamplingSettings
 from unblank.data.types import AnyExample, IntArray
+from unblank.finetuning.answers import (
+    HeldOutSource,
+    answer_sources,
+    prediction_lines,
+    score_answers,
+)
 from unblank.finetuning.config import FinetuneGanLM, MetricName
 from unblank.finetuning.encoded_pairs import EncodedPairs, PairSampler
 from unblank.finetuning.encoding import PairEncoder
@@ -27,6 +33,7 @@ from unblank.finetuning.seq2seq_data import (
 )
 from unblank.finetuning.task import Evaluation, TaskContext
 from unblank.finetuning.vocabulary import extend_model, with_extra_tokens
+from unblank.generation.rows import Prompt
 from unblank.models.ganlm import GanLMConfig
 from unblank.objectives.source_target import encoder_decoder_pair, glm_pair
 from unblank.tokenization.special import encoder_decoder_ids, special_ids
@@ -62,6 +69,11 @@ def open_seq2seq(context: TaskContext) -> "Seq2SeqTask":
     if metric not in get_args(MetricName):
         allowed = ", ".join(get_args(MetricName))
         raise ValueError(f"train.metric is {metric!r}: for seq2seq choose one of {allowed}")
+    if metric != "loss" and config.train.parallel == "fsdp" and context.world.size > 1:
+        raise ValueError(
+            f"train.metric {metric} needs the whole model in each process: choose --train.parallel "
+            "ddp, or --train.metric loss"
+        )
     family = family_of(config.model, context.checkpoint)
     if family == "electra":
         raise ValueError("an ELECTRA writes no text: seq2seq needs a GLM, a DeltaLM or a GanLM")
@@ -192,7 +204,29 @@ class Seq2SeqTask:
         loss = held_out_loss(
             lambda batch: unit(model, batch, world.device), unit, batches, world, context.precision
         )
-        return Evaluation(scores={"loss": loss})
+        if self.metric == "loss":
+            return Evaluation(scores={"loss": loss})
+        sources = self._held_out_sources()[:limit]
+        settings = context.config.generation
+        longest = settings.max_tokens or context.config.seq2seq.max_target_length - 1
+        answers = answer_sources(model, self.tokenizer, sources, settings, longest, world)
+        scores = score_answers(answers, sources, self.metric, settings)
+        return Evaluation(
+            scores={"loss": loss, **scores.values},
+            predictions=prediction_lines(answers, sources),
+            note="\n".join(f"{name}: {one.signature}" for name, one in scores.scores.items()),
+        )
+
+    def _held_out_sources(self) -> list[HeldOutSource]:
+        sources = []
+        for entry in self._held_out:
+            for place, (text, references) in enumerate(
+                zip(entry.texts, entry.references, strict=True)
+            ):
+                token_ids = tuple(entry.sources[place].tolist())
+                blank = self._encoder.blank_of(token_ids) if self._is_glm else 0
+                sources.append(HeldOutSource(Prompt(token_ids, (blank,)), text, references))
+        return sources
 
     @property
     def _row_length(self) -> int:
