@@ -1,27 +1,33 @@
-"""`unblank.load(folder)`: a model and its tokenizer, ready to fill and to score."""
+"""`unblank.load(folder)`: a model and its tokenizer, ready to fill, to write and to score."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack, cast, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, cast, overload
 
 import torch
 
 from unblank.adapters.opening import load_adapted
 from unblank.adapters.record import has_adapter
 from unblank.generation.config import DecodingKeywords, DecodingOptions
+from unblank.generation.generate_config import GenerationKeywords, GenerationOptions
 from unblank.generation.infill import Filler
-from unblank.generation.loading import load_folder
+from unblank.generation.loading import LanguageModel, load_folder
 from unblank.generation.prompts import encode_candidate, read_text
-from unblank.generation.results import CandidateScore, FillResult, Scores, TokenEvent
+from unblank.generation.results import CandidateScore, FillResult, Generated, Scores, TokenEvent
 from unblank.generation.score import Cloze, score_batch
-from unblank.models import GlmInfillForConditionalGeneration
+from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer
+from unblank.generation.sources import read_sources
+from unblank.generation.target_score import score_targets
+from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import special_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 __all__ = ["Unblank", "load"]
+
+Options = TypeVar("Options", DecodingOptions, GenerationOptions)
 
 
 class Unblank:
@@ -37,9 +43,7 @@ class Unblank:
         'The cat sat on the mat.'
     """
 
-    def __init__(
-        self, model: GlmInfillForConditionalGeneration, tokenizer: "PreTrainedTokenizerFast"
-    ) -> None:
+    def __init__(self, model: LanguageModel, tokenizer: "PreTrainedTokenizerFast") -> None:
         rows = model.config.vocab_size
         if len(tokenizer) > rows:
             raise ValueError(
@@ -80,7 +84,7 @@ class Unblank:
         """Return the text, or texts, with every blank filled.
 
         `[MASK]`, `[sMASK]` and `[gMASK]` in the text are blanks of unknown length. They are filled
-        one after another, and each answer conditions the next.
+        one after another, and each answer conditions the next. Only a GLM fills blanks.
 
         Args:
             text: one text, or several.
@@ -89,11 +93,12 @@ class Unblank:
             **options: fields of `unblank.generation.config.DecodingOptions`; greedy without any.
 
         Raises:
-            ValueError: no blank, a text longer than the model's positions, or options that do not
-                go together.
+            ValueError: no blank, a text longer than the model's positions, options that do not
+                go together, or a model that is no GLM.
             TypeError: an option that does not exist.
         """
-        filler = Filler(self.model, self.tokenizer, _decoding_options(options))
+        self._require_glm()
+        filler = Filler(self.model, self.tokenizer, _options(DecodingOptions, options))
         texts = [text] if isinstance(text, str) else list(text)
         results = filler.fill(texts, order=order, batch_size=batch_size)
         return results[0] if isinstance(text, str) else results
@@ -115,8 +120,73 @@ class Unblank:
         Raises:
             ValueError: as for `fill`, and for beam search.
         """
-        filler = Filler(self.model, self.tokenizer, _decoding_options(options))
+        self._require_glm()
+        filler = Filler(self.model, self.tokenizer, _options(DecodingOptions, options))
         return filler.stream(text, order=order)
+
+    @overload
+    def generate(
+        self,
+        source: str,
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        show_progress: bool = False,
+        **options: Unpack[GenerationKeywords],
+    ) -> Generated: ...
+
+    @overload
+    def generate(
+        self,
+        source: list[str],
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        show_progress: bool = False,
+        **options: Unpack[GenerationKeywords],
+    ) -> list[Generated]: ...
+
+    def generate(
+        self,
+        source: str | list[str],
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        show_progress: bool = False,
+        **options: Unpack[GenerationKeywords],
+    ) -> Generated | list[Generated]:
+        """Return what the model writes to a source, or to each of several, in their order.
+
+        An encoder-decoder reads the source as it was fine-tuned on sources; a GLM writes in a blank
+        behind it, or in the blank that the source holds.
+
+        Args:
+            source: one text, or several.
+            batch_size: sources answered together; it does not change a result.
+            show_progress: show a bar on the error stream.
+            **options: fields of `unblank.generation.generate_config.GenerationOptions`; greedy
+                without any.
+
+        Raises:
+            ValueError: a source longer than the model's positions (unless `too_long="cut"`), or
+                options that do not go together or do not fit the model.
+            TypeError: an option that does not exist.
+        """
+        answerer = self._answerer(options)
+        sources = [source] if isinstance(source, str) else list(source)
+        answers = answerer.answer(sources, batch_size=batch_size, show_progress=show_progress)
+        return answers[0] if isinstance(source, str) else answers
+
+    def generate_stream(
+        self, source: str, **options: Unpack[GenerationKeywords]
+    ) -> Iterator[TokenEvent | Generated]:
+        """Yield a `TokenEvent` for every token as it is chosen, and at last the `Generated`.
+
+        Args:
+            source: as for `generate`.
+            **options: as for `generate`; greedy decoding and sampling of one answer only.
+
+        Raises:
+            ValueError: as for `generate`, and for beam search.
+        """
+        return self._answerer(options).stream(source)
 
     @overload
     def score(
@@ -152,15 +222,18 @@ class Unblank:
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
     ) -> Scores | list[Scores]:
-        """Return the log-probability of each candidate for a blank, all in one forward.
+        """Return the log-probability of each candidate, all in one forward.
+
+        With a GLM a candidate stands in a blank of the text. With an encoder-decoder it is what
+        the model writes to the text as its source, which is encoded once for all candidates.
 
         Args:
             text: one text, or several; other blanks in it stay blank.
             candidates: answers of any lengths; for several texts a list for each.
-            blank: which blank of the text, counted from 0.
+            blank: GLM: which blank of the text, counted from 0.
             normalization: "sum" over a candidate's tokens, or their "mean".
             include_end: count the probability that the candidate ends where it does.
-            context: "bi", or "uni" for a text that sees only backwards.
+            context: GLM: "bi", or "uni" for a text that sees only backwards.
 
         Raises:
             ValueError: no such blank, a text or candidate that is too long, or a candidate that is
@@ -172,6 +245,14 @@ class Unblank:
             raise ValueError(
                 "one text takes a list of candidates, and a list of texts a list of such lists"
             )
+        if self.model.config.is_encoder_decoder:
+            if (blank, context) != (0, "bi"):
+                raise ValueError("blank and context are for a GLM: an encoder-decoder has neither")
+            found = [
+                self._score_targets(one, given, normalization, include_end)
+                for one, given in zip(texts, answers, strict=True)
+            ]
+            return found[0] if isinstance(text, str) else found
         clozes = [self._cloze(one, given, blank) for one, given in zip(texts, answers, strict=True)]
         special = special_ids(self.tokenizer)
         with torch.inference_mode():
@@ -184,10 +265,43 @@ class Unblank:
                 context=context,
             )
         results = [
-            _scores(given, cloze, found)
-            for given, cloze, found in zip(answers, clozes, scores, strict=True)
+            _scores(given, cloze.candidates, score)
+            for given, cloze, score in zip(answers, clozes, scores, strict=True)
         ]
         return results[0] if isinstance(text, str) else results
+
+    def _score_targets(
+        self,
+        source: str,
+        candidates: list[str],
+        normalization: Literal["sum", "mean"],
+        include_end: bool,
+    ) -> Scores:
+        config = self.model.config
+        (read,) = read_sources(config, self.tokenizer, [source], GenerationOptions())
+        token_ids = encode_texts(self.tokenizer, candidates) if candidates else []
+        # The decoder's start token takes the first position.
+        _require_positions(candidates, token_ids, config.max_position_embeddings - 1)
+        with torch.inference_mode():
+            scores = score_targets(
+                self.model,
+                read.prompt.token_ids,
+                token_ids,
+                end_id=config.eos_token_id if include_end else None,
+                normalization=normalization,
+            )
+        return _scores(candidates, token_ids, scores)
+
+    def _answerer(self, options: GenerationKeywords) -> SourceAnswerer:
+        return SourceAnswerer(self.model, self.tokenizer, _options(GenerationOptions, options))
+
+    def _require_glm(self) -> None:
+        kind = self.model.config.model_type
+        if self.model.config.is_encoder_decoder:
+            raise ValueError(
+                f"a {kind} writes answers to whole texts: use generate, or score; to fill blanks "
+                "load a GLM"
+            )
 
     def _cloze(self, text: str, candidates: list[str], blank: int) -> Cloze:
         limit = self.model.config.max_position_embeddings
@@ -239,23 +353,24 @@ def _is_list_of_strings(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
-def _decoding_options(options: DecodingKeywords) -> DecodingOptions:
-    for name in options:
-        if name not in DecodingOptions.__dataclass_fields__:
-            near = get_close_matches(name, DecodingOptions.__dataclass_fields__) or list(
-                DecodingOptions.__dataclass_fields__
-            )
-            raise TypeError(f"no decoding option {name!r}; did you mean {', '.join(near)}?")
-    return DecodingOptions(**options)
+def _options(kind: type[Options], given: Mapping[str, object]) -> Options:
+    names = kind.__dataclass_fields__
+    for name in given:
+        if name not in names:
+            near = get_close_matches(name, names) or list(names)
+            raise TypeError(f"no option {name!r}; did you mean {', '.join(near)}?")
+    return kind(**given)  # type: ignore[arg-type]  # checked by the keywords of the caller
 
 
-def _scores(candidates: Sequence[str], cloze: Cloze, scores: torch.Tensor) -> Scores:
+def _scores(
+    candidates: Sequence[str], token_ids: Sequence[Sequence[int]], scores: torch.Tensor
+) -> Scores:
     return Scores(
         tuple(
-            CandidateScore(text, tuple(token_ids), score, probability)
-            for text, token_ids, score, probability in zip(
+            CandidateScore(text, tuple(ids), score, probability)
+            for text, ids, score, probability in zip(
                 candidates,
-                cloze.candidates,
+                token_ids,
                 scores.tolist(),
                 torch.softmax(scores, dim=0).tolist(),
                 strict=True,

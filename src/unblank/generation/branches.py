@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["CandidateTree", "build_tree"]
+__all__ = ["CandidateTree", "build_tree", "check_candidates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def build_tree(
     Raises:
         ValueError: an empty candidate, or two with the same tokens.
     """
-    _check(candidates)
+    check_candidates(candidates)
     # Lexicographic order is depth first: a beginning stands right before what continues it.
     in_order = sorted((tuple(ids), index) for index, ids in enumerate(candidates))
     token_ids, depths, path = [sop_id], [0], [0]
@@ -68,7 +68,8 @@ def build_tree(
     )
 
 
-def _check(candidates: Sequence[Sequence[int]]) -> None:
+def check_candidates(candidates: Sequence[Sequence[int]]) -> None:
+    """Raise ValueError if there is no candidate, an empty one, or the same one twice."""
     if not candidates:
         raise ValueError("there are no candidates: give at least one")
     seen: dict[tuple[int, ...], int] = {}

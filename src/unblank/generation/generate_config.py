@@ -4,11 +4,11 @@ Only dataclasses, so that `--help` is quick. Every field's docstring is its help
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 from unblank.generation.config import SearchOptions, require
 
-__all__ = ["GenerationOptions"]
+__all__ = ["GenerationKeywords", "GenerationOptions"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,3 +42,24 @@ class GenerationOptions(SearchOptions):
             raise ValueError("length_penalty only ranks beams: set num_beams above 1")
         if self.too_long not in ("refuse", "cut"):
             raise ValueError(f"too_long is {self.too_long!r}: choose refuse or cut")
+
+
+class GenerationKeywords(TypedDict, total=False):
+    """The fields of `GenerationOptions` as keyword arguments."""
+
+    num_beams: int
+    do_sample: bool
+    temperature: float
+    top_k: int
+    top_p: float
+    num_return: int
+    min_tokens: int
+    max_tokens: int | None
+    max_tokens_ratio: float
+    no_repeat_ngram: int
+    length_penalty: float
+    seed: int
+    source_tag: str | None
+    target_tag: str | None
+    blank: Literal["[MASK]", "[sMASK]", "[gMASK]"]
+    too_long: Literal["refuse", "cut"]

@@ -12,27 +12,45 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers.utils import logging as transformers_logging
 
 from unblank.integrity import CHECKPOINTS_NAME, MANIFEST_NAME, PROVENANCE_NAME, find_damage
-from unblank.models import GlmInfillForConditionalGeneration
+from unblank.models import (
+    DeltaLMForConditionalGeneration,
+    GanLMForConditionalGeneration,
+    GlmInfillForConditionalGeneration,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["load_folder", "require_whole_weights", "without_progress_bar"]
+__all__ = ["LanguageModel", "load_folder", "require_whole_weights", "without_progress_bar"]
+
+LanguageModel = (
+    GlmInfillForConditionalGeneration
+    | DeltaLMForConditionalGeneration
+    | GanLMForConditionalGeneration
+)
+"""What `unblank.load` opens."""
+
+MODELS: dict[str, type[LanguageModel]] = {
+    "glm_infill": GlmInfillForConditionalGeneration,
+    "deltalm": DeltaLMForConditionalGeneration,
+    "ganlm": GanLMForConditionalGeneration,
+}
+"""model_type -> class; of a GanLM the generator, as its discriminator has served in training."""
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-"""Files that are read to fill and to score."""
+"""Files of a checkpoint that are read to use its model."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def load_folder(
     folder: Path, *, device: str = "auto", dtype: str | torch.dtype | None = None
-) -> tuple[GlmInfillForConditionalGeneration, "PreTrainedTokenizerFast"]:
+) -> tuple[LanguageModel, "PreTrainedTokenizerFast"]:
     """Return model and tokenizer of a folder; arguments and errors as for `unblank.load`."""
     _check_as_written(folder)
-    _check_files(folder)
+    model_class = _check_files(folder)
     _check_weights(folder)
-    model = _load_weights(folder, _dtype(dtype)).to(_device(device))
+    model = _load_weights(model_class, folder, _dtype(dtype)).to(_device(device))
     return model, _load_tokenizer(folder)
 
 
@@ -56,15 +74,16 @@ def without_progress_bar() -> Iterator[None]:
 
 def _check_as_written(folder: Path) -> None:
     """Refuse a checkpoint or a finished model that has changed; other folders have no record."""
+    names: tuple[str, ...] | None = None
     if (folder / MANIFEST_NAME).is_file():
-        kind, record_name = "checkpoint", MANIFEST_NAME
+        kind, record_name, names = "checkpoint", MANIFEST_NAME, FILES
         others = [other for other in folder.parent.glob("*/") if other.name < folder.name]
     elif (folder / PROVENANCE_NAME).is_file():
         kind, record_name = "model", PROVENANCE_NAME
         others = list((folder / CHECKPOINTS_NAME).glob("*/"))
     else:
         return
-    if (damage := find_damage(folder, FILES, record_name)) is None:
+    if (damage := find_damage(folder, names, record_name)) is None:
         return
     latest_first = sorted(others, reverse=True)
     good = next((other for other in latest_first if find_damage(other, FILES) is None), None)
@@ -72,7 +91,8 @@ def _check_as_written(folder: Path) -> None:
     raise ValueError(f"{kind} {folder} is damaged: {damage}{advice}")
 
 
-def _check_files(folder: Path) -> None:
+def _check_files(folder: Path) -> type[LanguageModel]:
+    """Return the class of the model; raise if it is none of ours, or files are missing."""
     if not folder.is_dir():
         siblings = (
             [path.name for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
@@ -93,10 +113,11 @@ def _check_files(folder: Path) -> None:
     except ValueError as error:
         raise ValueError(f"{folder / 'config.json'} is damaged: {error}") from error
     model_type = config.get("model_type") if isinstance(config, dict) else None
-    if model_type != "glm_infill":
+    if model_type not in MODELS:
         raise ValueError(
-            f"{folder} holds a model of type {model_type!r}; unblank.load opens 'glm_infill'"
+            f"{folder} holds a model of type {model_type!r}; unblank.load opens {', '.join(MODELS)}"
         )
+    return MODELS[model_type]
 
 
 def _check_weights(folder: Path) -> None:
@@ -116,12 +137,14 @@ def _check_weights(folder: Path) -> None:
             ) from error
 
 
-def _load_weights(folder: Path, dtype: torch.dtype | str) -> GlmInfillForConditionalGeneration:
+def _load_weights(
+    model_class: type[LanguageModel], folder: Path, dtype: torch.dtype | str
+) -> LanguageModel:
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # what its report says is refused below
     try:
         with without_progress_bar():
-            model, report = GlmInfillForConditionalGeneration.from_pretrained(
+            model, report = model_class.from_pretrained(
                 folder,
                 dtype=dtype,
                 output_loading_info=True,
@@ -144,7 +167,7 @@ def _load_weights(folder: Path, dtype: torch.dtype | str) -> GlmInfillForConditi
     if report["missing_keys"]:
         names = sorted(report["missing_keys"])
         raise ValueError(f"{folder} lacks weights: {', '.join(names[:5])} ({len(names)} in all)")
-    loaded: GlmInfillForConditionalGeneration = model
+    loaded: LanguageModel = model
     return loaded
 
 
