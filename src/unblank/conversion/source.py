@@ -131,9 +131,7 @@ def _open_ranks(path: Path, folder: Path, evidence: tuple[str, ...]) -> Source:
 
 
 def _open_transformers(path: Path) -> Source:
-    settings = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path / 'config.json'} holds no settings")
+    settings = _read_json(path / "config.json")
     files = _indexed_files(path) or sorted(path.glob("*.safetensors"))
     files = files or sorted(path.glob("pytorch_model*.bin"))
     if not files:
@@ -150,7 +148,7 @@ def _indexed_files(path: Path) -> list[Path]:
     index = next((path / name for name in INDEXES if (path / name).is_file()), None)
     if index is None:
         return []
-    names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    names = sorted(set(_read_json(index).get("weight_map", {}).values()))
     strange = [name for name in names if Path(name).name != name]
     if strange:
         raise ValueError(f"{index} names {strange[0]!r}, which is not a file beside it")
@@ -158,6 +156,16 @@ def _indexed_files(path: Path) -> list[Path]:
     if missing:
         raise FileNotFoundError(f"{path} lacks {', '.join(missing)}, named by {index.name}")
     return [path / name for name in names]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__} where settings should be")
+    return content
 
 
 def _open_single(path: Path) -> Source:
@@ -205,9 +213,11 @@ def _open_file(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     name = next((key for key in STATE_DICT_KEYS if isinstance(content.get(key), dict)), None)
     state_dict = content if name is None else content[name]
     tensors = {key: value for key, value in state_dict.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise ValueError(f"{file} holds no weights: its keys are {', '.join(map(str, content))}")
-    rest = {} if name is None else {key: value for key, value in content.items() if key != name}
+    others = {key: value for key, value in state_dict.items() if key not in tensors}
+    if not tensors or (name is not None and others):
+        found = ", ".join(map(str, others)) or "nothing"
+        raise ValueError(f"{file} should hold weights, but these are none: {found}")
+    rest = others if name is None else {k: value for k, value in content.items() if k != name}
     return tensors, rest
 
 

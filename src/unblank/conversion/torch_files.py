@@ -2,45 +2,108 @@
 
 A torch file is a pickle; torch's restricted unpickler builds tensors and plain containers only. The
 few harmless globals that real checkpoints hold besides are listed here by name; anything else is
-refused by name.
+refused by name. Files that would take more memory than their size are refused as well.
 """
 
 import pickle
+import zipfile
 from argparse import Namespace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 __all__ = ["read_torch_file"]
+
+POINTER = b"version https://git-lfs"
+SHARED_COPIES = 4
+"""How often the tensors of a file may share its bytes; tied weights are stored once, named twice or
+three times."""
 
 
 def read_torch_file(path: Path) -> dict[str, Any]:
     """Return the dictionary in a torch file, its tensors memory-mapped on CPU.
+
+    Files of the format before torch 1.6 cannot be mapped and are read into memory.
 
     Args:
         path: a file written by `torch.save`.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: damaged, not a dictionary, or it holds objects that would have to be executed.
+        ValueError: damaged, not a dictionary, it holds objects that would have to be executed, or
+            it would unfold to more than its size.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
+    is_zip = zipfile.is_zipfile(path)
+    _check_container(path, is_zip)
     try:
         with torch.serialization.safe_globals(_harmless_globals()):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path} holds something other than tensors and plain values, and pickles are never "
             f"executed here: {_first_line(error)}"
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is damaged or not a torch file: {_first_line(error)}") from error
+    except Exception as error:  # what a damaged pickle makes the unpickler raise has no limit
+        raise ValueError(
+            f"{path} is damaged, cut short or not a torch file: {_first_line(error)}"
+        ) from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}; a checkpoint is a dictionary")
+    _check_unfolded(path, list(_tensors(content)))
     return content
+
+
+def _check_container(path: Path, is_zip: bool) -> None:
+    """Refuse compressed entries: torch writes none, and they may unfold to any size."""
+    with path.open("rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise ValueError(f"{path} is only a git-lfs pointer: fetch the file itself")
+    if not is_zip:
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [info for info in archive.infolist() if info.compress_type != 0]
+            unfolded = sum(info.file_size for info in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
+        raise ValueError(f"{path} is damaged or cut short: {error}") from error
+    if packed or unfolded > path.stat().st_size:
+        raise ValueError(
+            f"{path} unfolds from {path.stat().st_size:,} to {unfolded:,} bytes; torch never "
+            "compresses its files, so this is refused"
+        )
+
+
+def _check_unfolded(path: Path, tensors: list[Tensor]) -> None:
+    """Refuse tensors that repeat few stored bytes to any size."""
+    for tensor in tensors:
+        if tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise ValueError(
+                f"{path} holds a tensor {list(tensor.shape)} of only "
+                f"{tensor.untyped_storage().nbytes():,} stored bytes; this is refused"
+            )
+    size = path.stat().st_size
+    if sum(tensor.nbytes for tensor in tensors) > SHARED_COPIES * size:
+        raise ValueError(f"{path} names its {size:,} bytes too many times over; this is refused")
+
+
+def _tensors(content: Any) -> Iterator[Tensor]:
+    """Yield the tensors of nested containers, each container once."""
+    seen: set[int] = set()
+    waiting: list[Any] = [content]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Tensor):
+            yield item
+        elif isinstance(item, dict | list | tuple) and id(item) not in seen:
+            seen.add(id(item))
+            inner: Iterable[Any] = item.values() if isinstance(item, dict) else item
+            waiting.extend(inner)
 
 
 def _harmless_globals() -> list[Any]:
@@ -52,8 +115,6 @@ def _harmless_globals() -> list[Any]:
         np.ndarray,
         np.dtype,
         type(np.dtype(np.uint32)),
-        type(np.dtype(np.int64)),
-        type(np.dtype(np.float64)),
         set,
         Namespace,
     ]
