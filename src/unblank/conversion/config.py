@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["ConvertConfig", "ConvertOptions", "DType", "Family", "VerifyConfig", "parse_size"]
+__all__ = [
+    "ConvertConfig",
+    "ConvertOptions",
+    "DType",
+    "Family",
+    "VerifyConfig",
+    "parse_convert",
+    "parse_size",
+]
 
 Family = Literal["auto", "glm", "multiglm", "deltalm", "ganlm", "xlmr"]
 DType = Literal["fp32", "fp16", "bf16"]
@@ -67,9 +75,6 @@ class VerifyConfig:
     tolerance: float = 1e-4
     """Largest absolute and relative difference to the reference, fp32."""
 
-    batch_rows: int = 8
-    """Rows of the reference that are run together."""
-
 
 def parse_size(text: str) -> int:
     """Return the number of bytes that `5GB`, `500MB` or `200KB` means.
@@ -85,3 +90,19 @@ def parse_size(text: str) -> int:
     if size <= 0:
         raise ValueError(f"{text!r} is no size: write a number and KB, MB or GB, like 500MB")
     return size
+
+
+def parse_convert(arguments: list[str]) -> ConvertConfig | VerifyConfig:
+    """Return the settings of either form of the command."""
+    import tyro
+
+    wants_verify = any(argument.partition("=")[0] == "--verify" for argument in arguments)
+    settings: type[ConvertConfig] | type[VerifyConfig]
+    settings = VerifyConfig if wants_verify else ConvertConfig
+    return tyro.cli(
+        settings,
+        prog="unblank convert",
+        description=settings.__doc__,
+        args=arguments,
+        config=() if wants_verify else (tyro.conf.PositionalRequiredArgs,),
+    )

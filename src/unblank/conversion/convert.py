@@ -95,7 +95,7 @@ def write(
         conversion: from `prepare`.
         output: folder to write; must not exist.
         shard_bytes: largest weights file.
-        advance: called with the bytes of each written tensor.
+        advance: called with the number of weights of each written tensor.
     """
     source, plan, options = conversion.source, conversion.plan, conversion.options
     with new_folder(output) as folder:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from unblank.conversion.config import ConvertOptions
+from unblank.conversion.glm_vocabulary import fit_tokenizer
 from unblank.conversion.megatron import check_ranks, merge_ranks, merged_shape
 from unblank.conversion.plan import Action, ConversionPlan, DroppedKey, PlannedTensor
 from unblank.conversion.source import Source
@@ -51,6 +52,7 @@ HEAD_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(?:multichoice_head|out_proj)\.(\w+)", r"out_proj.\1"),
 )
 """A fine-tuned classifier, of the original program and of the remote code."""
+TABLE, POSITIONS = "model.embed_tokens.weight", "model.embed_positions.weight"
 SOFT_PROMPTS = ("prompt_spell.", "prefix_encoder.")
 HEAD_WIDTH = 64
 """Width of an attention head in every published GLM; the files do not store it."""
@@ -79,14 +81,18 @@ def plan_glm(source: Source, options: ConvertOptions) -> ConversionPlan:
             dropped.append(DroppedKey(key=originals[key], reason=reason))
     shapes = {tensor.name: tensor.shape for tensor in tensors}
     fields, evidence = _fields(shapes, source, options)
-    model_class = (
-        GlmInfillForSequenceClassification if keeps_head else GlmInfillForConditionalGeneration
-    )
+    table = next(tensor for tensor in tensors if tensor.name == TABLE)
+    fitted = fit_tokenizer(source, options.tokenizer, table)
     return ConversionPlan(
-        model_class=model_class,
-        config=GlmInfillConfig(**fields),
+        model_class=(
+            GlmInfillForSequenceClassification if keeps_head else GlmInfillForConditionalGeneration
+        ),
+        config=GlmInfillConfig(**fields, **(fitted.fields if fitted else {})),
         tensors=tuple(tensors),
         dropped=tuple(dropped),
+        tokenizer=fitted.tokenizer if fitted else None,
+        tokenizer_facts=fitted.facts if fitted else {},
+        traps=fitted.traps if fitted else (),
         evidence=tuple(evidence),
     )
 
@@ -137,11 +143,11 @@ def _fields(
     shapes: dict[str, tuple[int, ...]], source: Source, options: ConvertOptions
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the fields of the configuration, and lines on how the uncertain ones were found."""
-    for name in ("model.embed_tokens.weight", "model.embed_positions.weight"):
+    for name in (TABLE, POSITIONS):
         if name not in shapes:
             raise ValueError(f"{source.path} is no whole GLM: nothing in it is {name}")
-    vocab_size, width = shapes["model.embed_tokens.weight"]
-    rows = shapes["model.embed_positions.weight"][0]
+    vocab_size, width = shapes[TABLE]
+    rows = shapes[POSITIONS][0]
     settings = source.settings or {}
     for name, built in UNBUILT_SETTINGS.items():
         if settings.get(name, built) is not built:

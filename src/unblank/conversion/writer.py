@@ -120,7 +120,7 @@ def write_model(
         folder: empty.
         dtype: a key of `DTYPES`; None keeps the stored types.
         shard_bytes: largest weights file; a larger tensor gets a file of its own.
-        advance: called with the bytes of each tensor, for a progress bar.
+        advance: called with the number of weights of each tensor, for a progress bar.
 
     Raises:
         ValueError: a weight that is not finite, or that `dtype` cannot hold.
@@ -133,7 +133,7 @@ def write_model(
         dtypes[tensor.dtype] += tensor.numel()
         shards.add(planned.name, tensor)
         if advance is not None:
-            advance(tensor.nbytes)
+            advance(tensor.numel())
     files = shards.close()
     _write_config(plan, folder, dtypes.most_common(1)[0][0])
     if plan.tokenizer is not None:
