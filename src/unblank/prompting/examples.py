@@ -1,14 +1,12 @@
-"""Examples of a task from files: one JSON object a line (or csv, tsv), named by file and line."""
+"""Examples of a task, made of raw records that are known by file and line."""
 
-import csv
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from unblank.data.sources import read_lines
+from unblank.data.records import read_records
 from unblank.prompting.patterns import FieldUse, fill_template
 from unblank.prompting.readers import READERS, RawExample
 from unblank.prompting.task import ClozeTask
@@ -23,8 +21,6 @@ __all__ = [
     "read_examples",
     "require_labels",
 ]
-
-SUFFIXES = (".jsonl", ".csv", ".tsv")
 
 CANDIDATE = "candidate"
 """Name by which a classifier's texts refer to the candidate of their row."""
@@ -73,7 +69,7 @@ def read_examples(task: ClozeTask, paths: Sequence[str | Path]) -> TaskData:
 
     Args:
         task: says which fields there must be.
-        paths: `.jsonl`, `.csv` or `.tsv` (with a header), also `.gz` and `.zst`.
+        paths: of any kind that `unblank.data.records` reads; tables have a header.
 
     Raises:
         FileNotFoundError: if a file is not there.
@@ -84,7 +80,7 @@ def read_examples(task: ClozeTask, paths: Sequence[str | Path]) -> TaskData:
     num_records = num_skipped = 0
     for path in map(Path, paths):
         before = num_records
-        for place, record in _records(path):
+        for place, record in read_records(path):
             num_records += 1
             made = make_examples(task, record, place)
             num_skipped += made is None
@@ -210,35 +206,3 @@ def _required(fields: Mapping[str, Any], name: str) -> Any:
             f"there is no field {name!r}, only {', '.join(map(repr, fields)) or 'none'}{hint}"
         )
     return fields[name]
-
-
-def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (file and line, record)."""
-    name = path.name.removesuffix(".gz").removesuffix(".zst")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    if not name.endswith(SUFFIXES):
-        raise ValueError(f"cannot read {path}: its name ends in none of {', '.join(SUFFIXES)}")
-    if name.endswith(".jsonl"):
-        yield from _json_records(path)
-        return
-    rows = csv.DictReader(read_lines(path), delimiter="\t" if name.endswith(".tsv") else ",")
-    for row in rows:
-        place = f"{path}, line {rows.line_num}"
-        if None in row or None in row.values():
-            raise ValueError(f"{place}: the header has {len(rows.fieldnames or ())} columns")
-        yield place, row
-
-
-def _json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in enumerate(read_lines(path), start=1):
-        if line.isspace():
-            continue
-        place = f"{path}, line {number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{place}: not valid JSON: {error}") from error
-        if not isinstance(record, dict):
-            raise ValueError(f"{place}: a JSON object is needed, it reads {line[:80]!r}")
-        yield place, record

@@ -7,7 +7,7 @@ brace in the data is spelt out.
 
 import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
@@ -24,10 +24,12 @@ __all__ = [
     "End",
     "FieldUse",
     "FilledPattern",
+    "FittedFields",
     "Pattern",
     "Template",
     "fill_pattern",
     "fill_template",
+    "fit_fields",
     "fit_pattern",
     "parse_pattern",
     "parse_template",
@@ -192,35 +194,75 @@ def fit_pattern(
     Raises:
         ValueError: if a field is missing, or all fields that give way do not make enough room.
     """
+
+    def encode(values: Mapping[str, str]) -> list[int]:
+        filled = fill_pattern(pattern, values)
+        ids = encode_around_blanks(tokenizer, [filled.before, filled.after], [filled.blank])
+        ends_open = filled.blank == GMASK_TOKEN and not filled.after.strip()
+        return [*special.start, *ids, *([] if ends_open else [special.eos])]
+
+    fitted = fit_fields(
+        tokenizer, fields, encode, uses=pattern.fields, shorten=shorten, max_tokens=max_tokens
+    )
+    filled = fill_pattern(pattern, fitted.fields)
+    return FilledPattern(
+        filled.before, filled.blank, filled.after, fitted.token_ids, fitted.num_removed
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FittedFields:
+    """Values short enough, and what they look like as tokens.
+
+    Attributes:
+        fields: the values.
+        token_ids: of all of them together.
+        num_removed: tokens that each shortened field lost.
+    """
+
+    fields: Mapping[str, str]
+    token_ids: tuple[int, ...]
+    num_removed: Mapping[str, int]
+
+
+def fit_fields(
+    tokenizer: "PreTrainedTokenizerFast",
+    fields: Mapping[str, str],
+    encode: Callable[[Mapping[str, str]], list[int]],
+    *,
+    uses: Sequence[str],
+    shorten: Mapping[str, End],
+    max_tokens: int,
+) -> FittedFields:
+    """Return values that take at most `max_tokens` together.
+
+    Args:
+        tokenizer: of the model.
+        fields: the values.
+        encode: makes tokens of all values.
+        uses: names of the fields in what `encode` makes, each as often as it is used.
+        shorten: fields that give way, in this order, each until it is empty, and at which end.
+        max_tokens: room.
+
+    Raises:
+        ValueError: if a field is missing, or all fields that give way do not make enough room.
+    """
     values, removed = dict(fields), dict[str, int]()
-    filled, ids = _encoded(tokenizer, special, pattern, values)
+    ids = encode(values)
     for name, end in shorten.items():
-        num_uses = pattern.fields.count(name)
+        num_uses = uses.count(name)
         while num_uses and len(ids) > max_tokens and values[name]:
             excess = -(-(len(ids) - max_tokens) // num_uses)
             values[name] = _cut(tokenizer, values[name], excess, end)
-            num_before = len(ids)
-            filled, ids = _encoded(tokenizer, special, pattern, values)
+            num_before, ids = len(ids), encode(values)
             removed[name] = removed.get(name, 0) + num_before - len(ids)
     if len(ids) > max_tokens:
         raise ValueError(
-            f"the pattern takes {len(ids)} tokens and there is room for {max_tokens}, though "
+            f"the text takes {len(ids)} tokens and there is room for {max_tokens}, though "
             f"{', '.join(shorten) or 'no field'} gave way: name more fields under `shorten`, or "
             "raise max_length"
         )
-    return FilledPattern(filled.before, filled.blank, filled.after, tuple(ids), removed)
-
-
-def _encoded(
-    tokenizer: "PreTrainedTokenizerFast",
-    special: SpecialIds,
-    pattern: Pattern,
-    fields: Mapping[str, str],
-) -> tuple[FilledPattern, list[int]]:
-    filled = fill_pattern(pattern, fields)
-    text_ids = encode_around_blanks(tokenizer, [filled.before, filled.after], [filled.blank])
-    ends_open = filled.blank == GMASK_TOKEN and not filled.after.strip()
-    return filled, [*special.start, *text_ids, *([] if ends_open else [special.eos])]
+    return FittedFields(values, tuple(ids), removed)
 
 
 def _cut(tokenizer: "PreTrainedTokenizerFast", text: str, num_tokens: int, end: End) -> str:

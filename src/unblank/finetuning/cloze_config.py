@@ -1,0 +1,36 @@
+"""The settings of tasks with labels, asked as cloze questions or put to a classifier.
+
+Standard library only: `--help` reads it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from unblank.training.config import require, require_positive
+
+__all__ = ["ClozeTuning"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClozeTuning:
+    """Tasks with labels (the name of a template, or your own YAML)."""
+
+    patterns: tuple[int, ...] = ()
+    """Numbers of the task's patterns; none = the one that the task prefers. With several, an
+    example is asked in another one each epoch, and predictions average their probabilities."""
+    loss: Literal["cross_entropy", "hinge", "generative", "mix"] = "cross_entropy"
+    """Over the scores of the candidates: the paper's cross-entropy, or a loss of the published
+    program (mix = cross-entropy and the likelihood of the right answer)."""
+    max_length: int | None = None
+    """Positions of an example; longer ones lose text where the task says. None = the model's."""
+    pooled: Literal["cls", "end"] = "cls"
+    """Classifier: the token that it looks at, [CLS] or the last of the text."""
+    branch: Literal["generator", "discriminator"] = "discriminator"
+    """Classifier on a GanLM: the decoder that it looks through."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "max_length")
+        require(
+            len(set(self.patterns)) == len(self.patterns) and all(n >= 0 for n in self.patterns),
+            f"cloze.patterns {self.patterns} must be different numbers from 0",
+        )

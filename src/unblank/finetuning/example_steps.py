@@ -1,0 +1,102 @@
+"""Labelled examples dealt to optimiser steps, processes and micro-batches.
+
+The stream is a function of the seed: one permutation of the examples an epoch, one after another,
+cut into steps of equal size. Where it stands is the number of steps done.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unblank.data.loader import DataState, StepBatches
+
+__all__ = ["ExampleSteps", "Sample"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One draw of one example.
+
+    Attributes:
+        number: of the draw, from 0, over the whole run.
+        index: of the example.
+        epoch: passes over the examples before this one.
+    """
+
+    number: int
+    index: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleSteps:
+    """Which examples each optimiser step learns from.
+
+    Attributes:
+        lengths: positions of each example, about; for the speed in the logs.
+        batch_size: examples of a step, over all processes.
+        micro_batch_size: examples of one forward pass; None is all of a process's share.
+        seed: of the order.
+        rank: this process.
+        world_size: processes; they must divide `batch_size`.
+    """
+
+    lengths: Sequence[int]
+    batch_size: int
+    micro_batch_size: int | None
+    seed: int
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch_size % self.world_size:
+            raise ValueError(
+                f"train.batch_size {self.batch_size} must be a multiple of the "
+                f"{self.world_size} processes"
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one pass, the last one reaching into the next pass."""
+        return -(-len(self.lengths) // self.batch_size)
+
+    def samples(self, step: int) -> list[Sample]:
+        """Return the samples of step `step`, counted from 0, of all processes."""
+        size = len(self.lengths)
+        numbers = range(step * self.batch_size, (step + 1) * self.batch_size)
+        orders = {epoch: self._order(epoch) for epoch in {number // size for number in numbers}}
+        return [
+            Sample(number, int(orders[number // size][number % size]), number // size)
+            for number in numbers
+        ]
+
+    def __call__(
+        self, saved: Mapping[str, int] | None, make_batch: Callable[[list[Sample]], Any]
+    ) -> Iterator[StepBatches]:
+        """Yield one step after another, without end.
+
+        Args:
+            saved: the fields of the state of the last step done; None begins.
+            make_batch: makes what the run's unit knows of the samples of one forward pass.
+        """
+        step = saved["window"] if saved else 0
+        while True:
+            samples = self.samples(step)
+            share = self.batch_size // self.world_size
+            own = samples[self.rank * share : (self.rank + 1) * share]
+            size = self.micro_batch_size or share
+            positions = sum(self.lengths[sample.index] for sample in samples)
+            step += 1
+            yield StepBatches(
+                batches=[make_batch(own[i : i + size]) for i in range(0, share, size)],
+                state=DataState(window=step),
+                sample_numbers=[sample.number for sample in samples],
+                used_positions=positions,
+                total_positions=positions,
+            )
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng((self.seed, epoch)).permutation(len(self.lengths))

@@ -1,0 +1,138 @@
+"""What every task with labels needs: its file, tokenizer, examples, and the model to start from."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from unblank.data.records import find_record_files
+from unblank.finetuning.methods import prepare_tokenizer
+from unblank.finetuning.task import TaskContext
+from unblank.prompting.examples import TaskExample, read_examples, require_labels
+from unblank.prompting.task import ClozeTask, load_task
+from unblank.training.config import DataSettings, RunConfig, TrainSettings
+from unblank.training.families import ModelFamily, family_of
+from unblank.training.modeling import build_model
+from unblank.training.tokenizers import TOKENIZER_NAME, open_tokenizer
+
+__all__ = ["Labelled", "read_labelled"]
+
+_NEW_LENGTH = 256
+"""Positions of a model that starts from nothing, unless set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """A task with its examples.
+
+    Attributes:
+        context: of the run.
+        family: of the model.
+        task: what is asked.
+        tokenizer: of the model.
+        train: training examples, perhaps none.
+        validation: held-out examples, perhaps none.
+        max_length: positions of an example.
+        content: hash of each training file.
+    """
+
+    context: TaskContext
+    family: ModelFamily
+    task: ClozeTask
+    tokenizer: PreTrainedTokenizerFast
+    train: tuple[TaskExample, ...]
+    validation: tuple[TaskExample, ...]
+    max_length: int
+    content: list[str]
+
+    def build_glm(self) -> PreTrainedModel:
+        """Return the language model to start from; of the checkpoint if the run continues one."""
+        config = self.context.config
+        run = RunConfig(
+            model=config.model,
+            data=DataSettings(max_length=self.max_length),
+            train=TrainSettings(seed=config.train.seed),
+        )
+        return build_model(run, self.tokenizer, self.context.checkpoint)
+
+
+def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) -> Labelled:
+    """Return the task of a run with tokenizer and examples, and say what was read.
+
+    Args:
+        context: the run.
+        families: whose models can do it.
+
+    Raises:
+        ValueError: data, model and settings do not fit; the message names the file and line.
+        FileNotFoundError: a file or folder is not there.
+    """
+    config = context.config
+    task = load_task(config.task)
+    for number in config.cloze.patterns:
+        task.pattern(number)
+    family = family_of(config.model, context.checkpoint)
+    if family not in families:
+        raise ValueError(
+            f"tuning task {config.task!r} by --method {config.method} needs a model of the family "
+            f"{' or '.join(families)}, and this is a {family}: cloze questions are for GLM, "
+            "--method classifier for GLM and GanLM, --task seq2seq for all"
+        )
+    if families == ("glm",) and context.world.size > 1 and config.train.parallel == "fsdp":
+        raise ValueError("cloze questions share the model by --train.parallel ddp, not fsdp")
+    files = {
+        name: [path for entry in getattr(config.data, name) for path in find_record_files(entry)]
+        for name in ("train", "validation")
+    }
+    read = {name: read_examples(task, paths) for name, paths in files.items()}
+    for name, data in read.items():
+        if data.num_skipped:
+            labels = ", ".join(map(repr, task.skip_labels))
+            context.display.say(
+                f"{name}: {data.num_skipped} of {data.num_records} left out, labelled {labels}"
+            )
+    validation = read["validation"].examples[: config.train.validation_samples]
+    require_labels(validation)
+    examples = read["train"].examples
+    with context.world.main_first():
+        tokenizer = open_tokenizer(
+            config.model,
+            config.tokenizer,
+            family,
+            lambda: _texts(examples),
+            folder=config.train.output_dir / TOKENIZER_NAME,
+            world=context.world,
+            checkpoint=context.checkpoint,
+            display=context.display,
+        )
+    prepare_tokenizer(config, tokenizer)
+    return Labelled(
+        context=context,
+        family=family,
+        task=task,
+        tokenizer=tokenizer,
+        train=examples,
+        validation=validation,
+        max_length=_max_length(context),
+        content=[hashlib.sha256(path.read_bytes()).hexdigest() for path in files["train"]],
+    )
+
+
+def _max_length(context: TaskContext) -> int:
+    """Return the positions of an example, and check that the model has them."""
+    wanted = context.config.cloze.max_length
+    folder = context.checkpoint or context.config.model.init_from
+    if folder is None:
+        return wanted or _NEW_LENGTH
+    positions = int(AutoConfig.from_pretrained(folder).max_position_embeddings)
+    if wanted is not None and wanted > positions:
+        raise ValueError(
+            f"cloze.max_length {wanted} is more than the {positions} positions of the model in "
+            f"{folder}"
+        )
+    return wanted or positions
+
+
+def _texts(examples: Iterable[TaskExample]) -> Iterable[str]:
+    return (text for example in examples for text in example.fields.values())
