@@ -4,14 +4,13 @@ A source is a field, or a text with fields in braces; a list of sentences in it 
 A target is a field; a list in it holds several references of one source.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import zip_longest
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
+from unblank.data.fields import field_names, field_text, field_value, require_text
 from unblank.data.records import Record, find_record_files, read_records
 
 __all__ = ["TextPair", "read_text_pairs"]
@@ -60,7 +59,7 @@ def read_text_pairs(entry: str, source: str, target: str) -> list[TextPair]:
 
 
 def _records(path: Path, source: str, target: str) -> Iterator[Record]:
-    names = [*_field_names(source), target]
+    names = [*field_names(source), target]
     return read_records(path, has_header=not all(name.isdecimal() for name in names))
 
 
@@ -81,7 +80,7 @@ def _parallel_pairs(source: Path, target: Path) -> Iterator[TextPair]:
                 "belong to line n of the other"
             )
         for path, text in ((source, first), (target, second)):
-            _require_text(text, f"{path}, line {number}: this side of the pair")
+            require_text(text, f"{path}, line {number}: this side of the pair")
         yield TextPair(f"{source}, line {number}", first.strip(), (second.strip(),))
 
 
@@ -97,72 +96,12 @@ def _side(path: Path) -> Iterator[str]:
 
 
 def _pair(place: str, record: dict[str, Any], source: str, target: str) -> TextPair:
-    text = _source_text(place, record, source)
-    _require_text(text, f"{place}: the source ({source!r})")
-    value = _value(place, record, target)
+    text = field_text(place, record, source)
+    require_text(text, f"{place}: the source ({source!r})")
+    value = field_value(place, record, target)
     targets = value if isinstance(value, list) else [value]
     if not targets:
         raise ValueError(f"{place}: the target ({target!r}) is an empty list: remove the example")
     for reference in targets:
-        _require_text(reference, f"{place}: the target ({target!r})")
+        require_text(reference, f"{place}: the target ({target!r})")
     return TextPair(place, text.strip(), tuple(reference.strip() for reference in targets))
-
-
-def _source_text(place: str, record: dict[str, Any], source: str) -> str:
-    if "{" not in source:
-        return _joined(_value(place, record, source))
-    text = ""
-    for literal, name, _, _ in Formatter().parse(source):
-        text += literal
-        if name is not None:
-            value = _joined(_value(place, record, name))
-            _require_text(value, f"{place}: the field {name!r}")
-            text += value
-    return text
-
-
-def _field_names(source: str) -> list[str]:
-    """Return the fields that a source consists of.
-
-    Raises:
-        ValueError: if its braces do not pair.
-    """
-    if "{" not in source:
-        return [source]
-    try:
-        names = [name for _, name, _, _ in Formatter().parse(source) if name is not None]
-    except ValueError as error:
-        raise ValueError(f"data.source {source!r}: {error}") from error
-    if not names or not all(names):
-        raise ValueError(f"data.source {source!r} must name a field in each pair of braces")
-    return names
-
-
-def _value(place: str, record: dict[str, Any], name: str) -> str | list[str]:
-    if name not in record:
-        present = list(record)
-        near = get_close_matches(name, present, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"{place}: there is no field {name!r}, only {', '.join(map(repr, present))}{hint} "
-            "(the settings are data.source and data.target)"
-        )
-    value = record[name]
-    if value is None:
-        return ""
-    items: Sequence[object] = value if isinstance(value, list) else [value]
-    if not all(isinstance(item, str) for item in items):
-        raise ValueError(
-            f"{place}: field {name!r} holds {str(value)[:60]!r}: a text or a list of texts is "
-            "needed"
-        )
-    return value if isinstance(value, str) else [str(item) for item in items]
-
-
-def _joined(value: str | list[str]) -> str:
-    return value if isinstance(value, str) else " ".join(value)
-
-
-def _require_text(text: str, what: str) -> None:
-    if not text.strip():
-        raise ValueError(f"{what} is empty or missing: remove the pair, or fill it in")
