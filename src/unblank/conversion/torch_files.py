@@ -6,6 +6,7 @@ refused by name. Files that would take more memory than their size are refused a
 """
 
 import pickle
+import re
 import zipfile
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,8 @@ from torch import Tensor
 
 __all__ = ["read_torch_file"]
 
+REFUSED = re.compile(r"GLOBAL ([\w.]+)")
+"""How torch names what its restricted unpickler refuses."""
 POINTER = b"version https://git-lfs"
 SHARED_COPIES = 4
 """How often the tensors of a file may share its bytes; tied weights are stored once, named twice or
@@ -45,9 +48,10 @@ def read_torch_file(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(_harmless_globals()):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
+        found = REFUSED.search(str(error))
         raise ValueError(
-            f"{path} holds something other than tensors and plain values, and pickles are never "
-            f"executed here: {_first_line(error)}"
+            f"{path} holds {found[1] if found else 'something'} besides tensors and plain values, "
+            f"and pickles are never executed here"
         ) from error
     except Exception as error:  # what a damaged pickle makes the unpickler raise has no limit
         raise ValueError(
