@@ -4,7 +4,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from unblank.evaluation import metrics
+from unblank.evaluation.metrics import (
+    best_answer_scores,
+    f1_binary,
+    f1_macro,
+    matthews,
+    pearson,
+    question_exact_match,
+    spearman,
+)
 from unblank.prompting.examples import TaskExample, require_labels
 from unblank.prompting.scoring import Prediction
 from unblank.prompting.task import ClozeTask
@@ -49,24 +57,24 @@ def _accuracy(task: ClozeTask, pairs: Judged) -> float:
 
 
 def _f1(task: ClozeTask, pairs: Judged) -> float:
-    return metrics.f1_binary(*_labels(task, pairs), positive="1")
+    return f1_binary(*_labels(task, pairs), positive="1")
 
 
 def _macro_f1(task: ClozeTask, pairs: Judged) -> float:
-    return metrics.f1_macro(*_labels(task, pairs))
+    return f1_macro(*_labels(task, pairs))
 
 
 def _matthews(task: ClozeTask, pairs: Judged) -> float:
-    return metrics.matthews(*_labels(task, pairs))
+    return matthews(*_labels(task, pairs))
 
 
 def _question_exact_match(task: ClozeTask, pairs: Judged) -> float:
-    return metrics.question_exact_match(*_labels(task, pairs), [e.group for e, _ in pairs])
+    return question_exact_match(*_labels(task, pairs), [e.group for e, _ in pairs])
 
 
 def _best_answers(task: ClozeTask, pairs: Judged) -> tuple[float, float]:
     """Return mean F1 and exact match against the right answer that fits best."""
-    scores = [metrics.best_answer_scores(p.label, _right(task, e)) for e, p in pairs]
+    scores = [best_answer_scores(p.label, _right(task, e)) for e, p in pairs]
     f1, exact = np.asarray(scores).mean(axis=0).tolist()
     return f1, exact
 
@@ -84,11 +92,11 @@ def _values(pairs: Judged) -> tuple[list[float], list[float]]:
 
 
 def _pearson(_task: ClozeTask, pairs: Judged) -> float:
-    return metrics.pearson(*_values(pairs))
+    return pearson(*_values(pairs))
 
 
 def _spearman(_task: ClozeTask, pairs: Judged) -> float:
-    return metrics.spearman(*_values(pairs))
+    return spearman(*_values(pairs))
 
 
 _SCORES: dict[str, Callable[[ClozeTask, Judged], float]] = {
