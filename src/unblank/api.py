@@ -16,7 +16,7 @@ from unblank.generation.loading import LanguageModel, load_folder
 from unblank.generation.prompts import encode_candidate, read_text
 from unblank.generation.results import CandidateScore, FillResult, Generated, Scores, TokenEvent
 from unblank.generation.score import Cloze, score_batch
-from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer
+from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer, generate_texts
 from unblank.generation.sources import read_sources
 from unblank.generation.target_score import score_targets
 from unblank.tokenization.encoding import encode_texts
@@ -169,9 +169,14 @@ class Unblank:
                 options that do not go together or do not fit the model.
             TypeError: an option that does not exist.
         """
-        answerer = self._answerer(options)
-        sources = [source] if isinstance(source, str) else list(source)
-        answers = answerer.answer(sources, batch_size=batch_size, show_progress=show_progress)
+        answers = generate_texts(
+            self.model,
+            self.tokenizer,
+            [source] if isinstance(source, str) else list(source),
+            _options(GenerationOptions, options),
+            batch_size=batch_size,
+            show_progress=show_progress,
+        )
         return answers[0] if isinstance(source, str) else answers
 
     def generate_stream(
@@ -186,7 +191,8 @@ class Unblank:
         Raises:
             ValueError: as for `generate`, and for beam search.
         """
-        return self._answerer(options).stream(source)
+        checked = _options(GenerationOptions, options)
+        return SourceAnswerer(self.model, self.tokenizer, checked).stream(source)
 
     @overload
     def score(
@@ -291,9 +297,6 @@ class Unblank:
                 normalization=normalization,
             )
         return _scores(candidates, token_ids, scores)
-
-    def _answerer(self, options: GenerationKeywords) -> SourceAnswerer:
-        return SourceAnswerer(self.model, self.tokenizer, _options(GenerationOptions, options))
 
     def _require_glm(self) -> None:
         kind = self.model.config.model_type

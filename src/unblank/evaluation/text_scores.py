@@ -12,8 +12,6 @@ from itertools import zip_longest
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
 from unblank.evaluation.words import split_words
 
 if TYPE_CHECKING:
@@ -181,6 +179,8 @@ def _margin_by_drawing(
 
     sacrebleu's own drawing stops with an error where some draws score 0.
     """
+    import numpy as np
+
     counts = np.array(metric._extract_corpus_statistics(list(predictions), streams), dtype=float)
     rng = np.random.default_rng(0)
     values = [

@@ -6,7 +6,7 @@ same answers as there.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,18 @@ def generate_texts(
             they may be cut (a warning then tells how many were).
     """
     answerer = SourceAnswerer(model, tokenizer, options or GenerationOptions())
-    return answerer.answer(sources, batch_size=batch_size, show_progress=show_progress)
+    with progress_bar(show=show_progress) as progress:
+        task = progress.add_task("generate", total=len(sources))
+        answers = answerer.answer(
+            sources, batch_size=batch_size, on_batch=lambda count: progress.advance(task, count)
+        )
+    if num_cut := sum(answer.is_source_cut for answer in answers):
+        limit = model.config.max_position_embeddings
+        warnings.warn(
+            f"{num_cut} of {len(answers)} sources were cut at the model's {limit} positions",
+            stacklevel=2,
+        )
+    return answers
 
 
 def generate_from_ids(
@@ -87,7 +98,11 @@ def generate_from_ids(
         ValueError: options and model do not fit.
     """
     answerer = SourceAnswerer(model, tokenizer, options or GenerationOptions())
-    return answerer.answer_prompts(prompts, batch_size=batch_size, show_progress=show_progress)
+    with progress_bar(show=show_progress) as progress:
+        task = progress.add_task("generate", total=len(prompts))
+        return answerer.answer_prompts(
+            prompts, batch_size=batch_size, on_batch=lambda count: progress.advance(task, count)
+        )
 
 
 class SourceAnswerer:
@@ -129,28 +144,30 @@ class SourceAnswerer:
         sources: Sequence[str],
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
-        show_progress: bool = False,
+        on_batch: Callable[[int], None] = lambda _: None,
     ) -> list[Generated]:
-        """Return the answers in the order of the sources; arguments as for `generate_texts`."""
+        """Return the answers in the order of the sources.
+
+        Args:
+            sources: as for `generate_texts`.
+            batch_size: sources answered together.
+            on_batch: called with the number of sources that were just answered.
+
+        Raises:
+            ValueError: as for `generate_texts`.
+        """
         read = read_sources(self._model.config, self._tokenizer, sources, self._options)
-        num_cut = sum(source.is_cut for source in read)
-        if num_cut:
-            limit = self._model.config.max_position_embeddings
-            warnings.warn(
-                f"{num_cut} of {len(read)} sources were cut at the model's {limit} positions",
-                stacklevel=3,
-            )
-        return self._answer(read, batch_size, show_progress)
+        return self._answer(read, batch_size, on_batch)
 
     def answer_prompts(
         self,
         prompts: Sequence[Prompt],
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
-        show_progress: bool = False,
+        on_batch: Callable[[int], None] = lambda _: None,
     ) -> list[Generated]:
-        """Return the answers to token ids; arguments as for `generate_from_ids`."""
-        return self._answer([Source(prompt) for prompt in prompts], batch_size, show_progress)
+        """Return the answers to token ids; arguments as for `generate_from_ids` and `answer`."""
+        return self._answer([Source(prompt) for prompt in prompts], batch_size, on_batch)
 
     def stream(self, source: str) -> Iterator[TokenEvent | Generated]:
         """Yield every token of one answer as it is chosen, then the answer.
@@ -186,21 +203,19 @@ class SourceAnswerer:
 
     @torch.inference_mode()
     def _answer(
-        self, sources: Sequence[Source], batch_size: int, show_progress: bool
+        self, sources: Sequence[Source], batch_size: int, on_batch: Callable[[int], None]
     ) -> list[Generated]:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it must be at least 1")
         # Sources of like length need the least padding; the longest come first, to fail early.
         by_length = sorted(range(len(sources)), key=lambda i: -len(sources[i].prompt.token_ids))
         answers: dict[int, Generated] = {}
-        with progress_bar(show=show_progress) as progress:
-            task = progress.add_task("generate", total=len(sources))
-            for start in range(0, len(sources), batch_size):
-                batch = by_length[start : start + batch_size]
-                found = self._decode([self._limited(sources[index].prompt) for index in batch])
-                for index, fillings in zip(batch, found, strict=True):
-                    answers[index] = self._result(sources[index], fillings)
-                progress.advance(task, len(batch))
+        for start in range(0, len(sources), batch_size):
+            batch = by_length[start : start + batch_size]
+            found = self._decode([self._limited(sources[index].prompt) for index in batch])
+            for index, fillings in zip(batch, found, strict=True):
+                answers[index] = self._result(sources[index], fillings)
+            on_batch(len(batch))
         return [answers[index] for index in range(len(sources))]
 
     def _limited(self, prompt: Prompt) -> Prompt:
