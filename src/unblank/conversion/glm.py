@@ -69,7 +69,8 @@ def plan_glm(source: Source, options: ConvertOptions) -> ConversionPlan:
     """
     originals = {PREFIX.sub("", key, count=1): key for key in source.state_dicts[0]}
     modules = [_without_prefixes(state_dict) for state_dict in source.state_dicts]
-    check_ranks([file.name for file in source.files], modules)
+    names = [file.name for file in source.files] if len(modules) > 1 else [source.path.name]
+    check_ranks(names, modules)
     pieces = {key: [module[key] for module in modules] for key in modules[0]}
     keeps_head = _keeps_head(source, pieces)
     tensors, dropped = [], []
