@@ -82,6 +82,8 @@ class FinetuneData:
     and restore spans of it, so that a model tuned on one language keeps writing the others."""
     text_field: str = "text"
     """Field of the text in `monolingual`."""
+    text_unit: Literal["file", "paragraph", "line"] = "file"
+    """What one document of a .txt file in `monolingual` is."""
     num_workers: int = 0
     """Processes that make batches ahead of the training step."""
 

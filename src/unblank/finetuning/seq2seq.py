@@ -10,20 +10,27 @@ from typing import get_args
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from unblank.data.length_groups import group_by_length
-from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
+from unblank.data.length_groups import group_by_length, window_size
+from unblank.data.loader import (
+    DataState,
+    ExampleSource,
+    RowStream,
+    StepBatches,
+    validation_batches,
+)
 from unblank.data.packing import pack
-from unblank.data.sampling import SamplingSettings
-from unblank.data.types import AnyExample, IntArray
+from unblank.data.sampling import Sampler, SamplingSettings
+from unblank.data.types import AnyExample, IntArray, Seq2SeqExample
 from unblank.finetuning.answers import (
     HeldOutSource,
     answer_sources,
     prediction_lines,
     score_answers,
 )
-from unblank.finetuning.config import FinetuneGanLM, MetricName
+from unblank.finetuning.config import FinetuneData, FinetuneGanLM, MetricName
 from unblank.finetuning.encoded_pairs import EncodedPairs, PairSampler
 from unblank.finetuning.encoding import PairEncoder
+from unblank.finetuning.methods import prepare_tokenizer
 from unblank.finetuning.seq2seq_data import (
     RawEntry,
     encode_entries,
@@ -32,6 +39,7 @@ from unblank.finetuning.seq2seq_data import (
     sampling_settings,
 )
 from unblank.finetuning.task import Evaluation, TaskContext
+from unblank.finetuning.transfer import AlternatingState, alternate, plain_text_sampler
 from unblank.finetuning.vocabulary import extend_model, with_extra_tokens
 from unblank.generation.rows import Prompt
 from unblank.models.ganlm import GanLMConfig
@@ -41,6 +49,7 @@ from unblank.training.config import DataSettings, RunConfig, TrainSettings
 from unblank.training.families import ENCODER_DECODERS, ModelFamily, family_of
 from unblank.training.ganlm_unit import GanLMUnit
 from unblank.training.hooks import held_out_loss
+from unblank.training.materials import SHARDS_NAME
 from unblank.training.modeling import build_model
 from unblank.training.tokenizers import TOKENIZER_NAME, open_tokenizer
 from unblank.training.units import InfillUnit, TrainUnit
@@ -134,6 +143,9 @@ class Seq2SeqTask:
         self._rows_per_step, self._rows_per_pass = self._rows()
         rows_per_epoch, self._padding = self._measure_epoch()
         self.steps_per_epoch = max(1, round(rows_per_epoch / self._rows_per_step)) if train else 0
+        self._plain_text = self._open_plain_text()
+        if self._plain_text is not None:
+            self.steps_per_epoch *= 2  # every other step is one of plain text
         self.facts = self._facts()
 
     def build_model(self) -> PreTrainedModel:
@@ -166,13 +178,27 @@ class Seq2SeqTask:
     def steps(self, saved: Mapping[str, int] | None, /) -> Iterator[StepBatches]:
         """Yield the data of each step; see `FinetuneTask`."""
         assert self._sampler is not None
-        state = DataState() if saved is None else DataState(**saved)
+        window = min(self._sampler.num_chunks, _LARGEST_WINDOW)
+        if self._plain_text is None:
+            state = DataState(**(saved or {}))
+            return self._stream(self._sampler, window, state)
+        both = AlternatingState(**(saved or {}))  # type: ignore[arg-type]  # one field is a bool
+        text_window = window_size(self._plain_text.mean_text_length, self._row_length)
+        return alternate(
+            self._stream(self._sampler, window, both.first),
+            self._stream(self._plain_text, text_window, both.second),
+            both,
+        )
+
+    def _stream(
+        self, sampler: ExampleSource, window: int, state: DataState
+    ) -> Iterator[StepBatches]:
         world = self._context.world
         stream = RowStream(
-            self._sampler,
+            sampler,
             row_length=self._row_length,
             num_workers=self._context.config.data.num_workers,
-            window_size=min(self._sampler.num_chunks, _LARGEST_WINDOW),
+            window_size=window,
             state=state,
         )
         return stream.micro_batches(
@@ -188,7 +214,7 @@ class Seq2SeqTask:
         if not self._held_out:
             raise ValueError("there are no held-out pairs: give data.validation")
         limit = context.config.train.validation_samples
-        sampler = self._sampler_of(self._held_out, SamplingSettings())
+        sampler = self._sampler_of(self._held_out, sampling_settings(FinetuneData(), seed=0))
         # Shards compute in step: with them every process measures everything.
         is_shared = context.config.train.parallel == "ddp"
         world = context.world
@@ -227,6 +253,26 @@ class Seq2SeqTask:
                 blank = self._encoder.blank_of(token_ids) if self._is_glm else 0
                 sources.append(HeldOutSource(Prompt(token_ids, (blank,)), text, references))
         return sources
+
+    def _open_plain_text(self) -> Sampler[Seq2SeqExample] | None:
+        """Return the samples of `data.monolingual`, if there are any."""
+        config, world = self._context.config, self._context.world
+        if not config.data.monolingual:
+            return None
+        if self._is_glm:
+            raise ValueError("data.monolingual is for encoder-decoders: leave it out for a GLM")
+        with world.main_first():
+            sampler, content = plain_text_sampler(
+                config.data,
+                self.tokenizer,
+                mask_ratio=config.seq2seq.mask_ratio,
+                max_length=max(config.seq2seq.max_source_length, _SHORTEST_LENGTH),
+                seed=self._seed,
+                cache_dir=config.train.output_dir.parent / SHARDS_NAME,
+                show_progress=world.is_main,
+            )
+        self.content += content
+        return sampler
 
     @property
     def _row_length(self) -> int:
@@ -272,7 +318,8 @@ class Seq2SeqTask:
         kind = "packed rows" if self._is_glm else "groups of like length"
         return {
             "task": f"source to target, {num_pairs:,} pairs, {sum(map(len, self._train)):,} "
-            f"examples an epoch in {self.steps_per_epoch:,} steps",
+            f"examples an epoch in {self.steps_per_epoch:,} steps"
+            + (", every other one of plain text" if self._plain_text else ""),
             "batches": f"{self._rows_per_step} {kind} of {self._row_length} positions a step, "
             f"{self._padding:.1%} padding",
             "chosen by": f"{self.metric} of {sum(len(e.references) for e in self._held_out):,} "
@@ -315,9 +362,10 @@ def _tokenizer(
     context: TaskContext, family: ModelFamily, train: Sequence[RawEntry]
 ) -> PreTrainedTokenizerFast:
     tokenizer = _load_tokenizer(context, family, train)
-    if context.checkpoint is not None:
-        return tokenizer
-    return with_extra_tokens(tokenizer, context.config.tokenizer.extra_tokens)
+    if context.checkpoint is None:
+        tokenizer = with_extra_tokens(tokenizer, context.config.tokenizer.extra_tokens)
+    prepare_tokenizer(context.config, tokenizer)
+    return tokenizer
 
 
 def _load_tokenizer(

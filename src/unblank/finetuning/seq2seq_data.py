@@ -16,6 +16,10 @@ from unblank.tokenization.source_layout import tag_token_id
 __all__ = ["RawEntry", "encode_entries", "pairs_table", "read_entries", "sampling_settings"]
 
 
+_ANY_LENGTH = 32
+"""Examples are cut when they are encoded; a sampler of text would ask for a length here."""
+
+
 @dataclass(frozen=True, slots=True)
 class RawEntry:
     """One entry of the data as text.
@@ -66,13 +70,15 @@ def sampling_settings(data: FinetuneData, seed: int) -> SamplingSettings:
     temperature = None
     if start is not None and end is not None and epochs is not None:
         temperature = TemperatureSchedule(start=start, end=end, epochs=epochs)
-    return SamplingSettings(seed=seed, alpha=data.alpha, temperature=temperature)
+    return SamplingSettings(
+        max_length=_ANY_LENGTH, seed=seed, alpha=data.alpha, temperature=temperature
+    )
 
 
 def pairs_table(rows: Sequence[tuple[str, EncodedPairs]]) -> Table:
     """Return what became of the pairs of each entry, for the console."""
     table = Table(title="pairs", title_justify="left")
-    table.add_column("entry")
+    table.add_column("entry", overflow="fold")
     counts = ("pairs", "examples", "sources cut", "targets cut", "skipped", "tokens")
     for name in counts:
         table.add_column(name, justify="right")
@@ -85,7 +91,7 @@ def pairs_table(rows: Sequence[tuple[str, EncodedPairs]]) -> Table:
             pairs.num_skipped,
             sum(map(sum, pairs.sides)),
         )
-        table.add_row(name, *(f"{number:,}" for number in numbers))
+        table.add_row(name.rpartition("/")[2], *(f"{number:,}" for number in numbers))
     return table
 
 

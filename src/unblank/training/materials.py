@@ -28,9 +28,10 @@ from unblank.training.logging import Display
 from unblank.training.parallel import World
 from unblank.training.tokenizers import TOKENIZER_NAME, open_tokenizer
 
-__all__ = ["Materials", "gather_materials", "held_out_sampler"]
+__all__ = ["SHARDS_NAME", "Materials", "gather_materials", "held_out_sampler"]
 
 SHARDS_NAME = "shards"
+"""Folder of tokenized text, beside the folder of the run."""
 
 _HELD_OUT_SEED = 0
 """Of held-out samples, whatever the seed of the run: so runs can be compared."""
