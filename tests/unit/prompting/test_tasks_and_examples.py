@@ -1,0 +1,244 @@
+"""Task files and data files: what is read, and every mistake named with its place."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from unblank.prompting import load_task, make_examples, read_examples, task_names
+from unblank.prompting.examples import require_labels
+from unblank.prompting.judging import judge
+from unblank.prompting.readers import guess_noun_phrases
+from unblank.prompting.scoring import Prediction
+from unblank.prompting.training import draw_candidates, target_shares, training_examples
+
+TASK = """
+verbalizer: {good: Yes, bad: No}
+patterns:
+  - '{text} [MASK].'
+shorten: {text: end}
+"""
+
+OTHER_LABELS = "  - pattern: '[MASK] {text}'\n    verbalizer: {a: b, c: d}\n"
+
+
+def write_task(folder, text):
+    path = folder / "my.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_data(folder, *records, name="data.jsonl"):
+    path = folder / name
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    path.write_bytes(gzip.compress(lines.encode()) if name.endswith(".gz") else lines.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_every_task_of_the_library_reads_its_own_example(name):
+    task = load_task(name)
+    examples = make_examples(task, dict(task.example))
+    assert task.about
+    assert task.metrics
+    require_labels(examples)
+
+
+def test_words_stay_words(tmp_path):
+    task = load_task(write_task(tmp_path, TASK))
+    assert dict(task.pattern().verbalizer) == {"good": ("Yes",), "bad": ("No",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TASK.replace("[MASK]", ""), "0 blanks"),
+        (TASK.replace("verbalizer", "verbaliser"), "unknown key 'verbaliser'; did you mean"),
+        (TASK.replace("bad: No", "bad: Yes"), "'good' and 'bad' have the same words 'Yes'"),
+        (TASK.replace("No", '" "'), "label 'bad' has an empty candidate"),
+        (TASK.replace(", bad: No", ""), "at least two labels"),
+        (TASK + "metrics: [acuracy]", "metrics is 'acuracy': choose one of accuracy"),
+        (TASK + "default_pattern: 4", "patterns 0 to 0, not 4"),
+        (TASK.replace("text: end", "text: middle"), "shorten.text is 'middle'"),
+        ("patterns: ['{a} [MASK]']", "either a verbalizer .* or candidates"),
+        (TASK.replace("shorten", OTHER_LABELS + "shorten"), "must know the same labels"),
+        ("- a", "holds `key: value` lines"),
+        ("a: [", "is not YAML"),
+    ],
+)
+def test_mistakes_in_a_task_file_are_named(tmp_path, text, message):
+    path = write_task(tmp_path, text)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_task(path)
+    assert str(path) in str(caught.value)
+
+
+def test_an_unknown_task_is_answered_with_near_names(tmp_path):
+    with pytest.raises(ValueError, match=r"did you mean .*boolq"):
+        load_task("bolq")
+    with pytest.raises(FileNotFoundError, match="no task file"):
+        load_task(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"text": "x", "label": "goood"}, "line 2: label 'goood' is not in the verbalizer.*'good'"),
+        ({"txt": "x", "label": "good"}, "line 2: there is no field 'text'.*did you mean 'txt'"),
+        ([1], "line 2: a JSON object is needed"),
+    ],
+)
+def test_mistakes_in_the_data_are_named_with_file_and_line(tmp_path, record, message):
+    task = load_task(write_task(tmp_path, TASK))
+    path = write_data(tmp_path, {"text": "a", "label": "good"}, record, name="data.jsonl.gz")
+    with pytest.raises(ValueError, match=message) as caught:
+        read_examples(task, [path])
+    assert str(path) in str(caught.value)
+
+
+def test_unlabelled_and_one_sided_data_are_refused_where_labels_are_needed(tmp_path):
+    task = load_task(write_task(tmp_path, TASK))
+    path = write_data(tmp_path, {"text": "a", "label": "good"}, {"text": "b"})
+    examples = read_examples(task, [path]).examples
+    with pytest.raises(ValueError, match=r"line 2: there is no label \(1 of 2 examples"):
+        training_examples(task, examples)
+    with pytest.raises(ValueError, match="all 1 examples have the label 'good'"):
+        training_examples(task, examples[:1])
+
+
+def test_labels_that_say_so_are_left_out_and_counted(tmp_path):
+    task = load_task(write_task(tmp_path, TASK + "skip_labels: ['-']\n"))
+    path = write_data(tmp_path, {"text": "a", "label": "good"}, {"text": "b", "label": "-"})
+    data = read_examples(task, [path])
+    assert (len(data.examples), data.num_records, data.num_skipped) == (1, 2, 1)
+
+
+def test_candidates_may_be_a_field_of_the_data(tmp_path):
+    text = "candidates: options\npatterns: ['{question} [MASK].']\nlabel: answer\n"
+    task = load_task(write_task(tmp_path, text))
+    for answer in (1, "two"):
+        record = {"question": "q", "options": ["one", "two"], "answer": answer}
+        (example,) = make_examples(task, record)
+        assert (example.candidates, example.answers) == (("one", "two"), (1,))
+    with pytest.raises(ValueError, match="candidate 1 is empty"):
+        make_examples(task, {"question": "q", "options": ["one", " "], "answer": 0})
+
+
+def test_copa_asks_for_the_cause_or_the_effect():
+    task = load_task("copa")
+    record = dict(task.example)
+    (cause,) = make_examples(task, record)
+    (effect,) = make_examples(task, {**record, "question": "effect"})
+    assert (cause.fields["joiner"], effect.fields["joiner"]) == (" because", ", so")
+    with pytest.raises(ValueError, match="question is 'why': joiner knows cause, effect"):
+        make_examples(task, {**record, "question": "why"})
+
+
+def test_wsc_marks_the_pronoun_though_its_index_is_off_by_one():
+    task = load_task("wsc")
+    record = json.loads(json.dumps(task.example))
+    for index in (10, 11, 12):
+        record["target"]["span2_index"] = index
+        (example,) = make_examples(task, record)
+        assert example.fields["text"].endswith("use *it* .")
+        assert example.candidates[0] == "The path"
+    record["target"]["span2_index"] = 3
+    with pytest.raises(ValueError, match="'it' does not stand at word 3"):
+        make_examples(task, record)
+
+
+def test_wsc_learns_only_from_true_sentences():
+    task = load_task("wsc")
+    record = dict(task.example)
+    examples = [
+        made for label in (True, False) for made in make_examples(task, {**record, "label": label})
+    ]
+    (kept,) = training_examples(task, examples)
+    assert kept.answers == (0,)
+
+
+def test_noun_phrases_do_not_swallow_verbs():
+    words = [
+        "Since",
+        "Chester",
+        "was",
+        "dependent",
+        "on",
+        "Uncle",
+        "Vernon",
+        ",",
+        "he",
+        "couldn't",
+        "marry",
+    ]
+    assert guess_noun_phrases(words) == ["Chester", "Uncle Vernon"]
+
+
+def test_record_learns_one_right_entity_among_few_wrong_ones():
+    task = load_task("record")
+    text = " ".join(f"Name{n:02}" for n in range(20))
+    record = {
+        "passage": {
+            "text": text,
+            "entities": [{"start": 7 * n, "end": 7 * n + 5} for n in range(20)],
+        },
+        "qas": [
+            {
+                "query": "It was @placeholder who came.",
+                "answers": [{"text": "Name03"}, {"text": "Name11"}],
+            }
+        ],
+    }
+    (example,) = make_examples(task, record)
+    assert len(example.candidates) == 20
+    assert example.answers == (3, 11)
+    singles = training_examples(task, [example])
+    assert [one.candidates[one.answers[0]] for one in singles] == ["Name03", "Name11"]
+    assert all(len(one.candidates) == 19 for one in singles)
+    drawn = draw_candidates(task, singles[0], np.random.default_rng(0))
+    assert len(drawn.candidates) == 10
+    assert drawn.candidates[drawn.answers[0]] == "Name03"
+    assert "Name11" not in drawn.candidates
+    assert drawn == draw_candidates(task, singles[0], np.random.default_rng(0))
+
+
+def test_a_number_is_shared_between_two_words_and_bounded():
+    task = load_task("stsb")
+    record = dict(task.example)
+    (example,) = make_examples(task, record)
+    assert target_shares(task, example).tolist() == pytest.approx([0.24, 0.76])
+    with pytest.raises(ValueError, match="label '6' is not a number from 0 to 5"):
+        make_examples(task, {**record, "label": 6})
+
+
+def test_multirc_is_right_only_if_every_answer_of_a_question_is():
+    task = load_task("multirc")
+    examples = make_examples(task, dict(task.example))
+    right = [Prediction("1", 0, (1.0, 0.0)), Prediction("0", 1, (0.0, 1.0))]
+    wrong = [right[0], Prediction("1", 0, (1.0, 0.0))]
+    assert judge(task, examples, right) == {"f1a": 100.0, "em": 100.0, "accuracy": 100.0}
+    assert judge(task, examples, wrong)["em"] == 0.0
+    assert judge(task, examples, wrong)["accuracy"] == 50.0
+
+
+@pytest.mark.slow
+def test_the_data_folder_is_read_without_loss(data_dir):
+    counts = {}
+    for name, path in {
+        "boolq": "superglue/BoolQ", "cb": "superglue/CB", "copa": "superglue/COPA",
+        "multirc": "superglue/MultiRC", "record": "superglue/ReCoRD", "rte": "superglue/RTE",
+        "wic": "superglue/WiC", "wsc": "superglue/WSC", "trec": "trec", "sick": "sick",
+        "sick_relatedness": "sick", "stsb": "glue/STS-B", "cola": "glue/CoLA",
+        "mrpc": "glue/MRPC", "qnli": "glue/QNLI", "ag_news": "ag_news", "ocnli": "ocnli_zh",
+    }.items():  # fmt: skip
+        files = sorted((data_dir / "nlu" / path).glob("*.jsonl*"))
+        if not files:
+            continue
+        data = read_examples(load_task(name), files)
+        require_labels(data.examples)
+        counts[name] = (data.num_records, data.num_skipped, len(data.examples))
+    assert counts, "no task of the data folder was found"
+    for name, (num_records, num_skipped, num_examples) in counts.items():
+        if name != "multirc":
+            assert num_records == num_skipped + num_examples
