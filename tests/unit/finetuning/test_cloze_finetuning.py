@@ -1,0 +1,157 @@
+"""Tasks with labels: losses equal naive ones, and both ways learn what can be learnt."""
+
+import json
+
+import pytest
+import torch
+from labelled_toys import tiny_glm, write_toys
+
+from unblank.finetuning.cloze import ClozeUnit, PromptBatch
+from unblank.finetuning.config import FinetuneConfig, FinetuneData, FinetuneOptim, FinetuneTrain
+from unblank.finetuning.example_steps import ExampleSteps
+from unblank.finetuning.run import run_finetune
+from unblank.prompting import load_task, read_examples
+from unblank.prompting.scoring import encode_example
+from unblank.prompting.training import target_shares
+from unblank.tokenization import special_ids
+from unblank.training.config import ModelSettings
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    return write_toys(tmp_path_factory.mktemp("toys"))
+
+
+def config_of(toys, output, **changes):
+    train = {"max_steps": 60, "batch_size": 16, "validate_every": 30, "precision": "fp32"}
+    sections = {key: changes.pop(key) for key in list(changes) if key not in ("method", "train")}
+    return FinetuneConfig(
+        task=str(toys["task"]),
+        method=changes.get("method", "full"),
+        model=ModelSettings(init_from=toys["model"]),
+        data=FinetuneData(train=(str(toys["train"]),), validation=(str(toys["validation"]),)),
+        optim=FinetuneOptim(learning_rate=3e-3),
+        train=FinetuneTrain(output_dir=output, **{**train, **changes.get("train", {})}),
+        **sections,
+    )
+
+
+@pytest.mark.parametrize("pattern", [0, 1])
+def test_the_loss_is_that_of_one_plain_forward_a_candidate(toys, pattern):
+    model, tokenizer = tiny_glm()
+    task = load_task(toys["task"])
+    examples = read_examples(task, [toys["train"]]).examples[:5]
+    prompts = [
+        encode_example(tokenizer, task, example, task.pattern(pattern), max_length=48)
+        for example in examples
+    ]
+    batch = PromptBatch(prompts, [target_shares(task, e) for e in examples], list(range(5)))
+    unit = ClozeUnit(special_ids(tokenizer))
+    loss = unit(model, batch, torch.device("cpu"))["cloze"]
+    assert loss.num_scored == unit.counts(batch)["cloze"] == 5
+    loss.loss_sum.backward()
+    gradient = model.model.embed_tokens.weight.grad.clone()
+    model.zero_grad()
+    expected = sum(
+        naive_loss(model, tokenizer, prompt, example.answers[0])
+        for prompt, example in zip(prompts, examples, strict=True)
+    )
+    expected.backward()
+    torch.testing.assert_close(loss.loss_sum, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(gradient, model.model.embed_tokens.weight.grad, atol=1e-4, rtol=1e-3)
+
+
+def naive_loss(model, tokenizer, prompt, answer):
+    """Softmax over the labels, each the sum of the probabilities of its ways to be said."""
+    special = special_ids(tokenizer)
+    part_a, blank = list(prompt.cloze.token_ids), prompt.cloze.blank
+    scores = []
+    for slots in prompt.slots:
+        ways = []
+        for slot in slots:
+            words = list(prompt.cloze.candidates[slot])
+            first = [*range(len(part_a)), *[blank] * (len(words) + 1)]
+            second = [*[0] * len(part_a), *range(1, len(words) + 2)]
+            log_p = (
+                model(
+                    input_ids=torch.tensor([[*part_a, special.sop, *words]]),
+                    position_ids=torch.tensor([[first], [second]]),
+                    prefix_lengths=torch.tensor([len(part_a)]),
+                )
+                .logits[0, len(part_a) :]
+                .log_softmax(dim=-1)
+            )
+            targets = words if prompt.scoring == "logit" else [*words, special.eop]
+            ways.append(sum(log_p[place, target] for place, target in enumerate(targets)))
+        scores.append(torch.stack(ways).exp().sum().log())
+    return -torch.stack(scores).log_softmax(dim=0)[answer]
+
+
+def test_words_that_are_several_tokens_are_scored_by_their_sum(toys):
+    _, tokenizer = tiny_glm()
+    task = load_task(toys["task"])
+    (example, *_) = read_examples(task, [toys["train"]]).examples
+    scorings = [
+        encode_example(tokenizer, task, example, pattern, max_length=48).scoring
+        for pattern in task.patterns
+    ]
+    assert scorings == ["logit", "sum"]
+
+
+@pytest.mark.parametrize("method", ["full", "classifier"])
+def test_a_task_that_can_be_read_off_the_text_is_learnt(toys, tmp_path, method):
+    run_finetune(config_of(toys, tmp_path / "run", method=method))
+    lines = (tmp_path / "run" / "validation.jsonl").read_text().splitlines()
+    assert max(json.loads(line)["accuracy"] for line in lines) > 85
+
+
+def test_nothing_is_trained_without_a_method_and_a_classifier_keeps_its_head(toys, tmp_path):
+    run_finetune(config_of(toys, tmp_path / "trained", method="classifier"))
+    trained = {**toys, "model": tmp_path / "trained"}
+    run_finetune(config_of(trained, tmp_path / "measured", method="none"))
+    scores = [results_of(tmp_path / name)["accuracy"] for name in ("trained", "measured")]
+    assert scores[0] == scores[1] > 85
+    other = toys["task"].with_name("other.yaml")
+    other.write_text(toys["task"].read_text().replace("good:", "fair:"), encoding="utf-8")
+    others = {**trained, "task": other}
+    for name in ("train", "validation"):
+        others[name] = other.with_name(f"other.{name}.jsonl")
+        others[name].write_text(toys[name].read_text().replace('"good"', '"fair"'))
+    with pytest.raises(ValueError, match=r"is a classifier of \['good', 'bad'\], the task has"):
+        run_finetune(config_of(others, tmp_path / "never", method="none"))
+
+
+def results_of(folder):
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))["scores"]
+
+
+def test_every_example_is_seen_once_an_epoch_and_steps_follow_from_the_seed_alone():
+    steps = ExampleSteps(lengths=[1] * 10, batch_size=4, micro_batch_size=None, seed=3)
+    drawn = [sample for step in range(5) for sample in steps.samples(step)]
+    assert sorted(sample.index for sample in drawn[:10]) == list(range(10))
+    assert sorted(sample.index for sample in drawn[10:]) == list(range(10))
+    assert [s.index for s in drawn[:10]] != [s.index for s in drawn[10:]]
+    assert steps.steps_per_epoch == 3
+    fresh = steps(None, lambda samples: samples)
+    second = [next(fresh), next(fresh)][1]
+    resumed = next(steps({"window": 1, "row": 0}, lambda samples: samples))
+    assert resumed == second
+
+
+def test_processes_and_micro_batches_share_a_step_without_gaps():
+    whole = ExampleSteps(lengths=[1] * 10, batch_size=8, micro_batch_size=None, seed=0)
+    parts = [
+        ExampleSteps(
+            lengths=[1] * 10, batch_size=8, micro_batch_size=3, seed=0, rank=rank, world_size=2
+        )
+        for rank in range(2)
+    ]
+    dealt = [
+        sample
+        for part in parts
+        for batch in next(part(None, lambda samples: samples)).batches
+        for sample in batch
+    ]
+    assert dealt == whole.samples(0)
+    with pytest.raises(ValueError, match="multiple of the 2 processes"):
+        ExampleSteps(lengths=[1], batch_size=3, micro_batch_size=None, seed=0, world_size=2)
