@@ -145,15 +145,27 @@ def _load(
     model, report = model_class.from_pretrained(
         folder, dtype=dtype, output_loading_info=True, local_files_only=True
     )
-    wrong = {kind: keys for kind, keys in report.items() if keys}
+    expected = {"missing_keys": _untrained(folder)}
+    wrong = {
+        kind: rest for kind, keys in report.items() if (rest := {*keys} - expected.get(kind, set()))
+    }
     detail = "; ".join(f"{kind}: {sorted(map(str, keys))[:3]}" for kind, keys in wrong.items())
     name = model_class.__name__
     return model.eval(), Check("reload", not wrong, detail or f"{name}, no key missing or left")
 
 
+def _untrained(folder: Path) -> set[str]:
+    """Return the parameters that the checkpoint never had, as the conversion recorded."""
+    path = folder / PROVENANCE_NAME
+    if not path.is_file():
+        return set()
+    return set(json.loads(path.read_text(encoding="utf-8")).get("untrained", ()))
+
+
 def _tied_check(folder: Path, model: PreTrainedModel) -> Check:
     """Tied weights are one tensor in memory, and equal where a file stores both."""
-    ties = model.all_tied_weights_keys
+    with torch.device("meta"):  # loading unties weights that differ in the file
+        ties = type(model)(model.config).all_tied_weights_keys
     parameters = dict(model.named_parameters(remove_duplicate=False))
     apart = [copy for copy, own in ties.items() if parameters[copy] is not parameters[own]]
     stored = _stored(folder, {*ties, *ties.values()})
