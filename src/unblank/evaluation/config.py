@@ -6,17 +6,48 @@ from typing import Literal
 
 __all__ = ["COMMON_OPTIONS", "SUITE_OPTIONS", "EvaluateConfig", "SuiteName"]
 
-SuiteName = Literal["infilling", "lambada", "perplexity"]
+SuiteName = Literal[
+    "perplexity",
+    "lambada",
+    "infilling",
+    "superglue",
+    "glue",
+    "classification",
+    "cloze",
+    "summarization",
+    "compression",
+    "question-generation",
+    "headlines",
+    "simplification",
+    "data-to-text",
+    "translation",
+]
 
 COMMON_OPTIONS = ("model", "suite", "data", "limit", "output", "seed", "device", "dtype")
 """Options that every suite obeys."""
 
 _TEXTS = ("file", "text_field", "split", "tasks")
+_UNDERSTANDING = ("tasks", "split", "pattern", "batch_size")
+_WRITING = (
+    "file", "source_field", "target_field", "split", "tasks", "batch_size", "num_beams",
+    "no_repeat_ngram", "length_penalty", "max_tokens", "source_tag", "target_tag", "blank",
+)  # fmt: skip
 
 SUITE_OPTIONS: dict[SuiteName, tuple[str, ...]] = {
-    "lambada": (*_TEXTS, "context", "blank"),
     "perplexity": (*_TEXTS, "context", "blank", "window", "stride"),
+    "lambada": (*_TEXTS, "context", "blank"),
     "infilling": (*_TEXTS, "mask_ratios", "max_tokens", "batch_size"),
+    "superglue": _UNDERSTANDING,
+    "glue": _UNDERSTANDING,
+    "classification": _UNDERSTANDING,
+    "cloze": ("file", "tasks", "pattern", "batch_size"),
+    "summarization": _WRITING,
+    "compression": _WRITING,
+    "question-generation": _WRITING,
+    "headlines": _WRITING,
+    "simplification": _WRITING,
+    "data-to-text": _WRITING,
+    "translation": _WRITING,
 }
 """The further options that a suite obeys; any other that is given is refused."""
 
@@ -31,10 +62,11 @@ class EvaluateConfig:
     model: str
     """Folder of the model."""
     suite: SuiteName = "perplexity"
-    """What to measure: lambada (the last word of a passage), perplexity (how well held-out text is
-    foreseen), infilling (blanks filled at several mask ratios)."""
+    """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
+    Blanks: infilling. Understanding, by cloze questions: superglue, glue, classification, cloze
+    (your own task and files). Writing: the others."""
     tasks: tuple[str, ...] = ()
-    """Only these parts of the suite."""
+    """Only these tasks of the suite; for cloze, a task's name or YAML file."""
     split: str = "validation"
     """Which files of the data: train, validation, test, or the exact name before .jsonl."""
     data: Path | None = None
@@ -50,18 +82,37 @@ class EvaluateConfig:
     context: tuple[Literal["bi", "uni", "causal"], ...] = ("bi", "uni")
     """How the text before the scored tokens is seen: bi (from both sides), uni (left to right
     behind one blank), causal (without a blank, for models pretrained with objective.causal)."""
-    blank: Literal["[gMASK]", "[MASK]"] = "[gMASK]"
-    """Token for the unseen rest of a text; published models without task masks know only [MASK]."""
+    blank: Literal["[MASK]", "[sMASK]", "[gMASK]"] | None = None
+    """Token for the unseen rest of a text, or for the answer to a source; not given is [gMASK] for
+    language modelling and [sMASK] for writing. Published models without task masks know only
+    [MASK]."""
     window: int | None = None
     """Tokens of a window of perplexity; not given is 512, or all positions of a smaller model."""
     stride: int | None = None
     """Tokens that a window scores; not given is half the window."""
     mask_ratios: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
     """Shares of the words that are blanked."""
-    max_tokens: int = 32
-    """Longest answer, in tokens."""
+    pattern: tuple[int, ...] = ()
+    """Numbers of the task's patterns, counted from 0; several are averaged. Not given is the
+    task's own choice."""
+    source_field: str | None = None
+    """Field of your own files that holds the source of a text to be written."""
+    target_field: str | None = None
+    """Field of your own files that holds the reference, or a list of them."""
+    num_beams: int = 5
+    """Beams of the search when writing; 1 is greedy."""
+    no_repeat_ngram: int = 3
+    """No sequence of so many tokens twice in a written text; 0 allows all."""
+    length_penalty: float = 1.0
+    """Beams are ranked by log-probability / tokens ** penalty; tune it on the validation split."""
+    max_tokens: int | None = None
+    """Longest answer, in tokens; not given is 32 in a blank, 200 of a written text."""
+    source_tag: str | None = None
+    """Language tag before every source, such as __de__."""
+    target_tag: str | None = None
+    """Language tag that every answer of an encoder-decoder starts with."""
     batch_size: int = 32
-    """Texts decoded together."""
+    """Texts that are scored or written together."""
     seed: int = 0
     """Of the choice of blanks and of the standard errors."""
     device: str = "auto"

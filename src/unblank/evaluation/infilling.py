@@ -12,10 +12,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from unblank.evaluation.bleu import corpus_bleu
 from unblank.evaluation.metrics import bootstrap_error
-from unblank.evaluation.results import Score, TaskResult
+from unblank.evaluation.results import Score, TaskResult, text_row
 from unblank.evaluation.session import NamedTexts, Session
+from unblank.evaluation.text_scores import score_texts
 from unblank.generation.config import DecodingOptions
 from unblank.generation.infill import Filler
 from unblank.generation.results import FillResult
@@ -24,6 +24,9 @@ from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 __all__ = ["PARTS", "Blanked", "blank_words", "run_infilling"]
 
 PARTS = {"yahoo": "infill/yahoo/sentences", "yelp": "infill/yelp/sentences"}
+
+LONGEST_ANSWER = 32
+"""Tokens of a blank, unless said otherwise."""
 
 FILLED_AT_ONCE = 8
 """Batches between two steps of the progress bar."""
@@ -127,7 +130,11 @@ def _blanked(session: Session, part: NamedTexts, ratio: float, name: str) -> lis
 
 def _fill(session: Session, texts: Sequence[str], name: str) -> list[FillResult]:
     config = session.config
-    filler = Filler(session.model, session.tokenizer, DecodingOptions(max_tokens=config.max_tokens))
+    filler = Filler(
+        session.model,
+        session.tokenizer,
+        DecodingOptions(max_tokens=config.max_tokens or LONGEST_ANSWER),
+    )
     # Texts of like length are decoded together.
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     results: dict[int, FillResult] = {}
@@ -145,22 +152,26 @@ def _scores(
     seed: int, name: str, blanked: Sequence[Blanked], results: Sequence[FillResult]
 ) -> list[Score]:
     originals = [[sentence.original] for sentence in blanked]
-    bleu = corpus_bleu([result.text for result in results], originals, seed)
-    empty = corpus_bleu([sentence.without_blanks for sentence in blanked], originals, seed)
+    of_texts = {
+        "BLEU": [result.text for result in results],
+        "BLEU if left empty": [sentence.without_blanks for sentence in blanked],
+    }
+    scores = []
+    for metric, texts in of_texts.items():
+        bleu = score_texts(texts, originals, ["bleu"], with_margin=True).scores["bleu"]
+        scores.append(text_row(name, metric, bleu, len(texts)))
     hits = [
         [fill.text == answer for fill, answer in zip(result.blanks, sentence.answers, strict=True)]
         for sentence, result in zip(blanked, results, strict=True)
     ]
-    num_blanks = sum(map(len, hits))
-    signature = {"signature": bleu.signature}
-    return [
-        Score(task=name, metric="BLEU", value=bleu.value, count=len(blanked),
-              standard_error=bleu.standard_error, details=signature),
-        Score(task=name, metric="BLEU with nothing filled in", value=empty.value,
-              count=len(blanked), standard_error=empty.standard_error, details=signature),
-        Score(task=name, metric="blanks filled as in the original", value=_share(hits),
-              count=num_blanks, standard_error=bootstrap_error(_share, hits, seed)),
-    ]  # fmt: skip
+    exact = Score(
+        task=name,
+        metric="exact match a blank",
+        value=_share(hits),
+        count=sum(map(len, hits)),
+        standard_error=bootstrap_error(_share, hits, seed),
+    )
+    return [*scores, exact]
 
 
 def _share(hits: Sequence[Sequence[bool]]) -> float:

@@ -12,7 +12,7 @@ from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.token_scores import score_labels
 from unblank.generation.prompts import encode_candidate
 from unblank.tokenization.encoding import encode_texts
-from unblank.tokenization.special import BLANK_TOKENS
+from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
 __all__ = ["PARTS", "fit_before", "run_lambada", "split_last_word"]
 
@@ -92,7 +92,7 @@ def _examples(
     """Return the layouts, and how many passages had to lose their beginning."""
     tokenizer, special = session.tokenizer, session.special
     limit = session.model.config.max_position_embeddings
-    blank = special.blanks[BLANK_TOKENS.index(session.config.blank)]
+    blank = special.blanks[BLANK_TOKENS.index(session.config.blank or GMASK_TOKEN)]
     texts_ids = encode_texts(tokenizer, [before for before, _ in pairs])
     examples, num_cut = [], 0
     for (before, word), ids in zip(pairs, texts_ids, strict=True):

@@ -57,10 +57,11 @@ def continuation_layout(
         [2, 11, 12, 13]
     """
     if context == "causal":
-        example = causal_layout(np.array([special.cls, *before, *target], np.int64))
+        example = causal_layout(np.array([*special.start, *before, *target], np.int64))
     else:
         num_visible = len(before) if context == "bi" else min(1, len(before))
-        part_a = [special.cls, *before[:num_visible], special.gmask if blank is None else blank]
+        unseen = special.gmask if blank is None else blank
+        part_a = [*special.start, *before[:num_visible], unseen]
         place = len(part_a) - 1
         part_a += [special.eos] * ends_text
         hidden = [*before[num_visible:], *target]

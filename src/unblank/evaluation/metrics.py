@@ -17,6 +17,7 @@ __all__ = [
     "accuracy",
     "best_answer_scores",
     "bootstrap_error",
+    "bootstrap_errors",
     "exact_match",
     "f1_binary",
     "f1_macro",
@@ -176,17 +177,25 @@ def mean_error(values: Sequence[float]) -> float:
 def bootstrap_error(
     metric: Callable[[list[Item]], float], items: Sequence[Item], seed: int = 0
 ) -> float:
-    """Return the standard error of any metric: its spread over samples drawn with replacement.
+    """Return the standard error of any metric; see `bootstrap_errors`."""
+    return bootstrap_errors(lambda drawn: [metric(drawn)], items, seed)[0]
+
+
+def bootstrap_errors(
+    metrics: Callable[[list[Item]], Sequence[float]], items: Sequence[Item], seed: int = 0
+) -> list[float]:
+    """Return the standard errors of metrics: their spread over samples drawn with replacement.
 
     Args:
-        metric: value of a list of items.
+        metrics: values of a list of items.
         items: what is drawn: whole questions where answers belong together.
         seed: of the draws.
     """
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(items), size=(BOOTSTRAP_ROUNDS, len(items)))
-    values = [metric([items[index] for index in draw]) for draw in draws.tolist()]
-    return float(np.std(values, ddof=1))
+    values = [metrics([items[index] for index in draw]) for draw in draws.tolist()]
+    errors: list[float] = np.std(values, axis=0, ddof=1).tolist()
+    return errors
 
 
 def _require_pairs(predictions: Sequence[object], labels: Sequence[object]) -> None:

@@ -16,7 +16,7 @@ from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.token_scores import score_labels
 from unblank.evaluation.wikitext import detokenize
-from unblank.tokenization.special import BLANK_TOKENS
+from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
 __all__ = ["PARTS", "choose_window", "run_perplexity"]
 
@@ -134,7 +134,7 @@ def _windows(
 ) -> tuple[list[int], list[Example]]:
     """Return the layouts of all windows, and which document each belongs to."""
     special = session.special
-    blank = special.blanks[BLANK_TOKENS.index(session.config.blank)]
+    blank = special.blanks[BLANK_TOKENS.index(session.config.blank or GMASK_TOKEN)]
     owners, examples = [], []
     for number, document in enumerate(documents):
         ids = document.token_ids

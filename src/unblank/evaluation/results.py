@@ -11,7 +11,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Score", "TaskResult", "plain", "to_json", "to_table"]
+from unblank.evaluation.text_scores import TextScore
+
+__all__ = ["Score", "TaskResult", "plain", "text_row", "to_json", "to_table"]
+
+MARGIN_ERRORS = 1.96
+"""Standard errors in half the width of a 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,30 @@ class TaskResult:
 
     scores: list[Score]
     predictions: list[dict[str, Any]]
+
+
+def text_row(
+    task: str, metric: str, score: TextScore, count: int, seconds: float = 0.0, **details: Any
+) -> Score:
+    """Return the row of a score of written texts, its signature among the details.
+
+    Args:
+        task: what was measured.
+        metric: name of the score.
+        score: with its margin.
+        count: texts.
+        seconds: that the task took.
+        **details: what else belongs to the number.
+    """
+    return Score(
+        task=task,
+        metric=metric,
+        value=score.value,
+        count=count,
+        standard_error=None if score.margin is None else score.margin / MARGIN_ERRORS,
+        seconds=seconds,
+        details={"signature": score.signature, **details},
+    )
 
 
 def to_table(title: str, scores: Sequence[Score]) -> Table:

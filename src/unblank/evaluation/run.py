@@ -5,6 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,33 @@ from typing import Any
 from rich.console import Console
 
 from unblank.api import load
-from unblank.evaluation.config import EvaluateConfig, SuiteName
+from unblank.evaluation.config import EvaluateConfig
 from unblank.evaluation.infilling import run_infilling
 from unblank.evaluation.lambada import run_lambada
 from unblank.evaluation.perplexity import run_perplexity
 from unblank.evaluation.results import Score, TaskResult, plain, to_json, to_table
 from unblank.evaluation.session import Session
+from unblank.evaluation.understanding import (
+    CLASSIFICATION,
+    GLUE,
+    SUPERGLUE,
+    run_cloze,
+    run_understanding,
+)
+from unblank.evaluation.writing import WRITING, run_writing
 from unblank.integrity import PROVENANCE_NAME, write_at_once
 
 __all__ = ["SUITES", "evaluate", "run_evaluate"]
 
-SUITES: dict[SuiteName, Callable[[Session], Iterator[TaskResult]]] = {
-    "infilling": run_infilling,
-    "lambada": run_lambada,
+SUITES: dict[str, Callable[[Session], Iterator[TaskResult]]] = {
     "perplexity": run_perplexity,
+    "lambada": run_lambada,
+    "infilling": run_infilling,
+    "superglue": partial(run_understanding, parts=SUPERGLUE),
+    "glue": partial(run_understanding, parts=GLUE),
+    "classification": partial(run_understanding, parts=CLASSIFICATION),
+    "cloze": run_cloze,
+    **{name: partial(run_writing, tasks=tasks) for name, tasks in WRITING.items()},
 }
 
 PACKAGES = ("unblank", "torch", "transformers", "tokenizers", "numpy", "sacrebleu", "scikit-learn")

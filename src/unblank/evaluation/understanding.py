@@ -1,0 +1,199 @@
+"""Understanding tasks as cloze questions: SuperGLUE, GLUE and any task file, in one pass each.
+
+What a task asks and how it is judged is data in `unblank.prompting`; here are only the files of the
+data sets. All candidates of a question are scored in one forward pass.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from math import hypot
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from unblank.data.sources import find_files
+from unblank.evaluation.metrics import bootstrap_errors
+from unblank.evaluation.results import Score, TaskResult
+from unblank.evaluation.session import Session, find_split
+from unblank.prompting.examples import TaskExample, read_examples
+from unblank.prompting.judging import judge, right_label
+from unblank.prompting.scoring import Prediction, encode_example, predict
+from unblank.prompting.task import ClozeTask, load_task
+
+__all__ = ["CLASSIFICATION", "GLUE", "SUPERGLUE", "run_cloze", "run_understanding"]
+
+SUPERGLUE = {
+    "record": "nlu/superglue/ReCoRD/{split}",
+    "copa": "nlu/superglue/COPA/{split}",
+    "wsc": "nlu/superglue/WSC/{split}",
+    "rte": "nlu/superglue/RTE/{split}",
+    "boolq": "nlu/superglue/BoolQ/{split}",
+    "wic": "nlu/superglue/WiC/{split}",
+    "cb": "nlu/superglue/CB/{split}",
+    "multirc": "nlu/superglue/MultiRC/{split}",
+}
+
+AVERAGED = {"multirc": ("f1a", "em")}
+"""Which metrics of a task count for the average, where not all of them do."""
+
+GLUE = {
+    "cola": "nlu/glue/CoLA/{split}",
+    "sst2": "nlu/glue/SST-2/{split}",
+    "mrpc": "nlu/glue/MRPC/{split}",
+    "stsb": "nlu/glue/STS-B/{split}",
+    "qnli": "nlu/glue/QNLI/{split}",
+}
+
+CLASSIFICATION = {
+    "ag_news": "nlu/ag_news/{split}",
+    "trec": "nlu/trec/{split}",
+    "trec_fine": "nlu/trec/{split}",
+    "sick": "nlu/sick/{split}",
+    "sick_relatedness": "nlu/sick/{split}",
+    "ocnli": "nlu/ocnli_zh/{split}",
+}
+
+Judged = list[tuple[TaskExample, Prediction]]
+
+
+def run_understanding(session: Session, parts: dict[str, str]) -> Iterator[TaskResult]:
+    """Yield the scores of each task, and of several their average.
+
+    Args:
+        session: the model and the settings.
+        parts: task -> its files below the data folder.
+    """
+    root = session.data_folder()
+    averages: dict[str, tuple[float, float]] = {}
+    started = time.perf_counter()
+    for name in session.parts(parts):
+        try:
+            files = find_split(root, parts[name], session.config.split)
+        except FileNotFoundError as error:
+            if session.config.tasks:
+                raise
+            session.say(f"{name} is left out: {error}")
+            continue
+        result, average = _measure(session, load_task(name), files)
+        averages[name] = average
+        yield result
+    if len(averages) > 1:
+        seconds = time.perf_counter() - started
+        yield TaskResult([_average(session.config.suite, averages, len(parts), seconds)], [])
+
+
+def run_cloze(session: Session) -> Iterator[TaskResult]:
+    """Yield the scores of any tasks, named or as YAML files, on the user's own files.
+
+    Raises:
+        ValueError: if there is not one task, or no file.
+    """
+    config = session.config
+    if len(config.tasks) != 1 or not config.file:
+        raise ValueError(
+            "the suite cloze needs one task and its examples: --tasks NAME_OR_YAML --file FILE"
+        )
+    result, _ = _measure(session, load_task(config.tasks[0]), find_files(config.file))
+    yield result
+
+
+def _measure(
+    session: Session, task: ClozeTask, files: Sequence[Path]
+) -> tuple[TaskResult, tuple[float, float]]:
+    """Return a task's result, and its part of the average with the standard error."""
+    started = time.perf_counter()
+    data = read_examples(task, files)
+    examples = data.examples[: session.config.limit]
+    if data.num_skipped:
+        session.say(f"{task.name}: {data.num_skipped} of {data.num_records} records have no label")
+    _tell_shortened(session, task, examples)
+    predictions = predict(
+        session.model,
+        session.tokenizer,
+        task,
+        examples,
+        patterns=session.config.pattern,
+        batch_size=session.config.batch_size,
+        show_progress=True,
+    )
+    judged = list(zip(examples, predictions, strict=True))
+    values = judge(task, examples, predictions)
+    seconds = time.perf_counter() - started
+    averaged = [name for name in values if name in AVERAGED.get(task.name, values)]
+    *errors, error = _errors(task, judged, averaged, session.config.seed)
+    scores = [
+        Score(
+            task=task.name,
+            metric=metric,
+            value=value,
+            count=len(examples),
+            standard_error=metric_error,
+            seconds=seconds,
+            details={"files": [str(path) for path in files], "records": data.num_records},
+        )
+        for (metric, value), metric_error in zip(values.items(), errors, strict=True)
+    ]
+    lines = [_line(task, example, prediction) for example, prediction in judged]
+    return TaskResult(scores, lines), (fmean(values[name] for name in averaged), error)
+
+
+def _errors(task: ClozeTask, judged: Judged, averaged: Sequence[str], seed: int) -> list[float]:
+    """Return the standard errors of the metrics, and last that of the mean of some of them.
+
+    Questions of a group are drawn together.
+    """
+    groups: dict[str, Judged] = defaultdict(list)
+    for number, (example, prediction) in enumerate(judged):
+        groups[example.group or str(number)].append((example, prediction))
+
+    def values(drawn: list[Judged]) -> list[float]:
+        pairs = [pair for group in drawn for pair in group]
+        scores = judge(task, [example for example, _ in pairs], [one for _, one in pairs])
+        return [*scores.values(), fmean(scores[name] for name in averaged)]
+
+    return bootstrap_errors(values, list(groups.values()), seed)
+
+
+def _tell_shortened(session: Session, task: ClozeTask, examples: Sequence[TaskExample]) -> None:
+    """Say how many questions lose text because the model has too few positions."""
+    limit = session.model.config.max_position_embeddings
+    for number in session.config.pattern or (task.default_pattern,):
+        prompts = [
+            encode_example(session.tokenizer, task, example, task.pattern(number), max_length=limit)
+            for example in examples
+        ]
+        num_shortened = sum(bool(prompt.filled.num_removed) for prompt in prompts)
+        if num_shortened:
+            session.say(
+                f"{task.name}, pattern {number}: {num_shortened} of {len(examples)} texts were "
+                f"shortened to the model's {limit} positions ({', '.join(task.shorten)} gave way)"
+            )
+
+
+def _line(task: ClozeTask, example: TaskExample, prediction: Prediction) -> dict[str, Any]:
+    return {
+        "task": task.name,
+        "place": example.place,
+        "prediction": prediction.label,
+        "labels": [right_label(task, example, answer) for answer in example.answers],
+        "value": prediction.value,
+        "right_value": example.value,
+        "probabilities": prediction.probabilities,
+    }
+
+
+def _average(
+    suite: str, averages: dict[str, tuple[float, float]], num_tasks: int, seconds: float
+) -> Score:
+    """Return the mean over tasks; a task with two metrics counts with their mean."""
+    whole = "all" if len(averages) == num_tasks else "only"
+    return Score(
+        task=suite,
+        metric=f"mean of {whole} {len(averages)} tasks",
+        value=fmean(value for value, _ in averages.values()),
+        count=len(averages),
+        standard_error=hypot(*(error for _, error in averages.values())) / len(averages),
+        seconds=seconds,
+        details={"tasks": list(averages)},
+    )

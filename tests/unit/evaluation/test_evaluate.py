@@ -1,0 +1,110 @@
+"""The command `evaluate`: what it finds, refuses and writes."""
+
+import json
+
+import numpy as np
+import pytest
+from evaluation_toys import write
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unblank.cli import main
+from unblank.evaluation.config import COMMON_OPTIONS, SUITE_OPTIONS, EvaluateConfig
+from unblank.evaluation.infilling import blank_words
+from unblank.evaluation.run import SUITES
+from unblank.evaluation.session import find_split
+
+WORD_LISTS = st.lists(st.text("abc", min_size=1, max_size=3), min_size=1, max_size=25)
+
+
+def test_every_suite_has_its_options_and_all_options_have_a_suite():
+    assert set(SUITES) == set(SUITE_OPTIONS)
+    used = {name for options in SUITE_OPTIONS.values() for name in options} | set(COMMON_OPTIONS)
+    assert used == set(EvaluateConfig.__dataclass_fields__)
+
+
+@given(WORD_LISTS, st.floats(0.05, 0.95), st.integers(0, 99))
+@settings(deadline=None)
+def test_blanks_and_answers_put_the_sentence_together_again(words, ratio, seed):
+    blanked = blank_words(" ".join(words), ratio, np.random.default_rng(seed))
+    count = max(1, round(ratio * len(words)))
+    if count >= len(words):
+        assert blanked is None
+        return
+    text = blanked.text
+    for answer in blanked.answers:
+        text = text.replace("[MASK]", answer, 1)
+    assert text == blanked.original == " ".join(words)
+    assert sum(len(answer.split()) for answer in blanked.answers) == count
+    assert "[MASK] [MASK]" not in blanked.text
+    assert blanked.without_blanks.split() == [
+        word for word in blanked.text.split() if word != "[MASK]"
+    ]
+
+
+def test_a_sentence_that_holds_blanks_itself_is_left_out():
+    assert blank_words("a [MASK] c d e f", 0.3, np.random.default_rng(0)) is None
+
+
+def test_infilling_writes_the_same_blanks_each_time(model_folder, data_folder, tmp_path, capsys):
+    contents = []
+    for name in ("one.json", "two.json"):
+        main(
+            ["evaluate", str(model_folder), "--suite", "infilling", "--tasks", "yahoo",
+             "--mask-ratios", "0.3", "--max-tokens", "4", "--data", str(data_folder),
+             "--output", str(tmp_path / name)]
+        )  # fmt: skip
+        contents.append(json.loads((tmp_path / name).read_text(encoding="utf-8")))
+    out = capsys.readouterr().out
+    assert "BLEU if left empty" in out
+    assert contents[0]["predictions"] == contents[1]["predictions"]
+    line = contents[0]["predictions"][0]
+    assert line["text"].count("[MASK]") == len(line["fills"]) == len(line["answers"])
+    metrics = {score["metric"]: score for score in contents[0]["scores"]}
+    assert metrics["BLEU"]["details"]["signature"].startswith("nrefs:1")
+    assert metrics["BLEU"]["count"] == 3
+    assert contents[0]["versions"]["unblank"]
+    assert contents[0]["config"]["mask_ratios"] == [0.3]
+
+
+def fails(capsys, *words):
+    with pytest.raises(SystemExit) as caught:
+        main(["evaluate", *map(str, words)])
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_what_cannot_be_measured_is_said_in_words(model_folder, data_folder, capsys, monkeypatch):
+    monkeypatch.delenv("UNBLANK_DATA", raising=False)
+    error = fails(capsys, model_folder, "--suite", "lambada")
+    assert "--data FOLDER or set UNBLANK_DATA" in error
+    error = fails(capsys, model_folder, "--suite", "lambada", "--data", data_folder / "nowhere")
+    assert "there is no folder of data" in error
+    error = fails(
+        capsys, model_folder, "--suite", "perplexity", "--data", data_folder, "--tasks", "novel"
+    )
+    assert "novels" in error
+    error = fails(
+        capsys, model_folder, "--suite", "lambada", "--data", data_folder, "--split", "test"
+    )
+    assert "dev_plain.jsonl" in error
+    error = fails(capsys, model_folder, "--suite", "lambada", "--window", "9")
+    assert "--window does not apply to the suite lambada" in error
+
+
+def test_splits_are_found_under_their_usual_names(tmp_path):
+    for name in ("a/validation_in_domain", "a/train", "b/val", "c/dev_one", "c/dev_two", "d/valid"):
+        write(tmp_path / f"{name}.jsonl", [{"text": "x"}])
+
+    def found(folder, split):
+        return [path.name for path in find_split(tmp_path, folder + "/{split}", split)]
+
+    assert found("a", "validation") == ["validation_in_domain.jsonl"]
+    assert found("a", "train") == ["train.jsonl"]
+    assert found("b", "validation") == ["val.jsonl"]
+    assert found("d", "validation") == ["valid.jsonl"]
+    assert found("c", "dev_two") == ["dev_two.jsonl"]
+    with pytest.raises(ValueError, match=r"--split dev_one"):
+        found("c", "validation")
+    with pytest.raises(FileNotFoundError, match=r"there are train\.jsonl"):
+        found("a", "test")

@@ -1,0 +1,192 @@
+"""LAMBADA and perplexity against naive implementations: no windows, no packing, no batches."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unblank.evaluation.config import EvaluateConfig
+from unblank.evaluation.left_to_right import continuation_layout, window_bounds
+from unblank.evaluation.perplexity import choose_window
+from unblank.evaluation.run import evaluate
+from unblank.evaluation.token_scores import score_labels
+from unblank.evaluation.wikitext import detokenize
+from unblank.tokenization import special_ids
+from unblank.tokenization.encoding import encode_texts
+
+IDS = list(range(20, 50))
+
+
+def naive_log_probabilities(tiny, before, target, context, *, ends_text=False):
+    """Score token by token with one forward each: the model as a user would ask it."""
+    special = special_ids(tiny.tokenizer)
+    found = []
+    for index, token in enumerate(target):
+        seen = [*before, *target[:index]]
+        if context == "causal":
+            ids, prefix = [special.cls, *seen], 0
+            positions = [list(range(len(ids))), [0] * len(ids)]
+        else:
+            visible = len(before) if context == "bi" else min(1, len(before))
+            part_a = [special.cls, *seen[:visible], special.gmask] + [special.eos] * ends_text
+            prefix = len(part_a)
+            part_b = [special.sop, *seen[visible:]]
+            ids = part_a + part_b
+            place = visible + 1
+            positions = [
+                list(range(prefix)) + [place] * len(part_b),
+                [0] * prefix + list(range(1, len(part_b) + 1)),
+            ]
+        with torch.inference_mode():
+            logits = tiny.model(
+                input_ids=torch.tensor([ids]),
+                position_ids=torch.tensor(positions)[:, None],
+                prefix_lengths=torch.tensor([prefix]),
+            ).logits[0, -1]
+        found.append((float(logits.log_softmax(0)[token]), int(logits.argmax()) == token))
+    return found
+
+
+@pytest.mark.parametrize("context", ["bi", "uni", "causal"])
+@pytest.mark.parametrize("num_before", [0, 1, 7])
+def test_tokens_score_as_if_each_were_asked_for_alone(tiny, context, num_before):
+    special = special_ids(tiny.tokenizer)
+    before, target = IDS[:num_before], IDS[num_before : num_before + 5]
+    example = continuation_layout(before, target, special, context=context, ends_text=True)
+    (score,) = score_labels(tiny.model, [example])
+    naive = naive_log_probabilities(tiny, before, target, context, ends_text=True)
+    np.testing.assert_allclose(score.log_probabilities, [p for p, _ in naive], atol=1e-4)
+    assert score.is_first_choice.tolist() == [is_first for _, is_first in naive]
+
+
+def test_a_score_does_not_depend_on_what_else_is_in_the_batch(tiny):
+    special = special_ids(tiny.tokenizer)
+    examples = [
+        continuation_layout(IDS[:n], IDS[n : n + 1 + n % 4], special, context=context)
+        for n in range(12)
+        for context in ("bi", "uni")
+    ]
+    done = []
+    together = score_labels(tiny.model, examples, row_length=50, advance=done.append)
+    assert sum(done) == len(examples)
+    for example, score in zip(examples, together, strict=True):
+        (alone,) = score_labels(tiny.model, [example])
+        np.testing.assert_allclose(score.log_probabilities, alone.log_probabilities, atol=1e-5)
+
+
+@given(st.integers(0, 60), st.integers(2, 20), st.data())
+@settings(deadline=None)
+def test_windows_score_every_token_but_the_first_once_with_all_the_context_there_is(
+    num_tokens, window, data
+):
+    stride = data.draw(st.integers(1, window - 1))
+    bounds = window_bounds(num_tokens, window, stride)
+    scored = [token for _, first, end in bounds for token in range(first, end)]
+    assert scored == list(range(1, num_tokens))
+    for number, (first, first_scored, end) in enumerate(bounds):
+        assert end - first <= window
+        assert number == 0 or first_scored - first == window - stride
+
+
+def test_a_stride_without_context_is_refused():
+    with pytest.raises(ValueError, match="see at least one"):
+        window_bounds(9, 4, 4)
+
+
+def run(model_folder, tmp_path, suite, **options):
+    path = tmp_path / "out.json"
+    config = EvaluateConfig(model=str(model_folder), suite=suite, output=path, **options)
+    scores, written = evaluate(config)
+    assert written == path
+    return scores, json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_perplexity_equals_a_plain_loop_over_windows(tiny, model_folder, data_folder, tmp_path):
+    scores, content = run(
+        model_folder, tmp_path, "perplexity", data=data_folder, tasks=("novels",), window=10,
+        stride=4,
+    )  # fmt: skip
+    file = data_folder / "text_en/novels.validation.jsonl"
+    texts = [json.loads(line)["text"] for line in file.read_text(encoding="utf-8").splitlines()]
+    for context in ("bi", "uni"):
+        loss, tokens, words, size = 0.0, 0, 0, 0
+        for text in texts:
+            ids = encode_texts(tiny.tokenizer, [text])[0]
+            position = 1
+            while position < len(ids):
+                end = min(10 if position == 1 else position + 4, len(ids))
+                before = ids[max(0, 0 if position == 1 else position - 6) : position]
+                found = naive_log_probabilities(tiny, before, ids[position:end], context)
+                loss -= sum(log_p for log_p, _ in found)
+                position = end
+            tokens += len(ids) - 1
+            words += len(text.split()) - 1
+            size += len(text.encode()) - len(tiny.tokenizer.decode(ids[:1]).encode())
+        mine = {s.metric: s for s in scores if s.task == f"novels ({context})"}
+        assert mine["perplexity a token"].value == pytest.approx(math.exp(loss / tokens), rel=1e-4)
+        assert mine["perplexity a word"].value == pytest.approx(math.exp(loss / words), rel=1e-4)
+        assert mine["bits a byte"].value == pytest.approx(loss / math.log(2) / size, rel=1e-4)
+        assert [s.count for s in mine.values()] == [tokens, words, size]
+        assert all(s.standard_error > 0 for s in mine.values())
+    predicted = [line for line in content["predictions"] if line["task"] == "novels (uni)"]
+    assert sum(line["tokens"] for line in predicted) == tokens
+    assert sum(line["loss"] for line in predicted) == pytest.approx(loss, rel=1e-4)
+
+
+def test_lambada_is_right_only_if_every_token_is_the_first_choice(
+    tiny, model_folder, data_folder, tmp_path
+):
+    scores, content = run(model_folder, tmp_path, "lambada", data=data_folder)
+    assert [score.task for score in scores] == ["lambada (bi)", "lambada (uni)"]
+    for line in content["predictions"]:
+        ids = encode_texts(tiny.tokenizer, [line["text"]])[0]
+        whole = encode_texts(tiny.tokenizer, [f"{line['text']} {line['answer']}"])[0]
+        assert whole[: len(ids)] == ids
+        context = "uni" if "uni" in line["task"] else "bi"
+        naive = naive_log_probabilities(tiny, ids, whole[len(ids) :], context, ends_text=True)
+        assert line["log_probability"] == pytest.approx(sum(p for p, _ in naive), abs=1e-4)
+        assert line["correct"] == all(is_first for _, is_first in naive)
+
+
+def test_a_word_whose_tokens_are_all_first_choices_counts(tiny, model_folder, tmp_path):
+    """The model writes its own last word, token by token, and then must get it right."""
+    special = special_ids(tiny.tokenizer)
+    before, target = encode_texts(tiny.tokenizer, ["the old cat"])[0], []
+    for _ in range(2):
+        guesses = [
+            naive_log_probabilities(tiny, before, [*target, token], "bi", ends_text=True)[-1][1]
+            for token in range(tiny.model.config.vocab_size)
+        ]
+        target.append(guesses.index(True))
+    example = continuation_layout(before, target, special, ends_text=True)
+    wrong = continuation_layout(before, [target[0], target[1] + 1], special, ends_text=True)
+    right_score, wrong_score = score_labels(tiny.model, [example, wrong])
+    assert right_score.is_first_choice.all()
+    assert wrong_score.is_first_choice.tolist() == [True, False]
+
+
+def test_long_passages_lose_their_beginning_and_that_is_said(
+    model_folder, tmp_path, capsys, data_folder
+):
+    long = " ".join(["the old cat sat on a warm mat"] * 12)
+    (tmp_path / "long.jsonl").write_text(json.dumps({"text": long}) + "\n", encoding="utf-8")
+    scores, _ = run(model_folder, tmp_path, "lambada", file=(str(tmp_path / "long.jsonl"),))
+    assert scores[0].details["cut"] == 1
+    assert "1 passages lost their beginning" in capsys.readouterr().err
+
+
+def test_the_window_is_that_of_the_paper_unless_the_model_is_smaller():
+    assert choose_window(None, None, 1024) == (512, 256)
+    assert choose_window(None, None, 64) == (64, 32)
+    assert choose_window(40, 8, 64) == (40, 8)
+    with pytest.raises(ValueError, match="64 positions"):
+        choose_window(65, None, 64)
+
+
+def test_wikitext_reads_as_ordinary_text_again():
+    tokenised = "He said : \" It 's a 10 @-@ year @-@ old cat \" ; she did n't ( 1 @.@ 5 % ) ."
+    assert detokenize(tokenised) == ("He said: \"It's a 10-year-old cat\"; she didn't (1.5%).")

@@ -1,0 +1,117 @@
+"""Understanding and writing: what a suite prints equals what its parts give by themselves."""
+
+import json
+from statistics import fmean
+
+import pytest
+from evaluation_toys import write
+
+from unblank.cli import main
+from unblank.evaluation.config import EvaluateConfig
+from unblank.evaluation.metrics import accuracy
+from unblank.evaluation.run import evaluate
+from unblank.evaluation.text_scores import score_texts
+from unblank.evaluation.understanding import CLASSIFICATION, GLUE, SUPERGLUE
+from unblank.evaluation.writing import WRITING
+
+RTE = [
+    {"premise": f"the cat sat on mat {n}", "hypothesis": "a cat sat", "label": label, "idx": n}
+    for n, label in enumerate(["entailment", "not_entailment"] * 3)
+]
+CB = [
+    {"premise": "the cat sat", "hypothesis": f"a dog run {n}", "label": label, "idx": n}
+    for n, label in enumerate(["entailment", "contradiction", "neutral"])
+]
+
+
+def run(model_folder, tmp_path, **options):
+    path = tmp_path / "out.json"
+    scores, _ = evaluate(EvaluateConfig(model=str(model_folder), output=path, **options))
+    return scores, json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_superglue_equals_scoring_each_candidate_by_itself(tiny, model_folder, tmp_path):
+    write(tmp_path / "nlu/superglue/RTE/val.jsonl", RTE)
+    scores, content = run(
+        model_folder, tmp_path, suite="superglue", data=tmp_path, tasks=("rte",), pattern=(0,)
+    )
+    assert [(score.task, score.metric) for score in scores] == [("rte", "accuracy")]
+    lines = content["predictions"]
+    for record, line in zip(RTE, lines, strict=True):
+        text = f'"a cat sat" ? [MASK], "{record["premise"]}"'
+        alone = {word: tiny.score(text, [word]).best.score for word in ("Yes", "No")}
+        assert line["probabilities"][0] > 0
+        best = max(alone, key=alone.__getitem__)
+        assert (line["prediction"] == "entailment") == (best == "Yes"), (alone, line)
+    right = [line["labels"][0] for line in lines]
+    assert scores[0].value == accuracy([line["prediction"] for line in lines], right)
+
+
+def test_the_average_counts_a_task_of_two_metrics_by_their_mean(model_folder, tmp_path, capsys):
+    write(tmp_path / "nlu/superglue/RTE/val.jsonl", RTE)
+    write(tmp_path / "nlu/superglue/CB/val.jsonl", CB)
+    scores, _ = run(model_folder, tmp_path, suite="superglue", data=tmp_path)
+    values = {(score.task, score.metric): score.value for score in scores}
+    (average,) = (score for score in scores if score.task == "superglue")
+    cb = fmean([values["cb", "accuracy"], values["cb", "macro_f1"]])
+    assert average.value == pytest.approx(fmean([cb, values["rte", "accuracy"]]))
+    assert average.metric == "mean of only 2 tasks"
+    assert "copa is left out" in capsys.readouterr().err
+
+
+def test_ones_own_task_needs_no_code(model_folder, tmp_path):
+    task = tmp_path / "mood.yaml"
+    task.write_text(
+        "verbalizer: {good: warm, bad: cold}\npatterns: ['{text} It is [MASK].']\n",
+        encoding="utf-8",
+    )
+    file = write(tmp_path / "mood.jsonl", [{"text": "a cat", "label": "good"}] * 3)
+    scores, content = run(
+        model_folder, tmp_path, suite="cloze", tasks=(str(task),), file=(str(file),)
+    )
+    assert scores[0].task == "mood"
+    assert content["predictions"][0]["labels"] == ["good"]
+    with pytest.raises(ValueError, match="--tasks NAME_OR_YAML --file FILE"):
+        run(model_folder, tmp_path, suite="cloze", tasks=(str(task),))
+
+
+def test_written_texts_are_scored_against_their_references(model_folder, tmp_path):
+    records = [{"sentence": f"the cat saw dog {n}", "question": "who saw it ?"} for n in range(3)]
+    write(tmp_path / "seq2seq/squad_qg/validation.jsonl", records)
+    scores, content = run(
+        model_folder, tmp_path, suite="question-generation", data=tmp_path, max_tokens=5,
+        num_beams=2,
+    )  # fmt: skip
+    lines = content["predictions"]
+    expected = score_texts(
+        [line["prediction"] for line in lines],
+        [line["references"] for line in lines],
+        ["bleu", "rouge"],
+    )
+    assert {score.metric: score.value for score in scores} == pytest.approx(expected.values)
+    assert lines[0]["source"] == "the cat saw dog 0"
+    own = write(tmp_path / "own.jsonl", [{"long": ["a cat.", "a dog."], "short": ["cat", "dog"]}])
+    _, content = run(
+        model_folder, tmp_path, suite="summarization", file=(str(own),), source_field="long",
+        target_field="short", max_tokens=3, num_beams=1, no_repeat_ngram=0,
+    )  # fmt: skip
+    assert content["predictions"][0]["source"] == "a cat. a dog."
+    assert content["predictions"][0]["references"] == ["cat", "dog"]
+
+
+def test_a_missing_field_is_named_with_file_and_line(model_folder, tmp_path, capsys):
+    write(tmp_path / "seq2seq/squad_qg/validation.jsonl", [{"sentence": "a", "quest": "b"}])
+    words = ["evaluate", str(model_folder), "--suite", "question-generation"]
+    with pytest.raises(SystemExit):
+        main([*words, "--data", str(tmp_path)])
+    error = capsys.readouterr().err
+    assert "validation.jsonl, line 1: there is no field 'question'" in error
+    assert "did you mean 'quest'" in error
+
+
+def test_the_data_folder_holds_what_the_suites_name(data_dir):
+    """Every part finds at least one file of some split in the shared data."""
+    places = [*SUPERGLUE.values(), *GLUE.values(), *CLASSIFICATION.values()]
+    places += [task.files for tasks in WRITING.values() for task in tasks.values()]
+    for place in places:
+        assert list(data_dir.glob(place.replace("{split}", "*") + ".jsonl*")), place
