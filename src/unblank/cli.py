@@ -68,6 +68,11 @@ COMMANDS: dict[str, Command] = {
         "unblank.generation.config:FillConfig",
         "unblank.generation.command:run_fill",
     ),
+    "generate": Command(
+        "write answers to sources: translate, summarise, ask; and score them",
+        "unblank.generation.generate_settings:GenerateConfig",
+        "unblank.generation.generate_command:run_generate",
+    ),
     "score": Command(
         "score candidates for a blank",
         "unblank.generation.config:ScoreConfig",

@@ -20,6 +20,9 @@ LAYERS = {
     "conversion": {"data.sources", "integrity", "models", "tokenization"},
     "generation": {"integrity", "models", "tokenization", "data.sources", "data.types"},
     "generation.command": {"api", "generation"},
+    "generation.generate_command": {"api", "data.sources", "evaluation.text_scores", "generation"},
+    "generation.generate_input": {"data.fields", "data.records", "generation"},
+    "generation.generate_settings": {"evaluation.text_scores", "generation"},
     "adapters": {
         "conversion.writer", "generation", "integrity", "models", "prompting.soft",
         "prompting.soft_deep", "tokenization",

@@ -139,6 +139,10 @@ class SourceAnswerer:
         self._decoding = _decoding_options(options, self._most_tokens)
         self._rules = _token_rules(tokenizer, model.config, self._decoding)
 
+    def check(self, sources: Sequence[str]) -> None:
+        """Raise what `answer` would raise for these sources."""
+        read_sources(self._model.config, self._tokenizer, sources, self._options)
+
     def answer(
         self,
         sources: Sequence[str],

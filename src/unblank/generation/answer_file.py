@@ -1,0 +1,102 @@
+"""A file of answers that grows in order and can be gone on with after an interruption.
+
+Answers go to `NAME.part`, line by line; `NAME.part.json` says what they answer. When all are there
+the part becomes the file. Another command does not go on with a part that is not its own.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from unblank.integrity import write_at_once
+
+__all__ = ["AnswerFile", "require_absent"]
+
+
+class AnswerFile:
+    """The answers of one job.
+
+    Args:
+        path: the finished file.
+        task: plain values that say what is answered and how; a part with others is refused.
+        overwrite: remove what is there.
+
+    Raises:
+        FileExistsError: if the file is there already.
+        ValueError: if a part is there that another task began.
+    """
+
+    def __init__(self, path: Path, task: dict[str, Any], *, overwrite: bool = False) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._record = path.with_name(path.name + ".part.json")
+        if overwrite:
+            self._part.unlink(missing_ok=True)
+            self._record.unlink(missing_ok=True)
+        else:
+            require_absent(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self._part.exists():
+            self._drop_half_a_line()
+        if self._part.exists() and self.lines():
+            self._require_same(task)
+        else:
+            write_at_once(self._record, json.dumps(task, ensure_ascii=False, indent=1))
+            self._part.touch()
+
+    @property
+    def part(self) -> Path:
+        """Where the answers are until all are there."""
+        return self._part
+
+    def lines(self) -> list[str]:
+        """Return the answers that are there, without line ends."""
+        with self._part.open(encoding="utf-8", newline="") as file:
+            return [line.removesuffix("\n") for line in file]
+
+    def append(self, lines: Iterable[str]) -> None:
+        """Add answers; none may hold a line end."""
+        with self._part.open("a", encoding="utf-8", newline="") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+    def finish(self) -> None:
+        """Give the file its name; all answers are there."""
+        self._part.replace(self._path)
+        self._record.unlink()
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._part.unlink()
+        self._record.unlink()
+
+    def _require_same(self, task: dict[str, Any]) -> None:
+        try:
+            begun = json.loads(self._record.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{self._part} cannot be gone on with: {self._record.name} is missing or damaged; "
+                "add --overwrite to start over"
+            ) from error
+        different = [name for name in task if begun.get(name) != json.loads(json.dumps(task[name]))]
+        if different:
+            raise ValueError(
+                f"{self._part} was begun with another {_and(different)}: go on with the same, name "
+                "another output, or add --overwrite to start over"
+            )
+
+    def _drop_half_a_line(self) -> None:
+        """A kill may have cut the last line."""
+        with self._part.open("rb+") as file:
+            content = file.read()
+            file.truncate(content.rfind(b"\n") + 1)
+
+
+def require_absent(path: Path) -> None:
+    """Raise FileExistsError if there is a file already."""
+    if path.exists():
+        raise FileExistsError(f"{path} is there already: name another, or add --overwrite")
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

@@ -1,0 +1,250 @@
+"""The command `unblank generate`: sources in, answers out in their order, and scores of them."""
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from unblank.api import load
+from unblank.data.sources import progress_bar
+from unblank.evaluation.text_scores import TextScores, score_texts
+from unblank.generation.answer_file import AnswerFile, require_absent
+from unblank.generation.generate_input import Job, read_job
+from unblank.generation.generate_settings import GenerateConfig
+from unblank.generation.results import Generated, TokenEvent
+from unblank.generation.seq2seq import SourceAnswerer
+
+__all__ = ["run_generate"]
+
+BATCHES_A_WINDOW = 32
+"""Sources are sorted by length within so many batches, then their answers are written."""
+
+NOTHING = Generated(text="", token_ids=(), log_probability=0.0, finished=True)
+"""The answer to an empty source."""
+
+
+def run_generate(config: GenerateConfig) -> None:
+    """Answer the sources, and score the answers if there are references.
+
+    Raises:
+        FileNotFoundError: a file or the model is not there.
+        FileExistsError: the output is there already.
+        ValueError: as for `read_job`, `AnswerFile` and `generate_texts`.
+        ImportError: a score needs a package that is not installed.
+    """
+    if config.output is not None and not config.overwrite:
+        require_absent(config.output)
+    job = read_job(config)
+    if job.references is not None:
+        _score(config, [""], job.references[:1])  # a missing package must not cost hours
+    unblank = load(config.model, device=config.device, dtype=config.dtype)
+    answerer = SourceAnswerer(unblank.model, unblank.tokenizer, config.options())
+    answerer.check(job.sources)
+    if config.stream:
+        for source in job.sources:
+            _print_stream(answerer, source)
+        return
+    if config.output is not None:
+        file = AnswerFile(config.output, _task(config, job), overwrite=config.overwrite)
+        predictions = _write(config, job, answerer, file)
+    else:
+        predictions = _print_all(config, job, answerer)
+    if job.references is not None:
+        scores = _score(config, predictions, job.references)
+        print(scores, file=sys.stdout if config.output else sys.stderr)
+
+
+def _write(
+    config: GenerateConfig, job: Job, answerer: SourceAnswerer, file: AnswerFile
+) -> list[str]:
+    """Write the answers that are still missing; return all."""
+    is_json = file.part.name.endswith(".jsonl.part")
+    num_done = len(file.lines())
+    if num_done:
+        _tell(f"going on behind {num_done:,} of {len(job.sources):,} answers in {file.part}")
+    with _told_on_failure(file, len(job.sources)):
+        for window, answers in _windows(config, job, answerer, num_done):
+            if is_json:
+                file.append(map(_json_line, _records(job, window, answers)))
+            else:
+                file.append(_in_one_line(answer.text) for answer in answers)
+    lines = file.lines()
+    file.finish()
+    _tell(f"{len(lines):,} answers in {config.output}")
+    return [json.loads(line)["prediction"] for line in lines] if is_json else lines
+
+
+def _print_all(config: GenerateConfig, job: Job, answerer: SourceAnswerer) -> list[str]:
+    predictions = []
+    for window, answers in _windows(config, job, answerer, 0):
+        for record, answer in zip(_records(job, window, answers), answers, strict=True):
+            predictions.append(answer.text)
+            print(_json_line(record) if config.json else _in_one_line(answer.text))
+            if not config.json:
+                for other in answer.alternatives:
+                    print(f"  or: {_in_one_line(other.text)}")
+        sys.stdout.flush()
+    return predictions
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What is said when all is done."""
+
+    num_tokens: int = 0
+    num_cut_sources: int = 0
+    num_unfinished: int = 0
+    num_empty: int = 0
+    num_joined: int = 0
+    start: float = field(default_factory=time.perf_counter)
+
+    def add(self, source: str, answer: Generated) -> None:
+        self.num_tokens += len(answer.token_ids)
+        self.num_cut_sources += answer.is_source_cut
+        self.num_unfinished += not answer.finished
+        self.num_empty += not source.strip()
+        self.num_joined += _in_one_line(answer.text) != answer.text
+
+    def tell(self, *, joins_lines: bool) -> None:
+        seconds = time.perf_counter() - self.start
+        rate = self.num_tokens / max(seconds, 1e-9)
+        notes = [f"{self.num_tokens:,} tokens in {seconds:.1f} s ({rate:,.0f} tokens/s)"]
+        for count, what in (
+            (self.num_unfinished, "answers cut at their greatest length (--max-tokens)"),
+            (self.num_cut_sources, "sources cut at the model's positions"),
+            (self.num_empty, "empty sources, which got empty answers"),
+            (self.num_joined * joins_lines, "answers of several lines, joined by spaces"),
+        ):
+            notes += [f"{count:,} {what}"] if count else []
+        _tell("; ".join(notes))
+
+
+def _windows(
+    config: GenerateConfig, job: Job, answerer: SourceAnswerer, first: int
+) -> Iterator[tuple[range, list[Generated]]]:
+    """Yield the numbers of neighbouring sources with their answers, from source `first` on."""
+    size, total = config.batch_size * BATCHES_A_WINDOW, len(job.sources)
+    counts = _Counts()
+    with progress_bar(show=total - first > config.batch_size) as progress:
+        bar = progress.add_task("generate", total=total, completed=first)
+        for start in range(first, total, size):
+            window = range(start, min(start + size, total))
+            answers = _answers(
+                [job.sources[number] for number in window],
+                answerer,
+                config.batch_size,
+                lambda count: progress.advance(bar, count),
+            )
+            for number, answer in zip(window, answers, strict=True):
+                counts.add(job.sources[number], answer)
+            yield window, answers
+    is_text = config.output.suffix == ".txt" if config.output else not config.json
+    counts.tell(joins_lines=is_text)
+
+
+def _answers(
+    sources: Sequence[str],
+    answerer: SourceAnswerer,
+    batch_size: int,
+    on_batch: Callable[[int], None],
+) -> list[Generated]:
+    """Return the answers; the model is not asked about empty sources."""
+    texts = [source for source in sources if source.strip()]
+    found = iter(answerer.answer(texts, batch_size=batch_size, on_batch=on_batch))
+    on_batch(len(sources) - len(texts))
+    return [next(found) if source.strip() else NOTHING for source in sources]
+
+
+def _records(job: Job, window: range, answers: Sequence[Generated]) -> Iterator[dict[str, Any]]:
+    for number, answer in zip(window, answers, strict=True):
+        record: dict[str, Any] = {"source": job.sources[number], "prediction": answer.text}
+        if job.references is not None:
+            record["references"] = job.references[number]
+        record |= {"log_probability": answer.log_probability, "finished": answer.finished}
+        if answer.is_source_cut:
+            record["source_cut"] = True
+        if answer.alternatives:
+            record["alternatives"] = [
+                {"prediction": other.text, "log_probability": other.log_probability}
+                for other in answer.alternatives
+            ]
+        yield record
+
+
+def _task(config: GenerateConfig, job: Job) -> dict[str, Any]:
+    """Return what makes the answers what they are, for going on with them later."""
+    folder = Path(config.model)
+    weights = {
+        path.name: [path.stat().st_size, path.stat().st_mtime_ns]
+        for path in sorted(folder.glob("*.safetensors"))
+    }
+    texts = json.dumps([job.sources, job.references], ensure_ascii=False)
+    return {
+        "model": [str(folder.resolve()), weights],
+        "input": hashlib.sha256(texts.encode("utf-8", "surrogatepass")).hexdigest(),
+        "options": asdict(config.options()),
+        "dtype": config.dtype,
+    }
+
+
+def _score(
+    config: GenerateConfig, predictions: Sequence[str], references: Sequence[Sequence[str]]
+) -> TextScores:
+    return score_texts(
+        predictions,
+        references,
+        config.metrics,
+        tokenize=config.tokenize,
+        lowercase=config.lowercase,
+        stem=config.stem,
+        with_margin=config.margins,
+    )
+
+
+@contextmanager
+def _told_on_failure(file: AnswerFile, total: int) -> Iterator[None]:
+    """Say where the answers so far are if the rest does not come."""
+    try:
+        yield
+    except BaseException:
+        if num_done := len(file.lines()):
+            _tell(
+                f"{num_done:,} of {total:,} answers are in {file.part}; the same command goes on "
+                "behind them"
+            )
+        else:
+            file.discard()
+        raise
+
+
+def _print_stream(answerer: SourceAnswerer, source: str) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    shown = ""
+    for event in answerer.stream(source):
+        # Half a character waits for its other half.
+        now = event.blank_text.rstrip("\ufffd") if isinstance(event, TokenEvent) else event.text
+        if now.startswith(shown):
+            console.print(Text(now[len(shown) :], style="bold green"), end="")
+            console.file.flush()
+            shown = now
+    console.print()
+
+
+def _json_line(record: dict[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.splitlines()) if text else text
+
+
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr)

@@ -1,0 +1,87 @@
+"""Sources and references of the command `generate`, read whole before anything is written."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unblank.data.fields import field_names, field_text, field_value
+from unblank.data.records import Record, find_record_files, read_records
+from unblank.generation.generate_settings import GenerateConfig
+
+__all__ = ["Job", "read_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be answered.
+
+    Attributes:
+        sources: the texts, in order; empty ones get an empty answer.
+        references: for each source its references; None if answers are not scored.
+    """
+
+    sources: list[str]
+    references: list[list[str]] | None
+
+
+def read_job(config: GenerateConfig) -> Job:
+    """Return the sources and references that the settings name.
+
+    Raises:
+        FileNotFoundError: if a file is not there.
+        ValueError: a broken file, a missing field, files of different lengths, or no source; the
+            message names file and line.
+    """
+    fields_of_references = [name for name in config.references if not Path(name).is_file()]
+    files = [Path(name) for name in config.references if Path(name).is_file()]
+    if fields_of_references and config.input is None:
+        raise ValueError(
+            f"there is no file {fields_of_references[0]}; fields of references need --input"
+        )
+    sources: list[str] = []
+    references: list[list[str]] = []
+    if config.input is None:
+        sources = list(config.text) or [line.rstrip("\r\n") for line in sys.stdin]
+        references = [[] for _ in sources]
+    else:
+        template = config.source or _default_field(config.input)
+        names = [*field_names(template), *fields_of_references]
+        for place, record in _records(config.input, names):
+            sources.append(field_text(place, record, template))
+            references.append(_references(place, record, fields_of_references))
+    if not any(source.strip() for source in sources):
+        raise ValueError("nothing to do: give a text, --input FILE, or lines on standard input")
+    for path in files:
+        _add_lines(path, references)
+    return Job(sources, references if config.references else None)
+
+
+def _default_field(path: Path) -> str:
+    return "text" if ".txt" in path.suffixes else "source"
+
+
+def _records(path: Path, names: Sequence[str]) -> Iterator[Record]:
+    for file in find_record_files(path):
+        yield from read_records(file, has_header=not all(name.isdecimal() for name in names))
+
+
+def _references(place: str, record: dict[str, object], names: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        value = field_value(place, record, name)
+        found += [value] if isinstance(value, str) else value
+    if names and not found:
+        raise ValueError(f"{place}: {', '.join(names)} holds no reference")
+    return found
+
+
+def _add_lines(path: Path, references: list[list[str]]) -> None:
+    lines = [field_text(place, record, "text") for place, record in _records(path, ["text"])]
+    if len(lines) != len(references):
+        raise ValueError(
+            f"{path} has {len(lines):,} references for {len(references):,} sources: line n of one "
+            "must belong to source n"
+        )
+    for answers, line in zip(references, lines, strict=True):
+        answers.append(line)

@@ -1,0 +1,232 @@
+"""`unblank generate`: files in, answers in order out, scores, and going on where it stopped."""
+
+import gzip
+import io
+import json
+
+import pytest
+
+from unblank.cli import main
+from unblank.generation import generate_command
+from unblank.generation.answer_file import AnswerFile
+
+SOURCES = ["the old cat", "a dog", "one small dog run to some far house", "a mat", "the cat sat"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    from conftest import encoder_decoder
+
+    folder = tmp_path_factory.mktemp("model")
+    model, tokenizer = encoder_decoder("deltalm")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "test.jsonl"
+    records = [{"en": text, "de": [text, "x"], "note": "n"} for text in SOURCES]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def generate(*arguments):
+    main(["generate", *map(str, arguments), "--max-tokens", "6", "--device", "cpu"])
+
+
+def fails(*arguments, capsys):
+    with pytest.raises(SystemExit) as error:
+        generate(*arguments)
+    assert error.value.code == 2
+    return " ".join(capsys.readouterr().err.replace("|", " ").split())  # out of its box
+
+
+def expected(folder, **options):
+    import unblank
+
+    model = unblank.load(folder, device="cpu")
+    return [answer.text for answer in model.generate(SOURCES, max_tokens=6, **options)]
+
+
+def test_texts_are_answered_in_lines(folder, capsys):
+    generate(folder, *SOURCES)
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [" ".join(text.splitlines()) for text in expected(folder)]
+    assert "tokens/s" in err
+
+
+def test_lines_of_standard_input_are_answered_and_empty_ones_keep_their_place(
+    folder, capsys, monkeypatch
+):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join([SOURCES[0], "", SOURCES[1]]) + "\n"))
+    generate(folder, "--json")
+    out, err = capsys.readouterr()
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [record["source"] for record in records] == [SOURCES[0], "", SOURCES[1]]
+    texts = expected(folder)
+    assert [record["prediction"] for record in records] == [texts[0], "", texts[1]]
+    assert "1 empty sources" in err
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_a_file_is_answered_in_order_and_scored(folder, data, tmp_path, capsys, batch_size):
+    output = tmp_path / "new" / "out.jsonl"
+    generate(
+        folder, "--input", data, "--source", "en", "--references", "de", "--output", output,
+        "--batch-size", batch_size, "--metrics", "bleu", "exact_match",
+    )  # fmt: skip
+    records = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [record["prediction"] for record in records] == expected(folder)
+    assert [record["references"] for record in records] == [[text, "x"] for text in SOURCES]
+    out = capsys.readouterr().out
+    assert "nrefs:2|case:mixed|eff:no|tok:13a" in out
+    assert out.splitlines()[1].startswith("exact_match")
+    assert [path.name for path in output.parent.iterdir()] == ["out.jsonl"]
+
+
+def test_compressed_text_files_and_files_of_references(folder, tmp_path, capsys):
+    source, reference = tmp_path / "source.txt.gz", tmp_path / "reference.txt"
+    source.write_bytes(gzip.compress("\n".join(SOURCES).encode()))
+    reference.write_text("\n".join(expected(folder)))
+    output = tmp_path / "out.txt"
+    generate(
+        folder, "--input", source, "--references", reference, "--output", output,
+        "--metrics", "exact_match", "--margins",
+    )  # fmt: skip
+    assert output.read_text().splitlines() == [
+        " ".join(text.splitlines()) for text in expected(folder)
+    ]
+    assert "exact_match  100.00 +- 0.00" in capsys.readouterr().out
+
+
+def test_a_source_may_be_a_text_with_fields(folder, data, capsys):
+    generate(folder, "--input", data, "--source", "{note} {en}", "--json")
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["source"] for record in records] == [f"n {text}" for text in SOURCES]
+
+
+def test_several_answers_are_listed(folder, capsys):
+    generate(folder, SOURCES[0], "--num-beams", "3", "--num-return", "3", "--json")
+    record = json.loads(capsys.readouterr().out)
+    assert len(record["alternatives"]) == 2
+    generate(folder, SOURCES[0], "--num-beams", "3", "--num-return", "3")
+    assert capsys.readouterr().out.count("  or: ") == 2
+
+
+def test_tokens_are_streamed(folder, capsys):
+    generate(folder, SOURCES[0], "--stream")
+    shown = capsys.readouterr().out
+    assert shown.replace("\n", "") == expected(folder)[0].replace("\n", "")
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_an_interrupted_run_goes_on_with_the_same_answers(
+    folder, data, tmp_path, capsys, monkeypatch
+):
+    output, whole = tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
+    arguments = [folder, "--input", data, "--source", "en", "--batch-size", "1"]
+    generate(*arguments, "--output", whole)
+    monkeypatch.setattr(generate_command, "BATCHES_A_WINDOW", 2)
+    usual, asked = generate_command._answers, []
+
+    def answers(sources, *rest):
+        if len(asked) == 1:
+            raise Stopped
+        asked.append(sources)
+        return usual(sources, *rest)
+
+    monkeypatch.setattr(generate_command, "_answers", answers)
+    with pytest.raises(Stopped):
+        generate(*arguments, "--output", output)
+    assert "2 of 5 answers are in" in capsys.readouterr().err
+    part = tmp_path / "out.jsonl.part"
+    assert not output.exists()
+    with part.open("a") as file:
+        file.write('{"source": "half a li')
+
+    monkeypatch.setattr(generate_command, "_answers", usual)
+    error = fails(*arguments, "--output", output, "--num-beams", "2", capsys=capsys)
+    assert "begun with another options" in error
+    generate(*arguments, "--output", output)
+    assert "going on behind 2 of 5" in capsys.readouterr().err
+    assert output.read_text() == whole.read_text()
+    assert not part.exists()
+
+
+def test_a_finished_file_is_not_replaced_by_accident(folder, data, tmp_path, capsys):
+    output = tmp_path / "out.txt"
+    output.write_text("mine")
+    arguments = [folder, "--input", data, "--source", "en", "--output", output]
+    assert "--overwrite" in fails(*arguments, capsys=capsys)
+    assert output.read_text() == "mine"
+    generate(*arguments, "--overwrite")
+    assert len(output.read_text().splitlines()) == len(SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "{data}"], "there is no field 'source'"),
+        (["--input", "{data}", "--source", "e"], "test.jsonl, line 1: there is no field 'e'"),
+        (["--input", "nothing.jsonl"], "no file matches"),
+        (["--references", "de"], "no file de; fields of references need --input"),
+        (
+            ["--input", "{data}", "--source", "en", "--references", "note", "--metrics", "blue"],
+            "blue",
+        ),
+        (["--source", "en"], "give --input"),
+        (["a dog", "--input", "{data}"], "not both"),
+        (["a dog", "--output", "out.csv"], r"end in .txt or .jsonl"),
+        (["a dog", "--output", "out.txt", "--json"], "leave out --output"),
+        (["a dog", "--stream", "--json"], "choose one"),
+        (["  "], "nothing to do"),
+        (["a dog", "--source-tag", "__fr__"], "__de__"),
+        (["the cat " * 60], "--too-long cut"),
+    ],
+)
+def test_what_is_wrong_is_said(folder, data, capsys, arguments, message):
+    arguments = [argument.format(data=data) for argument in arguments]
+    assert message in fails(folder, *arguments, capsys=capsys)
+
+
+def test_a_run_that_fails_at_once_leaves_nothing(folder, data, tmp_path, capsys, monkeypatch):
+    output = tmp_path / "out.jsonl"
+    arguments = ["--input", data, "--source", "en", "--output", output]
+    assert "no folder" in fails(folder + "x", *arguments, capsys=capsys)
+    assert "no token" in fails(folder, *arguments, "--target-tag", "__fr__", capsys=capsys)
+
+    def answers(*_):
+        raise Stopped
+
+    monkeypatch.setattr(generate_command, "_answers", answers)
+    with pytest.raises(Stopped):
+        generate(folder, *arguments)
+    assert [path.name for path in tmp_path.iterdir()] == [data.name]
+
+
+def test_references_of_another_number_are_refused(folder, data, tmp_path, capsys):
+    path = tmp_path / "two.txt"
+    path.write_text("a\nb\n")
+    error = fails(folder, "--input", data, "--source", "en", "--references", path, capsys=capsys)
+    assert "2 references for 5 sources" in error
+
+
+def test_cut_sources_are_counted(folder, capsys):
+    generate(folder, "the cat " * 60, "a dog", "--too-long", "cut")
+    assert "1 sources cut" in capsys.readouterr().err
+
+
+def test_a_part_without_its_record_is_refused(tmp_path):
+    AnswerFile(tmp_path / "a.txt", {"model": 1}).append(["one"])
+    (tmp_path / "a.txt.part.json").unlink()
+    with pytest.raises(ValueError, match="missing or damaged"):
+        AnswerFile(tmp_path / "a.txt", {"model": 1})
+    file = AnswerFile(tmp_path / "a.txt", {"model": 2}, overwrite=True)
+    file.append(["one"])
+    file.finish()
+    assert (tmp_path / "a.txt").read_text() == "one\n"
