@@ -4,7 +4,6 @@
 model and save what is trained, with a record of the base model; checkpoints are as small.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +15,6 @@ from unblank.adapters.lora import add_lora, put_lora, save_lora
 from unblank.adapters.prompts import load_training, save_prompt
 from unblank.adapters.record import AdapterKind, AdapterRecord, fingerprint
 from unblank.finetuning.config import FinetuneConfig, MethodName
-from unblank.finetuning.task import TuningMethod
 from unblank.prompting.soft import attach_soft_prompt, new_soft_prompt
 from unblank.prompting.soft_deep import attach_deep_prompt, new_deep_prompt
 from unblank.tokenization.special import give_prompt
@@ -53,6 +51,8 @@ class FullMethod:
         model: PreTrainedModel,
         weights: dict[str, Tensor],
         tokenizer: PreTrainedTokenizerFast,
+        *,
+        to_continue: bool = False,
     ) -> None:
         """Write model and tokenizer."""
         save_model_folder(folder, model, weights, tokenizer)
@@ -95,6 +95,8 @@ class LoraMethod:
         model: PreTrainedModel,
         weights: dict[str, Tensor],
         tokenizer: PreTrainedTokenizerFast,
+        *,
+        to_continue: bool = False,
     ) -> None:
         """Write the adapters as PEFT does, and which model they belong to."""
         base = _base_folder(self.config)
@@ -126,9 +128,11 @@ class PromptMethod:
         model: PreTrainedModel,
         weights: dict[str, Tensor],
         tokenizer: PreTrainedTokenizerFast,
+        *,
+        to_continue: bool = False,
     ) -> None:
         """Write the prompt, and which model it belongs to."""
-        num_parameters = save_prompt(folder, model, weights, with_training=True)
+        num_parameters = save_prompt(folder, model, weights, with_training=to_continue)
         _write_record(folder, self.kind, self.config, num_parameters)
 
     def _attach(self, model: PreTrainedModel) -> None:
@@ -147,7 +151,9 @@ class DeepPromptMethod(PromptMethod):
         attach_deep_prompt(model, new_deep_prompt(model, length, seed))
 
 
-METHODS: dict[MethodName, Callable[[FinetuneConfig], TuningMethod]] = {
+AnyMethod = FullMethod | LoraMethod | PromptMethod
+
+METHODS: dict[MethodName, type[AnyMethod]] = {
     "full": FullMethod,
     "classifier": FullMethod,
     "lora": LoraMethod,
@@ -159,6 +165,11 @@ METHODS: dict[MethodName, Callable[[FinetuneConfig], TuningMethod]] = {
 
 def prepare_tokenizer(config: FinetuneConfig, tokenizer: PreTrainedTokenizerFast) -> None:
     """Let every Part A of a run begin with the prompt that it trains, if it trains one."""
+    if not METHODS[config.method].saves_whole_models and config.tokenizer.extra_tokens:
+        raise ValueError(
+            f"tokenizer.extra_tokens need rows of the embedding table, which --method "
+            f"{config.method} does not train: use --method full"
+        )
     if config.method == "prompt":
         rows = AutoConfig.from_pretrained(_base_folder(config)).vocab_size
         give_prompt(tokenizer, rows, config.prompt.length)

@@ -183,7 +183,7 @@ def _assemble(
             "content": task.content,
             "settings": settings_of(config, context.precision.name, world.size),
         },
-        write_model=method.save,
+        write_model=partial(method.save, to_continue=True),
     )
     hooks = FinetuneHooks(
         inner=inner,

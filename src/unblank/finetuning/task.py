@@ -118,13 +118,16 @@ class TuningMethod(Protocol):
         weights: dict[str, Tensor],
         tokenizer: PreTrainedTokenizerFast,
         /,
+        *,
+        to_continue: bool = False,
     ) -> None:
-        """Write a folder that `unblank.load` opens and that `prepare` continues from.
+        """Write a folder that `unblank.load` opens.
 
         Args:
             folder: empty.
             model: from `prepare`.
             weights: its whole state by name, on the CPU.
             tokenizer: saved beside it.
+            to_continue: also write what only `prepare` needs, to go on from a checkpoint.
         """
         ...

@@ -135,7 +135,7 @@ def test_a_saved_folder_opens_with_its_base_model_and_scores_the_same(name, base
 def test_training_goes_on_where_a_checkpoint_was_written(name, base, tmp_path):
     method, one = opened(name, base)
     train(one, num_steps=2)
-    method.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
+    method.save(tmp_path, one.model, state_of(one.model), one.tokenizer, to_continue=True)
     _, other = opened(name, base, checkpoint=tmp_path)
     assert_close(toy_loss(other), toy_loss(one))
     names = [key for key, p in one.model.named_parameters() if p.requires_grad]
@@ -278,7 +278,7 @@ def test_the_head_of_a_classifier_is_trained_and_saved_with_the_rest(name, base,
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data += 0.1
-    method.save(tmp_path, model, state_of(model), None)
+    method.save(tmp_path, model, state_of(model), None, to_continue=True)
     torch.manual_seed(1)
     again = GlmInfillForSequenceClassification.from_pretrained(base, num_labels=3)
     again = method.prepare(again, tmp_path)
