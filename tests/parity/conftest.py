@@ -57,6 +57,32 @@ def glm(load_glm: Callable[[str], GlmInfillForConditionalGeneration]):
     return load_glm("checkpoint")
 
 
+@pytest.fixture(scope="session")
+def convert_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a converter that does each checkpoint once for each choice of options."""
+    root, done = tmp_path_factory.mktemp("encoder_decoders"), {}
+
+    def converted(path: Path, **options: object) -> Path:
+        key = (path, tuple(sorted(options.items())))
+        if key not in done:
+            done[key] = root / str(len(done))
+            convert(require(path), done[key], **options)
+        return done[key]
+
+    return converted
+
+
+@pytest.fixture(scope="session")
+def fairseq_file(fixtures_dir: Path) -> Callable[[str], Path]:
+    """Return a finder of the one recorded fairseq checkpoint of a family."""
+
+    def found(family: str) -> Path:
+        files = sorted((fixtures_dir / family / "fairseq_checkpoint").glob("*.pt"))
+        return files[0] if files else pytest.skip(f"no fairseq checkpoint of {family} is recorded")
+
+    return found
+
+
 def require(path: Path) -> Path:
     if not path.exists():
         pytest.skip(f"{path} is not in this fixture folder")

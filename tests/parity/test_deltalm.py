@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from transformers.generation import LogitsProcessor
 
 from conftest import recorded, require
-from unblank.conversion.deltalm import deltalm_state_dict, read_deltalm_checkpoint
+from unblank.conversion.deltalm import deltalm_name
 from unblank.conversion.encoder import read_encoder
 from unblank.conversion.torch_files import read_torch_file
 from unblank.data.types import IGNORE_INDEX
@@ -46,33 +46,32 @@ def numbers(folder: Path) -> dict:
     return json.loads(require(folder / "outputs.json").read_text(encoding="utf-8"))
 
 
-def load(config, state_dict) -> DeltaLMForConditionalGeneration:
-    model = DeltaLMForConditionalGeneration(config)
-    missing, unexpected = model.load_state_dict(state_dict, strict=False)
-    assert missing == ["lm_head.weight"]
-    assert not unexpected
-    model.tie_weights()
-    return model.float().eval()
-
-
-def published(folder: Path, sizes: dict, **options):
-    return read_deltalm_checkpoint(
-        require(folder / "published_layout" / "deltalm.pt"),
-        num_attention_heads=sizes["heads"],
-        vocab_size=sizes["words"],
-        max_position_embeddings=sizes["max_positions"],
-        **options,
+def load(folder: Path) -> DeltaLMForConditionalGeneration:
+    model, report = DeltaLMForConditionalGeneration.from_pretrained(
+        folder, dtype=torch.float32, output_loading_info=True
     )
+    assert not any(report.values())
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def published(folder: Path, sizes: dict, convert_once):
+    """Convert the released layout as fairseq reads it: cut to the words of the dictionary."""
+
+    def converted(**options) -> DeltaLMForConditionalGeneration:
+        file = folder / "published_layout" / "deltalm.pt"
+        sizes_given = {"num_attention_heads": sizes["heads"], "vocab_size": sizes["words"]}
+        return load(convert_once(file, **sizes_given, **options))
+
+    return converted
 
 
 @pytest.fixture(scope="module", params=["published", "fairseq"])
-def model(request, folder: Path, sizes: dict):
+def model(request, published, fairseq_file, convert_once):
+    """Every test reads the folder that `unblank convert` writes."""
     if request.param == "published":
-        return load(*published(folder, sizes))
-    files = sorted((folder / "fairseq_checkpoint").glob("*.pt"))
-    if not files:
-        pytest.skip("no fairseq checkpoint is recorded here")
-    return load(*read_deltalm_checkpoint(files[0]))
+        return published()
+    return load(convert_once(fairseq_file("deltalm")))
 
 
 @pytest.fixture(params=["sdpa", "eager"])
@@ -162,22 +161,29 @@ def test_cached_steps_equal_the_original(kernel, tensors):
     assert_close(torch.cat(logits, dim=1), case["one_shot_logits"], **TOLERANCE)
 
 
-def test_both_layouts_hold_the_same_model(folder, sizes):
-    files = sorted((folder / "fairseq_checkpoint").glob("*.pt"))
-    if not files:
-        pytest.skip("no fairseq checkpoint is recorded here")
-    config, fine_tuned = read_deltalm_checkpoint(files[0])
-    released_config, released = published(folder, sizes)
-    assert fine_tuned.keys() == released.keys()
-    assert all(torch.equal(fine_tuned[key], released[key]) for key in released)
+def test_both_layouts_hold_the_same_model(published, fairseq_file, convert_once):
+    fine_tuned, released = load(convert_once(fairseq_file("deltalm"))), published()
+    ours, theirs = fine_tuned.state_dict(), released.state_dict()
+    assert ours.keys() == theirs.keys()
+    for key, tensor in ours.items():  # the released file has positions that no one trained
+        assert torch.equal(tensor, theirs[key][: len(tensor)]), key
+        assert tensor.shape == theirs[key].shape or key.endswith("embed_positions.weight")
     fields = ("encoder_layers", "decoder_layers", "hidden_size", "vocab_size", "intermediate_size")
-    for name in (*fields, "max_position_embeddings", "layernorm_embedding", "normalize_before"):
-        assert getattr(config, name) == getattr(released_config, name)
+    for name in (*fields, "layernorm_embedding", "normalize_before"):
+        assert getattr(fine_tuned.config, name) == getattr(released.config, name)
 
 
-def test_the_older_loaders_reading_exchanges_the_two_feed_forwards(folder, sizes):
-    _, current = published(folder, sizes)
-    _, older = published(folder, sizes, first_ffn_on_top=True)
+def test_all_rows_are_kept_unless_fewer_are_asked_for(folder, sizes, convert_once):
+    file = folder / "published_layout" / "deltalm.pt"
+    whole = load(convert_once(file, num_attention_heads=sizes["heads"]))
+    assert whole.config.vocab_size == sizes["published_words"]
+    original = read_torch_file(require(file))["weights"]["tgt_embedding.embed_tokens.weight"]
+    assert torch.equal(whole.lm_head.weight, original)
+
+
+def test_the_older_loaders_reading_exchanges_the_two_feed_forwards(published):
+    current = published().state_dict()
+    older = published(ffn_order="first-release").state_dict()
     prefix = "model.decoder.layers.0"
     for part in ("up_proj.weight", "down_proj.bias"):
         bottom, top = f"{prefix}.bottom_mlp.{part}", f"{prefix}.mlp.{part}"
@@ -186,15 +192,15 @@ def test_the_older_loaders_reading_exchanges_the_two_feed_forwards(folder, sizes
 
 
 @pytest.fixture(scope="module", params=["hf_xlm_roberta", "fairseq_roberta/model.pt"])
-def encoder(request, folder):
-    return read_encoder(require(folder / "init_from_encoder" / request.param))
+def started(request, folder, convert_once):
+    """A DeltaLM that the command makes of the recorded encoder."""
+    return load(convert_once(folder / "init_from_encoder" / request.param))
 
 
 @torch.no_grad()
-def test_initialisation_from_the_encoder_equals_the_original(encoder, folder, sizes):
+def test_initialisation_from_the_encoder_equals_the_original(started, folder, sizes):
     outputs = recorded(folder / "init_from_encoder" / "outputs.safetensors")
-    model = deltalm_from_encoder(*encoder).eval()
-    case = outputs["init"]
+    model, case = started, outputs["init"]
     in_source, in_target = (
         case["src_tokens"] != sizes["pad"],
         case["prev_output_tokens"] != sizes["pad"],
@@ -213,14 +219,22 @@ def test_initialisation_from_the_encoder_equals_the_original(encoder, folder, si
         at(tokens != sizes["pad"], state, outputs[f"hidden_state{index}"][""])
 
 
-def test_every_parameter_starts_from_the_recorded_source(folder):
+def test_pretraining_starts_from_the_encoder_as_the_command_does(started, folder):
+    ours = started.state_dict()
+    for name in ("hf_xlm_roberta", "fairseq_roberta/model.pt"):
+        path = require(folder / "init_from_encoder" / name)
+        theirs = deltalm_from_encoder(*read_encoder(path)).state_dict()
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_every_parameter_starts_from_the_recorded_source(folder, convert_once):
     table = json.loads(
         require(folder / "init_from_encoder" / "expected_initialisation.json").read_text()
     )["table"]
     hf_folder = require(folder / "init_from_encoder" / "hf_xlm_roberta")
     source = read_torch_file(hf_folder / "pytorch_model.bin")
-    model = deltalm_from_encoder(*read_encoder(hf_folder))
-    ours = model.state_dict()
+    ours = load(convert_once(hf_folder)).state_dict()
     word_table = source["roberta.embeddings.word_embeddings.weight"]
     covered = {"lm_head.weight", "model.encoder.embed_tokens.weight"}
     assert all(torch.equal(ours[name], word_table) for name in covered)
@@ -228,8 +242,7 @@ def test_every_parameter_starts_from_the_recorded_source(folder):
         if theirs.endswith(("embed_tokens.weight", "output_projection.weight")):
             assert torch.equal(source[origin], word_table)
             continue
-        tables = {"encoder.embed_tokens.weight": word_table, theirs: source[origin]}
-        (name,) = deltalm_state_dict(tables).keys() - {"model.encoder.embed_tokens.weight"}
+        name = deltalm_name(theirs)
         assert torch.equal(ours[name], source[origin]), theirs
         covered.add(name)
     assert covered == ours.keys()

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from transformers.generation import LogitsProcessor
 
 from conftest import recorded, require
-from unblank.conversion.ganlm import ganlm_state_dict, infer_ganlm_config, read_ganlm_checkpoint
+from unblank.conversion.convert import convert
 from unblank.conversion.torch_files import read_torch_file
 from unblank.data.types import IGNORE_INDEX
 from unblank.models.encoder_decoder.beam_search import BeamSettings, published_beam_search
@@ -48,14 +48,20 @@ def numbers(folder: Path) -> dict:
 
 
 @pytest.fixture(scope="module")
-def path(folder: Path) -> Path:
-    files = sorted((folder / "fairseq_checkpoint").glob("*.pt"))
-    return files[0] if files else pytest.skip("no checkpoint is recorded here")
+def path(fairseq_file) -> Path:
+    return fairseq_file("ganlm")
+
+
+def load(kind, folder: Path):
+    model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    assert not any(report.values())
+    return model.eval()
 
 
 @pytest.fixture(scope="module")
-def model(path: Path, sizes: dict) -> GanLMForPreTraining:
-    config, state_dict = read_ganlm_checkpoint(path)
+def model(path: Path, sizes: dict, convert_once) -> GanLMForPreTraining:
+    """Every test reads the folder that `unblank convert` writes."""
+    model = load(GanLMForPreTraining, convert_once(path))
     for ours, theirs in {
         "encoder_layers": "encoder_layers",
         "decoder_layers": "generator_decoder_layers",
@@ -68,13 +74,8 @@ def model(path: Path, sizes: dict) -> GanLMForPreTraining:
         "max_position_embeddings": "max_positions",
         "first_special_id": "mask",
     }.items():
-        assert getattr(config, ours) == sizes[theirs]
-    model = GanLMForPreTraining(config)
-    missing, unexpected = model.load_state_dict(state_dict, strict=False)
-    assert missing == ["lm_head.weight"]
-    assert not unexpected
-    model.tie_weights()
-    return model.float().eval()
+        assert getattr(model.config, ours) == sizes[theirs]
+    return model
 
 
 @pytest.fixture(params=["sdpa", "eager"])
@@ -230,22 +231,59 @@ def test_generator_alone_reads_the_folder_of_the_pretrained_pair(model, tmp_path
     at(case["prev_output_tokens"] != sizes["pad"], logits, case["logits"])
 
 
-def test_files_without_a_discriminator_are_read_as_a_generator(path, numbers, sizes):
+@pytest.fixture
+def rewritten(path, tmp_path):
+    """Return a converter of the recorded checkpoint with other weights in it."""
+
+    def converted(module: dict[str, torch.Tensor]) -> Path:
+        (tmp_path / "file").mkdir()
+        torch.save(read_torch_file(path) | {"model": module}, tmp_path / "file" / "checkpoint.pt")
+        convert(tmp_path / "file", tmp_path / "converted")
+        return tmp_path / "converted"
+
+    return converted
+
+
+@torch.no_grad()
+def test_files_without_a_discriminator_become_a_generator(path, numbers, sizes, tensors, rewritten):
     keys = numbers.get("generator_only_state_dict_keys")
     if not keys:
         pytest.skip("no generator-only keys are recorded here")
     module = read_torch_file(path)["model"]
     kept = {key: module[key] for key in module if key.startswith("encoder.") or key in keys}
-    state_dict = ganlm_state_dict(kept)
-    model = GanLMForConditionalGeneration(infer_ganlm_config(state_dict, sizes["heads"]))
-    missing, unexpected = model.load_state_dict(state_dict, strict=False)
-    assert missing == ["lm_head.weight"]
-    assert not unexpected
+    alone = load(GanLMForConditionalGeneration, rewritten(kept))
+    case = case_of(tensors, "finetune")
+    logits = alone(case["src_tokens"], decoder_input_ids=case["prev_output_tokens"]).logits
+    at(case["prev_output_tokens"] != sizes["pad"], logits, case["logits"])
 
 
 @torch.no_grad()
+def test_the_generator_alone_can_be_asked_for(path, tensors, sizes, convert_once):
+    alone = load(GanLMForConditionalGeneration, convert_once(path, part="generator"))
+    assert not any("discriminator" in name for name, _ in alone.named_parameters())
+    case = case_of(tensors, "finetune")
+    logits = alone(case["src_tokens"], decoder_input_ids=case["prev_output_tokens"]).logits
+    at(case["prev_output_tokens"] != sizes["pad"], logits, case["logits"])
+
+
+@torch.no_grad()
+def test_the_discriminator_alone_becomes_a_classifier_to_be(model, path, convert_once):
+    folder = convert_once(path, part="discriminator")
+    alone, report = GanLMForSequenceClassification.from_pretrained(folder, output_loading_info=True)
+    head = {f"{layer}.{part}" for layer in ("dense", "out_proj") for part in ("weight", "bias")}
+    assert set(report["missing_keys"]) == head
+    assert not report["unexpected_keys"]
+    ours, pair = alone.state_dict(), model.state_dict()
+    for name in ours.keys() - head:
+        assert torch.equal(ours[name], pair[name])
+    record = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    assert set(record["untrained"]) == head
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("has_both", [True, False])
 def test_classification_through_the_discriminator_equals_the_original(
-    path, tensors, numbers, sizes
+    has_both, path, tensors, numbers, rewritten
 ):
     case, expected = case_of(tensors, "classification"), numbers["classification"]
     module = dict(read_torch_file(path)["model"])
@@ -254,14 +292,14 @@ def test_classification_through_the_discriminator_equals_the_original(
         for name, tensor in case.items()
         if name.startswith("head.")
     }
-    state_dict = ganlm_state_dict(module)
-    config = infer_ganlm_config(state_dict, sizes["heads"])
-    model = GanLMForSequenceClassification(config)
-    missing, unexpected = model.load_state_dict(state_dict, strict=False)
-    assert not missing
-    assert all(key.startswith(("model.decoder", "discriminator.")) for key in unexpected)
+    if not has_both:  # as fine-tuned: no generator, and the tied table in place of the head
+        table = module["encoder.discriminator.embed_tokens.weight"]
+        gone = ("decoder.generator.", "decoder.discriminator.output_projection.")
+        module = {key: tensor for key, tensor in module.items() if not key.startswith(gone)}
+        module["decoder.discriminator.output_projection.weight"] = table
+    model = load(GanLMForSequenceClassification, rewritten(module))
     targets = torch.tensor(expected["targets"])
-    output = model.eval()(case["src_tokens"], labels=targets)
+    output = model(case["src_tokens"], labels=targets)
     assert_close(output.logits, case["logits"], **TOLERANCE)
     assert_close(output.loss.item() * len(targets), expected["loss_sum"], **TOLERANCE)
 

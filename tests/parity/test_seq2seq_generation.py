@@ -8,11 +8,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from torch.testing import assert_close
 
 from conftest import recorded, require
-from unblank.conversion.deltalm import read_deltalm_checkpoint
-from unblank.conversion.ganlm import read_ganlm_checkpoint
 from unblank.generation.beam import FAIRSEQ_STOPPING, BeamDecoder
 from unblank.generation.config import DecodingOptions
 from unblank.generation.decoding import TokenRules
@@ -21,10 +20,7 @@ from unblank.generation.rows import Prompt
 from unblank.generation.source_rows import SourceRows
 from unblank.models import DeltaLMForConditionalGeneration, GanLMForPreTraining
 
-FAMILIES = {
-    "deltalm": (DeltaLMForConditionalGeneration, read_deltalm_checkpoint),
-    "ganlm": (GanLMForPreTraining, read_ganlm_checkpoint),
-}
+FAMILIES = {"deltalm": DeltaLMForConditionalGeneration, "ganlm": GanLMForPreTraining}
 OPTIONS = {
     "beam_size": "num_beams", "min_len": "min_tokens", "len_penalty": "length_penalty",
     "no_repeat_ngram_size": "no_repeat_ngram",
@@ -32,18 +28,14 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module", params=list(FAMILIES))
-def family(request, fixtures_dir: Path):
+def family(request, fixtures_dir: Path, fairseq_file, convert_once):
     folder = require(fixtures_dir / request.param)
     numbers = json.loads(require(folder / "outputs.json").read_text(encoding="utf-8"))
-    files = sorted((folder / "fairseq_checkpoint").glob("*.pt"))
-    if "generation" not in numbers or not files:
-        pytest.skip(f"no generation, or no checkpoint of {request.param}, is recorded here")
-    model_class, read = FAMILIES[request.param]
-    config, state_dict = read(files[0])
-    model = model_class(config)
-    model.load_state_dict(state_dict, strict=False)
-    model.tie_weights()
-    return model.float().eval(), folder, numbers["generation"]
+    if "generation" not in numbers:
+        pytest.skip(f"no generation of {request.param} is recorded here")
+    converted = convert_once(fairseq_file(request.param))
+    model = FAMILIES[request.param].from_pretrained(converted, dtype=torch.float32)
+    return model.eval(), folder, numbers["generation"]
 
 
 def options_of(run: dict) -> DecodingOptions:

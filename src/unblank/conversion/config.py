@@ -9,6 +9,8 @@ __all__ = [
     "ConvertOptions",
     "DType",
     "Family",
+    "FfnOrder",
+    "Part",
     "VerifyConfig",
     "parse_convert",
     "parse_size",
@@ -16,6 +18,8 @@ __all__ = [
 
 Family = Literal["auto", "glm", "multiglm", "deltalm", "ganlm", "xlmr"]
 DType = Literal["fp32", "fp16", "bf16"]
+FfnOrder = Literal["current", "first-release"]
+Part = Literal["all", "generator", "discriminator"]
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -37,6 +41,22 @@ class ConvertOptions:
     num_attention_heads: int | None = None
     """Heads a layer, which no tensor shows; not given: what the checkpoint records, else one for
     each 64 of the width (96 in the published MultiGLM)."""
+
+    vocab_size: int | None = None
+    """deltalm, ganlm, xlmr: keep only that many rows of the embedding table, e.g. 250001 to leave
+    out <mask> and the sentinels as fairseq did in fine-tuning; not given: all."""
+
+    language_tags: tuple[str, ...] = ()
+    """deltalm, ganlm, xlmr: names of language tags, e.g. __de__ __fr__. They name rows that
+    fine-tuning added behind the known tokens; where there are none, new rows are made."""
+
+    ffn_order: FfnOrder = "current"
+    """deltalm: two loaders were published that exchange the two feed-forward layers of a decoder
+    layer. current is what all later copies do; the weights are checked for which is right."""
+
+    part: Part = "all"
+    """ganlm: what to keep of a model that has both decoders: the generator writes, the
+    discriminator classifies."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,11 +1,21 @@
 """Converting a published checkpoint: open, detect, plan, check, write, report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unblank.conversion.config import ConvertOptions, DType, Family, parse_size
+from unblank.conversion.config import (
+    ConvertOptions,
+    DType,
+    Family,
+    FfnOrder,
+    Part,
+    parse_size,
+)
+from unblank.conversion.deltalm import plan_deltalm
 from unblank.conversion.detect import Detection, detect_family
+from unblank.conversion.encoder import plan_encoder
+from unblank.conversion.ganlm import plan_ganlm
 from unblank.conversion.glm import plan_glm
 from unblank.conversion.plan import ConversionPlan, PlanReader, check_plan
 from unblank.conversion.provenance import provenance_of, write_provenance
@@ -15,8 +25,11 @@ from unblank.conversion.writer import new_folder, write_model
 __all__ = ["PLAN_READERS", "Conversion", "convert", "prepare", "write"]
 
 PLAN_READERS: dict[str, PlanReader] = {
+    "deltalm": plan_deltalm,
+    "ganlm": plan_ganlm,
     "glm": plan_glm,
     "multiglm": plan_glm,
+    "xlmr": plan_encoder,
 }
 """Who understands each family's weights."""
 
@@ -39,6 +52,10 @@ def convert(
     tokenizer: str | Path | None = None,
     dtype: DType | None = None,
     num_attention_heads: int | None = None,
+    vocab_size: int | None = None,
+    language_tags: Sequence[str] = (),
+    ffn_order: FfnOrder = "current",
+    part: Part = "all",
     shard_size: str = "5GB",
 ) -> Conversion:
     """Turn a published checkpoint into a transformers folder; return what was found and done.
@@ -51,6 +68,10 @@ def convert(
         dtype: of the written weights; None keeps the stored types.
         num_attention_heads: heads a layer, which no tensor shows; None takes what the checkpoint
             records, else the width of a head in the published models.
+        vocab_size: rows of an encoder-decoder's embedding table to keep; None keeps all.
+        language_tags: tokens behind all others, e.g. "__de__".
+        ffn_order: which published reading of DeltaLM's two feed-forward layers to follow.
+        part: of a GanLM that has both decoders.
         shard_size: largest weights file, e.g. "500MB".
 
     Raises:
@@ -64,6 +85,10 @@ def convert(
         tokenizer=None if tokenizer is None else Path(tokenizer),
         dtype=dtype,
         num_attention_heads=num_attention_heads,
+        vocab_size=vocab_size,
+        language_tags=tuple(language_tags),
+        ffn_order=ffn_order,
+        part=part,
     )
     conversion = prepare(Path(source), options)
     write(conversion, Path(output), shard_bytes=parse_size(shard_size))

@@ -4,23 +4,30 @@ Released files hold `{"weights": ...}` with `src_embedding`, `tgt_embedding`, `f
 fine-tuned ones hold `{"model": ..., "cfg": ...}` with `fc1` to `fc4`.
 """
 
-from pathlib import Path
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
+from unblank.conversion.config import ConvertOptions
 from unblank.conversion.fairseq import (
+    choose_heads,
     count_layers,
-    cut_rows,
-    one_table,
+    drop_markers,
+    name_in_stack,
+    plan_table,
     recorded_arguments,
-    rename_in_stack,
+    same_tables,
     shape_fields,
 )
-from unblank.conversion.torch_files import read_torch_file
-from unblank.models.deltalm import DeltaLMConfig
+from unblank.conversion.fairseq_vocabulary import fit_rows
+from unblank.conversion.plan import ConversionPlan, DroppedKey, PlannedTensor, copied
+from unblank.conversion.source import Source
+from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
 
-__all__ = ["deltalm_state_dict", "infer_deltalm_config", "read_deltalm_checkpoint"]
+__all__ = ["deltalm_name", "plan_deltalm"]
 
 STACKS = {
     "src_embedding.": "model.encoder.",
@@ -28,98 +35,159 @@ STACKS = {
     "encoder.": "model.encoder.",
     "decoder.": "model.decoder.",
 }
-BUFFERS = ("encoder.version", "decoder.version")
 TABLE = "model.encoder.embed_tokens.weight"
+TABLE_KEY = re.compile(r".*embed_tokens\.weight|decoder\.output_projection\.weight")
+RELEASED = re.compile(r"(src|tgt)_embedding\.")
+CLEAR_DIFFERENCE = 0.05
+"""Cosines that differ by less say nothing about the order of the feed-forward layers."""
 
 
-def read_deltalm_checkpoint(
-    path: Path,
-    *,
-    num_attention_heads: int | None = None,
-    vocab_size: int | None = None,
-    max_position_embeddings: int | None = None,
-    first_ffn_on_top: bool = False,
-) -> tuple[DeltaLMConfig, dict[str, Tensor]]:
-    """Return the configuration and the weights of a DeltaLM file, under our names.
+def plan_deltalm(source: Source, options: ConvertOptions) -> ConversionPlan:
+    """Return the plan of a DeltaLM file.
+
+    Raises:
+        ValueError: unknown keys, a table that should be tied but is not, or a vocabulary that does
+            not belong to the weights.
+    """
+    tensors, arguments = source.tensors, recorded_arguments(source.records)
+    is_released = any(map(RELEASED.match, tensors))
+    tables = {key: tensor for key, tensor in tensors.items() if TABLE_KEY.fullmatch(key)}
+    # Encoder and decoder share one parameter, into which fairseq loads the decoder's copy last.
+    tables = dict(sorted(tables.items(), key=lambda item: item[0].startswith(("tgt", "decoder"))))
+    if not tables:
+        raise ValueError(f"{source.path} has no embed_tokens.weight: it is no whole DeltaLM")
+    kept_key, table = list(tables.items())[-1]
+    traps = _check_tables(tables, source, is_released)
+    fitted = fit_rows(source, options, table.shape[0], arguments=arguments)
+    planned = [plan_table(TABLE, kept_key, table, num_rows=fitted.num_rows, num_new=fitted.num_new)]
+    for key, tensor in tensors.items():
+        name = None if key in tables else deltalm_name(key, options.ffn_order == "first-release")
+        if name is not None:
+            planned.append(copied(name, key, tensor))
+    dropped = drop_markers(tensors)
+    dropped += [
+        DroppedKey(key=key, reason=f"a copy of {kept_key}, which is tied to it")
+        for key in tables
+        if key != kept_key
+    ]
+    config, evidence = _configuration(planned, arguments, options)
+    for name, value in fitted.fields.items():
+        setattr(config, name, value)
+    if is_released:
+        line, trap = _check_order(tensors, options.ffn_order)
+        evidence, traps = [*evidence, line], [*traps, *trap]
+    return ConversionPlan(
+        model_class=DeltaLMForConditionalGeneration,
+        config=config,
+        tensors=tuple(planned),
+        dropped=tuple(dropped),
+        tokenizer=fitted.tokenizer,
+        tokenizer_facts=fitted.facts,
+        traps=(*traps, *fitted.traps),
+        evidence=(*evidence, *fitted.evidence),
+    )
+
+
+def deltalm_name(key: str, first_ffn_on_top: bool = False) -> str | None:
+    """Return our name of a DeltaLM's key, except of its embedding tables; None if it has none.
 
     Args:
-        path: `deltalm-base.pt`, or a checkpoint of a fine-tuned model.
-        num_attention_heads: None is what the file says, else one for each 64 of the width.
-        vocab_size: keep only that many rows of the table; None keeps all.
-        max_position_embeddings: keep only that many positions; None keeps all.
+        key: of either layout.
         first_ffn_on_top: read `ffn_1` as the feed-forward after the cross-attention, as the first
             release of the loader did; the current one reads it as the one before.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: damaged or hostile file, unknown keys, or fewer rows than asked for.
-    """
-    content = read_torch_file(Path(path))
-    module = content.get("weights", content.get("model"))
-    if not isinstance(module, dict):
-        raise ValueError(f"{path} holds {', '.join(content)}; a DeltaLM file has weights or model")
-    state_dict = deltalm_state_dict(module, first_ffn_on_top)
-    state_dict[TABLE] = cut_rows("the embedding table", state_dict[TABLE], vocab_size)
-    for key in state_dict:
-        if key.endswith("embed_positions.weight") and max_position_embeddings is not None:
-            state_dict[key] = cut_rows(key, state_dict[key], max_position_embeddings + 2)
-    arguments = recorded_arguments(content)
-    heads = num_attention_heads or arguments.get("encoder_attention_heads")
-    return infer_deltalm_config(state_dict, heads, arguments), state_dict
-
-
-def deltalm_state_dict(
-    module: dict[str, Tensor], first_ffn_on_top: bool = False
-) -> dict[str, Tensor]:
-    """Return `module` under our names, its copies of the one embedding table joined.
-
-    Raises:
-        ValueError: a key that no DeltaLM has.
     """
     top, bottom = ("ffn_1", "ffn_2") if first_ffn_on_top else ("ffn_2", "ffn_1")
     released = {
         f".{bottom}.fc1.": ".fc3.", f".{bottom}.fc2.": ".fc4.", f".{top}.": ".", ".ffn.": "."
     }  # fmt: skip
-    state_dict: dict[str, Tensor] = {}
-    tables: dict[str, Tensor] = {}
-    for key, tensor in module.items():
-        if key in BUFFERS:
-            continue
-        if key.endswith("embed_tokens.weight") or key == "decoder.output_projection.weight":
-            tables[key] = tensor
-            continue
-        name = key
-        for part, replacement in released.items():
-            name = name.replace(part, replacement)
-        prefix = next((prefix for prefix in STACKS if name.startswith(prefix)), "")
-        if not prefix:
-            raise ValueError(f"{key!r} is no key of a DeltaLM; nothing is dropped silently")
-        state_dict[STACKS[prefix] + rename_in_stack(key, name.removeprefix(prefix))] = tensor
-    ordered = sorted(tables.items(), key=lambda item: item[0].startswith(("tgt", "decoder")))
-    return {TABLE: one_table(dict(ordered)), **state_dict}
+    name = key
+    for part, replacement in released.items():
+        name = name.replace(part, replacement)
+    prefix = next((prefix for prefix in STACKS if name.startswith(prefix)), None)
+    inner = None if prefix is None else name_in_stack(name.removeprefix(prefix))
+    return None if prefix is None or inner is None else STACKS[prefix] + inner
 
 
-def infer_deltalm_config(
-    state_dict: dict[str, Tensor],
-    num_attention_heads: int | None = None,
-    arguments: dict[str, Any] | None = None,
-) -> DeltaLMConfig:
-    """Return the configuration that the tensors and the recorded arguments imply.
-
-    Args:
-        state_dict: from `deltalm_state_dict`.
-        num_attention_heads: None is one head for each 64 of the width.
-        arguments: of the training program, for what tensors do not show.
-
-    Raises:
-        ValueError: a tensor that every DeltaLM has is missing.
-    """
-    arguments = arguments or {}
-    return DeltaLMConfig(
-        **shape_fields(state_dict, "model.encoder.", num_attention_heads),
-        decoder_layers=count_layers(state_dict, "model.decoder."),
-        interleaved_decoder="model.decoder.layers.0.bottom_mlp.up_proj.weight" in state_dict,
+def _configuration(
+    planned: list[PlannedTensor], arguments: Mapping[str, Any], options: ConvertOptions
+) -> tuple[DeltaLMConfig, list[str]]:
+    shapes = {tensor.name: tensor.shape for tensor in planned}
+    fields = shape_fields(shapes, "model.encoder.")
+    heads, how = choose_heads(fields["hidden_size"], arguments, options)
+    config = DeltaLMConfig(
+        **fields,
+        num_attention_heads=heads,
+        decoder_layers=count_layers(shapes, "model.decoder."),
+        interleaved_decoder="model.decoder.layers.0.bottom_mlp.up_proj.weight" in shapes,
         scale_embedding=not arguments.get("no_scale_embedding", True),
         hidden_dropout_prob=float(arguments.get("dropout", 0.1)),
         attention_probs_dropout_prob=float(arguments.get("attention_dropout", 0.0)),
     )
+    norms = "with" if config.layernorm_embedding else "without"
+    size = (
+        f"shapes: {config.encoder_layers} + {config.decoder_layers} layers of width "
+        f"{config.hidden_size}, {config.max_position_embeddings} positions, {norms} a LayerNorm "
+        f"over the embeddings, {'pre' if config.normalize_before else 'post'}-LN"
+    )
+    return config, [size, how]
+
+
+def _check_tables(tables: dict[str, Tensor], source: Source, is_released: bool) -> list[str]:
+    """Return a line about tables that are not tied but should be.
+
+    Raises:
+        ValueError: a trained model whose tables differ, which one table cannot stand for.
+    """
+    differing = same_tables(tables, source)
+    if not differing:
+        return []
+    last = list(tables)[-1]
+    if not is_released:
+        raise ValueError(
+            f"{', '.join(differing)} and {last} of {source.path} differ: a model that was trained "
+            "with separate embedding tables is not built here"
+        )
+    return [f"{', '.join(differing)} differs from {last}, which counts, as in fairseq's loader"]
+
+
+def _check_order(tensors: Mapping[str, Tensor], order: str) -> tuple[str, list[str]]:
+    """Return a line on which feed-forward layer `ffn_1` is, and one if that speaks against `order`.
+
+    Decoder layer j started from encoder layers 2j (its lower half) and 2j + 1 (its upper half), so
+    `ffn_1` still resembles one of the two in the file's own encoder, if it was trained from there.
+    """
+    likeness = _likeness(tensors)
+    if likeness is None:
+        return "ffn_1: no encoder layers to compare it with", []
+    lower, upper = likeness
+    line = (
+        f"ffn_1 is read as the feed-forward {'after' if order == 'first-release' else 'before'} "
+        f"the cross-attention; its cosine with encoder layers 2j is {lower:.3f}, with 2j + 1 "
+        f"{upper:.3f}"
+    )
+    if abs(lower - upper) < CLEAR_DIFFERENCE:
+        return f"{line}: no evidence either way", []
+    found = "current" if lower > upper else "first-release"
+    if found == order:
+        return f"{line}, which agrees", []
+    return line, [
+        f"the weights speak for --ffn-order {found} ({line}): try both on text, the wrong one "
+        "fills blanks far worse"
+    ]
+
+
+def _likeness(tensors: Mapping[str, Tensor]) -> tuple[float, float] | None:
+    """Return the mean cosine of `ffn_1.fc1` with the encoder layers 2j, and with 2j + 1."""
+    lower: list[float] = []
+    upper: list[float] = []
+    layer = 0
+    while (key := f"decoder.layers.{layer}.ffn_1.fc1.weight") in tensors:
+        pair = [f"encoder.layers.{2 * layer + half}.ffn.fc1.weight" for half in (0, 1)]
+        if not all(name in tensors and tensors[name].shape == tensors[key].shape for name in pair):
+            break
+        first = tensors[key].float().flatten()
+        for name, cosines in zip(pair, (lower, upper), strict=True):
+            other = tensors[name].float().flatten()
+            cosines.append(float(cosine_similarity(first, other, dim=0)))
+        layer += 1
+    return (sum(lower) / layer, sum(upper) / layer) if layer else None

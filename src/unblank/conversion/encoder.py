@@ -4,20 +4,32 @@ Reads transformers folders of XLM-R, InfoXLM, RoBERTa and BERT, fairseq's RoBERT
 GLM stacks of this library that were trained with the masked-LM objective.
 """
 
-import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from unblank.conversion.fairseq import recorded_arguments, rename_in_stack, shape_fields
-from unblank.conversion.torch_files import read_torch_file
+from unblank.conversion.config import ConvertOptions
+from unblank.conversion.fairseq import (
+    choose_heads,
+    drop_markers,
+    name_in_stack,
+    plan_table,
+    recorded_arguments,
+    shape_fields,
+)
+from unblank.conversion.fairseq_vocabulary import fit_rows
+from unblank.conversion.plan import ConversionPlan, DroppedKey, PlannedTensor, copied
+from unblank.conversion.source import Source, open_source
+from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
+from unblank.models.deltalm.from_encoder import decoder_sources
 from unblank.models.encoder_decoder.embeddings import UNUSED_POSITIONS
 
-__all__ = ["encoder_from_glm", "read_encoder"]
+__all__ = ["encoder_from_glm", "plan_encoder", "read_encoder"]
 
 EncoderWeights = tuple[dict[str, Any], dict[str, Tensor]]
 
@@ -54,6 +66,53 @@ ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_pytorch_tanh"} | {
 }
 
 
+def plan_encoder(source: Source, options: ConvertOptions) -> ConversionPlan:
+    """Return the plan of a DeltaLM whose weights all come from an encoder.
+
+    Raises:
+        ValueError: unknown keys, an encoder of an odd number of layers, or a vocabulary that does
+            not belong to the weights.
+    """
+    fields, parts, dropped = _understand(source, options)
+    if fields["encoder_layers"] % 2:
+        raise ValueError(
+            f"{source.path} has {fields['encoder_layers']} layers: an interleaved decoder takes "
+            "two encoder layers for each of its own"
+        )
+    table = parts["embed_tokens.weight"]
+    fitted = fit_rows(source, options, table.shape[0], has_mask=True)
+    parts["embed_tokens.weight"] = plan_table(
+        table.name, table.keys[0], table.read(), num_rows=fitted.num_rows, num_new=fitted.num_new
+    )
+    half = fields["encoder_layers"] // 2
+    known = {**fields, "decoder_layers": half, "interleaved_decoder": True, **fitted.fields}
+    config = DeltaLMConfig(**known)
+    places = [("model.encoder.", "", "")]
+    places += [
+        ("model.decoder.", ours, theirs) for ours, theirs in decoder_sources(half, "interleaved")
+    ]
+    planned = [
+        replace(part, name=f"{stack}{ours}{name.removeprefix(theirs)}")
+        for stack, ours, theirs in places
+        for name, part in parts.items()
+        if name.startswith(theirs)
+    ]
+    return ConversionPlan(
+        model_class=DeltaLMForConditionalGeneration,
+        config=config,
+        tensors=tuple(planned),
+        dropped=tuple(dropped),
+        tokenizer=fitted.tokenizer,
+        tokenizer_facts=fitted.facts,
+        traps=fitted.traps,
+        evidence=(
+            f"decoder layer j from encoder layers 2j (self-attention, lower feed-forward) and "
+            f"2j + 1 (cross-attention, upper feed-forward), {half} in all",
+            *fitted.evidence,
+        ),
+    )
+
+
 def read_encoder(path: Path) -> EncoderWeights:
     """Return the configuration fields and the weights of a pretrained encoder.
 
@@ -68,18 +127,12 @@ def read_encoder(path: Path) -> EncoderWeights:
         FileNotFoundError: nothing to read there.
         ValueError: damaged or hostile file, unknown keys, or a model type that is no encoder.
     """
-    path = Path(path)
-    if path.is_file():
-        return _from_fairseq(read_torch_file(path))
-    if not (path / "config.json").is_file():
-        raise FileNotFoundError(
-            f"{path} is neither a checkpoint file nor a folder with config.json"
-        )
-    settings = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    state_dict = _folder_tensors(path)
+    source = open_source(Path(path))
+    settings = source.settings or {}
     if settings.get("model_type") in ("glm_infill", "electra_infill"):
-        return encoder_from_glm(settings, state_dict)
-    return _from_transformers(settings, state_dict)
+        return encoder_from_glm(settings, source.tensors)
+    fields, parts, _ = _understand(source, ConvertOptions())
+    return fields, {name: part.read() for name, part in parts.items()}
 
 
 def encoder_from_glm(settings: dict[str, Any], state_dict: dict[str, Tensor]) -> EncoderWeights:
@@ -104,76 +157,114 @@ def encoder_from_glm(settings: dict[str, Any], state_dict: dict[str, Tensor]) ->
             for letter, third in zip("qkv", tensor.chunk(3), strict=True):
                 renamed[name.replace("qkv_proj", f"{letter}_proj")] = third
         else:
-            renamed[_translate(key, name, GLM_PATTERNS)] = tensor
+            if (ours := _match(name, GLM_PATTERNS)) is None:
+                raise ValueError(f"{key!r} is no key of a GLM; nothing is dropped silently")
+            renamed[ours] = tensor
     positions = tables["embed_positions.weight"]
     if "embed_block_positions.weight" in tables:
         positions = positions + tables["embed_block_positions.weight"][0]
     renamed[POSITIONS] = _with_unused_rows(positions)
-    fields = shape_fields(renamed, "", settings["num_attention_heads"])
-    return fields | _known(settings) | _glm_tokens(settings), renamed
+    fields = shape_fields({name: tuple(tensor.shape) for name, tensor in renamed.items()}, "")
+    heads = {"num_attention_heads": settings["num_attention_heads"]}
+    return fields | heads | _known(settings) | _glm_tokens(settings), renamed
 
 
-def _from_transformers(settings: dict[str, Any], state_dict: dict[str, Tensor]) -> EncoderWeights:
-    renamed: dict[str, Tensor] = {}
-    token_types: Tensor | None = None
-    for key, tensor in state_dict.items():
-        name = re.sub(r"^(roberta|bert|xlm_roberta)\.", "", key)
+def _understand(
+    source: Source, options: ConvertOptions
+) -> tuple[dict[str, Any], dict[str, PlannedTensor], list[DroppedKey]]:
+    """Return the configuration fields, the tensors under the names of `Encoder`, and the rest."""
+    parts: dict[str, PlannedTensor] = {}
+    dropped = drop_markers(source.tensors)
+    is_fairseq = source.settings is None
+    for key, tensor in source.tensors.items():
+        if key.endswith(".version"):
+            continue
+        name = _without_prefix(key, is_fairseq)
         if HEADS.match(name):
-            continue
-        if name == TOKEN_TYPES:
-            token_types = tensor
-        else:
-            renamed[_translate(key, name, TRANSFORMERS_PATTERNS)] = tensor
-    if POSITIONS not in renamed:
-        raise ValueError("the encoder has no learned positions; XLM-R and BERT-like ones have")
-    if token_types is not None:  # every token is of type 0
-        renamed[POSITIONS] = renamed[POSITIONS] + token_types[0]
-    if settings.get("model_type") not in PADDED_POSITION_TYPES:
-        renamed[POSITIONS] = _with_unused_rows(renamed[POSITIONS])
-    fields = shape_fields(renamed, "", settings["num_attention_heads"])
-    return fields | _known(settings) | _transformers_tokens(settings), renamed
-
-
-def _from_fairseq(content: dict[str, Any]) -> EncoderWeights:
-    arguments = recorded_arguments(content)
-    renamed: dict[str, Tensor] = {}
-    for key, tensor in content.get("model", content).items():
-        prefix = next((prefix for prefix in FAIRSEQ_PREFIXES if key.startswith(prefix)), "")
-        if key.endswith(".version") or (not prefix and ".lm_head." in f".{key}"):
-            continue
-        path = key.removeprefix(prefix)
-        if ".in_proj_" in path:
+            dropped.append(DroppedKey(key=key, reason="a head of the encoder, or a constant"))
+        elif ".in_proj_" in name:
             for letter, third in zip("qkv", tensor.chunk(3), strict=True):
-                renamed[path.replace("in_proj_", f"{letter}_proj.")] = third
+                path = name.replace("in_proj_", f"{letter}_proj.")
+                ours = _translate(key, path, is_fairseq)
+                parts[ours] = replace(copied(ours, key, third), action="split")
         else:
-            renamed[rename_in_stack(key, path)] = tensor
-    fields = shape_fields(renamed, "", arguments.get("encoder_attention_heads"))
-    fields["hidden_dropout_prob"] = float(arguments.get("dropout", 0.1))
-    fields["attention_probs_dropout_prob"] = float(arguments.get("attention_dropout", 0.1))
-    return fields, renamed
+            ours = TOKEN_TYPES if name == TOKEN_TYPES else _translate(key, name, is_fairseq)
+            parts[ours] = copied(ours, key, tensor)
+    _finish_positions(parts, source.settings)
+    fields = shape_fields({name: part.shape for name, part in parts.items()}, "")
+    return fields | _other_fields(fields["hidden_size"], source, options), parts, dropped
 
 
-def _translate(key: str, name: str, patterns: tuple[tuple[str, str], ...]) -> str:
+def _without_prefix(key: str, is_fairseq: bool) -> str:
+    if not is_fairseq:
+        return re.sub(r"^(roberta|bert|xlm_roberta)\.", "", key)
+    return next(
+        (key.removeprefix(prefix) for prefix in FAIRSEQ_PREFIXES if key.startswith(prefix)), key
+    )
+
+
+def _other_fields(width: int, source: Source, options: ConvertOptions) -> dict[str, Any]:
+    """Return the fields that no shape shows."""
+    if source.settings is not None:
+        heads = {"num_attention_heads": source.settings["num_attention_heads"]}
+        return heads | _known(source.settings) | _transformers_tokens(source.settings)
+    arguments = recorded_arguments(source.records)
+    return {
+        "num_attention_heads": choose_heads(width, arguments, options)[0],
+        "hidden_dropout_prob": float(arguments.get("dropout", 0.1)),
+        "attention_probs_dropout_prob": float(arguments.get("attention_dropout", 0.1)),
+    }
+
+
+def _finish_positions(parts: dict[str, PlannedTensor], settings: dict[str, Any] | None) -> None:
+    """Give the table of positions what is always added to it, and the two rows of padding."""
+    if POSITIONS not in parts:
+        raise ValueError("the encoder has no learned positions; XLM-R and BERT-like ones have")
+    types = parts.pop(TOKEN_TYPES, None)
+    positions = parts[POSITIONS]
+    read, keys, reason = positions.read, positions.keys, ""
+    if types is not None:  # every token is of type 0
+        first = types.read()[0]
+        read = _sum_with(positions.read, first)
+        keys, reason = (*keys, *types.keys), "the first token type, which every token has, added"
+    padded = settings is None or settings.get("model_type") in PADDED_POSITION_TYPES
+    if not padded:
+        read, reason = (
+            _with_padding(read),
+            f"{reason}; two rows for padding put before".lstrip("; "),
+        )
+    rows = positions.shape[0] + (0 if padded else UNUSED_POSITIONS)
+    parts[POSITIONS] = replace(
+        positions, shape=(rows, positions.shape[1]), read=read, keys=keys, reason=reason,
+        action="changed" if reason else positions.action,
+    )  # fmt: skip
+
+
+def _sum_with(read: Callable[[], Tensor], row: Tensor) -> Callable[[], Tensor]:
+    return lambda: read() + row
+
+
+def _with_padding(read: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    return lambda: _with_unused_rows(read())
+
+
+def _translate(key: str, name: str, is_fairseq: bool) -> str:
+    ours = name_in_stack(name) if is_fairseq else _match(name, TRANSFORMERS_PATTERNS)
+    if ours is None:
+        raise ValueError(f"{key!r} is no key of an encoder known here; nothing is dropped silently")
+    return ours
+
+
+def _match(name: str, patterns: tuple[tuple[str, str], ...]) -> str | None:
     for pattern, replacement in patterns:
-        match = re.fullmatch(pattern, name)
-        if match:
+        if match := re.fullmatch(pattern, name):
             return match.expand(replacement)
-    raise ValueError(f"{key!r} is no key of an encoder known here; nothing is dropped silently")
+    return None
 
 
 def _with_unused_rows(positions: Tensor) -> Tensor:
     rows = positions.new_zeros((UNUSED_POSITIONS, positions.shape[1]))
     return torch.cat([rows, positions])
-
-
-def _folder_tensors(folder: Path) -> dict[str, Tensor]:
-    files = sorted(folder.glob("*.safetensors"))
-    if files:
-        return {key: tensor for file in files for key, tensor in load_file(file).items()}
-    files = sorted(folder.glob("pytorch_model*.bin"))
-    if not files:
-        raise FileNotFoundError(f"{folder} has neither *.safetensors nor pytorch_model*.bin")
-    return {key: tensor for file in files for key, tensor in read_torch_file(file).items()}
 
 
 def _known(settings: dict[str, Any]) -> dict[str, Any]:

@@ -4,26 +4,32 @@ A key is a stack's prefix and a path inside the stack; only the latter is transl
 """
 
 import re
-import warnings
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from unblank.conversion.config import ConvertOptions
+from unblank.conversion.plan import Action, DroppedKey, PlannedTensor
+from unblank.conversion.source import Source
+
 __all__ = [
+    "choose_heads",
     "count_layers",
-    "cut_rows",
-    "one_table",
+    "drop_markers",
+    "name_in_stack",
+    "plan_table",
     "recorded_arguments",
-    "rename_in_stack",
-    "required",
+    "same_tables",
     "shape_fields",
 ]
 
 HEAD_WIDTH = 64
 """Width of an attention head in every published model; files without arguments do not say it."""
+CHUNK_ROWS = 8192
+"""Rows of a table that are compared at a time."""
 STACK_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"embed_tokens\.weight", "embed_tokens.weight"),
     (r"embed_positions\.weight", "embeddings.embed_positions.weight"),
@@ -45,65 +51,98 @@ STACK_PATTERNS: tuple[tuple[str, str], ...] = (
 )
 
 
-def rename_in_stack(key: str, path: str) -> str:
-    """Return our name of `path`, a parameter's name inside a stack.
-
-    Args:
-        key: the whole key, for the message.
-        path: the key without the prefix of its stack.
-
-    Raises:
-        ValueError: no such parameter is known.
-    """
+def name_in_stack(path: str) -> str | None:
+    """Return our name of `path`, a parameter's name inside a stack; None if none is known."""
     for pattern, replacement in STACK_PATTERNS:
-        match = re.fullmatch(pattern, path)
-        if match:
+        if match := re.fullmatch(pattern, path):
             return match.expand(replacement)
-    raise ValueError(f"{key!r} is no key of this checkpoint layout; nothing is dropped silently")
+    return None
 
 
-def recorded_arguments(content: dict[str, Any]) -> dict[str, Any]:
+def drop_markers(keys: Iterable[str]) -> list[DroppedKey]:
+    """Return the keys that fairseq stores beside the weights, as dropped ones."""
+    reason = "a version marker of fairseq, no weight"
+    return [DroppedKey(key=key, reason=reason) for key in keys if key.endswith(".version")]
+
+
+def recorded_arguments(records: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that a fairseq checkpoint was trained with; empty if it has none."""
-    arguments = content.get("args")
-    if arguments is None and isinstance(content.get("cfg"), dict):
-        arguments = content["cfg"].get("model")
+    arguments = records.get("args")
+    if arguments is None and isinstance(records.get("cfg"), dict):
+        arguments = records["cfg"].get("model")
     if isinstance(arguments, Namespace):
         return dict(vars(arguments))
     return dict(arguments) if isinstance(arguments, dict) else {}
 
 
-def one_table(tables: dict[str, Tensor]) -> Tensor:
-    """Return the one embedding table among its copies; the last copy counts, as in fairseq.
+def same_tables(tables: Mapping[str, Tensor], source: Source) -> list[str]:
+    """Return the keys of tables that differ from the last one.
 
     Args:
-        tables: original key and tensor of each copy, encoder first.
-
-    Raises:
-        ValueError: no copy at all.
+        tables: original key and tensor of each copy of the one embedding table.
+        source: its pages are given back while reading, as the tables are most of a file.
     """
-    if not tables:
-        raise ValueError("the checkpoint has no embed_tokens.weight")
-    (*earlier, (last_key, table)) = tables.items()
-    for key, other in earlier:
-        if other.shape != table.shape or not torch.equal(other, table):
-            warnings.warn(
-                f"{key} differs from {last_key}, where one tied table should be: taking {last_key}",
-                stacklevel=2,
+    (*others, (_, last)) = tables.items()
+    differing = []
+    for key, table in others:
+        same = table.shape == last.shape
+        for start in range(0, last.shape[0] if same else 0, CHUNK_ROWS):
+            same = same and torch.equal(
+                table[start : start + CHUNK_ROWS], last[start : start + CHUNK_ROWS]
             )
-    return table
+            source.release()
+        if not same:
+            differing.append(key)
+    return differing
 
 
-def cut_rows(name: str, table: Tensor, num_rows: int | None) -> Tensor:
-    """Return the first `num_rows` rows; None keeps all.
+def plan_table(
+    name: str, key: str, table: Tensor, *, num_rows: int, num_new: int = 0
+) -> PlannedTensor:
+    """Return a plan to write an embedding table cut to `num_rows`, with new rows behind.
+
+    New rows are drawn as the authors drew those of language tags (normal, deviation width ** -0.5),
+    always the same ones.
+
+    Args:
+        name: of the parameter.
+        key: original key.
+        table: [V, D].
+        num_rows: rows to keep, at most V.
+        num_new: rows to add.
 
     Raises:
-        ValueError: the table has fewer.
+        ValueError: the table has fewer rows.
     """
-    if num_rows is None:
-        return table
-    if num_rows > table.shape[0]:
-        raise ValueError(f"{name} has {table.shape[0]} rows, not the {num_rows} asked for")
-    return table[:num_rows]
+    rows, width = table.shape
+    if num_rows > rows:
+        raise ValueError(f"{key} has {rows} rows, not the {num_rows} asked for (--vocab-size)")
+    action: Action = "renamed"
+    reason, read = "", _first_rows(table, num_rows)
+    if num_rows < rows:
+        action, reason = "changed", f"cut to the first {num_rows} of {rows} rows, as asked for"
+    if num_new:
+        action, reason = "changed", f"{reason}; {num_new} rows for tags added".removeprefix("; ")
+        read = _with_new_rows(read, num_new)
+    return PlannedTensor(
+        name=name, shape=(num_rows + num_new, width), keys=(key,), action=action, read=read,
+        reason=reason,
+    )  # fmt: skip
+
+
+def _first_rows(table: Tensor, num_rows: int) -> Callable[[], Tensor]:
+    return lambda: table[:num_rows]
+
+
+def _with_new_rows(read: Callable[[], Tensor], num_new: int) -> Callable[[], Tensor]:
+    def extended() -> Tensor:
+        table = read()
+        width = table.shape[1]
+        generator = torch.Generator().manual_seed(0)
+        rows = torch.randn((num_new, width), generator=generator) * width**-0.5
+        return torch.cat([table, rows.to(table.dtype)])
+
+    return extended
 
 
 def count_layers(keys: Iterable[str], stack: str) -> int:
@@ -123,36 +162,60 @@ def count_layers(keys: Iterable[str], stack: str) -> int:
     return len(numbers)
 
 
-def required(state_dict: dict[str, Tensor], key: str) -> Tensor:
-    """Return a tensor that every checkpoint of this layout has.
-
-    Raises:
-        ValueError: it is missing.
-    """
-    if key not in state_dict:
-        raise ValueError(f"the checkpoint has no {key}: it is incomplete or of another model")
-    return state_dict[key]
-
-
-def shape_fields(
-    state_dict: dict[str, Tensor], encoder: str, num_attention_heads: int | None
-) -> dict[str, Any]:
-    """Return the configuration fields that the tensors of an encoder imply.
+def choose_heads(
+    width: int, arguments: Mapping[str, Any], options: ConvertOptions
+) -> tuple[int, str]:
+    """Return the number of heads, which no tensor shows, and how it was found.
 
     Args:
-        state_dict: tensors under our names.
-        encoder: prefix of the encoder, e.g. "model.encoder.".
-        num_attention_heads: None is one head for each 64 of the width.
+        width: of the model.
+        arguments: from `recorded_arguments`.
+        options: of the user.
+
+    Raises:
+        ValueError: nothing says it, and the width is no multiple of a published head's.
     """
-    vocab_size, width = required(state_dict, f"{encoder}embed_tokens.weight").shape
-    positions = required(state_dict, f"{encoder}embeddings.embed_positions.weight")
+    recorded = arguments.get("encoder_attention_heads")
+    if options.num_attention_heads is not None:
+        return options.num_attention_heads, f"{options.num_attention_heads} heads, as given"
+    if recorded is not None:
+        return int(recorded), f"{recorded} heads, as the checkpoint records"
+    if width % HEAD_WIDTH:
+        raise ValueError(
+            f"the model is {width} wide, no multiple of {HEAD_WIDTH}, the width of a head in every "
+            "published model, and nothing says the number of heads: give --num-attention-heads"
+        )
+    heads = width // HEAD_WIDTH
+    return heads, (
+        f"{heads} heads of {HEAD_WIDTH}, as in every published model; no tensor shows it, so give "
+        "--num-attention-heads if this model is not a published one"
+    )
+
+
+def shape_fields(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> dict[str, Any]:
+    """Return the configuration fields that the shapes of an encoder imply.
+
+    Args:
+        shapes: of the tensors, under our names.
+        encoder: prefix of the encoder, e.g. "model.encoder.".
+
+    Raises:
+        ValueError: a tensor that every encoder has is missing.
+    """
+    needed = ("embed_tokens.weight", "embeddings.embed_positions.weight")
+    for name in (*needed, "layers.0.mlp.up_proj.weight"):
+        if encoder + name not in shapes:
+            raise ValueError(
+                f"the checkpoint has no {encoder}{name}: it is incomplete or of another model"
+            )
+    vocab_size, width = shapes[f"{encoder}embed_tokens.weight"]
+    positions = shapes[f"{encoder}embeddings.embed_positions.weight"]
     return {
         "vocab_size": vocab_size,
         "hidden_size": width,
-        "num_attention_heads": num_attention_heads or max(1, width // HEAD_WIDTH),
-        "intermediate_size": required(state_dict, f"{encoder}layers.0.mlp.up_proj.weight").shape[0],
-        "max_position_embeddings": positions.shape[0] - 2,
-        "encoder_layers": count_layers(state_dict, encoder),
-        "layernorm_embedding": f"{encoder}embeddings.norm.weight" in state_dict,
-        "normalize_before": f"{encoder}norm.weight" in state_dict,
+        "intermediate_size": shapes[f"{encoder}layers.0.mlp.up_proj.weight"][0],
+        "max_position_embeddings": positions[0] - 2,
+        "encoder_layers": count_layers(shapes, encoder),
+        "layernorm_embedding": f"{encoder}embeddings.norm.weight" in shapes,
+        "normalize_before": f"{encoder}norm.weight" in shapes,
     }

@@ -4,28 +4,41 @@ The encoder's prefix really is `encoder.discriminator.`. The word `<mask>`, the 
 padding rows are appended to the dictionary by the program, so the id of `<mask>` is its length.
 """
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
+from unblank.conversion.config import ConvertOptions
 from unblank.conversion.fairseq import (
+    choose_heads,
     count_layers,
-    one_table,
+    drop_markers,
+    name_in_stack,
+    plan_table,
     recorded_arguments,
-    rename_in_stack,
+    same_tables,
     shape_fields,
 )
-from unblank.conversion.torch_files import read_torch_file
-from unblank.models.ganlm import GanLMConfig
+from unblank.conversion.fairseq_vocabulary import fit_rows
+from unblank.conversion.plan import ConversionPlan, DroppedKey, PlannedTensor, copied
+from unblank.conversion.source import Source
+from unblank.models.ganlm import (
+    GanLMConfig,
+    GanLMForConditionalGeneration,
+    GanLMForPreTraining,
+    GanLMForSequenceClassification,
+)
 
-__all__ = ["ganlm_state_dict", "infer_ganlm_config", "read_ganlm_checkpoint"]
+__all__ = ["ganlm_name", "plan_ganlm"]
 
 TABLE = "model.encoder.embed_tokens.weight"
+ENCODER, GENERATOR, DISCRIMINATOR = "model.encoder.", "model.decoder.", "discriminator."
 STACKS = {
-    "encoder.discriminator.": "model.encoder.",
-    "decoder.generator.": "model.decoder.",
+    "encoder.discriminator.": ENCODER,
+    "decoder.generator.": GENERATOR,
     "decoder.discriminator.": "discriminator.decoder.",
 }
 HEADS = {
@@ -34,126 +47,183 @@ HEADS = {
     "decoder.discriminator.output_projection.": "discriminator.out_proj.",
     "classification_heads.sentence_classification_head.": "",
 }
-NUM_WORDS_WITHOUT_LINE = 4
-"""<s>, <pad>, </s> and <unk> stand before the lines of `dict.txt`."""
+JUDGING_HEAD = ("discriminator.dense.", "discriminator.norm.", "discriminator.out_proj.")
+CLASSIFIER = ("dense.", "out_proj.")
+PUBLISHED_JUDGES = 4
+"""Layers of the published discriminators, for files without one."""
 
 
-def read_ganlm_checkpoint(
-    path: Path, *, num_attention_heads: int | None = None, mask_token_id: int | None = None
-) -> tuple[GanLMConfig, dict[str, Tensor]]:
-    """Return the configuration and the weights of a GanLM checkpoint, under our names.
-
-    Args:
-        path: a file of the original program.
-        num_attention_heads: None is what the file says, else one for each 64 of the width.
-        mask_token_id: id of `<mask>`, from which on no id is content; None counts the lines of
-            `dict.txt` beside the file, and leaves it unset where there is none.
-
-    Returns:
-        The configuration, and weights for `GanLMForPreTraining`; without the discriminator in the
-        file, for `GanLMForConditionalGeneration`; with a classification head, for
-        `GanLMForSequenceClassification`.
+def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
+    """Return the plan of a GanLM checkpoint: the pair, one decoder of it, or a classifier.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: damaged or hostile file, or unknown keys.
+        ValueError: unknown keys, tables that are not tied, a part that is not in the file, or a
+            vocabulary that does not belong to the weights.
     """
-    path = Path(path)
-    content = read_torch_file(path)
-    module = content.get("model")
-    if not isinstance(module, dict):
-        raise ValueError(f"{path} holds {', '.join(content)}; a GanLM checkpoint has model")
-    if mask_token_id is None and (path.parent / "dict.txt").is_file():
-        words = (path.parent / "dict.txt").read_text(encoding="utf-8").splitlines()
-        mask_token_id = NUM_WORDS_WITHOUT_LINE + len(words)
-    arguments = recorded_arguments(content)
-    state_dict = ganlm_state_dict(module)
-    if arguments.get("share_generator_discriminator"):
-        state_dict = _without_shared(state_dict)
-    heads = num_attention_heads or arguments.get("encoder_attention_heads")
-    return infer_ganlm_config(state_dict, heads, mask_token_id, arguments), state_dict
-
-
-def ganlm_state_dict(module: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return `module` under our names, its copies of the one embedding table joined.
-
-    Raises:
-        ValueError: a key that no GanLM has.
-    """
-    state_dict: dict[str, Tensor] = {}
-    tables: dict[str, Tensor] = {}
-    for key, tensor in module.items():
-        if key.endswith(".version"):
-            continue
-        if key.endswith("embed_tokens.weight") or _is_vocabulary_head(key, tensor):
-            tables[key] = tensor
+    tensors, arguments = source.tensors, recorded_arguments(source.records)
+    tables = {key: tensor for key, tensor in tensors.items() if _is_table(key, tensor)}
+    if not tables:
+        raise ValueError(f"{source.path} has no embed_tokens.weight: it is no whole GanLM")
+    kept_key, table = list(tables.items())[-1]
+    if differing := same_tables(tables, source):
+        raise ValueError(
+            f"{', '.join(differing)} and {kept_key} of {source.path} differ: a GanLM has one "
+            "embedding table"
+        )
+    names = {key: name for key in tensors if key not in tables and (name := ganlm_name(key))}
+    is_shared = bool(arguments.get("share_generator_discriminator"))
+    model_class, unwanted = _choose_model(set(names.values()), options, is_shared)
+    dropped = drop_markers(tensors)
+    dropped += [
+        DroppedKey(key=key, reason=f"a copy of {kept_key}, which is tied to it")
+        for key in tables
+        if key != kept_key
+    ]
+    fitted = fit_rows(source, options, table.shape[0], arguments=arguments)
+    planned = [plan_table(TABLE, kept_key, table, num_rows=fitted.num_rows, num_new=fitted.num_new)]
+    for key, name in names.items():
+        reason = next((why for prefix, why in unwanted.items() if name.startswith(prefix)), None)
+        if reason is None and is_shared:
+            reason = _shared_with(key, name, names, tensors)
+        if reason is None:
+            planned.append(copied(name, key, tensors[key]))
         else:
-            state_dict[_rename(key)] = tensor
-    tables = dict(sorted(tables.items(), key=lambda item: not item[0].startswith("encoder")))
-    return {TABLE: one_table(tables), **state_dict}
-
-
-def infer_ganlm_config(
-    state_dict: dict[str, Tensor],
-    num_attention_heads: int | None = None,
-    mask_token_id: int | None = None,
-    arguments: dict[str, Any] | None = None,
-) -> GanLMConfig:
-    """Return the configuration that the tensors and the recorded arguments imply.
-
-    Args:
-        state_dict: from `ganlm_state_dict`.
-        num_attention_heads: None is one head for each 64 of the width.
-        mask_token_id: id of `<mask>`, from which on no id is content.
-        arguments: of the training program, for what tensors do not show.
-
-    Raises:
-        ValueError: a tensor that every GanLM has is missing.
-    """
-    arguments = arguments or {}
-    fields = shape_fields(state_dict, "model.encoder.", num_attention_heads)
-    bias = state_dict.get("model.encoder.relative_bias.bias.weight")
-    judges = count_layers(state_dict, "discriminator.decoder.")
-    if "out_proj.weight" in state_dict:
-        fields["num_labels"] = state_dict["out_proj.weight"].shape[0]
-    return GanLMConfig(
-        **fields,
-        decoder_layers=count_layers(state_dict, "model.decoder."),
-        discriminator_layers=judges or int(arguments.get("discriminator_decoder_layers", 4)),
-        share_generator_discriminator=bool(arguments.get("share_generator_discriminator")),
-        relative_bias_buckets=0 if bias is None else bias.shape[0],
-        scale_embedding=not arguments.get("no_scale_embedding", False),
-        hidden_dropout_prob=float(arguments.get("dropout", 0.1)),
-        attention_probs_dropout_prob=float(arguments.get("attention_dropout", 0.1)),
-        mask_token_id=mask_token_id,
-        first_special_id=mask_token_id,
+            dropped.append(DroppedKey(key=key, reason=reason))
+    config, evidence = _configuration(planned, is_shared, arguments, options)
+    for name, value in fitted.fields.items():
+        setattr(config, name, value)
+    config.first_special_id = config.mask_token_id
+    traps = list(fitted.traps)
+    if config.mask_token_id is None:
+        traps.append(
+            "the row of <mask> is not known, from which on no token is content: pretraining needs "
+            "first_special_id in config.json"
+        )
+    untrained = _untrained(model_class, planned)
+    if untrained:
+        traps.append(
+            "the classification head is not in the checkpoint: it starts at random and needs "
+            "fine-tuning"
+        )
+    return ConversionPlan(
+        model_class=model_class,
+        config=config,
+        tensors=tuple(planned),
+        dropped=tuple(dropped),
+        tokenizer=fitted.tokenizer,
+        tokenizer_facts=fitted.facts,
+        traps=tuple(traps),
+        evidence=(*evidence, *fitted.evidence),
+        untrained=untrained,
     )
 
 
-def _is_vocabulary_head(key: str, tensor: Tensor) -> bool:
-    """The discriminator's head has two rows; as the only decoder of a file it has the table's."""
-    return key.endswith(".output_projection.weight") and (
-        key.startswith("decoder.generator.") or tensor.shape[0] > 2
-    )
-
-
-def _rename(key: str) -> str:
+def ganlm_name(key: str) -> str | None:
+    """Return our name of a GanLM's key, except of its embedding tables; None if it has none."""
     for prefix, ours in HEADS.items():
         if key.startswith(prefix):
             return ours + key.removeprefix(prefix)
     for prefix, ours in STACKS.items():
         if key.startswith(prefix):
-            return ours + rename_in_stack(key, key.removeprefix(prefix))
-    raise ValueError(f"{key!r} is no key of a GanLM; nothing is dropped silently")
+            inner = name_in_stack(key.removeprefix(prefix))
+            return None if inner is None else ours + inner
+    return None
 
 
-def _without_shared(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop the discriminator's copies of what it shares with the generator."""
-    kept = {}
-    for key, tensor in state_dict.items():
-        twin = key.replace("discriminator.decoder.", "model.decoder.")
-        if twin == key:
-            kept[key] = tensor
-        elif twin not in state_dict or not torch.equal(tensor, state_dict[twin]):
-            raise ValueError(f"{key} should be shared with the generator but differs from {twin}")
-    return kept
+def _is_table(key: str, tensor: Tensor) -> bool:
+    """The discriminator's head has two rows; as the only decoder of a file it has the table's."""
+    if key.endswith("embed_tokens.weight"):
+        return True
+    return key.endswith(".output_projection.weight") and (
+        key.startswith("decoder.generator.") or tensor.shape[0] > 2
+    )
+
+
+def _choose_model(
+    names: set[str], options: ConvertOptions, is_shared: bool
+) -> tuple[type[PreTrainedModel], dict[str, str]]:
+    """Return the class to build, and the prefixes of what it has no use for, with the reason."""
+    writes, judges = (
+        any(name.startswith(prefix) for name in names)
+        for prefix in (GENERATOR, "discriminator.decoder.")
+    )
+    judges = judges or (is_shared and writes)
+    found = ", ".join(
+        name for name, is_there in (("generator", writes), ("discriminator", judges)) if is_there
+    )
+    if (options.part == "generator" and not writes) or (
+        options.part == "discriminator" and not judges
+    ):
+        raise ValueError(f"--part {options.part}: the file has only {found or 'an encoder'}")
+    is_classifier = any(name.startswith(CLASSIFIER) for name in names)
+    wants_judge = options.part == "discriminator" or (options.part == "all" and judges)
+    if is_classifier or (wants_judge and not (writes and options.part == "all")):
+        why = "a classifier has no use for it"
+        other = {GENERATOR: why} if wants_judge else {"discriminator.decoder.": why}
+        if is_shared:
+            other = {}
+        return GanLMForSequenceClassification, other | dict.fromkeys(JUDGING_HEAD, why)
+    if wants_judge:
+        return GanLMForPreTraining, {}
+    return GanLMForConditionalGeneration, {DISCRIMINATOR: "--part generator leaves it out"}
+
+
+def _untrained(model_class: type[PreTrainedModel], planned: list[PlannedTensor]) -> tuple[str, ...]:
+    """Return the classification head of a discriminator that has not been fine-tuned."""
+    if model_class is not GanLMForSequenceClassification:
+        return ()
+    given = {tensor.name for tensor in planned}
+    head = (f"{layer}{part}" for layer in CLASSIFIER for part in ("weight", "bias"))
+    return tuple(name for name in head if name not in given)
+
+
+def _configuration(
+    planned: list[PlannedTensor],
+    is_shared: bool,
+    arguments: Mapping[str, Any],
+    options: ConvertOptions,
+) -> tuple[GanLMConfig, list[str]]:
+    shapes = {tensor.name: tensor.shape for tensor in planned}
+    fields = shape_fields(shapes, ENCODER)
+    heads, how = choose_heads(fields["hidden_size"], arguments, options)
+    judges = count_layers(shapes, "discriminator.decoder.")
+    writers = count_layers(shapes, GENERATOR)
+    if "out_proj.weight" in shapes:
+        fields["num_labels"] = shapes["out_proj.weight"][0]
+    config = GanLMConfig(
+        **fields,
+        num_attention_heads=heads,
+        decoder_layers=writers or int(arguments.get("generator_decoder_layers", 12)),
+        discriminator_layers=judges
+        or int(arguments.get("discriminator_decoder_layers", PUBLISHED_JUDGES)),
+        share_generator_discriminator=is_shared,
+        relative_bias_buckets=shapes.get(f"{ENCODER}relative_bias.bias.weight", (0,))[0],
+        scale_embedding=not arguments.get("no_scale_embedding", False),
+        hidden_dropout_prob=float(arguments.get("dropout", 0.1)),
+        attention_probs_dropout_prob=float(arguments.get("attention_dropout", 0.1)),
+        classifier_branch="discriminator" if judges or is_shared else "generator",
+    )
+    size = (
+        f"shapes: {config.encoder_layers} encoder, {writers} generator and {judges} discriminator "
+        f"layers of width {config.hidden_size}, {config.relative_bias_buckets} relative buckets, "
+        f"{config.max_position_embeddings} positions"
+    )
+    scale = "token embeddings times the root of the width" * config.scale_embedding
+    return config, [line for line in (size, how, scale) if line]
+
+
+def _shared_with(
+    key: str, name: str, names: Mapping[str, str], tensors: Mapping[str, Tensor]
+) -> str | None:
+    """Return why a discriminator's copy of what it shares with the generator is left out.
+
+    Raises:
+        ValueError: the copy differs, or the generator has no such weight.
+    """
+    if not name.startswith("discriminator.decoder."):
+        return None
+    twin_name = name.replace("discriminator.decoder.", GENERATOR)
+    twin = next((other for other, ours in names.items() if ours == twin_name), None)
+    if twin is None or not torch.equal(tensors[key], tensors[twin]):
+        raise ValueError(f"{key} should be shared with the generator but differs from {twin}")
+    return f"a copy of {twin}, which it shares"

@@ -74,6 +74,8 @@ class ConversionPlan:
         tokenizer_facts: kind, files and sizes, and each special id with its check, for the report.
         traps: known pitfalls of this checkpoint and what was done about them, as lines.
         evidence: how sizes that no shape shows were chosen (number of heads, ...), as lines.
+        untrained: parameters of the model that the checkpoint never had, such as the head of a
+            classifier to be; they are not written, and loading starts them at random.
     """
 
     model_class: "type[PreTrainedModel]"
@@ -84,6 +86,7 @@ class ConversionPlan:
     tokenizer_facts: dict[str, Any] = field(default_factory=dict)
     traps: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
+    untrained: tuple[str, ...] = ()
 
 
 PlanReader = Callable[[Source, ConvertOptions], ConversionPlan]
@@ -129,9 +132,11 @@ def check_plan(plan: ConversionPlan, source: Source) -> None:
 def _check_parameters(plan: ConversionPlan, source: Source) -> None:
     with torch.device("meta"):
         model = plan.model_class(plan.config)
-    tied = set(model.all_tied_weights_keys)
+    absent = {*model.all_tied_weights_keys, *plan.untrained}
     wanted = {
-        name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied
+        name: tuple(tensor.shape)
+        for name, tensor in model.state_dict().items()
+        if name not in absent
     }
     given = {tensor.name: tensor.shape for tensor in plan.tensors}
     if len(given) != len(plan.tensors):

@@ -64,8 +64,8 @@ SPECIAL_TOKENS: dict[str, str] = {
 _SENTINEL_NAMES = (("[MASK{}]", 1), ("<mask_{}>", 0), ("<extra_id_{}>", 0))
 """How sentinels are called here, by DeltaLM and GanLM, and by T5; and the first number of each."""
 
-_COMMON_ROLES = ("pad", "eos", "cls", "unk", "mask")
-"""Roles that every tokenizer with a masked-LM encoder has."""
+_COMMON_ROLES = ("pad", "eos", "cls", "unk")
+"""Roles that every tokenizer of an encoder-decoder has; fine-tuned models may have no mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +164,8 @@ def encoder_decoder_ids(tokenizer: "PreTrainedTokenizerFast") -> SpecialIds:
 
     With a tokenizer of this library, `eos` is the end of a piece, as the end of a document also
     stands for padding. With any other (XLM-R's, for example) the decoder starts with `eos`, and
-    roles that it does not know share ids: what GLM calls the start of a piece is that start.
+    roles that it does not know share ids: what GLM calls the start of a piece is that start. A
+    model that was fine-tuned without a row for its mask has the unknown token in its place.
 
     Raises:
         ValueError: if a token is missing.
@@ -173,7 +174,8 @@ def encoder_decoder_ids(tokenizer: "PreTrainedTokenizerFast") -> SpecialIds:
     if core.token_to_id(SOP_TOKEN) is not None:
         ids = special_ids(tokenizer)
         return replace(ids, eos=ids.eop)
-    names = {role: getattr(tokenizer, f"{role}_token_id", None) for role in _COMMON_ROLES}
+    roles = (*_COMMON_ROLES, "mask")
+    names = {role: getattr(tokenizer, f"{role}_token_id", None) for role in roles}
     found = {role: token_id for role, token_id in names.items() if token_id is not None}
     missing = [role for role in _COMMON_ROLES if role not in found]
     if missing:
@@ -182,7 +184,7 @@ def encoder_decoder_ids(tokenizer: "PreTrainedTokenizerFast") -> SpecialIds:
             f"{', '.join(missing)}. Set them with tokenizer.add_special_tokens(...), or train one "
             "with `unblank tokenize`."
         )
-    end, mask = found["eos"], found["mask"]
+    end, mask = found["eos"], found.setdefault("mask", found["unk"])
     return SpecialIds(
         **found, sep=end, sop=end, eop=end, smask=mask, gmask=mask, dblock=mask,
         sentinels=_sentinel_ids(core),
