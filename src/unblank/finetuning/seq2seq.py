@@ -31,6 +31,7 @@ from unblank.finetuning.config import FinetuneData, FinetuneGanLM, MetricName
 from unblank.finetuning.encoded_pairs import EncodedPairs, PairSampler
 from unblank.finetuning.encoding import PairEncoder
 from unblank.finetuning.methods import prepare_tokenizer
+from unblank.finetuning.methods import prepare_tokenizer
 from unblank.finetuning.seq2seq_data import (
     RawEntry,
     encode_entries,

@@ -1,0 +1,215 @@
+"""`run_finetune` on pairs: what it writes, chooses and refuses, for every family."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoTokenizer
+
+import unblank
+from unblank.finetuning.config import FinetuneGanLM
+from unblank.finetuning.run import run_finetune
+from unblank.training.units import InfillUnit
+
+GLM = {"model__preset": "tiny", "model__num_hidden_layers": 1}
+GANLM = {"model__preset": "ganlm-tiny"}
+
+
+def lines(folder, name):
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def results(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+@pytest.mark.parametrize("family", [{}, GANLM, GLM], ids=["deltalm", "ganlm", "glm"])
+def test_every_family_becomes_a_folder_that_writes(pairs_config, family):
+    folder = run_finetune(pairs_config(**family, train__metric="exact_match"))
+    opened = unblank.load(folder)
+    assert isinstance(opened.generate("the red dog", max_tokens=4).text, str)
+    assert [line["step"] for line in lines(folder, "validation.jsonl")] == [2, 4]
+    assert {"loss", "exact_match"} <= lines(folder, "validation.jsonl")[0].keys()
+    assert len(lines(folder, "predictions/step-00000004.jsonl")) == 12
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["settings"]["data"]["source"] == "en"
+    assert results(folder)["chosen"] == "best"
+
+
+def test_a_model_learns_the_pairs_and_the_best_step_is_chosen(pairs_config):
+    config = pairs_config(train__max_steps=60, train__validate_every=20, optim__learning_rate=5e-3)
+    folder = run_finetune(config)
+    losses = {line["step"]: line["loss"] for line in lines(folder, "validation.jsonl")}
+    assert min(losses.values()) < 0.7 * math.log(330)
+    chosen = results(folder)["candidates"]["best"]
+    assert losses[chosen["steps"][0]] == min(losses.values()) == chosen["scores"]["loss"]
+    again = pairs_config(method="none", model=replace(config.model, preset="", init_from=folder))
+    again = replace(again, model=replace(again.model, hidden_size=None, num_hidden_layers=None))
+    again = replace(again, model=replace(again.model, num_attention_heads=None))
+    again = replace(again, train=replace(again.train, output_dir=folder / "again"))
+    assert results(run_finetune(again))["scores"]["loss"] == pytest.approx(min(losses.values()))
+
+
+def test_an_average_is_measured_beside_the_best_and_the_better_one_is_kept(pairs_config):
+    folder = run_finetune(
+        pairs_config(train__max_steps=10, train__validate_every=2, train__average_last=3)
+    )
+    candidates = results(folder)["candidates"]
+    assert candidates["average"]["steps"] == [6, 8, 10]
+    snapshots = [
+        load_file(folder / "snapshots" / f"step-{step:08d}" / "weights.safetensors")
+        for step in (6, 8, 10)
+    ]
+    best = results(folder)["candidates"]["best"]["scores"]["loss"]
+    average = candidates["average"]["scores"]["loss"]
+    assert results(folder)["chosen"] == ("average" if average < best else "best")
+    folder = run_finetune(
+        pairs_config(
+            train__max_steps=10,
+            train__validate_every=2,
+            train__average_last=3,
+            train__final="average",
+        )
+    )
+    kept = load_file(folder / "model.safetensors")
+    for name in snapshots[0]:
+        mean = sum(one[name].double() for one in snapshots) / 3
+        assert torch.equal(kept[name], mean.float())
+
+
+def test_a_run_stops_early_and_stays_stopped(pairs_config):
+    config = pairs_config(
+        train__max_steps=40, train__validate_every=1, train__patience=2, optim__learning_rate=1.0
+    )
+    folder = run_finetune(config)
+    history = lines(folder, "validation.jsonl")
+    best = min(history, key=lambda line: line["loss"])["step"]
+    assert history[-1]["step"] == best + 2 < 40
+    before = (folder / "model.safetensors").read_bytes()
+    run_finetune(config)
+    assert lines(folder, "validation.jsonl") == history
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_seeds_are_runs_of_their_own_with_mean_and_deviation(pairs_config, capsys):
+    folder = run_finetune(pairs_config(train__seeds=(1, 2, 3)))
+    losses = [results(folder / f"seed-{seed}")["scores"]["loss"] for seed in (1, 2, 3)]
+    assert len(set(losses)) == 3
+    mean = sum(losses) / 3
+    deviation = math.sqrt(sum((loss - mean) ** 2 for loss in losses) / 2)
+    summary = results(folder)
+    assert summary["mean"]["loss"] == pytest.approx(mean)
+    assert summary["standard_deviation"]["loss"] == pytest.approx(deviation)
+    assert f"{mean:.4f}" in capsys.readouterr().out
+    one = run_finetune(pairs_config(train__seed=2, train__output_dir=folder.parent / "alone"))
+    assert results(one)["scores"]["loss"] == losses[1]
+
+
+def test_the_discriminator_helps_and_is_dropped_unless_kept(pairs_config):
+    folder = run_finetune(pairs_config(**GANLM))
+    names = {name.partition(".")[0] for name in load_file(folder / "model.safetensors")}
+    assert "discriminator" not in names
+    assert {"loss_generator", "loss_discriminator", "loss_denoising"} <= lines(
+        folder, "metrics.jsonl"
+    )[0].keys()
+    line = lines(folder, "metrics.jsonl")[0]
+    total = line["loss_generator"] + 5 * line["loss_discriminator"] + line["loss_denoising"]
+    assert line["loss"] == pytest.approx(total)
+    kept = pairs_config(
+        **GANLM, ganlm__keep_discriminator=True, train__output_dir=folder.parent / "kept"
+    )
+    names = load_file(run_finetune(kept) / "model.safetensors")
+    assert any(name.startswith("discriminator.") for name in names)
+
+
+def test_the_generator_alone_is_fine_tuned_with_both_weights_at_zero(pairs_config):
+    alone = FinetuneGanLM(discriminator_weight=0.0, denoising_weight=0.0)
+    folder = run_finetune(pairs_config(**GANLM, ganlm=alone))
+    assert "loss_discriminator" not in lines(folder, "metrics.jsonl")[0]
+
+
+def test_every_other_step_is_plain_text_without_sentinels(pairs_config, pair_folder, monkeypatch):
+    seen = []
+    call = InfillUnit.__call__
+
+    def watched(self, model, batch, device):
+        if model.training:
+            seen.append((set(batch.objectives), batch.labels, batch.decoder_input_ids))
+        return call(self, model, batch, device)
+
+    monkeypatch.setattr(InfillUnit, "__call__", watched)
+    plain = (str(pair_folder / "plain.txt"),)
+    config = pairs_config(data__monolingual=plain, data__text_unit="line", train__max_steps=8)
+    folder = run_finetune(config)
+    kinds = [kind for (kind,), _, _ in seen]
+    assert kinds == ["source_target", "span_corruption"] * 4
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    sentinels = {i for token, i in tokenizer.get_vocab().items() if token.startswith("[MASK")}
+    assert len(sentinels) > 20
+    for _, labels, decoder_ids in seen:
+        assert not sentinels & {*labels.flatten().tolist(), *decoder_ids.flatten().tolist()}
+
+
+def test_language_tags_are_added_once_and_unknown_ones_are_refused(pairs_config, pair_folder):
+    path = pair_folder / "train.jsonl"
+    entries = (f"{path}:en:de", f"{path}:de:en")
+    first = run_finetune(pairs_config())
+    start = {"preset": "", "hidden_size": None, "num_hidden_layers": None}
+    tagged = pairs_config(
+        data__train=entries,
+        data__languages=("en-de", "de-en"),
+        data__validation_languages=("en-de",),
+        train__output_dir=first.parent / "tagged",
+    )
+    tagged = replace(
+        tagged,
+        model=replace(tagged.model, **start, num_attention_heads=None, init_from=first),
+        tokenizer=replace(tagged.tokenizer, path=None),
+    )
+    with pytest.raises(ValueError, match=r"no token '__de__'.*--tokenizer\.extra_tokens __de__"):
+        run_finetune(tagged)
+    given = replace(tagged.tokenizer, extra_tokens=("__de__", "__en__"))
+    folder = run_finetune(replace(tagged, tokenizer=given))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    size = len(AutoTokenizer.from_pretrained(pair_folder / "tokenizer"))
+    assert tokenizer.convert_tokens_to_ids(["__de__", "__en__"]) == [size, size + 1]
+    assert tokenizer.tokenize("__de__ the dog")[0] == "__de__"
+    assert unblank.load(folder).model.config.tokenizer_size == size + 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data__train": ()}, "no training examples"),
+        ({"model__preset": ""}, "no model to start from"),
+        ({"data__validation": (), "train__patience": 2}, "need held-out examples"),
+        ({"train__metric": "blue"}, "train.metric is 'blue': for seq2seq choose one of loss"),
+        ({"model__preset": "electra-tiny"}, "an ELECTRA writes no text"),
+        ({"ganlm__discriminator_weight": 3.0}, "the section ganlm does not apply"),
+    ],
+)
+def test_what_cannot_run_is_refused_in_words(pairs_config, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run_finetune(pairs_config(**changes))
+
+
+def test_another_file_of_training_pairs_is_not_continued_on(pairs_config, pair_folder):
+    config = pairs_config()
+    run_finetune(config)
+    other = replace(config.data, train=(str(pair_folder / "held_out.jsonl"),))
+    with pytest.raises(ValueError, match="was trained on other text"):
+        run_finetune(replace(config, data=other))
+    with pytest.raises(ValueError, match=r"seq2seq\.label_smoothing was 0\.1, now 0\.0"):
+        run_finetune(pairs_config(seq2seq__label_smoothing=0.0))
+
+
+def test_more_positions_than_the_model_has_are_refused(pairs_config):
+    folder = run_finetune(pairs_config())
+    config = pairs_config(seq2seq__max_source_length=4096, train__output_dir=folder.parent / "long")
+    fresh = {"preset": "", "hidden_size": None, "num_hidden_layers": None}
+    model = replace(config.model, **fresh, num_attention_heads=None, init_from=folder)
+    with pytest.raises(ValueError, match=r"seq2seq\.max_source_length is 4096, the model has"):
+        run_finetune(replace(config, model=model))
