@@ -65,8 +65,14 @@ def test_the_published_sentinels_are_found():
     assert encoder_decoder_ids(tokenizer).sentinels == (6, 7)
 
 
-def test_a_tokenizer_without_a_mask_is_refused_by_role():
+def test_a_tokenizer_without_an_end_is_refused_by_role():
+    tokenizer = foreign_tokenizer()
+    tokenizer.eos_token = None
+    with pytest.raises(ValueError, match="lacks special tokens: eos"):
+        encoder_decoder_ids(tokenizer)
+
+
+def test_a_tokenizer_without_a_mask_has_the_unknown_token_in_its_place():
     tokenizer = foreign_tokenizer()
     tokenizer.mask_token = None
-    with pytest.raises(ValueError, match="lacks special tokens: mask"):
-        encoder_decoder_ids(tokenizer)
+    assert encoder_decoder_ids(tokenizer).mask == tokenizer.unk_token_id
