@@ -14,6 +14,7 @@ SuiteName = Literal[
     "glue",
     "classification",
     "cloze",
+    "lm-eval",
     "summarization",
     "compression",
     "question-generation",
@@ -41,6 +42,7 @@ SUITE_OPTIONS: dict[SuiteName, tuple[str, ...]] = {
     "glue": _UNDERSTANDING,
     "classification": _UNDERSTANDING,
     "cloze": ("file", "tasks", "pattern", "batch_size"),
+    "lm-eval": ("tasks",),
     "summarization": _WRITING,
     "compression": _WRITING,
     "question-generation": _WRITING,
@@ -64,9 +66,9 @@ class EvaluateConfig:
     suite: SuiteName = "perplexity"
     """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
     Blanks: infilling. Understanding, by cloze questions: superglue, glue, classification, cloze
-    (your own task and files). Writing: the others."""
+    (your own task and files). Tasks of EleutherAI's lm-eval: lm-eval. Writing: the others."""
     tasks: tuple[str, ...] = ()
-    """Only these tasks of the suite; for cloze, a task's name or YAML file."""
+    """Only these tasks of the suite; cloze wants a task's name or YAML file, lm-eval YAML files."""
     split: str = "validation"
     """Which files of the data: train, validation, test, or the exact name before .jsonl."""
     data: Path | None = None

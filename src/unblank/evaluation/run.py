@@ -31,6 +31,18 @@ from unblank.integrity import PROVENANCE_NAME, write_at_once
 
 __all__ = ["SUITES", "evaluate", "run_evaluate"]
 
+
+def _run_lm_eval(session: Session) -> Iterator[TaskResult]:
+    """Import lm-eval, which is slow to, only when it is asked for."""
+    try:
+        from unblank.evaluation.lm_harness import run_lm_eval
+    except ImportError as error:
+        raise ImportError(
+            f"the suite lm-eval needs: pip install 'unblank[eval]' ({error})"
+        ) from error
+    yield from run_lm_eval(session)
+
+
 SUITES: dict[str, Callable[[Session], Iterator[TaskResult]]] = {
     "perplexity": run_perplexity,
     "lambada": run_lambada,
@@ -39,6 +51,7 @@ SUITES: dict[str, Callable[[Session], Iterator[TaskResult]]] = {
     "glue": partial(run_understanding, parts=GLUE),
     "classification": partial(run_understanding, parts=CLASSIFICATION),
     "cloze": run_cloze,
+    "lm-eval": _run_lm_eval,
     **{name: partial(run_writing, tasks=tasks) for name, tasks in WRITING.items()},
 }
 
@@ -69,6 +82,11 @@ def evaluate(config: EvaluateConfig) -> tuple[list[Score], Path]:
         config,
         Console(stderr=True),
     )
+    if session.model.config.is_encoder_decoder and config.suite not in WRITING:
+        raise ValueError(
+            f"{config.model} is an encoder-decoder ({session.model.config.model_type}) and fills "
+            f"no blanks: its suites are {', '.join(WRITING)}"
+        )
     path = config.output or _default_output(config)
     results: list[TaskResult] = []
     started = time.perf_counter()

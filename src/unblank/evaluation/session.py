@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from unblank.data.sources import TextFiles, find_files, progress_bar
 from unblank.evaluation.config import EvaluateConfig
 from unblank.tokenization.special import SpecialIds, special_ids
 
-__all__ = ["NamedTexts", "Session", "find_split"]
+__all__ = ["NamedTexts", "Session", "counting_bar", "find_split"]
 
 SPLIT_NAMES = {
     "train": ("train",),
@@ -68,12 +68,9 @@ class Session:
         """Print a line that is not a result."""
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
-    @contextmanager
-    def bar(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
+    def bar(self, description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         """Show a progress bar; the block calls what it is given with the number of steps done."""
-        with progress_bar(show=True) as progress:
-            task = progress.add_task(description, total=total)
-            yield lambda steps: progress.advance(task, steps)
+        return counting_bar(description, total, show=True)
 
     def texts(self, parts: dict[str, str], *, text_unit: Any = "line") -> Iterator[NamedTexts]:
         """Yield the texts of each part that was asked for, or those of the user's own files.
@@ -132,6 +129,14 @@ class Session:
         if not Path(named).is_dir():
             raise FileNotFoundError(f"there is no folder of data {named}")
         return Path(named)
+
+
+@contextmanager
+def counting_bar(description: str, total: int, *, show: bool) -> Iterator[Callable[[int], None]]:
+    """Show a bar on the error stream; the block calls what it is given with the steps done."""
+    with progress_bar(show=show) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda steps: progress.advance(task, steps)
 
 
 def find_split(root: Path, pattern: str, split: str) -> tuple[Path, ...]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from unblank.generation.branches import CandidateTree, build_tree
 
-__all__ = ["Cloze", "score_batch", "score_candidates"]
+__all__ = ["Cloze", "score_batch", "score_candidates", "score_first_choices"]
 
 CHUNK_BYTES = 64 * 2**20
 """Upper size of the fp32 logits made at once."""
@@ -88,16 +88,46 @@ def score_batch(
         )
     trees = [build_tree(cloze.candidates, sop_id, end_id) for cloze in clozes]
     hidden_MD = _tree_states(model, clozes, trees, context == "bi", row_length)
-    log_p_P = _predicted(model, hidden_MD, trees)
-    scores, start = [], 0
+    log_p_P, _ = _predicted(model, hidden_MD, trees)
+    sums = _sums(log_p_P, trees)
+    if normalization == "sum":
+        return sums
+    counts = [torch.tensor(tree.num_predictions, device=log_p_P.device) for tree in trees]
+    return [sums_C / counts_C for sums_C, counts_C in zip(sums, counts, strict=True)]
+
+
+def score_first_choices(
+    model: Any,
+    clozes: Sequence[Cloze],
+    *,
+    sop_id: int,
+    row_length: int | None = None,
+) -> list[tuple[Tensor, Tensor]]:
+    """Return for each text float32[C], log-probabilities without an end, and bool[C].
+
+    The second is whether every token of the candidate is the most likely one at its place, so that
+    greedy decoding would write it. Arguments as for `score_batch`.
+    """
+    trees = [build_tree(cloze.candidates, sop_id, None) for cloze in clozes]
+    hidden_MD = _tree_states(model, clozes, trees, is_bidirectional=True, row_length=row_length)
+    log_p_P, best_P = _predicted(model, hidden_MD, trees, with_best=True)
+    num_missed = _sums((log_p_P < best_P).float(), trees)
+    return [
+        (sums_C, missed_C == 0)
+        for sums_C, missed_C in zip(_sums(log_p_P, trees), num_missed, strict=True)
+    ]
+
+
+def _sums(values_P: Tensor, trees: Sequence[CandidateTree]) -> list[Tensor]:
+    """Return for each tree float32[C], the values of each candidate's predictions added up."""
+    sums, start = [], 0
     for tree in trees:
         stop = start + len(tree.predictions)
-        counts_C = torch.tensor(tree.num_predictions, device=log_p_P.device)
-        owners_P = torch.tensor([owner for *_, owner in tree.predictions], device=log_p_P.device)
-        sums_C = log_p_P.new_zeros(len(counts_C)).index_add(0, owners_P, log_p_P[start:stop])
-        scores.append(sums_C / counts_C if normalization == "mean" else sums_C)
+        owners_P = torch.tensor([owner for *_, owner in tree.predictions], device=values_P.device)
+        zeros_C = values_P.new_zeros(len(tree.num_predictions))
+        sums.append(zeros_C.index_add(0, owners_P, values_P[start:stop]))
         start = stop
-    return scores
+    return sums
 
 
 def _tree_states(
@@ -157,8 +187,13 @@ def _places(lengths: Sequence[int], row_length: int) -> list[tuple[int, int]]:
     return places
 
 
-def _predicted(model: Any, hidden_MD: Tensor, trees: Sequence[CandidateTree]) -> Tensor:
-    """Return float32[P], the log-probability of every predicted token, in order."""
+def _predicted(
+    model: Any, hidden_MD: Tensor, trees: Sequence[CandidateTree], *, with_best: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return float32[P] twice, in order: log-probability of every predicted token, and the highest.
+
+    The second is empty unless asked for.
+    """
     nodes: list[int] = []
     targets: list[int] = []
     first_node = 0
@@ -169,9 +204,11 @@ def _predicted(model: Any, hidden_MD: Tensor, trees: Sequence[CandidateTree]) ->
     node_P = torch.tensor(nodes, device=hidden_MD.device)
     target_P = torch.tensor(targets, device=hidden_MD.device)
     chunk = max(1, CHUNK_BYTES // (4 * model.config.vocab_size))
-    found = []
+    found, best = [], [node_P.new_empty(0, dtype=torch.float32)]
     for start in range(0, len(hidden_MD), chunk):
         log_p = torch.log_softmax(model.lm_head(hidden_MD[start : start + chunk]).float(), dim=-1)
         is_here = (node_P >= start) & (node_P < start + chunk)
         found.append(log_p[node_P[is_here] - start, target_P[is_here]])
-    return torch.cat(found)
+        if with_best:
+            best.append(log_p.amax(dim=-1)[node_P[is_here] - start])
+    return torch.cat(found), torch.cat(best)

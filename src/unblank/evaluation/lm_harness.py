@@ -1,0 +1,309 @@
+"""EleutherAI's lm-eval on a GLM: its requests answered by one-pass scoring and by filling.
+
+A continuation is what stands in `[gMASK]` behind the context, and the context is seen from both
+sides; `loglikelihood_rolling` is the left-to-right factorisation in windows, the first token given
+nothing but the blank. Continuations of one context are scored in one forward pass. Tasks are local
+YAML files; nothing is fetched unless a task itself names a data set of the hub.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lm_eval import simple_evaluate
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM
+from lm_eval.tasks import TaskManager
+
+from unblank.evaluation.left_to_right import continuation_layout, window_bounds
+from unblank.evaluation.perplexity import choose_window
+from unblank.evaluation.results import Score, TaskResult
+from unblank.evaluation.session import Session, counting_bar
+from unblank.evaluation.token_scores import score_labels
+from unblank.generation.generate_config import GenerationOptions
+from unblank.generation.rows import Prompt
+from unblank.generation.score import Cloze, score_first_choices
+from unblank.generation.seq2seq import generate_from_ids
+from unblank.models.products import fast_fp32_products
+from unblank.tokenization.encoding import encode_between_blanks, encode_texts
+from unblank.tokenization.special import special_ids
+
+__all__ = ["BlankLM", "run_lm_eval"]
+
+BATCH_POSITIONS = 4096
+"""Positions scored at once."""
+
+DEFAULT_GENERATED = 256
+"""Tokens of an answer, unless a task says otherwise."""
+
+_SAMPLE_FIELDS = ("doc_id", "doc", "target", "filtered_resps")
+
+_NAME = re.compile(r"^(?:group|task):[ \t]*([^\s#\[]+)[ \t]*(?:#.*)?$", re.MULTILINE)
+
+
+def run_lm_eval(session: Session) -> Iterator[TaskResult]:
+    """Yield the scores of each task file, as lm-eval computes and names them.
+
+    Raises:
+        ValueError: if no file is given, or one names no task.
+        FileNotFoundError: if a file is not there.
+    """
+    files = [Path(name) for name in session.config.tasks]
+    if not files:
+        raise ValueError("the suite lm-eval needs local task files: --tasks FILE.yaml [...]")
+    logging.getLogger("lm_eval").setLevel(logging.WARNING)
+    model = BlankLM(session.model, session.tokenizer, show_progress=True)
+    for file in files:
+        started = time.perf_counter()
+        manager = TaskManager(include_path=str(_folder(file)), include_defaults=False)
+        found = simple_evaluate(
+            model=model,
+            tasks=[_task_name(file)],
+            task_manager=manager,
+            limit=session.config.limit,
+            bootstrap_iters=1000,
+        )
+        yield _result(found or {}, time.perf_counter() - started)
+    if model.num_cut:
+        session.say(f"{model.num_cut} contexts lost their beginning: too long for the model")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A continuation of a context, by its place among the requests."""
+
+    index: int
+    context_ids: tuple[int, ...]
+    continuation_ids: tuple[int, ...]
+
+
+class BlankLM(LM):  # type: ignore[misc]
+    """A GLM as lm-eval sees a language model.
+
+    Args:
+        model: a `GlmInfillForConditionalGeneration` in evaluation mode.
+        tokenizer: its tokenizer.
+        show_progress: show bars on the error stream.
+
+    Attributes:
+        num_cut: contexts that were too long so far, and lost their beginning.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, show_progress: bool = False) -> None:
+        super().__init__()
+        self._model = model
+        self._tokenizer = tokenizer
+        self._show_progress = show_progress
+        self._special = special_ids(tokenizer)
+        self._max_positions: int = model.config.max_position_embeddings
+        self.num_cut = 0
+
+    @property
+    def device(self) -> Any:
+        """Where the model is."""
+        return self._model.device
+
+    @torch.inference_mode()
+    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+        """Return for each (context, continuation) log-probability, and whether it is greedy.
+
+        Raises:
+            ValueError: if a continuation is longer than the model's positions.
+        """
+        results: list[tuple[float, bool]] = [(0.0, True)] * len(requests)
+        encoded = [self._encode(number, *one.args) for number, one in enumerate(requests)]
+        asked = [request for request in encoded if request.continuation_ids]
+        with counting_bar("loglikelihood", len(asked), show=self._show_progress) as advance:
+            for batch in _batches(_by_context(asked)):
+                self._score(batch, results)
+                advance(sum(map(len, batch)))
+        return results
+
+    @torch.inference_mode()
+    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
+        """Return the log-probability of each text, every token scored once in windows."""
+        window, stride = choose_window(None, None, self._max_positions)
+        totals = [0.0] * len(requests)
+        owners, examples = [], []
+        for number, request in enumerate(requests):
+            (ids,) = encode_texts(self._tokenizer, [request.args[0]])
+            # One token more, so that the first one is scored too: given nothing.
+            for first, scored, end in window_bounds(len(ids) + 1, window, stride):
+                before, target = ids[max(first - 1, 0) : scored - 1], ids[scored - 1 : end - 1]
+                owners.append(number)
+                examples.append(continuation_layout(before, target, self._special))
+        with counting_bar("windows", len(examples), show=self._show_progress) as advance:
+            scores = score_labels(self._model, examples, advance=advance)
+        for owner, score in zip(owners, scores, strict=True):
+            totals[owner] += score.total
+        return totals
+
+    @torch.inference_mode()
+    def generate_until(self, requests: list[Instance]) -> list[str]:
+        """Return what the model writes behind each context, up to a stop text.
+
+        Raises:
+            ValueError: for settings of generation that there are not.
+        """
+        answers = [""] * len(requests)
+        groups: dict[str, list[int]] = {}
+        for number, request in enumerate(requests):
+            groups.setdefault(repr(sorted(request.args[1].items())), []).append(number)
+        for numbers in groups.values():
+            settings = dict(requests[numbers[0]].args[1])
+            stops = settings.pop("until", [])
+            options = _generation_options(settings, self._max_positions - 1)
+            prompts = [self._prompt(requests[number].args[0]) for number in numbers]
+            found = generate_from_ids(
+                self._model,
+                self._tokenizer,
+                prompts,
+                options,
+                show_progress=self._show_progress,
+            )
+            for number, answer in zip(numbers, found, strict=True):
+                answers[number] = _until(answer.text, [stops] if isinstance(stops, str) else stops)
+        return answers
+
+    def _encode(self, index: int, context: str, continuation: str) -> _Request:
+        """Cut at the blank between both; white space at the end goes with the continuation."""
+        kept = context.rstrip()
+        parts = [kept, context[len(kept) :] + continuation]
+        context_ids, continuation_ids = encode_between_blanks(self._tokenizer, parts)
+        if len(continuation_ids) >= self._max_positions:
+            raise ValueError(
+                f"a continuation has {len(continuation_ids)} tokens, but the model has "
+                f"{self._max_positions} positions: {continuation[:60]!r}"
+            )
+        return _Request(index, self._fitting(context_ids), tuple(continuation_ids))
+
+    def _fitting(self, context_ids: Sequence[int]) -> tuple[int, ...]:
+        """Return the end of a context for which Part A has room, and count it if that is less."""
+        room = self._max_positions - len(self._special.start) - 1
+        self.num_cut += len(context_ids) > room
+        return tuple(context_ids[max(0, len(context_ids) - room) :])
+
+    def _prompt(self, context: str) -> Prompt:
+        context_ids, _ = encode_between_blanks(self._tokenizer, [context, ""])
+        token_ids = (*self._special.start, *self._fitting(context_ids), self._special.gmask)
+        return Prompt(token_ids, (len(token_ids) - 1,))
+
+    def _score(self, batch: Sequence[list[_Request]], results: list[tuple[float, bool]]) -> None:
+        """Score all continuations of some contexts, equal ones once, and note the results."""
+        clozes = []
+        for requests in batch:
+            part_a = (*self._special.start, *requests[0].context_ids, self._special.gmask)
+            candidates = list(dict.fromkeys(request.continuation_ids for request in requests))
+            clozes.append(Cloze(part_a, len(part_a) - 1, candidates))
+        with fast_fp32_products(self._model.dtype, self._model.device):
+            found = score_first_choices(
+                self._model, clozes, sop_id=self._special.sop, row_length=BATCH_POSITIONS // 8
+            )
+        for requests, cloze, (sums_C, is_first_C) in zip(batch, clozes, found, strict=True):
+            for request in requests:
+                place = cloze.candidates.index(request.continuation_ids)
+                results[request.index] = (float(sums_C[place]), bool(is_first_C[place]))
+
+
+def _by_context(requests: Sequence[_Request]) -> list[list[_Request]]:
+    """Return the requests of each context, the longest first."""
+    groups: dict[tuple[int, ...], list[_Request]] = {}
+    for request in requests:
+        groups.setdefault(request.context_ids, []).append(request)
+    return sorted(groups.values(), key=_num_positions, reverse=True)
+
+
+def _num_positions(requests: Sequence[_Request]) -> int:
+    """Return about how many columns a context takes with all its continuations."""
+    answers = sum(len(request.continuation_ids) for request in requests)
+    return len(requests[0].context_ids) + answers + 3
+
+
+def _batches(groups: Sequence[list[_Request]]) -> Iterator[list[list[_Request]]]:
+    """Yield contexts that are scored together, as many as fit."""
+    batch: list[list[_Request]] = []
+    used = 0
+    for group in groups:
+        size = _num_positions(group)
+        if batch and used + size > BATCH_POSITIONS:
+            yield batch
+            batch, used = [], 0
+        batch.append(group)
+        used += size
+    if batch:
+        yield batch
+
+
+def _generation_options(settings: dict[str, Any], longest: int) -> GenerationOptions:
+    """Return our options for lm-eval's; it knows names of its own."""
+    known = {
+        "max_gen_toks": "max_tokens",
+        "do_sample": "do_sample",
+        "temperature": "temperature",
+        "top_k": "top_k",
+        "top_p": "top_p",
+        "num_beams": "num_beams",
+    }
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise ValueError(f"generation_kwargs has {unknown}; allowed are until, {', '.join(known)}")
+    options = {known[name]: value for name, value in settings.items()}
+    options["max_tokens"] = min(int(options.get("max_tokens", DEFAULT_GENERATED)), longest)
+    if not options.get("do_sample") or not options.get("temperature"):
+        for name in ("do_sample", "temperature", "top_k", "top_p"):
+            options.pop(name, None)  # lm-eval writes temperature 0 for greedy
+    return GenerationOptions(**options)
+
+
+def _until(text: str, stops: Sequence[str]) -> str:
+    """Return the text up to the first of the stop texts."""
+    ends = [text.index(stop) for stop in stops if stop and stop in text]
+    return text[: min(ends)] if ends else text
+
+
+def _folder(file: Path) -> Path:
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no task file {file}")
+    return file.resolve().parent
+
+
+def _task_name(file: Path) -> str:
+    """Return the name of the group, or else of the task, that a file defines."""
+    named = _NAME.findall(file.read_text(encoding="utf-8"))
+    if not named:
+        raise ValueError(f"{file} names no task: it needs a line `task: NAME`")
+    return str(named[0])
+
+
+def _result(found: dict[str, Any], seconds: float) -> TaskResult:
+    """Return what lm-eval found, under its own names; most of its metrics lie in [0, 1]."""
+    scores = []
+    for task, values in found.get("results", {}).items():
+        number = found.get("n-samples", {}).get(task, {}).get("effective", 0)
+        for key, value in values.items():
+            metric, _, variant = key.partition(",")
+            if metric.endswith("_stderr") or not isinstance(value, int | float) or not variant:
+                continue
+            error = values.get(f"{metric}_stderr,{variant}")
+            scores.append(
+                Score(
+                    task=task,
+                    metric=key.removesuffix(",none"),
+                    value=float(value),
+                    count=number,
+                    standard_error=error if isinstance(error, float) else None,
+                    seconds=seconds,
+                    details={"higher_is_better": found.get("higher_is_better", {}).get(task)},
+                )
+            )
+    lines = [
+        {"task": task, **{name: sample.get(name) for name in _SAMPLE_FIELDS}}
+        for task, samples in found.get("samples", {}).items()
+        for sample in samples
+    ]
+    return TaskResult(scores, lines)
