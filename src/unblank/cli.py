@@ -59,9 +59,9 @@ COMMANDS: dict[str, Command] = {
         "unblank.adapters.merge:run_merge",
     ),
     "show": Command(
-        "show what the model really sees of a text",
-        "unblank.data.show_config:ShowConfig",
-        "unblank.data.show:run_show",
+        "show what the model really sees of a text, or of a task's example",
+        "unblank.data.show_task_config:parse_show",
+        "unblank.prompting.show:run_show_any",
     ),
     "fill": Command(
         "fill the blanks of texts",

@@ -1,0 +1,59 @@
+"""`ShowTaskConfig`: the options of `unblank show --task`, with the standard library alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unblank.data.show_config import ShowConfig
+
+__all__ = ["ShowTaskConfig", "parse_show"]
+
+_DESCRIPTION = """Print what the model really sees of a text: both parts, positions, what is
+predicted. `unblank show --task rte` shows an example of a task instead (`--task rte --help`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowTaskConfig:
+    """Print an example of a task: the filled patterns, the candidates, and the model's layout."""
+
+    task: str
+    """Name of a task, or your own YAML file."""
+    data: Path | None = None
+    """File of examples; not given is the example in the task's file."""
+    example: int = 0
+    """Which example of the file, counted from 0."""
+    pattern: int | None = None
+    """Which pattern is shown token by token; not given is the task's own choice."""
+    model: Path | None = None
+    """Folder of a model; its candidates are scored, too."""
+    tokenizer: Path | None = None
+    """Folder of a tokenizer, instead of a model; without either only texts are shown."""
+    max_length: int | None = None
+    """Positions of an example; not given is the model's, or 512."""
+
+    def __post_init__(self) -> None:
+        if self.tokenizer is not None and self.model is not None:
+            raise ValueError("give a tokenizer or a model, not both: a model has its tokenizer")
+        if self.example < 0:
+            raise ValueError(f"example counts from 0, got {self.example}")
+
+
+def parse_show(arguments: Sequence[str]) -> ShowConfig | ShowTaskConfig:
+    """Return what the words after `unblank show` ask for: a text, or an example of a task.
+
+    Raises:
+        SystemExit: after `--help` (code 0), and on a flag that does not parse.
+        ValueError: if a flag holds a value that is not allowed.
+    """
+    import tyro
+
+    is_task = any(word.partition("=")[0] == "--task" for word in arguments)
+    kind: type[ShowConfig | ShowTaskConfig] = ShowTaskConfig if is_task else ShowConfig
+    config: ShowConfig | ShowTaskConfig = tyro.cli(
+        kind,
+        prog="unblank show",
+        description=ShowTaskConfig.__doc__ if is_task else _DESCRIPTION,
+        args=arguments,
+        config=() if is_task else (tyro.conf.PositionalRequiredArgs,),
+    )
+    return config

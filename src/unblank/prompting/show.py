@@ -1,0 +1,188 @@
+"""`unblank show --task`: an example of a task as text, as candidates, and token by token.
+
+The layout is the one that is scored: Part A, then the tree of all candidates behind one start.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from unblank.data.columns import NOTHING, print_columns
+from unblank.data.show import run_show
+from unblank.data.show_config import ShowConfig
+from unblank.data.show_task_config import ShowTaskConfig
+from unblank.generation.branches import build_tree
+from unblank.generation.loading import load_folder
+from unblank.models import GlmInfillForConditionalGeneration
+from unblank.prompting.examples import TaskExample, make_examples, read_examples
+from unblank.prompting.judging import right_label
+from unblank.prompting.patterns import fill_pattern
+from unblank.prompting.scoring import Prompt, encode_example, score_examples
+from unblank.prompting.task import ClozeTask, load_task
+from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["run_show_any", "show_task"]
+
+_USUAL_LENGTH = 512
+_SHOWN_WORDS = 4
+_SHORT_NAMES = {SPECIAL_TOKENS[role]: f"<{role}>" for role in ("eos", "sop", "eop")}
+
+
+def run_show_any(config: ShowConfig | ShowTaskConfig) -> None:
+    """Print a sample of a text, or an example of a task; errors as for either."""
+    if isinstance(config, ShowTaskConfig):
+        show_task(config)
+    else:
+        run_show(config)
+
+
+def show_task(config: ShowTaskConfig, console: "Console | None" = None) -> None:
+    """Print an example of a task.
+
+    Raises:
+        FileNotFoundError: if a file or folder is not there.
+        ValueError: if the task, its data or an option does not fit.
+    """
+    from rich.console import Console
+
+    console = console or Console(highlight=False, soft_wrap=True)
+    task = load_task(config.task)
+    chosen = task.pattern(config.pattern)
+    example = _example(config, task)
+    console.print(f"task {task.name}: {task.about}", style="bold", markup=False)
+    console.print(f"{example.place}, scored by {task.metrics[0]}\n", markup=False, style="dim")
+    for number, entry in enumerate(task.patterns):
+        mark = ">" if entry is chosen else " "
+        filled = fill_pattern(entry.pattern, example.fields)
+        words = " | ".join(" / ".join(entry.verbalizer[label]) for label in task.labels)
+        console.print(f"{mark} {number}  {filled.text}", markup=False)
+        console.print(f"     {words}\n" if words else "", markup=False, style="dim")
+    console.print(_answer(task, example), markup=False)
+    folder = config.model or config.tokenizer
+    if folder is None:
+        console.print("give --model or --tokenizer FOLDER to see tokens and scores", style="dim")
+        return
+    _show_layout(config, task, example, console)
+
+
+def _example(config: ShowTaskConfig, task: ClozeTask) -> TaskExample:
+    if config.data is not None:
+        examples = list(read_examples(task, [config.data]).examples)
+    elif task.example is None:
+        raise ValueError(f"{task.path} has no example of its own: give --data FILE")
+    else:
+        place = f"the example in {task.path.name}"
+        examples = make_examples(task, dict(task.example), place) or []
+    if config.example >= len(examples):
+        raise ValueError(f"there are {len(examples)} examples, counted from 0: no {config.example}")
+    return examples[config.example]
+
+
+def _answer(task: ClozeTask, example: TaskExample) -> str:
+    if example.value is not None:
+        return f"right: {example.value:g} (between {task.labels[0]} and {task.labels[-1]})"
+    if not example.answers:
+        return "right: unknown (the data has no label)"
+    return "right: " + " | ".join(right_label(task, example, a) for a in example.answers)
+
+
+def _show_layout(
+    config: ShowTaskConfig, task: ClozeTask, example: TaskExample, console: "Console"
+) -> None:
+    """Print the candidates, with their scores if there is a model, and all tokens."""
+    if config.model is not None:
+        model, tokenizer = load_folder(config.model)
+        if not isinstance(model, GlmInfillForConditionalGeneration):
+            raise ValueError(f"{config.model} is no GLM: tasks are shown as a GLM sees them")
+        limit = config.max_length or int(model.config.max_position_embeddings)
+        scores = score_examples(
+            model, tokenizer, task, [example], pattern=config.pattern, max_length=limit
+        )[0].tolist()
+    else:
+        assert config.tokenizer is not None
+        tokenizer = _open_tokenizer(config.tokenizer)
+        limit, scores = config.max_length or _USUAL_LENGTH, None
+    prompt = encode_example(
+        tokenizer, task, example, task.pattern(config.pattern), max_length=limit
+    )
+    names = _token_names(tokenizer)
+    _print_candidates(task, example, prompt, names, scores, console)
+    for name, count in (prompt.filled.num_removed or {}).items():
+        console.print(f"the field {name} lost {count} tokens to fit into {limit}")
+    _print_tokens(prompt, names, special_ids(tokenizer), console)
+
+
+def _print_candidates(
+    task: ClozeTask,
+    example: TaskExample,
+    prompt: Prompt,
+    names: Sequence[str],
+    scores: list[float] | None,
+    console: "Console",
+) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    how = {"logit": "logits of single tokens, as log p", "mean": "mean log p"}
+    about = how.get(prompt.scoring, "sum of log p, the end included")
+    table = Table(box=SIMPLE_HEAD, title=f"scored by: {about}", title_justify="left")
+    for heading in ("label" if task.labels else "candidate", "tokens", "score"):
+        table.add_column(heading, justify="right" if heading == "score" else "left")
+    labels = example.candidates or task.labels
+    for number, (label, slots) in enumerate(zip(labels, prompt.slots, strict=True)):
+        ways = [" ".join(names[i] for i in prompt.cloze.candidates[slot]) for slot in slots]
+        score = "" if scores is None else f"{scores[number]:.3f}"
+        table.add_row(Text(label), Text(" or ".join(ways)), score)
+    console.print(table)
+
+
+def _print_tokens(
+    prompt: Prompt, names: Sequence[str], special: SpecialIds, console: "Console"
+) -> None:
+    part_a, blank = prompt.cloze.token_ids, prompt.cloze.blank
+    console.print("Part A", style="bold")
+    rows = {
+        "input": [names[token_id] for token_id in part_a],
+        "position 1": [str(place) for place in range(len(part_a))],
+        "position 2": ["0"] * len(part_a),
+    }
+    styles = ["bold dark_orange" if place == blank else "not dim" for place in range(len(part_a))]
+    print_columns(console, rows, styles)
+    end_id = None if prompt.scoring == "logit" else special.eop
+    tree = build_tree(prompt.cloze.candidates, special.sop, end_id)
+    targets: list[list[str]] = [[] for _ in tree.token_ids]
+    for node, target, _ in tree.predictions:
+        if names[target] not in targets[node]:
+            targets[node].append(names[target])
+    console.print(f"\nPart B: {len(prompt.cloze.candidates)} candidates in one tree", style="bold")
+    rows = {
+        "input": [names[token_id] for token_id in tree.token_ids],
+        "position 1": [str(blank)] * len(tree.token_ids),
+        "position 2": [str(depth + 1) for depth in tree.depths],
+        "predict": [_few(words) for words in targets],
+    }
+    print_columns(console, rows, ["dark_orange"] * len(tree.token_ids))
+
+
+def _few(words: Sequence[str]) -> str:
+    more = f"/+{len(words) - _SHOWN_WORDS}" if len(words) > _SHOWN_WORDS else ""
+    return "/".join(words[:_SHOWN_WORDS]) + more or NOTHING
+
+
+def _open_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    from transformers import PreTrainedTokenizerFast
+
+    if not (folder / "tokenizer.json").is_file():
+        raise FileNotFoundError(f"no tokenizer.json in {folder}; `unblank tokenize` makes one")
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def _token_names(tokenizer: "PreTrainedTokenizerFast") -> list[str]:
+    names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    return [_SHORT_NAMES.get(name, name) for name in names]

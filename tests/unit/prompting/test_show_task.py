@@ -1,0 +1,56 @@
+"""`unblank show --task`: what is printed is what is scored."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from unblank.data.show_config import ShowConfig
+from unblank.data.show_task_config import ShowTaskConfig, parse_show
+from unblank.prompting.show import show_task
+
+
+def printed(config):
+    stream = io.StringIO()
+    show_task(config, Console(file=stream, width=200, highlight=False))
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def model_folder(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    tiny.model.save_pretrained(folder)
+    tiny.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_texts_are_shown_without_a_model():
+    text = printed(ShowTaskConfig(task="copa"))
+    assert "The man broke his toe because [MASK]." in text
+    assert "right: he dropped a hammer on his foot" in text
+    assert "give --model or --tokenizer" in text
+
+
+def test_layout_and_scores_are_shown_with_one(model_folder):
+    text = printed(ShowTaskConfig(task="rte", model=model_folder, pattern=4))
+    assert "> 4  The cat sat on the old mat" in text
+    assert "Part B: 2 candidates in one tree" in text
+    without_scores = printed(ShowTaskConfig(task="rte", tokenizer=model_folder, pattern=4))
+    assert "Part B: 2 candidates in one tree" in without_scores
+    assert "-" in text.split("not_entailment")[1].splitlines()[0]
+    assert "-" not in without_scores.split("not_entailment")[1].splitlines()[0]
+
+
+def test_what_gave_way_is_said(model_folder):
+    text = printed(ShowTaskConfig(task="rte", model=model_folder, max_length=40))
+    assert "the field premise lost" in text
+
+
+def test_an_example_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="there are 1 examples, counted from 0: no 3"):
+        printed(ShowTaskConfig(task="rte", example=3))
+
+
+def test_the_words_choose_between_a_text_and_a_task():
+    assert isinstance(parse_show(["some text"]), ShowConfig)
+    assert parse_show(["--task", "rte", "--example", "2"]) == ShowTaskConfig(task="rte", example=2)
