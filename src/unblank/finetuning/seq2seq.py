@@ -31,7 +31,6 @@ from unblank.finetuning.config import FinetuneData, FinetuneGanLM, MetricName
 from unblank.finetuning.encoded_pairs import EncodedPairs, PairSampler
 from unblank.finetuning.encoding import PairEncoder
 from unblank.finetuning.methods import prepare_tokenizer
-from unblank.finetuning.methods import prepare_tokenizer
 from unblank.finetuning.seq2seq_data import (
     RawEntry,
     encode_entries,
@@ -55,7 +54,7 @@ from unblank.training.modeling import build_model
 from unblank.training.tokenizers import TOKENIZER_NAME, open_tokenizer
 from unblank.training.units import InfillUnit, TrainUnit
 
-__all__ = ["Seq2SeqTask", "open_seq2seq"]
+__all__ = ["Seq2SeqTask", "fairseq_smoothing", "open_seq2seq"]
 
 _LARGEST_WINDOW = 65536
 """Examples grouped or packed together; an epoch with fewer is one window."""
@@ -164,7 +163,7 @@ class Seq2SeqTask:
         model = build_model(run, self._vocabulary_of_the_start(), context.checkpoint)
         extend_model(model, self.tokenizer, self._seed)
         self._require_positions(model)
-        smoothing = _fairseq_smoothing(settings.label_smoothing, model.config.vocab_size)
+        smoothing = fairseq_smoothing(settings.label_smoothing, model.config.vocab_size)
         self._measuring_unit: TrainUnit
         if isinstance(model.config, GanLMConfig):
             ganlm = config.ganlm
@@ -394,11 +393,15 @@ def _is_new(context: TaskContext) -> bool:
     return context.checkpoint is None and context.config.model.init_from is None
 
 
-def _fairseq_smoothing(epsilon: float, num_rows: int) -> float:
+def fairseq_smoothing(epsilon: float, num_rows: int) -> float:
     """Return the smoothing over all V rows that is `epsilon` over the V - 1 wrong tokens.
 
     DeltaLM's and GanLM's programs spread epsilon over the other tokens: the target keeps 1 -
     epsilon, each other token has epsilon / (V - 1). The models spread over all rows.
+
+    Args:
+        epsilon: probability that is moved, in [0, 1).
+        num_rows: V, rows of the model's vocabulary.
     """
     return epsilon * num_rows / (num_rows - 1)
 
