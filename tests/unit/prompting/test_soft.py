@@ -95,7 +95,8 @@ def with_deep_prompt(model, length=5):
     return keys_values
 
 
-@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+@pytest.mark.parametrize("implementation", ["sdpa", "eager", "flex_attention"])
+@torch.no_grad()  # flex attention has no backward on CPUs
 def test_deep_prompt_equals_naive_attention_in_packed_rows_with_branches(model, implementation):
     plain = copy.deepcopy(model)
     keys_values = with_deep_prompt(model)
