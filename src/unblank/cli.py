@@ -50,7 +50,7 @@ COMMANDS: dict[str, Command] = {
     "finetune": Command(
         "fine-tune a model on your own examples: pairs of texts, labels, cloze tasks",
         "unblank.finetuning.command_line:parse_finetune_config",
-        "unblank.finetuning.run:run_finetune",
+        "unblank.finetuning.grid:run_finetune_command",
         trains=True,
     ),
     "merge": Command(
@@ -92,6 +92,12 @@ COMMANDS: dict[str, Command] = {
         "turn a published checkpoint into a safe model folder, or verify one",
         "unblank.conversion.config:parse_convert",
         "unblank.conversion.command:run_convert",
+    ),
+    "compare": Command(
+        "pretrain variants of a model side by side, measure each: one table",
+        "unblank.comparing.config:CompareConfig",
+        "unblank.comparing.run:run_compare",
+        trains=True,
     ),
     "bench": Command(
         "measure speed and memory beside the peers",

@@ -8,7 +8,7 @@ from typing import Literal
 
 from unblank.training.config import require, require_positive
 
-__all__ = ["ClozeTuning"]
+__all__ = ["ClozeTuning", "Grid"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +18,9 @@ class ClozeTuning:
     patterns: tuple[int, ...] = ()
     """Numbers of the task's patterns; none = the one that the task prefers. With several, an
     example is asked in another one each epoch, and predictions average their probabilities."""
+    scoring: Literal["logit", "sum", "mean"] | None = None
+    """How candidates are compared: logits of single tokens, the sum of their log-probabilities with
+    the end, or its mean. None = as the task says."""
     loss: Literal["cross_entropy", "hinge", "generative", "mix"] = "cross_entropy"
     """Over the scores of the candidates: the paper's cross-entropy, or a loss of the published
     program (mix = cross-entropy and the likelihood of the right answer)."""
@@ -34,3 +37,19 @@ class ClozeTuning:
             len(set(self.patterns)) == len(self.patterns) and all(n >= 0 for n in self.patterns),
             f"cloze.patterns {self.patterns} must be different numbers from 0",
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid:
+    """Several runs, one for each combination, and the best of them."""
+
+    learning_rates: tuple[float, ...] = ()
+    """Peak learning rates to try, instead of optim.learning_rate."""
+    batch_sizes: tuple[int, ...] = ()
+    """Batch sizes to try, instead of train.batch_size."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rates", "batch_sizes"):
+            values = getattr(self, name)
+            is_fine = all(value > 0 for value in values) and len(set(values)) == len(values)
+            require(is_fine, f"grid.{name} {values} must be different numbers above 0")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from unblank.finetuning.cloze_config import ClozeTuning
+from unblank.finetuning.cloze_config import ClozeTuning, Grid
 from unblank.finetuning.methods_config import LoraTuning, PromptTuning
 from unblank.training.config import (
     GanLMSettings,
@@ -304,6 +304,8 @@ class FinetuneConfig:
     """The losses of a GanLM."""
     cloze: ClozeTuning = field(default_factory=ClozeTuning)
     """Tasks with labels."""
+    grid: Grid = field(default_factory=Grid)
+    """Settings to try."""
     lora: LoraTuning = field(default_factory=LoraTuning)
     """Adapters."""
     prompt: PromptTuning = field(default_factory=PromptTuning)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -70,6 +70,8 @@ def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) ->
     """
     config = context.config
     task = load_task(config.task)
+    if config.cloze.scoring is not None:
+        task = replace(task, scoring=config.cloze.scoring)
     for number in config.cloze.patterns:
         task.pattern(number)
     family = family_of(config.model, context.checkpoint)

@@ -1,14 +1,19 @@
 """Tasks with labels: losses equal naive ones, and both ways learn what can be learnt."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from labelled_toys import tiny_glm, write_toys
 
 from unblank.finetuning.cloze import ClozeUnit, PromptBatch
+from unblank.finetuning.cloze_config import ClozeTuning, Grid
+from unblank.finetuning.command_line import parse_finetune_config
 from unblank.finetuning.config import FinetuneConfig, FinetuneData, FinetuneOptim, FinetuneTrain
 from unblank.finetuning.example_steps import ExampleSteps
+from unblank.finetuning.grid import run_finetune_command
 from unblank.finetuning.run import run_finetune
 from unblank.prompting import load_task, read_examples
 from unblank.prompting.scoring import encode_example
@@ -119,6 +124,71 @@ def test_nothing_is_trained_without_a_method_and_a_classifier_keeps_its_head(toy
         others[name].write_text(toys[name].read_text().replace('"good"', '"fair"'))
     with pytest.raises(ValueError, match=r"is a classifier of \['good', 'bad'\], the task has"):
         run_finetune(config_of(others, tmp_path / "never", method="none"))
+
+
+@pytest.mark.parametrize("seeds", [(), pytest.param((1, 2), marks=pytest.mark.slow)])
+def test_a_grid_runs_every_combination_and_names_the_best(toys, tmp_path, seeds, capsys):
+    grid = Grid(learning_rates=(1e-6, 3e-3), batch_sizes=(8, 16))
+    train = {"max_steps": 4, "validate_every": 4, "seeds": seeds}
+    run_finetune_command(config_of(toys, tmp_path, train=train, grid=grid))
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    names = [f"rate-{rate:g}-batch-{size}" for rate in (1e-6, 3e-3) for size in (8, 16)]
+    assert [line["folder"] for line in results["runs"]] == names
+    best = max(results["runs"], key=lambda line: line["scores"]["accuracy"])
+    assert results["best"] == best["folder"]
+    assert f"the best model is in {tmp_path / results['best']}" in capsys.readouterr().out
+
+
+RECIPES = Path(__file__).parents[3] / "recipes" / "finetune"
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*glue_*.yaml")), ids=lambda path: path.stem)
+def test_recipes_of_tasks_with_labels_are_whole(path):
+    config = parse_finetune_config([str(path)])
+    task = load_task(config.task)
+    assert all(task.pattern(number) for number in config.cloze.patterns)
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
+
+
+@pytest.mark.parametrize("name", ["superglue_released_wsc", "fewglue_rte"])
+def test_a_recipe_runs_two_steps(toys, tmp_path, name):
+    recipe = parse_finetune_config([str(RECIPES / f"{name}.yaml")])
+    run_finetune(
+        replace(
+            recipe,
+            task=str(toys["task"]),
+            model=replace(recipe.model, init_from=toys["model"]),
+            data=FinetuneData(train=(str(toys["train"]),), validation=(str(toys["validation"]),)),
+            cloze=replace(recipe.cloze, patterns=(0, 1), max_length=48),
+            train=replace(
+                recipe.train, output_dir=tmp_path, max_steps=2, validate_every=1, seeds=()
+            ),
+        )
+    )
+    assert 0 <= results_of(tmp_path)["accuracy"] <= 100
+
+
+def test_a_run_is_the_same_whether_or_not_it_is_interrupted(toys, tmp_path):
+    def run(name, steps):
+        train = {"max_steps": 12, "validate_every": 4, "log_every": 1, "save_every": 4}
+        config = config_of(toys, tmp_path / name, train=train, cloze=ClozeTuning(patterns=(0, 1)))
+        if steps:
+            with pytest.MonkeyPatch.context() as patch:
+                stopped = ExampleSteps.samples
+
+                def samples(self, step):
+                    if step >= steps:
+                        raise KeyboardInterrupt
+                    return stopped(self, step)
+
+                patch.setattr(ExampleSteps, "samples", samples)
+                with pytest.raises(KeyboardInterrupt):
+                    run_finetune(config)
+        run_finetune(config)
+        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        return [json.loads(line)["loss"] for line in lines]
+
+    assert run("whole", 0) == run("interrupted", 6)
 
 
 def results_of(folder):
