@@ -45,8 +45,11 @@ LAYERS = {
         "integrity", "models", "objectives", "process", "prompting", "tokenization", "training",
     },
     "trimming": {
-        "data.shards", "data.sources", "data.types", "generation.loading", "integrity", "models",
-        "tokenization",
+        "conversion.provenance", "conversion.writer", "data.shards", "data.sources", "data.types",
+        "generation.loading", "integrity", "models", "tokenization",
+    },
+    "comparing": {
+        "evaluation", "finetuning", "integrity", "process", "tokenization", "training",
     },
     "demo": {"api", "data", "generation", "objectives", "process", "tokenization", "training"},
     "bench": {

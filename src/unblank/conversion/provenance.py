@@ -12,7 +12,7 @@ from unblank.conversion.plan import ConversionPlan, PlannedTensor
 from unblank.conversion.source import Source
 from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
 
-__all__ = ["provenance_of", "write_provenance"]
+__all__ = ["PACKAGES", "provenance_of", "write_provenance"]
 
 PACKAGES = ("unblank", "torch", "transformers", "tokenizers", "safetensors")
 

@@ -2,10 +2,7 @@
 
 import json
 import platform
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,9 +14,11 @@ from safetensors import safe_open
 from transformers import PreTrainedTokenizerFast
 
 from unblank import __version__
+from unblank.conversion.provenance import PACKAGES, write_provenance
+from unblank.conversion.writer import new_folder
 from unblank.data.sources import TextFiles, find_files
 from unblank.generation.loading import require_whole_weights
-from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
+from unblank.integrity import PROVENANCE_NAME, file_facts
 from unblank.tokenization.encoding import encode_texts, text_encoder
 from unblank.tokenization.vocabulary import padded_vocab_size
 from unblank.trimming.config import TrimConfig
@@ -96,7 +95,7 @@ def trim_model(
 
     Raises:
         FileNotFoundError: no model or tokenizer there.
-        FileExistsError: `output` exists and is not empty.
+        FileExistsError: `output` exists.
         ValueError: a damaged folder, a tokenizer that cannot be trimmed or does not fit the
             weights, no text, `keep` too small, or outputs that differ.
     """
@@ -106,7 +105,8 @@ def trim_model(
             "give one of keep (how many tokens) and coverage (a share, such as 0.9999)"
         )
     settings, tokenizer = _open(source)
-    _require_free(output)
+    if output.exists():
+        raise FileExistsError(f"{output} exists already: name a new folder")
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     size, vocab_size = max(token_ids(content).values()) + 1, settings["vocab_size"]
     if size > vocab_size:
@@ -122,7 +122,7 @@ def trim_model(
         kept = choose_by_coverage(counted.counts, always, merges, coverage)
     new_ids = {old: new for new, old in enumerate(sorted(kept))}
     order = row_order(list(new_ids), size, vocab_size, padded_vocab_size(len(new_ids)))
-    with _published(output) as staging:
+    with new_folder(output) as staging:
         for name in _CONFIGS:
             if (source / name).is_file():
                 old = json.loads((source / name).read_text(encoding="utf-8"))
@@ -131,7 +131,7 @@ def trim_model(
         write_tokenizer(tokenizer, without_tokens(content, kept), staging)
         write_weights(source, staging, order, vocab_size)
         report = _report(source, staging, tokenizer, counted, new_ids, (size, vocab_size))
-        _write_provenance(source, staging, report, keep, coverage)
+        _write_record(source, staging, report, keep, coverage)
     return report
 
 
@@ -178,26 +178,6 @@ def _open(source: Path) -> tuple[dict[str, Any], PreTrainedTokenizerFast]:
     except Exception as error:  # the tokenizers library raises bare Exception
         raise ValueError(f"{source} is damaged: {error}") from error
     return settings, tokenizer
-
-
-def _require_free(output: Path) -> None:
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise FileExistsError(f"{output} exists already: name a new folder")
-
-
-@contextmanager
-def _published(output: Path) -> Iterator[Path]:
-    """Give a folder to fill that gets the name `output` when the block ends without an error."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-    try:
-        yield staging
-        staging.chmod(0o755)
-        if output.is_dir():
-            output.rmdir()
-        staging.rename(output)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _report(
@@ -256,29 +236,23 @@ def _weights(folder: Path) -> tuple[int, int]:
     return numbers, num_bytes
 
 
-def _write_provenance(
+def _write_record(
     source: Path, staging: Path, report: TrimReport, keep: int | None, coverage: float | None
 ) -> None:
-    packages = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
     origin = source / PROVENANCE_NAME
-    provenance = {
-        "made_by": f"unblank {__version__} trim",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in packages},
-        },
+    record = {
+        "program": f"unblank trim {__version__}",
         "source": {
-            "folder": str(source),
+            "path": str(source),
             "files": {path.name: file_facts(path) for path in sorted(source.glob("*.safetensors"))},
-            "provenance": json.loads(origin.read_text(encoding="utf-8"))
-            if origin.is_file()
-            else None,
+            "provenance": json.loads(origin.read_text("utf-8")) if origin.is_file() else None,
         },
         "settings": {"keep": keep, "coverage": coverage},
         "report": asdict(report),
-        "files": {path.name: file_facts(path) for path in sorted(staging.iterdir())},
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in PACKAGES},
     }
-    write_at_once(staging / PROVENANCE_NAME, json.dumps(provenance, indent=1))
+    write_provenance(staging, record)
 
 
 def _table(report: TrimReport) -> Table:

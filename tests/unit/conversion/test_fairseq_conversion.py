@@ -1,0 +1,281 @@
+"""DeltaLM and GanLM files in every variant become one model each, with every key accounted for."""
+
+import json
+import os
+
+import pytest
+import torch
+from fairseq_toys import (
+    POSITIONS,
+    fairseq_deltalm,
+    ganlm,
+    released_deltalm,
+    save_fairseq,
+    train_pieces,
+)
+from safetensors.torch import load_file
+from torch.testing import assert_close
+
+from unblank.conversion.convert import convert
+from unblank.models import DeltaLMForConditionalGeneration, GanLMForPreTraining
+from unblank.tokenization.special import encoder_decoder_ids
+
+ROWS = 112  # a dictionary of 8 tokens, <mask>, 100 sentinels, three fillers
+TABLE = "model.encoder.embed_tokens.weight"
+
+
+@pytest.fixture
+def released(tmp_path):
+    """Return a writer of a released DeltaLM file, with a dictionary of 8 tokens beside it."""
+
+    def save(module=None, dictionary="a b c d"):
+        folder = tmp_path / "released"
+        folder.mkdir()
+        torch.save({"weights": module or released_deltalm(ROWS)}, folder / "deltalm-base.pt")
+        lines = "".join(f"{word} 9\n" for word in dictionary.split())
+        (folder / "dict.txt").write_text(lines, encoding="utf-8")
+        return folder
+
+    return save
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def record(folder):
+    return json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+
+
+def test_released_and_trained_layouts_become_the_same_model(released, tmp_path):
+    convert(released(), tmp_path / "a")
+    module = fairseq_deltalm(ROWS)
+    trained = save_fairseq(tmp_path / "b.pt", module, encoder_attention_heads=1)
+    convert(trained, tmp_path / "b")
+    a, b = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert record(tmp_path / "a")["family"] == record(tmp_path / "b")["family"] == "deltalm"
+
+
+@pytest.mark.parametrize("make", [released_deltalm, fairseq_deltalm, ganlm])
+def test_every_key_is_used_once_or_dropped_with_a_reason(make, tmp_path):
+    module, path = make(ROWS), tmp_path / "model.pt"
+    save_fairseq(path, module)
+    convert(path, tmp_path / "out")
+    report = record(tmp_path / "out")
+    used = [key for entry in report["keys"] for key in entry["from"]]
+    dropped = [entry["key"] for entry in report["dropped"]]
+    assert sorted(used + dropped) == sorted(module)
+    assert all(entry["reason"] for entry in report["dropped"])
+    for entry in report["keys"]:
+        (key,) = entry["from"]
+        assert torch.equal(weights(tmp_path / "out")[entry["name"]], module[key])
+
+
+@pytest.mark.parametrize("make", [released_deltalm, ganlm])
+def test_a_key_left_over_or_missing_is_an_error(make, tmp_path):
+    module, path = make(ROWS), tmp_path / "model.pt"
+    path.parent.mkdir(exist_ok=True)
+    surplus = module | {"decoder.layers.0.adapter.weight": torch.ones(2)}
+    torch.save({"model": surplus}, path)
+    with pytest.raises(ValueError, match=r"adapter\.weight; nothing is dropped silently"):
+        convert(path, tmp_path / "out")
+    for key in list(module)[5::40]:
+        torch.save({"model": {k: v for k, v in module.items() if k != key}}, path)
+        with pytest.raises(ValueError, match=r"lacks weights|has no|not numbered"):
+            convert(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_large_models_have_no_norm_over_the_embeddings(released, tmp_path):
+    convert(released(released_deltalm(ROWS, has_embedding_norm=False)), tmp_path / "out")
+    model = DeltaLMForConditionalGeneration.from_pretrained(tmp_path / "out")
+    assert not model.config.layernorm_embedding
+    assert not any("embeddings.norm" in name for name, _ in model.named_parameters())
+
+
+def test_rows_behind_the_dictionary_are_kept_and_named(released, tmp_path):
+    source = released()
+    convert(source, tmp_path / "all")
+    config = json.loads((tmp_path / "all" / "config.json").read_text())
+    assert config["vocab_size"] == config["tokenizer_size"] == 112
+    assert config["mask_token_id"] == 8
+    convert(source, tmp_path / "cut", vocab_size=8)
+    config = json.loads((tmp_path / "cut" / "config.json").read_text())
+    assert (config["vocab_size"], config["mask_token_id"]) == (8, None)
+    assert torch.equal(weights(tmp_path / "cut")[TABLE], weights(tmp_path / "all")[TABLE][:8])
+    assert "cut to the first 8 of 112 rows" in json.dumps(record(tmp_path / "cut")["keys"])
+    with pytest.raises(ValueError, match="has 112 rows, not the 200 asked for"):
+        convert(source, tmp_path / "more", vocab_size=200)
+
+
+def test_tags_get_new_rows_behind_all_others(released, tmp_path):
+    source = released()
+    convert(source, tmp_path / "plain")
+    convert(source, tmp_path / "tagged", language_tags=["__de__", "__fr__"])
+    before, after = weights(tmp_path / "plain")[TABLE], weights(tmp_path / "tagged")[TABLE]
+    assert after.shape == (114, before.shape[1])
+    assert torch.equal(after[:112], before)
+    assert not torch.equal(after[112], after[113])
+    convert(source, tmp_path / "again", language_tags=["__de__", "__fr__"])
+    assert torch.equal(weights(tmp_path / "again")[TABLE], after)
+
+
+def test_recorded_languages_name_the_rows_that_fine_tuning_added(tmp_path):
+    vocabulary = train_pieces(tmp_path / "source", ["the cat sat on the mat. " * 9], 40)
+    tokens = len((vocabulary / "dict.txt").read_text(encoding="utf-8").split("\n")) - 1 + 4
+    save_fairseq(vocabulary / "model.pt", fairseq_deltalm(tokens + 2), langs=["de", "fr"])
+    conversion = convert(vocabulary, tmp_path / "out")
+    tokenizer = conversion.plan.tokenizer
+    assert tokenizer.convert_tokens_to_ids(["__de__", "__fr__"]) == [tokens, tokens + 1]
+    ids = encoder_decoder_ids(tokenizer)
+    config = conversion.plan.config
+    assert (ids.pad, ids.eos, ids.sop) == (
+        config.pad_token_id, config.eos_token_id, config.decoder_start_token_id
+    )  # fmt: skip
+    assert config.mask_token_id is None
+
+
+def test_a_dictionary_of_other_weights_is_refused(released, tmp_path):
+    words = " ".join(f"w{number}" for number in range(ROWS))
+    with pytest.raises(ValueError, match="116 tokens but the embedding table only 112 rows"):
+        convert(released(dictionary=words), tmp_path / "out")
+
+
+def test_a_table_that_is_not_tied_is_told_or_refused(released, tmp_path):
+    module = released_deltalm(ROWS)
+    module["src_embedding.embed_tokens.weight"] += 1
+    conversion = convert(released(module), tmp_path / "out")
+    assert "src_embedding.embed_tokens.weight differs" in conversion.plan.traps[0]
+    kept = module["tgt_embedding.embed_tokens.weight"]
+    assert torch.equal(weights(tmp_path / "out")[TABLE], kept)
+    for name, module in (("deltalm", fairseq_deltalm(ROWS)), ("ganlm", ganlm(ROWS))):
+        key = next(key for key in module if key.endswith("output_projection.weight"))
+        module[key] = module[key] + 1
+        with pytest.raises(ValueError, match="differ: a"):
+            convert(save_fairseq(tmp_path / f"{name}.pt", module), tmp_path / name)
+
+
+def test_the_weights_are_asked_about_the_order_of_the_feed_forwards(released, tmp_path):
+    module = released_deltalm(ROWS)
+    for layer in range(2):  # as if trained from its encoder by the first release's rule
+        for half, ffn in ((0, "ffn_2"), (1, "ffn_1")):
+            source = module[f"encoder.layers.{2 * layer + half}.ffn.fc1.weight"]
+            module[f"decoder.layers.{layer}.{ffn}.fc1.weight"] = source + 0.01
+    path = released(module)
+    conversion = convert(path, tmp_path / "current")
+    assert "the weights speak for --ffn-order first-release" in conversion.plan.traps[0]
+    conversion = convert(path, tmp_path / "first", ffn_order="first-release")
+    assert not any("speak for" in trap for trap in conversion.plan.traps)
+    bottom = weights(tmp_path / "first")["model.decoder.layers.0.bottom_mlp.up_proj.weight"]
+    assert torch.equal(bottom, module["decoder.layers.0.ffn_2.fc1.weight"])
+
+
+def test_a_pretrained_pair_gives_each_part_that_is_asked_for(tmp_path):
+    path = save_fairseq(tmp_path / "pair.pt", ganlm(ROWS), encoder_attention_heads=1)
+    whole = convert(path, tmp_path / "all").plan
+    assert whole.model_class is GanLMForPreTraining
+    assert whole.config.scale_embedding
+    assert whole.config.relative_bias_buckets == 8
+    names = {
+        part: set(weights(_converted(path, tmp_path / part, part)))
+        for part in ("generator", "discriminator")
+    }
+    both = set(weights(tmp_path / "all"))
+    head = {name for name in both if name.startswith(("discriminator.dense", "discriminator.norm"))}
+    head |= {name for name in both if name.startswith("discriminator.out_proj")}
+    assert names["generator"] | names["discriminator"] | head == both
+    assert not any("discriminator" in name for name in names["generator"])
+    assert not any("model.decoder" in name for name in names["discriminator"])
+
+
+def _converted(path, output, part):
+    convert(path, output, part=part)
+    return output
+
+
+def test_a_part_that_is_not_there_cannot_be_asked_for(tmp_path):
+    module = {k: v for k, v in ganlm(ROWS).items() if not k.startswith("decoder.discriminator")}
+    path = save_fairseq(tmp_path / "generator.pt", module)
+    with pytest.raises(ValueError, match="--part discriminator: the file has only generator"):
+        convert(path, tmp_path / "out", part="discriminator")
+
+
+def test_a_shared_discriminator_is_stored_once(tmp_path):
+    module = ganlm(ROWS)
+    for key in list(module):
+        twin = key.replace("decoder.generator.", "decoder.discriminator.")
+        if twin != key and twin in module and "output_projection" not in key:
+            module[twin] = module[key].clone()
+    arguments = {"share_generator_discriminator": True, "discriminator_decoder_layers": 1}
+    path = save_fairseq(tmp_path / "shared.pt", module, **arguments)
+    plan = convert(path, tmp_path / "out").plan
+    assert plan.config.share_generator_discriminator
+    assert not any("discriminator.decoder" in name for name in weights(tmp_path / "out"))
+    module["decoder.discriminator.layers.0.fc1.bias"] += 1
+    save_fairseq(path, module, **arguments)
+    with pytest.raises(ValueError, match="should be shared with the generator but differs"):
+        convert(path, tmp_path / "other")
+
+
+def test_a_vocabulary_gives_the_converted_folder_its_tokenizer(tmp_path):
+    vocabulary = train_pieces(tmp_path / "vocabulary", ["the cat sat on the mat. " * 9], 40)
+    tokens = len((vocabulary / "dict.txt").read_text(encoding="utf-8").split("\n")) - 1 + 4
+    rows = -(-(tokens + 101) // 8) * 8
+    path = save_fairseq(tmp_path / "weights" / "checkpoint.pt", ganlm(rows))
+    convert(path, tmp_path / "out", tokenizer=vocabulary)
+    model = GanLMForPreTraining.from_pretrained(tmp_path / "out").eval()
+    assert model.config.first_special_id == model.config.mask_token_id == tokens
+    facts = record(tmp_path / "out")["tokenizer"]
+    assert facts["ids"]["<mask_0>"] == tokens + 1
+    assert set(facts["files"]) == {"spm.model", "dict.txt"}
+    opened = (tmp_path / "out" / "tokenizer.json").is_file()
+    assert opened
+    ids = torch.tensor([[4, 5, 6, 2]])
+    with torch.no_grad():
+        assert model(ids, decoder_input_ids=ids).logits.shape == (1, 4, rows)
+
+
+class Payload:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.marker),)
+
+
+def test_bad_files_are_refused_and_leave_nothing(released, tmp_path):
+    output, marker = tmp_path / "out", tmp_path / "executed"
+    path = tmp_path / "bad.pt"
+    torch.save({"weights": released_deltalm(ROWS), "cfg": Payload(marker)}, path)
+    with pytest.raises(ValueError, match="never executed"):
+        convert(path, output)
+    assert not marker.exists()
+    module = ganlm(ROWS)
+    module["decoder.generator.layers.1.fc1.weight"][0, 0] = float("nan")
+    with pytest.raises(ValueError, match=r"1\.fc1\.weight\) has values that are not finite"):
+        convert(save_fairseq(path, module), output)
+    whole = released() / "deltalm-base.pt"
+    path.write_bytes(whole.read_bytes()[:-2000])
+    with pytest.raises(ValueError, match=r"bad\.pt is (damaged|cut)"):
+        convert(path, output)
+    torch.save({"model": {"lstm.weight": torch.ones(2)}}, path)
+    with pytest.raises(ValueError, match="of no family known here"):
+        convert(path, output)
+    with pytest.raises(FileNotFoundError):
+        convert(tmp_path / "nowhere", output)
+    assert not output.exists()
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_positions_of_the_file_are_kept(released, tmp_path):
+    convert(released(), tmp_path / "out")
+    model = DeltaLMForConditionalGeneration.from_pretrained(tmp_path / "out").eval()
+    assert model.config.max_position_embeddings == POSITIONS - 2
+    left = torch.tensor([[1, 1, 4, 5, 2]])
+    right = torch.tensor([[4, 5, 2, 1, 1]])
+    targets = torch.tensor([[2, 6, 7]])
+    with torch.no_grad():
+        a, b = (model(ids, decoder_input_ids=targets).logits for ids in (left, right))
+    assert_close(a, b, atol=1e-5, rtol=1e-5)
