@@ -53,7 +53,8 @@ LAYERS = {
     },
     "demo": {"api", "data", "generation", "objectives", "process", "tokenization", "training"},
     "bench": {
-        "api", "data", "generation", "models", "objectives", "process", "tokenization", "training",
+        "api", "conversion", "data", "generation", "models", "objectives", "process",
+        "tokenization", "training",
     },
     "cli": {"process"},
 }  # fmt: skip

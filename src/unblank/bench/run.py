@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 
-from unblank.bench import fill, sampler, score, train
+from unblank.bench import conversion, fill, sampler, score, train
 from unblank.bench.machine import OthersShare, machine
 from unblank.bench.race import Tell
 from unblank.bench.report import Section, to_json, to_table
@@ -39,6 +39,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, ...]] = {
     ),
     "fill": (Benchmark(fill.measure_fill),),
     "score": (Benchmark(score.measure_score),),
+    "convert": (Benchmark(conversion.measure_conversion),),
 }
 
 

@@ -5,6 +5,7 @@ taken from `config.json` where there is one, else from what all published models
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -77,7 +78,7 @@ def plan_glm(source: Source, options: ConvertOptions) -> ConversionPlan:
     for key, parts in pieces.items():
         name = _our_name(key, keeps_head)
         if name is not None:
-            tensors.append(_planned(name, key, originals[key], parts))
+            tensors.append(_planned(name, key, originals[key], parts, source.release))
         elif reason := _drop_reason(key):
             dropped.append(DroppedKey(key=originals[key], reason=reason))
     shapes = {tensor.name: tensor.shape for tensor in tensors}
@@ -129,14 +130,16 @@ def _drop_reason(key: str) -> str | None:
     return None
 
 
-def _planned(name: str, key: str, original: str, parts: list[Tensor]) -> PlannedTensor:
+def _planned(
+    name: str, key: str, original: str, parts: list[Tensor], release: Callable[[], None]
+) -> PlannedTensor:
     action: Action = "renamed" if len(parts) == 1 else "merged"
     return PlannedTensor(
         name=name,
         shape=merged_shape(key, parts),
         keys=(original,),
         action=action,
-        read=lambda: merge_ranks(key, parts),
+        read=lambda: merge_ranks(key, parts, release),
     )
 
 

@@ -9,29 +9,51 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from unblank.conversion.source import copy_mapped
+
 __all__ = ["check_ranks", "merge_ranks", "merged_shape"]
 
+SPLIT_AXES = {
+    "word_embeddings": 0,
+    "query_key_value": 0,
+    "dense_h_to_4h": 0,
+    "attention.dense.weight": 1,
+    "dense_4h_to_h.weight": 1,
+}
+"""Part of a key -> the axis along which ranks split it; all else is replicated."""
 
-def merge_ranks(key: str, pieces: list[Tensor]) -> Tensor:
+
+def merge_ranks(key: str, pieces: list[Tensor], release: Callable[[], None]) -> Tensor:
     """Return the whole tensor of which each rank holds a piece, or all hold a copy.
 
     Args:
         key: original name; tells how the tensor is split.
         pieces: one a rank, in order.
+        release: gives back what was read of the mapped files.
 
     Raises:
         ValueError: copies that differ.
     """
     if len(pieces) == 1:
         return pieces[0]
-    merge = next((join for part, (join, _) in MERGES.items() if part in key), _replicated)
-    return merge(key, pieces)
+    axis = _axis(key)
+    if axis is None:
+        if any(not torch.equal(piece, pieces[0]) for piece in pieces):
+            raise ValueError(f"{key} differs between ranks, where it should be the same")
+        return pieces[0]
+    whole = torch.empty(merged_shape(key, pieces), dtype=pieces[0].dtype)
+    parts = 3 if "query_key_value" in key else 1
+    for part, range_of_whole in enumerate(whole.tensor_split(parts, dim=axis)):
+        places = range_of_whole.tensor_split(len(pieces), dim=axis)
+        for place, piece in zip(places, pieces, strict=True):
+            copy_mapped(place, piece.tensor_split(parts, dim=axis)[part], release)
+    return whole
 
 
 def merged_shape(key: str, pieces: list[Tensor]) -> tuple[int, ...]:
     """Return the shape of `merge_ranks` without reading a value."""
     shape = list(pieces[0].shape)
-    axis = next((axis for part, (_, axis) in MERGES.items() if part in key), None)
+    axis = _axis(key)
     if axis is not None:
         shape[axis] = sum(piece.shape[axis] for piece in pieces)
     return tuple(shape)
@@ -69,30 +91,5 @@ def check_ranks(names: list[str], modules: list[dict[str, Tensor]]) -> None:
             )
 
 
-def _join_rows(key: str, pieces: list[Tensor]) -> Tensor:
-    return torch.cat(pieces, dim=0)
-
-
-def _join_columns(key: str, pieces: list[Tensor]) -> Tensor:
-    return torch.cat(pieces, dim=1)
-
-
-def _join_query_key_value(key: str, pieces: list[Tensor]) -> Tensor:
-    thirds = [piece.chunk(3, dim=0) for piece in pieces]
-    return torch.cat([third[part] for part in range(3) for third in thirds], dim=0)
-
-
-def _replicated(key: str, pieces: list[Tensor]) -> Tensor:
-    if any(not torch.equal(piece, pieces[0]) for piece in pieces):
-        raise ValueError(f"{key} differs between ranks, where it should be the same")
-    return pieces[0]
-
-
-MERGES: dict[str, tuple[Callable[[str, list[Tensor]], Tensor], int]] = {
-    "word_embeddings": (_join_rows, 0),
-    "query_key_value": (_join_query_key_value, 0),
-    "dense_h_to_4h": (_join_rows, 0),
-    "attention.dense.weight": (_join_columns, 1),
-    "dense_4h_to_h.weight": (_join_columns, 1),
-}
-"""Part of a key -> how its pieces are joined, and along which axis; all else is replicated."""
+def _axis(key: str) -> int | None:
+    return next((axis for part, axis in SPLIT_AXES.items() if part in key), None)

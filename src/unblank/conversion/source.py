@@ -7,7 +7,7 @@ business. Tensors are memory-mapped; `Source.release` gives their pages back onc
 import ctypes
 import json
 import mmap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from torch import Tensor
 
 from unblank.conversion.torch_files import read_torch_file
 
-__all__ = ["Source", "open_source"]
+__all__ = ["BLOCK_BYTES", "Source", "copy_mapped", "open_source"]
 
 TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
 RANK_FILES = "mp_rank_*_model_states.pt"
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+BLOCK_BYTES = 4 * 2**20
+"""Of a mapped file, read before its pages are given back."""
 MEMORY_MAPS = Path("/proc/self/maps")
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 STATE_DICT_KEYS = ("module", "weights", "model", "state_dict")
@@ -98,6 +100,25 @@ def open_source(path: Path) -> Source:
     if (path / "config.json").is_file():
         return _open_transformers(path)
     return _open_single(path)
+
+
+def copy_mapped(target: Tensor, tensor: Tensor, release: Callable[[], None]) -> None:
+    """Copy a mapped tensor block by block, so that its pages never lie in memory all at once.
+
+    Args:
+        target: of the same shape, in memory of its own; its type may be another.
+        tensor: mapped.
+        release: of the source.
+    """
+    if not tensor.dim():
+        target.copy_(tensor)
+        return
+    row_bytes = max(tensor.nbytes // max(len(tensor), 1), 1)
+    rows = max(BLOCK_BYTES // row_bytes, 1)
+    for start in range(0, len(tensor), rows):
+        target[start : start + rows].copy_(tensor[start : start + rows])
+        if tensor.nbytes > BLOCK_BYTES:
+            release()
 
 
 def _open_tracked(path: Path, tracker: str) -> Source:

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from unblank.conversion.plan import ConversionPlan, PlannedTensor
-from unblank.conversion.source import Source
+from unblank.conversion.source import BLOCK_BYTES, Source, copy_mapped
 
 __all__ = ["DTYPES", "ShardWriter", "new_folder", "write_model"]
 
@@ -94,7 +94,9 @@ class ShardWriter:
         return paths
 
     def _write_shard(self) -> None:
-        save_file(self._waiting, self._temporary(len(self._shards)), metadata={"format": "pt"})
+        path = self._temporary(len(self._shards))
+        save_file(self._waiting, path, metadata={"format": "pt"})
+        path.chmod(0o666 & ~_umask())  # the library lets only the owner read
         self._shards.append(list(self._waiting))
         self._waiting.clear()
         self._waiting_bytes = 0
@@ -127,9 +129,13 @@ def write_model(
     """
     shards = ShardWriter(folder, shard_bytes)
     dtypes: Counter[torch.dtype] = Counter()
+    unreleased = 0
     for planned in plan.tensors:
-        tensor = _finished(planned, None if dtype is None else DTYPES[dtype])
-        source.release()
+        tensor = _finished(planned, None if dtype is None else DTYPES[dtype], source.release)
+        unreleased += tensor.nbytes
+        if unreleased > BLOCK_BYTES:
+            source.release()
+            unreleased = 0
         dtypes[tensor.dtype] += tensor.numel()
         shards.add(planned.name, tensor)
         if advance is not None:
@@ -141,19 +147,28 @@ def write_model(
     return files
 
 
-def _finished(planned: PlannedTensor, dtype: torch.dtype | None) -> Tensor:
-    """Return a tensor of its own memory, in the wanted type, all of it finite."""
-    tensor = planned.read()
-    if tuple(tensor.shape) != planned.shape:
-        raise ValueError(f"{planned.name} is {list(tensor.shape)}, expected {list(planned.shape)}")
-    own = torch.empty(tensor.shape, dtype=dtype or tensor.dtype).copy_(tensor)
-    for values, cause in ((tensor, "the checkpoint is damaged"), (own, f"{dtype} is too narrow")):
-        if values.numel() and not all(map(math.isfinite, values.aminmax())):
-            raise ValueError(
-                f"{planned.name} (from {', '.join(planned.keys)}) has values that are not finite: "
-                f"{cause}"
-            )
-    return own
+def _finished(
+    planned: PlannedTensor, dtype: torch.dtype | None, release: Callable[[], None]
+) -> Tensor:
+    """Return a tensor in the wanted type, all of it finite; it may still be mapped."""
+    read = planned.read()
+    if tuple(read.shape) != planned.shape:
+        raise ValueError(f"{planned.name} is {list(read.shape)}, expected {list(planned.shape)}")
+    tensor = read
+    if dtype is not None and dtype != read.dtype:
+        tensor = torch.empty(read.shape, dtype=dtype)
+        copy_mapped(tensor, read, release)
+    if not _is_finite(tensor):
+        cause = f"{dtype} is too narrow" if _is_finite(read) else "the checkpoint is damaged"
+        raise ValueError(
+            f"{planned.name} (from {', '.join(planned.keys)}) has values that are not finite: "
+            f"{cause}"
+        )
+    return tensor.contiguous()
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return not tensor.numel() or all(map(math.isfinite, tensor.aminmax()))
 
 
 def _write_config(plan: ConversionPlan, folder: Path, dtype: torch.dtype) -> None:
