@@ -9,7 +9,9 @@ from unblank.data.show_config import ShowConfig
 __all__ = ["ShowTaskConfig", "parse_show"]
 
 _DESCRIPTION = """Print what the model really sees of a text: both parts, positions, what is
-predicted. `unblank show --task rte` shows an example of a task instead (`--task rte --help`)."""
+predicted. Of a task it shows an example instead (`unblank show --task rte --help`):
+
+unblank show --task rte [--data FILE --example 3 --pattern 0] [--model FOLDER]"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
