@@ -43,7 +43,7 @@ def pair_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = [WORDS, OTHER] * 20
     (folder / "plain.txt").write_text("\n".join(text), encoding="utf-8")
     tokenizer = train_tokenizer(
-        text, kind="wordpiece", vocab_size=330, num_sentinels=20, show_progress=False
+        text, kind="wordpiece", vocab_size=270, num_sentinels=20, show_progress=False
     )
     tokenizer.save_pretrained(folder / "tokenizer")
     return folder

@@ -1,0 +1,67 @@
+"""The recipes of the papers: each is short, loads, and runs two steps with a tiny model."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from unblank.finetuning.config import FinetuneConfig
+from unblank.finetuning.run import run_finetune
+from unblank.training.recipe import read_settings
+
+RECIPES = [
+    path
+    for path in sorted((Path(__file__).parents[3] / "recipes" / "finetune").glob("*.yaml"))
+    if read_settings(FinetuneConfig, path).task == "seq2seq"
+]
+PRESETS = {"deltalm": "deltalm-tiny", "ganlm": "ganlm-tiny", "glm": "tiny"}
+FIELDS = {"passage": "de", "answer": "de", "article": "en", "document": "en"}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_are_short_load_and_run_two_steps(path, pairs_config, pair_folder, tmp_path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
+    recipe, tiny = read_settings(FinetuneConfig, path), pairs_config()
+    preset = PRESETS[path.stem.partition("_")[0]]
+    model = replace(tiny.model, preset=preset, num_hidden_layers=2)
+    records = [
+        {"de": pair["de"], "en": pair["en"], **{name: pair[to] for name, to in FIELDS.items()}}
+        for pair in map(json.loads, (pair_folder / "train.jsonl").read_text().splitlines()[:20])
+    ]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    data = recipe.data
+    source = data.source if "{" in data.source else "en"
+    data = replace(
+        data,
+        train=(str(tmp_path / "pairs.jsonl"),) * len(data.train),
+        validation=(str(tmp_path / "pairs.jsonl"),) * len(data.validation),
+        source=source,
+        target="de",
+        monolingual=tuple(str(pair_folder / "plain.txt") for _ in data.monolingual),
+        text_unit="line",
+    )
+    seq2seq = replace(recipe.seq2seq, max_source_length=64, max_target_length=12)
+    generation = replace(recipe.generation, num_beams=1, length_penalty=1.0, min_tokens=0)
+    config = replace(
+        recipe,
+        model=model,
+        tokenizer=replace(tiny.tokenizer, extra_tokens=recipe.tokenizer.extra_tokens),
+        data=data,
+        seq2seq=seq2seq,
+        generation=replace(generation, max_tokens=4),
+        train=replace(
+            recipe.train,
+            output_dir=tmp_path / "run",
+            max_steps=2,
+            validate_every=1,
+            validation_samples=4,
+            batch_tokens=256,
+            micro_batch_tokens=None,
+            precision="fp32",
+        ),
+    )
+    folder = run_finetune(config)
+    results = json.loads((folder / "results.json").read_text())
+    assert results["steps"] == 2
+    assert recipe.train.metric in (None, *results["scores"])
