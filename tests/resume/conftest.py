@@ -29,12 +29,13 @@ SMALL_MODEL = {
 TIMED_FIELDS = {"tokens_per_second"}
 
 
-class Pretraining:
-    """Runs `unblank pretrain` as a process of its own."""
+class Training:
+    """Runs `unblank pretrain`, or another training command, as a process of its own."""
 
-    def __init__(self, folder: Path, settings: dict[str, object]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, object], name: str = "pretrain") -> None:
         self.folder = folder
         self.settings = settings
+        self.name = name
 
     def command(self, output: str, num_processes: int = 1, **changes: object) -> list[str]:
         settings = {**self.settings, "train.output_dir": self.folder / output, **changes}
@@ -46,7 +47,7 @@ class Pretraining:
         ]
         words = [sys.executable, *(launcher if num_processes > 1 else []), "-m", "unblank"]
         flags = [[f"--{name}", str(value)] for name, value in settings.items()]
-        return [*words, "pretrain", *(word for flag in flags for word in flag)]
+        return [*words, self.name, *(word for flag in flags for word in flag)]
 
     def start(self, output: str, **options: object) -> subprocess.Popen[str]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "UNBLANK_TRACEBACK": ""}
@@ -65,8 +66,8 @@ class Pretraining:
         assert process.returncode == 0, printed
         return printed
 
-    def metrics(self, output: str) -> list[dict[str, object]]:
-        path = self.folder / output / "metrics.jsonl"
+    def metrics(self, output: str, name: str = "metrics.jsonl") -> list[dict[str, object]]:
+        path = self.folder / output / name
         text = path.read_text() if path.exists() else ""
         lines = [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
         return [{k: v for k, v in line.items() if k not in TIMED_FIELDS} for line in lines]
@@ -86,10 +87,46 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pretraining(corpus: Path, tmp_path: Path) -> Pretraining:
+def pretraining(corpus: Path, tmp_path: Path) -> Training:
     where = {
         "data.train": corpus / "train.txt",
         "data.cache_dir": corpus / "shards",
         "tokenizer.path": corpus / "tokenizer",
     }
-    return Pretraining(tmp_path, {**SMALL_MODEL, **where})
+    return Training(tmp_path, {**SMALL_MODEL, **where})
+
+
+SMALL_FINETUNING = {
+    "model.preset": "ganlm-tiny",
+    "model.num_hidden_layers": 1,
+    "model.hidden_size": 32,
+    "model.num_attention_heads": 2,
+    "data.source": "source",
+    "data.target": "target",
+    "seq2seq.max_source_length": 64,
+    "seq2seq.max_target_length": 64,
+    "train.max_steps": 24,
+    "train.batch_tokens": 512,
+    "train.micro_batch_tokens": 256,
+    "train.validate_every": 5,
+    "train.average_last": 2,
+    "train.log_every": 2,
+    "train.save_every": 4,
+    "train.precision": "fp32",
+}
+
+
+@pytest.fixture
+def finetuning(corpus: Path, tmp_path: Path) -> Training:
+    lines = [
+        line for line in (corpus / "train.txt").read_text("utf-8").splitlines() if line.strip()
+    ]
+    pairs = [{"source": line, "target": line[::-1]} for line in lines[:120]]
+    for name, part in (("train", pairs[:90]), ("held_out", pairs[90:])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, part)), "utf-8")
+    where = {
+        "data.train": tmp_path / "train.jsonl",
+        "data.validation": tmp_path / "held_out.jsonl",
+        "tokenizer.path": corpus / "tokenizer",
+    }
+    return Training(tmp_path, {**SMALL_FINETUNING, **where}, "finetune")

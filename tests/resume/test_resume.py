@@ -40,6 +40,49 @@ def test_a_run_killed_at_a_random_step_resumes_bit_for_bit(pretraining):
     resume_equals_uninterrupted(pretraining)
 
 
+def finetuning_resume_equals_uninterrupted(finetuning, **options):
+    options |= DROPOUT
+    whole = finetuning.start("whole", **options)
+    killed = finetuning.start("killed", **options)
+    kill_after_step(finetuning, killed, "killed", random.randint(6, 18))
+    printed, _ = whole.communicate(timeout=300)
+    assert whole.returncode == 0, printed
+    printed = finetuning.run("killed", **options)
+    assert "from step" in printed
+    for name in ("metrics.jsonl", "validation.jsonl"):
+        assert finetuning.metrics("killed", name) == finetuning.metrics("whole", name), name
+    chosen = [(finetuning.folder / run / "results.json").read_text() for run in ("killed", "whole")]
+    assert chosen[0] == chosen[1]
+    assert len(finetuning.metrics("whole", "validation.jsonl")) == 5
+    assert finetuning.weights("killed") == finetuning.weights("whole")
+
+
+def test_fine_tuning_killed_at_a_random_step_resumes_bit_for_bit(finetuning):
+    finetuning_resume_equals_uninterrupted(finetuning)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_processes": 2},
+        {"num_processes": 2, "train.parallel": "fsdp"},
+        {"data.num_workers": 1, "model.preset": "deltalm-tiny", "model.num_hidden_layers": 2},
+        {"model.preset": "tiny"},
+    ],
+    ids=["two ranks", "two shards", "DeltaLM with a worker", "GLM"],
+)
+def test_fine_tuning_resumes_exactly_with(finetuning, options):
+    finetuning_resume_equals_uninterrupted(finetuning, **options)
+
+
+@pytest.mark.slow
+def test_fine_tuning_with_plain_text_resumes_exactly(finetuning, corpus):
+    options = {"data.monolingual": corpus / "train.txt", "data.text_unit": "paragraph"}
+    options |= {"model.preset": "deltalm-tiny", "model.num_hidden_layers": 2}
+    finetuning_resume_equals_uninterrupted(finetuning, **options)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",

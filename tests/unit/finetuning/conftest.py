@@ -42,9 +42,10 @@ def pair_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_pairs(folder / "held_out.jsonl", 12, first=1000)
     text = [WORDS, OTHER] * 20
     (folder / "plain.txt").write_text("\n".join(text), encoding="utf-8")
-    tokenizer = train_tokenizer(
-        text, kind="wordpiece", vocab_size=270, num_sentinels=20, show_progress=False
-    )
+    with pytest.warns(UserWarning, match="the text is too small"):
+        tokenizer = train_tokenizer(
+            text, kind="wordpiece", vocab_size=330, num_sentinels=20, show_progress=False
+        )
     tokenizer.save_pretrained(folder / "tokenizer")
     return folder
 
