@@ -37,7 +37,7 @@ class SourceRows(Rows):
         self._cache = SourceCache()
         self._first_ids = tuple(first_ids)
         self._source_NSD = torch.empty(0)
-        self._is_source_NS = torch.empty(0)
+        self._is_source_NS: Tensor | None = None
 
     def feed_prompts(self, prompts: Sequence[Prompt], sop_id: int, context: str) -> Tensor:
         """Encode the source of every prompt and open its answer; return logits [R, V].
@@ -49,7 +49,9 @@ class SourceRows(Rows):
         """
         assert context == "bi"
         sources = [prompt.token_ids for prompt in prompts]
-        self._source_NSD, self._is_source_NS = encode_sources(self._model, sources)
+        self._source_NSD, is_source_NS = encode_sources(self._model, sources)
+        # Without padding there is no mask, which is faster.
+        self._is_source_NS = None if is_source_NS.all() else is_source_NS
         start = (sop_id, *self._first_ids)
         return self.feed([Chunk(start, start, start)] * len(prompts))
 
@@ -60,7 +62,8 @@ class SourceRows(Rows):
         index = torch.tensor(sources, device=self._model.device)
         selected = super().select(rows)
         selected._source_NSD = self._source_NSD[index]
-        selected._is_source_NS = self._is_source_NS[index]
+        if self._is_source_NS is not None:
+            selected._is_source_NS = self._is_source_NS[index]
         selected._cache.cross_attention_cache = self._cache.cross_attention_cache.select(index)
         return selected
 

@@ -197,16 +197,22 @@ class Decoder(EncoderDecoderPreTrainedModel):
         is_real = attention_mask
         if is_real is None:
             is_real = inputs_embeds.new_ones((rows, num_cached + num_tokens), dtype=torch.bool)
-        prefix = num_tokens if is_bidirectional else 0
-        prefix_lengths = torch.full((rows,), prefix, device=inputs_embeds.device)
-        visible = prefix_visibility(prefix_lengths, num_tokens, num_cached, attention_mask)
-        if encoder_attention_mask is None:
-            encoder_attention_mask = encoder_hidden_states.new_ones(
-                encoder_hidden_states.shape[:2], dtype=torch.bool
-            )
-        targets_per_source = rows // encoder_hidden_states.shape[0]
-        source_visible = padding_visibility(encoder_attention_mask, targets_per_source * num_tokens)
         dtype, implementation = compute_dtype(self), self.config._attn_implementation
+        targets_per_source = rows // encoder_hidden_states.shape[0]
+        visible, source_visible = None, None
+        # A single new token without padding sees everything, and no mask is the fastest.
+        if num_tokens > 1 or attention_mask is not None:
+            prefix = num_tokens if is_bidirectional else 0
+            prefix_lengths = torch.full((rows,), prefix, device=inputs_embeds.device)
+            visible = prefix_visibility(prefix_lengths, num_tokens, num_cached, attention_mask)
+        if num_tokens > 1 or encoder_attention_mask is not None:
+            if encoder_attention_mask is None:
+                encoder_attention_mask = encoder_hidden_states.new_ones(
+                    encoder_hidden_states.shape[:2], dtype=torch.bool
+                )
+            source_visible = padding_visibility(
+                encoder_attention_mask, targets_per_source * num_tokens
+            )
         mask = prepare_mask(visible, dtype, implementation)
         source_mask = prepare_mask(source_visible, dtype, implementation)
         positions = count_positions(is_real)[:, num_cached:]
