@@ -88,13 +88,19 @@ def evaluate(config: EvaluateConfig) -> tuple[list[Score], Path]:
             f"no blanks: its suites are {', '.join(WRITING)}"
         )
     path = config.output or _default_output(config)
+    path.parent.mkdir(parents=True, exist_ok=True)
     results: list[TaskResult] = []
     started = time.perf_counter()
+
+    def write(is_complete: bool) -> None:
+        seconds = time.perf_counter() - started
+        about = {"complete": is_complete, **_about(session, seconds)}
+        write_at_once(path, to_json(about, results))
+
     for result in SUITES[config.suite](session):
         results.append(result)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        seconds = time.perf_counter() - started
-        write_at_once(path, to_json(_about(session, seconds), results))
+        write(is_complete=False)
+    write(is_complete=True)
     return [score for result in results for score in result.scores], path
 
 

@@ -1,0 +1,305 @@
+"""The recipe of a comparison: read, checked whole, and turned into the settings of every run.
+
+One set of settings for pretraining, named variants that change some of them, seeds, and what is
+measured of each model. `$UNBLANK_DATA` and other variables of the environment may stand in paths.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from unblank.evaluation.config import EvaluateConfig
+from unblank.evaluation.left_to_right import Context
+from unblank.finetuning.config import FinetuneConfig
+from unblank.tokenization.config import TokenizeConfig
+from unblank.training.config import RunConfig
+from unblank.training.recipe import from_mapping
+
+__all__ = ["Measurement", "Recipe", "Run", "Variant", "load_recipe"]
+
+_KEYS = ("about", "output_dir", "seeds", "pretrain", "variants", "evaluate", "finetune")
+_VARIANT_KEYS = ("about", "change", "context", "without")
+_WITH_CONTEXT = ("lambada", "perplexity")
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to pretrain.
+
+    Attributes:
+        name: for the table.
+        change: the settings of pretraining that differ, nested as in a recipe.
+        context: how its models see text in lambada and perplexity, whatever the entry says.
+        without: names of measurements that mean nothing for it.
+    """
+
+    name: str
+    change: Mapping[str, Any]
+    context: Context | None = None
+    without: tuple[str, ...] = ()
+
+    @property
+    def folder_name(self) -> str:
+        """The name as a folder is called."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One thing that is measured of a model, as its settings in the recipe.
+
+    Attributes:
+        name: for the table.
+        kind: `evaluate` or `finetune`.
+        settings: of the evaluation or fine-tuning, nested as in a recipe.
+        metrics: which scores are shown; empty shows all.
+    """
+
+    name: str
+    kind: str
+    settings: Mapping[str, Any]
+    metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A variant with a seed."""
+
+    variant: Variant
+    seed: int
+    folder: Path
+
+    @property
+    def model_folder(self) -> Path:
+        """Where pretraining puts the model."""
+        return self.folder / "pretrain"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A comparison.
+
+    Attributes:
+        path: of the file.
+        output_dir: all that it makes.
+        seeds: of every variant.
+        pretrain: the settings that variants share.
+        variants: in the order of the table.
+        measurements: in the order of the table.
+    """
+
+    path: Path
+    output_dir: Path
+    seeds: tuple[int, ...]
+    pretrain: Mapping[str, Any]
+    variants: tuple[Variant, ...]
+    measurements: tuple[Measurement, ...]
+
+    def runs(self, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Run]:
+        """Return the runs, one seed of all variants after the other; some or all of both.
+
+        Raises:
+            ValueError: for a name or a seed that the recipe does not have.
+        """
+        known = [variant.name for variant in self.variants]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"no variant {name!r}{_near(name, known)}")
+        for seed in seeds:
+            if seed not in self.seeds:
+                raise ValueError(
+                    f"no seed {seed}: the recipe has {', '.join(map(str, self.seeds))}"
+                )
+        return [
+            Run(variant, seed, self.output_dir / variant.folder_name / f"seed-{seed}")
+            for seed in seeds or self.seeds
+            for variant in self.variants
+            if not names or variant.name in names
+        ]
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Where the vocabulary is that all variants share."""
+        named = self.pretrain.get("tokenizer", {}).get("path")
+        return Path(named) if named else self.output_dir / "tokenizer"
+
+    def tokenize_config(self) -> TokenizeConfig:
+        """Return how that vocabulary is trained, on the training text."""
+        config = from_mapping(RunConfig, self.pretrain, "pretrain")
+        settings, data = config.tokenizer, config.data
+        return TokenizeConfig(
+            train=data.train,
+            output=str(self.tokenizer_folder),
+            kind=settings.kind or "bpe",
+            vocab_size=settings.vocab_size or 8192,
+            lowercase=settings.lowercase or False,
+            text_field=data.text_field,
+            text_unit=data.text_unit,
+            num_sentinels=settings.num_sentinels,
+            extra_tokens=settings.extra_tokens,
+        )
+
+    def pretrain_config(self, run: Run) -> RunConfig:
+        """Return the settings of a run's pretraining."""
+        own = {
+            "tokenizer": {"path": str(self.tokenizer_folder)},
+            "data": {"cache_dir": str(self.output_dir / "shards")},
+            "train": {"output_dir": str(run.model_folder), "seed": run.seed},
+        }
+        mapping = _merged(_merged(self.pretrain, run.variant.change), own)
+        return from_mapping(RunConfig, mapping, f"variant {run.variant.name}")
+
+    def evaluate_config(self, run: Run, measurement: Measurement) -> EvaluateConfig:
+        """Return the settings of an evaluation of a run's model."""
+        settings = dict(measurement.settings)
+        if settings.get("suite") in _WITH_CONTEXT:
+            context = run.variant.context
+            settings["context"] = [context] if context else settings.get("context", ["bi"])
+            if len(settings["context"]) != 1:
+                raise ValueError(
+                    f"evaluate {measurement.name}: give one context, and two entries for two"
+                )
+        settings["model"] = str(run.model_folder)
+        settings["output"] = str(run.folder / f"{_file_name(measurement.name)}.json")
+        return from_mapping(EvaluateConfig, settings, f"evaluate {measurement.name}")
+
+    def finetune_config(self, run: Run, measurement: Measurement) -> FinetuneConfig:
+        """Return the settings of a fine-tuning of a run's model."""
+        own = {
+            "model": {"init_from": str(run.model_folder)},
+            "train": {
+                "output_dir": str(run.folder / _file_name(measurement.name)),
+                "seed": run.seed,
+            },
+        }
+        mapping = _merged(measurement.settings, own)
+        return from_mapping(FinetuneConfig, mapping, f"finetune {measurement.name}")
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Return the comparison that a YAML file describes; every run's settings are checked.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: a key, name or value that does not fit, or a variable that is not set.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no recipe at {path}; recipes/compare of the repository has some")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        recipe = _build(path, _expanded(content))
+        for run in recipe.runs():
+            recipe.pretrain_config(run)
+            for measurement in recipe.measurements:
+                is_evaluation = measurement.kind == "evaluate"
+                check = recipe.evaluate_config if is_evaluation else recipe.finetune_config
+                check(run, measurement)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return recipe
+
+
+def _build(path: Path, content: Any) -> Recipe:
+    if not isinstance(content, Mapping):
+        raise ValueError("a recipe holds keys and values")
+    _check_keys(content, _KEYS, "")
+    measurements = tuple(
+        Measurement(name, kind, *_without_metrics(settings, name))
+        for kind in ("evaluate", "finetune")
+        for name, settings in _mapping(content, kind).items()
+    )
+    names = [measurement.name for measurement in measurements]
+    if len(set(names)) < len(names):
+        raise ValueError("an evaluation and a fine-tuning have the same name: rename one")
+    variants = tuple(
+        _variant(name, entry or {}, names) for name, entry in _mapping(content, "variants").items()
+    )
+    if not variants or not measurements:
+        raise ValueError("a comparison needs variants, and something to measure of them")
+    folders = [variant.folder_name for variant in variants]
+    if len(set(folders)) < len(folders) or not all(folders):
+        raise ValueError(f"variants need names that differ in letters or digits: {folders}")
+    seeds = content.get("seeds", [0])
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
+        raise ValueError(f"seeds must be a list of whole numbers, got {seeds!r}")
+    output_dir = Path(content.get("output_dir", f"runs/{path.stem}"))
+    pretrain = _mapping(content, "pretrain")
+    return Recipe(path, output_dir, tuple(seeds), pretrain, variants, measurements)
+
+
+def _variant(name: str, entry: Any, measurements: Sequence[str]) -> Variant:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"variant {name} holds keys and values, got {entry!r}")
+    _check_keys(entry, _VARIANT_KEYS, f" in variant {name}")
+    context = entry.get("context")
+    if context not in (None, "bi", "uni", "causal"):
+        raise ValueError(f"variant {name}: context is {context!r}: choose bi, uni or causal")
+    without = tuple(entry.get("without", ()))
+    for one in without:
+        if one not in measurements:
+            raise ValueError(
+                f"variant {name} is without {one!r}, which is not measured"
+                f"{_near(one, measurements)}"
+            )
+    return Variant(str(name), entry.get("change") or {}, cast("Context | None", context), without)
+
+
+def _without_metrics(settings: Any, name: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"{name} holds keys and values, got {settings!r}")
+    rest = {key: value for key, value in settings.items() if key != "metrics"}
+    return rest, tuple(settings.get("metrics", ()))
+
+
+def _mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = content.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{key} holds names and settings, got {value!r}")
+    return value
+
+
+def _check_keys(mapping: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
+    for key in mapping:
+        if key not in allowed:
+            raise ValueError(f"unknown key {key!r}{where}{_near(str(key), allowed)}")
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    return f": there are {', '.join(get_close_matches(name, known, n=3) or known)}"
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the first mapping with the values of the second, section by section."""
+    merged = dict(first)
+    for key, value in second.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _expanded(value: Any) -> Any:
+    """Replace variables of the environment in all texts."""
+    if isinstance(value, dict):
+        return {key: _expanded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    for name in _VARIABLE.findall(value):
+        if name not in os.environ:
+            raise ValueError(f"{value!r} needs the environment variable {name}: set it")
+    return os.path.expandvars(value)
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -1,0 +1,197 @@
+"""`unblank compare`: trains and measures what is missing; prints, plots and writes one table."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from unblank.comparing.config import CompareConfig
+from unblank.comparing.recipe import Measurement, Recipe, Run, load_recipe
+from unblank.comparing.report import Cell, draw_plot, to_json, to_markdown, to_table
+from unblank.evaluation.results import plain
+from unblank.evaluation.run import evaluate
+from unblank.finetuning.finish import RESULTS_NAME
+from unblank.finetuning.run import run_finetune
+from unblank.integrity import PROVENANCE_NAME, write_at_once
+from unblank.process import LEFT_ALONE, MemoryArrangement
+from unblank.tokenization.train import run_tokenize
+from unblank.training.pretrain import run_pretrain
+from unblank.training.recipe import to_mapping
+from unblank.training.resume import RUN_NAME
+
+__all__ = ["run_compare"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Something to do, what to call it, and whether it is done."""
+
+    name: str
+    is_done: Callable[[], bool]
+    do: Callable[[], object]
+
+
+def run_compare(config: CompareConfig, *, memory: MemoryArrangement = LEFT_ALONE) -> None:
+    """Do what is not done yet, and show the table after each model that is ready.
+
+    Args:
+        config: the recipe, and which part of it.
+        memory: what `unblank.process.arrange_memory` returned; a library call leaves it alone.
+
+    Raises:
+        ValueError: a recipe that does not fit, or results of another recipe in its folder.
+        FileNotFoundError: a file that is named is not there.
+    """
+    recipe = load_recipe(config.recipe)
+    runs = recipe.runs(config.variants, config.seeds)
+    console = Console(stderr=True, highlight=False)
+    steps = [_tokenizer_step(recipe)] + [
+        step for run in runs for step in _steps_of(recipe, run, memory)
+    ]
+    for number, step in enumerate(steps, start=1):
+        is_done = step.is_done()
+        state = "done" if is_done else "to do"
+        console.print(f"[{number}/{len(steps)}] {step.name}: {state}", markup=False)
+        if not config.plan and not is_done:
+            step.do()
+            _report(recipe)
+    if not config.plan:
+        _report(recipe)
+        Console().print(to_table(recipe.output_dir.name, _cells(recipe)))
+        console.print(f"written: {recipe.output_dir}/table.md, table.json, table.png", markup=False)
+
+
+def _tokenizer_step(recipe: Recipe) -> _Step:
+    path = recipe.tokenizer_folder / "tokenizer.json"
+    return _Step(
+        "the vocabulary that all share",
+        path.is_file,
+        lambda: run_tokenize(recipe.tokenize_config()),
+    )
+
+
+def _steps_of(recipe: Recipe, run: Run, memory: MemoryArrangement) -> list[_Step]:
+    """Return pretraining and every measurement of a run."""
+    name = f"{run.variant.name}, seed {run.seed}"
+    pretrain = recipe.pretrain_config(run)
+    steps = [
+        _Step(
+            f"{name}: pretrain",
+            lambda: _has_settings(run.model_folder / PROVENANCE_NAME, to_mapping(pretrain)),
+            lambda: run_pretrain(pretrain, memory=memory),
+        )
+    ]
+    for measurement in recipe.measurements:
+        if measurement.name not in run.variant.without:
+            steps.append(_measure_step(recipe, run, measurement, name, memory))
+    return steps
+
+
+def _measure_step(
+    recipe: Recipe, run: Run, measurement: Measurement, name: str, memory: MemoryArrangement
+) -> _Step:
+    if measurement.kind == "evaluate":
+        evaluation = recipe.evaluate_config(run, measurement)
+        return _Step(
+            f"{name}: {measurement.name}",
+            lambda: _is_evaluated(evaluation.output, plain(evaluation)),
+            lambda: evaluate(evaluation),
+        )
+    tuning = recipe.finetune_config(run, measurement)
+    return _Step(
+        f"{name}: {measurement.name}",
+        lambda: (
+            (tuning.train.output_dir / RESULTS_NAME).is_file()
+            and _has_settings(tuning.train.output_dir / RUN_NAME, to_mapping(tuning))
+        ),
+        lambda: run_finetune(tuning, memory=memory),
+    )
+
+
+def _has_settings(path: Path, settings: dict[str, Any]) -> bool:
+    """Return whether a run is finished; refuse what other settings have made.
+
+    Args:
+        path: what a run writes about itself: provenance, or its settings.
+        settings: of this recipe.
+    """
+    import yaml
+
+    if not path.is_file():
+        return False
+    text = path.read_text(encoding="utf-8")
+    found = json.loads(text)["settings"] if path.suffix == ".json" else yaml.safe_load(text)
+    changed = [key for key in settings if found.get(key) != settings[key]]
+    if changed:
+        raise ValueError(
+            f"{path.parent} was made with other settings ({', '.join(changed)} differ): give the "
+            "recipe another output_dir, or take that folder away"
+        )
+    return True
+
+
+def _is_evaluated(path: Path | None, settings: dict[str, Any]) -> bool:
+    """Return whether all parts were measured with these settings; others are measured again."""
+    assert path is not None
+    if not path.is_file():
+        return False
+    content = json.loads(path.read_text(encoding="utf-8"))
+    same = content["config"] == json.loads(json.dumps(settings))
+    return bool(same and content["complete"])
+
+
+def _cells(recipe: Recipe) -> list[Cell]:
+    """Return every number that there is so far."""
+    cells = []
+    for run in recipe.runs():
+        for measurement in recipe.measurements:
+            if measurement.name in run.variant.without:
+                continue
+            values = (
+                _evaluated(recipe, run, measurement)
+                if measurement.kind == "evaluate"
+                else _finetuned(recipe, run, measurement)
+            )
+            cells += [
+                Cell(measure, run.variant.name, run.seed, value)
+                for measure, value in values.items()
+            ]
+    return cells
+
+
+def _evaluated(recipe: Recipe, run: Run, measurement: Measurement) -> dict[str, float]:
+    config = recipe.evaluate_config(run, measurement)
+    if not _is_evaluated(config.output, plain(config)):
+        return {}
+    assert config.output is not None
+    content = json.loads(config.output.read_text(encoding="utf-8"))
+    values = {}
+    for score in content["scores"]:
+        if measurement.metrics and score["metric"] not in measurement.metrics:
+            continue
+        task = score["task"].removesuffix(f" ({config.context[0]})")
+        label = measurement.name if task == config.suite else f"{measurement.name}: {task}"
+        if score["value"] is not None:
+            values[f"{label}, {score['metric']}"] = score["value"]
+    return values
+
+
+def _finetuned(recipe: Recipe, run: Run, measurement: Measurement) -> dict[str, float]:
+    path = recipe.finetune_config(run, measurement).train.output_dir / RESULTS_NAME
+    if not path.is_file():
+        return {}
+    results = json.loads(path.read_text(encoding="utf-8"))
+    names = measurement.metrics or (results["metric"],)
+    return {f"{measurement.name}, {name}": results["scores"][name] for name in names}
+
+
+def _report(recipe: Recipe) -> None:
+    """Write the table as it is now, as JSON, markdown and picture."""
+    cells = _cells(recipe)
+    recipe.output_dir.mkdir(parents=True, exist_ok=True)
+    write_at_once(recipe.output_dir / "table.json", to_json(recipe.path, cells))
+    write_at_once(recipe.output_dir / "table.md", to_markdown(cells))
+    draw_plot(cells, recipe.output_dir / "table.png")

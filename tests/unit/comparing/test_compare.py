@@ -1,0 +1,169 @@
+"""`unblank compare`: recipes are checked whole, finished parts stay, the table is right."""
+
+import json
+import shutil
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pytest
+import yaml
+
+from unblank.cli import main
+from unblank.comparing.recipe import load_recipe
+from unblank.comparing.report import Cell, draw_plot, to_json, to_markdown
+
+RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "compare").glob("*.yaml"))
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "It rained all day, and the old dog slept near the warm stove. "
+    Path("text.txt").write_text(text * 60, encoding="utf-8")
+    moods = [{"sentence": text, "label": n % 2} for n in range(8)]
+    Path("moods.jsonl").write_text("".join(json.dumps(m) + "\n" for m in moods), encoding="utf-8")
+    return {
+        "output_dir": "out",
+        "seeds": [0, 1],
+        "pretrain": {
+            "model": {
+                "preset": "tiny", "hidden_size": 32, "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+            },
+            "tokenizer": {"kind": "bpe", "vocab_size": 300, "num_sentinels": 20},
+            "data": {"train": ["text.txt"], "max_length": 64},
+            "train": {
+                "max_steps": 2, "batch_size": 2, "micro_batch_size": 2, "validate_every": 0,
+                "device": "cpu", "arrange_memory": False,
+            },
+        },
+        "variants": {
+            "GLM": None,
+            "GPT": {
+                "change": {"objective": {"token": 0, "causal": 1}}, "context": "causal",
+                "without": ["mood"],
+            },
+        },
+        "evaluate": {
+            "text": {
+                "suite": "perplexity", "file": ["text.txt"], "metrics": ["bits a byte"],
+                "window": 32,
+            }
+        },
+        "finetune": {
+            "mood": {
+                "task": "sst2",
+                "data": {"train": ["moods.jsonl"], "validation": ["moods.jsonl"]},
+                "train": {"max_steps": 2, "batch_size": 4, "validate_every": 1},
+            }
+        },
+    }  # fmt: skip
+
+
+def save(recipe):
+    Path("recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+    return Path("recipe.yaml")
+
+
+def compare(*words):
+    main(["compare", "recipe.yaml", "--no-arrange-memory", *words])
+
+
+def refused(recipe, capsys):
+    save(recipe)
+    with pytest.raises(SystemExit):
+        compare("--plan")
+    return capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_comparison_runs_resumes_and_shows_means_and_deviations(recipe, capsys):
+    save(recipe)
+    compare("--plan")
+    assert capsys.readouterr().err.count("to do") == 1 + 2 * (3 + 2)
+    compare("--seeds", "0")
+    assert "measure" in capsys.readouterr().out
+    weights = Path("out/glm/seed-0/pretrain/model.safetensors")
+    before = weights.stat().st_mtime_ns
+    # A part that was cut off is done again, and nothing else.
+    shutil.rmtree("out/gpt/seed-0/pretrain")
+    Path("out/glm/seed-0/text.json").unlink()
+    compare()
+    assert weights.stat().st_mtime_ns == before
+    compare("--plan")
+    assert "to do" not in capsys.readouterr().err.rpartition("[1/")[2]
+    table = json.loads(Path("out/table.json").read_text(encoding="utf-8"))
+    values = [
+        next(
+            score["value"]
+            for score in json.loads(Path(f"out/gpt/seed-{seed}/text.json").read_text())["scores"]
+            if score["metric"] == "bits a byte"
+        )
+        for seed in (0, 1)
+    ]
+    (measure,) = (name for name in table["table"] if name.startswith("text"))
+    assert table["table"][measure]["GPT"] == {
+        "mean": pytest.approx(fmean(values)), "deviation": pytest.approx(stdev(values)), "seeds": 2,
+    }  # fmt: skip
+    (tuned,) = (name for name in table["table"] if name.startswith("mood"))
+    assert set(table["table"][tuned]) == {"GLM"}
+    assert Path("out/table.png").stat().st_size > 1000
+    context = json.loads(Path("out/gpt/seed-0/text.json").read_text())["config"]["context"]
+    assert context == ["causal"]
+    recipe["pretrain"]["train"]["max_steps"] = 3
+    assert "made with other settings (train differ)" in refused(recipe, capsys)
+
+
+def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):
+    good = json.dumps(recipe)
+    for change, message in [
+        ({"variant": {}}, "unknown key 'variant': there are variants"),
+        ({"variants": {"GLM": {"chang": {}}}}, "unknown key 'chang' in variant GLM"),
+        ({"variants": {"GLM": {"without": ["texts"]}}}, "not measured: there are text"),
+        ({"variants": {"GLM": {"context": "both"}}}, "choose bi, uni or causal"),
+        ({"variants": {"GLM": {"change": {"objektive": {}}}}}, "unknown key 'objektive'"),
+        ({"variants": {"GLM": None, "glm!": None}}, "differ in letters or digits"),
+        ({"evaluate": {"text": {"suite": "lambda"}}}, "did you mean 'lambada'"),
+        ({"evaluate": {"text": {"context": ["bi", "uni"], "suite": "lambada"}}}, "one context"),
+        ({"finetune": {"mood": {"tusk": "sst2"}}}, "unknown key 'tusk'"),
+        ({"seeds": "0"}, "list of whole numbers"),
+        ({"evaluate": {"mood": {"suite": "lambada"}}}, "the same name"),
+        ({"evaluate": {"text": {"file": ["$NO_SUCH_FOLDER/a.txt"]}}}, "NO_SUCH_FOLDER: set it"),
+    ]:
+        assert message in refused({**json.loads(good), **change}, capsys), message
+    assert not Path("out").exists()
+
+
+def test_variants_change_only_what_they_name(recipe):
+    loaded = load_recipe(save(recipe))
+    glm, gpt = loaded.runs(seeds=[1])
+    assert (glm.seed, glm.variant.name, gpt.variant.folder_name) == (1, "GLM", "gpt")
+    one, other = loaded.pretrain_config(glm), loaded.pretrain_config(gpt)
+    assert one.train.seed == other.train.seed == 1
+    assert (one.objective.token, other.objective.token, other.objective.causal) == (1.0, 0.0, 1.0)
+    assert one.model == other.model
+    assert one.tokenizer.path == other.tokenizer.path == Path("out/tokenizer")
+    with pytest.raises(ValueError, match="no variant 'GTP': there are GPT"):
+        loaded.runs(["GTP"])
+    with pytest.raises(ValueError, match="no seed 7"):
+        loaded.runs(seeds=[7])
+
+
+def test_missing_numbers_leave_a_gap(tmp_path):
+    cells = [Cell("x", "GLM", 0, 1.0), Cell("x", "GLM", 1, 2.0), Cell("y", "GPT", 0, 3.0)]
+    assert to_markdown(cells) == (
+        "| measure | GLM | GPT |\n| --- | ---: | ---: |\n"
+        "| x | 1.50 +- 0.71 | - |\n| y | - | 3.00 |\n"
+    )
+    assert json.loads(to_json(Path("r.yaml"), cells))["table"]["y"] == {
+        "GPT": {"mean": 3.0, "deviation": None, "seeds": 1}
+    }
+    draw_plot([], tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipes_of_the_repository_load(path, monkeypatch):
+    monkeypatch.setenv("UNBLANK_DATA", "data")
+    loaded = load_recipe(path)
+    assert len(loaded.runs()) == len(loaded.variants) * len(loaded.seeds)
