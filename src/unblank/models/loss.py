@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["linear_cross_entropy_sum"]
+__all__ = ["ROWS_MULTIPLE", "linear_cross_entropy_sum", "rows_at_once"]
 
 CHUNK_BYTES = 64 * 2**20
 """Upper size of one chunk of fp32 logits."""
@@ -47,6 +47,11 @@ def linear_cross_entropy_sum(
     return loss
 
 
+def rows_at_once(vocab_size: int, max_bytes: int) -> int:
+    """Return how many rows of V fp32 numbers to handle together, a multiple of `ROWS_MULTIPLE`."""
+    return max(1, max_bytes // (4 * vocab_size) // ROWS_MULTIPLE) * ROWS_MULTIPLE
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Forward computes the gradients too: logits are made once and never kept."""
 
@@ -55,7 +60,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, target_N: Tensor, smoothing: float
     ) -> Tensor:
         num_rows = weight_VD.shape[0]
-        chunk = max(1, CHUNK_BYTES // (4 * num_rows) // ROWS_MULTIPLE) * ROWS_MULTIPLE
+        chunk = rows_at_once(num_rows, CHUNK_BYTES)
         needs_grad = any(ctx.needs_input_grad)
         grad_hidden = torch.empty_like(hidden_ND) if needs_grad else None
         grad_weight = torch.zeros_like(weight_VD) if needs_grad else None

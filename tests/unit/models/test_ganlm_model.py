@@ -157,11 +157,22 @@ def test_samples_follow_the_tempered_softmax_and_avoid_what_is_excluded():
 
 
 def test_samples_do_not_depend_on_the_chunks(monkeypatch):
-    hidden, weight = torch.randn(20, 5), torch.randn(8, 5)
+    hidden, weight = torch.randn(300, 5), torch.randn(8, 5)
     whole = maths.sample_tokens(hidden, weight, torch.Generator().manual_seed(1))
-    monkeypatch.setattr(maths, "CHUNK_BYTES", 4 * 8 * 3)
+    monkeypatch.setattr(maths, "CHUNK_BYTES", 1)
     parts = maths.sample_tokens(hidden, weight, torch.Generator().manual_seed(1))
-    assert whole.shape == parts.shape
+    assert torch.equal(whole, parts)
+
+
+@pytest.mark.parametrize("vocab_size", [7, 24, 640])
+def test_a_draw_is_the_place_where_the_running_sum_passes_a_random_number(vocab_size):
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(500, 6), 3 * torch.randn(vocab_size, 6)
+    drawn = maths.sample_tokens(hidden, weight, torch.Generator().manual_seed(2))
+    share = torch.rand((500, 1), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    cdf = torch.softmax(hidden.double() @ weight.double().T, dim=1).cumsum(dim=1)
+    expected = (cdf <= share).sum(dim=1)
+    assert (drawn == expected).float().mean() > 0.99
 
 
 def test_discriminator_reads_samples_on_content_only_and_is_not_shifted(model):
