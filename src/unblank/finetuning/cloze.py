@@ -18,7 +18,7 @@ from unblank.finetuning.labelled import Labelled, read_labelled
 from unblank.finetuning.task import Evaluation, TaskContext
 from unblank.objectives.cloze import ClozeLossName, cloze_loss
 from unblank.prompting.examples import TaskExample
-from unblank.prompting.scoring import Prompt, encode_example, score_examples, score_prompts
+from unblank.prompting.scoring import Layout, Prompt, encode_example, score_examples, score_prompts
 from unblank.prompting.training import draw_candidates, target_shares, training_examples
 from unblank.tokenization.special import SpecialIds, special_ids
 from unblank.training.units import Share, TokenLoss, TrainUnit
@@ -47,12 +47,19 @@ class ClozeUnit:
     Args:
         special: ids of the special tokens.
         loss: which loss of the scores.
+        layout: how the model answers.
     """
 
     weights: Mapping[str, float] = {"cloze": 1.0}
 
-    def __init__(self, special: SpecialIds, loss: ClozeLossName = "cross_entropy") -> None:
+    def __init__(
+        self,
+        special: SpecialIds,
+        loss: ClozeLossName = "cross_entropy",
+        layout: Layout = "blank",
+    ) -> None:
         self._special = special
+        self._layout: Layout = layout
         self._loss: ClozeLossName = loss
         self.shares: Mapping[str, Share] = {}
 
@@ -67,7 +74,7 @@ class ClozeUnit:
         self, model: nn.Module, batch: PromptBatch, device: torch.device
     ) -> dict[str, TokenLoss]:
         """Return {"cloze": the summed loss}."""
-        scores = score_prompts(model, self._special, batch.prompts)
+        scores = score_prompts(model, self._special, batch.prompts, self._layout)
         targets = [target.to(device) for target in batch.targets]
         losses = [cloze_loss(*pair, self._loss) for pair in zip(scores, targets, strict=True)]
         hits = [s.argmax() == t.argmax() for s, t in zip(scores, targets, strict=True)]
@@ -88,7 +95,7 @@ class ClozeFinetuning:
         self._batch_size = config.train.micro_batch_size or config.train.batch_size
         self._patterns = config.cloze.patterns or (data.task.default_pattern,)
         special = special_ids(self.tokenizer)
-        self.unit: TrainUnit = ClozeUnit(special, config.cloze.loss)
+        self.unit: TrainUnit = ClozeUnit(special, config.cloze.loss, config.cloze.layout)
         self._train = training_examples(data.task, data.train) if data.train else []
         prompts = [self._prompt(e, number) for e in self._train for number in self._patterns[:1]]
         self._steps = ExampleSteps(
@@ -125,6 +132,7 @@ class ClozeFinetuning:
                 pattern=number,
                 max_length=self._data.max_length,
                 batch_size=self._batch_size,
+                layout=self._settings.layout,
             )
             for number in self._patterns
         ]

@@ -8,7 +8,7 @@ Shapes: `L` labels or candidates of an example.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from unblank.data.sources import progress_bar
 from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze, score_batch
 from unblank.prompting.examples import TaskExample
+from unblank.prompting.masked_scoring import score_masked
 from unblank.prompting.patterns import FilledPattern, fill_pattern, fit_pattern
 from unblank.prompting.task import ClozeTask, Scoring, TaskPattern
 from unblank.tokenization.special import SpecialIds, special_ids
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 __all__ = [
+    "Layout",
     "Prediction",
     "Prompt",
     "decide",
@@ -34,6 +36,9 @@ __all__ = [
     "score_examples",
     "score_prompts",
 ]
+
+Layout = Literal["blank", "masked"]
+"""How a model answers: in a blank of any length, or (BERT's way) one `[MASK]` a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,24 +134,31 @@ def encode_example(
     )
 
 
-def score_prompts(model: Any, special: SpecialIds, prompts: Sequence[Prompt]) -> list[Tensor]:
+def score_prompts(
+    model: Any, special: SpecialIds, prompts: Sequence[Prompt], layout: Layout = "blank"
+) -> list[Tensor]:
     """Return for each prompt float32[L], the scores of its labels, with gradients.
 
     Args:
         model: a `GlmInfillForConditionalGeneration`.
         special: ids of the special tokens.
         prompts: any number, one forward for all that are scored in the same way.
+        layout: how the model answers.
     """
     scores: dict[int, Tensor] = {}
     for scoring in dict.fromkeys(prompt.scoring for prompt in prompts):
         chosen = [index for index, prompt in enumerate(prompts) if prompt.scoring == scoring]
-        of_candidates = score_batch(
-            model,
-            [prompts[index].cloze for index in chosen],
-            sop_id=special.sop,
-            end_id=None if scoring == "logit" else special.eop,
-            normalization="mean" if scoring == "mean" else "sum",
-        )
+        clozes = [prompts[index].cloze for index in chosen]
+        if layout == "masked":
+            of_candidates = score_masked(model, clozes, special.mask, mean=scoring == "mean")
+        else:
+            of_candidates = score_batch(
+                model,
+                clozes,
+                sop_id=special.sop,
+                end_id=None if scoring == "logit" else special.eop,
+                normalization="mean" if scoring == "mean" else "sum",
+            )
         for index, scores_C in zip(chosen, of_candidates, strict=True):
             scores[index] = _of_labels(scores_C, prompts[index].slots)
     return [scores[index] for index in range(len(prompts))]
@@ -161,6 +173,7 @@ def score_examples(
     pattern: int | None = None,
     max_length: int | None = None,
     batch_size: int = 32,
+    layout: Layout = "blank",
     show_progress: bool = False,
 ) -> list[Tensor]:
     """Return for each example float32[L], the scores of its labels or candidates.
@@ -173,6 +186,7 @@ def score_examples(
         pattern: number of the pattern; None is the task's default.
         max_length: positions of an example; None is what the model has.
         batch_size: examples scored together; it does not change a score.
+        layout: how the model answers.
         show_progress: show a bar on the error stream.
 
     Raises:
@@ -188,7 +202,7 @@ def score_examples(
     with torch.inference_mode(), progress_bar(show=show_progress) as progress:
         bar = progress.add_task(f"scoring {task.name}", total=len(prompts))
         for batch in length_batches([prompt.num_positions for prompt in prompts], batch_size):
-            found = score_prompts(model, special, [prompts[index] for index in batch])
+            found = score_prompts(model, special, [prompts[index] for index in batch], layout)
             for index, scores_L in zip(batch, found, strict=True):
                 scores[index] = scores_L.cpu()
             progress.advance(bar, len(batch))

@@ -68,3 +68,18 @@ def test_batches_do_not_change_a_score(tiny):
     together = score_examples(tiny.model, tiny.tokenizer, task, examples, batch_size=3)
     for alone, beside in zip(one_by_one, together, strict=True):
         torch.testing.assert_close(alone, beside, atol=1e-4, rtol=1e-4)
+
+
+def test_masked_scores_equal_those_of_each_candidate_alone(tiny):
+    special = special_ids(tiny.tokenizer)
+    task = load_task("copa")
+    for example in make_examples(task, dict(task.example)):
+        prompt = encode_example(tiny.tokenizer, task, example, task.pattern(), max_length=128)
+        (scores,) = score_examples(tiny.model, tiny.tokenizer, task, [example], layout="masked")
+        part_a, blank = list(prompt.cloze.token_ids), prompt.cloze.blank
+        for score, candidate in zip(scores, prompt.cloze.candidates, strict=True):
+            row = part_a[:blank] + [special.mask] * len(candidate) + part_a[blank + 1 :]
+            with torch.no_grad():
+                log_p = tiny.model(input_ids=torch.tensor([row])).logits[0].log_softmax(dim=-1)
+            expected = sum(log_p[blank + i, token] for i, token in enumerate(candidate))
+            torch.testing.assert_close(score, expected, atol=1e-4, rtol=1e-4)
