@@ -132,6 +132,8 @@ class Seq2SeqTask:
         )
         self._train = encode_entries(train, self._encoder)
         self._held_out = encode_entries(held_out, self._encoder)
+        languages = context.config.data.validation_languages
+        self._held_out_names = languages or [e.name.rpartition("/")[2] for e in held_out]
         names = [entry.name for entry in train]
         names += [f"{entry.name} (held out)" for entry in held_out]
         entries = [*self._train, *self._held_out]
@@ -238,10 +240,31 @@ class Seq2SeqTask:
         answers = answer_sources(model, self.tokenizer, sources, settings, longest, world)
         scores = score_answers(answers, sources, self.metric, settings)
         return Evaluation(
-            scores={"loss": loss, **scores.values},
+            scores={"loss": loss, **scores.values, **self._scores_by_entry(answers, sources)},
             predictions=prediction_lines(answers, sources),
             note="\n".join(f"{name}: {one.signature}" for name, one in scores.scores.items()),
         )
+
+    def _scores_by_entry(
+        self, answers: Sequence[str], sources: Sequence[HeldOutSource]
+    ) -> dict[str, float]:
+        """Return the selection metric of each entry of the held-out data, if there are several."""
+        if len(self._held_out) == 1:
+            return {}
+        scores: dict[str, float] = {}
+        start = 0
+        for name, entry in zip(self._held_out_names, self._held_out, strict=True):
+            stop = min(start + len(entry.references), len(sources))
+            if start < stop:
+                found = score_answers(
+                    answers[start:stop],
+                    sources[start:stop],
+                    self.metric,
+                    self._context.config.generation,
+                )
+                scores[f"{self.metric} {name}"] = found.values[self.metric]
+            start = stop
+        return scores
 
     def _held_out_sources(self) -> list[HeldOutSource]:
         sources = []

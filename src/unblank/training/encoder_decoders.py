@@ -1,11 +1,14 @@
 """The encoder-decoder that a run starts from: a preset, a pretrained encoder, a folder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
 
 from unblank.conversion.encoder import read_encoder
 from unblank.generation.loading import require_whole_weights, without_progress_bar
@@ -61,15 +64,7 @@ def build_encoder_decoder(
         FileNotFoundError: if there is no encoder in `init_from_encoder`.
     """
     if folder is not None:
-        require_whole_weights(folder)
-        with without_progress_bar():
-            loaded: EncoderDecoderForConditionalGeneration = _CLASSES[family].from_pretrained(
-                folder,
-                dtype=torch.float32,
-                attn_implementation=settings.attention_implementation,
-                **changes,
-            )
-        return _without_idle_parts(loaded, ganlm)
+        return _without_idle_parts(_load(family, folder, settings, ganlm, changes), ganlm)
     torch.manual_seed(seed)
     ids = encoder_decoder_ids(tokenizer)
     fields = {**changes, **_token_fields(ids, len(tokenizer))}
@@ -81,6 +76,47 @@ def build_encoder_decoder(
     config.max_position_embeddings = max(config.max_position_embeddings, max_length)
     config._attn_implementation = settings.attention_implementation
     return _without_idle_parts(_CLASSES[family](config), ganlm)
+
+
+def _load(
+    family: ModelFamily,
+    folder: Path,
+    settings: ModelSettings,
+    ganlm: GanLMSettings,
+    changes: dict[str, Any],
+) -> EncoderDecoderForConditionalGeneration:
+    """Return the model of a folder; what is not in it is never drawn at random in silence."""
+    require_whole_weights(folder)
+    with without_progress_bar(), _without_report():
+        loaded, report = _CLASSES[family].from_pretrained(
+            folder,
+            dtype=torch.float32,
+            attn_implementation=settings.attention_implementation,
+            output_loading_info=True,
+            **changes,
+        )
+    missing = sorted(report["missing_keys"])
+    needed = [name for name in missing if not name.startswith("discriminator.")]
+    if needed:
+        raise ValueError(f"{folder} lacks weights: {', '.join(needed[:5])} ({len(needed)} in all)")
+    if missing and (ganlm.discriminator_weight > 0 or ganlm.denoising_weight > 0):
+        raise ValueError(
+            f"the GanLM in {folder} has no discriminator: give one that has, or train the "
+            "generator alone with --ganlm.discriminator_weight 0 --ganlm.denoising_weight 0"
+        )
+    model: EncoderDecoderForConditionalGeneration = loaded
+    return model
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Keep transformers from printing a table of missing weights: we say what matters."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
 
 
 def encoder_decoder_config(

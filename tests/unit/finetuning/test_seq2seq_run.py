@@ -22,6 +22,12 @@ def lines(folder, name):
     return [json.loads(line) for line in (folder / name).read_text().splitlines()]
 
 
+def from_folder(config, folder):
+    """Return the model section that starts from a folder instead of a preset."""
+    shape = dict.fromkeys(("hidden_size", "num_hidden_layers", "num_attention_heads"))
+    return replace(config.model, preset="", init_from=folder, **shape)
+
+
 def results(folder):
     return json.loads((folder / "results.json").read_text())
 
@@ -46,10 +52,8 @@ def test_a_model_learns_the_pairs_and_the_best_step_is_chosen(pairs_config):
     assert min(losses.values()) < 0.7 * math.log(330)
     chosen = results(folder)["candidates"]["best"]
     assert losses[chosen["steps"][0]] == min(losses.values()) == chosen["scores"]["loss"]
-    again = pairs_config(method="none", model=replace(config.model, preset="", init_from=folder))
-    again = replace(again, model=replace(again.model, hidden_size=None, num_hidden_layers=None))
-    again = replace(again, model=replace(again.model, num_attention_heads=None))
-    again = replace(again, train=replace(again.train, output_dir=folder / "again"))
+    again = pairs_config(method="none", train__output_dir=folder / "again")
+    again = replace(again, model=from_folder(again, folder))
     assert results(run_finetune(again))["scores"]["loss"] == pytest.approx(min(losses.values()))
 
 
@@ -131,6 +135,16 @@ def test_the_generator_alone_is_fine_tuned_with_both_weights_at_zero(pairs_confi
     assert "loss_discriminator" not in lines(folder, "metrics.jsonl")[0]
 
 
+def test_a_missing_discriminator_is_never_drawn_at_random(pairs_config):
+    first = run_finetune(pairs_config(**GANLM))
+    config = pairs_config(**GANLM, train__output_dir=first.parent / "second")
+    model = from_folder(config, first)
+    with pytest.raises(ValueError, match=r"no discriminator: .* --ganlm\.discriminator_weight 0"):
+        run_finetune(replace(config, model=model))
+    alone = FinetuneGanLM(discriminator_weight=0.0, denoising_weight=0.0)
+    run_finetune(replace(config, model=model, ganlm=alone))
+
+
 def test_every_other_step_is_plain_text_without_sentinels(pairs_config, pair_folder, monkeypatch):
     seen = []
     call = InfillUnit.__call__
@@ -153,11 +167,23 @@ def test_every_other_step_is_plain_text_without_sentinels(pairs_config, pair_fol
         assert not sentinels & {*labels.flatten().tolist(), *decoder_ids.flatten().tolist()}
 
 
+def test_several_held_out_entries_are_scored_each_and_all_together(pairs_config, pair_folder):
+    path = pair_folder / "held_out.jsonl"
+    config = pairs_config(
+        data__validation=(f"{path}:en:de", f"{path}:de:en"),
+        train__metric="chrf",
+        train__max_steps=2,
+        train__validate_every=2,
+    )
+    scores = results(run_finetune(config))["scores"]
+    each = [scores["chrf held_out.jsonl:en:de"], scores["chrf held_out.jsonl:de:en"]]
+    assert min(each) <= scores["chrf"] <= max(each)
+
+
 def test_language_tags_are_added_once_and_unknown_ones_are_refused(pairs_config, pair_folder):
     path = pair_folder / "train.jsonl"
     entries = (f"{path}:en:de", f"{path}:de:en")
     first = run_finetune(pairs_config())
-    start = {"preset": "", "hidden_size": None, "num_hidden_layers": None}
     tagged = pairs_config(
         data__train=entries,
         data__languages=("en-de", "de-en"),
@@ -166,7 +192,7 @@ def test_language_tags_are_added_once_and_unknown_ones_are_refused(pairs_config,
     )
     tagged = replace(
         tagged,
-        model=replace(tagged.model, **start, num_attention_heads=None, init_from=first),
+        model=from_folder(tagged, first),
         tokenizer=replace(tagged.tokenizer, path=None),
     )
     with pytest.raises(ValueError, match=r"no token '__de__'.*--tokenizer\.extra_tokens __de__"):
@@ -209,7 +235,6 @@ def test_another_file_of_training_pairs_is_not_continued_on(pairs_config, pair_f
 def test_more_positions_than_the_model_has_are_refused(pairs_config):
     folder = run_finetune(pairs_config())
     config = pairs_config(seq2seq__max_source_length=4096, train__output_dir=folder.parent / "long")
-    fresh = {"preset": "", "hidden_size": None, "num_hidden_layers": None}
-    model = replace(config.model, **fresh, num_attention_heads=None, init_from=folder)
+    model = from_folder(config, folder)
     with pytest.raises(ValueError, match=r"seq2seq\.max_source_length is 4096, the model has"):
         run_finetune(replace(config, model=model))
