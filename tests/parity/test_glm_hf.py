@@ -199,7 +199,7 @@ def test_a_saved_classifier_keeps_the_class_scores_of_the_port(model_dir, tensor
     weights = torch.load(next(model_dir.glob("*.bin")), weights_only=True)
     prefixed = {f"glm.{key}": tensor for key, tensor in weights.items()}
     prefixed |= {key[5:]: tensor for key, tensor in case.items() if key.startswith("head.")}
-    expected = facts.get("state_dict_keys_prefixed", {key: None for key in prefixed})
+    expected = facts.get("state_dict_keys_prefixed", dict.fromkeys(prefixed))
     assert prefixed.keys() == expected.keys()
     torch.save(prefixed, folder / "pytorch_model.bin")
     convert(folder, tmp_path / "out")
