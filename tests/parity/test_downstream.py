@@ -5,6 +5,7 @@ losses and heads must be the recorded ones. What a folder lacks is skipped by na
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from conftest import recorded, require
+from unblank.finetuning.classifier_rows import RowEncoder
 from unblank.generation.score import Cloze, score_batch
 from unblank.models.glm import GlmInfillForSequenceClassification
 from unblank.objectives.cloze import CLOZE_LOSSES, cloze_loss
@@ -232,3 +234,90 @@ def classifier_of(glm, case):
     classifier.out_proj.weight.data = case["head.multichoice_head.weight"]
     classifier.out_proj.bias.data = case["head.multichoice_head.bias"]
     return classifier
+
+
+def test_choices_are_scored_by_a_head_like_the_original(facts, cases, tokenizer, glm):
+    case = of_case(cases, "multiple_choice_head_copa")
+    task = load_task("copa")
+    encoder = RowEncoder(
+        tokenizer=tokenizer,
+        special=special_ids(tokenizer),
+        task=task,
+        max_length=case["batch.text"].shape[-1],
+        is_glm=True,
+    )
+    classifier = classifier_of(glm, case)
+    for number, record in enumerate(records_of("copa", facts)):
+        (example,) = make_examples(task, record)
+        # The original leaves the choices as they are written, and their case.
+        choices = tuple(record[name] for name in ("choice1", "choice2"))
+        rows = encoder.rows(replace(example, candidates=choices))
+        for row, text, sep in zip(
+            rows, case["batch.text"][number], case["batch.mask"][number], strict=True
+        ):
+            # "because" and ", so" join the sentence in a cloze; here the comma is not written.
+            expected = text[:sep].tolist()
+            assert [i for i in row.token_ids if i != comma_of(tokenizer)] == expected
+        with torch.no_grad():
+            logits = classifier(
+                input_ids=case["batch.text"][number],
+                position_ids=case["batch.position"][number].transpose(0, 1),
+                prefix_lengths=case["batch.mask"][number],
+            ).logits
+        torch.testing.assert_close(logits[:, 0], case["logits"][number], **TOLERANCE)
+
+
+def comma_of(tokenizer):
+    return tokenizer.convert_tokens_to_ids(",")
+
+
+def test_long_answers_in_segments_are_the_sum_of_their_blanks(facts, cases, tokenizer, glm):
+    case = of_case(cases, "multi_token_cloze_segmented")
+    special = special_ids(tokenizer)
+    rows = case["batch.text"].shape[1]
+    scores = []
+    for row in range(rows):
+        sep = int(case["batch.mask"][0, row])
+        text = case["batch.text"][0, row].tolist()
+        targets = case["batch.target"][0, row][case["batch.logit_mask"][0, row].bool()].tolist()
+        blank = int(case["batch.position"][0, row, 0, sep])
+        with torch.no_grad():
+            (score,) = score_batch(
+                glm, [Cloze(text[:sep], blank, [targets])], sop_id=special.sop, end_id=None
+            )
+        scores.append(score[0])
+    torch.testing.assert_close(torch.stack(scores), case["logits"][0], **TOLERANCE)
+    owners = case["batch.segment_id"][0]
+    summed = torch.zeros(int(owners.max()) + 1).index_add(0, owners, torch.stack(scores))
+    torch.testing.assert_close(summed, case["summed"][0], **TOLERANCE)
+
+
+def test_a_text_read_left_to_right_scores_its_end(facts, cases, tokenizer, glm):
+    case = of_case(cases, "multichoice_unidirectional")
+    special = special_ids(tokenizer)
+    examples, choices = case["logits"].shape
+    for number in range(examples):
+        for choice in range(choices):
+            if not case["batch.loss_mask"][number, choice]:
+                continue
+            sep = int(case["batch.mask"][number, choice])
+            targets = case["batch.target"][number, choice]
+            is_scored = case["batch.logit_mask"][number, choice].bool()
+            last = int(is_scored.nonzero()[-1])
+            text = case["batch.text"][number, choice].tolist()
+            read = [*text[sep + 1 : last + 1], int(targets[last])]
+            num_scored = int(is_scored.sum())
+            parts = [read, read[:-num_scored]]
+            with torch.no_grad():
+                whole, before = (
+                    score_batch(
+                        glm,
+                        [Cloze(text[:sep], sep - 1, [part])],
+                        sop_id=special.sop,
+                        end_id=None,
+                    )[0][0]
+                    for part in parts
+                )
+            torch.testing.assert_close(
+                whole - before, case["logits"][number, choice], atol=5e-4, rtol=1e-4
+            )
