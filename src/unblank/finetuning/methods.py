@@ -13,9 +13,9 @@ from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.adapters.lora import add_lora, put_lora, save_lora
 from unblank.adapters.prompts import load_training, save_prompt
-from unblank.adapters.record import AdapterKind, AdapterRecord, fingerprint
+from unblank.adapters.record import AdapterKind, AdapterRecord, fingerprint, has_adapter
 from unblank.finetuning.config import FinetuneConfig, MethodName
-from unblank.prompting.soft import attach_soft_prompt, new_soft_prompt
+from unblank.prompting.soft import attach_soft_prompt, new_soft_prompt, require_glm
 from unblank.prompting.soft_deep import attach_deep_prompt, new_deep_prompt
 from unblank.tokenization.special import give_prompt
 from unblank.training.state import save_model_folder
@@ -28,6 +28,7 @@ __all__ = [
     "LoraMethod",
     "PromptMethod",
     "prepare_tokenizer",
+    "require_possible",
 ]
 
 _HEADS = ("dense", "out_proj")
@@ -163,16 +164,53 @@ METHODS: dict[MethodName, type[AnyMethod]] = {
 }
 
 
-def prepare_tokenizer(config: FinetuneConfig, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Let every Part A of a run begin with the prompt that it trains, if it trains one."""
-    if not METHODS[config.method].saves_whole_models and config.tokenizer.extra_tokens:
+def require_possible(config: FinetuneConfig) -> None:
+    """Refuse what a method cannot do, before text is read.
+
+    Raises:
+        ValueError: few parameters without a finished model, a model that is itself an adapter,
+            tokens whose embeddings would not be trained, a prompt before another family than GLM,
+            or one that leaves too little room for text.
+    """
+    start = config.model.init_from
+    if start is not None and has_adapter(start):
+        raise ValueError(
+            f"{start} holds what was trained beside a model, not a model: start from the base "
+            "model that its adapter.json names, or from `unblank merge` of it"
+        )
+    if METHODS[config.method].saves_whole_models:
+        return
+    base = _base_folder(config)
+    if config.tokenizer.extra_tokens:
         raise ValueError(
             f"tokenizer.extra_tokens need rows of the embedding table, which --method "
             f"{config.method} does not train: use --method full"
         )
+    if config.method == "lora" or not (base / "config.json").is_file():
+        return
+    base_config = AutoConfig.from_pretrained(base)
+    require_glm(base_config, f"--method {config.method}")
+    if config.method == "prompt":
+        _require_room(config, base_config.max_position_embeddings)
+
+
+def prepare_tokenizer(config: FinetuneConfig, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Let every Part A of a run begin with the prompt that it trains, if it trains one."""
     if config.method == "prompt":
         rows = AutoConfig.from_pretrained(_base_folder(config)).vocab_size
         give_prompt(tokenizer, rows, config.prompt.length)
+
+
+def _require_room(config: FinetuneConfig, positions: int) -> None:
+    limits = {"positions of the model": positions}
+    if config.task == "seq2seq":
+        limits["seq2seq.max_source_length"] = config.seq2seq.max_source_length
+    for name, limit in limits.items():
+        if config.prompt.length > limit // 2:
+            raise ValueError(
+                f"prompt.length {config.prompt.length} takes more than half of the {limit} "
+                f"{name}: a prompt stands in the source and takes its positions"
+            )
 
 
 def _base_folder(config: FinetuneConfig) -> Path:

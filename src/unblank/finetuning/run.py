@@ -19,7 +19,7 @@ from unblank.finetuning.config import FinetuneConfig
 from unblank.finetuning.finish import RESULTS_NAME, finish_run
 from unblank.finetuning.hooks import FinetuneHooks
 from unblank.finetuning.identity import find_finetune_start, settings_of
-from unblank.finetuning.methods import METHODS
+from unblank.finetuning.methods import METHODS, require_possible
 from unblank.finetuning.seeds import seed_config, show_summary, summarise
 from unblank.finetuning.selection import Selection
 from unblank.finetuning.task import FinetuneTask, TaskContext, TuningMethod
@@ -95,6 +95,7 @@ def run_finetune(config: FinetuneConfig, *, memory: MemoryArrangement = LEFT_ALO
 def _refuse_early(config: FinetuneConfig) -> None:
     """Raise what can be known from the settings alone."""
     data, model = config.data, config.model
+    require_possible(config)
     if not data.train and config.method != "none":
         raise ValueError("no training examples: give --data.train FILE [...]")
     if config.method == "none" and not data.validation:

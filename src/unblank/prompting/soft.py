@@ -124,12 +124,12 @@ def new_soft_prompt(model: Any, length: int, encoder: EncoderName, seed: int) ->
     Raises:
         ValueError: a model that is not a GLM, or whose positions the prompt would use up.
     """
-    require_glm(model, "prompt tuning")
+    require_glm(model.config, "prompt tuning")
     longest = model.config.max_position_embeddings
-    if not 0 < length < longest // 2:
+    if not 0 < length <= longest // 2:
         raise ValueError(
             f"a prompt of {length} vectors does not fit a model of {longest} positions: its "
-            f"vectors take positions of Part A, give 1 to {longest // 2 - 1}"
+            f"vectors take positions of Part A, give 1 to {longest // 2}"
         )
     table = model.base_model.embed_tokens.weight
     with torch.random.fork_rng():
@@ -158,10 +158,10 @@ def random_words(model: Any, count: int, seed: int) -> Tensor:
     return torch.tensor(words)[torch.randint(len(words), (count,), generator=generator)]
 
 
-def require_glm(model: Any, method: str) -> None:
-    """Raise ValueError unless `model` is a GLM, the family that these prompts are made for."""
-    if model.config.model_type != "glm_infill":
+def require_glm(config: Any, method: str) -> None:
+    """Raise ValueError unless a configuration is that of a GLM: prompts are made for it."""
+    if config.model_type != "glm_infill":
         raise ValueError(
-            f"{method} is made for GLM, not for {model.config.model_type!r}: an encoder-decoder "
+            f"{method} is made for GLM, not for {config.model_type!r}: an encoder-decoder "
             "has no Part A in which a prompt is seen by source and target alike. Use --method lora"
         )

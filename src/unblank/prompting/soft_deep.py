@@ -54,7 +54,7 @@ def new_deep_prompt(model: Any, length: int, seed: int) -> Tensor:
     Raises:
         ValueError: a model that is not a GLM, or a length outside its positions.
     """
-    require_glm(model, "a deep prompt")
+    require_glm(model.config, "a deep prompt")
     longest = model.config.max_position_embeddings
     if not 0 < length <= longest:
         raise ValueError(f"a deep prompt has 1 to {longest} vectors here, not {length}")

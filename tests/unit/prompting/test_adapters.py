@@ -16,8 +16,8 @@ from unblank.adapters.merge_config import MergeConfig
 from unblank.adapters.record import RECORD_NAME, AdapterRecord, fingerprint
 from unblank.api import Unblank
 from unblank.cli import main
-from unblank.finetuning.config import FinetuneConfig
-from unblank.finetuning.methods import METHODS, prepare_tokenizer
+from unblank.finetuning.config import FinetuneConfig, Seq2SeqTuning
+from unblank.finetuning.methods import METHODS, prepare_tokenizer, require_possible
 from unblank.finetuning.methods_config import LoraTuning, PromptTuning
 from unblank.generation.loading import load_folder
 from unblank.models import GlmInfillForSequenceClassification
@@ -317,6 +317,31 @@ def test_settings_of_another_method_are_refused():
 
 
 def test_few_parameters_need_a_finished_model():
-    config = FinetuneConfig(method="prompt")
     with pytest.raises(ValueError, match=r"--model\.init_from"):
-        prepare_tokenizer(config, None)
+        require_possible(FinetuneConfig(method="lora"))
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_run_does_not_start_from_an_adapter(method, base, tmp_path):
+    tuned, one = opened("prompt", base)
+    tuned.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
+    config = FinetuneConfig(method=method, model=ModelSettings(init_from=tmp_path))
+    with pytest.raises(ValueError, match="not a model: start from the base"):
+        require_possible(config)
+
+
+def test_impossible_prompts_are_refused_before_text_is_read(base, tmp_path):
+    _, config = method_of("prompt", base)
+    with pytest.raises(ValueError, match=r"prompt\.length 65 .* half of the 128 positions"):
+        require_possible(replace(config, prompt=PromptTuning(length=65)))
+    short = replace(
+        config,
+        task="seq2seq",
+        seq2seq=Seq2SeqTuning(max_source_length=40),
+        prompt=PromptTuning(length=21),
+    )
+    with pytest.raises(ValueError, match=r"half of the 40 seq2seq\.max_source_length"):
+        require_possible(short)
+    tiny_deltalm().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"--method prompt is made for GLM, not for 'deltalm'"):
+        require_possible(replace(config, model=ModelSettings(init_from=tmp_path)))
