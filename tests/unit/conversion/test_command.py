@@ -1,0 +1,64 @@
+"""From a published checkpoint to a filled blank, by the commands alone."""
+
+import json
+
+import pytest
+from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
+
+from unblank.cli import main
+from unblank.conversion.config import parse_size
+
+
+@pytest.fixture
+def arguments(glm_module, save_ranks, bpe_files, tmp_path):
+    source, output = save_ranks(glm_module), tmp_path / "out"
+    options = ["--tokenizer", str(bpe_files), "--num-attention-heads", "4", "--dtype", "fp32"]
+    return ["convert", str(source), str(output), *options]
+
+
+def test_what_was_found_is_printed_with_its_evidence(arguments, capsys):
+    main(arguments)
+    shown = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
+    for fact in ("names 100", "query_key_value", "2 layers of width 64", "4 heads, as given"):
+        assert fact in shown
+    assert "GPT-2 BPE from vocab.json + merges.txt: 309 tokens" in shown
+
+
+def test_the_folder_fills_scores_and_opens_in_transformers(arguments, capsys):
+    main(arguments)
+    folder = arguments[2]
+    main(["convert", "--verify", folder])
+    main(["fill", folder, "the cat [MASK] the [gMASK]", "--max-tokens", "3", "--json"])
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(json.loads(lines[-1])["blanks"]) == 2
+    main(["score", folder, "the [MASK]", "--candidates", "cat", "the"])
+    assert "cat" in capsys.readouterr().out
+    model = AutoModel.from_pretrained(folder)
+    assert model.config.eop_token_id == AutoTokenizer.from_pretrained(folder).eop_token_id
+    assert AutoModelForSeq2SeqLM.from_pretrained(folder).config.hidden_size == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no-such-file", "out"], "no-such-file does not exist"),
+        (["--verify", "no-such-folder"], "no config.json"),
+        (["{here}", "out", "--shard-size", "5"], "is no size"),
+        (["{here}", "out"], "is no checkpoint folder"),
+        (["{here}", "{here}"], "exists"),
+    ],
+)
+def test_mistakes_end_in_one_message(tmp_path, arguments, message, capsys):
+    arguments = [argument.format(here=tmp_path) for argument in arguments]
+    with pytest.raises(SystemExit) as stop:
+        main(["convert", *arguments])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("5GB", 5 * 10**9), ("1.5mb", 1_500_000), ("200KB", 200_000)]
+)
+def test_sizes_are_read(text, size):
+    assert parse_size(text) == size
