@@ -20,7 +20,7 @@ from unblank.bench.settings import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.data.types import IGNORE_INDEX
 
-__all__ = ["bart_training", "bert_training", "build_t5", "t5_lengths", "t5_training"]
+__all__ = ["bart_config", "bart_training", "bert_training", "build_t5", "t5_lengths", "t5_training"]
 
 _MASK_RATIO = 0.15
 _BART_MASK_RATIO = 0.30
@@ -59,24 +59,28 @@ def t5_training(size: str) -> Workload:
 def bart_training(size: str) -> Workload:
     """Return a denoising step of BART: 30 % in spans of 3 behind masks; the target is the text."""
     shape = SIZES[size]
-    config = BartConfig(
-        vocab_size=shape.vocabulary,
-        d_model=shape.width,
-        encoder_layers=shape.layers,
-        decoder_layers=shape.layers,
-        encoder_attention_heads=shape.heads,
-        decoder_attention_heads=shape.heads,
-        encoder_ffn_dim=4 * shape.width,
-        decoder_ffn_dim=4 * shape.width,
-        dropout=0.0,
-    )
     masked = round(shape.text * _BART_MASK_RATIO)
     source = shape.text - masked + round(masked / _MEAN_SPAN)
     return _training(
-        BartForConditionalGeneration(config),
+        BartForConditionalGeneration(bart_config(shape)),
         shape,
         input_ids=_random_ids(shape, source),
         labels=_random_ids(shape, shape.text),
+    )
+
+
+def bart_config(size: Size) -> BartConfig:
+    """Return a BART of the same width, with as many layers on each side."""
+    return BartConfig(
+        vocab_size=size.vocabulary,
+        d_model=size.width,
+        encoder_layers=size.layers,
+        decoder_layers=size.layers,
+        encoder_attention_heads=size.heads,
+        decoder_attention_heads=size.heads,
+        encoder_ffn_dim=4 * size.width,
+        decoder_ffn_dim=4 * size.width,
+        dropout=0.0,
     )
 
 

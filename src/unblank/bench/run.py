@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 
-from unblank.bench import conversion, fill, sampler, score, train
+from unblank.bench import conversion, fill, generate, sampler, score, train
 from unblank.bench.machine import OthersShare, machine
 from unblank.bench.race import Tell
 from unblank.bench.report import Section, to_json, to_table
@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, ...]] = {
         Benchmark(sampler.measure_pipeline, sizes=("toy", "small")),
     ),
     "fill": (Benchmark(fill.measure_fill),),
+    "generate": (Benchmark(generate.measure_generate),),
     "score": (Benchmark(score.measure_score),),
     "convert": (Benchmark(conversion.measure_conversion),),
 }

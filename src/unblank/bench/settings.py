@@ -69,7 +69,9 @@ SIZES: dict[str, Size] = {
 class BenchConfig:
     """Measure speed and memory beside transformers' BERT, T5 and BART, in turns on this machine."""
 
-    which: Positional[Literal["train", "sampler", "fill", "score", "convert", "all"]] = "all"
+    which: Positional[
+        Literal["train", "sampler", "fill", "generate", "score", "convert", "all"]
+    ] = "all"
     """What to measure."""
     size: tuple[SizeName, ...] = ("small", "base")
     """Model sizes; toy only shows that everything runs."""

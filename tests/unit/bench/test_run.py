@@ -23,6 +23,7 @@ EXPECTED = {
         for search in ("greedy", "beam 5")
         for texts in (1, 16)
     ],
+    "generate": ["generate, toy, greedy, batch 16", "generate, toy, beam 5, batch 16"],
     "score": ["score, toy, 8 candidates", "score, toy, 64 candidates"],
     "train": [
         "training step, toy, against BERT",

@@ -1,0 +1,113 @@
+"""Tokens a second of answers to sources beside T5's and BART's `generate`: greedy and beam search.
+
+The same layers on both sides, random weights and a fixed number of tokens, so that only speed is
+compared; all in fp32, as the models are saved.
+"""
+
+import torch
+from transformers import BartForConditionalGeneration
+
+from unblank.bench.inference import build_unblank
+from unblank.bench.peers import bart_config
+from unblank.bench.race import Contestant, Tell, paired_ratio, race
+from unblank.bench.report import Row, Section, at_least
+from unblank.bench.settings import SIZES, Size
+from unblank.bench.worker import Workload
+from unblank.generation.generate_config import GenerationOptions
+from unblank.generation.rows import Prompt
+from unblank.generation.seq2seq import SourceAnswerer
+from unblank.models import GanLMConfig, GanLMForConditionalGeneration
+
+__all__ = ["bart_generate", "ganlm_generate", "measure_generate"]
+
+_SOURCE, _TOKENS = 128, 32
+_TOY_SOURCE, _TOY_TOKENS = 16, 4
+_SEARCHES = ((1, 16), (5, 16))
+"""Beams, and sources answered together."""
+
+
+def measure_generate(size: Size, repeats: int, tell: Tell) -> list[Section]:
+    """Return the rows of greedy decoding and of 5 beams."""
+    return [_measure(size, texts, beams, repeats, tell) for beams, texts in _SEARCHES]
+
+
+def ganlm_generate(size: str, texts: int, context: int, tokens: int, beams: int) -> Workload:
+    """Return our answers, by a GanLM's generator; unit: tokens of the best answers."""
+    shape = SIZES[size]
+    torch.manual_seed(0)
+    config = GanLMConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.width,
+        encoder_layers=shape.layers,
+        decoder_layers=shape.layers,
+        num_attention_heads=shape.heads,
+    )
+    options = GenerationOptions(num_beams=beams, min_tokens=tokens, max_tokens=tokens)
+    model = GanLMForConditionalGeneration(config).eval()
+    answerer = SourceAnswerer(model, build_unblank(shape).tokenizer, options)
+    sources = torch.randint(20, shape.vocabulary, (texts, context)).tolist()
+    prompts = [Prompt(tuple(source), (0,)) for source in sources]
+
+    def step() -> float:
+        answers = answerer.answer_prompts(prompts, batch_size=texts)
+        assert all(len(answer.token_ids) == tokens for answer in answers)
+        return texts * tokens
+
+    return step
+
+
+def bart_generate(size: str, texts: int, context: int, tokens: int, beams: int) -> Workload:
+    """Return BART's `generate` from ids of the same lengths; unit: tokens."""
+    torch.manual_seed(0)
+    config = bart_config(SIZES[size])
+    config.forced_eos_token_id = None
+    model = BartForConditionalGeneration(config).eval()
+    input_ids = torch.randint(20, SIZES[size].vocabulary, (texts, context))
+
+    def step() -> float:
+        generated = model.generate(
+            input_ids,
+            attention_mask=torch.ones_like(input_ids),
+            num_beams=beams,
+            do_sample=False,
+            min_new_tokens=tokens,
+            max_new_tokens=tokens,
+        )
+        assert generated.shape[1] == tokens + 1
+        return texts * tokens
+
+    return step
+
+
+def _measure(size: Size, texts: int, beams: int, repeats: int, tell: Tell) -> Section:
+    is_toy = size.name == "toy"
+    arguments: dict[str, object] = {
+        "size": size.name,
+        "texts": texts,
+        "context": _TOY_SOURCE if is_toy else _SOURCE,
+        "tokens": _TOY_TOKENS if is_toy else _TOKENS,
+        "beams": beams,
+    }
+    workloads = {
+        "ours": "unblank.bench.generate:ganlm_generate",
+        "T5": "unblank.bench.inference:t5_generate",
+        "BART": "unblank.bench.generate:bart_generate",
+    }
+    contestants = {
+        name: Contestant(workload=workload, arguments=arguments)
+        for name, workload in workloads.items()
+    }
+    results = race(contestants, repeats, tell)
+    search = "greedy" if beams == 1 else f"beam {beams}"
+    name = f"generate, {size.name}, {search}, batch {texts}"
+    row = Row(
+        name=name,
+        unit="tokens/s",
+        ours=results["ours"].rate,
+        peer_name="T5",
+        peer=results["T5"].rate,
+        ratio=paired_ratio(results["ours"], results["T5"]),
+        target=None if is_toy else at_least(1.0),
+        floor=f"BART: {results['BART'].rate:,.0f} tokens/s",
+    )
+    return Section(name=name, size=size.name, rows=[row], results=results)
