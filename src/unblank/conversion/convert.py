@@ -33,6 +33,14 @@ PLAN_READERS: dict[str, PlanReader] = {
 }
 """Who understands each family's weights."""
 
+OPTIONS_OF_FAMILIES = {
+    "vocab_size": ("deltalm", "ganlm", "xlmr"),
+    "language_tags": ("deltalm", "ganlm", "xlmr"),
+    "ffn_order": ("deltalm",),
+    "part": ("ganlm",),
+}
+"""Options that mean something to some families only; for others they are refused."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
@@ -102,6 +110,7 @@ def prepare(source: Path, options: ConvertOptions) -> Conversion:
         detection = detect_family(opened)
     else:
         detection = Detection(options.family, (*opened.evidence, "the family was given"))
+    _check_options(options, detection.family)
     plan = PLAN_READERS[detection.family](opened, options)
     check_plan(plan, opened)
     return Conversion(source=opened, detection=detection, plan=plan, options=options)
@@ -128,3 +137,13 @@ def write(
             plan, source, folder, dtype=options.dtype, shard_bytes=shard_bytes, advance=advance
         )
         write_provenance(folder, provenance_of(source, conversion.detection, plan, options))
+
+
+def _check_options(options: ConvertOptions, family: str) -> None:
+    for name, families in OPTIONS_OF_FAMILIES.items():
+        if family not in families and getattr(options, name) != getattr(ConvertOptions(), name):
+            option = "--" + name.replace("_", "-")
+            raise ValueError(
+                f"{option} is for {', '.join(families)}, but this checkpoint is {family}: leave it "
+                "out"
+            )

@@ -46,6 +46,7 @@ SIGNS: tuple[tuple[str, str, str], ...] = (
 )
 """Family, a pattern that some key begins with, and what it shows; the first that fits counts."""
 
+OWN_MODEL_TYPES = ("glm_infill", "electra_infill", "deltalm", "ganlm")
 PREFIX = re.compile(r"(module\.|model\.|glm\.)*")
 MULTILINGUAL_ROWS = 100_000
 """No GLM vocabulary is larger; MultiGLM's has 250112 rows."""
@@ -57,6 +58,12 @@ def detect_family(source: Source) -> Detection:
     Raises:
         ValueError: none fits.
     """
+    model_type = (source.settings or {}).get("model_type")
+    if model_type in OWN_MODEL_TYPES:
+        raise ValueError(
+            f"{source.path} already is a folder of this library ({model_type}): use it as it is, "
+            "or check it with unblank convert --verify"
+        )
     shapes = {key: tuple(tensor.shape) for key, tensor in source.state_dicts[0].items()}
     names = {PREFIX.sub("", key, count=1): key for key in shapes}
     for family, pattern, meaning in SIGNS:

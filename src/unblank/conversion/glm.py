@@ -180,7 +180,10 @@ def _fields(
     if source.settings is not None:
         gelu = "erf GELU, as in the Hugging Face remote code (the original trained with tanh)"
     size = f"{len(layers)} layers of width {width}, {vocab_size} rows, {rows} position rows"
-    return fields, [f"shapes: {size}", how, gelu]
+    evidence = [f"shapes: {size}", how, gelu]
+    if "num_layers" in settings:
+        evidence.append("num_layers in config.json: the remote code, not transformers' own glm")
+    return fields, evidence
 
 
 def _heads(width: int, settings: dict[str, Any], options: ConvertOptions) -> tuple[int, str]:

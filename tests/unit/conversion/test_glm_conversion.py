@@ -229,3 +229,20 @@ def test_the_report_accounts_for_every_key_and_file(glm_module, save_ranks, tmp_
     assert all(len(facts["sha256"]) == 64 for facts in record["source"]["files"].values())
     assert record["files"].keys() == {"config.json", "model.safetensors"}
     assert record["versions"].keys() >= {"unblank", "torch", "transformers"}
+
+
+def test_options_of_other_families_are_refused(glm_module, save_ranks, tmp_path):
+    with pytest.raises(ValueError, match="--part is for ganlm, but this checkpoint is glm"):
+        unblank.convert(save_ranks(glm_module), tmp_path / "out", part="generator")
+
+
+def test_a_folder_of_this_library_is_not_converted_again(glm_module, save_ranks, tmp_path):
+    unblank.convert(save_ranks(glm_module), tmp_path / "out", num_attention_heads=HEADS)
+    with pytest.raises(ValueError, match="already is a folder of this library"):
+        unblank.convert(tmp_path / "out", tmp_path / "again")
+
+
+def test_what_is_of_no_family_is_said(tmp_path):
+    torch.save({"model": {"some.weight": torch.ones(2)}}, tmp_path / "x.pt")
+    with pytest.raises(ValueError, match=r"no family known here: its keys begin like some\.weight"):
+        unblank.convert(tmp_path / "x.pt", tmp_path / "out")
