@@ -66,7 +66,8 @@ class ConvertConfig(ConvertOptions):
     SOURCE is a file or folder as published. No pickle is executed. OUTPUT gets config.json,
     safetensors, a fast tokenizer and provenance.json, which accounts for every key.
 
-    Check a converted folder with `unblank convert --verify OUTPUT [--reference FILE]`.
+    Check a converted folder with
+    `unblank convert --verify OUTPUT [--reference FILE] [--tolerance 1e-4]`.
     """
 
     source: Path
