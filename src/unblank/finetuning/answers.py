@@ -1,12 +1,13 @@
 """Held-out sources answered by the model under way, and scored against their references."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from unblank.finetuning.config import GenerationSettings
+from unblank.finetuning.encoded_pairs import EncodedPairs
 from unblank.generation.generate_config import GenerationOptions
 from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import generate_from_ids
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
 
     from unblank.evaluation.text_scores import TextMetric, TextScores
 
-__all__ = ["SCORES", "HeldOutSource", "answer_sources", "prediction_lines", "score_answers"]
+__all__ = [
+    "SCORES",
+    "HeldOutSource",
+    "answer_sources",
+    "held_out_sources",
+    "prediction_lines",
+    "score_answers",
+    "scores_by_entry",
+]
 
 SCORES: dict[str, tuple["TextMetric", ...]] = {
     "bleu": ("bleu", "chrf"),
@@ -99,6 +108,56 @@ def score_answers(
 
     references = [source.references for source in sources]
     return score_texts(answers, references, SCORES[metric], tokenize=settings.bleu_tokenizer)
+
+
+def held_out_sources(
+    entries: Sequence[EncodedPairs], blank_of: Callable[[Sequence[int]], int]
+) -> list[HeldOutSource]:
+    """Return the sources of held-out pairs, in their order.
+
+    Args:
+        entries: the pairs.
+        blank_of: source -> place of its blank; 0 for an encoder-decoder.
+    """
+    return [
+        HeldOutSource(
+            Prompt(tuple(source.tolist()), (blank_of(source.tolist()),)), text, references
+        )
+        for entry in entries
+        for source, text, references in zip(
+            map(entry.sources.__getitem__, range(len(entry.sources))),
+            entry.texts,
+            entry.references,
+            strict=True,
+        )
+    ]
+
+
+def scores_by_entry(
+    answers: Sequence[str],
+    sources: Sequence[HeldOutSource],
+    sizes: Mapping[str, int],
+    metric: str,
+    settings: GenerationSettings,
+) -> dict[str, float]:
+    """Return the selection metric of each entry of the held-out data alone.
+
+    Args:
+        answers: from `answer_sources`.
+        sources: the same, perhaps only the first ones.
+        sizes: name of each entry -> its sources, in order.
+        metric: the selection metric.
+        settings: the `generation` section.
+    """
+    scores: dict[str, float] = {}
+    start = 0
+    for name, size in sizes.items():
+        part = slice(start, start + size)
+        if answers[part]:
+            found = score_answers(answers[part], sources[part], metric, settings)
+            scores[f"{metric} {name}"] = found.values[metric]
+        start += size
+    return scores
 
 
 def prediction_lines(

@@ -205,7 +205,7 @@ class FinetuneTrain:
     validate_every: int | None = None
     """Steps between two validations; None = once an epoch, 0 = never."""
     validation_samples: int | None = None
-    """Held-out examples to validate on, the first ones; None = all."""
+    """Held-out examples to validate on, the same at every validation; None = all."""
     patience: int | None = None
     """Stop after so many validations in a row without a better score; None = never."""
     average_last: int = 0
@@ -240,6 +240,15 @@ class FinetuneTrain:
         require_positive(self, "batch_size", "micro_batch_size", "validation_samples", "patience")
         require_positive(self, "log_every", "save_every", "keep_checkpoints")
         require_positive(self, "max_nonfinite_steps")
+        for given, whole in (
+            (self.micro_batch_tokens, self.batch_tokens),
+            (self.micro_batch_size, self.batch_size),
+        ):
+            require(
+                given is None or given <= whole,
+                f"a forward pass of {given} is more than the {whole} of a whole step: lower "
+                "micro_batch_tokens or micro_batch_size",
+            )
         for name in ("seed", "average_last", "validate_every"):
             value = getattr(self, name)
             require(value is None or value >= 0, f"{name} is {value}: below 0")
