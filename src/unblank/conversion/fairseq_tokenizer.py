@@ -263,10 +263,8 @@ def build_tokenizer(
         core, facts = _read_ready(files.ready), {"kind": "tokenizer.json"}
     core.no_padding()
     core.no_truncation()
-    for name in (*rows.special, *rows.names[core.get_vocab_size() :]):
-        # Spaces before a mask belong to it, as in the published tokenizer of XLM-R.
-        is_mask = name == MASK or name in SENTINELS
-        core.add_special_tokens([AddedToken(name, special=True, normalized=False, lstrip=is_mask)])
+    added = dict.fromkeys((*rows.special, *rows.names[core.get_vocab_size() :]))
+    core.add_special_tokens([_special(name) for name in added])
     _check_ids(core, rows)
     core.post_processor = TemplateProcessing(
         single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", rows.ids["</s>"])]
@@ -286,6 +284,12 @@ def build_tokenizer(
         "ids": {name: rows.ids[name] for name in shown if name in rows.ids},
         "rows": list(rows.evidence),
     }
+
+
+def _special(name: str) -> AddedToken:
+    """Spaces before a mask belong to it, as in the published tokenizer of XLM-R."""
+    is_mask = name == MASK or name in SENTINELS
+    return AddedToken(name, special=True, normalized=False, lstrip=is_mask)
 
 
 def _check_ids(core: Tokenizer, rows: TokenRows) -> None:
