@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from statistics import fmean
 from typing import Any
 
 from unblank.data.types import Example
@@ -64,12 +65,13 @@ def _measure(
     with session.bar(name, len(examples)) as advance:
         scores = score_labels(session.model, examples, advance=advance)
     is_right = [bool(score.is_first_choice.all()) for score in scores]
+    percentages = [100.0 * right for right in is_right]
     row = Score(
         task=name,
         metric="accuracy",
-        value=100.0 * sum(is_right) / len(is_right),
+        value=fmean(percentages),
         count=len(is_right),
-        standard_error=100.0 * mean_error(is_right),
+        standard_error=mean_error(percentages),
         seconds=time.perf_counter() - started,
         details={"cut": num_cut},
     )

@@ -167,34 +167,38 @@ def best_answer_scores(prediction: str, answers: Sequence[str]) -> tuple[float, 
     )
 
 
-def mean_error(values: Sequence[float]) -> float:
-    """Return the standard error of the mean of independent values; 0 for a single one."""
+def mean_error(values: Sequence[float]) -> float | None:
+    """Return the standard error of the mean of independent values; None for a single one."""
     if len(values) < 2:
-        return 0.0
+        return None
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def bootstrap_error(
     metric: Callable[[list[Item]], float], items: Sequence[Item], seed: int = 0
-) -> float:
+) -> float | None:
     """Return the standard error of any metric; see `bootstrap_errors`."""
     return bootstrap_errors(lambda drawn: [metric(drawn)], items, seed)[0]
 
 
 def bootstrap_errors(
     metrics: Callable[[list[Item]], Sequence[float]], items: Sequence[Item], seed: int = 0
-) -> list[float]:
+) -> list[float | None]:
     """Return the standard errors of metrics: their spread over samples drawn with replacement.
+
+    A single item says nothing of its spread: None for each metric.
 
     Args:
         metrics: values of a list of items.
         items: what is drawn: whole questions where answers belong together.
         seed: of the draws.
     """
+    if len(items) < 2:
+        return [None for _ in metrics(list(items))]
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(items), size=(BOOTSTRAP_ROUNDS, len(items)))
     values = [metrics([items[index] for index in draw]) for draw in draws.tolist()]
-    errors: list[float] = np.std(values, axis=0, ddof=1).tolist()
+    errors: list[float | None] = np.std(values, axis=0, ddof=1).tolist()
     return errors
 
 

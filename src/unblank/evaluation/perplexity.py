@@ -32,6 +32,9 @@ the file."""
 
 DEFAULT_WINDOW = 512
 
+LARGEST_EXPONENT = 700.0
+"""Beyond it there is no floating-point number."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Document:
@@ -150,20 +153,22 @@ def _windows(
 
 def _scores(
     windows: list[tuple[float, int]], documents: Sequence[_Document], seed: int
-) -> list[tuple[str, float, float, int]]:
+) -> list[tuple[str, float, float | None, int]]:
     """Return (metric, value, standard error, units) for tokens, words and bytes."""
     loss = math.fsum(total for total, _ in windows)
     num_tokens = sum(count for _, count in windows)
-    error = bootstrap_error(_mean_loss, windows, seed)
+    a_token = bootstrap_error(_mean_loss, windows, seed)
+    error = None if a_token is None else a_token * num_tokens  # of the loss of the whole text
     num_words = sum(document.num_words for document in documents)
     num_bytes = sum(document.num_bytes for document in documents)
-    scores = []
+    scores: list[tuple[str, float, float | None, int]] = []
     for metric, count in (("perplexity a token", num_tokens), ("perplexity a word", num_words)):
         if count:
-            value = math.exp(min(loss / count, 700.0))
-            scores.append((metric, value, value * error * num_tokens / count, count))
-    bits = loss / math.log(2) / max(num_bytes, 1)
-    scores.append(("bits a byte", bits, bits * error * num_tokens / max(loss, 1e-9), num_bytes))
+            value = math.exp(min(loss / count, LARGEST_EXPONENT))
+            scores.append((metric, value, error and value * error / count, count))
+    if num_bytes:
+        bits = num_bytes * math.log(2)
+        scores.append(("bits a byte", loss / bits, error and error / bits, num_bytes))
     return scores
 
 

@@ -1,7 +1,7 @@
 """What every suite is given: the model, the settings, the data, and a place to say something."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -85,14 +85,8 @@ class Session:
             FileNotFoundError: if the data is not there.
         """
         config = self.config
-        if config.file:
-            paths = {"own files": find_files(config.file)}
-        else:
-            root = self.data_folder()
-            paths = {
-                name: find_split(root, parts[name], config.split) for name in self.parts(parts)
-            }
-        for name, files in paths.items():
+        own = {"own files": find_files(config.file)} if config.file else {}
+        for name, files in own.items() or self.files(parts):
             text_field = config.text_field if config.file else "text"
             source = TextFiles(paths=files, text_field=text_field, text_unit=text_unit)
             texts = list(islice(source, config.limit))
@@ -100,18 +94,33 @@ class Session:
                 raise ValueError(f"there is no text in {source.shown_paths}")
             yield NamedTexts(name, files, texts)
 
-    def parts(self, known: dict[str, Any]) -> list[str]:
-        """Return the parts of a suite that were asked for, or all.
+    def files(self, parts: Mapping[str, str]) -> Iterator[tuple[str, tuple[Path, ...]]]:
+        """Yield the files of each part that was asked for, or of all that are there.
+
+        Args:
+            parts: as for `texts`.
 
         Raises:
-            ValueError: if one does not exist.
+            ValueError: if a part that was asked for does not exist.
+            FileNotFoundError: if the data of one is not there, or that of all.
         """
-        for name in self.config.tasks:
-            if name not in known:
+        root, asked = self.data_folder(), self.config.tasks
+        for name in asked:
+            if name not in parts:
                 raise ValueError(
-                    f"the suite {self.config.suite} has no part {name!r}: it has {', '.join(known)}"
+                    f"the suite {self.config.suite} has no part {name!r}: it has {', '.join(parts)}"
                 )
-        return list(self.config.tasks or known)
+        num_missing = 0
+        for name in asked or parts:
+            try:
+                found = find_split(root, parts[name], self.config.split)
+            except FileNotFoundError as error:
+                num_missing += 1
+                if asked or num_missing == len(parts):
+                    raise
+                self.say(f"{name} is left out: {error}")
+            else:
+                yield name, found
 
     def data_folder(self) -> Path:
         """Return the folder of the data sets.

@@ -15,7 +15,7 @@ from typing import Any
 from unblank.data.sources import find_files
 from unblank.evaluation.metrics import bootstrap_errors
 from unblank.evaluation.results import Score, TaskResult
-from unblank.evaluation.session import Session, find_split
+from unblank.evaluation.session import Session
 from unblank.prompting.examples import TaskExample, read_examples
 from unblank.prompting.judging import judge, right_label
 from unblank.prompting.scoring import Prediction, encode_example, predict
@@ -51,10 +51,12 @@ CLASSIFICATION = {
     "trec_fine": "nlu/trec/{split}",
     "sick": "nlu/sick/{split}",
     "sick_relatedness": "nlu/sick/{split}",
-    "ocnli": "nlu/ocnli_zh/{split}",
 }
 
 Judged = list[tuple[TaskExample, Prediction]]
+
+Average = tuple[float, float | None]
+"""Part of a task in the mean over tasks, and its standard error."""
 
 
 def run_understanding(session: Session, parts: dict[str, str]) -> Iterator[TaskResult]:
@@ -64,19 +66,10 @@ def run_understanding(session: Session, parts: dict[str, str]) -> Iterator[TaskR
         session: the model and the settings.
         parts: task -> its files below the data folder.
     """
-    root = session.data_folder()
-    averages: dict[str, tuple[float, float]] = {}
+    averages: dict[str, Average] = {}
     started = time.perf_counter()
-    for name in session.parts(parts):
-        try:
-            files = find_split(root, parts[name], session.config.split)
-        except FileNotFoundError as error:
-            if session.config.tasks:
-                raise
-            session.say(f"{name} is left out: {error}")
-            continue
-        result, average = _measure(session, load_task(name), files)
-        averages[name] = average
+    for name, files in session.files(parts):
+        result, averages[name] = _measure(session, load_task(name), files)
         yield result
     if len(averages) > 1:
         seconds = time.perf_counter() - started
@@ -100,7 +93,7 @@ def run_cloze(session: Session) -> Iterator[TaskResult]:
 
 def _measure(
     session: Session, task: ClozeTask, files: Sequence[Path]
-) -> tuple[TaskResult, tuple[float, float]]:
+) -> tuple[TaskResult, Average]:
     """Return a task's result, and its part of the average with the standard error."""
     started = time.perf_counter()
     data = read_examples(task, files)
@@ -138,7 +131,9 @@ def _measure(
     return TaskResult(scores, lines), (fmean(values[name] for name in averaged), error)
 
 
-def _errors(task: ClozeTask, judged: Judged, averaged: Sequence[str], seed: int) -> list[float]:
+def _errors(
+    task: ClozeTask, judged: Judged, averaged: Sequence[str], seed: int
+) -> list[float | None]:
     """Return the standard errors of the metrics, and last that of the mean of some of them.
 
     Questions of a group are drawn together.
@@ -183,17 +178,16 @@ def _line(task: ClozeTask, example: TaskExample, prediction: Prediction) -> dict
     }
 
 
-def _average(
-    suite: str, averages: dict[str, tuple[float, float]], num_tasks: int, seconds: float
-) -> Score:
+def _average(suite: str, averages: dict[str, Average], num_tasks: int, seconds: float) -> Score:
     """Return the mean over tasks; a task with two metrics counts with their mean."""
+    errors = [error for _, error in averages.values() if error is not None]
     whole = "all" if len(averages) == num_tasks else "only"
     return Score(
         task=suite,
         metric=f"mean of {whole} {len(averages)} tasks",
         value=fmean(value for value, _ in averages.values()),
         count=len(averages),
-        standard_error=hypot(*(error for _, error in averages.values())) / len(averages),
+        standard_error=hypot(*errors) / len(errors) if len(errors) == len(averages) else None,
         seconds=seconds,
         details={"tasks": list(averages)},
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from unblank.data.fields import field_text, field_value, require_text
 from unblank.data.records import find_record_files, read_records
 from unblank.evaluation.results import TaskResult, text_row
-from unblank.evaluation.session import Session, find_split
+from unblank.evaluation.session import Session
 from unblank.evaluation.text_scores import TextMetric, score_texts
 from unblank.generation.generate_config import GenerationOptions
 from unblank.generation.seq2seq import generate_texts
@@ -144,15 +144,8 @@ def run_writing(session: Session, tasks: Mapping[str, WritingTask]) -> Iterator[
         files = [path for entry in config.file for path in find_record_files(entry)]
         yield _measure(session, "own files", task, files)
         return
-    root = session.data_folder()
-    for name in session.parts(dict(tasks)):
-        try:
-            found = find_split(root, tasks[name].files, config.split)
-        except FileNotFoundError as error:
-            if config.tasks or len(tasks) == 1:
-                raise
-            session.say(f"{name} is left out: {error}")
-            continue
+    places = {name: task.files for name, task in tasks.items()}
+    for name, found in session.files(places):
         yield _measure(session, name, tasks[name], found)
 
 

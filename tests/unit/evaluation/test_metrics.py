@@ -76,7 +76,8 @@ def test_errors_of_a_mean_agree():
     assert metrics.mean_error(values) == pytest.approx(exact)
     boot = metrics.bootstrap_error(lambda items: float(np.mean(items)), values)
     assert boot == pytest.approx(exact, rel=0.2)
-    assert metrics.mean_error([1.0]) == 0.0
+    assert metrics.mean_error([1.0]) is None
+    assert metrics.bootstrap_errors(lambda items: [1.0, 2.0], [3]) == [None, None]
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1_binary", "f1_macro", "matthews", "pearson"])
