@@ -92,7 +92,7 @@ def refuse_foreign_settings(config: RunConfig, family: ModelFamily) -> None:
         "the section ganlm": family != "ganlm" and config.ganlm != GanLMSettings(),
         "data.pairs": not is_pair and bool(config.data.pairs or config.data.validation_pairs),
         "data.languages": not is_pair and config.data.languages is not None,
-        "train.sample_every": family != "glm" and config.train.sample_every > 0,
+        "train.sample_every": family == "electra" and config.train.sample_every > 0,
         "train.compile": family != "glm" and config.train.compile,
     }
     if family == "electra" and config.objective.weights() != _ONLY_MASKED:

@@ -67,6 +67,7 @@ from unblank.training.resume import (
 )
 from unblank.training.schedules import learning_rate_multiplier
 from unblank.training.state import gather_state, load_optimizer, save_model_folder
+from unblank.training.target_fills import held_out_targets, target_function
 from unblank.training.trackers import Tracker, open_trackers
 from unblank.training.trainer import Trainer
 from unblank.training.units import InfillUnit, TrainUnit, UnitModule
@@ -129,7 +130,8 @@ def _refuse_early(config: RunConfig, world: World) -> None:
     """Raise what can be known before text is read, which may take hours."""
     if not config.data.train and not config.data.pairs:
         raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
-    if config.train.sample_every and not config.data.validation:
+    held_out = config.data.validation or config.data.validation_pairs
+    if config.train.sample_every and not held_out:
         raise ValueError("train.sample_every needs held-out text: give data.validation")
     if config.train.batch_size % world.size:
         raise ValueError(
@@ -267,15 +269,18 @@ def _fill(
     """Return what fills held-out blanks now and then, or None if that is off."""
     if config.train.sample_every == 0:
         return None
-    one_blank = only("single_span", config.objective)
-    sampler = held_out_sampler(config, family, materials, one_blank)
-    if sampler is None:
-        return None
     if config.train.parallel == "fsdp" and world.size > 1:
         display.say("note: no blanks are filled during the run, as the model lies in shards")
         return None
-    blanks = held_out_blanks(sampler, materials.tokenizer)
-    return fill_function(model, materials.tokenizer, blanks)
+    tokenizer = materials.tokenizer
+    if family in ENCODER_DECODERS:
+        sampler = held_out_sampler(config, family, materials)
+        assert sampler is not None
+        return target_function(model, tokenizer, held_out_targets(sampler, tokenizer))
+    one_blank = only("single_span", config.objective)
+    sampler = held_out_sampler(config, family, materials, one_blank)
+    assert sampler is not None
+    return fill_function(model, tokenizer, held_out_blanks(sampler, tokenizer))
 
 
 def _learning_rate(config: RunConfig, update: int) -> float:

@@ -1,17 +1,20 @@
 """Pretraining of encoder-decoders through the same door as GLM's."""
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForPreTraining, AutoModelForSeq2SeqLM, AutoTokenizer
 
-from unblank.data.types import IGNORE_INDEX, Seq2SeqBatch
+from unblank.data.types import IGNORE_INDEX, Seq2SeqBatch, Seq2SeqExample
 from unblank.models import DeltaLMForConditionalGeneration, GanLMConfig, GanLMForPreTraining
-from unblank.tokenization.special import encoder_decoder_ids
+from unblank.tokenization.special import add_sentinels, encoder_decoder_ids
 from unblank.training.config import GanLMSettings
 from unblank.training.ganlm_unit import GanLMUnit
 from unblank.training.pretrain import run_pretrain
+from unblank.training.target_fills import held_out_targets
 from unblank.training.units import sampling_generator
 
 DELTALM = {"model__preset": "deltalm-tiny", "model__num_hidden_layers": 2}
@@ -99,6 +102,49 @@ def test_a_ganlm_logs_its_losses_and_shares(make_config):
     sentinels = encoder_decoder_ids(AutoTokenizer.from_pretrained(folder)).sentinels
     assert set(sentinels) <= set(model.config.sentinel_token_ids)
     assert model.config.eos_token_id not in model.config.sentinel_token_ids
+
+
+@pytest.mark.parametrize("family", [DELTALM, GANLM], ids=["deltalm", "ganlm"])
+@pytest.mark.parametrize("objective", ["span_corruption", "mass"])
+def test_held_out_samples_are_continued_now_and_then(
+    make_config, text_folder, pairs, family, objective
+):
+    weights = {f"seq2seq__{objective}": 1.0}
+    held_out = {"data__validation": (str(text_folder / "held_out.txt"),)}
+    if objective == "mass":
+        weights["seq2seq__span_corruption"] = 0.0
+    else:
+        held_out = {"data__pairs": pairs, "data__validation_pairs": pairs}
+    folder = run_pretrain(
+        make_config(**{**family, **weights, **held_out, "train__sample_every": 2})
+    )
+    fills = [json.loads(line) for line in (folder / "fills.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in fills] == [2, 2, 2, 4, 4, 4]
+    assert [line["answer"] for line in fills[:3]] == [line["answer"] for line in fills[3:]]
+    for line in fills:
+        assert line["text"].count("[MASK]") == 1
+        assert line["answer"]
+        assert "[MASK" not in line["answer"] + line["fill"]
+
+
+def test_the_shown_answer_is_what_fills_the_first_blank_of_the_shown_text(text_folder):
+    tokenizer = AutoTokenizer.from_pretrained(text_folder / "tokenizer")
+    add_sentinels(tokenizer, 4)
+    special = encoder_decoder_ids(tokenizer)
+    words = tokenizer("the value of an attribute is assigned", add_special_tokens=False).input_ids
+    first, second = special.sentinels[:2]
+    source = np.array([special.cls, *words[:2], first, *words[4:5], second, special.eos])
+    target = [first, *words[2:4], second, *words[5:]]
+    for start in ([], [special.sop]):
+        inputs = np.array([*start, *target[: len(target) - 1]])
+        labels = np.array(target if start else target[1:])
+        example = Seq2SeqExample(source, inputs[: len(labels)], labels, "span_corruption")
+        sampler = SimpleNamespace(num_chunks=1, draw_example=lambda number, it=example: it)
+        (shown,) = held_out_targets(sampler, tokenizer)
+        before, between = tokenizer.decode(words[:2]), tokenizer.decode(words[4:5])
+        assert shown.text == f"{before} [MASK] {between} ..."
+        assert shown.answer == tokenizer.decode(words[2:4])
+        assert shown.start_ids == (*start, first)
 
 
 @pytest.mark.parametrize("family", [DELTALM, GANLM], ids=["deltalm", "ganlm"])
