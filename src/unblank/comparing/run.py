@@ -124,13 +124,24 @@ def _has_settings(path: Path, settings: dict[str, Any]) -> bool:
         return False
     text = path.read_text(encoding="utf-8")
     found = json.loads(text)["settings"] if path.suffix == ".json" else yaml.safe_load(text)
-    changed = [key for key in settings if found.get(key) != settings[key]]
-    if changed:
+    if changed := _changed(found, settings):
         raise ValueError(
             f"{path.parent} was made with other settings ({', '.join(changed)} differ): give the "
             "recipe another output_dir, or take that folder away"
         )
     return True
+
+
+def _changed(found: dict[str, Any], settings: dict[str, Any], section: str = "") -> list[str]:
+    """Return the settings whose values differ; one that an older version did not have is left."""
+    changed = []
+    for key in settings.keys() & found.keys():
+        old, new = found[key], settings[key]
+        if isinstance(old, dict) and isinstance(new, dict):
+            changed += _changed(old, new, f"{section}{key}.")
+        elif old != new:
+            changed.append(section + key)
+    return sorted(changed)
 
 
 def _is_evaluated(path: Path | None, settings: dict[str, Any]) -> bool:

@@ -111,7 +111,7 @@ def test_a_comparison_runs_resumes_and_shows_means_and_deviations(recipe, capsys
     context = json.loads(Path("out/gpt/seed-0/text.json").read_text())["config"]["context"]
     assert context == ["causal"]
     recipe["pretrain"]["train"]["max_steps"] = 3
-    assert "made with other settings (train differ)" in refused(recipe, capsys)
+    assert "made with other settings (train.max_steps differ)" in refused(recipe, capsys)
 
 
 def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):
