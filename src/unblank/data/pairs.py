@@ -131,6 +131,7 @@ def prepare_pairs(
     cache_dir: Path,
     eos: int,
     max_length: int,
+    refuse_long: bool = False,
     show_progress: bool = True,
 ) -> PairCorpus:
     """Return the pairs of one source, tokenised now or found ready from an earlier call.
@@ -141,11 +142,12 @@ def prepare_pairs(
         cache_dir: folder that holds prepared corpora.
         eos: id between the sides.
         max_length: positions of a sample.
+        refuse_long: raise for a pair that does not fit, instead of cutting it.
         show_progress: show bars on the error stream.
 
     Raises:
-        ValueError: if a side is missing or empty, the files have different lengths, or one is
-            broken; the message names file and line.
+        ValueError: if a side is missing or empty, the files have different lengths, one is broken,
+            or a pair is too long; the message names file and line.
         FileNotFoundError: if a file is not there.
     """
     pair = parse_pair_source(entry)
@@ -172,7 +174,23 @@ def prepare_pairs(
             f"{pair.source} has {len(source):,} lines, {pair.target} has {len(target):,}: line "
             "n of one must be the translation of line n of the other"
         )
+    if refuse_long:
+        _refuse_long(source, target, pair.source, max_length)
     return PairCorpus(source, target, eos, max_length)
+
+
+def _refuse_long(
+    source: PreparedCorpus, target: PreparedCorpus, path: Path, max_length: int
+) -> None:
+    lengths = source.lengths + target.lengths + _ENDS
+    is_long = lengths > max_length
+    if is_long.any():
+        first = int(is_long.argmax())
+        raise ValueError(
+            f"{path}, line {first + 1}: the pair has {lengths[first]:,} tokens with its ends, "
+            f"data.max_length is {max_length:,}, and {int(is_long.sum()):,} of {len(lengths):,} "
+            "pairs are too long: raise it, remove them, or let them be cut (--data.too_long cut)"
+        )
 
 
 def _one_file(path: str) -> Path:

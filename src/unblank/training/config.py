@@ -189,6 +189,9 @@ class DataSettings:
     max_length: int = 512
     """Positions of one sample, Part A and Part B together; for encoder-decoders, tokens of one text
     before it is corrupted, and positions of either side."""
+    too_long: Literal["cut", "refuse"] = "cut"
+    """Pairs that do not fit max_length: their longer side is cut and they are counted, or they are
+    refused. Texts of `train` are divided into samples, which loses nothing."""
     row_length: int | None = None
     """Positions of a row, into which whole samples are packed; None = max_length. Encoder-decoders
     do not pack: micro_batch_size * row_length padded positions, source and target together, are

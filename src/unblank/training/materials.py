@@ -252,6 +252,7 @@ def _prepared_pairs(
         cache_dir=config.data.cache_dir or config.train.output_dir.parent / SHARDS_NAME,
         eos=encoder_decoder_ids(tokenizer).eos,
         max_length=config.data.max_length,
+        refuse_long=config.data.too_long == "refuse",
         show_progress=world.is_main,
     )
 

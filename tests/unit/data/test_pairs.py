@@ -37,13 +37,14 @@ def files(tmp_path):
     return tmp_path
 
 
-def prepared(entry, tokenizer, folder, max_length=64):
+def prepared(entry, tokenizer, folder, max_length=64, refuse_long=False):
     return prepare_pairs(
         entry,
         tokenizer,
         cache_dir=folder / "shards",
         eos=encoder_decoder_ids(tokenizer).eos,
         max_length=max_length,
+        refuse_long=refuse_long,
         show_progress=False,
     )
 
@@ -76,6 +77,19 @@ def test_a_sampled_pair_has_both_ends_and_is_whole(files, tokenizer):
     assert seen == {
         (special.cls, *a, special.eos, *b, special.eos) for a, b in zip(first, second, strict=True)
     }
+
+
+def test_a_long_pair_is_refused_by_name_if_asked_for(files, tokenizer):
+    entry = f"{files}/a.txt:{files}/b.txt"
+    lengths = [
+        len(first) + len(second) + 3
+        for first, second in zip(ids_of(tokenizer, ENGLISH), ids_of(tokenizer, GERMAN), strict=True)
+    ]
+    fitting = prepared(entry, tokenizer, files, max_length=max(lengths), refuse_long=True)
+    assert fitting.num_cut == 0
+    message = rf"a\.txt, line 2: the pair has {lengths[1]} tokens.* 2 of 3 pairs are too long"
+    with pytest.raises(ValueError, match=message):
+        prepared(entry, tokenizer, files, max_length=min(lengths[1:]) - 1, refuse_long=True)
 
 
 def test_a_long_pair_is_cut_at_its_longer_side_and_counted(files, tokenizer):
