@@ -57,6 +57,7 @@ TABLE, POSITIONS = "model.embed_tokens.weight", "model.embed_positions.weight"
 SOFT_PROMPTS = ("prompt_spell.", "prefix_encoder.")
 HEAD_WIDTH = 64
 """Width of an attention head in every published GLM; the files do not store it."""
+PUBLISHED_WIDTHS = (768, 1024, 1152, 2048, 4096)
 MULTIGLM_HEADS = {1536: 16}
 """Width -> heads of the published MultiGLM, whose heads are 96 wide."""
 UNBUILT_SETTINGS = {"relative_encoding": False, "output_predict": True}
@@ -157,7 +158,7 @@ def _fields(
         if settings.get(name, built) is not built:
             raise ValueError(f"config.json says {name} = {settings[name]}, which is not built here")
     layers = {int(name.split(".")[2]) for name in shapes if name.startswith("model.layers.")}
-    heads, how = _heads(width, settings, options)
+    heads, how = _heads(width, len(layers), source, options)
     fields: dict[str, Any] = {
         "vocab_size": vocab_size,
         "hidden_size": width,
@@ -186,25 +187,25 @@ def _fields(
     return fields, evidence
 
 
-def _heads(width: int, settings: dict[str, Any], options: ConvertOptions) -> tuple[int, str]:
+def _heads(width: int, num_layers: int, source: Source, options: ConvertOptions) -> tuple[int, str]:
     """Return the number of heads and how it was found; no tensor shows it."""
     if options.num_attention_heads is not None:
         return options.num_attention_heads, f"{options.num_attention_heads} heads, as given"
-    if "num_attention_heads" in settings:
-        heads = int(settings["num_attention_heads"])
-        return heads, f"{heads} heads, as config.json says"
+    for path, settings in source.settings_nearby():
+        sizes = (settings.get("hidden_size"), settings.get("num_layers"))
+        is_theirs = settings == source.settings or sizes == (width, num_layers)
+        if is_theirs and "num_attention_heads" in settings:
+            heads = int(settings["num_attention_heads"])
+            return heads, f"{heads} heads, as {path} says"
     if width in MULTIGLM_HEADS:
         return MULTIGLM_HEADS[width], f"{MULTIGLM_HEADS[width]} heads, as in the published MultiGLM"
-    if width % HEAD_WIDTH:
+    if width not in PUBLISHED_WIDTHS:
         raise ValueError(
-            f"the model is {width} wide, no multiple of {HEAD_WIDTH}, the width of a head in every "
-            "published GLM, and no tensor shows the number of heads: give --num-attention-heads"
+            f"no tensor shows the number of heads, and no published GLM is {width} wide: give "
+            "--num-attention-heads"
         )
     heads = width // HEAD_WIDTH
-    return heads, (
-        f"{heads} heads of {HEAD_WIDTH}, as in every published GLM; no tensor shows it, so give "
-        "--num-attention-heads if this model is not a published one"
-    )
+    return heads, f"{heads} heads of {HEAD_WIDTH}, as in every published GLM; no tensor shows it"
 
 
 def _check_settings(source: Source, fields: dict[str, Any]) -> None:

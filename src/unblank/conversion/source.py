@@ -7,7 +7,7 @@ business. Tensors are memory-mapped; `Source.release` gives their pages back onc
 import ctypes
 import json
 import mmap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,17 @@ class Source:
                 "only GLM checkpoints are"
             )
         return self.state_dicts[0]
+
+    def settings_nearby(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Yield each `config.json` that may tell what no tensor shows, with its path.
+
+        It lies with the weights, at the path that was given, or beside it. Whether it is about
+        these weights is for the reader to check.
+        """
+        for folder in dict.fromkeys((self.folder, self.path, self.path.parent)):
+            path = folder / "config.json"
+            if path.is_file():
+                yield path, _read_json(path)
 
     def release(self) -> None:
         """Let the system forget the pages of all mapped tensors; reading brings them back."""

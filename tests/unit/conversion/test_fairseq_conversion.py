@@ -17,7 +17,13 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from unblank.conversion.convert import convert
-from unblank.models import DeltaLMForConditionalGeneration, GanLMForPreTraining
+from unblank.conversion.verify import verify
+from unblank.models import (
+    DeltaLMForConditionalGeneration,
+    GanLMForConditionalGeneration,
+    GanLMForPreTraining,
+    GanLMForSequenceClassification,
+)
 from unblank.tokenization.special import encoder_decoder_ids
 
 ROWS = 112  # a dictionary of 8 tokens, <mask>, 100 sentinels, three fillers
@@ -202,6 +208,15 @@ def test_a_part_that_is_not_there_cannot_be_asked_for(tmp_path):
         convert(path, tmp_path / "out", part="discriminator")
 
 
+def test_a_discriminator_without_generator_becomes_a_classifier_to_be(tmp_path):
+    module = {k: v for k, v in ganlm(ROWS).items() if not k.startswith("decoder.generator")}
+    plan = convert(save_fairseq(tmp_path / "judge.pt", module), tmp_path / "out").plan
+    assert plan.model_class is GanLMForSequenceClassification
+    assert len(plan.untrained) == 4
+    assert "needs fine-tuning" in plan.traps[-1]
+    assert verify(tmp_path / "out").holds
+
+
 def test_a_shared_discriminator_is_stored_once(tmp_path):
     module = ganlm(ROWS)
     for key in list(module):
@@ -213,6 +228,9 @@ def test_a_shared_discriminator_is_stored_once(tmp_path):
     plan = convert(path, tmp_path / "out").plan
     assert plan.config.share_generator_discriminator
     assert not any("discriminator.decoder" in name for name in weights(tmp_path / "out"))
+    alone = {k: v for k, v in module.items() if not k.startswith("decoder.discriminator")}
+    generator = convert(save_fairseq(tmp_path / "alone.pt", alone, **arguments), tmp_path / "alone")
+    assert generator.plan.model_class is GanLMForConditionalGeneration
     module["decoder.discriminator.layers.0.fc1.bias"] += 1
     save_fairseq(path, module, **arguments)
     with pytest.raises(ValueError, match="should be shared with the generator but differs"):

@@ -59,10 +59,14 @@ def test_ranks_that_disagree_are_refused(glm_module, save_ranks, tmp_path):
     first, second = cut(glm_module, 2)
     second["transformer.final_layernorm.bias"] = torch.ones(64)
     with pytest.raises(ValueError, match=r"final_layernorm\.bias differs between ranks"):
-        unblank.convert(save_ranks(first, second, name="a"), tmp_path / "out")
+        unblank.convert(
+            save_ranks(first, second, name="a"), tmp_path / "out", num_attention_heads=HEADS
+        )
     second.pop("transformer.final_layernorm.bias")
     with pytest.raises(ValueError, match=r"disagree about transformer\.final_layernorm\.bias"):
-        unblank.convert(save_ranks(first, second, name="b"), tmp_path / "out")
+        unblank.convert(
+            save_ranks(first, second, name="b"), tmp_path / "out", num_attention_heads=HEADS
+        )
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out*"))
 
@@ -91,14 +95,20 @@ def test_both_multiglm_layouts_are_the_same_model(glm_module, save_ranks, conver
 def test_no_key_is_dropped_or_invented(glm_module, save_ranks, tmp_path):
     stray = glm_module | {"transformer.layers.0.adapter.weight": torch.ones(2)}
     with pytest.raises(ValueError, match=r"adapter\.weight; nothing is dropped silently"):
-        unblank.convert(save_ranks(stray, name="stray"), tmp_path / "out")
+        unblank.convert(
+            save_ranks(stray, name="stray"), tmp_path / "out", num_attention_heads=HEADS
+        )
     short = dict(glm_module)
     short.pop("transformer.layers.1.mlp.dense_h_to_4h.bias")
     with pytest.raises(ValueError, match=r"lacks weights: model\.layers\.1\.mlp\.up_proj\.bias"):
-        unblank.convert(save_ranks(short, name="short"), tmp_path / "out")
+        unblank.convert(
+            save_ranks(short, name="short"), tmp_path / "out", num_attention_heads=HEADS
+        )
     narrow = glm_module | {"transformer.final_layernorm.bias": torch.ones(32)}
     with pytest.raises(ValueError, match=r"is \[32\], where the other weights imply \[64\]"):
-        unblank.convert(save_ranks(narrow, name="narrow"), tmp_path / "out")
+        unblank.convert(
+            save_ranks(narrow, name="narrow"), tmp_path / "out", num_attention_heads=HEADS
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -170,13 +180,16 @@ def test_settings_of_other_weights_are_refused(hub_folder, tmp_path, field, valu
         unblank.convert(hub_folder, tmp_path / "out")
 
 
-def test_the_number_of_heads_is_the_users_where_no_rule_holds(save_ranks, glm_module, tmp_path):
-    narrow = {}
-    for key, tensor in glm_module.items():
-        ranges = [slice(size * 3 // 4 if size % 64 == 0 else size) for size in tensor.shape]
-        narrow[key] = tensor[tuple(ranges)].clone()
+def test_the_number_of_heads_is_never_guessed(save_ranks, glm_module, tmp_path):
+    folder = save_ranks(glm_module)
+    with pytest.raises(ValueError, match="no published GLM is 64 wide: give --num-attention-heads"):
+        unblank.convert(folder, tmp_path / "out")
+    beside = {"num_attention_heads": 8, "hidden_size": 64, "num_layers": 3}
+    (tmp_path / "config.json").write_text(json.dumps(beside))  # of another model: three layers
     with pytest.raises(ValueError, match="give --num-attention-heads"):
-        unblank.convert(save_ranks(narrow), tmp_path / "out")
+        unblank.convert(folder, tmp_path / "out")
+    (tmp_path / "config.json").write_text(json.dumps(beside | {"num_layers": 2}))
+    assert unblank.convert(folder, tmp_path / "out").plan.config.num_attention_heads == 8
 
 
 def test_weights_that_are_not_finite_are_refused(glm_module, save_ranks, tmp_path):

@@ -130,7 +130,12 @@ def test_a_vocabulary_beside_the_weights_is_found(glm_module, save_ranks, bpe_fi
 
 def test_a_vocabulary_of_another_size_is_refused(glm_module, save_ranks, wordpiece_file, tmp_path):
     with pytest.raises(ValueError, match=r"13 tokens, which a table of 128 rows .* has 384 rows"):
-        unblank.convert(save_ranks(glm_module), tmp_path / "out", tokenizer=wordpiece_file)
+        unblank.convert(
+            save_ranks(glm_module),
+            tmp_path / "out",
+            tokenizer=wordpiece_file,
+            num_attention_heads=4,
+        )
     assert not (tmp_path / "out").exists()
 
 
