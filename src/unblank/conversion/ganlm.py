@@ -147,7 +147,9 @@ def _choose_model(
         any(name.startswith(prefix) for name in names)
         for prefix in (GENERATOR, "discriminator.decoder.")
     )
-    judges = judges or (is_shared and writes)
+    is_classifier = any(name.startswith(CLASSIFIER) for name in names)
+    if is_shared and writes:  # its own are the head's weights only
+        judges = is_classifier or any(name.startswith(JUDGING_HEAD) for name in names)
     found = ", ".join(
         name for name, is_there in (("generator", writes), ("discriminator", judges)) if is_there
     )
@@ -155,7 +157,6 @@ def _choose_model(
         options.part == "discriminator" and not judges
     ):
         raise ValueError(f"--part {options.part}: the file has only {found or 'an encoder'}")
-    is_classifier = any(name.startswith(CLASSIFIER) for name in names)
     wants_judge = options.part == "discriminator" or (options.part == "all" and judges)
     if is_classifier or (wants_judge and not (writes and options.part == "all")):
         why = "a classifier has no use for it"

@@ -107,7 +107,8 @@ def _load(folder: Path) -> PreTrainedModel:
         raise ValueError(f"{folder / 'config.json'} names no architecture of this library: {name}")
     if issubclass(kind, GlmInfillForConditionalGeneration):  # the heads of its kind have no weights
         kind = GlmInfillForConditionalGeneration
-    with without_progress_bar():
+    with without_progress_bar(), torch.random.fork_rng():
+        torch.manual_seed(0)  # a head that no one has trained yet starts alike in both models
         model: PreTrainedModel = kind.from_pretrained(
             folder, dtype=torch.float32, local_files_only=True
         )

@@ -214,6 +214,24 @@ def test_coverage_takes_the_fewest_tokens_that_reach_the_share(tokenizers, tmp_p
     assert one_less.coverage < 0.8
 
 
+@pytest.mark.parametrize("has_head", [True, False])
+def test_classifiers_give_the_same_scores(has_head, tokenizers, tmp_path):
+    source = save("ganlm", tokenizers["unigram"], tmp_path / "before")
+    classifier = models.GanLMForSequenceClassification.from_pretrained(source)
+    kept = {k: v for k, v in classifier.state_dict().items() if has_head or k.count(".") > 1}
+    classifier.save_pretrained(source, state_dict=kept)
+    trim_model(source, tmp_path / "after", CORPUS, coverage=1.0)
+    if not has_head:
+        return  # the comparison inside did not take fresh heads for a difference
+    scores = []
+    for folder in (source, tmp_path / "after"):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = models.GanLMForSequenceClassification.from_pretrained(folder).eval()
+        ids = torch.tensor(encode_texts(tokenizer, CORPUS[:1]))
+        scores.append(model(ids).logits)
+    assert_close(*scores)
+
+
 def test_shards_stay_shards_and_add_up(tokenizers, tmp_path):
     source = save("deltalm", tokenizers["bpe"], tmp_path / "before", max_shard_size="40KB")
     names = sorted(path.name for path in source.glob("*.safetensors"))
