@@ -11,7 +11,7 @@ from unblank.finetuning.config import Seq2SeqTuning
 from unblank.finetuning.encoded_pairs import EncodedPairs, TokenTable
 from unblank.finetuning.text_pairs import TextPair
 from unblank.tokenization.encoding import encode_with_blanks, text_encoder
-from unblank.tokenization.source_layout import encoder_source, glm_source
+from unblank.tokenization.source_layout import encoder_source, glm_part_a, glm_source
 from unblank.tokenization.special import BLANK_TOKENS, SpecialIds
 
 __all__ = ["PairEncoder"]
@@ -114,8 +114,7 @@ class PairEncoder:
         blank = dict(zip(BLANK_TOKENS, self.special.blanks, strict=True))[self.settings.blank]
         if not set(self.special.blanks) & set(ids):
             return glm_source(ids, self.special, blank, tag_id)
-        tag = [] if tag_id is None else [tag_id]
-        return (*self.special.start, *tag, *ids, self.special.eos)
+        return glm_part_a(ids, self.special, tag_id)
 
     def _source(self, ids: Sequence[int], tag_id: int | None, pair: TextPair) -> tuple[int, ...]:
         excess = len(self._laid_out(ids, tag_id)) - self.settings.max_source_length

@@ -99,17 +99,18 @@ def _own_blank(
     tokenizer: "PreTrainedTokenizerFast", text: str, limit: int, tag_id: int | None
 ) -> Prompt:
     """Return a text that brings its own blank; it is never cut, lest the blank be lost."""
-    tag = [] if tag_id is None else [tag_id]
-    prompt = read_text(
-        tokenizer, special_ids(tokenizer), text, max_positions=limit - len(tag)
-    ).prompt
+    special, num_tags = special_ids(tokenizer), int(tag_id is not None)
+    prompt = read_text(tokenizer, special, text, max_positions=limit - num_tags).prompt
     if len(prompt.blanks) > 1:
         raise ValueError(
             f"{text[:60]!r} has {len(prompt.blanks)} blanks, but one answer is written: give one "
             "blank, or fill them all with `fill`"
         )
-    start, *rest = prompt.token_ids
-    return Prompt((start, *tag, *rest), (prompt.blanks[0] + len(tag),))
+    if tag_id is None:
+        return prompt
+    num_start = len(special.start)
+    token_ids = (*prompt.token_ids[:num_start], tag_id, *prompt.token_ids[num_start:])
+    return Prompt(token_ids, (prompt.blanks[0] + 1,))
 
 
 def _check_length(text: str, length: int, room: int, options: GenerationOptions) -> None:

@@ -14,7 +14,7 @@ from unblank.tokenization.special import SpecialIds
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["encoder_source", "glm_source", "tag_token_id"]
+__all__ = ["encoder_source", "glm_part_a", "glm_source", "tag_token_id"]
 
 
 def encoder_source(
@@ -41,9 +41,22 @@ def glm_source(
         blank_id: which blank.
         tag_id: tag of the target's language, or None.
     """
+    return glm_part_a([*source_ids, blank_id], special, tag_id)
+
+
+def glm_part_a(
+    token_ids: Sequence[int], special: SpecialIds, tag_id: int | None = None
+) -> tuple[int, ...]:
+    """Return Part A of a GLM for a text that holds its blank.
+
+    Args:
+        token_ids: the text with the blank.
+        special: the tokenizer's special tokens.
+        tag_id: tag of the target's language, or None.
+    """
     tag = [] if tag_id is None else [tag_id]
-    end = [] if blank_id == special.gmask != special.mask else [special.eos]
-    return (*special.start, *tag, *source_ids, blank_id, *end)
+    is_open = token_ids[-1] == special.gmask != special.mask
+    return (*special.start, *tag, *token_ids, *([] if is_open else [special.eos]))
 
 
 def tag_token_id(tokenizer: "PreTrainedTokenizerFast", tag: str) -> int:

@@ -7,7 +7,9 @@ from torch.testing import assert_close
 from unblank.generation.generate_config import GenerationOptions
 from unblank.generation.seq2seq import SourceAnswerer, generate_from_ids, generate_texts
 from unblank.generation.sources import read_sources
-from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.encoding import encode_texts, encode_with_blanks
+from unblank.tokenization.source_layout import glm_part_a
+from unblank.tokenization.special import special_ids
 
 SOURCES = [
     "the old grey cat sat on a warm mat",
@@ -172,6 +174,26 @@ def test_a_source_tag_stands_in_front_and_a_target_tag_is_forced(tiny_encoder_de
             assert list(answer.token_ids) == expected
     with pytest.raises(ValueError, match=r"no token '__fr__'.*__de__"):
         generate_texts(model, tokenizer, SOURCES, options(source_tag="__fr__"))
+
+
+@pytest.mark.parametrize(
+    "text", ["the [MASK] sat", "the old cat [gMASK]", "[sMASK] a dog", "the old cat"]
+)
+def test_a_glm_reads_a_tag_behind_its_start_and_the_same_layout_wherever_its_blank_is(tiny, text):
+    tokenizer, config = tiny.tokenizer, tiny.model.config
+    special = special_ids(tokenizer)
+    written = text if "MASK]" in text else f"{text} [sMASK]"
+    tag = tokenizer.convert_tokens_to_ids("[SEP]")
+    for given, tag_id in ((options(), None), (options(source_tag="[SEP]"), tag)):
+        prompt = read_sources(config, tokenizer, [text], given)[0].prompt
+        ids = encode_with_blanks(tokenizer, written)
+        assert prompt.token_ids == glm_part_a(ids, special, tag_id)
+        assert prompt.token_ids[prompt.blanks[0]] in special.blanks
+        num_tags = int(tag_id is not None)
+        assert (prompt.token_ids[-1] == special.eos) == (not written.endswith("[gMASK]"))
+        assert len(prompt.token_ids) == 1 + num_tags + len(ids) + (
+            prompt.token_ids[-1] == special.eos
+        )
 
 
 def test_a_target_tag_is_refused_for_a_glm(tiny):
