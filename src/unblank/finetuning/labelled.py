@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.data.records import find_record_files
+from unblank.finetuning.config import FinetuneConfig, FinetuneData, FinetuneTrain
 from unblank.finetuning.methods import prepare_tokenizer
 from unblank.finetuning.task import TaskContext
 from unblank.prompting.examples import TaskExample, read_examples, require_labels
@@ -17,6 +18,8 @@ from unblank.training.modeling import build_model
 from unblank.training.tokenizers import TOKENIZER_NAME, open_tokenizer
 
 __all__ = ["Labelled", "read_labelled"]
+
+_USUAL = FinetuneConfig()
 
 _NEW_LENGTH = 256
 """Positions of a model that starts from nothing, unless set."""
@@ -69,11 +72,17 @@ def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) ->
         FileNotFoundError: a file or folder is not there.
     """
     config = context.config
+    _refuse_foreign_settings(config)
     task = load_task(config.task)
     if config.cloze.scoring is not None:
         task = replace(task, scoring=config.cloze.scoring)
     for number in config.cloze.patterns:
         task.pattern(number)
+    known = (*task.metrics, "loss")
+    if config.train.metric not in (None, *known):
+        raise ValueError(
+            f"train.metric is {config.train.metric!r}: task {task.name} has {', '.join(known)}"
+        )
     family = family_of(config.model, context.checkpoint)
     if family not in families:
         raise ValueError(
@@ -119,6 +128,28 @@ def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) ->
         max_length=_max_length(context),
         content=[hashlib.sha256(path.read_bytes()).hexdigest() for path in files["train"]],
     )
+
+
+def _refuse_foreign_settings(config: FinetuneConfig) -> None:
+    """Raise ValueError for a setting that only source/target tasks obey."""
+    changed = [
+        f"data.{field.name}"
+        for field in fields(FinetuneData)
+        if field.name not in ("train", "validation")
+        and getattr(config.data, field.name) != getattr(FinetuneData(), field.name)
+    ]
+    changed += [
+        f"train.{name}"
+        for name in ("batch_tokens", "micro_batch_tokens")
+        if getattr(config.train, name) != getattr(FinetuneTrain(), name)
+    ]
+    sections = ("seq2seq", "generation", "ganlm")
+    changed += [name for name in sections if getattr(config, name) != getattr(_USUAL, name)]
+    if changed:
+        raise ValueError(
+            f"{', '.join(changed)} means nothing for a task with labels ({config.task!r}): take "
+            "it out, or choose --task seq2seq"
+        )
 
 
 def _max_length(context: TaskContext) -> int:

@@ -141,7 +141,8 @@ def _example(task: ClozeTask, raw: RawExample, place: str) -> TaskExample:
             )
         fields[name] = derived.words[source]
     for name in _needed_fields(task):
-        _required(fields, name)
+        if name not in fields:
+            raise ValueError(f"{_no_field(fields, name)} ({task.path.name} asks for it)")
     candidates = raw.candidates or _candidates(task, raw, fields)
     empty = [index for index, text in enumerate(candidates) if not text.strip()]
     if empty:
@@ -200,9 +201,12 @@ def _needed_fields(task: ClozeTask) -> list[str]:
 
 def _required(fields: Mapping[str, Any], name: str) -> Any:
     if name not in fields:
-        near = get_close_matches(name, fields, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"there is no field {name!r}, only {', '.join(map(repr, fields)) or 'none'}{hint}"
-        )
+        raise ValueError(_no_field(fields, name))
     return fields[name]
+
+
+def _no_field(fields: Mapping[str, Any], name: str) -> str:
+    near = get_close_matches(name, fields, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    present = ", ".join(map(repr, fields)) or "none"
+    return f"there is no field {name!r}, only {present}{hint}"

@@ -195,6 +195,20 @@ def results_of(folder):
     return json.loads((folder / "results.json").read_text(encoding="utf-8"))["scores"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": {"metric": "f2"}}, "train.metric is 'f2': task toy has accuracy, loss"),
+        ({"train": {"batch_tokens": 5}}, "train.batch_tokens means nothing for a task with labels"),
+        ({"cloze": ClozeTuning(patterns=(5,))}, "task 'toy' has patterns 0 to 1, not 5"),
+        ({"cloze": ClozeTuning(max_length=900)}, "more than the 48 positions"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_before_training(toys, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run_finetune(config_of(toys, tmp_path, **changes))
+
+
 def test_every_example_is_seen_once_an_epoch_and_steps_follow_from_the_seed_alone():
     steps = ExampleSteps(lengths=[1] * 10, batch_size=4, micro_batch_size=None, seed=3)
     drawn = [sample for step in range(5) for sample in steps.samples(step)]
