@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
 from unblank.evaluation.config import EvaluateConfig
-from unblank.evaluation.left_to_right import Context
 from unblank.finetuning.config import FinetuneConfig
 from unblank.tokenization.config import TokenizeConfig
 from unblank.training.config import RunConfig
@@ -24,7 +23,7 @@ from unblank.training.recipe import from_mapping
 __all__ = ["Measurement", "Recipe", "Run", "Variant", "load_recipe"]
 
 _KEYS = ("about", "output_dir", "seeds", "pretrain", "variants", "evaluate", "finetune")
-_VARIANT_KEYS = ("about", "change", "context", "without")
+_VARIANT_KEYS = ("about", "change", "measure", "without")
 _WITH_CONTEXT = ("lambada", "perplexity")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
@@ -36,13 +35,13 @@ class Variant:
     Attributes:
         name: for the table.
         change: the settings of pretraining that differ, nested as in a recipe.
-        context: how its models see text in lambada and perplexity, whatever the entry says.
+        measure: name of a measurement -> settings of it that differ for this variant.
         without: names of measurements that mean nothing for it.
     """
 
     name: str
     change: Mapping[str, Any]
-    context: Context | None = None
+    measure: Mapping[str, Any]
     without: tuple[str, ...] = ()
 
     @property
@@ -158,10 +157,9 @@ class Recipe:
 
     def evaluate_config(self, run: Run, measurement: Measurement) -> EvaluateConfig:
         """Return the settings of an evaluation of a run's model."""
-        settings = dict(measurement.settings)
+        settings = _merged(measurement.settings, run.variant.measure.get(measurement.name, {}))
         if settings.get("suite") in _WITH_CONTEXT:
-            context = run.variant.context
-            settings["context"] = [context] if context else settings.get("context", ["bi"])
+            settings.setdefault("context", ["bi"])
             if len(settings["context"]) != 1:
                 raise ValueError(
                     f"evaluate {measurement.name}: give one context, and two entries for two"
@@ -179,7 +177,8 @@ class Recipe:
                 "seed": run.seed,
             },
         }
-        mapping = _merged(measurement.settings, own)
+        changed = _merged(measurement.settings, run.variant.measure.get(measurement.name, {}))
+        mapping = _merged(changed, own)
         return from_mapping(FinetuneConfig, mapping, f"finetune {measurement.name}")
 
 
@@ -240,17 +239,13 @@ def _variant(name: str, entry: Any, measurements: Sequence[str]) -> Variant:
     if not isinstance(entry, Mapping):
         raise ValueError(f"variant {name} holds keys and values, got {entry!r}")
     _check_keys(entry, _VARIANT_KEYS, f" in variant {name}")
-    context = entry.get("context")
-    if context not in (None, "bi", "uni", "causal"):
-        raise ValueError(f"variant {name}: context is {context!r}: choose bi, uni or causal")
-    without = tuple(entry.get("without", ()))
-    for one in without:
+    without, measure = tuple(entry.get("without") or ()), _mapping(entry, "measure")
+    for one in (*without, *measure):
         if one not in measurements:
             raise ValueError(
-                f"variant {name} is without {one!r}, which is not measured"
-                f"{_near(one, measurements)}"
+                f"variant {name} names {one!r}, which is not measured{_near(one, measurements)}"
             )
-    return Variant(str(name), entry.get("change") or {}, cast("Context | None", context), without)
+    return Variant(str(name), _mapping(entry, "change"), measure, without)
 
 
 def _without_metrics(settings: Any, name: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:

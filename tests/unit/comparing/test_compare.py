@@ -40,7 +40,8 @@ def recipe(tmp_path, monkeypatch):
         "variants": {
             "GLM": None,
             "GPT": {
-                "change": {"objective": {"token": 0, "causal": 1}}, "context": "causal",
+                "change": {"objective": {"token": 0, "causal": 1}},
+                "measure": {"text": {"context": ["causal"]}},
                 "without": ["mood"],
             },
         },
@@ -120,7 +121,8 @@ def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):
         ({"variant": {}}, "unknown key 'variant': there are variants"),
         ({"variants": {"GLM": {"chang": {}}}}, "unknown key 'chang' in variant GLM"),
         ({"variants": {"GLM": {"without": ["texts"]}}}, "not measured: there are text"),
-        ({"variants": {"GLM": {"context": "both"}}}, "choose bi, uni or causal"),
+        ({"variants": {"GLM": {"measure": {"tex": {}}}}}, "not measured: there are text"),
+        ({"variants": {"GLM": {"measure": {"text": {"context": ["up"]}}}}}, "allowed: bi, uni"),
         ({"variants": {"GLM": {"change": {"objektive": {}}}}}, "unknown key 'objektive'"),
         ({"variants": {"GLM": None, "glm!": None}}, "differ in letters or digits"),
         ({"evaluate": {"text": {"suite": "lambda"}}}, "did you mean 'lambada'"),
