@@ -1,5 +1,6 @@
 """The tasks by name; all other names are those of prompt templates and YAML files."""
 
+from difflib import get_close_matches
 from importlib import import_module
 
 from unblank.finetuning.task import FinetuneTask, TaskContext, TaskOpener
@@ -23,6 +24,11 @@ def open_task(context: TaskContext) -> FinetuneTask:
         ValueError: if there is no such task, or its data does not fit.
         FileNotFoundError: if a file is not there.
     """
-    module, _, name = TASKS.get(context.config.task, LABELLED).partition(":")
+    task = context.config.task
+    if task not in TASKS and get_close_matches(task, TASKS):
+        raise ValueError(
+            f"there is no task {task!r}: did you mean {get_close_matches(task, TASKS)[0]}?"
+        )
+    module, _, name = TASKS.get(task, LABELLED).partition(":")
     opener: TaskOpener = getattr(import_module(module), name)
     return opener(context)

@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch.distributed.checkpoint.state_dict as dcp
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -69,6 +70,9 @@ def load_weights(model: nn.Module, weights: State, world: World) -> None:
     if world.size == 1:
         model.load_state_dict(weights, strict=False)
         return
+    for part in model.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()  # a forward pass without a backward pass leaves the root whole
     options = dcp.StateDictOptions(
         full_state_dict=True, broadcast_from_rank0=True, strict=False, ignore_frozen_params=True
     )
