@@ -87,13 +87,10 @@ def plan_encoder(source: Source, options: ConvertOptions) -> ConversionPlan:
     half = fields["encoder_layers"] // 2
     known = {**fields, "decoder_layers": half, "interleaved_decoder": True, **fitted.fields}
     config = DeltaLMConfig(**known)
-    places = [("model.encoder.", "", "")]
-    places += [
-        ("model.decoder.", ours, theirs) for ours, theirs in decoder_sources(half, "interleaved")
-    ]
-    planned = [
-        replace(part, name=f"{stack}{ours}{name.removeprefix(theirs)}")
-        for stack, ours, theirs in places
+    planned = [replace(part, name=f"model.encoder.{name}") for name, part in parts.items()]
+    planned += [
+        replace(part, name=f"model.decoder.{ours}{name.removeprefix(theirs)}", read=_copy(part))
+        for ours, theirs in decoder_sources(half, "interleaved")
         for name, part in parts.items()
         if name.startswith(theirs)
     ]
@@ -238,6 +235,11 @@ def _finish_positions(parts: dict[str, PlannedTensor], settings: dict[str, Any] 
         positions, shape=(rows, positions.shape[1]), read=read, keys=keys, reason=reason,
         action="changed" if reason else positions.action,
     )  # fmt: skip
+
+
+def _copy(part: PlannedTensor) -> Callable[[], Tensor]:
+    """A file of weights must not hold one piece of memory under two names."""
+    return lambda: part.read().clone()
 
 
 def _sum_with(read: Callable[[], Tensor], row: Tensor) -> Callable[[], Tensor]:
