@@ -111,6 +111,7 @@ def put_lora(model: Any, folder: Path, *, is_trainable: bool = False) -> Any:
 
     Raises:
         FileNotFoundError: no adapters there in safetensors.
+        ValueError: a head that this model does not have.
         ImportError: PEFT is not installed.
     """
     return _open(model, folder, is_trainable=is_trainable).get_base_model()
@@ -130,6 +131,14 @@ def _open(model: Any, folder: Path, *, is_trainable: bool) -> Any:
     if not (folder / ADAPTER_NAME).is_file():
         raise FileNotFoundError(
             f"{folder} has no {ADAPTER_NAME}: copy it there, or save the adapters with PEFT again"
+        )
+    config = _peft().PeftConfig.from_pretrained(str(folder))
+    own = {name for name, _ in model.named_children()}
+    if lacking := set(config.modules_to_save or ()) - own:
+        raise ValueError(
+            f"{folder} was trained with a head ({', '.join(sorted(lacking))}) that a "
+            f"{type(model).__name__} does not have: put it on the class it was trained in, with "
+            "unblank.adapters.opening.put_adapter"
         )
     with _old_names_allowed():
         return _peft().PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)

@@ -81,7 +81,8 @@ def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
     if unknown := sorted(set(head) - set(own)):
         raise ValueError(
             f"{folder} was trained with a head ({', '.join(unknown)}) that a "
-            f"{type(model).__name__} does not have: open it as the class it was trained in"
+            f"{type(model).__name__} does not have: put it on the class it was trained in, with "
+            "unblank.adapters.opening.put_adapter"
         )
     with torch.no_grad():
         for name, tensor in head.items():

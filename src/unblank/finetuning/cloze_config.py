@@ -29,6 +29,9 @@ class ClozeTuning:
     program (mix = cross-entropy and the likelihood of the right answer)."""
     max_length: int | None = None
     """Positions of an example; longer ones lose text where the task says. None = the model's."""
+    classifier: bool = False
+    """Ask a classifier head instead of a blank also with lora, prompt or deep-prompt: a new head is
+    then trained whole beside them. --method classifier needs no such word."""
     pooled: Literal["cls", "end"] = "cls"
     """Classifier: the token that it looks at, [CLS] or the last of the text."""
     branch: Literal["generator", "discriminator"] = "discriminator"

@@ -8,7 +8,7 @@ __all__ = ["open_labelled"]
 
 
 def open_labelled(context: TaskContext) -> FinetuneTask:
-    """Return the task: a classifier if the method or the model's folder says so, else a cloze.
+    """Return the task: a classifier if settings or the model's folder say so, else a cloze.
 
     Raises:
         ValueError: data, model and settings do not fit; the message names the file and line.
@@ -24,6 +24,7 @@ def open_labelled(context: TaskContext) -> FinetuneTask:
         and (folder / "config.json").is_file()
         and is_classifier(AutoConfig.from_pretrained(folder))
     )
-    if has_head or context.config.method == "classifier":
+    config = context.config
+    if has_head or config.method == "classifier" or config.cloze.classifier:
         return open_classifier(context)
     return open_cloze(context)

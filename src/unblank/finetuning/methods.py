@@ -15,8 +15,10 @@ from unblank.adapters.lora import add_lora, put_lora, save_lora
 from unblank.adapters.prompts import load_training, save_prompt
 from unblank.adapters.record import AdapterKind, AdapterRecord, fingerprint, has_adapter
 from unblank.finetuning.config import FinetuneConfig, MethodName
+from unblank.finetuning.tasks import TASKS
 from unblank.prompting.soft import attach_soft_prompt, new_soft_prompt, require_glm
 from unblank.prompting.soft_deep import attach_deep_prompt, new_deep_prompt
+from unblank.prompting.task import load_task
 from unblank.tokenization.special import give_prompt
 from unblank.training.state import save_model_folder
 
@@ -222,11 +224,20 @@ def _base_folder(config: FinetuneConfig) -> Path:
     return Path(config.model.init_from).resolve()
 
 
+def _patterns(config: FinetuneConfig) -> str:
+    """Return the questions that the parameters were trained to answer."""
+    task = load_task(config.task)
+    numbers = config.cloze.patterns or (task.default_pattern,)
+    return " | ".join(task.pattern(number).pattern.text for number in numbers)
+
+
 def _write_record(
     folder: Path, kind: AdapterKind, config: FinetuneConfig, num_parameters: int
 ) -> None:
     base = _base_folder(config)
     settings: dict[str, str | int | float] = {"task": config.task, "seed": config.train.seed}
+    if config.task not in TASKS and not config.cloze.classifier:
+        settings["patterns"] = _patterns(config)
     if kind == "lora":
         settings |= {"rank": config.lora.rank, "alpha": config.lora.alpha}
         settings |= {"targets": config.lora.targets}

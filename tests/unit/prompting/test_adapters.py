@@ -13,6 +13,7 @@ import unblank
 from unblank.adapters.lora import LORA_TARGETS, merge_lora
 from unblank.adapters.merge import run_merge
 from unblank.adapters.merge_config import MergeConfig
+from unblank.adapters.opening import put_adapter
 from unblank.adapters.record import RECORD_NAME, AdapterRecord, fingerprint
 from unblank.api import Unblank
 from unblank.cli import main
@@ -49,7 +50,7 @@ def base(tiny, tmp_path_factory):
 
 def method_of(name, base):
     config = FinetuneConfig(
-        task="toy",
+        task="sst2",
         method=name.removesuffix("-lstm").removesuffix("-mlp"),
         model=ModelSettings(init_from=base),
         **SETTINGS[name],
@@ -154,7 +155,7 @@ def test_an_exported_prompt_has_the_size_of_its_vectors(name, base, tmp_path):
     size = (tmp_path / "prompt.safetensors").stat().st_size
     assert 4 * numbers <= size < 4 * numbers + 256
     assert record.settings["length"] == 6
-    assert record.settings["task"] == "toy"
+    assert record.settings["patterns"] == "{sentence} It was [MASK]."
 
 
 def test_merged_adapters_give_the_logits_of_the_adapted_model(base, tmp_path):
@@ -267,7 +268,7 @@ def test_a_damaged_record_names_its_file(tmp_path):
 
 
 @every_method
-def test_the_head_of_a_classifier_is_trained_and_saved_with_the_rest(name, base, tmp_path):
+def test_the_head_of_a_classifier_is_trained_and_saved_with_the_rest(name, base, tiny, tmp_path):
     method, _ = method_of(name, base)
     torch.manual_seed(0)
     model = GlmInfillForSequenceClassification.from_pretrained(base, num_labels=3)
@@ -279,11 +280,18 @@ def test_the_head_of_a_classifier_is_trained_and_saved_with_the_rest(name, base,
         if parameter.requires_grad:
             parameter.data += 0.1
     method.save(tmp_path, model, state_of(model), None, to_continue=True)
+    with pytest.raises(ValueError, match=r"head \(.*dense.*\) that a GlmInfillForConditional"):
+        unblank.load(tmp_path)
     torch.manual_seed(1)
     again = GlmInfillForSequenceClassification.from_pretrained(base, num_labels=3)
     again = method.prepare(again, tmp_path)
     ids = torch.arange(5, 17).view(2, 6)
     assert_close(again.eval()(ids).logits, model.eval()(ids).logits)
+    plain = GlmInfillForSequenceClassification.from_pretrained(base, num_labels=3)
+    opened_again = put_adapter(
+        plain, copy.deepcopy(tiny.tokenizer), tmp_path, AdapterRecord.read(tmp_path)
+    )
+    assert_close(opened_again.eval()(ids).logits, model(ids).logits)
 
 
 @pytest.mark.parametrize("targets", ["attention", "all"])
