@@ -54,7 +54,10 @@ GLM_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(layers\.\d+\.)(self_attn\.o_proj\.\w+)", r"\1\2"),
     (r"(layers\.\d+\.)(mlp\.\w+\.\w+)", r"\1\2"),
 )
-HEADS = re.compile(r"(?:encoder\.)?(lm_head|pooler|cls|classifier)\.|.*position_ids$|.*\.version$")
+HEADS = re.compile(
+    r"(?:encoder\.|decoder\.)?(lm_head|pooler|cls|classifier|classification_heads)\."
+    r"|.*position_ids$|.*\.version$"
+)
 """What an encoder checkpoint holds besides the encoder."""
 TOKEN_TYPES = "embeddings.token_type_embeddings.weight"
 FAIRSEQ_PREFIXES = ("encoder.sentence_encoder.", "decoder.sentence_encoder.")

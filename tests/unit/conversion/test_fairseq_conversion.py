@@ -297,3 +297,41 @@ def test_positions_of_the_file_are_kept(released, tmp_path):
     with torch.no_grad():
         a, b = (model(ids, decoder_input_ids=targets).logits for ids in (left, right))
     assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def roberta(rows, *, is_fused):
+    """Return a fairseq RoBERTa of the first layout, its attention fused as in old files or not."""
+    module = {"decoder.sentence_encoder.version": torch.ones(1)}
+    for key, tensor in released_deltalm(rows).items():
+        if key.startswith(("encoder.", "src_embedding.")):
+            path = key.removeprefix("encoder.").removeprefix("src_embedding.").replace("ffn.", "")
+            module[f"decoder.sentence_encoder.{path}"] = tensor
+    module["decoder.lm_head.weight"] = torch.ones(rows, 64)
+    for layer in range(4 if is_fused else 0):
+        prefix = f"decoder.sentence_encoder.layers.{layer}.self_attn"
+        for part in ("weight", "bias"):
+            thirds = [module.pop(f"{prefix}.{letter}_proj.{part}") for letter in "qkv"]
+            module[f"{prefix}.in_proj_{part}"] = torch.cat(thirds)
+    return module
+
+
+def test_an_older_encoder_with_fused_attention_is_split(tmp_path):
+    folders = {}
+    for is_fused in (False, True):
+        path = save_fairseq(tmp_path / f"{is_fused}.pt", roberta(ROWS, is_fused=is_fused))
+        convert(path, tmp_path / str(is_fused))
+        folders[is_fused] = weights(tmp_path / str(is_fused))
+    assert all(torch.equal(folders[True][key], folders[False][key]) for key in folders[False])
+    report = record(tmp_path / "True")
+    assert {entry["action"] for entry in report["keys"]} == {"renamed", "split"}
+    assert [entry["key"] for entry in report["dropped"]] == [
+        "decoder.sentence_encoder.version",
+        "decoder.lm_head.weight",
+    ]
+    ours = folders[True]
+    for layer in range(2):
+        for ours_part, theirs in (("self_attn", 2 * layer), ("cross_attn", 2 * layer + 1)):
+            key = f"model.decoder.layers.{layer}.{ours_part}.k_proj.weight"
+            assert torch.equal(
+                ours[key], ours[f"model.encoder.layers.{theirs}.self_attn.k_proj.weight"]
+            )
