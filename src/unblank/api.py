@@ -97,7 +97,6 @@ class Unblank:
                 go together, or a model that is no GLM.
             TypeError: an option that does not exist.
         """
-        self._require_glm()
         filler = Filler(self.model, self.tokenizer, _options(DecodingOptions, options))
         texts = [text] if isinstance(text, str) else list(text)
         results = filler.fill(texts, order=order, batch_size=batch_size)
@@ -120,7 +119,6 @@ class Unblank:
         Raises:
             ValueError: as for `fill`, and for beam search.
         """
-        self._require_glm()
         filler = Filler(self.model, self.tokenizer, _options(DecodingOptions, options))
         return filler.stream(text, order=order)
 
@@ -297,14 +295,6 @@ class Unblank:
                 normalization=normalization,
             )
         return _scores(candidates, token_ids, scores)
-
-    def _require_glm(self) -> None:
-        kind = self.model.config.model_type
-        if self.model.config.is_encoder_decoder:
-            raise ValueError(
-                f"a {kind} writes answers to whole texts: use generate, or score; to fill blanks "
-                "load a GLM"
-            )
 
     def _cloze(self, text: str, candidates: list[str], blank: int) -> Cloze:
         limit = self.model.config.max_position_embeddings

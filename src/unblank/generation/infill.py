@@ -73,12 +73,18 @@ class Filler:
         options: decoding options.
 
     Raises:
-        ValueError: if a blank may have more tokens than the model has positions.
+        ValueError: if a blank may have more tokens than the model has positions, or for a model
+            that is no GLM.
     """
 
     def __init__(
         self, model: Any, tokenizer: "PreTrainedTokenizerFast", options: DecodingOptions
     ) -> None:
+        if model.config.is_encoder_decoder:
+            raise ValueError(
+                f"a {model.config.model_type} writes answers to whole texts: use generate, or "
+                "score; to fill blanks load a GLM"
+            )
         self._model = model
         self._tokenizer = tokenizer
         self._options = options
