@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from unblank.finetuning.selection import Selection
 from unblank.finetuning.task import Evaluation, FinetuneTask
@@ -19,12 +20,21 @@ from unblank.training.logging import VALIDATION_NAME, append_line
 from unblank.training.state import gather_state
 from unblank.training.trainer import Trainer
 
-__all__ = ["PREDICTIONS_NAME", "SNAPSHOTS_NAME", "WEIGHTS_NAME", "FinetuneHooks", "score_text"]
+__all__ = [
+    "BEST_NAME",
+    "PREDICTIONS_NAME",
+    "SNAPSHOTS_NAME",
+    "WEIGHTS_NAME",
+    "FinetuneHooks",
+    "score_text",
+]
 
 SNAPSHOTS_NAME = "snapshots"
 """Folder of the validated weights that are worth keeping, inside the folder of the run."""
 WEIGHTS_NAME = "weights.safetensors"
 PREDICTIONS_NAME = "predictions"
+BEST_NAME = "best"
+"""Folder of the best model so far, which opens like any other while the run goes on."""
 
 _SHOWN_PREDICTIONS = 2
 _LONGEST_SHOWN = 100
@@ -109,7 +119,7 @@ class FinetuneHooks:
             self._keep_predictions(evaluation, step)
             self.inner.track("validation", line, step)
         if step in self.selection.needed_steps(self.history):
-            self._save_snapshot(trainer)
+            self._save_snapshot(trainer, is_best)
 
     def _keep_predictions(self, evaluation: Evaluation, step: int) -> None:
         if not evaluation.predictions:
@@ -124,7 +134,7 @@ class FinetuneHooks:
             for name, value in line.items():
                 self.inner.display.say(f"  {name:10}  {_shortened(value)}")
 
-    def _save_snapshot(self, trainer: Trainer) -> None:
+    def _save_snapshot(self, trainer: Trainer, is_best: bool) -> None:
         weights, _ = gather_state(self.inner.model, trainer.optimizer)
         if trainer.world.is_main:
             trained = {
@@ -138,7 +148,22 @@ class FinetuneHooks:
                 trainer.progress.step,
                 lambda folder: save_file(kept, folder / WEIGHTS_NAME),
             )
+            if is_best:
+                self._replace_best(weights)
         trainer.world.wait()
+
+    def _replace_best(self, weights: dict[str, Tensor]) -> None:
+        """Put the model of this moment in the place of the best one so far."""
+        best = self.inner.settings.output_dir / BEST_NAME
+        new, old = best.with_name(f"{BEST_NAME}.new"), best.with_name(f"{BEST_NAME}.old")
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        new.mkdir()
+        self.inner.write_model(new, self.inner.model, weights, self.inner.tokenizer)
+        if best.exists():
+            best.rename(old)
+        new.rename(best)
+        shutil.rmtree(old, ignore_errors=True)
 
     def _forget_snapshots(self, trainer: Trainer) -> None:
         """Delete weights that neither are the best nor will be averaged.

@@ -43,6 +43,8 @@ def test_every_family_becomes_a_folder_that_writes(pairs_config, family):
     provenance = json.loads((folder / "provenance.json").read_text())
     assert provenance["settings"]["data"]["source"] == "en"
     assert results(folder)["chosen"] == "best"
+    best = unblank.load(folder / "best").model.state_dict()
+    assert all(torch.equal(best[k], v) for k, v in opened.model.state_dict().items())
 
 
 def test_a_model_learns_the_pairs_and_the_best_step_is_chosen(pairs_config):
