@@ -19,10 +19,9 @@ from unblank.data.loader import StepBatches
 from unblank.finetuning.classifier_model import build_classifier
 from unblank.finetuning.classifier_rows import ClassifierRow, RowEncoder, pad_rows
 from unblank.finetuning.example_steps import ExampleSteps, Sample
-from unblank.finetuning.label_scores import evaluation_of
+from unblank.finetuning.label_scores import evaluation_of, label_loss
 from unblank.finetuning.labelled import Labelled, read_labelled
 from unblank.finetuning.task import Evaluation, TaskContext
-from unblank.objectives.cloze import cloze_loss
 from unblank.prompting.examples import TaskExample, require_labels
 from unblank.prompting.scoring import length_batches
 from unblank.prompting.training import draw_candidates, target_shares, training_examples
@@ -76,11 +75,9 @@ class ClassifierUnit:
     ) -> dict[str, TokenLoss]:
         """Return {"classifier": the summed loss}."""
         scores = self.scores(model, batch.rows, batch.num_rows, device)
-        targets = [target.to(device) for target in batch.targets]
-        losses = [cloze_loss(*pair) for pair in zip(scores, targets, strict=True)]
-        hits = [s.argmax() == t.argmax() for s, t in zip(scores, targets, strict=True)]
-        self.shares = {"right": (torch.stack(hits).sum(), torch.tensor(len(hits)).to(device))}
-        return {"classifier": TokenLoss(torch.stack(losses).sum(), len(losses))}
+        loss, share = label_loss(scores, batch.targets)
+        self.shares = {"right": share}
+        return {"classifier": loss}
 
     def scores(
         self,

@@ -13,10 +13,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.data.loader import StepBatches
 from unblank.finetuning.example_steps import ExampleSteps, Sample
-from unblank.finetuning.label_scores import evaluation_of
+from unblank.finetuning.label_scores import evaluation_of, label_loss
 from unblank.finetuning.labelled import Labelled, read_labelled
 from unblank.finetuning.task import Evaluation, TaskContext
-from unblank.objectives.cloze import ClozeLossName, cloze_loss
+from unblank.objectives.cloze import ClozeLossName
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.scoring import Layout, Prompt, encode_example, score_examples, score_prompts
 from unblank.prompting.training import draw_candidates, target_shares, training_examples
@@ -75,11 +75,9 @@ class ClozeUnit:
     ) -> dict[str, TokenLoss]:
         """Return {"cloze": the summed loss}."""
         scores = score_prompts(model, self._special, batch.prompts, self._layout)
-        targets = [target.to(device) for target in batch.targets]
-        losses = [cloze_loss(*pair, self._loss) for pair in zip(scores, targets, strict=True)]
-        hits = [s.argmax() == t.argmax() for s, t in zip(scores, targets, strict=True)]
-        self.shares = {"right": (torch.stack(hits).sum(), torch.tensor(len(hits)).to(device))}
-        return {"cloze": TokenLoss(torch.stack(losses).sum(), len(losses))}
+        loss, share = label_loss(scores, batch.targets, self._loss)
+        self.shares = {"right": share}
+        return {"cloze": loss}
 
 
 class ClozeFinetuning:

@@ -1,21 +1,41 @@
-"""Held-out examples with labels: from the probabilities of each one's labels to scores."""
+"""From the scores of each example's labels to a loss, and on held-out examples to metrics."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from unblank.finetuning.task import Evaluation
+from unblank.objectives.cloze import ClozeLossName, cloze_loss
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.judging import judge, right_label
 from unblank.prompting.scoring import Prediction, decide
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.training import target_shares
+from unblank.training.units import Share, TokenLoss
 
-__all__ = ["evaluation_of"]
+__all__ = ["evaluation_of", "label_loss"]
 
 _SMALLEST = 1e-30
+
+
+def label_loss(
+    scores: Sequence[Tensor], targets: Sequence[Tensor], name: ClozeLossName = "cross_entropy"
+) -> tuple[TokenLoss, Share]:
+    """Return the summed loss of some examples, and how many of them are answered right.
+
+    Args:
+        scores: for each example float32[L], of its labels or candidates.
+        targets: for each, float32[L]: how much of the answer each label is.
+        name: which loss.
+    """
+    pairs = [(s, target.to(s.device)) for s, target in zip(scores, targets, strict=True)]
+    loss_sum = torch.stack([cloze_loss(*pair, name) for pair in pairs]).sum()
+    num_right = torch.stack([s.argmax() == target.argmax() for s, target in pairs]).sum()
+    share = (num_right, torch.tensor(len(pairs), device=num_right.device))
+    return TokenLoss(loss_sum, len(pairs)), share
 
 
 def evaluation_of(
