@@ -68,12 +68,13 @@ def text_row(
         seconds: that the task took.
         **details: what else belongs to the number.
     """
+    has_error = score.margin is not None and count > 1
     return Score(
         task=task,
         metric=metric,
         value=score.value,
         count=count,
-        standard_error=None if score.margin is None else score.margin / MARGIN_ERRORS,
+        standard_error=(score.margin or 0.0) / MARGIN_ERRORS if has_error else None,
         seconds=seconds,
         details={"signature": score.signature, **details},
     )

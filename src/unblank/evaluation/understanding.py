@@ -16,7 +16,7 @@ from unblank.data.sources import find_files
 from unblank.evaluation.metrics import bootstrap_errors
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import Session
-from unblank.prompting.examples import TaskExample, read_examples
+from unblank.prompting.examples import TaskExample, read_examples, require_labels
 from unblank.prompting.judging import judge, right_label
 from unblank.prompting.scoring import Prediction, encode_example, predict
 from unblank.prompting.task import ClozeTask, load_task
@@ -100,6 +100,7 @@ def _measure(
     examples = data.examples[: session.config.limit]
     if data.num_skipped:
         session.say(f"{task.name}: {data.num_skipped} of {data.num_records} records have no label")
+    require_labels(examples)
     _tell_shortened(session, task, examples)
     predictions = predict(
         session.model,
