@@ -50,7 +50,10 @@ def run_generate(config: GenerateConfig) -> None:
     answerer.check(job.sources)
     if config.stream:
         for source in job.sources:
-            _print_stream(answerer, source)
+            if source.strip():
+                _print_stream(answerer, source)
+            else:
+                print()
         return
     if config.output is not None:
         file = AnswerFile(config.output, _task(config, job), overwrite=config.overwrite)

@@ -78,6 +78,10 @@ class GenerateConfig(GenerationOptions):
             raise ValueError("--stream and --json are for standard output: leave out --output")
         if self.stream and self.json:
             raise ValueError("--stream prints tokens and --json finished answers: choose one")
+        if self.stream and self.references:
+            raise ValueError("--stream scores nothing: leave out --references")
+        if not self.references and (self.lowercase or self.stem or self.margins):
+            raise ValueError("--lowercase, --stem and --margins shape scores: give --references")
         if self.output is not None and self.output.suffix not in (".txt", ".jsonl"):
             raise ValueError(f"output is {self.output}: its name must end in .txt or .jsonl")
         if self.output is not None and self.output.suffix == ".txt" and self.num_return > 1:

@@ -185,6 +185,8 @@ def test_a_finished_file_is_not_replaced_by_accident(folder, data, tmp_path, cap
         (["a dog", "--output", "out.txt", "--json"], "leave out --output"),
         (["a dog", "--stream", "--json"], "choose one"),
         (["  "], "nothing to do"),
+        (["a dog", "--stem"], "give --references"),
+        (["--input", "{data}", "--references", "en", "--stream"], "leave out --references"),
         (["a dog", "--source-tag", "__fr__"], "__de__"),
         (["the cat " * 60], "--too-long cut"),
     ],
