@@ -118,6 +118,9 @@ class GanLMSettings:
     denoising_rule: Literal["errors", "agreements", "all"] = "errors"
     """Where sampled tokens disturb the decoder: where the discriminator errs (the released
     program), where it is right (the wording of the paper), everywhere."""
+    discriminator_reads: Literal["target", "sentence"] = "target"
+    """What stands around the judged tokens: the other spans and their sentinels (the released
+    program), or the whole sentence (the wording of the paper; needs span corruption)."""
     sampling_temperature: float = 1.0
     """Divides the generator's logits when tokens are sampled."""
     discriminator_layers: int | None = None

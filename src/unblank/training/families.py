@@ -100,11 +100,24 @@ def refuse_foreign_settings(config: RunConfig, family: ModelFamily) -> None:
             "ELECTRA corrupts what the objective masked hides: give --objective.masked 1 "
             "--objective.token 0, and no other objective"
         )
+    if config.ganlm.discriminator_reads == "sentence":
+        _require_spans(config.seq2seq)
     for name, is_set in foreign.items():
         if is_set:
             raise ValueError(
                 f"{name} does not apply to a model of the family {family}: take it out, or choose "
                 "a model.preset of the family that you mean (deltalm-..., ganlm-..., or a GLM's)"
+            )
+
+
+def _require_spans(seq2seq: Seq2SeqSettings) -> None:
+    """Raise ValueError unless a sentence can be put together from every source and target."""
+    unfit = ("denoising", "mass", "remove_source_sentinels", "remove_target_sentinels")
+    for name in (*unfit, "end_token", "closing_sentinel"):
+        if getattr(seq2seq, name):
+            raise ValueError(
+                f"ganlm.discriminator_reads sentence and seq2seq.{name} exclude one another: the "
+                "sentence is put together from spans, each behind its sentinel; drop one"
             )
 
 

@@ -86,6 +86,7 @@ class GanLMUnit:
             discriminator_weight=settings.discriminator_weight,
             denoising_weight=settings.denoising_weight,
             denoising_rule=settings.denoising_rule,
+            discriminator_reads=settings.discriminator_reads,
             temperature=settings.sampling_temperature,
             label_smoothing=self._label_smoothing if model.training else 0.0,
             generator=sampling_generator(self._seed, batch, device),

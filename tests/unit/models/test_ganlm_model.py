@@ -20,6 +20,7 @@ from unblank.models.ganlm import (
     config_from_preset,
 )
 from unblank.models.ganlm import losses as maths
+from unblank.models.ganlm.sentences import full_sentences
 from unblank.models.masks import padding_visibility
 
 SOURCE = torch.tensor([[7, 8, 50, 10, 11, 2], [12, 13, 50, 2, 1, 1]])
@@ -315,3 +316,70 @@ def test_bad_configurations_are_refused_with_the_reason():
 )
 def test_weights_grow_linearly_after_their_start(weights, expected):
     assert maths.warmed_up_weight(10.0, **weights) == expected
+
+
+def naive_sentence(source, inputs, labels, sampled):
+    """Walk over one row: each sentinel of the source gives way to the samples behind its twin."""
+    spans, current = {}, None
+    for place, (before, label) in enumerate(zip(inputs, labels, strict=True)):
+        current = before if before >= 50 else current
+        if label >= 0 and label < 50:
+            spans.setdefault(current, []).append((place, sampled[place]))
+    sentence, columns = [], {}
+    for token in source:
+        for place, sample in spans.get(token, []):
+            columns[place] = len(sentence)
+            sentence.append(sample)
+        if token < 50:
+            sentence.append(token)
+    return sentence, columns
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_full_sentence_is_the_source_with_the_samples_in_its_blanks(data):
+    rows = []
+    for _ in range(data.draw(st.integers(1, 3))):
+        sizes = data.draw(
+            st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), min_size=1, max_size=4)
+        )
+        source, target = [], []
+        for number, (num_plain, num_hidden) in enumerate(sizes):
+            source += [*range(10, 10 + num_plain), 50 + number]
+            target += [50 + number, *range(20, 20 + num_hidden)]
+        source += [11] * data.draw(st.integers(0, 2))
+        starts = data.draw(st.booleans())
+        inputs, labels = ([2, *target[:-1]], target) if starts else (target[:-1], target[1:])
+        rows.append((source, inputs, labels, [30 + place for place in range(len(labels))]))
+
+    def padded(part, filler):
+        width = max(len(row[part]) for row in rows)
+        return torch.tensor([[*row[part], *[filler] * (width - len(row[part]))] for row in rows])
+
+    is_content = maths.content_ids(60, 50, [1, 2])
+    source = padded(0, 1)
+    ids, is_real, columns = full_sentences(
+        source, source != 1, padded(1, 1), padded(2, -100), padded(3, 0), is_content, 2, 1
+    )
+    for number, row in enumerate(rows):
+        sentence, places = naive_sentence(*row)
+        assert ids[number][is_real[number]].tolist() == sentence
+        assert (ids[number][~is_real[number]] == 1).all()
+        found = {
+            place: column
+            for place, column in enumerate(columns[number].tolist())
+            if column < ids.shape[1]
+        }
+        assert found == places
+
+
+def test_the_discriminator_reads_whole_sentences_if_told_to(model):
+    source = torch.tensor([[7, 50, 10, 51, 2], [12, 13, 50, 2, 1]])
+    options = {"discriminator_reads": "sentence", "sampled_ids": torch.full_like(LABELS, 40)}
+    output = model(source, decoder_input_ids=INPUTS, labels=LABELS, **options)
+    expected = [[7, 40, 40, 10, 40, 2], [12, 13, 40, 40, 40, 2]]
+    assert output.discriminator_input_ids.tolist() == expected
+    assert output.losses["discriminator"][1] == 6
+    output.loss.backward()
+    with pytest.raises(ValueError, match="needs targets of span corruption"):
+        step(model, **options)

@@ -198,6 +198,13 @@ def test_counts_are_those_of_the_model_s_own_losses():
     assert torch.equal(repeated["denoising"].loss_sum, losses["denoising"].loss_sum)
 
 
+def test_a_ganlm_trains_with_a_discriminator_of_whole_sentences(make_config, pairs):
+    folder = run_pretrain(
+        make_config(**GANLM, ganlm__discriminator_reads="sentence", data__pairs=pairs)
+    )
+    assert 0 < metrics(folder)[-1]["loss_discriminator"] < 2
+
+
 def test_without_its_discriminator_a_ganlm_trains_the_t5_objective(make_config):
     folder = run_pretrain(
         make_config(**GANLM, ganlm__discriminator_weight=0.0, ganlm__denoising_weight=0.0)
@@ -253,6 +260,10 @@ def test_a_deltalm_starts_from_an_encoder_of_this_library(make_config, tmp_path,
                 "data__train": ("nowhere.txt",),
             },
             "no attention dropout, which is 0.2 here: set --model.attention_dropout 0",
+        ),
+        (
+            {**GANLM, "ganlm__discriminator_reads": "sentence", "seq2seq__mass": 1.0},
+            r"discriminator_reads sentence and seq2seq\.mass exclude one another",
         ),
         ({"model__preset": "deltalm-tinny"}, "did you mean deltalm-tiny"),
         ({**DELTALM, "data__languages": ("en",)}, "language 'en' has no tag __en__"),

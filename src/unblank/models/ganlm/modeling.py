@@ -7,7 +7,7 @@ Shapes: `B` rows, `T` target tokens, `S` source tokens, `D` width, `N` content p
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ from unblank.models.ganlm.losses import (
     sample_tokens,
     with_noise,
 )
+from unblank.models.ganlm.sentences import full_sentences
 
 __all__ = [
     "GanLMDiscriminator",
@@ -59,7 +60,7 @@ class GanLMPreTrainingOutput(ModelOutput):
             counts, which also re-scales the discriminator's to the other two.
         rates: "replaced_rate", "replaced_accuracy", "original_accuracy",
             "positive_inconsistency_rate", "negative_inconsistency_rate" -> (hits, out of).
-        discriminator_input_ids: int64[B, T], what the discriminator judged.
+        discriminator_input_ids: int64[B, T], what the discriminator read ([B, F] of sentences).
         denoising_input_ids: int64[B, T], the disturbed decoder input.
     """
 
@@ -135,6 +136,7 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
         discriminator_weight: float = 10.0,
         denoising_weight: float = 1.0,
         denoising_rule: DenoisingRule = "errors",
+        discriminator_reads: Literal["target", "sentence"] = "target",
         temperature: float = 1.0,
         label_smoothing: float = 0.0,
         generator: torch.Generator | None = None,
@@ -152,6 +154,9 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
             discriminator_weight: lambda; 10 in pretraining and 5 in fine-tuning as published.
             denoising_weight: weight of the denoising loss; a loss of weight 0 is not computed.
             denoising_rule: see `unblank.models.ganlm.losses.DenoisingRule`.
+            discriminator_reads: "target" is the sampled spans between sentinels (the published
+                program), "sentence" the whole source with these samples in its blanks (the paper's
+                wording). Either way sampled tokens are judged.
             temperature: of the sampling.
             label_smoothing: of generator and denoising loss, over all V rows, in [0, 1).
             generator: source of the samples; None is torch's own.
@@ -183,7 +188,12 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
         weights = {"generator": 1.0}
         if discriminator_weight or denoising_weight:
             draw = _Draw(hidden_BTD.detach(), self.lm_head.weight, generator, temperature)
-            detection = self._detect(labels, draw, sampled_ids, source_BSD, attention_mask)
+            sentence = None
+            if discriminator_reads == "sentence":
+                sentence = _Sentence(input_ids, attention_mask, decoder_input_ids)
+            detection = self._detect(
+                labels, draw, sampled_ids, source_BSD, attention_mask, sentence
+            )
             losses["discriminator"] = detection.loss_sum, detection.is_content.sum()
             weights["discriminator"] = discriminator_weight
             result.rates = detection.rates
@@ -222,6 +232,7 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
         sampled_BT: Tensor | None,
         source_BSD: Tensor,
         source_mask: Tensor | None,
+        sentence: "_Sentence | None",
     ) -> "_Detection":
         config = self.config
         is_content_V = content_ids(
@@ -231,10 +242,19 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
         if sampled_BT is None:
             sampled_BT = draw.at(is_content)
         filler = config.pad_token_id or 0
-        input_ids = discriminator_inputs(labels_BT, sampled_BT, is_content, filler)
-        logits_N2 = self.discriminator(
-            self.judge(input_ids, labels_BT != IGNORE_INDEX, source_BSD, source_mask)[is_content]
-        )
+        if sentence is None:
+            input_ids = discriminator_inputs(labels_BT, sampled_BT, is_content, filler)
+            is_real = labels_BT != IGNORE_INDEX
+            judged_BTD = self.judge(input_ids, is_real, source_BSD, source_mask)
+            judged_ND = judged_BTD[is_content]
+        else:
+            input_ids, is_real, column_BT = full_sentences(
+                sentence.source_ids(), sentence.is_source(), sentence.decoder_input_ids, labels_BT,
+                sampled_BT, is_content_V, config.decoder_start_token_id, filler,
+            )  # fmt: skip
+            judged_BFD = self.judge(input_ids, is_real, source_BSD, source_mask)
+            judged_ND = judged_BFD[is_content.nonzero()[:, 0], column_BT[is_content]]
+        logits_N2 = self.discriminator(judged_ND)
         is_original_N = (sampled_BT == labels_BT)[is_content]
         judged_original_N = logits_N2[:, 1] >= logits_N2[:, 0]
         return _Detection(
@@ -304,6 +324,31 @@ def _source_only(cache: EncoderDecoderCache | None) -> EncoderDecoderCache | Non
     if cache is None:
         return None
     return EncoderDecoderCache(DynamicCache(), cache.cross_attention_cache)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """What a full sentence is put together from."""
+
+    input_ids: Tensor | None
+    attention_mask: Tensor | None
+    decoder_input_ids: Tensor
+
+    def source_ids(self) -> Tensor:
+        """Return int64[B, S].
+
+        Raises:
+            ValueError: if the source was given as embeddings.
+        """
+        if self.input_ids is None:
+            raise ValueError("discriminator_reads 'sentence' needs the source as input_ids")
+        return self.input_ids
+
+    def is_source(self) -> Tensor:
+        """Return bool[B, S], False on padding."""
+        if self.attention_mask is None:
+            return torch.ones_like(self.source_ids(), dtype=torch.bool)
+        return self.attention_mask.bool()
 
 
 @dataclass(frozen=True, slots=True)
