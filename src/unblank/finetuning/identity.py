@@ -69,6 +69,9 @@ def settings_of(config: FinetuneConfig, precision: str, num_processes: int) -> d
             flat[section] = values
     if config.optim.schedule in ("cosine", "linear"):  # a longer run has another schedule
         flat["the length of the run"] = [config.train.epochs, config.train.max_steps]
+    if config.task == "seq2seq":  # it decides which pairs share a batch
+        share = max(config.train.batch_tokens // num_processes, 1)
+        flat["train.micro_batch_tokens"] = config.train.micro_batch_tokens or share
     flat["train.precision"] = precision
     flat["processes"] = num_processes
     return {

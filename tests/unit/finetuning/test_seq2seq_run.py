@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 import unblank
 from unblank.finetuning.config import FinetuneGanLM
+from unblank.finetuning.identity import settings_of
 from unblank.finetuning.run import run_finetune
 from unblank.training.units import InfillUnit
 
@@ -240,3 +241,12 @@ def test_more_positions_than_the_model_has_are_refused(pairs_config):
     model = from_folder(config, folder)
     with pytest.raises(ValueError, match=r"seq2seq\.max_source_length is 4096, the model has"):
         run_finetune(replace(config, model=model))
+
+
+def test_other_groups_of_pairs_are_never_continued_on(pairs_config):
+    config = pairs_config()
+    alone, shared = (settings_of(config, "fp32", num_processes) for num_processes in (1, 2))
+    assert alone["train.micro_batch_tokens"] == 2 * shared["train.micro_batch_tokens"]
+    given = pairs_config(train__micro_batch_tokens=64)
+    one, other = (settings_of(given, "fp32", num_processes) for num_processes in (1, 2))
+    assert one["train.micro_batch_tokens"] == other["train.micro_batch_tokens"] == 64
