@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from recordings import require
 
 from unblank.conversion.convert import convert
 from unblank.models import GlmInfillForConditionalGeneration
@@ -81,18 +81,3 @@ def fairseq_file(fixtures_dir: Path) -> Callable[[str], Path]:
         return files[0] if files else pytest.skip(f"no fairseq checkpoint of {family} is recorded")
 
     return found
-
-
-def require(path: Path) -> Path:
-    if not path.exists():
-        pytest.skip(f"{path} is not in this fixture folder")
-    return path
-
-
-def recorded(path: Path) -> dict[str, dict[str, torch.Tensor]]:
-    """Return the tensors of a safetensors file by case, then by name."""
-    cases: dict[str, dict[str, torch.Tensor]] = {}
-    for key, tensor in load_file(require(path)).items():
-        case, _, name = key.partition(".")
-        cases.setdefault(case, {})[name] = tensor
-    return cases

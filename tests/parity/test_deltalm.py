@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from recordings import recorded, require
 from torch.testing import assert_close
 from transformers.generation import LogitsProcessor
 
-from conftest import recorded, require
 from unblank.conversion.deltalm import deltalm_name
 from unblank.conversion.encoder import read_encoder
 from unblank.conversion.torch_files import read_torch_file

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from recordings import recorded, require
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from conftest import recorded, require
 from unblank.finetuning.classifier_rows import RowEncoder
 from unblank.generation.score import Cloze, score_batch
 from unblank.models.glm import GlmInfillForSequenceClassification

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from recordings import recorded, require
 from torch.testing import assert_close
 from transformers.generation import LogitsProcessor
 
-from conftest import recorded, require
 from unblank.conversion.convert import convert
 from unblank.conversion.torch_files import read_torch_file
 from unblank.data.types import IGNORE_INDEX

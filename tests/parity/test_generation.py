@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from recordings import recorded, require
 from torch.testing import assert_close
 
-from conftest import recorded, require
 from unblank.generation.beam import BeamDecoder, pick_best
 from unblank.generation.config import DecodingOptions
 from unblank.generation.decoding import TokenRules

@@ -4,10 +4,9 @@ import json
 
 import pytest
 import torch
+from recordings import recorded, require
 from safetensors.torch import load_file
 from torch.testing import assert_close
-
-from conftest import recorded, require
 
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
 CASES = ("scalar_sep", "per_sample_sep", "causal_sep0", "full_mask", "memory", "memory_truncated")

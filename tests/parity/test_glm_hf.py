@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from recordings import recorded, require
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from conftest import recorded, require
 from unblank.conversion.convert import convert
 from unblank.models import GlmInfillForConditionalGeneration, GlmInfillForSequenceClassification
 

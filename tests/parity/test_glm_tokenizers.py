@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 
 import pytest
+from recordings import require
 from tokenizers import pre_tokenizers
 
-from conftest import require
 from unblank.conversion import sentencepiece as spm
 from unblank.conversion.glm_tokenizer import build_glm_tokenizer
 from unblank.conversion.vocabulary import Vocabulary, find_vocabulary

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from recordings import recorded, require
 from safetensors.torch import load_file
 from test_generation import evaluator_prompts, greedy, rules_for
 from torch.testing import assert_close
 
-from conftest import recorded, require
 from unblank.conversion.convert import convert
 from unblank.generation.beam import BeamDecoder, pick_best
 from unblank.generation.config import DecodingOptions

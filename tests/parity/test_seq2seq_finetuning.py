@@ -10,8 +10,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from recordings import recorded, require
 
-from conftest import recorded, require
 from unblank.data.collate import collate
 from unblank.data.packing import lay_out
 from unblank.data.types import IGNORE_INDEX

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from recordings import recorded, require
 from torch.testing import assert_close
 
-from conftest import recorded, require
 from unblank.generation.beam import FAIRSEQ_STOPPING, BeamDecoder
 from unblank.generation.config import DecodingOptions
 from unblank.generation.decoding import TokenRules

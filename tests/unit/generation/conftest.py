@@ -69,6 +69,15 @@ def tiny_encoder_decoder(request):
     return encoder_decoder(request.param)
 
 
+@pytest.fixture(scope="session")
+def deltalm_folder(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("deltalm")
+    model, tokenizer = encoder_decoder("deltalm")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
 def encoder_decoder(family: str):
     with warnings.catch_warnings(action="ignore"):
         tokenizer = train_tokenizer(CORPUS, kind="bpe", vocab_size=320, show_progress=False)

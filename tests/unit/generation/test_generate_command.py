@@ -13,15 +13,9 @@ from unblank.generation.answer_file import AnswerFile
 SOURCES = ["the old cat", "a dog", "one small dog run to some far house", "a mat", "the cat sat"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    from conftest import encoder_decoder
-
-    folder = tmp_path_factory.mktemp("model")
-    model, tokenizer = encoder_decoder("deltalm")
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
+@pytest.fixture
+def folder(deltalm_folder):
+    return deltalm_folder
 
 
 @pytest.fixture
