@@ -39,8 +39,8 @@ class ConvertOptions:
     """Type of the written weights; not given: as stored."""
 
     num_attention_heads: int | None = None
-    """Heads a layer, which no tensor shows; not given: what the checkpoint records, else one for
-    each 64 of the width (96 in the published MultiGLM)."""
+    """Heads a layer, which no tensor shows; not given: what the checkpoint records, else those of
+    the published model of this width; needed if there is none."""
 
     vocab_size: int | None = None
     """deltalm, ganlm, xlmr: keep only that many rows of the embedding table, e.g. 250001 to leave

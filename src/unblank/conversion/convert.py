@@ -75,7 +75,7 @@ def convert(
         tokenizer: vocabulary file or folder; None looks beside the weights.
         dtype: of the written weights; None keeps the stored types.
         num_attention_heads: heads a layer, which no tensor shows; None takes what the checkpoint
-            records, else the width of a head in the published models.
+            records, else the number in the published model of this width; needed if there is none.
         vocab_size: rows of an encoder-decoder's embedding table to keep; None keeps all.
         language_tags: tokens behind all others, e.g. "__de__".
         ffn_order: which published reading of DeltaLM's two feed-forward layers to follow.

@@ -26,8 +26,8 @@ __all__ = [
     "shape_fields",
 ]
 
-HEAD_WIDTH = 64
-"""Width of an attention head in every published model; files without arguments do not say it."""
+PUBLISHED_HEADS = {768: 12, 1024: 16}
+"""Width -> heads of every published DeltaLM and GanLM; files without arguments do not say it."""
 CHUNK_ROWS = 8192
 """Rows of a table that are compared at a time."""
 STACK_PATTERNS: tuple[tuple[str, str], ...] = (
@@ -173,21 +173,21 @@ def choose_heads(
         options: of the user.
 
     Raises:
-        ValueError: nothing says it, and the width is no multiple of a published head's.
+        ValueError: nothing says it, and no published model has this width.
     """
     recorded = arguments.get("encoder_attention_heads")
     if options.num_attention_heads is not None:
         return options.num_attention_heads, f"{options.num_attention_heads} heads, as given"
     if recorded is not None:
         return int(recorded), f"{recorded} heads, as the checkpoint records"
-    if width % HEAD_WIDTH:
+    if width not in PUBLISHED_HEADS:
         raise ValueError(
-            f"the model is {width} wide, no multiple of {HEAD_WIDTH}, the width of a head in every "
-            "published model, and nothing says the number of heads: give --num-attention-heads"
+            f"no tensor shows the number of heads, the checkpoint does not record it, and no "
+            f"published model is {width} wide: give --num-attention-heads (of unblank convert)"
         )
-    heads = width // HEAD_WIDTH
+    heads = PUBLISHED_HEADS[width]
     return heads, (
-        f"{heads} heads of {HEAD_WIDTH}, as in every published model; no tensor shows it, so give "
+        f"{heads} heads, as in the published model of width {width}; no tensor shows it, so give "
         "--num-attention-heads if this model is not a published one"
     )
 

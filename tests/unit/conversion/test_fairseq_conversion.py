@@ -16,7 +16,9 @@ from fairseq_toys import (
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from unblank.conversion.convert import convert
+from unblank.conversion import convert as conversion_module
+from unblank.conversion.config import ConvertOptions
+from unblank.conversion.fairseq import choose_heads
 from unblank.conversion.verify import verify
 from unblank.models import (
     DeltaLMForConditionalGeneration,
@@ -28,6 +30,11 @@ from unblank.tokenization.special import encoder_decoder_ids
 
 ROWS = 112  # a dictionary of 8 tokens, <mask>, 100 sentinels, three fillers
 TABLE = "model.encoder.embed_tokens.weight"
+
+
+def convert(source, output, **options):
+    """One head, as the toys record none and are as wide as no published model."""
+    return conversion_module.convert(source, output, **{"num_attention_heads": 1, **options})
 
 
 @pytest.fixture
@@ -91,6 +98,20 @@ def test_a_key_left_over_or_missing_is_an_error(make, tmp_path):
         torch.save({"model": {k: v for k, v in module.items() if k != key}}, path)
         with pytest.raises(ValueError, match=r"lacks weights|has no|not numbered"):
             convert(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_heads_are_given_recorded_or_those_of_a_published_width_but_never_guessed(
+    released, tmp_path
+):
+    recorded, given = {"encoder_attention_heads": 4}, ConvertOptions(num_attention_heads=8)
+    assert choose_heads(768, {}, given)[0] == 8
+    assert choose_heads(768, recorded, ConvertOptions())[0] == 4
+    assert [choose_heads(width, {}, ConvertOptions())[0] for width in (768, 1024)] == [12, 16]
+    with pytest.raises(ValueError, match="model is 2560 wide: give --num-attention-heads"):
+        choose_heads(2560, {}, ConvertOptions())  # XLM-R XL has 32 heads of 80
+    with pytest.raises(ValueError, match="model is 64 wide: give --num-attention-heads"):
+        convert(released(), tmp_path / "out", num_attention_heads=None)
     assert not (tmp_path / "out").exists()
 
 
