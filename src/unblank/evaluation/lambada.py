@@ -49,7 +49,14 @@ def split_last_word(text: str) -> tuple[str, str] | None:
 def fit_before(
     before: list[int], num_target: int, max_positions: int, context: Context
 ) -> list[int]:
-    """Return the end of `before` for which the model has positions beside the scored tokens."""
+    """Return the end of `before` for which the model has positions beside the scored tokens.
+
+    Args:
+        before: ids of the passage.
+        num_target: tokens of the last word.
+        max_positions: of the model, without those of a trained prompt.
+        context: how the passage is seen.
+    """
     room = max_positions - _FRAME if context == "bi" else max_positions - num_target
     return before[max(0, len(before) - max(room, 0)) :]
 
@@ -93,7 +100,7 @@ def _examples(
 ) -> tuple[list[Example], int]:
     """Return the layouts, and how many passages had to lose their beginning."""
     tokenizer, special = session.tokenizer, session.special
-    limit = session.model.config.max_position_embeddings
+    limit = session.num_positions
     blank = special.blanks[BLANK_TOKENS.index(session.config.blank or GMASK_TOKEN)]
     texts_ids = encode_texts(tokenizer, [before for before, _ in pairs])
     examples, num_cut = [], 0

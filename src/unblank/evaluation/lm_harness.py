@@ -127,7 +127,7 @@ class BlankLM(LM):  # type: ignore[misc]
     @torch.inference_mode()
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
         """Return the log-probability of each text, every token scored once in windows."""
-        window, stride = choose_window(None, None, self._max_positions)
+        window, stride = choose_window(None, None, self._max_positions - len(self._special.prompt))
         totals = [0.0] * len(requests)
         owners, examples = [], []
         for number, request in enumerate(requests):

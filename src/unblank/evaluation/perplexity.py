@@ -64,7 +64,7 @@ def choose_window(window: int | None, stride: int | None, max_positions: int) ->
     Args:
         window: as asked for; None is 512, or all positions of a smaller model.
         stride: as asked for; None is half the window.
-        max_positions: of the model.
+        max_positions: of the model, without those of a trained prompt.
 
     Raises:
         ValueError: if the model has too few positions.
@@ -73,7 +73,7 @@ def choose_window(window: int | None, stride: int | None, max_positions: int) ->
         window = min(DEFAULT_WINDOW, max_positions)
     if window > max_positions:
         raise ValueError(
-            f"window is {window}, but the model has {max_positions} positions: give at most that"
+            f"window is {window}, but the model has {max_positions} positions for text: give at most that"
         )
     return window, stride or window // 2
 
@@ -101,9 +101,7 @@ def _measure(
 ) -> TaskResult:
     started = time.perf_counter()
     config = session.config
-    window, stride = choose_window(
-        config.window, config.stride, session.model.config.max_position_embeddings
-    )
+    window, stride = choose_window(config.window, config.stride, session.num_positions)
     owners, examples = _windows(session, documents, context, window, stride)
     name = f"{part.name} ({context})"
     with session.bar(name, len(examples)) as advance:

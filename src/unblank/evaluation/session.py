@@ -64,6 +64,12 @@ class Session:
         """Ids of the special tokens."""
         return special_ids(self.tokenizer)
 
+    @property
+    def num_positions(self) -> int:
+        """Positions for text: those of the model, but for a trained prompt's."""
+        positions: int = self.model.config.max_position_embeddings
+        return positions - len(self.special.prompt)
+
     def say(self, message: str) -> None:
         """Print a line that is not a result."""
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)

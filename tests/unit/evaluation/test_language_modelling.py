@@ -9,12 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unblank.adapters.prompts import save_prompt
+from unblank.adapters.record import AdapterRecord, fingerprint
 from unblank.evaluation.config import EvaluateConfig
 from unblank.evaluation.left_to_right import continuation_layout, window_bounds
 from unblank.evaluation.perplexity import choose_window
 from unblank.evaluation.run import evaluate
 from unblank.evaluation.token_scores import score_labels
 from unblank.evaluation.wikitext import detokenize
+from unblank.prompting.soft import attach_soft_prompt, new_soft_prompt
+from unblank.models import GlmInfillForConditionalGeneration
 from unblank.tokenization import special_ids
 from unblank.tokenization.encoding import encode_texts
 
@@ -177,6 +181,39 @@ def test_long_passages_lose_their_beginning_and_that_is_said(
     scores, _ = run(model_folder, tmp_path, "lambada", file=(str(tmp_path / "long.jsonl"),))
     assert scores[0].details["cut"] == 1
     assert "1 passages lost their beginning" in capsys.readouterr().err
+
+
+def prompt_folder(model_folder, folder, length):
+    """Write a prompt of random vectors, as a finished run of --method prompt does."""
+    model = GlmInfillForConditionalGeneration.from_pretrained(model_folder).requires_grad_(False)
+    attach_soft_prompt(model, new_soft_prompt(model, length, "none", 5))
+    folder.mkdir()
+    count = save_prompt(folder, model, model.state_dict(), with_training=False)
+    AdapterRecord(
+        kind="prompt",
+        base_model=str(model_folder),
+        base_fingerprint=fingerprint(model_folder),
+        num_parameters=count,
+        settings={"length": length},
+    ).write(folder)
+    return folder
+
+
+@pytest.mark.parametrize("suite", ["lambada", "perplexity"])
+def test_a_trained_prompt_is_seen_and_leaves_its_positions_to_no_text(
+    model_folder, tmp_path, suite
+):
+    tuned = prompt_folder(model_folder, tmp_path / "tuned", 20)
+    file = tmp_path / "long.jsonl"
+    file.write_text(json.dumps({"text": " ".join(["the old cat sat on a warm mat"] * 12)}) + "\n")
+    options = {"file": (str(file),), "context": ("bi", "uni", "causal")}
+    _, plain = run(model_folder, tmp_path, suite, **options)
+    scores, content = run(tuned, tmp_path, suite, **options)
+    value = "log_probability" if suite == "lambada" else "loss"
+    for before, after in zip(plain["predictions"], content["predictions"], strict=False):
+        assert before[value] != pytest.approx(after[value], abs=1e-3)
+    if suite == "perplexity":
+        assert {score.details["window"] for score in scores} == {64 - 20}
 
 
 def test_the_window_is_that_of_the_paper_unless_the_model_is_smaller():
