@@ -38,6 +38,10 @@ MethodName = Literal["full", "classifier", "lora", "prompt", "deep-prompt", "non
 MetricName = Literal["loss", "bleu", "chrf", "rouge1", "rouge2", "rougeL", "exact_match"]
 TooLong = Literal["cut", "skip", "refuse"]
 
+_LEARNING_RATES: dict[MethodName, float] = {"lora": 5e-4, "prompt": 3e-2, "deep-prompt": 1e-2}
+_RATE_OF_WEIGHTS = 1e-4
+_RATE_OF_ENCODERS = 5e-4
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinetuneModel(ModelSettings):
@@ -147,8 +151,9 @@ class FinetuneGanLM(GanLMSettings):
 class FinetuneOptim:
     """AdamW and its learning rate."""
 
-    learning_rate: float = 1e-4
-    """Peak learning rate."""
+    learning_rate: float | None = None
+    """Peak learning rate; None = 1e-4, and more where few parameters change: 5e-4 for lora and for a
+    prompt with an encoder, 3e-2 for a prompt without one, 1e-2 for deep-prompt."""
     betas: tuple[float, float] = (0.9, 0.98)
     """Decay of the first and second moment."""
     eps: float = 1e-8
@@ -334,3 +339,12 @@ class FinetuneConfig:
         }
         for name, unused in is_unused.items():
             require(not unused, f"{name} is set, but --method {self.method} does not use it")
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak learning rate: as set, or what is usual for the method."""
+        if self.optim.learning_rate is not None:
+            return self.optim.learning_rate
+        if self.method == "prompt" and self.prompt.encoder not in (None, "none"):
+            return _RATE_OF_ENCODERS
+        return _LEARNING_RATES.get(self.method, _RATE_OF_WEIGHTS)

@@ -72,7 +72,7 @@ def run_finetune_command(config: FinetuneConfig, *, memory: MemoryArrangement = 
 
 def grid_configs(config: FinetuneConfig) -> list[FinetuneConfig]:
     """Return the run of every combination, each in a folder of its own."""
-    rates = config.grid.learning_rates or (config.optim.learning_rate,)
+    rates = config.grid.learning_rates or (config.learning_rate,)
     sizes = config.grid.batch_sizes or (config.train.batch_size,)
     return [
         replace(
@@ -106,7 +106,7 @@ def _of_first_seed(config: FinetuneConfig) -> dict[str, Any]:
 def _write(config: FinetuneConfig, points: list[_Point], best: _Point) -> None:
     lines = [
         {
-            "learning_rate": point.config.optim.learning_rate,
+            "learning_rate": point.config.learning_rate,
             "batch_size": point.config.train.batch_size,
             "folder": point.config.train.output_dir.name,
             "scores": point.scores,
@@ -125,10 +125,10 @@ def _show(points: list[_Point], best: _Point) -> None:
         table.add_column(name, justify="right")
     table.add_column("")
     for point in points:
-        optim, train = point.config.optim, point.config.train
+        config = point.config
         scores = [f"{point.scores[name]:.4f}" for name in best.scores]
         mark = "best" if point is best else ""
-        table.add_row(f"{optim.learning_rate:g}", str(train.batch_size), *scores, mark)
+        table.add_row(f"{config.learning_rate:g}", str(config.train.batch_size), *scores, mark)
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(f"done: the best model is in {best.config.train.output_dir}", markup=False)

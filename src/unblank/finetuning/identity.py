@@ -72,6 +72,7 @@ def settings_of(config: FinetuneConfig, precision: str, num_processes: int) -> d
     if config.task == "seq2seq":  # it decides which pairs share a batch
         share = max(config.train.batch_tokens // num_processes, 1)
         flat["train.micro_batch_tokens"] = config.train.micro_batch_tokens or share
+    flat["optim.learning_rate"] = config.learning_rate
     flat["train.precision"] = precision
     flat["processes"] = num_processes
     return {

@@ -178,7 +178,7 @@ def _assemble(
         tokenizer=task.tokenizer,
         display=display,
         trackers=stack.enter_context(_trackers(config, world, progress.step + 1)),
-        validation=(),
+        validation=None,
         fill=None,
         identity={
             "content": task.content,
@@ -231,7 +231,7 @@ def _optim_settings(config: FinetuneConfig, max_steps: int) -> OptimSettings:
     optim = config.optim
     warmup = optim.warmup_steps
     return OptimSettings(
-        learning_rate=optim.learning_rate,
+        learning_rate=config.learning_rate,
         betas=optim.betas,
         eps=optim.eps,
         weight_decay=optim.weight_decay,
@@ -321,7 +321,16 @@ def _facts(
         "memory": memory,
         "model": f"{trained:,} of {total:,} parameters ({config.method}), from {start}",
         **task.facts,
+        "learning rate": _rate_text(config),
         "steps": f"{trainer.max_steps:,} (seed {train.seed}), validated every "
         f"{hooks.validate_every or 'never'}",
         "writes to": str(train.output_dir),
     }
+
+
+def _rate_text(config: FinetuneConfig) -> str:
+    """Return the peak learning rate, and where it comes from."""
+    if config.method == "none":
+        return "none: nothing is trained"
+    source = f"usual for --method {config.method}" if config.optim.learning_rate is None else "set"
+    return f"{config.learning_rate:g} ({source})"

@@ -14,6 +14,7 @@ from unblank.finetuning.command_line import parse_finetune_config
 from unblank.finetuning.config import FinetuneConfig, FinetuneData, FinetuneOptim, FinetuneTrain
 from unblank.finetuning.example_steps import ExampleSteps
 from unblank.finetuning.grid import run_finetune_command
+from unblank.finetuning.methods_config import PromptTuning
 from unblank.finetuning.run import run_finetune
 from unblank.prompting import load_task, read_examples
 from unblank.prompting.scoring import encode_example
@@ -137,6 +138,31 @@ def test_a_grid_runs_every_combination_and_names_the_best(toys, tmp_path, seeds,
     best = max(results["runs"], key=lambda line: line["scores"]["accuracy"])
     assert results["best"] == best["folder"]
     assert f"the best model is in {tmp_path / results['best']}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("method", "prompt", "rate"),
+    [
+        ("full", {}, 1e-4),
+        ("lora", {}, 5e-4),
+        ("prompt", {}, 3e-2),
+        ("prompt", {"encoder": "lstm"}, 5e-4),
+        ("deep-prompt", {}, 1e-2),
+    ],
+)
+def test_the_learning_rate_is_that_of_the_method_unless_set(method, prompt, rate):
+    config = FinetuneConfig(method=method, prompt=PromptTuning(**prompt))
+    assert config.learning_rate == rate
+    assert replace(config, optim=FinetuneOptim(learning_rate=0.5)).learning_rate == 0.5
+
+
+def test_the_usual_learning_rate_is_used_said_and_compared(toys, tmp_path, capsys):
+    config = replace(config_of(toys, tmp_path, train={"max_steps": 2}), optim=FinetuneOptim())
+    run_finetune(config)
+    assert "0.0001 (usual for --method full)" in " ".join(capsys.readouterr().out.split())
+    run_finetune(replace(config, optim=FinetuneOptim(learning_rate=1e-4)))
+    with pytest.raises(ValueError, match=r"optim\.learning_rate"):
+        run_finetune(replace(config, optim=FinetuneOptim(learning_rate=2e-4)))
 
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "finetune"
