@@ -73,7 +73,8 @@ def choose_window(window: int | None, stride: int | None, max_positions: int) ->
         window = min(DEFAULT_WINDOW, max_positions)
     if window > max_positions:
         raise ValueError(
-            f"window is {window}, but the model has {max_positions} positions for text: give at most that"
+            f"window is {window}, but the model has {max_positions} positions for text: give at "
+            "most that"
         )
     return window, stride or window // 2
 

@@ -152,8 +152,8 @@ class FinetuneOptim:
     """AdamW and its learning rate."""
 
     learning_rate: float | None = None
-    """Peak learning rate; None = 1e-4, and more where few parameters change: 5e-4 for lora and for a
-    prompt with an encoder, 3e-2 for a prompt without one, 1e-2 for deep-prompt."""
+    """Peak learning rate; None = 1e-4, and more where few parameters change: 5e-4 for lora and for
+    a prompt with an encoder, 3e-2 for a prompt without one, 1e-2 for deep-prompt."""
     betas: tuple[float, float] = (0.9, 0.98)
     """Decay of the first and second moment."""
     eps: float = 1e-8

@@ -17,8 +17,8 @@ from unblank.evaluation.perplexity import choose_window
 from unblank.evaluation.run import evaluate
 from unblank.evaluation.token_scores import score_labels
 from unblank.evaluation.wikitext import detokenize
-from unblank.prompting.soft import attach_soft_prompt, new_soft_prompt
 from unblank.models import GlmInfillForConditionalGeneration
+from unblank.prompting.soft import attach_soft_prompt, new_soft_prompt
 from unblank.tokenization import special_ids
 from unblank.tokenization.encoding import encode_texts
 
