@@ -18,6 +18,9 @@ class ClozeTuning:
     patterns: tuple[int, ...] = ()
     """Numbers of the task's patterns; none = the one that the task prefers. With several, an
     example is asked in another one each epoch, and predictions average their probabilities."""
+    ensemble: bool = False
+    """As PET does: a model of its own for each pattern (none named = all of the task) and each of
+    train.seeds, in OUTPUT_DIR/pattern-N; their probabilities are averaged."""
     scoring: Literal["logit", "sum", "mean"] | None = None
     """How candidates are compared: logits of single tokens, the sum of their log-probabilities with
     the end, or its mean. None = as the task says."""

@@ -13,7 +13,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from unblank.finetuning.config import FinetuneConfig
-from unblank.finetuning.hooks import FinetuneHooks, score_text
+from unblank.finetuning.hooks import (
+    PREDICTIONS_NAME,
+    FinetuneHooks,
+    prediction_name,
+    score_text,
+)
 from unblank.finetuning.selection import average_weights
 from unblank.finetuning.task import FinetuneTask, TuningMethod
 from unblank.integrity import write_at_once
@@ -23,7 +28,7 @@ from unblank.training.recipe import to_mapping
 from unblank.training.state import gather_state, load_weights
 from unblank.training.trainer import Trainer
 
-__all__ = ["RESULTS_NAME", "finish_run"]
+__all__ = ["RESULTS_NAME", "chosen_predictions", "finish_run"]
 
 RESULTS_NAME = "results.json"
 
@@ -68,13 +73,22 @@ def finish_run(
     trainer.world.wait()
 
 
+def chosen_predictions(folder: Path) -> Path:
+    """Return the file with what the chosen weights of a finished run predicted."""
+    results = json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8"))
+    chosen = results["chosen"]
+    (*_, last) = results["candidates"][chosen]["steps"]
+    name = "average" if chosen == "average" else prediction_name(last)
+    return folder / PREDICTIONS_NAME / f"{name}.jsonl"
+
+
 def _candidates(
     config: FinetuneConfig, trainer: Trainer, hooks: FinetuneHooks
 ) -> dict[str, dict[str, Any]]:
     """Return name -> steps and scores of all weights that may become the model."""
     history, selection = hooks.history, hooks.selection
     if config.method == "none":
-        return {"last": {"steps": [0], "scores": hooks.measure(trainer).scores}}
+        return {"last": {"steps": [0], "scores": _measured(trainer, hooks, prediction_name(0))}}
     last = trainer.progress.step
     by_step = {line["step"]: _scores(line) for line in history}
     candidates = {"last": {"steps": [last], "scores": by_step.get(last, {})}}
@@ -87,9 +101,17 @@ def _candidates(
         if trainer.world.is_main:
             weights = average_weights([hooks.snapshot(step) for step in averaged])
         load_weights(hooks.inner.model, weights, trainer.world)
-        scores = hooks.measure(trainer).scores
+        scores = _measured(trainer, hooks, "average")
         candidates["average"] = {"steps": averaged, "scores": scores}
     return candidates
+
+
+def _measured(trainer: Trainer, hooks: FinetuneHooks, name: str) -> dict[str, float]:
+    """Measure the model as it is, keep its predictions under a name, and return the scores."""
+    evaluation = hooks.measure(trainer)
+    if trainer.world.is_main:
+        hooks.keep_predictions(evaluation, name)
+    return evaluation.scores
 
 
 def _scores(line: dict[str, Any]) -> dict[str, float]:

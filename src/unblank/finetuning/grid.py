@@ -13,6 +13,7 @@ from rich.table import Table
 
 from unblank.finetuning.cloze_config import Grid
 from unblank.finetuning.config import FinetuneConfig
+from unblank.finetuning.ensemble import run_ensemble
 from unblank.finetuning.finish import RESULTS_NAME
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.seeds import seed_config
@@ -51,7 +52,7 @@ def run_finetune_command(config: FinetuneConfig, *, memory: MemoryArrangement = 
         FileNotFoundError: a file that is named is not there.
     """
     if config.grid == Grid():
-        return run_finetune(config, memory=memory)
+        return _run(config, memory)
     if not config.data.validation:
         raise ValueError("a grid needs held-out examples to choose by: give --data.validation FILE")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -62,7 +63,7 @@ def run_finetune_command(config: FinetuneConfig, *, memory: MemoryArrangement = 
         )
     points = []
     for one in grid_configs(config):
-        run_finetune(one, memory=memory)
+        _run(one, memory)
         points.append(_finished(one))
     best = min(points, key=attrgetter("badness"))
     _write(config, points, best)
@@ -87,6 +88,11 @@ def grid_configs(config: FinetuneConfig) -> list[FinetuneConfig]:
         )
         for rate, size in product(rates, sizes)
     ]
+
+
+def _run(config: FinetuneConfig, memory: MemoryArrangement) -> Path:
+    start = run_ensemble if config.cloze.ensemble else run_finetune
+    return start(config, memory=memory)
 
 
 def _finished(config: FinetuneConfig) -> _Point:

@@ -26,6 +26,7 @@ __all__ = [
     "SNAPSHOTS_NAME",
     "WEIGHTS_NAME",
     "FinetuneHooks",
+    "prediction_name",
     "score_text",
 ]
 
@@ -116,17 +117,18 @@ class FinetuneHooks:
                 self.inner.display.say(evaluation.note)
             mark = "  (best so far)" if is_best else ""
             self.inner.display.say(f"step {step}  held out: {score_text(evaluation.scores)}{mark}")
-            self._keep_predictions(evaluation, step)
+            self.keep_predictions(evaluation, prediction_name(step))
             self.inner.track("validation", line, step)
         if step in self.selection.needed_steps(self.history):
             self._save_snapshot(trainer, is_best)
 
-    def _keep_predictions(self, evaluation: Evaluation, step: int) -> None:
+    def keep_predictions(self, evaluation: Evaluation, name: str) -> None:
+        """Write the predictions of a measurement, if it has any, and show the first."""
         if not evaluation.predictions:
             return
         folder = self.inner.settings.output_dir / PREDICTIONS_NAME
         folder.mkdir(exist_ok=True)
-        path = folder / f"step-{step:08d}.jsonl"
+        path = folder / f"{name}.jsonl"
         path.unlink(missing_ok=True)
         for line in evaluation.predictions:
             append_line(path, line)
@@ -179,6 +181,11 @@ class FinetuneHooks:
 
     def _is_due(self, step: int, every: int) -> bool:
         return every > 0 and (step % every == 0 or step == self.inner.settings.max_steps)
+
+
+def prediction_name(step: int) -> str:
+    """Return the stem of the file with the predictions of a validated step."""
+    return f"step-{step:08d}"
 
 
 def score_text(scores: dict[str, float]) -> str:

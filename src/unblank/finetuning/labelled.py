@@ -132,6 +132,8 @@ def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) ->
 
 def _refuse_foreign_settings(config: FinetuneConfig) -> None:
     """Raise ValueError for a setting that only source/target tasks obey."""
+    if config.cloze.ensemble:
+        raise ValueError("cloze.ensemble stands for several runs: run_finetune_command starts them")
     changed = [
         f"data.{field.name}"
         for field in fields(FinetuneData)

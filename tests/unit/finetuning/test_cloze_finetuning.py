@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from labelled_toys import tiny_glm, write_toys
@@ -165,6 +166,45 @@ def test_the_usual_learning_rate_is_used_said_and_compared(toys, tmp_path, capsy
         run_finetune(replace(config, optim=FinetuneOptim(learning_rate=2e-4)))
 
 
+def predictions_in(folder):
+    lines = folder.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["probabilities"] for line in lines]
+
+
+def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_path):
+    ensemble = ClozeTuning(ensemble=True)
+    train = {"max_steps": 8, "validate_every": 4, "average_last": 2}
+    config = config_of(toys, tmp_path / "few", train=train, cloze=ensemble)
+    run_finetune_command(config)
+    files = []
+    for name in ("pattern-0", "pattern-1"):
+        run = json.loads((tmp_path / "few" / name / "results.json").read_text(encoding="utf-8"))
+        steps = run["candidates"][run["chosen"]]["steps"]
+        stem = "average" if run["chosen"] == "average" else f"step-{steps[0]:08d}"
+        files.append(tmp_path / "few" / name / "predictions" / f"{stem}.jsonl")
+    first, second = (np.array(predictions_in(file)) for file in files)
+    assert np.abs(first - second).max() > 1e-3
+    averaged = predictions_in(tmp_path / "few" / "predictions.jsonl")
+    np.testing.assert_allclose(averaged, (first + second) / 2, atol=1e-6)
+    again = config_of(
+        {**toys, "model": tmp_path / "few"}, tmp_path / "again", method="none", cloze=ensemble
+    )
+    run_finetune_command(again)
+    assert results_of(tmp_path / "again") == pytest.approx(results_of(tmp_path / "few"), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cloze": ClozeTuning(ensemble=True, patterns=(1,))}, "two models at least"),
+        ({"cloze": ClozeTuning(ensemble=True), "method": "classifier"}, "only cloze questions"),
+    ],
+)
+def test_an_ensemble_of_nothing_is_refused(toys, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run_finetune_command(config_of(toys, tmp_path, **changes))
+
+
 RECIPES = Path(__file__).parents[3] / "recipes" / "finetune"
 
 
@@ -179,7 +219,7 @@ def test_recipes_of_tasks_with_labels_are_whole(path):
 @pytest.mark.parametrize("name", ["superglue_released_wsc", "fewglue_rte"])
 def test_a_recipe_runs_two_steps(toys, tmp_path, name):
     recipe = parse_finetune_config([str(RECIPES / f"{name}.yaml")])
-    run_finetune(
+    run_finetune_command(
         replace(
             recipe,
             task=str(toys["task"]),
