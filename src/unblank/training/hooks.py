@@ -43,7 +43,8 @@ class RunHooks:
         tokenizer: saved with the model.
         display: the console.
         trackers: further places for the numbers; empty except in the main process.
-        validation: this process's share of the held-out batches.
+        validation: this process's share of the held-out batches, which may be none of them; None
+            if nothing is held out.
         fill: step -> lines with a held-out text, its answer and the model's fill.
         identity: what `trainer.json` records beside counters, so that a resume can be checked.
         write_model: writes weights, configuration and tokenizer into a folder.
@@ -54,7 +55,7 @@ class RunHooks:
     tokenizer: PreTrainedTokenizerBase
     display: Display
     trackers: Sequence[Tracker]
-    validation: Sequence[TrainBatch]
+    validation: Sequence[TrainBatch] | None
     fill: Callable[[], list[dict[str, str]]] | None
     identity: dict[str, Any]
     write_model: ModelWriter = save_model_folder
@@ -109,7 +110,7 @@ class RunHooks:
     @property
     def validation_is_on(self) -> bool:
         """Whether there is held-out text to measure."""
-        return self.settings.validate_every > 0 and bool(self.validation)
+        return self.settings.validate_every > 0 and self.validation is not None
 
     def _is_due(self, step: int, every: int) -> bool:
         return every > 0 and (step % every == 0 or step == self.settings.max_steps)
@@ -151,7 +152,7 @@ class RunHooks:
         """Return the loss over the held-out rows of all processes, without dropout."""
         trainer.module.eval()
         loss = held_out_loss(
-            trainer.module, trainer.unit, self.validation, trainer.world, trainer.precision
+            trainer.module, trainer.unit, self.validation or (), trainer.world, trainer.precision
         )
         trainer.module.train()
         return loss

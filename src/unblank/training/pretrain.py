@@ -244,17 +244,19 @@ def _window_size(family: ModelFamily, materials: Materials) -> int | None:
 
 def _validation(
     config: RunConfig, family: ModelFamily, materials: Materials, world: World
-) -> list[TrainBatch]:
+) -> list[TrainBatch] | None:
     sampler = held_out_sampler(config, family, materials)
     if sampler is None or config.train.validate_every == 0:
-        return []
+        return None
+    # Shards compute in step: with them every process measures everything.
+    is_shared = config.train.parallel == "ddp"
     return validation_batches(
         sampler,
         row_length=materials.row_length,
         batch_size=_rows_per_batch(family, config.train),
         max_samples=config.train.validation_samples,
-        rank=world.rank,
-        world_size=world.size,
+        rank=world.rank if is_shared else 0,
+        world_size=world.size if is_shared else 1,
     )
 
 
