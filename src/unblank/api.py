@@ -202,6 +202,7 @@ class Unblank:
         normalization: Literal["sum", "mean"] = "sum",
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
+        source_tag: str | None = None,
     ) -> Scores: ...
 
     @overload
@@ -214,6 +215,7 @@ class Unblank:
         normalization: Literal["sum", "mean"] = "sum",
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
+        source_tag: str | None = None,
     ) -> list[Scores]: ...
 
     def score(
@@ -225,6 +227,7 @@ class Unblank:
         normalization: Literal["sum", "mean"] = "sum",
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
+        source_tag: str | None = None,
     ) -> Scores | list[Scores]:
         """Return the log-probability of each candidate, all in one forward.
 
@@ -238,10 +241,11 @@ class Unblank:
             normalization: "sum" over a candidate's tokens, or their "mean".
             include_end: count the probability that the candidate ends where it does.
             context: GLM: "bi", or "uni" for a text that sees only backwards.
+            source_tag: encoder-decoder: language tag before the source, for example `__de__`.
 
         Raises:
-            ValueError: no such blank, a text or candidate that is too long, or a candidate that is
-                empty, given twice or itself holds a blank.
+            ValueError: no such blank or tag, a text or candidate that is too long, or a candidate
+                that is empty, given twice or itself holds a blank.
         """
         texts = [text] if isinstance(text, str) else text
         answers = cast("list[list[str]]", [candidates] if isinstance(text, str) else candidates)
@@ -252,11 +256,14 @@ class Unblank:
         if self.model.config.is_encoder_decoder:
             if (blank, context) != (0, "bi"):
                 raise ValueError("blank and context are for a GLM: an encoder-decoder has neither")
+            options = GenerationOptions(source_tag=source_tag)
             found = [
-                self._score_targets(one, given, normalization, include_end)
+                self._score_targets(one, given, options, normalization, include_end)
                 for one, given in zip(texts, answers, strict=True)
             ]
             return found[0] if isinstance(text, str) else found
+        if source_tag is not None:
+            raise ValueError("source_tag is for an encoder-decoder: a GLM has none")
         clozes = [self._cloze(one, given, blank) for one, given in zip(texts, answers, strict=True)]
         special = special_ids(self.tokenizer)
         with torch.inference_mode():
@@ -278,11 +285,12 @@ class Unblank:
         self,
         source: str,
         candidates: list[str],
+        options: GenerationOptions,
         normalization: Literal["sum", "mean"],
         include_end: bool,
     ) -> Scores:
         config = self.model.config
-        (read,) = read_sources(config, self.tokenizer, [source], GenerationOptions())
+        (read,) = read_sources(config, self.tokenizer, [source], options)
         token_ids = encode_texts(self.tokenizer, candidates) if candidates else []
         # The decoder's start token takes the first position.
         _require_positions(candidates, token_ids, config.max_position_embeddings - 1)

@@ -1,4 +1,4 @@
-"""Held-out rows that processes cannot share equally: each run ends, with the loss of one process."""
+"""Held-out rows that processes cannot share equally: runs end, with the loss of one process."""
 
 import json
 import os

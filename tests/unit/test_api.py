@@ -45,6 +45,8 @@ def test_a_folder_fills_and_scores(folder):
     model = unblank.load(str(folder), device="cpu")
     assert model.fill("the [MASK] sat").text.startswith("the")
     assert model.score("the [MASK] sat", ["cat", "dog"]).best.text in ("cat", "dog")
+    with pytest.raises(ValueError, match="source_tag is for an encoder-decoder"):
+        model.score("the [MASK] sat", ["cat", "dog"], source_tag="__de__")
     assert not model.model.training
 
 

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from tokenizers import AddedToken
 from torch.testing import assert_close
+from transformers import AutoConfig
 
 import unblank
 from unblank.models import (
@@ -13,6 +15,9 @@ from unblank.models import (
     GanLMConfig,
     GanLMForConditionalGeneration,
     GanLMForPreTraining,
+    GanLMForSequenceClassification,
+    GlmInfillConfig,
+    GlmInfillForSequenceClassification,
 )
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import encoder_decoder_ids
@@ -28,6 +33,7 @@ MODELS = {
 def save(folder, family, **saving):
     with pytest.warns(UserWarning, match="too small"):
         tokenizer = train_tokenizer(CORPUS, kind="bpe", vocab_size=400, show_progress=False)
+    tokenizer.add_tokens([AddedToken(tag, special=True) for tag in ("__de__", "__fr__")])
     ids = encoder_decoder_ids(tokenizer)
     model_class, config_class = MODELS[family]
     config = config_class(
@@ -139,6 +145,40 @@ def test_what_cannot_be_scored_is_named(model, arguments, message):
         model.score(*arguments)
     with pytest.raises(ValueError, match="for a GLM"):
         model.score("a cat", ["dog"], context="uni")
+
+
+@torch.no_grad()
+def test_a_tag_stands_before_the_source_that_is_scored(model):
+    config, tokenizer = model.model.config, model.tokenizer
+    (target,) = encode_texts(tokenizer, ["a dog"])
+    target = [*target, config.eos_token_id]
+    decoder_ids = torch.tensor([[config.decoder_start_token_id, *target[:-1]]])
+    for tag in ("__de__", "__fr__"):
+        (source,) = encode_texts(tokenizer, ["the old cat"])
+        source = [tokenizer.convert_tokens_to_ids(tag), *source, config.eos_token_id]
+        logits = model.model(torch.tensor([source]), decoder_input_ids=decoder_ids).logits[0]
+        expected = logits.log_softmax(-1)[range(len(target)), target].sum()
+        found = model.score("the old cat", ["a dog"], source_tag=tag)
+        assert_close(found.candidates[0].score, float(expected), atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match="did you mean __de__"):
+        model.score("the old cat", ["a dog"], source_tag="__dee__")
+
+
+@pytest.mark.parametrize("is_glm", [True, False])
+def test_a_classifier_is_refused_with_the_command_that_measures_it(folder, tmp_path, is_glm):
+    glm = GlmInfillConfig(
+        vocab_size=448, hidden_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    ganlm = AutoConfig.from_pretrained(folder).to_dict() | {"model_type": "ganlm"}
+    if is_glm:
+        classifier = GlmInfillForSequenceClassification(glm)
+    else:
+        classifier = GanLMForSequenceClassification(GanLMConfig(**ganlm))
+    classifier.save_pretrained(tmp_path)
+    unblank.load(folder).tokenizer.save_pretrained(tmp_path)
+    name = type(classifier).__name__
+    with pytest.raises(ValueError, match=rf"holds a {name}.*finetune --task NAME --method none"):
+        unblank.load(tmp_path)
 
 
 def test_filling_is_refused_and_the_right_door_named(model, family):

@@ -81,6 +81,7 @@ def _score(unblank: Unblank, text: str, config: ScoreConfig) -> Scores:
         normalization=config.normalization,
         include_end=config.include_end,
         context=config.context,
+        source_tag=config.source_tag,
     )
 
 

@@ -135,14 +135,14 @@ class FillConfig(DecodingOptions):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreConfig:
-    """Score candidates for a blank by their log-probability."""
+    """Score candidates for a blank, or for what answers a source, by their log-probability."""
 
     model: str
     """Folder of the model."""
     text: tuple[str, ...]
-    """Texts with a blank; none, or a single -, reads standard input, one text a line."""
+    """Texts with a blank, or sources; none, or a single -, reads standard input, one a line."""
     candidates: tuple[str, ...] = ()
-    """What may stand in the blank; at least one."""
+    """What may stand in the blank, or be written; at least one."""
     blank: int = 0
     """Which blank of the text, counted from 0; the others stay blank."""
     normalization: Literal["sum", "mean"] = "sum"
@@ -151,6 +151,8 @@ class ScoreConfig:
     """Count the probability that the candidate ends where it does."""
     context: Literal["bi", "uni"] = "bi"
     """Whether tokens of the text see both sides, or only backwards; answers see all of the text."""
+    source_tag: str | None = None
+    """Encoder-decoder: language tag put before the source, for example __de__."""
     json: bool = False
     """Print one JSON object a text."""
     device: str = "auto"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -117,7 +117,19 @@ def _check_files(folder: Path) -> type[LanguageModel]:
         raise ValueError(
             f"{folder} holds a model of type {model_type!r}; unblank.load opens {', '.join(MODELS)}"
         )
+    _refuse_classifier(folder, config)
     return MODELS[model_type]
+
+
+def _refuse_classifier(folder: Path, config: dict[str, Any]) -> None:
+    """Without its head a classifier would open too, but nobody has trained it to write."""
+    for name in config.get("architectures") or ():
+        if "Classification" in name or "MultipleChoice" in name:
+            raise ValueError(
+                f"{folder} holds a {name}, which labels texts and writes none: measure it with "
+                f"`unblank finetune --task NAME --method none --model.init_from {folder} "
+                f"--data.validation FILE`, or open it with unblank.models.{name}.from_pretrained"
+            )
 
 
 def _check_weights(folder: Path) -> None:
