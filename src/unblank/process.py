@@ -2,8 +2,10 @@
 
 PyTorch's CPU allocator hands big blocks back to the system after every step and faults them in
 again: a third of a small model's step. Huge pages and a malloc that keeps its memory avoid that
-(`docs/training.md` has the figures). Only commands arrange it, never `import unblank`: a library
-does not change its host's environment. Numbers are not changed, only their speed.
+(`docs/training.md` has the figures). oneDNN keeps a kernel for each of the last 1,024 shapes it
+met, which batches of many lengths fill up; fewer do. Only commands arrange it, never `import
+unblank`: a library does not change its host's environment. Numbers are not changed, only speed and
+memory.
 """
 
 import ctypes
@@ -18,6 +20,12 @@ __all__ = ["LEFT_ALONE", "MemoryArrangement", "arrange_memory", "end_with_the_pa
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 _LARGEST_INT = 2**31 - 1
+
+_VARIABLES = {
+    "THP_MEM_ALLOC_ENABLE": "1",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
+}
+"""Read by torch and oneDNN once, when they are loaded."""
 
 _PR_SET_PDEATHSIG = 1  # from prctl.h of Linux
 
@@ -58,8 +66,9 @@ def arrange_memory(enabled: bool = True) -> MemoryArrangement:
     if sys.platform != "linux":
         return MemoryArrangement(f"as the system has it (nothing to arrange on {sys.platform})")
     done = []
-    if "torch" not in sys.modules:  # torch reads the variable once, when it is loaded
-        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    if "torch" not in sys.modules:
+        for name, value in _VARIABLES.items():
+            os.environ.setdefault(name, value)
     if os.environ.get("THP_MEM_ALLOC_ENABLE") == "1":
         done.append("huge pages")
     keeps_freed_memory = _has_glibc_malloc()

@@ -10,7 +10,8 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="memory is arran
 
 
 def in_new_process(code):
-    environment = {k: v for k, v in os.environ.items() if k != "THP_MEM_ALLOC_ENABLE"}
+    ours = ("THP_MEM_ALLOC_ENABLE", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
+    environment = {k: v for k, v in os.environ.items() if k not in ours}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )
@@ -23,13 +24,14 @@ def test_importing_the_library_leaves_the_process_alone():
 
 
 @linux_only
-def test_arranging_asks_for_huge_pages_and_says_what_was_done():
+def test_arranging_asks_for_huge_pages_and_few_kernels_and_says_what_was_done():
     code = (
         "import os; from unblank.process import arrange_memory as a; line = a().description;"
-        "print(os.environ['THP_MEM_ALLOC_ENABLE'], '|', line)"
+        "print(os.environ['THP_MEM_ALLOC_ENABLE'], '|',"
+        " os.environ['ONEDNN_PRIMITIVE_CACHE_CAPACITY'], '|', line)"
     )
-    value, line = in_new_process(code).split(" | ")
-    assert value == "1"
+    pages, kernels, line = in_new_process(code).split(" | ")
+    assert (pages, kernels) == ("1", "128")
     assert line.startswith("huge pages")
     assert "--train.arrange_memory False" in line
 
