@@ -14,6 +14,7 @@ __all__ = [
     "CHECKPOINTS_NAME",
     "MANIFEST_NAME",
     "PROVENANCE_NAME",
+    "apply_umask",
     "file_facts",
     "find_damage",
     "write_at_once",
@@ -56,6 +57,17 @@ def find_damage(
         if _sha256(path) != expected["sha256"]:
             return f"{name} has changed since it was written"
     return None
+
+
+def apply_umask(folder: Path) -> None:
+    """Give a folder and all in it the permissions of files that any program makes.
+
+    safetensors writes files, and tempfile folders, that only their owner may read.
+    """
+    umask = os.umask(0)
+    os.umask(umask)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
 
 
 def write_at_once(path: Path, text: str) -> None:

@@ -6,7 +6,6 @@ a failure leaves nothing. Memory stays at one shard and one tensor.
 
 import json
 import math
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from unblank.conversion.plan import ConversionPlan, PlannedTensor
 from unblank.conversion.source import BLOCK_BYTES, Source, copy_mapped
+from unblank.integrity import apply_umask
 
 __all__ = ["DTYPES", "ShardWriter", "new_folder", "write_model"]
 
@@ -41,7 +41,7 @@ def new_folder(output: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
+        apply_umask(temporary)
         temporary.rename(output)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -96,7 +96,6 @@ class ShardWriter:
     def _write_shard(self) -> None:
         path = self._temporary(len(self._shards))
         save_file(self._waiting, path, metadata={"format": "pt"})
-        path.chmod(0o666 & ~_umask())  # the library lets only the owner read
         self._shards.append(list(self._waiting))
         self._waiting.clear()
         self._waiting_bytes = 0
@@ -179,9 +178,3 @@ def _write_config(plan: ConversionPlan, folder: Path, dtype: torch.dtype) -> Non
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

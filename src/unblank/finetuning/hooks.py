@@ -14,6 +14,7 @@ from torch import Tensor
 
 from unblank.finetuning.selection import Selection
 from unblank.finetuning.task import Evaluation, FinetuneTask
+from unblank.integrity import apply_umask
 from unblank.training.checkpoint import list_checkpoints, write_checkpoint
 from unblank.training.hooks import RunHooks
 from unblank.training.logging import VALIDATION_NAME, append_line
@@ -162,6 +163,7 @@ class FinetuneHooks:
             shutil.rmtree(leftover, ignore_errors=True)
         new.mkdir()
         self.inner.write_model(new, self.inner.model, weights, self.inner.tokenizer)
+        apply_umask(new)
         if best.exists():
             best.rename(old)
         new.rename(best)

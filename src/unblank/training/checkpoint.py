@@ -15,7 +15,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from unblank.integrity import MANIFEST_NAME, file_facts
+from unblank.integrity import MANIFEST_NAME, apply_umask, file_facts
 
 __all__ = [
     "CheckpointError",
@@ -66,9 +66,9 @@ def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None])
     try:
         root.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f"{target.name}{_UNFINISHED}", dir=root))
-        unfinished.chmod(0o755)
         write_files(unfinished)
         _write_manifest(unfinished)
+        apply_umask(unfinished)
         if target.exists():  # a damaged one: a good one of this step would have been resumed
             shutil.rmtree(target)
         unfinished.rename(target)

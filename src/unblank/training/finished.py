@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank import __version__
-from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
+from unblank.integrity import PROVENANCE_NAME, apply_umask, file_facts, write_at_once
 
 __all__ = ["origin", "publish_model"]
 
@@ -47,6 +47,7 @@ def publish_model(
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     write_files(staging)
+    apply_umask(staging)
     facts = {path.name: file_facts(path) for path in sorted(staging.glob("*.safetensors"))}
     # Of the weights that lay here before; the new one follows the new weights.
     (output_dir / PROVENANCE_NAME).unlink(missing_ok=True)

@@ -1,8 +1,13 @@
 import errno
+import os
 import shutil
+import stat
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from unblank.conversion.writer import new_folder
 from unblank.integrity import find_damage
 from unblank.training.checkpoint import (
     CheckpointError,
@@ -11,6 +16,7 @@ from unblank.training.checkpoint import (
     remove_unfinished,
     write_checkpoint,
 )
+from unblank.training.finished import publish_model
 
 
 def writer(text="weights"):
@@ -32,6 +38,40 @@ def test_a_written_checkpoint_is_complete_and_listed_latest_first(tmp_path):
         "step-00000005",
     ]
     assert [find_damage(folder) for folder in folders] == [None] * 3
+
+
+def saved_as_checkpoint(output, write_files):
+    output.mkdir()
+    return write_checkpoint(output, 1, write_files)
+
+
+def published(output, write_files):
+    output.mkdir()
+    publish_model(output, write_files, {})
+    return output
+
+
+def put_into_a_new_folder(output, write_files):
+    with new_folder(output) as folder:
+        write_files(folder)
+    return output
+
+
+@pytest.mark.parametrize("write", [saved_as_checkpoint, published, put_into_a_new_folder])
+@pytest.mark.parametrize(("umask", "file", "folder"), [(0o22, 0o644, 0o755), (0o27, 0o640, 0o750)])
+def test_others_may_read_what_is_written_as_far_as_the_umask_lets_them(
+    tmp_path, write, umask, file, folder
+):
+    before = os.umask(umask)
+    try:
+        output = write(
+            tmp_path / "out",
+            lambda inside: save_file({"a": torch.ones(2)}, inside / "model.safetensors"),
+        )
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in output.iterdir()}
+    assert (modes, stat.S_IMODE(output.stat().st_mode)) == ({file}, folder)
 
 
 def test_only_the_latest_are_kept(tmp_path):
