@@ -164,8 +164,10 @@ def _open_ranks(path: Path, folder: Path, evidence: tuple[str, ...]) -> Source:
 
 def _open_transformers(path: Path) -> Source:
     settings = _read_json(path / "config.json")
-    files = _indexed_files(path) or sorted(path.glob("*.safetensors"))
-    files = files or sorted(path.glob("pytorch_model*.bin"))
+    files = _indexed_files(path)
+    # A checkpoint of a run also holds the state of the optimiser: its weights come first.
+    for pattern in ("model*.safetensors", "*.safetensors", "pytorch_model*.bin"):
+        files = files or sorted(path.glob(pattern))
     if not files:
         raise FileNotFoundError(
             f"{path} has config.json but no weights: neither *.safetensors nor pytorch_model*.bin"

@@ -292,11 +292,14 @@ def test_an_electra_is_a_rival_in_the_same_stack_and_an_encoder_for_deltalm(make
         assert line["loss"] == pytest.approx(total)
         assert 0 < line["replaced_rate"] < 0.2
     free = {f"model__{name}": None for name in ("hidden_size", "num_attention_heads")}
-    config = make_config(
-        **free,
-        model__num_hidden_layers=None,
-        model__init_from_encoder=encoder,
-        tokenizer__path=None,
-        train__max_steps=1,
-    )
-    assert DeltaLMForConditionalGeneration.from_pretrained(run_pretrain(config)) is not None
+    (checkpoint,) = (encoder / "checkpoints").glob("step-*4")
+    for folder in (encoder, checkpoint):  # the latter holds the optimiser's state too
+        config = make_config(
+            **free,
+            model__num_hidden_layers=None,
+            model__init_from_encoder=folder,
+            tokenizer__path=None,
+            train__max_steps=1,
+            train__output_dir=tmp_path / f"from-{folder.name}",
+        )
+        assert DeltaLMForConditionalGeneration.from_pretrained(run_pretrain(config)) is not None
