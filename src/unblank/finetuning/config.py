@@ -60,6 +60,9 @@ class FinetuneData:
     SOURCE_FILE:TARGET_FILE, line by line, and FILE:SOURCE_FIELD:TARGET_FIELD."""
     validation: tuple[str, ...] = ()
     """The same for held-out examples: they choose the best checkpoint."""
+    hold_out: float | None = None
+    """Tasks with labels, instead of `validation`: about this share of the training examples, those
+    whose text hashes into it (the same ones in every run), is held out."""
     source: str = "source"
     """Field of the source text, or a text with fields in braces, such as "{passage} Question:
     [MASK] Answer: {answer}". A list of sentences is joined by spaces. Columns of a .tsv without
@@ -92,6 +95,8 @@ class FinetuneData:
     """Processes that make batches ahead of the training step."""
 
     def __post_init__(self) -> None:
+        require_share(self, "hold_out")
+        require(not (self.hold_out and self.validation), "give validation or hold_out, not both")
         require(self.num_workers >= 0, f"num_workers is {self.num_workers}: below 0")
         for names, entries in (("languages", "train"), ("validation_languages", "validation")):
             given = getattr(self, names)
@@ -112,6 +117,11 @@ class FinetuneData:
             "temperature_start, temperature_end and temperature_epochs go together",
         )
         require(self.alpha is None or not any(is_given), "give alpha or temperature_*, not both")
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether there are held-out examples."""
+        return bool(self.validation or self.hold_out)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

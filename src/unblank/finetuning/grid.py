@@ -53,7 +53,7 @@ def run_finetune_command(config: FinetuneConfig, *, memory: MemoryArrangement = 
     """
     if config.grid == Grid():
         return _run(config, memory)
-    if not config.data.validation:
+    if not config.data.is_validated:
         raise ValueError("a grid needs held-out examples to choose by: give --data.validation FILE")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("a grid runs in one process: start each combination with torchrun instead")

@@ -1,7 +1,7 @@
 """What every task with labels needs: its file, tokenizer, examples, and the model to start from."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -17,7 +17,7 @@ from unblank.training.families import ModelFamily, family_of
 from unblank.training.modeling import build_model
 from unblank.training.tokenizers import TOKENIZER_NAME, open_tokenizer
 
-__all__ = ["Labelled", "read_labelled"]
+__all__ = ["Labelled", "read_labelled", "split_held_out"]
 
 _USUAL = FinetuneConfig()
 
@@ -103,9 +103,11 @@ def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) ->
             context.display.say(
                 f"{name}: {data.num_skipped} of {data.num_records} left out, labelled {labels}"
             )
-    validation = read["validation"].examples[: config.train.validation_samples]
+    examples, held_out = read["train"].examples, read["validation"].examples
+    if config.data.hold_out:
+        examples, held_out = split_held_out(examples, config.data.hold_out)
+    validation = held_out[: config.train.validation_samples]
     require_labels(validation)
-    examples = read["train"].examples
     with context.world.main_first():
         tokenizer = open_tokenizer(
             config.model,
@@ -130,6 +132,33 @@ def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) ->
     )
 
 
+def split_held_out(
+    examples: Sequence[TaskExample], share: float
+) -> tuple[tuple[TaskExample, ...], tuple[TaskExample, ...]]:
+    """Return the examples to learn from, and those whose text hashes into the share.
+
+    Equal texts stay together, and so do the questions of a group; the order is kept.
+
+    Raises:
+        ValueError: one of the two would be empty.
+    """
+    is_held_out = [_place_in_unit(example) < share for example in examples]
+    pairs = list(zip(examples, is_held_out, strict=True))
+    learnt = tuple(example for example, is_out in pairs if not is_out)
+    held_out = tuple(example for example, is_out in pairs if is_out)
+    if not learnt or not held_out:
+        raise ValueError(
+            f"data.hold_out {share} of {len(examples)} examples leaves {len(learnt)} to learn from "
+            f"and {len(held_out)} to validate on: give more examples or another share"
+        )
+    return learnt, held_out
+
+
+def _place_in_unit(example: TaskExample) -> float:
+    text = example.group or "\n".join(f"{k}={v}" for k, v in sorted(example.fields.items()))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
+
+
 def _refuse_foreign_settings(config: FinetuneConfig) -> None:
     """Raise ValueError for a setting that only source/target tasks obey."""
     if config.cloze.ensemble:
@@ -137,7 +166,7 @@ def _refuse_foreign_settings(config: FinetuneConfig) -> None:
     changed = [
         f"data.{field.name}"
         for field in fields(FinetuneData)
-        if field.name not in ("train", "validation")
+        if field.name not in ("train", "validation", "hold_out")
         and getattr(config.data, field.name) != getattr(FinetuneData(), field.name)
     ]
     changed += [

@@ -98,7 +98,7 @@ def _refuse_early(config: FinetuneConfig) -> None:
     require_possible(config)
     if not data.train and config.method != "none":
         raise ValueError("no training examples: give --data.train FILE [...]")
-    if config.method == "none" and not data.validation:
+    if config.method == "none" and not data.is_validated:
         raise ValueError("nothing to measure: --method none needs --data.validation FILE [...]")
     if model.init_from is None and model.init_from_encoder is None and not model.preset:
         raise ValueError(
@@ -107,7 +107,7 @@ def _refuse_early(config: FinetuneConfig) -> None:
         )
     train = config.train
     asks = train.patience or train.average_last or train.final in ("best", "average")
-    if not data.validation and (asks or train.metric is not None):
+    if not data.is_validated and (asks or train.metric is not None):
         raise ValueError(
             "train.metric, patience, average_last and final need held-out examples: give "
             "--data.validation FILE [...]"
@@ -220,7 +220,7 @@ def _max_steps(config: FinetuneConfig, task: FinetuneTask) -> int:
 
 
 def _validate_every(config: FinetuneConfig, task: FinetuneTask) -> int:
-    if not config.data.validation or config.method == "none":
+    if not config.data.is_validated or config.method == "none":
         return 0
     every = config.train.validate_every
     return task.steps_per_epoch if every is None else every

@@ -76,6 +76,8 @@ def open_seq2seq(context: TaskContext) -> "Seq2SeqTask":
     if family != "ganlm" and config.ganlm != FinetuneGanLM():
         raise ValueError(f"the section ganlm does not apply to a model of the family {family}")
     data = config.data
+    if data.hold_out:
+        raise ValueError("data.hold_out is for tasks with labels: give --data.validation FILE")
     train = read_entries(data, data.train, data.languages)
     held_out = read_entries(data, data.validation, data.validation_languages)
     with context.world.main_first():

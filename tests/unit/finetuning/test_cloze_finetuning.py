@@ -15,6 +15,7 @@ from unblank.finetuning.command_line import parse_finetune_config
 from unblank.finetuning.config import FinetuneConfig, FinetuneData, FinetuneOptim, FinetuneTrain
 from unblank.finetuning.example_steps import ExampleSteps
 from unblank.finetuning.grid import run_finetune_command
+from unblank.finetuning.labelled import split_held_out
 from unblank.finetuning.methods_config import PromptTuning
 from unblank.finetuning.run import run_finetune
 from unblank.prompting import load_task, read_examples
@@ -203,6 +204,26 @@ def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_
 def test_an_ensemble_of_nothing_is_refused(toys, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         run_finetune_command(config_of(toys, tmp_path, **changes))
+
+
+def test_the_same_examples_are_held_out_of_any_file_and_none_is_learnt(toys):
+    examples = read_examples(load_task(toys["task"]), [toys["train"]]).examples
+    learnt, held_out = split_held_out(examples, 0.25)
+    assert sorted(e.place for e in (*learnt, *held_out)) == sorted(e.place for e in examples)
+    assert not {e.fields["text"] for e in learnt} & {e.fields["text"] for e in held_out}
+    assert 4 < len(held_out) < 32
+    fewer = split_held_out(examples[10:], 0.25)[1]
+    assert fewer == tuple(example for example in held_out if example in examples[10:])
+    with pytest.raises(ValueError, match="leaves 1 to learn from and 0"):
+        split_held_out(learnt[:1], 0.01)
+
+
+def test_a_run_chooses_by_what_it_holds_out(toys, tmp_path):
+    data = FinetuneData(train=(str(toys["train"]),), hold_out=0.3)
+    run_finetune(replace(config_of(toys, tmp_path, train={"max_steps": 2}), data=data))
+    assert 0 <= results_of(tmp_path)["accuracy"] <= 100
+    with pytest.raises(ValueError, match="not both"):
+        replace(data, validation=("x",))
 
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "finetune"
