@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from recordings import require
+from recordings import TRACKERS, require
 
 from unblank.conversion.convert import convert
+from unblank.conversion.source import open_source
 from unblank.models import GlmInfillForConditionalGeneration
 
 
@@ -53,8 +54,32 @@ def load_glm(
 
 
 @pytest.fixture(scope="session")
-def glm(load_glm: Callable[[str], GlmInfillForConditionalGeneration]):
-    return load_glm("checkpoint")
+def glm_checkpoints(glm_dir: Path) -> Callable[..., list[str]]:
+    """Return a finder of checkpoint folders by what they hold, as the names may be any."""
+    folders = sorted({path.parent for name in TRACKERS for path in glm_dir.glob(f"*/{name}")})
+    kinds = {}
+    for folder in folders:
+        source = open_source(folder)
+        dtypes = {tensor.dtype for tensor in source.state_dicts[0].values()}
+        has_head = any("pool_layer" in key for key in source.state_dicts[0])
+        is_whole = len(source.state_dicts) == 1
+        kinds[folder.name] = (is_whole, torch.float16 in dtypes, has_head)
+
+    def found(*, is_whole: bool = True, is_half: bool = False, has_head: bool = False) -> list[str]:
+        wanted = (is_whole, is_half, has_head)
+        names = [name for name, kind in kinds.items() if kind == wanted]
+        if not names:
+            pytest.skip(
+                f"no checkpoint with is_whole, is_half, has_head = {wanted} is in {glm_dir}"
+            )
+        return names
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def glm(load_glm: Callable[[str], GlmInfillForConditionalGeneration], glm_checkpoints):
+    return load_glm(glm_checkpoints()[0])
 
 
 @pytest.fixture(scope="session")
@@ -63,21 +88,22 @@ def convert_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
     root, done = tmp_path_factory.mktemp("encoder_decoders"), {}
 
     def converted(path: Path, **options: object) -> Path:
-        key = (path, tuple(sorted(options.items())))
+        key = (require(path), tuple(sorted(options.items())))
         if key not in done:
-            done[key] = root / str(len(done))
-            convert(require(path), done[key], **options)
+            output = root / str(len(done))
+            convert(path, output, **options)
+            done[key] = output
         return done[key]
 
     return converted
 
 
 @pytest.fixture(scope="session")
-def fairseq_file(fixtures_dir: Path) -> Callable[[str], Path]:
-    """Return a finder of the one recorded fairseq checkpoint of a family."""
+def torch_file(fixtures_dir: Path) -> Callable[[str], Path]:
+    """Return a finder of the torch file in a folder, whatever it is called."""
 
-    def found(family: str) -> Path:
-        files = sorted((fixtures_dir / family / "fairseq_checkpoint").glob("*.pt"))
-        return files[0] if files else pytest.skip(f"no fairseq checkpoint of {family} is recorded")
+    def found(folder: str) -> Path:
+        files = sorted((fixtures_dir / folder).glob("*.pt"))
+        return files[0] if files else pytest.skip(f"no .pt file is in {fixtures_dir / folder}")
 
     return found

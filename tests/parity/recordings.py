@@ -6,6 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
+"""Files that name the folder of a GLM checkpoint."""
+
 
 def require(path: Path) -> Path:
     if not path.exists():

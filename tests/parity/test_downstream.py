@@ -224,6 +224,21 @@ def test_the_classifier_pools_the_token_that_the_original_pools(facts, cases, to
             assert float(loss) == pytest.approx(facts["classification_rte.loss_pool_cls"], rel=1e-4)
 
 
+@torch.no_grad()
+def test_a_fine_tuned_classifier_opens_with_its_head(cases, convert_glm, glm_checkpoints):
+    case = of_case(cases, "classification_rte")
+    for name in glm_checkpoints(has_head=True):
+        classifier = GlmInfillForSequenceClassification.from_pretrained(convert_glm(name)).eval()
+        if not torch.equal(classifier.dense.weight, case["head.pool_layer.weight"]):
+            pytest.skip(f"{name} has another head than the recorded one")
+        logits = classifier(
+            input_ids=case["batch.text"],
+            position_ids=case["batch.position"].transpose(0, 1),
+            prefix_lengths=case["batch.mask"],
+        ).logits
+        torch.testing.assert_close(logits, case["logits_pool_cls"], **TOLERANCE)
+
+
 def classifier_of(glm, case):
     config = type(glm.config)(**{**glm.config.to_dict(), "num_labels": 2})
     config.num_labels = case["head.multichoice_head.bias"].shape[0]

@@ -48,8 +48,8 @@ def numbers(folder: Path) -> dict:
 
 
 @pytest.fixture(scope="module")
-def path(fairseq_file) -> Path:
-    return fairseq_file("ganlm")
+def path(torch_file) -> Path:
+    return torch_file("ganlm/fairseq_checkpoint")
 
 
 def load(kind, folder: Path):
@@ -184,6 +184,11 @@ def test_every_loss_term_equals_the_original_on_its_own_samples(kernel, tensors,
             expected = terms["discriminator_loss_sum_over_masked_tokens"]
             assert_close(loss_sum.item(), expected, **TOLERANCE)
         assert torch.equal(always.discriminator_input_ids, states["input_tokens"])
+        is_original = states["input_tokens"] == case["targets"]
+        in_target = case["targets"] != sizes["pad"]
+        assert torch.equal(
+            is_original[in_target], states["discriminator_targets"][in_target].bool()
+        )
         if "denoising_loss_sum" in terms:
             loss_sum, _ = output.losses["denoising"]
             assert_close(loss_sum.item(), terms["denoising_loss_sum"], **TOLERANCE)

@@ -64,22 +64,31 @@ def test_final_hidden_states_equal_the_original(glm, glm_dir):
 
 
 @torch.no_grad()
-def test_half_precision_checkpoint_gives_its_own_logits(load_glm, glm_dir):
-    model = load_glm("checkpoint_deepspeed_fp16")
-    case = recorded(glm_dir / "forward.safetensors")["per_sample_sep"]
-    if "logits_with_fp16_rounded_weights" not in case:
+def test_every_whole_checkpoint_gives_the_recorded_logits(load_glm, glm_checkpoints, glm_dir):
+    cases = recorded(glm_dir / "forward.safetensors")
+    name = next(name for name in CASES if name in cases)
+    for folder in glm_checkpoints():
+        logits = load_glm(folder)(**inputs_of(cases[name])).logits
+        assert_close(logits, cases[name]["logits"], **TOLERANCE)
+
+
+@torch.no_grad()
+def test_half_precision_checkpoints_give_their_own_logits(load_glm, glm_checkpoints, glm_dir):
+    name = "logits_with_fp16_rounded_weights"
+    found = [case for case in recorded(glm_dir / "forward.safetensors").values() if name in case]
+    if not found:
         pytest.skip("no logits of the half-precision weights are recorded here")
-    logits = model(**inputs_of(case)).logits
-    assert_close(logits, case["logits_with_fp16_rounded_weights"], **TOLERANCE)
+    for folder in glm_checkpoints(is_half=True):
+        model = load_glm(folder)
+        for case in found:
+            assert_close(model(**inputs_of(case)).logits, case[name], **TOLERANCE)
 
 
-def test_model_parallel_pieces_merge_to_the_whole_checkpoint(glm_dir, convert_glm):
-    whole = load_file(convert_glm("checkpoint_deepspeed_fp16") / "model.safetensors")
-    pieces = sorted(glm_dir.glob("checkpoint_mp*"))
-    if not pieces:
-        pytest.skip("no model-parallel checkpoint is recorded here")
-    for folder in pieces:
-        merged = load_file(convert_glm(folder.name) / "model.safetensors")
+@pytest.mark.parametrize("is_half", [True, False])
+def test_model_parallel_pieces_merge_to_the_whole_checkpoint(glm_checkpoints, convert_glm, is_half):
+    whole = load_file(convert_glm(glm_checkpoints(is_half=is_half)[0]) / "model.safetensors")
+    for folder in glm_checkpoints(is_whole=False, is_half=is_half):
+        merged = load_file(convert_glm(folder) / "model.safetensors")
         assert merged.keys() == whole.keys()
         assert all(torch.equal(merged[key], whole[key]) for key in whole)
 
@@ -91,6 +100,9 @@ def test_losses_equal_the_original(glm, glm_dir):
     loss_case = cases["lm_loss"]
     labels = loss_case["labels"].masked_fill(loss_case["loss_mask"] == 0, -100)
     inputs = inputs_of(cases[expected["inputs"]])
+    log_p = glm(**inputs).logits.log_softmax(-1)
+    losses = -log_p.gather(-1, loss_case["labels"][..., None])[..., 0]
+    assert_close(losses, loss_case["token_losses"], **TOLERANCE)
     output = glm(**inputs, labels=labels)
     assert output.logits is None
     assert_close(output.loss.item(), expected["loss"], **TOLERANCE)
@@ -118,3 +130,30 @@ def test_cached_steps_equal_the_original_memories(glm, glm_dir):
         logits.append(output.logits)
         start = end
     assert_close(torch.cat(logits, dim=1), steps["logits"], **TOLERANCE)
+    assert_close(torch.cat(logits, dim=1), cases["one_shot"]["logits"][:, -total:], **TOLERANCE)
+
+
+@torch.no_grad()
+def test_memories_of_cached_steps_are_the_hidden_states(glm, glm_dir):
+    """The original keeps hidden states; ours keeps the keys and values that it makes of them."""
+    cases = recorded(glm_dir / "incremental.safetensors")
+    context, steps = cases["context"], cases["steps"]
+    output = glm(**inputs_of(context), use_cache=True)
+    check_cache(glm, output.past_key_values, context)
+    positions = steps["position_ids"].transpose(0, 1)
+    output = glm(
+        steps["tokens"], position_ids=positions, past_key_values=output.past_key_values,
+        use_cache=True,
+    )  # fmt: skip
+    check_cache(glm, output.past_key_values, cases["final"])
+
+
+def check_cache(glm, cache, case) -> None:
+    for index, layer in enumerate(glm.model.layers):
+        normed = layer.input_layernorm(case[f"mem{index}"])
+        _, keys, values = layer.self_attn.qkv_proj(normed).chunk(3, dim=-1)
+        for ours, theirs in (
+            (cache.layers[index].keys, keys),
+            (cache.layers[index].values, values),
+        ):
+            assert_close(ours.transpose(1, 2).flatten(2), theirs, **TOLERANCE)

@@ -205,9 +205,11 @@ def test_a_saved_classifier_keeps_the_class_scores_of_the_port(model_dir, tensor
     convert(folder, tmp_path / "out")
     model = GlmInfillForSequenceClassification.from_pretrained(tmp_path / "out").eval()
     tokens = case_of(tensors, "defaults")["input_ids"]
+    label = torch.tensor(facts["classification.label"]).expand(len(tokens))
     with torch.no_grad():
-        logits = model(**given(case | {"input_ids": tokens})).logits
-    assert_close(logits, case["logits"], **TOLERANCE)
+        output = model(**given(case | {"input_ids": tokens}), labels=label)
+    assert_close(output.logits, case["logits"], **TOLERANCE)
+    assert_close(output.loss.item(), facts["classification.loss"], **TOLERANCE)
 
 
 @torch.no_grad()

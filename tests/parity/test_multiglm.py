@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from recordings import recorded, require
+from recordings import TRACKERS, recorded, require
 from safetensors.torch import load_file
 from test_generation import evaluator_prompts, greedy, rules_for
 from torch.testing import assert_close
@@ -24,7 +24,6 @@ from unblank.models.masks import prefix_visibility
 from unblank.objectives.infilling import blank_layout
 
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
-TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
 MASK_OF_TASK = {"bert": "MASK", "gap_sentence": "sMASK", "generation": "gMASK", "gpt": "gMASK"}
 
 
@@ -121,6 +120,9 @@ def test_the_masked_mean_loss_equals_the_original(model, cases, facts):
     case, loss_case = cases["per_sample_sep"], cases.get("lm_loss") or pytest.skip("no lm_loss")
     labels = loss_case["labels"].masked_fill(loss_case["loss_mask"] == 0, -100)
     inputs = prefix_inputs(case["tokens"], case["position_ids"], case["sep"])
+    log_p = model(**inputs).logits.log_softmax(-1)
+    losses = -log_p.gather(-1, loss_case["labels"][..., None])[..., 0]
+    assert_close(losses, loss_case["token_losses"], **TOLERANCE)
     assert_close(model(**inputs, labels=labels).loss.item(), facts["lm_loss"], **TOLERANCE)
 
 
@@ -148,6 +150,7 @@ def test_cached_steps_equal_the_memories_of_the_original(model, cases):
             found = output
     assert found is not None, "no separator gives the recorded logits of the context"
     cache, steps = found.past_key_values, case["step_position_ids"].transpose(0, 1)
+    check_memories(cache, case["context_mems"])
     for step in range(case["step_tokens"].shape[1]):
         output = model(
             case["step_tokens"][:, step : step + 1],
@@ -157,7 +160,11 @@ def test_cached_steps_equal_the_memories_of_the_original(model, cases):
         )
         assert_close(output.logits[:, 0], case["step_logits"][:, step], **TOLERANCE)
         cache = output.past_key_values
-    for layer, memory in enumerate(case["final_mems"]):
+    check_memories(cache, case["final_mems"])
+
+
+def check_memories(cache, memories) -> None:
+    for layer, memory in enumerate(memories):
         keys, values = cache.layers[layer].keys, cache.layers[layer].values
         joined = torch.cat([part.transpose(1, 2).flatten(2) for part in (keys, values)], dim=-1)
         assert_close(joined, memory, **TOLERANCE)
@@ -216,40 +223,78 @@ def test_the_interactive_generator_is_reproduced_greedily(model, facts, ids):
         assert expected[len(output) :] == [] or expected[len(output) :][0] in rules.end_ids
 
 
+def beam_rules(model, run):
+    options = run["options"]
+    return RenormalisingRules(
+        end_ids=options["end_tokens"],
+        forbidden_ids=(),
+        vocab_size=model.config.vocab_size,
+        max_tokens=run["out_seq_length"],
+        no_repeat_ngram=options["no_repeat_ngram_size"],
+    )
+
+
+def beam_log_probabilities(model, run, tokens):
+    """Return float32[A, V]: after [sop] and after each token of the answer, as the beams see it."""
+    options, sop, place = run["options"], len(run["prompt"]), run["mask_position"]
+    shortest = options["min_tgt_length"] - sop  # counted with the prompt in the original
+    rules, answer = beam_rules(model, run), tokens[sop + 1 :]
+    logits = model(
+        torch.tensor([tokens]),
+        position_ids=torch.tensor(
+            [
+                [[*range(sop), *[place] * (len(tokens) - sop)]],
+                [[*[0] * sop, *range(1, len(tokens) - sop + 1)]],
+            ]
+        ),
+        prefix_lengths=torch.tensor([sop]),
+    ).logits[0, sop:]
+    for step, row in enumerate(logits):
+        if step < shortest - 1:
+            row[options["end_tokens"]] = -torch.inf
+    steps = [rules.log_probabilities(row[None], [answer[:i]])[0] for i, row in enumerate(logits)]
+    return torch.stack(steps)
+
+
+def penalised(total, tokens, run):
+    return total / ((5 + len(tokens)) / 6) ** run["options"]["length_penalty"]
+
+
 @torch.no_grad()
-def test_drawn_hypotheses_have_the_recorded_penalised_scores(model, facts, ids):
+def test_drawn_hypotheses_have_the_recorded_penalised_scores(model, facts):
     """The score divides by ((5 + length) / 6) ** penalty, the prompt counted in the length."""
     name = "finished_hypotheses_with_penalised_score_in_order_of_insertion"
     runs = [run for run in facts.get("filling_sequence_runs", []) if name in run]
     if not runs:
         pytest.skip("no drawn runs are recorded here")
     for run in runs:
-        options, sop = run["options"], len(run["prompt"])
-        shortest = options["min_tgt_length"] - sop  # counted with the prompt in the original
         for tokens, expected in run[name]:
-            rules = RenormalisingRules(
-                end_ids=options["end_tokens"],
-                forbidden_ids=(),
-                vocab_size=model.config.vocab_size,
-                max_tokens=run["out_seq_length"],
-                no_repeat_ngram=options["no_repeat_ngram_size"],
-            )
-            place, answer = run["mask_position"], tokens[sop + 1 :]
-            first = [*range(sop), *[place] * (len(tokens) - sop)]
-            second = [*[0] * sop, *range(1, len(tokens) - sop + 1)]
-            logits = model(
-                torch.tensor([tokens]),
-                position_ids=torch.tensor([[first], [second]]),
-                prefix_lengths=torch.tensor([sop]),
-            ).logits[0, sop:-1]
-            total = 0.0
-            for step, token in enumerate(answer):
-                row = logits[step : step + 1].clone()
-                if step < shortest - 1:
-                    row[:, options["end_tokens"]] = -torch.inf
-                total += rules.log_probabilities(row, [answer[:step]])[0, token].item()
-            penalty = ((5 + len(tokens)) / 6) ** options["length_penalty"]
-            assert_close(total / penalty, expected, **TOLERANCE)
+            answer = torch.tensor(tokens[len(run["prompt"]) + 1 :])
+            log_p = beam_log_probabilities(model, run, tokens)[:-1]
+            total = log_p.gather(1, answer[:, None]).sum().item()
+            assert_close(penalised(total, tokens, run), expected, **TOLERANCE)
+
+
+@torch.no_grad()
+def test_the_interactive_beams_are_reproduced_where_nothing_is_drawn(model, facts, ids):
+    """The original's beams start alike; without draws they stay so, and all give the best text."""
+    runs = [run for run in facts.get("filling_sequence_runs", []) if "options" in run]
+    runs = [run for run in runs if "draws" not in run]
+    if not runs:
+        pytest.skip("no interactive beam runs without draws are recorded here")
+    for run in runs:
+        tokens, total, finished = [*run["prompt"], ids["sop"]], 0.0, []
+        for _ in range(run["out_seq_length"]):
+            log_p = beam_log_probabilities(model, run, tokens)[-1]
+            for token in log_p.argsort(descending=True).tolist():
+                after = [*tokens, token]
+                if token not in run["options"]["end_tokens"]:
+                    break
+                score = total + log_p[token].item()
+                finished.append((penalised(score, after, run), after))
+            tokens, total = after, total + log_p[token].item()
+        finished.append((penalised(total, tokens, run), tokens))
+        assert run["output"] == [max(finished)[1]] * run["options"]["num_beams"], run["options"]
 
 
 @torch.no_grad()

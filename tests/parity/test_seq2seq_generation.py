@@ -28,12 +28,12 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module", params=list(FAMILIES))
-def family(request, fixtures_dir: Path, fairseq_file, convert_once):
+def family(request, fixtures_dir: Path, torch_file, convert_once):
     folder = require(fixtures_dir / request.param)
     numbers = json.loads(require(folder / "outputs.json").read_text(encoding="utf-8"))
     if "generation" not in numbers:
         pytest.skip(f"no generation of {request.param} is recorded here")
-    converted = convert_once(fairseq_file(request.param))
+    converted = convert_once(torch_file(f"{request.param}/fairseq_checkpoint"))
     model = FAMILIES[request.param].from_pretrained(converted, dtype=torch.float32)
     return model.eval(), folder, numbers["generation"]
 
