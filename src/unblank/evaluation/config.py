@@ -105,8 +105,9 @@ class EvaluateConfig:
     """Beams of the search when writing; 1 is greedy."""
     no_repeat_ngram: int = 3
     """No sequence of so many tokens twice in a written text; 0 allows all."""
-    length_penalty: float = 1.0
-    """Beams are ranked by log-probability / tokens ** penalty; tune it on the validation split."""
+    length_penalty: tuple[float, ...] = (1.0,)
+    """Beams are ranked by log-probability / tokens ** penalty; several are tried in turn, and the
+    best by the first metric is named: choose it on the validation split."""
     max_tokens: int | None = None
     """Longest answer, in tokens; not given is 32 in a blank, 200 of a written text."""
     source_tag: str | None = None
@@ -139,5 +140,11 @@ class EvaluateConfig:
                 raise ValueError(f"{name} is {value}: it must be at least 1")
         if not self.context or len(set(self.context)) < len(self.context):
             raise ValueError(f"context is {self.context}: name each way once, at least one")
+        if not self.length_penalty or len(set(self.length_penalty)) < len(self.length_penalty):
+            raise ValueError(
+                f"length_penalty is {self.length_penalty}: give each once, at least one"
+            )
+        if self.num_beams == 1 and len(self.length_penalty) > 1:
+            raise ValueError("length_penalty only ranks beams: set num_beams above 1")
         if not self.mask_ratios or not all(0 < ratio < 1 for ratio in self.mask_ratios):
             raise ValueError(f"mask_ratios are {self.mask_ratios}: each must lie between 0 and 1")

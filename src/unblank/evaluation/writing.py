@@ -142,14 +142,34 @@ def run_writing(session: Session, tasks: Mapping[str, WritingTask]) -> Iterator[
     if config.file:
         task = next(iter(tasks.values()))
         files = [path for entry in config.file for path in find_record_files(entry)]
-        yield _measure(session, "own files", task, files)
+        yield from _try_penalties(session, "own files", task, files)
         return
     places = {name: task.files for name, task in tasks.items()}
     for name, found in session.files(places):
-        yield _measure(session, name, tasks[name], found)
+        yield from _try_penalties(session, name, tasks[name], found)
 
 
-def _measure(session: Session, name: str, task: WritingTask, files: Sequence[Path]) -> TaskResult:
+def _try_penalties(
+    session: Session, name: str, task: WritingTask, files: Sequence[Path]
+) -> Iterator[TaskResult]:
+    """Yield the scores with each length penalty, and say which is the best of several."""
+    penalties = session.config.length_penalty
+    if len(penalties) == 1:
+        yield _measure(session, name, task, files, penalties[0])
+        return
+    values = {}
+    for penalty in penalties:
+        result = _measure(session, f"{name}, penalty {penalty:g}", task, files, penalty)
+        values[penalty] = result.scores[0].value
+        yield result
+    best = max(values, key=values.__getitem__)
+    metric = result.scores[0].metric
+    session.say(f"{name}: length penalty {best:g} has the best {metric}, {values[best]:.2f}")
+
+
+def _measure(
+    session: Session, name: str, task: WritingTask, files: Sequence[Path], length_penalty: float
+) -> TaskResult:
     started = time.perf_counter()
     config = session.config
     pairs = list(islice(_pairs(session, task, files), config.limit))
@@ -158,7 +178,7 @@ def _measure(session: Session, name: str, task: WritingTask, files: Sequence[Pat
         session.model,
         session.tokenizer,
         [source for source, _ in pairs],
-        _options(session),
+        _options(session, length_penalty),
         batch_size=config.batch_size,
         show_progress=True,
     )
@@ -207,12 +227,12 @@ def _pairs(
             yield text.strip(), [reference.strip() for reference in references]
 
 
-def _options(session: Session) -> GenerationOptions:
+def _options(session: Session, length_penalty: float) -> GenerationOptions:
     config = session.config
     return GenerationOptions(
         num_beams=config.num_beams,
         no_repeat_ngram=config.no_repeat_ngram,
-        length_penalty=config.length_penalty if config.num_beams > 1 else 1.0,
+        length_penalty=length_penalty if config.num_beams > 1 else 1.0,
         max_tokens=config.max_tokens,
         source_tag=config.source_tag,
         target_tag=config.target_tag,

@@ -99,6 +99,24 @@ def test_written_texts_are_scored_against_their_references(model_folder, tmp_pat
     assert content["predictions"][0]["references"] == ["cat", "dog"]
 
 
+def test_each_length_penalty_is_tried_as_if_alone_and_the_best_is_named(
+    model_folder, tmp_path, capsys
+):
+    records = [{"sentence": f"the cat saw dog {n}", "question": "who saw it ?"} for n in range(3)]
+    write(tmp_path / "seq2seq/squad_qg/validation.jsonl", records)
+    options = {"suite": "question-generation", "data": tmp_path, "max_tokens": 6, "num_beams": 3}
+    both, content = run(model_folder, tmp_path, length_penalty=(0.0, 4.0), **options)
+    for penalty in (0.0, 4.0):
+        alone, one = run(model_folder, tmp_path, length_penalty=(penalty,), **options)
+        name = f"squad_qg, penalty {penalty:g}"
+        assert [s.value for s in both if s.task == name] == [s.value for s in alone]
+        texts = [line["prediction"] for line in content["predictions"] if line["task"] == name]
+        assert texts == [line["prediction"] for line in one["predictions"]]
+    assert "squad_qg: length penalty" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="only ranks beams"):
+        run(model_folder, tmp_path, **{**options, "num_beams": 1}, length_penalty=(0.5, 1.0))
+
+
 def test_a_missing_field_is_named_with_file_and_line(model_folder, tmp_path, capsys):
     write(tmp_path / "seq2seq/squad_qg/validation.jsonl", [{"sentence": "a", "quest": "b"}])
     words = ["evaluate", str(model_folder), "--suite", "question-generation"]
