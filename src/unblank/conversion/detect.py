@@ -75,6 +75,8 @@ def detect_family(source: Source) -> Detection:
                 return Detection(
                     "multiglm", (*lines, f"a table of {rows} rows, as only MultiGLM has")
                 )
+            if family == "glm":
+                lines = (*lines, "MultiGLM's older layout has the same keys and a larger table")
             return Detection(family, lines)
     raise ValueError(
         f"{source.path} is of no family known here: its keys begin like "

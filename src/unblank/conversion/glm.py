@@ -125,7 +125,7 @@ def _match(key: str, patterns: tuple[tuple[str, str], ...]) -> str | None:
 def _drop_reason(key: str) -> str | None:
     """Return why a key is left out; None leaves it unaccounted for, which is an error."""
     if key.startswith(SOFT_PROMPTS):
-        return "a trained soft prompt: not part of the model"
+        return "a trained soft prompt: not part of the model, and not imported; tune one here anew"
     if _match(key, HEAD_PATTERNS):
         return "a stray classification head: config.json says that this is no classifier"
     return None

@@ -182,7 +182,10 @@ def _indexed_files(path: Path) -> list[Path]:
     index = next((path / name for name in INDEXES if (path / name).is_file()), None)
     if index is None:
         return []
-    names = sorted(set(_read_json(index).get("weight_map", {}).values()))
+    places = _read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise ValueError(f"{index} is damaged: its weight_map should name the file of each tensor")
+    names = sorted(set(places.values()))
     strange = [name for name in names if Path(name).name != name]
     if strange:
         raise ValueError(f"{index} names {strange[0]!r}, which is not a file beside it")

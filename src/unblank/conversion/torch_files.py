@@ -7,6 +7,7 @@ refused by name. Files that would take more memory than their size are refused a
 
 import pickle
 import re
+import tarfile
 import zipfile
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
@@ -69,6 +70,11 @@ def _check_container(path: Path, is_zip: bool) -> None:
         if file.read(len(POINTER)) == POINTER:
             raise ValueError(f"{path} is only a git-lfs pointer: fetch the file itself")
     if not is_zip:
+        if tarfile.is_tarfile(path):
+            raise ValueError(
+                f"{path} is a tar archive: unpack it and give what is in it. The tar files that "
+                "torch itself wrote before 2018 cannot be read without executing them"
+            )
         return
     try:
         with zipfile.ZipFile(path) as archive:

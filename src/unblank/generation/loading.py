@@ -104,6 +104,11 @@ def _check_files(folder: Path) -> type[LanguageModel]:
         raise FileNotFoundError(f"no folder {folder}{hint}")
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
+            if name == "tokenizer.json" and (folder / PROVENANCE_NAME).is_file():
+                raise FileNotFoundError(
+                    f"{folder} holds a model without a tokenizer: convert the checkpoint again "
+                    "into another folder, with --tokenizer VOCABULARY"
+                )
             raise FileNotFoundError(
                 f"{folder} is not a model folder: it has no {name}. Give the folder that holds "
                 "config.json, model.safetensors and tokenizer.json"

@@ -119,7 +119,9 @@ def test_soft_prompts_are_reported_not_taken(glm_module, save_ranks, tmp_path):
     assert record["dropped"] == [
         {
             "key": "prompt_spell.spell_embeddings.weight",
-            "reason": "a trained soft prompt: not part of the model",
+            "reason": (
+                "a trained soft prompt: not part of the model, and not imported; tune one here anew"
+            ),
         }
     ]
 
@@ -259,3 +261,9 @@ def test_what_is_of_no_family_is_said(tmp_path):
     torch.save({"model": {"some.weight": torch.ones(2)}}, tmp_path / "x.pt")
     with pytest.raises(ValueError, match=r"no family known here: its keys begin like some\.weight"):
         unblank.convert(tmp_path / "x.pt", tmp_path / "out")
+
+
+def test_a_folder_without_a_tokenizer_says_how_to_get_one(glm_module, save_ranks, tmp_path):
+    unblank.convert(save_ranks(glm_module), tmp_path / "out", num_attention_heads=HEADS)
+    with pytest.raises(FileNotFoundError, match=r"without a tokenizer: convert .* with --tokenizer"):
+        unblank.load(tmp_path / "out")

@@ -94,3 +94,11 @@ def test_released_pages_come_back_when_read_again(glm_module, save_ranks):
     key = "transformer.layers.0.mlp.dense_h_to_4h.weight"
     source.release()
     assert torch.equal(source.tensors[key], glm_module[key])
+
+
+@pytest.mark.parametrize("places", [None, ["a"], {"a": 3}])
+def test_an_index_that_names_no_files_is_damaged(tmp_path, places):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    with pytest.raises(ValueError, match="weight_map should name the file"):
+        open_source(tmp_path)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tarfile
 import zipfile
 
 import numpy as np
@@ -92,4 +93,12 @@ def test_a_pointer_left_by_git_lfs_is_recognised(tmp_path):
     path = tmp_path / "pytorch_model.bin"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
     with pytest.raises(ValueError, match="git-lfs pointer"):
+        read_torch_file(path)
+
+
+def test_a_tar_file_is_refused_without_advice_to_execute_it(tmp_path):
+    path = tmp_path / "model.pt"
+    with tarfile.open(path, "w"):
+        pass
+    with pytest.raises(ValueError, match="tar archive: unpack it"):
         read_torch_file(path)
