@@ -81,7 +81,8 @@ import os, time
 from unblank.training.parallel import join_world
 
 with join_world("cpu"):
-    print("PID", os.getpid(), flush=True)
+    # In one write: with PYTHONUNBUFFERED, print writes its pieces one by one, between the other's.
+    os.write(1, f"PID {os.getpid()}\\n".encode())
     time.sleep(120)
 """
 
