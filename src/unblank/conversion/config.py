@@ -21,6 +21,8 @@ DType = Literal["fp32", "fp16", "bf16"]
 FfnOrder = Literal["current", "first-release"]
 Part = Literal["all", "generator", "discriminator"]
 
+FIRST_ROWS = 4
+"""Rows without which no encoder-decoder here works."""
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
@@ -57,6 +59,15 @@ class ConvertOptions:
     part: Part = "all"
     """ganlm: what to keep of a model that has both decoders: the generator writes, the
     discriminator classifies."""
+
+    def __post_init__(self) -> None:
+        if self.num_attention_heads is not None and self.num_attention_heads < 1:
+            raise ValueError(f"num_attention_heads is {self.num_attention_heads}: give 1 or more")
+        if self.vocab_size is not None and self.vocab_size < FIRST_ROWS:
+            raise ValueError(
+                f"vocab_size is {self.vocab_size}: the first {FIRST_ROWS} rows, <s> <pad> </s> "
+                "<unk>, always stay, so give that or more"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

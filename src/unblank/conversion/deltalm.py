@@ -165,7 +165,7 @@ def _check_order(tensors: Mapping[str, Tensor], order: str) -> tuple[str, list[s
         f"the cross-attention; its cosine with encoder layers 2j is {lower:.3f}, with 2j + 1 "
         f"{upper:.3f}"
     )
-    if abs(lower - upper) < CLEAR_DIFFERENCE:
+    if not abs(lower - upper) >= CLEAR_DIFFERENCE:  # nor is a number that is not finite
         return f"{line}: no evidence either way", []
     found = "current" if lower > upper else "first-release"
     if found == order:

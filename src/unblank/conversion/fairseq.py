@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from unblank.conversion.config import ConvertOptions
-from unblank.conversion.plan import Action, DroppedKey, PlannedTensor
+from unblank.conversion.heads import checked_heads
+from unblank.conversion.plan import Action, DroppedKey, PlannedTensor, table_shape
 from unblank.conversion.source import Source
 
 __all__ = [
@@ -114,7 +115,7 @@ def plan_table(
     Raises:
         ValueError: the table has fewer rows.
     """
-    rows, width = table.shape
+    rows, width = table_shape(key, table.shape)
     if num_rows > rows:
         raise ValueError(f"{key} has {rows} rows, not the {num_rows} asked for (--vocab-size)")
     action: Action = "renamed"
@@ -177,9 +178,11 @@ def choose_heads(
     """
     recorded = arguments.get("encoder_attention_heads")
     if options.num_attention_heads is not None:
-        return options.num_attention_heads, f"{options.num_attention_heads} heads, as given"
+        heads = checked_heads(options.num_attention_heads, width, "--num-attention-heads")
+        return heads, f"{heads} heads, as given"
     if recorded is not None:
-        return int(recorded), f"{recorded} heads, as the checkpoint records"
+        heads = checked_heads(recorded, width, "the checkpoint")
+        return heads, f"{heads} heads, as the checkpoint records"
     if width not in PUBLISHED_HEADS:
         raise ValueError(
             f"no tensor shows the number of heads, the checkpoint does not record it, and no "
@@ -208,6 +211,7 @@ def shape_fields(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> dict[st
             raise ValueError(
                 f"the checkpoint has no {encoder}{name}: it is incomplete or of another model"
             )
+        table_shape(name, shapes[encoder + name])
     vocab_size, width = shapes[f"{encoder}embed_tokens.weight"]
     positions = shapes[f"{encoder}embeddings.embed_positions.weight"]
     return {

@@ -16,6 +16,7 @@ from tokenizers import AddedToken, Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
+from unblank.conversion.lfs_pointer import refuse_pointer
 from unblank.conversion.sentencepiece import read_sentencepiece, sentencepiece_core
 from unblank.conversion.vocabulary import find_vocabulary
 from unblank.integrity import file_facts
@@ -151,6 +152,7 @@ def read_dictionary(path: Path) -> list[str]:
     Raises:
         ValueError: a line that is no `token count`, or a token that comes twice.
     """
+    refuse_pointer(path)
     names = list(FIRST_TOKENS)
     known = set(names)
     # Only \n ends a line here: pieces may hold other characters that Python takes for line ends.

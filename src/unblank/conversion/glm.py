@@ -12,8 +12,15 @@ from torch import Tensor
 
 from unblank.conversion.config import ConvertOptions
 from unblank.conversion.glm_vocabulary import fit_tokenizer
+from unblank.conversion.heads import checked_heads
 from unblank.conversion.megatron import check_ranks, merge_ranks, merged_shape
-from unblank.conversion.plan import Action, ConversionPlan, DroppedKey, PlannedTensor
+from unblank.conversion.plan import (
+    Action,
+    ConversionPlan,
+    DroppedKey,
+    PlannedTensor,
+    table_shape,
+)
 from unblank.conversion.source import Source
 from unblank.models.glm import (
     GlmInfillConfig,
@@ -151,8 +158,8 @@ def _fields(
     for name in (TABLE, POSITIONS):
         if name not in shapes:
             raise ValueError(f"{source.path} is no whole GLM: nothing in it is {name}")
-    vocab_size, width = shapes[TABLE]
-    rows = shapes[POSITIONS][0]
+    vocab_size, width = table_shape(TABLE, shapes[TABLE])
+    rows, _ = table_shape(POSITIONS, shapes[POSITIONS])
     settings = source.settings or {}
     for name, built in UNBUILT_SETTINGS.items():
         if settings.get(name, built) is not built:
@@ -190,12 +197,13 @@ def _fields(
 def _heads(width: int, num_layers: int, source: Source, options: ConvertOptions) -> tuple[int, str]:
     """Return the number of heads and how it was found; no tensor shows it."""
     if options.num_attention_heads is not None:
-        return options.num_attention_heads, f"{options.num_attention_heads} heads, as given"
+        heads = checked_heads(options.num_attention_heads, width, "--num-attention-heads")
+        return heads, f"{heads} heads, as given"
     for path, settings in source.settings_nearby():
         sizes = (settings.get("hidden_size"), settings.get("num_layers"))
         is_theirs = settings == source.settings or sizes == (width, num_layers)
         if is_theirs and "num_attention_heads" in settings:
-            heads = int(settings["num_attention_heads"])
+            heads = checked_heads(settings["num_attention_heads"], width, path)
             return heads, f"{heads} heads, as {path} says"
     if width in MULTIGLM_HEADS:
         return MULTIGLM_HEADS[width], f"{MULTIGLM_HEADS[width]} heads, as in the published MultiGLM"

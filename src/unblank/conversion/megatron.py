@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from unblank.conversion.plan import table_shape
 from unblank.conversion.source import copy_mapped
 
 __all__ = ["check_ranks", "merge_ranks", "merged_shape"]
@@ -39,7 +40,10 @@ def merge_ranks(key: str, pieces: list[Tensor], release: Callable[[], None]) -> 
     axis = _axis(key)
     if axis is None:
         if any(not torch.equal(piece, pieces[0]) for piece in pieces):
-            raise ValueError(f"{key} differs between ranks, where it should be the same")
+            raise ValueError(
+                f"{key} differs between ranks, where it should be the same: they are pieces of "
+                "different checkpoints, fetch all of one"
+            )
         return pieces[0]
     whole = torch.empty(merged_shape(key, pieces), dtype=pieces[0].dtype)
     parts = 3 if "query_key_value" in key else 1
@@ -67,28 +71,45 @@ def check_ranks(names: list[str], modules: list[dict[str, Tensor]]) -> None:
         modules: one a rank, keys without prefixes.
 
     Raises:
-        ValueError: pieces with different keys or shapes, or more ranks implied than given.
+        ValueError: pieces with different keys, shapes or types, the same piece twice, or another
+            number of ranks implied than given.
     """
     first = modules[0]
     for name, module in zip(names[1:], modules[1:], strict=True):
         differing = sorted(first.keys() ^ module.keys())
         differing += [
-            key for key in first if key in module and first[key].shape != module[key].shape
+            key
+            for key in first
+            if key in module
+            and (first[key].shape, first[key].dtype) != (module[key].shape, module[key].dtype)
         ]
         if differing:
             raise ValueError(
                 f"{names[0]} and {name} disagree about {differing[0]} (and {len(differing) - 1} "
-                "more): they are not pieces of one checkpoint"
+                "more): they are not pieces of one checkpoint, fetch all of one"
             )
     key = next((key for key in first if key.endswith("attention.query_key_value.weight")), None)
     if key is not None:
-        rows, width = first[key].shape
+        rows, width = table_shape(key, first[key].shape)
         implied, rest = divmod(3 * width, rows)
         if rest or implied != len(modules):
             raise ValueError(
                 f"{key} has {rows} rows in each of {len(modules)} pieces ({', '.join(names)}), but "
-                f"{3 * width} rows make the whole, so there should be {3 * width / rows:g} pieces"
+                f"{3 * width} rows make the whole, so there should be {3 * width / rows:g} pieces: "
+                "give the folder that holds all of them"
             )
+        _check_distinct(key, names, modules)
+
+
+def _check_distinct(key: str, names: list[str], modules: list[dict[str, Tensor]]) -> None:
+    """Refuse one piece under two names, which would make a model of the right shape."""
+    for later in range(1, len(modules)):
+        for earlier in range(later):
+            if torch.equal(modules[earlier][key], modules[later][key]):
+                raise ValueError(
+                    f"{names[earlier]} and {names[later]} hold the same piece of {key}: each rank "
+                    "has its own, fetch them again"
+                )
 
 
 def _axis(key: str) -> int | None:

@@ -4,7 +4,7 @@ A plan reads nothing by itself; `check_plan` proves that it accounts for every k
 every parameter of the model before the writer touches the disk.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +26,10 @@ __all__ = [
     "check_plan",
     "copied",
     "keys_shown",
+    "table_shape",
 ]
+
+WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 Action = Literal["kept", "renamed", "split", "merged", "changed"]
 """What happened to the source tensor; "changed" means that its values did (the reason says how)."""
@@ -105,12 +108,25 @@ def copied(name: str, key: str, tensor: Tensor, reason: str = "") -> PlannedTens
     )
 
 
+def table_shape(key: str, shape: Sequence[int]) -> tuple[int, int]:
+    """Return the rows and the width of a matrix.
+
+    Raises:
+        ValueError: it has another number of dimensions.
+    """
+    if len(shape) != 2:
+        raise ValueError(f"{key} is {list(shape)}, where a table of rows and columns should be")
+    rows, width = shape
+    return rows, width
+
+
 def check_plan(plan: ConversionPlan, source: Source) -> None:
     """Check that no source key is left over and that every parameter of the model is filled.
 
     Raises:
-        ValueError: a key that is neither used nor dropped, a parameter without a tensor or of
-            another shape, or a tokenizer that the embedding table has no rows for.
+        ValueError: a key that is neither used nor dropped, weights that are no fractions, a
+            parameter without a tensor or of another shape, or a tokenizer that the embedding table
+            has no rows for.
     """
     accounted = {key for tensor in plan.tensors for key in tensor.keys}
     accounted |= {dropped.key for dropped in plan.dropped}
@@ -120,6 +136,7 @@ def check_plan(plan: ConversionPlan, source: Source) -> None:
             f"{source.path} has keys that no {plan.model_class.__name__} has: {keys_shown(left)}; "
             "nothing is dropped silently"
         )
+    _check_types(plan, source)
     _check_parameters(plan, source)
     rows = int(plan.config.vocab_size)
     if plan.tokenizer is not None and len(plan.tokenizer) > rows:
@@ -127,6 +144,17 @@ def check_plan(plan: ConversionPlan, source: Source) -> None:
             f"the tokenizer has {len(plan.tokenizer)} tokens but the embedding table of "
             f"{source.path} only {rows} rows: they do not belong together"
         )
+
+
+def _check_types(plan: ConversionPlan, source: Source) -> None:
+    used = {key for tensor in plan.tensors for key in tensor.keys}
+    for state_dict in source.state_dicts:
+        for key in used & state_dict.keys():
+            if state_dict[key].dtype not in WEIGHT_TYPES:
+                raise ValueError(
+                    f"{key} of {source.path} is {state_dict[key].dtype}: weights are expected in "
+                    "float32, float16 or bfloat16; give the checkpoint before it was quantised"
+                )
 
 
 def _check_parameters(plan: ConversionPlan, source: Source) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
+from unblank.conversion.lfs_pointer import refuse_pointer
 from unblank.conversion.normalization import charsmap_normalizers
 
 __all__ = ["SentencePieces", "read_sentencepiece", "sentencepiece_core"]
@@ -159,6 +160,7 @@ def _decoders(read: SentencePieces, commands: Sequence[str]) -> list[decoders.De
 
 
 def _parse(path: Path) -> Any:
+    refuse_pointer(path)
     try:
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
         from sentencepiece import sentencepiece_model_pb2

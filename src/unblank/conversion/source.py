@@ -15,6 +15,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from unblank.conversion.lfs_pointer import refuse_pointer
 from unblank.conversion.torch_files import read_torch_file
 
 __all__ = ["BLOCK_BYTES", "Source", "copy_mapped", "open_source"]
@@ -133,9 +134,12 @@ def copy_mapped(target: Tensor, tensor: Tensor, release: Callable[[], None]) -> 
 
 
 def _open_tracked(path: Path, tracker: str) -> Source:
-    tag = (path / tracker).read_text(encoding="utf-8").strip()
+    tag = (path / tracker).read_text(encoding="utf-8", errors="replace").strip()
     if Path(tag).name != tag or tag in ("", ".", ".."):
-        raise ValueError(f"{path / tracker} names {tag!r}, which is not a folder beside it")
+        raise ValueError(
+            f"{path / tracker} names {tag[:60]!r}, which is not a folder beside it: it should hold "
+            "the name of one"
+        )
     folder = path / tag
     if not any(folder.glob(RANK_FILES)) and folder.name.isdigit():
         folder = (
@@ -164,7 +168,8 @@ def _open_ranks(path: Path, folder: Path, evidence: tuple[str, ...]) -> Source:
 
 def _open_transformers(path: Path) -> Source:
     settings = _read_json(path / "config.json")
-    files = _indexed_files(path)
+    places = _places_in_index(path)
+    files = sorted({path / name for name in places.values()})
     # A checkpoint of a run also holds the state of the optimiser: its weights come first.
     for pattern in ("model*.safetensors", "*.safetensors", "pytorch_model*.bin"):
         files = files or sorted(path.glob(pattern))
@@ -174,14 +179,20 @@ def _open_transformers(path: Path) -> Source:
         )
     model_type = settings.get("model_type")
     evidence = (f"config.json of type {model_type!r}", f"weights in {len(files)} file(s)")
-    return _open_files(path, files, evidence, settings)
+    source = _open_files(path, files, evidence, settings)
+    if absent := sorted(places.keys() - source.tensors.keys()):
+        raise ValueError(
+            f"the index of {path} names {absent[0]} (and {len(absent) - 1} more), which none of "
+            "its files holds: they are not of one checkpoint, fetch them again"
+        )
+    return source
 
 
-def _indexed_files(path: Path) -> list[Path]:
-    """Return the shards that an index names, all of which must lie beside it."""
+def _places_in_index(path: Path) -> dict[str, str]:
+    """Return the file of each tensor as an index says, all of which must lie beside it."""
     index = next((path / name for name in INDEXES if (path / name).is_file()), None)
     if index is None:
-        return []
+        return {}
     places = _read_json(index).get("weight_map")
     if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
         raise ValueError(f"{index} is damaged: its weight_map should name the file of each tensor")
@@ -192,10 +203,11 @@ def _indexed_files(path: Path) -> list[Path]:
     missing = [name for name in names if not (path / name).is_file()]
     if missing:
         raise FileNotFoundError(f"{path} lacks {', '.join(missing)}, named by {index.name}")
-    return [path / name for name in names]
+    return places
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    refuse_pointer(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -249,16 +261,25 @@ def _open_file(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     content = read_torch_file(file)
     name = next((key for key in STATE_DICT_KEYS if isinstance(content.get(key), dict)), None)
     state_dict = content if name is None else content[name]
-    tensors = {key: value for key, value in state_dict.items() if isinstance(value, Tensor)}
+    tensors = {
+        key: value
+        for key, value in state_dict.items()
+        if isinstance(value, Tensor) and isinstance(key, str)
+    }
     others = {key: value for key, value in state_dict.items() if key not in tensors}
     if not tensors or (name is not None and others):
         found = ", ".join(map(str, others)) or "nothing"
-        raise ValueError(f"{file} should hold weights, but these are none: {found}")
+        raise ValueError(
+            f"{file} should hold weights, each a tensor with a name, but holds {found}"
+        )
     rest = others if name is None else {k: value for k, value in content.items() if k != name}
     return tensors, rest
 
 
 def _open_safetensors(file: Path) -> dict[str, Tensor]:
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist")
+    refuse_pointer(file)
     try:
         with safe_open(file, framework="pt") as opened:
             return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118

@@ -8,6 +8,7 @@ refused by name. Files that would take more memory than their size are refused a
 import pickle
 import re
 import tarfile
+import warnings
 import zipfile
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
@@ -18,11 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unblank.conversion.lfs_pointer import refuse_pointer
+
 __all__ = ["read_torch_file"]
 
 REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 """How torch names what its restricted unpickler refuses."""
-POINTER = b"version https://git-lfs"
 SHARED_COPIES = 4
 """How often the tensors of a file may share its bytes; tied weights are stored once, named twice or
 three times."""
@@ -46,17 +48,26 @@ def read_torch_file(path: Path) -> dict[str, Any]:
     is_zip = zipfile.is_zipfile(path)
     _check_container(path, is_zip)
     try:
-        with torch.serialization.safe_globals(_harmless_globals()):
+        with (
+            torch.serialization.safe_globals(_harmless_globals()),
+            warnings.catch_warnings(),  # of unusual pickles, which are refused or read all the same
+        ):
+            warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         found = REFUSED.search(str(error))
+        if found is None:
+            raise ValueError(
+                f"{path} is not written by torch.save, or damaged: expected tensors and plain "
+                "values; other pickles are never executed here"
+            ) from error
         raise ValueError(
-            f"{path} holds {found[1] if found else 'something'} besides tensors and plain values, "
-            f"and pickles are never executed here"
+            f"{path} holds {found[1]} besides tensors and plain values, and pickles are never "
+            "executed here"
         ) from error
     except Exception as error:  # what a damaged pickle makes the unpickler raise has no limit
         raise ValueError(
-            f"{path} is damaged, cut short or not a torch file: {_first_line(error)}"
+            f"{path} is damaged, cut short or not a torch file: {_first_sentence(error)}"
         ) from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}; a checkpoint is a dictionary")
@@ -66,9 +77,7 @@ def read_torch_file(path: Path) -> dict[str, Any]:
 
 def _check_container(path: Path, is_zip: bool) -> None:
     """Refuse compressed entries: torch writes none, and they may unfold to any size."""
-    with path.open("rb") as file:
-        if file.read(len(POINTER)) == POINTER:
-            raise ValueError(f"{path} is only a git-lfs pointer: fetch the file itself")
+    refuse_pointer(path)
     if not is_zip:
         if tarfile.is_tarfile(path):
             raise ValueError(
@@ -130,6 +139,8 @@ def _harmless_globals() -> list[Any]:
     ]
 
 
-def _first_line(error: Exception) -> str:
+def _first_sentence(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    if isinstance(error, LookupError) or not lines:  # of the unpickler, without a message
+        return type(error).__name__
+    return lines[0].partition(". ")[0]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from unblank.conversion.lfs_pointer import refuse_pointer
+
 __all__ = ["Vocabulary", "VocabularyKind", "find_vocabulary", "read_merges", "read_token_ids"]
 
 VocabularyKind = Literal["wordpiece", "bpe", "sentencepiece", "tokenizer.json"]
@@ -101,6 +103,7 @@ def _kind(path: Path) -> VocabularyKind | None:
 
 
 def _complete(kind: VocabularyKind, path: Path) -> Vocabulary:
+    refuse_pointer(path)
     if kind != "bpe":
         return Vocabulary(kind, (path,))
     merges = [file for file in path.parent.iterdir() if file.name.lower().endswith(MERGES_SUFFIXES)]

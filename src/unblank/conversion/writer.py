@@ -37,6 +37,9 @@ def new_folder(output: Path) -> Iterator[Path]:
     output = Path(output)
     if output.exists() or output.is_symlink():
         raise FileExistsError(f"{output} exists: choose another folder, or remove it first")
+    blocking = next((path for path in output.parents if path.exists()), None)
+    if blocking is not None and not blocking.is_dir():
+        raise FileExistsError(f"{blocking} is a file, so {output} cannot lie in it")
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
@@ -158,7 +161,8 @@ def _finished(
         tensor = torch.empty(read.shape, dtype=dtype)
         copy_mapped(tensor, read, release)
     if not _is_finite(tensor):
-        cause = f"{dtype} is too narrow" if _is_finite(read) else "the checkpoint is damaged"
+        damaged = "the checkpoint is damaged, fetch it again"
+        cause = f"{dtype} is too narrow" if _is_finite(read) else damaged
         raise ValueError(
             f"{planned.name} (from {', '.join(planned.keys)}) has values that are not finite: "
             f"{cause}"

@@ -304,6 +304,16 @@ def test_bad_files_are_refused_and_leave_nothing(released, tmp_path):
         convert(path, output)
     with pytest.raises(FileNotFoundError):
         convert(tmp_path / "nowhere", output)
+    with pytest.raises(ValueError, match="'many' attention heads"):
+        convert(
+            save_fairseq(path, ganlm(ROWS), encoder_attention_heads="many"),
+            output,
+            num_attention_heads=None,
+        )
+    with pytest.raises(ValueError, match="vocab_size is 0"):
+        convert(whole, output, vocab_size=0)
+    with pytest.raises(FileExistsError, match=r"bad\.pt is a file, so .* cannot lie in it"):
+        convert(whole, path / "out")
     assert not output.exists()
     assert not list(tmp_path.glob(".out*"))
 

@@ -71,6 +71,40 @@ def test_ranks_that_disagree_are_refused(glm_module, save_ranks, tmp_path):
     assert not list(tmp_path.glob(".out*"))
 
 
+def test_ranks_of_other_types_and_one_rank_twice_are_refused(glm_module, save_ranks, tmp_path):
+    first, second = cut(glm_module, 2)
+    halves = {key: tensor.half() for key, tensor in second.items()}
+    with pytest.raises(ValueError, match="disagree about word_embeddings"):
+        unblank.convert(
+            save_ranks(first, halves, name="types"), tmp_path / "out", num_attention_heads=HEADS
+        )
+    with pytest.raises(ValueError, match="hold the same piece"):
+        unblank.convert(
+            save_ranks(first, first, name="twice"), tmp_path / "out", num_attention_heads=HEADS
+        )
+
+
+@pytest.mark.parametrize("heads", [0, -4, 7])
+def test_heads_that_do_not_divide_the_width_are_refused(glm_module, save_ranks, tmp_path, heads):
+    with pytest.raises(ValueError, match="heads"):
+        unblank.convert(save_ranks(glm_module), tmp_path / "out", num_attention_heads=heads)
+
+
+def test_quantised_weights_and_tables_without_columns_are_refused(glm_module, save_ranks, tmp_path):
+    key = "transformer.layers.0.attention.dense.weight"
+    whole = glm_module[key]
+    glm_module[key] = whole.to(torch.int8)
+    with pytest.raises(ValueError, match=r"dense\.weight .*int8.*before it was quantised"):
+        unblank.convert(
+            save_ranks(glm_module, name="a"), tmp_path / "out", num_attention_heads=HEADS
+        )
+    glm_module |= {key: whole, "word_embeddings.weight": torch.ones(7)}
+    with pytest.raises(ValueError, match=r"is \[7\], where a table"):
+        unblank.convert(
+            save_ranks(glm_module, name="b"), tmp_path / "out", num_attention_heads=HEADS
+        )
+
+
 @pytest.mark.parametrize("prefix", ["module.", "glm.", "model.", "module.model."])
 def test_prefixes_of_wrappers_do_not_matter(glm_module, save_ranks, converted, prefix, tmp_path):
     wrapped = {prefix + key: tensor for key, tensor in glm_module.items()}

@@ -43,6 +43,9 @@ def test_an_index_names_shards_beside_it_and_all_of_them(tmp_path):
     index.write_text(json.dumps({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}))
     with pytest.raises(FileNotFoundError, match=r"lacks two\.safetensors"):
         open_source(tmp_path)
+    index.write_text(json.dumps({"weight_map": dict.fromkeys("ab", "one.safetensors")}))
+    with pytest.raises(ValueError, match=r"names b .*none of its files holds"):
+        open_source(tmp_path)
     index.write_text(json.dumps({"weight_map": {"a": "../one.safetensors"}}))
     with pytest.raises(ValueError, match="not a file beside it"):
         open_source(tmp_path)
@@ -101,4 +104,22 @@ def test_an_index_that_names_no_files_is_damaged(tmp_path, places):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
     with pytest.raises(ValueError, match="weight_map should name the file"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_pointers_left_by_git_lfs_are_recognised(tmp_path, name):
+    (tmp_path / "config.json").write_text("{}")
+    save_file({"a": torch.ones(2)}, tmp_path / "model.safetensors")
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(ValueError, match=f"{name} is only a git-lfs pointer"):
+        open_source(tmp_path)
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    torch.save({"module": {"a": torch.ones(2), 7: torch.ones(2)}}, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="each a tensor with a name, but holds 7"):
+        open_source(tmp_path)
+    (tmp_path / "latest").write_bytes(bytes(range(256)))
+    with pytest.raises(ValueError, match=r"latest names .*not a folder beside it"):
         open_source(tmp_path)

@@ -38,6 +38,9 @@ def test_a_bare_pickle_is_not_executed_either(tmp_path):
     path.write_bytes(pickle.dumps(Payload(marker), protocol=2))
     with pytest.raises(ValueError, match=r"hostile\.pt"):
         read_torch_file(path)
+    path.write_bytes(pickle.dumps(Payload(marker), protocol=4))  # which torch does not write
+    with pytest.raises(ValueError, match=r"hostile\.pt is not written by torch\.save"):
+        read_torch_file(path)
     assert not marker.exists()
 
 
