@@ -1,15 +1,15 @@
 """The recorded GLM originals, found by looking: sizes and cases come from the folder itself."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from recordings import TRACKERS, require
+from recordings import TRACKERS, read_json, require
 
 from unblank.conversion.convert import convert
 from unblank.conversion.source import open_source
+from unblank.conversion.torch_files import read_torch_file
 from unblank.models import GlmInfillForConditionalGeneration
 
 
@@ -20,7 +20,7 @@ def glm_dir(fixtures_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def glm_sizes(glm_dir: Path) -> dict:
-    return json.loads(require(glm_dir / "config.json").read_text(encoding="utf-8"))
+    return read_json(glm_dir / "config.json")
 
 
 @pytest.fixture(scope="session")
@@ -54,12 +54,14 @@ def load_glm(
 
 
 @pytest.fixture(scope="session")
-def glm_checkpoints(glm_dir: Path) -> Callable[..., list[str]]:
+def glm_checkpoints(glm_dir: Path, glm_sizes: dict) -> Callable[..., list[str]]:
     """Return a finder of checkpoint folders by what they hold, as the names may be any."""
     folders = sorted({path.parent for name in TRACKERS for path in glm_dir.glob(f"*/{name}")})
     kinds = {}
     for folder in folders:
         source = open_source(folder)
+        if sizes_of(source.state_dicts[0]) != (glm_sizes["num_layers"], glm_sizes["hidden_size"]):
+            continue  # a model that no output is recorded of
         dtypes = {tensor.dtype for tensor in source.state_dicts[0].values()}
         has_head = any("pool_layer" in key for key in source.state_dicts[0])
         is_whole = len(source.state_dicts) == 1
@@ -75,6 +77,12 @@ def glm_checkpoints(glm_dir: Path) -> Callable[..., list[str]]:
         return names
 
     return found
+
+
+def sizes_of(state_dict: dict[str, torch.Tensor]) -> tuple[int, int]:
+    """Layers and width of a GLM."""
+    norms = [tensor for key, tensor in state_dict.items() if ".input_layernorm.weight" in key]
+    return len(norms), norms[0].numel()
 
 
 @pytest.fixture(scope="session")
@@ -98,12 +106,22 @@ def convert_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
     return converted
 
 
-@pytest.fixture(scope="session")
-def torch_file(fixtures_dir: Path) -> Callable[[str], Path]:
-    """Return a finder of the torch file in a folder, whatever it is called."""
+def kind_of(path: Path) -> str:
+    """What a torch file holds: released weights, a trained model, or an encoder alone."""
+    content = read_torch_file(path)
+    if "weights" in content:
+        return "released"
+    keys = content.get("model", content)
+    return "encoder" if any("sentence_encoder." in key for key in keys) else "trained"
 
-    def found(folder: str) -> Path:
-        files = sorted((fixtures_dir / folder).glob("*.pt"))
-        return files[0] if files else pytest.skip(f"no .pt file is in {fixtures_dir / folder}")
+
+@pytest.fixture(scope="session")
+def torch_files(fixtures_dir: Path) -> Callable[[str, str], list[Path]]:
+    """Return a finder of a family's torch files by what they hold, as the names may be any."""
+
+    def found(family: str, kind: str) -> list[Path]:
+        files = sorted((fixtures_dir / family).rglob("*.pt"))
+        wanted = [path for path in files if kind_of(path) == kind]
+        return wanted or pytest.skip(f"no {kind} checkpoint is in {fixtures_dir / family}")
 
     return found

@@ -1,13 +1,27 @@
 """Reading what the original programs recorded; what a folder lacks is skipped by name."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
 from safetensors.torch import load_file
+
+from unblank.tokenization.special import SpecialIds
 
 TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
 """Files that name the folder of a GLM checkpoint."""
+
+
+class Recorded(dict):
+    """A part of a recording; asked for what it lacks, it skips the test and says what that is."""
+
+    def __init__(self, content: dict[str, Any], path: Path) -> None:
+        super().__init__(content)
+        self.path = path
+
+    def __missing__(self, name: str) -> Any:
+        pytest.skip(f"{name} is not recorded in {self.path}")
 
 
 def require(path: Path) -> Path:
@@ -16,10 +30,23 @@ def require(path: Path) -> Path:
     return path
 
 
-def recorded(path: Path) -> dict[str, dict[str, torch.Tensor]]:
+def read_json(path: Path) -> Recorded:
+    """Return the settings or numbers of a JSON file."""
+    text = require(path).read_text(encoding="utf-8")
+    return json.loads(text, object_hook=lambda content: Recorded(content, path))
+
+
+def recorded(path: Path) -> Recorded:
     """Return the tensors of a safetensors file by case, then by name."""
-    cases: dict[str, dict[str, torch.Tensor]] = {}
+    cases = Recorded({}, path)
     for key, tensor in load_file(require(path)).items():
         case, _, name = key.partition(".")
-        cases.setdefault(case, {})[name] = tensor
+        cases.setdefault(case, Recorded({}, path))[name] = tensor
     return cases
+
+
+def special_of(recorded_ids: dict[str, int]) -> SpecialIds:
+    """Return the recorded special tokens; a model without task masks has [MASK] for all of them."""
+    ids = {role.lower(): token_id for role, token_id in recorded_ids.items()}
+    masks = dict.fromkeys(("smask", "gmask", "dblock"), ids["mask"])
+    return SpecialIds(cls=ids.pop("enc"), **masks | ids)

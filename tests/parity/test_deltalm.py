@@ -4,13 +4,12 @@ Sizes and cases come from the folder `deltalm` itself; what a folder does not ho
 name.
 """
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
-from recordings import recorded, require
+from recordings import read_json, recorded, require
 from torch.testing import assert_close
 from transformers.generation import LogitsProcessor
 
@@ -33,7 +32,7 @@ def folder(fixtures_dir: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def sizes(folder: Path) -> dict:
-    return json.loads(require(folder / "config.json").read_text(encoding="utf-8"))
+    return read_json(folder / "config.json")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ def tensors(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
 
 @pytest.fixture(scope="module")
 def numbers(folder: Path) -> dict:
-    return json.loads(require(folder / "outputs.json").read_text(encoding="utf-8"))
+    return read_json(folder / "outputs.json")
 
 
 def load(folder: Path) -> DeltaLMForConditionalGeneration:
@@ -55,13 +54,13 @@ def load(folder: Path) -> DeltaLMForConditionalGeneration:
 
 
 @pytest.fixture(scope="module")
-def released(torch_file) -> Path:
-    return torch_file("deltalm/published_layout")
+def released(torch_files) -> Path:
+    return torch_files("deltalm", "released")[0]
 
 
 @pytest.fixture(scope="module")
-def fine_tuned(torch_file) -> Path:
-    return torch_file("deltalm/fairseq_checkpoint")
+def fine_tuned(torch_files) -> Path:
+    return torch_files("deltalm", "trained")[0]
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +126,28 @@ def test_states_and_logits_equal_the_original(padding, kernel, tensors, sizes):
         at(in_target, state, case[f"decoder_state{index}"])
     at(in_target, output.decoder_hidden_states[-1], case["decoder_features"])
     at(in_target, output.logits, case["logits"])
+
+
+@pytest.mark.parametrize("kind", ["released", "trained"])
+@torch.no_grad()
+def test_every_checkpoint_gives_the_recorded_logits(
+    kind, torch_files, convert_once, tensors, sizes
+):
+    name = next((name for name in PADDINGS if name in tensors), PADDINGS[0])
+    case, compared = case_of(tensors, name), 0
+    cut = {"num_attention_heads": sizes["heads"], "vocab_size": sizes["words"]}
+    for path in torch_files("deltalm", kind):
+        model = load(convert_once(path, **cut if kind == "released" else {}))
+        if (model.config.encoder_layers, model.config.hidden_size) != (
+            sizes["encoder_layers"],
+            sizes["hidden"],
+        ):
+            continue  # a model that no output is recorded of
+        logits = model(case["src_tokens"], decoder_input_ids=case["prev_output_tokens"]).logits
+        at(case["prev_output_tokens"] != sizes["pad"], logits, case["logits"])
+        compared += 1
+    if not compared:
+        pytest.skip(f"no {kind} checkpoint has the sizes of config.json")
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
@@ -247,10 +268,8 @@ def test_pretraining_starts_from_the_encoder_as_the_command_does(started, encode
 
 
 def test_every_parameter_starts_from_the_recorded_source(folder, encoders, convert_once):
-    table = json.loads(
-        require(folder / "init_from_encoder" / "expected_initialisation.json").read_text()
-    )["table"]
-    files = [file for path in encoders for file in path.glob("pytorch_model.bin")]
+    table = read_json(folder / "init_from_encoder" / "expected_initialisation.json")["table"]
+    files = [file for path in encoders for file in path.glob("*.bin")]
     if not files:
         pytest.skip("the table is about a transformers folder, and none is here")
     source = read_torch_file(files[0])

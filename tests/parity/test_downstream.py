@@ -4,12 +4,11 @@ The recorded examples go through our templates and tokenizer; Part A, blank, can
 losses and heads must be the recorded ones. What a folder lacks is skipped by name.
 """
 
-import json
 from dataclasses import replace
 
 import pytest
 import torch
-from recordings import recorded, require
+from recordings import read_json, recorded
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -30,7 +29,7 @@ ROLES |= {"eos": "eos", "pad": "pad", "gMASK": "gmask", "sMASK": "smask", "dBLOC
 
 @pytest.fixture(scope="module")
 def facts(glm_dir):
-    return json.loads(require(glm_dir / "downstream.json").read_text(encoding="utf-8"))
+    return read_json(glm_dir / "downstream.json")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,9 @@ def tokenizer(facts, glm_sizes):
     )
     core.decoder = decoders.Fuse()
     core.add_special_tokens(sorted(set(names.values())))
-    fast = PreTrainedTokenizerFast(tokenizer_object=core)
+    absent = {"gMASK", "sMASK", "dBLOCK"} - special.keys()
+    shared = {f"{ROLES[role]}_token": names["MASK"] for role in absent}
+    fast = PreTrainedTokenizerFast(tokenizer_object=core, extra_special_tokens=shared)
     ids = special_ids(fast)
     assert {role: getattr(ids, ours) for role, ours in ROLES.items() if role in special} == special
     return fast
@@ -227,16 +228,20 @@ def test_the_classifier_pools_the_token_that_the_original_pools(facts, cases, to
 @torch.no_grad()
 def test_a_fine_tuned_classifier_opens_with_its_head(cases, convert_glm, glm_checkpoints):
     case = of_case(cases, "classification_rte")
+    compared = 0
     for name in glm_checkpoints(has_head=True):
         classifier = GlmInfillForSequenceClassification.from_pretrained(convert_glm(name)).eval()
         if not torch.equal(classifier.dense.weight, case["head.pool_layer.weight"]):
-            pytest.skip(f"{name} has another head than the recorded one")
+            continue  # another head than the recorded one
         logits = classifier(
             input_ids=case["batch.text"],
             position_ids=case["batch.position"].transpose(0, 1),
             prefix_lengths=case["batch.mask"],
         ).logits
         torch.testing.assert_close(logits, case["logits_pool_cls"], **TOLERANCE)
+        compared += 1
+    if not compared:
+        pytest.skip("no checkpoint has the recorded head")
 
 
 def classifier_of(glm, case):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from recordings import recorded, require
+from recordings import read_json, recorded, require
 from torch.testing import assert_close
 from transformers.generation import LogitsProcessor
 
@@ -34,7 +34,7 @@ def folder(fixtures_dir: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def sizes(folder: Path) -> dict:
-    return json.loads(require(folder / "config.json").read_text(encoding="utf-8"))
+    return read_json(folder / "config.json")
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,12 @@ def tensors(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
 
 @pytest.fixture(scope="module")
 def numbers(folder: Path) -> dict:
-    return json.loads(require(folder / "outputs.json").read_text(encoding="utf-8"))
+    return read_json(folder / "outputs.json")
 
 
 @pytest.fixture(scope="module")
-def path(torch_file) -> Path:
-    return torch_file("ganlm/fairseq_checkpoint")
+def path(torch_files) -> Path:
+    return torch_files("ganlm", "trained")[0]
 
 
 def load(kind, folder: Path):
@@ -109,6 +109,24 @@ def test_states_and_logits_equal_the_original(kernel, tensors, sizes):
         at(in_source, state, encoder[f"state{index}"])
     for index, state in enumerate(output.decoder_hidden_states):
         at(in_target, state, generator[f"state{index}"])
+
+
+@torch.no_grad()
+def test_every_checkpoint_gives_the_recorded_logits(torch_files, convert_once, tensors, sizes):
+    case, generator = case_of(tensors, "pretrain"), case_of(tensors, "generator")
+    in_target, compared = case["tgt_tokens"] != sizes["pad"], 0
+    for file in torch_files("ganlm", "trained"):
+        other = load(GanLMForPreTraining, convert_once(file))
+        if (other.config.encoder_layers, other.config.hidden_size) != (
+            sizes["encoder_layers"],
+            sizes["hidden"],
+        ):
+            continue  # a model that no output is recorded of
+        logits = other(case["src_tokens"], decoder_input_ids=case["tgt_tokens"]).logits
+        at(in_target, logits, generator["logits"])
+        compared += 1
+    if not compared:
+        pytest.skip("no checkpoint has the sizes of config.json")
 
 
 @torch.no_grad()

@@ -4,13 +4,12 @@ Greedy and beam runs are compared as they are; runs that the original drew at ra
 from the indices that it drew.
 """
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
-from recordings import recorded, require
+from recordings import read_json, recorded
 from torch.testing import assert_close
 
 from unblank.generation.beam import BeamDecoder, pick_best
@@ -23,7 +22,7 @@ from unblank.generation.rows import Prompt, Rows
 
 @pytest.fixture(scope="session")
 def generation(glm_dir: Path) -> dict:
-    return json.loads(require(glm_dir / "generation.json").read_text(encoding="utf-8"))
+    return read_json(glm_dir / "generation.json")
 
 
 @pytest.fixture(scope="session")

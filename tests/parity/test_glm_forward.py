@@ -1,10 +1,8 @@
 """Logits, losses and hidden states equal those recorded from the original GLM program."""
 
-import json
-
 import pytest
 import torch
-from recordings import recorded, require
+from recordings import read_json, recorded
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
@@ -96,7 +94,7 @@ def test_model_parallel_pieces_merge_to_the_whole_checkpoint(glm_checkpoints, co
 @torch.no_grad()
 def test_losses_equal_the_original(glm, glm_dir):
     cases = recorded(glm_dir / "forward.safetensors")
-    expected = json.loads(require(glm_dir / "forward.json").read_text(encoding="utf-8"))["lm_loss"]
+    expected = read_json(glm_dir / "forward.json")["lm_loss"]
     loss_case = cases["lm_loss"]
     labels = loss_case["labels"].masked_fill(loss_case["loss_mask"] == 0, -100)
     inputs = inputs_of(cases[expected["inputs"]])

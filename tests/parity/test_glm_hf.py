@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from recordings import recorded, require
+from recordings import Recorded, read_json, recorded, require
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from unblank.conversion.convert import convert
+from unblank.conversion.source import open_source
 from unblank.models import GlmInfillForConditionalGeneration, GlmInfillForSequenceClassification
 
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
@@ -27,8 +28,12 @@ def hf_dir(fixtures_dir: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def model_dir(hf_dir: Path) -> Path:
+    return model_dirs(hf_dir)[0]
+
+
+def model_dirs(hf_dir: Path) -> list[Path]:
     found = sorted(path.parent for path in hf_dir.glob("*/config.json"))
-    return found[0] if found else pytest.skip(f"no model folder in {hf_dir}")
+    return found or pytest.skip(f"no model folder in {hf_dir}")
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +45,13 @@ def model(model_dir, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def facts(hf_dir):
-    return json.loads(require(hf_dir / "outputs.json").read_text(encoding="utf-8"))
+    return read_json(hf_dir / "outputs.json")
 
 
 @pytest.fixture(scope="module")
 def tensors(hf_dir):
-    return load_file(require(hf_dir / "outputs.safetensors"))
+    path = require(hf_dir / "outputs.safetensors")
+    return Recorded(load_file(path), path)
 
 
 def case_of(tensors, name):
@@ -54,7 +60,7 @@ def case_of(tensors, name):
         for key, tensor in tensors.items()
         if key.startswith(f"{name}.")
     }
-    return case or pytest.skip(f"no case {name} is recorded here")
+    return Recorded(case, tensors.path) if case else tensors[name]
 
 
 def given(case):
@@ -80,6 +86,15 @@ def prefix_of(tokens, length):
 def test_logits_with_separators_equal_the_port(model, tensors):
     case = case_of(tensors, "per_sample_sep")
     assert_close(model(**given(case)).logits, case["logits"], **TOLERANCE)
+
+
+@torch.no_grad()
+def test_every_model_folder_gives_the_recorded_logits(hf_dir, tensors, tmp_path):
+    case = case_of(tensors, "per_sample_sep")
+    for folder in model_dirs(hf_dir):
+        convert(folder, tmp_path / folder.name)
+        one = GlmInfillForConditionalGeneration.from_pretrained(tmp_path / folder.name).eval()
+        assert_close(one(**given(case)).logits, case["logits"], **TOLERANCE)
 
 
 @torch.no_grad()
@@ -196,7 +211,7 @@ def test_a_saved_classifier_keeps_the_class_scores_of_the_port(model_dir, tensor
     folder = tmp_path / "classifier"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
-    weights = torch.load(next(model_dir.glob("*.bin")), weights_only=True)
+    weights = open_source(model_dir).tensors
     prefixed = {f"glm.{key}": tensor for key, tensor in weights.items()}
     prefixed |= {key[5:]: tensor for key, tensor in case.items() if key.startswith("head.")}
     expected = facts.get("state_dict_keys_prefixed", dict.fromkeys(prefixed))

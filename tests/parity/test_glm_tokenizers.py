@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 import pytest
-from recordings import require
+from recordings import read_json
 from tokenizers import pre_tokenizers
 
 from unblank.conversion import sentencepiece as spm
@@ -31,8 +31,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def recorded(fixtures_dir):
-    path = require(fixtures_dir / "glm_tokenizers" / "tokenizers.json")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(fixtures_dir / "glm_tokenizers" / "tokenizers.json")
 
 
 def kind_of(entry):
@@ -141,8 +140,10 @@ def test_commands_of_the_recorded_models_follow_from_their_vocabulary(
         path = fixtures_dir / name / "config.json"
         if not path.is_file():
             continue
-        sizes = json.loads(path.read_text(encoding="utf-8"))
+        sizes = read_json(path)
         special = sizes["special_tokens"]
+        if special.keys() != ROLES.keys():
+            continue  # no published vocabulary has these commands only
         kind = {"glm": "gpt2", "multiglm": "chinese"}[name]
         entry = {"name": kind, "commands": {role: ["", i] for role, i in special.items()}}
         folder = tmp_path / str(number)

@@ -4,39 +4,32 @@ What the program was given is read off its own batches: the text before the blan
 for language modelling the window and the stride.
 """
 
-import json
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from recordings import read_json, require, special_of
 from safetensors.numpy import load_file
 
 from unblank.data.types import IGNORE_INDEX
 from unblank.evaluation.left_to_right import continuation_layout, window_bounds
 from unblank.evaluation.token_scores import score_labels
-from unblank.tokenization.special import SpecialIds
 
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
 
 
 @pytest.fixture(scope="module")
 def special(glm_sizes):
-    ids = {key.lower(): value for key, value in glm_sizes["special_tokens"].items()}
-    return SpecialIds(cls=ids.pop("enc"), **ids)
+    return special_of(glm_sizes["special_tokens"])
 
 
 @pytest.fixture(scope="module")
 def summary(glm_dir):
-    return json.loads(existing(glm_dir / "lm_eval.json").read_text(encoding="utf-8"))
+    return read_json(glm_dir / "lm_eval.json")
 
 
 @pytest.fixture(scope="module")
 def arrays(glm_dir):
-    return load_file(existing(glm_dir / "lm_eval.safetensors"))
-
-
-def existing(path):
-    return path if path.exists() else pytest.skip(f"{path} is not in this fixture folder")
+    return load_file(require(glm_dir / "lm_eval.safetensors"))
 
 
 def batches_of(arrays, case):

@@ -3,13 +3,12 @@
 Its generators differ from GLM's in where bans act: on the logits, before the softmax.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from recordings import TRACKERS, recorded, require
+from recordings import TRACKERS, read_json, recorded, require
 from safetensors.torch import load_file
 from test_generation import evaluator_prompts, greedy, rules_for
 from torch.testing import assert_close
@@ -34,7 +33,7 @@ def folder(fixtures_dir: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def sizes(folder):
-    return json.loads(require(folder / "config.json").read_text(encoding="utf-8"))
+    return read_json(folder / "config.json")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +43,7 @@ def ids(sizes):
 
 @pytest.fixture(scope="module")
 def facts(folder):
-    return json.loads(require(folder / "outputs.json").read_text(encoding="utf-8"))
+    return read_json(folder / "outputs.json")
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +64,14 @@ def conversions(folder, sizes, tmp_path_factory):
     }
 
 
+def dtype_of(conversion) -> torch.dtype:
+    return next(iter(conversion.source.state_dicts[0].values())).dtype
+
+
 @pytest.fixture(scope="module")
 def model(conversions):
-    output = conversions.get("checkpoint", next(iter(conversions.values())))[1]
+    whole = [output for done, output in conversions.values() if dtype_of(done) == torch.float32]
+    output = whole[0] if whole else pytest.skip("no checkpoint in float32 is recorded here")
     return GlmInfillForConditionalGeneration.from_pretrained(output).eval()
 
 
@@ -87,16 +91,18 @@ def prefix_inputs(tokens, position_ids, sep):
 
 
 def test_both_layouts_convert_to_the_same_weights(conversions, sizes):
-    weights = [load_file(output / "model.safetensors") for _, output in conversions.values()]
-    assert all(one.keys() == weights[0].keys() for one in weights)
-    assert all(torch.equal(one[key], weights[0][key]) for one in weights for key in one)
+    for dtype in {dtype_of(done) for done, _ in conversions.values()}:
+        outputs = [output for done, output in conversions.values() if dtype_of(done) == dtype]
+        weights = [load_file(output / "model.safetensors") for output in outputs]
+        assert all(one.keys() == weights[0].keys() for one in weights)
+        assert all(torch.equal(one[key], weights[0][key]) for one in weights for key in one)
     config = next(iter(conversions.values()))[0].plan.config
     assert config.max_position_embeddings + 1 == sizes["max_sequence_length"]
 
 
 def test_the_own_layout_is_told_from_glm_by_its_keys(conversions):
     for done, _ in conversions.values():
-        is_own = any(key.startswith("mixins.") for key in done.source.tensors)
+        is_own = any(key.startswith("mixins.") for key in done.source.state_dicts[0])
         assert done.detection.family == ("multiglm" if is_own else "glm")
 
 

@@ -1,11 +1,11 @@
 """Span corruption as recorded from GanLM's loader: the cases exactly, the draws by statistics."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import read_json
 
 from unblank.objectives.seq2seq_context import Seq2SeqContext
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
@@ -18,10 +18,7 @@ SIGMAS = 5.0
 
 @pytest.fixture(scope="module")
 def recorded(fixtures_dir: Path) -> dict:
-    path = fixtures_dir / "ganlm" / "outputs.json"
-    if not path.is_file():
-        pytest.skip(f"{path} is absent")
-    return json.loads(path.read_text())["span_corruption"]
+    return read_json(fixtures_dir / "ganlm" / "outputs.json")["span_corruption"]
 
 
 def spans_of(case: dict, first_sentinel: int) -> np.ndarray:

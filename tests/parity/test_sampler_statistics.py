@@ -5,13 +5,13 @@ draws here, with the standard error of the difference taken from the draws here;
 errors are allowed. Seeds are fixed.
 """
 
-import json
 import re
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import read_json
 
 from unblank.data.types import Example, IntArray
 from unblank.objectives.mixture import build_objective, only
@@ -33,10 +33,7 @@ IS_END = np.arange(110) == SENTENCE_END
 
 @pytest.fixture(scope="module")
 def recorded(fixtures_dir: Path) -> dict:
-    path = fixtures_dir / "glm" / "sampler_stats.json"
-    if not path.is_file():
-        pytest.skip(f"{path} is absent")
-    return json.loads(path.read_text())
+    return read_json(fixtures_dir / "glm" / "sampler_stats.json")
 
 
 def kind_of(options: dict) -> str:

@@ -5,12 +5,10 @@ terms of the run that fine-tunes in `ganlm/outputs.json` are checked in `test_ga
 label smoothing as fairseq writes it. Sizes and cases are read from the folder itself.
 """
 
-import json
-
 import numpy as np
 import pytest
 import torch
-from recordings import recorded, require
+from recordings import read_json, recorded, special_of
 
 from unblank.data.collate import collate
 from unblank.data.packing import lay_out
@@ -26,8 +24,7 @@ TRAINING = "_train"
 
 @pytest.fixture(scope="module")
 def special(glm_sizes) -> SpecialIds:
-    ids = {key.lower(): value for key, value in glm_sizes["special_tokens"].items()}
-    return SpecialIds(cls=ids.pop("enc"), **ids)
+    return special_of(glm_sizes["special_tokens"])
 
 
 def recorded_pairs(glm_dir, special, has_end):
@@ -74,7 +71,7 @@ def test_pairs_are_laid_out_as_the_original_does(glm_dir, special):
 def test_the_loss_of_packed_pairs_equals_the_recorded_one(
     glm, glm_dir, special, smoothing, monkeypatch
 ):
-    losses = json.loads(require(glm_dir / "generation.json").read_text(encoding="utf-8"))
+    losses = read_json(glm_dir / "generation.json")
     name = f"customization_mask_pad_train.loss_ls{smoothing}"
     if name not in losses:
         pytest.skip(f"{name} is not recorded here")

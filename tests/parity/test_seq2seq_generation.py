@@ -4,12 +4,11 @@ The model-level search of the originals is in `test_deltalm` and `test_ganlm`; h
 `unblank generate` reads the same recordings: options, sources and hypotheses come from the folder.
 """
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from recordings import recorded, require
+from recordings import read_json, recorded, require
 from torch.testing import assert_close
 
 from unblank.generation.beam import FAIRSEQ_STOPPING, BeamDecoder
@@ -28,12 +27,12 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module", params=list(FAMILIES))
-def family(request, fixtures_dir: Path, torch_file, convert_once):
+def family(request, fixtures_dir: Path, torch_files, convert_once):
     folder = require(fixtures_dir / request.param)
-    numbers = json.loads(require(folder / "outputs.json").read_text(encoding="utf-8"))
+    numbers = read_json(folder / "outputs.json")
     if "generation" not in numbers:
         pytest.skip(f"no generation of {request.param} is recorded here")
-    converted = convert_once(torch_file(f"{request.param}/fairseq_checkpoint"))
+    converted = convert_once(torch_files(request.param, "trained")[0])
     model = FAMILIES[request.param].from_pretrained(converted, dtype=torch.float32)
     return model.eval(), folder, numbers["generation"]
 

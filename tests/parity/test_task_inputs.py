@@ -4,12 +4,11 @@ Of several blanks GLM answers the last (the first, when it decodes against a cac
 MultiGLM the first; here the caller names the blank. Padding to the longest is no part of a layout.
 """
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from recordings import require
+from recordings import read_json, require
 
 from unblank.objectives.source_target import glm_pair
 
@@ -18,9 +17,9 @@ from unblank.objectives.source_target import glm_pair
 def facts(request, fixtures_dir):
     """The recorded layouts, the special ids, and which of several blanks is answered."""
     path = require(fixtures_dir / request.param)
-    sizes = json.loads(require(path.parent / "config.json").read_text(encoding="utf-8"))
+    sizes = read_json(path.parent / "config.json")
     blank = -1 if path.parent.name == "glm" else 0
-    return json.loads(path.read_text(encoding="utf-8")), sizes["special_tokens"], blank
+    return read_json(path), sizes["special_tokens"], blank
 
 
 def blanks_of(part_a, ids):
