@@ -23,6 +23,9 @@ __all__ = ["PairCorpus", "PairSource", "pair_texts", "parse_pair_source", "prepa
 _ENDS = 3
 """Tokens around the sides of a pair: `[CLS]` and two ends."""
 
+_TABLES = {".tsv", ".csv"}
+"""Their lines are not sentences."""
+
 
 @dataclass(frozen=True, slots=True)
 class PairSource:
@@ -96,6 +99,7 @@ def parse_pair_source(entry: str) -> PairSource:
 
     Args:
         entry: `SOURCE_FILE:TARGET_FILE`, or `FILE:SOURCE_FIELD:TARGET_FIELD` for jsonl and parquet.
+            A file with any other ending, such as `train.en`, is plain text, a sentence a line.
 
     Raises:
         ValueError: if it is neither.
@@ -103,14 +107,13 @@ def parse_pair_source(entry: str) -> PairSource:
     """
     parts = entry.split(":")
     if len(parts) not in (2, 3) or not all(parts):
-        raise ValueError(
-            f"{entry!r} names no pair: give SOURCE_FILE:TARGET_FILE, or "
-            "FILE:SOURCE_FIELD:TARGET_FIELD for jsonl and parquet"
-        )
-    if len(parts) == 3:
-        path = _one_file(parts[0])
-        return PairSource(path, path, parts[1], parts[2])
-    return PairSource(_one_file(parts[0]), _one_file(parts[1]))
+        raise ValueError(_no_pair(entry))
+    if len(parts) == 2:
+        return PairSource(_one_file(parts[0]), _one_file(parts[1]))
+    path = _one_file(parts[0])
+    if not {".jsonl", ".parquet"} & set(path.suffixes):
+        raise ValueError(f"{_no_pair(entry)}; {path} has no fields")
+    return PairSource(path, path, parts[1], parts[2])
 
 
 def pair_texts(entry: str) -> tuple[TextFiles, TextFiles]:
@@ -150,37 +153,30 @@ def prepare_pairs(
             or a pair is too long; the message names file and line.
         FileNotFoundError: if a file is not there.
     """
-    pair = parse_pair_source(entry)
-    sides = [(pair.source, pair.source_field), (pair.target, pair.target_field)]
+    sides = pair_texts(entry)
     source, target = (
-        prepare(
-            path,
-            tokenizer,
-            cache_dir=cache_dir,
-            text_field=text_field,
-            text_unit="line",
-            min_tokens=1,
-            show_progress=show_progress,
-        )
-        for path, text_field in sides
+        prepare(texts, tokenizer, cache_dir=cache_dir, min_tokens=1, show_progress=show_progress)
+        for texts in sides
     )
-    for corpus, (path, text_field) in zip((source, target), sides, strict=True):
+    for corpus, texts in zip((source, target), sides, strict=True):
         if corpus.report.num_empty:
-            raise ValueError(_first_empty(path, text_field))
+            raise ValueError(_first_empty(texts))
         if corpus.report.num_short:
-            raise ValueError(f"{path}: {corpus.report.num_short} texts give no token at all")
+            num_short = corpus.report.num_short
+            raise ValueError(f"{texts.shown_paths}: {num_short} texts give no token at all")
     if len(source) != len(target):
+        first, second = (texts.shown_paths for texts in sides)
         raise ValueError(
-            f"{pair.source} has {len(source):,} lines, {pair.target} has {len(target):,}: line "
-            "n of one must be the translation of line n of the other"
+            f"{first} has {len(source):,} lines, {second} has {len(target):,}: line n of one must "
+            "be the translation of line n of the other"
         )
     if refuse_long:
-        _refuse_long(source, target, pair.source, max_length)
+        _refuse_long(source, target, sides[0].shown_paths, max_length)
     return PairCorpus(source, target, eos, max_length)
 
 
 def _refuse_long(
-    source: PreparedCorpus, target: PreparedCorpus, path: Path, max_length: int
+    source: PreparedCorpus, target: PreparedCorpus, path: str, max_length: int
 ) -> None:
     lengths = source.lengths + target.lengths + _ENDS
     is_long = lengths > max_length
@@ -193,18 +189,28 @@ def _refuse_long(
         )
 
 
-def _one_file(path: str) -> Path:
+def _no_pair(entry: str) -> str:
+    return (
+        f"{entry!r} names no pair: give SOURCE_FILE:TARGET_FILE, or "
+        "FILE:SOURCE_FIELD:TARGET_FIELD for jsonl and parquet"
+    )
+
+
+def _one_file(entry: str) -> Path:
+    path = Path(entry).expanduser()
+    if path.is_file() and not _TABLES & set(path.suffixes):
+        return path
     files = find_files(path)
     if len(files) != 1:
         raise ValueError(f"{path} stands for {len(files)} files: name one file for each side")
     return files[0]
 
 
-def _first_empty(path: Path, text_field: str) -> str:
-    texts = TextFiles(paths=(path,), text_field=text_field, text_unit="line").texts(path)
-    number = next(number for number, text in enumerate(texts, start=1) if not text.strip())
-    side = f" (field {text_field!r})" if ".jsonl" in path.suffixes else ""
+def _first_empty(side: TextFiles) -> str:
+    (path,) = side.paths
+    number = next(n for n, text in enumerate(side.texts(path), start=1) if not text.strip())
+    field_name = f" (field {side.text_field!r})" if ".jsonl" in path.suffixes else ""
     return (
-        f"{path}, line {number}{side}: this side of the pair is empty or missing; remove the pair "
-        "on both sides"
+        f"{path}, line {number}{field_name}: this side of the pair is empty or missing; remove the "
+        "pair on both sides"
     )

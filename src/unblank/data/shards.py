@@ -139,7 +139,7 @@ class PreparedCorpus:
 
 
 def prepare(
-    paths: str | Path | Sequence[str | Path],
+    texts: TextFiles | str | Path | Sequence[str | Path],
     tokenizer: "PreTrainedTokenizerFast",
     *,
     cache_dir: str | Path,
@@ -152,7 +152,8 @@ def prepare(
     """Return the corpus of one source, tokenised now or found ready from an earlier call.
 
     Args:
-        paths: files, folders or glob patterns of one source.
+        texts: files, folders or glob patterns of one source, or opened files, which know their
+            own `text_field` and `text_unit`.
         tokenizer: a transformers tokenizer; special tokens inside the text are read as text.
         cache_dir: folder that holds prepared corpora, made if absent.
         text_field: key or column of the text in `.jsonl` and `.parquet`.
@@ -168,9 +169,14 @@ def prepare(
     """
     if min_tokens < 1:
         raise ValueError(f"min_tokens must be at least 1, not {min_tokens}")
-    texts = TextFiles(paths=find_files(paths), text_field=text_field, text_unit=text_unit)
+    if not isinstance(texts, TextFiles):
+        texts = TextFiles(paths=find_files(texts), text_field=text_field, text_unit=text_unit)
     core = text_encoder(tokenizer)
-    settings = {"text_field": text_field, "text_unit": text_unit, "min_tokens": min_tokens}
+    settings = {
+        "text_field": texts.text_field,
+        "text_unit": texts.text_unit,
+        "min_tokens": min_tokens,
+    }
     name = _content_hash(texts.paths, core, settings)
     cache = Path(cache_dir)
     cache.mkdir(parents=True, exist_ok=True)
@@ -315,7 +321,7 @@ def _content_hash(paths: Sequence[Path], core: "Tokenizer", settings: dict[str, 
     digest.update(json.dumps([FORMAT_VERSION, settings], sort_keys=True).encode())
     digest.update(hashlib.blake2b(core.to_str().encode()).digest())
     for path in paths:
-        digest.update(next(end for end in SUFFIXES if path.name.endswith(end)).encode())
+        digest.update(next((end for end in SUFFIXES if path.name.endswith(end)), ".txt").encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "blake2b").digest())
     return digest.hexdigest()

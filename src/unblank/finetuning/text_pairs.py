@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.data.fields import field_names, field_text, field_value, require_text
+from unblank.data.pairs import pair_texts
 from unblank.data.records import Record, find_record_files, read_records
 
 __all__ = ["TextPair", "read_text_pairs"]
@@ -33,7 +34,7 @@ def read_text_pairs(entry: str, source: str, target: str) -> list[TextPair]:
 
     Args:
         entry: FILE (also a pattern of files), FILE:SOURCE_FIELD:TARGET_FIELD, or
-            SOURCE_FILE:TARGET_FILE, which are read line by line.
+            SOURCE_FILE:TARGET_FILE, which are read line by line, whatever their endings.
         source: field of the source, or a text with fields in braces.
         target: field of the targets.
 
@@ -44,7 +45,7 @@ def read_text_pairs(entry: str, source: str, target: str) -> list[TextPair]:
     """
     parts = entry.split(":")
     if len(parts) == 2 and not Path(entry).exists():
-        pairs = list(_parallel_pairs(*(_one_file(part, entry) for part in parts)))
+        pairs = list(_parallel_pairs(entry))
     else:
         if len(parts) == 3 and not Path(entry).exists():
             entry, source, target = parts
@@ -63,16 +64,11 @@ def _records(path: Path, source: str, target: str) -> Iterator[Record]:
     return read_records(path, has_header=not all(name.isdecimal() for name in names))
 
 
-def _one_file(part: str, entry: str) -> Path:
-    files = find_record_files(part)
-    if len(files) != 1:
-        raise ValueError(f"{entry}: {part} stands for {len(files)} files: name one for each side")
-    return files[0]
-
-
-def _parallel_pairs(source: Path, target: Path) -> Iterator[TextPair]:
-    sides = (_side(path) for path in (source, target))
-    for number, (first, second) in enumerate(zip_longest(*sides), start=1):
+def _parallel_pairs(entry: str) -> Iterator[TextPair]:
+    sides = pair_texts(entry)
+    source, target = (side.shown_paths for side in sides)
+    texts = (side.texts(side.paths[0]) for side in sides)
+    for number, (first, second) in enumerate(zip_longest(*texts), start=1):
         if first is None or second is None:
             short, long = (source, target) if first is None else (target, source)
             raise ValueError(
@@ -82,17 +78,6 @@ def _parallel_pairs(source: Path, target: Path) -> Iterator[TextPair]:
         for path, text in ((source, first), (target, second)):
             require_text(text, f"{path}, line {number}: this side of the pair")
         yield TextPair(f"{source}, line {number}", first.strip(), (second.strip(),))
-
-
-def _side(path: Path) -> Iterator[str]:
-    """Yield the texts of one side: the lines, or the field `text` of JSON lines."""
-    for place, record in read_records(path, has_header=False):
-        value = record.get("text", record.get("1"))
-        if not isinstance(value, str):
-            raise ValueError(
-                f"{place}: there is no field 'text'; name fields as FILE:SOURCE:TARGET"
-            )
-        yield value
 
 
 def _pair(place: str, record: dict[str, Any], source: str, target: str) -> TextPair:

@@ -67,6 +67,20 @@ def test_a_pair_is_one_document_with_the_end_between(files, tokenizer, entry):
     assert texts == [ENGLISH, GERMAN]
 
 
+def test_files_named_after_their_languages_are_lines_of_text(files, tokenizer):
+    entry = f"{files}/train.en:{files}/train.de"
+    (files / "a.txt").rename(files / "train.en")
+    (files / "b.txt").rename(files / "train.de")
+    corpus = prepared(entry, tokenizer, files)
+    assert [len(corpus), *(list(side) for side in pair_texts(entry))] == [3, ENGLISH, GERMAN]
+    (files / "train.de").write_text("ein Hund\n \nRegen\n")
+    with pytest.raises(ValueError, match=r"train\.de, line 2: this side of the pair is empty"):
+        prepared(entry, tokenizer, files)
+    (files / "train.de").rename(files / "train.tsv")
+    with pytest.raises(ValueError, match=r"train\.tsv: its name ends in none of"):
+        prepared(entry.replace("train.de", "train.tsv"), tokenizer, files)
+
+
 def test_a_sampled_pair_has_both_ends_and_is_whole(files, tokenizer):
     special = encoder_decoder_ids(tokenizer)
     corpus = prepared(f"{files}/pairs.jsonl:en:de", tokenizer, files)
@@ -136,10 +150,10 @@ def test_what_is_missing_is_named_with_file_and_line(files, tokenizer):
         prepared(f"{files}/pairs.jsonl:en:de", tokenizer, files)
 
 
-@pytest.mark.parametrize("entry", ["pairs.jsonl", "a:b:c:d", "a::de"])
+@pytest.mark.parametrize("entry", ["pairs.jsonl", "a:b:c:d", "a::de", "{}/a.txt:en:de"])
 def test_an_entry_that_names_no_pair_is_refused(files, tokenizer, entry):
     with pytest.raises(ValueError, match="names no pair: give SOURCE_FILE:TARGET_FILE"):
-        prepared(entry, tokenizer, files)
+        prepared(entry.format(files), tokenizer, files)
 
 
 def test_weights_choose_between_texts_and_pairs(files, tokenizer):

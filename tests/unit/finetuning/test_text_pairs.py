@@ -31,11 +31,12 @@ def test_fields_in_the_entry_go_before_the_settings(tmp_path):
     assert (pair.source, pair.targets) == ("cat", ("chat",))
 
 
-def test_two_files_are_read_line_by_line_also_compressed(tmp_path):
-    (tmp_path / "a.txt").write_text("one\ntwo\n", encoding="utf-8")
-    with gzip.open(tmp_path / "b.txt.gz", "wt", encoding="utf-8") as file:
+@pytest.mark.parametrize(("first", "second"), [("a.txt", "b.txt.gz"), ("a.en", "a.de.gz")])
+def test_two_files_are_read_line_by_line_also_compressed(tmp_path, first, second):
+    (tmp_path / first).write_text("one\ntwo\n", encoding="utf-8")
+    with gzip.open(tmp_path / second, "wt", encoding="utf-8") as file:
         file.write("eins\nzwei\n")
-    pairs = read_text_pairs(f"{tmp_path}/a.txt:{tmp_path}/b.txt.gz", "s", "t")
+    pairs = read_text_pairs(f"{tmp_path}/{first}:{tmp_path}/{second}", "s", "t")
     assert [(pair.source, *pair.targets) for pair in pairs] == [("one", "eins"), ("two", "zwei")]
 
 
