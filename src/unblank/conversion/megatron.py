@@ -98,17 +98,18 @@ def check_ranks(names: list[str], modules: list[dict[str, Tensor]]) -> None:
                 f"{3 * width} rows make the whole, so there should be {3 * width / rows:g} pieces: "
                 "give the folder that holds all of them"
             )
-        _check_distinct(key, names, modules)
+    _check_distinct(names, modules)
 
 
-def _check_distinct(key: str, names: list[str], modules: list[dict[str, Tensor]]) -> None:
+def _check_distinct(names: list[str], modules: list[dict[str, Tensor]]) -> None:
     """Refuse one piece under two names, which would make a model of the right shape."""
     for later in range(1, len(modules)):
         for earlier in range(later):
-            if torch.equal(modules[earlier][key], modules[later][key]):
+            pairs = ((modules[earlier][key], modules[later][key]) for key in modules[0])
+            if all(torch.equal(one, other) for one, other in pairs):
                 raise ValueError(
-                    f"{names[earlier]} and {names[later]} hold the same piece of {key}: each rank "
-                    "has its own, fetch them again"
+                    f"{names[earlier]} and {names[later]} hold the same weights: each rank has its "
+                    "own piece, fetch them again"
                 )
 
 

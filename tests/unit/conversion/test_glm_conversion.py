@@ -78,7 +78,7 @@ def test_ranks_of_other_types_and_one_rank_twice_are_refused(glm_module, save_ra
         unblank.convert(
             save_ranks(first, halves, name="types"), tmp_path / "out", num_attention_heads=HEADS
         )
-    with pytest.raises(ValueError, match="hold the same piece"):
+    with pytest.raises(ValueError, match="hold the same weights"):
         unblank.convert(
             save_ranks(first, first, name="twice"), tmp_path / "out", num_attention_heads=HEADS
         )
