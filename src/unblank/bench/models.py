@@ -49,12 +49,13 @@ def glm_batch(size: Size) -> dict[str, torch.Tensor]:
     }
 
 
-def glm_training(size: str, vocabulary: int | None = None) -> Workload:
+def glm_training(size: str, vocabulary: int | None = None, sampled_softmax: int = 0) -> Workload:
     """Return our training step as the command runs it: precision by hardware, fused AdamW.
 
     Args:
         size: a key of `SIZES`.
         vocabulary: rows of the table, if not the size's own.
+        sampled_softmax: as `train.sampled_softmax`.
     """
     shape = SIZES[size]
     if vocabulary is not None:
@@ -68,7 +69,7 @@ def glm_training(size: str, vocabulary: int | None = None) -> Workload:
     def step() -> float:
         with fast_fp32_products(precision.dtype, device):
             with precision.autocast(device):
-                loss = model(**batch).loss
+                loss = model(**batch, sampled_softmax=sampled_softmax).loss
             loss.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

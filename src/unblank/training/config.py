@@ -301,6 +301,9 @@ class TrainSettings:
     """How processes started by torchrun share the model: a copy each, or a shard each."""
     compile: bool = False
     """Compile the encoder stack with torch.compile."""
+    sampled_softmax: int = 0
+    """Estimate the training loss from so many rows of the vocabulary, the targets of the
+    micro-batch among them; 0 = exactly, from all. Faster for vocabularies above some 60,000."""
     max_nonfinite_steps: int = 5
     """Stop after so many steps in a row without a finite loss and gradient."""
     arrange_memory: bool = True
@@ -312,7 +315,7 @@ class TrainSettings:
         positive = ("max_steps", "batch_size", "micro_batch_size", "log_every", "save_every")
         require_positive(self, *positive, "keep_checkpoints", "validation_samples")
         require_positive(self, "max_nonfinite_steps")
-        for name in ("seed", "validate_every", "sample_every"):
+        for name in ("seed", "validate_every", "sample_every", "sampled_softmax"):
             require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: below 0")
         require(
             self.batch_size % self.micro_batch_size == 0,

@@ -94,6 +94,8 @@ def refuse_foreign_settings(config: RunConfig, family: ModelFamily) -> None:
         "data.languages": not is_pair and config.data.languages is not None,
         "train.sample_every": family == "electra" and config.train.sample_every > 0,
         "train.compile": family != "glm" and config.train.compile,
+        "train.sampled_softmax": family in ("electra", "ganlm")
+        and config.train.sampled_softmax > 0,
     }
     if family == "electra" and config.objective.weights() != _ONLY_MASKED:
         raise ValueError(

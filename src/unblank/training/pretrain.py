@@ -172,7 +172,7 @@ def _assemble(
     model = model.to(world.device)
     if train.compile:
         model.model.compile(dynamic=False)
-    unit: TrainUnit = InfillUnit()
+    unit: TrainUnit = InfillUnit(sampled_softmax=train.sampled_softmax)
     if isinstance(model.config, GanLMConfig):
         unit = GanLMUnit(model.config, config.ganlm, train.seed)
     elif isinstance(model.config, ElectraInfillConfig):

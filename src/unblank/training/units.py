@@ -62,13 +62,18 @@ class InfillUnit:
     Args:
         label_smoothing: of the training loss, as the model's `forward` takes it, in [0, 1); in
             evaluation mode nothing is smoothed.
+        sampled_softmax: rows of the vocabulary from which the training loss is estimated, 0 for all
+            of them; in evaluation mode it is exact.
     """
 
     weights: Mapping[str, float] = {"lm": 1.0}
     shares: Mapping[str, Share] = {}
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        self._label_smoothing = label_smoothing
+    def __init__(self, label_smoothing: float = 0.0, sampled_softmax: int = 0) -> None:
+        self._training_loss = {
+            "label_smoothing": label_smoothing,
+            "sampled_softmax": sampled_softmax,
+        }
 
     def start_step(self, update: int) -> None:
         """Nothing changes between steps."""
@@ -81,8 +86,8 @@ class InfillUnit:
         self, model: nn.Module, batch: TrainBatch, device: torch.device
     ) -> dict[str, TokenLoss]:
         """Return {"lm": summed cross-entropy over the labelled positions}."""
-        smoothing = self._label_smoothing if model.training else 0.0
-        output = model(**batch.model_inputs(device), label_smoothing=smoothing)
+        loss_settings = self._training_loss if model.training else {}
+        output = model(**batch.model_inputs(device), **loss_settings)
         return {"lm": TokenLoss(output.loss_sum, self.counts(batch)["lm"])}
 
 

@@ -31,7 +31,8 @@ EXPECTED = {
         "training step, toy, against BART",
         "training step, toy: share of the matrix ceiling",
         "training step, toy: peak memory",
-        "training step, toy: vocabulary of 1,024 rows",
+        "training step, toy: 1,024 rows, exact loss",
+        "training step, toy: 1,024 rows, sampled loss",
         "GanLM step, toy: against the T5 objective",
     ],
 }

@@ -50,3 +50,72 @@ def test_autocast_computes_in_bfloat16_and_sums_in_float32():
     assert rounded.dtype == torch.float32
     assert rounded != exact
     assert_close(rounded, exact, rtol=1e-2, atol=0)
+
+
+def test_a_sample_of_every_row_is_the_exact_loss():
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(11, 8), torch.randn(50, 8)
+    target = torch.randint(20, (11,))
+    exact = linear_cross_entropy_sum(hidden, weight, target)
+    assert_close(
+        linear_cross_entropy_sum(hidden, weight, target, sampled_softmax=49),
+        exact,
+        rtol=0.1,
+        atol=0,
+    )
+    assert linear_cross_entropy_sum(hidden, weight, target, sampled_softmax=50) == exact
+
+
+def test_sampled_normalisers_are_unbiased_whatever_the_targets():
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(1, 8), torch.randn(400, 8) / 3
+    target = (hidden @ weight.T).argmax(1)
+    logits = (hidden @ weight.T)[0]
+    estimates = [
+        (
+            linear_cross_entropy_sum(hidden, weight, target, sampled_softmax=60) + logits[target]
+        ).exp()
+        for _ in range(2000)
+    ]
+    estimates = torch.stack(estimates)
+    error = estimates.std() / len(estimates) ** 0.5
+    assert abs(estimates.mean() - logits.exp().sum()) < 4 * error
+    assert error < 0.01 * logits.exp().sum()
+
+
+def test_sampled_gradients_are_those_of_the_weighted_rows():
+    torch.manual_seed(0)
+    hidden = torch.randn(6, 8, requires_grad=True)
+    weight = torch.randn(90, 8, requires_grad=True)
+    target = torch.tensor([3, 3, 70, 5, 12, 70])
+    torch.manual_seed(1)
+    actual = linear_cross_entropy_sum(hidden, weight, target, sampled_softmax=30)
+    grad_hidden, grad_weight = torch.autograd.grad(actual, [hidden, weight])
+    is_used = grad_weight.abs().sum(1) > 0
+    assert int(is_used.sum()) == 30
+    weights = torch.where(is_used, 86 / 26, 0.0)
+    weights[target] = 1.0
+    logits = hidden @ weight.T
+    normaliser = (weights * logits.exp()).sum(1).log()
+    expected = (normaliser - logits.gather(1, target[:, None])[:, 0]).sum()
+    assert_close(actual, expected)
+    assert_close(
+        (grad_hidden, grad_weight),
+        torch.autograd.grad(expected, [hidden, weight]),
+        atol=1e-5,
+        rtol=1e-5,
+    )
+
+
+def test_many_targets_still_leave_room_for_as_many_others():
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(40, 8), torch.randn(200, 8, requires_grad=True)
+    total = linear_cross_entropy_sum(hidden, weight, torch.arange(40), sampled_softmax=10)
+    total.backward()
+    assert int((weight.grad.abs().sum(1) > 0).sum()) == 80
+
+
+def test_smoothing_a_sample_is_refused():
+    hidden, weight = torch.randn(2, 8), torch.randn(9, 8)
+    with pytest.raises(ValueError, match="drop sampled_softmax"):
+        linear_cross_entropy_sum(hidden, weight, torch.tensor([1, 2]), 0.1, sampled_softmax=4)

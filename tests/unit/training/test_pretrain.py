@@ -260,6 +260,26 @@ def test_a_named_checkpoint_is_continued_elsewhere(make_config, tmp_path):
     assert losses(run_pretrain(elsewhere)) == whole[2:]
 
 
+def test_a_sampled_softmax_learns_measures_exactly_and_resumes(make_config, text_folder, tmp_path):
+    held_out = {
+        "data__validation": (str(text_folder / "held_out.txt"),),
+        "train__validate_every": 2,
+    }
+    exact = run_pretrain(make_config(**held_out, train__output_dir=tmp_path / "exact"))
+    config = make_config(**held_out, train__sampled_softmax=200)
+    sampled = run_pretrain(config)
+    assert losses(sampled) != losses(exact)
+    assert dict(losses(sampled)) == pytest.approx(dict(losses(exact)), rel=0.05)
+    checkpoint = config.train.output_dir / "checkpoints" / "step-00000002"
+    elsewhere = make_config(
+        **held_out,
+        train__sampled_softmax=200,
+        train__resume=str(checkpoint),
+        train__output_dir=tmp_path / "other",
+    )
+    assert losses(run_pretrain(elsewhere)) == losses(sampled)[2:]
+
+
 def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(make_config, monkeypatch):
     config = make_config()
     save = state.save_file

@@ -249,6 +249,10 @@ def test_a_deltalm_starts_from_an_encoder_of_this_library(make_config, tmp_path,
         ({**DELTALM, "ganlm__denoising_weight": 2.0}, "the section ganlm does not apply"),
         ({**DELTALM, "train__compile": True}, r"train\.compile does not apply"),
         (
+            {"model__preset": "ganlm-tiny", "train__sampled_softmax": 64},
+            r"train\.sampled_softmax does not apply",
+        ),
+        (
             {**DELTALM, "model__num_hidden_layers": 3, "data__train": ("nowhere.txt",)},
             "give a multiple of 2",
         ),

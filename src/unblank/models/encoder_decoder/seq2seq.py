@@ -192,6 +192,7 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
         use_cache: bool | None = None,
         logits_to_keep: int | None = None,
         label_smoothing: float = 0.0,
+        sampled_softmax: int = 0,
         **kwargs: Any,
     ) -> Seq2SeqOutput:
         """Return loss or logits; arguments not named here as for `EncoderDecoderModel.forward`.
@@ -210,6 +211,8 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
             logits_to_keep: logits of that many last columns, 0 for all; None is all without
                 labels and none with labels.
             label_smoothing: weight of the uniform distribution over all V rows, in [0, 1).
+            sampled_softmax: rows of the vocabulary from which the loss is estimated, without
+                smoothing; 0 is all of them.
             **kwargs: the rest of the transformers contract.
         """
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
@@ -232,7 +235,7 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
         )
         if labels is not None:
             result.loss_sum, result.num_scored = self.token_loss(
-                hidden_BTD, labels, label_smoothing
+                hidden_BTD, labels, label_smoothing, sampled_softmax
             )
             result.loss = result.loss_sum / result.num_scored.clamp(min=1)
         if labels is None or logits_to_keep is not None:
@@ -241,7 +244,11 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
         return result
 
     def token_loss(
-        self, hidden_BTD: Tensor, labels_BT: Tensor, label_smoothing: float = 0.0
+        self,
+        hidden_BTD: Tensor,
+        labels_BT: Tensor,
+        label_smoothing: float = 0.0,
+        sampled_softmax: int = 0,
     ) -> tuple[Tensor, Tensor]:
         """Return the summed cross-entropy of the head and the number of scored positions.
 
@@ -249,10 +256,13 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
             hidden_BTD: last hidden states of the decoder.
             labels_BT: int64[B, T], -100 where not scored.
             label_smoothing: weight of the uniform distribution over all V rows, in [0, 1).
+            sampled_softmax: rows of the vocabulary from which the loss is estimated, without
+                smoothing; 0 is all of them.
         """
         is_scored = labels_BT != IGNORE_INDEX
+        hidden_ND, target_N = hidden_BTD[is_scored], labels_BT[is_scored]
         loss_sum = linear_cross_entropy_sum(
-            hidden_BTD[is_scored], self.lm_head.weight, labels_BT[is_scored], label_smoothing
+            hidden_ND, self.lm_head.weight, target_N, label_smoothing, sampled_softmax
         )
         return loss_sum, is_scored.sum()
 

@@ -344,6 +344,7 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
         use_cache: bool | None = None,
         logits_to_keep: int | None = None,
         label_smoothing: float = 0.0,
+        sampled_softmax: int = 0,
         **kwargs: Any,
     ) -> GlmInfillOutput:
         """Return loss or logits; arguments not named here as for `GlmInfillModel.forward`.
@@ -363,6 +364,8 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
             logits_to_keep: logits of that many last columns, 0 for all; None is all without
                 labels and none with labels (they cost most of a small model's time).
             label_smoothing: weight of the uniform distribution over all V rows, in [0, 1).
+            sampled_softmax: rows of the vocabulary from which the loss is estimated, without
+                smoothing; 0 is all of them.
             **kwargs: the rest of the transformers contract.
         """
         if labels is not None and use_cache is None:
@@ -386,7 +389,7 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
         if labels is not None:
             kept_labels = labels if columns is None else labels.gather(1, columns)
             result.loss_sum, result.num_scored = self._loss(
-                hidden_BTD, kept_labels, label_smoothing
+                hidden_BTD, kept_labels, label_smoothing, sampled_softmax
             )
             result.loss = result.loss_sum / result.num_scored.clamp(min=1)
         if labels is None or logits_to_keep is not None:
@@ -395,10 +398,11 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
         return result
 
     def _loss(
-        self, hidden_BTD: Tensor, labels_BT: Tensor, label_smoothing: float
+        self, hidden_BTD: Tensor, labels_BT: Tensor, label_smoothing: float, sampled_softmax: int
     ) -> tuple[Tensor, Tensor]:
         is_scored = labels_BT != IGNORE_INDEX
+        hidden_ND, target_N = hidden_BTD[is_scored], labels_BT[is_scored]
         loss_sum = linear_cross_entropy_sum(
-            hidden_BTD[is_scored], self.lm_head.weight, labels_BT[is_scored], label_smoothing
+            hidden_ND, self.lm_head.weight, target_N, label_smoothing, sampled_softmax
         )
         return loss_sum, is_scored.sum()
