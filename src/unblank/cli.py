@@ -5,6 +5,7 @@ when it is called.
 """
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -161,6 +162,8 @@ def _is_for_the_user(error: Exception) -> bool:
 
 def _run(command: Command, settings: Any) -> None:
     if not command.trains:
+        # What is asked to end leaves no temporary folder, as after Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         _attribute(command.run)(settings)
         return
     from unblank.process import arrange_memory

@@ -6,15 +6,16 @@ a failure leaves nothing. Memory stays at one shard and one tensor.
 
 import json
 import math
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import disk_usage, rmtree
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -22,7 +23,7 @@ from unblank.conversion.plan import ConversionPlan, PlannedTensor
 from unblank.conversion.source import BLOCK_BYTES, Source, copy_mapped
 from unblank.integrity import apply_umask
 
-__all__ = ["DTYPES", "ShardWriter", "new_folder", "write_model"]
+__all__ = ["DTYPES", "ShardWriter", "new_folder", "save_weights", "write_model"]
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -47,8 +48,24 @@ def new_folder(output: Path) -> Iterator[Path]:
         apply_umask(temporary)
         temporary.rename(output)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        rmtree(temporary, ignore_errors=True)
         raise
+
+
+def save_weights(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        OSError: it cannot be written; the message says how much room there is.
+    """
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        needed, free = sum(one.nbytes for one in tensors.values()), disk_usage(path.parent).free
+        raise OSError(
+            f"{needed:,} bytes of weights cannot be written to {path.parent.parent} ({error}); "
+            f"{free:,} bytes are free there: make room, or choose another place"
+        ) from error
 
 
 class ShardWriter:
@@ -98,7 +115,7 @@ class ShardWriter:
 
     def _write_shard(self) -> None:
         path = self._temporary(len(self._shards))
-        save_file(self._waiting, path, metadata={"format": "pt"})
+        save_weights(self._waiting, path)
         self._shards.append(list(self._waiting))
         self._waiting.clear()
         self._waiting_bytes = 0

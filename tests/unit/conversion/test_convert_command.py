@@ -1,6 +1,9 @@
 """From a published checkpoint to a filled blank, by the commands alone."""
 
 import json
+import os
+import resource
+import signal
 
 import pytest
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
@@ -62,3 +65,37 @@ def test_mistakes_end_in_one_message(tmp_path, arguments, message, capsys):
 )
 def test_sizes_are_read(text, size):
     assert parse_size(text) == size
+
+
+def ended(command):
+    with pytest.raises(SystemExit) as stop:
+        main(command)
+    return stop.value.code
+
+
+def test_a_conversion_that_is_asked_to_end_leaves_nothing(arguments, tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    names = {path.name for path in tmp_path.iterdir()}
+    monkeypatch.setattr(
+        "unblank.conversion.writer.save_file",
+        lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM),
+    )
+    try:
+        assert ended(arguments) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(arguments, tmp_path, capsys):
+    names = {path.name for path in tmp_path.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+        assert ended(arguments) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "cannot be written to" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == names
