@@ -17,6 +17,7 @@ __all__ = [
     "apply_umask",
     "file_facts",
     "find_damage",
+    "weights_files",
     "write_at_once",
 ]
 
@@ -29,6 +30,15 @@ CHECKPOINTS_NAME = "checkpoints"
 def file_facts(path: Path) -> dict[str, int | str]:
     """Return size and hash of a file, as they are recorded under `files`."""
     return {"size": path.stat().st_size, "sha256": _sha256(path)}
+
+
+def weights_files(folder: Path) -> list[Path]:
+    """Return the files of a model's weights, in order.
+
+    A checkpoint of a run also holds the state of its optimiser as safetensors, under other names.
+    """
+    named = sorted(folder.glob("model*.safetensors"))
+    return named or sorted(folder.glob("*.safetensors"))
 
 
 def find_damage(

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import unblank.models
 from unblank.conversion.reference import ReferenceCase, read_reference
-from unblank.integrity import PROVENANCE_NAME, find_damage
+from unblank.integrity import PROVENANCE_NAME, find_damage, weights_files
 
 __all__ = ["Check", "Verification", "show_verification", "verify"]
 
@@ -123,7 +123,7 @@ def _files_check(folder: Path) -> Iterator[Check]:
 
 def _finite_check(folder: Path) -> Check:
     """Look at every stored number, one tensor at a time."""
-    paths, count = sorted(folder.glob("*.safetensors")), 0
+    paths, count = weights_files(folder), 0
     if not paths:
         return Check("weights", False, "there is no *.safetensors")
     for path in paths:
@@ -180,7 +180,7 @@ def _tied_check(folder: Path, model: PreTrainedModel) -> Check:
 
 def _stored(folder: Path, names: set[str]) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in weights_files(folder):
         with safe_open(path, framework="pt") as file:
             found |= {name: file.get_tensor(name) for name in names & set(file.keys())}
     return found

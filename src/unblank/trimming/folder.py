@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.writer import save_weights
+from unblank.integrity import weights_files
 
 __all__ = ["row_order", "trimmed_config", "write_tokenizer", "write_weights"]
 
@@ -109,7 +110,7 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
     """
     rows = torch.tensor(order)
     num_tables, num_bytes, num_parameters = 0, 0, 0
-    for path in sorted(source.glob("*.safetensors")):
+    for path in weights_files(source):
         tensors: dict[str, Tensor] = {}
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118

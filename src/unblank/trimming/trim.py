@@ -18,7 +18,7 @@ from unblank.conversion.provenance import PACKAGES, write_provenance
 from unblank.conversion.writer import new_folder
 from unblank.data.sources import TextFiles, find_files
 from unblank.generation.loading import require_whole_weights
-from unblank.integrity import PROVENANCE_NAME, file_facts
+from unblank.integrity import PROVENANCE_NAME, file_facts, weights_files
 from unblank.tokenization.encoding import encode_texts, text_encoder
 from unblank.tokenization.vocabulary import padded_vocab_size
 from unblank.trimming.config import TrimConfig
@@ -227,7 +227,7 @@ def _report(
 def _weights(folder: Path) -> tuple[int, int]:
     """Return the numbers and the bytes of the tensors in a folder, one at a time."""
     numbers = num_bytes = 0
-    for path in folder.glob("*.safetensors"):
+    for path in weights_files(folder):
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118
                 tensor = file.get_tensor(name)
@@ -244,7 +244,7 @@ def _write_record(
         "program": f"unblank trim {__version__}",
         "source": {
             "path": str(source),
-            "files": {path.name: file_facts(path) for path in sorted(source.glob("*.safetensors"))},
+            "files": {path.name: file_facts(path) for path in weights_files(source)},
             "provenance": json.loads(origin.read_text("utf-8")) if origin.is_file() else None,
         },
         "settings": {"keep": keep, "coverage": coverage},

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch.testing import assert_close
 from transformers import AutoTokenizer
 
@@ -242,6 +243,18 @@ def test_shards_stay_shards_and_add_up(tokenizers, tmp_path):
     assert sum(p.numel() for p in model.parameters()) == report.parameters[1]
     index = json.loads((tmp_path / "after" / "model.safetensors.index.json").read_text())
     assert index["metadata"]["total_size"] == report.bytes[1] == 4 * report.parameters[1]
+
+
+def test_the_state_of_an_optimiser_is_left_behind(tokenizers, tmp_path):
+    source = save("glm", tokenizers["bpe"], tmp_path / "step-00000010")
+    plain = trim_model(source, tmp_path / "plain", CORPUS, keep=350)
+    tables = {"exp_avg.model.embed_tokens.weight": torch.ones(plain.rows[0], 4)}
+    save_file(tables, source / "optimizer.safetensors")
+    report = trim_model(source, tmp_path / "after", CORPUS, keep=350)
+    assert report.parameters == plain.parameters
+    assert not (tmp_path / "after" / "optimizer.safetensors").exists()
+    record = json.loads((tmp_path / "after" / "provenance.json").read_text())
+    assert list(record["source"]["files"]) == ["model.safetensors"]
 
 
 def test_new_rows_are_all_old_rows(tokenizers, tmp_path):
