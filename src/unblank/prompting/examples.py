@@ -10,6 +10,7 @@ from unblank.data.records import read_records
 from unblank.prompting.patterns import FieldUse, fill_template
 from unblank.prompting.readers import READERS, RawExample
 from unblank.prompting.task import ClozeTask
+from unblank.prompting.task_yaml import at_line
 from unblank.prompting.verbalizers import label_text, require_label
 
 __all__ = [
@@ -140,9 +141,13 @@ def _example(task: ClozeTask, raw: RawExample, place: str) -> TaskExample:
                 f"{derived.source} is {source!r}: {name} knows {', '.join(derived.words)}"
             )
         fields[name] = derived.words[source]
-    for name in _needed_fields(task):
+    for name, asker in _needed_fields(task).items():
         if name not in fields:
-            raise ValueError(f"{_no_field(fields, name)} ({task.path.name} asks for it)")
+            raise ValueError(f"{_no_field(fields, name)} ({asker} asks for it)")
+        if isinstance(raw.fields.get(name), list | dict):
+            raise ValueError(
+                f"field {name!r} must be a text, got {raw.fields[name]!r} ({asker} asks for it)"
+            )
     candidates = raw.candidates or _candidates(task, raw, fields)
     empty = [index for index, text in enumerate(candidates) if not text.strip()]
     if empty:
@@ -191,12 +196,19 @@ def _number_in_range(label: str, labels: tuple[str, ...]) -> float:
     return value
 
 
-def _needed_fields(task: ClozeTask) -> list[str]:
-    templates = [*task.candidates, *task.classifier]
+def _needed_fields(task: ClozeTask) -> dict[str, str]:
+    """Return the fields that an example must have, and where the task file asks for each."""
+    askers = [(template, task.path.name) for template in (*task.candidates, *task.classifier)]
     for entry in task.patterns:
-        templates += [entry.pattern.before, entry.pattern.after]
-    uses = [part for template in templates for part in template if isinstance(part, FieldUse)]
-    return [use.name for use in uses if use.name != CANDIDATE]
+        line = at_line(entry.pattern.text).removesuffix(": ")
+        asker = f"{task.path.name}, {line}," if line else task.path.name
+        askers += [(entry.pattern.before, asker), (entry.pattern.after, asker)]
+    return {
+        part.name: asker
+        for template, asker in askers
+        for part in template
+        if isinstance(part, FieldUse) and part.name != CANDIDATE
+    }
 
 
 def _required(fields: Mapping[str, Any], name: str) -> Any:

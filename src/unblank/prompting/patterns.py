@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 from unicodedata import category
 
+from unblank.prompting.task_yaml import LineText, at_line
 from unblank.tokenization.encoding import encode_around_blanks
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN, SpecialIds
 
@@ -129,7 +130,7 @@ def parse_template(text: str) -> Template:
     pieces = _FIELD.split(text)
     for literal in pieces[0::2]:
         if "{" in literal or "}" in literal:
-            raise ValueError(f"{text!r} has a stray brace: write fields as {{name}}")
+            raise ValueError(f"{at_line(text)}{text!r} has a stray brace: write fields as {{name}}")
     uses = [_parse_field(inner, text) for inner in pieces[1::2]]
     parts: list[str | FieldUse] = [pieces[0]]
     for use, literal in zip(uses, pieces[2::2], strict=True):
@@ -146,11 +147,13 @@ def parse_pattern(text: str) -> Pattern:
     pieces = _BLANK.split(text)
     if len(pieces) != 3:
         raise ValueError(
-            f"pattern {text!r} has {len(pieces) // 2} blanks: write exactly one of "
+            f"{at_line(text)}pattern {text!r} has {len(pieces) // 2} blanks: write exactly one of "
             f"{', '.join(BLANK_TOKENS)} where the answer stands"
         )
     before, blank, after = pieces
-    return Pattern(text, parse_template(before), blank, parse_template(after))
+    line = getattr(text, "line", 0)
+    templates = [parse_template(LineText(part, line)) for part in (before, after)]
+    return Pattern(text, templates[0], blank, templates[1])
 
 
 def fill_template(template: Template, fields: Mapping[str, str]) -> str:
@@ -281,11 +284,12 @@ def _cut(tokenizer: "PreTrainedTokenizerFast", text: str, num_tokens: int, end: 
 def _parse_field(inner: str, text: str) -> FieldUse:
     name, *filters = (piece.strip() for piece in inner.split("|"))
     if not name:
-        raise ValueError(f"{text!r} has a field without a name: write {{name}}")
+        raise ValueError(f"{at_line(text)}{text!r} has a field without a name: write {{name}}")
     for filter_name in filters:
         if filter_name not in FILTERS:
             raise ValueError(
-                f"{text!r} uses a filter {filter_name!r}: there are {', '.join(FILTERS)}"
+                f"{at_line(text)}{text!r} uses a filter {filter_name!r}: "
+                f"there are {', '.join(FILTERS)}"
             )
     return FieldUse(name, tuple(filters))
 

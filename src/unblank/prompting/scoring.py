@@ -112,7 +112,7 @@ def encode_example(
     try:
         ids = [[tuple(encode_candidate(tokenizer, parts, 0, w)) for w in ways] for ways in words]
         if not example.candidates:
-            _require_distinct(task.labels, words, ids)
+            _require_distinct(task, words, ids)
         unique = tuple(dict.fromkeys(candidate for ways in ids for candidate in ways))
         is_single = task.scoring == "logit" and all(len(candidate) == 1 for candidate in unique)
         num_behind = 1 if is_single else 1 + max(map(len, unique))
@@ -277,15 +277,15 @@ def _of_labels(scores_C: Tensor, slots: Sequence[Sequence[int]]) -> Tensor:
 
 
 def _require_distinct(
-    labels: Sequence[str],
+    task: ClozeTask,
     words: Sequence[Sequence[str]],
     ids: Sequence[Sequence[tuple[int, ...]]],
 ) -> None:
     owners: dict[tuple[int, ...], str] = {}
-    for label, ways, ways_ids in zip(labels, words, ids, strict=True):
+    for label, ways, ways_ids in zip(task.labels, words, ids, strict=True):
         for word, candidate in zip(ways, ways_ids, strict=True):
             if owners.setdefault(candidate, label) != label:
                 raise ValueError(
-                    f"labels {owners[candidate]!r} and {label!r} ({word!r}) are the same tokens "
-                    "in this vocabulary: choose other words"
+                    f"labels {owners[candidate]!r} and {label!r} ({word!r}) of {task.path.name} "
+                    "are the same tokens in this vocabulary: choose other words"
                 )

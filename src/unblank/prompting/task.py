@@ -13,6 +13,7 @@ from typing import Any, Literal, cast, get_args
 import yaml
 
 from unblank.prompting.patterns import End, Pattern, Template, parse_pattern, parse_template
+from unblank.prompting.task_yaml import at_line, read_task_yaml
 from unblank.prompting.verbalizers import Verbalizer, parse_verbalizer
 
 __all__ = [
@@ -153,13 +154,12 @@ def load_task(name_or_file: str | Path) -> ClozeTask:
     if not path.is_file():
         raise FileNotFoundError(f"there is no task file {path}")
     try:
-        # Every scalar stays a string: YAML would turn Yes, No and 0 into something else.
-        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-        return _build(path, entries)
+        return _build(path, read_task_yaml(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        has_line = str(error).startswith("line ")
+        raise ValueError(f"{path}{', ' if has_line else ': '}{error}") from error
 
 
 def _build(path: Path, entries: Any) -> ClozeTask:
@@ -177,8 +177,9 @@ def _build(path: Path, entries: Any) -> ClozeTask:
     for other in patterns[1:]:
         if set(other.verbalizer) != set(labels):
             raise ValueError(
-                f"pattern {other.pattern.text!r} is about labels {list(other.verbalizer)}, the "
-                f"first about {list(labels)}: all patterns must know the same labels"
+                f"{at_line(other.pattern.text)}pattern {other.pattern.text!r} is about labels "
+                f"{list(other.verbalizer)}, the first about {list(labels)}: all patterns must "
+                "know the same labels"
             )
     is_regression = entries.get("regression", "false") == "true"
     task = ClozeTask(
@@ -217,7 +218,7 @@ def _task_pattern(entry: Any, verbalizer: Any) -> TaskPattern:
     if isinstance(entry, dict):
         entry, own = entry.get("pattern", ""), entry.get("verbalizer", verbalizer)
     if not isinstance(entry, str) or "\n" in entry:
-        raise ValueError(f"a pattern is one line of text, got {entry!r}")
+        raise ValueError(f"{at_line(entry)}a pattern is one line of text, got {entry!r}")
     if own is not None and not isinstance(own, dict):
         raise ValueError(f"a verbalizer maps labels to words (label: words), got {own!r}")
     return TaskPattern(parse_pattern(entry), {} if own is None else parse_verbalizer(own))
@@ -230,7 +231,7 @@ def _check_keys(entries: Any) -> None:
         if key not in _KEYS:
             near = difflib.get_close_matches(key, _KEYS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"unknown key {key!r}{hint} Known: {', '.join(_KEYS)}")
+            raise ValueError(f"{at_line(key)}unknown key {key!r}{hint} Known: {', '.join(_KEYS)}")
     for key in ("derive", "shorten"):
         if not isinstance(entries.get(key, {}), dict):
             raise ValueError(f"{key} holds `name: value` lines, got {entries[key]!r}")
@@ -272,14 +273,14 @@ def _number(entries: Mapping[str, Any], key: str) -> int | None:
     if value is None:
         return None
     if not str(value).isdecimal():
-        raise ValueError(f"{key} must be a whole number, got {value!r}")
+        raise ValueError(f"{at_line(value)}{key} must be a whole number, got {value!r}")
     return int(value)
 
 
 def _choice(entries: Mapping[str, Any], key: str, allowed: Sequence[str], default: str) -> str:
     value = entries.get(key, default)
     if value not in allowed:
-        raise ValueError(f"{key} is {value!r}: choose one of {', '.join(allowed)}")
+        raise ValueError(f"{at_line(value)}{key} is {value!r}: choose one of {', '.join(allowed)}")
     return str(value)
 
 

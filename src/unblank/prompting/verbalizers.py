@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 
+from unblank.prompting.task_yaml import at_line
+
 __all__ = ["Verbalizer", "label_text", "parse_verbalizer", "require_label"]
 
 Verbalizer = Mapping[str, tuple[str, ...]]
@@ -19,21 +21,27 @@ def parse_verbalizer(entries: Mapping[str, str | list[str]]) -> Verbalizer:
         ValueError: fewer than two labels, empty words, or the same words for two labels.
     """
     if len(entries) < 2:
-        raise ValueError(f"a verbalizer needs at least two labels, got {list(entries)}")
+        first = next(iter(entries), "")
+        raise ValueError(
+            f"{at_line(first)}a verbalizer needs at least two labels, got {list(entries)}"
+        )
     verbalizer: dict[str, tuple[str, ...]] = {}
     owners: dict[str, str] = {}
     for label, entry in entries.items():
         words = (entry,) if isinstance(entry, str) else tuple(entry)
         if not words or not all(isinstance(word, str) and word.strip() for word in words):
-            raise ValueError(f"label {label!r} has an empty candidate: give it words")
+            raise ValueError(
+                f"{at_line(label)}label {label!r} has an empty candidate: give it words"
+            )
         for word in words:
             if word.strip() in owners:
                 raise ValueError(
-                    f"labels {owners[word.strip()]!r} and {label!r} have the same words {word!r}: "
+                    f"{at_line(word)}labels {owners[word.strip()]!r} and {label!r} have the same "
+                    f"words {word!r}: "
                     "they could not be told apart"
                 )
             owners[word.strip()] = label
-        verbalizer[label] = words
+        verbalizer[str(label)] = tuple(map(str, words))
     return verbalizer
 
 

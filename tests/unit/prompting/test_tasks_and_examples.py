@@ -53,14 +53,22 @@ def test_words_stay_words(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (TASK.replace("[MASK]", ""), "0 blanks"),
-        (TASK.replace("verbalizer", "verbaliser"), "unknown key 'verbaliser'; did you mean"),
-        (TASK.replace("bad: No", "bad: Yes"), "'good' and 'bad' have the same words 'Yes'"),
-        (TASK.replace("No", '" "'), "label 'bad' has an empty candidate"),
-        (TASK.replace(", bad: No", ""), "at least two labels"),
-        (TASK + "metrics: [acuracy]", "metrics is 'acuracy': choose one of accuracy"),
+        (TASK.replace("[MASK]", ""), "line 4: pattern .* 0 blanks"),
+        (
+            TASK.replace("verbalizer", "verbaliser"),
+            "line 2: unknown key 'verbaliser'; did you mean",
+        ),
+        (
+            TASK.replace("bad: No", "bad: Yes"),
+            "line 2: .*'good' and 'bad' have the same words 'Yes'",
+        ),
+        (TASK.replace("No", '" "'), "line 2: label 'bad' has an empty candidate"),
+        (TASK.replace(", bad: No", ""), "line 2: .*at least two labels"),
+        (TASK.replace("bad: No", "good: No, bad: Maybe"), "line 2: 'good' stands twice"),
+        (TASK.replace("{text}", "{text"), "line 4: .* stray brace"),
+        (TASK + "metrics: [acuracy]", "line 6: metrics is 'acuracy': choose one of accuracy"),
         (TASK + "default_pattern: 4", "patterns 0 to 0, not 4"),
-        (TASK.replace("text: end", "text: middle"), "shorten.text is 'middle'"),
+        (TASK.replace("text: end", "text: middle"), "line 5: shorten.text is 'middle'"),
         ("patterns: ['{a} [MASK]']", "either a verbalizer .* or candidates"),
         (TASK.replace("shorten", OTHER_LABELS + "shorten"), "must know the same labels"),
         ("- a", "holds `key: value` lines"),
@@ -87,6 +95,10 @@ def test_an_unknown_task_is_answered_with_near_names(tmp_path):
         ({"text": "x", "label": "goood"}, "line 2: label 'goood' is not in the verbalizer.*'good'"),
         ({"txt": "x", "label": "good"}, "line 2: there is no field 'text'.*did you mean 'txt'"),
         ([1], "line 2: a JSON object is needed"),
+        (
+            {"text": ["x", "y"], "label": "good"},
+            "line 2: field 'text' must be a text.*my.yaml, line 4",
+        ),
     ],
 )
 def test_mistakes_in_the_data_are_named_with_file_and_line(tmp_path, record, message):
