@@ -11,7 +11,7 @@ from unblank.finetuning.config import FinetuneData
 from unblank.finetuning.encoded_pairs import EncodedPairs
 from unblank.finetuning.encoding import PairEncoder
 from unblank.finetuning.text_pairs import TextPair, read_text_pairs
-from unblank.tokenization.source_layout import tag_token_id
+from unblank.tokenization.source_layout import language_tag_id
 
 __all__ = ["RawEntry", "encode_entries", "pairs_table", "read_entries", "sampling_settings"]
 
@@ -61,7 +61,14 @@ def encode_entries(entries: Sequence[RawEntry], encoder: PairEncoder) -> list[En
     Raises:
         ValueError: if the vocabulary lacks a tag, or a text is empty or too long.
     """
-    return [encoder.encode(entry.pairs, _tag_id(entry, encoder), entry.name) for entry in entries]
+    tag_ids = [
+        None if entry.tag is None else language_tag_id(encoder.tokenizer, entry.tag, entry.name)
+        for entry in entries
+    ]
+    return [
+        encoder.encode(entry.pairs, tag_id, entry.name)
+        for entry, tag_id in zip(entries, tag_ids, strict=True)
+    ]
 
 
 def sampling_settings(data: FinetuneData, seed: int) -> SamplingSettings:
@@ -93,15 +100,3 @@ def pairs_table(rows: Sequence[tuple[str, EncodedPairs]]) -> Table:
         )
         table.add_row(name.rpartition("/")[2], *(f"{number:,}" for number in numbers))
     return table
-
-
-def _tag_id(entry: RawEntry, encoder: PairEncoder) -> int | None:
-    if entry.tag is None:
-        return None
-    try:
-        return tag_token_id(encoder.tokenizer, entry.tag)
-    except ValueError as error:
-        raise ValueError(
-            f"{entry.name}: {error}. Add it to the vocabulary with --tokenizer.extra_tokens "
-            f"{entry.tag}, or correct data.languages"
-        ) from error

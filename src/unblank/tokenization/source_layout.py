@@ -14,7 +14,7 @@ from unblank.tokenization.special import SpecialIds
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["encoder_source", "glm_part_a", "glm_source", "tag_token_id"]
+__all__ = ["encoder_source", "glm_part_a", "glm_source", "language_tag_id", "tag_token_id"]
 
 
 def encoder_source(
@@ -78,3 +78,23 @@ def tag_token_id(tokenizer: "PreTrainedTokenizerFast", tag: str) -> int:
     raise ValueError(
         f"the tokenizer has no token {tag!r}: a tag must be one token of the vocabulary{hint}"
     )
+
+
+def language_tag_id(tokenizer: "PreTrainedTokenizerFast", tag: str, entry: str) -> int:
+    """Return the id of the tag of an entry's language, as for `tag_token_id`.
+
+    Args:
+        tokenizer: to train with.
+        tag: such as `__de__`.
+        entry: of the data, for the message.
+
+    Raises:
+        ValueError: the vocabulary has no such tag.
+    """
+    try:
+        return tag_token_id(tokenizer, tag)
+    except ValueError as error:
+        raise ValueError(
+            f"{entry}: {error} (add it to the vocabulary with --tokenizer.extra_tokens {tag}, or "
+            "correct data.languages)"
+        ) from error

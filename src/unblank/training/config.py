@@ -152,7 +152,8 @@ class TokenizerSettings:
     """How many numbered masks [MASK1], [MASK2], ... to reserve (for objective.sentinels and span
     corruption); 0 means 100 for an encoder-decoder, also beside an existing vocabulary."""
     extra_tokens: tuple[str, ...] = ()
-    """Further special tokens to reserve."""
+    """Further special tokens, such as the tags of languages; a new model also gets them beside an
+    existing vocabulary."""
 
     def __post_init__(self) -> None:
         require_positive(self, "vocab_size")

@@ -157,7 +157,7 @@ def _from_encoder(
             f"{encoder_fields['max_position_embeddings']} positions of the encoder in {folder}"
         )
     size = encoder_fields.get("tokenizer_size") or weights["embed_tokens.weight"].shape[0]
-    if size > fields["tokenizer_size"]:
+    if size > fields["vocab_size"]:  # rows that only pad the encoder's table may be more
         raise ValueError(
             f"the encoder in {folder} has {size} tokens, the tokenizer {fields['tokenizer_size']}: "
             f"give the tokenizer that belongs to it (--tokenizer.path {folder})"

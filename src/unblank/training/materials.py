@@ -5,7 +5,6 @@ The main process makes what is not there yet (a tokenizer, shards); the others w
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from unblank.data.sources import TextFiles, find_files
 from unblank.objectives.mixture import build_objective
 from unblank.objectives.seq2seq import build_pair_objective, build_seq2seq_objective
 from unblank.objectives.settings import ObjectiveSettings
+from unblank.tokenization.source_layout import language_tag_id
 from unblank.tokenization.special import encoder_decoder_ids, special_ids
 from unblank.tokenization.vocabulary import sentence_end_flags
 from unblank.training.config import DataSettings, RunConfig
@@ -150,30 +150,17 @@ def _sampler(
         return Sampler(corpora, objective, special, settings)
     special = encoder_decoder_ids(tokenizer)
     arguments = (config.seq2seq, special, flags, settings.max_length)
+    tags = [
+        language_tag_id(tokenizer, f"__{language}__", f"language {language!r}")
+        for language in languages or ()
+    ]
     objectives = [
         build_pair_objective(*arguments)
         if isinstance(corpus, PairCorpus)
-        else build_seq2seq_objective(*arguments, _language_id(tokenizer, languages, place))
+        else build_seq2seq_objective(*arguments, tags[place] if tags else None)
         for place, corpus in enumerate(corpora)
     ]
     return Sampler(corpora, objectives, special, settings)
-
-
-def _language_id(
-    tokenizer: PreTrainedTokenizerFast, languages: Sequence[str] | None, place: int
-) -> int | None:
-    if languages is None:
-        return None
-    vocabulary: dict[str, int] = tokenizer.get_vocab()
-    tag = f"__{languages[place]}__"
-    if tag not in vocabulary:
-        tags = [token for token in tokenizer.all_special_tokens if token.startswith("__")]
-        near = get_close_matches(tag, tags, n=3) or tags
-        raise ValueError(
-            f"language {languages[place]!r} has no tag {tag} in the vocabulary (it has "
-            f"{', '.join(near) or 'none'}): train the tokenizer with --tokenizer.extra_tokens {tag}"
-        )
-    return vocabulary[tag]
 
 
 def _content(corpus: PreparedCorpus | PairCorpus) -> str:

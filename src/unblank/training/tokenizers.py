@@ -68,6 +68,10 @@ def open_tokenizer(
         num_added = add_sentinels(tokenizer, _num_sentinels(settings, family))
         if num_added:
             display.say(f"note: {num_added} sentinels were added to the vocabulary of {given}")
+    if checkpoint is None and model.init_from is None:
+        num_added = tokenizer.add_tokens(list(settings.extra_tokens), special_tokens=True)
+        if num_added:
+            display.say(f"note: {num_added} extra tokens were added to the vocabulary of {given}")
     return tokenizer
 
 

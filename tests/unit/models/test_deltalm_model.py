@@ -289,7 +289,7 @@ def test_encoders_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="fills at most 2"):
         deltalm_from_encoder(fields, state_dict, decoder_layers=3)
     _, odd = glm_encoder(layers=3)
-    with pytest.raises(ValueError, match="the encoder has 3: give decoder_layers=1"):
+    with pytest.raises(ValueError, match="the encoder has 3, an odd number"):
         deltalm_from_encoder(*odd)
     assert len(deltalm_from_encoder(*odd, decoder_layers=1).model.decoder.layers) == 1
 

@@ -6,7 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForPreTraining, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import (
+    AutoModelForPreTraining,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+)
 
 from unblank.data.types import IGNORE_INDEX, Seq2SeqBatch, Seq2SeqExample
 from unblank.models import DeltaLMForConditionalGeneration, GanLMConfig, GanLMForPreTraining
@@ -242,6 +248,56 @@ def test_a_deltalm_starts_from_an_encoder_of_this_library(make_config, tmp_path,
 
 
 @pytest.mark.parametrize(
+    ("layers", "rows", "message"),
+    [
+        (2, 620, None),
+        (2, 641, "has 641 tokens, the tokenizer 6"),
+        (3, 600, "the encoder has 3, an odd number: .*--model.decoder_start vanilla"),
+    ],
+)
+def test_an_encoder_may_have_padding_rows_but_no_odd_number_of_layers(
+    make_config, text_folder, tmp_path, layers, rows, message
+):
+    folder = tmp_path / "bert"
+    heads = {"num_attention_heads": 2, "intermediate_size": 64}
+    config = BertConfig(vocab_size=rows, hidden_size=32, num_hidden_layers=layers, **heads)
+    encoder = BertModel(config)
+    embeddings = encoder.get_input_embeddings().weight
+    encoder.save_pretrained(folder)
+    run = make_config(
+        tokenizer__path=text_folder / "tokenizer",
+        model__num_hidden_layers=None,
+        model__hidden_size=None,
+        model__num_attention_heads=None,
+        model__init_from_encoder=folder,
+        train__max_steps=1,
+    )
+    if message is not None:
+        with pytest.raises(ValueError, match=message):
+            run_pretrain(run)
+        return
+    model = DeltaLMForConditionalGeneration.from_pretrained(run_pretrain(run))
+    assert (model.get_input_embeddings().weight[:rows] - embeddings).abs().max() < 0.01
+
+
+def test_tags_of_languages_are_added_to_an_existing_vocabulary(make_config):
+    folder = run_pretrain(
+        make_config(
+            **DELTALM,
+            data__languages=("en",),
+            tokenizer__extra_tokens=("__en__",),
+            seq2seq__denoising=1.0,
+            seq2seq__span_corruption=0.0,
+        )
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tag = tokenizer.convert_tokens_to_ids("__en__")
+    assert tag == len(tokenizer) - 1
+    rows = DeltaLMForConditionalGeneration.from_pretrained(folder).get_input_embeddings().weight
+    assert tag < len(rows)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({**DELTALM, "objective__sentence": 1.0}, "the section objective does not apply"),
@@ -270,7 +326,10 @@ def test_a_deltalm_starts_from_an_encoder_of_this_library(make_config, tmp_path,
             r"discriminator_reads sentence and seq2seq\.mass exclude one another",
         ),
         ({"model__preset": "deltalm-tinny"}, "did you mean deltalm-tiny"),
-        ({**DELTALM, "data__languages": ("en",)}, "language 'en' has no tag __en__"),
+        (
+            {**DELTALM, "data__languages": ("xx",), "tokenizer__extra_tokens": ("__en__",)},
+            r"language 'xx': .* no token '__xx__'.* did you mean __en__\? \(add it",
+        ),
         ({**DELTALM, "tokenizer__num_sentinels": 2}, "9 hidden spans|2 sentinels"),
     ],
 )

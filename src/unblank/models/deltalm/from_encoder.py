@@ -63,8 +63,8 @@ def deltalm_from_encoder(
     if is_interleaved and layers % 2 and "decoder_layers" not in overrides:
         raise ValueError(
             f"an interleaved decoder takes two encoder layers for each of its own, and the encoder "
-            f"has {layers}: give decoder_layers={layers // 2} to leave the last one out, or take a "
-            "vanilla decoder"
+            f"has {layers}, an odd number: take a vanilla decoder (--model.decoder_start vanilla), "
+            f"or, from Python, decoder_layers={layers // 2}, which leaves the last one out"
         )
     decoder_layers = layers // 2 if is_interleaved else layers
     config = DeltaLMConfig(
