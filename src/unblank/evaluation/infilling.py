@@ -23,7 +23,7 @@ from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 
 __all__ = ["PARTS", "Blanked", "blank_words", "run_infilling"]
 
-PARTS = {"yahoo": "infill/yahoo/sentences", "yelp": "infill/yelp/sentences"}
+PARTS = {"yahoo": "infill/yahoo/{split}", "yelp": "infill/yelp/{split}"}
 
 LONGEST_ANSWER = 32
 """Tokens of a blank, unless said otherwise."""

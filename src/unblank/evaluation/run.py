@@ -1,9 +1,8 @@
 """`unblank evaluate`: opens the model, runs one suite, prints the table, writes the JSON."""
 
-import json
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -27,7 +26,7 @@ from unblank.evaluation.understanding import (
     run_understanding,
 )
 from unblank.evaluation.writing import WRITING, run_writing
-from unblank.integrity import PROVENANCE_NAME, write_at_once
+from unblank.integrity import file_facts, write_at_once
 
 __all__ = ["SUITES", "evaluate", "run_evaluate"]
 
@@ -55,7 +54,10 @@ SUITES: dict[str, Callable[[Session], Iterator[TaskResult]]] = {
     **{name: partial(run_writing, tasks=tasks) for name, tasks in WRITING.items()},
 }
 
-PACKAGES = ("unblank", "torch", "transformers", "tokenizers", "numpy", "sacrebleu", "scikit-learn")
+PACKAGES = (
+    "unblank", "torch", "transformers", "tokenizers", "numpy", "sacrebleu", "scikit-learn",
+    "lm_eval",
+)  # fmt: skip
 
 
 def run_evaluate(config: EvaluateConfig) -> None:
@@ -90,11 +92,12 @@ def evaluate(config: EvaluateConfig) -> tuple[list[Score], Path]:
     path = config.output or _default_output(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     results: list[TaskResult] = []
+    files = {one.name: file_facts(one) for one in sorted(Path(config.model).glob("*.safetensors"))}
     started = time.perf_counter()
 
     def write(is_complete: bool) -> None:
         seconds = time.perf_counter() - started
-        about = {"complete": is_complete, **_about(session, seconds)}
+        about = {"complete": is_complete, **_about(session, files, seconds)}
         write_at_once(path, to_json(about, results))
 
     for result in SUITES[config.suite](session):
@@ -109,18 +112,16 @@ def _default_output(config: EvaluateConfig) -> Path:
     return Path(config.model) / "evaluations" / f"{config.suite}.{name}.json"
 
 
-def _about(session: Session, seconds: float) -> dict[str, Any]:
+def _about(session: Session, files: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """Return what the scores depend on."""
     folder = Path(session.config.model)
-    provenance = folder / PROVENANCE_NAME
-    record = json.loads(provenance.read_text(encoding="utf-8")) if provenance.is_file() else {}
     return {
         "made_by": f"unblank {_version('unblank')} evaluate",
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": seconds,
         "model": {
             "folder": str(folder.resolve()),
-            "files": record.get("files"),
+            "files": files,
             "parameters": sum(weight.numel() for weight in session.model.parameters()),
             "device": str(session.model.device),
             "dtype": str(session.model.dtype).removeprefix("torch."),

@@ -19,10 +19,11 @@ __all__ = ["NamedTexts", "Session", "counting_bar", "find_split"]
 
 SPLIT_NAMES = {
     "train": ("train",),
-    "validation": ("validation", "valid", "val", "dev"),
+    "validation": ("validation", "valid", "val", "dev", "sentences"),
     "test": ("test",),
 }
-"""How data sets call the splits, as the beginning of a file's name."""
+"""How data sets call the splits, as the beginning of a file's name. Sets for infilling call
+`sentences` what is the official validation part."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The command `evaluate`: what it finds, refuses and writes."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -64,6 +65,8 @@ def test_infilling_writes_the_same_blanks_each_time(model_folder, data_folder, t
     assert metrics["BLEU"]["details"]["signature"].startswith("nrefs:1")
     assert metrics["BLEU"]["count"] == 3
     assert contents[0]["versions"]["unblank"]
+    weights = hashlib.sha256((model_folder / "model.safetensors").read_bytes()).hexdigest()
+    assert contents[0]["model"]["files"]["model.safetensors"]["sha256"] == weights
     assert contents[0]["config"]["mask_ratios"] == [0.3]
 
 
@@ -88,12 +91,24 @@ def test_what_cannot_be_measured_is_said_in_words(model_folder, data_folder, cap
         capsys, model_folder, "--suite", "lambada", "--data", data_folder, "--split", "test"
     )
     assert "dev_plain.jsonl" in error
+    error = fails(
+        capsys, model_folder, "--suite", "infilling", "--data", data_folder, "--split", "test"
+    )
+    assert "there are sentences.jsonl" in error
     error = fails(capsys, model_folder, "--suite", "lambada", "--window", "9")
     assert "--window does not apply to the suite lambada" in error
 
 
 def test_splits_are_found_under_their_usual_names(tmp_path):
-    for name in ("a/validation_in_domain", "a/train", "b/val", "c/dev_one", "c/dev_two", "d/valid"):
+    for name in (
+        "a/validation_in_domain",
+        "a/train",
+        "b/val",
+        "c/dev_one",
+        "c/dev_two",
+        "d/valid",
+        "e/sentences",
+    ):
         write(tmp_path / f"{name}.jsonl", [{"text": "x"}])
 
     def found(folder, split):
@@ -103,6 +118,7 @@ def test_splits_are_found_under_their_usual_names(tmp_path):
     assert found("a", "train") == ["train.jsonl"]
     assert found("b", "validation") == ["val.jsonl"]
     assert found("d", "validation") == ["valid.jsonl"]
+    assert found("e", "validation") == ["sentences.jsonl"]
     assert found("c", "dev_two") == ["dev_two.jsonl"]
     with pytest.raises(ValueError, match=r"--split dev_one"):
         found("c", "validation")
