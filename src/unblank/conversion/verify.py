@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 import unblank.models
 from unblank.conversion.reference import ReferenceCase, read_reference
 from unblank.integrity import PROVENANCE_NAME, find_damage, weights_files
+from unblank.models import ElectraInfillForPreTraining, GlmInfillForMultipleChoice
 
 __all__ = ["Check", "Verification", "show_verification", "verify"]
 
@@ -199,14 +200,27 @@ def _tokenizer_checks(folder: Path, model: PreTrainedModel) -> Iterator[Check]:
 def _probe_check(model: PreTrainedModel) -> Check:
     """Run a few tokens through the model, without claiming what must come out."""
     tokens = torch.arange(PROBE_LENGTH).remainder(model.config.vocab_size)[None]
-    inputs = {"input_ids": tokens}
-    if model.config.is_encoder_decoder:
-        inputs["decoder_input_ids"] = tokens
-    logits = model(**inputs).logits
-    is_finite = bool(torch.isfinite(logits).all())
+    name, output = _output(model, tokens)
+    is_finite = bool(torch.isfinite(output).all())
     return Check(
-        "forward", is_finite, f"logits {list(logits.shape)}, {'' if is_finite else 'not '}finite"
+        "forward", is_finite, f"{name} {list(output.shape)}, {'' if is_finite else 'not '}finite"
     )
+
+
+def _output(model: PreTrainedModel, tokens: Tensor) -> tuple[str, Tensor]:
+    """Return what the model gives for tokens, and what it is called."""
+    if isinstance(model, ElectraInfillForPreTraining):  # its forward is that of training
+        return "judgements", model.head(model.model(tokens).last_hidden_state)
+    if isinstance(model, GlmInfillForMultipleChoice):  # a language model that sums up choices
+        return "hidden states", model.model(tokens).last_hidden_state
+    inputs = {"input_ids": tokens}
+    is_classifier = "Classification" in type(model).__name__
+    if model.config.is_encoder_decoder and not is_classifier:
+        inputs["decoder_input_ids"] = tokens
+    output = model(**inputs)
+    if "logits" in output:
+        return "logits", output.logits
+    return "hidden states", output.last_hidden_state
 
 
 def _reference_checks(model: PreTrainedModel, path: Path, tolerance: float) -> Iterator[Check]:

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import unblank
+from unblank import models
 from unblank.conversion.verify import show_verification, verify
 from unblank.models import GlmInfillForConditionalGeneration
 
@@ -111,3 +112,27 @@ def test_what_is_no_folder_or_no_reference_is_said(folder, tmp_path):
     (folder / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
     with pytest.raises(ValueError, match="no model of this library"):
         verify(folder)
+
+
+SHAPE = {"vocab_size": 40, "hidden_size": 16, "num_attention_heads": 2}
+STACKS = SHAPE | {"encoder_layers": 1, "decoder_layers": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        (models.ElectraInfillForPreTraining, models.ElectraInfillConfig(**SHAPE)),
+        (models.GlmInfillForMultipleChoice, models.GlmInfillConfig(**SHAPE)),
+        (models.GlmInfillForSequenceClassification, models.GlmInfillConfig(**SHAPE)),
+        (models.GlmInfillModel, models.GlmInfillConfig(**SHAPE)),
+        (models.DeltaLMForConditionalGeneration, models.DeltaLMConfig(**STACKS)),
+        (models.DeltaLMModel, models.DeltaLMConfig(**STACKS)),
+        (models.GanLMForPreTraining, models.GanLMConfig(**STACKS)),
+        (models.GanLMForSequenceClassification, models.GanLMConfig(**STACKS)),
+    ],
+)
+def test_a_model_of_every_kind_is_verified(kind, config, tmp_path):
+    kind(config).save_pretrained(tmp_path)
+    found = verify(tmp_path)
+    assert found.holds, found.checks
+    assert "forward" in {check.name for check in found.checks}
