@@ -24,9 +24,9 @@ class ClozeTuning:
     scoring: Literal["logit", "sum", "mean"] | None = None
     """How candidates are compared: logits of single tokens, the sum of their log-probabilities with
     the end, or its mean. None = as the task says."""
-    layout: Literal["blank", "masked"] = "blank"
-    """How the model answers: in a blank, or one [MASK] a token, as BERT does (for models
-    pretrained with objective.masked)."""
+    layout: Literal["blank", "sentinel", "masked"] = "blank"
+    """How the model answers: in a blank, in one marked by a sentinel (for models pretrained with
+    objective.sentinels), or one [MASK] a token, as BERT does (for those with objective.masked)."""
     loss: Literal["cross_entropy", "hinge", "generative", "mix"] = "cross_entropy"
     """Over the scores of the candidates: the paper's cross-entropy, or a loss of the published
     program (mix = cross-entropy and the likelihood of the right answer)."""

@@ -30,11 +30,13 @@ class Cloze:
         token_ids: Part A, as `unblank.generation.prompts.read_text` makes it.
         blank: position of the blank in Part A.
         candidates: token ids of each candidate, without an end token.
+        answer_position: first position of all answers; None is the place of the blank.
     """
 
     token_ids: Sequence[int]
     blank: int
     candidates: Sequence[Sequence[int]]
+    answer_position: int | None = None
 
 
 def score_candidates(
@@ -152,7 +154,8 @@ def _tree_states(
         stop = middle + len(tree.token_ids)
         token_ids[row, start:stop] = torch.tensor([*cloze.token_ids, *tree.token_ids])
         position_ids[0, row, start:middle] = torch.arange(middle - start)
-        position_ids[0, row, middle:stop] = cloze.blank
+        place = cloze.blank if cloze.answer_position is None else cloze.answer_position
+        position_ids[0, row, middle:stop] = place
         position_ids[1, row, middle:stop] = torch.tensor(tree.depths) + 1
         segment_ids[row, start:stop] = index + 1
         is_prefix[row, start:middle] = is_bidirectional

@@ -152,6 +152,9 @@ def _example(task: ClozeTask, raw: RawExample, place: str) -> TaskExample:
     empty = [index for index, text in enumerate(candidates) if not text.strip()]
     if empty:
         raise ValueError(f"candidate {empty[0]} is empty: give it words")
+    twice = [text for text in candidates if candidates.count(text) > 1]
+    if twice:
+        raise ValueError(f"two candidates have the same words {twice[0]!r}: drop one")
     answers, value = _answers(task, raw, candidates)
     group = f"{place}/{raw.group}" if raw.group else ""
     return TaskExample(place, fields, answers, candidates, value, group)
@@ -180,10 +183,14 @@ def _answers(
         return (require_label(label, _YES_NO),), None
     if task.labels:
         return (require_label(label, task.labels),), None
-    numbers = tuple(map(str, range(len(candidates))))
-    return (
-        candidates.index(label) if label in candidates else require_label(label, numbers),
-    ), None
+    if label in candidates:
+        return (candidates.index(label),), None
+    if not label.isdecimal() or int(label) >= len(candidates):
+        raise ValueError(
+            f"label {label!r} is no candidate: give its text or its number, from 0 to "
+            f"{len(candidates) - 1}"
+        )
+    return (int(label),), None
 
 
 def _number_in_range(label: str, labels: tuple[str, ...]) -> float:

@@ -7,7 +7,7 @@ Shapes: `L` labels or candidates of an example.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -37,8 +37,9 @@ __all__ = [
     "score_prompts",
 ]
 
-Layout = Literal["blank", "masked"]
-"""How a model answers: in a blank of any length, or (BERT's way) one `[MASK]` a token."""
+Layout = Literal["blank", "sentinel", "masked"]
+"""How a model answers: in a blank of any length, in one that is marked by a sentinel and not by its
+position, or (BERT's way) one `[MASK]` a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +150,17 @@ def score_prompts(
     for scoring in dict.fromkeys(prompt.scoring for prompt in prompts):
         chosen = [index for index, prompt in enumerate(prompts) if prompt.scoring == scoring]
         clozes = [prompts[index].cloze for index in chosen]
+        sop = special.sop
+        if layout == "sentinel":
+            sop = _first_sentinel(special)
+            clozes = [_marked(cloze, sop, model.config.max_position_embeddings) for cloze in clozes]
         if layout == "masked":
             of_candidates = score_masked(model, clozes, special.mask, mean=scoring == "mean")
         else:
             of_candidates = score_batch(
                 model,
                 clozes,
-                sop_id=special.sop,
+                sop_id=sop,
                 end_id=None if scoring == "logit" else special.eop,
                 normalization="mean" if scoring == "mean" else "sum",
             )
@@ -267,6 +272,21 @@ def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
+
+
+def _first_sentinel(special: SpecialIds) -> int:
+    if not special.sentinels:
+        raise ValueError(
+            "cloze.layout 'sentinel' is for models pretrained with objective.sentinels, and this "
+            "tokenizer has no sentinels: use cloze.layout 'blank'"
+        )
+    return special.sentinels[0]
+
+
+def _marked(cloze: Cloze, sentinel: int, position: int) -> Cloze:
+    """Return the cloze as `objective.sentinels` lays out a text with one span."""
+    before, after = cloze.token_ids[: cloze.blank], cloze.token_ids[cloze.blank + 1 :]
+    return replace(cloze, token_ids=(*before, sentinel, *after), answer_position=position)
 
 
 def _of_labels(scores_C: Tensor, slots: Sequence[Sequence[int]]) -> Tensor:

@@ -1,11 +1,32 @@
 """Scores of labels equal those of a naive second way: one plain forward for every candidate."""
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 
+from unblank.api import Unblank
+from unblank.data.types import IGNORE_INDEX
+from unblank.generation.score import Cloze
+from unblank.objectives.context import make_context
+from unblank.objectives.infilling import single_token_span
+from unblank.objectives.settings import ObjectiveSettings
 from unblank.prompting import load_task, make_examples, predict, score_examples, task_names
-from unblank.prompting.scoring import encode_example
+from unblank.prompting.patterns import FilledPattern
+from unblank.prompting.scoring import Prompt, encode_example, score_prompts
 from unblank.tokenization import special_ids
+from unblank.tokenization.special import add_sentinels
+
+
+@pytest.fixture
+def tiny_with_sentinels(tiny):
+    tokenizer = copy.deepcopy(tiny.tokenizer)
+    add_sentinels(tokenizer, 20)
+    config = copy.deepcopy(tiny.model.config)
+    config.vocab_size = config.tokenizer_size = len(tokenizer)
+    torch.manual_seed(4)
+    return Unblank(type(tiny.model)(config).eval(), tokenizer)
 
 
 def naive_score(tiny, part_a, blank, candidate, *, with_end):
@@ -83,3 +104,40 @@ def test_masked_scores_equal_those_of_each_candidate_alone(tiny):
                 log_p = tiny.model(input_ids=torch.tensor([row])).logits[0].log_softmax(dim=-1)
             expected = sum(log_p[blank + i, token] for i, token in enumerate(candidate))
             torch.testing.assert_close(score, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_an_answer_marked_by_a_sentinel_scores_as_the_span_of_pretraining(tiny_with_sentinels):
+    model, special = tiny_with_sentinels.model, special_ids(tiny_with_sentinels.tokenizer)
+    positions, vocabulary = model.config.max_position_embeddings, model.config.vocab_size
+    context = make_context(
+        ObjectiveSettings(sentinels=True), special, np.zeros(vocabulary, bool), positions
+    )
+    text = np.array([special.cls, *context.ordinary_ids[40:60], special.eos])
+    example = single_token_span(text, np.random.default_rng(5), context)
+    with torch.no_grad():
+        logits = model(
+            input_ids=torch.tensor(example.input_ids)[None],
+            position_ids=torch.tensor(example.position_ids)[:, None],
+            prefix_lengths=torch.tensor([example.prefix_length]),
+        ).logits[0]
+    labels = torch.tensor(example.labels)
+    is_label = labels != IGNORE_INDEX
+    log_p = logits.log_softmax(dim=-1)[is_label].gather(1, labels[is_label][:, None])
+
+    part_a = example.input_ids[: example.prefix_length].tolist()
+    blank = part_a.index(special.sentinels[0])
+    part_a[blank] = special.mask
+    span = labels[is_label][:-1].tolist()
+    cloze = Cloze(tuple(part_a), blank, [tuple(span), (*span, span[0])])
+    prompt = Prompt(cloze, ((0,), (1,)), FilledPattern("", "[MASK]", ""), "sum")
+    (scores,) = score_prompts(model, special, [prompt], "sentinel")
+    torch.testing.assert_close(scores[0], log_p.sum(), atol=1e-4, rtol=1e-4)
+    (in_blank,) = score_prompts(model, special, [prompt], "blank")
+    assert abs(in_blank[0].item() - scores[0].item()) > 1e-3
+
+
+def test_sentinels_are_asked_for_only_where_there_are_some(tiny):
+    task = load_task("rte")
+    examples = make_examples(task, dict(task.example))
+    with pytest.raises(ValueError, match="this tokenizer has no sentinels"):
+        score_examples(tiny.model, tiny.tokenizer, task, examples, layout="sentinel")

@@ -135,6 +135,11 @@ def test_candidates_may_be_a_field_of_the_data(tmp_path):
         assert (example.candidates, example.answers) == (("one", "two"), (1,))
     with pytest.raises(ValueError, match="candidate 1 is empty"):
         make_examples(task, {"question": "q", "options": ["one", " "], "answer": 0})
+    with pytest.raises(ValueError, match="two candidates have the same words 'one'"):
+        make_examples(task, {"question": "q", "options": ["one", "one"], "answer": 0})
+    for answer in (2, -1, "three"):
+        with pytest.raises(ValueError, match=r"is no candidate: .* from 0 to 1"):
+            make_examples(task, {"question": "q", "options": ["one", "two"], "answer": answer})
 
 
 def test_copa_asks_for_the_cause_or_the_effect():
