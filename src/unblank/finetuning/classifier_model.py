@@ -1,15 +1,17 @@
 """The model of a classifier: a GLM or one branch of a GanLM under a head, new or of its folder."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from transformers import AutoConfig, PreTrainedModel
-from transformers.utils import logging as transformers_logging
 
 from unblank.finetuning.labelled import Labelled
-from unblank.generation.loading import require_whole_weights, without_progress_bar
+from unblank.generation.loading import (
+    require_whole_weights,
+    without_loading_report,
+    without_progress_bar,
+)
 from unblank.models import GanLMForSequenceClassification, GlmInfillForSequenceClassification
 
 __all__ = ["build_classifier", "is_classifier"]
@@ -55,7 +57,7 @@ def build_classifier(data: Labelled, classes: Sequence[str]) -> PreTrainedModel:
     for name, field in _DROPOUTS.items():
         if (value := getattr(data.context.config.model, field)) is not None:
             changes[name] = value
-    with without_progress_bar(), _without_reports():
+    with without_progress_bar(), without_loading_report():
         model, report = _CLASSES[data.family].from_pretrained(
             folder,
             dtype=torch.float32,
@@ -73,17 +75,6 @@ def build_classifier(data: Labelled, classes: Sequence[str]) -> PreTrainedModel:
 def is_classifier(config: Any) -> bool:
     """Whether the model of a configuration has a classification head."""
     return any("Classification" in name for name in config.architectures or ())
-
-
-@contextmanager
-def _without_reports() -> Iterator[None]:
-    """Silence the report of weights that are new (the head) or left over (the old one)."""
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
 
 
 def _new_classifier(data: Labelled, names: dict[int, str]) -> PreTrainedModel:

@@ -21,7 +21,13 @@ from unblank.models import (
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["LanguageModel", "load_folder", "require_whole_weights", "without_progress_bar"]
+__all__ = [
+    "LanguageModel",
+    "load_folder",
+    "require_whole_weights",
+    "without_loading_report",
+    "without_progress_bar",
+]
 
 LanguageModel = (
     GlmInfillForConditionalGeneration
@@ -58,6 +64,17 @@ def require_whole_weights(folder: Path) -> None:
     """Raise what `unblank.load` raises for weights that are missing, damaged or cut short."""
     _check_as_written(folder)
     _check_weights(folder)
+
+
+@contextmanager
+def without_loading_report() -> Iterator[None]:
+    """Silence transformers' table of missing and left-over weights: we say what matters."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
 
 
 @contextmanager
@@ -157,10 +174,8 @@ def _check_weights(folder: Path) -> None:
 def _load_weights(
     model_class: type[LanguageModel], folder: Path, dtype: torch.dtype | str
 ) -> LanguageModel:
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # what its report says is refused below
     try:
-        with without_progress_bar():
+        with without_progress_bar(), without_loading_report():  # what it says is refused below
             model, report = model_class.from_pretrained(
                 folder,
                 dtype=dtype,
@@ -172,8 +187,6 @@ def _load_weights(
         raise ValueError(
             f"{folder / 'config.json'} is damaged: {error.__cause__ or error}"
         ) from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
     if report["mismatched_keys"]:
         name, found, expected = sorted(report["mismatched_keys"])[0]
         raise ValueError(

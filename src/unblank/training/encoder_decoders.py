@@ -1,17 +1,18 @@
 """The encoder-decoder that a run starts from: a preset, a pretrained encoder, a folder."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerFast
-from transformers.utils import logging as transformers_logging
 
 from unblank.conversion.encoder import read_encoder
-from unblank.generation.loading import require_whole_weights, without_progress_bar
+from unblank.generation.loading import (
+    require_whole_weights,
+    without_loading_report,
+    without_progress_bar,
+)
 from unblank.models.deltalm import DeltaLMForConditionalGeneration
 from unblank.models.deltalm.from_encoder import deltalm_from_encoder
 from unblank.models.deltalm.presets import PRESETS as DELTALM_PRESETS
@@ -87,7 +88,7 @@ def _load(
 ) -> EncoderDecoderForConditionalGeneration:
     """Return the model of a folder; what is not in it is never drawn at random in silence."""
     require_whole_weights(folder)
-    with without_progress_bar(), _without_report():
+    with without_progress_bar(), without_loading_report():
         loaded, report = _CLASSES[family].from_pretrained(
             folder,
             dtype=torch.float32,
@@ -106,17 +107,6 @@ def _load(
         )
     model: EncoderDecoderForConditionalGeneration = loaded
     return model
-
-
-@contextmanager
-def _without_report() -> Iterator[None]:
-    """Keep transformers from printing a table of missing weights: we say what matters."""
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
 
 
 def encoder_decoder_config(

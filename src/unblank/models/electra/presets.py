@@ -1,10 +1,10 @@
 """Sizes of ELECTRA: those of GLM, with a generator of a third of the layers."""
 
-from difflib import get_close_matches
 from typing import Any
 
 from unblank.models.electra.configuration import ElectraInfillConfig
 from unblank.models.glm.presets import PRESETS as GLM_PRESETS
+from unblank.models.presets import preset_fields
 
 __all__ = ["PRESETS", "config_from_preset"]
 
@@ -27,8 +27,4 @@ def config_from_preset(name: str, **overrides: Any) -> ElectraInfillConfig:
     Raises:
         ValueError: no such preset; the nearest names are offered.
     """
-    key = name.lower()
-    if key not in PRESETS:
-        near = get_close_matches(key, PRESETS, n=3) or list(PRESETS)
-        raise ValueError(f"unknown preset {name!r}: did you mean {', '.join(near)}?")
-    return ElectraInfillConfig(**{**PRESETS[key], **overrides})
+    return ElectraInfillConfig(**preset_fields(name, PRESETS, overrides))

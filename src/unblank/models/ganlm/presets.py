@@ -1,9 +1,9 @@
 """The published GanLM sizes, and smaller ones for CPUs and tests, as data."""
 
-from difflib import get_close_matches
 from typing import Any
 
 from unblank.models.ganlm.configuration import GanLMConfig
+from unblank.models.presets import preset_fields
 
 __all__ = ["PRESETS", "config_from_preset"]
 
@@ -38,8 +38,4 @@ def config_from_preset(name: str, **overrides: Any) -> GanLMConfig:
     Raises:
         ValueError: no such preset; the nearest names are offered.
     """
-    key = name.lower()
-    if key not in PRESETS:
-        near = get_close_matches(key, PRESETS, n=3) or list(PRESETS)
-        raise ValueError(f"unknown preset {name!r}: did you mean {', '.join(near)}?")
-    return GanLMConfig(**{**PRESETS[key], **overrides})
+    return GanLMConfig(**preset_fields(name, PRESETS, overrides))

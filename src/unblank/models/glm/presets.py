@@ -1,9 +1,9 @@
 """The published sizes, and smaller ones for CPUs and tests, as data (GLM paper, Table 6)."""
 
-from difflib import get_close_matches
 from typing import Any
 
 from unblank.models.glm.configuration import GlmInfillConfig
+from unblank.models.presets import preset_fields
 
 __all__ = ["PRESETS", "config_from_preset"]
 
@@ -44,8 +44,4 @@ def config_from_preset(name: str, **overrides: Any) -> GlmInfillConfig:
     Raises:
         ValueError: no such preset; the nearest names are offered.
     """
-    key = name.lower()
-    if key not in PRESETS:
-        near = get_close_matches(key, PRESETS, n=3) or list(PRESETS)
-        raise ValueError(f"unknown preset {name!r}: did you mean {', '.join(near)}?")
-    return GlmInfillConfig(**{**PRESETS[key], **overrides})
+    return GlmInfillConfig(**preset_fields(name, PRESETS, overrides))
