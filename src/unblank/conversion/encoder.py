@@ -69,6 +69,12 @@ ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_pytorch_tanh"} | {
 }
 
 
+SIZES = {"hidden_size": "hidden_size", "num_hidden_layers": "encoder_layers"} | {
+    "intermediate_size": "intermediate_size"
+}
+"""Fields of config.json that the shapes of the weights show, and ours."""
+
+
 def plan_encoder(source: Source, options: ConvertOptions) -> ConversionPlan:
     """Return the plan of a DeltaLM whose weights all come from an encoder.
 
@@ -125,7 +131,8 @@ def read_encoder(path: Path) -> EncoderWeights:
 
     Raises:
         FileNotFoundError: nothing to read there.
-        ValueError: damaged or hostile file, unknown keys, or a model type that is no encoder.
+        ValueError: damaged or hostile file, unknown keys, sizes that the weights do not have, or a
+            model type that is no encoder.
     """
     source = open_source(Path(path))
     settings = source.settings or {}
@@ -143,7 +150,7 @@ def encoder_from_glm(settings: dict[str, Any], state_dict: dict[str, Tensor]) ->
         state_dict: the GLM's weights, with or without a head.
 
     Raises:
-        ValueError: unknown keys.
+        ValueError: unknown keys, or sizes that the weights do not have.
     """
     renamed: dict[str, Tensor] = {}
     tables: dict[str, Tensor] = {}
@@ -165,6 +172,7 @@ def encoder_from_glm(settings: dict[str, Any], state_dict: dict[str, Tensor]) ->
         positions = positions + tables["embed_block_positions.weight"][0]
     renamed[POSITIONS] = _with_unused_rows(positions)
     fields = shape_fields({name: tuple(tensor.shape) for name, tensor in renamed.items()}, "")
+    _require_sizes(settings, fields)
     heads = {"num_attention_heads": settings["num_attention_heads"]}
     return fields | heads | _known(settings) | _glm_tokens(settings), renamed
 
@@ -192,7 +200,17 @@ def _understand(
             parts[ours] = copied(ours, key, tensor)
     _finish_positions(parts, source.settings)
     fields = shape_fields({name: part.shape for name, part in parts.items()}, "")
+    _require_sizes(source.settings or {}, fields)
     return fields | _other_fields(fields["hidden_size"], source, options), parts, dropped
+
+
+def _require_sizes(settings: dict[str, Any], fields: dict[str, Any]) -> None:
+    for theirs, ours in SIZES.items():
+        if settings.get(theirs) not in (None, fields[ours]):
+            raise ValueError(
+                f"{theirs} is {settings[theirs]} in the encoder's config.json, but {fields[ours]} "
+                "in its weights: the folder is incomplete, or mixed from two models"
+            )
 
 
 def _without_prefix(key: str, is_fairseq: bool) -> str:

@@ -1,5 +1,7 @@
 """DeltaLM: sizes, padding, cache, pre-LN, starting from encoders, the transformers contract."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -240,6 +242,29 @@ def test_a_bert_folder_becomes_the_same_encoder(tmp_path):
     tokens = torch.tensor([[5, 7, 8, 9, 10]])
     expected = bert(tokens).last_hidden_state
     assert_close(model.get_encoder()(tokens).last_hidden_state, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "hidden_size",
+            48,
+            "hidden_size is 48 in the encoder's config.json, but 32 in its weights",
+        ),
+        ("num_hidden_layers", 6, "num_hidden_layers is 6 .*, but 2 in its"),
+    ],
+)
+def test_a_folder_whose_weights_have_other_sizes_than_it_says_is_refused(
+    tmp_path, name, value, message
+):
+    heads = {"num_attention_heads": 4, "intermediate_size": 48}
+    model = BertModel(BertConfig(vocab_size=60, hidden_size=32, num_hidden_layers=2, **heads))
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    with pytest.raises(ValueError, match=message):
+        read_encoder(tmp_path)
 
 
 def test_interleaved_decoder_takes_odd_and_even_layers():
