@@ -117,3 +117,25 @@ def test_greedy_writes_the_recorded_ids(family):
             compared += 1
     if not compared:
         pytest.skip("no recorded run is greedy")
+
+
+@torch.no_grad()
+def test_every_token_of_a_hypothesis_has_the_recorded_score(family):
+    model, folder, generation = family
+    case, name = generation["source"].split(".")
+    padded, compared = recorded(folder / "outputs.safetensors")[case][name], 0
+    for run in generation["runs"]:
+        if {"temperature", "unk_penalty"} & run["options"].keys() or run.get("prefix_tokens"):
+            continue  # they change the scores of single tokens
+        for source, hypotheses in zip(padded, run["hypotheses"], strict=True):
+            for theirs in hypotheses:
+                tokens = torch.tensor(theirs["tokens"])
+                start = tokens.new_tensor([model.config.decoder_start_token_id])
+                inputs = torch.cat([start, tokens[:-1]])[None]
+                log_p = model(source[None], decoder_input_ids=inputs).logits[0].log_softmax(-1)
+                ours = log_p.gather(1, tokens[:, None])[:, 0]
+                expected = torch.tensor(theirs["positional_scores"])
+                assert_close(ours, expected, atol=1e-4, rtol=1e-4)
+                compared += 1
+    if not compared:
+        pytest.skip("every recorded run changes the scores of single tokens")
