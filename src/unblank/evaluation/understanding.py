@@ -100,7 +100,7 @@ def _measure(
     examples = data.examples[: session.config.limit]
     if data.num_skipped:
         session.say(f"{task.name}: {data.num_skipped} of {data.num_records} records have no label")
-    require_labels(examples)
+    require_labels(task, examples)
     _tell_shortened(session, task, examples)
     predictions = predict(
         session.model,

@@ -177,7 +177,7 @@ class ClassifierFinetuning:
             return []
         if task.decision != "first" or self._encoder.is_by_candidate:
             return training_examples(task, examples)
-        require_labels(examples)
+        require_labels(task, examples)
         if len({example.answers for example in examples}) == 1:
             raise ValueError(f"{examples[0].place}: all {len(examples)} examples have one label")
         # "true" is class 0, as the phrase that a question is about is candidate 0.

@@ -107,7 +107,7 @@ def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) ->
     if config.data.hold_out:
         examples, held_out = split_held_out(examples, config.data.hold_out)
     validation = held_out[: config.train.validation_samples]
-    require_labels(validation)
+    require_labels(task, validation)
     with context.world.main_first():
         tokenizer = open_tokenizer(
             config.model,

@@ -113,7 +113,7 @@ def make_examples(
         raise ValueError(f"{place}: {error}") from error
 
 
-def require_labels(examples: Sequence[TaskExample]) -> None:
+def require_labels(task: ClozeTask, examples: Sequence[TaskExample]) -> None:
     """Check that every example has a label.
 
     Raises:
@@ -122,8 +122,9 @@ def require_labels(examples: Sequence[TaskExample]) -> None:
     unlabelled = [example.place for example in examples if not has_label(example)]
     if unlabelled:
         raise ValueError(
-            f"{unlabelled[0]}: there is no label ({len(unlabelled)} of {len(examples)} examples "
-            "have none): a test split without labels can be predicted, but not trained on or judged"
+            f"{unlabelled[0]}: there is no label in the field {task.label_field!r} "
+            f"({len(unlabelled)} of {len(examples)} examples have none): a test split without "
+            "labels can be predicted, but not trained on or judged"
         )
 
 
@@ -212,7 +213,7 @@ def _needed_fields(task: ClozeTask) -> dict[str, str]:
         askers += [(entry.pattern.before, asker), (entry.pattern.after, asker)]
     return {
         part.name: asker
-        for template, asker in askers
+        for template, asker in reversed(askers)
         for part in template
         if isinstance(part, FieldUse) and part.name != CANDIDATE
     }

@@ -31,7 +31,7 @@ def judge(
         ValueError: if an example has no label.
         ImportError: if a metric needs the extra `eval`.
     """
-    require_labels(examples)
+    require_labels(task, examples)
     pairs = list(zip(examples, predictions, strict=True))
     return {name: _SCORES[name](task, pairs) for name in task.metrics}
 

@@ -5,7 +5,8 @@ every Part A, where the original puts its prefix prompt: they take positions, ev
 and packing, candidates and decoding need to know nothing about them.
 
 While they are trained an encoder may stand between the parameters and the vectors (P-tuning); only
-its output is exported. Folders are `soft_folder`, prompts in every layer `soft_deep`.
+its output is exported. Folders are in `unblank.adapters.prompts`, prompts in every layer in
+`soft_deep`.
 
 Shapes: `B` rows, `T` tokens, `N` prompt vectors, `D` width.
 """

@@ -26,7 +26,7 @@ def training_examples(task: ClozeTask, examples: Sequence[TaskExample]) -> list[
     Raises:
         ValueError: if a label is missing, nothing is left, or all labels are the same.
     """
-    require_labels(examples)
+    require_labels(task, examples)
     kept = [one for example in examples for one in _single_answers(task, example)]
     if not kept:
         raise ValueError(

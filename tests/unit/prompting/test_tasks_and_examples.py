@@ -42,7 +42,7 @@ def test_every_task_of_the_library_reads_its_own_example(name):
     examples = make_examples(task, dict(task.example))
     assert task.about
     assert task.metrics
-    require_labels(examples)
+    require_labels(task, examples)
 
 
 def test_words_stay_words(tmp_path):
@@ -113,7 +113,9 @@ def test_unlabelled_and_one_sided_data_are_refused_where_labels_are_needed(tmp_p
     task = load_task(write_task(tmp_path, TASK))
     path = write_data(tmp_path, {"text": "a", "label": "good"}, {"text": "b"})
     examples = read_examples(task, [path]).examples
-    with pytest.raises(ValueError, match=r"line 2: there is no label \(1 of 2 examples"):
+    with pytest.raises(
+        ValueError, match=r"line 2: there is no label in the field 'label' \(1 of 2 examples"
+    ):
         training_examples(task, examples)
     with pytest.raises(ValueError, match="all 1 examples have the label 'good'"):
         training_examples(task, examples[:1])
@@ -252,8 +254,9 @@ def test_the_data_folder_is_read_without_loss(data_dir):
         files = sorted((data_dir / "nlu" / path).glob("*.jsonl*"))
         if not files:
             continue
-        data = read_examples(load_task(name), files)
-        require_labels(data.examples)
+        task = load_task(name)
+        data = read_examples(task, files)
+        require_labels(task, data.examples)
         counts[name] = (data.num_records, data.num_skipped, len(data.examples))
     assert counts, "no task of the data folder was found"
     for name, (num_records, num_skipped, num_examples) in counts.items():
