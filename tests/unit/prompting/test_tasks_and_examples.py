@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from unblank.prompting import load_task, make_examples, read_examples, task_names
 from unblank.prompting.examples import require_labels
 from unblank.prompting.judging import judge
+from unblank.prompting.patterns import fill_pattern
 from unblank.prompting.readers import guess_noun_phrases
 from unblank.prompting.scoring import Prediction
 from unblank.prompting.training import draw_candidates, target_shares, training_examples
@@ -262,3 +264,18 @@ def test_the_data_folder_is_read_without_loss(data_dir):
     for name, (num_records, num_skipped, num_examples) in counts.items():
         if name != "multirc":
             assert num_records == num_skipped + num_examples
+
+
+def shown_shapes():
+    """The rows of the table in the documentation: a record, and the lines of its task file."""
+    page = (Path(__file__).parents[3] / "docs" / "adapting.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if " | `{" in line]
+    return [(row[1].strip("`"), "\n".join(row[2].strip("`").split("`, `"))) for row in rows]
+
+
+@pytest.mark.parametrize(("record", "text"), shown_shapes())
+def test_shapes_of_data_in_the_documentation_are_read(tmp_path, record, text):
+    task = load_task(write_task(tmp_path, text))
+    examples = make_examples(task, json.loads(record))
+    require_labels(task, examples)
+    assert fill_pattern(task.pattern().pattern, examples[0].fields).text.count("[MASK]") == 1
