@@ -23,7 +23,7 @@ __all__ = ["PairCorpus", "PairSource", "pair_texts", "parse_pair_source", "prepa
 _ENDS = 3
 """Tokens around the sides of a pair: `[CLS]` and two ends."""
 
-_TABLES = {".tsv", ".csv"}
+_STRUCTURED = {".tsv", ".csv", ".json"}
 """Their lines are not sentences."""
 
 
@@ -198,7 +198,7 @@ def _no_pair(entry: str) -> str:
 
 def _one_file(entry: str) -> Path:
     path = Path(entry).expanduser()
-    if path.is_file() and not _TABLES & set(path.suffixes):
+    if path.is_file() and not _STRUCTURED & set(path.suffixes):
         return path
     files = find_files(path)
     if len(files) != 1:

@@ -15,7 +15,7 @@ from typing import Any
 
 from unblank.data.sources import read_lines
 
-__all__ = ["RECORD_SUFFIXES", "Record", "find_record_files", "read_records"]
+__all__ = ["RECORD_SUFFIXES", "Record", "find_record_files", "is_text", "read_records"]
 
 _KINDS = (".jsonl", ".tsv", ".csv", ".txt")
 
@@ -28,8 +28,12 @@ Record = tuple[str, dict[str, Any]]
 _LONGEST_CELL = 2**30
 
 
-def find_record_files(entry: str | Path) -> list[Path]:
+def find_record_files(entry: str | Path, *, is_text_allowed: bool = False) -> list[Path]:
     """Return the files that a path or glob pattern stands for.
+
+    Args:
+        entry: the path or pattern.
+        is_text_allowed: take files of any other ending, such as `test.en`, for lines of text.
 
     Raises:
         FileNotFoundError: if there is none; near names are offered.
@@ -45,8 +49,15 @@ def find_record_files(entry: str | Path) -> list[Path]:
         hint = f"; near names in {path.parent}: {', '.join(near)}" if near else ""
         raise FileNotFoundError(f"no file matches {path}{hint}")
     for file in files:
-        _kind(file)
+        if _kind(file) is None and (not is_text_allowed or ".json" in file.suffixes):
+            known = ", ".join(RECORD_SUFFIXES)
+            raise ValueError(f"cannot read examples from {file}: its name ends in none of {known}")
     return files
+
+
+def is_text(path: Path) -> bool:
+    """Whether each line of a file is a record with the field `text` alone."""
+    return _kind(path) in (".txt", None)
 
 
 def read_records(path: Path, *, has_header: bool = True) -> Iterator[Record]:
@@ -54,7 +65,7 @@ def read_records(path: Path, *, has_header: bool = True) -> Iterator[Record]:
 
     Args:
         path: `.jsonl`, `.tsv`, `.csv`, `.txt` (also `.gz`, `.zst`) or `.parquet`; a line of a text
-            file is a record with the field `text`.
+            file, and of one with any other ending, is a record with the field `text`.
         has_header: whether the first line of a table names its columns; otherwise they are
             called 1, 2, ...
 
@@ -67,7 +78,7 @@ def read_records(path: Path, *, has_header: bool = True) -> Iterator[Record]:
         return _parquet_records(path)
     if kind == ".jsonl":
         return _json_records(path)
-    if kind == ".txt":
+    if kind == ".txt" or kind is None:
         return (
             (f"{path}, line {number}", {"text": line.rstrip("\n")})
             for number, line in enumerate(read_lines(path), start=1)
@@ -75,16 +86,12 @@ def read_records(path: Path, *, has_header: bool = True) -> Iterator[Record]:
     return _table_records(path, kind, has_header)
 
 
-def _kind(path: Path) -> str:
+def _kind(path: Path) -> str | None:
     name = path.name.removesuffix(".gz").removesuffix(".zst")
     for kind in _KINDS:
         if name.endswith(kind):
             return kind
-    if path.suffix == ".parquet":
-        return ".parquet"
-    raise ValueError(
-        f"cannot read examples from {path}: its name ends in none of {', '.join(RECORD_SUFFIXES)}"
-    )
+    return ".parquet" if path.suffix == ".parquet" else None
 
 
 def _json_records(path: Path) -> Iterator[Record]:

@@ -45,9 +45,10 @@ def run_generate(config: GenerateConfig) -> None:
     job = read_job(config)
     if job.references is not None:
         _score(config, [""], job.references[:1])  # a missing package must not cost hours
+        _tell_of_empty_references(job.places, job.references)
     unblank = load(config.model, device=config.device, dtype=config.dtype)
     answerer = SourceAnswerer(unblank.model, unblank.tokenizer, config.options())
-    answerer.check(job.sources)
+    _check(answerer, job)
     if config.stream:
         for source in job.sources:
             if source.strip():
@@ -63,6 +64,28 @@ def run_generate(config: GenerateConfig) -> None:
     if job.references is not None:
         scores = _score(config, predictions, job.references)
         print(scores, file=sys.stdout if config.output else sys.stderr)
+
+
+def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    empty = [place for place, texts in zip(places, references, strict=True) if not any(texts)]
+    if empty:
+        _tell(
+            f"note: {len(empty):,} references are empty, which lowers scores; the first: {empty[0]}"
+        )
+
+
+def _check(answerer: SourceAnswerer, job: Job) -> None:
+    """Raise for the first source that cannot be answered, and say where it stands."""
+    answerer.check([""])  # what is wrong with the options is no fault of a source
+    try:
+        answerer.check(job.sources)
+    except ValueError:
+        for place, source in zip(job.places, job.sources, strict=True):
+            try:
+                answerer.check([source])
+            except ValueError as error:
+                raise ValueError(f"{place}: {error}") from error
+        raise
 
 
 def _write(

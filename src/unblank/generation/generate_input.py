@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unblank.data.fields import field_names, field_text, field_value
-from unblank.data.records import Record, find_record_files, read_records
+from unblank.data.records import Record, find_record_files, is_text, read_records
 from unblank.generation.generate_settings import GenerateConfig
 
 __all__ = ["Job", "read_job"]
@@ -18,11 +18,14 @@ class Job:
 
     Attributes:
         sources: the texts, in order; empty ones get an empty answer.
-        references: for each source its references; None if answers are not scored.
+        references: for each source its references, at least one: if none holds text, an empty one;
+            None if answers are not scored.
+        places: where each source stands, for messages: file and line, or its number.
     """
 
     sources: list[str]
     references: list[list[str]] | None
+    places: list[str]
 
 
 def read_job(config: GenerateConfig) -> Job:
@@ -41,28 +44,32 @@ def read_job(config: GenerateConfig) -> Job:
         )
     sources: list[str] = []
     references: list[list[str]] = []
+    places: list[str] = []
     if config.input is None:
         sources = list(config.text) or [line.rstrip("\r\n") for line in sys.stdin]
         references = [[] for _ in sources]
+        places = [f"source {number}" for number, _ in enumerate(sources, start=1)]
     else:
         template = config.source or _default_field(config.input)
         names = [*field_names(template), *fields_of_references]
         for place, record in _records(config.input, names):
             sources.append(field_text(place, record, template))
             references.append(_references(place, record, fields_of_references))
+            places.append(place)
     if not any(source.strip() for source in sources):
         raise ValueError("nothing to do: give a text, --input FILE, or lines on standard input")
     for path in files:
         _add_lines(path, references)
-    return Job(sources, references if config.references else None)
+    is_scored = bool(config.references)
+    return Job(sources, list(map(_without_empty, references)) if is_scored else None, places)
 
 
 def _default_field(path: Path) -> str:
-    return "text" if ".txt" in path.suffixes else "source"
+    return "text" if is_text(path) else "source"
 
 
 def _records(path: Path, names: Sequence[str]) -> Iterator[Record]:
-    for file in find_record_files(path):
+    for file in find_record_files(path, is_text_allowed=True):
         yield from read_records(file, has_header=not all(name.isdecimal() for name in names))
 
 
@@ -71,9 +78,12 @@ def _references(place: str, record: dict[str, object], names: Sequence[str]) -> 
     for name in names:
         value = field_value(place, record, name)
         found += [value] if isinstance(value, str) else value
-    if names and not found:
-        raise ValueError(f"{place}: {', '.join(names)} holds no reference")
     return found
+
+
+def _without_empty(references: Sequence[str]) -> list[str]:
+    """Return the references that hold text: files of several are filled with empty ones."""
+    return [text for text in references if text.strip()] or [""]
 
 
 def _add_lines(path: Path, references: list[list[str]]) -> None:

@@ -76,9 +76,10 @@ def test_files_named_after_their_languages_are_lines_of_text(files, tokenizer):
     (files / "train.de").write_text("ein Hund\n \nRegen\n")
     with pytest.raises(ValueError, match=r"train\.de, line 2: this side of the pair is empty"):
         prepared(entry, tokenizer, files)
-    (files / "train.de").rename(files / "train.tsv")
-    with pytest.raises(ValueError, match=r"train\.tsv: its name ends in none of"):
-        prepared(entry.replace("train.de", "train.tsv"), tokenizer, files)
+    for name in ("train.tsv", "train.json"):
+        (files / name).write_text("x")
+        with pytest.raises(ValueError, match=f"{name}: its name ends in none of"):
+            prepared(entry.replace("train.de", name), tokenizer, files)
 
 
 def test_a_sampled_pair_has_both_ends_and_is_whole(files, tokenizer):

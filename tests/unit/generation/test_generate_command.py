@@ -205,6 +205,39 @@ def test_a_run_that_fails_at_once_leaves_nothing(folder, data, tmp_path, capsys,
     assert [path.name for path in tmp_path.iterdir()] == [data.name]
 
 
+def test_files_named_after_their_languages_are_lines_and_empty_references_do_not_count(
+    folder, tmp_path, capsys
+):
+    source, target, other = (tmp_path / name for name in ("test.en", "test.de", "test2.de"))
+    source.write_text("a dog\nthe cat\n", encoding="utf-8")
+    target.write_text("ein Hund\ndie Katze\n", encoding="utf-8")
+    other.write_text("\neine Katze\n", encoding="utf-8")
+    output = tmp_path / "answers.jsonl"
+    generate(
+        folder, "--input", source, "--references", target, other, "--output", output,
+        "--metrics", "exact_match",
+    )  # fmt: skip
+    records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    references = [record["references"] for record in records]
+    assert references == [["ein Hund"], ["die Katze", "eine Katze"]]
+    capsys.readouterr()
+    generate(folder, "--input", source, "--references", other, "--metrics", "exact_match")
+    note = "note: 1 references are empty, which lowers scores; the first: "
+    assert f"{note}{source}, line 1" in capsys.readouterr().err
+    source.rename(tmp_path / "test.json")
+    error = fails(folder, "--input", tmp_path / "test.json", capsys=capsys)
+    assert "test.json: its name ends in none of .jsonl" in error
+
+
+def test_a_source_that_is_too_long_is_named_by_file_and_line(folder, tmp_path, capsys):
+    path = tmp_path / "test.en"
+    path.write_text("a dog\n" + "the cat " * 400 + "\n", encoding="utf-8")
+    error = fails(folder, "--input", path, capsys=capsys)
+    assert "test.en, line 2: source 'the cat " in error
+    error = fails(folder, "--input", path, "--source-tag", "__xx__", capsys=capsys)
+    assert "unblank: the tokenizer has no token '__xx__'" in error
+
+
 def test_references_of_another_number_are_refused(folder, data, tmp_path, capsys):
     path = tmp_path / "two.txt"
     path.write_text("a\nb\n")
