@@ -103,9 +103,10 @@ def check_ranks(names: list[str], modules: list[dict[str, Tensor]]) -> None:
 
 def _check_distinct(names: list[str], modules: list[dict[str, Tensor]]) -> None:
     """Refuse one piece under two names, which would make a model of the right shape."""
+    small_first = sorted(modules[0], key=lambda key: modules[0][key].numel())  # most end there
     for later in range(1, len(modules)):
         for earlier in range(later):
-            pairs = ((modules[earlier][key], modules[later][key]) for key in modules[0])
+            pairs = ((modules[earlier][key], modules[later][key]) for key in small_first)
             if all(torch.equal(one, other) for one, other in pairs):
                 raise ValueError(
                     f"{names[earlier]} and {names[later]} hold the same weights: each rank has its "

@@ -39,7 +39,7 @@ def provenance_of(
         "program": "unblank convert",
         "source": {
             "path": str(source.path),
-            "files": {path.name: file_facts(path) for path in source.files},
+            "files": {path.name: file_facts(path) for path in _read_files(source)},
         },
         "family": detection.family,
         "evidence": [*detection.evidence, *plan.evidence],
@@ -61,6 +61,12 @@ def provenance_of(
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
     }
+
+
+def _read_files(source: Source) -> list[Path]:
+    """Return the files of the weights, and the settings that were taken from beside them."""
+    settings = [] if source.settings is None else [source.folder / "config.json"]
+    return [*source.files, *settings]
 
 
 def _entry(planned: PlannedTensor) -> dict[str, Any]:

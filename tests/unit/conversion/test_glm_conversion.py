@@ -1,5 +1,6 @@
 """GLM checkpoints of every layout become the same model, and nothing else becomes one."""
 
+import hashlib
 import json
 
 import pytest
@@ -197,6 +198,13 @@ def test_the_remote_code_port_has_its_own_gelu_and_its_settings(hub_folder, conv
     assert plan.config.attention_probs_dropout_prob == 0.2
     weights = load_file(tmp_path / "out" / "model.safetensors")
     assert all(torch.equal(weights[key], converted[key]) for key in converted)
+
+
+def test_settings_of_the_port_are_recorded_with_their_hash(hub_folder, tmp_path):
+    unblank.convert(hub_folder, tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    expected = hashlib.sha256((hub_folder / "config.json").read_bytes()).hexdigest()
+    assert record["source"]["files"]["config.json"]["sha256"] == expected
 
 
 def test_a_stray_head_beside_the_port_is_left_out_with_a_reason(hub_folder, tmp_path):
