@@ -240,15 +240,16 @@ def _optional_module(name: str, path: Path) -> Any:
 def _decoded(path: Path, lines: Iterable[bytes]) -> Iterator[str]:
     """Yield lines as text, with Unix line ends and without a byte order mark."""
     offset = 0
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
             where = offset + error.start
             unpacked = " after decompression" if path.suffix in (".gz", ".zst") else ""
             raise ValueError(
-                f"{path} is not UTF-8: byte {where}{unpacked} is 0x{line[error.start]:02x} "
-                f"({error.reason}). Convert it, for example: iconv -f LATIN1 -t UTF-8"
+                f"{path}, line {number}, is not UTF-8: byte {where}{unpacked} is "
+                f"0x{line[error.start]:02x} ({error.reason}). Convert it, for example: "
+                "iconv -f LATIN1 -t UTF-8"
             ) from error
         if offset == 0:
             text = text.removeprefix("\ufeff")
@@ -305,7 +306,7 @@ def _no_field(text_field: str, present: list[str]) -> str:
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return (
         f"there is no field {text_field!r}, only {', '.join(map(repr, present)) or 'none'}{hint}"
-        " (the setting is called text_field)"
+        " (the setting is called text_field; for pairs give FILE:SOURCE_FIELD:TARGET_FIELD)"
     )
 
 

@@ -119,7 +119,7 @@ def test_asking_for_nothing_is_refused():
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", b"g\xc3\xb6d\nb\xe4d\n", "a.txt is not UTF-8: byte 6 is 0xe4"),
+        ("a.txt", b"g\xc3\xb6d\nb\xe4d\n", "a.txt, line 2, is not UTF-8: byte 6 is 0xe4"),
         ("a.txt.gz", gzip.compress(b"good\nb\xe4d"), "byte 6 after decompression is 0xe4"),
         ("a.txt", "wide".encode("utf-16"), "byte 0 is 0xff"),
         ("a.jsonl", b'{"text": "a"}\n\n{"text": \n', "a.jsonl, line 3: not valid JSON"),
