@@ -19,6 +19,7 @@ from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneratio
 from unblank.models.encoder_decoder.seq2seq import decoder_inputs
 from unblank.models.glm import GlmInfillForConditionalGeneration
 from unblank.tokenization.encoding import encode_texts
+from unblank.trimming.vocabulary import unknown_id
 
 __all__ = ["NUM_COMPARED", "largest_difference", "require_same_tokens"]
 
@@ -48,11 +49,12 @@ def require_same_tokens(
         ValueError: such a text is cut in another way.
     """
     same: list[list[int]] = []
+    unknown = unknown_id(json.loads(before.backend_tokenizer.to_str()))
     new_encodings = encode_texts(after, texts)
     for text, old, new in zip(texts, encode_texts(before, texts), new_encodings, strict=True):
         if not old or any(token_id not in new_ids for token_id in old):
             continue
-        if before.unk_token_id in old:  # what is unknown may be spelt otherwise
+        if unknown in old:  # what is unknown may be spelt otherwise
             continue
         if [new_ids[token_id] for token_id in old] != new:
             raise ValueError(

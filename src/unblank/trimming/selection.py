@@ -59,8 +59,8 @@ def count_tokens(
             counts += np.bincount(ids, minlength=num_ids)
             num_documents += 1
     if not counts.any():
-        where = f" in {texts.shown_paths}" if isinstance(texts, TextFiles) else ""
-        raise ValueError(f"there is no text to count tokens in{where}")
+        where = f": nothing in {texts.shown_paths}" if isinstance(texts, TextFiles) else ""
+        raise ValueError(f"there is no text to count tokens of{where}")
     return CorpusCounts(counts=counts, num_documents=num_documents, passages=sample.passages)
 
 

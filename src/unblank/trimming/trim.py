@@ -30,7 +30,13 @@ from unblank.trimming.selection import (
     choose_by_number,
     count_tokens,
 )
-from unblank.trimming.vocabulary import fallback_ids, merges_of, token_ids, without_tokens
+from unblank.trimming.vocabulary import (
+    fallback_ids,
+    merges_of,
+    token_ids,
+    unknown_id,
+    without_tokens,
+)
 
 __all__ = ["TrimReport", "run_trim", "trim_model"]
 
@@ -215,13 +221,18 @@ def _report(
         passages_changed=sum(old != new for old, new in zip(mapped, now_ids, strict=True)),
         passage_tokens=(sum(map(len, old_ids)), sum(map(len, now_ids))),
         passage_unknown=(
-            sum(ids.count(tokenizer.unk_token_id) for ids in old_ids),
-            sum(ids.count(after.unk_token_id) for ids in now_ids),
+            _count_unknown(tokenizer, old_ids),
+            _count_unknown(after, now_ids),
         ),
         texts_compared=len(same),
         numbers_compared=num_compared,
         largest_difference=difference,
     )
+
+
+def _count_unknown(tokenizer: PreTrainedTokenizerFast, texts: list[list[int]]) -> int:
+    unknown = unknown_id(json.loads(tokenizer.backend_tokenizer.to_str()))
+    return sum(token_id == unknown for ids in texts for token_id in ids)
 
 
 def _weights(folder: Path) -> tuple[int, int]:

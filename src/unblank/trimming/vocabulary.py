@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from copy import deepcopy
 from typing import Any
 
-__all__ = ["Merges", "fallback_ids", "merges_of", "token_ids", "without_tokens"]
+__all__ = ["Merges", "fallback_ids", "merges_of", "token_ids", "unknown_id", "without_tokens"]
 
 Merges = dict[int, list[tuple[int, int]]]
 """Token id -> the pairs of ids that a BPE merges into it."""
@@ -61,6 +61,18 @@ def fallback_ids(content: dict[str, Any]) -> set[int]:
     elif model.get("unk_token") in ids:
         kept.add(ids[model["unk_token"]])
     return kept
+
+
+def unknown_id(content: dict[str, Any]) -> int | None:
+    """Return the id of what cannot be spelt, which need not be the tokenizer's `unk_token`.
+
+    A GLM's `[UNK]` is a command; its SentencePiece vocabulary has an `<unk>` of its own.
+    """
+    model = content["model"]
+    if model["type"] == "Unigram":
+        found: int | None = model["unk_id"]
+        return found
+    return token_ids(content).get(model.get("unk_token"))
 
 
 def merges_of(content: dict[str, Any]) -> Merges:

@@ -6,7 +6,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, processors
 
 from unblank.trimming.selection import choose_by_number
-from unblank.trimming.vocabulary import fallback_ids, merges_of, without_tokens
+from unblank.trimming.vocabulary import fallback_ids, merges_of, unknown_id, without_tokens
 
 
 def bpe(merges: list[tuple[str, str]], **options) -> dict:
@@ -97,3 +97,12 @@ def test_a_unigram_with_bytes_keeps_bytes_and_one_without_keeps_characters():
     assert fallback_ids(spelt) == {0, 1, 2, *range(5, 261)}  # "q" has the lowest score
     spelt["model"]["vocab"][2][1] = -2.5
     assert 2 not in fallback_ids(spelt)
+
+
+def test_what_cannot_be_spelt_is_the_vocabularys_own_unknown_piece():
+    added = [{"id": 3, "content": "[UNK]", "special": True}]
+    unigram = {"type": "Unigram", "vocab": [["<unk>", 0.0], ["a", -1.0]], "unk_id": 0}
+    assert unknown_id({"model": unigram, "added_tokens": added}) == 0
+    bpe = {"type": "BPE", "vocab": {"a": 0, "<unk>": 1}, "unk_token": "<unk>", "merges": []}
+    assert unknown_id({"model": bpe, "added_tokens": added}) == 1
+    assert unknown_id({"model": bpe | {"unk_token": None}, "added_tokens": added}) is None
