@@ -19,6 +19,7 @@ from lm_eval import simple_evaluate
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
+from yaml import YAMLError
 
 from unblank.evaluation.left_to_right import continuation_layout, window_bounds
 from unblank.evaluation.perplexity import choose_window
@@ -43,14 +44,14 @@ DEFAULT_GENERATED = 256
 
 _SAMPLE_FIELDS = ("doc_id", "doc", "target", "filtered_resps")
 
-_NAME = re.compile(r"^(?:group|task):[ \t]*([^\s#\[]+)[ \t]*(?:#.*)?$", re.MULTILINE)
+_NAME = re.compile(r"^(group|task):[ \t]*([^\s#\[]+)[ \t]*(?:#.*)?$", re.MULTILINE)
 
 
 def run_lm_eval(session: Session) -> Iterator[TaskResult]:
     """Yield the scores of each task file, as lm-eval computes and names them.
 
     Raises:
-        ValueError: if no file is given, or one names no task.
+        ValueError: if no file is given, or one is no task.
         FileNotFoundError: if a file is not there.
     """
     files = [Path(name) for name in session.config.tasks]
@@ -60,10 +61,10 @@ def run_lm_eval(session: Session) -> Iterator[TaskResult]:
     model = BlankLM(session.model, session.tokenizer, show_progress=True)
     for file in files:
         started = time.perf_counter()
-        manager = TaskManager(include_path=str(_folder(file)), include_defaults=False)
+        manager, tasks = _load(file)
         found = simple_evaluate(
             model=model,
-            tasks=[_task_name(file)],
+            tasks=tasks,
             task_manager=manager,
             limit=session.config.limit,
             bootstrap_iters=1000,
@@ -266,25 +267,31 @@ def _until(text: str, stops: Sequence[str]) -> str:
     return text[: min(ends)] if ends else text
 
 
-def _folder(file: Path) -> Path:
+def _load(file: Path) -> tuple[TaskManager, list[Any]]:
+    """Return the group or the task that a file defines; a group's tasks lie in its folder."""
     if not file.is_file():
         raise FileNotFoundError(f"there is no task file {file}")
-    return file.resolve().parent
-
-
-def _task_name(file: Path) -> str:
-    """Return the name of the group, or else of the task, that a file defines."""
     named = _NAME.findall(file.read_text(encoding="utf-8"))
     if not named:
         raise ValueError(f"{file} names no task: it needs a line `task: NAME`")
-    return str(named[0])
+    key, name = named[0]
+    path = file.resolve()
+    folder = str(path.parent) if key == "group" else None
+    manager = TaskManager(include_path=folder, include_defaults=False)
+    try:
+        loaded = manager.load([name if key == "group" else str(path)])
+    except (KeyError, YAMLError) as error:
+        raise ValueError(f"{file} is no task that lm-eval can read: {error}") from error
+    return manager, list((loaded["groups"] or loaded["tasks"]).values())
 
 
 def _result(found: dict[str, Any], seconds: float) -> TaskResult:
     """Return what lm-eval found, under its own names; most of its metrics lie in [0, 1]."""
     scores = []
     for task, values in found.get("results", {}).items():
-        number = found.get("n-samples", {}).get(task, {}).get("effective", 0)
+        members = found.get("group_subtasks", {}).get(task) or [task]
+        counts = found.get("n-samples", {})
+        number = sum(counts.get(member, {}).get("effective", 0) for member in members)
         for key, value in values.items():
             metric, _, variant = key.partition(",")
             if metric.endswith("_stderr") or not isinstance(value, int | float) or not variant:

@@ -1,6 +1,7 @@
 """lm-eval on a GLM: each kind of request, and a local task from file to table."""
 
 import math
+import shutil
 
 import pytest
 import torch
@@ -139,6 +140,8 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
     choices = [{**record, "label": n} for n, record in enumerate(choices)]
     data = write(tmp_path / "data.jsonl", choices)
     task = tmp_path / "choice.yaml"
+    (tmp_path / "copies").mkdir()
+    (tmp_path / "copies" / "other.yaml").write_text("task: choice\ndataset_path: none\n")
     task.write_text(
         f"task: choice\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {data}}}}}\n"
         "test_split: test\noutput_type: multiple_choice\ndoc_to_text: '{{question}}'\n"
@@ -156,7 +159,24 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
     assert scores[0].value == 0.5
     assert not math.isnan(scores[0].standard_error)
     assert '"doc_id": 1' in path.read_text(encoding="utf-8")
+    group = tmp_path / "all.yaml"
+    metrics = "[{metric: acc, aggregation: mean, weight_by_size: true}]"
+    group.write_text(f"group: all\ntask: [choice]\naggregate_metric_list: {metrics}\n")
+    shutil.rmtree(tmp_path / "copies")
+    settings = {"model": str(model_folder), "suite": "lm-eval", "output": tmp_path / "o.json"}
+    scores, _ = evaluate(EvaluateConfig(**settings, tasks=(str(group),)))
+    assert {(score.task, score.value, score.count) for score in scores} == {
+        ("choice", 0.5, 2),
+        ("all", 0.5, 2),
+    }
     with pytest.raises(FileNotFoundError, match="no task file"):
         evaluate(EvaluateConfig(model=str(model_folder), suite="lm-eval", tasks=("none.yaml",)))
     with pytest.raises(ValueError, match=r"--tasks FILE\.yaml"):
         evaluate(EvaluateConfig(model=str(model_folder), suite="lm-eval"))
+    for text, message in (
+        ("task: x\n  a: [\n", "no task that lm-eval can read"),
+        ("a: 1", "names"),
+    ):
+        task.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=message):
+            evaluate(EvaluateConfig(model=str(model_folder), suite="lm-eval", tasks=(str(task),)))
