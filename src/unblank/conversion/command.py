@@ -66,6 +66,8 @@ def _what_was_found(conversion: Conversion) -> Table:
 
 def _tokenizer_line(conversion: Conversion) -> str:
     facts = conversion.plan.tokenizer_facts
+    if conversion.plan.tokenizer is None and facts:
+        return f"{facts['kind']}, see the note"
     if conversion.plan.tokenizer is None:
         return (
             "none: no vocabulary lies beside the weights. from_pretrained opens the result, but "

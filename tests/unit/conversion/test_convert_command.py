@@ -6,6 +6,8 @@ import resource
 import signal
 
 import pytest
+import torch
+from fairseq_toys import released_deltalm
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from unblank.cli import main
@@ -65,6 +67,15 @@ def test_mistakes_end_in_one_message(tmp_path, arguments, message, capsys):
 )
 def test_sizes_are_read(text, size):
     assert parse_size(text) == size
+
+
+def test_a_dictionary_alone_is_not_called_absent(tmp_path, capsys):
+    (tmp_path / "dict.txt").write_text("a 9\nb 8\n", encoding="utf-8")
+    torch.save({"weights": released_deltalm(112)}, tmp_path / "deltalm.pt")
+    main(["convert", str(tmp_path), str(tmp_path / "out"), "--num-attention-heads", "1"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "none: a dictionary alone, see the note" in shown
+    assert "dict.txt numbers tokens" in shown
 
 
 def ended(command):
