@@ -21,9 +21,10 @@ class ShowTaskConfig:
     task: str
     """Name of a task, or your own YAML file."""
     data: Path | None = None
-    """File of examples; not given is the example in the task's file."""
-    example: int = 0
-    """Which example of the file, counted from 0."""
+    """File of examples; not given is the task's own data in $UNBLANK_DATA if an example is asked
+    for by its number, else the example in the task's file."""
+    example: int | None = None
+    """Which example of the data, counted from 0."""
     pattern: int | None = None
     """Which pattern is shown token by token; not given is the task's own choice."""
     model: Path | None = None
@@ -36,7 +37,7 @@ class ShowTaskConfig:
     def __post_init__(self) -> None:
         if self.tokenizer is not None and self.model is not None:
             raise ValueError("give a tokenizer or a model, not both: a model has its tokenizer")
-        if self.example < 0:
+        if self.example is not None and self.example < 0:
             raise ValueError(f"example counts from 0, got {self.example}")
 
 

@@ -18,15 +18,10 @@ from unblank.evaluation.lambada import run_lambada
 from unblank.evaluation.perplexity import run_perplexity
 from unblank.evaluation.results import Score, TaskResult, plain, to_json, to_table
 from unblank.evaluation.session import Session
-from unblank.evaluation.understanding import (
-    CLASSIFICATION,
-    GLUE,
-    SUPERGLUE,
-    run_cloze,
-    run_understanding,
-)
+from unblank.evaluation.understanding import run_cloze, run_understanding
 from unblank.evaluation.writing import WRITING, run_writing
 from unblank.integrity import file_facts, write_at_once
+from unblank.prompting.data_sets import CLASSIFICATION, GLUE, SUPERGLUE
 
 __all__ = ["SUITES", "evaluate", "run_evaluate"]
 

@@ -12,18 +12,11 @@ from rich.console import Console
 
 from unblank.api import Unblank
 from unblank.data.sources import TextFiles, find_files, progress_bar
+from unblank.data.splits import find_split
 from unblank.evaluation.config import EvaluateConfig
 from unblank.tokenization.special import SpecialIds, special_ids
 
-__all__ = ["NamedTexts", "Session", "counting_bar", "find_split"]
-
-SPLIT_NAMES = {
-    "train": ("train",),
-    "validation": ("validation", "valid", "val", "dev", "sentences"),
-    "test": ("test",),
-}
-"""How data sets call the splits, as the beginning of a file's name. Sets for infilling call
-`sentences` what is the official validation part."""
+__all__ = ["NamedTexts", "Session", "counting_bar"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,36 +146,3 @@ def counting_bar(description: str, total: int, *, show: bool) -> Iterator[Callab
     with progress_bar(show=show) as progress:
         task = progress.add_task(description, total=total)
         yield lambda steps: progress.advance(task, steps)
-
-
-def find_split(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
-    """Return the files of a split.
-
-    Args:
-        root: folder of the data sets.
-        pattern: path below it without the ending, where `{split}` stands for the split.
-        split: train, validation or test, each in its usual spellings, or the very name.
-
-    Raises:
-        FileNotFoundError: if no file matches; the message names those that are there.
-        ValueError: if the spelling fits several files of a data set.
-    """
-    for name in (split, *SPLIT_NAMES.get(split, ())):
-        for ending in ("", "_*"):
-            stem = pattern.replace("{split}", name + ending)
-            found = sorted(root.glob(stem + ".jsonl*")) + sorted(root.glob(stem + ".txt*"))
-            if found and ("*" in pattern or len(found) == 1):
-                return tuple(found)
-            if found:
-                names = ", ".join(path.name for path in found)
-                raise ValueError(
-                    f"{split} may be any of {names} in {found[0].parent}: give the exact name "
-                    "before the ending, for example --split "
-                    f"{found[0].name.partition('.')[0]}"
-                )
-    folder = (root / pattern).parent
-    there = sorted(path.name for path in folder.glob("*.*")) if folder.is_dir() else []
-    raise FileNotFoundError(
-        f"no files for {pattern.replace('{split}', split)} in {root}"
-        + (f"; there are {', '.join(there)}" if there else f": {folder} is no folder of data")
-    )

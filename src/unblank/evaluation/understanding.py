@@ -21,37 +21,10 @@ from unblank.prompting.judging import judge, right_label
 from unblank.prompting.scoring import Prediction, encode_example, predict
 from unblank.prompting.task import ClozeTask, load_task
 
-__all__ = ["CLASSIFICATION", "GLUE", "SUPERGLUE", "run_cloze", "run_understanding"]
-
-SUPERGLUE = {
-    "record": "nlu/superglue/ReCoRD/{split}",
-    "copa": "nlu/superglue/COPA/{split}",
-    "wsc": "nlu/superglue/WSC/{split}",
-    "rte": "nlu/superglue/RTE/{split}",
-    "boolq": "nlu/superglue/BoolQ/{split}",
-    "wic": "nlu/superglue/WiC/{split}",
-    "cb": "nlu/superglue/CB/{split}",
-    "multirc": "nlu/superglue/MultiRC/{split}",
-}
+__all__ = ["run_cloze", "run_understanding"]
 
 AVERAGED = {"multirc": ("f1a", "em")}
 """Which metrics of a task count for the average, where not all of them do."""
-
-GLUE = {
-    "cola": "nlu/glue/CoLA/{split}",
-    "sst2": "nlu/glue/SST-2/{split}",
-    "mrpc": "nlu/glue/MRPC/{split}",
-    "stsb": "nlu/glue/STS-B/{split}",
-    "qnli": "nlu/glue/QNLI/{split}",
-}
-
-CLASSIFICATION = {
-    "ag_news": "nlu/ag_news/{split}",
-    "trec": "nlu/trec/{split}",
-    "trec_fine": "nlu/trec/{split}",
-    "sick": "nlu/sick/{split}",
-    "sick_relatedness": "nlu/sick/{split}",
-}
 
 Judged = list[tuple[TaskExample, Prediction]]
 

@@ -3,7 +3,9 @@
 The layout is the one that is scored: Part A, then the tree of all candidates behind one start.
 """
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,11 @@ from unblank.data.columns import NOTHING, print_columns
 from unblank.data.show import run_show
 from unblank.data.show_config import ShowConfig
 from unblank.data.show_task_config import ShowTaskConfig
+from unblank.data.splits import find_split
 from unblank.generation.branches import build_tree
 from unblank.generation.loading import load_folder
 from unblank.models import GlmInfillForConditionalGeneration
+from unblank.prompting.data_sets import TASK_FILES
 from unblank.prompting.examples import TaskExample, make_examples, read_examples
 from unblank.prompting.judging import right_label
 from unblank.prompting.patterns import fill_pattern
@@ -72,16 +76,31 @@ def show_task(config: ShowTaskConfig, console: "Console | None" = None) -> None:
 
 
 def _example(config: ShowTaskConfig, task: ClozeTask) -> TaskExample:
-    if config.data is not None:
-        examples = list(read_examples(task, [config.data]).examples)
+    if config.data is not None or config.example is not None:
+        examples = list(read_examples(task, [config.data or _own_data(config.task)]).examples)
     elif task.example is None:
         raise ValueError(f"{task.path} has no example of its own: give --data FILE")
     else:
         place = f"the example in {task.path.name}"
         examples = make_examples(task, dict(task.example), place) or []
-    if config.example >= len(examples):
-        raise ValueError(f"there are {len(examples)} examples, counted from 0: no {config.example}")
-    return examples[config.example]
+    number = config.example or 0
+    if number >= len(examples):
+        raise ValueError(f"there are {len(examples)} examples, counted from 0: no {number}")
+    return examples[number]
+
+
+def _own_data(name: str) -> Path:
+    """Return a task's validation file in the folder of data sets, or else its training file."""
+    folder = os.environ.get("UNBLANK_DATA")
+    if not folder or name not in TASK_FILES:
+        raise ValueError(
+            f"which examples of {name!r}? Give --data FILE, or set UNBLANK_DATA to the folder of "
+            f"data sets, which may hold {', '.join(TASK_FILES)}"
+        )
+    for split in ("validation", "train"):
+        with suppress(FileNotFoundError):
+            return find_split(Path(folder), TASK_FILES[name], split)[0]
+    raise FileNotFoundError(f"no data of the task {name!r} in {folder}: give --data FILE")
 
 
 def _answer(task: ClozeTask, example: TaskExample) -> str:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unblank.cli import main
+from unblank.data.splits import find_split
 from unblank.evaluation.config import COMMON_OPTIONS, SUITE_OPTIONS, EvaluateConfig
 from unblank.evaluation.infilling import blank_words
 from unblank.evaluation.run import SUITES
-from unblank.evaluation.session import find_split
 
 WORD_LISTS = st.lists(st.text("abc", min_size=1, max_size=3), min_size=1, max_size=25)
 

@@ -11,8 +11,8 @@ from unblank.evaluation.config import EvaluateConfig
 from unblank.evaluation.metrics import accuracy
 from unblank.evaluation.run import evaluate
 from unblank.evaluation.text_scores import score_texts
-from unblank.evaluation.understanding import CLASSIFICATION, GLUE, SUPERGLUE
 from unblank.evaluation.writing import WRITING
+from unblank.prompting.data_sets import CLASSIFICATION, GLUE, SUPERGLUE
 
 RTE = [
     {"premise": f"the cat sat on mat {n}", "hypothesis": "a cat sat", "label": label, "idx": n}

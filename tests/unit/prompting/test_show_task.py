@@ -1,6 +1,7 @@
 """`unblank show --task`: what is printed is what is scored."""
 
 import io
+import json
 
 import pytest
 from rich.console import Console
@@ -46,9 +47,25 @@ def test_what_gave_way_is_said(model_folder):
     assert "the field premise lost" in text
 
 
-def test_an_example_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="there are 1 examples, counted from 0: no 3"):
+def test_numbered_examples_come_from_the_folder_of_data_sets(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNBLANK_DATA", str(tmp_path))
+    folder = tmp_path / "nlu" / "superglue" / "RTE"
+    folder.mkdir(parents=True)
+    record = {"premise": "It rains.", "label": "entailment"}
+    lines = [json.dumps({**record, "hypothesis": f"Day {n}."}) for n in range(3)]
+    (folder / "train.jsonl").write_text("\n".join(lines[:1]), encoding="utf-8")
+    assert "Day 0" in printed(ShowTaskConfig(task="rte", example=0))
+    (folder / "val.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    text = printed(ShowTaskConfig(task="rte", example=2))
+    assert '"Day 2" ? [MASK], "It rains."' in text
+    assert "val.jsonl, line 3" in text
+    with pytest.raises(ValueError, match="there are 3 examples, counted from 0: no 3"):
         printed(ShowTaskConfig(task="rte", example=3))
+    with pytest.raises(FileNotFoundError, match="no data of the task 'cb'"):
+        printed(ShowTaskConfig(task="cb", example=0))
+    monkeypatch.delenv("UNBLANK_DATA")
+    with pytest.raises(ValueError, match="Give --data FILE, or set UNBLANK_DATA"):
+        printed(ShowTaskConfig(task="rte", example=0))
 
 
 def test_the_words_choose_between_a_text_and_a_task():

@@ -1,0 +1,46 @@
+"""Files of a split in a folder of data sets, in the spellings that data sets use."""
+
+from pathlib import Path
+
+__all__ = ["find_split"]
+
+SPLIT_NAMES = {
+    "train": ("train",),
+    "validation": ("validation", "valid", "val", "dev", "sentences"),
+    "test": ("test",),
+}
+"""How data sets call the splits, as the beginning of a file's name. Sets for infilling call
+`sentences` what is the official validation part."""
+
+
+def find_split(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
+    """Return the files of a split.
+
+    Args:
+        root: folder of the data sets.
+        pattern: path below it without the ending, where `{split}` stands for the split.
+        split: train, validation or test, each in its usual spellings, or the very name.
+
+    Raises:
+        FileNotFoundError: if no file matches; the message names those that are there.
+        ValueError: if the spelling fits several files of a data set.
+    """
+    for name in (split, *SPLIT_NAMES.get(split, ())):
+        for ending in ("", "_*"):
+            stem = pattern.replace("{split}", name + ending)
+            found = sorted(root.glob(stem + ".jsonl*")) + sorted(root.glob(stem + ".txt*"))
+            if found and ("*" in pattern or len(found) == 1):
+                return tuple(found)
+            if found:
+                names = ", ".join(path.name for path in found)
+                raise ValueError(
+                    f"{split} may be any of {names} in {found[0].parent}: give the exact name "
+                    "before the ending, for example --split "
+                    f"{found[0].name.partition('.')[0]}"
+                )
+    folder = (root / pattern).parent
+    there = sorted(path.name for path in folder.glob("*.*")) if folder.is_dir() else []
+    raise FileNotFoundError(
+        f"no files for {pattern.replace('{split}', split)} in {root}"
+        + (f"; there are {', '.join(there)}" if there else f": {folder} is no folder of data")
+    )
