@@ -132,5 +132,6 @@ def _require_sentinels(
         raise ValueError(
             f"texts of {max_length} tokens have up to {needed} hidden spans, the tokenizer has "
             f"{len(special.sentinels)} sentinels: train one with --tokenizer.num_sentinels "
-            f"{needed}, lower data.max_length or the mask ratio, or raise seq2seq.mean_span_length"
+            f"{needed}, hide a smaller share, hide longer spans (seq2seq.mean_span_length), or "
+            "shorten the texts (data.max_length; in fine-tuning seq2seq.max_source_length)"
         )

@@ -183,6 +183,15 @@ def test_several_held_out_entries_are_scored_each_and_all_together(pairs_config,
     assert min(each) <= scores["chrf"] <= max(each)
 
 
+def test_too_few_sentinels_for_the_plain_text_are_refused(pairs_config, pair_folder):
+    config = pairs_config(
+        data__monolingual=(str(pair_folder / "plain.txt"),), seq2seq__mask_ratio=0.9
+    )
+    config = replace(config, seq2seq=replace(config.seq2seq, max_source_length=400))
+    with pytest.raises(ValueError, match=r"hidden spans, the tokenizer has 20 sentinels: .*source"):
+        run_finetune(config)
+
+
 def test_language_tags_are_added_once_and_unknown_ones_are_refused(pairs_config, pair_folder):
     path = pair_folder / "train.jsonl"
     entries = (f"{path}:en:de", f"{path}:de:en")
