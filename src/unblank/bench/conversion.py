@@ -27,7 +27,7 @@ _RANKS = 2
 _DEPTH = 3
 """Times as many layers as the size has: a base checkpoint is 1.1 GB."""
 _SHARDS = 8
-"""Shards of a checkpoint, about."""
+"""Shards of a checkpoint, at most."""
 _TARGETS: dict[str, Target] = {"base": at_most(1), "small": at_most(1)}
 
 
@@ -35,7 +35,8 @@ def measure_conversion(size: Size, repeats: int, tell: Tell) -> list[Section]:
     """Return the rows of memory and speed of a conversion."""
     with _checkpoint(size, tell) as folder:
         total = sum(path.stat().st_size for path in folder.rglob("*.pt"))
-        shard = max(total // _SHARDS, 10**6)
+        largest = 4 * size.width * max(size.vocabulary, 4 * size.width)
+        shard = max(total // _SHARDS, largest)  # a shard holds at least one tensor
         arguments = {"folder": str(folder), "heads": size.heads}
         here = "unblank.bench.conversion"
         contestants = {
@@ -47,7 +48,6 @@ def measure_conversion(size: Size, repeats: int, tell: Tell) -> list[Section]:
             ),
         }
         results = race(contestants, repeats, tell, warmups=0)
-    largest = 4 * size.width * max(size.vocabulary, 4 * size.width)
     limit = (1.3 * shard + largest) / 1e6
     mine = results["ours"]
     memory = (mine.peak_bytes - mine.imports_bytes) / 1e6
