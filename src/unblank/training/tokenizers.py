@@ -61,6 +61,8 @@ def open_tokenizer(
         if world.is_main:
             display.say("training a tokenizer on the training text")
             _train(model, settings, family, texts()).save_pretrained(folder)
+    elif checkpoint is None and (ignored := _ignored(model, settings, family)):
+        display.say(f"note: {given} has its tokenizer: {', '.join(ignored)} not obeyed")
     if not (given / "tokenizer.json").is_file():
         raise FileNotFoundError(f"{given} is no tokenizer folder: it has no tokenizer.json")
     tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(given)
@@ -90,6 +92,16 @@ def _train(
         num_sentinels=_num_sentinels(settings, family),
         extra_tokens=settings.extra_tokens,
     )
+
+
+def _ignored(model: ModelSettings, settings: TokenizerSettings, family: ModelFamily) -> list[str]:
+    """Return the settings that were given, but shape only a tokenizer that is trained here."""
+    names = ["kind", "vocab_size", "lowercase"]
+    if model.init_from is not None:
+        names.append("extra_tokens")
+    if model.init_from is not None or family not in ENCODER_DECODERS:
+        names.append("num_sentinels")
+    return [f"tokenizer.{name}" for name in names if getattr(settings, name) not in (None, 0, ())]
 
 
 def _num_sentinels(settings: TokenizerSettings, family: ModelFamily) -> int:

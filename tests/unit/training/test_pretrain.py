@@ -82,6 +82,12 @@ def test_the_header_names_every_objective_that_is_drawn(make_config, capsys):
     assert "objective  single_span 1 " in capsys.readouterr().out
 
 
+def test_settings_of_a_new_tokenizer_beside_a_given_one_are_named(make_config, capsys):
+    run_pretrain(make_config(tokenizer__vocab_size=900, tokenizer__num_sentinels=8))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "has its tokenizer: tokenizer.vocab_size, tokenizer.num_sentinels not obeyed" in said
+
+
 def test_loading_weights_draws_no_bar_beside_the_runs_own(make_config, capsys):
     config = make_config()
     run_pretrain(config)
