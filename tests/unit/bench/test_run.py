@@ -63,7 +63,8 @@ def test_the_start_of_training_is_measured_by_the_command_itself():
         for row in section.rows
     ]
     assert [row.name for row in rows] == ["start of training, toy: command to first step"]
-    assert rows[0].ours > rows[0].peer > 0
+    # The command imports less than the whole of what it is held against, and then trains.
+    assert rows[0].ours > 0.5 * rows[0].peer > 0
 
 
 def test_a_target_is_held_against_the_column_it_names():
