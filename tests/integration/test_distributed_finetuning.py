@@ -1,13 +1,11 @@
 """Two processes fine-tune a GanLM as one does: losses, held-out scores and the chosen weights."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from launched import run_command
 from safetensors.torch import load_file
 
 from unblank.tokenization.train import train_tokenizer
@@ -58,22 +56,8 @@ def finetuned(data: Path, name: str, num_processes: int, **changes: object) -> P
         "tokenizer.path": data / "tokenizer",
         "train.output_dir": data / name,
     }
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
-    flags = [
-        word
-        for key, value in {**SETTINGS, **where, **changes}.items()
-        for word in (f"--{key}", str(value))
-    ]
-    start = [sys.executable, *(launcher if num_processes > 1 else [])]
-    done = subprocess.run(
-        [*start, "-m", "unblank", "finetune", *flags],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    settings = {**SETTINGS, **where, **changes}
+    run_command("finetune", settings, num_processes=num_processes, timeout=400)
     return data / name
 
 

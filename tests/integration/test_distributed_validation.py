@@ -1,13 +1,11 @@
 """Held-out rows that processes cannot share equally: runs end, with the loss of one process."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from pydoc_data.topics import topics
 
 import pytest
+from launched import run_command
 
 from unblank.tokenization.train import train_tokenizer
 
@@ -46,19 +44,8 @@ def held_out_losses(folder: Path, name: str, num_processes: int, **changes: obje
         "tokenizer.path": folder / "tokenizer",
         "train.output_dir": folder / name,
     }
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
     settings = {**SETTINGS, **where, **changes}
-    flags = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
-    start = [sys.executable, *(launcher if num_processes > 1 else [])]
-    done = subprocess.run(
-        [*start, "-m", "unblank", "pretrain", *flags],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_command("pretrain", settings, num_processes=num_processes, timeout=120)
     lines = (folder / name / "validation.jsonl").read_text("utf-8").splitlines()
     return [json.loads(line)["loss"] for line in lines]
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor, tensor
 
 from unblank.data.records import find_record_files
@@ -21,6 +20,7 @@ from unblank.finetuning.config import FinetuneConfig
 from unblank.finetuning.finish import RESULTS_NAME, chosen_predictions
 from unblank.finetuning.label_scores import evaluation_of
 from unblank.finetuning.run import run_finetune
+from unblank.finetuning.score_table import score_table
 from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.examples import TaskExample, read_examples
@@ -130,13 +130,11 @@ def _member(config: FinetuneConfig, pattern: int, seed: int) -> FinetuneConfig:
 
 def _show(results: dict[str, Any], output_dir: Path) -> None:
     names = list(results["scores"])
-    table = Table(title=f"{len(results['members'])} models", title_justify="left")
-    table.add_column("")
-    for name in names:
-        table.add_column(name, justify="right")
-    for member, scores in results["members"].items():
-        table.add_row(member, *(f"{scores[name]:.4f}" for name in names))
-    table.add_section()
+    lines = [
+        (member, {name: scores[name] for name in names})
+        for member, scores in results["members"].items()
+    ]
+    table = score_table(f"{len(lines)} models", "", lines)
     table.add_row("averaged", *(f"{results['scores'][name]:.4f}" for name in names))
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)

@@ -7,9 +7,9 @@ from statistics import mean, stdev
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from unblank.finetuning.config import FinetuneConfig
+from unblank.finetuning.score_table import score_table
 
 __all__ = ["seed_config", "show_summary", "summarise"]
 
@@ -44,13 +44,11 @@ def summarise(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def show_summary(summary: dict[str, Any], output_dir: Path) -> None:
     """Print the scores of all seeds as a table."""
     names = list(summary["mean"])
-    table = Table(title=f"{len(summary['seeds'])} seeds", title_justify="left")
-    table.add_column("seed")
-    for name in names:
-        table.add_column(name, justify="right")
-    for line in summary["seeds"]:
-        table.add_row(str(line["seed"]), *(f"{line['scores'][name]:.4f}" for name in names))
-    table.add_section()
+    lines = [
+        (str(line["seed"]), {name: line["scores"][name] for name in names})
+        for line in summary["seeds"]
+    ]
+    table = score_table(f"{len(lines)} seeds", "seed", lines)
     table.add_row("mean", *(f"{summary['mean'][name]:.4f}" for name in names))
     deviations = (summary["standard_deviation"][name] for name in names)
     table.add_row("std", *("-" if value is None else f"{value:.4f}" for value in deviations))
