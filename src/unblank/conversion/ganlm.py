@@ -72,6 +72,9 @@ def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
         )
     names = {key: name for key in tensors if key not in tables and (name := ganlm_name(key))}
     is_shared = bool(arguments.get("share_generator_discriminator"))
+    if options.part == "all" and _writes_with_discriminator(set(names.values()), is_shared):
+        judge = STACKS["decoder.discriminator."]
+        names = {key: name.replace(judge, GENERATOR) for key, name in names.items()}
     model_class, unwanted = _choose_model(set(names.values()), options, is_shared)
     dropped = drop_markers(tensors)
     dropped += [
@@ -137,6 +140,17 @@ def _is_table(key: str, tensor: Tensor) -> bool:
     return key.endswith(".output_projection.weight") and (
         key.startswith("decoder.generator.") or tensor.shape[0] > 2
     )
+
+
+def _writes_with_discriminator(names: set[str], is_shared: bool) -> bool:
+    """Whether the discriminator's layers are a file's only decoder, under no head of their own.
+
+    So the published program saves what it has tuned to write by its strategy "discriminator": the
+    embedding table is the output of these layers.
+    """
+    has_layers = any(name.startswith(STACKS["decoder.discriminator."]) for name in names)
+    others = (GENERATOR, *JUDGING_HEAD, *CLASSIFIER)
+    return has_layers and not is_shared and not any(name.startswith(others) for name in names)
 
 
 def _choose_model(

@@ -150,11 +150,23 @@ class Seq2SeqTuning:
 class FinetuneGanLM(GanLMSettings):
     """GanLM's discriminator and the weights of its losses; it helps training, then is dropped."""
 
+    branch: Literal["both", "generator", "discriminator"] = "both"
+    """What is tuned to write: the generator, with the discriminator's help; the generator alone; or
+    the discriminator's few layers, made causal, with the embedding table as their output."""
     discriminator_weight: float = 5.0
-    """Weight of replaced-token detection (lambda); with both weights 0 only the generator is
-    fine-tuned."""
+    """Weight of replaced-token detection (lambda)."""
     keep_discriminator: bool = False
     """Keep the discriminator in the finished folder, to train on."""
+
+    def __post_init__(self) -> None:
+        GanLMSettings.__post_init__(self)
+        if self.branch != "both":
+            weights = self.discriminator_weight, self.denoising_weight
+            require(
+                weights in ((5.0, 1.0), (0.0, 0.0)) and not self.keep_discriminator,
+                f"branch {self.branch} has neither the losses of a discriminator nor one to keep: "
+                "leave their weights and keep_discriminator out, or choose branch both",
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

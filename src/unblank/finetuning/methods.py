@@ -172,7 +172,7 @@ def require_possible(config: FinetuneConfig) -> None:
     Raises:
         ValueError: few parameters without a finished model, a model that is itself an adapter,
             tokens whose embeddings would not be trained, a prompt before another family than GLM,
-            or one that leaves too little room for text.
+            or one that leaves too little room for text, an adapter on a discriminator that writes.
     """
     start = config.model.init_from
     if start is not None and has_adapter(start):
@@ -187,6 +187,11 @@ def require_possible(config: FinetuneConfig) -> None:
         raise ValueError(
             f"tokenizer.extra_tokens need rows of the embedding table, which --method "
             f"{config.method} does not train: use --method full"
+        )
+    if config.ganlm.branch == "discriminator":
+        raise ValueError(
+            f"--method {config.method} saves no more than what it trains beside {base}, where the "
+            "discriminator does not write: use --method full with ganlm.branch discriminator"
         )
     if config.method == "lora" or not (base / "config.json").is_file():
         return

@@ -34,7 +34,7 @@ from unblank.finetuning.seq2seq_data import (
 from unblank.finetuning.seq2seq_start import open_pair_tokenizer, start_model
 from unblank.finetuning.task import Evaluation, TaskContext
 from unblank.finetuning.transfer import AlternatingState, alternate, plain_text_sampler
-from unblank.models.ganlm import GanLMConfig
+from unblank.models.ganlm import GanLMForPreTraining
 from unblank.objectives.source_target import encoder_decoder_pair, glm_pair
 from unblank.tokenization.special import encoder_decoder_ids, special_ids
 from unblank.training.families import ENCODER_DECODERS, ModelFamily, family_of
@@ -144,7 +144,7 @@ class Seq2SeqTask:
         smoothing = fairseq_smoothing(settings.label_smoothing, model.config.vocab_size)
         self._measuring_unit: TrainUnit = InfillUnit()
         self.unit = InfillUnit(settings.label_smoothing if self._is_glm else smoothing)
-        if isinstance(model.config, GanLMConfig):
+        if isinstance(model, GanLMForPreTraining):
             ganlm = context.config.ganlm
             alone = replace(ganlm, discriminator_weight=0.0, denoising_weight=0.0)
             self._measuring_unit = GanLMUnit(model.config, alone, seed)

@@ -1,14 +1,17 @@
 """What the task `seq2seq` starts with: the tokenizer with all tags, and the model that fits it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from unblank.compatibility import enable_activation_checkpointing
 from unblank.finetuning.methods import prepare_tokenizer
 from unblank.finetuning.pair_batches import SHORTEST_LENGTH
 from unblank.finetuning.seq2seq_data import RawEntry
 from unblank.finetuning.task import TaskContext
 from unblank.finetuning.vocabulary import extend_model, with_extra_tokens
+from unblank.models.ganlm import GanLMForPreTraining
 from unblank.tokenization.special import encoder_decoder_ids
 from unblank.training.config import DataSettings, RunConfig, TrainSettings
 from unblank.training.families import ENCODER_DECODERS, ModelFamily
@@ -66,12 +69,35 @@ def start_model(
     known = tokenizer
     if context.checkpoint is None and config.model.init_from is not None:
         known = _of_the_start(context, family, ())
-    model = build_model(run, known, context.checkpoint)
+    model = _build(context, run, known)
     extend_model(model, tokenizer, config.train.seed)
     _require_positions(context, model)
     if family in ENCODER_DECODERS:
         _require_same_ends(model, tokenizer)
     return model
+
+
+def _build(
+    context: TaskContext, run: RunConfig, tokenizer: PreTrainedTokenizerFast
+) -> PreTrainedModel:
+    """Return the model, of a GanLM the branch that is tuned to write."""
+    ganlm, checkpoint = context.config.ganlm, context.checkpoint
+    if ganlm.branch == "both":
+        return build_model(run, tokenizer, checkpoint)
+    # The checkpoint of a run has its branch as the generator.
+    branch = ganlm.branch if checkpoint is None else "generator"
+    needed = replace(
+        ganlm,
+        branch="both",
+        discriminator_weight=float(branch == "discriminator"),
+        denoising_weight=0.0,
+    )
+    model = build_model(replace(run, ganlm=needed), tokenizer, checkpoint)
+    assert isinstance(model, GanLMForPreTraining)
+    writer = model.writer(branch)
+    if context.config.model.activation_checkpointing:
+        enable_activation_checkpointing(writer)
+    return writer
 
 
 def _of_the_start(

@@ -103,7 +103,8 @@ def _load(
     if missing and (ganlm.discriminator_weight > 0 or ganlm.denoising_weight > 0):
         raise ValueError(
             f"the GanLM in {folder} has no discriminator: give one that has, or train the "
-            "generator alone with --ganlm.discriminator_weight 0 --ganlm.denoising_weight 0"
+            "generator alone with --ganlm.discriminator_weight 0 --ganlm.denoising_weight 0 "
+            "(in fine-tuning also --ganlm.branch generator)"
         )
     model: EncoderDecoderForConditionalGeneration = loaded
     return model

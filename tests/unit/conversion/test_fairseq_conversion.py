@@ -238,6 +238,27 @@ def test_a_discriminator_without_generator_becomes_a_classifier_to_be(tmp_path):
     assert verify(tmp_path / "out").holds
 
 
+def test_a_discriminator_that_was_tuned_to_write_becomes_a_generator(tmp_path):
+    pair = GanLMForPreTraining.from_pretrained(
+        _converted(save_fairseq(tmp_path / "pair.pt", ganlm(ROWS)), tmp_path / "pair", "all")
+    )
+    head = "decoder.discriminator.output_projection."
+    gone = ("decoder.generator.", head)
+    module = {k: v for k, v in ganlm(ROWS).items() if not k.startswith(gone)}
+    module[head + "weight"] = module["encoder.discriminator.embed_tokens.weight"].clone()
+    path = save_fairseq(tmp_path / "judge.pt", module)
+    plan = convert(path, tmp_path / "out").plan
+    assert plan.model_class is GanLMForConditionalGeneration
+    assert (plan.config.encoder_layers, plan.config.decoder_layers) == (2, 1)
+    assert not plan.untrained
+    assert verify(tmp_path / "out").holds
+    expected = pair.writer("discriminator").state_dict()
+    ours = GanLMForConditionalGeneration.from_pretrained(tmp_path / "out").state_dict()
+    assert all(torch.equal(ours[name], expected[name]) for name in expected)
+    classifier = convert(path, tmp_path / "classifier", part="discriminator").plan
+    assert classifier.model_class is GanLMForSequenceClassification
+
+
 def test_a_shared_discriminator_is_stored_once(tmp_path):
     module = ganlm(ROWS)
     for key in list(module):

@@ -3,10 +3,12 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.testing import assert_close
 from transformers import AutoTokenizer
 
 import unblank
@@ -142,10 +144,37 @@ def test_a_missing_discriminator_is_never_drawn_at_random(pairs_config):
     first = run_finetune(pairs_config(**GANLM))
     config = pairs_config(**GANLM, train__output_dir=first.parent / "second")
     model = from_folder(config, first)
-    with pytest.raises(ValueError, match=r"no discriminator: .* --ganlm\.discriminator_weight 0"):
-        run_finetune(replace(config, model=model))
-    alone = FinetuneGanLM(discriminator_weight=0.0, denoising_weight=0.0)
-    run_finetune(replace(config, model=model, ganlm=alone))
+    for branch in ("both", "discriminator"):
+        ganlm = FinetuneGanLM(branch=branch)
+        with pytest.raises(ValueError, match=r"no discriminator: .* --ganlm\.branch generator"):
+            run_finetune(replace(config, model=model, ganlm=ganlm))
+    run_finetune(replace(config, model=model, ganlm=FinetuneGanLM(branch="generator")))
+
+
+@pytest.mark.parametrize("branch", ["generator", "discriminator"])
+def test_one_branch_is_tuned_alone_from_a_pair_and_goes_on_after_a_stop(pairs_config, branch):
+    pair = run_finetune(pairs_config(**GANLM, ganlm__keep_discriminator=True))
+    prefix = "discriminator." if branch == "discriminator" else "model."
+    ganlm = FinetuneGanLM(branch=branch)
+
+    def tune(name, **changes):
+        config = pairs_config(**GANLM, train__output_dir=pair.parent / name, **changes)
+        return run_finetune(replace(config, model=from_folder(config, pair), ganlm=ganlm))
+
+    start = load_file(pair / "model.safetensors")
+    still = load_file(tune("still", optim__learning_rate=1e-30) / "model.safetensors")
+    for name in still:
+        if name.startswith("model.decoder."):
+            assert_close(still[name], start[name.replace("model.", prefix, 1)])
+    folder = tune("whole", train__final="last")
+    assert "loss_discriminator" not in lines(folder, "metrics.jsonl")[0]
+    assert isinstance(unblank.load(folder).generate("the red dog", max_tokens=4).text, str)
+    tune("stopped", train__max_steps=2, optim__schedule="constant", train__final="last")
+    resumed = tune("stopped", optim__schedule="constant", train__final="last")
+    at_once = tune("at_once", optim__schedule="constant", train__final="last")
+    ours, theirs = (load_file(one / "model.safetensors") for one in (resumed, at_once))
+    assert ours.keys() == still.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_every_other_step_is_plain_text_without_sentinels(pairs_config, pair_folder, monkeypatch):
@@ -227,11 +256,22 @@ def test_language_tags_are_added_once_and_unknown_ones_are_refused(pairs_config,
         ({"train__metric": "blue"}, "train.metric is 'blue': for seq2seq choose one of loss"),
         ({"model__preset": "electra-tiny"}, "an ELECTRA writes no text"),
         ({"ganlm__discriminator_weight": 3.0}, "the section ganlm does not apply"),
+        (
+            {"ganlm__branch": "discriminator", "method": "lora", "model__init_from": Path("pair")},
+            "use --method full with ganlm.branch discriminator",
+        ),
     ],
 )
 def test_what_cannot_run_is_refused_in_words(pairs_config, changes, message):
     with pytest.raises(ValueError, match=message):
         run_finetune(pairs_config(**changes))
+
+
+def test_one_branch_has_no_losses_of_the_other():
+    with pytest.raises(ValueError, match="branch generator has neither the losses"):
+        FinetuneGanLM(branch="generator", discriminator_weight=3.0)
+    with pytest.raises(ValueError, match="or choose branch both"):
+        FinetuneGanLM(branch="discriminator", keep_discriminator=True)
 
 
 def test_another_file_of_training_pairs_is_not_continued_on(pairs_config, pair_folder):

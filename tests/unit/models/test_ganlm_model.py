@@ -289,6 +289,38 @@ def test_generation_needs_no_discriminator_and_its_cache_changes_nothing(model, 
     assert torch.equal(cached, model.generate(SOURCE, max_new_tokens=6, do_sample=False))
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("branch", ["generator", "discriminator"])
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_either_branch_writes_by_itself(branch, is_shared):
+    pair = tiny(share_generator_discriminator=is_shared)
+    alone = pair.writer(branch).eval()
+    assert type(alone) is GanLMForConditionalGeneration
+    is_judge = branch == "discriminator"
+    assert len(alone.model.decoder.layers) == (1 if is_judge else 2)
+    decoder = pair.discriminator.decoder if is_judge and not is_shared else pair.model.decoder
+    table = pair.model.encoder.embed_tokens
+    mask = SOURCE != 1
+    source = pair.model.encoder(SOURCE, mask).last_hidden_state
+    expected = [  # column by column, so that no later token can be seen
+        decoder(
+            table(INPUTS[:, : column + 1]),
+            source,
+            encoder_attention_mask=mask,
+            use_cache=False,
+            num_layers=1 if is_judge else None,
+        ).last_hidden_state[:, -1]
+        @ table.weight.T
+        for column in range(3)  # a fourth is padding in the second row
+    ]
+    logits = alone(SOURCE, decoder_input_ids=INPUTS).logits
+    assert_close(logits[:, :3], torch.stack(expected, dim=1), atol=1e-5, rtol=1e-4)
+    before = step(pair).losses["generator"][0]
+    for parameter in alone.parameters():
+        parameter.add_(1.0)
+    assert torch.equal(before, step(pair).losses["generator"][0])
+
+
 def test_step_in_bf16_is_near_that_in_fp32(model):
     options = {"sampled_ids": torch.full((2, 4), 40), "denoising_rule": "all"}
     with torch.autocast("cpu", dtype=torch.bfloat16):

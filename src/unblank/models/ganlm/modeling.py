@@ -6,6 +6,7 @@ The discriminator is dropped at inference: `GanLMForConditionalGeneration` loads
 Shapes: `B` rows, `T` target tokens, `S` source tokens, `D` width, `N` content positions.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -216,6 +217,28 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
         terms = [weights[name] * total / n.clamp(min=1) for name, (total, n) in losses.items()]
         result.loss = torch.stack(terms).sum()
         return result
+
+    def writer(
+        self, branch: Literal["generator", "discriminator"]
+    ) -> GanLMForConditionalGeneration:
+        """Return copies of the encoder and of one decoder as a model that writes (section 3).
+
+        As in the published program a discriminator then reads causally and has the embedding table
+        as its output instead of the head that judges. Its dropout becomes the generator's.
+
+        Args:
+            branch: the decoder that is kept.
+        """
+        config = deepcopy(self.config)
+        decoder = self.model.decoder
+        if branch == "discriminator":
+            config.decoder_layers = config.discriminator_layers
+            decoder = self.discriminator.decoder or decoder
+        writer = GanLMForConditionalGeneration(config)
+        writer.model.encoder.load_state_dict(self.model.encoder.state_dict())
+        weights, own = decoder.state_dict(), writer.model.decoder
+        own.load_state_dict({name: weights[name] for name in own.state_dict()})
+        return writer
 
     def _reads_the_source_again(self, denoising_weight: float) -> bool:
         """Return whether the source's keys and values are kept for a second pass over it.
