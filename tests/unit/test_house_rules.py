@@ -29,8 +29,8 @@ LAYERS = {
     },
     "api": {"adapters", "generation", "models", "tokenization"},
     "evaluation": {
-        "api", "data", "generation", "integrity", "models", "objectives", "prompting",
-        "tokenization",
+        "adapters.record", "api", "data", "generation", "integrity", "models", "objectives",
+        "prompting", "tokenization",
     },
     "training": {
         "api", "compatibility", "conversion", "data", "generation", "integrity", "models",

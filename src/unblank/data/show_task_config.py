@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from unblank.data.show_config import ShowConfig
 
@@ -33,6 +34,9 @@ class ShowTaskConfig:
     """Folder of a tokenizer, instead of a model; without either only texts are shown."""
     max_length: int | None = None
     """Positions of an example; not given is the model's, or 512."""
+    layout: Literal["blank", "sentinel", "masked"] = "blank"
+    """How the model answers: in a blank, in one marked by a sentinel (for models pretrained with
+    objective.sentinels), or one [MASK] a token (for those with objective.masked)."""
 
     def __post_init__(self) -> None:
         if self.tokenizer is not None and self.model is not None:

@@ -28,7 +28,7 @@ COMMON_OPTIONS = ("model", "suite", "data", "limit", "output", "seed", "device",
 """Options that every suite obeys."""
 
 _TEXTS = ("file", "text_field", "split", "tasks")
-_UNDERSTANDING = ("tasks", "split", "pattern", "batch_size")
+_UNDERSTANDING = ("tasks", "split", "pattern", "layout", "batch_size")
 _WRITING = (
     "file", "source_field", "target_field", "split", "tasks", "batch_size", "num_beams",
     "no_repeat_ngram", "length_penalty", "max_tokens", "source_tag", "target_tag", "blank",
@@ -41,7 +41,7 @@ SUITE_OPTIONS: dict[SuiteName, tuple[str, ...]] = {
     "superglue": _UNDERSTANDING,
     "glue": _UNDERSTANDING,
     "classification": _UNDERSTANDING,
-    "cloze": ("file", "tasks", "pattern", "batch_size"),
+    "cloze": ("file", "tasks", "pattern", "layout", "batch_size"),
     "lm-eval": ("tasks",),
     "summarization": _WRITING,
     "compression": _WRITING,
@@ -97,6 +97,9 @@ class EvaluateConfig:
     pattern: tuple[int, ...] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Not given is the
     task's own choice."""
+    layout: Literal["blank", "sentinel", "masked"] = "blank"
+    """How the model answers cloze questions: in a blank, in one marked by a sentinel (for models
+    pretrained with objective.sentinels), or one [MASK] a token (with objective.masked)."""
     source_field: str | None = None
     """Field of your own files that holds the source of a text to be written."""
     target_field: str | None = None

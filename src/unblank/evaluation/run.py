@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import load
 from unblank.evaluation.config import EvaluateConfig
 from unblank.evaluation.infilling import run_infilling
@@ -87,7 +88,7 @@ def evaluate(config: EvaluateConfig) -> tuple[list[Score], Path]:
     path = config.output or _default_output(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     results: list[TaskResult] = []
-    files = {one.name: file_facts(one) for one in sorted(Path(config.model).glob("*.safetensors"))}
+    files = _weights(Path(config.model))
     started = time.perf_counter()
 
     def write(is_complete: bool) -> None:
@@ -100,6 +101,15 @@ def evaluate(config: EvaluateConfig) -> tuple[list[Score], Path]:
         write(is_complete=False)
     write(is_complete=True)
     return [score for result in results for score in result.scores], path
+
+
+def _weights(folder: Path) -> dict[str, Any]:
+    """Return size and hash of each file of weights, those of an adapter's base model included."""
+    files = {one.name: file_facts(one) for one in sorted(folder.glob("*.safetensors"))}
+    if has_adapter(folder):
+        base = Path(AdapterRecord.read(folder).base_model)
+        files |= {str(base / name): facts for name, facts in _weights(base).items()}
+    return files
 
 
 def _default_output(config: EvaluateConfig) -> Path:

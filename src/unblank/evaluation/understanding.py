@@ -16,7 +16,7 @@ from unblank.data.sources import find_files
 from unblank.evaluation.metrics import bootstrap_errors
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import Session
-from unblank.prompting.examples import TaskExample, read_examples, require_labels
+from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import judge, right_label
 from unblank.prompting.scoring import Prediction, encode_example, predict
 from unblank.prompting.task import ClozeTask, load_task
@@ -74,6 +74,11 @@ def _measure(
     if data.num_skipped:
         session.say(f"{task.name}: {data.num_skipped} of {data.num_records} records have no label")
     require_labels(task, examples)
+    if label := only_label(task, examples):
+        session.say(
+            f"{task.name}: {examples[0].place} to {examples[-1].place}: all {len(examples)} "
+            f"examples have the label {label!r}: a model that always says it would score best"
+        )
     _tell_shortened(session, task, examples)
     predictions = predict(
         session.model,
@@ -82,6 +87,7 @@ def _measure(
         examples,
         patterns=session.config.pattern,
         batch_size=session.config.batch_size,
+        layout=session.config.layout,
         show_progress=True,
     )
     judged = list(zip(examples, predictions, strict=True))

@@ -19,6 +19,7 @@ __all__ = [
     "TaskExample",
     "has_label",
     "make_examples",
+    "only_label",
     "read_examples",
     "require_labels",
 ]
@@ -126,6 +127,14 @@ def require_labels(task: ClozeTask, examples: Sequence[TaskExample]) -> None:
             f"({len(unlabelled)} of {len(examples)} examples have none): a test split without "
             "labels can be predicted, but not trained on or judged"
         )
+
+
+def only_label(task: ClozeTask, examples: Sequence[TaskExample]) -> str | None:
+    """Return the label that all examples of a classification have; None if there are several."""
+    if not task.labels or task.is_regression:
+        return None
+    names = {task.labels[example.answers[0]] for example in examples}
+    return names.pop() if len(names) == 1 else None
 
 
 def has_label(example: TaskExample) -> bool:

@@ -20,6 +20,7 @@ from unblank.prompting.examples import TaskExample
 from unblank.prompting.masked_scoring import score_masked
 from unblank.prompting.patterns import FilledPattern, fill_pattern, fit_pattern
 from unblank.prompting.task import ClozeTask, Scoring, TaskPattern
+from unblank.prompting.task_yaml import at_line
 from unblank.tokenization.special import SpecialIds, special_ids
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ __all__ = [
     "predict",
     "score_examples",
     "score_prompts",
+    "start_of_answer",
+    "with_sentinel",
 ]
 
 Layout = Literal["blank", "sentinel", "masked"]
@@ -150,10 +153,10 @@ def score_prompts(
     for scoring in dict.fromkeys(prompt.scoring for prompt in prompts):
         chosen = [index for index, prompt in enumerate(prompts) if prompt.scoring == scoring]
         clozes = [prompts[index].cloze for index in chosen]
-        sop = special.sop
+        sop = start_of_answer(special, layout)
         if layout == "sentinel":
-            sop = _first_sentinel(special)
-            clozes = [_marked(cloze, sop, model.config.max_position_embeddings) for cloze in clozes]
+            last = model.config.max_position_embeddings
+            clozes = [with_sentinel(cloze, special, last) for cloze in clozes]
         if layout == "masked":
             of_candidates = score_masked(model, clozes, special.mask, mean=scoring == "mean")
         else:
@@ -223,6 +226,7 @@ def predict(
     patterns: Sequence[int] = (),
     max_length: int | None = None,
     batch_size: int = 32,
+    layout: Layout = "blank",
     show_progress: bool = False,
 ) -> list[Prediction]:
     """Return what the model says about each example.
@@ -236,6 +240,7 @@ def predict(
             is the task's default.
         max_length: positions of an example; None is what the model has.
         batch_size: examples scored together; it does not change a prediction.
+        layout: how the model answers.
         show_progress: show a bar on the error stream.
 
     Raises:
@@ -245,7 +250,7 @@ def predict(
     of_patterns = [
         score_examples(
             model, tokenizer, task, examples, pattern=number, max_length=max_length,
-            batch_size=batch_size, show_progress=show_progress,
+            batch_size=batch_size, layout=layout, show_progress=show_progress,
         )
         for number in numbers
     ]  # fmt: skip
@@ -274,18 +279,32 @@ def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int
         yield order[start : start + batch_size]
 
 
-def _first_sentinel(special: SpecialIds) -> int:
+def start_of_answer(special: SpecialIds, layout: Layout) -> int:
+    """Return the id that Part B begins with.
+
+    Raises:
+        ValueError: the answer stands behind a sentinel, and there is none.
+    """
+    if layout != "sentinel":
+        return special.sop
     if not special.sentinels:
         raise ValueError(
-            "cloze.layout 'sentinel' is for models pretrained with objective.sentinels, and this "
-            "tokenizer has no sentinels: use cloze.layout 'blank'"
+            "the layout 'sentinel' is for models pretrained with objective.sentinels, and this "
+            "tokenizer has no sentinels: use the layout 'blank'"
         )
     return special.sentinels[0]
 
 
-def _marked(cloze: Cloze, sentinel: int, position: int) -> Cloze:
-    """Return the cloze as `objective.sentinels` lays out a text with one span."""
+def with_sentinel(cloze: Cloze, special: SpecialIds, position: int) -> Cloze:
+    """Return the cloze as `objective.sentinels` lays out a text with one span.
+
+    Args:
+        cloze: with an ordinary blank.
+        special: ids of the special tokens.
+        position: of the answer, in place of the blank's.
+    """
     before, after = cloze.token_ids[: cloze.blank], cloze.token_ids[cloze.blank + 1 :]
+    sentinel = start_of_answer(special, "sentinel")
     return replace(cloze, token_ids=(*before, sentinel, *after), answer_position=position)
 
 
@@ -305,7 +324,9 @@ def _require_distinct(
     for label, ways, ways_ids in zip(task.labels, words, ids, strict=True):
         for word, candidate in zip(ways, ways_ids, strict=True):
             if owners.setdefault(candidate, label) != label:
+                line = at_line(word).removesuffix(": ")
                 raise ValueError(
-                    f"labels {owners[candidate]!r} and {label!r} ({word!r}) of {task.path.name} "
-                    "are the same tokens in this vocabulary: choose other words"
+                    f"labels {owners[candidate]!r} and {label!r} ({word!r}) of {task.path.name}"
+                    f"{line and f', {line},'} are the same tokens in this vocabulary: choose other "
+                    "words"
                 )

@@ -6,6 +6,7 @@ The layout is the one that is scored: Part A, then the tree of all candidates be
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,14 @@ from unblank.prompting.data_sets import TASK_FILES
 from unblank.prompting.examples import TaskExample, make_examples, read_examples
 from unblank.prompting.judging import right_label
 from unblank.prompting.patterns import fill_pattern
-from unblank.prompting.scoring import Prompt, encode_example, score_examples
+from unblank.prompting.scoring import (
+    Layout,
+    Prompt,
+    encode_example,
+    score_examples,
+    start_of_answer,
+    with_sentinel,
+)
 from unblank.prompting.task import ClozeTask, load_task
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
 
@@ -121,7 +129,13 @@ def _show_layout(
             raise ValueError(f"{config.model} is no GLM: tasks are shown as a GLM sees them")
         limit = config.max_length or int(model.config.max_position_embeddings)
         scores = score_examples(
-            model, tokenizer, task, [example], pattern=config.pattern, max_length=limit
+            model,
+            tokenizer,
+            task,
+            [example],
+            pattern=config.pattern,
+            max_length=limit,
+            layout=config.layout,
         )[0].tolist()
     else:
         assert config.tokenizer is not None
@@ -130,11 +144,17 @@ def _show_layout(
     prompt = encode_example(
         tokenizer, task, example, task.pattern(config.pattern), max_length=limit
     )
-    names = _token_names(tokenizer)
-    _print_candidates(task, example, prompt, names, scores, console)
+    names, special = _token_names(tokenizer), special_ids(tokenizer)
+    _print_candidates(task, example, prompt, names, scores, config.layout, console)
     for name, count in (prompt.filled.num_removed or {}).items():
         console.print(f"the field {name} lost {count} tokens to fit into {limit}")
-    _print_tokens(prompt, names, special_ids(tokenizer), console)
+    if config.layout == "masked":
+        _print_masked(prompt, names, special, console)
+        return
+    start = start_of_answer(special, config.layout)
+    if config.layout == "sentinel":
+        prompt = replace(prompt, cloze=with_sentinel(prompt.cloze, special, limit))
+    _print_tokens(prompt, names, special, start, console)
 
 
 def _print_candidates(
@@ -143,6 +163,7 @@ def _print_candidates(
     prompt: Prompt,
     names: Sequence[str],
     scores: list[float] | None,
+    layout: Layout,
     console: "Console",
 ) -> None:
     from rich.box import SIMPLE_HEAD
@@ -150,6 +171,8 @@ def _print_candidates(
 
     how = {"logit": "logits of single tokens, as log p", "mean": "mean log p"}
     about = how.get(prompt.scoring, "sum of log p, the end included")
+    if layout == "masked":
+        about = f"{'mean' if prompt.scoring == 'mean' else 'sum'} of log p, each token by itself"
     table = Table(box=SIMPLE_HEAD, title=f"scored by: {about}", title_justify="left")
     for heading in ("label" if task.labels else "candidate", "tokens", "score"):
         table.add_column(heading, justify="right" if heading == "score" else "left")
@@ -162,31 +185,61 @@ def _print_candidates(
 
 
 def _print_tokens(
-    prompt: Prompt, names: Sequence[str], special: SpecialIds, console: "Console"
+    prompt: Prompt, names: Sequence[str], special: SpecialIds, start: int, console: "Console"
 ) -> None:
-    part_a, blank = prompt.cloze.token_ids, prompt.cloze.blank
-    console.print("Part A", style="bold")
-    rows = {
-        "input": [names[token_id] for token_id in part_a],
-        "position 1": [str(place) for place in range(len(part_a))],
-        "position 2": ["0"] * len(part_a),
-    }
-    styles = ["bold dark_orange" if place == blank else "not dim" for place in range(len(part_a))]
-    print_columns(console, rows, styles)
+    """Print Part A, and Part B with all candidates as a tree behind the token `start`."""
+    cloze = prompt.cloze
+    _print_text(cloze.token_ids, range(cloze.blank, cloze.blank + 1), names, console)
     end_id = None if prompt.scoring == "logit" else special.eop
-    tree = build_tree(prompt.cloze.candidates, special.sop, end_id)
+    tree = build_tree(cloze.candidates, start, end_id)
     targets: list[list[str]] = [[] for _ in tree.token_ids]
     for node, target, _ in tree.predictions:
         if names[target] not in targets[node]:
             targets[node].append(names[target])
-    console.print(f"\nPart B: {len(prompt.cloze.candidates)} candidates in one tree", style="bold")
+    console.print(f"\nPart B: {len(cloze.candidates)} candidates in one tree", style="bold")
+    place = cloze.blank if cloze.answer_position is None else cloze.answer_position
     rows = {
         "input": [names[token_id] for token_id in tree.token_ids],
-        "position 1": [str(blank)] * len(tree.token_ids),
+        "position 1": [str(place)] * len(tree.token_ids),
         "position 2": [str(depth + 1) for depth in tree.depths],
         "predict": [_few(words) for words in targets],
     }
     print_columns(console, rows, ["dark_orange"] * len(tree.token_ids))
+
+
+def _print_masked(
+    prompt: Prompt, names: Sequence[str], special: SpecialIds, console: "Console"
+) -> None:
+    """Print the row of each length of candidate: that many `[MASK]`, all guessed at once."""
+    cloze = prompt.cloze
+    for length in dict.fromkeys(map(len, cloze.candidates)):
+        words = [one for one in cloze.candidates if len(one) == length]
+        console.print(f"\n{len(words)} candidates of {length} tokens", style="bold")
+        masks = range(cloze.blank, cloze.blank + length)
+        before, after = cloze.token_ids[: cloze.blank], cloze.token_ids[cloze.blank + 1 :]
+        guessed = [_few([names[word[place]] for word in words]) for place in range(length)]
+        _print_text((*before, *[special.mask] * length, *after), masks, names, console, guessed)
+
+
+def _print_text(
+    token_ids: Sequence[int],
+    blank: range,
+    names: Sequence[str],
+    console: "Console",
+    predicted: Sequence[str] = (),
+) -> None:
+    """Print what is seen from both sides, the blank in colour and with what is predicted there."""
+    console.print("Part A", style="bold")
+    rows = {
+        "input": [names[token_id] for token_id in token_ids],
+        "position 1": [str(place) for place in range(len(token_ids))],
+        "position 2": ["0"] * len(token_ids),
+    }
+    if predicted:
+        rows["predict"] = [NOTHING] * len(token_ids)
+        rows["predict"][blank.start : blank.stop] = predicted
+    styles = ["bold dark_orange" if n in blank else "not dim" for n in range(len(token_ids))]
+    print_columns(console, rows, styles)
 
 
 def _few(words: Sequence[str]) -> str:

@@ -4,7 +4,6 @@ WSC teaches only by sentences in which the phrase is right, ReCoRD one right ent
 wrong ones, as in the published program.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,7 +11,7 @@ import numpy as np
 from torch import Tensor, zeros
 
 from unblank.objectives.cloze import soft_target
-from unblank.prompting.examples import TaskExample, require_labels
+from unblank.prompting.examples import TaskExample, only_label, require_labels
 from unblank.prompting.task import ClozeTask
 
 __all__ = ["draw_candidates", "target_shares", "training_examples"]
@@ -32,13 +31,11 @@ def training_examples(task: ClozeTask, examples: Sequence[TaskExample]) -> list[
         raise ValueError(
             f"{examples[0].place}: of {len(examples)} examples none has a right phrase"
         )
-    if task.labels and not task.is_regression:
-        counts = Counter(task.labels[example.answers[0]] for example in kept)
-        if len(counts) == 1:
-            raise ValueError(
-                f"{kept[0].place} to {kept[-1].place}: all {len(kept)} examples have the label "
-                f"{next(iter(counts))!r}; two classes at least are needed to learn from"
-            )
+    if label := only_label(task, kept):
+        raise ValueError(
+            f"{kept[0].place} to {kept[-1].place}: all {len(kept)} examples have the label "
+            f"{label!r}; two classes at least are needed to learn from"
+        )
     return kept
 
 

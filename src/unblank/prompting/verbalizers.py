@@ -41,7 +41,7 @@ def parse_verbalizer(entries: Mapping[str, str | list[str]]) -> Verbalizer:
                     "they could not be told apart"
                 )
             owners[word.strip()] = label
-        verbalizer[str(label)] = tuple(map(str, words))
+        verbalizer[str(label)] = words
     return verbalizer
 
 

@@ -4,6 +4,7 @@ import json
 from statistics import fmean
 
 import pytest
+import torch
 from evaluation_toys import write
 
 from unblank.cli import main
@@ -13,6 +14,10 @@ from unblank.evaluation.run import evaluate
 from unblank.evaluation.text_scores import score_texts
 from unblank.evaluation.writing import WRITING
 from unblank.prompting.data_sets import CLASSIFICATION, GLUE, SUPERGLUE
+from unblank.prompting.examples import make_examples
+from unblank.prompting.scoring import encode_example
+from unblank.prompting.task import load_task
+from unblank.tokenization import special_ids
 
 RTE = [
     {"premise": f"the cat sat on mat {n}", "hypothesis": "a cat sat", "label": label, "idx": n}
@@ -45,6 +50,35 @@ def test_superglue_equals_scoring_each_candidate_by_itself(tiny, model_folder, t
         assert (line["prediction"] == "entailment") == (best == "Yes"), (alone, line)
     right = [line["labels"][0] for line in lines]
     assert scores[0].value == accuracy([line["prediction"] for line in lines], right)
+
+
+def test_questions_are_asked_in_the_layout_that_is_told(tiny, model_folder, tmp_path):
+    write(tmp_path / "nlu/superglue/RTE/val.jsonl", RTE)
+    options = {"suite": "superglue", "data": tmp_path, "tasks": ("rte",), "pattern": (0,)}
+    _, content = run(model_folder, tmp_path, layout="masked", **options)
+    mask, task = special_ids(tiny.tokenizer).mask, load_task("rte")
+    for record, line in zip(RTE, content["predictions"], strict=True):
+        (example,) = make_examples(task, record)
+        cloze = encode_example(tiny.tokenizer, task, example, task.pattern(0), max_length=64).cloze
+        scores = []
+        for answer in cloze.candidates:
+            ids = list(cloze.token_ids)
+            ids[cloze.blank : cloze.blank + 1] = [mask] * len(answer)
+            with torch.no_grad():
+                log_p = tiny.model(input_ids=torch.tensor([ids])).logits[0].log_softmax(dim=-1)
+            places = range(cloze.blank, cloze.blank + len(answer))
+            scores.append(log_p[places, answer].sum())
+        expected = torch.stack(scores).softmax(dim=0).tolist()
+        assert line["probabilities"] == pytest.approx(expected, abs=1e-4)
+    with pytest.raises(ValueError, match="this tokenizer has no sentinels"):
+        run(model_folder, tmp_path, layout="sentinel", **options)
+
+
+def test_data_of_one_class_is_told(model_folder, tmp_path, capsys):
+    file = write(tmp_path / "rte.jsonl", RTE[::2])
+    run(model_folder, tmp_path, suite="cloze", tasks=("rte",), file=(str(file),))
+    told = capsys.readouterr().err
+    assert f"{file}, line 1 to {file}, line 3: all 3 examples have the label 'entailment'" in told
 
 
 def test_the_average_counts_a_task_of_two_metrics_by_their_mean(model_folder, tmp_path, capsys):

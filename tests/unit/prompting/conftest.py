@@ -1,5 +1,6 @@
 """A tiny tokenizer that knows the words of the tasks' examples, and a tiny random GLM."""
 
+import copy
 import warnings
 from dataclasses import asdict
 
@@ -9,6 +10,7 @@ import torch
 from unblank.api import Unblank
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 from unblank.tokenization import special_ids
+from unblank.tokenization.special import add_sentinels
 from unblank.tokenization.train import train_tokenizer
 
 TEXT = "Yes or No: the cat sat on a mat, so the dog ran. Maybe it is true, false, good or bad? "
@@ -42,3 +44,13 @@ def tiny_glm(kind: str = "bpe", max_positions: int = 128, text: str = TEXT) -> U
     )
     torch.manual_seed(3)
     return Unblank(GlmInfillForConditionalGeneration(config), tokenizer)
+
+
+@pytest.fixture
+def tiny_with_sentinels(tiny):
+    tokenizer = copy.deepcopy(tiny.tokenizer)
+    add_sentinels(tokenizer, 20)
+    config = copy.deepcopy(tiny.model.config)
+    config.vocab_size = config.tokenizer_size = len(tokenizer)
+    torch.manual_seed(4)
+    return Unblank(type(tiny.model)(config).eval(), tokenizer)

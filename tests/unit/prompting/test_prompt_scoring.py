@@ -1,12 +1,9 @@
 """Scores of labels equal those of a naive second way: one plain forward for every candidate."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
 
-from unblank.api import Unblank
 from unblank.data.types import IGNORE_INDEX
 from unblank.generation.score import Cloze
 from unblank.objectives.context import make_context
@@ -16,17 +13,6 @@ from unblank.prompting import load_task, make_examples, predict, score_examples,
 from unblank.prompting.patterns import FilledPattern
 from unblank.prompting.scoring import Prompt, encode_example, score_prompts
 from unblank.tokenization import special_ids
-from unblank.tokenization.special import add_sentinels
-
-
-@pytest.fixture
-def tiny_with_sentinels(tiny):
-    tokenizer = copy.deepcopy(tiny.tokenizer)
-    add_sentinels(tokenizer, 20)
-    config = copy.deepcopy(tiny.model.config)
-    config.vocab_size = config.tokenizer_size = len(tokenizer)
-    torch.manual_seed(4)
-    return Unblank(type(tiny.model)(config).eval(), tokenizer)
 
 
 def naive_score(tiny, part_a, blank, candidate, *, with_end):

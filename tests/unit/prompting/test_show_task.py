@@ -42,6 +42,22 @@ def test_layout_and_scores_are_shown_with_one(model_folder):
     assert "-" not in without_scores.split("not_entailment")[1].splitlines()[0]
 
 
+def test_each_layout_is_shown(model_folder, tiny_with_sentinels, tmp_path):
+    text = printed(ShowTaskConfig(task="copa", model=model_folder, layout="masked"))
+    lengths = [line.split()[3] for line in text.splitlines() if " candidates of " in line]
+    masks = [line.count("[MASK]") for line in text.splitlines() if line.startswith("input")]
+    assert "Part B" not in text
+    assert sum(masks) == sum(map(int, lengths)) > 2
+    tiny_with_sentinels.tokenizer.save_pretrained(tmp_path)
+    text = printed(ShowTaskConfig(task="copa", tokenizer=tmp_path, layout="sentinel"))
+    inputs = [line for line in text.splitlines() if line.startswith("input")]
+    assert [line.split()[1] == "[MASK1]" for line in inputs].count(True) == 1  # begins Part B
+    assert "".join(inputs).count("[MASK1]") == 2
+    assert "[MASK]" not in "".join(inputs)
+    with pytest.raises(ValueError, match="this tokenizer has no sentinels"):
+        printed(ShowTaskConfig(task="copa", tokenizer=model_folder, layout="sentinel"))
+
+
 def test_what_gave_way_is_said(model_folder):
     text = printed(ShowTaskConfig(task="rte", model=model_folder, max_length=40))
     assert "the field premise lost" in text

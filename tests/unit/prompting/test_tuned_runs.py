@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 import unblank
+from unblank.evaluation.config import EvaluateConfig
+from unblank.evaluation.run import evaluate
 from unblank.finetuning.config import (
     FinetuneConfig,
     FinetuneData,
@@ -98,6 +100,16 @@ def test_a_run_learns_resumes_bit_exactly_and_leaves_a_small_folder(method, base
     assert held_out_loss_of(whole) == pytest.approx(losses[-1], rel=1e-4)
     again = load_file(base / "model.safetensors")
     assert all(torch.equal(again[key], value) for key, value in untouched.items())
+
+
+def test_what_an_evaluation_depends_on_includes_the_base_model(base, pairs, tmp_path):
+    folder = run_finetune(config_of("lora", base, pairs, tmp_path / "run", max_steps=1))
+    text = tmp_path / "text.txt"
+    text.write_text(f"{SUBJECTS[0]} sat", encoding="utf-8")
+    config = EvaluateConfig(model=str(folder), file=(str(text),), output=tmp_path / "out.json")
+    evaluate(config)
+    files = json.loads(config.output.read_text(encoding="utf-8"))["model"]["files"]
+    assert files.keys() == {"adapter_model.safetensors", str(base / "model.safetensors")}
 
 
 def test_new_tokens_are_refused_where_no_row_is_trained(base, pairs, tmp_path):
