@@ -5,6 +5,7 @@ named before a model is loaded. Reading examples is in `examples`, scoring in `s
 """
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Literal, cast, get_args
 import yaml
 
 from unblank.prompting.patterns import End, Pattern, Template, parse_pattern, parse_template
+from unblank.prompting.task_checks import check_keys, check_task, line_of
 from unblank.prompting.task_yaml import at_line, read_task_yaml
 from unblank.prompting.verbalizers import Verbalizer, parse_verbalizer
 
@@ -38,17 +40,13 @@ Decision = Literal["label", "first", "text"]
 READERS = ("records", "multirc", "record", "wsc")
 """How raw data becomes examples, see `unblank.prompting.readers`."""
 
+_NESTED = ("record", "wsc")  # readers that find the candidates themselves
+
 METRICS = (
     "accuracy", "f1", "macro_f1", "matthews", "f1a", "em", "record_f1", "record_em", "pearson",
     "spearman",
 )  # fmt: skip
 """Names of the scores of a task."""
-
-_KEYS = (
-    "about", "reader", "derive", "label", "skip_labels", "verbalizer", "candidates", "patterns",
-    "default_pattern", "shorten", "scoring", "decision", "regression", "max_wrong", "metrics",
-    "classifier", "example",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +161,18 @@ def load_task(name_or_file: str | Path) -> ClozeTask:
 
 
 def _build(path: Path, entries: Any) -> ClozeTask:
-    _check_keys(entries)
+    check_keys(entries)
     verbalizer = entries.get("verbalizer")
     candidates, candidates_field = _candidates(entries)
-    has_candidates = bool(candidates or candidates_field)
-    if (verbalizer is None) == (not has_candidates) and entries.get("reader") is None:
+    has_candidates = bool(candidates or candidates_field or entries.get("reader") in _NESTED)
+    if (verbalizer is not None) == has_candidates:
         raise ValueError(
-            "give either a verbalizer (label: words) or candidates (texts with fields, or the name "
-            "of a field that lists them)"
+            f"{line_of(entries, 'candidates')}give either a verbalizer (label: words) or "
+            "candidates (texts with fields, or the name of a field that lists them)"
         )
-    patterns = tuple(_task_pattern(entry, verbalizer) for entry in _list(entries, "patterns"))
+    if not entries.get("patterns"):
+        raise ValueError(f"{line_of(entries, 'patterns')}patterns needs at least one pattern")
+    patterns = tuple(_task_pattern(entry, verbalizer) for entry in entries["patterns"])
     labels = tuple(patterns[0].verbalizer)
     for other in patterns[1:]:
         if set(other.verbalizer) != set(labels):
@@ -181,14 +181,17 @@ def _build(path: Path, entries: Any) -> ClozeTask:
                 f"{list(other.verbalizer)}, the first about {list(labels)}: all patterns must "
                 "know the same labels"
             )
-    is_regression = entries.get("regression", "false") == "true"
+    is_regression = _is_true(entries, "regression")
+    metrics = tuple(_texts(entries, "metrics"))
+    for metric in metrics:
+        _choice({"metrics": metric}, "metrics", METRICS, "accuracy")
     task = ClozeTask(
         name=path.stem,
         path=path,
         about=entries.get("about", ""),
         patterns=patterns,
         default_pattern=_number(entries, "default_pattern") or 0,
-        labels=_sorted_numbers(labels) if is_regression else labels,
+        labels=_sorted_numbers(labels, entries) if is_regression else labels,
         candidates=candidates,
         candidates_field=candidates_field,
         reader=_choice(entries, "reader", READERS, "records"),
@@ -203,13 +206,11 @@ def _build(path: Path, entries: Any) -> ClozeTask:
         decision=cast("Decision", _choice(entries, "decision", get_args(Decision), "label")),
         is_regression=is_regression,
         max_wrong=_number(entries, "max_wrong"),
-        metrics=tuple(_texts(entries, "metrics")) or ("accuracy",),
+        metrics=metrics or (("pearson", "spearman") if is_regression else ("accuracy",)),
         classifier=tuple(map(parse_template, _texts(entries, "classifier"))),
         example=entries.get("example"),
     )
-    for metric in task.metrics:
-        _choice({"metrics": metric}, "metrics", METRICS, "accuracy")
-    task.pattern()
+    check_task(task, entries)
     return task
 
 
@@ -220,25 +221,11 @@ def _task_pattern(entry: Any, verbalizer: Any) -> TaskPattern:
     if not isinstance(entry, str) or "\n" in entry:
         raise ValueError(f"{at_line(entry)}a pattern is one line of text, got {entry!r}")
     if own is not None and not isinstance(own, dict):
-        raise ValueError(f"a verbalizer maps labels to words (label: words), got {own!r}")
+        raise ValueError(
+            f"{at_line(own) or at_line(entry)}a verbalizer maps labels to words (label: words), "
+            f"got {own!r}"
+        )
     return TaskPattern(parse_pattern(entry), {} if own is None else parse_verbalizer(own))
-
-
-def _check_keys(entries: Any) -> None:
-    if not isinstance(entries, dict):
-        raise ValueError("a task file holds `key: value` lines")
-    for key in entries:
-        if key not in _KEYS:
-            near = difflib.get_close_matches(key, _KEYS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{at_line(key)}unknown key {key!r}{hint} Known: {', '.join(_KEYS)}")
-    for key in ("derive", "shorten"):
-        if not isinstance(entries.get(key, {}), dict):
-            raise ValueError(f"{key} holds `name: value` lines, got {entries[key]!r}")
-    for name, entry in entries.get("derive", {}).items():
-        is_whole = isinstance(entry, dict) and set(entry) == {"from", "words"}
-        if not is_whole or not isinstance(entry["words"], dict):
-            raise ValueError(f"derive.{name} needs `from: field` and `words: {{value: text}}`")
 
 
 def _candidates(entries: Mapping[str, Any]) -> tuple[tuple[Template, ...], str]:
@@ -254,17 +241,10 @@ def _shorten(entries: Mapping[str, Any]) -> dict[str, End]:
     return cast("dict[str, End]", dict(shorten))
 
 
-def _list(entries: Mapping[str, Any], key: str) -> list[Any]:
-    values = entries.get(key, [])
-    if not isinstance(values, list) or not values:
-        raise ValueError(f"{key} must be a list with at least one entry, got {values!r}")
-    return values
-
-
 def _texts(entries: Mapping[str, Any], key: str) -> list[str]:
-    values = entries.get(key, [])
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise ValueError(f"{key} must be a list of texts, got {values!r}")
+    values: list[Any] = entries.get(key, [])
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{line_of(entries, key)}{key} must be a list of texts, got {values!r}")
     return values
 
 
@@ -277,6 +257,13 @@ def _number(entries: Mapping[str, Any], key: str) -> int | None:
     return int(value)
 
 
+def _is_true(entries: Mapping[str, Any], key: str) -> bool:
+    value = entries.get(key, "false")
+    if value.lower() not in ("true", "false"):
+        raise ValueError(f"{at_line(value)}{key} is {value!r}: choose one of true, false")
+    return bool(value.lower() == "true")
+
+
 def _choice(entries: Mapping[str, Any], key: str, allowed: Sequence[str], default: str) -> str:
     value = entries.get(key, default)
     if value not in allowed:
@@ -284,8 +271,14 @@ def _choice(entries: Mapping[str, Any], key: str, allowed: Sequence[str], defaul
     return str(value)
 
 
-def _sorted_numbers(labels: Sequence[str]) -> tuple[str, ...]:
+def _sorted_numbers(labels: Sequence[str], entries: Mapping[str, Any]) -> tuple[str, ...]:
     try:
-        return tuple(sorted(labels, key=float))
-    except ValueError as error:
-        raise ValueError(f"the labels of a regression are numbers, got {list(labels)}") from error
+        numbers = set(map(float, labels))
+    except ValueError:
+        numbers = set()
+    if len(numbers) < len(labels) or not all(map(math.isfinite, numbers)):
+        raise ValueError(
+            f"{line_of(entries, 'verbalizer')}the labels of a regression are different numbers, "
+            f"got {list(labels)}"
+        )
+    return tuple(sorted(labels, key=float))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from unblank.prompting.task_yaml import at_line
+from unblank.tokenization.special import BLANK_TOKENS
 
 __all__ = ["Verbalizer", "label_text", "parse_verbalizer", "require_label"]
 
@@ -18,7 +19,8 @@ def parse_verbalizer(entries: Mapping[str, str | list[str]]) -> Verbalizer:
         entries: label -> the words, or several alternatives.
 
     Raises:
-        ValueError: fewer than two labels, empty words, or the same words for two labels.
+        ValueError: fewer than two labels, empty words, words with a blank, or the same words for
+            two labels.
     """
     if len(entries) < 2:
         first = next(iter(entries), "")
@@ -29,11 +31,22 @@ def parse_verbalizer(entries: Mapping[str, str | list[str]]) -> Verbalizer:
     owners: dict[str, str] = {}
     for label, entry in entries.items():
         words = (entry,) if isinstance(entry, str) else tuple(entry)
+        if isinstance(entry, Mapping):
+            raise ValueError(
+                f"{at_line(label)}label {label!r} needs words or a list of them, got {entry!r}"
+            )
         if not words or not all(isinstance(word, str) and word.strip() for word in words):
             raise ValueError(
                 f"{at_line(label)}label {label!r} has an empty candidate: give it words"
             )
         for word in words:
+            if owners.get(word.strip()) == label:
+                raise ValueError(f"{at_line(word)}label {label!r} has the words {word!r} twice")
+            if any(blank in word for blank in BLANK_TOKENS):
+                raise ValueError(
+                    f"{at_line(word)}label {label!r} has a blank in its words {word!r}: the words "
+                    "are what fills the blank"
+                )
             if word.strip() in owners:
                 raise ValueError(
                     f"{at_line(word)}labels {owners[word.strip()]!r} and {label!r} have the same "

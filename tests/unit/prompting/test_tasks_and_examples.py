@@ -22,6 +22,8 @@ patterns:
 shorten: {text: end}
 """
 
+OPTIONS = "candidates: options\npatterns: ['{text} [MASK].']\n"
+
 OTHER_LABELS = "  - pattern: '[MASK] {text}'\n    verbalizer: {a: b, c: d}\n"
 
 
@@ -69,10 +71,29 @@ def test_words_stay_words(tmp_path):
         (TASK.replace("bad: No", "good: No, bad: Maybe"), "line 2: 'good' stands twice"),
         (TASK.replace("{text}", "{text"), "line 4: .* stray brace"),
         (TASK + "metrics: [acuracy]", "line 6: metrics is 'acuracy': choose one of accuracy"),
-        (TASK + "default_pattern: 4", "patterns 0 to 0, not 4"),
+        (TASK + "default_pattern: 4", "line 6: .* there are patterns 0 to 0"),
         (TASK.replace("text: end", "text: middle"), "line 5: shorten.text is 'middle'"),
         ("patterns: ['{a} [MASK]']", "either a verbalizer .* or candidates"),
         (TASK.replace("shorten", OTHER_LABELS + "shorten"), "must know the same labels"),
+        (
+            TASK.replace("- '{", "- patern: '{"),
+            "line 4: unknown key 'patern'; did you mean 'pattern'",
+        ),
+        (TASK.replace("Yes", "{a: b}"), "line 2: label 'good' needs words"),
+        (TASK.replace("Yes", "[Yes, Yes]"), "line 2: label 'good' has the words 'Yes' twice"),
+        (TASK.replace("Yes", "'a [MASK]'"), "line 2: label 'good' has a blank in its words"),
+        (TASK + "label: [a]", r"line 6: label must be a text, got \['a'\]"),
+        (TASK + "metrics: accuracy", "line 6: metrics must be a list, got 'accuracy'"),
+        (TASK + "metrics: [f1]", "line 6: metric 'f1' is that of the label '1'"),
+        (TASK + "metrics: [pearson]", "line 6: metric 'pearson' does not judge labels"),
+        (TASK + "metrics: [em]", "line 6: metric 'em' is about questions with several answers"),
+        (TASK + "regression: maybe", "line 6: regression is 'maybe': choose one of true, false"),
+        (TASK + "regression: true", "line 2: the labels of a regression are different numbers"),
+        (TASK.replace("{text: end}", "{body: end}"), "line 5: shorten names 'body', .*'text'"),
+        (TASK + "candidates: options", "line 6: give either a verbalizer .* or candidates"),
+        (OPTIONS.replace("options", "['{text}']"), "line 1: candidates needs at least two"),
+        (OPTIONS + "max_wrong: 0", "line 3: max_wrong must be 1 or more"),
+        ("reader: multirc\npatterns: ['{answer} [MASK].']", "give either a verbalizer"),
         ("- a", "holds `key: value` lines"),
         ("a: [", "is not YAML"),
     ],
@@ -231,6 +252,14 @@ def test_a_number_is_shared_between_two_words_and_bounded():
     assert target_shares(task, example).tolist() == pytest.approx([0.24, 0.76])
     with pytest.raises(ValueError, match="label '6' is not a number from 0 to 5"):
         make_examples(task, {**record, "label": 6})
+
+
+@pytest.mark.parametrize("word", ["true", "True"])
+def test_a_task_of_numbers_is_judged_by_correlation(tmp_path, word):
+    text = f"regression: {word}\nverbalizer: {{1: bad, 5: good}}\npatterns: ['{{text}} [MASK].']\n"
+    task = load_task(write_task(tmp_path, text))
+    assert task.is_regression
+    assert task.metrics == ("pearson", "spearman")
 
 
 def test_multirc_is_right_only_if_every_answer_of_a_question_is():

@@ -1,0 +1,124 @@
+"""What must hold in a task file: known keys of the right shape, and settings that fit together.
+
+Each part's own syntax is checked where it is read: patterns, verbalizers, examples.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from unblank.prompting.patterns import FieldUse
+from unblank.prompting.task_yaml import at_line
+
+if TYPE_CHECKING:
+    from unblank.prompting.task import ClozeTask
+
+__all__ = ["check_keys", "check_task", "line_of"]
+
+_SHAPES: dict[str, tuple[type, ...]] = {
+    "about": (str,), "reader": (str,), "derive": (dict,), "label": (str,), "skip_labels": (list,),
+    "verbalizer": (dict,), "candidates": (str, list), "patterns": (list,),
+    "default_pattern": (str,), "shorten": (dict,), "scoring": (str,), "decision": (str,),
+    "regression": (str,), "max_wrong": (str,), "metrics": (list,), "classifier": (list,),
+    "example": (dict,),
+}  # fmt: skip
+
+_SHAPE_NAMES: dict[type, str] = {str: "a text", list: "a list", dict: "`name: value` lines"}
+
+_OF_NUMBERS = ("pearson", "spearman")
+_OF_CLASS_1 = ("f1", "f1a")
+_OF_CANDIDATES = ("record_f1", "record_em")
+
+
+def line_of(entries: Mapping[str, Any], key: str) -> str:
+    """Return `line N: ` of a key of the file, or nothing if it is not there."""
+    return next((at_line(name) for name in entries if name == key), "")
+
+
+def check_keys(entries: Any) -> None:
+    """Check which keys there are and what kind of value each has.
+
+    Raises:
+        ValueError: an unknown key, or a value of another shape; the message names the line.
+    """
+    if not isinstance(entries, dict):
+        raise ValueError("a task file holds `key: value` lines")
+    for key, value in entries.items():
+        _require_known(key, tuple(_SHAPES))
+        if not isinstance(value, _SHAPES[key]):
+            shapes = " or ".join(_SHAPE_NAMES[shape] for shape in _SHAPES[key])
+            raise ValueError(f"{at_line(key)}{key} must be {shapes}, got {value!r}")
+    for name, entry in entries.get("derive", {}).items():
+        is_whole = isinstance(entry, dict) and set(entry) == {"from", "words"}
+        if not is_whole or not isinstance(entry["words"], dict):
+            raise ValueError(
+                f"{at_line(name)}derive.{name} needs `from: field` and `words: {{value: text}}`"
+            )
+    for entry in entries.get("patterns", []):
+        for key in entry if isinstance(entry, dict) else ():
+            _require_known(key, ("pattern", "verbalizer"))
+
+
+def check_task(task: "ClozeTask", entries: Mapping[str, Any]) -> None:
+    """Check that the settings of a task fit together.
+
+    Args:
+        task: as it was read.
+        entries: the file, for its lines.
+
+    Raises:
+        ValueError: a setting that another one makes meaningless; the message names the line.
+    """
+    if task.default_pattern >= len(task.patterns):
+        raise ValueError(
+            f"{line_of(entries, 'default_pattern')}default_pattern is {task.default_pattern}: "
+            f"there are patterns 0 to {len(task.patterns) - 1}"
+        )
+    if len(task.candidates) == 1:
+        raise ValueError(
+            f"{line_of(entries, 'candidates')}candidates needs at least two texts to choose from"
+        )
+    if task.max_wrong == 0:
+        raise ValueError(f"{line_of(entries, 'max_wrong')}max_wrong must be 1 or more")
+    used = _used_fields(task)
+    for name in task.shorten:
+        if name not in used:
+            raise ValueError(
+                f"{at_line(name)}shorten names {name!r}, which no pattern uses: they use "
+                f"{', '.join(map(repr, used)) or 'no field'}"
+            )
+    for metric in task.metrics:
+        if reason := _why_unfit(task, metric):
+            raise ValueError(f"{at_line(metric)}metric {metric!r} {reason}")
+
+
+def _why_unfit(task: "ClozeTask", metric: str) -> str:
+    if task.is_regression != (metric in _OF_NUMBERS):
+        fit = ", ".join(_OF_NUMBERS) if task.is_regression else "accuracy, macro_f1, matthews"
+        return f"does not judge {'numbers' if task.is_regression else 'labels'}: choose {fit}"
+    if metric in _OF_CLASS_1 and "1" not in task.labels:
+        return (
+            "is that of the label '1', which this task does not have: call the labels 0 and 1, or "
+            "choose macro_f1"
+        )
+    if metric == "em" and task.reader != "multirc":
+        return "is about questions with several answers (reader: multirc): choose accuracy"
+    if metric in _OF_CANDIDATES and task.labels:
+        return "compares the words of candidates, and this task has labels: choose accuracy"
+    return ""
+
+
+def _used_fields(task: "ClozeTask") -> tuple[str, ...]:
+    """Return the fields of patterns and of the classifier's texts."""
+    of_classifier = [
+        part.name for template in task.classifier for part in template if isinstance(part, FieldUse)
+    ]
+    of_patterns = [name for entry in task.patterns for name in entry.pattern.fields]
+    return tuple(dict.fromkeys([*of_patterns, *of_classifier]))
+
+
+def _require_known(key: str, known: Sequence[str]) -> None:
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{at_line(key)}unknown key {key!r}{hint} Known: {', '.join(known)}")
