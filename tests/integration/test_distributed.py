@@ -1,6 +1,5 @@
 """Two processes compute what one does: replicated (DDP) and sharded (FSDP), on CPU with gloo."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,8 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-TOYS = Path(__file__).parents[1] / "unit" / "training"
+from launched import run_program
 
 PROGRAM = """
 import json, sys
@@ -45,31 +43,9 @@ with join_world("cpu") as world:
 """
 
 
-def run_program(num_processes: int, *parallel: str) -> dict[str, dict[str, object]]:
-    launcher = [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={num_processes}",
-        "--no-python",
-    ]
-    words = [*launcher, sys.executable] if num_processes > 1 else []
-    done = subprocess.run(
-        [sys.executable, *words, "-c", PROGRAM, *parallel],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TOYS)},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    return json.loads(line.removeprefix("RESULT "))
-
-
 def test_two_processes_replicated_or_sharded_train_as_one_does():
-    one = run_program(1, "ddp")["ddp"]
-    two = run_program(2, "ddp", "fsdp")
+    one = run_program(PROGRAM, "ddp")["ddp"]
+    two = run_program(PROGRAM, "ddp", "fsdp", num_processes=2)
     for parallel in ("ddp", "fsdp"):
         for part in ("weights", "moments"):
             assert two[parallel][part] == pytest.approx(one[part], rel=1e-4, abs=1e-7), parallel

@@ -1,14 +1,7 @@
 """Two processes compute GanLM's three losses as one does, replicated (DDP) and sharded (FSDP)."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-
-TOYS = Path(__file__).parents[1] / "unit" / "training"
+from launched import run_program
 
 PROGRAM = """
 import json, sys
@@ -79,33 +72,10 @@ with join_world("cpu") as world:
 """
 
 
-def run_program(num_processes: int, *parallel: str) -> dict[str, dict[str, object]]:
-    launcher = [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={num_processes}",
-        "--no-python",
-    ]
-    words = [*launcher, sys.executable] if num_processes > 1 else []
-    path = os.pathsep.join([str(TOYS), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, *words, "-c", PROGRAM, *parallel],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    return json.loads(line.removeprefix("RESULT "))
-
-
 @pytest.mark.slow
 def test_two_processes_train_a_ganlm_as_one_does():
-    one = run_program(1, "ddp")["ddp"]
-    two = run_program(2, "ddp", "fsdp")
+    one = run_program(PROGRAM, "ddp")["ddp"]
+    two = run_program(PROGRAM, "ddp", "fsdp", num_processes=2)
     assert len(one["losses"]) == 4
     for parallel in ("ddp", "fsdp"):
         for part in ("weights", "moments"):

@@ -7,7 +7,7 @@ compared; all in fp32, as the models are saved.
 import torch
 from transformers import BartForConditionalGeneration
 
-from unblank.bench.inference import build_unblank
+from unblank.bench.inference import build_unblank, peer_generate
 from unblank.bench.peers import bart_config
 from unblank.bench.race import Contestant, Tell, paired_ratio, race
 from unblank.bench.report import Row, Section, at_least
@@ -63,20 +63,7 @@ def bart_generate(size: str, texts: int, context: int, tokens: int, beams: int) 
     config.forced_eos_token_id = None
     model = BartForConditionalGeneration(config).eval()
     input_ids = torch.randint(20, SIZES[size].vocabulary, (texts, context))
-
-    def step() -> float:
-        generated = model.generate(
-            input_ids,
-            attention_mask=torch.ones_like(input_ids),
-            num_beams=beams,
-            do_sample=False,
-            min_new_tokens=tokens,
-            max_new_tokens=tokens,
-        )
-        assert generated.shape[1] == tokens + 1
-        return texts * tokens
-
-    return step
+    return peer_generate(model, input_ids, tokens, beams)
 
 
 def _measure(size: Size, texts: int, beams: int, repeats: int, tell: Tell) -> Section:

@@ -6,6 +6,7 @@ number of tokens fixed, so that only speed is compared.
 
 import random
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
@@ -24,6 +25,7 @@ __all__ = [
     "build_unblank",
     "decoding_products",
     "glm_fill",
+    "peer_generate",
     "score_each",
     "score_together",
     "t5_generate",
@@ -48,6 +50,11 @@ def t5_generate(size: str, texts: int, context: int, tokens: int, beams: int) ->
     """Return T5's `generate` from ids of the same lengths; unit: tokens."""
     model = build_t5(SIZES[size]).eval()
     input_ids = torch.randint(8, SIZES[size].vocabulary, (texts, context))
+    return peer_generate(model, input_ids, tokens, beams)
+
+
+def peer_generate(model: Any, input_ids: Tensor, tokens: int, beams: int) -> Workload:
+    """Return `generate` of a model of transformers from int64[B, S] ids; unit: tokens."""
 
     def step() -> float:
         generated = model.generate(
@@ -59,7 +66,7 @@ def t5_generate(size: str, texts: int, context: int, tokens: int, beams: int) ->
             max_new_tokens=tokens,
         )
         assert generated.shape[1] == tokens + 1
-        return texts * tokens
+        return float(len(input_ids) * tokens)
 
     return step
 

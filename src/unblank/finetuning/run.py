@@ -6,8 +6,7 @@ method says what changes, `finish` chooses among the validated weights.
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,7 @@ from unblank.training.recipe import to_mapping, to_yaml
 from unblank.training.resume import RUN_NAME, ResumePoint, require_same_text
 from unblank.training.schedules import learning_rate_multiplier
 from unblank.training.state import load_optimizer
-from unblank.training.trackers import Tracker, open_trackers
+from unblank.training.trackers import open_trackers
 from unblank.training.trainer import Trainer
 from unblank.training.units import UnitModule
 
@@ -177,7 +176,14 @@ def _assemble(
         model=model,
         tokenizer=task.tokenizer,
         display=display,
-        trackers=stack.enter_context(_trackers(config, world, progress.step + 1)),
+        trackers=stack.enter_context(
+            open_trackers(
+                train.track if world.is_main else (),
+                train.output_dir,
+                to_mapping(config),
+                progress.step + 1,
+            )
+        ),
         validation=None,
         fill=None,
         identity={
@@ -283,17 +289,6 @@ def _open_folder(config: FinetuneConfig, world: World, step: int) -> None:
     write_at_once(output_dir / RUN_NAME, to_yaml(config))
     for name in (METRICS_NAME, VALIDATION_NAME, SKIPPED_NAME):
         drop_lines_after(output_dir / name, step)
-
-
-@contextmanager
-def _trackers(config: FinetuneConfig, world: World, first_step: int) -> Iterator[list[Tracker]]:
-    names = config.train.track if world.is_main else ()
-    trackers = open_trackers(names, config.train.output_dir, to_mapping(config), first_step)
-    try:
-        yield trackers
-    finally:
-        for tracker in trackers:
-            tracker.close()
 
 
 def _facts(

@@ -4,8 +4,8 @@ It puts the parts together and owns no idea of its own: the loop is `trainer`, w
 is `hooks`, what a run starts from is `materials` and `modeling`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,7 +68,7 @@ from unblank.training.resume import (
 from unblank.training.schedules import learning_rate_multiplier
 from unblank.training.state import gather_state, load_optimizer, save_model_folder
 from unblank.training.target_fills import held_out_targets, target_function
-from unblank.training.trackers import Tracker, open_trackers
+from unblank.training.trackers import open_trackers
 from unblank.training.trainer import Trainer
 from unblank.training.units import InfillUnit, TrainUnit, UnitModule
 
@@ -199,7 +199,14 @@ def _assemble(
         model=model,
         tokenizer=materials.tokenizer,
         display=display,
-        trackers=stack.enter_context(_trackers(config, world, progress.step + 1)),
+        trackers=stack.enter_context(
+            open_trackers(
+                train.track if world.is_main else (),
+                train.output_dir,
+                to_mapping(config),
+                progress.step + 1,
+            )
+        ),
         validation=_validation(config, family, materials, world),
         fill=_fill(config, family, materials, model, world, display),
         identity={
@@ -294,17 +301,6 @@ def _learning_rate(config: RunConfig, update: int) -> float:
         decay_steps=optim.decay_steps or config.train.max_steps,
         floor=optim.min_learning_rate_ratio,
     )
-
-
-@contextmanager
-def _trackers(config: RunConfig, world: World, first_step: int) -> Iterator[list[Tracker]]:
-    names = config.train.track if world.is_main else ()
-    trackers = open_trackers(names, config.train.output_dir, to_mapping(config), first_step)
-    try:
-        yield trackers
-    finally:
-        for tracker in trackers:
-            tracker.close()
 
 
 def _facts(

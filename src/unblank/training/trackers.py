@@ -1,6 +1,7 @@
 """Experiment trackers that a run can report to besides its own files, loaded only when named."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,10 +73,11 @@ _TRACKERS: dict[TrackerName, Callable[[Path, dict[str, Any], int], Tracker]] = {
 }
 
 
+@contextmanager
 def open_trackers(
     names: Sequence[TrackerName], output_dir: Path, settings: dict[str, Any], first_step: int
-) -> list[Tracker]:
-    """Return an open tracker for each name.
+) -> Iterator[list[Tracker]]:
+    """Keep a tracker open for each name.
 
     Args:
         names: keys of `TrackerName`.
@@ -87,12 +89,15 @@ def open_trackers(
         ValueError: if a tracker's package is not installed.
     """
     trackers: list[Tracker] = []
-    for name in names:
-        try:
-            trackers.append(_TRACKERS[name](output_dir, settings, first_step))
-        except ImportError as error:
-            raise ValueError(
-                f"train.track names {name}, which is not installed ({error}); "
-                f"pip install {name}, or leave it out"
-            ) from error
-    return trackers
+    with ExitStack() as stack:
+        for name in names:
+            try:
+                tracker = _TRACKERS[name](output_dir, settings, first_step)
+            except ImportError as error:
+                raise ValueError(
+                    f"train.track names {name}, which is not installed ({error}); "
+                    f"pip install {name}, or leave it out"
+                ) from error
+            stack.callback(tracker.close)
+            trackers.append(tracker)
+        yield trackers

@@ -56,9 +56,8 @@ def test_other_processes_are_silent(capsys):
 
 def test_tensorboard_gets_the_numbers(tmp_path):
     pytest.importorskip("tensorboard")
-    (tracker,) = open_trackers(("tensorboard",), tmp_path, {"seed": 1}, 1)
-    tracker.log({"train/loss": 2.5}, 1)
-    tracker.close()
+    with open_trackers(("tensorboard",), tmp_path, {"seed": 1}, 1) as (tracker,):
+        tracker.log({"train/loss": 2.5}, 1)
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(tmp_path / "tensorboard"))
@@ -70,8 +69,10 @@ def test_tensorboard_gets_the_numbers(tmp_path):
 def test_a_tracker_that_is_not_installed_is_said(tmp_path, monkeypatch, name):
     module = "torch.utils.tensorboard" if name == "tensorboard" else name
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=f"{name}, which is not installed.*pip install {name}"):
-        open_trackers((name,), tmp_path, {}, 1)
+    trackers = open_trackers((name,), tmp_path, {}, 1)
+    message = f"{name}, which is not installed.*pip install {name}"
+    with pytest.raises(ValueError, match=message), trackers:
+        pass
 
 
 def test_metrics_are_json_that_any_reader_takes(tmp_path):
