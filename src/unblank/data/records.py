@@ -105,7 +105,19 @@ def _json_records(path: Path) -> Iterator[Record]:
             raise ValueError(f"{place}: not valid JSON: {error}. It reads {line[:80]!r}") from error
         if not isinstance(record, dict):
             raise ValueError(f"{place}: a JSON object is needed, this reads {line[:80]!r}")
+        if "\\ud" in line.lower():
+            _require_unicode(record, place)
         yield place, record
+
+
+def _require_unicode(record: dict[str, Any], place: str) -> None:
+    for name, value in record.items():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{place}: field {name!r} holds half of a surrogate pair, which is no Unicode text"
+            ) from error
 
 
 def _table_records(path: Path, kind: str, has_header: bool) -> Iterator[Record]:
@@ -121,6 +133,12 @@ def _table_records(path: Path, kind: str, has_header: bool) -> Iterator[Record]:
                 continue
             if names is None:
                 names = row if has_header else [str(n) for n, _ in zip(count(1), row, strict=False)]
+                if len(set(names)) < len(names):
+                    twice = next(name for name in names if names.count(name) > 1)
+                    raise ValueError(
+                        f"{path}, line {rows.line_num}: two columns are called {twice!r}: rename "
+                        "one"
+                    )
                 if has_header:
                     continue
             place = f"{path}, line {rows.line_num}"

@@ -89,6 +89,11 @@ def read_examples(task: ClozeTask, paths: Sequence[str | Path]) -> TaskData:
             examples += made or ()
         if num_records == before:
             raise ValueError(f"{path} holds no example")
+    if paths and not examples:
+        raise ValueError(
+            f"{', '.join(map(str, paths))}: none of {num_records} records holds an example to ask "
+            f"about ({num_skipped} have a label of `skip_labels`)"
+        )
     return TaskData(tuple(examples), num_records, num_skipped)
 
 
@@ -120,12 +125,14 @@ def require_labels(task: ClozeTask, examples: Sequence[TaskExample]) -> None:
     Raises:
         ValueError: naming the first that has none.
     """
-    unlabelled = [example.place for example in examples if not has_label(example)]
+    unlabelled = [example for example in examples if not has_label(example)]
     if unlabelled:
+        near = get_close_matches(task.label_field, unlabelled[0].fields, n=1)
+        hint = f" Did you mean the field {near[0]!r}? `label: {near[0]}` says so." if near else ""
         raise ValueError(
-            f"{unlabelled[0]}: there is no label in the field {task.label_field!r} "
+            f"{unlabelled[0].place}: there is no label in the field {task.label_field!r} "
             f"({len(unlabelled)} of {len(examples)} examples have none): a test split without "
-            "labels can be predicted, but not trained on or judged"
+            f"labels can be predicted, but not trained on or judged.{hint}"
         )
 
 
@@ -152,17 +159,17 @@ def _example(task: ClozeTask, raw: RawExample, place: str) -> TaskExample:
             )
         fields[name] = derived.words[source]
     for name, asker in _needed_fields(task).items():
-        if name not in fields:
+        if name not in fields and name not in raw.fields:
             raise ValueError(f"{_no_field(fields, name)} ({asker} asks for it)")
-        if isinstance(raw.fields.get(name), list | dict):
-            raise ValueError(
-                f"field {name!r} must be a text, got {raw.fields[name]!r} ({asker} asks for it)"
-            )
+        value = raw.fields.get(name, "")
+        if _is_no_text(value):
+            raise ValueError(f"field {name!r} must be a text, got {value!r} ({asker} asks for it)")
     candidates = raw.candidates or _candidates(task, raw, fields)
     empty = [index for index, text in enumerate(candidates) if not text.strip()]
     if empty:
         raise ValueError(f"candidate {empty[0]} is empty: give it words")
-    twice = [text for text in candidates if candidates.count(text) > 1]
+    plain = [text.strip() for text in candidates]
+    twice = [text for text in plain if plain.count(text) > 1]
     if twice:
         raise ValueError(f"two candidates have the same words {twice[0]!r}: drop one")
     answers, value = _answers(task, raw, candidates)
@@ -175,7 +182,7 @@ def _candidates(task: ClozeTask, raw: RawExample, fields: dict[str, str]) -> tup
         return tuple(fill_template(template, fields) for template in task.candidates)
     _required(raw.fields, task.candidates_field)
     values = raw.fields[task.candidates_field]
-    if not isinstance(values, list) or not values:
+    if not isinstance(values, list) or not values or any(map(_is_no_text, values)):
         raise ValueError(f"field {task.candidates_field!r} must be a list of texts, got {values!r}")
     return tuple(map(label_text, values))
 
@@ -184,7 +191,7 @@ def _answers(
     task: ClozeTask, raw: RawExample, candidates: tuple[str, ...]
 ) -> tuple[tuple[int, ...], float | None]:
     """Return the indices of what is right, or the number that is."""
-    if raw.answers or raw.label is None:
+    if raw.answers or raw.label is None or raw.label == "":
         return raw.answers, None
     label = label_text(raw.label)
     if task.is_regression:
@@ -194,7 +201,14 @@ def _answers(
     if task.labels:
         return (require_label(label, task.labels),), None
     if label in candidates:
-        return (candidates.index(label),), None
+        index = candidates.index(label)
+        is_number = isinstance(raw.label, int) and not isinstance(raw.label, bool)
+        if is_number and index != raw.label and raw.label < len(candidates):
+            raise ValueError(
+                f"label {label} is the number of the candidate {candidates[raw.label]!r} and the "
+                f'text of another one: write the text of the right one in quotes, such as "{label}"'
+            )
+        return (index,), None
     if not label.isdecimal() or int(label) >= len(candidates):
         raise ValueError(
             f"label {label!r} is no candidate: give its text or its number, from 0 to "
@@ -226,6 +240,10 @@ def _needed_fields(task: ClozeTask) -> dict[str, str]:
         for part in template
         if isinstance(part, FieldUse) and part.name != CANDIDATE
     }
+
+
+def _is_no_text(value: object) -> bool:
+    return value is None or isinstance(value, list | dict | bytes)
 
 
 def _required(fields: Mapping[str, Any], name: str) -> Any:

@@ -7,9 +7,11 @@ labels are described in the task's YAML.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 __all__ = ["READERS", "RawExample", "guess_noun_phrases"]
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +45,31 @@ def _multirc(record: Mapping[str, Any], label_field: str) -> list[RawExample]:
     return [
         RawExample(
             fields={
-                "passage": _get(passage, "text").strip(),
+                "passage": _text(passage, "text").strip(),
                 "question": _get(question, "question"),
                 "answer": _get(answer, "text"),
             },
             label=answer.get(label_field),
             group=str(number),
         )
-        for number, question in enumerate(_get(passage, "questions"))
-        for answer in _get(question, "answers")
+        for number, question in enumerate(_list(passage, "questions"))
+        for answer in _list(question, "answers")
     ]
 
 
 def _record(record: Mapping[str, Any], _label_field: str) -> list[RawExample]:
     """ReCoRD: which entity of the passage stands at `@placeholder` in each query."""
     passage = _get(record, "passage")
-    text = _get(passage, "text")
-    places = [(int(e["start"]), int(e["end"]) + 1) for e in _get(passage, "entities")]
-    entities = sorted({text[start:stop] for start, stop in places})
+    text = _text(passage, "text")
+    places = [(_whole(e, "start"), _whole(e, "end") + 1) for e in _list(passage, "entities")]
+    entities = sorted({text[start:stop].strip() for start, stop in places})
     examples = []
-    for question in _get(record, "qas"):
-        before, placeholder, after = _get(question, "query").partition("@placeholder")
+    for question in _list(record, "qas"):
+        before, placeholder, after = _text(question, "query").partition("@placeholder")
         if not placeholder:
             raise ValueError(f"the query {before!r} has no @placeholder")
-        right = {answer["text"] for answer in question.get("answers", [])}
+        answers = _list(question, "answers") if "answers" in question else []
+        right = {_text(answer, "text").strip() for answer in answers}
         if unknown := sorted(right.difference(entities)):
             raise ValueError(f"the answer {unknown[0]!r} is no entity of the passage")
         examples.append(
@@ -90,13 +93,15 @@ def _wsc(record: Mapping[str, Any], label_field: str) -> list[RawExample]:
     indices of the published data are sometimes off by one and are put right.
     """
     target = _get(record, "target")
-    words = _get(record, "text").split()
-    span, pronoun = _get(target, "span1_text"), _get(target, "span2_text")
-    place = _pronoun_place(words, int(_get(target, "span2_index")), pronoun)
+    words = _text(record, "text").split()
+    span, pronoun = _text(target, "span1_text"), _text(target, "span2_text")
+    place = _pronoun_place(words, _whole(target, "span2_index"), pronoun)
     marked = [*words]
     marked[place] = words[place].replace(pronoun.split()[0], f"*{pronoun.split()[0]}*", 1)
-    others = record.get("candidates")
+    others = _list(record, "candidates") if record.get("candidates") is not None else None
     others = guess_noun_phrases(words) if others is None else others
+    if not all(isinstance(other, str) for other in others):
+        raise ValueError(f"field 'candidates' must be a list of texts, got {others!r}")
     skip = {_plain(span), _plain(pronoun)}
     unique = {_plain(other): other for other in reversed(others) if _plain(other) not in skip}
     return [
@@ -190,3 +195,25 @@ def _get(record: Mapping[str, Any], name: str) -> Any:
         present = list(record) if isinstance(record, Mapping) else type(record).__name__
         raise ValueError(f"there is no field {name!r}, only {present}")
     return record[name]
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    return _of_kind(record, name, str, "a text")
+
+
+def _list(record: Mapping[str, Any], name: str) -> list[Any]:
+    return _of_kind(record, name, list, "a list")
+
+
+def _whole(record: Mapping[str, Any], name: str) -> int:
+    value = _get(record, name)
+    if not str(value).isdecimal():
+        raise ValueError(f"field {name!r} must be a whole number, got {value!r}")
+    return int(value)
+
+
+def _of_kind(record: Mapping[str, Any], name: str, kind: type[Kind], called: str) -> Kind:
+    value = _get(record, name)
+    if not isinstance(value, kind) or value == "":
+        raise ValueError(f"field {name!r} must be {called}, got {value!r}")
+    return value

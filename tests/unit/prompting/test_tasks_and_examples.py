@@ -122,6 +122,8 @@ def test_an_unknown_task_is_answered_with_near_names(tmp_path):
             {"text": ["x", "y"], "label": "good"},
             "line 2: field 'text' must be a text.*my.yaml, line 4",
         ),
+        ({"text": None, "label": "good"}, "line 2: field 'text' must be a text, got None"),
+        ({"text": "half \ud83d", "label": "good"}, "line 2: field 'text' holds half of a surro"),
     ],
 )
 def test_mistakes_in_the_data_are_named_with_file_and_line(tmp_path, record, message):
@@ -144,6 +146,46 @@ def test_unlabelled_and_one_sided_data_are_refused_where_labels_are_needed(tmp_p
         training_examples(task, examples[:1])
 
 
+def test_a_label_under_another_name_or_in_an_empty_cell_is_missing(tmp_path):
+    task = load_task(write_task(tmp_path, TASK))
+    path = tmp_path / "data.csv"
+    path.write_text("text,label,Label\na,,good\n")
+    with pytest.raises(ValueError, match=r"no label in the field 'label'.*mean the field 'Label'"):
+        training_examples(task, read_examples(task, [path]).examples)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    task = load_task(write_task(tmp_path, TASK))
+    path = tmp_path / "data.csv"
+    path.write_text("text,text,label\na,b,good\n")
+    with pytest.raises(ValueError, match=r"data\.csv, line 1: two columns are called 'text'"):
+        read_examples(task, [path])
+
+
+def test_data_that_asks_nothing_is_refused(tmp_path):
+    task = load_task(write_task(tmp_path, TASK + "skip_labels: ['good']\n"))
+    path = write_data(tmp_path, {"text": "a", "label": "good"})
+    with pytest.raises(ValueError, match=r"data\.jsonl: none of 1 records holds an example"):
+        read_examples(task, [path])
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("wsc", {"text": None}, "'text' must be a text, got None"),
+        ("wsc", {"target": ["it"]}, "there is no field 'span1_text'"),
+        ("wsc", {"candidates": ["x", None]}, "'candidates' must be a list of texts"),
+        ("record", {"qas": "x"}, "'qas' must be a list"),
+        ("record", {"passage": {"text": "x", "entities": [{"start": 0}]}}, "no field 'end'"),
+        ("multirc", {"passage": {"text": "x", "questions": {"a": 1}}}, "'questions' must be a"),
+    ],
+)
+def test_nested_records_of_another_shape_are_named(name, change, message):
+    task = load_task(name)
+    with pytest.raises(ValueError, match=f"place: .*{message}"):
+        make_examples(task, {**task.example, **change}, "place")
+
+
 def test_labels_that_say_so_are_left_out_and_counted(tmp_path):
     task = load_task(write_task(tmp_path, TASK + "skip_labels: ['-']\n"))
     path = write_data(tmp_path, {"text": "a", "label": "good"}, {"text": "b", "label": "-"})
@@ -162,6 +204,13 @@ def test_candidates_may_be_a_field_of_the_data(tmp_path):
         make_examples(task, {"question": "q", "options": ["one", " "], "answer": 0})
     with pytest.raises(ValueError, match="two candidates have the same words 'one'"):
         make_examples(task, {"question": "q", "options": ["one", "one"], "answer": 0})
+    for options in (["one", None], [["one"], ["two"]]):
+        with pytest.raises(ValueError, match="field 'options' must be a list of texts"):
+            make_examples(task, {"question": "q", "options": options, "answer": 0})
+    digits = {"question": "q", "options": ["2", "1", "0"]}
+    with pytest.raises(ValueError, match="label 0 is the number of the candidate '2' and the text"):
+        make_examples(task, {**digits, "answer": 0})
+    assert make_examples(task, {**digits, "answer": "0"})[0].answers == (2,)
     for answer in (2, -1, "three"):
         with pytest.raises(ValueError, match=r"is no candidate: .* from 0 to 1"):
             make_examples(task, {"question": "q", "options": ["one", "two"], "answer": answer})
