@@ -131,12 +131,12 @@ class ClassifierFinetuning:
             world_size=context.world.size,
         )
         self.steps_per_epoch = self._steps.steps_per_epoch
-        num_short = sum(any(row.is_shortened for row in of_example) for of_example in rows)
+        held_out = [self._encoder.rows(example) for example in data.validation]
         self.facts: Mapping[str, str] = {
             "task": data.task.about or data.task.name,
             "classes": ", ".join(self._classes) or "one score for each candidate",
-            "training": f"{len(rows):,} examples, {num_short:,} shortened",
-            "validation": f"{len(data.validation):,} examples",
+            "training": f"{len(rows):,} examples, {_num_shortened(rows):,} shortened",
+            "validation": f"{len(held_out):,} examples, {_num_shortened(held_out):,} shortened",
         }
 
     def build_model(self) -> PreTrainedModel:
@@ -198,6 +198,10 @@ class ClassifierFinetuning:
     def _drawn(self, sample: Sample) -> TaskExample:
         rng = np.random.default_rng((self._seed, 1, sample.number))
         return draw_candidates(self._data.task, self._train[sample.index], rng)
+
+
+def _num_shortened(rows: Sequence[Sequence[ClassifierRow]]) -> int:
+    return sum(any(row.is_shortened for row in of_example) for of_example in rows)
 
 
 def open_classifier(context: TaskContext) -> ClassifierFinetuning:

@@ -23,7 +23,7 @@ from unblank.prompting.training import draw_candidates, target_shares, training_
 from unblank.tokenization.special import SpecialIds, special_ids
 from unblank.training.units import Share, TokenLoss, TrainUnit
 
-__all__ = ["ClozeFinetuning", "ClozeUnit", "PromptBatch", "open_cloze"]
+__all__ = ["ClozeFinetuning", "ClozeUnit", "PromptBatch", "describe_prompts", "open_cloze"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +163,24 @@ class ClozeFinetuning:
         task, data = self._data.task, self._data
         facts = {"patterns": " | ".join(task.pattern(n).pattern.text for n in self._patterns)}
         if prompts:
-            num_short = sum(bool(prompt.filled.num_removed) for prompt in prompts)
             made = f" (made of {len(data.train):,})" if len(data.train) != len(prompts) else ""
-            facts["training"] = f"{len(prompts):,} examples{made}, {num_short:,} shortened"
+            facts["training"] = f"{len(prompts):,} examples{made}, {describe_prompts(prompts)}"
             if any(prompt.scoring != task.scoring for prompt in prompts):
                 facts["scoring"] = (
                     "summed log-probabilities: this vocabulary cuts some of the words"
                 )
         if data.validation:
-            facts["validation"] = f"{len(data.validation):,} examples"
+            held_out = [self._prompt(example, self._patterns[0]) for example in data.validation]
+            facts["validation"] = f"{len(held_out):,} examples, {describe_prompts(held_out)}"
         return facts
+
+
+def describe_prompts(prompts: Sequence[Prompt]) -> str:
+    """Return how many examples lost text, and how many have candidates that must tie."""
+    num_short = sum(bool(prompt.filled.num_removed) for prompt in prompts)
+    num_tied = sum(len(set(prompt.slots)) < len(prompt.slots) for prompt in prompts)
+    tied = f", {num_tied:,} with candidates that are the same tokens" if num_tied else ""
+    return f"{num_short:,} shortened{tied}"
 
 
 def open_cloze(context: TaskContext) -> ClozeFinetuning:

@@ -118,6 +118,11 @@ def encode_example(
         if not example.candidates:
             _require_distinct(task, words, ids)
         unique = tuple(dict.fromkeys(candidate for ways in ids for candidate in ways))
+        if len(unique) == 1 and len(ids) > 1:
+            raise ValueError(
+                f"all {len(ids)} candidates are the same tokens in this vocabulary, as "
+                f"{words[0][0]!r} is: it does not know these words"
+            )
         is_single = task.scoring == "logit" and all(len(candidate) == 1 for candidate in unique)
         num_behind = 1 if is_single else 1 + max(map(len, unique))
         filled = fit_pattern(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from labelled_toys import tiny_glm, write_toys
 
-from unblank.finetuning.cloze import ClozeUnit, PromptBatch
+from unblank.finetuning.cloze import ClozeUnit, PromptBatch, describe_prompts
 from unblank.finetuning.cloze_config import ClozeTuning, Grid
 from unblank.finetuning.command_line import parse_finetune_config
 from unblank.finetuning.config import FinetuneConfig, FinetuneData, FinetuneOptim, FinetuneTrain
@@ -18,7 +18,7 @@ from unblank.finetuning.grid import run_finetune_command
 from unblank.finetuning.labelled import split_held_out
 from unblank.finetuning.methods_config import PromptTuning
 from unblank.finetuning.run import run_finetune
-from unblank.prompting import load_task, read_examples
+from unblank.prompting import load_task, make_examples, read_examples
 from unblank.prompting.scoring import encode_example
 from unblank.prompting.training import target_shares
 from unblank.tokenization import special_ids
@@ -104,6 +104,31 @@ def test_words_that_are_several_tokens_are_scored_by_their_sum(toys):
         for pattern in task.patterns
     ]
     assert scorings == ["logit", "sum"]
+
+
+def test_candidates_that_are_the_same_tokens_are_counted_or_refused(tmp_path):
+    (tmp_path / "own.yaml").write_text("candidates: options\npatterns: ['{text} [MASK].']\n")
+    task, (_, tokenizer) = load_task(tmp_path / "own.yaml"), tiny_glm()
+    record = {"text": "we saw", "label": 0}
+
+    def encode(*options):
+        (example,) = make_examples(task, {**record, "options": list(options)}, "place")
+        return encode_example(tokenizer, task, example, task.pattern(), max_length=48)
+
+    assert describe_prompts([encode("fine", "dull")]) == "0 shortened"
+    tied = encode("fine", "\u6771", "\u897f")
+    assert describe_prompts([tied]) == "0 shortened, 1 with candidates that are the same tokens"
+    with pytest.raises(ValueError, match="place: all 2 candidates are the same tokens"):
+        encode("\u6771", "\u897f")
+
+
+@pytest.mark.parametrize("method", ["full", "classifier"])
+def test_held_out_texts_that_lose_their_end_are_counted(toys, tmp_path, method, capsys):
+    long = {**toys, "validation": tmp_path / "long.jsonl"}
+    records = [{"text": "we saw a film " * n, "label": "good"} for n in (1, 30)]
+    long["validation"].write_text("".join(json.dumps(one) + "\n" for one in records))
+    run_finetune(config_of(long, tmp_path / "run", method=method, train={"max_steps": 1}))
+    assert "2 examples, 1 shortened" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("method", ["full", "classifier"])
