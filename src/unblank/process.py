@@ -18,8 +18,13 @@ __all__ = ["LEFT_ALONE", "MemoryArrangement", "arrange_memory", "end_with_the_pa
 
 # From malloc.h of glibc.
 _M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
 _M_MMAP_MAX = -4
 _LARGEST_INT = 2**31 - 1
+_USUAL_MMAP_MAX = 65536
+_USUAL_MMAP_THRESHOLD = 32 * 2**20
+"""Where glibc's own rule ends that raises it as big blocks come and go; once anything was set, that
+rule is off for good."""
 
 _VARIABLES = {
     "THP_MEM_ALLOC_ENABLE": "1",
@@ -37,7 +42,7 @@ class MemoryArrangement:
     description: str
     """A line for the header of a run."""
     keeps_freed_memory: bool = False
-    """Whether `begin_steps` does anything."""
+    """Whether `begin_steps` and `end_steps` do anything."""
 
     def begin_steps(self) -> None:
         """From now on let malloc keep what is freed; what came before is given back first.
@@ -50,6 +55,19 @@ class MemoryArrangement:
             library.malloc_trim(0)
             library.mallopt(_M_MMAP_MAX, 0)
             library.mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
+
+    def end_steps(self) -> None:
+        """Give back what the steps kept, and keep no more, as malloc usually does.
+
+        For a process that does something else after its training: measuring a model, or reading
+        the data of the next one, takes memory that would be kept on top of the steps' own.
+        """
+        if self.keeps_freed_memory:
+            library = ctypes.CDLL(None)
+            library.mallopt(_M_MMAP_MAX, _USUAL_MMAP_MAX)
+            library.mallopt(_M_MMAP_THRESHOLD, _USUAL_MMAP_THRESHOLD)
+            library.mallopt(_M_TRIM_THRESHOLD, 2 * _USUAL_MMAP_THRESHOLD)
+            library.malloc_trim(0)
 
 
 LEFT_ALONE = MemoryArrangement("as the system has it")

@@ -22,9 +22,18 @@ from unblank.training.recipe import from_mapping
 
 __all__ = ["Measurement", "Recipe", "Run", "Variant", "load_recipe"]
 
+MODEL_FOLDER_NAME = "pretrain"
 _KEYS = ("about", "output_dir", "seeds", "pretrain", "variants", "evaluate", "finetune")
 _VARIANT_KEYS = ("about", "change", "measure", "without")
 _WITH_CONTEXT = ("lambada", "perplexity")
+_SET_BY_COMPARE = {
+    "pretrain": ("train.output_dir", "train.seed", "data.cache_dir"),
+    "evaluate": ("model", "output"),
+    "finetune": (
+        "model.init_from", "train.output_dir", "train.seed", "train.seeds", "grid", "cloze.ensemble"
+    ),
+}  # fmt: skip
+"""Settings that a recipe cannot give: folders and seeds are those of the run, one model each."""
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
 
@@ -47,7 +56,7 @@ class Variant:
     @property
     def folder_name(self) -> str:
         """The name as a folder is called."""
-        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        return _file_name(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,7 @@ class Run:
     @property
     def model_folder(self) -> Path:
         """Where pretraining puts the model."""
-        return self.folder / "pretrain"
+        return self.folder / MODEL_FOLDER_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +161,14 @@ class Recipe:
             "data": {"cache_dir": str(self.output_dir / "shards")},
             "train": {"output_dir": str(run.model_folder), "seed": run.seed},
         }
-        mapping = _merged(_merged(self.pretrain, run.variant.change), own)
-        return from_mapping(RunConfig, mapping, f"variant {run.variant.name}")
+        given = _merged(self.pretrain, run.variant.change)
+        _refuse_own(given, "pretrain", f"variant {run.variant.name}")
+        return from_mapping(RunConfig, _merged(given, own), f"variant {run.variant.name}")
 
     def evaluate_config(self, run: Run, measurement: Measurement) -> EvaluateConfig:
         """Return the settings of an evaluation of a run's model."""
         settings = _merged(measurement.settings, run.variant.measure.get(measurement.name, {}))
+        _refuse_own(settings, "evaluate", f"evaluate {measurement.name}")
         if settings.get("suite") in _WITH_CONTEXT:
             settings.setdefault("context", ["bi"])
             if len(settings["context"]) != 1:
@@ -178,6 +189,7 @@ class Recipe:
             },
         }
         changed = _merged(measurement.settings, run.variant.measure.get(measurement.name, {}))
+        _refuse_own(changed, "finetune", f"finetune {measurement.name}")
         mapping = _merged(changed, own)
         return from_mapping(FinetuneConfig, mapping, f"finetune {measurement.name}")
 
@@ -212,13 +224,19 @@ def _build(path: Path, content: Any) -> Recipe:
         raise ValueError("a recipe holds keys and values")
     _check_keys(content, _KEYS, "")
     measurements = tuple(
-        Measurement(name, kind, *_without_metrics(settings, name))
+        Measurement(str(name), kind, *_without_metrics(settings, name))
         for kind in ("evaluate", "finetune")
         for name, settings in _mapping(content, kind).items()
     )
     names = [measurement.name for measurement in measurements]
     if len(set(names)) < len(names):
         raise ValueError("an evaluation and a fine-tuning have the same name: rename one")
+    files = [_file_name(name) for name in names]
+    if len(set(files)) < len(files) or not all(files) or MODEL_FOLDER_NAME in files:
+        raise ValueError(
+            f"measurements need names that differ in letters (a to z) or digits, and none is "
+            f"{MODEL_FOLDER_NAME!r}, the folder of the model: {names}"
+        )
     variants = tuple(
         _variant(name, entry or {}, names) for name, entry in _mapping(content, "variants").items()
     )
@@ -228,8 +246,9 @@ def _build(path: Path, content: Any) -> Recipe:
     if len(set(folders)) < len(folders) or not all(folders):
         raise ValueError(f"variants need names that differ in letters or digits: {folders}")
     seeds = content.get("seeds", [0])
-    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
-        raise ValueError(f"seeds must be a list of whole numbers, got {seeds!r}")
+    is_list = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
+    if not is_list or not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must be a list of different whole numbers, got {seeds!r}")
     output_dir = Path(content.get("output_dir", f"runs/{path.stem}"))
     pretrain = _mapping(content, "pretrain")
     return Recipe(path, output_dir, tuple(seeds), pretrain, variants, measurements)
@@ -270,6 +289,18 @@ def _check_keys(mapping: Mapping[str, Any], allowed: Sequence[str], where: str) 
 
 def _near(name: str, known: Sequence[str]) -> str:
     return f": there are {', '.join(get_close_matches(name, known, n=3) or known)}"
+
+
+def _refuse_own(settings: Mapping[str, Any], kind: str, where: str) -> None:
+    """Refuse what would be given in vain: the comparison sets it itself."""
+    for path in _SET_BY_COMPARE[kind]:
+        section, _, key = path.rpartition(".")
+        held = settings.get(section) if section else settings
+        if isinstance(held, Mapping) and key in held:
+            raise ValueError(
+                f"{where}: a recipe of a comparison cannot give {path}: folders are made below "
+                "output_dir, and every model is tuned once a seed of the recipe: take it out"
+            )
 
 
 def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

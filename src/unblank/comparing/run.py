@@ -57,6 +57,7 @@ def run_compare(config: CompareConfig, *, memory: MemoryArrangement = LEFT_ALONE
         console.print(f"[{number}/{len(steps)}] {step.name}: {state}", markup=False)
         if not config.plan and not is_done:
             step.do()
+            memory.end_steps()
             _report(recipe)
     if not config.plan:
         _report(recipe)

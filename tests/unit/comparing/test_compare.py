@@ -9,8 +9,11 @@ import pytest
 import yaml
 
 from unblank.cli import main
+from unblank.comparing.config import CompareConfig
 from unblank.comparing.recipe import load_recipe
 from unblank.comparing.report import Cell, draw_plot, to_json, to_markdown
+from unblank.comparing.run import run_compare
+from unblank.process import MemoryArrangement
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "compare").glob("*.yaml"))
 
@@ -128,7 +131,14 @@ def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):
         ({"evaluate": {"text": {"suite": "lambda"}}}, "did you mean 'lambada'"),
         ({"evaluate": {"text": {"context": ["bi", "uni"], "suite": "lambada"}}}, "one context"),
         ({"finetune": {"mood": {"tusk": "sst2"}}}, "unknown key 'tusk'"),
-        ({"seeds": "0"}, "list of whole numbers"),
+        ({"seeds": "0"}, "list of different whole numbers"),
+        ({"seeds": [0, 1, 0]}, "list of different whole numbers"),
+        ({"evaluate": {"text": {"suite": "lambada", "output": "x.json"}}}, "cannot give output"),
+        ({"finetune": {"mood": {"task": "sst2", "grid": {}}}}, "cannot give grid"),
+        ({"finetune": {"mood": {"task": "sst2", "train": {"seeds": [1]}}}}, "give train.seeds"),
+        ({"variants": {"GLM": {"change": {"train": {"seed": 5}}}}}, "cannot give train.seed"),
+        ({"finetune": {"pretrain": {"task": "sst2"}}}, "the folder of the model"),
+        ({"finetune": {"mood": {"task": "sst2"}, "Mood!": {"task": "sst2"}}}, "differ in letters"),
         ({"evaluate": {"mood": {"suite": "lambada"}}}, "the same name"),
         ({"evaluate": {"text": {"file": ["$NO_SUCH_FOLDER/a.txt"]}}}, "NO_SUCH_FOLDER: set it"),
     ]:
@@ -149,6 +159,23 @@ def test_variants_change_only_what_they_name(recipe):
         loaded.runs(["GTP"])
     with pytest.raises(ValueError, match="no seed 7"):
         loaded.runs(seeds=[7])
+
+
+def test_the_memory_of_the_steps_is_given_back_after_each_part(recipe):
+    recipe["finetune"], recipe["variants"] = {}, {"GLM": None}
+    save(recipe)
+    called = []
+
+    class Recorder(MemoryArrangement):
+        def begin_steps(self):
+            called.append("begin")
+
+        def end_steps(self):
+            called.append("end")
+
+    config = CompareConfig(recipe=Path("recipe.yaml"), seeds=(0,))
+    run_compare(config, memory=Recorder("recorded"))
+    assert called == ["end", "begin", "end", "end"]  # the vocabulary, the model, the perplexity
 
 
 def test_missing_numbers_leave_a_gap(tmp_path):

@@ -50,6 +50,21 @@ def test_freed_memory_is_kept_once_the_steps_begin():
     assert int(in_new_process(code % ("True", "0"))) < 200
     assert int(in_new_process(code % ("False", "arrangement.begin_steps()"))) < 200
     assert int(in_new_process(code % ("True", "arrangement.begin_steps()"))) > 250
+    ended = "arrangement.begin_steps(); arrangement.end_steps()"
+    assert int(in_new_process(code % ("True", ended))) < 200
+
+
+@linux_only
+def test_the_end_of_the_steps_gives_back_what_they_kept():
+    code = (
+        "import ctypes; from unblank.process import arrange_memory as a;"
+        "arrangement = a(); arrangement.begin_steps();"
+        "libc = ctypes.CDLL(None); libc.malloc.restype = ctypes.c_void_p;"
+        "block = ctypes.c_void_p(libc.malloc(ctypes.c_size_t(1 << 28)));"
+        "ctypes.memset(block, 1, 1 << 28); libc.free(block); arrangement.end_steps();"
+        "print(int(open('/proc/self/statm').read().split()[1]) * 4096 >> 20)"
+    )
+    assert int(in_new_process(code)) < 200
 
 
 def test_switched_off_changes_nothing(monkeypatch):
