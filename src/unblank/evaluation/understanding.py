@@ -94,13 +94,14 @@ def _measure(
     values = judge(task, examples, predictions)
     seconds = time.perf_counter() - started
     averaged = [name for name in values if name in AVERAGED.get(task.name, values)]
+    num_questions = len({example.group for example in examples})
     *errors, error = _errors(task, judged, averaged, session.config.seed)
     scores = [
         Score(
             task=task.name,
             metric=metric,
             value=value,
-            count=len(examples),
+            count=num_questions if metric == "em" else len(examples),
             standard_error=metric_error,
             seconds=seconds,
             details={"files": [str(path) for path in files], "records": data.num_records},
@@ -150,6 +151,7 @@ def _line(task: ClozeTask, example: TaskExample, prediction: Prediction) -> dict
     return {
         "task": task.name,
         "place": example.place,
+        "group": example.group or None,
         "prediction": prediction.label,
         "labels": [right_label(task, example, answer) for answer in example.answers],
         "value": prediction.value,

@@ -93,6 +93,23 @@ def test_the_average_counts_a_task_of_two_metrics_by_their_mean(model_folder, tm
     assert "copa is left out" in capsys.readouterr().err
 
 
+def test_the_exact_match_of_multirc_counts_questions(model_folder, tmp_path):
+    answers = [{"text": "a cat", "label": 1}, {"text": "a dog", "label": 0}]
+    questions = [{"question": "what sat", "answers": answers} for _ in range(2)]
+    record = {"passage": {"text": "the cat sat", "questions": questions}}
+    write(tmp_path / "nlu/superglue/MultiRC/val.jsonl", [record, record])
+    options = {"suite": "superglue", "data": tmp_path, "tasks": ("multirc",)}
+    scores, content = run(model_folder, tmp_path, **options)
+    counts = {score.metric: score.count for score in scores}
+    assert counts == {"f1a": 8, "em": 4, "accuracy": 8}
+    right = {}
+    for line in content["predictions"]:
+        is_right = line["prediction"] == line["labels"][0]
+        right[line["group"]] = right.get(line["group"], True) and is_right
+    exact = next(score.value for score in scores if score.metric == "em")
+    assert exact == pytest.approx(100 * fmean(right.values()))
+
+
 def test_ones_own_task_needs_no_code(model_folder, tmp_path):
     task = tmp_path / "mood.yaml"
     task.write_text(
