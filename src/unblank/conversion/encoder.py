@@ -29,7 +29,7 @@ from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneratio
 from unblank.models.deltalm.from_encoder import decoder_sources
 from unblank.models.encoder_decoder.embeddings import UNUSED_POSITIONS
 
-__all__ = ["encoder_from_glm", "plan_encoder", "read_encoder"]
+__all__ = ["count_embeddings", "encoder_from_glm", "plan_encoder", "read_encoder"]
 
 EncoderWeights = tuple[dict[str, Any], dict[str, Tensor]]
 
@@ -140,6 +140,16 @@ def read_encoder(path: Path) -> EncoderWeights:
         return encoder_from_glm(settings, source.tensors)
     fields, parts, _ = _understand(source, ConvertOptions())
     return fields, {name: part.read() for name, part in parts.items()}
+
+
+def count_embeddings(fields: dict[str, Any], weights: dict[str, Tensor]) -> int:
+    """Return how many tokens an encoder has embeddings for, without rows that only pad its table.
+
+    Args:
+        fields: from `read_encoder`.
+        weights: from `read_encoder`.
+    """
+    return int(fields.get("tokenizer_size") or weights["embed_tokens.weight"].shape[0])
 
 
 def encoder_from_glm(settings: dict[str, Any], state_dict: dict[str, Tensor]) -> EncoderWeights:

@@ -7,7 +7,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerFast
 
-from unblank.conversion.encoder import read_encoder
+from unblank.conversion.encoder import count_embeddings, read_encoder
 from unblank.generation.loading import (
     require_whole_weights,
     without_loading_report,
@@ -147,7 +147,7 @@ def _from_encoder(
             f"data.max_length {max_length} is more than the "
             f"{encoder_fields['max_position_embeddings']} positions of the encoder in {folder}"
         )
-    size = encoder_fields.get("tokenizer_size") or weights["embed_tokens.weight"].shape[0]
+    size = count_embeddings(encoder_fields, weights)
     if size > fields["vocab_size"]:  # rows that only pad the encoder's table may be more
         raise ValueError(
             f"the encoder in {folder} has {size} tokens, the tokenizer {fields['tokenizer_size']}: "

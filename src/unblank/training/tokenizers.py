@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from unblank.conversion.encoder import count_embeddings, read_encoder
 from unblank.tokenization.config import TokenizerKind
 from unblank.tokenization.special import add_sentinels
 from unblank.training.config import ModelSettings, TokenizerSettings
@@ -53,7 +55,8 @@ def open_tokenizer(
         display: where to say what is being made.
 
     Raises:
-        FileNotFoundError: if a named folder holds no tokenizer.
+        FileNotFoundError: if a named folder holds no tokenizer, or no encoder.
+        ValueError: if an encoder cannot be read.
     """
     given = checkpoint or settings.path or model.init_from or model.init_from_encoder
     if given is None:
@@ -66,6 +69,8 @@ def open_tokenizer(
     if not (given / "tokenizer.json").is_file():
         raise FileNotFoundError(f"{given} is no tokenizer folder: it has no tokenizer.json")
     tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(given)
+    if checkpoint is None and model.init_from_encoder is not None:
+        _compare(tokenizer, given, model.init_from_encoder, display)
     if family in ENCODER_DECODERS and checkpoint is None and model.init_from is None:
         num_added = add_sentinels(tokenizer, _num_sentinels(settings, family))
         if num_added:
@@ -92,6 +97,29 @@ def _train(
         num_sentinels=_num_sentinels(settings, family),
         extra_tokens=settings.extra_tokens,
     )
+
+
+def _compare(
+    tokenizer: PreTrainedTokenizerFast, given: Path, encoder: Path, display: Display
+) -> None:
+    """Say which tokens do not get the embeddings that the encoder learnt for them."""
+    num_rows = count_embeddings(*read_encoder(encoder))
+    if len(tokenizer) > num_rows:
+        display.say(
+            f"note: the tokenizer of {given} has {len(tokenizer):,} tokens, the encoder in "
+            f"{encoder} embeddings of {num_rows:,}: {len(tokenizer) - num_rows:,} start random"
+        )
+    own = encoder / "tokenizer.json"
+    if given == encoder or not own.is_file():
+        return
+    ids, known = tokenizer.get_vocab(), Tokenizer.from_file(str(own)).get_vocab()
+    num_moved = sum(ids.get(token) != row for token, row in known.items())
+    if num_moved:
+        display.say(
+            f"note: {num_moved:,} of the {len(known):,} tokens of the encoder in {encoder} are "
+            f"not in the tokenizer of {given} under the same id: their embeddings start other "
+            "tokens. Leave tokenizer.path out to take the encoder's tokenizer"
+        )
 
 
 def _ignored(model: ModelSettings, settings: TokenizerSettings, family: ModelFamily) -> list[str]:

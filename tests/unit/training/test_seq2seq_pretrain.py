@@ -1,6 +1,7 @@
 """Pretraining of encoder-decoders through the same door as GLM's."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -256,8 +257,9 @@ def test_a_deltalm_starts_from_an_encoder_of_this_library(make_config, tmp_path,
     ],
 )
 def test_an_encoder_may_have_padding_rows_but_no_odd_number_of_layers(
-    make_config, text_folder, tmp_path, layers, rows, message
+    make_config, text_folder, tmp_path, capsys, monkeypatch, layers, rows, message
 ):
+    monkeypatch.setenv("COLUMNS", "400")
     folder = tmp_path / "bert"
     heads = {"num_attention_heads": 2, "intermediate_size": 64}
     config = BertConfig(vocab_size=rows, hidden_size=32, num_hidden_layers=layers, **heads)
@@ -278,6 +280,36 @@ def test_an_encoder_may_have_padding_rows_but_no_odd_number_of_layers(
         return
     model = DeltaLMForConditionalGeneration.from_pretrained(run_pretrain(run))
     assert (model.get_input_embeddings().weight[:rows] - embeddings).abs().max() < 0.01
+    assert "start random" not in capsys.readouterr().out  # added sentinels have their own note
+
+
+def test_tokens_without_their_own_embedding_of_the_encoder_are_counted(
+    make_config, text_folder, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "400")
+    heads = {"num_attention_heads": 2, "intermediate_size": 64}
+    encoder = BertConfig(vocab_size=400, hidden_size=32, num_hidden_layers=2, **heads)
+    BertModel(encoder).save_pretrained(tmp_path / "bert")
+    run = make_config(
+        tokenizer__path=text_folder / "tokenizer",
+        model__num_hidden_layers=None,
+        model__hidden_size=None,
+        model__num_attention_heads=None,
+        model__init_from_encoder=tmp_path / "bert",
+        train__max_steps=1,
+    )
+    run_pretrain(run)
+    tokenizer = AutoTokenizer.from_pretrained(text_folder / "tokenizer")
+    printed = capsys.readouterr().out
+    assert f"embeddings of 400: {len(tokenizer) - 400} start random" in printed
+    assert "same id" not in printed
+    path = tmp_path / "bert" / "tokenizer.json"
+    backend = json.loads((text_folder / "tokenizer" / "tokenizer.json").read_text())
+    ids = backend["model"]["vocab"]
+    ids["the"], ids["a"] = ids["a"], ids["the"]
+    path.write_text(json.dumps(backend))
+    run_pretrain(replace(run, train=replace(run.train, output_dir=tmp_path / "again")))
+    assert f"note: 2 of the {len(tokenizer)} tokens" in capsys.readouterr().out
 
 
 def test_tags_of_languages_are_added_to_an_existing_vocabulary(make_config):
