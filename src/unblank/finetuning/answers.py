@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +23,7 @@ __all__ = [
     "SCORES",
     "HeldOutSource",
     "answer_sources",
+    "held_out_shares",
     "held_out_sources",
     "prediction_lines",
     "score_answers",
@@ -110,24 +112,39 @@ def score_answers(
     return score_texts(answers, references, SCORES[metric], tokenize=settings.bleu_tokenizer)
 
 
+def held_out_shares(entries: Sequence[EncodedPairs], limit: int | None) -> list[int]:
+    """Return how many sources of each entry are answered: in proportion to its size.
+
+    Args:
+        entries: the pairs.
+        limit: how many of all, at most; None is all.
+    """
+    ends = list(accumulate(len(entry.references) for entry in entries))
+    total = min(ends[-1], limit or ends[-1])
+    return [b - a for a, b in pairwise([0, *(end * total // ends[-1] for end in ends)])]
+
+
 def held_out_sources(
-    entries: Sequence[EncodedPairs], blank_of: Callable[[Sequence[int]], int]
+    entries: Sequence[EncodedPairs],
+    blank_of: Callable[[Sequence[int]], int],
+    shares: Sequence[int],
 ) -> list[HeldOutSource]:
-    """Return the sources of held-out pairs, in their order.
+    """Return the first sources of each entry of held-out pairs, in their order.
 
     Args:
         entries: the pairs.
         blank_of: source -> place of its blank; 0 for an encoder-decoder.
+        shares: from `held_out_shares`.
     """
     return [
         HeldOutSource(
             Prompt(tuple(source.tolist()), (blank_of(source.tolist()),)), text, references
         )
-        for entry in entries
+        for entry, share in zip(entries, shares, strict=True)
         for source, text, references in zip(
-            map(entry.sources.__getitem__, range(len(entry.sources))),
-            entry.texts,
-            entry.references,
+            map(entry.sources.__getitem__, range(share)),
+            entry.texts[:share],
+            entry.references[:share],
             strict=True,
         )
     ]
@@ -144,7 +161,7 @@ def scores_by_entry(
 
     Args:
         answers: from `answer_sources`.
-        sources: the same, perhaps only the first ones.
+        sources: the same.
         sizes: name of each entry -> its sources, in order.
         metric: the selection metric.
         settings: the `generation` section.

@@ -308,6 +308,8 @@ def _facts(
         start = f"the weights in {model.init_from}"
     elif model.init_from_encoder is not None:
         start = f"the encoder in {model.init_from_encoder} ({model.decoder_start} decoder)"
+    every = hooks.validate_every
+    validated = f"validated every {every:,}" if every else "not validated on the way"
     trained = count_parameters(hooks.inner.model)
     total = sum(parameter.numel() for parameter in hooks.inner.model.parameters())
     return {
@@ -317,8 +319,7 @@ def _facts(
         "model": f"{trained:,} of {total:,} parameters ({config.method}), from {start}",
         **task.facts,
         "learning rate": _rate_text(config),
-        "steps": f"{trainer.max_steps:,} (seed {train.seed}), validated every "
-        f"{hooks.validate_every or 'never'}",
+        "steps": f"{trainer.max_steps:,} (seed {train.seed}), {validated}",
         "writes to": str(train.output_dir),
     }
 

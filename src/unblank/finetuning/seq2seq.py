@@ -15,6 +15,7 @@ from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.data.types import AnyExample, IntArray, Seq2SeqExample
 from unblank.finetuning.answers import (
     answer_sources,
+    held_out_shares,
     held_out_sources,
     prediction_lines,
     score_answers,
@@ -119,8 +120,12 @@ class Seq2SeqTask:
         )
         self._train = encode_entries(train, self._encoder)
         self._held_out = encode_entries(held_out, self._encoder)
-        self._held_out_names = config.data.validation_languages or [
+        names = config.data.validation_languages or [
             entry.name.rpartition("/")[2] for entry in held_out
+        ]
+        self._held_out_names = [
+            name if names.count(name) == 1 else f"{name} ({number})"
+            for number, name in enumerate(names, start=1)
         ]
         self._show_pairs(train, held_out)
         self.content = [entry.content for entry in self._train]
@@ -176,14 +181,14 @@ class Seq2SeqTask:
         config, world = self._context.config, self._context.world
         settings = config.generation
         place = self._encoder.blank_of if self._is_glm else _no_blank
-        sources = held_out_sources(self._held_out, place)[: config.train.validation_samples]
+        shares = held_out_shares(self._held_out, config.train.validation_samples)
+        sources = held_out_sources(self._held_out, place, shares)
         longest = settings.max_tokens or config.seq2seq.max_target_length - 1
         answers = answer_sources(model, self.tokenizer, sources, settings, longest, world)
         found = score_answers(answers, sources, self.metric, settings)
         scores = {"loss": loss, **found.values}
         if len(self._held_out) > 1:
-            counts = map(len, (entry.references for entry in self._held_out))
-            sizes = dict(zip(self._held_out_names, counts, strict=True))
+            sizes = dict(zip(self._held_out_names, shares, strict=True))
             scores |= scores_by_entry(answers, sources, sizes, self.metric, settings)
         return Evaluation(
             scores=scores,

@@ -247,6 +247,31 @@ def test_language_tags_are_added_once_and_unknown_ones_are_refused(pairs_config,
     assert unblank.load(folder).model.config.tokenizer_size == size + 2
 
 
+def test_each_entry_gives_its_share_of_the_held_out_samples(pairs_config, pair_folder):
+    few = pair_folder / "few.jsonl"
+    held_out = (pair_folder / "held_out.jsonl").read_text().splitlines()
+    few.write_text("\n".join(held_out[:6]))
+    val = pair_folder / "held_out.jsonl"
+    folder = run_finetune(
+        pairs_config(
+            data__validation=(f"{val}:en:de", f"{few}:de:en", f"{val}:en:de"),
+            train__metric="exact_match",
+            train__validation_samples=5,
+        )
+    )
+    records = [json.loads(line) for line in held_out]
+    expected = [records[0]["en"], records[1]["en"], records[0]["de"]]
+    expected += [records[0]["en"], records[1]["en"]]
+    shown = lines(folder, "predictions/step-00000004.jsonl")
+    assert [line["source"] for line in shown] == expected
+    names = [name for name in lines(folder, "validation.jsonl")[0] if "match " in name]
+    assert [name.removeprefix("exact_match ") for name in names] == [
+        "held_out.jsonl:en:de (1)",
+        "few.jsonl:de:en",
+        "held_out.jsonl:en:de (3)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
