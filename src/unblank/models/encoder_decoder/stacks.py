@@ -85,7 +85,6 @@ class Encoder(EncoderDecoderPreTrainedModel):
         """Replace the token embedding."""
         self.embed_tokens = value
 
-    @merge_with_config_defaults
     @capture_outputs
     def forward(
         self,
