@@ -196,9 +196,11 @@ def test_a_glm_reads_a_tag_behind_its_start_and_the_same_layout_wherever_its_bla
         )
 
 
-def test_a_target_tag_is_refused_for_a_glm(tiny):
+def test_a_target_tag_is_refused_for_a_glm_and_a_blank_for_others(tiny, tiny_encoder_decoder):
     with pytest.raises(ValueError, match="source_tag"):
         generate_texts(tiny.model, tiny.tokenizer, ["a dog"], options(target_tag="[SEP]"))
+    with pytest.raises(ValueError, match="an encoder-decoder has no blanks"):
+        generate_texts(*tiny_encoder_decoder, ["a dog"], options(blank="[gMASK]"))
 
 
 def test_a_long_source_is_refused_or_cut_with_a_count(tiny_encoder_decoder, tiny):
