@@ -180,6 +180,7 @@ def _evaluated(recipe: Recipe, run: Run, measurement: Measurement) -> dict[str, 
         return {}
     assert config.output is not None
     content = json.loads(config.output.read_text(encoding="utf-8"))
+    _require_metrics(recipe, measurement, [score["metric"] for score in content["scores"]])
     values = {}
     for score in content["scores"]:
         if measurement.metrics and score["metric"] not in measurement.metrics:
@@ -196,8 +197,18 @@ def _finetuned(recipe: Recipe, run: Run, measurement: Measurement) -> dict[str, 
     if not path.is_file():
         return {}
     results = json.loads(path.read_text(encoding="utf-8"))
+    _require_metrics(recipe, measurement, list(results["scores"]))
     names = measurement.metrics or (results["metric"],)
     return {f"{measurement.name}, {name}": results["scores"][name] for name in names}
+
+
+def _require_metrics(recipe: Recipe, measurement: Measurement, known: list[str]) -> None:
+    for name in measurement.metrics:
+        if name not in known:
+            raise ValueError(
+                f"{recipe.path}: metrics of {measurement.name!r} has {name!r}, but there are "
+                f"{', '.join(dict.fromkeys(known))}: correct it and start again, what is done stays"
+            )
 
 
 def _report(recipe: Recipe) -> None:

@@ -114,6 +114,13 @@ def test_a_comparison_runs_resumes_and_shows_means_and_deviations(recipe, capsys
     assert Path("out/table.png").stat().st_size > 1000
     context = json.loads(Path("out/gpt/seed-0/text.json").read_text())["config"]["context"]
     assert context == ["causal"]
+    for kind, name in (("evaluate", "text"), ("finetune", "mood")):
+        changed = json.loads(json.dumps(recipe))
+        changed[kind][name]["metrics"] = ["acuracy"]
+        save(changed)
+        with pytest.raises(SystemExit):
+            compare()
+        assert f"metrics of '{name}' has 'acuracy', but there are" in capsys.readouterr().err
     recipe["pretrain"]["train"]["max_steps"] = 3
     assert "made with other settings (train.max_steps differ)" in refused(recipe, capsys)
 
