@@ -259,6 +259,9 @@ def _visibility(
     branch_ends: Tensor | None,
 ) -> Tensor | None:
     rows, tokens = inputs_embeds.shape[:2]
+    if segment_ids is None and (is_prefix is not None or branch_ends is not None):
+        given = "is_prefix" if is_prefix is not None else "branch_ends"
+        raise ValueError(f"{given} says what packed rows see: give segment_ids with it")
     if attention_mask is not None and attention_mask.dim() == 4:
         if prefix_lengths is not None or segment_ids is not None:
             raise ValueError("a 4-D attention_mask says all: drop prefix_lengths and segment_ids")
