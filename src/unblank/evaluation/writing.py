@@ -29,12 +29,14 @@ class WritingTask:
         files: below the data folder, without the ending.
         source: field of the source; a list of sentences is joined.
         targets: fields of the references, the first that is there; a list is several references.
+        more_targets: fields of further references, those that are there.
         metrics: the scores.
     """
 
     files: str
     source: str
     targets: tuple[str, ...]
+    more_targets: tuple[str, ...] = ()
     metrics: tuple[TextMetric, ...] = ("rouge", "bleu")
 
 
@@ -63,6 +65,7 @@ WRITING: Mapping[str, dict[str, WritingTask]] = {
             files="seq2seq/dialogsum/{split}",
             source="dialogue",
             targets=("summary", "summary1"),
+            more_targets=("summary2", "summary3"),
         ),
         "xsum": WritingTask(
             files="seq2seq/xsum_sample/{split}", source="document", targets=("summary",)
@@ -216,15 +219,19 @@ def _pairs(
     config = session.config
     source = config.source_field or task.source
     targets = (config.target_field,) if config.target_field else task.targets
+    more_targets = () if config.target_field else task.more_targets
     for path in files:
         for place, record in read_records(path):
             text = field_text(place, record, source)
             require_text(text, f"{place}: the source ({source!r})")
-            target = next((name for name in targets if name in record), targets[0])
-            value = field_value(place, record, target)
-            references = value if isinstance(value, list) else [value]
-            require_text(" ".join(references), f"{place}: the target ({target!r})")
-            yield text.strip(), [reference.strip() for reference in references]
+            first = next((name for name in targets if name in record), targets[0])
+            references = []
+            for target in (first, *(name for name in more_targets if name in record)):
+                value = field_value(place, record, target)
+                found = value if isinstance(value, list) else [value]
+                require_text(" ".join(found), f"{place}: the target ({target!r})")
+                references += [reference.strip() for reference in found]
+            yield text.strip(), references
 
 
 def _options(session: Session, length_penalty: float) -> GenerationOptions:

@@ -150,6 +150,16 @@ def test_written_texts_are_scored_against_their_references(model_folder, tmp_pat
     assert content["predictions"][0]["references"] == ["cat", "dog"]
 
 
+def test_every_summary_of_a_dialogue_is_a_reference(model_folder, tmp_path):
+    record = {"dialogue": "a: the cat sat."} | {f"summary{n}": f"cat {n}." for n in (1, 2, 3)}
+    write(tmp_path / "seq2seq/dialogsum/test.jsonl", [record])
+    write(tmp_path / "seq2seq/dialogsum/dev.jsonl", [{"dialogue": "a dog.", "summary": "dog."}])
+    for split, expected in (("test", ["cat 1.", "cat 2.", "cat 3."]), ("validation", ["dog."])):
+        options = {"data": tmp_path, "tasks": ("dialogsum",), "split": split, "max_tokens": 3}
+        _, content = run(model_folder, tmp_path, suite="summarization", num_beams=1, **options)
+        assert content["predictions"][0]["references"] == expected
+
+
 def test_each_length_penalty_is_tried_as_if_alone_and_the_best_is_named(
     model_folder, tmp_path, capsys
 ):
