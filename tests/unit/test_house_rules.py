@@ -19,7 +19,7 @@ LAYERS = {
     "models": {"data.types", "compatibility"},
     "conversion": {"data.sources", "integrity", "models", "tokenization"},
     "generation": {"integrity", "models", "tokenization", "data.sources", "data.types"},
-    "generation.command": {"api", "generation"},
+    "generation.command": {"api", "data.sources", "generation"},
     "generation.generate_command": {"api", "data.sources", "evaluation.text_scores", "generation"},
     "generation.generate_input": {"data.fields", "data.records", "generation"},
     "generation.generate_settings": {"evaluation.text_scores", "generation"},

@@ -5,6 +5,7 @@ Whatever is wrong with a file is said with its name and place; nothing is guesse
 except documents without any visible character, which are counted.
 """
 
+import codecs
 import difflib
 import glob
 import gzip
@@ -23,6 +24,7 @@ __all__ = [
     "TextFiles",
     "TextUnit",
     "find_files",
+    "likely_encoding",
     "progress_bar",
     "read_lines",
     "track",
@@ -249,12 +251,25 @@ def _decoded(path: Path, lines: Iterable[bytes]) -> Iterator[str]:
             raise ValueError(
                 f"{path}, line {number}, is not UTF-8: byte {where}{unpacked} is "
                 f"0x{line[error.start]:02x} ({error.reason}). Convert it, for example: "
-                "iconv -f LATIN1 -t UTF-8"
+                f"iconv -f {likely_encoding(line)} -t UTF-8"
             ) from error
         if offset == 0:
             text = text.removeprefix("\ufeff")
         offset += len(line)
         yield text.removesuffix("\r\n") + "\n" if text.endswith("\r\n") else text
+
+
+def likely_encoding(line: bytes) -> str:
+    """Return what a line that is not UTF-8 may be in, as iconv calls it.
+
+    Example:
+        >>> likely_encoding("wide".encode("utf-16")), likely_encoding(b"caf\\xe9")
+        ('UTF-16', 'LATIN1')
+    """
+    if line.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "UTF-32"
+    is_wide = line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in line
+    return "UTF-16" if is_wide else "LATIN1"
 
 
 def _paragraphs(lines: Iterable[str]) -> Iterator[str]:

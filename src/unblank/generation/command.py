@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unblank.api import Unblank, load
+from unblank.data.sources import likely_encoding
 from unblank.generation.config import FillConfig, ScoreConfig
 from unblank.generation.infill import Filler
 from unblank.generation.results import FillResult, Scores, TokenEvent
@@ -125,8 +126,9 @@ def _require_utf8(text: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         byte = len(text[: error.start].encode("utf-8"))
+        encoding = likely_encoding(text.encode("utf-8", "surrogateescape"))
         raise ValueError(
-            f"not UTF-8 at its byte {byte}: convert it, for example: iconv -f LATIN1 -t UTF-8"
+            f"not UTF-8 at its byte {byte}: convert it, for example: iconv -f {encoding} -t UTF-8"
         ) from error
 
 

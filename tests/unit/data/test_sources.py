@@ -121,7 +121,10 @@ def test_asking_for_nothing_is_refused():
     [
         ("a.txt", b"g\xc3\xb6d\nb\xe4d\n", "a.txt, line 2, is not UTF-8: byte 6 is 0xe4"),
         ("a.txt.gz", gzip.compress(b"good\nb\xe4d"), "byte 6 after decompression is 0xe4"),
-        ("a.txt", "wide".encode("utf-16"), "byte 0 is 0xff"),
+        ("a.txt", "wide".encode("utf-16"), "byte 0 is 0xff .* iconv -f UTF-16 -t UTF-8"),
+        ("a.txt", "w\u00efde".encode("utf-16-le"), "byte 2 is 0xef .* iconv -f UTF-16 -t UTF-8"),
+        ("a.jsonl", "{}\n".encode("utf-32"), "byte 0 is 0xff .* iconv -f UTF-32 -t UTF-8"),
+        ("a.tsv.txt", b"caf\xe9", "iconv -f LATIN1 -t UTF-8"),
         ("a.jsonl", b'{"text": "a"}\n\n{"text": \n', "a.jsonl, line 3: not valid JSON"),
         ("a.jsonl", b"[" * 100_000, "line 1: not valid JSON"),
         ("a.jsonl", b'["a"]\n', "line 1: a JSON object is needed, this is a list"),

@@ -50,6 +50,10 @@ def test_input_that_is_not_utf8_is_refused_with_its_place(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("a [MASK]\n\u00fc \udcff [MASK]\n"))
     with pytest.raises(ValueError, match="line 2 of standard input: not UTF-8 at its byte 3"):
         run_fill(FillConfig(model="x", text=()))
+    wide = "a [MASK]".encode("utf-16").decode("utf-8", "surrogateescape")
+    monkeypatch.setattr("sys.stdin", io.StringIO(wide))
+    with pytest.raises(ValueError, match="iconv -f UTF-16 -t UTF-8"):
+        run_fill(FillConfig(model="x", text=()))
 
 
 def test_a_line_that_cannot_be_filled_is_named_and_the_others_are_filled(capsys, monkeypatch, tiny):
