@@ -127,10 +127,11 @@ def require_labels(task: ClozeTask, examples: Sequence[TaskExample]) -> None:
     """
     unlabelled = [example for example in examples if not has_label(example)]
     if unlabelled:
-        near = get_close_matches(task.label_field, unlabelled[0].fields, n=1)
+        field = "answers" if task.reader == "record" else task.label_field
+        near = get_close_matches(field, unlabelled[0].fields, n=1)
         hint = f" Did you mean the field {near[0]!r}? `label: {near[0]}` says so." if near else ""
         raise ValueError(
-            f"{unlabelled[0].place}: there is no label in the field {task.label_field!r} "
+            f"{unlabelled[0].place}: there is no label in the field {field!r} "
             f"({len(unlabelled)} of {len(examples)} examples have none): a test split without "
             f"labels can be predicted, but not trained on or judged.{hint}"
         )

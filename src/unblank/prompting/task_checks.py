@@ -80,6 +80,13 @@ def check_task(task: "ClozeTask", entries: Mapping[str, Any]) -> None:
         )
     if task.max_wrong == 0:
         raise ValueError(f"{line_of(entries, 'max_wrong')}max_wrong must be 1 or more")
+    for entry in task.patterns if task.labels else ():
+        if not entry.pattern.fields:
+            text = entry.pattern.text
+            raise ValueError(
+                f"{at_line(text)}pattern {text!r} has no field, so that all examples would be one "
+                "question: write {name} where the text of a field belongs"
+            )
     used = _used_fields(task)
     for name in task.shorten:
         if name not in used:

@@ -58,6 +58,7 @@ def test_words_stay_words(tmp_path):
     ("text", "message"),
     [
         (TASK.replace("[MASK]", ""), "line 4: pattern .* 0 blanks"),
+        (TASK.replace("{text} ", "It was "), "line 4: pattern 'It was .* has no field, .* {name}"),
         (
             TASK.replace("verbalizer", "verbaliser"),
             "line 2: unknown key 'verbaliser'; did you mean",
@@ -152,6 +153,15 @@ def test_a_label_under_another_name_or_in_an_empty_cell_is_missing(tmp_path):
     path.write_text("text,label,Label\na,,good\n")
     with pytest.raises(ValueError, match=r"no label in the field 'label'.*mean the field 'Label'"):
         training_examples(task, read_examples(task, [path]).examples)
+
+
+def test_unlabelled_questions_of_record_lack_answers():
+    task = load_task("record")
+    record = json.loads(json.dumps(task.example))
+    del record["qas"][0]["answers"]
+    examples = make_examples(task, record, "place")
+    with pytest.raises(ValueError, match="place: there is no label in the field 'answers'"):
+        require_labels(task, examples)
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):
