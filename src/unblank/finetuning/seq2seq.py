@@ -258,7 +258,9 @@ class Seq2SeqTask:
         num_pairs = sum(len(entry.references) for entry in self._train)
         num_held_out = sum(len(entry.references) for entry in self._held_out)
         mixed = ", every other one of plain text" if self._plain_text else ""
+        branch = {"branch": self._context.config.ganlm.branch} if self._family == "ganlm" else {}
         return {
+            **branch,
             "task": f"source to target, {num_pairs:,} pairs, {sum(map(len, self._train)):,} "
             f"examples an epoch in {self.steps_per_epoch:,} steps{mixed}",
             "batches": f"{self._batches}, {padding:.1%} padding",

@@ -140,6 +140,16 @@ def test_the_generator_alone_is_fine_tuned_with_both_weights_at_zero(pairs_confi
     assert "loss_discriminator" not in lines(folder, "metrics.jsonl")[0]
 
 
+@pytest.mark.parametrize("family", [GANLM, {}], ids=["ganlm", "deltalm"])
+def test_the_first_lines_name_the_branch_of_a_ganlm(pairs_config, capsys, family):
+    if family:
+        family = {**family, "ganlm": FinetuneGanLM(branch="generator")}
+    run_finetune(pairs_config(**family, train__max_steps=1))
+    words = [line.strip("\u2502 ").split() for line in capsys.readouterr().out.splitlines()]
+    named = [line for line in words if line[:1] == ["branch"]]
+    assert named == ([["branch", "generator"]] if family else [])
+
+
 def test_a_missing_discriminator_is_never_drawn_at_random(pairs_config):
     first = run_finetune(pairs_config(**GANLM))
     config = pairs_config(**GANLM, train__output_dir=first.parent / "second")
