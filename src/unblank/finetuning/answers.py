@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,7 +22,6 @@ __all__ = [
     "SCORES",
     "HeldOutSource",
     "answer_sources",
-    "held_out_shares",
     "held_out_sources",
     "prediction_lines",
     "score_answers",
@@ -110,18 +108,6 @@ def score_answers(
 
     references = [source.references for source in sources]
     return score_texts(answers, references, SCORES[metric], tokenize=settings.bleu_tokenizer)
-
-
-def held_out_shares(entries: Sequence[EncodedPairs], limit: int | None) -> list[int]:
-    """Return how many sources of each entry are answered: in proportion to its size.
-
-    Args:
-        entries: the pairs.
-        limit: how many of all, at most; None is all.
-    """
-    ends = list(accumulate(len(entry.references) for entry in entries))
-    total = min(ends[-1], limit or ends[-1])
-    return [b - a for a, b in pairwise([0, *(end * total // ends[-1] for end in ends)])]
 
 
 def held_out_sources(

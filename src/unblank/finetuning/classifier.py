@@ -121,7 +121,7 @@ class ClassifierFinetuning:
         self._unit = ClassifierUnit(special.pad, pools_end=config.cloze.pooled == "end")
         self.unit: TrainUnit = self._unit
         self._train = self._examples_to_learn_from()
-        rows = [self._encoder.rows(example) for example in self._train]
+        rows = data.encode_all(self._train, self._encoder.rows)
         self._steps = ExampleSteps(
             lengths=[sum(len(row.token_ids) for row in of_example) for of_example in rows],
             batch_size=config.train.batch_size,
@@ -131,7 +131,7 @@ class ClassifierFinetuning:
             world_size=context.world.size,
         )
         self.steps_per_epoch = self._steps.steps_per_epoch
-        held_out = [self._encoder.rows(example) for example in data.validation]
+        held_out = data.encode_all(data.validation, self._encoder.rows)
         self.facts: Mapping[str, str] = {
             "task": data.task.about or data.task.name,
             "classes": ", ".join(self._classes) or "one score for each candidate",

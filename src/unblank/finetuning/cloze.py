@@ -95,7 +95,7 @@ class ClozeFinetuning:
         special = special_ids(self.tokenizer)
         self.unit: TrainUnit = ClozeUnit(special, config.cloze.loss, config.cloze.layout)
         self._train = training_examples(data.task, data.train) if data.train else []
-        prompts = [self._prompt(e, number) for e in self._train for number in self._patterns[:1]]
+        prompts = data.encode_all(self._train, self._in_first_pattern)
         self._steps = ExampleSteps(
             lengths=[prompt.num_positions for prompt in prompts],
             batch_size=config.train.batch_size,
@@ -159,6 +159,9 @@ class ClozeFinetuning:
             self.tokenizer, task, example, task.pattern(number), max_length=self._data.max_length
         )
 
+    def _in_first_pattern(self, example: TaskExample) -> Prompt:
+        return self._prompt(example, self._patterns[0])
+
     def _describe(self, prompts: Sequence[Prompt]) -> dict[str, str]:
         task, data = self._data.task, self._data
         facts = {"patterns": " | ".join(task.pattern(n).pattern.text for n in self._patterns)}
@@ -170,7 +173,7 @@ class ClozeFinetuning:
                     "summed log-probabilities: this vocabulary cuts some of the words"
                 )
         if data.validation:
-            held_out = [self._prompt(example, self._patterns[0]) for example in data.validation]
+            held_out = data.encode_all(data.validation, self._in_first_pattern)
             facts["validation"] = f"{len(held_out):,} examples, {describe_prompts(held_out)}"
         return facts
 

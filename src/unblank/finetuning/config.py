@@ -233,7 +233,7 @@ class FinetuneTrain:
     """Steps between two validations; None = once an epoch, 0 = never."""
     validation_samples: int | None = None
     """Held-out examples to validate on, the same at every validation; None = all. Of several
-    entries of pairs each gives its share."""
+    files each gives its share."""
     patience: int | None = None
     """Stop after so many validations in a row without a better score; None = never."""
     average_last: int = 0

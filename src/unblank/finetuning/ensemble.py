@@ -18,6 +18,7 @@ from torch import Tensor, tensor
 from unblank.data.records import find_record_files
 from unblank.finetuning.config import FinetuneConfig
 from unblank.finetuning.finish import RESULTS_NAME, chosen_predictions
+from unblank.finetuning.held_out import measured_examples
 from unblank.finetuning.label_scores import evaluation_of
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.score_table import score_table
@@ -49,7 +50,9 @@ def run_ensemble(config: FinetuneConfig, *, memory: MemoryArrangement = LEFT_ALO
         run_finetune(member, memory=memory)
     task = load_task(config.task)
     files = [path for entry in config.data.validation for path in find_record_files(entry)]
-    examples = read_examples(task, files).examples[: config.train.validation_samples]
+    examples = measured_examples(
+        read_examples(task, files).examples, config.train.validation_samples
+    )
     folders = [member.train.output_dir for member in members]
     evaluation = evaluation_of(task, examples, average_predictions(folders, examples))
     runs = [json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8")) for folder in folders]

@@ -1,13 +1,16 @@
 """What every task with labels needs: its file, tokenizer, examples, and the model to start from."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.data.records import find_record_files
+from unblank.data.sources import progress_bar
 from unblank.finetuning.config import FinetuneConfig, FinetuneData, FinetuneTrain
+from unblank.finetuning.held_out import measured_examples
 from unblank.finetuning.methods import prepare_tokenizer
 from unblank.finetuning.task import TaskContext
 from unblank.prompting.examples import TaskExample, read_examples, require_labels
@@ -19,10 +22,15 @@ from unblank.training.tokenizers import TOKENIZER_NAME, open_tokenizer
 
 __all__ = ["Labelled", "read_labelled", "split_held_out"]
 
+Encoded = TypeVar("Encoded")
+
 _USUAL = FinetuneConfig()
 
 _NEW_LENGTH = 256
 """Positions of a model that starts from nothing, unless set."""
+
+_MANY = 1000
+"""Examples that take so long to encode that a bar is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +66,19 @@ class Labelled:
             train=TrainSettings(seed=config.train.seed),
         )
         return build_model(run, self.tokenizer, self.context.checkpoint)
+
+    def encode_all(
+        self, examples: Sequence[TaskExample], encode: Callable[[TaskExample], Encoded]
+    ) -> list[Encoded]:
+        """Return each example as `encode` makes it, with a bar on the error stream if many."""
+        is_shown = self.context.world.is_main and len(examples) > _MANY
+        encoded = []
+        with progress_bar(show=is_shown) as progress:
+            bar = progress.add_task("encoding examples", total=len(examples))
+            for example in examples:
+                encoded.append(encode(example))
+                progress.advance(bar)
+        return encoded
 
 
 def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) -> Labelled:
@@ -106,7 +127,7 @@ def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) ->
     examples, held_out = read["train"].examples, read["validation"].examples
     if config.data.hold_out:
         examples, held_out = split_held_out(examples, config.data.hold_out)
-    validation = held_out[: config.train.validation_samples]
+    validation = measured_examples(held_out, config.train.validation_samples)
     require_labels(task, validation)
     with context.world.main_first():
         tokenizer = open_tokenizer(

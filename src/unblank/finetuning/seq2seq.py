@@ -15,7 +15,6 @@ from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.data.types import AnyExample, IntArray, Seq2SeqExample
 from unblank.finetuning.answers import (
     answer_sources,
-    held_out_shares,
     held_out_sources,
     prediction_lines,
     score_answers,
@@ -24,6 +23,7 @@ from unblank.finetuning.answers import (
 from unblank.finetuning.config import FinetuneData, FinetuneGanLM, MetricName
 from unblank.finetuning.encoded_pairs import EncodedPairs, PairSampler
 from unblank.finetuning.encoding import PairEncoder
+from unblank.finetuning.held_out import held_out_shares
 from unblank.finetuning.pair_batches import LARGEST_WINDOW, SHORTEST_LENGTH, PairBatches
 from unblank.finetuning.seq2seq_data import (
     RawEntry,
@@ -181,15 +181,16 @@ class Seq2SeqTask:
         config, world = self._context.config, self._context.world
         settings = config.generation
         place = self._encoder.blank_of if self._is_glm else _no_blank
-        shares = held_out_shares(self._held_out, config.train.validation_samples)
+        sizes = [len(entry.references) for entry in self._held_out]
+        shares = held_out_shares(sizes, config.train.validation_samples)
         sources = held_out_sources(self._held_out, place, shares)
         longest = settings.max_tokens or config.seq2seq.max_target_length - 1
         answers = answer_sources(model, self.tokenizer, sources, settings, longest, world)
         found = score_answers(answers, sources, self.metric, settings)
         scores = {"loss": loss, **found.values}
         if len(self._held_out) > 1:
-            sizes = dict(zip(self._held_out_names, shares, strict=True))
-            scores |= scores_by_entry(answers, sources, sizes, self.metric, settings)
+            counts = dict(zip(self._held_out_names, shares, strict=True))
+            scores |= scores_by_entry(answers, sources, counts, self.metric, settings)
         return Evaluation(
             scores=scores,
             predictions=prediction_lines(answers, sources),

@@ -122,6 +122,22 @@ def test_candidates_that_are_the_same_tokens_are_counted_or_refused(tmp_path):
         encode("\u6771", "\u897f")
 
 
+@pytest.mark.parametrize("method", ["none", "classifier"])
+def test_each_file_gives_its_share_of_the_held_out_samples(toys, tmp_path, method):
+    lines = toys["validation"].read_text().splitlines(keepends=True)
+    files = [tmp_path / name for name in ("first.jsonl", "second.jsonl")]
+    for file, part in zip(files, (lines[:12], lines[12:16]), strict=True):
+        file.write_text("".join(part))
+    config = config_of(toys, tmp_path / "run", method=method, train={"max_steps": 1})
+    data = replace(config.data, validation=tuple(map(str, files)))
+    train = replace(config.train, max_steps=1, validation_samples=4)
+    run_finetune(replace(config, data=data, train=train))
+    (shown, *_) = (tmp_path / "run" / "predictions").glob("*.jsonl")
+    places = [json.loads(line)["place"] for line in shown.read_text().splitlines()]
+    expected = [f"{files[0]}, line {n}" for n in (1, 2, 3)] + [f"{files[1]}, line 1"]
+    assert places == expected
+
+
 @pytest.mark.parametrize("method", ["full", "classifier"])
 def test_held_out_texts_that_lose_their_end_are_counted(toys, tmp_path, method, capsys):
     long = {**toys, "validation": tmp_path / "long.jsonl"}
@@ -129,6 +145,20 @@ def test_held_out_texts_that_lose_their_end_are_counted(toys, tmp_path, method, 
     long["validation"].write_text("".join(json.dumps(one) + "\n" for one in records))
     run_finetune(config_of(long, tmp_path / "run", method=method, train={"max_steps": 1}))
     assert "2 examples, 1 shortened" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("method", ["full", "classifier"])
+def test_a_bar_is_shown_while_many_examples_are_encoded(
+    toys, tmp_path, method, capsys, monkeypatch
+):
+    config = config_of(toys, tmp_path / "run", method=method, train={"max_steps": 1})
+    run_finetune(config)
+    assert "encoding" not in capsys.readouterr().err
+    monkeypatch.setattr("unblank.finetuning.labelled._MANY", 40)
+    run_finetune(replace(config, train=replace(config.train, output_dir=tmp_path / "again")))
+    shown = capsys.readouterr().err
+    assert shown.count("encoding examples") == 1  # 64 to learn from, 32 held out
+    assert "100%" in shown
 
 
 @pytest.mark.parametrize("method", ["full", "classifier"])
