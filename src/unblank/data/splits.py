@@ -34,9 +34,8 @@ def find_split(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
             if found:
                 names = ", ".join(path.name for path in found)
                 raise ValueError(
-                    f"{split} may be any of {names} in {found[0].parent}: give the exact name "
-                    "before the ending, for example --split "
-                    f"{found[0].name.partition('.')[0]}"
+                    f"{split} may be any of {names} in {found[0].parent}: name one of them, such "
+                    f"as {found[0].name.partition('.')[0]}"
                 )
     folder = (root / pattern).parent
     there = sorted(path.name for path in folder.glob("*.*")) if folder.is_dir() else []

@@ -97,11 +97,13 @@ class Session:
     def files(self, parts: Mapping[str, str]) -> Iterator[tuple[str, tuple[Path, ...]]]:
         """Yield the files of each part that was asked for, or of all that are there.
 
+        A part of several files that may be the split is left out like one that is not there.
+
         Args:
             parts: as for `texts`.
 
         Raises:
-            ValueError: if a part that was asked for does not exist.
+            ValueError: if a part that was asked for does not exist, or has several such files.
             FileNotFoundError: if the data of one is not there, or that of all.
         """
         root, asked = self.data_folder(), self.config.tasks
@@ -114,11 +116,12 @@ class Session:
         for name in asked or parts:
             try:
                 found = find_split(root, parts[name], self.config.split)
-            except FileNotFoundError as error:
+            except (FileNotFoundError, ValueError) as error:
                 num_missing += 1
+                how = "" if isinstance(error, OSError) else f": --tasks {name} --split NAME"
                 if asked or num_missing == len(parts):
-                    raise
-                self.say(f"{name} is left out: {error}")
+                    raise type(error)(f"{error}{how}") from error
+                self.say(f"{name} is left out: {error}{how}")
             else:
                 yield name, found
 

@@ -107,7 +107,10 @@ def _own_data(name: str) -> Path:
         )
     for split in ("validation", "train"):
         with suppress(FileNotFoundError):
-            return find_split(Path(folder), TASK_FILES[name], split)[0]
+            try:
+                return find_split(Path(folder), TASK_FILES[name], split)[0]
+            except ValueError as error:
+                raise ValueError(f"{error}: --data FILE") from error
     raise FileNotFoundError(f"no data of the task {name!r} in {folder}: give --data FILE")
 
 

@@ -110,6 +110,26 @@ def test_the_exact_match_of_multirc_counts_questions(model_folder, tmp_path):
     assert exact == pytest.approx(100 * fmean(right.values()))
 
 
+def test_a_part_of_two_validation_files_is_left_out_and_can_be_asked_for(
+    model_folder, tmp_path, capsys
+):
+    records = [{"sentence": f"the cat sat {n}", "label": n} for n in (0, 1)]
+    for domain in ("in_domain", "out_of_domain"):
+        write(tmp_path / f"nlu/glue/CoLA/validation_{domain}.jsonl", records)
+    write(tmp_path / "nlu/glue/SST-2/validation.jsonl", records)
+    options = {"suite": "glue", "data": tmp_path}
+    scores, _ = run(model_folder, tmp_path, **options)
+    assert {score.task for score in scores} == {"sst2"}
+    told = " ".join(capsys.readouterr().err.split())
+    assert "cola is left out: validation may be any of validation_in_domain.jsonl" in told
+    assert "such as validation_in_domain: --tasks cola --split NAME" in told
+    one = {"tasks": ("cola",), "split": "validation_out_of_domain"}
+    scores, _ = run(model_folder, tmp_path, **options, **one)
+    assert scores[0].count == 2
+    with pytest.raises(ValueError, match="--tasks cola --split NAME"):
+        run(model_folder, tmp_path, **options, tasks=("cola", "sst2"))
+
+
 def test_ones_own_task_needs_no_code(model_folder, tmp_path):
     task = tmp_path / "mood.yaml"
     task.write_text(

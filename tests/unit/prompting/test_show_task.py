@@ -32,6 +32,16 @@ def test_texts_are_shown_without_a_model():
     assert "give --model or --tokenizer" in text
 
 
+def test_a_split_of_two_files_is_answered_with_what_show_has(tmp_path, monkeypatch):
+    folder = tmp_path / "nlu/glue/CoLA"
+    folder.mkdir(parents=True)
+    for name in ("validation_in_domain", "validation_out_of_domain"):
+        (folder / f"{name}.jsonl").write_text(json.dumps({"sentence": "a", "label": 1}))
+    monkeypatch.setenv("UNBLANK_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match=r"name one of them, such as .*: --data FILE"):
+        printed(ShowTaskConfig(task="cola", example=0))
+
+
 def test_layout_and_scores_are_shown_with_one(model_folder):
     text = printed(ShowTaskConfig(task="rte", model=model_folder, pattern=4))
     assert "> 4  The cat sat on the old mat" in text
