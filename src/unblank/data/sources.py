@@ -263,7 +263,7 @@ def likely_encoding(line: bytes) -> str:
     """Return what a line that is not UTF-8 may be in, as iconv calls it.
 
     Example:
-        >>> likely_encoding("wide".encode("utf-16")), likely_encoding(b"caf\\xe9")
+        >>> likely_encoding("wide".encode("utf-16")), likely_encoding(bytes([0x61, 0xe9]))
         ('UTF-16', 'LATIN1')
     """
     if line.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
