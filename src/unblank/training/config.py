@@ -174,8 +174,10 @@ class DataSettings:
     validation_pairs: tuple[str, ...] = ()
     """The same, held out."""
     languages: tuple[str, ...] | None = None
-    """Language of each entry of `train`, for mBART's form of denoising: the tag __xx__ of language
-    xx must be in the vocabulary (tokenizer.extra_tokens)."""
+    """Language of each entry of `train`, for mBART's form of denoising and for MASS: the tag __xx__
+    of language xx must be in the vocabulary (tokenizer.extra_tokens)."""
+    validation_languages: tuple[str, ...] | None = None
+    """The same for each entry of `validation`."""
     text_field: str = "text"
     """Field that holds the text, in jsonl and parquet."""
     text_unit: Literal["file", "paragraph", "line"] = "file"
@@ -218,9 +220,17 @@ class DataSettings:
             f"{len(self.weights or ())} weights for {len(self.train)} entries of data.train"
             + (f" and {len(self.pairs)} of data.pairs" if self.pairs else ""),
         )
+        for prefix, entries in (("", "train"), ("validation_", "validation")):
+            given: tuple[str, ...] | None = getattr(self, f"{prefix}languages")
+            count = len(getattr(self, entries))
+            require(
+                given is None or len(given) == count,
+                f"{len(given or ())} {prefix}languages for {count} entries of data.{entries}",
+            )
         require(
-            self.languages is None or len(self.languages) == len(self.train),
-            f"{len(self.languages or ())} languages for {len(self.train)} entries of data.train",
+            (self.languages is None) == (self.validation_languages is None) or not self.validation,
+            "languages and validation_languages go together: held-out text is measured in the form "
+            "that was trained",
         )
         schedule = (self.temperature_start, self.temperature_end, self.temperature_epochs)
         given = [value is not None for value in schedule]

@@ -104,6 +104,11 @@ def refuse_foreign_settings(config: RunConfig, family: ModelFamily) -> None:
         )
     if config.ganlm.discriminator_reads == "sentence":
         _require_spans(config.seq2seq)
+    if is_pair and config.data.languages and not config.seq2seq.denoising + config.seq2seq.mass:
+        raise ValueError(
+            "data.languages is for denoising and MASS, span corruption has no tags of languages: "
+            "take it out, or set --seq2seq.denoising 1 --seq2seq.span_corruption 0 (mBART)"
+        )
     for name, is_set in foreign.items():
         if is_set:
             raise ValueError(

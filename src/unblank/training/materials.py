@@ -131,7 +131,8 @@ def held_out_sampler(
     settings = SamplingSettings(max_length=config.data.max_length, seed=_HELD_OUT_SEED)
     if objective is not None:
         config = replace(config, objective=objective)
-    return _sampler(config, family, materials.tokenizer, materials.held_out, None, settings)
+    languages = config.data.validation_languages
+    return _sampler(config, family, materials.tokenizer, materials.held_out, languages, settings)
 
 
 def _sampler(

@@ -38,7 +38,7 @@ FREE_SETTINGS = frozenset(
         *("train.output_dir", "train.resume", "train.max_steps", "train.max_nonfinite_steps"),
         *("train.log_every", "train.save_every", "train.keep_checkpoints", "train.track"),
         *("train.validate_every", "train.validation_samples", "train.sample_every"),
-        *("train.arrange_memory", "data.too_long"),
+        *("train.arrange_memory", "data.too_long", "data.validation_languages"),
     }
 )
 """Never compared. The training text is, by the hashes of its shards, wherever the files now lie."""

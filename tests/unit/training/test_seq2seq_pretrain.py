@@ -22,7 +22,7 @@ from unblank.training.config import GanLMSettings
 from unblank.training.ganlm_unit import GanLMUnit
 from unblank.training.pretrain import run_pretrain
 from unblank.training.target_fills import held_out_targets
-from unblank.training.units import sampling_generator
+from unblank.training.units import InfillUnit, sampling_generator
 
 DELTALM = {"model__preset": "deltalm-tiny", "model__num_hidden_layers": 2}
 GANLM = {"model__preset": "ganlm-tiny"}
@@ -329,9 +329,42 @@ def test_tags_of_languages_are_added_to_an_existing_vocabulary(make_config):
     assert tag < len(rows)
 
 
+def test_held_out_text_is_measured_in_the_form_with_tags_that_is_trained(
+    make_config, text_folder, monkeypatch
+):
+    seen = []
+    call = InfillUnit.__call__
+
+    def watched(self, model, batch, device):
+        seen.append((model.training, batch.decoder_input_ids[:, 0]))
+        return call(self, model, batch, device)
+
+    monkeypatch.setattr(InfillUnit, "__call__", watched)
+    run = make_config(
+        **DELTALM,
+        tokenizer__extra_tokens=("__en__",),
+        seq2seq__denoising=1.0,
+        seq2seq__span_corruption=0.0,
+        train__validate_every=2,
+        train__validation_samples=4,
+    )
+    held_out = (str(text_folder / "train.txt"),)
+    tagged = {"languages": ("en",), "validation": held_out, "validation_languages": ("en",)}
+    folder = run_pretrain(replace(run, data=replace(run.data, **tagged)))
+    tag = AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids("__en__")
+    assert {is_training for is_training, _ in seen} == {True, False}
+    assert all((starts == tag).all() for _, starts in seen)
+    with pytest.raises(ValueError, match="languages and validation_languages go together"):
+        replace(run.data, **{**tagged, "validation_languages": None})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            {**DELTALM, "data__languages": ("en",), "tokenizer__extra_tokens": ("__en__",)},
+            r"data\.languages is for denoising and MASS",
+        ),
         ({**DELTALM, "objective__sentence": 1.0}, "the section objective does not apply"),
         ({"seq2seq__mass": 1.0}, "the section seq2seq does not apply to a model of the family glm"),
         ({**DELTALM, "ganlm__denoising_weight": 2.0}, "the section ganlm does not apply"),
@@ -359,7 +392,12 @@ def test_tags_of_languages_are_added_to_an_existing_vocabulary(make_config):
         ),
         ({"model__preset": "deltalm-tinny"}, "did you mean deltalm-tiny"),
         (
-            {**DELTALM, "data__languages": ("xx",), "tokenizer__extra_tokens": ("__en__",)},
+            {
+                **DELTALM,
+                "seq2seq__denoising": 1.0,
+                "data__languages": ("xx",),
+                "tokenizer__extra_tokens": ("__en__",),
+            },
             r"language 'xx': .* no token '__xx__'.* did you mean __en__\? \(add it",
         ),
         ({**DELTALM, "tokenizer__num_sentinels": 2}, "9 hidden spans|2 sentinels"),
