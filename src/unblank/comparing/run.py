@@ -19,7 +19,7 @@ from unblank.integrity import PROVENANCE_NAME, write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.tokenization.train import run_tokenize
 from unblank.training.pretrain import run_pretrain
-from unblank.training.recipe import to_mapping
+from unblank.training.recipe import to_mapping, to_yaml
 from unblank.training.resume import RUN_NAME
 
 __all__ = ["run_compare"]
@@ -66,12 +66,24 @@ def run_compare(config: CompareConfig, *, memory: MemoryArrangement = LEFT_ALONE
 
 
 def _tokenizer_step(recipe: Recipe) -> _Step:
-    path = recipe.tokenizer_folder / "tokenizer.json"
-    return _Step(
-        "the vocabulary that all share",
-        path.is_file,
-        lambda: run_tokenize(recipe.tokenize_config()),
-    )
+    """Return the step that trains the vocabulary, unless the recipe brings one that is there.
+
+    Its settings are written first, so that it is never used by a recipe that asks for another.
+    """
+    folder, config = recipe.tokenizer_folder, recipe.tokenize_config()
+    settings = folder / "vocabulary.yaml"
+
+    def is_done() -> bool:
+        if not (folder / "tokenizer.json").is_file():
+            return False
+        return not settings.is_file() or _has_settings(settings, to_mapping(config))
+
+    def train() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_at_once(settings, to_yaml(config))
+        run_tokenize(config)
+
+    return _Step("the vocabulary that all share", is_done, train)
 
 
 def _steps_of(recipe: Recipe, run: Run, memory: MemoryArrangement) -> list[_Step]:

@@ -6,6 +6,7 @@ others, while its keys and values still come from all tokens.
 Shapes: `B` rows, `T` tokens, `Q` wanted columns, `D` width, `H` heads, `K` head width.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from unblank.models.masks import Mask
 
 __all__ = [
     "FeedForward",
+    "Projection",
     "SelfAttention",
     "TransformerLayer",
     "compute_dtype",
@@ -27,17 +29,29 @@ __all__ = [
 ]
 
 
+class Projection(nn.Linear):
+    """A linear layer whose first weights are `gain` times as large as those of others.
+
+    transformers initialises modules that hold weights themselves, without saying where they stand,
+    so a layer marks its own.
+    """
+
+    def __init__(self, in_features: int, out_features: int, gain: float) -> None:
+        super().__init__(in_features, out_features)
+        self.gain = gain
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention; the fused projection holds all Q rows, then K, then V."""
 
-    def __init__(self, config: Any, layer_idx: int) -> None:
+    def __init__(self, config: Any, layer_idx: int, output_gain: float) -> None:
         super().__init__()
         self.config = config
         self.layer_idx = layer_idx
         self.num_heads = config.num_attention_heads
         self.dropout = config.attention_probs_dropout_prob
         self.qkv_proj = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.o_proj = Projection(config.hidden_size, config.hidden_size, output_gain)
         self.prompt: nn.Module | None = None  # a deep prompt: keys and values before all others
 
     def forward(
@@ -73,10 +87,10 @@ class SelfAttention(nn.Module):
 class FeedForward(nn.Module):
     """Two linear layers with GELU between."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any, output_gain: float) -> None:
         super().__init__()
         self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.down_proj = Projection(config.intermediate_size, config.hidden_size, output_gain)
         self.activation = ACT2FN[config.hidden_act]
 
     def forward(self, hidden_BTD: Tensor) -> Tensor:
@@ -90,10 +104,11 @@ class TransformerLayer(GradientCheckpointingLayer):
 
     def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__()
+        output_gain = 1 / math.sqrt(2 * config.num_hidden_layers)
         self.input_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.self_attn = SelfAttention(config, layer_idx)
+        self.self_attn = SelfAttention(config, layer_idx, output_gain)
         self.post_attention_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.mlp = FeedForward(config)
+        self.mlp = FeedForward(config, output_gain)
         self.dropout = config.hidden_dropout_prob
 
     def forward(

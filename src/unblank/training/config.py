@@ -233,12 +233,12 @@ class DataSettings:
             "that was trained",
         )
         schedule = (self.temperature_start, self.temperature_end, self.temperature_epochs)
-        given = [value is not None for value in schedule]
+        is_given = [value is not None for value in schedule]
         require(
-            all(given) or not any(given),
+            all(is_given) or not any(is_given),
             "temperature_start, temperature_end and temperature_epochs go together",
         )
-        ways = [self.weights is not None, self.alpha is not None, any(given)]
+        ways = [self.weights is not None, self.alpha is not None, any(is_given)]
         require(
             sum(ways) <= 1, "give one of weights, alpha, temperature_*: they exclude one another"
         )

@@ -123,6 +123,8 @@ def test_a_comparison_runs_resumes_and_shows_means_and_deviations(recipe, capsys
         assert f"metrics of '{name}' has 'acuracy', but there are" in capsys.readouterr().err
     recipe["pretrain"]["train"]["max_steps"] = 3
     assert "made with other settings (train.max_steps differ)" in refused(recipe, capsys)
+    recipe["pretrain"]["tokenizer"]["vocab_size"] = 321
+    assert "made with other settings (vocab_size differ)" in refused(recipe, capsys)
 
 
 def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):

@@ -86,13 +86,14 @@ def test_left_padded_targets_give_the_logits_of_unpadded_ones(model):
 
 @torch.no_grad()
 def test_cached_generation_equals_uncached_and_ignores_padding(model):
-    cached = model.generate(SOURCE, max_new_tokens=8, do_sample=False)
-    uncached = model.generate(LEFT_PADDED, max_new_tokens=8, do_sample=False, use_cache=False)
+    options = {"min_new_tokens": 8, "max_new_tokens": 8, "do_sample": False}
+    cached = model.generate(SOURCE, **options)
+    uncached = model.generate(LEFT_PADDED, **options, use_cache=False)
     assert torch.equal(cached, uncached)
     tokens = torch.full((2, 1), 2)
     for _ in range(3):
         logits = model(SOURCE, decoder_input_ids=tokens).logits[:, -1]
-        logits[:, 1] = float("-inf")
+        logits[:, [1, 2]] = float("-inf")
         tokens = torch.cat([tokens, logits.argmax(-1, keepdim=True)], dim=1)
     assert torch.equal(cached[0, :4], tokens[0])
 

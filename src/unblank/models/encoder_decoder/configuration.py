@@ -29,7 +29,8 @@ class EncoderDecoderConfig(PreTrainedConfig):
         hidden_dropout_prob: dropout of embeddings and of each sublayer's output.
         attention_probs_dropout_prob: dropout of attention weights.
         layer_norm_eps: epsilon of every LayerNorm.
-        initializer_range: standard deviation of the initial weights.
+        initializer_range: standard deviation of the initial weights outside decoders, which have
+            their own rule (`unblank.models.initialization`).
         normalize_before: LayerNorm before each sublayer and at the end of each stack (pre-LN)
             instead of after each residual (post-LN).
         layernorm_embedding: LayerNorm over the sum of token and position embeddings.

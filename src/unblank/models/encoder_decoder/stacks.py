@@ -1,4 +1,4 @@
-"""The encoder and the decoder, each a stack of layers, and how their weights start.
+"""The encoder and the decoder, each a stack of layers.
 
 The encoder owns the one embedding table; the decoder is handed token embeddings, so that no second
 table exists that could drift apart.
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
-from transformers import initialization as init
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPast
 from transformers.utils.generic import merge_with_config_defaults
@@ -26,6 +25,7 @@ from unblank.models.encoder_decoder.embeddings import (
     count_positions,
 )
 from unblank.models.encoder_decoder.layers import DecoderLayer, EncoderLayer
+from unblank.models.initialization import draw_decoder_weights, draw_weights
 from unblank.models.layers import compute_dtype
 from unblank.models.masks import padding_visibility, prefix_visibility
 
@@ -46,14 +46,7 @@ class EncoderDecoderPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = False
 
     def _init_weights(self, module: nn.Module) -> None:
-        std = self.config.initializer_range
-        if isinstance(module, nn.Linear | nn.Embedding):
-            init.normal_(module.weight, mean=0.0, std=std)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            init.zeros_(module.bias)
-        if isinstance(module, nn.LayerNorm):
-            init.ones_(module.weight)
-            init.zeros_(module.bias)
+        draw_weights(module, self.config.initializer_range)
 
 
 class Encoder(EncoderDecoderPreTrainedModel):
@@ -151,6 +144,9 @@ class Decoder(EncoderDecoderPreTrainedModel):
         self.norm = _final_norm(config)
         self.gradient_checkpointing = False
         self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        draw_decoder_weights(module, self.config.hidden_size)
 
     @merge_with_config_defaults
     @capture_outputs

@@ -7,14 +7,12 @@ reach the head.
 Shapes: `B` rows, `T` tokens, `S` cached plus new tokens, `D` width, `V` vocabulary, `N` scored.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
-from transformers import initialization as init
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.utils import ModelOutput
@@ -25,6 +23,7 @@ from unblank.data.types import IGNORE_INDEX
 from unblank.models.attention import check_implementation, prepare_mask
 from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.glm.generation import BlankGenerationMixin
+from unblank.models.initialization import draw_weights
 from unblank.models.layers import TransformerLayer, compute_dtype
 from unblank.models.loss import linear_cross_entropy_sum
 from unblank.models.masks import (
@@ -104,18 +103,7 @@ class GlmInfillPreTrainedModel(PreTrainedModel):
         return module
 
     def _init_weights(self, module: nn.Module) -> None:
-        std = self.config.initializer_range
-        if isinstance(module, nn.Linear | nn.Embedding):
-            init.normal_(module.weight, mean=0.0, std=std)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            init.zeros_(module.bias)
-        if isinstance(module, nn.LayerNorm):
-            init.ones_(module.weight)
-            init.zeros_(module.bias)
-        if isinstance(module, TransformerLayer):
-            scaled_std = std / math.sqrt(2 * self.config.num_hidden_layers)
-            init.normal_(module.self_attn.o_proj.weight, mean=0.0, std=scaled_std)
-            init.normal_(module.mlp.down_proj.weight, mean=0.0, std=scaled_std)
+        draw_weights(module, self.config.initializer_range)
 
 
 class GlmInfillModel(GlmInfillPreTrainedModel):
