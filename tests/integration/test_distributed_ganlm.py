@@ -79,6 +79,7 @@ def test_two_processes_train_a_ganlm_as_one_does():
     assert len(one["losses"]) == 4
     for parallel in ("ddp", "fsdp"):
         for part in ("weights", "moments"):
-            assert two[parallel][part] == pytest.approx(one[part], rel=1e-4, abs=1e-7), parallel
+            # The bias of keys changes no attention: its gradient is rounding, below 1e-6.
+            assert two[parallel][part] == pytest.approx(one[part], rel=1e-4, abs=1e-6), parallel
         for ours, theirs in zip(two[parallel]["losses"], one["losses"], strict=True):
             assert ours == pytest.approx(theirs, rel=1e-5), parallel
