@@ -9,10 +9,10 @@ import torch
 
 from unblank.adapters.opening import load_adapted
 from unblank.adapters.record import has_adapter
+from unblank.families.loading import LanguageModel, load_folder
 from unblank.generation.config import DecodingKeywords, DecodingOptions
 from unblank.generation.generate_config import GenerationKeywords, GenerationOptions
 from unblank.generation.infill import Filler
-from unblank.generation.loading import LanguageModel, load_folder
 from unblank.generation.prompts import encode_candidate, read_text
 from unblank.generation.results import CandidateScore, FillResult, Generated, Scores, TokenEvent
 from unblank.generation.score import Cloze, score_batch

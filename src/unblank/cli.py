@@ -33,60 +33,60 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "demo": Command(
         "train a tiny GLM on this machine and fill blanks with it; no download, no argument",
-        "unblank.demo.settings:DemoConfig",
+        "unblank.demo.settings:DemoSettings",
         "unblank.demo.run:run_demo",
         trains=True,
     ),
     "tokenize": Command(
         "train a tokenizer on your text",
-        "unblank.tokenization.config:TokenizeConfig",
+        "unblank.tokenization.config:TokenizeSettings",
         "unblank.tokenization.train:run_tokenize",
     ),
     "pretrain": Command(
         "pretrain a GLM on your text, or continue from a model",
-        "unblank.training.command_line:parse_run_config",
-        "unblank.training.pretrain:run_pretrain",
+        "unblank.commands.parsing:parse_run_config",
+        "unblank.pretraining.run:run_pretrain",
         trains=True,
     ),
     "finetune": Command(
         "fine-tune a model on your own examples: pairs of texts, labels, cloze tasks",
-        "unblank.finetuning.command_line:parse_finetune_config",
-        "unblank.finetuning.grid:run_finetune_command",
+        "unblank.commands.finetune_parsing:parse_finetune_config",
+        "unblank.finetuning.sweeps.grid:run_finetune_command",
         trains=True,
     ),
     "merge": Command(
         "add trained LoRA adapters to their base model, as a plain model folder",
-        "unblank.adapters.merge_config:MergeConfig",
+        "unblank.adapters.merge_config:MergeSettings",
         "unblank.adapters.merge:run_merge",
     ),
     "show": Command(
         "show what the model really sees of a text, or of a task's example",
-        "unblank.data.show_task_config:parse_show",
-        "unblank.prompting.show:run_show_any",
+        "unblank.showing.settings:parse_show",
+        "unblank.showing.task:run_show_any",
     ),
     "fill": Command(
         "fill the blanks of texts",
-        "unblank.generation.config:FillConfig",
+        "unblank.generation.config:FillSettings",
         "unblank.generation.command:run_fill",
     ),
     "generate": Command(
         "write answers to sources: translate, summarise, ask; and score them",
-        "unblank.generation.generate_settings:GenerateConfig",
+        "unblank.generation.generate_settings:GenerateSettings",
         "unblank.generation.generate_command:run_generate",
     ),
     "score": Command(
         "score candidates for a blank",
-        "unblank.generation.config:ScoreConfig",
+        "unblank.generation.config:ScoreSettings",
         "unblank.generation.command:run_score",
     ),
     "trim": Command(
         "drop the tokens that your text does not need from a model",
-        "unblank.trimming.config:TrimConfig",
+        "unblank.trimming.config:TrimSettings",
         "unblank.trimming.trim:run_trim",
     ),
     "evaluate": Command(
         "measure a model on tasks and text: a table, and every prediction as JSON",
-        "unblank.evaluation.config:EvaluateConfig",
+        "unblank.evaluation.config:EvaluateSettings",
         "unblank.evaluation.run:run_evaluate",
     ),
     "convert": Command(
@@ -96,13 +96,13 @@ COMMANDS: dict[str, Command] = {
     ),
     "compare": Command(
         "pretrain variants of a model side by side, measure each: one table",
-        "unblank.comparing.config:CompareConfig",
+        "unblank.comparing.config:CompareSettings",
         "unblank.comparing.run:run_compare",
         trains=True,
     ),
     "bench": Command(
         "measure speed and memory beside the peers",
-        "unblank.bench.settings:BenchConfig",
+        "unblank.bench.settings:BenchSettings",
         "unblank.bench.run:run_bench",
     ),
 }

@@ -13,11 +13,11 @@ PROGRAM = """
 import json, sys
 import torch
 from training_toys import toy_model, toy_stream, toy_trainer
-from unblank.training.optimizers import build_optimizer
-from unblank.training.config import OptimSettings
-from unblank.training.parallel import join_world, share_model
-from unblank.training.state import gather_state
-from unblank.training.units import InfillUnit, UnitModule
+from unblank.engine.optimizers import build_optimizer
+from unblank.engine.settings import OptimSettings
+from unblank.engine.parallel import join_world, share_model
+from unblank.engine.state import gather_state
+from unblank.engine.units import InfillUnit, UnitModule
 
 results = {}
 with join_world("cpu") as world:
@@ -54,7 +54,7 @@ def test_two_processes_replicated_or_sharded_train_as_one_does():
 
 WAITING = """
 import os, time
-from unblank.training.parallel import join_world
+from unblank.engine.parallel import join_world
 
 with join_world("cpu"):
     # In one write: with PYTHONUNBUFFERED, print writes its pieces one by one, between the other's.

@@ -14,12 +14,13 @@ from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.models import GanLMConfig, GanLMForPreTraining
 from unblank.objectives.seq2seq import build_seq2seq_objective
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
-from unblank.training.config import GanLMSettings, OptimSettings
-from unblank.training.ganlm_unit import GanLMUnit
-from unblank.training.optimizers import build_optimizer
-from unblank.training.parallel import join_world, share_model
-from unblank.training.state import gather_state
-from unblank.training.units import UnitModule
+from unblank.families.settings import GanLMSettings
+from unblank.engine.settings import OptimSettings
+from unblank.families.ganlm_unit import GanLMUnit
+from unblank.engine.optimizers import build_optimizer
+from unblank.engine.parallel import join_world, share_model
+from unblank.engine.state import gather_state
+from unblank.engine.units import UnitModule
 
 special = replace(SPECIAL, eos=8, sentinels=tuple(range(50, 64)))
 config = GanLMConfig(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from recordings import read_json
 
-from unblank.data.types import IGNORE_INDEX, Example, IntArray
+from unblank.examples import IGNORE_INDEX, Example, IntArray
 from unblank.objectives.infilling import blank_layout
 from unblank.objectives.masked import masked_layout
 from unblank.objectives.spans import document_bounds, sentence_bounds

@@ -16,7 +16,7 @@ from torch.testing import assert_close
 from unblank.conversion.deltalm import deltalm_name
 from unblank.conversion.encoder import read_encoder
 from unblank.conversion.torch_files import read_torch_file
-from unblank.data.types import IGNORE_INDEX
+from unblank.examples import IGNORE_INDEX
 from unblank.models.deltalm import DeltaLMForConditionalGeneration
 from unblank.models.deltalm.from_encoder import deltalm_from_encoder
 

@@ -12,7 +12,7 @@ from recordings import read_json, recorded
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from unblank.finetuning.classifier_rows import RowEncoder
+from unblank.finetuning.labels.classifier_rows import RowEncoder
 from unblank.generation.score import Cloze, score_batch
 from unblank.models.glm import GlmInfillForSequenceClassification
 from unblank.objectives.cloze import CLOZE_LOSSES, cloze_loss

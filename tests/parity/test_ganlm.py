@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from unblank.conversion.convert import convert
 from unblank.conversion.torch_files import read_torch_file
-from unblank.data.types import IGNORE_INDEX
+from unblank.examples import IGNORE_INDEX
 from unblank.models.encoder_decoder.embeddings import relative_buckets
 from unblank.models.ganlm import (
     GanLMForConditionalGeneration,

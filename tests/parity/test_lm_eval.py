@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from recordings import read_json, require, special_of
 from safetensors.numpy import load_file
 
-from unblank.data.types import IGNORE_INDEX
 from unblank.evaluation.left_to_right import continuation_layout, window_bounds
 from unblank.evaluation.token_scores import score_labels
+from unblank.examples import IGNORE_INDEX
 
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
 

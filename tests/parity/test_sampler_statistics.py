@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from recordings import read_json
 
-from unblank.data.types import Example, IntArray
+from unblank.examples import Example, IntArray
 from unblank.objectives.mixture import build_objective, only
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.objectives.spans import span_length_cdf

@@ -12,13 +12,13 @@ from recordings import read_json, recorded, special_of
 
 from unblank.data.collate import collate
 from unblank.data.packing import lay_out
-from unblank.data.types import IGNORE_INDEX
-from unblank.finetuning.seq2seq import fairseq_smoothing
+from unblank.engine.units import InfillUnit
+from unblank.examples import IGNORE_INDEX
+from unblank.finetuning.pairs.task import fairseq_smoothing
 from unblank.models.loss import linear_cross_entropy_sum
 from unblank.objectives.infilling import blank_layout
 from unblank.objectives.source_target import glm_pair
 from unblank.tokenization.special import SpecialIds
-from unblank.training.units import InfillUnit
 
 TRAINING = "_train"
 

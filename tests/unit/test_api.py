@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import unblank
+from unblank.engine.checkpoint import write_checkpoint
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 from unblank.tokenization import special_ids
 from unblank.tokenization.train import train_tokenizer
-from unblank.training.checkpoint import write_checkpoint
 
 CORPUS = ["the old cat sat on a warm mat and saw one small dog run far. " * 5] * 4
 

@@ -4,17 +4,17 @@ import json
 
 import unblank
 from unblank.adapters.lora import merge_lora
-from unblank.adapters.merge_config import MergeConfig
+from unblank.adapters.merge_config import MergeSettings
 from unblank.adapters.opening import require_undamaged
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.conversion.writer import new_folder
-from unblank.generation.loading import load_folder, without_progress_bar
+from unblank.families.loading import load_folder, without_progress_bar
 from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
 
 __all__ = ["run_merge"]
 
 
-def run_merge(config: MergeConfig) -> None:
+def run_merge(config: MergeSettings) -> None:
     """Write the merged model and say what was merged.
 
     Raises:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MergeConfig"]
+__all__ = ["MergeSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MergeConfig:
+class MergeSettings:
     """Add trained LoRA adapters into the matrices of their base model, and save a plain model.
 
     The new folder needs neither the base model nor PEFT, and runs as fast as the base model.

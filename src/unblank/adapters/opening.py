@@ -8,7 +8,7 @@ import torch
 from unblank.adapters.lora import ADAPTER_NAME, put_lora
 from unblank.adapters.prompts import PROMPT_NAME, put_prompt
 from unblank.adapters.record import PEFT_CONFIG_NAME, RECORD_NAME, AdapterRecord
-from unblank.generation.loading import load_folder
+from unblank.families.loading import load_folder
 from unblank.integrity import MANIFEST_NAME, PROVENANCE_NAME, find_damage
 
 if TYPE_CHECKING:

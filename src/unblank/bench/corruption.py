@@ -12,7 +12,7 @@ from unblank.bench.worker import Workload
 from unblank.data.collate import collate_rows
 from unblank.data.loader import RowStream
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.data.types import IntArray
+from unblank.examples import IntArray
 from unblank.objectives.mixture import Mixture, build_objective
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.tokenization.special import SpecialIds

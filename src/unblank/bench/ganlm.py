@@ -13,15 +13,16 @@ from unblank.bench.corruption import FIRST_WORD, SPECIAL
 from unblank.bench.settings import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.data.length_groups import LengthGroup, collate_group
-from unblank.data.types import Seq2SeqBatch
+from unblank.engine.optimizers import build_optimizer
+from unblank.engine.precision import choose_precision
+from unblank.engine.settings import OptimSettings
+from unblank.examples import Seq2SeqBatch
+from unblank.families.ganlm_unit import GanLMUnit
+from unblank.families.settings import GanLMSettings
 from unblank.models import GanLMConfig, GanLMForPreTraining
 from unblank.models.products import fast_fp32_products
 from unblank.objectives.seq2seq import build_seq2seq_objective
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
-from unblank.training.config import GanLMSettings, OptimSettings
-from unblank.training.ganlm_unit import GanLMUnit
-from unblank.training.optimizers import build_optimizer
-from unblank.training.precision import choose_precision
 
 __all__ = ["build_ganlm", "ganlm_batch", "ganlm_training"]
 

@@ -6,12 +6,12 @@ import torch
 
 from unblank.bench.settings import SIZES, Size
 from unblank.bench.worker import Workload
-from unblank.data.types import IGNORE_INDEX
+from unblank.engine.optimizers import build_optimizer
+from unblank.engine.precision import choose_precision
+from unblank.engine.settings import OptimSettings
+from unblank.examples import IGNORE_INDEX
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 from unblank.models.products import fast_fp32_products
-from unblank.training.config import OptimSettings
-from unblank.training.optimizers import build_optimizer
-from unblank.training.precision import choose_precision
 
 __all__ = ["build_glm", "glm_batch", "glm_training", "matrix_ceiling"]
 

@@ -18,7 +18,7 @@ from transformers import (
 
 from unblank.bench.settings import SIZES, Size
 from unblank.bench.worker import Workload
-from unblank.data.types import IGNORE_INDEX
+from unblank.examples import IGNORE_INDEX
 
 __all__ = ["bart_config", "bart_training", "bert_training", "build_t5", "t5_lengths", "t5_training"]
 

@@ -9,7 +9,7 @@ from unblank.bench import conversion, fill, generate, sampler, score, train
 from unblank.bench.machine import OthersShare, machine
 from unblank.bench.race import Tell
 from unblank.bench.report import Section, to_json, to_table
-from unblank.bench.settings import SIZES, BenchConfig, Size
+from unblank.bench.settings import SIZES, BenchSettings, Size
 
 __all__ = ["BENCHMARKS", "Benchmark", "run_bench"]
 
@@ -44,7 +44,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, ...]] = {
 }
 
 
-def run_bench(config: BenchConfig) -> None:
+def run_bench(config: BenchSettings) -> None:
     """Measure, print the table, and write the JSON if asked for (after each group of rows).
 
     Raises:
@@ -70,7 +70,7 @@ def run_bench(config: BenchConfig) -> None:
         console.print(f"every repeat: {config.json}")
 
 
-def _chosen(config: BenchConfig) -> Iterator[tuple[str, Benchmark, Size]]:
+def _chosen(config: BenchSettings) -> Iterator[tuple[str, Benchmark, Size]]:
     for name in BENCHMARKS if config.which == "all" else (config.which,):
         for benchmark in BENCHMARKS[name]:
             for size in config.size:

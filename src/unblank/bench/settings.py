@@ -1,4 +1,4 @@
-"""`BenchConfig` and the sizes that are measured; with the standard library and tyro's marks alone.
+"""`BenchSettings` and the sizes that are measured; standard library and tyro's marks alone.
 
 A size fixes the model and the shape of a training step: texts of `text` tokens become rows of Part
 A (`part_a` positions) and Part B (`part_b`), which is what 15 % token spans make of them.
@@ -10,7 +10,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-__all__ = ["SIZES", "BenchConfig", "Size", "SizeName"]
+__all__ = ["SIZES", "BenchSettings", "Size", "SizeName"]
 
 SizeName = Literal["toy", "small", "base"]
 
@@ -66,7 +66,7 @@ SIZES: dict[str, Size] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BenchConfig:
+class BenchSettings:
     """Measure speed and memory beside transformers' BERT, T5 and BART, in turns on this machine."""
 
     which: Positional[

@@ -1,13 +1,13 @@
-"""`CompareConfig`: what `unblank compare` can be told; with the standard library alone."""
+"""`CompareSettings`: what `unblank compare` can be told; with the standard library alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CompareConfig"]
+__all__ = ["CompareSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CompareConfig:
+class CompareSettings:
     """Pretrain variants of a model, measure each, and print and plot one table.
 
     What is finished is not done again: stop it when you like, and start it again. recipes/compare

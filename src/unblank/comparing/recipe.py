@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
-from unblank.evaluation.config import EvaluateConfig
-from unblank.finetuning.config import FinetuneConfig
-from unblank.tokenization.config import TokenizeConfig
-from unblank.training.config import RunConfig
-from unblank.training.recipe import from_mapping
+from unblank.evaluation.config import EvaluateSettings
+from unblank.finetuning.settings import FinetuneSettings
+from unblank.pretraining.settings import PretrainSettings
+from unblank.settings.recipes import from_mapping
+from unblank.tokenization.config import TokenizeSettings
 
 __all__ = ["Measurement", "Recipe", "Run", "Variant", "load_recipe"]
 
@@ -138,11 +138,11 @@ class Recipe:
         named = self.pretrain.get("tokenizer", {}).get("path")
         return Path(named) if named else self.output_dir / "tokenizer"
 
-    def tokenize_config(self) -> TokenizeConfig:
+    def tokenize_config(self) -> TokenizeSettings:
         """Return how that vocabulary is trained, on the training text."""
-        config = from_mapping(RunConfig, self.pretrain, "pretrain")
+        config = from_mapping(PretrainSettings, self.pretrain, "pretrain")
         settings, data = config.tokenizer, config.data
-        return TokenizeConfig(
+        return TokenizeSettings(
             train=data.train,
             output=str(self.tokenizer_folder),
             kind=settings.kind or "bpe",
@@ -154,7 +154,7 @@ class Recipe:
             extra_tokens=settings.extra_tokens,
         )
 
-    def pretrain_config(self, run: Run) -> RunConfig:
+    def pretrain_config(self, run: Run) -> PretrainSettings:
         """Return the settings of a run's pretraining."""
         own = {
             "tokenizer": {"path": str(self.tokenizer_folder)},
@@ -163,9 +163,9 @@ class Recipe:
         }
         given = _merged(self.pretrain, run.variant.change)
         _refuse_own(given, "pretrain", f"variant {run.variant.name}")
-        return from_mapping(RunConfig, _merged(given, own), f"variant {run.variant.name}")
+        return from_mapping(PretrainSettings, _merged(given, own), f"variant {run.variant.name}")
 
-    def evaluate_config(self, run: Run, measurement: Measurement) -> EvaluateConfig:
+    def evaluate_config(self, run: Run, measurement: Measurement) -> EvaluateSettings:
         """Return the settings of an evaluation of a run's model."""
         settings = _merged(measurement.settings, run.variant.measure.get(measurement.name, {}))
         _refuse_own(settings, "evaluate", f"evaluate {measurement.name}")
@@ -177,9 +177,9 @@ class Recipe:
                 )
         settings["model"] = str(run.model_folder)
         settings["output"] = str(run.folder / f"{_file_name(measurement.name)}.json")
-        return from_mapping(EvaluateConfig, settings, f"evaluate {measurement.name}")
+        return from_mapping(EvaluateSettings, settings, f"evaluate {measurement.name}")
 
-    def finetune_config(self, run: Run, measurement: Measurement) -> FinetuneConfig:
+    def finetune_config(self, run: Run, measurement: Measurement) -> FinetuneSettings:
         """Return the settings of a fine-tuning of a run's model."""
         own = {
             "model": {"init_from": str(run.model_folder)},
@@ -191,7 +191,7 @@ class Recipe:
         changed = _merged(measurement.settings, run.variant.measure.get(measurement.name, {}))
         _refuse_own(changed, "finetune", f"finetune {measurement.name}")
         mapping = _merged(changed, own)
-        return from_mapping(FinetuneConfig, mapping, f"finetune {measurement.name}")
+        return from_mapping(FinetuneSettings, mapping, f"finetune {measurement.name}")
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -8,19 +8,19 @@ from typing import Any
 
 from rich.console import Console
 
-from unblank.comparing.config import CompareConfig
+from unblank.comparing.config import CompareSettings
 from unblank.comparing.recipe import Measurement, Recipe, Run, load_recipe
 from unblank.comparing.report import Cell, draw_plot, to_json, to_markdown, to_table
+from unblank.engine.finish import RESULTS_NAME
+from unblank.engine.resume import RUN_NAME
+from unblank.engine.run import run_finetune
 from unblank.evaluation.results import plain
 from unblank.evaluation.run import evaluate
-from unblank.finetuning.finish import RESULTS_NAME
-from unblank.finetuning.run import run_finetune
 from unblank.integrity import PROVENANCE_NAME, write_at_once
+from unblank.pretraining.run import run_pretrain
 from unblank.process import LEFT_ALONE, MemoryArrangement
+from unblank.settings.recipes import to_mapping, to_yaml
 from unblank.tokenization.train import run_tokenize
-from unblank.training.pretrain import run_pretrain
-from unblank.training.recipe import to_mapping, to_yaml
-from unblank.training.resume import RUN_NAME
 
 __all__ = ["run_compare"]
 
@@ -34,7 +34,7 @@ class _Step:
     do: Callable[[], object]
 
 
-def run_compare(config: CompareConfig, *, memory: MemoryArrangement = LEFT_ALONE) -> None:
+def run_compare(config: CompareSettings, *, memory: MemoryArrangement = LEFT_ALONE) -> None:
     """Do what is not done yet, and show the table after each model that is ready.
 
     Args:

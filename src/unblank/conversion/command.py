@@ -6,17 +6,17 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from unblank.conversion.config import ConvertConfig, VerifyConfig, parse_size
+from unblank.conversion.config import ConvertSettings, VerifySettings, parse_size
 from unblank.conversion.convert import Conversion, prepare, write
 from unblank.conversion.verify import show_verification, verify
-from unblank.data.sources import progress_bar
+from unblank.progress_bars import progress_bar
 
 __all__ = ["run_convert"]
 
 SHOWN_DROPPED = 5
 
 
-def run_convert(config: ConvertConfig | VerifyConfig) -> None:
+def run_convert(config: ConvertSettings | VerifySettings) -> None:
     """Convert or verify as the settings say.
 
     Raises:
@@ -24,7 +24,7 @@ def run_convert(config: ConvertConfig | VerifyConfig) -> None:
         FileExistsError: the output exists.
         ValueError: anything else that is wrong with the input.
     """
-    if isinstance(config, VerifyConfig):
+    if isinstance(config, VerifySettings):
         show_verification(verify(config.verify, config.reference, tolerance=config.tolerance))
         return
     shard_bytes = parse_size(config.shard_size)

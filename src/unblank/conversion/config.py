@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 __all__ = [
-    "ConvertConfig",
     "ConvertOptions",
+    "ConvertSettings",
     "DType",
     "Family",
     "FfnOrder",
     "Part",
-    "VerifyConfig",
+    "VerifySettings",
     "parse_convert",
     "parse_size",
 ]
@@ -71,7 +71,7 @@ class ConvertOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ConvertConfig(ConvertOptions):
+class ConvertSettings(ConvertOptions):
     """Turn a published checkpoint into a safe, self-contained transformers folder.
 
     SOURCE is a file or folder as published. No pickle is executed. OUTPUT gets config.json,
@@ -92,7 +92,7 @@ class ConvertConfig(ConvertOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class VerifyConfig:
+class VerifySettings:
     """Check a converted folder: reload it, look at every weight, and run the model.
 
     With a reference file, the model must also give the recorded outputs.
@@ -124,13 +124,13 @@ def parse_size(text: str) -> int:
     return size
 
 
-def parse_convert(arguments: list[str]) -> ConvertConfig | VerifyConfig:
+def parse_convert(arguments: list[str]) -> ConvertSettings | VerifySettings:
     """Return the settings of either form of the command."""
     import tyro
 
     wants_verify = any(argument.partition("=")[0] == "--verify" for argument in arguments)
-    settings: type[ConvertConfig] | type[VerifyConfig]
-    settings = VerifyConfig if wants_verify else ConvertConfig
+    settings: type[ConvertSettings] | type[VerifySettings]
+    settings = VerifySettings if wants_verify else ConvertSettings
     return tyro.cli(
         settings,
         prog="unblank convert",

@@ -7,7 +7,7 @@ import torch
 
 from unblank.data.length_groups import LengthGroup, collate_group
 from unblank.data.packing import Row
-from unblank.data.types import Batch, TrainBatch
+from unblank.examples import Batch, TrainBatch
 
 __all__ = ["AnyRow", "collate", "collate_rows"]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unblank.data.types import IntArray
+from unblank.examples import IntArray
 
 __all__ = ["TokenLists"]
 

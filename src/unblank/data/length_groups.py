@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from unblank.data.types import IGNORE_INDEX, IntArray, Seq2SeqBatch, Seq2SeqExample
+from unblank.examples import IGNORE_INDEX, IntArray, Seq2SeqBatch, Seq2SeqExample
 
 __all__ = ["LengthGroup", "collate_group", "group_by_length", "group_window", "window_size"]
 

@@ -21,7 +21,7 @@ from unblank.data.collate import AnyRow, collate_rows
 from unblank.data.length_groups import group_window
 from unblank.data.packing import pack_window
 from unblank.data.sampling import SamplingSettings
-from unblank.data.types import Example, Seq2SeqExample, TrainBatch
+from unblank.examples import Example, Seq2SeqExample, TrainBatch
 from unblank.process import end_with_the_parent
 from unblank.tokenization.special import SpecialIds
 

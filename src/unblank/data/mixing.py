@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.data.types import IntArray
+from unblank.examples import IntArray
 
 __all__ = ["BLOCK_SIZE", "SourceSchedule", "TemperatureSchedule", "block_quotas", "size_shares"]
 

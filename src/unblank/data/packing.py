@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.data.types import IGNORE_INDEX, Example, IntArray
+from unblank.examples import IGNORE_INDEX, Example, IntArray
 
 __all__ = ["Row", "lay_out", "pack", "pack_window", "visible_keys"]
 

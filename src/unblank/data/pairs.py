@@ -13,7 +13,7 @@ import numpy as np
 
 from unblank.data.shards import PreparedCorpus, prepare
 from unblank.data.sources import TextFiles, find_files
-from unblank.data.types import IntArray
+from unblank.examples import IntArray
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

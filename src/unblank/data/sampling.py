@@ -15,7 +15,7 @@ from typing_extensions import TypeVar
 
 from unblank.data.mixing import SourceSchedule, TemperatureSchedule
 from unblank.data.permutation import mix, permuted, uniform
-from unblank.data.types import AnyExample, Example, IntArray
+from unblank.examples import AnyExample, Example, IntArray
 from unblank.tokenization.special import SpecialIds
 
 __all__ = ["MINIMUM_TOKENS", "Corpus", "Objective", "Place", "Sampler", "SamplingSettings"]

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 __all__ = [
     "SUFFIXES",
@@ -25,7 +24,6 @@ __all__ = [
     "TextUnit",
     "find_files",
     "likely_encoding",
-    "progress_bar",
     "read_lines",
     "track",
 ]
@@ -345,18 +343,6 @@ def _parquet_documents(path: Path, text_field: str) -> Iterator[str]:
                     yield text or ""
     except arrow.ArrowException as error:
         raise ValueError(f"{path} is a damaged parquet file: {error}") from error
-
-
-def progress_bar(*, show: bool) -> Progress:
-    """Return a progress display on the error stream (silent unless `show`), to use with `with`."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not show,
-    )
 
 
 def track(texts: Iterable[str], progress: Progress, description: str) -> Iterator[str]:

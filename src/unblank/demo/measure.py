@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unblank.api import Unblank
 from unblank.data.loader import validation_batches
 from unblank.data.sampling import Sampler
-from unblank.data.types import IGNORE_INDEX
+from unblank.examples import IGNORE_INDEX
 
 __all__ = ["Cloze", "TokenLoss", "blank_losses", "exact_match", "make_clozes", "most_frequent_word"]
 

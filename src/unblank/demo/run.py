@@ -1,6 +1,6 @@
 """The demo itself: corpus, training through the same door as `unblank pretrain`, a report.
 
-Nothing here trains or decodes on its own; it writes a `RunConfig` as a user would.
+Nothing here trains or decodes on its own; it writes a `PretrainSettings` as a user would.
 """
 
 import json
@@ -26,23 +26,18 @@ from unblank.demo.measure import (
     make_clozes,
     most_frequent_word,
 )
-from unblank.demo.settings import DemoConfig
+from unblank.demo.settings import DemoSettings
+from unblank.engine.settings import OptimSettings, TrainSettings
+from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.generation.results import FillResult
 from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
+from unblank.pretraining.run import run_pretrain
+from unblank.pretraining.settings import DataSettings, PretrainSettings
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import special_ids
 from unblank.tokenization.vocabulary import sentence_end_flags
-from unblank.training.config import (
-    DataSettings,
-    ModelSettings,
-    OptimSettings,
-    RunConfig,
-    TokenizerSettings,
-    TrainSettings,
-)
-from unblank.training.pretrain import run_pretrain
 
 __all__ = ["run_demo"]
 
@@ -51,7 +46,7 @@ VOCAB_SIZE = 6000
 NUM_CLOZES = 200
 
 
-def run_demo(config: DemoConfig, *, memory: MemoryArrangement = LEFT_ALONE) -> None:
+def run_demo(config: DemoSettings, *, memory: MemoryArrangement = LEFT_ALONE) -> None:
     """Train a tiny GLM, print what it learned, and say where everything lies.
 
     Args:
@@ -97,8 +92,8 @@ def _write(path: Path, documents: Sequence[str]) -> Path:
     return path
 
 
-def _run_config(config: DemoConfig, train_file: Path, held_out_file: Path) -> RunConfig:
-    return RunConfig(
+def _run_config(config: DemoSettings, train_file: Path, held_out_file: Path) -> PretrainSettings:
+    return PretrainSettings(
         model=ModelSettings(preset="tiny", hidden_dropout=0.0, attention_dropout=0.0),
         tokenizer=TokenizerSettings(kind="wordpiece", vocab_size=VOCAB_SIZE),
         data=DataSettings(
@@ -122,7 +117,7 @@ def _run_config(config: DemoConfig, train_file: Path, held_out_file: Path) -> Ru
 
 def _report(
     console: Console,
-    config: DemoConfig,
+    config: DemoSettings,
     folder: Path,
     train: Sequence[str],
     held_out: Sequence[str],

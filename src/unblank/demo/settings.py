@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DemoConfig"]
+__all__ = ["DemoSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DemoConfig:
+class DemoSettings:
     """Train a tiny GLM on this machine and fill blanks with it.
 
     The corpus is the English prose that every Python carries (the language reference and the

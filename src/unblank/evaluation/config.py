@@ -1,10 +1,10 @@
-"""`EvaluateConfig`: what `unblank evaluate` can be told; with the standard library alone."""
+"""`EvaluateSettings`: what `unblank evaluate` can be told; with the standard library alone."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["COMMON_OPTIONS", "SUITE_OPTIONS", "EvaluateConfig", "SuiteName"]
+__all__ = ["COMMON_OPTIONS", "SUITE_OPTIONS", "EvaluateSettings", "SuiteName"]
 
 SuiteName = Literal[
     "perplexity",
@@ -55,7 +55,7 @@ SUITE_OPTIONS: dict[SuiteName, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluateConfig:
+class EvaluateSettings:
     """Measure a model: a table, and a JSON file with every prediction.
 
     unblank evaluate MODEL --suite lambada --data FOLDER

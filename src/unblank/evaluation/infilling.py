@@ -12,13 +12,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from unblank.evaluation.metrics import bootstrap_error
 from unblank.evaluation.results import Score, TaskResult, text_row
 from unblank.evaluation.session import NamedTexts, Session
-from unblank.evaluation.text_scores import score_texts
 from unblank.generation.config import DecodingOptions
 from unblank.generation.infill import Filler
 from unblank.generation.results import FillResult
+from unblank.metrics.labels import bootstrap_error
+from unblank.metrics.text import score_texts
 from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 
 __all__ = ["PARTS", "Blanked", "blank_words", "run_infilling"]

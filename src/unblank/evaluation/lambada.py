@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from statistics import fmean
 from typing import Any
 
-from unblank.data.types import Example
 from unblank.evaluation.left_to_right import Context, continuation_layout
-from unblank.evaluation.metrics import mean_error
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.token_scores import score_labels
+from unblank.examples import Example
 from unblank.generation.prompts import encode_candidate
+from unblank.metrics.labels import mean_error
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from unblank.data.types import IGNORE_INDEX, Example
+from unblank.examples import IGNORE_INDEX, Example
 from unblank.objectives.causal import causal_layout
 from unblank.tokenization.special import SpecialIds
 

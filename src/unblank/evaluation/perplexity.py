@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from unblank.data.types import Example
 from unblank.evaluation.left_to_right import Context, continuation_layout, window_bounds
-from unblank.evaluation.metrics import bootstrap_error
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.token_scores import score_labels
 from unblank.evaluation.wikitext import detokenize
+from unblank.examples import Example
+from unblank.metrics.labels import bootstrap_error
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
 __all__ = ["PARTS", "choose_window", "run_perplexity"]

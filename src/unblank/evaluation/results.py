@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from unblank.evaluation.text_scores import TextScore
+from unblank.metrics.text import TextScore
 
 __all__ = ["Score", "TaskResult", "plain", "text_row", "to_json", "to_table"]
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import load
-from unblank.evaluation.config import EvaluateConfig
+from unblank.evaluation.config import EvaluateSettings
 from unblank.evaluation.infilling import run_infilling
 from unblank.evaluation.lambada import run_lambada
 from unblank.evaluation.perplexity import run_perplexity
@@ -56,7 +56,7 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def run_evaluate(config: EvaluateConfig) -> None:
+def run_evaluate(config: EvaluateSettings) -> None:
     """Measure, print the table on standard output, and write the JSON file.
 
     Raises:
@@ -70,7 +70,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
     console.print(f"every prediction: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
-def evaluate(config: EvaluateConfig) -> tuple[list[Score], Path]:
+def evaluate(config: EvaluateSettings) -> tuple[list[Score], Path]:
     """Measure, write the JSON file (again after each part), and return scores and its path.
 
     Errors as for `run_evaluate`.
@@ -112,7 +112,7 @@ def _weights(folder: Path) -> dict[str, Any]:
     return files
 
 
-def _default_output(config: EvaluateConfig) -> Path:
+def _default_output(config: EvaluateSettings) -> Path:
     name = "own" if config.file else config.split
     return Path(config.model) / "evaluations" / f"{config.suite}.{name}.json"
 

@@ -11,9 +11,10 @@ from typing import Any
 from rich.console import Console
 
 from unblank.api import Unblank
-from unblank.data.sources import TextFiles, find_files, progress_bar
+from unblank.data.sources import TextFiles, find_files
 from unblank.data.splits import find_split
-from unblank.evaluation.config import EvaluateConfig
+from unblank.evaluation.config import EvaluateSettings
+from unblank.progress_bars import progress_bar
 from unblank.tokenization.special import SpecialIds, special_ids
 
 __all__ = ["NamedTexts", "Session", "counting_bar"]
@@ -39,7 +40,7 @@ class Session:
     """One call of `unblank evaluate`."""
 
     unblank: Unblank
-    config: EvaluateConfig
+    config: EvaluateSettings
     console: Console
     """Of the error stream."""
 

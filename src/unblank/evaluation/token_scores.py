@@ -18,7 +18,7 @@ from torch import Tensor
 
 from unblank.data.collate import collate
 from unblank.data.packing import Row, lay_out, pack
-from unblank.data.types import IGNORE_INDEX, Example
+from unblank.examples import IGNORE_INDEX, Example
 from unblank.models.products import fast_fp32_products
 
 __all__ = ["TokenScores", "score_labels"]

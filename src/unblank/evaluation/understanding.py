@@ -13,9 +13,9 @@ from statistics import fmean
 from typing import Any
 
 from unblank.data.sources import find_files
-from unblank.evaluation.metrics import bootstrap_errors
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import Session
+from unblank.metrics.labels import bootstrap_errors
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import judge, right_label
 from unblank.prompting.scoring import Prediction, encode_example, predict

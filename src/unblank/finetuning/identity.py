@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from unblank.finetuning.config import FinetuneConfig
-from unblank.training.recipe import read_settings, to_mapping, to_yaml
-from unblank.training.resume import ResumePoint, find_start
+from unblank.engine.resume import ResumePoint, find_start
+from unblank.finetuning.settings import FinetuneSettings
+from unblank.settings.recipes import read_settings, to_mapping, to_yaml
 
 __all__ = ["find_finetune_start", "settings_of"]
 
@@ -23,7 +23,7 @@ FREE_SETTINGS = frozenset(
 
 
 def find_finetune_start(
-    config: FinetuneConfig, precision: str, num_processes: int
+    config: FinetuneSettings, precision: str, num_processes: int
 ) -> ResumePoint | None:
     """Return the checkpoint that a run continues from, or None to start a new one.
 
@@ -42,7 +42,7 @@ def find_finetune_start(
 
     def recorded(path: Path) -> dict[str, Any] | None:
         try:
-            run = read_settings(FinetuneConfig, path)
+            run = read_settings(FinetuneSettings, path)
         except (ValueError, TypeError):
             return None
         if to_yaml(run) != path.read_text(encoding="utf-8"):
@@ -53,7 +53,7 @@ def find_finetune_start(
     return find_start(train.output_dir, train.resume, settings, recorded)
 
 
-def settings_of(config: FinetuneConfig, precision: str, num_processes: int) -> dict[str, Any]:
+def settings_of(config: FinetuneSettings, precision: str, num_processes: int) -> dict[str, Any]:
     """Return dotted name -> value of every setting that a resumed run is compared by.
 
     Args:

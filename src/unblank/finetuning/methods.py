@@ -14,13 +14,13 @@ from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 from unblank.adapters.lora import add_lora, put_lora, save_lora
 from unblank.adapters.prompts import load_training, save_prompt
 from unblank.adapters.record import AdapterKind, AdapterRecord, fingerprint, has_adapter
-from unblank.finetuning.config import FinetuneConfig, MethodName
+from unblank.engine.state import save_model_folder
+from unblank.finetuning.settings import FinetuneSettings, MethodName
 from unblank.finetuning.tasks import TASKS
 from unblank.prompting.soft import attach_soft_prompt, new_soft_prompt, require_glm
 from unblank.prompting.soft_deep import attach_deep_prompt, new_deep_prompt
 from unblank.prompting.task import load_task
 from unblank.tokenization.special import give_prompt
-from unblank.training.state import save_model_folder
 
 __all__ = [
     "METHODS",
@@ -41,7 +41,7 @@ _HEADS = ("dense", "out_proj")
 class FullMethod:
     """All weights change, and whole models are saved."""
 
-    config: FinetuneConfig
+    config: FinetuneSettings
     saves_whole_models: ClassVar[bool] = True
 
     def prepare(self, model: PreTrainedModel, checkpoint: Path | None) -> PreTrainedModel:
@@ -73,7 +73,7 @@ class FrozenMethod(FullMethod):
 class LoraMethod:
     """PEFT's low-rank adapters change, and the head of a classifier."""
 
-    config: FinetuneConfig
+    config: FinetuneSettings
     saves_whole_models: ClassVar[bool] = False
 
     def prepare(self, model: PreTrainedModel, checkpoint: Path | None) -> PreTrainedModel:
@@ -111,7 +111,7 @@ class LoraMethod:
 class PromptMethod:
     """Vectors behind [CLS] change, perhaps through an encoder, and the head of a classifier."""
 
-    config: FinetuneConfig
+    config: FinetuneSettings
     kind: ClassVar[AdapterKind] = "prompt"
     saves_whole_models: ClassVar[bool] = False
 
@@ -166,7 +166,7 @@ METHODS: dict[MethodName, type[AnyMethod]] = {
 }
 
 
-def require_possible(config: FinetuneConfig) -> None:
+def require_possible(config: FinetuneSettings) -> None:
     """Refuse what a method cannot do, before text is read.
 
     Raises:
@@ -201,14 +201,14 @@ def require_possible(config: FinetuneConfig) -> None:
         _require_room(config, base_config.max_position_embeddings)
 
 
-def prepare_tokenizer(config: FinetuneConfig, tokenizer: PreTrainedTokenizerFast) -> None:
+def prepare_tokenizer(config: FinetuneSettings, tokenizer: PreTrainedTokenizerFast) -> None:
     """Let every Part A of a run begin with the prompt that it trains, if it trains one."""
     if config.method == "prompt":
         rows = AutoConfig.from_pretrained(_base_folder(config)).vocab_size
         give_prompt(tokenizer, rows, config.prompt.length)
 
 
-def _require_room(config: FinetuneConfig, positions: int) -> None:
+def _require_room(config: FinetuneSettings, positions: int) -> None:
     limits = {"positions of the model": positions}
     if config.task == "seq2seq":
         limits["seq2seq.max_source_length"] = config.seq2seq.max_source_length
@@ -220,7 +220,7 @@ def _require_room(config: FinetuneConfig, positions: int) -> None:
             )
 
 
-def _base_folder(config: FinetuneConfig) -> Path:
+def _base_folder(config: FinetuneSettings) -> Path:
     if config.model.init_from is None:
         raise ValueError(
             f"--method {config.method} trains few parameters of a finished model: give its folder "
@@ -229,7 +229,7 @@ def _base_folder(config: FinetuneConfig) -> Path:
     return Path(config.model.init_from).resolve()
 
 
-def _patterns(config: FinetuneConfig) -> str:
+def _patterns(config: FinetuneSettings) -> str:
     """Return the questions that the parameters were trained to answer."""
     task = load_task(config.task)
     numbers = config.cloze.patterns or (task.default_pattern,)
@@ -237,7 +237,7 @@ def _patterns(config: FinetuneConfig) -> str:
 
 
 def _write_record(
-    folder: Path, kind: AdapterKind, config: FinetuneConfig, num_parameters: int
+    folder: Path, kind: AdapterKind, config: FinetuneSettings, num_parameters: int
 ) -> None:
     base = _base_folder(config)
     settings: dict[str, str | int | float] = {"task": config.task, "seed": config.train.seed}

@@ -3,14 +3,14 @@
 from difflib import get_close_matches
 from importlib import import_module
 
-from unblank.finetuning.task import FinetuneTask, TaskContext, TaskOpener
+from unblank.engine.task import FinetuneTask, TaskContext, TaskOpener
 
 __all__ = ["TASKS", "open_task"]
 
-TASKS = {"seq2seq": "unblank.finetuning.seq2seq:open_seq2seq"}
+TASKS = {"seq2seq": "unblank.finetuning.pairs.task:open_seq2seq"}
 """Name -> `module:function` of type `TaskOpener`."""
 
-LABELLED = "unblank.finetuning.labelled_tasks:open_labelled"
+LABELLED = "unblank.finetuning.labels.opening:open_labelled"
 """Opens every task that is a prompt template."""
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from unblank.api import Unblank, load
 from unblank.data.sources import likely_encoding
-from unblank.generation.config import FillConfig, ScoreConfig
+from unblank.generation.config import FillSettings, ScoreSettings
 from unblank.generation.infill import Filler
 from unblank.generation.results import FillResult, Scores, TokenEvent
 
@@ -21,7 +21,7 @@ __all__ = ["run_fill", "run_score"]
 Result = TypeVar("Result")
 
 
-def run_fill(config: FillConfig) -> None:
+def run_fill(config: FillSettings) -> None:
     """Fill the texts and print them.
 
     Raises:
@@ -52,7 +52,7 @@ def run_fill(config: FillConfig) -> None:
     _raise_any(problems)
 
 
-def run_score(config: ScoreConfig) -> None:
+def run_score(config: ScoreSettings) -> None:
     """Score the candidates in each text and print them, best first.
 
     Raises:
@@ -74,7 +74,7 @@ def run_score(config: ScoreConfig) -> None:
     _raise_any(problems)
 
 
-def _score(unblank: Unblank, text: str, config: ScoreConfig) -> Scores:
+def _score(unblank: Unblank, text: str, config: ScoreSettings) -> Scores:
     return unblank.score(
         text,
         list(config.candidates),

@@ -9,8 +9,8 @@ from typing import Literal, TypedDict
 __all__ = [
     "DecodingKeywords",
     "DecodingOptions",
-    "FillConfig",
-    "ScoreConfig",
+    "FillSettings",
+    "ScoreSettings",
     "SearchOptions",
     "require",
 ]
@@ -107,7 +107,7 @@ class DecodingKeywords(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FillConfig(DecodingOptions):
+class FillSettings(DecodingOptions):
     """Fill the blanks ([MASK], [sMASK], [gMASK]) of texts."""
 
     model: str
@@ -134,7 +134,7 @@ class FillConfig(DecodingOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ScoreConfig:
+class ScoreSettings:
     """Score candidates for a blank, or for what answers a source, by their log-probability."""
 
     model: str

@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.text import Text
 
 from unblank.api import load
-from unblank.data.sources import progress_bar
-from unblank.evaluation.text_scores import TextScores, score_texts
 from unblank.generation.answer_file import AnswerFile, require_absent
 from unblank.generation.generate_input import Job, read_job
-from unblank.generation.generate_settings import GenerateConfig
+from unblank.generation.generate_settings import GenerateSettings
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
+from unblank.metrics.text import TextScores, score_texts
+from unblank.progress_bars import progress_bar
 
 __all__ = ["run_generate"]
 
@@ -31,7 +31,7 @@ NOTHING = Generated(text="", token_ids=(), log_probability=0.0, finished=True)
 """The answer to an empty source."""
 
 
-def run_generate(config: GenerateConfig) -> None:
+def run_generate(config: GenerateSettings) -> None:
     """Answer the sources, and score the answers if there are references.
 
     Raises:
@@ -89,7 +89,7 @@ def _check(answerer: SourceAnswerer, job: Job) -> None:
 
 
 def _write(
-    config: GenerateConfig, job: Job, answerer: SourceAnswerer, file: AnswerFile
+    config: GenerateSettings, job: Job, answerer: SourceAnswerer, file: AnswerFile
 ) -> list[str]:
     """Write the answers that are still missing; return all."""
     is_json = file.part.name.endswith(".jsonl.part")
@@ -108,7 +108,7 @@ def _write(
     return [json.loads(line)["prediction"] for line in lines] if is_json else lines
 
 
-def _print_all(config: GenerateConfig, job: Job, answerer: SourceAnswerer) -> list[str]:
+def _print_all(config: GenerateSettings, job: Job, answerer: SourceAnswerer) -> list[str]:
     predictions = []
     for window, answers in _windows(config, job, answerer, 0):
         for record, answer in zip(_records(job, window, answers), answers, strict=True):
@@ -154,7 +154,7 @@ class _Counts:
 
 
 def _windows(
-    config: GenerateConfig, job: Job, answerer: SourceAnswerer, first: int
+    config: GenerateSettings, job: Job, answerer: SourceAnswerer, first: int
 ) -> Iterator[tuple[range, list[Generated]]]:
     """Yield the numbers of neighbouring sources with their answers, from source `first` on."""
     size, total = config.batch_size * BATCHES_A_WINDOW, len(job.sources)
@@ -205,7 +205,7 @@ def _records(job: Job, window: range, answers: Sequence[Generated]) -> Iterator[
         yield record
 
 
-def _task(config: GenerateConfig, job: Job) -> dict[str, Any]:
+def _task(config: GenerateSettings, job: Job) -> dict[str, Any]:
     """Return what makes the answers what they are, for going on with them later."""
     folder = Path(config.model)
     weights = {
@@ -222,7 +222,7 @@ def _task(config: GenerateConfig, job: Job) -> dict[str, Any]:
 
 
 def _score(
-    config: GenerateConfig, predictions: Sequence[str], references: Sequence[Sequence[str]]
+    config: GenerateSettings, predictions: Sequence[str], references: Sequence[Sequence[str]]
 ) -> TextScores:
     return score_texts(
         predictions,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unblank.data.fields import field_names, field_text, field_value
 from unblank.data.records import Record, find_record_files, is_text, read_records
-from unblank.generation.generate_settings import GenerateConfig
+from unblank.generation.generate_settings import GenerateSettings
 
 __all__ = ["Job", "read_job"]
 
@@ -28,7 +28,7 @@ class Job:
     places: list[str]
 
 
-def read_job(config: GenerateConfig) -> Job:
+def read_job(config: GenerateSettings) -> Job:
     """Return the sources and references that the settings name.
 
     Raises:

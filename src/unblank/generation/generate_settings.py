@@ -4,14 +4,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from unblank.evaluation.text_scores import BleuTokenizer, TextMetric
 from unblank.generation.generate_config import GenerationOptions
+from unblank.metrics.text import BleuTokenizer, TextMetric
 
-__all__ = ["GenerateConfig"]
+__all__ = ["GenerateSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GenerateConfig(GenerationOptions):
+class GenerateSettings(GenerationOptions):
     """Write answers to sources: translate, summarise, ask, verbalise; whatever the model learnt.
 
     One source: unblank generate MODEL "A man sleeps." --num-beams 5

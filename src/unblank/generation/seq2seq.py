@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unblank.data.sources import progress_bar
 from unblank.generation.beam import FAIRSEQ_STOPPING, GLM_STOPPING, BeamDecoder
 from unblank.generation.config import DecodingOptions, SearchOptions
 from unblank.generation.decoding import TokenRules
@@ -25,6 +24,7 @@ from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.rows import Prompt, Rows, RowsMaker
 from unblank.generation.source_rows import SourceRows
 from unblank.generation.sources import Source, read_sources
+from unblank.progress_bars import progress_bar
 from unblank.tokenization.source_layout import tag_token_id
 from unblank.tokenization.special import special_ids
 

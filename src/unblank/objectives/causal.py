@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from unblank.data.types import Example, IntArray
+from unblank.examples import Example, IntArray
 from unblank.objectives.context import ObjectiveContext
 
 __all__ = ["causal_layout", "causal_tokens"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.data.types import IntArray
+from unblank.examples import IntArray
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.objectives.spans import span_length_cdf
 from unblank.tokenization.special import SpecialIds

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.data.types import IntArray, Seq2SeqExample
+from unblank.examples import IntArray, Seq2SeqExample
 from unblank.objectives.seq2seq_context import Seq2SeqContext
 
 __all__ = ["denoising", "fragment", "infilled", "permuted_sentences"]

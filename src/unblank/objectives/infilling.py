@@ -9,7 +9,7 @@ Shapes: `N` tokens of the text, `M` spans, `A` tokens of Part A, `T` tokens of t
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.data.types import IGNORE_INDEX, Example, IntArray
+from unblank.examples import IGNORE_INDEX, Example, IntArray
 from unblank.objectives.context import ObjectiveContext
 from unblank.objectives.spans import (
     document_bounds,

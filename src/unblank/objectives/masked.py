@@ -5,7 +5,7 @@ The whole example is Part A (`prefix_length` = T), so the model attends in both 
 
 import numpy as np
 
-from unblank.data.types import IGNORE_INDEX, Example, IntArray
+from unblank.examples import IGNORE_INDEX, Example, IntArray
 from unblank.objectives.context import ObjectiveContext
 
 __all__ = ["masked_layout", "masked_tokens"]

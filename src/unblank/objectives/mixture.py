@@ -11,7 +11,7 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.data.types import Example, IntArray
+from unblank.examples import Example, IntArray
 from unblank.objectives.causal import causal_tokens
 from unblank.objectives.context import ObjectiveContext, make_context
 from unblank.objectives.infilling import (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.data.types import IntArray, Seq2SeqExample
+from unblank.examples import IntArray, Seq2SeqExample
 from unblank.objectives.denoising import denoising, fragment
 from unblank.objectives.seq2seq_context import Seq2SeqContext
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.data.types import IntArray
+from unblank.examples import IntArray
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.tokenization.special import SpecialIds
 

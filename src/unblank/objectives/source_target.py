@@ -7,7 +7,7 @@ Shapes: `S` source tokens, `T` target tokens, the end included.
 
 import numpy as np
 
-from unblank.data.types import IGNORE_INDEX, Example, IntArray, Seq2SeqExample
+from unblank.examples import IGNORE_INDEX, Example, IntArray, Seq2SeqExample
 from unblank.tokenization.source_layout import encoder_source
 from unblank.tokenization.special import SpecialIds
 

@@ -8,7 +8,7 @@ Shapes: `N` text ids, `M` spans.
 
 import numpy as np
 
-from unblank.data.types import IntArray, Seq2SeqExample
+from unblank.examples import IntArray, Seq2SeqExample
 from unblank.objectives.seq2seq_context import Seq2SeqContext
 from unblank.objectives.seq2seq_settings import SpanRule
 

@@ -6,7 +6,7 @@ are there already.
 
 import numpy as np
 
-from unblank.data.types import IntArray
+from unblank.examples import IntArray
 from unblank.objectives.seq2seq_context import Seq2SeqContext
 
 __all__ = ["filling_layout"]

@@ -12,7 +12,7 @@ from math import lgamma, log
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.data.types import IntArray
+from unblank.examples import IntArray
 
 __all__ = [
     "document_bounds",

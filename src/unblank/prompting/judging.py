@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from unblank.evaluation.metrics import (
+from unblank.metrics.labels import (
     best_answer_scores,
     f1_binary,
     f1_macro,

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from unblank.data.sources import progress_bar
 from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze, score_batch
+from unblank.progress_bars import progress_bar
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.masked_scoring import score_masked
 from unblank.prompting.patterns import FilledPattern, fill_pattern, fit_pattern

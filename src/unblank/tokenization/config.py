@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["TokenizeConfig", "TokenizerKind"]
+__all__ = ["TokenizeSettings", "TokenizerKind"]
 
 TokenizerKind = Literal["wordpiece", "unigram", "bpe"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TokenizeConfig:
+class TokenizeSettings:
     """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
 
     train: tuple[str, ...] = ()

@@ -26,8 +26,9 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
-from unblank.data.sources import TextFiles, find_files, progress_bar, track
-from unblank.tokenization.config import TokenizeConfig, TokenizerKind
+from unblank.data.sources import TextFiles, find_files, track
+from unblank.progress_bars import progress_bar
+from unblank.tokenization.config import TokenizerKind, TokenizeSettings
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import (
     BLANK_TOKENS,
@@ -291,7 +292,7 @@ def _check_not_spelt(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -
             )
 
 
-def run_tokenize(config: TokenizeConfig) -> None:
+def run_tokenize(config: TokenizeSettings) -> None:
     """Train a tokenizer as `config` says, save it and print what came out.
 
     Raises:

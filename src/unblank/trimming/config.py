@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["TrimConfig"]
+__all__ = ["TrimSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrimConfig:
+class TrimSettings:
     """Drop the tokens that your text does not need, and their rows of the embedding table.
 
     The table is most of a small multilingual model. Texts whose tokens are all kept are cut into

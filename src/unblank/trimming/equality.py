@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank import models
-from unblank.generation.loading import without_progress_bar
+from unblank.families.loading import without_progress_bar
 from unblank.models.electra import ElectraInfillForPreTraining
 from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
 from unblank.models.encoder_decoder.seq2seq import decoder_inputs

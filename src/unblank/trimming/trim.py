@@ -17,11 +17,11 @@ from unblank import __version__
 from unblank.conversion.provenance import PACKAGES, write_provenance
 from unblank.conversion.writer import new_folder
 from unblank.data.sources import TextFiles, find_files
-from unblank.generation.loading import require_whole_weights
+from unblank.families.loading import require_whole_weights
 from unblank.integrity import PROVENANCE_NAME, file_facts, weights_files
 from unblank.tokenization.encoding import encode_texts, text_encoder
 from unblank.tokenization.vocabulary import padded_vocab_size
-from unblank.trimming.config import TrimConfig
+from unblank.trimming.config import TrimSettings
 from unblank.trimming.equality import NUM_COMPARED, largest_difference, require_same_tokens
 from unblank.trimming.folder import row_order, trimmed_config, write_tokenizer, write_weights
 from unblank.trimming.selection import (
@@ -141,7 +141,7 @@ def trim_model(
     return report
 
 
-def run_trim(config: TrimConfig) -> None:
+def run_trim(config: TrimSettings) -> None:
     """Trim a model as `config` says and print what changed.
 
     Raises:

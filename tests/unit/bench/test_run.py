@@ -11,7 +11,7 @@ from bench_workers import InProcessWorker
 from unblank.bench import race, run
 from unblank.bench.machine import OthersShare
 from unblank.bench.report import Row, at_least, at_most
-from unblank.bench.settings import BenchConfig
+from unblank.bench.settings import BenchSettings
 
 EXPECTED = {
     "sampler": [
@@ -44,7 +44,7 @@ def test_a_benchmark_has_its_rows(which, monkeypatch, tmp_path, capsys):
     without_start = [b for b in run.BENCHMARKS[which] if b.measure.__name__ != "measure_start"]
     monkeypatch.setitem(run.BENCHMARKS, which, tuple(without_start))
     path = tmp_path / "folder" / "bench.json"
-    run.run_bench(BenchConfig(which=which, size=("toy",), repeats=2, json=path))
+    run.run_bench(BenchSettings(which=which, size=("toy",), repeats=2, json=path))
     written = json.loads(path.read_text())
     rows = [row for section in written["sections"] for row in section["rows"]]
     assert [row["name"] for row in rows] == EXPECTED[which]
@@ -78,7 +78,7 @@ def test_a_target_is_held_against_the_column_it_names():
 @pytest.mark.parametrize("wrong", [{"repeats": 0}, {"size": ()}])
 def test_settings_that_measure_nothing_are_refused(wrong):
     with pytest.raises(ValueError, match=r"repeats is 0|size is empty"):
-        BenchConfig(**wrong)
+        BenchSettings(**wrong)
 
 
 def test_the_work_of_other_processes_is_told_from_our_own():

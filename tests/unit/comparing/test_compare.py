@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from unblank.cli import main
-from unblank.comparing.config import CompareConfig
+from unblank.comparing.config import CompareSettings
 from unblank.comparing.recipe import load_recipe
 from unblank.comparing.report import Cell, draw_plot, to_json, to_markdown
 from unblank.comparing.run import run_compare
@@ -182,7 +182,7 @@ def test_the_memory_of_the_steps_is_given_back_after_each_part(recipe):
         def end_steps(self):
             called.append("end")
 
-    config = CompareConfig(recipe=Path("recipe.yaml"), seeds=(0,))
+    config = CompareSettings(recipe=Path("recipe.yaml"), seeds=(0,))
     run_compare(config, memory=Recorder("recorded"))
     assert called == ["end", "begin", "end", "end"]  # the vocabulary, the model, the perplexity
 

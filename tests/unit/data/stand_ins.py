@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.data.types import IGNORE_INDEX, Example, IntArray
+from unblank.examples import IGNORE_INDEX, Example, IntArray
 from unblank.tokenization.special import SpecialIds
 
 SPECIAL = SpecialIds(

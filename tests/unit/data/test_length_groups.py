@@ -15,7 +15,7 @@ from unblank.data.length_groups import (
     window_size,
 )
 from unblank.data.loader import DataState, RowStream
-from unblank.data.types import IGNORE_INDEX, Seq2SeqExample
+from unblank.examples import IGNORE_INDEX, Seq2SeqExample
 
 SIDES = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=1, max_size=80)
 

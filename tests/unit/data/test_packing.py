@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from stand_ins import make_sampler
 
 from unblank.data.packing import lay_out, pack, pack_window, visible_keys
-from unblank.data.types import IGNORE_INDEX
+from unblank.examples import IGNORE_INDEX
 
 
 @given(st.lists(st.integers(1, 100), max_size=200), st.integers(100, 400))

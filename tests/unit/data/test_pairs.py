@@ -10,7 +10,7 @@ from unblank.data.pairs import pair_texts, prepare_pairs
 from unblank.data.report import documents_table
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.data.shards import prepare
-from unblank.data.types import Seq2SeqExample
+from unblank.examples import Seq2SeqExample
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import encoder_decoder_ids
 from unblank.tokenization.train import train_tokenizer

@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 from stand_ins import SPECIAL, doubling_objective, plain_objective
 
-from unblank.data.mask_picture import blank_pieces, draw_mask, mask_figure, piece_numbers
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.data.show import print_example, run_show
-from unblank.data.show_config import ShowConfig
-from unblank.data.show_vocabulary import word_vocabulary
-from unblank.data.types import IGNORE_INDEX, Example
+from unblank.examples import IGNORE_INDEX, Example
 from unblank.objectives.mixture import OBJECTIVES, build_objective, only
 from unblank.objectives.settings import ObjectiveSettings
+from unblank.showing.mask_picture import blank_pieces, draw_mask, mask_figure, piece_numbers
+from unblank.showing.text import print_example, run_show
+from unblank.showing.text_settings import ShowTextSettings
+from unblank.showing.vocabulary import word_vocabulary
 
 TEXT = "A lamp burned in the window. Nobody had come along the road since noon, and the dog slept."
 
@@ -53,7 +53,7 @@ def printed(example: Example, names, width: int = 80) -> str:
 
 def shown(width: int = 100, **options) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    run_show(ShowConfig(**options), console)
+    run_show(ShowTextSettings(**options), console)
     return console.file.getvalue()
 
 

@@ -10,11 +10,11 @@ from test_show import cells, shown
 
 from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.data.show_vocabulary import word_vocabulary
 from unblank.objectives.seq2seq import build_pair_objective, build_seq2seq_objective
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.objectives.span_filling import filling_layout
+from unblank.showing.vocabulary import word_vocabulary
 from unblank.tokenization.train import train_tokenizer
 
 TEXT = "A lamp burned in the window. Nobody had come along the road since noon, and the dog slept."

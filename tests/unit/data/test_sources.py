@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unblank.data.sources import TextFiles, find_files, progress_bar, track
+from unblank.data.sources import TextFiles, find_files, track
+from unblank.progress_bars import progress_bar
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

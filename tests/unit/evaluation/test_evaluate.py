@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from unblank.cli import main
 from unblank.data.splits import find_split
-from unblank.evaluation.config import COMMON_OPTIONS, SUITE_OPTIONS, EvaluateConfig
+from unblank.evaluation.config import COMMON_OPTIONS, SUITE_OPTIONS, EvaluateSettings
 from unblank.evaluation.infilling import blank_words
 from unblank.evaluation.run import SUITES
 
@@ -21,7 +21,7 @@ WORD_LISTS = st.lists(st.text("abc", min_size=1, max_size=3), min_size=1, max_si
 def test_every_suite_has_its_options_and_all_options_have_a_suite():
     assert set(SUITES) == set(SUITE_OPTIONS)
     used = {name for options in SUITE_OPTIONS.values() for name in options} | set(COMMON_OPTIONS)
-    assert used == set(EvaluateConfig.__dataclass_fields__)
+    assert used == set(EvaluateSettings.__dataclass_fields__)
 
 
 @given(WORD_LISTS, st.floats(0.05, 0.95), st.integers(0, 99))

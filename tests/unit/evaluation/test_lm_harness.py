@@ -7,7 +7,7 @@ import pytest
 import torch
 from evaluation_toys import write
 
-from unblank.evaluation.config import EvaluateConfig
+from unblank.evaluation.config import EvaluateSettings
 from unblank.evaluation.run import evaluate
 from unblank.tokenization import special_ids
 from unblank.tokenization.encoding import encode_texts
@@ -150,7 +150,7 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
         encoding="utf-8",
     )
     scores, path = evaluate(
-        EvaluateConfig(
+        EvaluateSettings(
             model=str(model_folder), suite="lm-eval", tasks=(str(task),), output=tmp_path / "o.json"
         )
     )
@@ -164,19 +164,19 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
     group.write_text(f"group: all\ntask: [choice]\naggregate_metric_list: {metrics}\n")
     shutil.rmtree(tmp_path / "copies")
     settings = {"model": str(model_folder), "suite": "lm-eval", "output": tmp_path / "o.json"}
-    scores, _ = evaluate(EvaluateConfig(**settings, tasks=(str(group),)))
+    scores, _ = evaluate(EvaluateSettings(**settings, tasks=(str(group),)))
     assert {(score.task, score.value, score.count) for score in scores} == {
         ("choice", 0.5, 2),
         ("all", 0.5, 2),
     }
     with pytest.raises(FileNotFoundError, match="no task file"):
-        evaluate(EvaluateConfig(model=str(model_folder), suite="lm-eval", tasks=("none.yaml",)))
+        evaluate(EvaluateSettings(model=str(model_folder), suite="lm-eval", tasks=("none.yaml",)))
     with pytest.raises(ValueError, match=r"--tasks FILE\.yaml"):
-        evaluate(EvaluateConfig(model=str(model_folder), suite="lm-eval"))
+        evaluate(EvaluateSettings(model=str(model_folder), suite="lm-eval"))
     for text, message in (
         ("task: x\n  a: [\n", "no task that lm-eval can read"),
         ("a: 1", "names"),
     ):
         task.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=message):
-            evaluate(EvaluateConfig(model=str(model_folder), suite="lm-eval", tasks=(str(task),)))
+            evaluate(EvaluateSettings(model=str(model_folder), suite="lm-eval", tasks=(str(task),)))

@@ -8,11 +8,11 @@ import torch
 from evaluation_toys import write
 
 from unblank.cli import main
-from unblank.evaluation.config import EvaluateConfig
-from unblank.evaluation.metrics import accuracy
+from unblank.evaluation.config import EvaluateSettings
 from unblank.evaluation.run import evaluate
-from unblank.evaluation.text_scores import score_texts
 from unblank.evaluation.writing import WRITING
+from unblank.metrics.labels import accuracy
+from unblank.metrics.text import score_texts
 from unblank.prompting.data_sets import CLASSIFICATION, GLUE, SUPERGLUE
 from unblank.prompting.examples import make_examples
 from unblank.prompting.scoring import encode_example
@@ -31,7 +31,7 @@ CB = [
 
 def run(model_folder, tmp_path, **options):
     path = tmp_path / "out.json"
-    scores, _ = evaluate(EvaluateConfig(model=str(model_folder), output=path, **options))
+    scores, _ = evaluate(EvaluateSettings(model=str(model_folder), output=path, **options))
     return scores, json.loads(path.read_text(encoding="utf-8"))
 
 

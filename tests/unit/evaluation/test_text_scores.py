@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unblank.evaluation.text_scores import score_texts
-from unblank.evaluation.words import split_words
+from unblank.metrics.text import score_texts
+from unblank.metrics.words import split_words
 
 PREDICTIONS = [
     "The cat sat on the mat.",

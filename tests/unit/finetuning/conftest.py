@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from unblank.finetuning.config import FinetuneConfig
+from unblank.finetuning.settings import FinetuneSettings
+from unblank.settings.recipes import from_mapping, to_mapping
 from unblank.tokenization.train import train_tokenizer
-from unblank.training.recipe import from_mapping, to_mapping
 
 WORDS = "the a red green small old dog cat boy girl sees likes finds takes house tree book car"
 OTHER = (
@@ -53,11 +53,11 @@ def pair_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no loss curve at every checkpoint: it takes longer than these runs."""
-    monkeypatch.setattr("unblank.training.hooks.draw_losses", lambda folder: None)
+    monkeypatch.setattr("unblank.engine.hooks.draw_losses", lambda folder: None)
 
 
 @pytest.fixture
-def pairs_config(pair_folder: Path, tmp_path: Path) -> Callable[..., FinetuneConfig]:
+def pairs_config(pair_folder: Path, tmp_path: Path) -> Callable[..., FinetuneSettings]:
     small = {
         "model": {"preset": "deltalm-tiny", "num_hidden_layers": 2, "hidden_size": 32}
         | {"num_attention_heads": 2},
@@ -79,9 +79,9 @@ def pairs_config(pair_folder: Path, tmp_path: Path) -> Callable[..., FinetuneCon
         },
     }
 
-    def make(**changes: object) -> FinetuneConfig:
+    def make(**changes: object) -> FinetuneSettings:
         """Return the configuration with fields changed, written as section__field."""
-        config = from_mapping(FinetuneConfig, small)
+        config = from_mapping(FinetuneSettings, small)
         for name, value in changes.items():
             section, _, field = name.partition("__")
             if not field:
@@ -89,7 +89,7 @@ def pairs_config(pair_folder: Path, tmp_path: Path) -> Callable[..., FinetuneCon
                 continue
             changed = replace(getattr(config, section), **{field: value})
             config = replace(config, **{section: changed})
-        assert from_mapping(FinetuneConfig, to_mapping(config)) == config
+        assert from_mapping(FinetuneSettings, to_mapping(config)) == config
         return config
 
     return make

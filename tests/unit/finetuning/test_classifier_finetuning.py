@@ -6,14 +6,14 @@ import pytest
 import torch
 from labelled_toys import WORDS, tiny_glm, write_toys
 
-from unblank.finetuning.classifier_rows import RowEncoder, pad_rows
-from unblank.finetuning.cloze_config import ClozeTuning
-from unblank.finetuning.config import FinetuneConfig, FinetuneData, FinetuneOptim, FinetuneTrain
-from unblank.finetuning.run import run_finetune
+from unblank.engine.run import run_finetune
+from unblank.families.settings import ModelSettings
+from unblank.finetuning.labels.classifier_rows import RowEncoder, pad_rows
+from unblank.finetuning.labels.settings import ClozeSettings
+from unblank.finetuning.settings import FinetuneData, FinetuneOptim, FinetuneSettings, FinetuneTrain
 from unblank.models import GanLMConfig, GanLMForPreTraining
 from unblank.prompting import load_task, make_examples
 from unblank.tokenization.special import encoder_decoder_ids, special_ids
-from unblank.training.config import ModelSettings
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,12 @@ def toys(tmp_path_factory):
 
 
 def config_of(toys, output, **changes):
-    return FinetuneConfig(
+    return FinetuneSettings(
         task=str(toys["task"]),
         method=changes.get("method", "classifier"),
         model=ModelSettings(init_from=toys["ganlm"]),
         data=FinetuneData(train=(str(toys["train"]),), validation=(str(toys["validation"]),)),
-        cloze=ClozeTuning(branch=changes.get("branch", "discriminator")),
+        cloze=ClozeSettings(branch=changes.get("branch", "discriminator")),
         optim=FinetuneOptim(learning_rate=5e-3),
         train=FinetuneTrain(
             output_dir=output, max_steps=40, batch_size=16, validate_every=20, precision="fp32"

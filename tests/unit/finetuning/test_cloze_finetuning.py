@@ -9,20 +9,20 @@ import pytest
 import torch
 from labelled_toys import tiny_glm, write_toys
 
-from unblank.finetuning.cloze import ClozeUnit, PromptBatch, describe_prompts
-from unblank.finetuning.cloze_config import ClozeTuning, Grid
-from unblank.finetuning.command_line import parse_finetune_config
-from unblank.finetuning.config import FinetuneConfig, FinetuneData, FinetuneOptim, FinetuneTrain
-from unblank.finetuning.example_steps import ExampleSteps
-from unblank.finetuning.grid import run_finetune_command
-from unblank.finetuning.labelled import split_held_out
-from unblank.finetuning.methods_config import PromptTuning
-from unblank.finetuning.run import run_finetune
+from unblank.adapters.settings import PromptSettings
+from unblank.commands.finetune_parsing import parse_finetune_config
+from unblank.engine.run import run_finetune
+from unblank.families.settings import ModelSettings
+from unblank.finetuning.labels.cloze import ClozeUnit, PromptBatch, describe_prompts
+from unblank.finetuning.labels.reading import split_held_out
+from unblank.finetuning.labels.settings import ClozeSettings, Grid
+from unblank.finetuning.labels.steps import ExampleSteps
+from unblank.finetuning.settings import FinetuneData, FinetuneOptim, FinetuneSettings, FinetuneTrain
+from unblank.finetuning.sweeps.grid import run_finetune_command
 from unblank.prompting import load_task, make_examples, read_examples
 from unblank.prompting.scoring import encode_example
 from unblank.prompting.training import target_shares
 from unblank.tokenization import special_ids
-from unblank.training.config import ModelSettings
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def toys(tmp_path_factory):
 def config_of(toys, output, **changes):
     train = {"max_steps": 60, "batch_size": 16, "validate_every": 30, "precision": "fp32"}
     sections = {key: changes.pop(key) for key in list(changes) if key not in ("method", "train")}
-    return FinetuneConfig(
+    return FinetuneSettings(
         task=str(toys["task"]),
         method=changes.get("method", "full"),
         model=ModelSettings(init_from=toys["model"]),
@@ -154,7 +154,7 @@ def test_a_bar_is_shown_while_many_examples_are_encoded(
     config = config_of(toys, tmp_path / "run", method=method, train={"max_steps": 1})
     run_finetune(config)
     assert "encoding" not in capsys.readouterr().err
-    monkeypatch.setattr("unblank.finetuning.labelled._MANY", 40)
+    monkeypatch.setattr("unblank.finetuning.labels.reading._MANY", 40)
     run_finetune(replace(config, train=replace(config.train, output_dir=tmp_path / "again")))
     shown = capsys.readouterr().err
     assert shown.count("encoding examples") == 1  # 64 to learn from, 32 held out
@@ -208,7 +208,7 @@ def test_a_grid_runs_every_combination_and_names_the_best(toys, tmp_path, seeds,
     ],
 )
 def test_the_learning_rate_is_that_of_the_method_unless_set(method, prompt, rate):
-    config = FinetuneConfig(method=method, prompt=PromptTuning(**prompt))
+    config = FinetuneSettings(method=method, prompt=PromptSettings(**prompt))
     assert config.learning_rate == rate
     assert replace(config, optim=FinetuneOptim(learning_rate=0.5)).learning_rate == 0.5
 
@@ -228,7 +228,7 @@ def predictions_in(folder):
 
 
 def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_path):
-    ensemble = ClozeTuning(ensemble=True)
+    ensemble = ClozeSettings(ensemble=True)
     train = {"max_steps": 8, "validate_every": 4, "average_last": 2}
     config = config_of(toys, tmp_path / "few", train=train, cloze=ensemble)
     run_finetune_command(config)
@@ -252,8 +252,8 @@ def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cloze": ClozeTuning(ensemble=True, patterns=(1,))}, "two models at least"),
-        ({"cloze": ClozeTuning(ensemble=True), "method": "classifier"}, "only cloze questions"),
+        ({"cloze": ClozeSettings(ensemble=True, patterns=(1,))}, "two models at least"),
+        ({"cloze": ClozeSettings(ensemble=True), "method": "classifier"}, "only cloze questions"),
     ],
 )
 def test_an_ensemble_of_nothing_is_refused(toys, tmp_path, changes, message):
@@ -313,7 +313,7 @@ def test_a_recipe_runs_two_steps(toys, tmp_path, name):
 def test_a_run_is_the_same_whether_or_not_it_is_interrupted(toys, tmp_path):
     def run(name, steps):
         train = {"max_steps": 12, "validate_every": 4, "log_every": 1, "save_every": 4}
-        config = config_of(toys, tmp_path / name, train=train, cloze=ClozeTuning(patterns=(0, 1)))
+        config = config_of(toys, tmp_path / name, train=train, cloze=ClozeSettings(patterns=(0, 1)))
         if steps:
             with pytest.MonkeyPatch.context() as patch:
                 stopped = ExampleSteps.samples
@@ -342,8 +342,8 @@ def results_of(folder):
     [
         ({"train": {"metric": "f2"}}, "train.metric is 'f2': task toy has accuracy, loss"),
         ({"train": {"batch_tokens": 5}}, "train.batch_tokens means nothing for a task with labels"),
-        ({"cloze": ClozeTuning(patterns=(5,))}, "task 'toy' has patterns 0 to 1, not 5"),
-        ({"cloze": ClozeTuning(max_length=900)}, "more than the 48 positions"),
+        ({"cloze": ClozeSettings(patterns=(5,))}, "task 'toy' has patterns 0 to 1, not 5"),
+        ({"cloze": ClozeSettings(max_length=900)}, "more than the 48 positions"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_before_training(toys, tmp_path, changes, message):

@@ -8,10 +8,10 @@ from transformers import AutoTokenizer
 
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.sampling import SamplingSettings
-from unblank.finetuning.config import Seq2SeqTuning
-from unblank.finetuning.encoded_pairs import PairSampler
-from unblank.finetuning.encoding import PairEncoder
-from unblank.finetuning.text_pairs import TextPair
+from unblank.finetuning.pairs.encoded import PairSampler
+from unblank.finetuning.pairs.encoding import PairEncoder
+from unblank.finetuning.pairs.text import TextPair
+from unblank.finetuning.settings import PairSettings
 from unblank.objectives.source_target import encoder_decoder_pair
 from unblank.tokenization.special import encoder_decoder_ids, special_ids
 
@@ -28,7 +28,7 @@ def tokenizer(pair_folder):
 
 def encoder(tokenizer, *, is_glm=False, **settings):
     ids = special_ids(tokenizer) if is_glm else encoder_decoder_ids(tokenizer)
-    return PairEncoder(tokenizer, ids, Seq2SeqTuning(**settings), is_glm, show_progress=False)
+    return PairEncoder(tokenizer, ids, PairSettings(**settings), is_glm, show_progress=False)
 
 
 def plain(tokenizer, text):

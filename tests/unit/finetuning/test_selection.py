@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from unblank.finetuning.selection import Selection, average_weights
+from unblank.engine.selection import Selection, average_weights
 
 
 def history(*scores, metric="bleu"):

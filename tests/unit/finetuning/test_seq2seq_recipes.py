@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from unblank.finetuning.config import FinetuneConfig
-from unblank.finetuning.run import run_finetune
-from unblank.training.recipe import read_settings
+from unblank.engine.run import run_finetune
+from unblank.finetuning.settings import FinetuneSettings
+from unblank.settings.recipes import read_settings
 
 RECIPES = [
     path
     for path in sorted((Path(__file__).parents[3] / "recipes" / "finetune").glob("*.yaml"))
-    if read_settings(FinetuneConfig, path).task == "seq2seq"
+    if read_settings(FinetuneSettings, path).task == "seq2seq"
 ]
 PRESETS = {"deltalm": "deltalm-tiny", "ganlm": "ganlm-tiny", "glm": "tiny"}
 FIELDS = {"passage": "de", "answer": "de", "article": "en", "document": "en"}
@@ -22,7 +22,7 @@ FIELDS = {"passage": "de", "answer": "de", "article": "en", "document": "en"}
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipes_are_short_load_and_run_two_steps(path, pairs_config, pair_folder, tmp_path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
-    recipe, tiny = read_settings(FinetuneConfig, path), pairs_config()
+    recipe, tiny = read_settings(FinetuneSettings, path), pairs_config()
     preset = PRESETS[path.stem.partition("_")[0]]
     model = replace(tiny.model, preset=preset, num_hidden_layers=2)
     records = [

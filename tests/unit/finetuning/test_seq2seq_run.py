@@ -12,10 +12,10 @@ from torch.testing import assert_close
 from transformers import AutoTokenizer
 
 import unblank
-from unblank.finetuning.config import FinetuneGanLM
+from unblank.engine.run import run_finetune
+from unblank.engine.units import InfillUnit
 from unblank.finetuning.identity import settings_of
-from unblank.finetuning.run import run_finetune
-from unblank.training.units import InfillUnit
+from unblank.finetuning.settings import FinetuneGanLM
 
 GLM = {"model__preset": "tiny", "model__num_hidden_layers": 1}
 GANLM = {"model__preset": "ganlm-tiny"}

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from unblank.finetuning.text_pairs import TextPair, read_text_pairs
+from unblank.finetuning.pairs.text import TextPair, read_text_pairs
 
 
 def write_lines(path, *records):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unblank.data.types import IGNORE_INDEX, Example
+from unblank.examples import IGNORE_INDEX, Example
 from unblank.objectives.infilling import blank_layout
 from unblank.objectives.mixture import build_objective, only
 from unblank.objectives.settings import ObjectiveSettings

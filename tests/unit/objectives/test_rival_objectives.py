@@ -1,6 +1,6 @@
 import numpy as np
 
-from unblank.data.types import IGNORE_INDEX
+from unblank.examples import IGNORE_INDEX
 from unblank.objectives.causal import causal_layout
 from unblank.objectives.masked import masked_layout
 from unblank.objectives.mixture import build_objective, only

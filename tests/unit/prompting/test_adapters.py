@@ -12,30 +12,30 @@ from torch.testing import assert_close
 import unblank
 from unblank.adapters.lora import LORA_TARGETS, merge_lora
 from unblank.adapters.merge import run_merge
-from unblank.adapters.merge_config import MergeConfig
+from unblank.adapters.merge_config import MergeSettings
 from unblank.adapters.opening import put_adapter
 from unblank.adapters.record import RECORD_NAME, AdapterRecord, fingerprint
+from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.api import Unblank
 from unblank.cli import main
-from unblank.finetuning.config import FinetuneConfig, Seq2SeqTuning
+from unblank.engine.finished import publish_model
+from unblank.families.loading import load_folder
+from unblank.families.settings import ModelSettings
 from unblank.finetuning.methods import METHODS, prepare_tokenizer, require_possible
-from unblank.finetuning.methods_config import LoraTuning, PromptTuning
-from unblank.generation.loading import load_folder
+from unblank.finetuning.settings import FinetuneSettings, PairSettings
 from unblank.models import GlmInfillForSequenceClassification
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
-from unblank.training.config import ModelSettings
-from unblank.training.finished import publish_model
 
 TEXTS = ["the cat sat on [MASK] mat", "the dog ran: [MASK]", "[MASK], it is so"]
 WORDS = [["a", "the"], ["true", "good or bad"], ["Yes", "No", "Maybe it is"]]
 RIGHT = [1, 0, 2]
 
 SETTINGS = {
-    "lora": {"lora": LoraTuning(rank=4, dropout=0.0)},
-    "prompt": {"prompt": PromptTuning(length=6)},
-    "prompt-lstm": {"prompt": PromptTuning(length=6, encoder="lstm")},
-    "prompt-mlp": {"prompt": PromptTuning(length=6, encoder="mlp")},
-    "deep-prompt": {"prompt": PromptTuning(length=6)},
+    "lora": {"lora": LoraSettings(rank=4, dropout=0.0)},
+    "prompt": {"prompt": PromptSettings(length=6)},
+    "prompt-lstm": {"prompt": PromptSettings(length=6, encoder="lstm")},
+    "prompt-mlp": {"prompt": PromptSettings(length=6, encoder="mlp")},
+    "deep-prompt": {"prompt": PromptSettings(length=6)},
 }
 every_method = pytest.mark.parametrize("name", SETTINGS)
 
@@ -49,7 +49,7 @@ def base(tiny, tmp_path_factory):
 
 
 def method_of(name, base):
-    config = FinetuneConfig(
+    config = FinetuneSettings(
         task="sst2",
         method=name.removesuffix("-lstm").removesuffix("-mlp"),
         model=ModelSettings(init_from=base),
@@ -180,16 +180,16 @@ def test_the_merge_command_writes_a_plain_folder(base, tmp_path, capsys):
     assert set(merged.model.state_dict()) == set(unblank.load(base).model.state_dict())
     assert_close(scores_of(merged), scores_of(one), atol=1e-4, rtol=1e-4)
     with pytest.raises(FileExistsError):
-        run_merge(MergeConfig(adapter=tmp_path, output=tmp_path / "merged"))
+        run_merge(MergeSettings(adapter=tmp_path, output=tmp_path / "merged"))
 
 
 def test_a_prompt_is_not_merged(base, tmp_path):
     method, one = opened("prompt", base)
     method.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
     with pytest.raises(ValueError, match="holds a prompt, which is no part of any matrix"):
-        run_merge(MergeConfig(adapter=tmp_path, output=tmp_path / "merged"))
+        run_merge(MergeSettings(adapter=tmp_path, output=tmp_path / "merged"))
     with pytest.raises(FileNotFoundError, match="holds no adapters"):
-        run_merge(MergeConfig(adapter=base, output=tmp_path / "merged"))
+        run_merge(MergeSettings(adapter=base, output=tmp_path / "merged"))
     assert not (tmp_path / "merged").exists()
 
 
@@ -297,7 +297,7 @@ def test_the_head_of_a_classifier_is_trained_and_saved_with_the_rest(name, base,
 @pytest.mark.parametrize("targets", ["attention", "all"])
 def test_lora_of_an_encoder_decoder_reaches_the_layers_of_both_sides(targets):
     model = tiny_deltalm()
-    config = FinetuneConfig(method="lora", lora=LoraTuning(targets=targets, rank=2))
+    config = FinetuneSettings(method="lora", lora=LoraSettings(targets=targets, rank=2))
     adapted = METHODS["lora"](config).prepare(model, None)
     reached = {
         name.split(".lora_A")[0].rpartition(".")[2]
@@ -319,21 +319,21 @@ def test_prompts_of_an_encoder_decoder_are_refused_with_the_reason(name, base):
 
 def test_settings_of_another_method_are_refused():
     with pytest.raises(ValueError, match="lora is set, but --method full"):
-        FinetuneConfig(lora=LoraTuning(rank=2))
+        FinetuneSettings(lora=LoraSettings(rank=2))
     with pytest.raises(ValueError, match=r"prompt\.encoder is set, but --method deep-prompt"):
-        FinetuneConfig(method="deep-prompt", prompt=PromptTuning(encoder="mlp"))
+        FinetuneSettings(method="deep-prompt", prompt=PromptSettings(encoder="mlp"))
 
 
 def test_few_parameters_need_a_finished_model():
     with pytest.raises(ValueError, match=r"--model\.init_from"):
-        require_possible(FinetuneConfig(method="lora"))
+        require_possible(FinetuneSettings(method="lora"))
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_a_run_does_not_start_from_an_adapter(method, base, tmp_path):
     tuned, one = opened("prompt", base)
     tuned.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
-    config = FinetuneConfig(method=method, model=ModelSettings(init_from=tmp_path))
+    config = FinetuneSettings(method=method, model=ModelSettings(init_from=tmp_path))
     with pytest.raises(ValueError, match="not a model: start from the base"):
         require_possible(config)
 
@@ -341,12 +341,12 @@ def test_a_run_does_not_start_from_an_adapter(method, base, tmp_path):
 def test_impossible_prompts_are_refused_before_text_is_read(base, tmp_path):
     _, config = method_of("prompt", base)
     with pytest.raises(ValueError, match=r"prompt\.length 65 .* half of the 128 positions"):
-        require_possible(replace(config, prompt=PromptTuning(length=65)))
+        require_possible(replace(config, prompt=PromptSettings(length=65)))
     short = replace(
         config,
         task="seq2seq",
-        seq2seq=Seq2SeqTuning(max_source_length=40),
-        prompt=PromptTuning(length=21),
+        seq2seq=PairSettings(max_source_length=40),
+        prompt=PromptSettings(length=21),
     )
     with pytest.raises(ValueError, match=r"half of the 40 seq2seq\.max_source_length"):
         require_possible(short)

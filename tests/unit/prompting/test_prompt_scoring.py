@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from unblank.data.types import IGNORE_INDEX
+from unblank.examples import IGNORE_INDEX
 from unblank.generation.score import Cloze
 from unblank.objectives.context import make_context
 from unblank.objectives.infilling import single_token_span

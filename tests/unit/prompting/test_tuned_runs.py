@@ -9,25 +9,25 @@ import torch
 from safetensors.torch import load_file
 
 import unblank
-from unblank.evaluation.config import EvaluateConfig
+from unblank.adapters.settings import LoraSettings, PromptSettings
+from unblank.engine.checkpoint import list_checkpoints
+from unblank.engine.run import run_finetune
+from unblank.evaluation.config import EvaluateSettings
 from unblank.evaluation.run import evaluate
-from unblank.finetuning.config import (
-    FinetuneConfig,
+from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.finetuning.settings import (
     FinetuneData,
     FinetuneOptim,
+    FinetuneSettings,
     FinetuneTrain,
-    Seq2SeqTuning,
+    PairSettings,
 )
-from unblank.finetuning.methods_config import LoraTuning, PromptTuning
-from unblank.finetuning.run import run_finetune
-from unblank.training.checkpoint import list_checkpoints
-from unblank.training.config import ModelSettings, TokenizerSettings
 
 SUBJECTS = ("the cat", "the dog", "a mat", "it")
 SETTINGS = {
-    "lora": {"lora": LoraTuning(rank=4)},
-    "prompt": {"prompt": PromptTuning(length=4, encoder="lstm")},
-    "deep-prompt": {"prompt": PromptTuning(length=4)},
+    "lora": {"lora": LoraSettings(rank=4)},
+    "prompt": {"prompt": PromptSettings(length=4, encoder="lstm")},
+    "deep-prompt": {"prompt": PromptSettings(length=4)},
 }
 RATES = {"lora": 0.02, "prompt": 0.05, "deep-prompt": 0.3}
 
@@ -48,12 +48,12 @@ def pairs(tmp_path_factory):
     return path
 
 
-def config_of(method: str, base: Path, pairs: Path, output: Path, **train) -> FinetuneConfig:
-    return FinetuneConfig(
+def config_of(method: str, base: Path, pairs: Path, output: Path, **train) -> FinetuneSettings:
+    return FinetuneSettings(
         method=method,
         model=ModelSettings(init_from=base),
         data=FinetuneData(train=(str(pairs),), validation=(str(pairs),)),
-        seq2seq=Seq2SeqTuning(max_source_length=32, max_target_length=24, label_smoothing=0.0),
+        seq2seq=PairSettings(max_source_length=32, max_target_length=24, label_smoothing=0.0),
         optim=FinetuneOptim(learning_rate=RATES.get(method, 0.01), schedule="constant"),
         train=FinetuneTrain(
             output_dir=output, batch_tokens=512, validate_every=2, precision="fp32",
@@ -106,7 +106,7 @@ def test_what_an_evaluation_depends_on_includes_the_base_model(base, pairs, tmp_
     folder = run_finetune(config_of("lora", base, pairs, tmp_path / "run", max_steps=1))
     text = tmp_path / "text.txt"
     text.write_text(f"{SUBJECTS[0]} sat", encoding="utf-8")
-    config = EvaluateConfig(model=str(folder), file=(str(text),), output=tmp_path / "out.json")
+    config = EvaluateSettings(model=str(folder), file=(str(text),), output=tmp_path / "out.json")
     evaluate(config)
     files = json.loads(config.output.read_text(encoding="utf-8"))["model"]["files"]
     assert files.keys() == {"adapter_model.safetensors", str(base / "model.safetensors")}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
-from unblank.data.types import IGNORE_INDEX
+from unblank.examples import IGNORE_INDEX
 from unblank.models.electra.configuration import ElectraInfillConfig
 from unblank.models.ganlm.losses import detection_rates, discriminator_loss_sum, sample_tokens
 from unblank.models.glm.modeling import GlmInfillModel, GlmInfillPreTrainedModel

@@ -18,7 +18,7 @@ from transformers.modeling_outputs import BaseModelOutput, Seq2SeqModelOutput
 from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
-from unblank.data.types import IGNORE_INDEX
+from unblank.examples import IGNORE_INDEX
 from unblank.models.encoder_decoder.configuration import EncoderDecoderConfig
 from unblank.models.encoder_decoder.stacks import (
     Decoder,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unblank.data.types import IGNORE_INDEX
+from unblank.examples import IGNORE_INDEX
 from unblank.models.loss import ROWS_MULTIPLE, rows_at_once
 
 __all__ = [

@@ -17,7 +17,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import ModelOutput
 
-from unblank.data.types import IGNORE_INDEX
+from unblank.examples import IGNORE_INDEX
 from unblank.models.encoder_decoder import (
     Decoder,
     EncoderDecoderForConditionalGeneration,

@@ -19,7 +19,7 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from unblank.data.types import IGNORE_INDEX
+from unblank.examples import IGNORE_INDEX
 from unblank.models.attention import check_implementation, prepare_mask
 from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.glm.generation import BlankGenerationMixin

@@ -1,0 +1,40 @@
+"""The settings of tuning few parameters. Standard library only: `--help` reads it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from unblank.settings.checks import require, require_positive
+
+__all__ = ["LoraSettings", "PromptSettings"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoraSettings:
+    """--method lora: low-rank adapters in every layer (extra `peft`)."""
+
+    rank: int = 8
+    """Rank of each adapter."""
+    alpha: float = 16.0
+    """Adapters are scaled by alpha / rank."""
+    dropout: float = 0.0
+    """Dropout of what goes into an adapter."""
+    targets: Literal["attention", "all"] = "all"
+    """Linear layers that get one: those of the attention, or the feed-forward ones too."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "rank", "alpha")
+        require(0 <= self.dropout < 1, f"dropout is {self.dropout}: not in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptSettings:
+    """--method prompt: trained vectors behind [CLS]; --method deep-prompt: in every layer. GLM."""
+
+    length: int = 16
+    """Vectors; those behind [CLS] take positions of the text."""
+    encoder: Literal["none", "mlp", "lstm"] | None = None
+    """--method prompt: what the vectors are trained through; the published program used lstm. None
+    is none."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "length")

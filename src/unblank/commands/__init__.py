@@ -1,0 +1,1 @@
+"""The commands: one file each, with its settings, its printing and one call below."""

@@ -1,0 +1,139 @@
+"""The processes of a run: joining them, sharing the model, summing over them.
+
+One process needs none of this; several are started by torchrun (gloo on CPU, nccl on GPUs).
+"""
+
+import atexit
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from unblank.engine.precision import choose_device
+from unblank.engine.units import UnitModule
+from unblank.process import end_with_the_parent
+
+__all__ = ["World", "join_world", "share_model"]
+
+# Preparing a large corpus keeps the other processes waiting at a barrier.
+_PATIENCE = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process among the processes of the run."""
+
+    rank: int
+    """Number of this process, 0 is the one that writes."""
+    size: int
+    """Number of processes."""
+    device: torch.device
+    """Where this process computes."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and talks to the person."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Return when every process has arrived here."""
+        if self.size > 1:
+            dist.barrier()
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """Let the main process run the block before the others do."""
+        if not self.is_main:
+            self.wait()
+        yield
+        if self.is_main:
+            self.wait()
+
+    def sum(self, values: list[float]) -> list[float]:
+        """Return the element-wise sum over all processes, in float64."""
+        if self.size == 1:
+            return values
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return [float(value) for value in total.tolist()]
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return the values of all processes, in their order; they must be plain Python values."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+
+@contextmanager
+def join_world(device_setting: str) -> Iterator[World]:
+    """Join the processes that torchrun started, if any, and leave them at the end.
+
+    Args:
+        device_setting: `train.device`.
+
+    Raises:
+        ValueError: if the device is not there.
+    """
+    if dist.is_torchelastic_launched():
+        end_with_the_parent()  # torchrun, which ends the others only as long as it lives itself
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    device = choose_device(device_setting, int(os.environ.get("LOCAL_RANK", "0")))
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if size == 1:
+        yield World(0, 1, device)
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(
+        backend, timeout=_PATIENCE, device_id=device if device.type == "cuda" else None
+    )
+    finished: list[bool] = []
+    atexit.register(_skip_teardown, finished)
+    try:
+        yield World(rank, size, device)
+        finished.append(True)
+    finally:
+        dist.destroy_process_group()
+
+
+def _skip_teardown(finished: list[bool]) -> None:
+    """End a process whose work is done before C++ takes it down.
+
+    With sharded models torch 2.13 aborts about one process in ten there, and torchrun would call a
+    finished run failed.
+    """
+    if finished:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def share_model(module: UnitModule, world: World, parallel: Literal["ddp", "fsdp"]) -> nn.Module:
+    """Return the module that every process calls: the same one, a replica (DDP), or sharded.
+
+    FSDP shards each layer and the rest in place; the gradients of both are means over processes.
+    """
+    if world.size == 1:
+        return module
+    if parallel == "ddp":
+        return nn.parallel.DistributedDataParallel(module, gradient_as_bucket_view=True)
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh(world.device.type, (world.size,))
+    layer_names = set(getattr(module.model, "_no_split_modules", None) or ())
+    for layer in module.model.modules():
+        if type(layer).__name__ in layer_names:
+            fully_shard(layer, mesh=mesh)
+    fully_shard(module.model, mesh=mesh)
+    return module

@@ -1,0 +1,133 @@
+"""The seam between the fine-tuning engine and what is learnt: a task, and a method.
+
+The engine (`run`) owns the loop, resume, validation, early stopping, the best checkpoint, averages
+and seeds. A task owns its examples, its loss and its scores; a method says which weights change.
+Nothing here computes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from unblank.data.loader import StepBatches
+from unblank.engine.logging import Display
+from unblank.engine.parallel import World
+from unblank.engine.precision import Precision
+from unblank.engine.units import TrainUnit
+from unblank.finetuning.settings import FinetuneSettings
+
+__all__ = ["Evaluation", "FinetuneTask", "TaskContext", "TaskOpener", "TuningMethod"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskContext:
+    """What a task is opened with."""
+
+    config: FinetuneSettings
+    """Of one run: `train.seed` is its seed and `train.seeds` is empty."""
+    world: World
+    """The processes of the run."""
+    precision: Precision
+    """The arithmetic of forward passes."""
+    display: Display
+    """Where to say what was read, cut or skipped."""
+    checkpoint: Path | None = None
+    """The checkpoint that the run continues: its tokenizer and weights replace the model's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What a task found out about a model on its held-out examples."""
+
+    scores: dict[str, float]
+    """Name -> value, the selection metric among them; the same in every process."""
+    predictions: list[dict[str, Any]] = field(default_factory=list)
+    """A line for each held-out example, for the predictions file; may be empty."""
+    note: str = ""
+    """Signatures of the metrics and the like, printed once."""
+
+
+class FinetuneTask(Protocol):
+    """What a task gives the engine."""
+
+    tokenizer: PreTrainedTokenizerFast
+    """Saved with the model."""
+    unit: TrainUnit
+    """The losses of a batch; see `unblank.engine.units`."""
+    metric: str
+    """Name of the score that chooses the best checkpoint."""
+    higher_is_better: bool
+    """Whether a larger value of it is better."""
+    steps_per_epoch: int
+    """Optimiser steps of one pass over the training examples, at least 1; 0 without any."""
+    content: list[str]
+    """Hash of each training source: a run is not continued on other data."""
+    facts: Mapping[str, str]
+    """Lines of the header: what is learnt from how many examples."""
+
+    def build_model(self) -> PreTrainedModel:
+        """Return the model to start from, float32, on the CPU; of a checkpoint if there is one."""
+        ...
+
+    def steps(self, saved: Mapping[str, int] | None, /) -> Iterator[StepBatches]:
+        """Yield the data of one optimiser step after another, without end.
+
+        Args:
+            saved: the fields of the `state` of the last step done, or None to begin; the steps
+                must go on exactly as if there had been no interruption.
+        """
+        ...
+
+    def evaluate(self, model: PreTrainedModel, /) -> Evaluation:
+        """Return the scores of the held-out examples.
+
+        Args:
+            model: on its device, in evaluation mode; every process calls this.
+        """
+        ...
+
+
+TaskOpener = Callable[[TaskContext], FinetuneTask]
+"""What makes a task ready; see `unblank.finetuning.tasks`."""
+
+
+class TuningMethod(Protocol):
+    """Which weights a run changes, and what it leaves behind."""
+
+    saves_whole_models: ClassVar[bool]
+    """Whether `save` writes all weights and the tokenizer; else a task opens the base model also
+    when a run is continued (`TaskContext.checkpoint` is None)."""
+
+    def prepare(self, model: PreTrainedModel, checkpoint: Path | None, /) -> PreTrainedModel:
+        """Return the model that is trained: frozen, wrapped or extended as the method wants.
+
+        Args:
+            model: from the task; already the checkpoint's weights if the method saves whole models.
+            checkpoint: the folder that `save` wrote, of a run that is continued.
+        """
+        ...
+
+    def save(
+        self,
+        folder: Path,
+        model: PreTrainedModel,
+        weights: dict[str, Tensor],
+        tokenizer: PreTrainedTokenizerFast,
+        /,
+        *,
+        to_continue: bool = False,
+    ) -> None:
+        """Write a folder that `unblank.load` opens.
+
+        Args:
+            folder: empty.
+            model: from `prepare`.
+            weights: its whole state by name, on the CPU.
+            tokenizer: saved beside it.
+            to_continue: also write what only `prepare` needs, to go on from a checkpoint.
+        """
+        ...

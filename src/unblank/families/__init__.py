@@ -1,0 +1,1 @@
+"""Model families: each is one value, and one table holds them all."""

@@ -1,0 +1,116 @@
+"""The settings of a model and its vocabulary. Standard library only: `--help` reads it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from unblank.settings.checks import require, require_positive, require_share
+
+__all__ = ["DecoderStart", "GanLMSettings", "ModelSettings", "TokenizerSettings"]
+
+DecoderStart = Literal["interleaved", "vanilla", "vanilla-random-cross-attention", "random"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSettings:
+    """The network: a preset with some of its fields changed, or an existing folder."""
+
+    preset: str = "small"
+    """Size by name: tiny, small, base, large, 410m, 515m, roberta, chinese-large, 2b, 10b,
+    multiglm-1b; electra-tiny, -small, -base, -large; deltalm-tiny, -small, -base, -large,
+    -large-prenorm; ganlm-tiny, -small, -base, -large."""
+    init_from: Path | None = None
+    """Folder of a model to start from (continued pretraining); the preset is then not used."""
+    init_from_encoder: Path | None = None
+    """Folder of a pretrained encoder to make a DeltaLM of: XLM-R, InfoXLM, RoBERTa, BERT, or a
+    model of this library trained with the objective `masked`."""
+    decoder_start: DecoderStart = "interleaved"
+    """How the decoder starts from the encoder; the others are the rivals of DeltaLM's paper."""
+    hidden_size: int | None = None
+    """Width, instead of the preset's."""
+    num_hidden_layers: int | None = None
+    """Depth, instead of the preset's; of the encoder, with the decoder in the preset's ratio."""
+    num_attention_heads: int | None = None
+    """Attention heads, instead of the preset's; they must divide the width."""
+    hidden_dropout: float | None = None
+    """Dropout of embeddings and of each residual branch, instead of the preset's."""
+    attention_dropout: float | None = None
+    """Dropout of attention weights, instead of the preset's."""
+    attention_implementation: Literal["sdpa", "eager", "flex_attention"] = "sdpa"
+    """Attention kernel; flex_attention needs a GPU."""
+    activation_checkpointing: bool = False
+    """Recompute each layer in the backward pass: less memory, about a third more work."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "hidden_size", "num_hidden_layers", "num_attention_heads")
+        require_share(self, "hidden_dropout", "attention_dropout")
+        require(
+            self.init_from is None or self.init_from_encoder is None,
+            "init_from continues a model and init_from_encoder makes a new one: give one of them",
+        )
+        require(
+            self.decoder_start == "interleaved" or self.init_from_encoder is not None,
+            f"decoder_start {self.decoder_start!r} needs init_from_encoder",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GanLMSettings:
+    """GanLM's discriminator and the weights of its losses."""
+
+    discriminator_weight: float = 10.0
+    """Weight of replaced-token detection (lambda); with both weights 0 only span corruption is
+    left, the T5 objective."""
+    denoising_weight: float = 1.0
+    """Weight of replaced-token denoising."""
+    discriminator_start_step: int = 0
+    """The weight of detection is 0 before this step."""
+    discriminator_warmup_steps: int = 0
+    """Steps over which the weight of detection then grows to its value."""
+    denoising_start_step: int = 0
+    """The weight of denoising is 0 before this step."""
+    denoising_warmup_steps: int = 0
+    """Steps over which the weight of denoising then grows to its value."""
+    denoising_rule: Literal["errors", "agreements", "all"] = "errors"
+    """Where sampled tokens disturb the decoder: where the discriminator errs (the released
+    program), where it is right (the wording of the paper), everywhere."""
+    discriminator_reads: Literal["target", "sentence"] = "target"
+    """What stands around the judged tokens: the other spans and their sentinels (the released
+    program), or the whole sentence (the wording of the paper; needs span corruption)."""
+    sampling_temperature: float = 1.0
+    """Divides the generator's logits when tokens are sampled."""
+    discriminator_layers: int | None = None
+    """Layers of the discriminator, instead of the preset's."""
+    share_discriminator: bool = False
+    """Let the generator's first layers be the discriminator (ablation)."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "sampling_temperature", "discriminator_layers")
+        for name in ("discriminator", "denoising"):
+            for part in ("weight", "start_step", "warmup_steps"):
+                value = getattr(self, f"{name}_{part}")
+                require(value >= 0, f"{name}_{part} is {value}: below 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenizerSettings:
+    """A tokenizer that exists, or how to train one on the training data before the first step."""
+
+    path: Path | None = None
+    """Folder of a tokenizer; without it, one is trained and kept with the run."""
+    kind: Literal["wordpiece", "unigram", "bpe"] | None = None
+    """Kind to train; None = the preset's."""
+    vocab_size: int | None = None
+    """Entries to train, special tokens included; None = the preset's."""
+    lowercase: bool | None = None
+    """Lower-case the text; None = as BERT: True for wordpiece, False for the others."""
+    num_sentinels: int = 0
+    """How many numbered masks [MASK1], [MASK2], ... to reserve (for objective.sentinels and span
+    corruption); 0 means 100 for an encoder-decoder, also beside an existing vocabulary."""
+    extra_tokens: tuple[str, ...] = ()
+    """Further special tokens, such as the tags of languages; a new model also gets them beside an
+    existing vocabulary."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "vocab_size")
+        require(self.num_sentinels >= 0, f"num_sentinels is {self.num_sentinels}: below 0")

@@ -1,0 +1,136 @@
+"""The tokenizer that a run starts with: an existing one, or one trained on the run's own text."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from unblank.conversion.encoder import count_embeddings, read_encoder
+from unblank.engine.logging import Display
+from unblank.engine.parallel import World
+from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.families.table import ENCODER_DECODERS, ModelFamily, preset_vocab_size
+from unblank.tokenization.config import TokenizerKind
+from unblank.tokenization.special import add_sentinels
+
+__all__ = ["TOKENIZER_NAME", "open_tokenizer"]
+
+TOKENIZER_NAME = "tokenizer"
+"""Folder of a tokenizer that a run has trained, inside the folder of the run."""
+PUBLISHED_SENTINELS = 100
+"""Of DeltaLM and GanLM."""
+
+# Presets that were published with another tokenizer than BERT's.
+_PRESET_KINDS: dict[str, TokenizerKind] = {
+    "roberta": "bpe",
+    "2b": "bpe",
+    "10b": "bpe",
+    "chinese-large": "unigram",
+    "multiglm-1b": "unigram",
+}
+
+
+def open_tokenizer(
+    model: ModelSettings,
+    settings: TokenizerSettings,
+    family: ModelFamily,
+    texts: Callable[[], Iterable[str]],
+    *,
+    folder: Path,
+    world: World,
+    checkpoint: Path | None,
+    display: Display,
+) -> PreTrainedTokenizerFast:
+    """Return the run's tokenizer; the main process trains it if none is given.
+
+    Args:
+        model: the `model` section.
+        settings: the `tokenizer` section.
+        family: of the model.
+        texts: what a new one is trained on.
+        folder: where a new one is kept.
+        world: the processes of the run; the main one must call this first.
+        checkpoint: the checkpoint that is continued, whose tokenizer is taken.
+        display: where to say what is being made.
+
+    Raises:
+        FileNotFoundError: if a named folder holds no tokenizer, or no encoder.
+        ValueError: if an encoder cannot be read.
+    """
+    given = checkpoint or settings.path or model.init_from or model.init_from_encoder
+    if given is None:
+        given = folder
+        if world.is_main:
+            display.say("training a tokenizer on the training text")
+            _train(model, settings, family, texts()).save_pretrained(folder)
+    elif checkpoint is None and (ignored := _ignored(model, settings, family)):
+        display.say(f"note: {given} has its tokenizer: {', '.join(ignored)} not obeyed")
+    if not (given / "tokenizer.json").is_file():
+        raise FileNotFoundError(f"{given} is no tokenizer folder: it has no tokenizer.json")
+    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(given)
+    if checkpoint is None and model.init_from_encoder is not None:
+        _compare(tokenizer, given, model.init_from_encoder, display)
+    if family in ENCODER_DECODERS and checkpoint is None and model.init_from is None:
+        num_added = add_sentinels(tokenizer, _num_sentinels(settings, family))
+        if num_added:
+            display.say(f"note: {num_added} sentinels were added to the vocabulary of {given}")
+    if checkpoint is None and model.init_from is None:
+        num_added = tokenizer.add_tokens(list(settings.extra_tokens), special_tokens=True)
+        if num_added:
+            display.say(f"note: {num_added} extra tokens were added to the vocabulary of {given}")
+    return tokenizer
+
+
+def _train(
+    model: ModelSettings, settings: TokenizerSettings, family: ModelFamily, texts: Iterable[str]
+) -> PreTrainedTokenizerFast:
+    from unblank.tokenization.train import train_tokenizer
+
+    usual: TokenizerKind = "unigram" if family in ENCODER_DECODERS else "wordpiece"
+    kind = settings.kind or _PRESET_KINDS.get(model.preset.lower(), usual)
+    return train_tokenizer(
+        texts,
+        kind=kind,
+        vocab_size=settings.vocab_size or preset_vocab_size(model),
+        lowercase=kind == "wordpiece" if settings.lowercase is None else settings.lowercase,
+        num_sentinels=_num_sentinels(settings, family),
+        extra_tokens=settings.extra_tokens,
+    )
+
+
+def _compare(
+    tokenizer: PreTrainedTokenizerFast, given: Path, encoder: Path, display: Display
+) -> None:
+    """Say which tokens do not get the embeddings that the encoder learnt for them."""
+    num_rows = count_embeddings(*read_encoder(encoder))
+    if len(tokenizer) > num_rows:
+        display.say(
+            f"note: the tokenizer of {given} has {len(tokenizer):,} tokens, the encoder in "
+            f"{encoder} embeddings of {num_rows:,}: {len(tokenizer) - num_rows:,} start random"
+        )
+    own = encoder / "tokenizer.json"
+    if given == encoder or not own.is_file():
+        return
+    ids, known = tokenizer.get_vocab(), Tokenizer.from_file(str(own)).get_vocab()
+    num_moved = sum(ids.get(token) != row for token, row in known.items())
+    if num_moved:
+        display.say(
+            f"note: {num_moved:,} of the {len(known):,} tokens of the encoder in {encoder} are "
+            f"not in the tokenizer of {given} under the same id: their embeddings start other "
+            "tokens. Leave tokenizer.path out to take the encoder's tokenizer"
+        )
+
+
+def _ignored(model: ModelSettings, settings: TokenizerSettings, family: ModelFamily) -> list[str]:
+    """Return the settings that were given, but shape only a tokenizer that is trained here."""
+    names = ["kind", "vocab_size", "lowercase"]
+    if model.init_from is not None:
+        names.append("extra_tokens")
+    if model.init_from is not None or family not in ENCODER_DECODERS:
+        names.append("num_sentinels")
+    return [f"tokenizer.{name}" for name in names if getattr(settings, name) not in (None, 0, ())]
+
+
+def _num_sentinels(settings: TokenizerSettings, family: ModelFamily) -> int:
+    return settings.num_sentinels or (PUBLISHED_SENTINELS if family in ENCODER_DECODERS else 0)

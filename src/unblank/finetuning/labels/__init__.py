@@ -1,0 +1,1 @@
+"""Fine-tuning on tasks with labels: cloze questions and classifiers."""

@@ -1,0 +1,71 @@
+"""From the scores of each example's labels to a loss, and on held-out examples to metrics."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unblank.engine.task import Evaluation
+from unblank.engine.units import Share, TokenLoss
+from unblank.objectives.cloze import ClozeLossName, cloze_loss
+from unblank.prompting.examples import TaskExample
+from unblank.prompting.judging import judge, right_label
+from unblank.prompting.scoring import Prediction, decide
+from unblank.prompting.task import ClozeTask
+from unblank.prompting.training import target_shares
+
+__all__ = ["evaluation_of", "label_loss"]
+
+_SMALLEST = 1e-30
+
+
+def label_loss(
+    scores: Sequence[Tensor], targets: Sequence[Tensor], name: ClozeLossName = "cross_entropy"
+) -> tuple[TokenLoss, Share]:
+    """Return the summed loss of some examples, and how many of them are answered right.
+
+    Args:
+        scores: for each example float32[L], of its labels or candidates.
+        targets: for each, float32[L]: how much of the answer each label is.
+        name: which loss.
+    """
+    pairs = [(s, target.to(s.device)) for s, target in zip(scores, targets, strict=True)]
+    loss_sum = torch.stack([cloze_loss(*pair, name) for pair in pairs]).sum()
+    num_right = torch.stack([s.argmax() == target.argmax() for s, target in pairs]).sum()
+    share = (num_right, torch.tensor(len(pairs), device=num_right.device))
+    return TokenLoss(loss_sum, len(pairs)), share
+
+
+def evaluation_of(
+    task: ClozeTask, examples: Sequence[TaskExample], shares: Sequence[Tensor]
+) -> Evaluation:
+    """Return scores, mean loss and predictions from the probabilities of each example's labels."""
+    predictions = [decide(task, *pair) for pair in zip(examples, shares, strict=True)]
+    losses = [_surprise(task, *pair) for pair in zip(examples, shares, strict=True)]
+    lines = [_line(task, *pair) for pair in zip(examples, predictions, strict=True)]
+    scores = judge(task, examples, predictions)
+    return Evaluation(scores={**scores, "loss": float(np.mean(losses))}, predictions=lines)
+
+
+def _line(task: ClozeTask, example: TaskExample, prediction: Prediction) -> dict[str, Any]:
+    right = [right_label(task, example, answer) for answer in example.answers]
+    return {
+        "predicted": prediction.label,
+        "right": right[0] if len(right) == 1 else right or example.value,
+        "probability": round(max(prediction.probabilities), 4),
+        "place": example.place,
+        "probabilities": list(prediction.probabilities),
+    }
+
+
+def _surprise(task: ClozeTask, example: TaskExample, shares_L: Tensor) -> float:
+    """Return -log of the probability of what is right, or the cross-entropy with its shares."""
+    if example.value is not None:
+        target_L = target_shares(task, example)
+        return -float((target_L * shares_L.clamp_min(_SMALLEST).log()).sum())
+    if task.decision == "first":
+        right = float(shares_L[0])
+        return -float(np.log(max(right if example.answers == (1,) else 1 - right, _SMALLEST)))
+    return -float(np.log(max(float(shares_L[list(example.answers)].sum()), _SMALLEST)))

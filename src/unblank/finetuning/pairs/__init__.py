@@ -1,0 +1,1 @@
+"""Fine-tuning on pairs: from source text to target text."""

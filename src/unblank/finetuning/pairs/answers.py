@@ -1,0 +1,173 @@
+"""Held-out sources answered by the model under way, and scored against their references."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unblank.engine.parallel import World
+from unblank.finetuning.pairs.encoded import EncodedPairs
+from unblank.finetuning.settings import GenerationSettings
+from unblank.generation.generate_config import GenerationOptions
+from unblank.generation.rows import Prompt
+from unblank.generation.seq2seq import generate_from_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from unblank.metrics.text import TextMetric, TextScores
+
+__all__ = [
+    "SCORES",
+    "HeldOutSource",
+    "answer_sources",
+    "held_out_sources",
+    "prediction_lines",
+    "score_answers",
+    "scores_by_entry",
+]
+
+SCORES: dict[str, tuple["TextMetric", ...]] = {
+    "bleu": ("bleu", "chrf"),
+    "chrf": ("bleu", "chrf"),
+    "rouge1": ("rouge",),
+    "rouge2": ("rouge",),
+    "rougeL": ("rouge",),
+    "exact_match": ("exact_match",),
+}
+"""Selection metric -> what is computed with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutSource:
+    """One source to answer.
+
+    Attributes:
+        prompt: as the model reads it.
+        text: as it was given.
+        references: texts.
+    """
+
+    prompt: Prompt
+    text: str
+    references: tuple[str, ...]
+
+
+def answer_sources(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    sources: Sequence[HeldOutSource],
+    settings: GenerationSettings,
+    max_tokens: int,
+    world: World,
+) -> list[str]:
+    """Return the model's answers in the order of the sources; every process answers its share.
+
+    Args:
+        model: in evaluation mode.
+        tokenizer: of the model.
+        sources: the same in every process.
+        settings: the `generation` section.
+        max_tokens: tokens of the longest answer.
+        world: the processes of the run; all must call this.
+    """
+    options = GenerationOptions(
+        num_beams=settings.num_beams,
+        max_tokens=max_tokens,
+        min_tokens=settings.min_tokens,
+        length_penalty=settings.length_penalty if settings.num_beams > 1 else 1.0,
+        no_repeat_ngram=settings.no_repeat_ngram,
+    )
+    own = [source.prompt for source in sources[world.rank :: world.size]]
+    with torch.inference_mode():
+        answers = generate_from_ids(
+            model,
+            tokenizer,
+            own,
+            options,
+            batch_size=settings.batch_size,
+            show_progress=world.is_main,
+        )
+    shares = world.gather([answer.text for answer in answers])
+    return [shares[place % world.size][place // world.size] for place in range(len(sources))]
+
+
+def score_answers(
+    answers: Sequence[str],
+    sources: Sequence[HeldOutSource],
+    metric: str,
+    settings: GenerationSettings,
+) -> "TextScores":
+    """Return the selection metric and its companions, in percent.
+
+    Raises:
+        ImportError: if the extra `eval` is not installed.
+    """
+    from unblank.metrics.text import score_texts
+
+    references = [source.references for source in sources]
+    return score_texts(answers, references, SCORES[metric], tokenize=settings.bleu_tokenizer)
+
+
+def held_out_sources(
+    entries: Sequence[EncodedPairs],
+    blank_of: Callable[[Sequence[int]], int],
+    shares: Sequence[int],
+) -> list[HeldOutSource]:
+    """Return the first sources of each entry of held-out pairs, in their order.
+
+    Args:
+        entries: the pairs.
+        blank_of: source -> place of its blank; 0 for an encoder-decoder.
+        shares: from `held_out_shares`.
+    """
+    return [
+        HeldOutSource(
+            Prompt(tuple(source.tolist()), (blank_of(source.tolist()),)), text, references
+        )
+        for entry, share in zip(entries, shares, strict=True)
+        for source, text, references in zip(
+            map(entry.sources.__getitem__, range(share)),
+            entry.texts[:share],
+            entry.references[:share],
+            strict=True,
+        )
+    ]
+
+
+def scores_by_entry(
+    answers: Sequence[str],
+    sources: Sequence[HeldOutSource],
+    sizes: Mapping[str, int],
+    metric: str,
+    settings: GenerationSettings,
+) -> dict[str, float]:
+    """Return the selection metric of each entry of the held-out data alone.
+
+    Args:
+        answers: from `answer_sources`.
+        sources: the same.
+        sizes: name of each entry -> its sources, in order.
+        metric: the selection metric.
+        settings: the `generation` section.
+    """
+    scores: dict[str, float] = {}
+    start = 0
+    for name, size in sizes.items():
+        part = slice(start, start + size)
+        if answers[part]:
+            found = score_answers(answers[part], sources[part], metric, settings)
+            scores[f"{metric} {name}"] = found.values[metric]
+        start += size
+    return scores
+
+
+def prediction_lines(
+    answers: Sequence[str], sources: Sequence[HeldOutSource]
+) -> list[dict[str, Any]]:
+    """Return a line for the predictions file for each source."""
+    return [
+        {"source": source.text, "prediction": answer, "references": list(source.references)}
+        for answer, source in zip(answers, sources, strict=True)
+    ]

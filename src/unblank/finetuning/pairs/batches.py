@@ -1,0 +1,153 @@
+"""How pairs become batches: groups of like length for encoder-decoders, packed rows for a GLM.
+
+A *row* is a group of pairs (one forward pass) or a packed row (several in a pass). Sizes are given
+in positions and rounded down to whole rows that all processes share equally.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from unblank.data.length_groups import group_by_length
+from unblank.data.loader import (
+    DataState,
+    ExampleSource,
+    RowStream,
+    StepBatches,
+    validation_batches,
+)
+from unblank.data.packing import pack
+from unblank.engine.parallel import World
+from unblank.examples import TrainBatch
+from unblank.finetuning.pairs.encoded import EncodedPairs
+from unblank.finetuning.settings import FinetuneSettings
+
+__all__ = ["LARGEST_WINDOW", "SHORTEST_LENGTH", "EpochSize", "PairBatches"]
+
+LARGEST_WINDOW = 65536
+"""Examples grouped or packed together; an epoch with fewer is one window."""
+
+SHORTEST_LENGTH = 32
+"""Positions of the shortest row, and of the shortest text that is hidden from."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochSize:
+    """One pass over the training examples.
+
+    Attributes:
+        num_rows: rows.
+        padding: share of their positions that hold no token.
+    """
+
+    num_rows: float
+    padding: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairBatches:
+    """The shape of batches, and the streams of them.
+
+    Attributes:
+        is_glm: whether rows are packed.
+        row_length: positions of a row.
+        rows_per_step: rows of an optimiser step, all processes together.
+        rows_per_pass: rows of a forward pass.
+        num_workers: processes that make batches ahead.
+        world: the processes of the run.
+    """
+
+    is_glm: bool
+    row_length: int
+    rows_per_step: int
+    rows_per_pass: int
+    num_workers: int
+    world: World
+
+    @classmethod
+    def of(cls, config: FinetuneSettings, is_glm: bool, world: World) -> "PairBatches":
+        """Return the batches that the settings describe."""
+        train, seq2seq = config.train, config.seq2seq
+        per_pass = train.micro_batch_tokens or max(train.batch_tokens // world.size, 1)
+        row_length = per_pass
+        if is_glm:
+            longest = seq2seq.max_source_length + seq2seq.max_target_length
+            row_length = max(longest, SHORTEST_LENGTH)
+        rows_per_process = max(train.batch_tokens // row_length // world.size, 1)
+        return cls(
+            is_glm,
+            row_length,
+            rows_per_process * world.size,
+            min(max(per_pass // row_length, 1), rows_per_process),
+            config.data.num_workers,
+            world,
+        )
+
+    def measure(self, entries: Sequence[EncodedPairs]) -> EpochSize:
+        """Return the size of an epoch; of very large data, from its first examples."""
+        sides = list(chain.from_iterable(entry.sides for entry in entries))
+        if not sides:
+            return EpochSize(0.0, 0.0)
+        some = sides[:LARGEST_WINDOW]
+        if self.is_glm:
+            num_rows = len(pack([sum(side) for side in some], self.row_length))
+            num_positions = num_rows * self.row_length
+        else:
+            groups = group_by_length(some, self.row_length)
+            num_rows = len(groups)
+            num_positions = sum(_rectangle([some[item] for item in group]) for group in groups)
+        padding = 1 - sum(map(sum, some)) / num_positions
+        return EpochSize(num_rows * len(sides) / len(some), padding)
+
+    def steps(
+        self, source: ExampleSource, window_size: int, state: DataState
+    ) -> Iterator[StepBatches]:
+        """Yield this process's share of one step after another.
+
+        Args:
+            source: draws the examples.
+            window_size: examples grouped or packed together.
+            state: where to begin.
+        """
+        stream = RowStream(
+            source,
+            row_length=self.row_length,
+            num_workers=self.num_workers,
+            window_size=window_size,
+            state=state,
+        )
+        return stream.micro_batches(
+            batch_size=self.rows_per_step,
+            micro_batch_size=self.rows_per_pass,
+            rank=self.world.rank,
+            world_size=self.world.size,
+        )
+
+    def held_out(
+        self, source: ExampleSource, max_samples: int, *, is_shared: bool
+    ) -> list[TrainBatch]:
+        """Return the first examples in batches, the same at every call.
+
+        Args:
+            source: draws the examples.
+            max_samples: how many at most.
+            is_shared: give each process a share; otherwise each gets all of them.
+        """
+        return validation_batches(
+            source,
+            row_length=self.row_length,
+            batch_size=self.rows_per_pass,
+            max_samples=max_samples,
+            rank=self.world.rank if is_shared else 0,
+            world_size=self.world.size if is_shared else 1,
+        )
+
+    def __str__(self) -> str:
+        kind = "packed rows" if self.is_glm else "groups of like length"
+        return f"{self.rows_per_step} {kind} of {self.row_length} positions a step"
+
+
+def _rectangle(sides: Sequence[tuple[int, int]]) -> int:
+    """Return the positions of a group, padding included."""
+    sources, targets = zip(*sides, strict=True)
+    return len(sides) * int(max(sources) + max(targets))

@@ -1,0 +1,176 @@
+"""From pairs of texts to token ids as a model of a family reads them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from unblank.finetuning.pairs.encoded import EncodedPairs, TokenTable
+from unblank.finetuning.pairs.text import TextPair
+from unblank.finetuning.settings import PairSettings
+from unblank.progress_bars import progress_bar
+from unblank.tokenization.encoding import encode_with_blanks, text_encoder
+from unblank.tokenization.source_layout import encoder_source, glm_part_a, glm_source
+from unblank.tokenization.special import BLANK_TOKENS, SpecialIds
+
+__all__ = ["PairEncoder"]
+
+_CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PairEncoder:
+    """Encodes pairs for one family.
+
+    Attributes:
+        tokenizer: of the model.
+        special: its special tokens, as the family uses them.
+        settings: lengths, and the blank of a GLM.
+        is_glm: whether the model is a GLM or an encoder-decoder.
+        show_progress: show bars on the error stream.
+    """
+
+    tokenizer: PreTrainedTokenizerFast
+    special: SpecialIds
+    settings: PairSettings
+    is_glm: bool
+    show_progress: bool = True
+
+    def encode(self, pairs: Sequence[TextPair], tag_id: int | None, name: str) -> EncodedPairs:
+        """Return the pairs as token ids.
+
+        Args:
+            pairs: at least one.
+            tag_id: tag of a language before every source.
+            name: of the data, for the progress bar and messages.
+
+        Raises:
+            ValueError: a text without any token, or one that is too long where that is refused.
+        """
+        sources = list(self._sources([pair.source for pair in pairs], tag_id, name))
+        texts = [reference for pair in pairs for reference in pair.targets]
+        targets = list(self._ids([f" {text}" for text in texts] if self.is_glm else texts, name))
+        owners = [number for number, pair in enumerate(pairs) for _ in pair.targets]
+        source_lengths = [len(self._laid_out(ids, tag_id)) for ids in sources]
+        long_sources = {
+            number
+            for number, length in enumerate(source_lengths)
+            if length > self.settings.max_source_length
+        }
+        room = self.settings.max_target_length - 1
+        long_targets = [number for number, ids in enumerate(targets) if len(ids) > room]
+        self._refuse(pairs, sources, targets, owners, source_lengths, long_sources, long_targets)
+        skipped = set()
+        if self.settings.too_long == "skip":
+            skipped = long_sources | {owners[number] for number in long_targets}
+            if len(skipped) == len(pairs):
+                raise ValueError(
+                    f"every pair of {name} is too long: raise seq2seq.max_source_length or "
+                    "seq2seq.max_target_length"
+                )
+            long_sources, long_targets = set(), []
+        kept = [number for number in range(len(pairs)) if number not in skipped]
+        place_of = {number: place for place, number in enumerate(kept)}
+        examples = [number for number, owner in enumerate(owners) if owner in place_of]
+        return EncodedPairs(
+            sources=TokenTable.of([self._source(sources[n], tag_id, pairs[n]) for n in kept]),
+            targets=TokenTable.of([targets[number][:room] for number in examples]),
+            owners=np.array([place_of[owners[number]] for number in examples], dtype=np.int64),
+            texts=tuple(pairs[number].source for number in kept),
+            references=tuple(pairs[number].targets for number in kept),
+            places=tuple(pairs[number].place for number in kept),
+            num_cut_sources=len(long_sources),
+            num_cut_targets=len(long_targets),
+            num_skipped=len(skipped),
+        )
+
+    def blank_of(self, source: Sequence[int]) -> int:
+        """Return the position of the blank in a source of a GLM."""
+        return next(place for place, i in enumerate(source) if i in self.special.blanks)
+
+    def _sources(self, texts: Sequence[str], tag_id: int | None, name: str) -> Iterator[list[int]]:
+        """Yield the ids of each source; of a GLM, those that hold a blank are read with it."""
+        if not self.is_glm or not any(blank in text for text in texts for blank in BLANK_TOKENS):
+            yield from self._ids(texts, name)
+            return
+        for text in texts:
+            yield encode_with_blanks(self.tokenizer, text)
+
+    def _ids(self, texts: Sequence[str], name: str) -> Iterator[list[int]]:
+        core = text_encoder(self.tokenizer)
+        with progress_bar(show=self.show_progress and len(texts) > _CHUNK) as progress:
+            task = progress.add_task(f"encoding {name}", total=len(texts))
+            for start in range(0, len(texts), _CHUNK):
+                chunk = list(texts[start : start + _CHUNK])
+                for encoding in core.encode_batch_fast(chunk, add_special_tokens=False):
+                    yield encoding.ids
+                progress.advance(task, len(chunk))
+
+    def _laid_out(self, ids: Sequence[int], tag_id: int | None) -> tuple[int, ...]:
+        """Return what the model reads, uncut."""
+        if not self.is_glm:
+            return encoder_source(ids, self.special.eos, tag_id)
+        blank = dict(zip(BLANK_TOKENS, self.special.blanks, strict=True))[self.settings.blank]
+        if not set(self.special.blanks) & set(ids):
+            return glm_source(ids, self.special, blank, tag_id)
+        return glm_part_a(ids, self.special, tag_id)
+
+    def _source(self, ids: Sequence[int], tag_id: int | None, pair: TextPair) -> tuple[int, ...]:
+        excess = len(self._laid_out(ids, tag_id)) - self.settings.max_source_length
+        if excess <= 0:
+            return self._laid_out(ids, tag_id)
+        blanks = [place for place, i in enumerate(ids) if i in self.special.blanks]
+        if self.is_glm and blanks:
+            return self._laid_out(_cut_far_from_blank(ids, blanks[0], excess, pair.place), tag_id)
+        return self._laid_out(ids[:-excess], tag_id)
+
+    def _refuse(
+        self,
+        pairs: Sequence[TextPair],
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        owners: Sequence[int],
+        source_lengths: Sequence[int],
+        long_sources: set[int],
+        long_targets: Sequence[int],
+    ) -> None:
+        for number, ids in enumerate(sources):
+            _require_tokens(ids, pairs[number], "source")
+            if self.is_glm and sum(i in self.special.blanks for i in ids) > 1:
+                raise ValueError(
+                    f"{pairs[number].place}: the source holds several blanks, but there is one "
+                    "target: leave one blank"
+                )
+        for number, ids in enumerate(targets):
+            _require_tokens(ids, pairs[owners[number]], "target")
+        if self.settings.too_long != "refuse":
+            return
+        for number in sorted(long_sources):
+            _refuse_long(pairs[number], "source", source_lengths[number], self.settings)
+        for number in long_targets:
+            _refuse_long(pairs[owners[number]], "target", len(targets[number]) + 1, self.settings)
+
+
+def _cut_far_from_blank(ids: Sequence[int], blank: int, excess: int, place: str) -> Sequence[int]:
+    """Shorten the longer side of a blank, at the end that is far from it."""
+    num_behind = len(ids) - blank - 1
+    if max(blank, num_behind) < excess:
+        raise ValueError(
+            f"{place}: what stands around the blank is longer than seq2seq.max_source_length: "
+            "raise it, or shorten the text of data.source"
+        )
+    return ids[:-excess] if num_behind >= blank else ids[excess:]
+
+
+def _require_tokens(ids: Sequence[int], pair: TextPair, side: str) -> None:
+    if not ids:
+        raise ValueError(f"{pair.place}: the {side} gives no token at all: remove the pair")
+
+
+def _refuse_long(pair: TextPair, side: str, length: int, settings: PairSettings) -> None:
+    limit = getattr(settings, f"max_{side}_length")
+    raise ValueError(
+        f"{pair.place}: the {side} has {length} tokens, seq2seq.max_{side}_length is {limit}: "
+        "shorten it, raise the limit, or let it be cut (--seq2seq.too_long cut)"
+    )

@@ -1,0 +1,102 @@
+"""The examples of the task `seq2seq`: files to encoded pairs, with the tags of their languages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from unblank.data.mixing import TemperatureSchedule
+from unblank.data.sampling import SamplingSettings
+from unblank.finetuning.pairs.encoded import EncodedPairs
+from unblank.finetuning.pairs.encoding import PairEncoder
+from unblank.finetuning.pairs.text import TextPair, read_text_pairs
+from unblank.finetuning.settings import FinetuneData
+from unblank.tokenization.source_layout import language_tag_id
+
+__all__ = ["RawEntry", "encode_entries", "pairs_table", "read_entries", "sampling_settings"]
+
+
+_ANY_LENGTH = 32
+"""Examples are cut when they are encoded; a sampler of text would ask for a length here."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawEntry:
+    """One entry of the data as text.
+
+    Attributes:
+        name: as it was given.
+        pairs: at least one.
+        tag: token before every source, such as `__de__`; None is none.
+    """
+
+    name: str
+    pairs: list[TextPair]
+    tag: str | None
+
+
+def read_entries(
+    data: FinetuneData, entries: Sequence[str], languages: Sequence[str] | None
+) -> list[RawEntry]:
+    """Return the pairs of some entries; errors as for `read_text_pairs`.
+
+    Args:
+        data: names the fields, and whose language the tag names.
+        entries: `data.train` or `data.validation`.
+        languages: of each entry, SOURCE-TARGET; None is no tags.
+    """
+    tags: list[str | None] = [None] * len(entries)
+    if languages is not None:
+        sides = [pair.split("-") for pair in languages]
+        tags = [f"__{side[data.tag == 'target']}__" for side in sides]
+    return [
+        RawEntry(entry, read_text_pairs(entry, data.source, data.target), tag)
+        for entry, tag in zip(entries, tags, strict=True)
+    ]
+
+
+def encode_entries(entries: Sequence[RawEntry], encoder: PairEncoder) -> list[EncodedPairs]:
+    """Return the entries as token ids.
+
+    Raises:
+        ValueError: if the vocabulary lacks a tag, or a text is empty or too long.
+    """
+    tag_ids = [
+        None if entry.tag is None else language_tag_id(encoder.tokenizer, entry.tag, entry.name)
+        for entry in entries
+    ]
+    return [
+        encoder.encode(entry.pairs, tag_id, entry.name)
+        for entry, tag_id in zip(entries, tag_ids, strict=True)
+    ]
+
+
+def sampling_settings(data: FinetuneData, seed: int) -> SamplingSettings:
+    """Return how entries are mixed."""
+    start, end, epochs = data.temperature_start, data.temperature_end, data.temperature_epochs
+    temperature = None
+    if start is not None and end is not None and epochs is not None:
+        temperature = TemperatureSchedule(start=start, end=end, epochs=epochs)
+    return SamplingSettings(
+        max_length=_ANY_LENGTH, seed=seed, alpha=data.alpha, temperature=temperature
+    )
+
+
+def pairs_table(rows: Sequence[tuple[str, EncodedPairs]]) -> Table:
+    """Return what became of the pairs of each entry, for the console."""
+    table = Table(title="pairs", title_justify="left")
+    table.add_column("entry", overflow="fold")
+    counts = ("pairs", "examples", "sources cut", "targets cut", "skipped", "tokens")
+    for name in counts:
+        table.add_column(name, justify="right")
+    for name, pairs in rows:
+        numbers = (
+            len(pairs.references),
+            len(pairs),
+            pairs.num_cut_sources,
+            pairs.num_cut_targets,
+            pairs.num_skipped,
+            sum(map(sum, pairs.sides)),
+        )
+        table.add_row(name.rpartition("/")[2], *(f"{number:,}" for number in numbers))
+    return table

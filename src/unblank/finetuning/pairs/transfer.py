@@ -1,0 +1,118 @@
+"""Zero-shot cross-lingual transfer: every other step hides and restores spans of plain text.
+
+A model that is tuned on one language only begins to answer in that language whatever it reads.
+DeltaLM (section 3.3) spends half of the steps on the pretraining objective in the languages to
+transfer to, without sentinels in the target, so that they are never generated.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerFast
+
+from unblank.data.loader import DataState, StepBatches
+from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
+from unblank.data.shards import prepare
+from unblank.examples import Seq2SeqExample
+from unblank.finetuning.settings import FinetuneData
+from unblank.objectives.seq2seq import build_seq2seq_objective
+from unblank.objectives.seq2seq_settings import Seq2SeqSettings
+from unblank.tokenization.special import encoder_decoder_ids
+from unblank.tokenization.vocabulary import sentence_end_flags
+
+__all__ = ["AlternatingState", "alternate", "plain_text_sampler"]
+
+
+@dataclass(frozen=True, slots=True)
+class AlternatingState(DataState):
+    """Where two streams stand that give steps in turn; the fields of the first are inherited."""
+
+    other_window: int = 0
+    """Windows of the second stream fully consumed."""
+    other_row: int = 0
+    """Rows of its open window consumed."""
+    is_others_turn: bool = False
+    """Whether the next step is the second stream's."""
+
+    @property
+    def first(self) -> DataState:
+        """Where the first stream stands."""
+        return DataState(self.window, self.row)
+
+    @property
+    def second(self) -> DataState:
+        """Where the second stream stands."""
+        return DataState(self.other_window, self.other_row)
+
+
+def alternate(
+    first: Iterator[StepBatches], second: Iterator[StepBatches], state: AlternatingState
+) -> Iterator[StepBatches]:
+    """Yield steps of two streams in turn.
+
+    Args:
+        first: stands at `state.first`.
+        second: stands at `state.second`.
+        state: where to go on.
+    """
+    while True:
+        step = next(second if state.is_others_turn else first)
+        here = step.state
+        if state.is_others_turn:
+            state = replace(
+                state, other_window=here.window, other_row=here.row, is_others_turn=False
+            )
+        else:
+            state = replace(state, window=here.window, row=here.row, is_others_turn=True)
+        yield replace(step, state=state)
+
+
+def plain_text_sampler(
+    data: FinetuneData,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    mask_ratio: float,
+    max_length: int,
+    seed: int,
+    cache_dir: Path,
+    show_progress: bool,
+) -> tuple[Sampler[Seq2SeqExample], list[str]]:
+    """Return span corruption of `data.monolingual`, and a hash of each of its sources.
+
+    As in the task, the decoder starts with its start token, and targets have an end.
+
+    Args:
+        data: names the text.
+        tokenizer: with sentinels.
+        mask_ratio: share of the tokens to hide.
+        max_length: tokens of the longest text.
+        seed: of everything that is drawn.
+        cache_dir: where tokenized text is kept.
+        show_progress: show bars on the error stream.
+
+    Raises:
+        ValueError: if a file is broken, or the tokenizer has too few sentinels.
+        FileNotFoundError: if a file is not there.
+    """
+    special = encoder_decoder_ids(tokenizer)
+    settings = Seq2SeqSettings(
+        mask_ratio=mask_ratio, remove_target_sentinels=True, start_token=True, end_token=True
+    )
+    corpora = [
+        prepare(
+            entry,
+            tokenizer,
+            cache_dir=cache_dir,
+            text_field=data.text_field,
+            text_unit=data.text_unit,
+            min_tokens=MINIMUM_TOKENS,
+            show_progress=show_progress,
+        )
+        for entry in data.monolingual
+    ]
+    flags = sentence_end_flags(tokenizer)
+    objective = build_seq2seq_objective(settings, special, flags, max_length)
+    sampling = SamplingSettings(max_length=max_length, seed=seed)
+    content = [corpus.folder.name for corpus in corpora]
+    return Sampler(corpora, objective, special, sampling), content

@@ -1,0 +1,144 @@
+"""Ensembles as in PET: a model of its own for each pattern and seed, probabilities averaged.
+
+Each member is a run in a folder of its own, and is resumed like any other. The average is taken of
+the predictions that the members saved; no model is needed for it. PET's last step, which teaches
+one classifier by an ensemble's answers to unlabelled text, is not here.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from torch import Tensor, tensor
+
+from unblank.data.records import find_record_files
+from unblank.engine.finish import RESULTS_NAME, chosen_predictions
+from unblank.engine.logging import read_lines
+from unblank.engine.run import run_finetune
+from unblank.finetuning.labels.held_out import measured_examples
+from unblank.finetuning.labels.scores import evaluation_of
+from unblank.finetuning.settings import FinetuneSettings
+from unblank.finetuning.sweeps.score_table import score_table
+from unblank.integrity import write_at_once
+from unblank.process import LEFT_ALONE, MemoryArrangement
+from unblank.prompting.examples import TaskExample, read_examples
+from unblank.prompting.task import load_task
+
+__all__ = ["ENSEMBLE_NAME", "average_predictions", "ensemble_members", "run_ensemble"]
+
+ENSEMBLE_NAME = "predictions.jsonl"
+
+
+def run_ensemble(config: FinetuneSettings, *, memory: MemoryArrangement = LEFT_ALONE) -> Path:
+    """Run the members, average what they predict, and return the output folder.
+
+    Args:
+        config: the run; it gets a folder for each member, a results.json with the scores of all,
+            and the averaged predictions.
+        memory: what `unblank.process.arrange_memory` returned.
+
+    Raises:
+        ValueError: a setting does not fit, or there is nothing to average.
+        FileNotFoundError: a file that is named is not there.
+    """
+    members = ensemble_members(config)
+    for member in members:
+        run_finetune(member, memory=memory)
+    task = load_task(config.task)
+    files = [path for entry in config.data.validation for path in find_record_files(entry)]
+    examples = measured_examples(
+        read_examples(task, files).examples, config.train.validation_samples
+    )
+    folders = [member.train.output_dir for member in members]
+    evaluation = evaluation_of(task, examples, average_predictions(folders, examples))
+    runs = [json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8")) for folder in folders]
+    results = {
+        **{name: runs[0][name] for name in ("task", "method", "metric", "higher_is_better")},
+        "scores": evaluation.scores,
+        "members": {folder.name: run["scores"] for folder, run in zip(folders, runs, strict=True)},
+    }
+    lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in evaluation.predictions)
+    write_at_once(config.train.output_dir / ENSEMBLE_NAME, lines)
+    write_at_once(config.train.output_dir / RESULTS_NAME, json.dumps(results, indent=1))
+    _show(results, config.train.output_dir)
+    return config.train.output_dir
+
+
+def ensemble_members(config: FinetuneSettings) -> list[FinetuneSettings]:
+    """Return the run of each pattern and seed, in a folder of its own.
+
+    With `--method none` a member starts from the folder of the same name in `model.init_from`, if
+    that is an ensemble: so one is measured on other data.
+
+    Raises:
+        ValueError: fewer than two members, no held-out examples, or not a cloze task.
+    """
+    if config.task == "seq2seq" or config.method == "classifier" or config.cloze.classifier:
+        raise ValueError("cloze.ensemble is of patterns: only cloze questions have them")
+    if not config.data.validation:
+        raise ValueError("an ensemble averages predictions: give --data.validation FILE")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(
+            "an ensemble runs in one process: start each pattern with torchrun instead"
+        )
+    patterns = config.cloze.patterns or tuple(range(len(load_task(config.task).patterns)))
+    pairs = [(p, seed) for p in patterns for seed in config.train.seeds or (config.train.seed,)]
+    if len(pairs) < 2:
+        raise ValueError(
+            f"{config.task} is asked in one pattern with one seed, and an ensemble needs two "
+            "models at least: give --cloze.patterns or --train.seeds"
+        )
+    return [_member(config, *pair) for pair in pairs]
+
+
+def average_predictions(folders: Sequence[Path], examples: Sequence[TaskExample]) -> list[Tensor]:
+    """Return the mean of what finished runs give each label of each example.
+
+    Args:
+        folders: of the runs.
+        examples: that all of them were measured on.
+
+    Raises:
+        ValueError: a run was measured on other examples.
+    """
+    of_runs = []
+    for folder in folders:
+        lines = read_lines(chosen_predictions(folder))
+        if [line["place"] for line in lines] != [example.place for example in examples]:
+            raise ValueError(
+                f"{folder} was measured on other examples: run it anew in an empty folder, or "
+                "measure finished models by --method none"
+            )
+        of_runs.append([tensor(line["probabilities"]) for line in lines])
+    return [sum(shares, start=0 * shares[0]) / len(shares) for shares in zip(*of_runs, strict=True)]
+
+
+def _member(config: FinetuneSettings, pattern: int, seed: int) -> FinetuneSettings:
+    name = f"pattern-{pattern}" + (f"-seed-{seed}" if config.train.seeds else "")
+    start = config.model.init_from
+    if config.method == "none" and start is not None and (start / name).is_dir():
+        start = start / name
+    folder = config.train.output_dir / name
+    return replace(
+        config,
+        model=replace(config.model, init_from=start),
+        cloze=replace(config.cloze, ensemble=False, patterns=(pattern,)),
+        train=replace(config.train, output_dir=folder, seed=seed, seeds=()),
+    )
+
+
+def _show(results: dict[str, Any], output_dir: Path) -> None:
+    names = list(results["scores"])
+    lines = [
+        (member, {name: scores[name] for name in names})
+        for member, scores in results["members"].items()
+    ]
+    table = score_table(f"{len(lines)} models", "", lines)
+    table.add_row("averaged", *(f"{results['scores'][name]:.4f}" for name in names))
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    console.print(f"done: averaged predictions are in {output_dir / ENSEMBLE_NAME}", markup=False)

@@ -1,0 +1,142 @@
+"""A grid of settings: one run for each combination, then the best by the task's score."""
+
+import json
+import os
+from dataclasses import dataclass, replace
+from itertools import product
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from unblank.engine.finish import RESULTS_NAME
+from unblank.engine.run import run_finetune
+from unblank.finetuning.labels.settings import Grid
+from unblank.finetuning.settings import FinetuneSettings
+from unblank.finetuning.sweeps.ensemble import run_ensemble
+from unblank.finetuning.sweeps.seeds import seed_config
+from unblank.integrity import write_at_once
+from unblank.process import LEFT_ALONE, MemoryArrangement
+
+__all__ = ["grid_configs", "run_finetune_command"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A finished run of the grid."""
+
+    config: FinetuneSettings
+    metric: str
+    higher_is_better: bool
+    scores: dict[str, float]
+
+    @property
+    def badness(self) -> float:
+        """The score that chooses, turned so that less is better."""
+        score = self.scores[self.metric]
+        return -score if self.higher_is_better else score
+
+
+def run_finetune_command(
+    config: FinetuneSettings, *, memory: MemoryArrangement = LEFT_ALONE
+) -> Path:
+    """Fine-tune, once or for every combination of `config.grid`, and return the output folder.
+
+    Args:
+        config: the run; with a grid, OUTPUT_DIR gets a folder for each combination and a
+            results.json that names the best.
+        memory: what `unblank.process.arrange_memory` returned.
+
+    Raises:
+        ValueError: a setting does not fit; or a grid without held-out examples.
+        FileNotFoundError: a file that is named is not there.
+    """
+    if config.grid == Grid():
+        return _run(config, memory)
+    if not config.data.is_validated:
+        raise ValueError("a grid needs held-out examples to choose by: give --data.validation FILE")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("a grid runs in one process: start each combination with torchrun instead")
+    if config.task == "seq2seq" and config.grid.batch_sizes:
+        raise ValueError(
+            "the steps of seq2seq are measured in tokens: grid.batch_sizes does not apply"
+        )
+    points = []
+    for one in grid_configs(config):
+        _run(one, memory)
+        points.append(_finished(one))
+    best = min(points, key=attrgetter("badness"))
+    _write(config, points, best)
+    _show(points, best)
+    return config.train.output_dir
+
+
+def grid_configs(config: FinetuneSettings) -> list[FinetuneSettings]:
+    """Return the run of every combination, each in a folder of its own."""
+    rates = config.grid.learning_rates or (config.learning_rate,)
+    sizes = config.grid.batch_sizes or (config.train.batch_size,)
+    return [
+        replace(
+            config,
+            grid=Grid(),
+            optim=replace(config.optim, learning_rate=rate),
+            train=replace(
+                config.train,
+                batch_size=size,
+                output_dir=config.train.output_dir / f"rate-{rate:g}-batch-{size}",
+            ),
+        )
+        for rate, size in product(rates, sizes)
+    ]
+
+
+def _run(config: FinetuneSettings, memory: MemoryArrangement) -> Path:
+    start = run_ensemble if config.cloze.ensemble else run_finetune
+    return start(config, memory=memory)
+
+
+def _finished(config: FinetuneSettings) -> _Point:
+    path = config.train.output_dir / RESULTS_NAME
+    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    first = results if "scores" in results else _of_first_seed(config)
+    scores = results.get("mean") or results["scores"]
+    return _Point(config, first["metric"], first["higher_is_better"], scores)
+
+
+def _of_first_seed(config: FinetuneSettings) -> dict[str, Any]:
+    folder = seed_config(config, config.train.seeds[0]).train.output_dir
+    found: dict[str, Any] = json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8"))
+    return found
+
+
+def _write(config: FinetuneSettings, points: list[_Point], best: _Point) -> None:
+    lines = [
+        {
+            "learning_rate": point.config.learning_rate,
+            "batch_size": point.config.train.batch_size,
+            "folder": point.config.train.output_dir.name,
+            "scores": point.scores,
+        }
+        for point in points
+    ]
+    results = {"metric": best.metric, "best": best.config.train.output_dir.name, "runs": lines}
+    write_at_once(config.train.output_dir / RESULTS_NAME, json.dumps(results, indent=1))
+
+
+def _show(points: list[_Point], best: _Point) -> None:
+    table = Table(title=f"{len(points)} combinations, by {best.metric}", title_justify="left")
+    table.add_column("learning rate", justify="right")
+    table.add_column("batch", justify="right")
+    for name in best.scores:
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for point in points:
+        config = point.config
+        scores = [f"{point.scores[name]:.4f}" for name in best.scores]
+        mark = "best" if point is best else ""
+        table.add_row(f"{config.learning_rate:g}", str(config.train.batch_size), *scores, mark)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    console.print(f"done: the best model is in {best.config.train.output_dir}", markup=False)

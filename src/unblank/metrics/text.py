@@ -1,0 +1,328 @@
+"""Scores of written texts against references: BLEU, chrF, ROUGE, METEOR and exact match.
+
+sacrebleu, rouge-score and nltk compute them (extra `eval`); every score comes with a signature that
+says how. Values are percentages.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import version
+from itertools import zip_longest
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from unblank.metrics.words import split_words
+
+if TYPE_CHECKING:
+    from nltk.stem.porter import PorterStemmer
+
+__all__ = ["BleuTokenizer", "TextMetric", "TextScore", "TextScores", "score_texts"]
+
+TextMetric = Literal["bleu", "chrf", "rouge", "meteor", "exact_match"]
+BleuTokenizer = Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none"]
+
+DEFAULT_METRICS: tuple[TextMetric, ...] = ("bleu", "chrf", "rouge")
+BOOTSTRAP_ROUNDS = 1000
+_ROUGE_KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+_SHORTEST_STEMMED = 4
+"""Letters of the shortest word that ROUGE stems."""
+_TWO_SIDED_95 = 1.96
+"""Standard errors on each side of a mean that hold 95 % of a normal distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextScore:
+    """One score.
+
+    Attributes:
+        value: in percent.
+        signature: how it was computed.
+        margin: half the width of its 95 % interval, if asked for.
+    """
+
+    value: float
+    signature: str
+    margin: float | None = None
+
+    def __str__(self) -> str:
+        margin = "" if self.margin is None else f" +- {self.margin:.2f}"
+        return f"{self.value:.2f}{margin}  {self.signature}"
+
+
+@dataclass(frozen=True, slots=True)
+class TextScores:
+    """Scores by name, in the order asked for, and why others are missing."""
+
+    scores: dict[str, TextScore]
+    missing: dict[str, str]
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Name -> value in percent."""
+        return {name: score.value for name, score in self.scores.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        scores = {
+            name: {"value": one.value, "margin": one.margin, "signature": one.signature}
+            for name, one in self.scores.items()
+        }
+        return {"scores": scores, "missing": dict(self.missing)}
+
+    def __str__(self) -> str:
+        width = max(map(len, [*self.scores, *self.missing]))
+        lines = [f"{name:<{width}}  {score}" for name, score in self.scores.items()]
+        lines += [f"{name:<{width}}  not computed: {why}" for name, why in self.missing.items()]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    tokenize: BleuTokenizer
+    lowercase: bool
+    stem: bool
+    with_margin: bool
+
+
+def score_texts(
+    predictions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    metrics: Sequence[TextMetric] = DEFAULT_METRICS,
+    *,
+    tokenize: BleuTokenizer = "13a",
+    lowercase: bool = False,
+    stem: bool = False,
+    with_margin: bool = False,
+) -> TextScores:
+    """Return how near predictions come to their references.
+
+    BLEU and chrF are those of the whole corpus; ROUGE (F1), METEOR and exact match are means over
+    texts, each against its best reference. rougeLsum takes every line as a sentence.
+
+    Args:
+        predictions: one text each.
+        references: for each prediction one reference or more.
+        metrics: which scores; "rouge" is rouge1, rouge2, rougeL and rougeLsum.
+        tokenize: sacreBLEU's tokenizer; zh and ja-mecab for Chinese and Japanese.
+        lowercase: ignore case in BLEU, chrF and exact match; ROUGE and METEOR always do.
+        stem: reduce English words to their stems in ROUGE.
+        with_margin: also half the width of a 95 % interval: by drawing the texts anew for BLEU and
+            chrF, from the standard error for means.
+
+    Raises:
+        ValueError: nothing to score, numbers that differ, a prediction without reference, or an
+            unknown metric or tokenizer.
+        ImportError: a package is not installed.
+
+    Example:
+        >>> score_texts(["the cat"], [["the cat", "a cat"]], ["exact_match"]).values
+        {'exact_match': 100.0}
+    """
+    _check(predictions, references, metrics, tokenize)
+    settings = _Settings(tokenize, lowercase, stem, with_margin)
+    scores: dict[str, TextScore] = {}
+    missing: dict[str, str] = {}
+    for name in metrics:
+        try:
+            scores |= _METRICS[name](predictions, references, settings)
+        except _MissingData as reason:
+            missing[name] = str(reason)
+    return TextScores(scores, missing)
+
+
+class _MissingData(Exception):
+    """A score needs data that is not on this machine."""
+
+
+def _bleu(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], settings: _Settings
+) -> dict[str, TextScore]:
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+
+        metric = BLEU(tokenize=settings.tokenize, lowercase=settings.lowercase)
+    except ImportError as error:
+        raise _needs("sacrebleu", "bleu") from error
+    except RuntimeError as error:  # the message of sacrebleu for MeCab
+        raise ImportError(" ".join(str(error).split())) from error
+    return {"bleu": _corpus_score(metric, predictions, references, settings)}
+
+
+def _chrf(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], settings: _Settings
+) -> dict[str, TextScore]:
+    try:
+        from sacrebleu.metrics.chrf import CHRF
+    except ImportError as error:
+        raise _needs("sacrebleu", "chrf") from error
+    metric = CHRF(lowercase=settings.lowercase)
+    return {"chrf": _corpus_score(metric, predictions, references, settings)}
+
+
+def _corpus_score(
+    metric: Any,
+    predictions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    settings: _Settings,
+) -> TextScore:
+    streams = [list(stream) for stream in zip_longest(*references)]
+    score = metric.corpus_score(list(predictions), streams)
+    margin = _margin_by_drawing(metric, predictions, streams) if settings.with_margin else None
+    return TextScore(float(score.score), str(metric.get_signature()), margin)
+
+
+def _margin_by_drawing(
+    metric: Any, predictions: Sequence[str], streams: Sequence[Sequence[str | None]]
+) -> float:
+    """Return half of what holds the middle 95 % of the scores of texts drawn anew, with a seed.
+
+    sacrebleu's own drawing stops with an error where some draws score 0.
+    """
+    import numpy as np
+
+    counts = np.array(metric._extract_corpus_statistics(list(predictions), streams), dtype=float)
+    rng = np.random.default_rng(0)
+    values = [
+        metric._compute_score_from_stats(
+            counts[rng.integers(0, len(counts), len(counts))].sum(axis=0).tolist()
+        ).score
+        for _ in range(BOOTSTRAP_ROUNDS)
+    ]
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(high - low) / 2
+
+
+def _rouge(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], settings: _Settings
+) -> dict[str, TextScore]:
+    try:
+        from nltk.stem.porter import PorterStemmer
+        from rouge_score.rouge_scorer import RougeScorer
+    except ImportError as error:
+        raise _needs("rouge-score", "rouge") from error
+    words = _RougeWords(PorterStemmer() if settings.stem else None)
+    scorer = RougeScorer(_ROUGE_KINDS, tokenizer=words)
+    values: dict[str, list[float]] = {kind: [] for kind in _ROUGE_KINDS}
+    for prediction, answers in zip(predictions, references, strict=True):
+        for kind, score in scorer.score_multi(list(answers), prediction).items():
+            values[kind].append(100.0 * score.fmeasure)
+    stem = "porter" if settings.stem else "no"
+    signature = (
+        f"{_num_references(references)}|best:f1|case:lc|tok:unicode-words|stem:{stem}|"
+        f"version:{version('rouge-score')}"
+    )
+    found = {kind: _mean_score(all_, signature, settings) for kind, all_ in values.items()}
+    found["rougeLsum"] = _mean_score(values["rougeLsum"], f"{signature}|sentences:lines", settings)
+    return found
+
+
+class _RougeWords:
+    """The words of a text, by the name that rouge-score calls."""
+
+    def __init__(self, stemmer: "PorterStemmer | None") -> None:
+        self._stemmer = stemmer
+
+    def tokenize(self, text: str) -> list[str]:
+        words = split_words(text)
+        if self._stemmer is None:
+            return words
+        return [
+            self._stemmer.stem(word) if len(word) >= _SHORTEST_STEMMED and word.isascii() else word
+            for word in words
+        ]
+
+
+def _meteor(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], settings: _Settings
+) -> dict[str, TextScore]:
+    try:
+        from nltk.corpus import wordnet
+        from nltk.translate.meteor_score import meteor_score
+    except ImportError as error:
+        raise _needs("nltk", "meteor") from error
+    try:
+        wordnet.ensure_loaded()
+    except LookupError as error:
+        raise _MissingData(
+            "METEOR needs WordNet, which nltk does not find here: "
+            "python -m nltk.downloader wordnet omw-1.4"
+        ) from error
+    values = [
+        100.0 * meteor_score([split_words(answer) for answer in answers], split_words(prediction))
+        for prediction, answers in zip(predictions, references, strict=True)
+    ]
+    signature = (
+        f"{_num_references(references)}|best:score|case:lc|tok:unicode-words|"
+        f"version:nltk-{version('nltk')}"
+    )
+    return {"meteor": _mean_score(values, signature, settings)}
+
+
+def _exact_match(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], settings: _Settings
+) -> dict[str, TextScore]:
+    def plain(text: str) -> str:
+        return text.strip().lower() if settings.lowercase else text.strip()
+
+    values = [
+        100.0 * (plain(prediction) in map(plain, answers))
+        for prediction, answers in zip(predictions, references, strict=True)
+    ]
+    case = "lc" if settings.lowercase else "mixed"
+    signature = f"{_num_references(references)}|case:{case}|space:stripped"
+    return {"exact_match": _mean_score(values, signature, settings)}
+
+
+def _mean_score(values: Sequence[float], signature: str, settings: _Settings) -> TextScore:
+    margin = None
+    if settings.with_margin and len(values) > 1:
+        margin = _TWO_SIDED_95 * stdev(values) / len(values) ** 0.5
+    return TextScore(fmean(values), signature, margin)
+
+
+def _num_references(references: Sequence[Sequence[str]]) -> str:
+    numbers = {len(answers) for answers in references}
+    return f"nrefs:{numbers.pop() if len(numbers) == 1 else 'var'}"
+
+
+def _needs(package: str, metric: str) -> ImportError:
+    return ImportError(f"{metric} needs the package {package}: pip install 'unblank[eval]'")
+
+
+def _check(
+    predictions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    metrics: Sequence[str],
+    tokenize: str,
+) -> None:
+    if not predictions or len(predictions) != len(references):
+        raise ValueError(
+            f"{len(predictions)} predictions and {len(references)} lists of references: there must "
+            "be as many of each, and at least one"
+        )
+    for number, answers in enumerate(references):
+        if isinstance(answers, str) or not answers:
+            raise ValueError(
+                f"prediction {number} has the references {answers!r}: give a list of texts, at "
+                "least one"
+            )
+    for name in metrics:
+        if name not in _METRICS:
+            near = get_close_matches(name, _METRICS) or list(_METRICS)
+            raise ValueError(f"no score is called {name!r}; did you mean {', '.join(near)}?")
+    if tokenize not in get_args(BleuTokenizer):
+        raise ValueError(
+            f"no tokenizer is called {tokenize!r}: choose {', '.join(get_args(BleuTokenizer))}"
+        )
+
+
+_Metric = Callable[[Sequence[str], Sequence[Sequence[str]], _Settings], dict[str, TextScore]]
+
+_METRICS: dict[str, _Metric] = {
+    "bleu": _bleu,
+    "chrf": _chrf,
+    "rouge": _rouge,
+    "meteor": _meteor,
+    "exact_match": _exact_match,
+}

@@ -1,0 +1,1 @@
+"""Pretraining: a task of the engine on plain and parallel text."""

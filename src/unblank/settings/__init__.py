@@ -1,0 +1,1 @@
+"""What all settings share: recipes in YAML, checks of values."""

@@ -1,0 +1,152 @@
+"""Recipes: the settings of a run as a YAML file, read with strict keys and types, written whole.
+
+A recipe names only what it changes; the resolved file written beside a run names everything.
+"""
+
+import difflib
+import types
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from unblank.pretraining.settings import PretrainSettings
+
+__all__ = ["from_mapping", "load_recipe", "read_settings", "to_mapping", "to_yaml"]
+
+Settings = TypeVar("Settings")
+
+
+def load_recipe(path: Path | str) -> PretrainSettings:
+    """Return the `PretrainSettings` of a YAML recipe; errors as for `read_settings`.
+
+    Args:
+        path: the file; fields that it does not name keep their defaults.
+    """
+    return read_settings(PretrainSettings, path, "recipes/pretrain of the repository has some")
+
+
+def read_settings(kind: type[Settings], path: Path | str, advice: str = "") -> Settings:
+    """Return the settings of a YAML file.
+
+    Args:
+        kind: the dataclass of the whole, such as `PretrainSettings`.
+        path: the file; fields that it does not name keep their defaults.
+        advice: where recipes are found, for the message if there is no such file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not YAML, or holds an unknown key or a value out of range.
+        TypeError: if a value has the wrong type.
+    """
+    import yaml
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no recipe at {path}" + (f"; {advice}" if advice else ""))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    try:
+        return from_mapping(kind, {} if content is None else content)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def from_mapping(kind: type[Settings], mapping: object, name: str = "") -> Settings:
+    """Build the settings dataclass `kind` from a mapping of its field names.
+
+    Args:
+        kind: a dataclass of settings, perhaps nested.
+        mapping: field name -> plain value or mapping.
+        name: dotted name of this section, for messages.
+
+    Raises:
+        ValueError: if a key is unknown (the nearest are named) or a value is out of range.
+        TypeError: if a value has the wrong type.
+    """
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"{name or 'a recipe'} must hold keys and values, got {mapping!r}")
+    hints = get_type_hints(kind)
+    allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for key in mapping:
+        if key not in allowed:
+            near = difflib.get_close_matches(str(key), allowed, n=3) or allowed
+            where = f" in {name}" if name else ""
+            raise ValueError(f"unknown key {key!r}{where}; nearest: {', '.join(near)}")
+    values = {
+        key: _convert(value, hints[key], f"{name}.{key}".lstrip("."))
+        for key, value in mapping.items()
+    }
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}" if name else str(error)) from error
+
+
+def to_mapping(settings: object) -> dict[str, Any]:
+    """Return settings as nested dicts of plain JSON/YAML values."""
+    return {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)}  # type: ignore[arg-type]
+
+
+def to_yaml(config: object) -> str:
+    """Return the whole configuration as YAML that `read_settings` reads back."""
+    import yaml
+
+    return str(yaml.safe_dump(to_mapping(config), sort_keys=False, allow_unicode=True))
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return to_mapping(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _convert(value: Any, hint: Any, name: str) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if is_dataclass(hint) and isinstance(hint, type):
+        return from_mapping(hint, value, name)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        (hint,) = [argument for argument in arguments if argument is not type(None)]
+        return _convert(value, hint, name)
+    if origin is Literal:
+        return _one_of(value, arguments, name)
+    if origin is tuple:
+        return _convert_tuple(value, arguments, name)
+    return _convert_scalar(value, hint, name)
+
+
+def _one_of(value: Any, allowed: tuple[Any, ...], name: str) -> Any:
+    if value in allowed:
+        return value
+    near = difflib.get_close_matches(str(value), [str(item) for item in allowed], n=1)
+    advice = f"; did you mean {near[0]!r}?" if near else ""
+    choices = ", ".join(str(item) for item in allowed)
+    raise ValueError(f"{name} is {value!r}, allowed: {choices}{advice}")
+
+
+def _convert_tuple(value: Any, arguments: tuple[Any, ...], name: str) -> tuple[Any, ...]:
+    items = value if isinstance(value, list | tuple) else [value]
+    if arguments[-1] is Ellipsis:
+        return tuple(_convert(item, arguments[0], name) for item in items)
+    if len(items) != len(arguments):
+        raise TypeError(f"{name} needs {len(arguments)} values, got {value!r}")
+    return tuple(_convert(item, hint, name) for item, hint in zip(items, arguments, strict=True))
+
+
+def _convert_scalar(value: Any, kind: type, name: str) -> Any:
+    if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML 1.1 reads 4e-4, without a dot, as a string
+        except ValueError:
+            pass
+    elif kind is Path and isinstance(value, str):
+        return Path(value)
+    elif kind is not float and type(value) is kind:
+        return value
+    raise TypeError(f"{name} must be {kind.__name__}, got {value!r} ({type(value).__name__})")

@@ -1,0 +1,263 @@
+"""`unblank show --task`: an example of a task as text, as candidates, and token by token.
+
+The layout is the one that is scored: Part A, then the tree of all candidates behind one start.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from unblank.data.splits import find_split
+from unblank.families.loading import load_folder
+from unblank.generation.branches import build_tree
+from unblank.models import GlmInfillForConditionalGeneration
+from unblank.prompting.data_sets import TASK_FILES
+from unblank.prompting.examples import TaskExample, make_examples, read_examples
+from unblank.prompting.judging import right_label
+from unblank.prompting.patterns import fill_pattern
+from unblank.prompting.scoring import (
+    Layout,
+    Prompt,
+    encode_example,
+    score_examples,
+    start_of_answer,
+    with_sentinel,
+)
+from unblank.prompting.task import ClozeTask, load_task
+from unblank.showing.columns import NOTHING, print_columns
+from unblank.showing.settings import ShowTaskSettings
+from unblank.showing.text import run_show
+from unblank.showing.text_settings import ShowTextSettings
+from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["run_show_any", "show_task"]
+
+_USUAL_LENGTH = 512
+_SHOWN_WORDS = 4
+_SHORT_NAMES = {SPECIAL_TOKENS[role]: f"<{role}>" for role in ("eos", "sop", "eop")}
+
+
+def run_show_any(config: ShowTextSettings | ShowTaskSettings) -> None:
+    """Print a sample of a text, or an example of a task; errors as for either."""
+    if isinstance(config, ShowTaskSettings):
+        show_task(config)
+    else:
+        run_show(config)
+
+
+def show_task(config: ShowTaskSettings, console: "Console | None" = None) -> None:
+    """Print an example of a task.
+
+    Raises:
+        FileNotFoundError: if a file or folder is not there.
+        ValueError: if the task, its data or an option does not fit.
+    """
+    from rich.console import Console
+
+    console = console or Console(highlight=False, soft_wrap=True)
+    task = load_task(config.task)
+    chosen = task.pattern(config.pattern)
+    example = _example(config, task)
+    console.print(f"task {task.name}: {task.about}", style="bold", markup=False)
+    console.print(f"{example.place}, scored by {task.metrics[0]}\n", markup=False, style="dim")
+    for number, entry in enumerate(task.patterns):
+        mark = ">" if entry is chosen else " "
+        filled = fill_pattern(entry.pattern, example.fields)
+        words = " | ".join(" / ".join(entry.verbalizer[label]) for label in task.labels)
+        console.print(f"{mark} {number}  {filled.text}", markup=False)
+        console.print(f"     {words}\n" if words else "", markup=False, style="dim")
+    console.print(_answer(task, example), markup=False)
+    folder = config.model or config.tokenizer
+    if folder is None:
+        console.print("give --model or --tokenizer FOLDER to see tokens and scores", style="dim")
+        return
+    _show_layout(config, task, example, console)
+
+
+def _example(config: ShowTaskSettings, task: ClozeTask) -> TaskExample:
+    if config.data is not None or config.example is not None:
+        examples = list(read_examples(task, [config.data or _own_data(config.task)]).examples)
+    elif task.example is None:
+        raise ValueError(f"{task.path} has no example of its own: give --data FILE")
+    else:
+        place = f"the example in {task.path.name}"
+        examples = make_examples(task, dict(task.example), place) or []
+    number = config.example or 0
+    if number >= len(examples):
+        raise ValueError(f"there are {len(examples)} examples, counted from 0: no {number}")
+    return examples[number]
+
+
+def _own_data(name: str) -> Path:
+    """Return a task's validation file in the folder of data sets, or else its training file."""
+    folder = os.environ.get("UNBLANK_DATA")
+    if not folder or name not in TASK_FILES:
+        raise ValueError(
+            f"which examples of {name!r}? Give --data FILE, or set UNBLANK_DATA to the folder of "
+            f"data sets, which may hold {', '.join(TASK_FILES)}"
+        )
+    for split in ("validation", "train"):
+        with suppress(FileNotFoundError):
+            try:
+                return find_split(Path(folder), TASK_FILES[name], split)[0]
+            except ValueError as error:
+                raise ValueError(f"{error}: --data FILE") from error
+    raise FileNotFoundError(f"no data of the task {name!r} in {folder}: give --data FILE")
+
+
+def _answer(task: ClozeTask, example: TaskExample) -> str:
+    if example.value is not None:
+        return f"right: {example.value:g} (between {task.labels[0]} and {task.labels[-1]})"
+    if not example.answers:
+        return "right: unknown (the data has no label)"
+    return "right: " + " | ".join(right_label(task, example, a) for a in example.answers)
+
+
+def _show_layout(
+    config: ShowTaskSettings, task: ClozeTask, example: TaskExample, console: "Console"
+) -> None:
+    """Print the candidates, with their scores if there is a model, and all tokens."""
+    if config.model is not None:
+        model, tokenizer = load_folder(config.model)
+        if not isinstance(model, GlmInfillForConditionalGeneration):
+            raise ValueError(f"{config.model} is no GLM: tasks are shown as a GLM sees them")
+        limit = config.max_length or int(model.config.max_position_embeddings)
+        scores = score_examples(
+            model,
+            tokenizer,
+            task,
+            [example],
+            pattern=config.pattern,
+            max_length=limit,
+            layout=config.layout,
+        )[0].tolist()
+    else:
+        assert config.tokenizer is not None
+        tokenizer = _open_tokenizer(config.tokenizer)
+        limit, scores = config.max_length or _USUAL_LENGTH, None
+    prompt = encode_example(
+        tokenizer, task, example, task.pattern(config.pattern), max_length=limit
+    )
+    names, special = _token_names(tokenizer), special_ids(tokenizer)
+    _print_candidates(task, example, prompt, names, scores, config.layout, console)
+    for name, count in (prompt.filled.num_removed or {}).items():
+        console.print(f"the field {name} lost {count} tokens to fit into {limit}")
+    if config.layout == "masked":
+        _print_masked(prompt, names, special, console)
+        return
+    start = start_of_answer(special, config.layout)
+    if config.layout == "sentinel":
+        prompt = replace(prompt, cloze=with_sentinel(prompt.cloze, special, limit))
+    _print_tokens(prompt, names, special, start, console)
+
+
+def _print_candidates(
+    task: ClozeTask,
+    example: TaskExample,
+    prompt: Prompt,
+    names: Sequence[str],
+    scores: list[float] | None,
+    layout: Layout,
+    console: "Console",
+) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    how = {"logit": "logits of single tokens, as log p", "mean": "mean log p"}
+    about = how.get(prompt.scoring, "sum of log p, the end included")
+    if layout == "masked":
+        about = f"{'mean' if prompt.scoring == 'mean' else 'sum'} of log p, each token by itself"
+    table = Table(box=SIMPLE_HEAD, title=f"scored by: {about}", title_justify="left")
+    for heading in ("label" if task.labels else "candidate", "tokens", "score"):
+        table.add_column(heading, justify="right" if heading == "score" else "left")
+    labels = example.candidates or task.labels
+    for number, (label, slots) in enumerate(zip(labels, prompt.slots, strict=True)):
+        ways = [" ".join(names[i] for i in prompt.cloze.candidates[slot]) for slot in slots]
+        score = "" if scores is None else f"{scores[number]:.3f}"
+        table.add_row(Text(label), Text(" or ".join(ways)), score)
+    console.print(table)
+
+
+def _print_tokens(
+    prompt: Prompt, names: Sequence[str], special: SpecialIds, start: int, console: "Console"
+) -> None:
+    """Print Part A, and Part B with all candidates as a tree behind the token `start`."""
+    cloze = prompt.cloze
+    _print_text(cloze.token_ids, range(cloze.blank, cloze.blank + 1), names, console)
+    end_id = None if prompt.scoring == "logit" else special.eop
+    tree = build_tree(cloze.candidates, start, end_id)
+    targets: list[list[str]] = [[] for _ in tree.token_ids]
+    for node, target, _ in tree.predictions:
+        if names[target] not in targets[node]:
+            targets[node].append(names[target])
+    console.print(f"\nPart B: {len(cloze.candidates)} candidates in one tree", style="bold")
+    place = cloze.blank if cloze.answer_position is None else cloze.answer_position
+    rows = {
+        "input": [names[token_id] for token_id in tree.token_ids],
+        "position 1": [str(place)] * len(tree.token_ids),
+        "position 2": [str(depth + 1) for depth in tree.depths],
+        "predict": [_few(words) for words in targets],
+    }
+    print_columns(console, rows, ["dark_orange"] * len(tree.token_ids))
+
+
+def _print_masked(
+    prompt: Prompt, names: Sequence[str], special: SpecialIds, console: "Console"
+) -> None:
+    """Print the row of each length of candidate: that many `[MASK]`, all guessed at once."""
+    cloze = prompt.cloze
+    for length in dict.fromkeys(map(len, cloze.candidates)):
+        words = [one for one in cloze.candidates if len(one) == length]
+        console.print(f"\n{len(words)} candidates of {length} tokens", style="bold")
+        masks = range(cloze.blank, cloze.blank + length)
+        before, after = cloze.token_ids[: cloze.blank], cloze.token_ids[cloze.blank + 1 :]
+        guessed = [_few([names[word[place]] for word in words]) for place in range(length)]
+        _print_text((*before, *[special.mask] * length, *after), masks, names, console, guessed)
+
+
+def _print_text(
+    token_ids: Sequence[int],
+    blank: range,
+    names: Sequence[str],
+    console: "Console",
+    predicted: Sequence[str] = (),
+) -> None:
+    """Print what is seen from both sides, the blank in colour and with what is predicted there."""
+    console.print("Part A", style="bold")
+    rows = {
+        "input": [names[token_id] for token_id in token_ids],
+        "position 1": [str(place) for place in range(len(token_ids))],
+        "position 2": ["0"] * len(token_ids),
+    }
+    if predicted:
+        rows["predict"] = [NOTHING] * len(token_ids)
+        rows["predict"][blank.start : blank.stop] = predicted
+    styles = ["bold dark_orange" if n in blank else "not dim" for n in range(len(token_ids))]
+    print_columns(console, rows, styles)
+
+
+def _few(words: Sequence[str]) -> str:
+    more = f"/+{len(words) - _SHOWN_WORDS}" if len(words) > _SHOWN_WORDS else ""
+    return "/".join(words[:_SHOWN_WORDS]) + more or NOTHING
+
+
+def _open_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    from transformers import PreTrainedTokenizerFast
+
+    if not (folder / "tokenizer.json").is_file():
+        raise FileNotFoundError(f"no tokenizer.json in {folder}; `unblank tokenize` makes one")
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def _token_names(tokenizer: "PreTrainedTokenizerFast") -> list[str]:
+    names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    return [_SHORT_NAMES.get(name, name) for name in names]

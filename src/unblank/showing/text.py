@@ -1,0 +1,180 @@
+"""`unblank show`: one sample as the model sees it, printed token by token.
+
+The sample goes through the same tokenizer, sampler and objective as in training. Nothing is
+computed here beyond counts; the picture of the mask is in `mask_picture`, encoder-decoders are in
+`show_seq2seq`.
+"""
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unblank.data.in_memory import TokenLists
+from unblank.data.sampling import Sampler, SamplingSettings
+from unblank.data.sources import SUFFIXES, TextFiles, find_files
+from unblank.examples import IGNORE_INDEX, Example, IntArray
+from unblank.objectives.mixture import build_objective
+from unblank.showing.columns import NOTHING, print_columns
+from unblank.showing.mask_picture import blank_pieces, draw_mask, piece_numbers
+from unblank.showing.pairs import show_seq2seq
+from unblank.showing.text_settings import ShowTextSettings
+from unblank.showing.vocabulary import Vocabulary, folder_vocabulary, word_vocabulary
+from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["print_example", "run_show"]
+
+_PIECE_STYLES = ("dark_orange", "green", "magenta", "yellow", "blue")
+_LONGEST_PATH = 1024
+_DOCUMENTS_READ = 256
+_SHORT_NAMES = {"pad": "<pad>", "eos": "<eos>", "sop": "<sop>", "eop": "<eop>"}
+
+
+def run_show(config: ShowTextSettings, console: "Console | None" = None) -> None:
+    """Print the sample that the options describe, and draw its mask if asked to.
+
+    Raises:
+        FileNotFoundError: if the tokenizer's folder is not there.
+        ValueError: if the text is too short, or an option is out of range.
+    """
+    from rich.console import Console
+
+    console = console or Console(highlight=False)
+    texts = _read_texts(config)
+    folder = config.tokenizer or config.model
+    is_seq2seq = config.is_seq2seq or (folder is not None and _is_encoder_decoder(folder))
+    if folder is None:
+        whole = [*texts, config.translation or ""]
+        vocabulary = word_vocabulary(whole, config.max_length, is_seq2seq=is_seq2seq)
+        console.print(
+            "no --tokenizer or --model given: words and punctuation marks stand for tokens",
+            style="dim",
+        )
+    else:
+        vocabulary = folder_vocabulary(folder, is_seq2seq=is_seq2seq)
+    if is_seq2seq:
+        config.require_seq2seq()
+        show_seq2seq(config, texts, vocabulary, console)
+        return
+    objective = build_objective(
+        config.objective, vocabulary.special, vocabulary.sentence_end, config.max_length
+    )
+    settings = SamplingSettings(max_length=config.max_length, seed=config.seed)
+    corpus = TokenLists(vocabulary.encode(texts))
+    sampler = Sampler([corpus], objective, vocabulary.special, settings)
+    example = sampler.draw_example(config.sample_number)
+    names = _shown_names(vocabulary)
+    console.print(f"sample {config.sample_number} of seed {config.seed}", style="bold")
+    print_example(console, example, names, vocabulary.special)
+    if config.mask is not None:
+        draw_mask(example, [names[token_id] for token_id in example.input_ids], config.mask)
+        console.print(f"the attention mask is drawn in {config.mask}", soft_wrap=True)
+
+
+def print_example(
+    console: "Console", example: Example, names: Sequence[str], special: SpecialIds
+) -> None:
+    """Print the parts of an example in aligned columns, and its counts.
+
+    Args:
+        console: where to.
+        example: one example.
+        names: the string to show for every token id.
+        special: ids of the special tokens.
+    """
+    pieces = piece_numbers(example)
+    for line in _summary(example, special):
+        console.print(line)
+    if special.sop in example.input_ids:
+        console.print(
+            f"<sop>, <eop>, <eos> stand for {SPECIAL_TOKENS['sop']}, {SPECIAL_TOKENS['eop']}, "
+            f"{SPECIAL_TOKENS['eos']}",
+            style="dim",
+        )
+    parts = {"Part A": (0, example.prefix_length), "Part B": (example.prefix_length, len(example))}
+    for title, (start, stop) in parts.items():
+        if start < stop:
+            console.print(f"\n{title}", style="bold")
+            _print_columns(console, example, names, pieces, start, stop)
+
+
+def _summary(example: Example, special: SpecialIds) -> list[str]:
+    size_a = example.prefix_length
+    size_b = len(example) - size_a
+    scored = example.labels[example.labels != IGNORE_INDEX]
+    num_predicted = int((scored != special.eop).sum())
+    blank_ids = [*special.blanks, *special.sentinels]
+    num_blanks = int(np.isin(example.input_ids[:size_a], blank_ids).sum())
+    num_text = size_a - num_blanks + num_predicted if size_a and size_b else len(example)
+    return [
+        f"objective {example.objective}: {len(example)} positions, {size_a} in Part A and {size_b} "
+        "in Part B",
+        f"blanks: {num_blanks}; predicted: {num_predicted} of {num_text} text tokens "
+        f"({num_predicted / num_text:.1%}); loss at {len(scored)} positions",
+    ]
+
+
+def _print_columns(
+    console: "Console",
+    example: Example,
+    names: Sequence[str],
+    pieces: IntArray,
+    start: int,
+    stop: int,
+) -> None:
+    labels = [NOTHING if label == IGNORE_INDEX else names[label] for label in example.labels]
+    rows = {
+        "input": [names[token_id] for token_id in example.input_ids],
+        "position 1": [str(position) for position in example.position_ids[0]],
+        "position 2": [str(position) for position in example.position_ids[1]],
+        "predict": labels,
+    }
+    part = slice(start, stop)
+    cells = {name: row[part] for name, row in rows.items()}
+    print_columns(console, cells, _styles(example, pieces)[part])
+
+
+def _styles(example: Example, pieces: IntArray) -> list[str]:
+    """Give a piece of Part B and its blank in Part A the same colour, so the eye can join them."""
+    styles = [f"not dim {_piece_style(int(piece))}" if piece else "not dim" for piece in pieces]
+    for blank, piece in blank_pieces(example).items():
+        styles[blank] = f"not dim bold {_piece_style(piece)}"
+    return styles
+
+
+def _piece_style(piece: int) -> str:
+    return _PIECE_STYLES[(piece - 1) % len(_PIECE_STYLES)]
+
+
+def _shown_names(vocabulary: Vocabulary) -> list[str]:
+    names = list(vocabulary.tokens)
+    for role, name in _SHORT_NAMES.items():
+        names[getattr(vocabulary.special, role)] = name
+    return names
+
+
+def _is_encoder_decoder(folder: Path) -> bool:
+    path = folder / "config.json"
+    return path.is_file() and bool(
+        json.loads(path.read_text(encoding="utf-8")).get("is_encoder_decoder")
+    )
+
+
+def _read_texts(config: ShowTextSettings) -> list[str]:
+    """Return the text itself, or the first documents of the file that it names."""
+    if not config.text.strip():
+        raise ValueError("the text to show is empty: give a text or a file")
+    could_be_path = "\n" not in config.text and len(config.text) < _LONGEST_PATH
+    if could_be_path and (Path(config.text).exists() or config.text.endswith(SUFFIXES)):
+        files = TextFiles(paths=find_files(config.text), text_field=config.text_field)
+        texts = list(itertools.islice(files, _DOCUMENTS_READ))
+        if not texts:
+            raise ValueError(f"{config.text} holds no text")
+        return texts
+    return [config.text]

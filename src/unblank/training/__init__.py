@@ -1,1 +1,0 @@
-"""Pretraining: settings, the loop, checkpoints. Importing this package imports no torch."""

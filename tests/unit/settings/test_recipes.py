@@ -1,0 +1,125 @@
+import ast
+import inspect
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unblank.commands.parsing import parse_run_config
+from unblank.engine import settings as config_module
+from unblank.engine.settings import OptimSettings, TrainSettings
+from unblank.pretraining.settings import DataSettings, PretrainSettings
+from unblank.settings.recipes import from_mapping, load_recipe, to_mapping, to_yaml
+
+RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "pretrain").glob("*.yaml"))
+
+
+def write(tmp_path, text):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_yaml_round_trip_gives_the_same_configuration(tmp_path):
+    config = PretrainSettings(
+        data=DataSettings(train=("a.txt", "b.txt"), weights=(0.25, 0.75), cache_dir=Path("c")),
+        optim=OptimSettings(learning_rate=1e-5, betas=(0.9, 0.999)),
+        train=TrainSettings(track=("wandb",), max_steps=7),
+    )
+    assert load_recipe(write(tmp_path, to_yaml(config))) == config
+
+
+def test_fields_a_recipe_does_not_name_keep_their_defaults(tmp_path):
+    config = load_recipe(write(tmp_path, "optim: {learning_rate: 4e-4}\ndata: {train: a.txt}\n"))
+    assert config.optim == OptimSettings(learning_rate=4e-4)
+    assert config.data.train == ("a.txt",)
+    assert config.train == TrainSettings()
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("optim: {learning_rat: 1}", ValueError, "'learning_rat' in optim; nearest: learning_rate"),
+        ("optimm: {}", ValueError, "'optimm'; nearest: optim"),
+        ("optim: {schedule: cosin}", ValueError, "did you mean 'cosine'"),
+        ("train: {max_steps: many}", TypeError, "train.max_steps must be int, got 'many'"),
+        ("train: {max_steps: 1.5}", TypeError, "train.max_steps must be int"),
+        ("train: {compile: 1}", TypeError, "train.compile must be bool"),
+        ("optim: {betas: [0.9]}", TypeError, "optim.betas needs 2 values"),
+        ("train: {batch_size: 10, micro_batch_size: 4}", ValueError, "not a multiple"),
+        ("data: {train: [a], weights: [1.0, 2.0]}", ValueError, "2 weights for 1 entries"),
+        ("train: 3", TypeError, "train must hold keys and values"),
+        ("a: [", ValueError, "not valid YAML"),
+        ("optim: {warmup_steps: -1}", ValueError, "optim: warmup_steps is -1"),
+    ],
+)
+def test_a_bad_recipe_is_refused_with_what_is_wrong(tmp_path, text, error, message):
+    with pytest.raises(error) as caught:
+        load_recipe(write(tmp_path, text))
+    assert message in str(caught.value)
+    assert "recipe.yaml" in str(caught.value)
+
+
+def test_every_field_has_a_docstring_for_help():
+    tree = ast.parse(inspect.getsource(config_module))
+    for section in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        for node, following in itertools.pairwise(section.body):
+            if isinstance(node, ast.AnnAssign):
+                assert isinstance(following, ast.Expr), f"{section.name}.{node.target.id}"
+
+
+def test_flags_override_the_recipe(tmp_path):
+    path = write(tmp_path, "train: {max_steps: 5, seed: 3}\n")
+    arguments = [str(path), "--train.max_steps", "9", "--data.train", "a.txt", "b.jsonl"]
+    config = parse_run_config([*arguments, "--optim.betas", "0.9", "0.95"])
+    assert (config.train.max_steps, config.train.seed) == (9, 3)
+    assert config.data.train == ("a.txt", "b.jsonl")
+    assert config.optim.betas == (0.9, 0.95)
+
+
+def test_flags_alone_make_a_configuration():
+    config = parse_run_config(["--model.preset", "tiny", "--train.compile", "True"])
+    assert config.model.preset == "tiny"
+    assert config.train.compile
+
+
+def test_print_config_prints_a_recipe_that_reads_back(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse_run_config(["--train.seed", "4", "--print-config"])
+    assert stopped.value.code == 0
+    printed = load_recipe(write(tmp_path, capsys.readouterr().out))
+    assert printed.train.seed == 4
+
+
+def test_a_wrong_type_in_the_recipe_is_an_error_for_the_user(tmp_path):
+    path = write(tmp_path, "train: {max_steps: many}")
+    with pytest.raises(ValueError, match=r"train\.max_steps must be int, got 'many'"):
+        parse_run_config([str(path)])
+
+
+def test_an_unknown_flag_names_the_nearest(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse_run_config(["--train.max_step", "4"])
+    assert stopped.value.code != 0
+    assert "max_steps" in capsys.readouterr().err
+
+
+def test_reading_the_command_line_loads_no_torch_and_no_numpy():
+    code = (
+        "import sys; from unblank.commands.parsing import parse_run_config as p;"
+        "p(['--train.seed', '1']); print({'torch', 'transformers', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_plain_values_only():
+    assert from_mapping(PretrainSettings, to_mapping(PretrainSettings())) == PretrainSettings()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_are_short_and_load(path):
+    load_recipe(path)
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
