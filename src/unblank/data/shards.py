@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["CorpusReport", "PreparedCorpus", "encode_documents", "prepare"]
+__all__ = ["SHARDS_NAME", "CorpusReport", "PreparedCorpus", "encode_documents", "prepare"]
+
+SHARDS_NAME = "shards"
+"""Folder of tokenized text, beside the folders of runs."""
 
 FORMAT_VERSION = 1
 

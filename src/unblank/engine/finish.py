@@ -1,75 +1,76 @@
-"""The end of a fine-tuning run: which weights become the model, and what was measured of them.
+"""The end of a run: which weights become the model, and what was measured of them.
 
-The rule: `train.final` names the last, the best or the averaged weights; `better` takes the average
-if its score is better than that of the best, and the best otherwise. Without validation the last
-weights are taken.
+The rule: the last weights without a selection; else `final` names the last, the best or the
+averaged ones, where `better` takes the average if its score is better than that of the best, and
+the best otherwise. Without any validation the last weights are taken.
 """
 
 import json
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from unblank.engine.finished import origin, publish_model
-from unblank.engine.selection import average_weights
+from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_lines
+from unblank.engine.recording import PREDICTIONS_NAME, score_text
+from unblank.engine.selection import Selection, average_weights
 from unblank.engine.state import gather_state, load_weights
-from unblank.engine.task import FinetuneTask, TuningMethod
+from unblank.engine.task import TuningMethod
 from unblank.engine.trainer import Trainer
-from unblank.engine.validation import (
-    PREDICTIONS_NAME,
-    FinetuneHooks,
-    prediction_name,
-    score_text,
-)
-from unblank.finetuning.settings import FinetuneSettings
+from unblank.engine.validation import Validation, prediction_name
 from unblank.integrity import write_at_once
-from unblank.models.ganlm import GanLMForConditionalGeneration, GanLMForPreTraining
-from unblank.settings.recipes import to_mapping
 
 __all__ = ["RESULTS_NAME", "chosen_predictions", "finish_run"]
 
 RESULTS_NAME = "results.json"
 
+Candidates = dict[str, dict[str, Any]]
+"""Name of weights that may become the model -> their `steps` and `scores`."""
+
 
 def finish_run(
-    config: FinetuneSettings,
-    task: FinetuneTask,
-    method: TuningMethod,
     trainer: Trainer,
-    hooks: FinetuneHooks,
+    validation: Validation,
+    method: TuningMethod,
+    *,
+    command: str,
+    final: str | None,
+    settings: Mapping[str, Any],
+    results: Mapping[str, Any],
 ) -> None:
     """Choose the weights, and put model, results and provenance into the run's folder.
 
     Args:
-        config: the run.
-        task: measures an average.
+        trainer: at its last step; of 0 steps nothing was trained, and no model is written.
+        validation: with the history of the run.
         method: writes the model.
-        trainer: at its last step.
-        hooks: with the history of the run.
+        command: for the provenance.
+        final: which weights become the model; None takes the last, and writes no results.
+        settings: of the run, for the provenance.
+        results: what the run's results say beside scores.
     """
-    candidates = _candidates(config, trainer, hooks)
-    chosen = _choose(config, hooks, candidates)
-    results = {
-        "task": config.task,
-        "method": config.method,
-        "seed": config.train.seed,
-        "metric": task.metric,
-        "higher_is_better": task.higher_is_better,
-        "steps": trainer.progress.step,
-        "chosen": chosen,
-        "scores": candidates[chosen]["scores"],
-        "candidates": candidates,
-    }
-    if config.method != "none":
-        _load(chosen, candidates, trainer, hooks)
-        weights, _ = gather_state(hooks.inner.model, trainer.optimizer)
-        if trainer.world.is_main:
-            _publish(config, task, method, hooks, weights, results)
+    output_dir, display = validation.saver.output_dir, validation.recorder.display
+    is_training = trainer.max_steps > 0
+    found: dict[str, Any] = {}
+    if final is not None and validation.selection is not None:
+        candidates = _candidates(trainer, validation, validation.selection, is_training)
+        chosen = _choose(final, validation.selection, candidates)
+        if is_training:
+            _load(candidates, chosen, trainer, validation)
+        found = _results(results, trainer, validation.selection, candidates, chosen)
+    if is_training:
+        _publish(trainer, validation, method, command, settings, found)
     if trainer.world.is_main:
-        write_at_once(config.train.output_dir / RESULTS_NAME, json.dumps(results, indent=1))
-        _say(hooks, results, config)
+        if found:
+            write_at_once(output_dir / RESULTS_NAME, json.dumps(found, indent=1))
+            _say_candidates(validation, found)
+        if is_training:
+            if find_spec("matplotlib") is None:
+                display.say("no loss.png was drawn: pip install 'unblank[plot]' for it")
+            display.say(f"done: the model is in {output_dir}")
     trainer.world.wait()
 
 
@@ -83,12 +84,13 @@ def chosen_predictions(folder: Path) -> Path:
 
 
 def _candidates(
-    config: FinetuneSettings, trainer: Trainer, hooks: FinetuneHooks
-) -> dict[str, dict[str, Any]]:
-    """Return name -> steps and scores of all weights that may become the model."""
-    history, selection = hooks.history, hooks.selection
-    if config.method == "none":
-        return {"last": {"steps": [0], "scores": _measured(trainer, hooks, prediction_name(0))}}
+    trainer: Trainer, validation: Validation, selection: Selection, is_training: bool
+) -> Candidates:
+    """Return all weights that may become the model, an average measured."""
+    history = validation.history
+    if not is_training:
+        scores = _measured(trainer, validation, prediction_name(0))
+        return {"last": {"steps": [0], "scores": scores}}
     last = trainer.progress.step
     by_step = {line["step"]: _scores(line) for line in history}
     candidates = {"last": {"steps": [last], "scores": by_step.get(last, {})}}
@@ -99,18 +101,18 @@ def _candidates(
     if len(averaged) > 1:
         weights: dict[str, Tensor] = {}
         if trainer.world.is_main:
-            weights = average_weights([hooks.snapshot(step) for step in averaged])
-        load_weights(hooks.inner.model, weights, trainer.world)
-        scores = _measured(trainer, hooks, "average")
+            weights = average_weights([validation.snapshot(step) for step in averaged])
+        load_weights(validation.saver.model, weights, trainer.world)
+        scores = _measured(trainer, validation, "average")
         candidates["average"] = {"steps": averaged, "scores": scores}
     return candidates
 
 
-def _measured(trainer: Trainer, hooks: FinetuneHooks, name: str) -> dict[str, float]:
+def _measured(trainer: Trainer, validation: Validation, name: str) -> dict[str, float]:
     """Measure the model as it is, keep its predictions under a name, and return the scores."""
-    evaluation = hooks.measure(trainer)
+    evaluation = validation.measure(trainer)
     if trainer.world.is_main:
-        hooks.keep_predictions(evaluation, name)
+        validation.recorder.predictions(evaluation, name)
     return evaluation.scores
 
 
@@ -118,71 +120,89 @@ def _scores(line: dict[str, Any]) -> dict[str, float]:
     return {name: value for name, value in line.items() if name not in ("step", "epoch")}
 
 
-def _choose(
-    config: FinetuneSettings, hooks: FinetuneHooks, candidates: dict[str, dict[str, Any]]
-) -> str:
+def _choose(final: str, selection: Selection, candidates: Candidates) -> str:
     """Return the name of the weights that become the model."""
-    wanted, metric = config.train.final, hooks.selection.metric
-    if wanted != "better":
-        return wanted if wanted in candidates else "best"
+    if final != "better":
+        return final if final in candidates else "best"
     if "best" not in candidates:
         return "last"
     if "average" not in candidates:
         return "best"
-    average, best = (candidates[name]["scores"][metric] for name in ("average", "best"))
-    return "average" if hooks.selection.is_better(average, best) else "best"
+    average, best = (candidates[name]["scores"][selection.metric] for name in ("average", "best"))
+    return "average" if selection.is_better(average, best) else "best"
 
 
 def _load(
-    chosen: str, candidates: dict[str, dict[str, Any]], trainer: Trainer, hooks: FinetuneHooks
+    candidates: Candidates, chosen: str, trainer: Trainer, validation: Validation
 ) -> None:
     """Put the chosen weights into the model."""
     steps = candidates[chosen]["steps"]
     if steps == [trainer.progress.step] and "average" not in candidates:
         return
-    paths = [hooks.snapshot(step) for step in steps]
+    paths = [validation.snapshot(step) for step in steps]
     weights = average_weights(paths) if trainer.world.is_main else {}
-    load_weights(hooks.inner.model, weights, trainer.world)
+    load_weights(validation.saver.model, weights, trainer.world)
+
+
+def _results(
+    results: Mapping[str, Any],
+    trainer: Trainer,
+    selection: Selection,
+    candidates: Candidates,
+    chosen: str,
+) -> dict[str, Any]:
+    return {
+        **results,
+        "seed": trainer.seed,
+        "metric": selection.metric,
+        "higher_is_better": selection.higher_is_better,
+        "steps": trainer.progress.step,
+        "chosen": chosen,
+        "scores": candidates[chosen]["scores"],
+        "candidates": candidates,
+    }
 
 
 def _publish(
-    config: FinetuneSettings,
-    task: FinetuneTask,
+    trainer: Trainer,
+    validation: Validation,
     method: TuningMethod,
-    hooks: FinetuneHooks,
-    weights: dict[str, Tensor],
-    results: dict[str, Any],
+    command: str,
+    settings: Mapping[str, Any],
+    results: Mapping[str, Any],
 ) -> None:
-    model = hooks.inner.model
-    if isinstance(model, GanLMForPreTraining) and not config.ganlm.keep_discriminator:
-        model, weights = _without_discriminator(model, weights)
-
-    def write_files(folder: Path) -> None:
-        method.save(folder, model, weights, task.tokenizer)
-
+    saver, progress = validation.saver, trainer.progress
+    weights, _ = gather_state(saver.model, trainer.optimizer)
+    if not trainer.world.is_main:
+        return
     provenance = {
-        **origin("finetune"),
-        "data": task.content,
+        **origin(command),
+        "data": saver.identity["content"],
+        "steps": progress.step,
+        "samples": progress.samples,
+        "tokens": progress.tokens,
+        "skipped_steps": progress.skipped_steps,
+        "loss": _last_loss(saver.output_dir / METRICS_NAME),
+        "validation_loss": _last_loss(saver.output_dir / VALIDATION_NAME),
         **results,
-        "settings": to_mapping(config),
+        "settings": settings,
     }
-    publish_model(config.train.output_dir, write_files, provenance)
+    publish_model(
+        saver.output_dir,
+        lambda folder: method.save(folder, saver.model, weights, saver.tokenizer),
+        provenance,
+    )
 
 
-def _without_discriminator(
-    model: GanLMForPreTraining, weights: dict[str, Tensor]
-) -> tuple[PreTrainedModel, dict[str, Tensor]]:
-    """Return what is needed to generate."""
-    generator = GanLMForConditionalGeneration(model.config)
-    kept = {k: v for k, v in weights.items() if not k.startswith("discriminator.")}
-    return generator, kept
+def _last_loss(path: Path) -> float | None:
+    lines = read_lines(path)
+    return lines[-1].get("loss") if lines else None
 
 
-def _say(hooks: FinetuneHooks, results: dict[str, Any], config: FinetuneSettings) -> None:
-    display = hooks.inner.display
+def _say_candidates(validation: Validation, results: Mapping[str, Any]) -> None:
     for name, candidate in results["candidates"].items():
         steps = ", ".join(map(str, candidate["steps"]))
         mark = "  <- the model" if name == results["chosen"] else ""
-        display.say(f"{name:8} step {steps}: {score_text(candidate['scores']) or '-'}{mark}")
-    if config.method != "none":
-        display.say(f"done: the model is in {config.train.output_dir}")
+        validation.recorder.display.say(
+            f"{name:8} step {steps}: {score_text(candidate['scores']) or '-'}{mark}"
+        )

@@ -27,11 +27,13 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
     ]
 
 
-def build_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
-    """Return fused AdamW over the model's trainable parameters, at the peak learning rate."""
+def build_optimizer(
+    model: nn.Module, settings: OptimSettings, learning_rate: float
+) -> torch.optim.AdamW:
+    """Return fused AdamW over the model's trainable parameters, at a learning rate."""
     return torch.optim.AdamW(
         parameter_groups(model, settings.weight_decay),
-        lr=settings.learning_rate,
+        lr=learning_rate,
         betas=settings.betas,
         eps=settings.eps,
         fused=True,

@@ -1,9 +1,8 @@
 """Whether a run may start in a folder, from which checkpoint, and under which settings.
 
-A folder belongs to one run: `run.yaml` in it holds the settings. Settings that do not change the
-numbers may differ on resume; so may the ones that only share out the work (`LAYOUT_SETTINGS`), with
-a printed notice, as the losses then agree up to rounding and the draws of dropout. All others are
-refused by name.
+A folder belongs to one run: `run.yaml` in it holds the settings. Which of them may differ on resume
+is marked at their fields (`unblank.settings.identity`); the ones that only share out the work do so
+with a printed notice. All others are refused by name.
 """
 
 import json
@@ -13,48 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from unblank.engine.checkpoint import list_checkpoints
-from unblank.families.table import ENCODER_DECODERS, ModelFamily, family_of
 from unblank.integrity import CHECKPOINTS_NAME, find_damage
-from unblank.pretraining.settings import PretrainSettings
-from unblank.settings.recipes import load_recipe, to_mapping, to_yaml
 
-__all__ = [
-    "LAYOUT_SETTINGS",
-    "RUN_NAME",
-    "TRAINER_NAME",
-    "ResumePoint",
-    "choose_start",
-    "comparable_settings",
-    "find_start",
-    "require_same_text",
-]
+__all__ = ["RUN_NAME", "TRAINER_NAME", "Identity", "ResumePoint", "find_start", "require_same_text"]
 
 RUN_NAME = "run.yaml"
 TRAINER_NAME = "trainer.json"
-
-FREE_SETTINGS = frozenset(
-    {
-        *("data.train", "data.validation", "data.num_workers", "data.cache_dir"),
-        *("train.output_dir", "train.resume", "train.max_steps", "train.max_nonfinite_steps"),
-        *("train.log_every", "train.save_every", "train.keep_checkpoints", "train.track"),
-        *("train.validate_every", "train.validation_samples", "train.sample_every"),
-        *("train.arrange_memory", "data.too_long", "data.validation_languages"),
-    }
-)
-"""Never compared. The training text is, by the hashes of its shards, wherever the files now lie."""
-
-LAYOUT_SETTINGS = frozenset(
-    {
-        "train.micro_batch_size",
-        "train.device",
-        "train.parallel",
-        "train.compile",
-        "model.attention_implementation",
-        "model.activation_checkpointing",
-        "processes",
-    }
-)
-"""Compared, and reported when they differ."""
 
 _RUN_FILES = (RUN_NAME, CHECKPOINTS_NAME, "metrics.jsonl", "model.safetensors", "config.json")
 
@@ -71,35 +34,23 @@ class ResumePoint:
     """What the person should know: damaged checkpoints passed over, another layout."""
 
 
-def choose_start(
-    config: PretrainSettings, precision: str, num_processes: int
-) -> ResumePoint | None:
-    """Return the checkpoint that a pretraining run continues from, or None to start a new run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a start is compared by, with what another one may differ in."""
 
-    Args:
-        config: the settings of this start.
-        precision: the arithmetic chosen for it, fp32 or bf16.
-        num_processes: processes of this start.
-
-    Raises:
-        ValueError: if the folder holds another run, or a checkpoint was made with other settings.
-        FileNotFoundError: if `train.resume` names no checkpoint folder.
-    """
-
-    def settings(folder: Path | None, run: PretrainSettings = config) -> dict[str, Any]:
-        return comparable_settings(run, family_of(run.model, folder), precision, num_processes)
-
-    def recorded(path: Path) -> dict[str, Any] | None:
-        whole = _whole_settings(path)
-        return None if whole is None else settings(None, whole)
-
-    return find_start(config.train.output_dir, config.train.resume, settings, recorded)
+    settings: dict[str, Any]
+    """Dotted name -> value."""
+    defaults: dict[str, Any]
+    """The same of settings that nobody has changed: what a run of an older version had where its
+    record lacks a name."""
+    layout: set[str]
+    """Names that may differ, with a notice."""
 
 
 def find_start(
     output_dir: Path,
     resume: str,
-    settings: Callable[[Path | None], dict[str, Any]],
+    identity: Callable[[Path | None], Identity],
     recorded: Callable[[Path], dict[str, Any] | None],
 ) -> ResumePoint | None:
     """Return the checkpoint to continue from, or None to start a new run.
@@ -107,7 +58,7 @@ def find_start(
     Args:
         output_dir: folder of the run.
         resume: `train.resume`.
-        settings: checkpoint folder, or None for a new run -> what this start is compared by.
+        identity: checkpoint folder, or None for a new run -> what this start is compared by.
         recorded: a run's settings file -> what that run is compared by; None if it was cut.
 
     Raises:
@@ -121,10 +72,10 @@ def find_start(
     else:
         folder, notices = _named(Path(resume)), ()
     if folder is None:
-        _require_free_folder(output_dir, resume, settings, recorded)
+        _require_free_folder(output_dir, resume, identity, recorded)
         return None
     trainer = json.loads((folder / TRAINER_NAME).read_text(encoding="utf-8"))
-    layout = _require_same(trainer["settings"], settings(folder), folder)
+    layout = _require_same(trainer["settings"], identity(folder), folder)
     return ResumePoint(folder, trainer, (*notices, *layout))
 
 
@@ -144,34 +95,6 @@ def require_same_text(point: ResumePoint, content: list[str]) -> None:
             "now names. Restore the files, or start a new run in another train.output_dir (with "
             f"--model.init_from {point.folder} to start from its weights)"
         )
-
-
-def comparable_settings(
-    config: PretrainSettings, family: ModelFamily, precision: str, num_processes: int
-) -> dict[str, Any]:
-    """Return dotted name -> value of every setting that a resumed run is compared by.
-
-    Args:
-        config: the run.
-        family: of its model.
-        precision: the arithmetic chosen for it, fp32 or bf16.
-        num_processes: processes of this start.
-    """
-    flat = {
-        f"{section}.{name}": value
-        for section, values in to_mapping(config).items()
-        for name, value in values.items()
-    }
-    # None means the end of the run: a longer run then has another schedule.
-    if config.optim.schedule in ("cosine", "linear"):
-        flat["optim.decay_steps"] = config.optim.decay_steps or config.train.max_steps
-    else:
-        flat["optim.decay_steps"] = None
-    flat["train.precision"] = precision
-    flat["processes"] = num_processes
-    if family in ENCODER_DECODERS:  # then it decides which samples share a batch
-        flat["train.micro_batch_size (of an encoder-decoder)"] = config.train.micro_batch_size
-    return {name: value for name, value in flat.items() if name not in FREE_SETTINGS}
 
 
 def _latest_good(root: Path) -> tuple[Path | None, tuple[str, ...]]:
@@ -207,7 +130,7 @@ def _named(folder: Path) -> Path:
 def _require_free_folder(
     output_dir: Path,
     resume: str,
-    settings: Callable[[Path | None], dict[str, Any]],
+    identity: Callable[[Path | None], Identity],
     recorded: Callable[[Path], dict[str, Any] | None],
 ) -> None:
     found = [name for name in _RUN_FILES if (output_dir / name).exists()]
@@ -218,7 +141,7 @@ def _require_free_folder(
         # A run that died before its first checkpoint: the same settings may start it over.
         before = recorded(run_path)
         if before is not None:
-            _require_same(before, settings(None), output_dir)
+            _require_same(before, identity(None), output_dir)
             return
         if "model.safetensors" not in found:
             return
@@ -229,24 +152,19 @@ def _require_free_folder(
     )
 
 
-def _whole_settings(path: Path) -> PretrainSettings | None:
-    """Return the settings of a run, or None if the file was cut: it names every field otherwise."""
-    try:
-        config = load_recipe(path)
-    except (ValueError, TypeError):
-        return None
-    return config if to_yaml(config) == path.read_text(encoding="utf-8") else None
+def _require_same(before: Mapping[str, Any], now: Identity, folder: Path) -> tuple[str, ...]:
+    """Return the notices of what may differ, and refuse what may not.
 
-
-def _require_same(
-    before: Mapping[str, Any], now: Mapping[str, Any], folder: Path
-) -> tuple[str, ...]:
+    What the record lacks, a newer version has added: before, it was as it is by default. What only
+    the record has, is no setting any more.
+    """
+    known = {**now.defaults, **before}
     changed = {
-        name: f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
+        name: f"{name} was {known.get(name)!r}, now {value!r}"
+        for name, value in sorted(now.settings.items())
+        if known.get(name) != value
     }
-    refused = [text for name, text in changed.items() if name not in LAYOUT_SETTINGS]
+    refused = [text for name, text in changed.items() if name not in now.layout]
     if refused:
         hint = ""
         if "optim.decay_steps" in changed:

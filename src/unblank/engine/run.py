@@ -1,24 +1,27 @@
-"""`run_finetune`: from `FinetuneSettings` to the folder of the chosen model, one or many seeds.
+"""The one run: open the folder, resume or begin, loop, finish; whatever is learnt.
 
-It puts the parts together: the loop is pretraining's, the task gives examples and scores, the
-method says what changes, `finish` chooses among the validated weights.
+It puts the parts together and has no idea of its own: what is learnt is a `Task`, which weights
+change is a `TuningMethod`, the loop is `trainer`, what surrounds a step is `hooks`, and which
+weights become the model is `finish`.
 """
 
-import json
 import math
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
 from unblank.data.loader import DataState
 from unblank.engine.checkpoint import remove_unfinished
-from unblank.engine.finish import RESULTS_NAME, finish_run
+from unblank.engine.finish import finish_run
 from unblank.engine.folder_lock import lock_folder
-from unblank.engine.hooks import RunHooks
+from unblank.engine.hooks import Periods, RunHooks
 from unblank.engine.logging import (
+    FILLS_NAME,
     METRICS_NAME,
     SKIPPED_NAME,
     VALIDATION_NAME,
@@ -27,42 +30,95 @@ from unblank.engine.logging import (
     read_lines,
 )
 from unblank.engine.optimizers import build_optimizer
-from unblank.engine.parallel import World, join_world, share_model
-from unblank.engine.precision import choose_precision
+from unblank.engine.parallel import World, share_model
+from unblank.engine.parameters import count_parameters
+from unblank.engine.precision import Precision, choose_precision
 from unblank.engine.progress import Progress
-from unblank.engine.resume import RUN_NAME, ResumePoint, require_same_text
+from unblank.engine.recording import Recorder
+from unblank.engine.resume import RUN_NAME, Identity, ResumePoint, find_start, require_same_text
+from unblank.engine.saving import Saver
 from unblank.engine.schedules import learning_rate_multiplier
 from unblank.engine.selection import Selection
 from unblank.engine.settings import OptimSettings, TrainSettings
 from unblank.engine.state import load_optimizer
-from unblank.engine.task import FinetuneTask, TaskContext, TuningMethod
+from unblank.engine.task import RunContext, Task, TaskOpener, TuningMethod
 from unblank.engine.trackers import open_trackers
 from unblank.engine.trainer import Trainer
 from unblank.engine.units import UnitModule
-from unblank.engine.validation import FinetuneHooks
-from unblank.families.building import count_parameters
-from unblank.finetuning.identity import find_finetune_start, settings_of
-from unblank.finetuning.methods import METHODS, require_possible
-from unblank.finetuning.settings import FinetuneSettings
-from unblank.finetuning.sweeps.seeds import seed_config, show_summary, summarise
-from unblank.finetuning.tasks import open_task
+from unblank.engine.validation import Validation
 from unblank.integrity import CHECKPOINTS_NAME, write_at_once
 from unblank.models.products import fast_fp32_products
 from unblank.process import LEFT_ALONE, MemoryArrangement
-from unblank.settings.recipes import to_mapping, to_yaml
+from unblank.settings.identity import compared_settings, layout_settings
+from unblank.settings.recipes import read_settings, to_mapping, to_yaml
 
-__all__ = ["run_finetune"]
+__all__ = ["Run", "RunSettings", "run"]
 
 
-def run_finetune(config: FinetuneSettings, *, memory: MemoryArrangement = LEFT_ALONE) -> Path:
-    """Fine-tune, or continue to, and return the folder of the chosen model.
+class RunSettings(Protocol):
+    """What the engine reads of the settings of a whole run, a dataclass of sections."""
+
+    @property
+    def optim(self) -> OptimSettings:
+        """The optimiser."""
+        ...
+
+    @property
+    def train(self) -> TrainSettings:
+        """Length, hardware, and what is written when."""
+        ...
+
+
+Settings = TypeVar("Settings", bound=RunSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Generic[Settings]):
+    """Everything that the engine is told of one run.
+
+    Attributes:
+        command: for the header and the provenance, such as `pretrain`.
+        settings: whole, as they are written to `run.yaml`.
+        open_task: what is learnt.
+        method: which weights change.
+        start: where the first weights come from, for the header.
+        effective: settings, checkpoint or None, number of processes -> the settings that stand for
+            others, by dotted name, when two starts are compared.
+        learning_rate: the peak.
+        is_training: whether weights change; else the model is only measured.
+        is_validated: whether there is something held out.
+        epochs: passes over the examples, where `train.max_steps` is not given.
+        fill_every: steps between two rounds of fills.
+        patience: validations without a better one after which the run stops; None is never.
+        average_last: how many of the last validated weights are averaged.
+        final: which weights become the model; None is the last ones, and no others are kept.
+        results: what `results.json` says of the run beside scores.
+    """
+
+    command: str
+    settings: Settings
+    open_task: TaskOpener
+    method: TuningMethod
+    start: str
+    effective: Callable[[Settings, Path | None, int], dict[str, Any]]
+    learning_rate: float
+    is_training: bool = True
+    is_validated: bool = True
+    epochs: float = 1.0
+    fill_every: int = 0
+    patience: int | None = None
+    average_last: int = 0
+    final: str | None = None
+    results: dict[str, Any] = field(default_factory=dict)
+
+
+def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) -> None:
+    """Do a run to its end, or go on with it, in `train.output_dir`.
 
     Args:
-        config: the run; with several `train.seeds` one run each, and their summary.
+        what: the run.
+        world: its processes.
         memory: what `unblank.process.arrange_memory` returned; a library call leaves it alone.
-
-    Returns:
-        `config.train.output_dir`: model, tokenizer, metrics, results.json and provenance.
 
     Raises:
         ValueError: a setting, file or folder does not fit; the message says what to do.
@@ -70,263 +126,250 @@ def run_finetune(config: FinetuneSettings, *, memory: MemoryArrangement = LEFT_A
         CheckpointError: a checkpoint could not be written.
         NonFiniteError: the loss stopped being a number.
     """
-    _refuse_early(config)
-    output_dir = config.train.output_dir
-    with join_world(config.train.device) as world, ExitStack() as stack:
-        if not config.train.seeds:
-            _run_one(config, world, memory)
-            return output_dir
-        if world.is_main:
-            stack.enter_context(lock_folder(output_dir))
-        results = []
-        for seed in config.train.seeds:
-            one = seed_config(config, seed)
-            _run_one(one, world, memory)
-            results.append(json.loads((one.train.output_dir / RESULTS_NAME).read_text("utf-8")))
-        if world.is_main:
-            summary = summarise(results)
-            write_at_once(output_dir / RESULTS_NAME, json.dumps(summary, indent=1))
-            show_summary(summary, output_dir)
-        world.wait()
-    return output_dir
-
-
-def _refuse_early(config: FinetuneSettings) -> None:
-    """Raise what can be known from the settings alone."""
-    data, model = config.data, config.model
-    require_possible(config)
-    if not data.train and config.method != "none":
-        raise ValueError("no training examples: give --data.train FILE [...]")
-    if config.method == "none" and not data.is_validated:
-        raise ValueError("nothing to measure: --method none needs --data.validation FILE [...]")
-    if model.init_from is None and model.init_from_encoder is None and not model.preset:
-        raise ValueError(
-            "no model to start from: give --model.init_from FOLDER, --model.init_from_encoder "
-            "FOLDER, or --model.preset NAME to train from random weights"
-        )
-    train = config.train
-    asks = train.patience or train.average_last or train.final in ("best", "average")
-    if not data.is_validated and (asks or train.metric is not None):
-        raise ValueError(
-            "train.metric, patience, average_last and final need held-out examples: give "
-            "--data.validation FILE [...]"
-        )
-
-
-def _run_one(config: FinetuneSettings, world: World, memory: MemoryArrangement) -> None:
-    """Run one seed to its end."""
-    train = config.train
+    train = what.settings.train
     with ExitStack() as stack:
         precision = choose_precision(train.precision, world.device)
         products = stack.enter_context(fast_fp32_products(precision.dtype, world.device))
         if world.is_main:
             stack.enter_context(lock_folder(train.output_dir))
         world.wait()
-        point = find_finetune_start(config, precision.name, world.size)
+        point = _find_start(what, precision.name, world.size)
         talk = Display(total_steps=1, is_main=world.is_main, is_terminal=False)
         for notice in point.notices if point else ():
             talk.say(f"note: {notice}")
-        method = METHODS[config.method](config)
-        folder = point.folder if point else None
-        context = TaskContext(
-            config=config,
-            world=world,
-            precision=precision,
-            display=talk,
-            checkpoint=folder if method.saves_whole_models else None,
+        task = what.open_task(
+            RunContext(
+                world=world,
+                precision=precision,
+                display=talk,
+                checkpoint=point.folder if point and what.method.saves_whole_models else None,
+            )
         )
-        task = open_task(context)
         if point is not None:
             require_same_text(point, task.content)
-        display = Display(total_steps=_max_steps(config, task), is_main=world.is_main)
-        trainer, hooks = _assemble(context, task, method, point, display, stack)
-        _open_folder(config, world, trainer.progress.step)
+        trainer, hooks = _assemble(what, task, world, precision, point, stack)
+        _open_folder(what, world, trainer.progress.step)
         arithmetic = f"{precision.name}: {precision.reason}{products}"
-        facts = _facts(config, task, trainer, hooks, arithmetic, memory.description)
-        display.header("unblank finetune", facts)
+        display = hooks.recorder.display
+        display.header(
+            f"unblank {what.command}", _facts(what, task, trainer, hooks, arithmetic, memory)
+        )
         memory.begin_steps()
-        hooks.stop_if_due(trainer)
+        hooks.validation.stop_if_due(trainer)
         with display:
             trainer.run()
-        finish_run(config, task, method, trainer, hooks)
+        finish_run(
+            trainer,
+            hooks.validation,
+            what.method,
+            command=what.command,
+            final=what.final,
+            settings=to_mapping(what.settings),
+            results=what.results,
+        )
+
+
+def _find_start(what: Run[Any], precision: str, num_processes: int) -> ResumePoint | None:
+    settings = what.settings
+
+    def identity(folder: Path | None) -> Identity:
+        return Identity(
+            settings=_compared(what, settings, folder, precision, num_processes),
+            defaults=compared_settings(type(settings)()),
+            layout={*layout_settings(settings), "processes"},
+        )
+
+    def recorded(path: Path) -> dict[str, Any] | None:
+        try:
+            before = read_settings(type(settings), path)
+        except (ValueError, TypeError):
+            return None
+        text = path.read_text(encoding="utf-8")
+        is_whole = all(f"{section}:" in text for section in to_mapping(settings))
+        if not is_whole or not text.endswith("\n"):
+            return None
+        return _compared(what, before, None, precision, num_processes)
+
+    return find_start(settings.train.output_dir, settings.train.resume, identity, recorded)
+
+
+def _compared(
+    what: Run[Any], settings: Any, checkpoint: Path | None, precision: str, num_processes: int
+) -> dict[str, Any]:
+    """Return what two starts of a run are compared by."""
+    return {
+        **compared_settings(settings),
+        **what.effective(settings, checkpoint, num_processes),
+        "train.precision": precision,
+        "processes": num_processes,
+    }
 
 
 def _assemble(
-    context: TaskContext,
-    task: FinetuneTask,
-    method: TuningMethod,
+    what: Run[Any],
+    task: Task,
+    world: World,
+    precision: Precision,
     point: ResumePoint | None,
-    display: Display,
     stack: ExitStack,
-) -> tuple[Trainer, FinetuneHooks]:
-    config, world = context.config, context.world
-    train, max_steps = config.train, _max_steps(config, task)
-    model = method.prepare(task.build_model(), point.folder if point else None).to(world.device)
+) -> tuple[Trainer, RunHooks]:
+    train, optim = what.settings.train, what.settings.optim
+    max_steps = _max_steps(what, task)
+    folder = point.folder if point else None
+    model = what.method.prepare(task.build_model(), folder).to(world.device)
     module = share_model(UnitModule(model, task.unit, world.device), world, train.parallel)
-    optim = _optim_settings(config, max_steps)
-    optimizer = build_optimizer(model, optim)
+    optimizer = build_optimizer(model, optim, what.learning_rate)
     progress, saved = Progress(), None
     if point is not None:
         load_optimizer(point.folder, model, optimizer, world)
         progress = Progress.from_json(point.trainer["progress"])
         saved = point.trainer["data_state"]
-    validate_every = _validate_every(config, task)
-    inner = RunHooks(
-        settings=_train_settings(config, max_steps, validate_every or task.steps_per_epoch),
+    saver = Saver(
+        output_dir=train.output_dir,
+        keep=train.keep_checkpoints,
         model=model,
         tokenizer=task.tokenizer,
-        display=display,
-        trackers=stack.enter_context(
-            open_trackers(
-                train.track if world.is_main else (),
-                train.output_dir,
-                to_mapping(config),
-                progress.step + 1,
-            )
-        ),
-        validation=None,
-        fill=None,
+        method=what.method,
         identity={
             "content": task.content,
-            "settings": settings_of(config, context.precision.name, world.size),
+            "settings": _compared(what, what.settings, folder, precision.name, world.size),
         },
-        write_model=partial(method.save, to_continue=True),
-    )
-    hooks = FinetuneHooks(
-        inner=inner,
-        task=task,
-        selection=Selection(task.metric, task.higher_is_better, train.patience, train.average_last),
-        validate_every=validate_every,
-        history=_history(config, progress.step),
-        steps_per_epoch=task.steps_per_epoch,
     )
     trainer = Trainer(
         module=module,
         unit=task.unit,
         optimizer=optimizer,
-        learning_rate=partial(_learning_rate, optim),
-        steps=iter(()) if config.method == "none" else task.steps(saved),
+        learning_rate=partial(_learning_rate, optim, what.learning_rate, max_steps),
+        steps=stack.enter_context(closing(task.steps(saved))) if max_steps else iter(()),
         world=world,
-        precision=context.precision,
+        precision=precision,
         seed=train.seed,
         max_steps=max_steps,
         clip_norm=optim.clip_norm,
         max_nonfinite_steps=train.max_nonfinite_steps,
-        hooks=hooks,
+        hooks=(hooks := _hooks(what, task, saver, world, max_steps, progress.step, stack)),
         progress=progress,
         data_state=DataState(),
     )
     return trainer, hooks
 
 
-def _max_steps(config: FinetuneSettings, task: FinetuneTask) -> int:
-    if config.method == "none":
-        return 0
-    return config.train.max_steps or max(1, math.ceil(config.train.epochs * task.steps_per_epoch))
-
-
-def _validate_every(config: FinetuneSettings, task: FinetuneTask) -> int:
-    if not config.data.is_validated or config.method == "none":
-        return 0
-    every = config.train.validate_every
-    return task.steps_per_epoch if every is None else every
-
-
-def _optim_settings(config: FinetuneSettings, max_steps: int) -> OptimSettings:
-    """Return the settings with the warm-up in steps."""
-    optim = config.optim
-    warmup = optim.warmup_steps
-    return OptimSettings(
-        learning_rate=config.learning_rate,
-        betas=optim.betas,
-        eps=optim.eps,
-        weight_decay=optim.weight_decay,
-        warmup_steps=round(optim.warmup_ratio * max_steps) if warmup is None else warmup,
-        schedule=optim.schedule,
-        min_learning_rate_ratio=optim.min_learning_rate_ratio,
-        decay_steps=max(max_steps, 1),
-        clip_norm=optim.clip_norm,
+def _hooks(
+    what: Run[Any],
+    task: Task,
+    saver: Saver,
+    world: World,
+    max_steps: int,
+    step: int,
+    stack: ExitStack,
+) -> RunHooks:
+    train = what.settings.train
+    trackers = open_trackers(
+        train.track if world.is_main else (),
+        train.output_dir,
+        to_mapping(what.settings),
+        step + 1,
+    )
+    recorder = Recorder(
+        output_dir=train.output_dir,
+        display=Display(total_steps=max_steps, is_main=world.is_main),
+        trackers=stack.enter_context(trackers),
+    )
+    selection = None
+    if what.final is not None:
+        selection = Selection(
+            task.metric, task.higher_is_better, what.patience, what.average_last
+        )
+    lines = read_lines(train.output_dir / VALIDATION_NAME) if step else []
+    validation = Validation(
+        task=task,
+        selection=selection,
+        history=[line for line in lines if line["step"] <= step],
+        recorder=recorder,
+        saver=saver,
+    )
+    validate = _validate_every(what, task)
+    periods = Periods(
+        log=train.log_every,
+        validate=validate,
+        fill=what.fill_every,
+        save=train.save_every or validate or max(task.steps_per_epoch, 1),
+        last=max(max_steps, 1),
+    )
+    return RunHooks(
+        periods=periods, task=task, recorder=recorder, validation=validation, saver=saver
     )
 
 
-def _learning_rate(optim: OptimSettings, update: int) -> float:
-    assert optim.decay_steps is not None
-    return optim.learning_rate * learning_rate_multiplier(
+def _max_steps(what: Run[Any], task: Task) -> int:
+    if not what.is_training:
+        return 0
+    in_epochs = max(1, math.ceil(what.epochs * task.steps_per_epoch))
+    return what.settings.train.max_steps or in_epochs
+
+
+def _validate_every(what: Run[Any], task: Task) -> int:
+    if not what.is_validated or not what.is_training:
+        return 0
+    every = what.settings.train.validate_every
+    return task.steps_per_epoch if every is None else every
+
+
+def _learning_rate(optim: OptimSettings, peak: float, max_steps: int, update: int) -> float:
+    return peak * learning_rate_multiplier(
         update,
         schedule=optim.schedule,
-        warmup_steps=optim.warmup_steps,
-        decay_steps=optim.decay_steps,
+        warmup_steps=optim.warmup(max_steps),
+        decay_steps=optim.decay_steps or max(max_steps, 1),
         floor=optim.min_learning_rate_ratio,
     )
 
 
-def _train_settings(config: FinetuneSettings, max_steps: int, period: int) -> TrainSettings:
-    """Return what the shared hooks go by; they validate and fill nothing themselves."""
-    train = config.train
-    return TrainSettings(
-        output_dir=train.output_dir,
-        max_steps=max(max_steps, 1),
-        log_every=train.log_every,
-        save_every=train.save_every or max(period, 1),
-        keep_checkpoints=train.keep_checkpoints,
-        validate_every=0,
-    )
+def _open_folder(what: Run[Any], world: World, step: int) -> None:
+    """Make the folder say which run it holds, and undo what a killed run did after `step`.
 
-
-def _history(config: FinetuneSettings, step: int) -> list[dict[str, Any]]:
-    """Return the validations up to the step from which the run goes on."""
-    lines = read_lines(config.train.output_dir / VALIDATION_NAME) if step else []
-    return [line for line in lines if line["step"] <= step]
-
-
-def _open_folder(config: FinetuneSettings, world: World, step: int) -> None:
-    """Make the folder say which run it holds, and undo what a killed run did after `step`."""
+    Called when all else is ready: a start that fails before must not claim the folder.
+    """
     world.wait()  # every process has looked at the folder before the main one writes
     if not world.is_main:
         return
-    output_dir = config.train.output_dir
+    output_dir = what.settings.train.output_dir
     remove_unfinished(output_dir / CHECKPOINTS_NAME)
-    write_at_once(output_dir / RUN_NAME, to_yaml(config))
-    for name in (METRICS_NAME, VALIDATION_NAME, SKIPPED_NAME):
+    write_at_once(output_dir / RUN_NAME, to_yaml(what.settings))
+    for name in (METRICS_NAME, VALIDATION_NAME, FILLS_NAME, SKIPPED_NAME):
         drop_lines_after(output_dir / name, step)
 
 
 def _facts(
-    config: FinetuneSettings,
-    task: FinetuneTask,
+    what: Run[Any],
+    task: Task,
     trainer: Trainer,
-    hooks: FinetuneHooks,
+    hooks: RunHooks,
     arithmetic: str,
-    memory: str,
+    memory: MemoryArrangement,
 ) -> dict[str, str]:
-    train, model, world = config.train, config.model, trainer.world
+    train, world = what.settings.train, trainer.world
     processes = f", {world.size} processes ({train.parallel})" if world.size > 1 else ""
-    start = f"random weights ({model.preset})"
-    if trainer.progress.step:
-        start = f"step {trainer.progress.step}"
-    elif model.init_from is not None:
-        start = f"the weights in {model.init_from}"
-    elif model.init_from_encoder is not None:
-        start = f"the encoder in {model.init_from_encoder} ({model.decoder_start} decoder)"
-    every = hooks.validate_every
+    threads = torch.get_num_threads()
+    trained, total = count_parameters(hooks.saver.model), _total(hooks.saver.model)
+    of_all = f" of {total:,}" if trained < total else ""
+    start = f"step {trainer.progress.step}" if trainer.progress.step else what.start
+    every = hooks.periods.validate
     validated = f"validated every {every:,}" if every else "not validated on the way"
-    trained = count_parameters(hooks.inner.model)
-    total = sum(parameter.numel() for parameter in hooks.inner.model.parameters())
+    rate = f"{what.learning_rate:g}" if what.is_training else "none: nothing is trained"
+    facts = dict(task.facts)
+    estimate = facts.pop("memory", None)
     return {
-        "device": f"{world.device}{processes}, {torch.get_num_threads()} threads",
+        "device": f"{world.device}{processes}, {threads} thread{'s' * (threads != 1)}",
         "precision": arithmetic,
-        "memory": memory,
-        "model": f"{trained:,} of {total:,} parameters ({config.method}), from {start}",
-        **task.facts,
-        "learning rate": _rate_text(config),
+        "memory": f"{estimate}; {memory.description}" if estimate else memory.description,
+        "model": f"{trained:,}{of_all} parameters, from {start}",
+        **facts,
+        "learning rate": rate,
         "steps": f"{trainer.max_steps:,} (seed {train.seed}), {validated}",
         "writes to": str(train.output_dir),
     }
 
 
-def _rate_text(config: FinetuneSettings) -> str:
-    """Return the peak learning rate, and where it comes from."""
-    if config.method == "none":
-        return "none: nothing is trained"
-    source = f"usual for --method {config.method}" if config.optim.learning_rate is None else "set"
-    return f"{config.learning_rate:g} ({source})"
+def _total(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())

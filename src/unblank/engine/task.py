@@ -1,8 +1,8 @@
-"""The seam between the fine-tuning engine and what is learnt: a task, and a method.
+"""The seam between the engine and what is learnt: a task, and a method.
 
 The engine (`run`) owns the loop, resume, validation, early stopping, the best checkpoint, averages
-and seeds. A task owns its examples, its loss and its scores; a method says which weights change.
-Nothing here computes.
+and what is written. A task owns its examples, its loss and its scores; a method says which weights
+change. Nothing here computes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,18 +17,16 @@ from unblank.data.loader import StepBatches
 from unblank.engine.logging import Display
 from unblank.engine.parallel import World
 from unblank.engine.precision import Precision
+from unblank.engine.state import save_model_folder
 from unblank.engine.units import TrainUnit
-from unblank.finetuning.settings import FinetuneSettings
 
-__all__ = ["Evaluation", "FinetuneTask", "TaskContext", "TaskOpener", "TuningMethod"]
+__all__ = ["AllWeights", "Evaluation", "RunContext", "Task", "TaskOpener", "TuningMethod"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskContext:
-    """What a task is opened with."""
+class RunContext:
+    """What the engine gives a task that is opened."""
 
-    config: FinetuneSettings
-    """Of one run: `train.seed` is its seed and `train.seeds` is empty."""
     world: World
     """The processes of the run."""
     precision: Precision
@@ -51,19 +49,19 @@ class Evaluation:
     """Signatures of the metrics and the like, printed once."""
 
 
-class FinetuneTask(Protocol):
-    """What a task gives the engine."""
+class Task(Protocol):
+    """What the engine needs of what is learnt."""
 
     tokenizer: PreTrainedTokenizerFast
     """Saved with the model."""
     unit: TrainUnit
-    """The losses of a batch; see `unblank.engine.units`."""
+    """The losses of a batch; see `unblank.engine.units`. There from `build_model` on."""
     metric: str
     """Name of the score that chooses the best checkpoint."""
     higher_is_better: bool
     """Whether a larger value of it is better."""
     steps_per_epoch: int
-    """Optimiser steps of one pass over the training examples, at least 1; 0 without any."""
+    """Optimiser steps of one pass over the training examples; 0 where a run has no epochs."""
     content: list[str]
     """Hash of each training source: a run is not continued on other data."""
     facts: Mapping[str, str]
@@ -90,9 +88,20 @@ class FinetuneTask(Protocol):
         """
         ...
 
+    def fill(self, model: PreTrainedModel, /) -> list[dict[str, str]]:
+        """Return a few held-out texts with what the model puts into their blanks; may be none.
 
-TaskOpener = Callable[[TaskContext], FinetuneTask]
-"""What makes a task ready; see `unblank.finetuning.tasks`."""
+        Args:
+            model: on its device, in evaluation mode; only the main process calls this.
+
+        Returns:
+            Lines with `text`, `answer` and `fill`.
+        """
+        ...
+
+
+TaskOpener = Callable[[RunContext], Task]
+"""What makes a task ready: data read, tokenizer there."""
 
 
 class TuningMethod(Protocol):
@@ -100,7 +109,7 @@ class TuningMethod(Protocol):
 
     saves_whole_models: ClassVar[bool]
     """Whether `save` writes all weights and the tokenizer; else a task opens the base model also
-    when a run is continued (`TaskContext.checkpoint` is None)."""
+    when a run is continued (`RunContext.checkpoint` is None)."""
 
     def prepare(self, model: PreTrainedModel, checkpoint: Path | None, /) -> PreTrainedModel:
         """Return the model that is trained: frozen, wrapped or extended as the method wants.
@@ -131,3 +140,38 @@ class TuningMethod(Protocol):
             to_continue: also write what only `prepare` needs, to go on from a checkpoint.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class AllWeights:
+    """The method by which all weights change, and whole models are saved.
+
+    Attributes:
+        finish: takes what only training needs from a finished model; None takes nothing.
+    """
+
+    finish: (
+        Callable[
+            [PreTrainedModel, dict[str, Tensor]], tuple[PreTrainedModel, dict[str, Tensor]]
+        ]
+        | None
+    ) = None
+    saves_whole_models: ClassVar[bool] = True
+
+    def prepare(self, model: PreTrainedModel, checkpoint: Path | None) -> PreTrainedModel:
+        """Return the model as it is."""
+        return model
+
+    def save(
+        self,
+        folder: Path,
+        model: PreTrainedModel,
+        weights: dict[str, Tensor],
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        to_continue: bool = False,
+    ) -> None:
+        """Write model and tokenizer."""
+        if self.finish is not None and not to_continue:
+            model, weights = self.finish(model, weights)
+        save_model_folder(folder, model, weights, tokenizer)

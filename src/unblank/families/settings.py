@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from unblank.settings.checks import require, require_positive, require_share
+from unblank.settings.identity import SharesOut
 
 __all__ = ["DecoderStart", "GanLMSettings", "ModelSettings", "TokenizerSettings"]
 
@@ -36,9 +37,9 @@ class ModelSettings:
     """Dropout of embeddings and of each residual branch, instead of the preset's."""
     attention_dropout: float | None = None
     """Dropout of attention weights, instead of the preset's."""
-    attention_implementation: Literal["sdpa", "eager", "flex_attention"] = "sdpa"
+    attention_implementation: SharesOut[Literal["sdpa", "eager", "flex_attention"]] = "sdpa"
     """Attention kernel; flex_attention needs a GPU."""
-    activation_checkpointing: bool = False
+    activation_checkpointing: SharesOut[bool] = False
     """Recompute each layer in the backward pass: less memory, about a third more work."""
 
     def __post_init__(self) -> None:
@@ -52,6 +53,15 @@ class ModelSettings:
             self.decoder_start == "interleaved" or self.init_from_encoder is not None,
             f"decoder_start {self.decoder_start!r} needs init_from_encoder",
         )
+
+    @property
+    def dropouts(self) -> dict[str, float]:
+        """The fields of a configuration that the dropouts change, where they are given."""
+        given = {
+            "hidden_dropout_prob": self.hidden_dropout,
+            "attention_probs_dropout_prob": self.attention_dropout,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Literal
 
 from unblank.adapters.settings import LoraSettings, PromptSettings
-from unblank.engine.settings import ScheduleName, TrackerName
+from unblank.data.settings import DataSettings
+from unblank.engine.settings import OptimSettings, ScheduleName, TrainSettings
 from unblank.families.settings import GanLMSettings, ModelSettings, TokenizerSettings
-from unblank.finetuning.labels.settings import ClozeSettings, Grid
+from unblank.finetuning.labels.settings import ClozeSettings, GridSettings
 from unblank.settings.checks import require, require_positive, require_share
+from unblank.settings.identity import MayChange, SharesOut
 
 __all__ = [
-    "FinetuneData",
-    "FinetuneGanLM",
-    "FinetuneModel",
-    "FinetuneOptim",
+    "FinetuneDataSettings",
+    "FinetuneGanLMSettings",
+    "FinetuneModelSettings",
+    "FinetuneOptimSettings",
     "FinetuneSettings",
-    "FinetuneTrain",
+    "FinetuneTrainSettings",
     "GenerationSettings",
     "MethodName",
     "MetricName",
@@ -37,7 +39,7 @@ _RATE_OF_ENCODERS = 5e-4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FinetuneModel(ModelSettings):
+class FinetuneModelSettings(ModelSettings):
     """The model to start from: a folder, or random weights of a preset as a baseline."""
 
     preset: str = ""
@@ -45,13 +47,13 @@ class FinetuneModel(ModelSettings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FinetuneData:
+class FinetuneDataSettings(DataSettings):
     """Where the examples are, and which of their fields are learnt."""
 
-    train: tuple[str, ...] = ()
+    train: MayChange[tuple[str, ...]] = ()
     """Files of training examples: .jsonl, .parquet, .tsv, .csv (.gz, .zst); for pairs of texts also
     SOURCE_FILE:TARGET_FILE, line by line, and FILE:SOURCE_FIELD:TARGET_FIELD."""
-    validation: tuple[str, ...] = ()
+    validation: MayChange[tuple[str, ...]] = ()
     """The same for held-out examples: they choose the best checkpoint."""
     hold_out: float | None = None
     """Tasks with labels, instead of `validation`: about this share of the training examples, those
@@ -65,51 +67,22 @@ class FinetuneData:
     training, all of them count in validation."""
     languages: tuple[str, ...] | None = None
     """Languages of each entry of `train`, as SOURCE-TARGET such as en-de, for language tags."""
-    validation_languages: tuple[str, ...] | None = None
-    """The same for each entry of `validation`."""
     tag: Literal["target", "source"] = "target"
     """Whose language the tag __xx__ before every source names, if languages are given."""
-    alpha: float | None = None
-    """Draw each entry of `train` with p ~ size**alpha instead of p ~ size."""
-    temperature_start: float | None = None
-    """Sampling temperature (1/alpha) in the first epoch, when it is scheduled; usual: 1."""
-    temperature_end: float | None = None
-    """Sampling temperature when the schedule has ended; usual: 5."""
-    temperature_epochs: int | None = None
-    """Epochs over which the temperature moves from start to end; usual: 5."""
-    monolingual: tuple[str, ...] = ()
+    monolingual: MayChange[tuple[str, ...]] = ()
     """Text (.txt, .jsonl, .parquet) of the languages to transfer to: half of the steps then hide
     and restore spans of it, so that a model tuned on one language keeps writing the others."""
-    text_field: str = "text"
-    """Field of the text in `monolingual`."""
-    text_unit: Literal["file", "paragraph", "line"] = "file"
-    """What one document of a .txt file in `monolingual` is."""
-    num_workers: int = 0
-    """Processes that make batches ahead of the training step."""
 
     def __post_init__(self) -> None:
+        DataSettings.__post_init__(self)
         require_share(self, "hold_out")
         require(not (self.hold_out and self.validation), "give validation or hold_out, not both")
-        require(self.num_workers >= 0, f"num_workers is {self.num_workers}: below 0")
-        for names, entries in (("languages", "train"), ("validation_languages", "validation")):
-            given = getattr(self, names)
-            count = len(getattr(self, entries))
-            require(
-                given is None or len(given) == count,
-                f"{len(given or ())} {names} for {count} entries of data.{entries}",
-            )
-            for pair in given or ():
+        for names in ("languages", "validation_languages"):
+            for pair in getattr(self, names) or ():
                 require(
                     pair.count("-") == 1 and all(pair.split("-")),
                     f"{names} holds {pair!r}: give SOURCE-TARGET, such as en-de",
                 )
-        schedule = (self.temperature_start, self.temperature_end, self.temperature_epochs)
-        is_given = [value is not None for value in schedule]
-        require(
-            all(is_given) or not any(is_given),
-            "temperature_start, temperature_end and temperature_epochs go together",
-        )
-        require(self.alpha is None or not any(is_given), "give alpha or temperature_*, not both")
 
     @property
     def is_validated(self) -> bool:
@@ -140,7 +113,7 @@ class PairSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FinetuneGanLM(GanLMSettings):
+class FinetuneGanLMSettings(GanLMSettings):
     """GanLM's discriminator and the weights of its losses; it helps training, then is dropped."""
 
     branch: Literal["both", "generator", "discriminator"] = "both"
@@ -148,7 +121,7 @@ class FinetuneGanLM(GanLMSettings):
     the discriminator's few layers, made causal, with the embedding table as their output."""
     discriminator_weight: float = 5.0
     """Weight of replaced-token detection (lambda)."""
-    keep_discriminator: bool = False
+    keep_discriminator: MayChange[bool] = False
     """Keep the discriminator in the finished folder, to train on."""
 
     def __post_init__(self) -> None:
@@ -163,104 +136,75 @@ class FinetuneGanLM(GanLMSettings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FinetuneOptim:
+class FinetuneOptimSettings(OptimSettings):
     """AdamW and its learning rate."""
 
     learning_rate: float | None = None
-    """Peak learning rate; None = 1e-4, and more where few parameters change: 5e-4 for lora and for
-    a prompt with an encoder, 3e-2 for a prompt without one, 1e-2 for deep-prompt."""
-    betas: tuple[float, float] = (0.9, 0.98)
-    """Decay of the first and second moment."""
+    """Peak learning rate; not given: 1e-4, and more where few parameters change: 5e-4 for lora and
+    for a prompt with an encoder, 3e-2 for a prompt without one, 1e-2 for deep-prompt."""
     eps: float = 1e-8
-    """Added to the root of the second moment."""
     weight_decay: float = 0.01
-    """Decoupled weight decay; biases and LayerNorms are excluded, embeddings are not."""
     warmup_steps: int | None = None
-    """Steps of linear warm-up; None = warmup_ratio."""
+    """Steps of linear warm-up, instead of warmup_ratio."""
     warmup_ratio: float = 0.06
     """Warm-up as a share of all steps, in [0, 1)."""
     schedule: ScheduleName = "linear"
-    """Shape of the decay after warm-up."""
     min_learning_rate_ratio: float = 0.0
-    """Floor of the schedule, as a share of the peak."""
-    clip_norm: float = 1.0
-    """Largest norm of the gradient; 0 = not clipped."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "learning_rate", "eps")
-        require_share(self, "min_learning_rate_ratio", "warmup_ratio")
-        for name in ("weight_decay", "warmup_steps", "clip_norm"):
-            value = getattr(self, name)
-            require(value is None or value >= 0, f"{name} is {value}: below 0")
-        require(all(0 <= beta < 1 for beta in self.betas), f"betas {self.betas} not in [0, 1)")
+        OptimSettings.__post_init__(self)
+        require_share(self, "warmup_ratio")
+
+    def warmup(self, max_steps: int) -> int:
+        """Return the steps of warm-up in a run of `max_steps` steps."""
+        if self.warmup_steps is not None:
+            return self.warmup_steps
+        return round(self.warmup_ratio * max_steps)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FinetuneTrain:
+class FinetuneTrainSettings(TrainSettings):
     """Length and size of the run, how the model is chosen, and the hardware."""
 
-    output_dir: Path = Path("runs/finetune")
-    """Folder of the run: the chosen model at the end, metrics, predictions, checkpoints."""
-    epochs: float = 10.0
+    output_dir: MayChange[Path] = Path("runs/finetune")
+    epochs: MayChange[float] = 10.0
     """Passes over the training examples."""
-    max_steps: int | None = None
+    max_steps: MayChange[int | None] = None
     """Optimiser steps, instead of epochs."""
     batch_tokens: int = 8192
     """Source/target tasks: positions of one optimiser step, source and target together, padding
     included, over all micro-batches and processes."""
     micro_batch_tokens: int | None = None
-    """Positions of one forward pass in one process; it bounds the memory. None = batch_tokens, or
-    the share of a process."""
+    """Positions of one forward pass in one process; it bounds the memory. Not given: batch_tokens,
+    or the share of a process."""
     batch_size: int = 16
     """Tasks with labels: examples of one optimiser step, over all micro-batches and processes."""
-    micro_batch_size: int | None = None
-    """Tasks with labels: examples of one forward pass in one process; None = all of its share."""
-    seed: int = 1
-    """Seed of new weights, of the order of the examples and of dropout."""
-    seeds: tuple[int, ...] = ()
+    micro_batch_size: SharesOut[int | None] = None
+    """Tasks with labels: examples of one forward pass in one process; not given: all of its
+    share."""
+    seeds: MayChange[tuple[int, ...]] = ()
     """Several seeds: a run each in OUTPUT_DIR/seed-N, then their mean and standard deviation."""
     metric: str | None = None
-    """Score that chooses the checkpoint; None = the task's own. Source/target tasks: loss, bleu,
-    chrf, rouge1, rouge2, rougeL, exact_match (None is loss)."""
-    validate_every: int | None = None
-    """Steps between two validations; None = once an epoch, 0 = never."""
-    validation_samples: int | None = None
-    """Held-out examples to validate on, the same at every validation; None = all. Of several
+    """Score that chooses the checkpoint; not given: the task's own. Source/target tasks: loss,
+    bleu, chrf, rouge1, rouge2, rougeL, exact_match (not given: loss)."""
+    save_every: MayChange[int | None] = None
+    """Steps between two checkpoints to resume from; not given: at each validation."""
+    validate_every: MayChange[int | None] = None
+    """Steps between two validations; not given: once an epoch; 0 = never."""
+    validation_samples: MayChange[int | None] = None
+    """Held-out examples to validate on, the same at every validation; not given: all. Of several
     files each gives its share."""
-    patience: int | None = None
-    """Stop after so many validations in a row without a better score; None = never."""
-    average_last: int = 0
+    patience: MayChange[int | None] = None
+    """Stop after so many validations in a row without a better score; not given: never."""
+    average_last: MayChange[int] = 0
     """Also average the weights of the last so many validated checkpoints; 0 = no."""
-    final: Literal["better", "best", "average", "last"] = "better"
+    final: MayChange[Literal["better", "best", "average", "last"]] = "better"
     """Which weights become the finished model: the best checkpoint, the average, the last one, or
     the better one of best and average."""
-    log_every: int = 10
-    """Steps between two lines of metrics.jsonl."""
-    save_every: int | None = None
-    """Steps between two checkpoints to resume from; None = at each validation."""
-    keep_checkpoints: int = 1
-    """How many of the latest of these are kept."""
-    resume: str = "auto"
-    """auto = continue what output_dir holds; never = refuse if it holds a run; else a checkpoint
-    folder."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """bf16 = autocast with fp32 weights; auto takes it where the hardware is fast at it."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1, ..."""
-    parallel: Literal["ddp", "fsdp"] = "ddp"
-    """How processes started by torchrun share the model: a copy each, or a shard each."""
-    max_nonfinite_steps: int = 5
-    """Stop after so many steps in a row without a finite loss and gradient."""
-    arrange_memory: bool = True
-    """Huge pages and a malloc that keeps its memory, for the command's own process (Linux)."""
-    track: tuple[TrackerName, ...] = ()
-    """Also send metrics to these (extra `track`)."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "epochs", "max_steps", "batch_tokens", "micro_batch_tokens")
-        require_positive(self, "batch_size", "micro_batch_size", "validation_samples", "patience")
-        require_positive(self, "log_every", "save_every", "keep_checkpoints")
-        require_positive(self, "max_nonfinite_steps")
+        TrainSettings.__post_init__(self)
+        require_positive(self, "epochs", "batch_tokens", "micro_batch_tokens", "patience")
         for given, whole in (
             (self.micro_batch_tokens, self.batch_tokens),
             (self.micro_batch_size, self.batch_size),
@@ -270,9 +214,7 @@ class FinetuneTrain:
                 f"a forward pass of {given} is more than the {whole} of a whole step: lower "
                 "micro_batch_tokens or micro_batch_size",
             )
-        for name in ("seed", "average_last", "validate_every"):
-            value = getattr(self, name)
-            require(value is None or value >= 0, f"{name} is {value}: below 0")
+        require(self.average_last >= 0, f"average_last is {self.average_last}: below 0")
         require(
             len(set(self.seeds)) == len(self.seeds) and all(seed >= 0 for seed in self.seeds),
             f"seeds {self.seeds} must be different numbers from 0",
@@ -322,39 +264,30 @@ class FinetuneSettings:
     method: MethodName = "full"
     """Which weights change: all (full), all below a classifier head, few (lora, prompt,
     deep-prompt), or none: only evaluate."""
-    model: FinetuneModel = field(default_factory=FinetuneModel)
+    model: FinetuneModelSettings = field(default_factory=FinetuneModelSettings)
     """The model to start from."""
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     """The vocabulary, where the model does not bring one."""
-    data: FinetuneData = field(default_factory=FinetuneData)
+    data: FinetuneDataSettings = field(default_factory=FinetuneDataSettings)
     """The examples."""
     seq2seq: PairSettings = field(default_factory=PairSettings)
     """Source text to target text."""
-    ganlm: FinetuneGanLM = field(default_factory=FinetuneGanLM)
+    ganlm: FinetuneGanLMSettings = field(default_factory=FinetuneGanLMSettings)
     """The losses of a GanLM."""
     cloze: ClozeSettings = field(default_factory=ClozeSettings)
     """Tasks with labels."""
-    grid: Grid = field(default_factory=Grid)
+    grid: GridSettings = field(default_factory=GridSettings)
     """Settings to try."""
     lora: LoraSettings = field(default_factory=LoraSettings)
     """Adapters."""
     prompt: PromptSettings = field(default_factory=PromptSettings)
     """Trained prompts."""
-    optim: FinetuneOptim = field(default_factory=FinetuneOptim)
+    optim: FinetuneOptimSettings = field(default_factory=FinetuneOptimSettings)
     """The optimiser."""
-    train: FinetuneTrain = field(default_factory=FinetuneTrain)
+    train: FinetuneTrainSettings = field(default_factory=FinetuneTrainSettings)
     """The run."""
-    generation: GenerationSettings = field(default_factory=GenerationSettings)
+    generation: MayChange[GenerationSettings] = field(default_factory=GenerationSettings)
     """The decoding of held-out sources."""
-
-    def __post_init__(self) -> None:
-        is_unused = {
-            "lora": self.method != "lora" and self.lora != LoraSettings(),
-            "prompt": "prompt" not in self.method and self.prompt != PromptSettings(),
-            "prompt.encoder": self.method == "deep-prompt" and self.prompt.encoder is not None,
-        }
-        for name, unused in is_unused.items():
-            require(not unused, f"{name} is set, but --method {self.method} does not use it")
 
     @property
     def learning_rate(self) -> float:

@@ -1,10 +1,10 @@
-"""What a run needs besides the model: tokenizer, tokenized text, samplers.
+"""What a pretraining run needs besides the model: tokenizer, tokenized text, samplers.
 
 The main process makes what is not there yet (a tokenizer, shards); the others wait and read it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,191 +14,236 @@ from unblank.data.mixing import TemperatureSchedule
 from unblank.data.pairs import PairCorpus, pair_texts, prepare_pairs
 from unblank.data.report import documents_table
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
-from unblank.data.shards import PreparedCorpus, prepare
+from unblank.data.shards import SHARDS_NAME, PreparedCorpus, prepare
 from unblank.data.sources import TextFiles, find_files
-from unblank.engine.logging import Display
-from unblank.engine.parallel import World
-from unblank.families.table import ENCODER_DECODERS, ModelFamily
-from unblank.families.tokenizers import TOKENIZER_NAME, open_tokenizer
-from unblank.objectives.mixture import build_objective
-from unblank.objectives.seq2seq import build_pair_objective, build_seq2seq_objective
-from unblank.objectives.settings import ObjectiveSettings
-from unblank.pretraining.settings import DataSettings, PretrainSettings
+from unblank.engine.task import RunContext
+from unblank.families.family import Family
+from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
+from unblank.pretraining.settings import PretrainDataSettings
+from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 from unblank.tokenization.source_layout import language_tag_id
-from unblank.tokenization.special import encoder_decoder_ids, special_ids
 from unblank.tokenization.vocabulary import sentence_end_flags
 
-__all__ = ["SHARDS_NAME", "Materials", "gather_materials", "held_out_sampler"]
-
-SHARDS_NAME = "shards"
-"""Folder of tokenized text, beside the folder of the run."""
+__all__ = ["Materials", "gather_materials"]
 
 _HELD_OUT_SEED = 0
 """Of held-out samples, whatever the seed of the run: so runs can be compared."""
 
+Corpus = PreparedCorpus | PairCorpus
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Materials:
-    """The tokenizer and the data of a run, ready to draw from."""
+    """The tokenizer and the data of a run, ready to draw from.
 
+    Attributes:
+        family: of the model.
+        tokenizer: saved with the model.
+        sampler: training samples.
+        held_out: held-out text, perhaps none; pairs last.
+        held_out_languages: of the held-out texts, if they have tags.
+        max_length: positions of a sample.
+        length: positions of a packed row, or of one of the samples that share a group.
+        row_length: positions of a row of the stream.
+        content: hash of each training source: its text, tokenizer and settings.
+        description: documents and tokens, for the header.
+        has_texts: whether there is plain text to learn from.
+        has_pairs: whether there are pairs to learn from.
+    """
+
+    family: Family
     tokenizer: PreTrainedTokenizerFast
-    """Saved with the model."""
     sampler: Sampler[Any]
-    """Training samples."""
-    held_out: list[PreparedCorpus | PairCorpus]
-    """Held-out text, perhaps none; pairs last."""
+    held_out: list[Corpus]
+    held_out_languages: Sequence[str] | None
+    max_length: int
+    length: int
     row_length: int
-    """Positions of a row."""
     content: list[str]
-    """Hash of each training source: its text, tokenizer and settings."""
     description: str
-    """Documents and tokens, for the header."""
+    has_texts: bool
+    has_pairs: bool
+
+    def held_out_sampler(self, sections: FamilySections) -> Sampler[Any]:
+        """Return samples of the held-out text, the same whatever the seed of the run.
+
+        Args:
+            sections: what is hidden.
+        """
+        return _sampler(
+            self.family,
+            self.tokenizer,
+            self.held_out,
+            self.held_out_languages,
+            sections,
+            SamplingSettings(max_length=self.max_length, seed=_HELD_OUT_SEED),
+        )
 
 
 def gather_materials(
-    config: PretrainSettings,
-    family: ModelFamily,
-    world: World,
-    checkpoint: Path | None,
-    display: Display,
+    context: RunContext,
+    family: Family,
+    *,
+    model: ModelSettings,
+    tokenizer: TokenizerSettings,
+    data: PretrainDataSettings,
+    sections: FamilySections,
+    seed: int,
+    micro_batch_size: int,
+    output_dir: Path,
 ) -> Materials:
     """Return what the run needs, making what is not there yet.
 
     Args:
-        config: the run.
-        family: of its model.
-        world: its processes; the main one makes, the others wait.
-        checkpoint: the checkpoint it continues, whose tokenizer is taken.
-        display: where to say what is being made.
+        context: of the run; its main process makes, the others wait.
+        family: of the model.
+        model: the `model` section.
+        tokenizer: the `tokenizer` section.
+        data: the `data` section.
+        sections: what is hidden.
+        seed: of the samples.
+        micro_batch_size: rows of a forward pass.
+        output_dir: folder of the run.
 
     Raises:
         ValueError: if a file is broken, or text, tokenizer and objective do not fit.
         FileNotFoundError: if a named file or folder is not there.
     """
-    data = config.data
+    world = context.world
     with world.main_first():
-        tokenizer = _open_tokenizer(config, family, world, checkpoint, display)
-    corpora: list[PreparedCorpus | PairCorpus] = []
-    held_out: list[PreparedCorpus | PairCorpus] = []
+        opened = open_tokenizer(
+            model,
+            tokenizer,
+            family,
+            lambda: _training_texts(data),
+            folder=output_dir / TOKENIZER_NAME,
+            world=world,
+            checkpoint=context.checkpoint,
+            display=context.display,
+        )
+    preparing = _Preparing(
+        tokenizer=opened,
+        eos=family.special_ids(opened).eos,
+        data=data,
+        cache_dir=data.cache_dir or output_dir.parent / SHARDS_NAME,
+        show_progress=world.is_main,
+    )
     with world.main_first():
-        corpora += [_prepared(entry, config, tokenizer, world) for entry in data.train]
-        corpora += [_prepared_pairs(entry, config, tokenizer, world) for entry in data.pairs]
-        held_out += [_prepared(entry, config, tokenizer, world) for entry in data.validation]
-        pairs = data.validation_pairs
-        held_out += [_prepared_pairs(entry, config, tokenizer, world) for entry in pairs]
+        corpora = preparing.all_of(data.train, data.pairs)
+        held_out = preparing.all_of(data.validation, data.validation_pairs)
     names = [*data.train, *data.pairs]
     names += [f"{entry} (held out)" for entry in (*data.validation, *data.validation_pairs)]
-    display.show(
-        documents_table(
-            list(zip(names, [*corpora, *held_out], strict=True)), max_length=data.max_length
-        )
-    )
-    settings = SamplingSettings(
+    rows = list(zip(names, [*corpora, *held_out], strict=True))
+    context.display.show(documents_table(rows, max_length=data.max_length))
+    sampling = SamplingSettings(
         max_length=data.max_length,
-        seed=config.train.seed,
+        seed=seed,
         weights=data.weights,
         alpha=data.alpha,
         temperature=_temperature(data),
     )
-    sampler = _sampler(config, family, tokenizer, corpora, data.languages, settings)
-    rows = config.train.micro_batch_size if family in ENCODER_DECODERS else 1
+    sampler = _sampler(family, opened, corpora, data.languages, sections, sampling)
+    length = data.row_length or data.max_length
     return Materials(
-        tokenizer=tokenizer,
+        family=family,
+        tokenizer=opened,
         sampler=sampler,
         held_out=held_out,
-        row_length=rows * (data.row_length or data.max_length),
+        held_out_languages=data.validation_languages,
+        max_length=data.max_length,
+        length=length,
+        row_length=family.rows.row_length(length, micro_batch_size),
         content=[_content(corpus) for corpus in corpora],
         description=_describe(corpora, sampler),
+        has_texts=bool(data.train),
+        has_pairs=bool(data.pairs),
     )
 
 
-def held_out_sampler(
-    config: PretrainSettings,
-    family: ModelFamily,
-    materials: Materials,
-    objective: ObjectiveSettings | None = None,
-) -> Sampler[Any] | None:
-    """Return samples of the held-out text, or None without such text.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Preparing:
+    """How entries of the data become tokenized text on disk."""
 
-    Args:
-        config: the run.
-        family: of its model.
-        materials: its text and tokenizer.
-        objective: in place of the run's own, for a GLM.
-    """
-    if not materials.held_out:
-        return None
-    settings = SamplingSettings(max_length=config.data.max_length, seed=_HELD_OUT_SEED)
-    if objective is not None:
-        config = replace(config, objective=objective)
-    languages = config.data.validation_languages
-    return _sampler(config, family, materials.tokenizer, materials.held_out, languages, settings)
+    tokenizer: PreTrainedTokenizerFast
+    eos: int
+    data: PretrainDataSettings
+    cache_dir: Path
+    show_progress: bool
+
+    def all_of(self, texts: Sequence[str], pairs: Sequence[str]) -> list[Corpus]:
+        """Return the corpora of some entries, pairs last."""
+        return [*map(self._text, texts), *map(self._pairs, pairs)]
+
+    def _text(self, entry: str) -> PreparedCorpus:
+        return prepare(
+            entry,
+            self.tokenizer,
+            cache_dir=self.cache_dir,
+            text_field=self.data.text_field,
+            text_unit=self.data.text_unit,
+            min_tokens=MINIMUM_TOKENS,
+            show_progress=self.show_progress,
+        )
+
+    def _pairs(self, entry: str) -> PairCorpus:
+        return prepare_pairs(
+            entry,
+            self.tokenizer,
+            cache_dir=self.cache_dir,
+            eos=self.eos,
+            max_length=self.data.max_length,
+            refuse_long=self.data.too_long == "refuse",
+            show_progress=self.show_progress,
+        )
 
 
 def _sampler(
-    config: PretrainSettings,
-    family: ModelFamily,
+    family: Family,
     tokenizer: PreTrainedTokenizerFast,
-    corpora: Sequence[PreparedCorpus | PairCorpus],
+    corpora: Sequence[Corpus],
     languages: Sequence[str] | None,
-    settings: SamplingSettings,
+    sections: FamilySections,
+    sampling: SamplingSettings,
 ) -> Sampler[Any]:
     """Return the sampler of the family's examples; texts come first, pairs last."""
-    flags = sentence_end_flags(tokenizer)
-    if family not in ENCODER_DECODERS:
-        special = special_ids(tokenizer)
-        objective = build_objective(config.objective, special, flags, settings.max_length)
-        return Sampler(corpora, objective, special, settings)
-    special = encoder_decoder_ids(tokenizer)
-    arguments = (config.seq2seq, special, flags, settings.max_length)
-    tags = [
+    flags, special = sentence_end_flags(tokenizer), family.special_ids(tokenizer)
+    max_length = sampling.max_length
+    tags: list[int | None] = [
         language_tag_id(tokenizer, f"__{language}__", f"language {language!r}")
         for language in languages or ()
     ]
-    objectives = [
-        build_pair_objective(*arguments)
-        if isinstance(corpus, PairCorpus)
-        else build_seq2seq_objective(*arguments, tags[place] if tags else None)
-        for place, corpus in enumerate(corpora)
-    ]
-    return Sampler(corpora, objectives, special, settings)
+    objectives: list[Any] = []
+    for place, corpus in enumerate(corpora):
+        if isinstance(corpus, PairCorpus):
+            assert family.pair_objective is not None
+            objectives.append(family.pair_objective(sections, special, flags, max_length))
+            continue
+        tag = tags[place] if tags else None
+        objectives.append(family.text_objective(sections, special, flags, max_length, tag))
+    return Sampler(corpora, objectives, special, sampling)
 
 
-def _content(corpus: PreparedCorpus | PairCorpus) -> str:
+def _content(corpus: Corpus) -> str:
     return corpus.content if isinstance(corpus, PairCorpus) else corpus.folder.name
 
 
-def _temperature(data: DataSettings) -> TemperatureSchedule | None:
+def _temperature(data: PretrainDataSettings) -> TemperatureSchedule | None:
     start, end, epochs = data.temperature_start, data.temperature_end, data.temperature_epochs
     if start is None or end is None or epochs is None:
         return None
     return TemperatureSchedule(start=start, end=end, epochs=epochs)
 
 
-def _open_tokenizer(
-    config: PretrainSettings,
-    family: ModelFamily,
-    world: World,
-    checkpoint: Path | None,
-    display: Display,
-) -> PreTrainedTokenizerFast:
-    def texts() -> Iterable[str]:
-        found: list[TextFiles] = []
-        if config.data.train:
-            found.append(_text_files(find_files(config.data.train), config.data))
-        found += [side for entry in config.data.pairs for side in pair_texts(entry)]
-        return found[0] if len(found) == 1 else _Joined(found)
-
-    return open_tokenizer(
-        config.model,
-        config.tokenizer,
-        family,
-        texts,
-        folder=config.train.output_dir / TOKENIZER_NAME,
-        world=world,
-        checkpoint=checkpoint,
-        display=display,
-    )
+def _training_texts(data: PretrainDataSettings) -> Iterable[str]:
+    """Return what a new tokenizer is trained on."""
+    found: list[TextFiles] = []
+    if data.train:
+        paths = find_files(data.train)
+        found.append(
+            TextFiles(paths=paths, text_field=data.text_field, text_unit=data.text_unit)
+        )
+    found += [side for entry in data.pairs for side in pair_texts(entry)]
+    return found[0] if len(found) == 1 else _Joined(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,40 +257,7 @@ class _Joined:
             yield from source
 
 
-def _text_files(paths: Sequence[Path], data: DataSettings) -> TextFiles:
-    return TextFiles(paths=tuple(paths), text_field=data.text_field, text_unit=data.text_unit)
-
-
-def _prepared(
-    entry: str, config: PretrainSettings, tokenizer: PreTrainedTokenizerFast, world: World
-) -> PreparedCorpus:
-    data = config.data
-    return prepare(
-        entry,
-        tokenizer,
-        cache_dir=data.cache_dir or config.train.output_dir.parent / SHARDS_NAME,
-        text_field=data.text_field,
-        text_unit=data.text_unit,
-        min_tokens=MINIMUM_TOKENS,
-        show_progress=world.is_main,
-    )
-
-
-def _prepared_pairs(
-    entry: str, config: PretrainSettings, tokenizer: PreTrainedTokenizerFast, world: World
-) -> PairCorpus:
-    return prepare_pairs(
-        entry,
-        tokenizer,
-        cache_dir=config.data.cache_dir or config.train.output_dir.parent / SHARDS_NAME,
-        eos=encoder_decoder_ids(tokenizer).eos,
-        max_length=config.data.max_length,
-        refuse_long=config.data.too_long == "refuse",
-        show_progress=world.is_main,
-    )
-
-
-def _describe(corpora: Sequence[PreparedCorpus | PairCorpus], sampler: Sampler[Any]) -> str:
+def _describe(corpora: Sequence[Corpus], sampler: Sampler[Any]) -> str:
     num_tokens = sum(corpus.num_tokens for corpus in corpora)
     num_pairs = sum(len(corpus) for corpus in corpora if isinstance(corpus, PairCorpus))
     num_documents = sum(map(len, corpora)) - num_pairs

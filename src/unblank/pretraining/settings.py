@@ -9,22 +9,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from unblank.data.settings import DataSettings
 from unblank.engine.settings import OptimSettings, TrainSettings
 from unblank.families.settings import GanLMSettings, ModelSettings, TokenizerSettings
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.checks import require
+from unblank.settings.identity import MayChange, SharesOut
 
-__all__ = ["DataSettings", "PretrainSettings"]
+__all__ = ["PretrainDataSettings",
+    "PretrainOptimSettings",
+    "PretrainSettings", "PretrainTrainSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DataSettings:
+class PretrainDataSettings(DataSettings):
     """Where the text is, how sources are mixed, and the shape of a row."""
 
-    train: tuple[str, ...] = ()
+    train: MayChange[tuple[str, ...]] = ()
     """Files, folders or globs of training text: .txt, .jsonl(.gz, .zst), .parquet."""
-    validation: tuple[str, ...] = ()
+    validation: MayChange[tuple[str, ...]] = ()
     """The same for held-out text: its loss is logged and its blanks are filled now and then."""
     pairs: tuple[str, ...] = ()
     """Parallel text for encoder-decoders: SOURCE_FILE:TARGET_FILE, line by line, or
@@ -34,40 +38,24 @@ class DataSettings:
     languages: tuple[str, ...] | None = None
     """Language of each entry of `train`, for mBART's form of denoising and for MASS: the tag __xx__
     of language xx must be in the vocabulary (tokenizer.extra_tokens)."""
-    validation_languages: tuple[str, ...] | None = None
-    """The same for each entry of `validation`."""
-    text_field: str = "text"
-    """Field that holds the text, in jsonl and parquet."""
-    text_unit: Literal["file", "paragraph", "line"] = "file"
-    """What one document of a .txt file is: all of it, a block between blank lines, or a line."""
     weights: tuple[float, ...] | None = None
     """Share of samples drawn from each entry of `train`, then of each entry of `pairs`."""
-    alpha: float | None = None
-    """Draw each source with p ~ size**alpha instead of given weights."""
-    temperature_start: float | None = None
-    """Sampling temperature (1/alpha) in the first epoch, when it is scheduled."""
-    temperature_end: float | None = None
-    """Sampling temperature when the schedule has ended."""
-    temperature_epochs: int | None = None
-    """Epochs over which the temperature moves from start to end."""
     max_length: int = 512
     """Positions of one sample, Part A and Part B together; for encoder-decoders, tokens of one text
     before it is corrupted, and positions of either side."""
-    too_long: Literal["cut", "refuse"] = "cut"
+    too_long: MayChange[Literal["cut", "refuse"]] = "cut"
     """Pairs that do not fit max_length: their longer side is cut and they are counted, or they are
     refused. Texts of `train` are divided into samples, which loses nothing."""
     row_length: int | None = None
-    """Positions of a row, into which whole samples are packed; None = max_length. Encoder-decoders
-    do not pack: micro_batch_size * row_length padded positions, source and target together, are
-    one forward pass over samples of like length."""
-    num_workers: int = 0
-    """Processes that make batches ahead of the training step."""
-    cache_dir: Path | None = None
-    """Where tokenized shards are kept; None = `shards` beside the output folder."""
+    """Positions of a row, into which whole samples are packed; not given: max_length.
+    Encoder-decoders do not pack: micro_batch_size * row_length padded positions, source and target
+    together, are one forward pass over samples of like length."""
+    cache_dir: MayChange[Path | None] = None
+    """Where tokenized shards are kept; not given: `shards` beside the output folder."""
 
     def __post_init__(self) -> None:
+        DataSettings.__post_init__(self)
         require(self.max_length >= 32, f"max_length is {self.max_length}: 32 is the least")
-        require(self.num_workers >= 0, f"num_workers is {self.num_workers}: below 0")
         require(
             self.row_length is None or self.row_length >= self.max_length,
             f"row_length {self.row_length} is below max_length {self.max_length}: a sample would "
@@ -78,28 +66,53 @@ class DataSettings:
             f"{len(self.weights or ())} weights for {len(self.train)} entries of data.train"
             + (f" and {len(self.pairs)} of data.pairs" if self.pairs else ""),
         )
-        for prefix, entries in (("", "train"), ("validation_", "validation")):
-            given: tuple[str, ...] | None = getattr(self, f"{prefix}languages")
-            count = len(getattr(self, entries))
-            require(
-                given is None or len(given) == count,
-                f"{len(given or ())} {prefix}languages for {count} entries of data.{entries}",
-            )
         require(
             (self.languages is None) == (self.validation_languages is None) or not self.validation,
             "languages and validation_languages go together: held-out text is measured in the form "
             "that was trained",
         )
-        schedule = (self.temperature_start, self.temperature_end, self.temperature_epochs)
-        is_given = [value is not None for value in schedule]
         require(
-            all(is_given) or not any(is_given),
-            "temperature_start, temperature_end and temperature_epochs go together",
+            self.weights is None or (self.alpha is None and self.temperature_start is None),
+            "give one of weights, alpha, temperature_*: they exclude one another",
         )
-        ways = [self.weights is not None, self.alpha is not None, any(is_given)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PretrainTrainSettings(TrainSettings):
+    """Length and size of the run, what it writes and when, and the hardware."""
+
+    output_dir: MayChange[Path] = Path("runs/pretrain")
+    max_steps: MayChange[int] = 1000
+    micro_batch_size: SharesOut[int] = 8
+    save_every: MayChange[int] = 500
+    keep_checkpoints: MayChange[int] = 2
+    validate_every: MayChange[int] = 500
+    validation_samples: MayChange[int] = 512
+    sample_every: MayChange[int] = 0
+    """Steps between two rounds of filling blanks in held-out text; 0 = never."""
+    compile: SharesOut[bool] = False
+    """Compile the encoder stack with torch.compile."""
+    sampled_softmax: int = 0
+    """Estimate the training loss from so many rows of the vocabulary, the targets of the
+    micro-batch among them; 0 = exactly, from all. Faster for vocabularies above some 60,000."""
+
+    def __post_init__(self) -> None:
+        TrainSettings.__post_init__(self)
+        for name in ("sample_every", "sampled_softmax"):
+            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: below 0")
         require(
-            sum(ways) <= 1, "give one of weights, alpha, temperature_*: they exclude one another"
+            self.batch_size % self.micro_batch_size == 0,
+            f"batch_size {self.batch_size} is not a multiple of micro_batch_size "
+            f"{self.micro_batch_size}",
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PretrainOptimSettings(OptimSettings):
+    """AdamW and its learning rate."""
+
+    learning_rate: float = 4e-4
+    warmup_steps: int = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +123,7 @@ class PretrainSettings:
     """The network."""
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     """The vocabulary."""
-    data: DataSettings = field(default_factory=DataSettings)
+    data: PretrainDataSettings = field(default_factory=PretrainDataSettings)
     """The text."""
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     """What is blanked, and how often, by a GLM."""
@@ -118,7 +131,7 @@ class PretrainSettings:
     """What is hidden, and how often, by an encoder-decoder."""
     ganlm: GanLMSettings = field(default_factory=GanLMSettings)
     """The losses of a GanLM."""
-    optim: OptimSettings = field(default_factory=OptimSettings)
+    optim: PretrainOptimSettings = field(default_factory=PretrainOptimSettings)
     """The optimiser."""
-    train: TrainSettings = field(default_factory=TrainSettings)
+    train: PretrainTrainSettings = field(default_factory=PretrainTrainSettings)
     """The run."""

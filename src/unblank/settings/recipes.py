@@ -10,20 +10,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from unblank.pretraining.settings import PretrainSettings
-
-__all__ = ["from_mapping", "load_recipe", "read_settings", "to_mapping", "to_yaml"]
+__all__ = ["from_mapping", "read_settings", "to_mapping", "to_yaml"]
 
 Settings = TypeVar("Settings")
-
-
-def load_recipe(path: Path | str) -> PretrainSettings:
-    """Return the `PretrainSettings` of a YAML recipe; errors as for `read_settings`.
-
-    Args:
-        path: the file; fields that it does not name keep their defaults.
-    """
-    return read_settings(PretrainSettings, path, "recipes/pretrain of the repository has some")
 
 
 def read_settings(kind: type[Settings], path: Path | str, advice: str = "") -> Settings:

@@ -1,4 +1,4 @@
-"""The model of a classifier: a GLM or one branch of a GanLM under a head, new or of its folder."""
+"""The model of a classifier: one of a family under a head, new or of its folder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,41 +6,31 @@ from typing import Any
 import torch
 from transformers import AutoConfig, PreTrainedModel
 
-from unblank.families.loading import (
-    require_whole_weights,
-    without_loading_report,
-    without_progress_bar,
-)
+from unblank.families.loading import require_whole_weights
 from unblank.finetuning.labels.reading import Labelled
-from unblank.models import GanLMForSequenceClassification, GlmInfillForSequenceClassification
+from unblank.finetuning.labels.settings import Branch
+from unblank.quiet import without_loading_report, without_progress_bar
 
 __all__ = ["build_classifier", "is_classifier"]
 
-_CLASSES: dict[str, type[PreTrainedModel]] = {
-    "glm": GlmInfillForSequenceClassification,
-    "ganlm": GanLMForSequenceClassification,
-}
-
 _HEAD = ("dense.", "out_proj.")
 
-_DROPOUTS = {
-    "hidden_dropout_prob": "hidden_dropout",
-    "attention_probs_dropout_prob": "attention_dropout",
-}
 
-
-def build_classifier(data: Labelled, classes: Sequence[str]) -> PreTrainedModel:
+def build_classifier(data: Labelled, classes: Sequence[str], branch: Branch) -> PreTrainedModel:
     """Return the model, float32, on the CPU.
 
     Args:
         data: the task of a run.
         classes: names of the classes; none is one score a row.
+        branch: the decoder that is read, where a model has two.
 
     Raises:
         ValueError: if the folder is a classifier with other classes, or lacks weights.
     """
-    torch.manual_seed(data.context.config.train.seed)  # of a new head
-    folder = data.context.checkpoint or data.context.config.model.init_from
+    of_family, start = data.family.classifier, data.start
+    assert of_family is not None
+    torch.manual_seed(start.seed)  # of a new head
+    folder = start.folder
     names = dict(enumerate(classes)) or {0: "score"}
     if folder is None:
         return _new_classifier(data, names)
@@ -52,18 +42,16 @@ def build_classifier(data: Labelled, classes: Sequence[str]) -> PreTrainedModel:
             f"{list(names.values())}"
         )
     changes: dict[str, Any] = {"id2label": names, "label2id": {n: i for i, n in names.items()}}
-    if data.family == "ganlm" and not is_classifier(config):
-        changes["classifier_branch"] = data.context.config.cloze.branch
-    for name, field in _DROPOUTS.items():
-        if (value := getattr(data.context.config.model, field)) is not None:
-            changes[name] = value
+    if of_family.branch_field is not None and not is_classifier(config):
+        changes[of_family.branch_field] = branch
     with without_progress_bar(), without_loading_report():
-        model, report = _CLASSES[data.family].from_pretrained(
+        model, report = of_family.model_class.from_pretrained(
             folder,
             dtype=torch.float32,
-            attn_implementation=data.context.config.model.attention_implementation,
+            attn_implementation=start.settings.attention_implementation,
             output_loading_info=True,
             **changes,
+            **start.settings.dropouts,
         )
     lacking = [name for name in report["missing_keys"] if not name.startswith(_HEAD)]
     if lacking:
@@ -78,11 +66,17 @@ def is_classifier(config: Any) -> bool:
 
 
 def _new_classifier(data: Labelled, names: dict[int, str]) -> PreTrainedModel:
-    if data.family != "glm":
-        raise ValueError("a classifier on a GanLM starts from a model: give --model.init_from")
-    glm = data.build_glm()
-    config = glm.config
+    of_family = data.family.classifier
+    assert of_family is not None
+    if not of_family.starts_new:
+        raise ValueError(
+            f"a classifier of the family {data.family.name} starts from a model: give "
+            "--model.init_from FOLDER"
+        )
+    base: Any = data.start.build(data.tokenizer, data.max_length)
+    config = base.config
     config.id2label, config.label2id = names, {name: number for number, name in names.items()}
-    classifier = GlmInfillForSequenceClassification(config)
-    classifier.model = glm.model
-    return classifier
+    classifier: Any = of_family.model_class(config)
+    classifier.model = base.model
+    made: PreTrainedModel = classifier
+    return made

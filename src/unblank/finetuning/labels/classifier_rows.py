@@ -39,14 +39,14 @@ class RowEncoder:
         special: its special tokens, as the family uses them.
         task: names the texts.
         max_length: positions of a row.
-        is_glm: whether the model is a GLM or a GanLM.
+        between: ids between two texts of a row.
     """
 
     tokenizer: PreTrainedTokenizerFast
     special: SpecialIds
     task: ClozeTask
     max_length: int
-    is_glm: bool
+    between: tuple[int, ...]
 
     def __post_init__(self) -> None:
         if not self.task.classifier:
@@ -95,11 +95,9 @@ class RowEncoder:
     def _encode(self, fields: Mapping[str, str]) -> list[int]:
         texts = [fill_template(template, fields) for template in self.task.classifier]
         first, *others = encode_texts(self.tokenizer, texts)
-        ends = [self.special.eos, self.special.eos]
-        between = [self.special.sep] if self.is_glm else ends
         ids = [*self.special.start, *first]
         for other in others:
-            ids += [*between, *other]
+            ids += [*self.between, *other]
         return [*ids, self.special.eos]
 
 

@@ -1,30 +1,102 @@
 """Which way a task with labels is learnt: as cloze questions, or by a classifier."""
 
-from transformers import AutoConfig
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
-from unblank.engine.task import FinetuneTask, TaskContext
+from transformers import AutoConfig, PreTrainedTokenizerFast
+
+from unblank.engine.task import RunContext, Task
+from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.finetuning.labels.classifier import ClassifierWay
+from unblank.finetuning.labels.classifier_model import is_classifier as has_head
+from unblank.finetuning.labels.cloze import ClozeWay
+from unblank.finetuning.labels.reading import StartingPoint, read_labelled
+from unblank.finetuning.labels.settings import ClozeSettings
+from unblank.finetuning.labels.steps import Sizes
+from unblank.finetuning.labels.task import LabelTask, Way
+from unblank.finetuning.settings import FinetuneDataSettings, FinetuneTrainSettings
+from unblank.prompting.task import ClozeTask, load_task
 
 __all__ = ["open_labelled"]
 
 
-def open_labelled(context: TaskContext) -> FinetuneTask:
-    """Return the task: a classifier if settings or the model's folder say so, else a cloze.
+def open_labelled(
+    context: RunContext,
+    name: str,
+    *,
+    model: ModelSettings,
+    tokenizer: TokenizerSettings,
+    data: FinetuneDataSettings,
+    cloze: ClozeSettings,
+    train: FinetuneTrainSettings,
+    is_classifier: bool,
+    prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None = None,
+) -> Task:
+    """Return the task: a classifier if asked for or in the model's folder, else cloze questions.
+
+    Args:
+        context: of the run.
+        name: of a task template, or the path of a YAML file.
+        model: the `model` section.
+        tokenizer: the `tokenizer` section.
+        data: the `data` section.
+        cloze: the `cloze` section.
+        train: the `train` section.
+        is_classifier: whether a classifier is asked for.
+        prepare_tokenizer: called with the tokenizer once it is there.
 
     Raises:
         ValueError: data, model and settings do not fit; the message names the file and line.
         FileNotFoundError: a file or folder is not there.
     """
-    from unblank.finetuning.labels.classifier import open_classifier
-    from unblank.finetuning.labels.classifier_model import is_classifier
-    from unblank.finetuning.labels.cloze import open_cloze
-
-    folder = context.checkpoint or context.config.model.init_from
-    has_head = bool(
-        folder
-        and (folder / "config.json").is_file()
-        and is_classifier(AutoConfig.from_pretrained(folder))
+    task = _task(name, cloze)
+    start = StartingPoint(model, train.seed, context.checkpoint)
+    by_classifier = is_classifier or _is_head_in(start.folder)
+    labelled = read_labelled(
+        context,
+        start,
+        task,
+        tokenizer=tokenizer,
+        files={"train": data.train, "validation": data.validation},
+        hold_out=data.hold_out,
+        measured=train.validation_samples,
+        max_length=cloze.max_length,
+        by_classifier=by_classifier,
+        is_sharded=train.parallel == "fsdp" and context.world.size > 1,
+        tokenizer_folder=train.output_dir,
+        prepare_tokenizer=prepare_tokenizer,
     )
-    config = context.config
-    if has_head or config.method == "classifier" or config.cloze.classifier:
-        return open_classifier(context)
-    return open_cloze(context)
+    metric = _metric(train.metric, task)
+    sizes = Sizes(train.batch_size, train.micro_batch_size, train.seed, context.world)
+    way: Way
+    if by_classifier:
+        way = ClassifierWay(labelled, pooled=cloze.pooled, branch=cloze.branch)
+    else:
+        way = ClozeWay(
+            labelled, patterns=cloze.patterns, loss=cloze.loss, layout=cloze.layout
+        )
+    return LabelTask(labelled, way, sizes, metric)
+
+
+def _task(name: str, cloze: ClozeSettings) -> ClozeTask:
+    if cloze.ensemble:
+        raise ValueError("cloze.ensemble stands for several runs: run_ensemble starts them")
+    task = load_task(name)
+    if cloze.scoring is not None:
+        task = replace(task, scoring=cloze.scoring)
+    for number in cloze.patterns:
+        task.pattern(number)
+    return task
+
+
+def _metric(given: str | None, task: ClozeTask) -> str:
+    known = (*task.metrics, "loss")
+    if given not in (None, *known):
+        raise ValueError(f"train.metric is {given!r}: task {task.name} has {', '.join(known)}")
+    return given or task.metrics[0]
+
+
+def _is_head_in(folder: Path | None) -> bool:
+    is_model = folder is not None and (folder / "config.json").is_file()
+    return is_model and has_head(AutoConfig.from_pretrained(folder))

@@ -1,31 +1,29 @@
-"""What every task with labels needs: its file, tokenizer, examples, and the model to start from."""
+"""What every task with labels needs: its tokenizer, its examples, and the model to start from."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.data.records import find_record_files
-from unblank.engine.settings import TrainSettings
-from unblank.engine.task import TaskContext
-from unblank.families.building import build_model
-from unblank.families.table import ModelFamily, family_of
-from unblank.families.tokenizers import TOKENIZER_NAME, open_tokenizer
+from unblank.engine.parallel import World
+from unblank.engine.task import RunContext
+from unblank.families.family import Family
+from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.families.table import FAMILIES, family_of_run
 from unblank.finetuning.labels.held_out import measured_examples
-from unblank.finetuning.methods import prepare_tokenizer
-from unblank.finetuning.settings import FinetuneData, FinetuneSettings, FinetuneTrain
-from unblank.pretraining.settings import DataSettings, PretrainSettings
 from unblank.progress_bars import progress_bar
 from unblank.prompting.examples import TaskExample, read_examples, require_labels
-from unblank.prompting.task import ClozeTask, load_task
+from unblank.prompting.task import ClozeTask
+from unblank.starting.model import build_model
+from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 
-__all__ = ["Labelled", "read_labelled", "split_held_out"]
+__all__ = ["Labelled", "StartingPoint", "read_labelled", "split_held_out"]
 
 Encoded = TypeVar("Encoded")
-
-_USUAL = FinetuneSettings()
 
 _NEW_LENGTH = 256
 """Positions of a model that starts from nothing, unless set."""
@@ -34,12 +32,42 @@ _MANY = 1000
 """Examples that take so long to encode that a bar is shown."""
 
 
+@dataclass(frozen=True, slots=True)
+class StartingPoint:
+    """Where the first weights come from.
+
+    Attributes:
+        settings: the `model` section.
+        seed: of new weights.
+        checkpoint: whose weights are continued instead, if there is one.
+    """
+
+    settings: ModelSettings
+    seed: int
+    checkpoint: Path | None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that the weights are read from, if they are not new."""
+        return self.checkpoint or self.settings.init_from
+
+    def build(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> PreTrainedModel:
+        """Return the language model; see `unblank.starting.model.build_model`."""
+        return build_model(
+            self.settings,
+            tokenizer,
+            max_length=max_length,
+            seed=self.seed,
+            checkpoint=self.checkpoint,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
     """A task with its examples.
 
     Attributes:
-        context: of the run.
+        start: of the model.
         family: of the model.
         task: what is asked.
         tokenizer: of the model.
@@ -47,32 +75,24 @@ class Labelled:
         validation: held-out examples, perhaps none.
         max_length: positions of an example.
         content: hash of each training file.
+        world: the processes of the run.
     """
 
-    context: TaskContext
-    family: ModelFamily
+    start: StartingPoint
+    family: Family
     task: ClozeTask
     tokenizer: PreTrainedTokenizerFast
     train: tuple[TaskExample, ...]
     validation: tuple[TaskExample, ...]
     max_length: int
     content: list[str]
-
-    def build_glm(self) -> PreTrainedModel:
-        """Return the language model to start from; of the checkpoint if the run continues one."""
-        config = self.context.config
-        run = PretrainSettings(
-            model=config.model,
-            data=DataSettings(max_length=self.max_length),
-            train=TrainSettings(seed=config.train.seed),
-        )
-        return build_model(run, self.tokenizer, self.context.checkpoint)
+    world: World
 
     def encode_all(
         self, examples: Sequence[TaskExample], encode: Callable[[TaskExample], Encoded]
     ) -> list[Encoded]:
         """Return each example as `encode` makes it, with a bar on the error stream if many."""
-        is_shown = self.context.world.is_main and len(examples) > _MANY
+        is_shown = self.world.is_main and len(examples) > _MANY
         encoded = []
         with progress_bar(show=is_shown) as progress:
             bar = progress.add_task("encoding examples", total=len(examples))
@@ -82,43 +102,50 @@ class Labelled:
         return encoded
 
 
-def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) -> Labelled:
+def read_labelled(
+    context: RunContext,
+    start: StartingPoint,
+    task: ClozeTask,
+    *,
+    tokenizer: TokenizerSettings,
+    files: Mapping[str, Sequence[str]],
+    hold_out: float | None,
+    measured: int | None,
+    max_length: int | None,
+    by_classifier: bool,
+    is_sharded: bool,
+    tokenizer_folder: Path,
+    prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None,
+) -> Labelled:
     """Return the task of a run with tokenizer and examples, and say what was read.
 
     Args:
-        context: the run.
-        families: whose models can do it.
+        context: of the run.
+        start: of the model.
+        task: what is asked.
+        tokenizer: the `tokenizer` section.
+        files: `train` and `validation` -> entries of the data.
+        hold_out: share of the training examples that is held out instead of `validation`.
+        measured: held-out examples that are measured; None is all.
+        max_length: positions of an example; None is the model's.
+        by_classifier: whether a head answers, and not a blank.
+        is_sharded: whether the processes share one model.
+        tokenizer_folder: folder of the run, where a new tokenizer is kept.
+        prepare_tokenizer: called with the tokenizer once it is there.
 
     Raises:
         ValueError: data, model and settings do not fit; the message names the file and line.
         FileNotFoundError: a file or folder is not there.
     """
-    config = context.config
-    _refuse_foreign_settings(config)
-    task = load_task(config.task)
-    if config.cloze.scoring is not None:
-        task = replace(task, scoring=config.cloze.scoring)
-    for number in config.cloze.patterns:
-        task.pattern(number)
-    known = (*task.metrics, "loss")
-    if config.train.metric not in (None, *known):
-        raise ValueError(
-            f"train.metric is {config.train.metric!r}: task {task.name} has {', '.join(known)}"
-        )
-    family = family_of(config.model, context.checkpoint)
-    if family not in families:
-        raise ValueError(
-            f"tuning task {config.task!r} by --method {config.method} needs a model of the family "
-            f"{' or '.join(families)}, and this is a {family}: cloze questions are for GLM, "
-            "--method classifier for GLM and GanLM, --task seq2seq for all"
-        )
-    if families == ("glm",) and context.world.size > 1 and config.train.parallel == "fsdp":
+    family = family_of_run(start.settings, start.checkpoint)
+    _require_able(family, task, by_classifier)
+    if is_sharded and not by_classifier:
         raise ValueError("cloze questions share the model by --train.parallel ddp, not fsdp")
-    files = {
-        name: [path for entry in getattr(config.data, name) for path in find_record_files(entry)]
-        for name in ("train", "validation")
+    paths = {
+        name: [path for entry in entries for path in find_record_files(entry)]
+        for name, entries in files.items()
     }
-    read = {name: read_examples(task, paths) for name, paths in files.items()}
+    read = {name: read_examples(task, of_name) for name, of_name in paths.items()}
     for name, data in read.items():
         if data.num_skipped:
             labels = ", ".join(map(repr, task.skip_labels))
@@ -126,31 +153,33 @@ def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) ->
                 f"{name}: {data.num_skipped} of {data.num_records} left out, labelled {labels}"
             )
     examples, held_out = read["train"].examples, read["validation"].examples
-    if config.data.hold_out:
-        examples, held_out = split_held_out(examples, config.data.hold_out)
-    validation = measured_examples(held_out, config.train.validation_samples)
+    if hold_out:
+        examples, held_out = split_held_out(examples, hold_out)
+    validation = measured_examples(held_out, measured)
     require_labels(task, validation)
     with context.world.main_first():
-        tokenizer = open_tokenizer(
-            config.model,
-            config.tokenizer,
+        opened = open_tokenizer(
+            start.settings,
+            tokenizer,
             family,
             lambda: _texts(examples),
-            folder=config.train.output_dir / TOKENIZER_NAME,
+            folder=tokenizer_folder / TOKENIZER_NAME,
             world=context.world,
-            checkpoint=context.checkpoint,
+            checkpoint=start.checkpoint,
             display=context.display,
         )
-    prepare_tokenizer(config, tokenizer)
+    if prepare_tokenizer is not None:
+        prepare_tokenizer(opened)
     return Labelled(
-        context=context,
+        start=start,
         family=family,
         task=task,
-        tokenizer=tokenizer,
+        tokenizer=opened,
         train=examples,
         validation=validation,
-        max_length=_max_length(context),
-        content=[hashlib.sha256(path.read_bytes()).hexdigest() for path in files["train"]],
+        max_length=_max_length(max_length, start.folder),
+        content=[hashlib.sha256(path.read_bytes()).hexdigest() for path in paths["train"]],
+        world=context.world,
     )
 
 
@@ -181,34 +210,25 @@ def _place_in_unit(example: TaskExample) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
 
 
-def _refuse_foreign_settings(config: FinetuneSettings) -> None:
-    """Raise ValueError for a setting that only source/target tasks obey."""
-    if config.cloze.ensemble:
-        raise ValueError("cloze.ensemble stands for several runs: run_finetune_command starts them")
-    changed = [
-        f"data.{field.name}"
-        for field in fields(FinetuneData)
-        if field.name not in ("train", "validation", "hold_out")
-        and getattr(config.data, field.name) != getattr(FinetuneData(), field.name)
-    ]
-    changed += [
-        f"train.{name}"
-        for name in ("batch_tokens", "micro_batch_tokens")
-        if getattr(config.train, name) != getattr(FinetuneTrain(), name)
-    ]
-    sections = ("seq2seq", "generation", "ganlm")
-    changed += [name for name in sections if getattr(config, name) != getattr(_USUAL, name)]
-    if changed:
-        raise ValueError(
-            f"{', '.join(changed)} means nothing for a task with labels ({config.task!r}): take "
-            "it out, or choose --task seq2seq"
-        )
+def _require_able(family: Family, task: ClozeTask, by_classifier: bool) -> None:
+    """Refuse a family whose models cannot answer in the way that is asked for."""
+
+    def is_able(other: Family) -> bool:
+        return other.classifier is not None if by_classifier else other.writes == "blanks"
+
+    if is_able(family):
+        return
+    able = " or ".join(name for name, other in FAMILIES.items() if is_able(other))
+    way = "by a classifier" if by_classifier else "as cloze questions"
+    raise ValueError(
+        f"task {task.name} can be learnt {way} with a model of the family {able}, and this is "
+        f"a {family.name}: cloze questions are for GLM, --method classifier for GLM and GanLM, "
+        "--task seq2seq for all"
+    )
 
 
-def _max_length(context: TaskContext) -> int:
+def _max_length(wanted: int | None, folder: Path | None) -> int:
     """Return the positions of an example, and check that the model has them."""
-    wanted = context.config.cloze.max_length
-    folder = context.checkpoint or context.config.model.init_from
     if folder is None:
         return wanted or _NEW_LENGTH
     positions = int(AutoConfig.from_pretrained(folder).max_position_embeddings)

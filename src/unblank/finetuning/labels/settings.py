@@ -8,7 +8,10 @@ from typing import Literal
 
 from unblank.settings.checks import require, require_positive
 
-__all__ = ["ClozeSettings", "Grid"]
+__all__ = ["Branch", "ClozeSettings", "GridSettings", "Pooled"]
+
+Branch = Literal["generator", "discriminator"]
+Pooled = Literal["cls", "end"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,9 +38,9 @@ class ClozeSettings:
     classifier: bool = False
     """Ask a classifier head instead of a blank also with lora, prompt or deep-prompt: a new head is
     then trained whole beside them. --method classifier needs no such word."""
-    pooled: Literal["cls", "end"] = "cls"
+    pooled: Pooled = "cls"
     """Classifier: the token that it looks at, [CLS] or the last of the text."""
-    branch: Literal["generator", "discriminator"] = "discriminator"
+    branch: Branch = "discriminator"
     """Classifier on a GanLM: the decoder that it looks through."""
 
     def __post_init__(self) -> None:
@@ -49,7 +52,7 @@ class ClozeSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Grid:
+class GridSettings:
     """Several runs, one for each combination, and the best of them."""
 
     learning_rates: tuple[float, ...] = ()

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unblank.data.loader import DataState, StepBatches
+from unblank.engine.parallel import World
 
-__all__ = ["ExampleSteps", "Sample"]
+__all__ = ["ExampleSteps", "Sample", "Sizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,42 +32,61 @@ class Sample:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many examples are learnt from at once, and who computes them.
+
+    Attributes:
+        batch_size: examples of a step, over all processes.
+        micro_batch_size: examples of one forward pass; None is all of a process's share.
+        seed: of the order.
+        world: the processes; they must divide `batch_size`.
+    """
+
+    batch_size: int
+    micro_batch_size: int | None
+    seed: int
+    world: World
+
+    def __post_init__(self) -> None:
+        if self.batch_size % self.world.size:
+            raise ValueError(
+                f"train.batch_size {self.batch_size} must be a multiple of the {self.world.size} "
+                "processes"
+            )
+
+    @property
+    def share(self) -> int:
+        """Examples of a step in one process."""
+        return self.batch_size // self.world.size
+
+    @property
+    def forward_pass(self) -> int:
+        """Examples of one forward pass."""
+        return self.micro_batch_size or self.share
+
+
+@dataclass(frozen=True, slots=True)
 class ExampleSteps:
     """Which examples each optimiser step learns from.
 
     Attributes:
         lengths: positions of each example, about; for the speed in the logs.
-        batch_size: examples of a step, over all processes.
-        micro_batch_size: examples of one forward pass; None is all of a process's share.
-        seed: of the order.
-        rank: this process.
-        world_size: processes; they must divide `batch_size`.
+        sizes: of a step.
     """
 
     lengths: Sequence[int]
-    batch_size: int
-    micro_batch_size: int | None
-    seed: int
-    rank: int = 0
-    world_size: int = 1
-
-    def __post_init__(self) -> None:
-        if self.batch_size % self.world_size:
-            raise ValueError(
-                f"train.batch_size {self.batch_size} must be a multiple of the "
-                f"{self.world_size} processes"
-            )
+    sizes: Sizes
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps of one pass, the last one reaching into the next pass."""
-        return -(-len(self.lengths) // self.batch_size)
+        return -(-len(self.lengths) // self.sizes.batch_size)
 
     def samples(self, step: int) -> list[Sample]:
         """Return the samples of step `step`, counted from 0, of all processes."""
         size = len(self.lengths)
-        numbers = range(step * self.batch_size, (step + 1) * self.batch_size)
+        numbers = range(step * self.sizes.batch_size, (step + 1) * self.sizes.batch_size)
         orders = {epoch: self._order(epoch) for epoch in {number // size for number in numbers}}
         return [
             Sample(number, int(orders[number // size][number % size]), number // size)
@@ -85,9 +105,8 @@ class ExampleSteps:
         step = saved["window"] if saved else 0
         while True:
             samples = self.samples(step)
-            share = self.batch_size // self.world_size
-            own = samples[self.rank * share : (self.rank + 1) * share]
-            size = self.micro_batch_size or share
+            share, size, rank = self.sizes.share, self.sizes.forward_pass, self.sizes.world.rank
+            own = samples[rank * share : (rank + 1) * share]
             positions = sum(self.lengths[sample.index] for sample in samples)
             step += 1
             yield StepBatches(
@@ -99,4 +118,4 @@ class ExampleSteps:
             )
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng((self.seed, epoch)).permutation(len(self.lengths))
+        return np.random.default_rng((self.sizes.seed, epoch)).permutation(len(self.lengths))

@@ -16,15 +16,14 @@ from unblank.generation.seq2seq import generate_from_ids
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from unblank.metrics.text import TextMetric, TextScores
+    from unblank.metrics.text import BleuTokenizer, TextMetric, TextScores
 
 __all__ = [
     "SCORES",
+    "Answering",
     "HeldOutSource",
-    "answer_sources",
     "held_out_sources",
     "prediction_lines",
-    "score_answers",
     "scores_by_entry",
 ]
 
@@ -54,60 +53,76 @@ class HeldOutSource:
     references: tuple[str, ...]
 
 
-def answer_sources(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerFast",
-    sources: Sequence[HeldOutSource],
-    settings: GenerationSettings,
-    max_tokens: int,
-    world: World,
-) -> list[str]:
-    """Return the model's answers in the order of the sources; every process answers its share.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """How held-out sources are answered, and how the answers are scored.
 
-    Args:
-        model: in evaluation mode.
-        tokenizer: of the model.
-        sources: the same in every process.
-        settings: the `generation` section.
-        max_tokens: tokens of the longest answer.
-        world: the processes of the run; all must call this.
+    Attributes:
+        options: of the decoding.
+        batch_size: sources answered together.
+        bleu_tokenizer: of sacreBLEU.
     """
-    options = GenerationOptions(
-        num_beams=settings.num_beams,
-        max_tokens=max_tokens,
-        min_tokens=settings.min_tokens,
-        length_penalty=settings.length_penalty if settings.num_beams > 1 else 1.0,
-        no_repeat_ngram=settings.no_repeat_ngram,
-    )
-    own = [source.prompt for source in sources[world.rank :: world.size]]
-    with torch.inference_mode():
-        answers = generate_from_ids(
-            model,
-            tokenizer,
-            own,
-            options,
-            batch_size=settings.batch_size,
-            show_progress=world.is_main,
+
+    options: GenerationOptions
+    batch_size: int
+    bleu_tokenizer: "BleuTokenizer"
+
+    @classmethod
+    def of(cls, settings: GenerationSettings, max_tokens: int) -> "Answering":
+        """Return what the `generation` section says, with answers of at most `max_tokens`."""
+        options = GenerationOptions(
+            num_beams=settings.num_beams,
+            max_tokens=max_tokens,
+            min_tokens=settings.min_tokens,
+            length_penalty=settings.length_penalty if settings.num_beams > 1 else 1.0,
+            no_repeat_ngram=settings.no_repeat_ngram,
         )
-    shares = world.gather([answer.text for answer in answers])
-    return [shares[place % world.size][place // world.size] for place in range(len(sources))]
+        return cls(
+            options=options,
+            batch_size=settings.batch_size,
+            bleu_tokenizer=settings.bleu_tokenizer,
+        )
 
+    def answer(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerFast",
+        sources: Sequence[HeldOutSource],
+        world: World,
+    ) -> list[str]:
+        """Return the model's answers in the order of the sources; each process answers its share.
 
-def score_answers(
-    answers: Sequence[str],
-    sources: Sequence[HeldOutSource],
-    metric: str,
-    settings: GenerationSettings,
-) -> "TextScores":
-    """Return the selection metric and its companions, in percent.
+        Args:
+            model: in evaluation mode.
+            tokenizer: of the model.
+            sources: the same in every process.
+            world: the processes of the run; all must call this.
+        """
+        own = [source.prompt for source in sources[world.rank :: world.size]]
+        with torch.inference_mode():
+            answers = generate_from_ids(
+                model,
+                tokenizer,
+                own,
+                self.options,
+                batch_size=self.batch_size,
+                show_progress=world.is_main,
+            )
+        shares = world.gather([answer.text for answer in answers])
+        return [shares[place % world.size][place // world.size] for place in range(len(sources))]
 
-    Raises:
-        ImportError: if the extra `eval` is not installed.
-    """
-    from unblank.metrics.text import score_texts
+    def score(
+        self, answers: Sequence[str], sources: Sequence[HeldOutSource], metric: str
+    ) -> "TextScores":
+        """Return the selection metric and its companions, in percent.
 
-    references = [source.references for source in sources]
-    return score_texts(answers, references, SCORES[metric], tokenize=settings.bleu_tokenizer)
+        Raises:
+            ImportError: if the extra `eval` is not installed.
+        """
+        from unblank.metrics.text import score_texts
+
+        references = [source.references for source in sources]
+        return score_texts(answers, references, SCORES[metric], tokenize=self.bleu_tokenizer)
 
 
 def held_out_sources(
@@ -137,27 +152,27 @@ def held_out_sources(
 
 
 def scores_by_entry(
+    answering: Answering,
     answers: Sequence[str],
     sources: Sequence[HeldOutSource],
     sizes: Mapping[str, int],
     metric: str,
-    settings: GenerationSettings,
 ) -> dict[str, float]:
     """Return the selection metric of each entry of the held-out data alone.
 
     Args:
-        answers: from `answer_sources`.
+        answering: scores.
+        answers: of all sources.
         sources: the same.
         sizes: name of each entry -> its sources, in order.
         metric: the selection metric.
-        settings: the `generation` section.
     """
     scores: dict[str, float] = {}
     start = 0
     for name, size in sizes.items():
         part = slice(start, start + size)
         if answers[part]:
-            found = score_answers(answers[part], sources[part], metric, settings)
+            found = answering.score(answers[part], sources[part], metric)
             scores[f"{metric} {name}"] = found.values[metric]
         start += size
     return scores

@@ -1,4 +1,4 @@
-"""How pairs become batches: groups of like length for encoder-decoders, packed rows for a GLM.
+"""How pairs become batches: packed rows, or groups of like length.
 
 A *row* is a group of pairs (one forward pass) or a packed row (several in a pass). Sizes are given
 in positions and rounded down to whole rows that all processes share equally.
@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from unblank.data.length_groups import group_by_length
 from unblank.data.loader import (
     DataState,
     ExampleSource,
@@ -16,11 +15,10 @@ from unblank.data.loader import (
     StepBatches,
     validation_batches,
 )
-from unblank.data.packing import pack
 from unblank.engine.parallel import World
 from unblank.examples import TrainBatch
+from unblank.families.rows import RowKind
 from unblank.finetuning.pairs.encoded import EncodedPairs
-from unblank.finetuning.settings import FinetuneSettings
 
 __all__ = ["LARGEST_WINDOW", "SHORTEST_LENGTH", "EpochSize", "PairBatches"]
 
@@ -49,7 +47,7 @@ class PairBatches:
     """The shape of batches, and the streams of them.
 
     Attributes:
-        is_glm: whether rows are packed.
+        kind: how examples share rows.
         row_length: positions of a row.
         rows_per_step: rows of an optimiser step, all processes together.
         rows_per_pass: rows of a forward pass.
@@ -57,7 +55,7 @@ class PairBatches:
         world: the processes of the run.
     """
 
-    is_glm: bool
+    kind: RowKind
     row_length: int
     rows_per_step: int
     rows_per_pass: int
@@ -65,21 +63,35 @@ class PairBatches:
     world: World
 
     @classmethod
-    def of(cls, config: FinetuneSettings, is_glm: bool, world: World) -> "PairBatches":
-        """Return the batches that the settings describe."""
-        train, seq2seq = config.train, config.seq2seq
-        per_pass = train.micro_batch_tokens or max(train.batch_tokens // world.size, 1)
-        row_length = per_pass
-        if is_glm:
-            longest = seq2seq.max_source_length + seq2seq.max_target_length
-            row_length = max(longest, SHORTEST_LENGTH)
-        rows_per_process = max(train.batch_tokens // row_length // world.size, 1)
+    def of(
+        cls,
+        kind: RowKind,
+        *,
+        batch_tokens: int,
+        micro_batch_tokens: int | None,
+        longest: int,
+        num_workers: int,
+        world: World,
+    ) -> "PairBatches":
+        """Return the batches of a size that is given in positions.
+
+        Args:
+            kind: how examples share rows.
+            batch_tokens: positions of an optimiser step, over all processes.
+            micro_batch_tokens: positions of a forward pass in one process; None is its share.
+            longest: positions of the longest example.
+            num_workers: processes that make batches ahead.
+            world: the processes of the run.
+        """
+        per_pass = micro_batch_tokens or max(batch_tokens // world.size, 1)
+        row_length = per_pass if kind.is_forward_pass else max(longest, SHORTEST_LENGTH)
+        rows_per_process = max(batch_tokens // row_length // world.size, 1)
         return cls(
-            is_glm,
+            kind,
             row_length,
             rows_per_process * world.size,
             min(max(per_pass // row_length, 1), rows_per_process),
-            config.data.num_workers,
+            num_workers,
             world,
         )
 
@@ -89,13 +101,7 @@ class PairBatches:
         if not sides:
             return EpochSize(0.0, 0.0)
         some = sides[:LARGEST_WINDOW]
-        if self.is_glm:
-            num_rows = len(pack([sum(side) for side in some], self.row_length))
-            num_positions = num_rows * self.row_length
-        else:
-            groups = group_by_length(some, self.row_length)
-            num_rows = len(groups)
-            num_positions = sum(_rectangle([some[item] for item in group]) for group in groups)
+        num_rows, num_positions = self.kind.measure(some, self.row_length)
         padding = 1 - sum(map(sum, some)) / num_positions
         return EpochSize(num_rows * len(sides) / len(some), padding)
 
@@ -143,11 +149,4 @@ class PairBatches:
         )
 
     def __str__(self) -> str:
-        kind = "packed rows" if self.is_glm else "groups of like length"
-        return f"{self.rows_per_step} {kind} of {self.row_length} positions a step"
-
-
-def _rectangle(sides: Sequence[tuple[int, int]]) -> int:
-    """Return the positions of a group, padding included."""
-    sources, targets = zip(*sides, strict=True)
-    return len(sides) * int(max(sources) + max(targets))
+        return f"{self.rows_per_step} {self.kind.name} of {self.row_length} positions a step"

@@ -26,15 +26,15 @@ class PairEncoder:
     Attributes:
         tokenizer: of the model.
         special: its special tokens, as the family uses them.
-        settings: lengths, and the blank of a GLM.
-        is_glm: whether the model is a GLM or an encoder-decoder.
+        settings: lengths, and the blank.
+        in_blank: whether the target fills a blank of the source; else it answers the source.
         show_progress: show bars on the error stream.
     """
 
     tokenizer: PreTrainedTokenizerFast
     special: SpecialIds
     settings: PairSettings
-    is_glm: bool
+    in_blank: bool
     show_progress: bool = True
 
     def encode(self, pairs: Sequence[TextPair], tag_id: int | None, name: str) -> EncodedPairs:
@@ -50,7 +50,7 @@ class PairEncoder:
         """
         sources = list(self._sources([pair.source for pair in pairs], tag_id, name))
         texts = [reference for pair in pairs for reference in pair.targets]
-        targets = list(self._ids([f" {text}" for text in texts] if self.is_glm else texts, name))
+        targets = list(self._ids([f" {text}" for text in texts] if self.in_blank else texts, name))
         owners = [number for number, pair in enumerate(pairs) for _ in pair.targets]
         source_lengths = [len(self._laid_out(ids, tag_id)) for ids in sources]
         long_sources = {
@@ -86,12 +86,14 @@ class PairEncoder:
         )
 
     def blank_of(self, source: Sequence[int]) -> int:
-        """Return the position of the blank in a source of a GLM."""
+        """Return the position of the blank in a source; 0 where there is none."""
+        if not self.in_blank:
+            return 0
         return next(place for place, i in enumerate(source) if i in self.special.blanks)
 
     def _sources(self, texts: Sequence[str], tag_id: int | None, name: str) -> Iterator[list[int]]:
-        """Yield the ids of each source; of a GLM, those that hold a blank are read with it."""
-        if not self.is_glm or not any(blank in text for text in texts for blank in BLANK_TOKENS):
+        """Yield the ids of each source; those that hold a blank are read with it."""
+        if not self.in_blank or not any(blank in text for text in texts for blank in BLANK_TOKENS):
             yield from self._ids(texts, name)
             return
         for text in texts:
@@ -109,7 +111,7 @@ class PairEncoder:
 
     def _laid_out(self, ids: Sequence[int], tag_id: int | None) -> tuple[int, ...]:
         """Return what the model reads, uncut."""
-        if not self.is_glm:
+        if not self.in_blank:
             return encoder_source(ids, self.special.eos, tag_id)
         blank = dict(zip(BLANK_TOKENS, self.special.blanks, strict=True))[self.settings.blank]
         if not set(self.special.blanks) & set(ids):
@@ -121,7 +123,7 @@ class PairEncoder:
         if excess <= 0:
             return self._laid_out(ids, tag_id)
         blanks = [place for place, i in enumerate(ids) if i in self.special.blanks]
-        if self.is_glm and blanks:
+        if self.in_blank and blanks:
             return self._laid_out(_cut_far_from_blank(ids, blanks[0], excess, pair.place), tag_id)
         return self._laid_out(ids[:-excess], tag_id)
 
@@ -137,7 +139,7 @@ class PairEncoder:
     ) -> None:
         for number, ids in enumerate(sources):
             _require_tokens(ids, pairs[number], "source")
-            if self.is_glm and sum(i in self.special.blanks for i in ids) > 1:
+            if self.in_blank and sum(i in self.special.blanks for i in ids) > 1:
                 raise ValueError(
                     f"{pairs[number].place}: the source holds several blanks, but there is one "
                     "target: leave one blank"

@@ -10,10 +10,10 @@ from unblank.data.sampling import SamplingSettings
 from unblank.finetuning.pairs.encoded import EncodedPairs
 from unblank.finetuning.pairs.encoding import PairEncoder
 from unblank.finetuning.pairs.text import TextPair, read_text_pairs
-from unblank.finetuning.settings import FinetuneData
+from unblank.finetuning.settings import FinetuneDataSettings
 from unblank.tokenization.source_layout import language_tag_id
 
-__all__ = ["RawEntry", "encode_entries", "pairs_table", "read_entries", "sampling_settings"]
+__all__ = ["RawEntry", "encode_entries", "pairs_table", "plain_sampling", "read_entries", "sampling_settings"]
 
 
 _ANY_LENGTH = 32
@@ -36,7 +36,7 @@ class RawEntry:
 
 
 def read_entries(
-    data: FinetuneData, entries: Sequence[str], languages: Sequence[str] | None
+    data: FinetuneDataSettings, entries: Sequence[str], languages: Sequence[str] | None
 ) -> list[RawEntry]:
     """Return the pairs of some entries; errors as for `read_text_pairs`.
 
@@ -71,7 +71,7 @@ def encode_entries(entries: Sequence[RawEntry], encoder: PairEncoder) -> list[En
     ]
 
 
-def sampling_settings(data: FinetuneData, seed: int) -> SamplingSettings:
+def sampling_settings(data: FinetuneDataSettings, seed: int) -> SamplingSettings:
     """Return how entries are mixed."""
     start, end, epochs = data.temperature_start, data.temperature_end, data.temperature_epochs
     temperature = None
@@ -80,6 +80,11 @@ def sampling_settings(data: FinetuneData, seed: int) -> SamplingSettings:
     return SamplingSettings(
         max_length=_ANY_LENGTH, seed=seed, alpha=data.alpha, temperature=temperature
     )
+
+
+def plain_sampling(seed: int) -> SamplingSettings:
+    """Return how the entries are mixed that are measured: each by its size."""
+    return SamplingSettings(max_length=_ANY_LENGTH, seed=seed)
 
 
 def pairs_table(rows: Sequence[tuple[str, EncodedPairs]]) -> Table:

@@ -1,146 +1,157 @@
-"""What the task `seq2seq` starts with: the tokenizer with all tags, and the model that fits it."""
+"""What a run on pairs starts with: the tokenizer with all tags, and the model that fits it."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.compatibility import enable_activation_checkpointing
-from unblank.engine.settings import TrainSettings
-from unblank.engine.task import TaskContext
-from unblank.families.building import build_model
-from unblank.families.table import ENCODER_DECODERS, ModelFamily
-from unblank.families.tokenizers import TOKENIZER_NAME, open_tokenizer
-from unblank.finetuning.methods import prepare_tokenizer
+from unblank.engine.task import RunContext
+from unblank.families.family import Family
+from unblank.families.settings import FamilySections
+from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.finetuning.pairs.batches import SHORTEST_LENGTH
 from unblank.finetuning.pairs.entries import RawEntry
 from unblank.finetuning.pairs.vocabulary import extend_model, with_extra_tokens
-from unblank.models.ganlm import GanLMForPreTraining
-from unblank.pretraining.settings import DataSettings, PretrainSettings
-from unblank.tokenization.special import encoder_decoder_ids
+from unblank.starting.model import build_model
+from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 
-__all__ = ["open_pair_tokenizer", "start_model"]
+__all__ = ["PairStart"]
 
 
-def open_pair_tokenizer(
-    context: TaskContext, family: ModelFamily, train: Sequence[RawEntry]
-) -> PreTrainedTokenizerFast:
-    """Return the tokenizer of the run, with the tokens that it adds to the model's.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairStart:
+    """Where tokenizer and first weights come from.
 
-    Args:
-        context: the run; its main process must call this first.
+    Attributes:
         family: of the model.
-        train: what a new tokenizer is trained on.
-
-    Raises:
-        FileNotFoundError: if a named folder holds no tokenizer.
-        ValueError: if the method cannot train added tokens.
+        model: the `model` section.
+        tokenizer: the `tokenizer` section.
+        sections: of the family.
+        branch: what of a model with two decoders is tuned to write.
+        limits: name of each limit of the `seq2seq` section -> tokens of the longest text.
+        seed: of new weights.
+        output_dir: folder of the run.
+        context: of the run.
     """
-    tokenizer = _of_the_start(context, family, train)
-    if context.checkpoint is None:
-        tokenizer = with_extra_tokens(tokenizer, context.config.tokenizer.extra_tokens)
-    prepare_tokenizer(context.config, tokenizer)
-    return tokenizer
 
+    family: Family
+    model: ModelSettings
+    tokenizer: TokenizerSettings
+    sections: FamilySections
+    branch: Literal["both", "generator", "discriminator"]
+    limits: Mapping[str, int]
+    seed: int
+    output_dir: Path
+    context: RunContext
 
-def start_model(
-    context: TaskContext, family: ModelFamily, tokenizer: PreTrainedTokenizerFast
-) -> PreTrainedModel:
-    """Return the model to start from, with embeddings for added tokens; float32, on the CPU.
+    def open_tokenizer(self, train: Sequence[RawEntry]) -> PreTrainedTokenizerFast:
+        """Return the tokenizer of the run, with the tokens that it adds to the model's.
 
-    Args:
-        context: the run.
-        family: of the model.
-        tokenizer: from `open_pair_tokenizer`.
+        Args:
+            train: what a new tokenizer is trained on; the main process must call this first.
 
-    Raises:
-        ValueError: if model, tokenizer and settings do not fit.
-        FileNotFoundError: if a folder is not there.
-    """
-    config, settings = context.config, context.config.seq2seq
-    is_new = context.checkpoint is None and config.model.init_from is None
-    longest = max(settings.max_source_length, settings.max_target_length, SHORTEST_LENGTH)
-    run = PretrainSettings(
-        model=config.model,
-        tokenizer=config.tokenizer,
-        data=DataSettings(max_length=longest if is_new else SHORTEST_LENGTH),
-        ganlm=config.ganlm,
-        train=TrainSettings(seed=config.train.seed),
-    )
-    known = tokenizer
-    if context.checkpoint is None and config.model.init_from is not None:
-        known = _of_the_start(context, family, ())
-    model = _build(context, run, known)
-    extend_model(model, tokenizer, config.train.seed)
-    _require_positions(context, model)
-    if family in ENCODER_DECODERS:
-        _require_same_ends(model, tokenizer)
-    return model
+        Raises:
+            FileNotFoundError: if a named folder holds no tokenizer.
+        """
+        tokenizer = self._known_tokenizer(train)
+        if self.context.checkpoint is None:
+            tokenizer = with_extra_tokens(tokenizer, self.tokenizer.extra_tokens)
+        return tokenizer
 
+    def build_model(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+        """Return the model, with embeddings for added tokens; float32, on the CPU.
 
-def _build(
-    context: TaskContext, run: PretrainSettings, tokenizer: PreTrainedTokenizerFast
-) -> PreTrainedModel:
-    """Return the model, of a GanLM the branch that is tuned to write."""
-    ganlm, checkpoint = context.config.ganlm, context.checkpoint
-    if ganlm.branch == "both":
-        return build_model(run, tokenizer, checkpoint)
-    # The checkpoint of a run has its branch as the generator.
-    branch = ganlm.branch if checkpoint is None else "generator"
-    needed = replace(
-        ganlm,
-        branch="both",
-        discriminator_weight=float(branch == "discriminator"),
-        denoising_weight=0.0,
-    )
-    model = build_model(replace(run, ganlm=needed), tokenizer, checkpoint)
-    assert isinstance(model, GanLMForPreTraining)
-    writer = model.writer(branch)
-    if context.config.model.activation_checkpointing:
-        enable_activation_checkpointing(writer)
-    return writer
+        Args:
+            tokenizer: from `open_tokenizer`.
 
+        Raises:
+            ValueError: if model, tokenizer and settings do not fit.
+            FileNotFoundError: if a folder is not there.
+        """
+        checkpoint, init_from = self.context.checkpoint, self.model.init_from
+        is_loaded = checkpoint is not None or init_from is not None
+        longest = SHORTEST_LENGTH if is_loaded else max(*self.limits.values(), SHORTEST_LENGTH)
+        known = tokenizer
+        if checkpoint is None and init_from is not None:
+            known = self._known_tokenizer(())
+        model = self._build(known, longest)
+        extend_model(model, tokenizer, self.seed, self.family)
+        self._require_positions(model)
+        self._require_same_ends(model, tokenizer)
+        return model
 
-def _of_the_start(
-    context: TaskContext, family: ModelFamily, train: Sequence[RawEntry]
-) -> PreTrainedTokenizerFast:
-    """Return the tokenizer as the model to start from knows it, without added tokens."""
-
-    def texts() -> Iterable[str]:
-        return [
-            text for entry in train for pair in entry.pairs for text in (pair.source, *pair.targets)
-        ]
-
-    config = context.config
-    return open_tokenizer(
-        config.model,
-        config.tokenizer,
-        family,
-        texts,
-        folder=config.train.output_dir / TOKENIZER_NAME,
-        world=context.world,
-        checkpoint=context.checkpoint,
-        display=context.display,
-    )
-
-
-def _require_positions(context: TaskContext, model: PreTrainedModel) -> None:
-    limit = model.config.max_position_embeddings
-    for name in ("max_source_length", "max_target_length"):
-        value = getattr(context.config.seq2seq, name)
-        if value > limit:
-            raise ValueError(
-                f"seq2seq.{name} is {value}, the model has {limit} positions: set "
-                f"--seq2seq.{name} {limit} or less"
+    def _build(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> PreTrainedModel:
+        """Return the model, or the branch of it that is tuned to write."""
+        checkpoint, sections = self.context.checkpoint, self.sections
+        branch = self.branch
+        if branch != "both":
+            # The checkpoint of a run has its branch as the generator.
+            branch = branch if checkpoint is None else "generator"
+            ganlm = replace(
+                sections.ganlm,
+                discriminator_weight=float(branch == "discriminator"),
+                denoising_weight=0.0,
             )
+            sections = replace(sections, ganlm=ganlm)
+        model = build_model(
+            self.model,
+            tokenizer,
+            sections,
+            max_length=max_length,
+            seed=self.seed,
+            checkpoint=checkpoint,
+        )
+        if branch == "both":
+            return model
+        writer = self.family.writer(model, branch)
+        if self.model.activation_checkpointing:
+            enable_activation_checkpointing(writer)
+        return writer
 
+    def _known_tokenizer(self, train: Sequence[RawEntry]) -> PreTrainedTokenizerFast:
+        """Return the tokenizer as the model to start from knows it, without added tokens."""
 
-def _require_same_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Refuse a model that would generate from another start, or to another end, than it learns."""
-    ids, config = encoder_decoder_ids(tokenizer), model.config
-    for name, value in (("decoder_start_token_id", ids.sop), ("eos_token_id", ids.eos)):
-        if getattr(config, name) != value:
-            raise ValueError(
-                f"the model's {name} is {getattr(config, name)}, its tokenizer says {value}: give "
-                "the tokenizer that belongs to the model, or correct config.json"
-            )
+        def texts() -> Iterable[str]:
+            return [
+                text
+                for entry in train
+                for pair in entry.pairs
+                for text in (pair.source, *pair.targets)
+            ]
+
+        return open_tokenizer(
+            self.model,
+            self.tokenizer,
+            self.family,
+            texts,
+            folder=self.output_dir / TOKENIZER_NAME,
+            world=self.context.world,
+            checkpoint=self.context.checkpoint,
+            display=self.context.display,
+        )
+
+    def _require_positions(self, model: PreTrainedModel) -> None:
+        limit = model.config.max_position_embeddings
+        for name, value in self.limits.items():
+            if value > limit:
+                raise ValueError(
+                    f"seq2seq.{name} is {value}, the model has {limit} positions: set "
+                    f"--seq2seq.{name} {limit} or less"
+                )
+
+    def _require_same_ends(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+    ) -> None:
+        """Refuse a model that would write from another start, or to another end, than it learns."""
+        if self.family.writes != "targets":
+            return
+        ids, config = self.family.special_ids(tokenizer), model.config
+        for name, value in (("decoder_start_token_id", ids.sop), ("eos_token_id", ids.eos)):
+            if getattr(config, name) != value:
+                raise ValueError(
+                    f"the model's {name} is {getattr(config, name)}, its tokenizer says {value}: "
+                    "give the tokenizer that belongs to the model, or correct config.json"
+                )

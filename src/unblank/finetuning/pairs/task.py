@@ -1,286 +1,213 @@
-"""The task `seq2seq`: from source text to target text, with a DeltaLM, a GanLM or a GLM.
+"""The task of pairs: from source text to target text, with any family that writes.
 
-Encoder-decoders get batches of pairs of like length, GLMs packed rows, as in pretraining.
+Its examples share rows as in pretraining; held-out pairs give a loss, and answers that are scored.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import get_args
+from dataclasses import dataclass, replace
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.data.length_groups import window_size
 from unblank.data.loader import DataState, StepBatches
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.engine.hooks import held_out_loss
-from unblank.engine.task import Evaluation, TaskContext
-from unblank.engine.units import InfillUnit, TrainUnit
+from unblank.engine.held_out import held_out_loss
+from unblank.engine.precision import Precision
+from unblank.engine.task import Evaluation
+from unblank.engine.units import TrainUnit
 from unblank.examples import AnyExample, IntArray, Seq2SeqExample
-from unblank.families.ganlm_unit import GanLMUnit
-from unblank.families.table import ENCODER_DECODERS, ModelFamily, family_of
 from unblank.finetuning.labels.held_out import held_out_shares
 from unblank.finetuning.pairs.answers import (
-    answer_sources,
+    Answering,
     held_out_sources,
     prediction_lines,
-    score_answers,
     scores_by_entry,
 )
-from unblank.finetuning.pairs.batches import LARGEST_WINDOW, SHORTEST_LENGTH, PairBatches
+from unblank.finetuning.pairs.batches import LARGEST_WINDOW, PairBatches
 from unblank.finetuning.pairs.encoded import EncodedPairs, PairSampler
 from unblank.finetuning.pairs.encoding import PairEncoder
-from unblank.finetuning.pairs.entries import (
-    RawEntry,
-    encode_entries,
-    pairs_table,
-    read_entries,
-    sampling_settings,
-)
-from unblank.finetuning.pairs.start import open_pair_tokenizer, start_model
-from unblank.finetuning.pairs.transfer import AlternatingState, alternate, plain_text_sampler
-from unblank.finetuning.settings import FinetuneData, FinetuneGanLM, MetricName
-from unblank.models.ganlm import GanLMForPreTraining
-from unblank.objectives.source_target import encoder_decoder_pair, glm_pair
-from unblank.pretraining.materials import SHARDS_NAME
-from unblank.tokenization.special import encoder_decoder_ids, special_ids
+from unblank.finetuning.pairs.entries import plain_sampling
+from unblank.finetuning.pairs.start import PairStart
+from unblank.finetuning.pairs.transfer import AlternatingState, alternate
 
-__all__ = ["Seq2SeqTask", "fairseq_smoothing", "open_seq2seq"]
-
+__all__ = ["HeldOutPairs", "PairTask", "TrainingPairs"]
 
 _HELD_OUT_SEED = 0
 """Of the order of held-out pairs, whatever the seed of the run: so runs can be compared."""
 
 
-def open_seq2seq(context: TaskContext) -> "Seq2SeqTask":
-    """Return the task with its data read and encoded.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPairs:
+    """What is learnt from.
 
-    Args:
-        context: the run.
-
-    Raises:
-        ValueError: data, model and settings do not fit; the message names file and line.
-        FileNotFoundError: a file or folder is not there.
+    Attributes:
+        entries: pairs; none where nothing is trained.
+        sampling: how entries are mixed.
+        label_smoothing: in [0, 1), as the published programs count it.
+        plain_text: text that every other step hides spans of; None is none.
+        content: hash of each source of pairs or text.
     """
-    config = context.config
-    metric = config.train.metric or "loss"
-    if metric not in get_args(MetricName):
-        allowed = ", ".join(get_args(MetricName))
-        raise ValueError(f"train.metric is {metric!r}: for seq2seq choose one of {allowed}")
-    if metric != "loss" and config.train.parallel == "fsdp" and context.world.size > 1:
-        raise ValueError(
-            f"train.metric {metric} needs the whole model in each process: choose --train.parallel "
-            "ddp, or --train.metric loss"
-        )
-    family = family_of(config.model, context.checkpoint)
-    if family == "electra":
-        raise ValueError("an ELECTRA writes no text: seq2seq needs a GLM, a DeltaLM or a GanLM")
-    if family != "ganlm" and config.ganlm != FinetuneGanLM():
-        raise ValueError(f"the section ganlm does not apply to a model of the family {family}")
-    data = config.data
-    if data.hold_out:
-        raise ValueError("data.hold_out is for tasks with labels: give --data.validation FILE")
-    train = read_entries(data, data.train, data.languages)
-    held_out = read_entries(data, data.validation, data.validation_languages)
-    with context.world.main_first():
-        tokenizer = open_pair_tokenizer(context, family, train)
-    return Seq2SeqTask(context, family, tokenizer, train, held_out)
+
+    entries: Sequence[EncodedPairs]
+    sampling: SamplingSettings
+    label_smoothing: float
+    plain_text: Sampler[Seq2SeqExample] | None
+    content: list[str]
 
 
-class Seq2SeqTask:
-    """A `FinetuneTask` on pairs of texts.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutPairs:
+    """What is measured.
+
+    Attributes:
+        entries: pairs, perhaps none.
+        names: of the entries, for their scores.
+        measured: examples that are measured; None is all.
+        is_shared: whether each process measures a share.
+        precision: of the forward passes.
+    """
+
+    entries: Sequence[EncodedPairs]
+    names: Sequence[str]
+    measured: int | None
+    is_shared: bool
+    precision: Precision
+
+
+class PairTask:
+    """See `unblank.engine.task.Task`; made by `open_pairs`.
 
     Args:
-        context: the run.
-        family: of the model.
+        start: gives the model.
         tokenizer: with the tags of all languages.
-        train: training pairs; may be none where nothing is trained.
-        held_out: held-out pairs; may be none.
+        encoder: has encoded the pairs.
+        metric: the score that chooses the best checkpoint.
+        batches: how examples share rows and steps.
+        training: what is learnt from.
+        held_out: what is measured.
+        answering: how held-out sources are answered.
     """
 
     unit: TrainUnit
 
     def __init__(
         self,
-        context: TaskContext,
-        family: ModelFamily,
+        *,
+        start: PairStart,
         tokenizer: PreTrainedTokenizerFast,
-        train: Sequence[RawEntry],
-        held_out: Sequence[RawEntry],
+        encoder: PairEncoder,
+        metric: str,
+        batches: PairBatches,
+        training: TrainingPairs,
+        held_out: HeldOutPairs,
+        answering: Answering,
     ) -> None:
-        config = context.config
         self.tokenizer = tokenizer
-        self.metric = config.train.metric or "loss"
-        self.higher_is_better = self.metric != "loss"
-        self._context = context
-        self._family = family
-        self._is_glm = family not in ENCODER_DECODERS
-        self._special = special_ids(tokenizer) if self._is_glm else encoder_decoder_ids(tokenizer)
-        self._encoder = PairEncoder(
-            tokenizer, self._special, config.seq2seq, self._is_glm, context.world.is_main
-        )
-        self._train = encode_entries(train, self._encoder)
-        self._held_out = encode_entries(held_out, self._encoder)
-        names = config.data.validation_languages or [
-            entry.name.rpartition("/")[2] for entry in held_out
-        ]
-        self._held_out_names = [
-            name if names.count(name) == 1 else f"{name} ({number})"
-            for number, name in enumerate(names, start=1)
-        ]
-        self._show_pairs(train, held_out)
-        self.content = [entry.content for entry in self._train]
-        self._batches = PairBatches.of(config, self._is_glm, context.world)
-        sampling = sampling_settings(config.data, config.train.seed)
-        self._sampler = self._sampler_of(self._train, sampling) if train else None
-        self._plain_text = self._open_plain_text()
-        epoch = self._batches.measure(self._train)
-        self.steps_per_epoch = round(epoch.num_rows / self._batches.rows_per_step)
-        if train:
+        self.metric = metric
+        self.higher_is_better = metric != "loss"
+        self.content = training.content
+        self._start, self._encoder, self._batches = start, encoder, batches
+        self._training, self._held_out, self._answering = training, held_out, answering
+        self._sampler = None
+        if training.entries:
+            self._sampler = self._sampler_of(training.entries, training.sampling)
+        epoch = batches.measure(training.entries)
+        self.steps_per_epoch = round(epoch.num_rows / batches.rows_per_step)
+        if training.entries:
             self.steps_per_epoch = max(1, self.steps_per_epoch)
-        if self._plain_text is not None:
+        if training.plain_text is not None:
             self.steps_per_epoch *= 2  # every other step is one of plain text
         self.facts = self._facts(epoch.padding)
 
     def build_model(self) -> PreTrainedModel:
-        """Return the model to start from; see `FinetuneTask`."""
-        context = self._context
-        settings, seed = context.config.seq2seq, context.config.train.seed
-        model = start_model(context, self._family, self.tokenizer)
-        smoothing = fairseq_smoothing(settings.label_smoothing, model.config.vocab_size)
-        self._measuring_unit: TrainUnit = InfillUnit()
-        self.unit = InfillUnit(settings.label_smoothing if self._is_glm else smoothing)
-        if isinstance(model, GanLMForPreTraining):
-            ganlm = context.config.ganlm
-            alone = replace(ganlm, discriminator_weight=0.0, denoising_weight=0.0)
-            self._measuring_unit = GanLMUnit(model.config, alone, seed)
-            self.unit = GanLMUnit(model.config, ganlm, seed, smoothing)
+        """Return the model to start from; see `Task`."""
+        model, start = self._start.build_model(self.tokenizer), self._start
+        smoothing = self._training.label_smoothing
+        self.unit = start.family.unit(
+            model,
+            start.sections,
+            seed=start.seed,
+            label_smoothing=start.family.smoothing(smoothing, model.config.vocab_size),
+        )
+        ganlm = replace(start.sections.ganlm, discriminator_weight=0.0, denoising_weight=0.0)
+        generator_alone = replace(start.sections, ganlm=ganlm)
+        self._measuring_unit = start.family.unit(model, generator_alone, seed=start.seed)
         return model
 
     def steps(self, saved: Mapping[str, int] | None, /) -> Iterator[StepBatches]:
-        """Yield the data of each step; see `FinetuneTask`."""
+        """Yield the data of each step; see `Task`."""
         assert self._sampler is not None
         window = min(self._sampler.num_chunks, LARGEST_WINDOW)
-        if self._plain_text is None:
-            state = DataState(**(saved or {}))
-            return self._batches.steps(self._sampler, window, state)
+        plain_text = self._training.plain_text
+        if plain_text is None:
+            yield from self._batches.steps(self._sampler, window, DataState(**(saved or {})))
+            return
         both = AlternatingState(**(saved or {}))  # type: ignore[arg-type]  # one field is a bool
-        text_window = window_size(self._plain_text.mean_text_length, self._batches.row_length)
-        return alternate(
+        text_window = window_size(plain_text.mean_text_length, self._batches.row_length)
+        yield from alternate(
             self._batches.steps(self._sampler, window, both.first),
-            self._batches.steps(self._plain_text, text_window, both.second),
+            self._batches.steps(plain_text, text_window, both.second),
             both,
         )
 
     def evaluate(self, model: PreTrainedModel, /) -> Evaluation:
-        """Return the held-out scores; see `FinetuneTask`."""
-        if not self._held_out:
+        """Return the held-out scores; see `Task`."""
+        held_out = self._held_out
+        if not held_out.entries:
             raise ValueError("there are no held-out pairs: give data.validation")
         loss = self._held_out_loss(model)
         if self.metric == "loss":
             return Evaluation(scores={"loss": loss})
-        config, world = self._context.config, self._context.world
-        settings = config.generation
-        place = self._encoder.blank_of if self._is_glm else _no_blank
-        sizes = [len(entry.references) for entry in self._held_out]
-        shares = held_out_shares(sizes, config.train.validation_samples)
-        sources = held_out_sources(self._held_out, place, shares)
-        longest = settings.max_tokens or config.seq2seq.max_target_length - 1
-        answers = answer_sources(model, self.tokenizer, sources, settings, longest, world)
-        found = score_answers(answers, sources, self.metric, settings)
+        sizes = [len(entry.references) for entry in held_out.entries]
+        shares = held_out_shares(sizes, held_out.measured)
+        sources = held_out_sources(held_out.entries, self._encoder.blank_of, shares)
+        world = self._batches.world
+        answers = self._answering.answer(model, self.tokenizer, sources, world)
+        found = self._answering.score(answers, sources, self.metric)
         scores = {"loss": loss, **found.values}
-        if len(self._held_out) > 1:
-            counts = dict(zip(self._held_out_names, shares, strict=True))
-            scores |= scores_by_entry(answers, sources, counts, self.metric, settings)
+        if len(held_out.entries) > 1:
+            counts = dict(zip(held_out.names, shares, strict=True))
+            scores |= scores_by_entry(self._answering, answers, sources, counts, self.metric)
         return Evaluation(
             scores=scores,
             predictions=prediction_lines(answers, sources),
             note="\n".join(f"{name}: {one.signature}" for name, one in found.scores.items()),
         )
 
+    def fill(self, model: PreTrainedModel, /) -> list[dict[str, str]]:
+        """Return nothing: predictions show what is written."""
+        return []
+
     def _held_out_loss(self, model: PreTrainedModel) -> float:
         """Return the cross-entropy per target token, in nats, without label smoothing."""
-        context, unit = self._context, self._measuring_unit
-        sampler = self._sampler_of(
-            self._held_out, sampling_settings(FinetuneData(), _HELD_OUT_SEED)
-        )
+        held_out = self._held_out
+        sampler = self._sampler_of(held_out.entries, plain_sampling(_HELD_OUT_SEED))
         batches = self._batches.held_out(
-            sampler,
-            context.config.train.validation_samples or sampler.num_chunks,
-            # Shards compute in step: with them every process measures everything.
-            is_shared=context.config.train.parallel == "ddp",
+            sampler, held_out.measured or sampler.num_chunks, is_shared=held_out.is_shared
         )
-        device = context.world.device
-        return held_out_loss(
-            lambda batch: unit(model, batch, device),
-            unit,
-            batches,
-            context.world,
-            context.precision,
-        )
-
-    def _open_plain_text(self) -> Sampler[Seq2SeqExample] | None:
-        """Return the samples of `data.monolingual`, if there are any."""
-        config, world = self._context.config, self._context.world
-        if not config.data.monolingual:
-            return None
-        if self._is_glm:
-            raise ValueError("data.monolingual is for encoder-decoders: leave it out for a GLM")
-        with world.main_first():
-            sampler, content = plain_text_sampler(
-                config.data,
-                self.tokenizer,
-                mask_ratio=config.seq2seq.mask_ratio,
-                max_length=max(config.seq2seq.max_source_length, SHORTEST_LENGTH),
-                seed=config.train.seed,
-                cache_dir=config.train.output_dir.parent / SHARDS_NAME,
-                show_progress=world.is_main,
-            )
-        self.content += content
-        return sampler
+        world = self._batches.world
+        return held_out_loss(model, self._measuring_unit, batches, world, held_out.precision)
 
     def _sampler_of(
         self, entries: Sequence[EncodedPairs], settings: SamplingSettings
     ) -> PairSampler:
-        return PairSampler(entries, self._example, self._special, settings)
+        return PairSampler(entries, self._example, self._encoder.special, settings)
 
     def _example(self, source: IntArray, target: IntArray) -> AnyExample:
-        if self._is_glm:
-            blank = self._encoder.blank_of(source.tolist())
-            return glm_pair(source, blank, target, self._special)
-        return encoder_decoder_pair(source, target, self._special)
-
-    def _show_pairs(self, train: Sequence[RawEntry], held_out: Sequence[RawEntry]) -> None:
-        names = [entry.name for entry in train]
-        names += [f"{entry.name} (held out)" for entry in held_out]
-        rows = list(zip(names, [*self._train, *self._held_out], strict=True))
-        self._context.display.show(pairs_table(rows))
+        make = self._start.family.pair_example
+        assert make is not None
+        return make(source, target, self._encoder.special)
 
     def _facts(self, padding: float) -> dict[str, str]:
-        num_pairs = sum(len(entry.references) for entry in self._train)
-        num_held_out = sum(len(entry.references) for entry in self._held_out)
-        mixed = ", every other one of plain text" if self._plain_text else ""
-        branch = {"branch": self._context.config.ganlm.branch} if self._family == "ganlm" else {}
+        train, held_out = self._training.entries, self._held_out.entries
+        num_pairs = sum(len(entry.references) for entry in train)
+        num_held_out = sum(len(entry.references) for entry in held_out)
+        mixed = ", every other one of plain text" if self._training.plain_text else ""
+        branch = {"branch": self._start.branch} if "ganlm" in self._start.family.applies else {}
         return {
             **branch,
-            "task": f"source to target, {num_pairs:,} pairs, {sum(map(len, self._train)):,} "
+            "task": f"source to target, {num_pairs:,} pairs, {sum(map(len, train)):,} "
             f"examples an epoch in {self.steps_per_epoch:,} steps{mixed}",
             "batches": f"{self._batches}, {padding:.1%} padding",
             "chosen by": f"{self.metric} of {num_held_out:,} held-out sources",
         }
-
-
-def fairseq_smoothing(epsilon: float, num_rows: int) -> float:
-    """Return the smoothing over all V rows that is `epsilon` over the V - 1 wrong tokens.
-
-    DeltaLM's and GanLM's programs spread epsilon over the other tokens: the target keeps 1 -
-    epsilon, each other token has epsilon / (V - 1). The models spread over all rows.
-
-    Args:
-        epsilon: probability that is moved, in [0, 1).
-        num_rows: V, rows of the model's vocabulary.
-    """
-    return epsilon * num_rows / (num_rows - 1)
-
-
-def _no_blank(source: Sequence[int]) -> int:
-    return 0

@@ -5,7 +5,7 @@ DeltaLM (section 3.3) spends half of the steps on the pretraining objective in t
 transfer to, without sentinels in the target, so that they are never generated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from transformers import PreTrainedTokenizerFast
 from unblank.data.loader import DataState, StepBatches
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
 from unblank.data.shards import prepare
+from unblank.data.sources import TextUnit
 from unblank.examples import Seq2SeqExample
-from unblank.finetuning.settings import FinetuneData
 from unblank.objectives.seq2seq import build_seq2seq_objective
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.tokenization.special import encoder_decoder_ids
@@ -69,9 +69,11 @@ def alternate(
 
 
 def plain_text_sampler(
-    data: FinetuneData,
+    texts: Sequence[str],
     tokenizer: PreTrainedTokenizerFast,
     *,
+    text_field: str,
+    text_unit: TextUnit,
     mask_ratio: float,
     max_length: int,
     seed: int,
@@ -83,8 +85,10 @@ def plain_text_sampler(
     As in the task, the decoder starts with its start token, and targets have an end.
 
     Args:
-        data: names the text.
+        texts: entries of `data.monolingual`.
         tokenizer: with sentinels.
+        text_field: field that holds a text.
+        text_unit: what one document of a .txt file is.
         mask_ratio: share of the tokens to hide.
         max_length: tokens of the longest text.
         seed: of everything that is drawn.
@@ -104,12 +108,12 @@ def plain_text_sampler(
             entry,
             tokenizer,
             cache_dir=cache_dir,
-            text_field=data.text_field,
-            text_unit=data.text_unit,
+            text_field=text_field,
+            text_unit=text_unit,
             min_tokens=MINIMUM_TOKENS,
             show_progress=show_progress,
         )
-        for entry in data.monolingual
+        for entry in texts
     ]
     flags = sentence_end_flags(tokenizer)
     objective = build_seq2seq_objective(settings, special, flags, max_length)

@@ -10,7 +10,7 @@ from copy import deepcopy
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from unblank.models.ganlm import GanLMConfig
+from unblank.families.family import Family
 from unblank.tokenization.vocabulary import padded_vocab_size
 
 __all__ = ["extend_model", "with_extra_tokens"]
@@ -25,7 +25,9 @@ def with_extra_tokens(
     return extended
 
 
-def extend_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+def extend_model(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, seed: int, family: Family
+) -> None:
     """Give a model embeddings for the tokens that its tokenizer has got in addition.
 
     Rows above the vocabulary are used first. New embeddings are drawn around the mean of the others
@@ -35,6 +37,7 @@ def extend_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, see
         model: of the unextended vocabulary.
         tokenizer: with the new tokens.
         seed: of the new embeddings.
+        family: of the model.
     """
     config = model.config
     before = config.tokenizer_size or config.vocab_size
@@ -44,8 +47,7 @@ def extend_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, see
     if after > config.vocab_size:
         model.resize_token_embeddings(padded_vocab_size(after), mean_resizing=False)
     config.tokenizer_size = after
-    if isinstance(config, GanLMConfig) and config.first_special_id is None:
-        config.sentinel_token_ids = [*(config.sentinel_token_ids or []), *range(before, after)]
+    family.add_special_ids(config, range(before, after))
     table = model.get_input_embeddings().weight
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

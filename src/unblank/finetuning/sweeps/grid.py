@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from unblank.engine.finish import RESULTS_NAME
-from unblank.engine.run import run_finetune
-from unblank.finetuning.labels.settings import Grid
+from unblank.finetuning.run import run_finetune
+from unblank.finetuning.labels.settings import GridSettings
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.ensemble import run_ensemble
-from unblank.finetuning.sweeps.seeds import seed_config
+from unblank.finetuning.sweeps.seeds import seed_settings
 from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
 
@@ -53,7 +53,7 @@ def run_finetune_command(
         ValueError: a setting does not fit; or a grid without held-out examples.
         FileNotFoundError: a file that is named is not there.
     """
-    if config.grid == Grid():
+    if config.grid == GridSettings():
         return _run(config, memory)
     if not config.data.is_validated:
         raise ValueError("a grid needs held-out examples to choose by: give --data.validation FILE")
@@ -80,7 +80,7 @@ def grid_configs(config: FinetuneSettings) -> list[FinetuneSettings]:
     return [
         replace(
             config,
-            grid=Grid(),
+            grid=GridSettings(),
             optim=replace(config.optim, learning_rate=rate),
             train=replace(
                 config.train,
@@ -106,7 +106,7 @@ def _finished(config: FinetuneSettings) -> _Point:
 
 
 def _of_first_seed(config: FinetuneSettings) -> dict[str, Any]:
-    folder = seed_config(config, config.train.seeds[0]).train.output_dir
+    folder = seed_settings(config, config.train.seeds[0]).train.output_dir
     found: dict[str, Any] = json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8"))
     return found
 

@@ -11,10 +11,10 @@ from rich.console import Console
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.score_table import score_table
 
-__all__ = ["seed_config", "show_summary", "summarise"]
+__all__ = ["seed_settings", "show_summary", "summarise"]
 
 
-def seed_config(config: FinetuneSettings, seed: int) -> FinetuneSettings:
+def seed_settings(config: FinetuneSettings, seed: int) -> FinetuneSettings:
     """Return the run of one seed, in a folder of its own."""
     folder = config.train.output_dir / f"seed-{seed}"
     return replace(config, train=replace(config.train, output_dir=folder, seed=seed, seeds=()))

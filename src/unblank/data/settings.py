@@ -1,0 +1,57 @@
+"""The settings of data that every run shares. Standard library only: `--help` reads it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from unblank.settings.checks import require
+from unblank.settings.identity import MayChange
+
+__all__ = ["DataSettings"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSettings:
+    """Where the data is, and how its entries are mixed."""
+
+    train: MayChange[tuple[str, ...]] = ()
+    """Files, folders or globs of training text."""
+    validation: MayChange[tuple[str, ...]] = ()
+    """The same for held-out text."""
+    languages: tuple[str, ...] | None = None
+    """Language of each entry of `train`."""
+    validation_languages: MayChange[tuple[str, ...] | None] = None
+    """The same for each entry of `validation`."""
+    text_field: str = "text"
+    """Field that holds plain text, in jsonl and parquet."""
+    text_unit: Literal["file", "paragraph", "line"] = "file"
+    """What one document of a .txt file is: all of it, a block between blank lines, or a line."""
+    alpha: float | None = None
+    """Draw each entry with p ~ size**alpha instead of p ~ size."""
+    temperature_start: float | None = None
+    """Sampling temperature (1/alpha) in the first epoch, when it is scheduled; usual: 1."""
+    temperature_end: float | None = None
+    """Sampling temperature when the schedule has ended; usual: 5."""
+    temperature_epochs: int | None = None
+    """Epochs over which the temperature moves from start to end; usual: 5."""
+    num_workers: MayChange[int] = 0
+    """Processes that make batches ahead of the training step."""
+
+    def __post_init__(self) -> None:
+        require(self.num_workers >= 0, f"num_workers is {self.num_workers}: below 0")
+        for names, entries in (("languages", "train"), ("validation_languages", "validation")):
+            given: tuple[str, ...] | None = getattr(self, names)
+            count = len(getattr(self, entries))
+            require(
+                given is None or len(given) == count,
+                f"{len(given or ())} {names} for {count} entries of data.{entries}",
+            )
+        schedule = (self.temperature_start, self.temperature_end, self.temperature_epochs)
+        is_given = [value is not None for value in schedule]
+        require(
+            all(is_given) or not any(is_given),
+            "temperature_start, temperature_end and temperature_epochs go together",
+        )
+        require(
+            self.alpha is None or not any(is_given),
+            "alpha and temperature_* exclude one another: give one of them",
+        )

@@ -1,0 +1,163 @@
+"""A task with labels, in whatever way it is answered: the scores of all candidates are trained.
+
+The task file says what is asked (`unblank.prompting`). A *way* says how a model answers: by what
+stands in a blank (`cloze`), or by a head over pooled text (`classifier`).
+
+Shapes: `L` labels or candidates of an example.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from unblank.data.loader import StepBatches
+from unblank.engine.task import Evaluation
+from unblank.engine.units import Share, TokenLoss, TrainUnit
+from unblank.finetuning.labels.reading import Labelled
+from unblank.finetuning.labels.scores import evaluation_of, label_loss
+from unblank.finetuning.labels.steps import ExampleSteps, Sample, Sizes
+from unblank.objectives.cloze import ClozeLossName
+from unblank.prompting.examples import TaskExample
+from unblank.prompting.training import draw_candidates, target_shares
+
+__all__ = ["LabelBatch", "LabelTask", "LabelUnit", "Way"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelBatch:
+    """Examples of one forward pass.
+
+    Attributes:
+        inputs: the examples as their way encodes them, one item each.
+        targets: for each, float32[L]: how much of the answer each label is.
+        sample_numbers: number of each draw.
+    """
+
+    inputs: list[Any]
+    targets: list[Tensor]
+    sample_numbers: list[int]
+
+
+class Way(Protocol):
+    """How a model answers a task with labels."""
+
+    name: str
+    """Of the loss."""
+    loss: ClozeLossName
+    """Which loss of the scores."""
+    examples: Sequence[TaskExample]
+    """What is learnt from, perhaps nothing."""
+    lengths: Sequence[int]
+    """Positions of each of them, about."""
+    facts: Mapping[str, str]
+    """Lines of the header."""
+
+    def build_model(self) -> PreTrainedModel:
+        """Return the model to start from."""
+        ...
+
+    def encode(self, example: TaskExample, sample: Sample) -> Any:
+        """Return an example as the model reads it.
+
+        Args:
+            example: with the candidates that were drawn.
+            sample: the draw.
+        """
+        ...
+
+    def scores(self, model: nn.Module, inputs: list[Any], device: torch.device) -> list[Tensor]:
+        """Return for each encoded example float32[L], the scores of its labels."""
+        ...
+
+    def shares(
+        self, model: PreTrainedModel, examples: Sequence[TaskExample], batch_size: int
+    ) -> list[Tensor]:
+        """Return for each held-out example float32[L], the probabilities of its labels."""
+        ...
+
+
+class LabelUnit:
+    """One loss, named after the way, a mean over examples; and the share that is answered right.
+
+    Args:
+        way: gives the scores.
+    """
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+        self.weights: Mapping[str, float] = {way.name: 1.0}
+        self.shares: Mapping[str, Share] = {}
+
+    def start_step(self, update: int) -> None:
+        """Nothing changes between steps."""
+
+    def counts(self, batch: LabelBatch) -> dict[str, int]:
+        """Return the examples by the name of the loss."""
+        return {self._way.name: len(batch.targets)}
+
+    def __call__(
+        self, model: nn.Module, batch: LabelBatch, device: torch.device
+    ) -> dict[str, TokenLoss]:
+        """Return the summed loss by its name."""
+        scores = self._way.scores(model, batch.inputs, device)
+        loss, share = label_loss(scores, batch.targets, self._way.loss)
+        self.shares = {"right": share}
+        return {self._way.name: loss}
+
+
+class LabelTask:
+    """The task of a run, with its data read; see `unblank.engine.task.Task`.
+
+    Args:
+        data: the task with its examples.
+        way: how a model answers.
+        sizes: of a step.
+        metric: the score that chooses the best checkpoint.
+    """
+
+    def __init__(self, data: Labelled, way: Way, sizes: Sizes, metric: str) -> None:
+        self.tokenizer: PreTrainedTokenizerFast = data.tokenizer
+        self.unit: TrainUnit = LabelUnit(way)
+        self.metric = metric
+        self.higher_is_better = metric != "loss"
+        self.content = data.content
+        self.facts = {"task": data.task.about or data.task.name, **way.facts}
+        self._data, self._way, self._sizes = data, way, sizes
+        self._steps = ExampleSteps(way.lengths, sizes)
+        self.steps_per_epoch = self._steps.steps_per_epoch
+
+    def build_model(self) -> PreTrainedModel:
+        """Return the model to start from."""
+        return self._way.build_model()
+
+    def steps(self, saved: Mapping[str, int] | None) -> Iterator[StepBatches]:
+        """Yield the batches of one step after another."""
+        return self._steps(saved, self._batch)
+
+    def evaluate(self, model: PreTrainedModel) -> Evaluation:
+        """Return the task's scores and the mean loss on the held-out examples."""
+        examples = self._data.validation
+        batch_size = self._sizes.micro_batch_size or self._sizes.batch_size
+        shares = self._way.shares(model, examples, batch_size)
+        return evaluation_of(self._data.task, examples, shares)
+
+    def fill(self, model: PreTrainedModel) -> list[dict[str, str]]:
+        """Return nothing: predictions show what is answered."""
+        return []
+
+    def _batch(self, samples: list[Sample]) -> LabelBatch:
+        examples = [self._drawn(sample) for sample in samples]
+        return LabelBatch(
+            [self._way.encode(*pair) for pair in zip(examples, samples, strict=True)],
+            [target_shares(self._data.task, example) for example in examples],
+            [sample.number for sample in samples],
+        )
+
+    def _drawn(self, sample: Sample) -> TaskExample:
+        rng = np.random.default_rng((self._sizes.seed, 1, sample.number))
+        return draw_candidates(self._data.task, self._way.examples[sample.index], rng)

@@ -1,0 +1,202 @@
+"""The task of pairs made ready: the `seq2seq` task's files read, encoded and dealt to batches."""
+
+from collections.abc import Callable, Sequence
+from typing import get_args
+
+from transformers import PreTrainedTokenizerFast
+
+from unblank.data.sampling import Sampler
+from unblank.engine.parallel import World
+from unblank.engine.task import RunContext
+from unblank.examples import Seq2SeqExample
+from unblank.families.family import Family
+from unblank.families.settings import FamilySections
+from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.families.table import family_of_run
+from unblank.finetuning.pairs.answers import Answering
+from unblank.finetuning.pairs.batches import SHORTEST_LENGTH, PairBatches
+from unblank.finetuning.pairs.encoded import EncodedPairs
+from unblank.finetuning.pairs.encoding import PairEncoder
+from unblank.finetuning.pairs.entries import (
+    RawEntry,
+    encode_entries,
+    pairs_table,
+    read_entries,
+    sampling_settings,
+)
+from unblank.finetuning.pairs.start import PairStart
+from unblank.finetuning.pairs.task import HeldOutPairs, PairTask, TrainingPairs
+from unblank.finetuning.pairs.transfer import plain_text_sampler
+from unblank.finetuning.settings import (
+    FinetuneDataSettings,
+    FinetuneGanLMSettings,
+    FinetuneTrainSettings,
+    GenerationSettings,
+    MetricName,
+    PairSettings,
+)
+from unblank.data.shards import SHARDS_NAME
+
+__all__ = ["open_pairs"]
+
+
+def open_pairs(
+    context: RunContext,
+    *,
+    model: ModelSettings,
+    tokenizer: TokenizerSettings,
+    data: FinetuneDataSettings,
+    pairs: PairSettings,
+    ganlm: FinetuneGanLMSettings,
+    train: FinetuneTrainSettings,
+    generation: GenerationSettings,
+    prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None = None,
+) -> PairTask:
+    """Return the task with its data read and encoded.
+
+    Args:
+        context: of the run.
+        model: the `model` section.
+        tokenizer: the `tokenizer` section.
+        data: the `data` section.
+        pairs: the `seq2seq` section.
+        ganlm: the `ganlm` section.
+        train: the `train` section.
+        generation: the `generation` section.
+        prepare_tokenizer: called with the tokenizer once it is there.
+
+    Raises:
+        ValueError: data, model and settings do not fit; the message names file and line.
+        FileNotFoundError: a file or folder is not there.
+    """
+    world = context.world
+    family = family_of_run(model, context.checkpoint)
+    _require_able(family, ganlm, data)
+    metric = _metric(train, world)
+    entries = read_entries(data, data.train, data.languages)
+    held_out = read_entries(data, data.validation, data.validation_languages)
+    start = PairStart(
+        family=family,
+        model=model,
+        tokenizer=tokenizer,
+        sections=FamilySections(ganlm=ganlm),
+        branch=ganlm.branch,
+        limits={
+            "max_source_length": pairs.max_source_length,
+            "max_target_length": pairs.max_target_length,
+        },
+        seed=train.seed,
+        output_dir=train.output_dir,
+        context=context,
+    )
+    with world.main_first():
+        known = start.open_tokenizer(entries)
+    if prepare_tokenizer is not None:
+        prepare_tokenizer(known)
+    encoder = PairEncoder(
+        known, family.special_ids(known), pairs, family.writes == "blanks", world.is_main
+    )
+    encoded, measured = encode_entries(entries, encoder), encode_entries(held_out, encoder)
+    _show(context, entries, held_out, [*encoded, *measured])
+    plain_text, plain_content = _plain_text(data, known, pairs, train, world)
+    return PairTask(
+        start=start,
+        tokenizer=known,
+        encoder=encoder,
+        metric=metric,
+        batches=PairBatches.of(
+            family.rows,
+            batch_tokens=train.batch_tokens,
+            micro_batch_tokens=train.micro_batch_tokens,
+            longest=pairs.max_source_length + pairs.max_target_length,
+            num_workers=data.num_workers,
+            world=world,
+        ),
+        training=TrainingPairs(
+            entries=encoded,
+            sampling=sampling_settings(data, train.seed),
+            label_smoothing=pairs.label_smoothing,
+            plain_text=plain_text,
+            content=[*(entry.content for entry in encoded), *plain_content],
+        ),
+        held_out=HeldOutPairs(
+            entries=measured,
+            names=_names(data.validation_languages, held_out),
+            measured=train.validation_samples,
+            # Shards compute in step: with them every process measures everything.
+            is_shared=train.parallel == "ddp",
+            precision=context.precision,
+        ),
+        answering=Answering.of(generation, generation.max_tokens or pairs.max_target_length - 1),
+    )
+
+
+def _require_able(
+    family: Family, ganlm: FinetuneGanLMSettings, data: FinetuneDataSettings
+) -> None:
+    if family.pair_example is None:
+        raise ValueError(
+            f"a model of the family {family.name} writes no text: seq2seq needs a GLM, a DeltaLM "
+            "or a GanLM"
+        )
+    if "ganlm" not in family.applies and ganlm != FinetuneGanLMSettings():
+        raise ValueError(f"the section ganlm does not apply to a model of the family {family.name}")
+    if data.monolingual and "seq2seq" not in family.applies:
+        raise ValueError("data.monolingual is for encoder-decoders: leave it out for a GLM")
+
+
+def _metric(train: FinetuneTrainSettings, world: World) -> str:
+    metric = train.metric or "loss"
+    if metric not in get_args(MetricName):
+        allowed = ", ".join(get_args(MetricName))
+        raise ValueError(f"train.metric is {metric!r}: for seq2seq choose one of {allowed}")
+    if metric != "loss" and train.parallel == "fsdp" and world.size > 1:
+        raise ValueError(
+            f"train.metric {metric} needs the whole model in each process: choose --train.parallel "
+            "ddp, or --train.metric loss"
+        )
+    return metric
+
+
+def _plain_text(
+    data: FinetuneDataSettings,
+    tokenizer: PreTrainedTokenizerFast,
+    pairs: PairSettings,
+    train: FinetuneTrainSettings,
+    world: World,
+) -> tuple[Sampler[Seq2SeqExample] | None, list[str]]:
+    """Return the samples of `data.monolingual`, if there are any, and a hash of each source."""
+    if not data.monolingual:
+        return None, []
+    with world.main_first():
+        return plain_text_sampler(
+            data.monolingual,
+            tokenizer,
+            text_field=data.text_field,
+            text_unit=data.text_unit,
+            mask_ratio=pairs.mask_ratio,
+            max_length=max(pairs.max_source_length, SHORTEST_LENGTH),
+            seed=train.seed,
+            cache_dir=train.output_dir.parent / SHARDS_NAME,
+            show_progress=world.is_main,
+        )
+
+
+def _names(languages: Sequence[str] | None, held_out: Sequence[RawEntry]) -> list[str]:
+    """Return a name for the scores of each held-out entry."""
+    names = languages or [entry.name.rpartition("/")[2] for entry in held_out]
+    return [
+        name if names.count(name) == 1 else f"{name} ({number})"
+        for number, name in enumerate(names, start=1)
+    ]
+
+
+def _show(
+    context: RunContext,
+    train: Sequence[RawEntry],
+    held_out: Sequence[RawEntry],
+    encoded: Sequence[EncodedPairs],
+) -> None:
+    names = [entry.name for entry in train]
+    names += [f"{entry.name} (held out)" for entry in held_out]
+    context.display.show(pairs_table(list(zip(names, encoded, strict=True))))

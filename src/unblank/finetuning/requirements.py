@@ -1,0 +1,141 @@
+"""What a fine-tuning run cannot do, said from its settings alone, before any text is read."""
+
+from collections.abc import Collection
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from unblank.adapters.record import has_adapter
+from unblank.finetuning.settings import FinetuneSettings
+from unblank.prompting.soft import require_glm
+
+__all__ = ["PAIRS", "inapplicable", "require_possible"]
+
+PAIRS = "seq2seq"
+"""Name of the task of pairs; every other name is that of a task with labels."""
+
+_BESIDE = ("lora", "prompt", "deep-prompt")
+"""Methods that train something beside a frozen model."""
+
+_ONLY_PAIRS = (
+    *("data.source", "data.target", "data.languages", "data.validation_languages", "data.tag"),
+    *("data.alpha", "data.temperature_start", "data.temperature_end", "data.temperature_epochs"),
+    *("data.monolingual", "data.text_field", "data.text_unit", "data.num_workers"),
+    *("train.batch_tokens", "train.micro_batch_tokens", "seq2seq", "generation", "ganlm"),
+)
+_ONLY_LABELS = (
+    *("data.hold_out", "train.batch_size", "train.micro_batch_size", "grid.batch_sizes", "cloze"),
+)
+
+
+def inapplicable(settings: FinetuneSettings) -> list[str]:
+    """Return the dotted names of the settings and sections that this task and method do not use."""
+    names = list(_ONLY_LABELS if settings.task == PAIRS else _ONLY_PAIRS)
+    if settings.method != "lora":
+        names.append("lora")
+    if settings.method not in ("prompt", "deep-prompt"):
+        names.append("prompt")
+    if settings.method == "deep-prompt":
+        names.append("prompt.encoder")
+    return names
+
+
+def require_possible(settings: FinetuneSettings) -> None:
+    """Raise what can be known from the settings alone.
+
+    Raises:
+        ValueError: settings that contradict one another, that the task or the method does not use,
+            or that the model to start from cannot follow.
+    """
+    _require_applicable(settings)
+    data, model, train = settings.data, settings.model, settings.train
+    if not data.train and settings.method != "none":
+        raise ValueError("no training examples: give --data.train FILE [...]")
+    if settings.method == "none" and not data.is_validated:
+        raise ValueError("nothing to measure: --method none needs --data.validation FILE [...]")
+    if model.init_from is None and model.init_from_encoder is None and not model.preset:
+        raise ValueError(
+            "no model to start from: give --model.init_from FOLDER, --model.init_from_encoder "
+            "FOLDER, or --model.preset NAME to train from random weights"
+        )
+    asks = train.patience or train.average_last or train.final in ("best", "average")
+    if not data.is_validated and (asks or train.metric is not None):
+        raise ValueError(
+            "train.metric, patience, average_last and final need held-out examples: give "
+            "--data.validation FILE [...]"
+        )
+    if model.init_from is not None and has_adapter(model.init_from):
+        raise ValueError(
+            f"{model.init_from} holds what was trained beside a model, not a model: start from the "
+            "base model that its adapter.json names, or from `unblank merge` of it"
+        )
+    if settings.method in _BESIDE:
+        _require_base(settings)
+
+
+def _require_applicable(settings: FinetuneSettings) -> None:
+    changed = _changed(settings, FinetuneSettings())
+    names = [name for name in inapplicable(settings) if _is_changed(name, changed)]
+    if names:
+        raise ValueError(
+            f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not used by --task "
+            f"{settings.task} with --method {settings.method}: leave {'it' if len(names) == 1 else 'them'} "
+            "out, or choose the task or method that you mean"
+        )
+
+
+def _is_changed(name: str, changed: Collection[str]) -> bool:
+    return any(other == name or other.startswith(f"{name}.") for other in changed)
+
+
+def _changed(settings: Any, usual: Any, prefix: str = "") -> list[str]:
+    """Return the dotted names of the settings that are not as they are by default."""
+    names = []
+    for field in fields(settings):
+        value, default = getattr(settings, field.name), getattr(usual, field.name)
+        if is_dataclass(value):
+            names += _changed(value, default, f"{prefix}{field.name}.")
+        elif value != default:
+            names.append(prefix + field.name)
+    return names
+
+
+def _require_base(settings: FinetuneSettings) -> None:
+    """Refuse what cannot be trained beside a frozen model."""
+    method, base = settings.method, settings.model.init_from
+    if base is None:
+        raise ValueError(
+            f"--method {method} trains few parameters of a finished model: give its folder with "
+            "--model.init_from"
+        )
+    if settings.tokenizer.extra_tokens:
+        raise ValueError(
+            f"tokenizer.extra_tokens need rows of the embedding table, which --method {method} "
+            "does not train: use --method full"
+        )
+    if settings.ganlm.branch == "discriminator":
+        raise ValueError(
+            f"--method {method} saves no more than what it trains beside {base}, where the "
+            "discriminator does not write: use --method full with ganlm.branch discriminator"
+        )
+    if method == "lora" or not (Path(base) / "config.json").is_file():
+        return
+    base_config = AutoConfig.from_pretrained(base)
+    require_glm(base_config, f"--method {method}")
+    if method == "prompt":
+        _require_room(settings, base_config.max_position_embeddings)
+
+
+def _require_room(settings: FinetuneSettings, positions: int) -> None:
+    limits = {"positions of the model": positions}
+    if settings.task == PAIRS:
+        limits["seq2seq.max_source_length"] = settings.seq2seq.max_source_length
+    length = settings.prompt.length
+    for name, limit in limits.items():
+        if length > limit // 2:
+            raise ValueError(
+                f"prompt.length {length} takes more than half of the {limit} {name}: a prompt "
+                "stands in the source and takes its positions"
+            )

@@ -1,0 +1,173 @@
+"""`run_finetune`: from `FinetuneSettings` to the folder of the chosen model, for one or many seeds.
+
+The settings are taken apart here: what the engine, the task and the method get is what they need.
+"""
+
+import json
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from unblank.engine.finish import RESULTS_NAME
+from unblank.engine.folder_lock import lock_folder
+from unblank.engine.parallel import World, join_world
+from unblank.engine.run import Run, run
+from unblank.engine.task import RunContext, Task
+from unblank.families.table import family_of_run
+from unblank.finetuning.labels.opening import open_labelled
+from unblank.finetuning.methods import build_method, prompt_for_tokenizer
+from unblank.finetuning.pairs.opening import open_pairs
+from unblank.finetuning.requirements import PAIRS, require_possible
+from unblank.finetuning.settings import FinetuneSettings
+from unblank.finetuning.sweeps.seeds import seed_settings, show_summary, summarise
+from unblank.integrity import write_at_once
+from unblank.process import LEFT_ALONE, MemoryArrangement
+from unblank.prompting.task import load_task
+
+__all__ = ["run_finetune"]
+
+
+def run_finetune(settings: FinetuneSettings, *, memory: MemoryArrangement = LEFT_ALONE) -> Path:
+    """Fine-tune, or continue to, and return the folder of the chosen model.
+
+    Args:
+        settings: of the run; with several `train.seeds` one run each, and their summary.
+        memory: what `unblank.process.arrange_memory` returned; a library call leaves it alone.
+
+    Returns:
+        `settings.train.output_dir`: model, tokenizer, metrics, results.json and provenance.
+
+    Raises:
+        ValueError: a setting, file or folder does not fit; the message says what to do.
+        FileNotFoundError: a file that is named is not there.
+        CheckpointError: a checkpoint could not be written.
+        NonFiniteError: the loss stopped being a number.
+    """
+    require_possible(settings)
+    output_dir = settings.train.output_dir
+    with join_world(settings.train.device) as world, ExitStack() as stack:
+        if not settings.train.seeds:
+            run(_described(settings), world, memory)
+            return output_dir
+        if world.is_main:
+            stack.enter_context(lock_folder(output_dir))
+        results = []
+        for seed in settings.train.seeds:
+            one = seed_settings(settings, seed)
+            run(_described(one), world, memory)
+            results.append(json.loads((one.train.output_dir / RESULTS_NAME).read_text("utf-8")))
+        _summarise(results, output_dir, world)
+    return output_dir
+
+
+def _summarise(results: list[dict[str, Any]], output_dir: Path, world: World) -> None:
+    if world.is_main:
+        summary = summarise(results)
+        write_at_once(output_dir / RESULTS_NAME, json.dumps(summary, indent=1))
+        show_summary(summary, output_dir)
+    world.wait()
+
+
+def _described(settings: FinetuneSettings) -> Run[FinetuneSettings]:
+    """Return the run of one seed as the engine knows it."""
+    train = settings.train
+    return Run(
+        command="finetune",
+        settings=settings,
+        open_task=partial(_open_task, settings),
+        method=build_method(
+            settings.method,
+            base=_base(settings),
+            seed=train.seed,
+            described=_adapter_facts(settings),
+            lora=settings.lora,
+            prompt=settings.prompt,
+            finish=_finish(settings),
+        ),
+        start=_start(settings),
+        effective=_effective,
+        learning_rate=settings.learning_rate,
+        is_training=settings.method != "none",
+        is_validated=settings.data.is_validated,
+        epochs=train.epochs,
+        patience=train.patience,
+        average_last=train.average_last,
+        final=train.final,
+        results={"task": settings.task, "method": settings.method},
+    )
+
+
+def _open_task(settings: FinetuneSettings, context: RunContext) -> Task:
+    prepare = None
+    base = _base(settings)
+    if settings.method == "prompt" and base is not None:
+        prepare = prompt_for_tokenizer(base, settings.prompt.length)
+    if settings.task == PAIRS:
+        return open_pairs(
+            context,
+            model=settings.model,
+            tokenizer=settings.tokenizer,
+            data=settings.data,
+            pairs=settings.seq2seq,
+            ganlm=settings.ganlm,
+            train=settings.train,
+            generation=settings.generation,
+            prepare_tokenizer=prepare,
+        )
+    return open_labelled(
+        context,
+        settings.task,
+        model=settings.model,
+        tokenizer=settings.tokenizer,
+        data=settings.data,
+        cloze=settings.cloze,
+        train=settings.train,
+        is_classifier=settings.method == "classifier" or settings.cloze.classifier,
+        prepare_tokenizer=prepare,
+    )
+
+
+def _effective(
+    settings: FinetuneSettings, checkpoint: Path | None, num_processes: int
+) -> dict[str, Any]:
+    """Return the settings that stand for others when two starts are compared."""
+    train = settings.train
+    found: dict[str, Any] = {"optim.learning_rate": settings.learning_rate}
+    if settings.optim.schedule in ("cosine", "linear"):  # a longer run has another schedule
+        found["the length of the run"] = [train.epochs, train.max_steps]
+    if settings.task == PAIRS:  # it decides which pairs share a batch
+        share = max(train.batch_tokens // num_processes, 1)
+        found["train.micro_batch_tokens"] = train.micro_batch_tokens or share
+    return found
+
+
+def _base(settings: FinetuneSettings) -> Path | None:
+    folder = settings.model.init_from
+    return None if folder is None else Path(folder).resolve()
+
+
+def _finish(settings: FinetuneSettings) -> Any:
+    """Return what takes the parts that only training needs from a finished model."""
+    if settings.task != PAIRS or settings.ganlm.keep_discriminator:
+        return None
+    return family_of_run(settings.model).published
+
+
+def _adapter_facts(settings: FinetuneSettings) -> dict[str, str | int | float]:
+    """Return what the record of an adapter says of its training."""
+    facts: dict[str, str | int | float] = {"task": settings.task, "seed": settings.train.seed}
+    if settings.task != PAIRS and not settings.cloze.classifier:
+        task = load_task(settings.task)
+        numbers = settings.cloze.patterns or (task.default_pattern,)
+        facts["patterns"] = " | ".join(task.pattern(number).pattern.text for number in numbers)
+    return facts
+
+
+def _start(settings: FinetuneSettings) -> str:
+    model = settings.model
+    if model.init_from is not None:
+        return f"the weights in {model.init_from}"
+    if model.init_from_encoder is not None:
+        return f"the encoder in {model.init_from_encoder} ({model.decoder_start} decoder)"
+    return f"random weights ({model.preset})"

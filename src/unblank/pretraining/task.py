@@ -1,0 +1,229 @@
+"""Pretraining as a task of the engine: samples of plain and parallel text, and their loss."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
+from unblank.engine.held_out import held_out_loss
+from unblank.engine.parallel import World
+from unblank.engine.parameters import estimate_memory
+from unblank.engine.precision import Precision
+from unblank.engine.task import Evaluation, RunContext
+from unblank.engine.units import TrainUnit
+from unblank.examples import TrainBatch
+from unblank.families.building import require_possible
+from unblank.families.family import Family
+from unblank.families.settings import FamilySections
+from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.families.table import family_of_run
+from unblank.pretraining.applies import refuse_foreign_settings
+from unblank.pretraining.fills import fill_function
+from unblank.pretraining.materials import Materials, gather_materials
+from unblank.pretraining.settings import PretrainDataSettings, PretrainTrainSettings
+from unblank.starting.model import build_model
+
+__all__ = ["PretrainTask", "open_pretraining"]
+
+
+def open_pretraining(
+    context: RunContext,
+    *,
+    model: ModelSettings,
+    tokenizer: TokenizerSettings,
+    data: PretrainDataSettings,
+    sections: FamilySections,
+    train: PretrainTrainSettings,
+) -> "PretrainTask":
+    """Return the task with its text tokenized.
+
+    Args:
+        context: of the run.
+        model: the `model` section.
+        tokenizer: the `tokenizer` section.
+        data: the `data` section.
+        sections: what is hidden, and which losses there are.
+        train: the `train` section.
+
+    Raises:
+        ValueError: text, model and settings do not fit; the message says what to do.
+        FileNotFoundError: a file or folder is not there.
+    """
+    world = context.world
+    if train.batch_size % world.size:
+        raise ValueError(
+            f"train.batch_size {train.batch_size} rows cannot be shared equally by {world.size} "
+            f"processes: make it a multiple of {world.size}"
+        )
+    family = family_of_run(model, context.checkpoint)
+    refuse_foreign_settings(family, data=data, sections=sections, train=train)
+    if context.checkpoint is None:
+        require_possible(family, model)
+    materials = gather_materials(
+        context,
+        family,
+        model=model,
+        tokenizer=tokenizer,
+        data=data,
+        sections=sections,
+        seed=train.seed,
+        micro_batch_size=train.micro_batch_size,
+        output_dir=train.output_dir,
+    )
+    return PretrainTask(
+        context,
+        family,
+        materials,
+        model=model,
+        sections=sections,
+        train=train,
+        num_workers=data.num_workers,
+    )
+
+
+class PretrainTask:
+    """See `unblank.engine.task.Task`; made by `open_pretraining`.
+
+    Args:
+        context: of the run.
+        family: of the model.
+        materials: tokenizer and samples.
+        model: the `model` section.
+        sections: what is hidden, and which losses there are.
+        train: the `train` section.
+        num_workers: processes that make batches ahead.
+    """
+
+    unit: TrainUnit
+    metric = "loss"
+    higher_is_better = False
+    steps_per_epoch = 0
+
+    def __init__(
+        self,
+        context: RunContext,
+        family: Family,
+        materials: Materials,
+        *,
+        model: ModelSettings,
+        sections: FamilySections,
+        train: PretrainTrainSettings,
+        num_workers: int,
+    ) -> None:
+        self.tokenizer = materials.tokenizer
+        self.content = materials.content
+        self._world, self._precision = context.world, context.precision
+        self._checkpoint = context.checkpoint
+        self._family, self._materials = family, materials
+        self._model, self._sections, self._train = model, sections, train
+        self._num_workers = num_workers
+        self._batches: list[TrainBatch] | None = None
+        self._fill: Callable[[], list[dict[str, str]]] | None = None
+        self.facts: dict[str, str] = {
+            "text": materials.description,
+            "step": _step_text(train, materials, context.world),
+            "objective": _objective_text(family, sections, materials),
+        }
+        is_sharded = train.parallel == "fsdp" and context.world.size > 1
+        self._can_fill = not is_sharded
+        if train.sample_every and is_sharded:
+            context.display.say(
+                "note: no blanks are filled during the run, as the model lies in shards"
+            )
+
+    def build_model(self) -> PreTrainedModel:
+        """Return the model to start from; see `Task`."""
+        train, materials = self._train, self._materials
+        model = build_model(
+            self._model,
+            self.tokenizer,
+            self._sections,
+            max_length=materials.max_length,
+            seed=train.seed,
+            checkpoint=self._checkpoint,
+        )
+        if train.compile:
+            stack = model.base_model
+            stack.compile(dynamic=False)
+        self.unit = self._family.unit(
+            model, self._sections, seed=train.seed, sampled_softmax=train.sampled_softmax
+        )
+        estimate = estimate_memory(
+            model,
+            positions=self._rows_per_pass * materials.row_length,
+            passes=self._family.memory_factor,
+            bytes_per_activation=2 if self._precision.name == "bf16" else 4,
+            activation_checkpointing=self._model.activation_checkpointing,
+        )
+        self.facts["memory"] = f"about {estimate / 2**30:.1f} GiB a process at the peak"
+        return model
+
+    def steps(self, saved: Mapping[str, int] | None, /) -> Iterator[StepBatches]:
+        """Yield the data of each step; see `Task`."""
+        materials, train = self._materials, self._train
+        window = self._family.rows.window_size(
+            materials.sampler.mean_text_length, materials.row_length
+        )
+        stream = RowStream(
+            materials.sampler,
+            row_length=materials.row_length,
+            num_workers=self._num_workers,
+            window_size=window,
+            state=DataState(**(saved or {})),
+        )
+        with closing(stream):
+            yield from stream.micro_batches(
+                batch_size=train.batch_size * self._rows_per_pass // train.micro_batch_size,
+                micro_batch_size=self._rows_per_pass,
+                rank=self._world.rank,
+                world_size=self._world.size,
+            )
+
+    def evaluate(self, model: PreTrainedModel, /) -> Evaluation:
+        """Return the loss of the held-out samples; see `Task`."""
+        if self._batches is None:
+            self._batches = self._held_out_batches()
+        loss = held_out_loss(model, self.unit, self._batches, self._world, self._precision)
+        return Evaluation(scores={"loss": loss})
+
+    def fill(self, model: PreTrainedModel, /) -> list[dict[str, str]]:
+        """Return a few held-out blanks with what the model puts into them; see `Task`."""
+        if not self._can_fill:
+            return []
+        if self._fill is None:
+            self._fill = fill_function(self._family, model, self._materials, self._sections)
+        return self._fill()
+
+    @property
+    def _rows_per_pass(self) -> int:
+        return self._family.rows.rows_per_pass(self._train.micro_batch_size)
+
+    def _held_out_batches(self) -> list[TrainBatch]:
+        # Shards compute in step: with them every process measures everything.
+        is_shared = self._train.parallel == "ddp"
+        sampler = self._materials.held_out_sampler(self._sections)
+        return validation_batches(
+            sampler,
+            row_length=self._materials.row_length,
+            batch_size=self._rows_per_pass,
+            max_samples=self._train.validation_samples,
+            rank=self._world.rank if is_shared else 0,
+            world_size=self._world.size if is_shared else 1,
+        )
+
+
+def _step_text(train: PretrainTrainSettings, materials: Materials, world: World) -> str:
+    micro_batches = max(train.batch_size // (train.micro_batch_size * world.size), 1)
+    return (
+        f"{train.batch_size} rows of {materials.length} positions in {micro_batches} "
+        f"micro-batch{'es' * (micro_batches != 1)}"
+    )
+
+
+def _objective_text(family: Family, sections: FamilySections, materials: Materials) -> str:
+    """Return every objective that is drawn with its share of the texts' samples."""
+    shares = family.objective_shares(sections) if materials.has_texts else {}
+    names = [f"{name} {share:.3g}" for name, share in shares.items() if share]
+    return ", ".join(names + ["translation_span_corruption of pairs"] * materials.has_pairs)

@@ -1,0 +1,63 @@
+"""What makes two starts of a run the same run: marks at the fields, and the comparison.
+
+A field says itself whether it may change when a run is resumed: `MayChange[int]` never changes the
+numbers, `SharesOut[int]` only shares out the work, so that losses agree up to rounding and dropout.
+Every other setting must be the same. Standard library only: settings use the marks.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+__all__ = ["MayChange", "SharesOut", "compared_settings", "layout_settings"]
+
+T = TypeVar("T")
+
+_MAY_CHANGE = "may change when a run is resumed"
+_SHARES_OUT = "may change when a run is resumed, with a note"
+
+MayChange = Annotated[T, _MAY_CHANGE]
+"""A setting that a resumed run may change."""
+SharesOut = Annotated[T, _SHARES_OUT]
+"""A setting that a resumed run may change, and is told about: it shares out the same work."""
+
+
+def compared_settings(settings: object) -> dict[str, Any]:
+    """Return dotted name -> value of every setting that a resumed run is compared by.
+
+    Args:
+        settings: of the whole run; its sections are dataclasses.
+    """
+    return {name: value for name, value, mark in _walk(settings) if mark != _MAY_CHANGE}
+
+
+def layout_settings(settings: object) -> set[str]:
+    """Return the dotted names of the settings that only share out the work."""
+    return {name for name, _, mark in _walk(settings) if mark == _SHARES_OUT}
+
+
+def _walk(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any, str | None]]:
+    hints = get_type_hints(type(settings), include_extras=True)
+    for field in fields(settings):
+        mark = _mark(hints[field.name])
+        if mark == _MAY_CHANGE:
+            continue
+        value, name = getattr(settings, field.name), f"{prefix}{field.name}"
+        if is_dataclass(value):
+            yield from _walk(value, f"{name}.")
+        else:
+            yield name, _plain(value), mark
+
+
+def _mark(hint: Any) -> str | None:
+    marks: tuple[Any, ...] = getattr(hint, "__metadata__", ())
+    return next((mark for mark in marks if mark in (_MAY_CHANGE, _SHARES_OUT)), None)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON gives it back."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
