@@ -14,8 +14,8 @@ import numpy as np
 
 from unblank.evaluation.results import Score, TaskResult, text_row
 from unblank.evaluation.session import NamedTexts, Session
-from unblank.generation.config import DecodingOptions
 from unblank.generation.infill import Filler
+from unblank.generation.options import DecodingOptions
 from unblank.generation.results import FillResult
 from unblank.metrics.labels import bootstrap_error
 from unblank.metrics.text import score_texts

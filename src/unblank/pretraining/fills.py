@@ -55,8 +55,8 @@ def fill_function(
     Returns:
         A function without arguments; each of its lines has `text`, `answer` and `fill`.
     """
-    from unblank.generation.config import DecodingOptions
     from unblank.generation.infill import Filler
+    from unblank.generation.options import DecodingOptions
 
     longest = min(_LONGEST_FILL, model.config.max_position_embeddings - 1)
     filler = Filler(model, tokenizer, DecodingOptions(max_tokens=longest))
