@@ -41,10 +41,7 @@ class Unblank:
         model: the transformers model, in evaluation mode.
         tokenizer: its tokenizer.
 
-    Example:
-        >>> import unblank
-        >>> unblank.load("runs/demo").fill("The cat [MASK] on the mat.").text  # doctest: +SKIP
-        'The cat sat on the mat.'
+    `unblank.load("runs/mine").fill("The cat [MASK] on the mat.").text` is the text, filled.
     """
 
     def __init__(self, model: LanguageModel, tokenizer: "PreTrainedTokenizerFast") -> None:

@@ -62,7 +62,7 @@ def blank_words(text: str, ratio: float, rng: np.random.Generator) -> Blanked | 
 
     Example:
         >>> blank_words("one two three four", 0.5, np.random.default_rng(1)).text
-        'one two [MASK]'
+        '[MASK] three four'
     """
     words = text.split()
     count = max(1, round(ratio * len(words)))
