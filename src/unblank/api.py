@@ -10,9 +10,13 @@ import torch
 from unblank.adapters.opening import load_adapted
 from unblank.adapters.record import has_adapter
 from unblank.families.loading import LanguageModel, load_folder
-from unblank.generation.config import DecodingKeywords, DecodingOptions
-from unblank.generation.generate_config import GenerationKeywords, GenerationOptions
 from unblank.generation.infill import Filler
+from unblank.generation.options import (
+    DecodingArguments,
+    DecodingOptions,
+    GenerationArguments,
+    GenerationOptions,
+)
 from unblank.generation.prompts import encode_candidate, read_text
 from unblank.generation.results import CandidateScore, FillResult, Generated, Scores, TokenEvent
 from unblank.generation.score import Cloze, score_batch
@@ -37,10 +41,7 @@ class Unblank:
         model: the transformers model, in evaluation mode.
         tokenizer: its tokenizer.
 
-    Example:
-        >>> import unblank
-        >>> unblank.load("runs/demo").fill("The cat [MASK] on the mat.").text  # doctest: +SKIP
-        'The cat sat on the mat.'
+    `unblank.load("runs/mine").fill("The cat [MASK] on the mat.").text` is the text, filled.
     """
 
     def __init__(self, model: LanguageModel, tokenizer: "PreTrainedTokenizerFast") -> None:
@@ -60,7 +61,7 @@ class Unblank:
         *,
         order: Sequence[int] | None = None,
         batch_size: int = 16,
-        **options: Unpack[DecodingKeywords],
+        **options: Unpack[DecodingArguments],
     ) -> FillResult: ...
 
     @overload
@@ -70,7 +71,7 @@ class Unblank:
         *,
         order: Sequence[int] | None = None,
         batch_size: int = 16,
-        **options: Unpack[DecodingKeywords],
+        **options: Unpack[DecodingArguments],
     ) -> list[FillResult]: ...
 
     def fill(
@@ -79,7 +80,7 @@ class Unblank:
         *,
         order: Sequence[int] | None = None,
         batch_size: int = 16,
-        **options: Unpack[DecodingKeywords],
+        **options: Unpack[DecodingArguments],
     ) -> FillResult | list[FillResult]:
         """Return the text, or texts, with every blank filled.
 
@@ -90,7 +91,7 @@ class Unblank:
             text: one text, or several.
             order: blanks, counted from 0, in the order of filling; None is left to right.
             batch_size: texts decoded together; it does not change a result.
-            **options: fields of `unblank.generation.config.DecodingOptions`; greedy without any.
+            **options: fields of `unblank.generation.options.DecodingOptions`; greedy without any.
 
         Raises:
             ValueError: no blank, a text longer than the model's positions, options that do not
@@ -107,7 +108,7 @@ class Unblank:
         text: str,
         *,
         order: Sequence[int] | None = None,
-        **options: Unpack[DecodingKeywords],
+        **options: Unpack[DecodingArguments],
     ) -> Iterator[TokenEvent | FillResult]:
         """Yield a `TokenEvent` for every token as it is chosen, and at last the `FillResult`.
 
@@ -129,7 +130,7 @@ class Unblank:
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         show_progress: bool = False,
-        **options: Unpack[GenerationKeywords],
+        **options: Unpack[GenerationArguments],
     ) -> Generated: ...
 
     @overload
@@ -139,7 +140,7 @@ class Unblank:
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         show_progress: bool = False,
-        **options: Unpack[GenerationKeywords],
+        **options: Unpack[GenerationArguments],
     ) -> list[Generated]: ...
 
     def generate(
@@ -148,7 +149,7 @@ class Unblank:
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         show_progress: bool = False,
-        **options: Unpack[GenerationKeywords],
+        **options: Unpack[GenerationArguments],
     ) -> Generated | list[Generated]:
         """Return what the model writes to a source, or to each of several, in their order.
 
@@ -159,7 +160,7 @@ class Unblank:
             source: one text, or several.
             batch_size: sources answered together; it does not change a result.
             show_progress: show a bar on the error stream.
-            **options: fields of `unblank.generation.generate_config.GenerationOptions`; greedy
+            **options: fields of `unblank.generation.options.GenerationOptions`; greedy
                 without any.
 
         Raises:
@@ -178,7 +179,7 @@ class Unblank:
         return answers[0] if isinstance(source, str) else answers
 
     def generate_stream(
-        self, source: str, **options: Unpack[GenerationKeywords]
+        self, source: str, **options: Unpack[GenerationArguments]
     ) -> Iterator[TokenEvent | Generated]:
         """Yield a `TokenEvent` for every token as it is chosen, and at last the `Generated`.
 

@@ -13,9 +13,9 @@ from recordings import read_json, recorded
 from torch.testing import assert_close
 
 from unblank.generation.beam import BeamDecoder, pick_best
-from unblank.generation.config import DecodingOptions
 from unblank.generation.decoding import TokenRules
 from unblank.generation.independent import IndependentDecoder
+from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling
 from unblank.generation.rows import Prompt, Rows
 

@@ -15,8 +15,8 @@ from torch.testing import assert_close
 
 from unblank.conversion.convert import convert
 from unblank.generation.beam import BeamDecoder, pick_best
-from unblank.generation.config import DecodingOptions
 from unblank.generation.decoding import TokenRules
+from unblank.generation.options import DecodingOptions
 from unblank.generation.rows import Prompt
 from unblank.models import GlmInfillForConditionalGeneration
 from unblank.models.masks import prefix_visibility

@@ -12,9 +12,9 @@ from recordings import read_json, recorded, require
 from torch.testing import assert_close
 
 from unblank.generation.beam import FAIRSEQ_STOPPING, BeamDecoder
-from unblank.generation.config import DecodingOptions
 from unblank.generation.decoding import TokenRules
 from unblank.generation.independent import IndependentDecoder
+from unblank.generation.options import DecodingOptions
 from unblank.generation.rows import Prompt
 from unblank.generation.source_rows import SourceRows
 from unblank.models import DeltaLMForConditionalGeneration, GanLMForPreTraining

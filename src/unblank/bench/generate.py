@@ -13,7 +13,7 @@ from unblank.bench.race import Contestant, Tell, paired_ratio, race
 from unblank.bench.report import Row, Section, at_least
 from unblank.bench.settings import SIZES, Size
 from unblank.bench.worker import Workload
-from unblank.generation.generate_config import GenerationOptions
+from unblank.generation.options import GenerationOptions
 from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.models import GanLMConfig, GanLMForConditionalGeneration

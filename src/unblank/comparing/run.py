@@ -13,9 +13,9 @@ from unblank.comparing.recipe import Measurement, Recipe, Run, load_recipe
 from unblank.comparing.report import Cell, draw_plot, to_json, to_markdown, to_table
 from unblank.engine.finish import RESULTS_NAME
 from unblank.engine.resume import RUN_NAME
-from unblank.finetuning.run import run_finetune
 from unblank.evaluation.results import plain
 from unblank.evaluation.run import evaluate
+from unblank.finetuning.run import run_finetune
 from unblank.integrity import PROVENANCE_NAME, write_at_once
 from unblank.pretraining.run import run_pretrain
 from unblank.process import LEFT_ALONE, MemoryArrangement

@@ -132,9 +132,7 @@ def _choose(final: str, selection: Selection, candidates: Candidates) -> str:
     return "average" if selection.is_better(average, best) else "best"
 
 
-def _load(
-    candidates: Candidates, chosen: str, trainer: Trainer, validation: Validation
-) -> None:
+def _load(candidates: Candidates, chosen: str, trainer: Trainer, validation: Validation) -> None:
     """Put the chosen weights into the model."""
     steps = candidates[chosen]["steps"]
     if steps == [trainer.progress.step] and "average" not in candidates:

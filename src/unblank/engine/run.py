@@ -277,9 +277,7 @@ def _hooks(
     )
     selection = None
     if what.final is not None:
-        selection = Selection(
-            task.metric, task.higher_is_better, what.patience, what.average_last
-        )
+        selection = Selection(task.metric, task.higher_is_better, what.patience, what.average_last)
     lines = read_lines(train.output_dir / VALIDATION_NAME) if step else []
     validation = Validation(
         task=task,

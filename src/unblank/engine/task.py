@@ -151,9 +151,7 @@ class AllWeights:
     """
 
     finish: (
-        Callable[
-            [PreTrainedModel, dict[str, Tensor]], tuple[PreTrainedModel, dict[str, Tensor]]
-        ]
+        Callable[[PreTrainedModel, dict[str, Tensor]], tuple[PreTrainedModel, dict[str, Tensor]]]
         | None
     ) = None
     saves_whole_models: ClassVar[bool] = True

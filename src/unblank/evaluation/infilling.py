@@ -14,8 +14,8 @@ import numpy as np
 
 from unblank.evaluation.results import Score, TaskResult, text_row
 from unblank.evaluation.session import NamedTexts, Session
-from unblank.generation.config import DecodingOptions
 from unblank.generation.infill import Filler
+from unblank.generation.options import DecodingOptions
 from unblank.generation.results import FillResult
 from unblank.metrics.labels import bootstrap_error
 from unblank.metrics.text import score_texts
@@ -62,7 +62,7 @@ def blank_words(text: str, ratio: float, rng: np.random.Generator) -> Blanked | 
 
     Example:
         >>> blank_words("one two three four", 0.5, np.random.default_rng(1)).text
-        'one two [MASK]'
+        '[MASK] three four'
     """
     words = text.split()
     count = max(1, round(ratio * len(words)))

@@ -26,7 +26,7 @@ from unblank.evaluation.perplexity import choose_window
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import Session, counting_bar
 from unblank.evaluation.token_scores import score_labels
-from unblank.generation.generate_config import GenerationOptions
+from unblank.generation.options import GenerationOptions
 from unblank.generation.rows import Prompt
 from unblank.generation.score import Cloze, score_first_choices
 from unblank.generation.seq2seq import generate_from_ids

@@ -14,7 +14,7 @@ from unblank.data.fields import field_text, field_value, require_text
 from unblank.data.records import find_record_files, read_records
 from unblank.evaluation.results import TaskResult, text_row
 from unblank.evaluation.session import Session
-from unblank.generation.generate_config import GenerationOptions
+from unblank.generation.options import GenerationOptions
 from unblank.generation.seq2seq import generate_texts
 from unblank.metrics.text import TextMetric, score_texts
 

@@ -184,9 +184,7 @@ def build_method(
     return PromptMethod(base=base, seed=seed, described=described, prompt=prompt, kind=kind)
 
 
-def prompt_for_tokenizer(
-    base: Path, length: int
-) -> Callable[[PreTrainedTokenizerFast], None]:
+def prompt_for_tokenizer(base: Path, length: int) -> Callable[[PreTrainedTokenizerFast], None]:
     """Return what lets every Part A of a tokenizer's texts begin with a trained prompt.
 
     Args:

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unblank.generation.config import DecodingOptions
 from unblank.generation.decoding import TokenRules
+from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling, Piece
 from unblank.generation.rows import Chunk, Prompt, Rows, RowsMaker
 

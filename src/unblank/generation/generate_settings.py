@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from unblank.generation.generate_config import GenerationOptions
+from unblank.generation.options import GenerationOptions
 from unblank.metrics.text import BleuTokenizer, TextMetric
 
 __all__ = ["GenerateSettings"]

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unblank.generation.config import DecodingOptions
 from unblank.generation.decoding import TokenRules, draw
+from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling, Piece
 from unblank.generation.rows import Prompt, Rows, RowsMaker
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unblank.generation.beam import BeamDecoder
-from unblank.generation.config import DecodingOptions
 from unblank.generation.decoding import TokenRules
 from unblank.generation.independent import IndependentDecoder
+from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling
 from unblank.generation.prompts import BlankedText, decode_after, read_text, splice
 from unblank.generation.results import BlankFill, FillResult, TokenEvent

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unblank.generation.beam import FAIRSEQ_STOPPING, GLM_STOPPING, BeamDecoder
-from unblank.generation.config import DecodingOptions, SearchOptions
 from unblank.generation.decoding import TokenRules
-from unblank.generation.generate_config import GenerationOptions
 from unblank.generation.independent import IndependentDecoder
 from unblank.generation.infill import control_ids, token_rules
+from unblank.generation.options import DecodingOptions, GenerationOptions, SearchOptions
 from unblank.generation.pieces import Filling
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.rows import Prompt, Rows, RowsMaker

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from unblank.generation.generate_config import GenerationOptions
+from unblank.generation.options import GenerationOptions
 from unblank.generation.prompts import read_text
 from unblank.generation.rows import Prompt
 from unblank.tokenization.encoding import encode_texts

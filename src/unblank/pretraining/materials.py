@@ -239,9 +239,7 @@ def _training_texts(data: PretrainDataSettings) -> Iterable[str]:
     found: list[TextFiles] = []
     if data.train:
         paths = find_files(data.train)
-        found.append(
-            TextFiles(paths=paths, text_field=data.text_field, text_unit=data.text_unit)
-        )
+        found.append(TextFiles(paths=paths, text_field=data.text_field, text_unit=data.text_unit))
     found += [side for entry in data.pairs for side in pair_texts(entry)]
     return found[0] if len(found) == 1 else _Joined(found)
 

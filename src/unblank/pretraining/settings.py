@@ -17,9 +17,12 @@ from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
 
-__all__ = ["PretrainDataSettings",
+__all__ = [
+    "PretrainDataSettings",
     "PretrainOptimSettings",
-    "PretrainSettings", "PretrainTrainSettings"]
+    "PretrainSettings",
+    "PretrainTrainSettings",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from pathlib import Path
 
 from transformers import PreTrainedModel
 
@@ -10,14 +9,12 @@ from unblank.data.loader import DataState, RowStream, StepBatches, validation_ba
 from unblank.engine.held_out import held_out_loss
 from unblank.engine.parallel import World
 from unblank.engine.parameters import estimate_memory
-from unblank.engine.precision import Precision
 from unblank.engine.task import Evaluation, RunContext
 from unblank.engine.units import TrainUnit
 from unblank.examples import TrainBatch
 from unblank.families.building import require_possible
 from unblank.families.family import Family
-from unblank.families.settings import FamilySections
-from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.families.table import family_of_run
 from unblank.pretraining.applies import refuse_foreign_settings
 from unblank.pretraining.fills import fill_function

@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
+import bench_workers
 import pytest
 from bench_workers import InProcessWorker
 
 from unblank.bench import race as race_module
 from unblank.bench.race import Contestant, Result, paired_ratio, race
 
-HERE = str(Path(__file__).parent)
+TOYS = str(Path(bench_workers.__file__).parent)
 
 
 @pytest.fixture
 def worker_path(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", HERE)
+    monkeypatch.setenv("PYTHONPATH", TOYS)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import stand_ins
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,7 +145,10 @@ def test_killing_the_run_ends_its_workers():
         "time.sleep(60)"
     )
     run = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        cwd=Path(stand_ins.__file__).parent,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     workers = [int(pid) for pid in run.stdout.readline().split()]
     assert len(workers) == 2

@@ -9,8 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unblank.generation.beam import BeamDecoder, pick_best
-from unblank.generation.config import DecodingKeywords, DecodingOptions
 from unblank.generation.decoding import TokenRules, draw, repeated_ngram_ends
+from unblank.generation.options import (
+    DecodingArguments,
+    DecodingOptions,
+    GenerationArguments,
+    GenerationOptions,
+)
 from unblank.generation.rows import Prompt
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 
@@ -131,6 +136,10 @@ def test_forbidden_tokens_never_win_and_the_others_keep_their_probability():
     torch.testing.assert_close(log_p[1, 1:4], expected[1:4])
 
 
-def test_every_decoding_option_is_also_a_keyword_of_the_same_type():
-    options = {name: field.type for name, field in DecodingOptions.__dataclass_fields__.items()}
-    assert DecodingKeywords.__annotations__ == options
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [(DecodingOptions, DecodingArguments), (GenerationOptions, GenerationArguments)],
+)
+def test_every_option_is_also_a_keyword_argument_of_the_same_type(options, arguments):
+    fields = {name: field.type for name, field in options.__dataclass_fields__.items()}
+    assert arguments.__annotations__ == fields

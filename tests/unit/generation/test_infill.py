@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from unblank.generation.config import DecodingOptions
 from unblank.generation.infill import token_rules
+from unblank.generation.options import DecodingOptions
 from unblank.generation.prompts import read_text
 from unblank.generation.results import FillResult
 from unblank.tokenization import special_ids

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from unblank.generation.generate_config import GenerationOptions
+from unblank.generation.options import GenerationOptions
 from unblank.generation.seq2seq import SourceAnswerer, generate_from_ids, generate_texts
 from unblank.generation.sources import read_sources
 from unblank.tokenization.encoding import encode_texts, encode_with_blanks

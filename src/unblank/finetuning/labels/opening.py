@@ -73,9 +73,7 @@ def open_labelled(
     if by_classifier:
         way = ClassifierWay(labelled, pooled=cloze.pooled, branch=cloze.branch)
     else:
-        way = ClozeWay(
-            labelled, patterns=cloze.patterns, loss=cloze.loss, layout=cloze.layout
-        )
+        way = ClozeWay(labelled, patterns=cloze.patterns, loss=cloze.loss, layout=cloze.layout)
     return LabelTask(labelled, way, sizes, metric)
 
 

@@ -9,7 +9,7 @@ import torch
 from unblank.engine.parallel import World
 from unblank.finetuning.pairs.encoded import EncodedPairs
 from unblank.finetuning.settings import GenerationSettings
-from unblank.generation.generate_config import GenerationOptions
+from unblank.generation.options import GenerationOptions
 from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import generate_from_ids
 

@@ -13,7 +13,14 @@ from unblank.finetuning.pairs.text import TextPair, read_text_pairs
 from unblank.finetuning.settings import FinetuneDataSettings
 from unblank.tokenization.source_layout import language_tag_id
 
-__all__ = ["RawEntry", "encode_entries", "pairs_table", "plain_sampling", "read_entries", "sampling_settings"]
+__all__ = [
+    "RawEntry",
+    "encode_entries",
+    "pairs_table",
+    "plain_sampling",
+    "read_entries",
+    "sampling_settings",
+]
 
 
 _ANY_LENGTH = 32

@@ -6,12 +6,12 @@ from typing import get_args
 from transformers import PreTrainedTokenizerFast
 
 from unblank.data.sampling import Sampler
+from unblank.data.shards import SHARDS_NAME
 from unblank.engine.parallel import World
 from unblank.engine.task import RunContext
 from unblank.examples import Seq2SeqExample
 from unblank.families.family import Family
-from unblank.families.settings import FamilySections
-from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.families.table import family_of_run
 from unblank.finetuning.pairs.answers import Answering
 from unblank.finetuning.pairs.batches import SHORTEST_LENGTH, PairBatches
@@ -35,7 +35,6 @@ from unblank.finetuning.settings import (
     MetricName,
     PairSettings,
 )
-from unblank.data.shards import SHARDS_NAME
 
 __all__ = ["open_pairs"]
 
@@ -131,9 +130,7 @@ def open_pairs(
     )
 
 
-def _require_able(
-    family: Family, ganlm: FinetuneGanLMSettings, data: FinetuneDataSettings
-) -> None:
+def _require_able(family: Family, ganlm: FinetuneGanLMSettings, data: FinetuneDataSettings) -> None:
     if family.pair_example is None:
         raise ValueError(
             f"a model of the family {family.name} writes no text: seq2seq needs a GLM, a DeltaLM "

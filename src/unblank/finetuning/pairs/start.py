@@ -10,8 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from unblank.compatibility import enable_activation_checkpointing
 from unblank.engine.task import RunContext
 from unblank.families.family import Family
-from unblank.families.settings import FamilySections
-from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.finetuning.pairs.batches import SHORTEST_LENGTH
 from unblank.finetuning.pairs.entries import RawEntry
 from unblank.finetuning.pairs.vocabulary import extend_model, with_extra_tokens

@@ -18,9 +18,9 @@ from torch import Tensor, tensor
 from unblank.data.records import find_record_files
 from unblank.engine.finish import RESULTS_NAME, chosen_predictions
 from unblank.engine.logging import read_lines
-from unblank.finetuning.run import run_finetune
 from unblank.finetuning.labels.held_out import measured_examples
 from unblank.finetuning.labels.scores import evaluation_of
+from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.score_table import score_table
 from unblank.integrity import write_at_once

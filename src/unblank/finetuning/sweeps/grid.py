@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from unblank.engine.finish import RESULTS_NAME
-from unblank.finetuning.run import run_finetune
 from unblank.finetuning.labels.settings import GridSettings
+from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.ensemble import run_ensemble
 from unblank.finetuning.sweeps.seeds import seed_settings

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-TOYS = Path(__file__).parents[1] / "unit" / "engine"
+TOYS = Path(__file__).parent
 """Small models and data that the programs import."""
 
 

@@ -1,0 +1,170 @@
+"""How a model decodes: the options of filling blanks and of writing answers to sources.
+
+`...Options` are checked values that the library passes on; `...Arguments` name the same fields as
+keyword arguments, so that a type checker knows what `Unblank.fill` and `Unblank.generate` take.
+Only dataclasses, so that `--help` is quick: every field's docstring is its help text.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+from unblank.settings.checks import require
+
+__all__ = [
+    "DecodingArguments",
+    "DecodingOptions",
+    "GenerationArguments",
+    "GenerationOptions",
+    "SearchOptions",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchOptions:
+    """How tokens are chosen, whatever they answer; greedy as it stands."""
+
+    num_beams: int = 1
+    """Beams of the search; 1 is greedy, or sampling with --do-sample."""
+    do_sample: bool = False
+    """Draw tokens at random instead of taking the most likely."""
+    temperature: float = 1.0
+    """Sampling: below 1 is more cautious, above 1 more daring."""
+    top_k: int = 0
+    """Sampling: only among the k most likely tokens; 0 is all."""
+    top_p: float = 1.0
+    """Sampling: only among the most likely tokens that together hold this probability."""
+    num_return: int = 1
+    """Alternative answers to a text, best first (needs sampling, or as many beams)."""
+    min_tokens: int = 0
+    """Fewest tokens of an answer."""
+    no_repeat_ngram: int = 0
+    """No n tokens in a row occur twice in an answer; 0 is off."""
+    seed: int = 0
+    """Sampling: the same seed, text and model give the same answer."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_beams", "num_return"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name} is {value}: it must be at least 1")
+        for name in ("top_k", "min_tokens", "no_repeat_ngram", "seed"):
+            value = getattr(self, name)
+            require(value >= 0, f"{name} is {value}: it must be 0 or more")
+        require(
+            self.temperature > 0,
+            f"temperature is {self.temperature}: it must be above 0 (for greedy, do not sample)",
+        )
+        require(0 < self.top_p <= 1, f"top_p is {self.top_p}: it must be above 0 and at most 1")
+        if self.do_sample and self.num_beams > 1:
+            raise ValueError("choose one: do_sample=True, or num_beams above 1")
+        if not self.do_sample and self.num_return > self.num_beams:
+            raise ValueError(
+                f"num_return is {self.num_return}, but only {self.num_beams} answers are searched: "
+                f"set do_sample=True, or num_beams to {self.num_return} or more"
+            )
+        if not self.do_sample and (self.temperature, self.top_k, self.top_p) != (1.0, 0, 1.0):
+            raise ValueError("temperature, top_k and top_p only shape sampling: set do_sample=True")
+
+    def check_max_tokens(self, max_tokens: int | None) -> None:
+        """Raise ValueError unless an answer of so many tokens is possible."""
+        if max_tokens is not None and max_tokens < max(self.min_tokens, 1):
+            raise ValueError(
+                f"max_tokens is {max_tokens}: it must be at least 1 and not below min_tokens, "
+                f"{self.min_tokens}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecodingOptions(SearchOptions):
+    """How the tokens of a blank are chosen; greedy as it stands."""
+
+    max_tokens: int | None = None
+    """Most tokens in a blank; a fill cut there is marked as not finished. Not given: 64, or what
+    the model has positions for."""
+    length_penalty: float = 0.0
+    """Beam search ranks by log-probability / tokens ** penalty; above 0 favours longer fills."""
+    num_alternatives: int = 5
+    """Most likely tokens to report for every generated one."""
+    context: Literal["bi", "uni"] = "bi"
+    """Whether tokens of the text see both sides, or only backwards; answers see all of the text."""
+
+    def __post_init__(self) -> None:
+        SearchOptions.__post_init__(self)
+        self.check_max_tokens(self.max_tokens)
+        require(
+            self.num_alternatives >= 0,
+            f"num_alternatives is {self.num_alternatives}: it must be 0 or more",
+        )
+        require(
+            self.context in ("bi", "uni"), f"context is {self.context}: it must be 'bi' or 'uni'"
+        )
+        if self.num_beams == 1 and self.length_penalty:
+            raise ValueError("length_penalty only ranks beams: set num_beams above 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerationOptions(SearchOptions):
+    """How the answer to a source is written; greedy as it stands."""
+
+    max_tokens: int | None = None
+    """Most tokens of an answer. Not given: 200, or what the model has positions for."""
+    max_tokens_ratio: float = 0.0
+    """So many tokens more for each token of the source, as far as the model has positions."""
+    length_penalty: float = 1.0
+    """Beam search ranks by log-probability / tokens ** penalty; above 1 favours longer answers, 0
+    does not divide."""
+    source_tag: str | None = None
+    """Language tag to put before every source, such as __de__ (how DeltaLM and GanLM are told the
+    language to write)."""
+    target_tag: str | None = None
+    """Language tag that every answer of an encoder-decoder is forced to start with; it is not part
+    of the answer."""
+    blank: Literal["[MASK]", "[sMASK]", "[gMASK]"] = "[sMASK]"
+    """GLM: the blank that the answer fills, put behind a source that has none."""
+    too_long: Literal["refuse", "cut"] = "refuse"
+    """A source that is longer than the model's positions is an error, or is cut at its end; how
+    many were cut is printed."""
+
+    def __post_init__(self) -> None:
+        SearchOptions.__post_init__(self)
+        self.check_max_tokens(self.max_tokens)
+        require(
+            self.max_tokens_ratio >= 0,
+            f"max_tokens_ratio is {self.max_tokens_ratio}: it must be 0 or more",
+        )
+        if self.num_beams == 1 and self.length_penalty != 1.0:
+            raise ValueError("length_penalty only ranks beams: set num_beams above 1")
+        if self.too_long not in ("refuse", "cut"):
+            raise ValueError(f"too_long is {self.too_long!r}: choose refuse or cut")
+
+
+class _SearchArguments(TypedDict, total=False):
+    """The fields that both kinds of options have, as keyword arguments."""
+
+    num_beams: int
+    do_sample: bool
+    temperature: float
+    top_k: int
+    top_p: float
+    num_return: int
+    min_tokens: int
+    max_tokens: int | None
+    no_repeat_ngram: int
+    length_penalty: float
+    seed: int
+
+
+class DecodingArguments(_SearchArguments, total=False):
+    """The fields of `DecodingOptions` as keyword arguments."""
+
+    num_alternatives: int
+    context: Literal["bi", "uni"]
+
+
+class GenerationArguments(_SearchArguments, total=False):
+    """The fields of `GenerationOptions` as keyword arguments."""
+
+    max_tokens_ratio: float
+    source_tag: str | None
+    target_tag: str | None
+    blank: Literal["[MASK]", "[sMASK]", "[gMASK]"]
+    too_long: Literal["refuse", "cut"]

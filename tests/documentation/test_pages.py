@@ -1,0 +1,172 @@
+"""What README and docs show works: every Python block and every command is run, in reading order.
+
+Each page has a working folder of its own with small data and models under the names that it uses.
+Long runs are cut short by options put behind those of the page; nothing else differs from what a
+reader types. What is not run stands in `NOT_RUN`, with the reason.
+"""
+
+import io
+import re
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from reader_folder import STAND_IN, make_reader_folder
+from shown_blocks import PAGES, REPOSITORY, Block, Command, blocks, commands
+
+from unblank.cli import COMMANDS, main
+
+NOT_RUN = {
+    "make": "it installs the project; that the target exists is checked, and `make demo` is run as "
+    "`unblank demo`",
+    "unblank bench": "it takes minutes; tests/unit/bench runs a toy",
+    "unblank compare": "it takes hours; tests/unit/comparing runs a small recipe",
+}
+PARSED_ONLY = {"torchrun": "it needs several processes; tests/integration runs them"}
+
+STEPS = "--train.max_steps 2 --train.validate_every 2 --train.arrange_memory False"
+SHORT = {
+    "pretrain": f"{STEPS} --train.batch_size 2 --train.micro_batch_size 2 --data.max_length 64 "
+    "--data.num_workers 0",
+    "finetune": STEPS,
+    "demo": "--text corpus.jsonl --steps 2 --sentences 1 --no-arrange-memory",
+    "generate": "--max-tokens 4",
+    "fill": "--max-tokens 4",
+}
+"""Options behind those of the page, of which the last one counts: they end a run after two steps,
+and an answer after a few tokens."""
+FEWER_RUNS = {
+    "--grid.learning_rates": "--grid.learning_rates 1e-5 2e-5 --grid.batch_sizes 4 --train.seeds 1",
+    "--cloze.ensemble": "--cloze.patterns 0 1 --train.seeds 1 2",
+    "recipes/finetune/fewglue_rte.yaml": "--cloze.patterns 0 1 --train.seeds 1 2",
+}
+"""The same for commands that start many runs, by a word in them."""
+
+
+@pytest.fixture(scope="session")
+def filled_folder(tmp_path_factory):
+    with warnings.catch_warnings(action="ignore"):
+        return make_reader_folder(tmp_path_factory.mktemp("reader"))
+
+
+@pytest.fixture
+def reader_folder(filled_folder, tmp_path, monkeypatch):
+    """A copy of its own for a page, so that no page relies on what another one has made."""
+    folder = tmp_path / "reader"
+    shutil.copytree(filled_folder, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("UNBLANK_DATA", "data")
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.usefixtures("reader_folder")
+@pytest.mark.filterwarnings("ignore")  # of so little data
+def test_what_a_page_shows_works(page, monkeypatch):
+    namespace: dict[str, object] = {}
+    for block in blocks(page):
+        try:
+            run_block(block, namespace, monkeypatch)
+        except (Exception, SystemExit) as error:
+            error.add_note(f"in {block.place}")
+            raise
+
+
+def run_block(block: Block, namespace: dict[str, object], monkeypatch) -> None:
+    """Do what a reader does with a block: run it, or save it under the name in its first line."""
+    if block.language == "python":
+        run_python(block, namespace)
+    elif block.language == "sh":
+        for command in commands(block):
+            run_command(command, monkeypatch)
+    elif block.language == "yaml":
+        named = re.match(r"# (\S+\.yaml)\b", block.text)
+        Path(named[1] if named else "block.yaml").write_text(block.text, encoding="utf-8")
+        if not named:  # a part of a recipe
+            run_words(["pretrain", "block.yaml", "--print-config"])
+
+
+def run_python(block: Block, namespace: dict[str, object]) -> None:
+    """Run a block; what a line prints is what its comment says behind `# ->`."""
+    printed: dict[int, str] = {}
+
+    def note(*values: object) -> None:
+        printed[sys._getframe(1).f_lineno] = " ".join(map(str, values))
+
+    namespace["print"] = note
+    exec(compile(block.text, block.place, "exec"), namespace)
+    for number, line in enumerate(block.text.splitlines(), 1):
+        _, arrow, expected = line.partition("# -> ")
+        assert not arrow or printed[number] == expected
+
+
+def run_command(command: Command, monkeypatch) -> None:
+    words = command.arguments()
+    if words[0] == "make":
+        makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+        assert all(f"\n{target}:" in makefile for target in words[1:])
+        if "demo" in words:
+            words = ["unblank", "demo"]
+    if words[0] in NOT_RUN or " ".join(words[:2]) in NOT_RUN:
+        return
+    assert words[0] == "unblank" or words[0] in PARSED_ONLY, f"not run, and not listed: {words}"
+    is_parsed_only = words[0] in PARSED_ONLY
+    words = words[words.index("unblank") + 1 :]
+    with monkeypatch.context() as patch:
+        for name, value in command.variables.items():
+            patch.setenv(name, value)
+        if command.input_file:
+            text = Path(command.input_file).read_text(encoding="utf-8")
+            patch.setattr("sys.stdin", io.StringIO(text))
+        make_room(words)
+        run_words([*words, *(["--print-config"] if is_parsed_only else shortened(words))])
+
+
+def shortened(words: list[str]) -> list[str]:
+    """Return what is put behind the words of a command so that it ends soon."""
+    fewer = [options for word, options in FEWER_RUNS.items() if word in words]
+    return " ".join([SHORT.get(words[0], ""), *fewer]).split()
+
+
+def make_room(words: list[str]) -> None:
+    """Remove the small model that stood for the one that this command makes."""
+    if "--train.output_dir" in words:
+        folder = Path(words[words.index("--train.output_dir") + 1])
+        if (folder / STAND_IN).exists():
+            shutil.rmtree(folder)
+
+
+def run_words(words: list[str]) -> None:
+    """Run a command in this process; an end with status 0 is no error."""
+    try:
+        main(words)
+    except SystemExit as stop:
+        if stop.code:
+            raise
+
+
+def test_every_command_is_shown_somewhere():
+    shown = {
+        command.words[command.words.index("unblank") + 1]
+        for page in PAGES
+        for block in blocks(page)
+        if block.language == "sh"
+        for command in commands(block)
+        if "unblank" in command.words
+    }
+    assert set(COMMANDS) - shown <= {"demo"}  # `make demo`
+
+
+def test_every_block_says_what_it_is():
+    languages = {"python", "sh", "yaml", "json", "text"}
+    every = [block for page in PAGES for block in blocks(page)]
+    assert [block.place for block in every if block.language not in languages] == []
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
