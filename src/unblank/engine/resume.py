@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from unblank.engine.checkpoint import list_checkpoints
-from unblank.families.table import ENCODER_DECODERS, ModelFamily, family_of
+from unblank.families.family import Family
+from unblank.families.table import family_of_run
 from unblank.integrity import CHECKPOINTS_NAME, find_damage
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import load_recipe, to_mapping, to_yaml
@@ -87,7 +88,7 @@ def choose_start(
     """
 
     def settings(folder: Path | None, run: PretrainSettings = config) -> dict[str, Any]:
-        return comparable_settings(run, family_of(run.model, folder), precision, num_processes)
+        return comparable_settings(run, family_of_run(run.model, folder), precision, num_processes)
 
     def recorded(path: Path) -> dict[str, Any] | None:
         whole = _whole_settings(path)
@@ -147,7 +148,7 @@ def require_same_text(point: ResumePoint, content: list[str]) -> None:
 
 
 def comparable_settings(
-    config: PretrainSettings, family: ModelFamily, precision: str, num_processes: int
+    config: PretrainSettings, family: Family, precision: str, num_processes: int
 ) -> dict[str, Any]:
     """Return dotted name -> value of every setting that a resumed run is compared by.
 
@@ -169,7 +170,7 @@ def comparable_settings(
         flat["optim.decay_steps"] = None
     flat["train.precision"] = precision
     flat["processes"] = num_processes
-    if family in ENCODER_DECODERS:  # then it decides which samples share a batch
+    if family.rows.is_forward_pass:  # then it decides which samples share a batch
         flat["train.micro_batch_size (of an encoder-decoder)"] = config.train.micro_batch_size
     return {name: value for name, value in flat.items() if name not in FREE_SETTINGS}
 

@@ -28,6 +28,7 @@ from unblank.engine.logging import (
 )
 from unblank.engine.optimizers import build_optimizer
 from unblank.engine.parallel import World, join_world, share_model
+from unblank.engine.parameters import count_parameters
 from unblank.engine.precision import choose_precision
 from unblank.engine.progress import Progress
 from unblank.engine.resume import RUN_NAME, ResumePoint, require_same_text
@@ -40,7 +41,6 @@ from unblank.engine.trackers import open_trackers
 from unblank.engine.trainer import Trainer
 from unblank.engine.units import UnitModule
 from unblank.engine.validation import FinetuneHooks
-from unblank.families.building import count_parameters
 from unblank.finetuning.identity import find_finetune_start, settings_of
 from unblank.finetuning.methods import METHODS, require_possible
 from unblank.finetuning.settings import FinetuneSettings

@@ -18,14 +18,11 @@ from unblank.data.shards import PreparedCorpus, prepare
 from unblank.data.sources import TextFiles, find_files
 from unblank.engine.logging import Display
 from unblank.engine.parallel import World
-from unblank.families.table import ENCODER_DECODERS, ModelFamily
-from unblank.families.tokenizers import TOKENIZER_NAME, open_tokenizer
-from unblank.objectives.mixture import build_objective
-from unblank.objectives.seq2seq import build_pair_objective, build_seq2seq_objective
+from unblank.families.family import Family
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.pretraining.settings import DataSettings, PretrainSettings
+from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 from unblank.tokenization.source_layout import language_tag_id
-from unblank.tokenization.special import encoder_decoder_ids, special_ids
 from unblank.tokenization.vocabulary import sentence_end_flags
 
 __all__ = ["SHARDS_NAME", "Materials", "gather_materials", "held_out_sampler"]
@@ -57,7 +54,7 @@ class Materials:
 
 def gather_materials(
     config: PretrainSettings,
-    family: ModelFamily,
+    family: Family,
     world: World,
     checkpoint: Path | None,
     display: Display,
@@ -82,10 +79,12 @@ def gather_materials(
     held_out: list[PreparedCorpus | PairCorpus] = []
     with world.main_first():
         corpora += [_prepared(entry, config, tokenizer, world) for entry in data.train]
-        corpora += [_prepared_pairs(entry, config, tokenizer, world) for entry in data.pairs]
+        corpora += [
+            _prepared_pairs(entry, config, family, tokenizer, world) for entry in data.pairs
+        ]
         held_out += [_prepared(entry, config, tokenizer, world) for entry in data.validation]
         pairs = data.validation_pairs
-        held_out += [_prepared_pairs(entry, config, tokenizer, world) for entry in pairs]
+        held_out += [_prepared_pairs(entry, config, family, tokenizer, world) for entry in pairs]
     names = [*data.train, *data.pairs]
     names += [f"{entry} (held out)" for entry in (*data.validation, *data.validation_pairs)]
     display.show(
@@ -101,12 +100,13 @@ def gather_materials(
         temperature=_temperature(data),
     )
     sampler = _sampler(config, family, tokenizer, corpora, data.languages, settings)
-    rows = config.train.micro_batch_size if family in ENCODER_DECODERS else 1
     return Materials(
         tokenizer=tokenizer,
         sampler=sampler,
         held_out=held_out,
-        row_length=rows * (data.row_length or data.max_length),
+        row_length=family.rows.row_length(
+            data.row_length or data.max_length, config.train.micro_batch_size
+        ),
         content=[_content(corpus) for corpus in corpora],
         description=_describe(corpora, sampler),
     )
@@ -114,7 +114,7 @@ def gather_materials(
 
 def held_out_sampler(
     config: PretrainSettings,
-    family: ModelFamily,
+    family: Family,
     materials: Materials,
     objective: ObjectiveSettings | None = None,
 ) -> Sampler[Any] | None:
@@ -137,7 +137,7 @@ def held_out_sampler(
 
 def _sampler(
     config: PretrainSettings,
-    family: ModelFamily,
+    family: Family,
     tokenizer: PreTrainedTokenizerFast,
     corpora: Sequence[PreparedCorpus | PairCorpus],
     languages: Sequence[str] | None,
@@ -145,22 +145,22 @@ def _sampler(
 ) -> Sampler[Any]:
     """Return the sampler of the family's examples; texts come first, pairs last."""
     flags = sentence_end_flags(tokenizer)
-    if family not in ENCODER_DECODERS:
-        special = special_ids(tokenizer)
-        objective = build_objective(config.objective, special, flags, settings.max_length)
-        return Sampler(corpora, objective, special, settings)
-    special = encoder_decoder_ids(tokenizer)
-    arguments = (config.seq2seq, special, flags, settings.max_length)
+    special, sections = family.special_ids(tokenizer), config.sections
     tags = [
         language_tag_id(tokenizer, f"__{language}__", f"language {language!r}")
         for language in languages or ()
     ]
-    objectives = [
-        build_pair_objective(*arguments)
-        if isinstance(corpus, PairCorpus)
-        else build_seq2seq_objective(*arguments, tags[place] if tags else None)
-        for place, corpus in enumerate(corpora)
-    ]
+    objectives = []
+    for place, corpus in enumerate(corpora):
+        if isinstance(corpus, PairCorpus):
+            assert family.pair_objective is not None
+            make = family.pair_objective
+            objectives.append(make(sections, special, flags, settings.max_length))
+        else:
+            tag = tags[place] if tags else None
+            objectives.append(
+                family.text_objective(sections, special, flags, settings.max_length, tag)
+            )
     return Sampler(corpora, objectives, special, settings)
 
 
@@ -177,7 +177,7 @@ def _temperature(data: DataSettings) -> TemperatureSchedule | None:
 
 def _open_tokenizer(
     config: PretrainSettings,
-    family: ModelFamily,
+    family: Family,
     world: World,
     checkpoint: Path | None,
     display: Display,
@@ -232,13 +232,17 @@ def _prepared(
 
 
 def _prepared_pairs(
-    entry: str, config: PretrainSettings, tokenizer: PreTrainedTokenizerFast, world: World
+    entry: str,
+    config: PretrainSettings,
+    family: Family,
+    tokenizer: PreTrainedTokenizerFast,
+    world: World,
 ) -> PairCorpus:
     return prepare_pairs(
         entry,
         tokenizer,
         cache_dir=config.data.cache_dir or config.train.output_dir.parent / SHARDS_NAME,
-        eos=encoder_decoder_ids(tokenizer).eos,
+        eos=family.special_ids(tokenizer).eos,
         max_length=config.data.max_length,
         refuse_long=config.data.too_long == "refuse",
         show_progress=world.is_main,

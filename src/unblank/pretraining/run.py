@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from unblank.data.length_groups import window_size
 from unblank.data.loader import DataState, RowStream, validation_batches
 from unblank.engine.checkpoint import remove_unfinished
 from unblank.engine.finished import origin, publish_model
@@ -31,6 +30,7 @@ from unblank.engine.logging import (
 )
 from unblank.engine.optimizers import build_optimizer
 from unblank.engine.parallel import World, join_world, share_model
+from unblank.engine.parameters import count_parameters, estimate_memory
 from unblank.engine.precision import Precision, choose_precision
 from unblank.engine.progress import Progress
 from unblank.engine.resume import (
@@ -41,37 +41,25 @@ from unblank.engine.resume import (
     require_same_text,
 )
 from unblank.engine.schedules import learning_rate_multiplier
-from unblank.engine.settings import TrainSettings
 from unblank.engine.state import gather_state, load_optimizer, save_model_folder
 from unblank.engine.trackers import open_trackers
 from unblank.engine.trainer import Trainer
-from unblank.engine.units import InfillUnit, TrainUnit, UnitModule
+from unblank.engine.units import UnitModule
 from unblank.examples import TrainBatch
-from unblank.families.building import (
-    build_model,
-    count_parameters,
-    estimate_memory,
-    require_possible,
-)
-from unblank.families.electra_unit import ElectraUnit
-from unblank.families.ganlm_unit import GanLMUnit
-from unblank.families.table import (
-    ENCODER_DECODERS,
-    ModelFamily,
-    family_of,
-    refuse_foreign_settings,
-)
+from unblank.families.building import require_possible
+from unblank.families.family import Family
+from unblank.families.table import family_of_run
 from unblank.integrity import CHECKPOINTS_NAME, write_at_once
-from unblank.models import ElectraInfillConfig, GanLMConfig
 from unblank.models.products import fast_fp32_products
-from unblank.objectives.mixture import objective_shares, only
-from unblank.objectives.seq2seq import seq2seq_shares
+from unblank.objectives.mixture import only
 from unblank.pretraining.fills import fill_function, held_out_blanks
+from unblank.pretraining.foreign_settings import refuse_foreign_settings
 from unblank.pretraining.materials import Materials, gather_materials, held_out_sampler
 from unblank.pretraining.settings import PretrainSettings
 from unblank.pretraining.target_fills import held_out_targets, target_function
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.recipes import to_mapping, to_yaml
+from unblank.starting.model import build_model
 
 __all__ = ["run_pretrain"]
 
@@ -104,10 +92,10 @@ def run_pretrain(config: PretrainSettings, *, memory: MemoryArrangement = LEFT_A
         for notice in point.notices if point else ():
             display.say(f"note: {notice}")
         folder = point.folder if point else None
-        family = family_of(config.model, folder)
+        family = family_of_run(config.model, folder)
         refuse_foreign_settings(config, family)
         if point is None:
-            require_possible(config.model, family)
+            require_possible(family, config.model)
         materials = gather_materials(config, family, world, folder, display)
         if point is not None:
             require_same_text(point, materials.content)
@@ -160,7 +148,7 @@ def _open_folder(config: PretrainSettings, world: World, point: ResumePoint | No
 
 def _assemble(
     config: PretrainSettings,
-    family: ModelFamily,
+    family: Family,
     world: World,
     precision: Precision,
     point: ResumePoint | None,
@@ -169,15 +157,20 @@ def _assemble(
     stack: ExitStack,
 ) -> tuple[Trainer, RunHooks]:
     train = config.train
-    model = build_model(config, materials.tokenizer, point.folder if point else None)
+    model = build_model(
+        config.model,
+        materials.tokenizer,
+        config.sections,
+        max_length=config.data.max_length,
+        seed=train.seed,
+        checkpoint=point.folder if point else None,
+    )
     model = model.to(world.device)
     if train.compile:
         model.model.compile(dynamic=False)
-    unit: TrainUnit = InfillUnit(sampled_softmax=train.sampled_softmax)
-    if isinstance(model.config, GanLMConfig):
-        unit = GanLMUnit(model.config, config.ganlm, train.seed)
-    elif isinstance(model.config, ElectraInfillConfig):
-        unit = ElectraUnit(train.seed)
+    unit = family.unit(
+        model, config.sections, seed=train.seed, sampled_softmax=train.sampled_softmax
+    )
     module = share_model(UnitModule(model, unit, world.device), world, train.parallel)
     optimizer = build_optimizer(model, config.optim)
     progress, data_state = Progress(), DataState()
@@ -190,11 +183,13 @@ def _assemble(
             materials.sampler,
             row_length=materials.row_length,
             num_workers=config.data.num_workers,
-            window_size=_window_size(family, materials),
+            window_size=family.rows.window_size(
+                materials.sampler.mean_text_length, materials.row_length
+            ),
             state=data_state,
         )
     )
-    rows_per_batch = _rows_per_batch(family, train)
+    rows_per_batch = family.rows.rows_per_pass(train.micro_batch_size)
     hooks = RunHooks(
         settings=train,
         model=model,
@@ -239,19 +234,8 @@ def _assemble(
     return trainer, hooks
 
 
-def _rows_per_batch(family: ModelFamily, train: TrainSettings) -> int:
-    """Return the rows of the stream in a forward pass; of an encoder-decoder each row is one."""
-    return 1 if family in ENCODER_DECODERS else train.micro_batch_size
-
-
-def _window_size(family: ModelFamily, materials: Materials) -> int | None:
-    if family not in ENCODER_DECODERS:
-        return None
-    return window_size(materials.sampler.mean_text_length, materials.row_length)
-
-
 def _validation(
-    config: PretrainSettings, family: ModelFamily, materials: Materials, world: World
+    config: PretrainSettings, family: Family, materials: Materials, world: World
 ) -> list[TrainBatch] | None:
     sampler = held_out_sampler(config, family, materials)
     if sampler is None or config.train.validate_every == 0:
@@ -261,7 +245,7 @@ def _validation(
     return validation_batches(
         sampler,
         row_length=materials.row_length,
-        batch_size=_rows_per_batch(family, config.train),
+        batch_size=family.rows.rows_per_pass(config.train.micro_batch_size),
         max_samples=config.train.validation_samples,
         rank=world.rank if is_shared else 0,
         world_size=world.size if is_shared else 1,
@@ -270,7 +254,7 @@ def _validation(
 
 def _fill(
     config: PretrainSettings,
-    family: ModelFamily,
+    family: Family,
     materials: Materials,
     model: PreTrainedModel,
     world: World,
@@ -283,7 +267,7 @@ def _fill(
         display.say("note: no blanks are filled during the run, as the model lies in shards")
         return None
     tokenizer = materials.tokenizer
-    if family in ENCODER_DECODERS:
+    if family.writes == "targets":
         sampler = held_out_sampler(config, family, materials)
         assert sampler is not None
         return target_function(model, tokenizer, held_out_targets(sampler, tokenizer))
@@ -306,7 +290,7 @@ def _learning_rate(config: PretrainSettings, update: int) -> float:
 
 def _facts(
     config: PretrainSettings,
-    family: ModelFamily,
+    family: Family,
     trainer: Trainer,
     hooks: RunHooks,
     materials: Materials,
@@ -317,9 +301,10 @@ def _facts(
     processes = f", {world.size} processes ({train.parallel})" if world.size > 1 else ""
     estimate = estimate_memory(
         hooks.model,
-        positions=_rows_per_batch(family, train) * materials.row_length,
+        positions=family.rows.rows_per_pass(train.micro_batch_size) * materials.row_length,
         bytes_per_activation=2 if trainer.precision.name == "bf16" else 4,
         activation_checkpointing=config.model.activation_checkpointing,
+        passes=family.memory_factor,
     )
     micro_batches = train.batch_size // (train.micro_batch_size * world.size)
     start = f"step {trainer.progress.step}" if trainer.progress.step else "new weights"
@@ -342,11 +327,9 @@ def _facts(
     }
 
 
-def _objective(config: PretrainSettings, family: ModelFamily) -> str:
+def _objective(config: PretrainSettings, family: Family) -> str:
     """Return every objective that is drawn with its share of the texts' samples."""
-    shares = objective_shares(config.objective)
-    if family in ENCODER_DECODERS:
-        shares = seq2seq_shares(config.seq2seq) if config.data.train else {}
+    shares = family.objective_shares(config.sections) if config.data.train else {}
     names = [f"{name} {share:.3g}" for name, share in shares.items() if share]
     return ", ".join(names + ["translation_span_corruption of pairs"] * bool(config.data.pairs))
 

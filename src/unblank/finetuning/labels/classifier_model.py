@@ -6,13 +6,10 @@ from typing import Any
 import torch
 from transformers import AutoConfig, PreTrainedModel
 
-from unblank.families.loading import (
-    require_whole_weights,
-    without_loading_report,
-    without_progress_bar,
-)
+from unblank.families.loading import require_whole_weights
 from unblank.finetuning.labels.reading import Labelled
 from unblank.models import GanLMForSequenceClassification, GlmInfillForSequenceClassification
+from unblank.quiet import without_loading_report, without_progress_bar
 
 __all__ = ["build_classifier", "is_classifier"]
 

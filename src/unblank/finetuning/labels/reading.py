@@ -8,18 +8,16 @@ from typing import TypeVar
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.data.records import find_record_files
-from unblank.engine.settings import TrainSettings
 from unblank.engine.task import TaskContext
-from unblank.families.building import build_model
-from unblank.families.table import ModelFamily, family_of
-from unblank.families.tokenizers import TOKENIZER_NAME, open_tokenizer
+from unblank.families.table import FAMILIES, family_of_run
 from unblank.finetuning.labels.held_out import measured_examples
 from unblank.finetuning.methods import prepare_tokenizer
 from unblank.finetuning.settings import FinetuneData, FinetuneSettings, FinetuneTrain
-from unblank.pretraining.settings import DataSettings, PretrainSettings
 from unblank.progress_bars import progress_bar
 from unblank.prompting.examples import TaskExample, read_examples, require_labels
 from unblank.prompting.task import ClozeTask, load_task
+from unblank.starting.model import build_model
+from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 
 __all__ = ["Labelled", "read_labelled", "split_held_out"]
 
@@ -50,7 +48,7 @@ class Labelled:
     """
 
     context: TaskContext
-    family: ModelFamily
+    family: str
     task: ClozeTask
     tokenizer: PreTrainedTokenizerFast
     train: tuple[TaskExample, ...]
@@ -61,12 +59,13 @@ class Labelled:
     def build_glm(self) -> PreTrainedModel:
         """Return the language model to start from; of the checkpoint if the run continues one."""
         config = self.context.config
-        run = PretrainSettings(
-            model=config.model,
-            data=DataSettings(max_length=self.max_length),
-            train=TrainSettings(seed=config.train.seed),
+        return build_model(
+            config.model,
+            self.tokenizer,
+            max_length=self.max_length,
+            seed=config.train.seed,
+            checkpoint=self.context.checkpoint,
         )
-        return build_model(run, self.tokenizer, self.context.checkpoint)
 
     def encode_all(
         self, examples: Sequence[TaskExample], encode: Callable[[TaskExample], Encoded]
@@ -82,7 +81,7 @@ class Labelled:
         return encoded
 
 
-def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) -> Labelled:
+def read_labelled(context: TaskContext, *, families: tuple[str, ...]) -> Labelled:
     """Return the task of a run with tokenizer and examples, and say what was read.
 
     Args:
@@ -105,7 +104,7 @@ def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) ->
         raise ValueError(
             f"train.metric is {config.train.metric!r}: task {task.name} has {', '.join(known)}"
         )
-    family = family_of(config.model, context.checkpoint)
+    family = family_of_run(config.model, context.checkpoint).name
     if family not in families:
         raise ValueError(
             f"tuning task {config.task!r} by --method {config.method} needs a model of the family "
@@ -134,7 +133,7 @@ def read_labelled(context: TaskContext, *, families: tuple[ModelFamily, ...]) ->
         tokenizer = open_tokenizer(
             config.model,
             config.tokenizer,
-            family,
+            FAMILIES[family],
             lambda: _texts(examples),
             folder=config.train.output_dir / TOKENIZER_NAME,
             world=context.world,

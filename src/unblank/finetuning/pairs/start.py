@@ -6,24 +6,22 @@ from dataclasses import replace
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.compatibility import enable_activation_checkpointing
-from unblank.engine.settings import TrainSettings
 from unblank.engine.task import TaskContext
-from unblank.families.building import build_model
-from unblank.families.table import ENCODER_DECODERS, ModelFamily
-from unblank.families.tokenizers import TOKENIZER_NAME, open_tokenizer
+from unblank.families.family import Family
+from unblank.families.settings import FamilySections, GanLMSettings
 from unblank.finetuning.methods import prepare_tokenizer
 from unblank.finetuning.pairs.batches import SHORTEST_LENGTH
 from unblank.finetuning.pairs.entries import RawEntry
 from unblank.finetuning.pairs.vocabulary import extend_model, with_extra_tokens
-from unblank.models.ganlm import GanLMForPreTraining
-from unblank.pretraining.settings import DataSettings, PretrainSettings
+from unblank.starting.model import build_model
+from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 from unblank.tokenization.special import encoder_decoder_ids
 
 __all__ = ["open_pair_tokenizer", "start_model"]
 
 
 def open_pair_tokenizer(
-    context: TaskContext, family: ModelFamily, train: Sequence[RawEntry]
+    context: TaskContext, family: Family, train: Sequence[RawEntry]
 ) -> PreTrainedTokenizerFast:
     """Return the tokenizer of the run, with the tokens that it adds to the model's.
 
@@ -44,7 +42,7 @@ def open_pair_tokenizer(
 
 
 def start_model(
-    context: TaskContext, family: ModelFamily, tokenizer: PreTrainedTokenizerFast
+    context: TaskContext, family: Family, tokenizer: PreTrainedTokenizerFast
 ) -> PreTrainedModel:
     """Return the model to start from, with embeddings for added tokens; float32, on the CPU.
 
@@ -60,31 +58,36 @@ def start_model(
     config, settings = context.config, context.config.seq2seq
     is_new = context.checkpoint is None and config.model.init_from is None
     longest = max(settings.max_source_length, settings.max_target_length, SHORTEST_LENGTH)
-    run = PretrainSettings(
-        model=config.model,
-        tokenizer=config.tokenizer,
-        data=DataSettings(max_length=longest if is_new else SHORTEST_LENGTH),
-        ganlm=config.ganlm,
-        train=TrainSettings(seed=config.train.seed),
-    )
     known = tokenizer
     if context.checkpoint is None and config.model.init_from is not None:
         known = _of_the_start(context, family, ())
-    model = _build(context, run, known)
+    model = _build(context, family, known, longest if is_new else SHORTEST_LENGTH)
     extend_model(model, tokenizer, config.train.seed)
     _require_positions(context, model)
-    if family in ENCODER_DECODERS:
+    if family.writes == "targets":
         _require_same_ends(model, tokenizer)
     return model
 
 
 def _build(
-    context: TaskContext, run: PretrainSettings, tokenizer: PreTrainedTokenizerFast
+    context: TaskContext, family: Family, tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> PreTrainedModel:
     """Return the model, of a GanLM the branch that is tuned to write."""
-    ganlm, checkpoint = context.config.ganlm, context.checkpoint
+    config, checkpoint = context.config, context.checkpoint
+    ganlm = config.ganlm
+
+    def build(ganlm: GanLMSettings) -> PreTrainedModel:
+        return build_model(
+            config.model,
+            tokenizer,
+            FamilySections(ganlm=ganlm),
+            max_length=max_length,
+            seed=config.train.seed,
+            checkpoint=checkpoint,
+        )
+
     if ganlm.branch == "both":
-        return build_model(run, tokenizer, checkpoint)
+        return build(ganlm)
     # The checkpoint of a run has its branch as the generator.
     branch = ganlm.branch if checkpoint is None else "generator"
     needed = replace(
@@ -93,16 +96,14 @@ def _build(
         discriminator_weight=float(branch == "discriminator"),
         denoising_weight=0.0,
     )
-    model = build_model(replace(run, ganlm=needed), tokenizer, checkpoint)
-    assert isinstance(model, GanLMForPreTraining)
-    writer = model.writer(branch)
-    if context.config.model.activation_checkpointing:
+    writer = family.writer(build(needed), branch)
+    if config.model.activation_checkpointing:
         enable_activation_checkpointing(writer)
     return writer
 
 
 def _of_the_start(
-    context: TaskContext, family: ModelFamily, train: Sequence[RawEntry]
+    context: TaskContext, family: Family, train: Sequence[RawEntry]
 ) -> PreTrainedTokenizerFast:
     """Return the tokenizer as the model to start from knows it, without added tokens."""
 

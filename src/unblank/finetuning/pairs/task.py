@@ -14,10 +14,11 @@ from unblank.data.loader import DataState, StepBatches
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.engine.hooks import held_out_loss
 from unblank.engine.task import Evaluation, TaskContext
-from unblank.engine.units import InfillUnit, TrainUnit
+from unblank.engine.units import TrainUnit
 from unblank.examples import AnyExample, IntArray, Seq2SeqExample
-from unblank.families.ganlm_unit import GanLMUnit
-from unblank.families.table import ENCODER_DECODERS, ModelFamily, family_of
+from unblank.families.family import Family
+from unblank.families.settings import FamilySections
+from unblank.families.table import family_of_run
 from unblank.finetuning.labels.held_out import held_out_shares
 from unblank.finetuning.pairs.answers import (
     answer_sources,
@@ -39,12 +40,9 @@ from unblank.finetuning.pairs.entries import (
 from unblank.finetuning.pairs.start import open_pair_tokenizer, start_model
 from unblank.finetuning.pairs.transfer import AlternatingState, alternate, plain_text_sampler
 from unblank.finetuning.settings import FinetuneData, FinetuneGanLM, MetricName
-from unblank.models.ganlm import GanLMForPreTraining
-from unblank.objectives.source_target import encoder_decoder_pair, glm_pair
 from unblank.pretraining.materials import SHARDS_NAME
-from unblank.tokenization.special import encoder_decoder_ids, special_ids
 
-__all__ = ["Seq2SeqTask", "fairseq_smoothing", "open_seq2seq"]
+__all__ = ["Seq2SeqTask", "open_seq2seq"]
 
 
 _HELD_OUT_SEED = 0
@@ -71,11 +69,11 @@ def open_seq2seq(context: TaskContext) -> "Seq2SeqTask":
             f"train.metric {metric} needs the whole model in each process: choose --train.parallel "
             "ddp, or --train.metric loss"
         )
-    family = family_of(config.model, context.checkpoint)
-    if family == "electra":
+    family = family_of_run(config.model, context.checkpoint)
+    if family.pair_example is None:
         raise ValueError("an ELECTRA writes no text: seq2seq needs a GLM, a DeltaLM or a GanLM")
-    if family != "ganlm" and config.ganlm != FinetuneGanLM():
-        raise ValueError(f"the section ganlm does not apply to a model of the family {family}")
+    if "ganlm" not in family.applies and config.ganlm != FinetuneGanLM():
+        raise ValueError(f"the section ganlm does not apply to a model of the family {family.name}")
     data = config.data
     if data.hold_out:
         raise ValueError("data.hold_out is for tasks with labels: give --data.validation FILE")
@@ -102,7 +100,7 @@ class Seq2SeqTask:
     def __init__(
         self,
         context: TaskContext,
-        family: ModelFamily,
+        family: Family,
         tokenizer: PreTrainedTokenizerFast,
         train: Sequence[RawEntry],
         held_out: Sequence[RawEntry],
@@ -113,8 +111,8 @@ class Seq2SeqTask:
         self.higher_is_better = self.metric != "loss"
         self._context = context
         self._family = family
-        self._is_glm = family not in ENCODER_DECODERS
-        self._special = special_ids(tokenizer) if self._is_glm else encoder_decoder_ids(tokenizer)
+        self._is_glm = family.writes == "blanks"
+        self._special = family.special_ids(tokenizer)
         self._encoder = PairEncoder(
             tokenizer, self._special, config.seq2seq, self._is_glm, context.world.is_main
         )
@@ -146,14 +144,17 @@ class Seq2SeqTask:
         context = self._context
         settings, seed = context.config.seq2seq, context.config.train.seed
         model = start_model(context, self._family, self.tokenizer)
-        smoothing = fairseq_smoothing(settings.label_smoothing, model.config.vocab_size)
-        self._measuring_unit: TrainUnit = InfillUnit()
-        self.unit = InfillUnit(settings.label_smoothing if self._is_glm else smoothing)
-        if isinstance(model, GanLMForPreTraining):
-            ganlm = context.config.ganlm
-            alone = replace(ganlm, discriminator_weight=0.0, denoising_weight=0.0)
-            self._measuring_unit = GanLMUnit(model.config, alone, seed)
-            self.unit = GanLMUnit(model.config, ganlm, seed, smoothing)
+        ganlm = context.config.ganlm
+        alone = replace(ganlm, discriminator_weight=0.0, denoising_weight=0.0)
+        self._measuring_unit = self._family.unit(model, FamilySections(ganlm=alone), seed=seed)
+        self.unit = self._family.unit(
+            model,
+            FamilySections(ganlm=ganlm),
+            seed=seed,
+            label_smoothing=self._family.smoothing(
+                settings.label_smoothing, model.config.vocab_size
+            ),
+        )
         return model
 
     def steps(self, saved: Mapping[str, int] | None, /) -> Iterator[StepBatches]:
@@ -244,10 +245,8 @@ class Seq2SeqTask:
         return PairSampler(entries, self._example, self._special, settings)
 
     def _example(self, source: IntArray, target: IntArray) -> AnyExample:
-        if self._is_glm:
-            blank = self._encoder.blank_of(source.tolist())
-            return glm_pair(source, blank, target, self._special)
-        return encoder_decoder_pair(source, target, self._special)
+        assert self._family.pair_example is not None
+        return self._family.pair_example(source, target, self._special)
 
     def _show_pairs(self, train: Sequence[RawEntry], held_out: Sequence[RawEntry]) -> None:
         names = [entry.name for entry in train]
@@ -259,7 +258,9 @@ class Seq2SeqTask:
         num_pairs = sum(len(entry.references) for entry in self._train)
         num_held_out = sum(len(entry.references) for entry in self._held_out)
         mixed = ", every other one of plain text" if self._plain_text else ""
-        branch = {"branch": self._context.config.ganlm.branch} if self._family == "ganlm" else {}
+        branch = (
+            {"branch": self._context.config.ganlm.branch} if "ganlm" in self._family.applies else {}
+        )
         return {
             **branch,
             "task": f"source to target, {num_pairs:,} pairs, {sum(map(len, self._train)):,} "
@@ -267,19 +268,6 @@ class Seq2SeqTask:
             "batches": f"{self._batches}, {padding:.1%} padding",
             "chosen by": f"{self.metric} of {num_held_out:,} held-out sources",
         }
-
-
-def fairseq_smoothing(epsilon: float, num_rows: int) -> float:
-    """Return the smoothing over all V rows that is `epsilon` over the V - 1 wrong tokens.
-
-    DeltaLM's and GanLM's programs spread epsilon over the other tokens: the target keeps 1 -
-    epsilon, each other token has epsilon / (V - 1). The models spread over all rows.
-
-    Args:
-        epsilon: probability that is moved, in [0, 1).
-        num_rows: V, rows of the model's vocabulary.
-    """
-    return epsilon * num_rows / (num_rows - 1)
 
 
 def _no_blank(source: Sequence[int]) -> int:
