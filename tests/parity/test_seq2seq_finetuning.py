@@ -14,7 +14,7 @@ from unblank.data.collate import collate
 from unblank.data.packing import lay_out
 from unblank.engine.units import InfillUnit
 from unblank.examples import IGNORE_INDEX
-from unblank.finetuning.pairs.task import fairseq_smoothing
+from unblank.families.encoder_decoder import fairseq_smoothing
 from unblank.models.loss import linear_cross_entropy_sum
 from unblank.objectives.infilling import blank_layout
 from unblank.objectives.source_target import glm_pair

@@ -8,8 +8,9 @@ from unblank.adapters.merge_config import MergeSettings
 from unblank.adapters.opening import require_undamaged
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.conversion.writer import new_folder
-from unblank.families.loading import load_folder, without_progress_bar
+from unblank.families.loading import load_folder
 from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
+from unblank.quiet import without_progress_bar
 
 __all__ = ["run_merge"]
 

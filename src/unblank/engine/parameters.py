@@ -1,6 +1,6 @@
-"""How many parameters a model has, and about how much memory a training step of it takes."""
+"""How large a model is: the numbers it trains, and the memory that a step takes."""
 
-from torch import nn
+import torch
 from transformers import PreTrainedModel
 
 __all__ = ["count_parameters", "estimate_memory"]
@@ -9,7 +9,7 @@ _LIBRARIES = 0.6 * 2**30
 """Bytes that Python, torch and transformers take by themselves (measured on Linux, CPU)."""
 
 
-def count_parameters(model: nn.Module) -> int:
+def count_parameters(model: torch.nn.Module) -> int:
     """Return the number of distinct trainable numbers."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
@@ -18,22 +18,23 @@ def estimate_memory(
     model: PreTrainedModel,
     *,
     positions: int,
-    passes: float,
     bytes_per_activation: int,
     activation_checkpointing: bool,
+    passes: float = 1.0,
 ) -> float:
     """Return a rough estimate of the peak memory of a training step, in bytes.
 
     Weights, gradients and two moments in float32; about 34 numbers of the layer's width kept per
     position and layer (inputs of each product, LayerNorm, GELU and dropout), or one with activation
-    checkpointing. A position of an encoder-decoder passes one side only.
+    checkpointing.
 
     Args:
         model: the model.
         positions: positions of one micro-batch.
-        passes: how often a position passes the layers.
         bytes_per_activation: 2 in bf16, 4 in fp32.
         activation_checkpointing: whether layers keep their inputs only.
+        passes: how often a position passes `num_hidden_layers` layers: once even in an
+            encoder-decoder, where it is on one side only.
     """
     config = model.config
     kept = 1 if activation_checkpointing else 34

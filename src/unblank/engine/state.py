@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from unblank.engine.parallel import World
-from unblank.families.loading import without_progress_bar
+from unblank.quiet import without_progress_bar
 
 __all__ = [
     "OPTIMIZER_NAME",

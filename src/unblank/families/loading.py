@@ -1,47 +1,27 @@
 """Opening a model folder, with an error for everything that can be wrong with one."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel
 
+from unblank.families.table import FAMILIES, family_of_model_type
 from unblank.integrity import CHECKPOINTS_NAME, MANIFEST_NAME, PROVENANCE_NAME, find_damage
-from unblank.models import (
-    DeltaLMForConditionalGeneration,
-    GanLMForConditionalGeneration,
-    GlmInfillForConditionalGeneration,
-)
+from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
+from unblank.models.glm import GlmInfillForConditionalGeneration
+from unblank.quiet import without_loading_report, without_progress_bar
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = [
-    "LanguageModel",
-    "load_folder",
-    "require_whole_weights",
-    "without_loading_report",
-    "without_progress_bar",
-]
+__all__ = ["LanguageModel", "load_folder", "require_whole_weights"]
 
-LanguageModel = (
-    GlmInfillForConditionalGeneration
-    | DeltaLMForConditionalGeneration
-    | GanLMForConditionalGeneration
-)
-"""What `unblank.load` opens."""
-
-MODELS: dict[str, type[LanguageModel]] = {
-    "glm_infill": GlmInfillForConditionalGeneration,
-    "deltalm": DeltaLMForConditionalGeneration,
-    "ganlm": GanLMForConditionalGeneration,
-}
-"""model_type -> class; of a GanLM the generator, as its discriminator has served in training."""
+LanguageModel = GlmInfillForConditionalGeneration | EncoderDecoderForConditionalGeneration
+"""What `unblank.load` opens; of a GanLM the generator, as its discriminator has served."""
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 """Files of a checkpoint that are read to use its model."""
@@ -56,7 +36,7 @@ def load_folder(
     _check_as_written(folder)
     model_class = _check_files(folder)
     _check_weights(folder)
-    model = _load_weights(model_class, folder, _dtype(dtype)).to(_device(device))
+    model: Any = _load_weights(model_class, folder, _dtype(dtype)).to(_device(device))
     return model, _load_tokenizer(folder)
 
 
@@ -64,29 +44,6 @@ def require_whole_weights(folder: Path) -> None:
     """Raise what `unblank.load` raises for weights that are missing, damaged or cut short."""
     _check_as_written(folder)
     _check_weights(folder)
-
-
-@contextmanager
-def without_loading_report() -> Iterator[None]:
-    """Silence transformers' table of missing and left-over weights: we say what matters."""
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-
-
-@contextmanager
-def without_progress_bar() -> Iterator[None]:
-    """Silence the bars of transformers inside the block: commands have their own."""
-    was_enabled = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            transformers_logging.enable_progress_bar()
 
 
 def _check_as_written(folder: Path) -> None:
@@ -108,7 +65,7 @@ def _check_as_written(folder: Path) -> None:
     raise ValueError(f"{kind} {folder} is damaged: {damage}{advice}")
 
 
-def _check_files(folder: Path) -> type[LanguageModel]:
+def _check_files(folder: Path) -> type[PreTrainedModel]:
     """Return the class of the model; raise if it is none of ours, or files are missing."""
     if not folder.is_dir():
         siblings = (
@@ -135,12 +92,14 @@ def _check_files(folder: Path) -> type[LanguageModel]:
     except ValueError as error:
         raise ValueError(f"{folder / 'config.json'} is damaged: {error}") from error
     model_type = config.get("model_type") if isinstance(config, dict) else None
-    if model_type not in MODELS:
+    family = family_of_model_type(model_type)
+    if family is None or family.generating_class is None:
+        known = [one.model_type for one in FAMILIES.values() if one.generating_class is not None]
         raise ValueError(
-            f"{folder} holds a model of type {model_type!r}; unblank.load opens {', '.join(MODELS)}"
+            f"{folder} holds a model of type {model_type!r}; unblank.load opens {', '.join(known)}"
         )
     _refuse_classifier(folder, config)
-    return MODELS[model_type]
+    return family.generating_class
 
 
 def _refuse_classifier(folder: Path, config: dict[str, Any]) -> None:
@@ -172,7 +131,7 @@ def _check_weights(folder: Path) -> None:
 
 
 def _load_weights(
-    model_class: type[LanguageModel], folder: Path, dtype: torch.dtype | str
+    model_class: type[PreTrainedModel], folder: Path, dtype: torch.dtype | str
 ) -> LanguageModel:
     try:
         with without_progress_bar(), without_loading_report():  # what it says is refused below

@@ -1,13 +1,15 @@
 """The settings of a model and its vocabulary. Standard library only: `--help` reads it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from unblank.objectives.seq2seq_settings import Seq2SeqSettings
+from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.checks import require, require_positive, require_share
 from unblank.settings.identity import SharesOut
 
-__all__ = ["DecoderStart", "GanLMSettings", "ModelSettings", "TokenizerSettings"]
+__all__ = ["DecoderStart", "FamilySections", "GanLMSettings", "ModelSettings", "TokenizerSettings"]
 
 DecoderStart = Literal["interleaved", "vanilla", "vanilla-random-cross-attention", "random"]
 
@@ -100,6 +102,18 @@ class GanLMSettings:
             for part in ("weight", "start_step", "warmup_steps"):
                 value = getattr(self, f"{name}_{part}")
                 require(value >= 0, f"{name}_{part} is {value}: below 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilySections:
+    """The sections of a run that belong to some families; each family reads its own."""
+
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    """What is blanked in packed text."""
+    seq2seq: Seq2SeqSettings = field(default_factory=Seq2SeqSettings)
+    """What is hidden from a source."""
+    ganlm: GanLMSettings = field(default_factory=GanLMSettings)
+    """A discriminator and the weights of losses."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

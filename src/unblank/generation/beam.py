@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unblank.families.decoding import FAIRSEQ_STOPPING, GLM_STOPPING, StoppingRule
 from unblank.generation.decoding import TokenRules
 from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling, Piece
@@ -34,27 +35,6 @@ __all__ = [
 
 CandidatePicker = Callable[[Tensor, Tensor, int], Tensor]
 """(log_p float[R, V], beam scores float[N, W], count) -> int64[N, count], beam * V + token."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoppingRule:
-    """Which finished hypotheses count.
-
-    Attributes:
-        counts_end: whether the length that divides a score includes the end token.
-        keeps_first: whether the first hypotheses are kept, as many as beams, and the search stops
-            when it has them; else a better one displaces the worst, until no open beam can.
-        forces_end: whether open beams of the greatest length compete with the probability of ending
-            there; else as they are.
-    """
-
-    counts_end: bool
-    keeps_first: bool
-    forces_end: bool
-
-
-GLM_STOPPING = StoppingRule(counts_end=False, keeps_first=False, forces_end=False)
-FAIRSEQ_STOPPING = StoppingRule(counts_end=True, keeps_first=True, forces_end=True)
 
 
 def pick_best(log_p_RV: Tensor, beam_scores_NW: Tensor, count: int) -> Tensor:

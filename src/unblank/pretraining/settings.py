@@ -11,7 +11,12 @@ from typing import Literal
 
 from unblank.data.settings import DataSettings
 from unblank.engine.settings import OptimSettings, TrainSettings
-from unblank.families.settings import GanLMSettings, ModelSettings, TokenizerSettings
+from unblank.families.settings import (
+    FamilySections,
+    GanLMSettings,
+    ModelSettings,
+    TokenizerSettings,
+)
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.checks import require
@@ -138,3 +143,8 @@ class PretrainSettings:
     """The optimiser."""
     train: PretrainTrainSettings = field(default_factory=PretrainTrainSettings)
     """The run."""
+
+    @property
+    def sections(self) -> FamilySections:
+        """The sections that belong to some families."""
+        return FamilySections(objective=self.objective, seq2seq=self.seq2seq, ganlm=self.ganlm)

@@ -13,11 +13,11 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank import models
-from unblank.families.loading import without_progress_bar
 from unblank.models.electra import ElectraInfillForPreTraining
 from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
 from unblank.models.encoder_decoder.seq2seq import decoder_inputs
 from unblank.models.glm import GlmInfillForConditionalGeneration
+from unblank.quiet import without_progress_bar
 from unblank.tokenization.encoding import encode_texts
 from unblank.trimming.vocabulary import unknown_id
 

@@ -9,32 +9,20 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from unblank.conversion.encoder import count_embeddings, read_encoder
 from unblank.engine.logging import Display
 from unblank.engine.parallel import World
+from unblank.families.family import Family
 from unblank.families.settings import ModelSettings, TokenizerSettings
-from unblank.families.table import ENCODER_DECODERS, ModelFamily, preset_vocab_size
-from unblank.tokenization.config import TokenizerKind
 from unblank.tokenization.special import add_sentinels
 
 __all__ = ["TOKENIZER_NAME", "open_tokenizer"]
 
 TOKENIZER_NAME = "tokenizer"
 """Folder of a tokenizer that a run has trained, inside the folder of the run."""
-PUBLISHED_SENTINELS = 100
-"""Of DeltaLM and GanLM."""
-
-# Presets that were published with another tokenizer than BERT's.
-_PRESET_KINDS: dict[str, TokenizerKind] = {
-    "roberta": "bpe",
-    "2b": "bpe",
-    "10b": "bpe",
-    "chinese-large": "unigram",
-    "multiglm-1b": "unigram",
-}
 
 
 def open_tokenizer(
     model: ModelSettings,
     settings: TokenizerSettings,
-    family: ModelFamily,
+    family: Family,
     texts: Callable[[], Iterable[str]],
     *,
     folder: Path,
@@ -71,8 +59,8 @@ def open_tokenizer(
     tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(given)
     if checkpoint is None and model.init_from_encoder is not None:
         _compare(tokenizer, given, model.init_from_encoder, display)
-    if family in ENCODER_DECODERS and checkpoint is None and model.init_from is None:
-        num_added = add_sentinels(tokenizer, _num_sentinels(settings, family))
+    if family.vocabulary.num_sentinels and checkpoint is None and model.init_from is None:
+        num_added = add_sentinels(tokenizer, family.num_sentinels(settings.num_sentinels))
         if num_added:
             display.say(f"note: {num_added} sentinels were added to the vocabulary of {given}")
     if checkpoint is None and model.init_from is None:
@@ -83,18 +71,17 @@ def open_tokenizer(
 
 
 def _train(
-    model: ModelSettings, settings: TokenizerSettings, family: ModelFamily, texts: Iterable[str]
+    model: ModelSettings, settings: TokenizerSettings, family: Family, texts: Iterable[str]
 ) -> PreTrainedTokenizerFast:
     from unblank.tokenization.train import train_tokenizer
 
-    usual: TokenizerKind = "unigram" if family in ENCODER_DECODERS else "wordpiece"
-    kind = settings.kind or _PRESET_KINDS.get(model.preset.lower(), usual)
+    kind = settings.kind or family.tokenizer_kind(model.preset)
     return train_tokenizer(
         texts,
         kind=kind,
-        vocab_size=settings.vocab_size or preset_vocab_size(model),
+        vocab_size=settings.vocab_size or family.vocabulary_size(model.preset),
         lowercase=kind == "wordpiece" if settings.lowercase is None else settings.lowercase,
-        num_sentinels=_num_sentinels(settings, family),
+        num_sentinels=family.num_sentinels(settings.num_sentinels),
         extra_tokens=settings.extra_tokens,
     )
 
@@ -122,15 +109,11 @@ def _compare(
         )
 
 
-def _ignored(model: ModelSettings, settings: TokenizerSettings, family: ModelFamily) -> list[str]:
+def _ignored(model: ModelSettings, settings: TokenizerSettings, family: Family) -> list[str]:
     """Return the settings that were given, but shape only a tokenizer that is trained here."""
     names = ["kind", "vocab_size", "lowercase"]
     if model.init_from is not None:
         names.append("extra_tokens")
-    if model.init_from is not None or family not in ENCODER_DECODERS:
+    if model.init_from is not None or not family.vocabulary.num_sentinels:
         names.append("num_sentinels")
     return [f"tokenizer.{name}" for name in names if getattr(settings, name) not in (None, 0, ())]
-
-
-def _num_sentinels(settings: TokenizerSettings, family: ModelFamily) -> int:
-    return settings.num_sentinels or (PUBLISHED_SENTINELS if family in ENCODER_DECODERS else 0)

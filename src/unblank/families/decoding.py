@@ -1,0 +1,29 @@
+"""How the published program of a family ends a beam search, as data."""
+
+from dataclasses import dataclass
+
+__all__ = ["FAIRSEQ_STOPPING", "GLM_STOPPING", "StoppingRule"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppingRule:
+    """Which finished hypotheses of a beam search count.
+
+    Attributes:
+        counts_end: whether the length that divides a score includes the end token.
+        keeps_first: whether the first hypotheses are kept, as many as beams, and the search stops
+            when it has them; else a better one displaces the worst, until no open beam can.
+        forces_end: whether open beams of the greatest length compete with the probability of ending
+            there; else as they are.
+    """
+
+    counts_end: bool
+    keeps_first: bool
+    forces_end: bool
+
+
+GLM_STOPPING = StoppingRule(counts_end=False, keeps_first=False, forces_end=False)
+"""Of the original GLM's evaluation decoder."""
+
+FAIRSEQ_STOPPING = StoppingRule(counts_end=True, keeps_first=True, forces_end=True)
+"""Of fairseq, with which DeltaLM and GanLM were published."""

@@ -1,0 +1,59 @@
+"""The family ELECTRA: a baseline encoder that judges tokens and writes nothing."""
+
+from transformers import PreTrainedModel
+
+from unblank.families.electra_unit import ElectraUnit
+from unblank.families.family import Family, UsualVocabulary
+from unblank.families.infilling import (
+    infilling_objective,
+    infilling_shares,
+    new_infilling_fields,
+)
+from unblank.families.rows import PACKED
+from unblank.families.settings import FamilySections
+from unblank.models.electra import ElectraInfillForPreTraining
+from unblank.models.electra.presets import PRESETS
+from unblank.tokenization.special import special_ids
+
+__all__ = ["ELECTRA"]
+
+_ONLY_MASKED = {"token": 0.0, "sentence": 0.0, "document": 0.0, "masked": 1.0, "causal": 0.0}
+
+
+def _require_masked(sections: FamilySections) -> None:
+    if sections.objective.weights() != _ONLY_MASKED:
+        raise ValueError(
+            "ELECTRA corrupts what the objective masked hides: give --objective.masked 1 "
+            "--objective.token 0, and no other objective"
+        )
+
+
+def _unit(
+    model: PreTrainedModel,
+    sections: FamilySections,
+    *,
+    seed: int,
+    label_smoothing: float = 0.0,
+    sampled_softmax: int = 0,
+) -> ElectraUnit:
+    return ElectraUnit(seed)
+
+
+ELECTRA = Family(
+    name="electra",
+    presets=PRESETS,
+    pretraining_class=ElectraInfillForPreTraining,
+    generating_class=None,
+    writes="nothing",
+    stopping=None,
+    special_ids=special_ids,
+    vocabulary=UsualVocabulary(kind="wordpiece"),
+    applies=frozenset({"objective"}),
+    check_sections=_require_masked,
+    text_objective=infilling_objective,
+    objective_shares=infilling_shares,
+    rows=PACKED,
+    unit=_unit,
+    new_fields=new_infilling_fields,
+)
+"""The value that `unblank.families.table` holds."""

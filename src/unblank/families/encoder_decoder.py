@@ -1,0 +1,151 @@
+"""What all encoder-decoders here have in common: a source, a target, and their vocabulary."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from unblank.data.sampling import Objective
+from unblank.engine.units import InfillUnit
+from unblank.examples import IntArray, Seq2SeqExample
+from unblank.families.family import LoraTargets, OptionalSetting, UsualVocabulary
+from unblank.families.settings import FamilySections, ModelSettings
+from unblank.objectives.seq2seq import (
+    build_pair_objective,
+    build_seq2seq_objective,
+    seq2seq_shares,
+)
+from unblank.objectives.source_target import encoder_decoder_pair
+from unblank.tokenization.special import SpecialIds, encoder_decoder_ids
+from unblank.tokenization.vocabulary import padded_vocab_size
+
+__all__ = [
+    "APPLIES",
+    "LORA_TARGETS",
+    "VOCABULARY",
+    "fairseq_smoothing",
+    "new_encoder_decoder_fields",
+    "pair_example",
+    "seq2seq_unit",
+    "shape",
+    "shares",
+    "source_objective",
+    "translation_objective",
+]
+
+VOCABULARY = UsualVocabulary(kind="unigram", size=250104, num_sentinels=100)
+"""As published with DeltaLM and GanLM."""
+
+APPLIES: frozenset[OptionalSetting] = frozenset(
+    {"seq2seq", "data.pairs", "data.languages", "train.sample_every"}
+)
+"""Optional settings that apply to every encoder-decoder."""
+
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+LORA_TARGETS: dict[LoraTargets, tuple[str, ...]] = {
+    "attention": _ATTENTION,
+    "all": (*_ATTENTION, "up_proj", "down_proj"),
+}
+"""Linear layers that get adapters, in encoder and decoder."""
+
+
+def source_objective(
+    sections: FamilySections,
+    special: SpecialIds,
+    sentence_end: Any,
+    max_length: int,
+    language_id: int | None,
+) -> Objective[Any]:
+    """Return the mixture of the section `seq2seq`."""
+    return build_seq2seq_objective(sections.seq2seq, special, sentence_end, max_length, language_id)
+
+
+def translation_objective(
+    sections: FamilySections, special: SpecialIds, sentence_end: Any, max_length: int
+) -> Objective[Any]:
+    """Return translation span corruption, for pairs."""
+    return build_pair_objective(sections.seq2seq, special, sentence_end, max_length)
+
+
+def shares(sections: FamilySections) -> dict[str, float]:
+    """Return objective name -> share of the texts' samples."""
+    return seq2seq_shares(sections.seq2seq)
+
+
+def pair_example(source: IntArray, target: IntArray, special: SpecialIds) -> Seq2SeqExample:
+    """Return the example of a source, laid out as the encoder reads it, and its target."""
+    return encoder_decoder_pair(source, target, special)
+
+
+def seq2seq_unit(
+    model: PreTrainedModel,
+    sections: FamilySections,
+    *,
+    seed: int,
+    label_smoothing: float = 0.0,
+    sampled_softmax: int = 0,
+) -> InfillUnit:
+    """Return the one loss over the tokens of targets."""
+    return InfillUnit(label_smoothing, sampled_softmax)
+
+
+def fairseq_smoothing(epsilon: float, num_rows: int) -> float:
+    """Return the smoothing over all V rows that is `epsilon` over the V - 1 wrong tokens.
+
+    DeltaLM's and GanLM's programs spread epsilon over the other tokens: the target keeps 1 -
+    epsilon, each other token has epsilon / (V - 1). The models spread over all rows.
+
+    Args:
+        epsilon: probability that is moved, in [0, 1).
+        num_rows: V, rows of the model's vocabulary.
+
+    Example:
+        >>> fairseq_smoothing(0.1, 11)
+        0.11
+    """
+    return epsilon * num_rows / (num_rows - 1)
+
+
+def shape(preset: Mapping[str, Any], settings: ModelSettings) -> dict[str, int]:
+    """Return the fields that the settings change; the decoder keeps the preset's ratio of depth.
+
+    Args:
+        preset: fields of the configuration.
+        settings: the `model` section.
+
+    Raises:
+        ValueError: if so many layers cannot be shared out in that ratio.
+    """
+    given = {
+        "hidden_size": settings.hidden_size,
+        "num_attention_heads": settings.num_attention_heads,
+    }
+    changed = {name: value for name, value in given.items() if value is not None}
+    layers = settings.num_hidden_layers
+    if layers is None:
+        return changed
+    ratio = preset["encoder_layers"] // preset["decoder_layers"]
+    if layers % ratio:
+        raise ValueError(
+            f"model.num_hidden_layers {layers}: one layer of an interleaved decoder stands for "
+            f"{ratio} of the encoder; give a multiple of {ratio}"
+        )
+    return {**changed, "encoder_layers": layers, "decoder_layers": layers // ratio}
+
+
+def new_encoder_decoder_fields(
+    tokenizer: PreTrainedTokenizerFast, sections: FamilySections
+) -> dict[str, Any]:
+    """Return the fields of a new configuration that the vocabulary decides."""
+    ids, num_tokens = encoder_decoder_ids(tokenizer), len(tokenizer)
+    return {
+        "vocab_size": padded_vocab_size(num_tokens),
+        "tokenizer_size": num_tokens,
+        "bos_token_id": ids.cls,
+        "pad_token_id": ids.pad,
+        "eos_token_id": ids.eos,
+        "unk_token_id": ids.unk,
+        "mask_token_id": ids.mask,
+        "decoder_start_token_id": ids.sop,
+    }

@@ -1,0 +1,83 @@
+"""The family GLM: blanks of a text, filled behind it in packed rows."""
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedModel
+
+from unblank.engine.units import InfillUnit
+from unblank.examples import Example, IntArray
+from unblank.families.decoding import GLM_STOPPING
+from unblank.families.family import Classifier, Family, UsualVocabulary
+from unblank.families.infilling import (
+    PUBLISHED_KINDS,
+    infilling_objective,
+    infilling_shares,
+    new_infilling_fields,
+)
+from unblank.families.rows import PACKED
+from unblank.families.settings import FamilySections
+from unblank.models.glm import (
+    GlmInfillForConditionalGeneration,
+    GlmInfillForSequenceClassification,
+)
+from unblank.models.glm.presets import PRESETS
+from unblank.objectives.source_target import glm_pair
+from unblank.tokenization.special import SpecialIds, special_ids
+
+__all__ = ["GLM", "blank_of"]
+
+
+def blank_of(source: Sequence[int], special: SpecialIds) -> int:
+    """Return the position of the first blank in token ids that hold one."""
+    return next(place for place, token_id in enumerate(source) if token_id in special.blanks)
+
+
+def _pair(source: IntArray, target: IntArray, special: SpecialIds) -> Example:
+    return glm_pair(source, blank_of(source.tolist(), special), target, special)
+
+
+def _unit(
+    model: PreTrainedModel,
+    sections: FamilySections,
+    *,
+    seed: int,
+    label_smoothing: float = 0.0,
+    sampled_softmax: int = 0,
+) -> InfillUnit:
+    return InfillUnit(label_smoothing, sampled_softmax)
+
+
+def _between(special: SpecialIds) -> tuple[int, ...]:
+    return (special.sep,)
+
+
+_ATTENTION = ("qkv_proj", "o_proj")
+
+GLM = Family(
+    name="glm",
+    presets=PRESETS,
+    pretraining_class=GlmInfillForConditionalGeneration,
+    generating_class=GlmInfillForConditionalGeneration,
+    writes="blanks",
+    stopping=GLM_STOPPING,
+    classifier=Classifier(
+        model_class=GlmInfillForSequenceClassification,
+        between=_between,
+        starts_new=True,
+        pools_any_token=True,
+    ),
+    lora_targets={"attention": _ATTENTION, "all": (*_ATTENTION, "up_proj", "down_proj")},
+    takes_prompts=True,
+    special_ids=special_ids,
+    vocabulary=UsualVocabulary(kind="wordpiece", kinds=PUBLISHED_KINDS),
+    applies=frozenset(
+        {"objective", "train.sample_every", "train.compile", "train.sampled_softmax"}
+    ),
+    text_objective=infilling_objective,
+    objective_shares=infilling_shares,
+    pair_example=_pair,
+    rows=PACKED,
+    unit=_unit,
+    new_fields=new_infilling_fields,
+)
+"""The value that `unblank.families.table` holds."""

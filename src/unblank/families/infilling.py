@@ -1,0 +1,53 @@
+"""What the families on GLM's stack have in common: packed rows and one set of special tokens."""
+
+from typing import Any
+
+from transformers import PreTrainedTokenizerFast
+
+from unblank.data.sampling import Objective
+from unblank.families.settings import FamilySections
+from unblank.objectives.mixture import build_objective, objective_shares
+from unblank.tokenization.config import TokenizerKind
+from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
+from unblank.tokenization.vocabulary import padded_vocab_size
+
+__all__ = ["PUBLISHED_KINDS", "infilling_objective", "infilling_shares", "new_infilling_fields"]
+
+PUBLISHED_KINDS: dict[str, TokenizerKind] = {
+    "roberta": "bpe",
+    "2b": "bpe",
+    "10b": "bpe",
+    "chinese-large": "unigram",
+    "multiglm-1b": "unigram",
+}
+"""Presets of GLM that were published with another tokenizer than BERT's."""
+
+
+def infilling_objective(
+    sections: FamilySections,
+    special: SpecialIds,
+    sentence_end: Any,
+    max_length: int,
+    language_id: int | None,
+) -> Objective[Any]:
+    """Return the mixture of the section `objective`; texts of all languages are treated alike."""
+    return build_objective(sections.objective, special, sentence_end, max_length)
+
+
+def infilling_shares(sections: FamilySections) -> dict[str, float]:
+    """Return objective name -> share of the samples."""
+    return objective_shares(sections.objective)
+
+
+def new_infilling_fields(
+    tokenizer: PreTrainedTokenizerFast, sections: FamilySections
+) -> dict[str, Any]:
+    """Return the fields of a new configuration that vocabulary and objective decide."""
+    ids, size = special_ids(tokenizer), len(tokenizer)
+    names = {f"{role}_token_id": getattr(ids, role) for role in SPECIAL_TOKENS}
+    return {
+        "vocab_size": padded_vocab_size(size),
+        "tokenizer_size": size,
+        "block_position_encoding": sections.objective.block_positions,
+        **names,
+    }

@@ -1,0 +1,55 @@
+"""The model that a run starts from: a preset, an encoder, an existing folder, or a checkpoint."""
+
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from unblank.compatibility import enable_activation_checkpointing
+from unblank.conversion.encoder import read_encoder
+from unblank.families.building import load_model, model_from_encoder, new_model, require_fit
+from unblank.families.settings import FamilySections, ModelSettings
+from unblank.families.table import family_of_run
+
+__all__ = ["build_model"]
+
+
+def build_model(
+    settings: ModelSettings,
+    tokenizer: PreTrainedTokenizerFast,
+    sections: FamilySections | None = None,
+    *,
+    max_length: int,
+    seed: int,
+    checkpoint: Path | None = None,
+) -> PreTrainedModel:
+    """Return the model, float32, on the CPU.
+
+    Args:
+        settings: the `model` section.
+        tokenizer: its ids and its size are written into a new model's configuration.
+        sections: the sections of the model's family; None leaves all at their defaults.
+        max_length: positions that are needed.
+        seed: of new weights.
+        checkpoint: folder whose weights are continued; then nothing is initialised.
+
+    Raises:
+        ValueError: if an existing model has another vocabulary, too few positions or damaged
+            weights, or encoder, preset and settings do not fit.
+        FileNotFoundError: if a named folder holds no model, or no encoder.
+    """
+    family = family_of_run(settings, checkpoint)
+    sections = sections or FamilySections()
+    folder = checkpoint or settings.init_from
+    if folder is not None:
+        model = load_model(family, folder, settings, sections)
+        require_fit(model, folder, tokenizer, max_length)
+    elif settings.init_from_encoder is not None:
+        encoder = read_encoder(settings.init_from_encoder)
+        model = model_from_encoder(
+            family, settings, tokenizer, sections, encoder, max_length=max_length, seed=seed
+        )
+    else:
+        model = new_model(family, settings, tokenizer, sections, max_length=max_length, seed=seed)
+    if settings.activation_checkpointing:
+        enable_activation_checkpointing(model)
+    return model
