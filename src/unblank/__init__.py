@@ -6,13 +6,13 @@ checkpoint; everything else lives in the submodules.
 
 from typing import TYPE_CHECKING, Any
 
+from unblank.version import __version__
+
 if TYPE_CHECKING:
     from unblank.api import Unblank, load
     from unblank.conversion.convert import convert
 
 __all__ = ["Unblank", "__version__", "convert", "load"]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

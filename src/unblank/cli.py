@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, TextIO
 
-from unblank import __version__
+from unblank.version import __version__
 
 __all__ = ["main"]
 

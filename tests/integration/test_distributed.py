@@ -24,7 +24,7 @@ with join_world("cpu") as world:
     for parallel in sys.argv[1:]:
         model = toy_model()
         module = share_model(UnitModule(model, InfillUnit(), world.device), world, parallel)
-        optimizer = build_optimizer(model, OptimSettings())
+        optimizer = build_optimizer(model, OptimSettings(), learning_rate=4e-4)
         trainer = toy_trainer(
             model, world=world, module=module, optimizer=optimizer, clip_norm=0.0,
             steps=toy_stream().micro_batches(

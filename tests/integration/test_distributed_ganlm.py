@@ -56,7 +56,7 @@ with join_world("cpu") as world:
         model = GanLMForPreTraining(config)
         unit = GanLMUnit(config, settings, seed=0)
         module = share_model(UnitModule(model, unit, world.device), world, parallel)
-        optimizer = build_optimizer(model, OptimSettings())
+        optimizer = build_optimizer(model, OptimSettings(), learning_rate=4e-4)
         trainer = toy_trainer(
             model, world=world, module=module, unit=unit, optimizer=optimizer, clip_norm=0.0,
             hooks=Losses(), steps=toy_steps(world),

@@ -97,7 +97,7 @@ def toy_trainer(
     values = {
         "module": UnitModule(model, unit, world.device),
         "unit": unit,
-        "optimizer": build_optimizer(model, OptimSettings()),
+        "optimizer": build_optimizer(model, OptimSettings(), learning_rate=4e-4),
         "learning_rate": lambda update: 1e-3,
         "steps": stream.micro_batches(batch_size=batch_size, micro_batch_size=micro_batch_size),
         "world": world,

@@ -13,8 +13,8 @@ from typing import Literal, Self
 
 import torch
 
-import unblank
 from unblank.integrity import write_at_once
+from unblank.version import __version__
 
 __all__ = [
     "PEFT_CONFIG_NAME",
@@ -45,7 +45,7 @@ class AdapterRecord:
     """Numbers in the folder."""
     settings: Mapping[str, str | int | float] = field(default_factory=dict)
     """How it was made, for people."""
-    unblank: str = unblank.__version__
+    unblank: str = __version__
     """Version that wrote it."""
 
     def write(self, folder: Path) -> None:

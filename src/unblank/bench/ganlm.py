@@ -75,7 +75,7 @@ def ganlm_training(size: str, is_t5: bool) -> Workload:
     else:
         settings = GanLMSettings()
     unit, batch = GanLMUnit(model.config, settings, seed=0), ganlm_batch(shape)
-    optimizer = build_optimizer(model, OptimSettings())
+    optimizer = build_optimizer(model, OptimSettings(), learning_rate=4e-4)
     device = torch.device("cpu")
     precision = choose_precision("auto", device)
 

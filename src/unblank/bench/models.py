@@ -62,7 +62,7 @@ def glm_training(size: str, vocabulary: int | None = None, sampled_softmax: int 
         shape = replace(shape, vocabulary=vocabulary)
     model = build_glm(shape).train()
     batch = glm_batch(shape)
-    optimizer = build_optimizer(model, OptimSettings())
+    optimizer = build_optimizer(model, OptimSettings(), learning_rate=4e-4)
     device = torch.device("cpu")
     precision = choose_precision("auto", device)
 

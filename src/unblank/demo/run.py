@@ -27,13 +27,17 @@ from unblank.demo.measure import (
     most_frequent_word,
 )
 from unblank.demo.settings import DemoSettings
-from unblank.engine.settings import OptimSettings, TrainSettings
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.generation.results import FillResult
 from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.pretraining.run import run_pretrain
-from unblank.pretraining.settings import DataSettings, PretrainSettings
+from unblank.pretraining.settings import (
+    PretrainDataSettings,
+    PretrainOptimSettings,
+    PretrainSettings,
+    PretrainTrainSettings,
+)
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import special_ids
@@ -96,13 +100,13 @@ def _run_config(config: DemoSettings, train_file: Path, held_out_file: Path) -> 
     return PretrainSettings(
         model=ModelSettings(preset="tiny", hidden_dropout=0.0, attention_dropout=0.0),
         tokenizer=TokenizerSettings(kind="wordpiece", vocab_size=VOCAB_SIZE),
-        data=DataSettings(
+        data=PretrainDataSettings(
             train=(str(train_file),), validation=(str(held_out_file),), max_length=MAX_LENGTH
         ),
         # More and shorter blanks than the paper's: in three minutes every scored token counts.
         objective=ObjectiveSettings(mask_ratio=0.4, mean_span_length=1.5),
-        optim=OptimSettings(learning_rate=2e-3, warmup_steps=50, weight_decay=0.01),
-        train=TrainSettings(
+        optim=PretrainOptimSettings(learning_rate=2e-3, warmup_steps=50, weight_decay=0.01),
+        train=PretrainTrainSettings(
             output_dir=config.output / "model",
             max_steps=config.steps,
             batch_size=32,

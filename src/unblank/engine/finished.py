@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from unblank import __version__
 from unblank.integrity import PROVENANCE_NAME, apply_umask, file_facts, write_at_once
+from unblank.version import __version__
 
 __all__ = ["origin", "publish_model"]
 

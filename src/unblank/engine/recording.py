@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: metrics, validations, fills, predictions, on disk and shown."""
+"""What a run writes down as it goes, on disk, on the console and to trackers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

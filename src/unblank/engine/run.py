@@ -85,6 +85,7 @@ class Run(Generic[Settings]):
         effective: settings, checkpoint or None, number of processes -> the settings that stand for
             others, by dotted name, when two starts are compared.
         learning_rate: the peak.
+        learning_rate_note: where it comes from, for the header.
         is_training: whether weights change; else the model is only measured.
         is_validated: whether there is something held out.
         epochs: passes over the examples, where `train.max_steps` is not given.
@@ -102,6 +103,7 @@ class Run(Generic[Settings]):
     start: str
     effective: Callable[[Settings, Path | None, int], dict[str, Any]]
     learning_rate: float
+    learning_rate_note: str = ""
     is_training: bool = True
     is_validated: bool = True
     epochs: float = 1.0
@@ -354,7 +356,7 @@ def _facts(
     start = f"step {trainer.progress.step}" if trainer.progress.step else what.start
     every = hooks.periods.validate
     validated = f"validated every {every:,}" if every else "not validated on the way"
-    rate = f"{what.learning_rate:g}" if what.is_training else "none: nothing is trained"
+    rate = f"{what.learning_rate:g}{what.learning_rate_note}"
     facts = dict(task.facts)
     estimate = facts.pop("memory", None)
     return {
@@ -363,7 +365,7 @@ def _facts(
         "memory": f"{estimate}; {memory.description}" if estimate else memory.description,
         "model": f"{trained:,}{of_all} parameters, from {start}",
         **facts,
-        "learning rate": rate,
+        "learning rate": rate if what.is_training else "none: nothing is trained",
         "steps": f"{trainer.max_steps:,} (seed {train.seed}), {validated}",
         "writes to": str(train.output_dir),
     }

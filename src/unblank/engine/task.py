@@ -5,7 +5,7 @@ and what is written. A task owns its examples, its loss and its scores; a method
 change. Nothing here computes.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -71,7 +71,7 @@ class Task(Protocol):
         """Return the model to start from, float32, on the CPU; of a checkpoint if there is one."""
         ...
 
-    def steps(self, saved: Mapping[str, int] | None, /) -> Iterator[StepBatches]:
+    def steps(self, saved: Mapping[str, int] | None, /) -> Generator[StepBatches]:
         """Yield the data of one optimiser step after another, without end.
 
         Args:

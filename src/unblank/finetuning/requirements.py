@@ -51,6 +51,13 @@ def require_possible(settings: FinetuneSettings) -> None:
     """
     _require_applicable(settings)
     data, model, train = settings.data, settings.model, settings.train
+    if model.init_from is not None and has_adapter(model.init_from):
+        raise ValueError(
+            f"{model.init_from} holds what was trained beside a model, not a model: start from the "
+            "base model that its adapter.json names, or from `unblank merge` of it"
+        )
+    if settings.method in _BESIDE:
+        _require_base(settings)
     if not data.train and settings.method != "none":
         raise ValueError("no training examples: give --data.train FILE [...]")
     if settings.method == "none" and not data.is_validated:
@@ -66,13 +73,6 @@ def require_possible(settings: FinetuneSettings) -> None:
             "train.metric, patience, average_last and final need held-out examples: give "
             "--data.validation FILE [...]"
         )
-    if model.init_from is not None and has_adapter(model.init_from):
-        raise ValueError(
-            f"{model.init_from} holds what was trained beside a model, not a model: start from the "
-            "base model that its adapter.json names, or from `unblank merge` of it"
-        )
-    if settings.method in _BESIDE:
-        _require_base(settings)
 
 
 def _require_applicable(settings: FinetuneSettings) -> None:
@@ -80,9 +80,8 @@ def _require_applicable(settings: FinetuneSettings) -> None:
     names = [name for name in inapplicable(settings) if _is_changed(name, changed)]
     if names:
         raise ValueError(
-            f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not used by --task "
-            f"{settings.task} with --method {settings.method}: leave {'it' if len(names) == 1 else 'them'} "
-            "out, or choose the task or method that you mean"
+            f"--task {settings.task} with --method {settings.method} does not use "
+            f"{', '.join(names)}: leave that out, or choose the task or method that you mean"
         )
 
 

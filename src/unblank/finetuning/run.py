@@ -25,7 +25,7 @@ from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.task import load_task
 
-__all__ = ["run_finetune"]
+__all__ = ["effective_settings", "run_finetune"]
 
 
 def run_finetune(settings: FinetuneSettings, *, memory: MemoryArrangement = LEFT_ALONE) -> Path:
@@ -86,8 +86,9 @@ def _described(settings: FinetuneSettings) -> Run[FinetuneSettings]:
             finish=_finish(settings),
         ),
         start=_start(settings),
-        effective=_effective,
+        effective=effective_settings,
         learning_rate=settings.learning_rate,
+        learning_rate_note=_rate_note(settings),
         is_training=settings.method != "none",
         is_validated=settings.data.is_validated,
         epochs=train.epochs,
@@ -128,10 +129,16 @@ def _open_task(settings: FinetuneSettings, context: RunContext) -> Task:
     )
 
 
-def _effective(
+def effective_settings(
     settings: FinetuneSettings, checkpoint: Path | None, num_processes: int
 ) -> dict[str, Any]:
-    """Return the settings that stand for others when two starts are compared."""
+    """Return the settings that stand for others when two starts are compared.
+
+    Args:
+        settings: of the run.
+        checkpoint: that is continued, or None.
+        num_processes: of this start.
+    """
     train = settings.train
     found: dict[str, Any] = {"optim.learning_rate": settings.learning_rate}
     if settings.optim.schedule in ("cosine", "linear"):  # a longer run has another schedule
@@ -162,6 +169,11 @@ def _adapter_facts(settings: FinetuneSettings) -> dict[str, str | int | float]:
         numbers = settings.cloze.patterns or (task.default_pattern,)
         facts["patterns"] = " | ".join(task.pattern(number).pattern.text for number in numbers)
     return facts
+
+
+def _rate_note(settings: FinetuneSettings) -> str:
+    is_given = settings.optim.learning_rate is not None
+    return " (set)" if is_given else f" (usual for --method {settings.method})"
 
 
 def _start(settings: FinetuneSettings) -> str:

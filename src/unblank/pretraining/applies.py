@@ -25,13 +25,12 @@ def refuse_foreign_settings(
         train: the `train` section.
     """
     family.check_sections(sections)
-    if "data.languages" in family.applies and data.languages:
-        if not sections.seq2seq.denoising + sections.seq2seq.mass:
-            raise ValueError(
-                "data.languages is for denoising and MASS, span corruption has no tags of "
-                "languages: leave it out, or set --seq2seq.denoising 1 "
-                "--seq2seq.span_corruption 0 (mBART)"
-            )
+    has_tags = sections.seq2seq.denoising or sections.seq2seq.mass
+    if "data.languages" in family.applies and data.languages and not has_tags:
+        raise ValueError(
+            "data.languages is for denoising and MASS, span corruption has no tags of languages: "
+            "leave it out, or set --seq2seq.denoising 1 --seq2seq.span_corruption 0 (mBART)"
+        )
     for name, is_given in _given(data, sections, train).items():
         if is_given and name not in family.applies:
             shown = f"the section {name}" if name in _SECTIONS else name

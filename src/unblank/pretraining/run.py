@@ -13,7 +13,7 @@ from unblank.pretraining.settings import PretrainSettings
 from unblank.pretraining.task import PretrainTask, open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
 
-__all__ = ["run_pretrain"]
+__all__ = ["effective_settings", "run_pretrain"]
 
 
 def run_pretrain(settings: PretrainSettings, *, memory: MemoryArrangement = LEFT_ALONE) -> Path:
@@ -42,7 +42,7 @@ def run_pretrain(settings: PretrainSettings, *, memory: MemoryArrangement = LEFT
                 open_task=partial(_open_task, settings),
                 method=AllWeights(),
                 start=_start(settings),
-                effective=_effective,
+                effective=effective_settings,
                 learning_rate=settings.optim.learning_rate,
                 is_validated=bool(data.validation or data.validation_pairs),
                 fill_every=train.sample_every,
@@ -76,10 +76,16 @@ def _open_task(settings: PretrainSettings, context: RunContext) -> PretrainTask:
     )
 
 
-def _effective(
+def effective_settings(
     settings: PretrainSettings, checkpoint: Path | None, num_processes: int
 ) -> dict[str, Any]:
-    """Return the settings that stand for others when two starts are compared."""
+    """Return the settings that stand for others when two starts are compared.
+
+    Args:
+        settings: of the run.
+        checkpoint: that is continued, or None.
+        num_processes: of this start.
+    """
     optim, train = settings.optim, settings.train
     # Not given means the end of the run: a longer run then has another schedule.
     has_end = optim.schedule in ("cosine", "linear")

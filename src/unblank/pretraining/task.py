@@ -1,6 +1,6 @@
 """Pretraining as a task of the engine: samples of plain and parallel text, and their loss."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 
 from transformers import PreTrainedModel
@@ -118,7 +118,7 @@ class PretrainTask:
         self._num_workers = num_workers
         self._batches: list[TrainBatch] | None = None
         self._fill: Callable[[], list[dict[str, str]]] | None = None
-        self.facts: dict[str, str] = {
+        self.facts: Mapping[str, str] = {
             "text": materials.description,
             "step": _step_text(train, materials, context.world),
             "objective": _objective_text(family, sections, materials),
@@ -154,10 +154,11 @@ class PretrainTask:
             bytes_per_activation=2 if self._precision.name == "bf16" else 4,
             activation_checkpointing=self._model.activation_checkpointing,
         )
-        self.facts["memory"] = f"about {estimate / 2**30:.1f} GiB a process at the peak"
+        memory = f"about {estimate / 2**30:.1f} GiB a process at the peak"
+        self.facts = {**self.facts, "memory": memory}
         return model
 
-    def steps(self, saved: Mapping[str, int] | None, /) -> Iterator[StepBatches]:
+    def steps(self, saved: Mapping[str, int] | None, /) -> Generator[StepBatches]:
         """Yield the data of each step; see `Task`."""
         materials, train = self._materials, self._train
         window = self._family.rows.window_size(

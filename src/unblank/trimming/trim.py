@@ -13,7 +13,6 @@ from rich.table import Table
 from safetensors import safe_open
 from transformers import PreTrainedTokenizerFast
 
-from unblank import __version__
 from unblank.conversion.provenance import PACKAGES, write_provenance
 from unblank.conversion.writer import new_folder
 from unblank.data.sources import TextFiles, find_files
@@ -37,6 +36,7 @@ from unblank.trimming.vocabulary import (
     unknown_id,
     without_tokens,
 )
+from unblank.version import __version__
 
 __all__ = ["TrimReport", "run_trim", "trim_model"]
 

@@ -15,7 +15,8 @@ from unblank.engine import state
 from unblank.engine.checkpoint import CheckpointError, list_checkpoints
 from unblank.engine.folder_lock import lock_folder
 from unblank.pretraining.run import run_pretrain
-from unblank.settings.recipes import load_recipe, to_yaml
+from unblank.pretraining.settings import PretrainSettings
+from unblank.settings.recipes import read_settings, to_yaml
 from unblank.tokenization.train import train_tokenizer
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "pretrain").glob("*.yaml"))
@@ -50,7 +51,7 @@ def test_the_finished_folder_opens_with_transformers_and_says_where_it_comes_fro
     assert provenance["loss"] == metrics(folder)[-1]["loss"]
     assert provenance["validation_loss"] > 0
     assert provenance["versions"]["torch"] == torch.__version__
-    assert load_recipe(folder / "run.yaml").train.max_steps == 4
+    assert read_settings(PretrainSettings, folder / "run.yaml").train.max_steps == 4
     fills = [json.loads(line) for line in (folder / "fills.jsonl").read_text().splitlines()]
     assert all("[MASK]" in line["text"] and line["answer"] for line in fills)
     assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
@@ -192,7 +193,7 @@ def test_cut_settings_of_a_run_without_a_checkpoint_do_not_block_a_restart(make_
     whole = to_yaml(config)
     path.write_text(whole[: int(len(whole) * share)])
     run_pretrain(config)
-    assert load_recipe(path) == config
+    assert read_settings(PretrainSettings, path) == config
 
 
 def test_settings_are_replaced_at_once(make_config, monkeypatch):
@@ -205,7 +206,7 @@ def test_settings_are_replaced_at_once(make_config, monkeypatch):
     monkeypatch.setattr(os, "fsync", die)
     with pytest.raises(OSError, match="killed"):
         run_pretrain(make_config(train__log_every=2))
-    assert load_recipe(folder / "run.yaml") == config
+    assert read_settings(PretrainSettings, folder / "run.yaml") == config
 
 
 def test_an_output_folder_that_is_a_file_is_refused_before_work_is_done(make_config, tmp_path):
@@ -416,7 +417,7 @@ def test_a_start_that_failed_does_not_claim_the_folder(make_config, mistake):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_runs_two_steps_with_a_small_model(path, make_config, text_folder):
-    recipe, small = load_recipe(path), make_config()
+    recipe, small = read_settings(PretrainSettings, path), make_config()
     train = replace(
         recipe.train,
         output_dir=small.train.output_dir,

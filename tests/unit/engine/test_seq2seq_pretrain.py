@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,8 +19,8 @@ from unblank.examples import IGNORE_INDEX, Seq2SeqBatch, Seq2SeqExample
 from unblank.families.ganlm_unit import GanLMUnit
 from unblank.families.settings import GanLMSettings
 from unblank.models import DeltaLMForConditionalGeneration, GanLMConfig, GanLMForPreTraining
+from unblank.pretraining.fills import held_out_target
 from unblank.pretraining.run import run_pretrain
-from unblank.pretraining.target_fills import held_out_targets
 from unblank.tokenization.special import add_sentinels, encoder_decoder_ids
 
 DELTALM = {"model__preset": "deltalm-tiny", "model__num_hidden_layers": 2}
@@ -146,8 +145,7 @@ def test_the_shown_answer_is_what_fills_the_first_blank_of_the_shown_text(text_f
         inputs = np.array([*start, *target[: len(target) - 1]])
         labels = np.array(target if start else target[1:])
         example = Seq2SeqExample(source, inputs[: len(labels)], labels, "span_corruption")
-        sampler = SimpleNamespace(num_chunks=1, draw_example=lambda number, it=example: it)
-        (shown,) = held_out_targets(sampler, tokenizer)
+        shown = held_out_target(example, tokenizer, special)
         before, between = tokenizer.decode(words[:2]), tokenizer.decode(words[4:5])
         assert shown.text == f"{before} [MASK] {between} ..."
         assert shown.answer == tokenizer.decode(words[2:4])

@@ -6,11 +6,16 @@ import pytest
 import torch
 from labelled_toys import WORDS, tiny_glm, write_toys
 
-from unblank.engine.run import run_finetune
 from unblank.families.settings import ModelSettings
 from unblank.finetuning.labels.classifier_rows import RowEncoder, pad_rows
 from unblank.finetuning.labels.settings import ClozeSettings
-from unblank.finetuning.settings import FinetuneData, FinetuneOptim, FinetuneSettings, FinetuneTrain
+from unblank.finetuning.run import run_finetune
+from unblank.finetuning.settings import (
+    FinetuneDataSettings,
+    FinetuneOptimSettings,
+    FinetuneSettings,
+    FinetuneTrainSettings,
+)
 from unblank.models import GanLMConfig, GanLMForPreTraining
 from unblank.prompting import load_task, make_examples
 from unblank.tokenization.special import encoder_decoder_ids, special_ids
@@ -52,10 +57,12 @@ def config_of(toys, output, **changes):
         task=str(toys["task"]),
         method=changes.get("method", "classifier"),
         model=ModelSettings(init_from=toys["ganlm"]),
-        data=FinetuneData(train=(str(toys["train"]),), validation=(str(toys["validation"]),)),
+        data=FinetuneDataSettings(
+            train=(str(toys["train"]),), validation=(str(toys["validation"]),)
+        ),
         cloze=ClozeSettings(branch=changes.get("branch", "discriminator")),
-        optim=FinetuneOptim(learning_rate=5e-3),
-        train=FinetuneTrain(
+        optim=FinetuneOptimSettings(learning_rate=5e-3),
+        train=FinetuneTrainSettings(
             output_dir=output, max_steps=40, batch_size=16, validate_every=20, precision="fp32"
         ),
     )

@@ -11,13 +11,21 @@ from labelled_toys import tiny_glm, write_toys
 
 from unblank.adapters.settings import PromptSettings
 from unblank.commands.finetune_parsing import parse_finetune_config
-from unblank.engine.run import run_finetune
+from unblank.engine.parallel import World
 from unblank.families.settings import ModelSettings
-from unblank.finetuning.labels.cloze import ClozeUnit, PromptBatch, describe_prompts
-from unblank.finetuning.labels.reading import split_held_out
-from unblank.finetuning.labels.settings import ClozeSettings, Grid
-from unblank.finetuning.labels.steps import ExampleSteps
-from unblank.finetuning.settings import FinetuneData, FinetuneOptim, FinetuneSettings, FinetuneTrain
+from unblank.families.table import FAMILIES
+from unblank.finetuning.labels.cloze import ClozeWay, describe_prompts
+from unblank.finetuning.labels.reading import Labelled, StartingPoint, split_held_out
+from unblank.finetuning.labels.settings import ClozeSettings, GridSettings
+from unblank.finetuning.labels.steps import ExampleSteps, Sizes
+from unblank.finetuning.labels.task import LabelBatch, LabelUnit
+from unblank.finetuning.run import run_finetune
+from unblank.finetuning.settings import (
+    FinetuneDataSettings,
+    FinetuneOptimSettings,
+    FinetuneSettings,
+    FinetuneTrainSettings,
+)
 from unblank.finetuning.sweeps.grid import run_finetune_command
 from unblank.prompting import load_task, make_examples, read_examples
 from unblank.prompting.scoring import encode_example
@@ -37,9 +45,11 @@ def config_of(toys, output, **changes):
         task=str(toys["task"]),
         method=changes.get("method", "full"),
         model=ModelSettings(init_from=toys["model"]),
-        data=FinetuneData(train=(str(toys["train"]),), validation=(str(toys["validation"]),)),
-        optim=FinetuneOptim(learning_rate=3e-3),
-        train=FinetuneTrain(output_dir=output, **{**train, **changes.get("train", {})}),
+        data=FinetuneDataSettings(
+            train=(str(toys["train"]),), validation=(str(toys["validation"]),)
+        ),
+        optim=FinetuneOptimSettings(learning_rate=3e-3),
+        train=FinetuneTrainSettings(output_dir=output, **{**train, **changes.get("train", {})}),
         **sections,
     )
 
@@ -53,8 +63,8 @@ def test_the_loss_is_that_of_one_plain_forward_a_candidate(toys, pattern):
         encode_example(tokenizer, task, example, task.pattern(pattern), max_length=48)
         for example in examples
     ]
-    batch = PromptBatch(prompts, [target_shares(task, e) for e in examples], list(range(5)))
-    unit = ClozeUnit(special_ids(tokenizer))
+    batch = LabelBatch(prompts, [target_shares(task, e) for e in examples], list(range(5)))
+    unit = LabelUnit(ClozeWay(labelled(task, tokenizer)))
     loss = unit(model, batch, torch.device("cpu"))["cloze"]
     assert loss.num_scored == unit.counts(batch)["cloze"] == 5
     loss.loss_sum.backward()
@@ -67,6 +77,21 @@ def test_the_loss_is_that_of_one_plain_forward_a_candidate(toys, pattern):
     expected.backward()
     torch.testing.assert_close(loss.loss_sum, expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(gradient, model.model.embed_tokens.weight.grad, atol=1e-4, rtol=1e-3)
+
+
+def labelled(task, tokenizer):
+    """Return a task without any examples."""
+    return Labelled(
+        start=StartingPoint(ModelSettings(), 0, None),
+        family=FAMILIES["glm"],
+        task=task,
+        tokenizer=tokenizer,
+        train=(),
+        validation=(),
+        max_length=48,
+        content=[],
+        world=World(0, 1, torch.device("cpu")),
+    )
 
 
 def naive_loss(model, tokenizer, prompt, answer):
@@ -186,7 +211,7 @@ def test_nothing_is_trained_without_a_method_and_a_classifier_keeps_its_head(toy
 
 @pytest.mark.parametrize("seeds", [(), pytest.param((1, 2), marks=pytest.mark.slow)])
 def test_a_grid_runs_every_combination_and_names_the_best(toys, tmp_path, seeds, capsys):
-    grid = Grid(learning_rates=(1e-6, 3e-3), batch_sizes=(8, 16))
+    grid = GridSettings(learning_rates=(1e-6, 3e-3), batch_sizes=(8, 16))
     train = {"max_steps": 4, "validate_every": 4, "seeds": seeds}
     run_finetune_command(config_of(toys, tmp_path, train=train, grid=grid))
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
@@ -210,16 +235,18 @@ def test_a_grid_runs_every_combination_and_names_the_best(toys, tmp_path, seeds,
 def test_the_learning_rate_is_that_of_the_method_unless_set(method, prompt, rate):
     config = FinetuneSettings(method=method, prompt=PromptSettings(**prompt))
     assert config.learning_rate == rate
-    assert replace(config, optim=FinetuneOptim(learning_rate=0.5)).learning_rate == 0.5
+    assert replace(config, optim=FinetuneOptimSettings(learning_rate=0.5)).learning_rate == 0.5
 
 
 def test_the_usual_learning_rate_is_used_said_and_compared(toys, tmp_path, capsys):
-    config = replace(config_of(toys, tmp_path, train={"max_steps": 2}), optim=FinetuneOptim())
+    config = replace(
+        config_of(toys, tmp_path, train={"max_steps": 2}), optim=FinetuneOptimSettings()
+    )
     run_finetune(config)
     assert "0.0001 (usual for --method full)" in " ".join(capsys.readouterr().out.split())
-    run_finetune(replace(config, optim=FinetuneOptim(learning_rate=1e-4)))
+    run_finetune(replace(config, optim=FinetuneOptimSettings(learning_rate=1e-4)))
     with pytest.raises(ValueError, match=r"optim\.learning_rate"):
-        run_finetune(replace(config, optim=FinetuneOptim(learning_rate=2e-4)))
+        run_finetune(replace(config, optim=FinetuneOptimSettings(learning_rate=2e-4)))
 
 
 def predictions_in(folder):
@@ -274,7 +301,7 @@ def test_the_same_examples_are_held_out_of_any_file_and_none_is_learnt(toys):
 
 
 def test_a_run_chooses_by_what_it_holds_out(toys, tmp_path):
-    data = FinetuneData(train=(str(toys["train"]),), hold_out=0.3)
+    data = FinetuneDataSettings(train=(str(toys["train"]),), hold_out=0.3)
     run_finetune(replace(config_of(toys, tmp_path, train={"max_steps": 2}), data=data))
     assert 0 <= results_of(tmp_path)["accuracy"] <= 100
     with pytest.raises(ValueError, match="not both"):
@@ -300,7 +327,9 @@ def test_a_recipe_runs_two_steps(toys, tmp_path, name):
             recipe,
             task=str(toys["task"]),
             model=replace(recipe.model, init_from=toys["model"]),
-            data=FinetuneData(train=(str(toys["train"]),), validation=(str(toys["validation"]),)),
+            data=FinetuneDataSettings(
+                train=(str(toys["train"]),), validation=(str(toys["validation"]),)
+            ),
             cloze=replace(recipe.cloze, patterns=(0, 1), max_length=48),
             train=replace(
                 recipe.train, output_dir=tmp_path, max_steps=2, validate_every=1, seeds=()
@@ -351,8 +380,12 @@ def test_settings_that_do_not_fit_are_refused_before_training(toys, tmp_path, ch
         run_finetune(config_of(toys, tmp_path, **changes))
 
 
+def sizes(batch_size, *, micro_batch_size=None, seed=0, rank=0, world_size=1):
+    return Sizes(batch_size, micro_batch_size, seed, World(rank, world_size, torch.device("cpu")))
+
+
 def test_every_example_is_seen_once_an_epoch_and_steps_follow_from_the_seed_alone():
-    steps = ExampleSteps(lengths=[1] * 10, batch_size=4, micro_batch_size=None, seed=3)
+    steps = ExampleSteps([1] * 10, sizes(4, seed=3))
     drawn = [sample for step in range(5) for sample in steps.samples(step)]
     assert sorted(sample.index for sample in drawn[:10]) == list(range(10))
     assert sorted(sample.index for sample in drawn[10:]) == list(range(10))
@@ -365,11 +398,9 @@ def test_every_example_is_seen_once_an_epoch_and_steps_follow_from_the_seed_alon
 
 
 def test_processes_and_micro_batches_share_a_step_without_gaps():
-    whole = ExampleSteps(lengths=[1] * 10, batch_size=8, micro_batch_size=None, seed=0)
+    whole = ExampleSteps([1] * 10, sizes(8))
     parts = [
-        ExampleSteps(
-            lengths=[1] * 10, batch_size=8, micro_batch_size=3, seed=0, rank=rank, world_size=2
-        )
+        ExampleSteps([1] * 10, sizes(8, micro_batch_size=3, rank=rank, world_size=2))
         for rank in range(2)
     ]
     dealt = [
@@ -380,4 +411,4 @@ def test_processes_and_micro_batches_share_a_step_without_gaps():
     ]
     assert dealt == whole.samples(0)
     with pytest.raises(ValueError, match="multiple of the 2 processes"):
-        ExampleSteps(lengths=[1], batch_size=3, micro_batch_size=None, seed=0, world_size=2)
+        sizes(3, world_size=2)

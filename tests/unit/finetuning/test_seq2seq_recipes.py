@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unblank.engine.run import run_finetune
+from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.settings.recipes import read_settings
 

@@ -12,10 +12,9 @@ from torch.testing import assert_close
 from transformers import AutoTokenizer
 
 import unblank
-from unblank.engine.run import run_finetune
 from unblank.engine.units import InfillUnit
-from unblank.finetuning.identity import settings_of
-from unblank.finetuning.settings import FinetuneGanLM
+from unblank.finetuning.run import effective_settings, run_finetune
+from unblank.finetuning.settings import FinetuneGanLMSettings
 
 GLM = {"model__preset": "tiny", "model__num_hidden_layers": 1}
 GANLM = {"model__preset": "ganlm-tiny"}
@@ -135,7 +134,7 @@ def test_the_discriminator_helps_and_is_dropped_unless_kept(pairs_config):
 
 
 def test_the_generator_alone_is_fine_tuned_with_both_weights_at_zero(pairs_config):
-    alone = FinetuneGanLM(discriminator_weight=0.0, denoising_weight=0.0)
+    alone = FinetuneGanLMSettings(discriminator_weight=0.0, denoising_weight=0.0)
     folder = run_finetune(pairs_config(**GANLM, ganlm=alone))
     assert "loss_discriminator" not in lines(folder, "metrics.jsonl")[0]
 
@@ -143,7 +142,7 @@ def test_the_generator_alone_is_fine_tuned_with_both_weights_at_zero(pairs_confi
 @pytest.mark.parametrize("family", [GANLM, {}], ids=["ganlm", "deltalm"])
 def test_the_first_lines_name_the_branch_of_a_ganlm(pairs_config, capsys, family):
     if family:
-        family = {**family, "ganlm": FinetuneGanLM(branch="generator")}
+        family = {**family, "ganlm": FinetuneGanLMSettings(branch="generator")}
     run_finetune(pairs_config(**family, train__max_steps=1))
     words = [line.strip("\u2502 ").split() for line in capsys.readouterr().out.splitlines()]
     named = [line for line in words if line[:1] == ["branch"]]
@@ -155,17 +154,17 @@ def test_a_missing_discriminator_is_never_drawn_at_random(pairs_config):
     config = pairs_config(**GANLM, train__output_dir=first.parent / "second")
     model = from_folder(config, first)
     for branch in ("both", "discriminator"):
-        ganlm = FinetuneGanLM(branch=branch)
+        ganlm = FinetuneGanLMSettings(branch=branch)
         with pytest.raises(ValueError, match=r"no discriminator: .* --ganlm\.branch generator"):
             run_finetune(replace(config, model=model, ganlm=ganlm))
-    run_finetune(replace(config, model=model, ganlm=FinetuneGanLM(branch="generator")))
+    run_finetune(replace(config, model=model, ganlm=FinetuneGanLMSettings(branch="generator")))
 
 
 @pytest.mark.parametrize("branch", ["generator", "discriminator"])
 def test_one_branch_is_tuned_alone_from_a_pair_and_goes_on_after_a_stop(pairs_config, branch):
     pair = run_finetune(pairs_config(**GANLM, ganlm__keep_discriminator=True))
     prefix = "discriminator." if branch == "discriminator" else "model."
-    ganlm = FinetuneGanLM(branch=branch)
+    ganlm = FinetuneGanLMSettings(branch=branch)
 
     def tune(name, **changes):
         config = pairs_config(**GANLM, train__output_dir=pair.parent / name, **changes)
@@ -304,9 +303,9 @@ def test_what_cannot_run_is_refused_in_words(pairs_config, changes, message):
 
 def test_one_branch_has_no_losses_of_the_other():
     with pytest.raises(ValueError, match="branch generator has neither the losses"):
-        FinetuneGanLM(branch="generator", discriminator_weight=3.0)
+        FinetuneGanLMSettings(branch="generator", discriminator_weight=3.0)
     with pytest.raises(ValueError, match="or choose branch both"):
-        FinetuneGanLM(branch="discriminator", keep_discriminator=True)
+        FinetuneGanLMSettings(branch="discriminator", keep_discriminator=True)
 
 
 def test_another_file_of_training_pairs_is_not_continued_on(pairs_config, pair_folder):
@@ -329,8 +328,8 @@ def test_more_positions_than_the_model_has_are_refused(pairs_config):
 
 def test_other_groups_of_pairs_are_never_continued_on(pairs_config):
     config = pairs_config()
-    alone, shared = (settings_of(config, "fp32", num_processes) for num_processes in (1, 2))
+    alone, shared = (effective_settings(config, None, num_processes) for num_processes in (1, 2))
     assert alone["train.micro_batch_tokens"] == 2 * shared["train.micro_batch_tokens"]
     given = pairs_config(train__micro_batch_tokens=64)
-    one, other = (settings_of(given, "fp32", num_processes) for num_processes in (1, 2))
+    one, other = (effective_settings(given, None, num_processes) for num_processes in (1, 2))
     assert one["train.micro_batch_tokens"] == other["train.micro_batch_tokens"] == 64

@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,7 +22,8 @@ from unblank.cli import main
 from unblank.engine.finished import publish_model
 from unblank.families.loading import load_folder
 from unblank.families.settings import ModelSettings
-from unblank.finetuning.methods import METHODS, prepare_tokenizer, require_possible
+from unblank.finetuning.methods import LoraMethod, build_method, prompt_for_tokenizer
+from unblank.finetuning.requirements import require_possible
 from unblank.finetuning.settings import FinetuneSettings, PairSettings
 from unblank.models import GlmInfillForSequenceClassification
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
@@ -55,13 +57,22 @@ def method_of(name, base):
         model=ModelSettings(init_from=base),
         **SETTINGS[name],
     )
-    return METHODS[config.method](config), config
+    method = build_method(
+        config.method,
+        base=base,
+        seed=config.train.seed,
+        described={"task": "sst2", "seed": config.train.seed},
+        lora=config.lora,
+        prompt=config.prompt,
+    )
+    return method, config
 
 
 def opened(name, base, checkpoint=None):
     method, config = method_of(name, base)
     model, tokenizer = load_folder(base, dtype="fp32")
-    prepare_tokenizer(config, tokenizer)
+    if config.method == "prompt":
+        prompt_for_tokenizer(base, config.prompt.length)(tokenizer)
     return method, Unblank(method.prepare(model.train(), checkpoint), tokenizer)
 
 
@@ -297,8 +308,9 @@ def test_the_head_of_a_classifier_is_trained_and_saved_with_the_rest(name, base,
 @pytest.mark.parametrize("targets", ["attention", "all"])
 def test_lora_of_an_encoder_decoder_reaches_the_layers_of_both_sides(targets):
     model = tiny_deltalm()
-    config = FinetuneSettings(method="lora", lora=LoraSettings(targets=targets, rank=2))
-    adapted = METHODS["lora"](config).prepare(model, None)
+    lora = LoraSettings(targets=targets, rank=2)
+    method = LoraMethod(base=Path(), seed=0, described={}, lora=lora)
+    adapted = method.prepare(model, None)
     reached = {
         name.split(".lora_A")[0].rpartition(".")[2]
         for name, p in adapted.named_parameters()
@@ -318,10 +330,11 @@ def test_prompts_of_an_encoder_decoder_are_refused_with_the_reason(name, base):
 
 
 def test_settings_of_another_method_are_refused():
-    with pytest.raises(ValueError, match="lora is set, but --method full"):
-        FinetuneSettings(lora=LoraSettings(rank=2))
-    with pytest.raises(ValueError, match=r"prompt\.encoder is set, but --method deep-prompt"):
-        FinetuneSettings(method="deep-prompt", prompt=PromptSettings(encoder="mlp"))
+    with pytest.raises(ValueError, match=r"--method full does not use lora"):
+        require_possible(FinetuneSettings(lora=LoraSettings(rank=2)))
+    deep = FinetuneSettings(method="deep-prompt", prompt=PromptSettings(encoder="mlp"))
+    with pytest.raises(ValueError, match=r"--method deep-prompt does not use prompt\.encoder"):
+        require_possible(deep)
 
 
 def test_few_parameters_need_a_finished_model():

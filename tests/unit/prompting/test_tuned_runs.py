@@ -11,15 +11,15 @@ from safetensors.torch import load_file
 import unblank
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.engine.checkpoint import list_checkpoints
-from unblank.engine.run import run_finetune
 from unblank.evaluation.config import EvaluateSettings
 from unblank.evaluation.run import evaluate
 from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import (
-    FinetuneData,
-    FinetuneOptim,
+    FinetuneDataSettings,
+    FinetuneOptimSettings,
     FinetuneSettings,
-    FinetuneTrain,
+    FinetuneTrainSettings,
     PairSettings,
 )
 
@@ -52,10 +52,10 @@ def config_of(method: str, base: Path, pairs: Path, output: Path, **train) -> Fi
     return FinetuneSettings(
         method=method,
         model=ModelSettings(init_from=base),
-        data=FinetuneData(train=(str(pairs),), validation=(str(pairs),)),
+        data=FinetuneDataSettings(train=(str(pairs),), validation=(str(pairs),)),
         seq2seq=PairSettings(max_source_length=32, max_target_length=24, label_smoothing=0.0),
-        optim=FinetuneOptim(learning_rate=RATES.get(method, 0.01), schedule="constant"),
-        train=FinetuneTrain(
+        optim=FinetuneOptimSettings(learning_rate=RATES.get(method, 0.01), schedule="constant"),
+        train=FinetuneTrainSettings(
             output_dir=output, batch_tokens=512, validate_every=2, precision="fp32",
             device="cpu", final="last", **train,
         ),

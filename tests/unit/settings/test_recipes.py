@@ -9,9 +9,13 @@ import pytest
 
 from unblank.commands.parsing import parse_run_config
 from unblank.engine import settings as config_module
-from unblank.engine.settings import OptimSettings, TrainSettings
-from unblank.pretraining.settings import DataSettings, PretrainSettings
-from unblank.settings.recipes import from_mapping, load_recipe, to_mapping, to_yaml
+from unblank.pretraining.settings import (
+    PretrainDataSettings,
+    PretrainOptimSettings,
+    PretrainSettings,
+    PretrainTrainSettings,
+)
+from unblank.settings.recipes import from_mapping, read_settings, to_mapping, to_yaml
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "pretrain").glob("*.yaml"))
 
@@ -24,18 +28,22 @@ def write(tmp_path, text):
 
 def test_yaml_round_trip_gives_the_same_configuration(tmp_path):
     config = PretrainSettings(
-        data=DataSettings(train=("a.txt", "b.txt"), weights=(0.25, 0.75), cache_dir=Path("c")),
-        optim=OptimSettings(learning_rate=1e-5, betas=(0.9, 0.999)),
-        train=TrainSettings(track=("wandb",), max_steps=7),
+        data=PretrainDataSettings(
+            train=("a.txt", "b.txt"), weights=(0.25, 0.75), cache_dir=Path("c")
+        ),
+        optim=PretrainOptimSettings(learning_rate=1e-5, betas=(0.9, 0.999)),
+        train=PretrainTrainSettings(track=("wandb",), max_steps=7),
     )
-    assert load_recipe(write(tmp_path, to_yaml(config))) == config
+    assert read_settings(PretrainSettings, write(tmp_path, to_yaml(config))) == config
 
 
 def test_fields_a_recipe_does_not_name_keep_their_defaults(tmp_path):
-    config = load_recipe(write(tmp_path, "optim: {learning_rate: 4e-4}\ndata: {train: a.txt}\n"))
-    assert config.optim == OptimSettings(learning_rate=4e-4)
+    config = read_settings(
+        PretrainSettings, write(tmp_path, "optim: {learning_rate: 4e-4}\ndata: {train: a.txt}\n")
+    )
+    assert config.optim == PretrainOptimSettings(learning_rate=4e-4)
     assert config.data.train == ("a.txt",)
-    assert config.train == TrainSettings()
+    assert config.train == PretrainTrainSettings()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +65,7 @@ def test_fields_a_recipe_does_not_name_keep_their_defaults(tmp_path):
 )
 def test_a_bad_recipe_is_refused_with_what_is_wrong(tmp_path, text, error, message):
     with pytest.raises(error) as caught:
-        load_recipe(write(tmp_path, text))
+        read_settings(PretrainSettings, write(tmp_path, text))
     assert message in str(caught.value)
     assert "recipe.yaml" in str(caught.value)
 
@@ -89,7 +97,7 @@ def test_print_config_prints_a_recipe_that_reads_back(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         parse_run_config(["--train.seed", "4", "--print-config"])
     assert stopped.value.code == 0
-    printed = load_recipe(write(tmp_path, capsys.readouterr().out))
+    printed = read_settings(PretrainSettings, write(tmp_path, capsys.readouterr().out))
     assert printed.train.seed == 4
 
 
@@ -121,5 +129,5 @@ def test_plain_values_only():
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipes_are_short_and_load(path):
-    load_recipe(path)
+    read_settings(PretrainSettings, path)
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 40

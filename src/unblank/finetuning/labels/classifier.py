@@ -6,7 +6,7 @@ published program; numbers are learnt as shares of two classes, as with cloze qu
 Shapes: `R` rows, `C` classes, `L` labels or candidates of an example.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,11 +57,13 @@ class ClassifierWay:
             max_length=data.max_length,
             between=of_family.between(special),
         )
-        self.examples = self._examples_to_learn_from()
+        self.examples: Sequence[TaskExample] = self._examples_to_learn_from()
         rows = data.encode_all(self.examples, self._encoder.rows)
-        self.lengths = [sum(len(row.token_ids) for row in of_example) for of_example in rows]
+        self.lengths: Sequence[int] = [
+            sum(len(row.token_ids) for row in of_example) for of_example in rows
+        ]
         held_out = data.encode_all(data.validation, self._encoder.rows)
-        self.facts = {
+        self.facts: Mapping[str, str] = {
             "classes": ", ".join(self._classes) or "one score for each candidate",
             "training": f"{len(rows):,} examples, {_num_shortened(rows):,} shortened",
             "validation": f"{len(held_out):,} examples, {_num_shortened(held_out):,} shortened",

@@ -1,6 +1,6 @@
 """Tasks with labels as cloze questions: the scores of all candidates, trained in one forward."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from unblank.prompting.scoring import Layout, Prompt, encode_example, score_exam
 from unblank.prompting.training import training_examples
 from unblank.tokenization.special import special_ids
 
-__all__ = ["ClozeWay"]
+__all__ = ["ClozeWay", "describe_prompts"]
 
 
 class ClozeWay:
@@ -42,10 +42,12 @@ class ClozeWay:
         self._data, self._layout = data, layout
         self._special = special_ids(data.tokenizer)
         self._patterns = tuple(patterns) or (data.task.default_pattern,)
-        self.examples = training_examples(data.task, data.train) if data.train else []
+        self.examples: Sequence[TaskExample] = (
+            training_examples(data.task, data.train) if data.train else []
+        )
         prompts = data.encode_all(self.examples, self._in_first_pattern)
-        self.lengths = [prompt.num_positions for prompt in prompts]
-        self.facts = self._describe(prompts)
+        self.lengths: Sequence[int] = [prompt.num_positions for prompt in prompts]
+        self.facts: Mapping[str, str] = self._describe(prompts)
 
     def build_model(self) -> PreTrainedModel:
         """Return the GLM to start from."""
@@ -97,18 +99,18 @@ class ClozeWay:
         facts = {"patterns": " | ".join(task.pattern(n).pattern.text for n in self._patterns)}
         if prompts:
             made = f" (made of {len(data.train):,})" if len(data.train) != len(prompts) else ""
-            facts["training"] = f"{len(prompts):,} examples{made}, {_counted(prompts)}"
+            facts["training"] = f"{len(prompts):,} examples{made}, {describe_prompts(prompts)}"
             if any(prompt.scoring != task.scoring for prompt in prompts):
                 facts["scoring"] = (
                     "summed log-probabilities: this vocabulary cuts some of the words"
                 )
         if data.validation:
             held_out = data.encode_all(data.validation, self._in_first_pattern)
-            facts["validation"] = f"{len(held_out):,} examples, {_counted(held_out)}"
+            facts["validation"] = f"{len(held_out):,} examples, {describe_prompts(held_out)}"
         return facts
 
 
-def _counted(prompts: Sequence[Prompt]) -> str:
+def describe_prompts(prompts: Sequence[Prompt]) -> str:
     """Return how many examples lost text, and how many have candidates that must tie."""
     num_short = sum(bool(prompt.filled.num_removed) for prompt in prompts)
     num_tied = sum(len(set(prompt.slots)) < len(prompt.slots) for prompt in prompts)

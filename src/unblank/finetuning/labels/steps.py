@@ -4,7 +4,7 @@ The stream is a function of the seed: one permutation of the examples an epoch, 
 cut into steps of equal size. Where it stands is the number of steps done.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +95,7 @@ class ExampleSteps:
 
     def __call__(
         self, saved: Mapping[str, int] | None, make_batch: Callable[[list[Sample]], Any]
-    ) -> Iterator[StepBatches]:
+    ) -> Generator[StepBatches]:
         """Yield one step after another, without end.
 
         Args:

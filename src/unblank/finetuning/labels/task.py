@@ -6,7 +6,7 @@ stands in a blank (`cloze`), or by a head over pooled text (`classifier`).
 Shapes: `L` labels or candidates of an example.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -126,7 +126,7 @@ class LabelTask:
         self.metric = metric
         self.higher_is_better = metric != "loss"
         self.content = data.content
-        self.facts = {"task": data.task.about or data.task.name, **way.facts}
+        self.facts: Mapping[str, str] = {"task": data.task.about or data.task.name, **way.facts}
         self._data, self._way, self._sizes = data, way, sizes
         self._steps = ExampleSteps(way.lengths, sizes)
         self.steps_per_epoch = self._steps.steps_per_epoch
@@ -135,7 +135,7 @@ class LabelTask:
         """Return the model to start from."""
         return self._way.build_model()
 
-    def steps(self, saved: Mapping[str, int] | None) -> Iterator[StepBatches]:
+    def steps(self, saved: Mapping[str, int] | None) -> Generator[StepBatches]:
         """Yield the batches of one step after another."""
         return self._steps(saved, self._batch)
 

@@ -3,7 +3,7 @@
 Its examples share rows as in pretraining; held-out pairs give a loss, and answers that are scored.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -117,7 +117,7 @@ class PairTask:
             self.steps_per_epoch = max(1, self.steps_per_epoch)
         if training.plain_text is not None:
             self.steps_per_epoch *= 2  # every other step is one of plain text
-        self.facts = self._facts(epoch.padding)
+        self.facts: Mapping[str, str] = self._facts(epoch.padding)
 
     def build_model(self) -> PreTrainedModel:
         """Return the model to start from; see `Task`."""
@@ -134,7 +134,7 @@ class PairTask:
         self._measuring_unit = start.family.unit(model, generator_alone, seed=start.seed)
         return model
 
-    def steps(self, saved: Mapping[str, int] | None, /) -> Iterator[StepBatches]:
+    def steps(self, saved: Mapping[str, int] | None, /) -> Generator[StepBatches]:
         """Yield the data of each step; see `Task`."""
         assert self._sampler is not None
         window = min(self._sampler.num_chunks, LARGEST_WINDOW)
