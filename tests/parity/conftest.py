@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from recordings import TRACKERS, read_json, require
+from recordings import TRACKERS, read_json, require, unrecorded_options
 
 from unblank.conversion.convert import convert
 from unblank.conversion.source import open_source
-from unblank.conversion.torch_files import read_torch_file
 from unblank.models import GlmInfillForConditionalGeneration
 
 
@@ -92,11 +91,15 @@ def glm(load_glm: Callable[[str], GlmInfillForConditionalGeneration], glm_checkp
 
 @pytest.fixture(scope="session")
 def convert_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Return a converter that does each checkpoint once for each choice of options."""
+    """Return a converter that does each checkpoint once for each choice of options.
+
+    What the checkpoint does not record, the settings of its folder tell.
+    """
     root, done = tmp_path_factory.mktemp("encoder_decoders"), {}
 
     def converted(path: Path, **options: object) -> Path:
-        key = (require(path), tuple(sorted(options.items())))
+        options = unrecorded_options(require(path)) | options
+        key = (path, tuple(sorted(options.items())))
         if key not in done:
             output = root / str(len(done))
             convert(path, output, **options)
@@ -107,12 +110,19 @@ def convert_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
 
 
 def kind_of(path: Path) -> str:
-    """What a torch file holds: released weights, a trained model, or an encoder alone."""
-    content = read_torch_file(path)
-    if "weights" in content:
+    """What a torch file holds: released weights, a trained model, a part of one, or an encoder."""
+    keys = open_source(path).state_dicts[0].keys()
+    if any(key.startswith(("src_embedding.", "tgt_embedding.")) for key in keys):
         return "released"
-    keys = content.get("model", content)
-    return "encoder" if any("sentence_encoder." in key for key in keys) else "trained"
+    if any("sentence_encoder." in key for key in keys):
+        return "encoder"
+    if any(key.startswith("classification_heads.") for key in keys):
+        return "classifier"
+    is_ganlm = any(key.startswith("encoder.discriminator.") for key in keys)
+    decoders = ("decoder.generator.layers.", "decoder.discriminator.layers.")
+    if is_ganlm and not all(any(key.startswith(one) for key in keys) for one in decoders):
+        return "one decoder"
+    return "trained"
 
 
 @pytest.fixture(scope="session")
