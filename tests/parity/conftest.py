@@ -1,15 +1,54 @@
-"""The recorded GLM originals, found by looking: sizes and cases come from the folder itself."""
+"""The recorded originals: which folders are read, and what is found in them by looking.
 
+Every test runs on each set of recordings: the committed one, the whole folder where it is at hand
+(`$UNBLANK_FIXTURES`), and one of other sizes and names that is made of either. Sizes and cases come
+from the folder itself.
+"""
+
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from record import is_source
+from recorded_set import unpack
 from recordings import TRACKERS, read_json, require, unrecorded_options
+from resize import resize
 
 from unblank.conversion.convert import convert
 from unblank.conversion.source import open_source
 from unblank.models import GlmInfillForConditionalGeneration
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+WHOLE = Path(os.environ.get("UNBLANK_FIXTURES", REPOSITORY.parent / "shared" / "fixtures"))
+SETS = ["committed", "whole", "resized"] if WHOLE.is_dir() else ["committed", "resized"]
+
+
+@pytest.fixture(scope="session")
+def committed_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(tmp_path_factory.mktemp("committed"))
+
+
+@pytest.fixture(scope="session")
+def best_dir(committed_dir: Path) -> Path:
+    """The folder with most recordings, for what no model has a part in: read once."""
+    return WHOLE if WHOLE.is_dir() else committed_dir
+
+
+@pytest.fixture(scope="session", params=SETS)
+def fixtures_dir(
+    request: pytest.FixtureRequest,
+    committed_dir: Path,
+    best_dir: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A set of recordings."""
+    if request.param == "resized":
+        target = tmp_path_factory.mktemp("resized") / "set"
+        resize(best_dir if is_source(best_dir, committed_dir) else committed_dir, target)
+        return target
+    return {"committed": committed_dir, "whole": best_dir}[request.param]
 
 
 @pytest.fixture(scope="session")
