@@ -1,16 +1,54 @@
-"""The recorded GLM originals, found by looking: sizes and cases come from the folder itself."""
+"""The recorded originals: which folders are read, and what is found in them by looking.
 
+Every test runs on each set of recordings: the committed one, the whole folder where it is at hand
+(`$UNBLANK_FIXTURES`), and one of other sizes and names that is made of either. Sizes and cases come
+from the folder itself.
+"""
+
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from recordings import TRACKERS, read_json, require
+from record import is_source
+from recorded_set import unpack
+from recordings import TRACKERS, read_json, require, unrecorded_options
+from resize import resize
 
 from unblank.conversion.convert import convert
 from unblank.conversion.source import open_source
-from unblank.conversion.torch_files import read_torch_file
 from unblank.models import GlmInfillForConditionalGeneration
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+WHOLE = Path(os.environ.get("UNBLANK_FIXTURES", REPOSITORY.parent / "shared" / "fixtures"))
+SETS = ["committed", "whole", "resized"] if WHOLE.is_dir() else ["committed", "resized"]
+
+
+@pytest.fixture(scope="session")
+def committed_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(tmp_path_factory.mktemp("committed"))
+
+
+@pytest.fixture(scope="session")
+def best_dir(committed_dir: Path) -> Path:
+    """The folder with most recordings, for what no model has a part in: read once."""
+    return WHOLE if WHOLE.is_dir() else committed_dir
+
+
+@pytest.fixture(scope="session", params=SETS)
+def fixtures_dir(
+    request: pytest.FixtureRequest,
+    committed_dir: Path,
+    best_dir: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A set of recordings."""
+    if request.param == "resized":
+        target = tmp_path_factory.mktemp("resized") / "set"
+        resize(best_dir if is_source(best_dir, committed_dir) else committed_dir, target)
+        return target
+    return {"committed": committed_dir, "whole": best_dir}[request.param]
 
 
 @pytest.fixture(scope="session")
@@ -92,11 +130,15 @@ def glm(load_glm: Callable[[str], GlmInfillForConditionalGeneration], glm_checkp
 
 @pytest.fixture(scope="session")
 def convert_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Return a converter that does each checkpoint once for each choice of options."""
+    """Return a converter that does each checkpoint once for each choice of options.
+
+    What the checkpoint does not record, the settings of its folder tell.
+    """
     root, done = tmp_path_factory.mktemp("encoder_decoders"), {}
 
     def converted(path: Path, **options: object) -> Path:
-        key = (require(path), tuple(sorted(options.items())))
+        options = unrecorded_options(require(path)) | options
+        key = (path, tuple(sorted(options.items())))
         if key not in done:
             output = root / str(len(done))
             convert(path, output, **options)
@@ -107,12 +149,19 @@ def convert_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
 
 
 def kind_of(path: Path) -> str:
-    """What a torch file holds: released weights, a trained model, or an encoder alone."""
-    content = read_torch_file(path)
-    if "weights" in content:
+    """What a torch file holds: released weights, a trained model, a part of one, or an encoder."""
+    keys = open_source(path).state_dicts[0].keys()
+    if any(key.startswith(("src_embedding.", "tgt_embedding.")) for key in keys):
         return "released"
-    keys = content.get("model", content)
-    return "encoder" if any("sentence_encoder." in key for key in keys) else "trained"
+    if any("sentence_encoder." in key for key in keys):
+        return "encoder"
+    if any(key.startswith("classification_heads.") for key in keys):
+        return "classifier"
+    is_ganlm = any(key.startswith("encoder.discriminator.") for key in keys)
+    decoders = ("decoder.generator.layers.", "decoder.discriminator.layers.")
+    if is_ganlm and not all(any(key.startswith(one) for key in keys) for one in decoders):
+        return "one decoder"
+    return "trained"
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from recorded_beams import check_beam_search, check_generate
-from recordings import read_json, recorded, require
+from recordings import read_json, recorded, require, unrecorded_options
 from torch.testing import assert_close
 
 from unblank.conversion.convert import convert
-from unblank.conversion.torch_files import read_torch_file
+from unblank.conversion.source import open_source
 from unblank.examples import IGNORE_INDEX
 from unblank.models.encoder_decoder.embeddings import relative_buckets
 from unblank.models.ganlm import (
@@ -259,8 +259,10 @@ def rewritten(path, tmp_path):
 
     def converted(module: dict[str, torch.Tensor]) -> Path:
         (tmp_path / "file").mkdir()
-        torch.save(read_torch_file(path) | {"model": module}, tmp_path / "file" / "checkpoint.pt")
-        convert(tmp_path / "file", tmp_path / "converted")
+        records = open_source(path).records
+        torch.save({**records, "model": module}, tmp_path / "file" / "checkpoint.pt")
+        heads = unrecorded_options(path).get("num_attention_heads")
+        convert(tmp_path / "file", tmp_path / "converted", num_attention_heads=heads)
         return tmp_path / "converted"
 
     return converted
@@ -271,7 +273,7 @@ def test_files_without_a_discriminator_become_a_generator(path, numbers, sizes, 
     keys = numbers.get("generator_only_state_dict_keys")
     if not keys:
         pytest.skip("no generator-only keys are recorded here")
-    module = read_torch_file(path)["model"]
+    module = open_source(path).tensors
     kept = {key: module[key] for key in module if key.startswith("encoder.") or key in keys}
     alone = load(GanLMForConditionalGeneration, rewritten(kept))
     case = case_of(tensors, "finetune")
@@ -310,7 +312,7 @@ def test_classification_through_the_discriminator_equals_the_original(
     if not has_both and sizes["used"].get("share_generator_discriminator"):
         pytest.skip("the discriminator of this folder is a part of the generator")
     case, expected = case_of(tensors, "classification"), numbers["classification"]
-    module = dict(read_torch_file(path)["model"])
+    module = dict(open_source(path).tensors)
     module |= {
         f"classification_heads.{name.removeprefix('head.')}": tensor
         for name, tensor in case.items()

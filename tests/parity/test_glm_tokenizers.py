@@ -30,8 +30,8 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def recorded(fixtures_dir):
-    return read_json(fixtures_dir / "glm_tokenizers" / "tokenizers.json")
+def recorded(best_dir):
+    return read_json(best_dir / "glm_tokenizers" / "tokenizers.json")
 
 
 def kind_of(entry):

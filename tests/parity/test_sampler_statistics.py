@@ -1,6 +1,6 @@
 """The samplers draw from the distributions of the original program, within sampling error.
 
-`glm/sampler_stats.json` holds statistics of the original's draws. Each is compared with as many
+`glm/sampler_stats.json` holds statistics of the original's draws. Each is compared with fewer
 draws here, with the standard error of the difference taken from the draws here; five standard
 errors are allowed. Seeds are fixed.
 """
@@ -19,7 +19,7 @@ from unblank.objectives.settings import ObjectiveSettings
 from unblank.objectives.spans import span_length_cdf
 from unblank.tokenization.special import SpecialIds
 
-DRAWS = 2000
+DRAWS = 1000
 SIGMAS = 5.0
 NUM_ORDINARY = 100
 SENTENCE_END, SENTENCE_END_SHARE = 7, 0.05
@@ -32,8 +32,8 @@ IS_END = np.arange(110) == SENTENCE_END
 
 
 @pytest.fixture(scope="module")
-def recorded(fixtures_dir: Path) -> dict:
-    return read_json(fixtures_dir / "glm" / "sampler_stats.json")
+def recorded(best_dir: Path) -> dict:
+    return read_json(best_dir / "glm" / "sampler_stats.json")
 
 
 def kind_of(options: dict) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from unblank.conversion.fairseq import recorded_arguments
+from unblank.conversion.source import open_source
 from unblank.tokenization.special import SpecialIds
 
 TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
@@ -50,3 +52,19 @@ def special_of(recorded_ids: dict[str, int]) -> SpecialIds:
     ids = {role.lower(): token_id for role, token_id in recorded_ids.items()}
     masks = dict.fromkeys(("smask", "gmask", "dblock"), ids["mask"])
     return SpecialIds(cls=ids.pop("enc"), **masks | ids)
+
+
+def unrecorded_options(path: Path) -> dict[str, Any]:
+    """Return what to tell the conversion of a fairseq checkpoint, from the JSON of its family.
+
+    Bare state dicts do not say how many heads there are, and a dictionary may lie elsewhere.
+    """
+    family = next(folder for folder in path.parents if (folder / "outputs.json").is_file())
+    source, options = open_source(path), {}
+    if source.settings is None and not recorded_arguments(source.records):
+        options["num_attention_heads"] = read_json(family / "config.json")["heads"]
+    dictionaries = sorted(family.rglob("dict.txt"))
+    is_trained = any(key.startswith("decoder.") for key in source.tensors)
+    if is_trained and len(dictionaries) == 1 and not (source.folder / "dict.txt").is_file():
+        options["tokenizer"] = dictionaries[0]
+    return options

@@ -1,0 +1,91 @@
+"""The sets of recordings themselves: what the committed one holds, and how the resized one differs.
+
+That the numbers of either are right is what all other tests of this folder show.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from record import check, is_source
+from recorded_set import COMMITTED
+from resize import resize
+from resized_tensors import copies
+
+from unblank.conversion.source import open_source
+
+FAMILIES = ("deltalm", "ganlm", "glm", "multiglm")
+
+
+@pytest.fixture(scope="module")
+def resized_dir(committed_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("sets") / "resized"
+    resize(committed_dir, target)
+    return target
+
+
+def checkpoints(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of the word table of each checkpoint, by the path of the checkpoint."""
+    found = {}
+    for path in sorted(folder.rglob("*.pt")):
+        tensors = open_source(path).state_dicts[0]
+        key = next(key for key in tensors if key.endswith(("word_embeddings.weight",
+                                                           "embed_tokens.weight")))  # fmt: skip
+        found[str(path.relative_to(folder))] = tuple(tensors[key].shape)
+    return found
+
+
+def test_the_committed_set_has_a_checkpoint_and_outputs_of_every_family(committed_dir):
+    for family in FAMILIES:
+        folder = committed_dir / family
+        assert checkpoints(folder), family
+        assert list(folder.glob("*.safetensors")), family
+        assert (folder / "config.json").is_file()
+
+
+def test_the_committed_set_is_small():
+    assert sum(path.stat().st_size for path in COMMITTED.iterdir()) < 5_000_000
+
+
+def test_the_committed_set_is_what_the_whole_folder_holds(best_dir, committed_dir):
+    if best_dir == committed_dir or not is_source(best_dir, committed_dir):
+        pytest.skip("the folder that the committed set was taken from is not here")
+    check(best_dir, COMMITTED)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_resized_set_has_other_widths_heads_words_and_names(family, committed_dir, resized_dir):
+    old, new = (
+        json.loads((folder / family / "config.json").read_text(encoding="utf-8"))
+        for folder in (committed_dir, resized_dir)
+    )
+    names = ("hidden_size", "num_attention_heads", "vocab_size", "max_sequence_length")
+    if family in ("deltalm", "ganlm"):
+        words = "words" if family == "deltalm" else "vocabulary"
+        names = ("hidden", "heads", "ffn", words, "max_positions")
+    assert all(new[name] > old[name] for name in names)
+    old_shapes, new_shapes = (
+        checkpoints(folder / family) for folder in (committed_dir, resized_dir)
+    )
+    assert len(new_shapes) >= len(old_shapes)
+    assert not old_shapes.keys() & new_shapes.keys()
+    assert not set(old_shapes.values()) & set(new_shapes.values())
+
+
+def test_some_resized_checkpoints_do_not_say_how_they_were_trained(resized_dir):
+    for family in ("deltalm", "ganlm"):
+        records = [open_source(path).records for path in (resized_dir / family).rglob("*.pt")]
+        assert any("args" in record for record in records)
+        assert {} in records
+
+
+def test_units_are_copied_as_equally_often_as_can_be():
+    rng = torch.Generator().manual_seed(0)
+    found = copies(4, 10, rng)
+    assert found.index.bincount().tolist() == [3, 3, 2, 2]
+    assert found.shares[found.index == 2].tolist() == [0.5, 0.5]
+    for number in (0, 1):
+        assert found.index[found.places(number)].tolist() == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="10"):
+        copies(10, 4, rng)
