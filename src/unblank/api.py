@@ -10,6 +10,7 @@ import torch
 from unblank.adapters.opening import load_adapted
 from unblank.adapters.record import has_adapter
 from unblank.families.loading import LanguageModel, load_folder
+from unblank.families.table import family_of_model
 from unblank.generation.infill import Filler
 from unblank.generation.options import (
     DecodingArguments,
@@ -254,7 +255,7 @@ class Unblank:
             raise ValueError(
                 "one text takes a list of candidates, and a list of texts a list of such lists"
             )
-        if self.model.config.is_encoder_decoder:
+        if family_of_model(self.model).writes == "targets":
             if (blank, context) != (0, "bi"):
                 raise ValueError("blank and context are for a GLM: an encoder-decoder has neither")
             options = GenerationOptions(source_tag=source_tag)

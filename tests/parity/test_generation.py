@@ -12,12 +12,13 @@ import torch
 from recordings import read_json, recorded
 from torch.testing import assert_close
 
-from unblank.generation.beam import BeamDecoder, pick_best
+from unblank.generation.beam import BeamDecoder
 from unblank.generation.decoding import TokenRules
 from unblank.generation.independent import IndependentDecoder
 from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling
 from unblank.generation.rows import Prompt, Rows
+from unblank.generation.setup import DecoderSetup
 
 
 @pytest.fixture(scope="session")
@@ -45,10 +46,14 @@ def blanks_in(token_ids: list[int], ids: dict[str, int]) -> tuple[int, ...]:
     return tuple(place for place, token_id in enumerate(token_ids) if token_id in masks)
 
 
-def greedy(glm, prompts, rules, ids) -> list[Filling]:
-    decoder = IndependentDecoder(
-        glm, prompts, DecodingOptions(), rules, ids["sop"], feeds_cut_token=False
+def interactive(glm, options, rules, ids) -> DecoderSetup:
+    return DecoderSetup(
+        model=glm, options=options, rules=rules, start_id=ids["sop"], feeds_cut_token=False
     )
+
+
+def greedy(glm, prompts, rules, ids) -> list[Filling]:
+    decoder = IndependentDecoder(interactive(glm, DecodingOptions(), rules, ids), prompts)
     list(decoder.run())
     return [fillings[0] for fillings in decoder.fillings()]
 
@@ -72,7 +77,7 @@ def test_the_interactive_generator_is_reproduced_greedy_and_by_beams(glm, genera
             options = DecodingOptions(
                 num_beams=run["num_beams"], length_penalty=run["length_penalty"]
             )
-            decoder = BeamDecoder(glm, [prompt], options, rules, ids["sop"], feeds_cut_token=False)
+            decoder = BeamDecoder(interactive(glm, options, rules, ids), [prompt])
             filling = decoder.run()[0][0]
         else:
             filling = greedy(glm, [prompt], rules, ids)[0]
@@ -97,13 +102,9 @@ def test_the_stochastic_beams_of_the_interactive_generator_are_replayed(glm, gen
         )
         draws = iter(run["draws"])
         decoder = BeamDecoder(
-            glm,
+            interactive(glm, options, rules, ids),
             [prompt],
-            options,
-            rules,
-            ids["sop"],
             pick=lambda log_p, scores, count, draws=draws: torch.tensor(next(draws)),
-            feeds_cut_token=False,
         )
         assert interactive_output(prompt, decoder.run()[0][0], ids) == run["output"]
 
@@ -180,7 +181,8 @@ def test_the_evaluation_decoder_is_reproduced(glm, glm_dir, generation, ids):
             options = DecodingOptions(
                 num_beams=num_beams, num_return=num_beams, length_penalty=penalty
             )
-            fillings = BeamDecoder(glm, prompts, options, rules, ids["sop"], pick_best).run()
+            setup = DecoderSetup(model=glm, options=options, rules=rules, start_id=ids["sop"])
+            fillings = BeamDecoder(setup, prompts).run()
         for found, expected in zip(fillings, run["beams_sorted_by_score"], strict=True):
             tokens = [filling.pieces[0].token_ids for filling in found]
             scores = [

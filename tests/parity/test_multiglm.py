@@ -14,10 +14,11 @@ from test_generation import evaluator_prompts, greedy, rules_for
 from torch.testing import assert_close
 
 from unblank.conversion.convert import convert
-from unblank.generation.beam import BeamDecoder, pick_best
+from unblank.generation.beam import BeamDecoder
 from unblank.generation.decoding import TokenRules
 from unblank.generation.options import DecodingOptions
 from unblank.generation.rows import Prompt
+from unblank.generation.setup import DecoderSetup
 from unblank.models import GlmInfillForConditionalGeneration
 from unblank.models.masks import prefix_visibility
 from unblank.objectives.infilling import blank_layout
@@ -325,7 +326,8 @@ def test_the_evaluation_decoder_is_reproduced(model, cases, facts, ids):
             fillings = [[filling] for filling in greedy(model, prompts, rules, ids)]
         else:
             decoding = DecodingOptions(num_beams=beams, num_return=beams, length_penalty=penalty)
-            decoder = BeamDecoder(model, prompts, decoding, rules, ids["sop"], pick_best)
+            setup = DecoderSetup(model=model, options=decoding, rules=rules, start_id=ids["sop"])
+            decoder = BeamDecoder(setup, prompts)
             fillings = decoder.run()
         assert [found[0].pieces[0].token_ids for found in fillings] == run["predictions"]
         for found, expected in zip(fillings, run["beams_sorted_by_score"], strict=True):

@@ -11,11 +11,13 @@ import torch
 from recordings import read_json, recorded, require
 from torch.testing import assert_close
 
-from unblank.generation.beam import FAIRSEQ_STOPPING, BeamDecoder
+from unblank.families.decoding import FAIRSEQ_STOPPING
+from unblank.generation.beam import BeamDecoder
 from unblank.generation.decoding import TokenRules
 from unblank.generation.independent import IndependentDecoder
 from unblank.generation.options import DecodingOptions
 from unblank.generation.rows import Prompt
+from unblank.generation.setup import DecoderSetup
 from unblank.generation.source_rows import SourceRows
 from unblank.models import DeltaLMForConditionalGeneration, GanLMForPreTraining
 
@@ -47,6 +49,17 @@ def options_of(run: dict) -> DecodingOptions:
     )
 
 
+def setup_of(model, options: DecodingOptions, rules: TokenRules) -> DecoderSetup:
+    return DecoderSetup(
+        model=model,
+        options=options,
+        rules=rules,
+        start_id=model.config.decoder_start_token_id,
+        stopping=FAIRSEQ_STOPPING,
+        new_rows=SourceRows,
+    )
+
+
 def longest_of(run: dict, width: int) -> int:
     return int(run["options"].get("max_len_a", 0) * width + run["options"].get("max_len_b", 200))
 
@@ -71,10 +84,7 @@ def test_beams_write_the_recorded_ids(family):
         )
         for batch in (range(len(sources)), [len(sources) - 1]):
             prompts = [Prompt(tuple(sources[row]), (0,)) for row in batch]
-            found = BeamDecoder(
-                model, prompts, options_of(run), rules, config.decoder_start_token_id,
-                stopping=FAIRSEQ_STOPPING, new_rows=SourceRows,
-            ).run()  # fmt: skip
+            found = BeamDecoder(setup_of(model, options_of(run), rules), prompts).run()
             for row, fillings in zip(batch, found, strict=True):
                 compare(run, row, fillings, config.eos_token_id)
                 compared += len(fillings)
@@ -107,10 +117,7 @@ def test_greedy_writes_the_recorded_ids(family):
             max_tokens=longest_of(run, padded.shape[1]),
             min_tokens=1,
         )
-        decoder = IndependentDecoder(
-            model, prompts, DecodingOptions(), rules, config.decoder_start_token_id,
-            new_rows=SourceRows,
-        )  # fmt: skip
+        decoder = IndependentDecoder(setup_of(model, DecodingOptions(), rules), prompts)
         list(decoder.run())
         for (filling,), theirs in zip(decoder.fillings(), run["hypotheses"], strict=True):
             assert [*filling.pieces[0].token_ids, config.eos_token_id] == theirs[0]["tokens"]

@@ -2,16 +2,15 @@
 
 import pytest
 import torch
+from published_beam_search import BeamOptions, published_beam_search
 from torch.testing import assert_close
 from transformers.generation import LogitsProcessor
-
-from unblank.models.encoder_decoder.beam_search import BeamSettings, published_beam_search
 
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
 
 
-def settings_of(options: dict, source_length: int) -> BeamSettings:
-    """Recorded options of the original's generator as settings of ours."""
+def settings_of(options: dict, source_length: int) -> BeamOptions:
+    """Recorded options of the original's generator as options of ours."""
     known = {
         "beam_size": "num_beams", "min_len": "min_length", "len_penalty": "length_penalty",
         "no_repeat_ngram_size": "no_repeat_ngram_size", "temperature": "temperature",
@@ -24,7 +23,7 @@ def settings_of(options: dict, source_length: int) -> BeamSettings:
     if not options.get("normalize_scores", True):
         fields["length_penalty"] = 0.0
     length = int(options.get("max_len_a", 0) * source_length + options.get("max_len_b", 200))
-    return BeamSettings(**fields, max_length=length)
+    return BeamOptions(**fields, max_length=length)
 
 
 def check_beam_search(model, tensors: dict, numbers: dict) -> None:

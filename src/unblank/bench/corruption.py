@@ -12,8 +12,10 @@ from unblank.bench.worker import Workload
 from unblank.data.collate import collate_rows
 from unblank.data.loader import RowStream
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.examples import IntArray
-from unblank.objectives.mixture import Mixture, build_objective
+from unblank.examples import Example, IntArray
+from unblank.objectives.context import ObjectiveContext
+from unblank.objectives.drawing import Mixture
+from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.tokenization.special import SpecialIds
 
@@ -152,6 +154,6 @@ def _with_sentinels(text: IntArray, is_hidden: NDArray[np.bool_], first_sentinel
     return np.append(marked[~is_hidden | is_start], 1)
 
 
-def _token_spans(vocabulary: int, max_length: int) -> Mixture:
+def _token_spans(vocabulary: int, max_length: int) -> Mixture[ObjectiveContext, Example]:
     sentence_end = np.zeros(vocabulary, dtype=bool)
     return build_objective(ObjectiveSettings(), SPECIAL, sentence_end, max_length)

@@ -19,12 +19,10 @@ from torch import Tensor
 from unblank.data.collate import collate
 from unblank.data.packing import Row, lay_out, pack
 from unblank.examples import IGNORE_INDEX, Example
+from unblank.models.loss import log_probabilities_in_chunks
 from unblank.models.products import fast_fp32_products
 
 __all__ = ["TokenScores", "score_labels"]
-
-CHUNK_BYTES = 64 * 2**20
-"""Upper size of the fp32 logits made at once."""
 
 BATCH_POSITIONS = 4096
 """Positions of the rows that go through the model at once."""
@@ -118,11 +116,9 @@ def _against(
     head: Any, hidden_ND: Tensor, target_N: Tensor
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return log-probability of each target, and whether it is the most likely token."""
-    chunk = max(1, CHUNK_BYTES // (4 * head.out_features))
     log_p, is_first = [], []
-    for start in range(0, len(hidden_ND), chunk):
-        log_p_CV = torch.log_softmax(head(hidden_ND[start : start + chunk]).float(), dim=-1)
-        target_C1 = target_N[start : start + chunk, None]
+    for rows, log_p_CV in log_probabilities_in_chunks(head, hidden_ND):
+        target_C1 = target_N[rows, None]
         log_p.append(log_p_CV.gather(1, target_C1)[:, 0].double().cpu())
         is_first.append((log_p_CV.argmax(dim=1) == target_C1[:, 0]).cpu())
     return torch.cat(log_p).numpy(), torch.cat(is_first).numpy()

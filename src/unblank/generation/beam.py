@@ -13,25 +13,17 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from unblank.families.decoding import FAIRSEQ_STOPPING, GLM_STOPPING, StoppingRule
-from unblank.generation.decoding import TokenRules
+from unblank.families.decoding import StoppingRule
 from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling, Piece
-from unblank.generation.rows import Chunk, Prompt, Rows, RowsMaker
+from unblank.generation.rows import Chunk, Prompt, Rows
+from unblank.generation.setup import DecoderSetup
 
-__all__ = [
-    "FAIRSEQ_STOPPING",
-    "GLM_STOPPING",
-    "BeamDecoder",
-    "CandidatePicker",
-    "StoppingRule",
-    "pick_best",
-]
+__all__ = ["BeamDecoder"]
 
 CandidatePicker = Callable[[Tensor, Tensor, int], Tensor]
 """(log_p float[R, V], beam scores float[N, W], count) -> int64[N, count], beam * V + token."""
@@ -74,45 +66,26 @@ class BeamDecoder:
     """Fills the blanks of a batch of prompts by beam search.
 
     Args:
-        model: a `GlmInfillForConditionalGeneration` in evaluation mode.
+        setup: how to decode.
         prompts: the batch.
-        options: decoding options.
-        rules: what may be generated.
-        sop_id: the token that opens a span.
         pick: chooses the continuations to look at.
-        feeds_cut_token: False hides the last token of a cut piece from later blanks, as the
-            original's interactive generator does.
-        stopping: which finished hypotheses count.
-        new_rows: makes the rows; `SourceRows` for an encoder-decoder.
     """
 
     def __init__(
-        self,
-        model: Any,
-        prompts: Sequence[Prompt],
-        options: DecodingOptions,
-        rules: TokenRules,
-        sop_id: int,
-        pick: CandidatePicker = pick_best,
-        feeds_cut_token: bool = True,
-        stopping: StoppingRule = GLM_STOPPING,
-        new_rows: RowsMaker = Rows,
+        self, setup: DecoderSetup, prompts: Sequence[Prompt], pick: CandidatePicker = pick_best
     ) -> None:
-        self._model = model
-        self._stopping = stopping
-        self._new_rows = new_rows
+        self._setup = setup
+        self._options = setup.options
+        self._rules = setup.rules
         self._prompts = prompts
-        self._options = options
-        self._rules = rules
-        self._sop_id = sop_id
         self._pick = pick
-        self._feeds_cut_token = feeds_cut_token
 
     def run(self) -> list[list[Filling]]:
         """Return the best fillings of every prompt, `num_return` or fewer, best first."""
         fillings: list[list[Filling]] = [[Filling()] for _ in self._prompts]
-        rows = self._new_rows(self._model)
-        logits_RV = rows.feed_prompts(self._prompts, self._sop_id, self._options.context)
+        setup = self._setup
+        rows = setup.new_rows(setup.model)
+        logits_RV = rows.feed_prompts(self._prompts, setup.start_id, self._options.context)
         live = list(range(len(self._prompts)))
         for blank in range(max(len(prompt.blanks) for prompt in self._prompts)):
             searches = [self._new_search(text, blank, fillings[text]) for text in live]
@@ -138,7 +111,7 @@ class BeamDecoder:
             self._options,
             self._rules.end_ids,
             prompt.max_tokens or self._rules.max_tokens,
-            self._stopping,
+            self._setup.stopping,
         )
 
     def _bridges(self, text: int, fillings: list[list[Filling]]) -> list[Chunk]:
@@ -146,12 +119,12 @@ class BeamDecoder:
         bridges = []
         for filling in fillings[text]:
             piece = filling.pieces[-1]
-            is_whole = piece.is_finished or self._feeds_cut_token
+            is_whole = piece.is_finished or self._setup.feeds_cut_token
             tokens = piece.token_ids if is_whole else piece.token_ids[:-1]
             blanks = self._prompts[text].blanks[len(filling.pieces) - 1 :]
             positions = (*[blanks[0]] * len(tokens), blanks[1])
             span_positions = (*range(2, len(tokens) + 2), 1)
-            bridges.append(Chunk((*tokens, self._sop_id), positions, span_positions))
+            bridges.append(Chunk((*tokens, self._setup.start_id), positions, span_positions))
         return bridges
 
     def _search(

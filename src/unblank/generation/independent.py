@@ -10,16 +10,15 @@ Shapes: `R` rows, `V` vocabulary, `K` ranked tokens.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unblank.generation.decoding import TokenRules, draw
-from unblank.generation.options import DecodingOptions
+from unblank.generation.decoding import draw
 from unblank.generation.pieces import Filling, Piece
-from unblank.generation.rows import Prompt, Rows, RowsMaker
+from unblank.generation.rows import Prompt
+from unblank.generation.setup import DecoderSetup
 
 __all__ = ["IndependentDecoder", "RowEvent"]
 
@@ -39,36 +38,19 @@ class IndependentDecoder:
     """Fills the blanks of a batch of prompts, `num_return` times each.
 
     Args:
-        model: a `GlmInfillForConditionalGeneration` in evaluation mode.
+        setup: how to decode.
         prompts: the batch.
-        options: decoding options.
-        rules: what may be generated.
-        sop_id: the token that opens a span.
-        feeds_cut_token: False hides the last token of a cut piece from later blanks, as the
-            original's interactive generator does.
-        new_rows: makes the rows; `SourceRows` for an encoder-decoder.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        prompts: Sequence[Prompt],
-        options: DecodingOptions,
-        rules: TokenRules,
-        sop_id: int,
-        feeds_cut_token: bool = True,
-        new_rows: RowsMaker = Rows,
-    ) -> None:
-        self._model = model
-        self._new_rows = new_rows
-        self._options = options
-        self._rules = rules
-        self._sop_id = sop_id
+    def __init__(self, setup: DecoderSetup, prompts: Sequence[Prompt]) -> None:
+        self._setup = setup
+        self._options = setup.options
+        self._rules = setup.rules
         self._prompts = prompts
         self._states = [
-            _RowState(index, sample, prompt, options.seed, rules, sop_id, feeds_cut_token)
+            _RowState(index, sample, prompt, setup)
             for index, prompt in enumerate(prompts)
-            for sample in range(options.num_return)
+            for sample in range(setup.options.num_return)
         ]
 
     def fillings(self) -> list[list[Filling]]:
@@ -79,8 +61,9 @@ class IndependentDecoder:
 
     def run(self) -> Iterator[RowEvent]:
         """Decode to the end, yielding every token as it is chosen."""
-        rows = self._new_rows(self._model)
-        logits_RV = rows.feed_prompts(self._prompts, self._sop_id, self._options.context)
+        setup = self._setup
+        rows = setup.new_rows(setup.model)
+        logits_RV = rows.feed_prompts(self._prompts, setup.start_id, self._options.context)
         states = self._states
         if self._options.num_return > 1:
             of_prompt = [state.prompt_index for state in states]
@@ -134,27 +117,18 @@ class IndependentDecoder:
 class _RowState:
     """Where one row stands: its blank, and the inputs it must be fed before it chooses again."""
 
-    def __init__(
-        self,
-        prompt_index: int,
-        sample: int,
-        prompt: Prompt,
-        seed: int,
-        rules: TokenRules,
-        sop_id: int,
-        feeds_cut_token: bool,
-    ) -> None:
+    def __init__(self, prompt_index: int, sample: int, prompt: Prompt, setup: DecoderSetup) -> None:
         self.prompt_index = prompt_index
         self.filling = Filling([Piece()])
         self.is_done = False
         self._sample = sample
         self._blanks = prompt.blanks
-        self._rules = rules
-        self._max_tokens = prompt.max_tokens or rules.max_tokens
-        self._sop_id = sop_id
-        self._feeds_cut_token = feeds_cut_token
+        self._rules = setup.rules
+        self._max_tokens = prompt.max_tokens or setup.rules.max_tokens
+        self._start_id = setup.start_id
+        self._feeds_cut_token = setup.feeds_cut_token
         # A row's random numbers depend on nothing but its own text, so not on its batch.
-        self._rng = np.random.default_rng((seed, sample, *prompt.token_ids))
+        self._rng = np.random.default_rng((setup.options.seed, sample, *prompt.token_ids))
         self._inputs: deque[tuple[int, int, int]] = deque()
 
     @property
@@ -193,11 +167,11 @@ class _RowState:
             self.is_done = self.blank + 1 == len(self._blanks)
             if not self.is_done:
                 self.filling.pieces.append(Piece())
-                self._inputs.append((self._sop_id, self._blanks[self.blank], 1))
+                self._inputs.append((self._start_id, self._blanks[self.blank], 1))
 
     def next_input(self) -> tuple[int, int, int]:
         """Return the token to feed, its position and its position in the span.
 
         A row that is done but still in the batch is fed its opening again: nobody reads its output.
         """
-        return self._inputs.popleft() if self._inputs else (self._sop_id, self._blanks[0], 1)
+        return self._inputs.popleft() if self._inputs else (self._start_id, self._blanks[0], 1)

@@ -15,11 +15,9 @@ import torch
 from torch import Tensor
 
 from unblank.generation.branches import CandidateTree, build_tree
+from unblank.models.loss import log_probabilities_in_chunks
 
 __all__ = ["Cloze", "score_batch", "score_candidates", "score_first_choices"]
-
-CHUNK_BYTES = 64 * 2**20
-"""Upper size of the fp32 logits made at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +204,11 @@ def _predicted(
         first_node += len(tree.token_ids)
     node_P = torch.tensor(nodes, device=hidden_MD.device)
     target_P = torch.tensor(targets, device=hidden_MD.device)
-    chunk = max(1, CHUNK_BYTES // (4 * model.config.vocab_size))
     found, best = [], [node_P.new_empty(0, dtype=torch.float32)]
-    for start in range(0, len(hidden_MD), chunk):
-        log_p = torch.log_softmax(model.lm_head(hidden_MD[start : start + chunk]).float(), dim=-1)
-        is_here = (node_P >= start) & (node_P < start + chunk)
-        found.append(log_p[node_P[is_here] - start, target_P[is_here]])
+    for rows, log_p_CV in log_probabilities_in_chunks(model.lm_head, hidden_MD):
+        is_here = (node_P >= rows.start) & (node_P < rows.stop)
+        row_H = node_P[is_here] - rows.start
+        found.append(log_p_CV[row_H, target_P[is_here]])
         if with_best:
-            best.append(log_p.amax(dim=-1)[node_P[is_here] - start])
+            best.append(log_p_CV.amax(dim=-1)[row_H])
     return torch.cat(found), torch.cat(best)

@@ -1,38 +1,28 @@
 """Writing answers to sources, with every model here: batches of like length, results in order.
 
-An encoder-decoder writes behind its encoder, a GLM in a blank behind the source. Each searches by
-the rule of its published program (`unblank.generation.beam`), so that the same weights give the
-same answers as there.
+An encoder-decoder writes behind its encoder, a GLM in a blank behind the source
+(`unblank.generation.building`).
 """
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from unblank.generation.beam import FAIRSEQ_STOPPING, GLM_STOPPING, BeamDecoder
-from unblank.generation.decoding import TokenRules
-from unblank.generation.independent import IndependentDecoder
-from unblank.generation.infill import control_ids, token_rules
-from unblank.generation.options import DecodingOptions, GenerationOptions, SearchOptions
+from unblank.generation.building import answer_setup, longest_answer
+from unblank.generation.decode import decode_in_batches, stream_tokens
+from unblank.generation.options import GenerationOptions
 from unblank.generation.pieces import Filling
 from unblank.generation.results import Generated, TokenEvent
-from unblank.generation.rows import Prompt, Rows, RowsMaker
-from unblank.generation.source_rows import SourceRows
+from unblank.generation.rows import Prompt
 from unblank.generation.sources import Source, read_sources
 from unblank.progress_bars import progress_bar
-from unblank.tokenization.source_layout import tag_token_id
-from unblank.tokenization.special import special_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 __all__ = ["SourceAnswerer", "generate_from_ids", "generate_texts"]
 
-DEFAULT_MAX_TOKENS = 200
 DEFAULT_BATCH_SIZE = 32
 
 
@@ -121,28 +111,14 @@ class SourceAnswerer:
     ) -> None:
         if model.training:
             raise ValueError("the model is in training mode, with dropout: call model.eval()")
-        self._model = model
+        self._setup = answer_setup(model, tokenizer, options)
+        self._config: Any = model.config
         self._tokenizer = tokenizer
         self._options = options
-        self._is_glm = not model.config.is_encoder_decoder
-        if self._is_glm and options.target_tag:
-            raise ValueError("target_tag is for encoder-decoders: give a GLM source_tag")
-        if not self._is_glm and options.blank != GenerationOptions().blank:
-            raise ValueError(f"blank {options.blank} is for GLMs: an encoder-decoder has no blanks")
-        first_ids = [tag_token_id(tokenizer, tag)] if (tag := options.target_tag) else []
-        if self._is_glm:
-            self._new_rows: RowsMaker = Rows
-            self._start_id: int = special_ids(tokenizer).sop
-        else:
-            self._new_rows = partial(SourceRows, first_ids=first_ids)
-            self._start_id = model.config.decoder_start_token_id
-        self._most_tokens: int = model.config.max_position_embeddings - 1 - len(first_ids)
-        self._decoding = _decoding_options(options, self._most_tokens)
-        self._rules = _token_rules(tokenizer, model.config, self._decoding)
 
     def check(self, sources: Sequence[str]) -> None:
         """Raise what `answer` would raise for these sources."""
-        read_sources(self._model.config, self._tokenizer, sources, self._options)
+        read_sources(self._config, self._tokenizer, sources, self._options)
 
     def answer(
         self,
@@ -161,7 +137,7 @@ class SourceAnswerer:
         Raises:
             ValueError: as for `generate_texts`.
         """
-        read = read_sources(self._model.config, self._tokenizer, sources, self._options)
+        read = read_sources(self._config, self._tokenizer, sources, self._options)
         return self._answer(read, batch_size, on_batch)
 
     def answer_prompts(
@@ -183,81 +159,32 @@ class SourceAnswerer:
         Raises:
             ValueError: also for beam search and several answers, which have no single next token.
         """
-        if self._options.num_beams > 1 or self._options.num_return > 1:
-            raise ValueError("only greedy decoding and sampling of one answer can be streamed")
-        return self._stream(
-            read_sources(self._model.config, self._tokenizer, [source], self._options)[0]
+        (read,) = read_sources(self._config, self._tokenizer, [source], self._options)
+        prompt = self._limited(read.prompt)
+        events = stream_tokens(self._setup, prompt, self._tokenizer, self._text)
+        return (
+            event if isinstance(event, TokenEvent) else self._result(read, [event])
+            for event in events
         )
 
-    def _stream(self, source: Source) -> Iterator[TokenEvent | Generated]:
-        decoder = self._independent([self._limited(source.prompt)])
-        events = decoder.run()
-        answer: list[int] = []
-        while True:
-            # The mode must not leak into the caller's code between two tokens.
-            with torch.inference_mode():
-                event = next(events, None)
-            if event is None:
-                break
-            is_end = event.token_id in self._rules.end_ids
-            answer += [] if is_end else [event.token_id]
-            token = self._tokenizer.convert_ids_to_tokens(event.token_id)
-            so_far = self._text(answer)
-            yield TokenEvent(0, token, event.token_id, event.log_probability, so_far, is_end)
-        yield self._result(source, decoder.fillings()[0])
-
-    @torch.inference_mode()
     def _answer(
         self, sources: Sequence[Source], batch_size: int, on_batch: Callable[[int], None]
     ) -> list[Generated]:
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}: it must be at least 1")
-        # Sources of like length need the least padding; the longest come first, to fail early.
-        by_length = sorted(range(len(sources)), key=lambda i: -len(sources[i].prompt.token_ids))
+        prompts = [self._limited(source.prompt) for source in sources]
         answers: dict[int, Generated] = {}
-        for start in range(0, len(sources), batch_size):
-            batch = by_length[start : start + batch_size]
-            found = self._decode([self._limited(sources[index].prompt) for index in batch])
-            for index, fillings in zip(batch, found, strict=True):
-                answers[index] = self._result(sources[index], fillings)
+        for batch in decode_in_batches(self._setup, prompts, batch_size, longest_first=True):
+            answers |= {number: self._result(sources[number], found) for number, found in batch}
             on_batch(len(batch))
-        return [answers[index] for index in range(len(sources))]
+        return [answers[number] for number in range(len(sources))]
 
     def _limited(self, prompt: Prompt) -> Prompt:
         """Return the prompt with the greatest length of its own answer."""
         if prompt.max_tokens is not None:
             return prompt
         more = int(self._options.max_tokens_ratio * len(prompt.token_ids))
-        return replace(prompt, max_tokens=min(self._rules.max_tokens + more, self._most_tokens))
-
-    def _independent(self, prompts: Sequence[Prompt]) -> IndependentDecoder:
-        return IndependentDecoder(
-            self._model,
-            prompts,
-            self._decoding,
-            self._rules,
-            self._start_id,
-            new_rows=self._new_rows,
-        )
-
-    def _decode(self, prompts: Sequence[Prompt]) -> list[list[Filling]]:
-        if self._options.num_beams > 1:
-            return BeamDecoder(
-                self._model,
-                prompts,
-                self._decoding,
-                self._rules,
-                self._start_id,
-                stopping=GLM_STOPPING if self._is_glm else FAIRSEQ_STOPPING,
-                new_rows=self._new_rows,
-            ).run()
-        decoder = self._independent(prompts)
-        for _ in decoder.run():
-            pass
-        return [
-            sorted(found, key=lambda filling: -filling.log_probability)
-            for found in decoder.fillings()
-        ]
+        most = self._setup.rules.max_tokens + more
+        longest = longest_answer(self._config, self._options)
+        return replace(prompt, max_tokens=min(most, longest))
 
     def _result(self, source: Source, fillings: Sequence[Filling]) -> Generated:
         first, *others = [self._one_result(source, filling) for filling in fillings]
@@ -280,40 +207,3 @@ class SourceAnswerer:
             list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text.lstrip(" ")
-
-
-def _decoding_options(options: GenerationOptions, most_tokens: int) -> DecodingOptions:
-    """Return the same options for the decoders; the penalty is of no use to a single row."""
-    if max(options.max_tokens or 0, options.min_tokens) > most_tokens:
-        raise ValueError(
-            f"max_tokens is {options.max_tokens} and min_tokens {options.min_tokens}, but the "
-            f"model has positions for {most_tokens} tokens of an answer"
-        )
-    shared = {field.name: getattr(options, field.name) for field in fields(SearchOptions)}
-    usual = max(min(DEFAULT_MAX_TOKENS, most_tokens), options.min_tokens)
-    return DecodingOptions(
-        **shared,
-        max_tokens=options.max_tokens or usual,
-        length_penalty=options.length_penalty if options.num_beams > 1 else 0.0,
-        num_alternatives=0,
-    )
-
-
-def _token_rules(
-    tokenizer: "PreTrainedTokenizerFast", config: Any, options: DecodingOptions
-) -> TokenRules:
-    """Return what may be written: text, and the end; never special tokens or unused rows."""
-    if not config.is_encoder_decoder:
-        return token_rules(tokenizer, config, options)
-    assert options.max_tokens is not None
-    roles = (config.pad_token_id, config.bos_token_id, config.unk_token_id, config.mask_token_id)
-    start = config.decoder_start_token_id
-    never = {role for role in (*roles, start) if role is not None}
-    return TokenRules(
-        end_ids=(config.eos_token_id,),
-        forbidden_ids=never | control_ids(tokenizer, config.vocab_size),
-        vocab_size=config.vocab_size,
-        max_tokens=options.max_tokens,
-        min_tokens=options.min_tokens,
-        no_repeat_ngram=options.no_repeat_ngram,
-    )

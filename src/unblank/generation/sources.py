@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unblank.families.table import family_of_model
 from unblank.generation.options import GenerationOptions
 from unblank.generation.prompts import read_text
 from unblank.generation.rows import Prompt
@@ -51,9 +52,8 @@ def read_sources(
         return []
     tag = options.source_tag
     tag_id = None if tag is None else tag_token_id(tokenizer, tag)
-    if config.is_encoder_decoder:
-        return _read_for_encoder(config, tokenizer, texts, options, tag_id)
-    return _read_for_glm(config, tokenizer, texts, options, tag_id)
+    read = _read_for_glm if family_of_model(config).writes == "blanks" else _read_for_encoder
+    return read(config, tokenizer, texts, options, tag_id)
 
 
 def _read_for_encoder(

@@ -13,8 +13,8 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
 from unblank.generation.branches import check_candidates
-from unblank.generation.score import CHUNK_BYTES
 from unblank.generation.source_rows import encode_sources
+from unblank.models.loss import log_probabilities_in_chunks
 
 __all__ = ["score_targets"]
 
@@ -58,17 +58,13 @@ def score_targets(
         use_cache=False,
     ).last_hidden_state
     hidden_PD = hidden_CTD[is_scored.to(model.device)]
-    log_p_P = _log_p(model, hidden_PD, target_CT[is_scored].to(model.device))
+    target_P = target_CT[is_scored].to(model.device)
+    log_p_P = torch.cat(
+        [
+            log_p_CV.gather(1, target_P[rows, None])[:, 0]
+            for rows, log_p_CV in log_probabilities_in_chunks(model.lm_head, hidden_PD)
+        ]
+    )
     owners_P = is_scored.nonzero()[:, 0].to(model.device)
     sums_C = log_p_P.new_zeros(len(targets)).index_add(0, owners_P, log_p_P)
     return sums_C / counts_C.to(sums_C.device) if normalization == "mean" else sums_C
-
-
-def _log_p(model: Any, hidden_PD: Tensor, target_P: Tensor) -> Tensor:
-    """Return float32[P], without the logits of all predictions at once."""
-    chunk = max(1, CHUNK_BYTES // (4 * model.config.vocab_size))
-    found = []
-    for hidden, target in zip(hidden_PD.split(chunk), target_P.split(chunk), strict=True):
-        log_p = torch.log_softmax(model.lm_head(hidden).float(), dim=-1)
-        found.append(log_p.gather(1, target[:, None])[:, 0])
-    return torch.cat(found)

@@ -1,22 +1,22 @@
 """Cross-entropy over a large vocabulary without ever holding all logits.
 
-Only the hidden states of scored positions come in; they are projected a chunk at a time, and the
-gradients of a chunk are taken while its logits are still in cache. Training may sample the
-vocabulary: the exact loss costs 6 * N * D * V operations, which is most of a small model's step
-when V is 250,000.
+Only the hidden states of scored positions come in; they are projected a chunk at a time
+(`logits_in_chunks`), and the gradients of a chunk are taken while its logits are still in cache.
+Training may sample the vocabulary: the exact loss costs 6 * N * D * V operations, which is most of
+a small model's step when V is 250,000.
 
 Shapes: `N` scored positions, `D` width, `V` vocabulary rows, `C` positions in a chunk, `R` sampled
 rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ROWS_MULTIPLE", "linear_cross_entropy_sum", "rows_at_once"]
+__all__ = ["linear_cross_entropy_sum", "log_probabilities_in_chunks", "logits_in_chunks"]
 
 CHUNK_BYTES = 64 * 2**20
 """Upper size of one chunk of fp32 logits."""
@@ -81,9 +81,44 @@ def _sample_rows(target_N: Tensor, vocab_size: int, num_rows: int) -> tuple[Tens
     return torch.cat([targets, drawn]), offset_R, torch.searchsorted(targets, target_N)
 
 
-def rows_at_once(vocab_size: int, max_bytes: int) -> int:
-    """Return how many rows of V fp32 numbers to handle together, a multiple of `ROWS_MULTIPLE`."""
-    return max(1, max_bytes // (4 * vocab_size) // ROWS_MULTIPLE) * ROWS_MULTIPLE
+def logits_in_chunks(
+    hidden_ND: Tensor, weight_VD: Tensor, max_bytes: int
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Yield hidden @ weight^T piece by piece, as training wants it.
+
+    Args:
+        hidden_ND: float[N, D].
+        weight_VD: float[V, D].
+        max_bytes: upper size of one chunk of fp32 logits.
+
+    Yields:
+        Which rows of N; their hidden states, float[C or more, D], with rows of zeros up to a
+        multiple of `ROWS_MULTIPLE`; their logits, float[C, V].
+    """
+    for rows in _chunks(len(hidden_ND), len(weight_VD), max_bytes, ROWS_MULTIPLE):
+        num_rows = rows.stop - rows.start
+        hidden_CD = functional.pad(hidden_ND[rows], (0, 0, 0, -num_rows % ROWS_MULTIPLE))
+        yield rows, hidden_CD, (hidden_CD @ weight_VD.T)[:num_rows]
+
+
+def log_probabilities_in_chunks(
+    head: nn.Linear, hidden_ND: Tensor
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield which rows of N, and float32[C, V], the log-probabilities of their next tokens.
+
+    Args:
+        head: the output layer, V rows.
+        hidden_ND: float[N, D], of the positions that predict something.
+    """
+    for rows in _chunks(len(hidden_ND), head.out_features, CHUNK_BYTES, 1):
+        yield rows, torch.log_softmax(head(hidden_ND[rows]).float(), dim=-1)
+
+
+def _chunks(num_rows: int, vocab_size: int, max_bytes: int, multiple: int) -> Iterator[slice]:
+    """Yield neighbouring rows of V fp32 numbers to handle together, a multiple of so many."""
+    size = max(1, max_bytes // (4 * vocab_size) // multiple) * multiple
+    for start in range(0, num_rows, size):
+        yield slice(start, min(start + size, num_rows))
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -99,21 +134,16 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         offset_V: Tensor | None,
     ) -> Tensor:
         num_rows = weight_VD.shape[0]
-        chunk = rows_at_once(num_rows, CHUNK_BYTES)
         needs_grad = any(ctx.needs_input_grad)
         grad_hidden = torch.empty_like(hidden_ND) if needs_grad else None
         grad_weight = torch.zeros_like(weight_VD) if needs_grad else None
         loss = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
-        for start in range(0, hidden_ND.shape[0], chunk):
-            target_C = target_N[start : start + chunk, None]
-            num_here = len(target_C)
-            padding = (0, 0, 0, -num_here % ROWS_MULTIPLE)
-            hidden_CD = functional.pad(hidden_ND[start : start + chunk], padding)
-            logits_CV = (hidden_CD @ weight_VD.T)[:num_here]
+        for rows, hidden_CD, logits_CV in logits_in_chunks(hidden_ND, weight_VD, CHUNK_BYTES):
+            target_C1 = target_N[rows, None]
             if offset_V is not None:
                 logits_CV = logits_CV + offset_V
             log_p_CV = torch.log_softmax(logits_CV, dim=-1, dtype=torch.float32)
-            loss -= (1 - smoothing) * log_p_CV.gather(1, target_C).sum()
+            loss -= (1 - smoothing) * log_p_CV.gather(1, target_C1).sum()
             if smoothing:
                 loss -= smoothing / num_rows * log_p_CV.sum()
             if grad_hidden is None or grad_weight is None:
@@ -122,10 +152,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             if smoothing:
                 grad_CV -= smoothing / num_rows
             grad_CV.scatter_add_(
-                1, target_C, torch.full_like(target_C, -(1 - smoothing), dtype=torch.float32)
+                1, target_C1, torch.full_like(target_C1, -(1 - smoothing), dtype=torch.float32)
             )
+            padding = (0, 0, 0, len(hidden_CD) - len(grad_CV))
             grad_low_CV = functional.pad(grad_CV.to(hidden_ND.dtype), padding)
-            grad_hidden[start : start + chunk] = (grad_low_CV @ weight_VD)[:num_here]
+            grad_hidden[rows] = (grad_low_CV @ weight_VD)[: len(grad_CV)]
             grad_weight.addmm_(grad_low_CV.T, hidden_CD)
         ctx.save_for_backward(grad_hidden, grad_weight)
         return loss

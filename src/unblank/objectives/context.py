@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unblank.examples import IntArray
+from unblank.objectives.drawing import ordinary_ids
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.objectives.spans import span_length_cdf
 from unblank.tokenization.special import SpecialIds
@@ -55,13 +56,11 @@ def make_context(
             f"tokens, the tokenizer has {len(special.sentinels)}: train one with "
             f"--tokenizer.num_sentinels {needed}, or turn objective.sentinels off."
         )
-    names = (special.pad, special.eos, special.cls, special.sep, special.unk, special.sop)
-    reserved = (*names, special.eop, special.dblock, *special.blanks, *special.sentinels)
     return ObjectiveContext(
         settings=settings,
         special=special,
         sentence_end=sentence_end,
         max_length=max_length,
         length_cdf=span_length_cdf(settings.mean_span_length, settings.max_span_length),
-        ordinary_ids=np.setdiff1d(np.arange(len(sentence_end)), reserved),
+        ordinary_ids=ordinary_ids(special, len(sentence_end)),
     )

@@ -109,7 +109,7 @@ def token_spans(tokens: IntArray, rng: np.random.Generator, context: ObjectiveCo
     """Mask short spans of tokens, each by one `[MASK]` (GLM paper, section 2.3).
 
     Args:
-        tokens: int64[N], text ids, at least `mixture.MINIMUM_TOKENS` of them.
+        tokens: int64[N], text ids, at least 3 of them.
         rng: source of randomness.
         context: options and tables.
 

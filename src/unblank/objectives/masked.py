@@ -39,7 +39,7 @@ def masked_tokens(tokens: IntArray, rng: np.random.Generator, context: Objective
     `int(mask_ratio * N)` tokens are chosen, at least one; `[CLS]` and eos never are.
 
     Args:
-        tokens: int64[N], text ids, at least `mixture.MINIMUM_TOKENS` of them.
+        tokens: int64[N], text ids, at least 3 of them.
         rng: source of randomness.
         context: options and tables.
 

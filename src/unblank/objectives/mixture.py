@@ -1,11 +1,10 @@
-"""From settings to an objective: draws a kind for each sample by weight and applies it.
+"""From the settings of blank infilling to its objective: kinds drawn for each sample by weight.
 
-`OBJECTIVES` lists every kind by name. The kind is the first draw of the generator, so a sample that
-is made again from the same seed with less text keeps its kind.
+`OBJECTIVES` lists every kind by name.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from unblank.examples import Example, IntArray
 from unblank.objectives.causal import causal_tokens
 from unblank.objectives.context import ObjectiveContext, make_context
+from unblank.objectives.drawing import Mixture, mixture_of
 from unblank.objectives.infilling import (
     document_span,
     sentence_spans,
@@ -25,20 +25,7 @@ from unblank.objectives.settings import ObjectiveSettings
 from unblank.objectives.spans import short_stretch
 from unblank.tokenization.special import SpecialIds
 
-__all__ = [
-    "MINIMUM_TOKENS",
-    "OBJECTIVES",
-    "Mixture",
-    "Objective",
-    "ObjectiveSettings",
-    "build_objective",
-    "minimum_tokens",
-    "objective_shares",
-    "only",
-]
-
-Objective = Callable[[IntArray, np.random.Generator], Example]
-"""(text ids int64[N], generator) -> example; a pure function of both."""
+__all__ = ["OBJECTIVES", "build_objective", "objective_shares", "only"]
 
 OBJECTIVES: dict[str, Callable[[IntArray, np.random.Generator, ObjectiveContext], Example]] = {
     "token": token_spans,
@@ -50,49 +37,13 @@ OBJECTIVES: dict[str, Callable[[IntArray, np.random.Generator, ObjectiveContext]
 }
 """Every kind of objective by name; an example carries the name of the kind that made it."""
 
-MINIMUM_TOKENS: dict[str, int] = {
-    "token": 3,
-    "sentence": 3,
-    "document": 3,
-    "masked": 3,
-    "causal": 2,
-    "single_span": 3,
-}
-"""Fewest text ids (`[CLS]` and eos included) that each kind can work on; skip and count shorter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mixture:
-    """An `Objective` that draws one of several kinds for each sample; can be pickled.
-
-    Attributes:
-        context: options and tables of all kinds.
-        names: kinds of weight above 0.
-        cumulative: float64[K], cumulative probabilities of `names`, ending with 1.
-    """
-
-    context: ObjectiveContext
-    names: tuple[str, ...]
-    cumulative: NDArray[np.float64]
-
-    def __call__(self, tokens: IntArray, rng: np.random.Generator) -> Example:
-        """Corrupt one text; `tokens` is int64[N], N >= `MINIMUM_TOKENS` of every kind."""
-        name = self.names[int(np.searchsorted(self.cumulative, rng.random(), side="right"))]
-        settings = self.context.settings
-        if (
-            settings.short_sequence_probability
-            and rng.random() < settings.short_sequence_probability
-        ):
-            tokens = short_stretch(tokens, self.context.sentence_end, rng)
-        return OBJECTIVES[name](tokens, rng, self.context)
-
 
 def build_objective(
     settings: ObjectiveSettings,
     special: SpecialIds,
     sentence_end: NDArray[np.bool_],
     max_length: int,
-) -> Mixture:
+) -> Mixture[ObjectiveContext, Example]:
     """Return the objective that these settings describe.
 
     Args:
@@ -108,20 +59,17 @@ def build_objective(
     Raises:
         ValueError: if `settings.sentinels` asks for more sentinel tokens than `special` has.
     """
-    probabilities = objective_shares(settings)
-    names = tuple(name for name, probability in probabilities.items() if probability > 0)
-    cumulative = np.cumsum([probabilities[name] for name in names])
     context = make_context(settings, special, sentence_end, max_length)
-    return Mixture(context, names, cumulative / cumulative[-1])
+    return mixture_of(OBJECTIVES, objective_shares(settings), context, take=_sometimes_shorter)
 
 
-def minimum_tokens(settings: ObjectiveSettings) -> int:
-    """Return how many text ids a sample needs at least, whichever kind is drawn."""
-    return max(
-        MINIMUM_TOKENS[name]
-        for name, probability in objective_shares(settings).items()
-        if probability > 0
-    )
+def _sometimes_shorter(
+    tokens: IntArray, rng: np.random.Generator, context: ObjectiveContext
+) -> IntArray:
+    probability = context.settings.short_sequence_probability
+    if probability and rng.random() < probability:
+        return short_stretch(tokens, context.sentence_end, rng)
+    return tokens
 
 
 def only(name: str, settings: ObjectiveSettings) -> ObjectiveSettings:

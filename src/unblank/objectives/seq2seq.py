@@ -5,13 +5,13 @@ translation span corruption.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unblank.examples import IntArray, Seq2SeqExample
 from unblank.objectives.denoising import denoising, fragment
+from unblank.objectives.drawing import Mixture, mixture_of, ordinary_ids
 from unblank.objectives.seq2seq_context import Seq2SeqContext
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.span_corruption import corrupt_pair, span_corruption, span_counts
@@ -19,15 +19,14 @@ from unblank.tokenization.special import SpecialIds
 
 __all__ = [
     "SEQ2SEQ_OBJECTIVES",
-    "Seq2SeqMixture",
     "build_pair_objective",
     "build_seq2seq_objective",
     "seq2seq_shares",
 ]
 
-Kind = Callable[[IntArray, np.random.Generator, Seq2SeqContext], Seq2SeqExample]
-
-SEQ2SEQ_OBJECTIVES: dict[str, Kind] = {
+SEQ2SEQ_OBJECTIVES: dict[
+    str, Callable[[IntArray, np.random.Generator, Seq2SeqContext], Seq2SeqExample]
+] = {
     "span_corruption": span_corruption,
     "denoising": denoising,
     "mass": fragment,
@@ -36,33 +35,13 @@ SEQ2SEQ_OBJECTIVES: dict[str, Kind] = {
 """Every kind by name; an example carries the name of the kind that made it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seq2SeqMixture:
-    """An objective that draws one of several kinds for each sample; can be pickled.
-
-    Attributes:
-        context: options and ids of all kinds.
-        names: kinds of weight above 0.
-        cumulative: float64[K], cumulative probabilities of `names`, ending with 1.
-    """
-
-    context: Seq2SeqContext
-    names: tuple[str, ...]
-    cumulative: NDArray[np.float64]
-
-    def __call__(self, tokens: IntArray, rng: np.random.Generator) -> Seq2SeqExample:
-        """Corrupt one text, int64[N], N >= 3."""
-        name = self.names[int(np.searchsorted(self.cumulative, rng.random(), side="right"))]
-        return SEQ2SEQ_OBJECTIVES[name](tokens, rng, self.context)
-
-
 def build_seq2seq_objective(
     settings: Seq2SeqSettings,
     special: SpecialIds,
     sentence_end: NDArray[np.bool_],
     max_length: int,
     language_id: int | None = None,
-) -> Seq2SeqMixture:
+) -> Mixture[Seq2SeqContext, Seq2SeqExample]:
     """Return the objective for texts that these settings describe.
 
     Args:
@@ -78,9 +57,8 @@ def build_seq2seq_objective(
     weights = {name: weight for name, weight in settings.weights().items() if weight > 0}
     if "span_corruption" in weights:
         _require_sentinels(settings, special, settings.mask_ratio, max_length)
-    cumulative = np.cumsum(list(weights.values()))
     context = _context(settings, special, sentence_end, language_id)
-    return Seq2SeqMixture(context, tuple(weights), cumulative / cumulative[-1])
+    return mixture_of(SEQ2SEQ_OBJECTIVES, weights, context)
 
 
 def build_pair_objective(
@@ -88,7 +66,7 @@ def build_pair_objective(
     special: SpecialIds,
     sentence_end: NDArray[np.bool_],
     max_length: int,
-) -> Seq2SeqMixture:
+) -> Mixture[Seq2SeqContext, Seq2SeqExample]:
     """Return the objective for pairs of sentences; arguments as in `build_seq2seq_objective`.
 
     Raises:
@@ -96,7 +74,7 @@ def build_pair_objective(
     """
     _require_sentinels(settings, special, settings.pair_mask_ratio, max_length)
     context = _context(settings, special, sentence_end, None)
-    return Seq2SeqMixture(context, ("translation_span_corruption",), np.ones(1))
+    return mixture_of(SEQ2SEQ_OBJECTIVES, {"translation_span_corruption": 1.0}, context)
 
 
 def seq2seq_shares(settings: Seq2SeqSettings) -> dict[str, float]:
@@ -112,13 +90,11 @@ def _context(
     sentence_end: NDArray[np.bool_],
     language_id: int | None,
 ) -> Seq2SeqContext:
-    names = (special.pad, special.eos, special.cls, special.sep, special.unk, special.sop)
-    reserved = (*names, special.eop, special.dblock, *special.blanks, *special.sentinels)
     return Seq2SeqContext(
         settings=settings,
         special=special,
         sentence_end=sentence_end,
-        ordinary_ids=np.setdiff1d(np.arange(len(sentence_end)), reserved),
+        ordinary_ids=ordinary_ids(special, len(sentence_end)),
         language_id=language_id,
     )
 

@@ -234,7 +234,7 @@ def _nothing_to_mask(num_tokens: int) -> ValueError:
     return ValueError(
         f"a text of {num_tokens} tokens holds none that may be masked ([CLS] and the end of a "
         "document are kept, by token spans the last token too): leave out texts shorter than "
-        "mixture.MINIMUM_TOKENS."
+        "3 tokens."
     )
 
 

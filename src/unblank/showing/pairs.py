@@ -11,11 +11,12 @@ import numpy as np
 from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.examples import IGNORE_INDEX, IntArray, Seq2SeqExample
+from unblank.objectives.drawing import Mixture
 from unblank.objectives.seq2seq import (
-    Seq2SeqMixture,
     build_pair_objective,
     build_seq2seq_objective,
 )
+from unblank.objectives.seq2seq_context import Seq2SeqContext
 from unblank.objectives.span_filling import filling_layout
 from unblank.showing.columns import NOTHING, print_columns
 from unblank.showing.text_settings import ShowTextSettings
@@ -89,7 +90,7 @@ def _sampler(
 ) -> Sampler[Seq2SeqExample]:
     documents = vocabulary.encode(texts)
     special = vocabulary.special
-    build: Callable[..., Seq2SeqMixture] = build_seq2seq_objective
+    build: Callable[..., Mixture[Seq2SeqContext, Seq2SeqExample]] = build_seq2seq_objective
     if config.translation is not None:
         (translation,) = vocabulary.encode([config.translation])
         documents = [[*documents[0], special.eos, *translation]]

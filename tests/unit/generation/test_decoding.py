@@ -17,6 +17,7 @@ from unblank.generation.options import (
     GenerationOptions,
 )
 from unblank.generation.rows import Prompt
+from unblank.generation.setup import DecoderSetup
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 
 SOP, END = 8, 9
@@ -66,7 +67,8 @@ def test_wide_beams_find_the_best_of_all_pieces(toy, penalty):
     prompt = Prompt((5, 1, 6, 2), (2,))
     rules = TokenRules(end_ids=(END,), forbidden_ids=(5, 6, 7, SOP), vocab_size=10, max_tokens=3)
     options = DecodingOptions(num_beams=200, num_return=5, length_penalty=penalty)
-    found = BeamDecoder(toy, [prompt], options, rules, SOP).run()[0]
+    setup = DecoderSetup(model=toy, options=options, rules=rules, start_id=SOP)
+    found = BeamDecoder(setup, [prompt]).run()[0]
     scored = {
         piece: log_p / max(len(piece), 1) ** penalty
         for piece, log_p in all_pieces(toy, prompt, 3).items()

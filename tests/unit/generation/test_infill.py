@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from unblank.generation.infill import token_rules
+from unblank.generation.building import blank_rules
 from unblank.generation.options import DecodingOptions
 from unblank.generation.prompts import read_text
 from unblank.generation.results import FillResult
@@ -46,7 +46,7 @@ def naive_next_log_p(unblank, prompt, columns, is_bidirectional=True):
 def naive_greedy(unblank, text, max_tokens, order=None, is_bidirectional=True):
     special = special_ids(unblank.tokenizer)
     prompt = read_text(unblank.tokenizer, special, text, max_positions=64, order=order).prompt
-    rules = token_rules(unblank.tokenizer, unblank.model.config, DecodingOptions())
+    rules = blank_rules(unblank.tokenizer, unblank.model.config, DecodingOptions())
     columns, pieces = [], []
     for place in prompt.blanks:
         columns.append((special.sop, place, 1))

@@ -83,7 +83,7 @@ def test_the_head_in_chunks_changes_nothing(tiny, monkeypatch):
     cloze = Cloze((11, 12, 13, 14), 1, [(20, 21), (20, 22), (20,), (23, 24, 25)])
     with torch.no_grad():
         whole = score_candidates(tiny.model, cloze, sop_id=8, end_id=9)
-        monkeypatch.setattr("unblank.generation.score.CHUNK_BYTES", 1)
+        monkeypatch.setattr("unblank.models.loss.CHUNK_BYTES", 1)
         assert_close(score_candidates(tiny.model, cloze, sop_id=8, end_id=9), whole, **TOLERANCE)
 
 

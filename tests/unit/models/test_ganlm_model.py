@@ -160,7 +160,7 @@ def test_samples_follow_the_tempered_softmax_and_avoid_what_is_excluded():
 def test_samples_do_not_depend_on_the_chunks(monkeypatch):
     hidden, weight = torch.randn(300, 5), torch.randn(8, 5)
     whole = maths.sample_tokens(hidden, weight, torch.Generator().manual_seed(1))
-    monkeypatch.setattr(maths, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(maths, "_CHUNK_BYTES", 1)
     parts = maths.sample_tokens(hidden, weight, torch.Generator().manual_seed(1))
     assert torch.equal(whole, parts)
 

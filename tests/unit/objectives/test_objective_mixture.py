@@ -9,13 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.objectives.mixture import (
-    MINIMUM_TOKENS,
     OBJECTIVES,
-    ObjectiveSettings,
     build_objective,
-    minimum_tokens,
     only,
 )
+from unblank.objectives.settings import ObjectiveSettings
 
 MIXED = ObjectiveSettings(token=5, sentence=3, document=2, masked=1, causal=1)
 
@@ -63,7 +61,7 @@ def test_an_objective_is_a_pure_function_of_text_and_seed(special, sentence_end,
 def test_every_kind_works_from_its_minimum_of_tokens_on(
     special, sentence_end, name: str, extra: int, ends: bool, seed: int
 ) -> None:
-    num_words = MINIMUM_TOKENS[name] - 1 - ends + extra
+    num_words = (2 if name == "causal" else 3) - 1 - ends + extra
     text = np.array([special.cls, *range(num_words), *[special.eos] * ends])
     options = ObjectiveSettings(random_positions=True, block_mask_probability=0.5, mask_ratio=0.4)
     objective = build_objective(only(name, options), special, sentence_end, 64)
@@ -75,12 +73,6 @@ def test_every_kind_works_from_its_minimum_of_tokens_on(
     assert {example.input_ids.dtype, example.labels.dtype} == {np.dtype(np.int64)}
     assert example.position_ids.dtype == np.int64
     assert 0 <= example.position_ids.min() <= example.position_ids.max() < 64
-
-
-def test_minimum_tokens_is_that_of_the_kinds_in_use() -> None:
-    assert minimum_tokens(only("causal", ObjectiveSettings())) == MINIMUM_TOKENS["causal"]
-    assert minimum_tokens(MIXED) == max(MINIMUM_TOKENS.values())
-    assert set(MINIMUM_TOKENS) == set(OBJECTIVES)
 
 
 def test_short_sequences_are_shorter_and_as_frequent_as_asked(

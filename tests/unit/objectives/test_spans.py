@@ -90,9 +90,9 @@ def test_a_text_of_one_word_is_masked_and_an_empty_one_is_refused() -> None:
     assert sample_token_spans(documents, 3, 0.15, CDF, rng).tolist() == [[1, 2]]
     assert sample_single_span(documents, 3, CDF, rng).tolist() == [[1, 2]]
     nothing = document_bounds(np.array([CLS, EOS]), CLS, EOS)
-    with pytest.raises(ValueError, match="MINIMUM_TOKENS"):
+    with pytest.raises(ValueError, match="2 tokens"):
         sample_token_spans(nothing, 2, 0.15, CDF, rng)
-    with pytest.raises(ValueError, match="MINIMUM_TOKENS"):
+    with pytest.raises(ValueError, match="2 tokens"):
         sample_sentences(nothing, 2, 0.15, rng)
 
 

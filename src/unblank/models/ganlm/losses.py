@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unblank.examples import IGNORE_INDEX
-from unblank.models.loss import ROWS_MULTIPLE, rows_at_once
+from unblank.models.loss import logits_in_chunks
 
 __all__ = [
     "DenoisingRule",
@@ -33,7 +33,7 @@ DenoisingRule = Literal["errors", "agreements", "all"]
 program). "agreements": where it is right, as the paper's section 2.4 literally says. "all": every
 sampled token goes in, whatever the discriminator says."""
 
-CHUNK_BYTES = 16 * 2**20
+_CHUNK_BYTES = 16 * 2**20
 """Upper size of one chunk of fp32 probabilities."""
 
 _WIDEST_BLOCK = 128
@@ -91,20 +91,15 @@ def sample_tokens(
     Returns:
         int64[N].
     """
-    chunk = rows_at_once(weight_VD.shape[0], CHUNK_BYTES)
     if torch.is_autocast_enabled(hidden_ND.device.type):  # once, not for every chunk
         weight_VD = weight_VD.to(torch.get_autocast_dtype(hidden_ND.device.type))
     drawn = []
-    for start in range(0, hidden_ND.shape[0], chunk):
-        hidden_CD = hidden_ND[start : start + chunk]
-        num_here = len(hidden_CD)
-        padding = (0, 0, 0, -num_here % ROWS_MULTIPLE)
-        logits_CV = (functional.pad(hidden_CD, padding) @ weight_VD.T)[:num_here]
+    for rows, _, logits_CV in logits_in_chunks(hidden_ND, weight_VD, _CHUNK_BYTES):
         if temperature != 1:
             logits_CV = logits_CV / temperature
         p_CV = torch.softmax(logits_CV, dim=-1, dtype=torch.float32)
         if excluded_N is not None:
-            p_CV.scatter_(1, excluded_N[start : start + chunk, None], 0.0)
+            p_CV.scatter_(1, excluded_N[rows, None], 0.0)
         drawn.append(_draw(p_CV, generator))
     return torch.cat(drawn) if drawn else hidden_ND.new_zeros(0, dtype=torch.long)
 

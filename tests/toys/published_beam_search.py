@@ -1,8 +1,7 @@
-"""Beam search by the rules of the published programs (fairseq's), to reproduce their outputs.
+"""Beam search written down from the published programs (fairseq's), with all of their options.
 
-`model.generate` differs in small ways: there a late hypothesis may displace a finished one, the end
-is not forced at the longest length, and temperature does not reach a beam. Prefer `generate`
-unless the very ids of the originals matter.
+A second, naive search for tests: it shows that a model gives the recorded hypotheses whatever
+decoder reads it. `unblank.generation.beam` is the one of the library.
 
 Shapes: `B` sentences, `K` beams, `V` vocabulary, `C` candidates of a sentence (2K).
 """
@@ -18,13 +17,11 @@ from transformers.modeling_outputs import BaseModelOutput
 from unblank.models.encoder_decoder.seq2seq import EncoderDecoderForConditionalGeneration
 from unblank.models.encoder_decoder.stacks import real_tokens
 
-__all__ = ["BeamSettings", "Hypothesis", "published_beam_search"]
-
 NEVER = float("-inf")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BeamSettings:
+class BeamOptions:
     """How to search."""
 
     num_beams: int = 5
@@ -60,7 +57,7 @@ class Hypothesis:
 def published_beam_search(
     model: EncoderDecoderForConditionalGeneration,
     input_ids: Tensor,
-    settings: BeamSettings,
+    settings: BeamOptions,
     attention_mask: Tensor | None = None,
     prefix_ids: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
@@ -153,7 +150,7 @@ def _constrain(
     log_p: Tensor,
     tokens: Tensor,
     step: int,
-    settings: BeamSettings,
+    settings: BeamOptions,
     config: Any,
     prefix_ids: Tensor | None,
 ) -> Tensor:

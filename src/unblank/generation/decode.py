@@ -1,0 +1,112 @@
+"""Decoding prompts, whatever they ask for: all at once in batches of like length, or as a stream.
+
+From token ids to token ids; `infill` and `seq2seq` turn texts into prompts and back.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from unblank.generation.beam import BeamDecoder
+from unblank.generation.independent import IndependentDecoder
+from unblank.generation.pieces import Filling
+from unblank.generation.results import TokenEvent
+from unblank.generation.rows import Prompt
+from unblank.generation.setup import DecoderSetup
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["decode_in_batches", "stream_tokens"]
+
+
+def decode_in_batches(
+    setup: DecoderSetup,
+    prompts: Sequence[Prompt],
+    batch_size: int,
+    *,
+    longest_first: bool = False,
+) -> Iterator[list[tuple[int, list[Filling]]]]:
+    """Yield batch by batch the numbers of prompts with their fillings, best first.
+
+    Prompts of like length go together, which need the least padding.
+
+    Args:
+        setup: how to decode.
+        prompts: any number.
+        batch_size: prompts decoded together.
+        longest_first: what does not fit in memory then fails early.
+
+    Raises:
+        ValueError: if the batch size is not positive.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}: it must be at least 1")
+    sign = -1 if longest_first else 1
+    by_length = sorted(range(len(prompts)), key=lambda i: sign * len(prompts[i].token_ids))
+    for start in range(0, len(prompts), batch_size):
+        batch = by_length[start : start + batch_size]
+        # The mode must not leak into the caller's code between two batches.
+        with torch.inference_mode():
+            found = _decode(setup, [prompts[number] for number in batch])
+        yield list(zip(batch, found, strict=True))
+
+
+def stream_tokens(
+    setup: DecoderSetup,
+    prompt: Prompt,
+    tokenizer: "PreTrainedTokenizerFast",
+    text_of: Callable[[Sequence[int]], str],
+) -> Iterator[TokenEvent | Filling]:
+    """Return an iterator over every token as it is chosen, with the filling at last.
+
+    Args:
+        setup: how to decode.
+        prompt: what to decode; events count its blanks in the order in which they are filled.
+        tokenizer: of the model.
+        text_of: the text of an answer so far.
+
+    Raises:
+        ValueError: for beam search and several answers, which have no single next token.
+    """
+    if setup.options.num_beams > 1 or setup.options.num_return > 1:
+        raise ValueError("only greedy decoding and sampling of one answer can be streamed")
+    return _stream(setup, prompt, tokenizer, text_of)
+
+
+def _stream(
+    setup: DecoderSetup,
+    prompt: Prompt,
+    tokenizer: "PreTrainedTokenizerFast",
+    text_of: Callable[[Sequence[int]], str],
+) -> Iterator[TokenEvent | Filling]:
+    decoder = IndependentDecoder(setup, [prompt])
+    choices = decoder.run()
+    answers: list[list[int]] = [[] for _ in prompt.blanks]
+    while True:
+        # The mode must not leak into the caller's code between two tokens.
+        with torch.inference_mode():
+            choice = next(choices, None)
+        if choice is None:
+            break
+        answer, token_id = answers[choice.blank], choice.token_id
+        is_end = token_id in setup.rules.end_ids
+        answer += [] if is_end else [token_id]
+        token = tokenizer.convert_ids_to_tokens(token_id)
+        yield TokenEvent(
+            choice.blank, token, token_id, choice.log_probability, text_of(answer), is_end
+        )
+    ((filling,),) = decoder.fillings()
+    yield filling
+
+
+def _decode(setup: DecoderSetup, prompts: Sequence[Prompt]) -> list[list[Filling]]:
+    if setup.options.num_beams > 1:
+        return BeamDecoder(setup, prompts).run()
+    decoder = IndependentDecoder(setup, prompts)
+    for _ in decoder.run():
+        pass
+    return [
+        sorted(found, key=lambda filling: -filling.log_probability) for found in decoder.fillings()
+    ]
