@@ -17,6 +17,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from unblank.families.table import family_of_model
+
 __all__ = [
     "ENCODERS",
     "EncoderName",
@@ -161,7 +163,7 @@ def random_words(model: Any, count: int, seed: int) -> Tensor:
 
 def require_glm(config: Any, method: str) -> None:
     """Raise ValueError unless a configuration is that of a GLM: prompts are made for it."""
-    if config.model_type != "glm_infill":
+    if not family_of_model(config).takes_prompts:
         raise ValueError(
             f"{method} is made for GLM, not for {config.model_type!r}: an encoder-decoder "
             "has no Part A in which a prompt is seen by source and target alike. Use --method lora"

@@ -45,6 +45,17 @@ class EncoderDecoderPreTrainedModel(PreTrainedModel):
     # The attention here reaches the flash kernels through sdpa.
     _supports_flash_attn = False
 
+    def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
+        """Return by name what the model gives for plain texts, each its own source and target.
+
+        Args:
+            token_ids: int64[B, T], without padding.
+        """
+        output = self(input_ids=token_ids, decoder_input_ids=token_ids)
+        if "logits" in output:
+            return {"logits": output.logits}
+        return {"hidden states": output.last_hidden_state}
+
     def _init_weights(self, module: nn.Module) -> None:
         draw_weights(module, self.config.initializer_range)
 

@@ -102,6 +102,17 @@ class GlmInfillPreTrainedModel(PreTrainedModel):
         module: nn.Module = super().get_submodule(target)
         return module
 
+    def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
+        """Return by name what the model gives for plain texts: all that weights can change.
+
+        Args:
+            token_ids: int64[B, T], without padding.
+        """
+        output = self(input_ids=token_ids)
+        if "logits" in output:
+            return {"logits": output.logits}
+        return {"hidden states": output.last_hidden_state}
+
     def _init_weights(self, module: nn.Module) -> None:
         draw_weights(module, self.config.initializer_range)
 
