@@ -25,7 +25,7 @@ from unblank.models.encoder_decoder.embeddings import (
     count_positions,
 )
 from unblank.models.encoder_decoder.layers import DecoderLayer, EncoderLayer
-from unblank.models.initialization import draw_decoder_weights, draw_weights
+from unblank.models.initialization import DECODER, ENCODER, draw_weights
 from unblank.models.layers import compute_dtype
 from unblank.models.masks import padding_visibility, prefix_visibility
 
@@ -57,7 +57,7 @@ class EncoderDecoderPreTrainedModel(PreTrainedModel):
         return {"hidden states": output.last_hidden_state}
 
     def _init_weights(self, module: nn.Module) -> None:
-        draw_weights(module, self.config.initializer_range)
+        draw_weights(module, ENCODER, self.config)
 
 
 class Encoder(EncoderDecoderPreTrainedModel):
@@ -157,7 +157,7 @@ class Decoder(EncoderDecoderPreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        draw_decoder_weights(module, self.config.hidden_size)
+        draw_weights(module, DECODER, self.config)
 
     @merge_with_config_defaults
     @capture_outputs

@@ -23,7 +23,7 @@ from unblank.examples import IGNORE_INDEX
 from unblank.models.attention import check_implementation, prepare_mask
 from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.glm.generation import BlankGenerationMixin
-from unblank.models.initialization import draw_weights
+from unblank.models.initialization import GLM_STACK, draw_weights
 from unblank.models.layers import TransformerLayer, compute_dtype
 from unblank.models.loss import linear_cross_entropy_sum
 from unblank.models.masks import (
@@ -114,7 +114,7 @@ class GlmInfillPreTrainedModel(PreTrainedModel):
         return {"hidden states": output.last_hidden_state}
 
     def _init_weights(self, module: nn.Module) -> None:
-        draw_weights(module, self.config.initializer_range)
+        draw_weights(module, GLM_STACK, self.config)
 
 
 class GlmInfillModel(GlmInfillPreTrainedModel):
