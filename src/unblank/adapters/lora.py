@@ -7,15 +7,16 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from unblank.families.family import LoraTargets
+from unblank.families.table import FAMILIES, family_of_model
+
 __all__ = [
     "ADAPTER_NAME",
-    "LORA_TARGETS",
-    "Targets",
     "add_lora",
     "merge_lora",
     "put_lora",
@@ -25,19 +26,6 @@ __all__ = [
 ADAPTER_NAME = "adapter_model.safetensors"
 """PEFT's name."""
 
-Targets = Literal["attention", "all"]
-
-_GLM_ATTENTION = ("qkv_proj", "o_proj")
-_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-_FEED_FORWARD = ("up_proj", "down_proj")
-
-LORA_TARGETS: dict[str, dict[Targets, tuple[str, ...]]] = {
-    "glm_infill": {"attention": _GLM_ATTENTION, "all": _GLM_ATTENTION + _FEED_FORWARD},
-    "deltalm": {"attention": _ATTENTION, "all": _ATTENTION + _FEED_FORWARD},
-    "ganlm": {"attention": _ATTENTION, "all": _ATTENTION + _FEED_FORWARD},
-}
-"""Names of the linear layers that get adapters, for each family."""
-
 _HEADS = ("dense", "out_proj")
 """New layers of a classifier: they have nothing to adapt and are trained and saved whole."""
 
@@ -46,12 +34,12 @@ _PREFIX = "base_model.model."
 
 
 def add_lora(
-    model: Any, *, rank: int, alpha: float, dropout: float, targets: Targets, seed: int
+    model: Any, *, rank: int, alpha: float, dropout: float, targets: LoraTargets, seed: int
 ) -> Any:
     """Return the model with untrained adapters inside; all other weights are frozen.
 
     Args:
-        model: of any family in `LORA_TARGETS`; it is changed in place.
+        model: of a family with `lora_targets`; it is changed in place.
         rank: of each adapter.
         alpha: adapters are scaled by alpha / rank.
         dropout: of what goes into an adapter.
@@ -63,15 +51,18 @@ def add_lora(
         ImportError: PEFT is not installed.
     """
     peft = _peft()
-    family = model.config.model_type
-    if family not in LORA_TARGETS:
-        raise ValueError(f"LoRA is not set up for {family!r}: only for {', '.join(LORA_TARGETS)}")
+    layers = family_of_model(model).lora_targets
+    if not layers:
+        known = [family.model_type for family in FAMILIES.values() if family.lora_targets]
+        raise ValueError(
+            f"LoRA is not set up for {model.config.model_type!r}: only for {', '.join(known)}"
+        )
     heads = [name for name, _ in model.named_children() if name in _HEADS]
     config = peft.LoraConfig(
         r=rank,
         lora_alpha=alpha,
         lora_dropout=dropout,
-        target_modules=list(LORA_TARGETS[family][targets]),
+        target_modules=list(layers[targets]),
         modules_to_save=heads or None,
     )
     with torch.random.fork_rng(), _old_names_allowed():

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from unblank.conversion.source import Source
+from unblank.families.table import family_of_model_type
 
 __all__ = ["Detection", "detect_family"]
 
@@ -46,7 +47,6 @@ SIGNS: tuple[tuple[str, str, str], ...] = (
 )
 """Family, a pattern that some key begins with, and what it shows; the first that fits counts."""
 
-OWN_MODEL_TYPES = ("glm_infill", "electra_infill", "deltalm", "ganlm")
 PREFIX = re.compile(r"(module\.|model\.|glm\.)*")
 MULTILINGUAL_ROWS = 100_000
 """No GLM vocabulary is larger; MultiGLM's has 250112 rows."""
@@ -59,7 +59,7 @@ def detect_family(source: Source) -> Detection:
         ValueError: none fits.
     """
     model_type = (source.settings or {}).get("model_type")
-    if model_type in OWN_MODEL_TYPES:
+    if family_of_model_type(model_type) is not None:
         raise ValueError(
             f"{source.path} already is a folder of this library ({model_type}): use it as it is, "
             "or check it with unblank convert --verify"

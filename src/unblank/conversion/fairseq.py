@@ -15,6 +15,7 @@ from unblank.conversion.config import ConvertOptions
 from unblank.conversion.heads import checked_heads
 from unblank.conversion.plan import Action, DroppedKey, PlannedTensor, table_shape
 from unblank.conversion.source import Source
+from unblank.models.initialization import draw_tag_rows
 
 __all__ = [
     "choose_heads",
@@ -138,10 +139,7 @@ def _first_rows(table: Tensor, num_rows: int) -> Callable[[], Tensor]:
 def _with_new_rows(read: Callable[[], Tensor], num_new: int) -> Callable[[], Tensor]:
     def extended() -> Tensor:
         table = read()
-        width = table.shape[1]
-        generator = torch.Generator().manual_seed(0)
-        rows = torch.randn((num_new, width), generator=generator) * width**-0.5
-        return torch.cat([table, rows.to(table.dtype)])
+        return torch.cat([table, draw_tag_rows(num_new, table.shape[1]).to(table.dtype)])
 
     return extended
 

@@ -16,8 +16,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import unblank.models
 from unblank.conversion.reference import ReferenceCase, read_reference
+from unblank.families.table import family_of_model
 from unblank.integrity import PROVENANCE_NAME, find_damage, weights_files
-from unblank.models import ElectraInfillForPreTraining, GlmInfillForMultipleChoice
 
 __all__ = ["Check", "Verification", "show_verification", "verify"]
 
@@ -197,35 +197,18 @@ def _tokenizer_checks(folder: Path, model: PreTrainedModel) -> Iterator[Check]:
 
 
 @torch.inference_mode()
-def _probe_check(model: PreTrainedModel) -> Check:
+def _probe_check(model: Any) -> Check:
     """Run a few tokens through the model, without claiming what must come out."""
     tokens = torch.arange(PROBE_LENGTH).remainder(model.config.vocab_size)[None]
-    name, output = _output(model, tokens)
-    is_finite = bool(torch.isfinite(output).all())
-    return Check(
-        "forward", is_finite, f"{name} {list(output.shape)}, {'' if is_finite else 'not '}finite"
-    )
-
-
-def _output(model: PreTrainedModel, tokens: Tensor) -> tuple[str, Tensor]:
-    """Return what the model gives for tokens, and what it is called."""
-    if isinstance(model, ElectraInfillForPreTraining):  # its forward is that of training
-        return "judgements", model.head(model.model(tokens).last_hidden_state)
-    if isinstance(model, GlmInfillForMultipleChoice):  # a language model that sums up choices
-        return "hidden states", model.model(tokens).last_hidden_state
-    inputs = {"input_ids": tokens}
-    is_classifier = "Classification" in type(model).__name__
-    if model.config.is_encoder_decoder and not is_classifier:
-        inputs["decoder_input_ids"] = tokens
-    output = model(**inputs)
-    if "logits" in output:
-        return "logits", output.logits
-    return "hidden states", output.last_hidden_state
+    outputs = model.text_outputs(tokens)
+    is_finite = all(bool(torch.isfinite(output).all()) for output in outputs.values())
+    shown = ", ".join(f"{name} {list(output.shape)}" for name, output in outputs.items())
+    return Check("forward", is_finite, f"{shown}, {'' if is_finite else 'not '}finite")
 
 
 def _reference_checks(model: PreTrainedModel, path: Path, tolerance: float) -> Iterator[Check]:
-    is_encoder_decoder = bool(model.config.is_encoder_decoder)
-    cases, others = read_reference(path, is_encoder_decoder=is_encoder_decoder)
+    has_target = family_of_model(model).writes == "targets"
+    cases, others = read_reference(path, is_encoder_decoder=has_target)
     for case in cases:
         yield _compare(model, case, tolerance)
     if others:
@@ -239,7 +222,7 @@ def _compare(model: PreTrainedModel, case: ReferenceCase, tolerance: float) -> C
         shapes = f"{list(logits.shape)}, recorded are {list(case.logits.shape)}"
         return Check(case.name, False, f"logits are {shapes}")
     counts = torch.ones_like(case.tokens, dtype=torch.bool)
-    if model.config.is_encoder_decoder and model.config.pad_token_id is not None:
+    if family_of_model(model).writes == "targets" and model.config.pad_token_id is not None:
         counts = case.tokens != model.config.pad_token_id  # padded rows carry no meaning
     found, expected = logits[counts], case.logits.float()[counts]
     difference = (found - expected).abs()

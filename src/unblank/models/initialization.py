@@ -1,42 +1,183 @@
-"""The first weights of models: as BERT's and GLM's are drawn, or as fairseq draws decoders.
+"""The first weights of every model, all in one place.
 
-What is drawn for a `Projection` is scaled by its gain. Weights that are loaded are left alone.
+Biases start at 0 and LayerNorms at 1. The rest is drawn by where a weight stands, with the standard
+deviation s = `initializer_range`:
+
+| what                        | how it starts                                                      |
+| --------------------------- | ------------------------------------------------------------------ |
+| GLM and ELECTRA, with heads | N(0, s^2)                                                          |
+| - o_proj, down_proj         | the same / sqrt(2 layers), as in GPT-2 and GLM                     |
+| DeltaLM and GanLM           | N(0, s^2): embeddings, encoder, relative bias, heads               |
+| - o_proj, down_proj         | the same / sqrt(2 l) in layer l, from 1, as in the program         |
+| - decoder, discriminator    | Xavier's uniform rule, as in fairseq; positions N(0, 1 / width)    |
+| -- q_proj, k_proj, v_proj   | the same / sqrt(2)                                                 |
+| -- o_proj, down_proj        | the same / sqrt(2 l) in layer l, from 1                            |
+| DeltaLM of an encoder       | a copy (`models.deltalm.from_encoder`); what is left, as above     |
+| tokens added later          | the mean of all other embeddings + N(0, s^2)                       |
+| tags that conversion adds   | N(0, 1 / width), as their authors drew them                        |
+| prompt vectors              | embeddings of drawn words                                          |
+| - before an encoder         | N(0, 1); the encoder as torch starts it                            |
+| deep prompts                | keys and values that the model computes for drawn words            |
+| LoRA                        | by PEFT: one factor by Kaiming's rule, the other 0                 |
+
+The rules of stacks are `GLM_STACK`, `ENCODER` and `DECODER`. A layer marks the matrices that start
+smaller than others by making them `Projection`s. Weights that are loaded are left alone.
+
+Shapes: `V` rows of the vocabulary, `N` new rows or vectors, `D` width.
 """
 
-from torch import nn
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 from transformers import initialization as init
 
-from unblank.models.layers import Projection
+__all__ = [
+    "DECODER",
+    "ENCODER",
+    "GLM_STACK",
+    "Projection",
+    "StackStart",
+    "draw_added_rows",
+    "draw_prompt",
+    "draw_tag_rows",
+    "draw_weights",
+    "draw_words",
+]
 
-__all__ = ["draw_decoder_weights", "draw_weights"]
+
+class Projection(nn.Linear):
+    """A linear layer whose first weights are `gain` times as large as those of others.
+
+    transformers initialises modules that hold weights themselves, without saying where they stand,
+    so a layer marks its own.
+    """
+
+    def __init__(self, in_features: int, out_features: int, gain: float) -> None:
+        super().__init__(in_features, out_features)
+        self.gain = gain
 
 
-def draw_weights(module: nn.Module, std: float) -> None:
-    """Draw weights from N(0, std^2), a projection's from N(0, (gain std)^2); biases are 0.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackStart:
+    """How the weights of one kind of stack start.
+
+    Attributes:
+        std: configuration -> standard deviation of tables, and of matrices unless Xavier's.
+        is_xavier: whether matrices are drawn by Xavier's rule, whatever the width.
+        input_gain: factor of the projections to queries, keys and values.
+        output_gain: (layer from 0, layers) -> factor of the matrices that end a residual branch.
+    """
+
+    std: Callable[[Any], float]
+    is_xavier: bool
+    input_gain: float
+    output_gain: Callable[[int, int], float]
+
+
+def _configured(config: Any) -> float:
+    std: float = config.initializer_range
+    return std
+
+
+def _by_width(config: Any) -> float:
+    std: float = config.hidden_size**-0.5
+    return std
+
+
+def _by_depth(layer_idx: int, num_layers: int) -> float:
+    return 1 / math.sqrt(2 * num_layers)
+
+
+def _by_place(layer_idx: int, num_layers: int) -> float:
+    return 1 / math.sqrt(2 * (layer_idx + 1))
+
+
+GLM_STACK = StackStart(std=_configured, is_xavier=False, input_gain=1.0, output_gain=_by_depth)
+ENCODER = StackStart(std=_configured, is_xavier=False, input_gain=1.0, output_gain=_by_place)
+DECODER = StackStart(std=_by_width, is_xavier=True, input_gain=2**-0.5, output_gain=_by_place)
+
+
+def draw_weights(module: nn.Module, start: StackStart, config: Any) -> None:
+    """Draw the weights of one module from torch's generator.
 
     Args:
         module: one that holds weights itself; others stay as they are.
-        std: standard deviation.
+        start: of the stack that it is part of.
+        config: of the model.
     """
     if isinstance(module, nn.Linear | nn.Embedding):
-        init.normal_(module.weight, mean=0.0, std=std * _gain(module))
+        init.normal_(module.weight, mean=0.0, std=start.std(config) * _gain(module))
     if isinstance(module, nn.Linear) and module.bias is not None:
         init.zeros_(module.bias)
     if isinstance(module, nn.LayerNorm):
         init.ones_(module.weight)
         init.zeros_(module.bias)
+    # A second draw over the first, not in its place: a seed must go on giving the same weights.
+    if isinstance(module, nn.Linear) and start.is_xavier:
+        init.xavier_uniform_(module.weight, gain=_gain(module))
 
 
-def draw_decoder_weights(module: nn.Module, width: int) -> None:
-    """Draw weights as Xavier does, whatever the width, and positions from N(0, 1 / width).
+@torch.no_grad()
+def draw_added_rows(table_VD: Tensor, before: int, after: int, config: Any, seed: int) -> None:
+    """Draw the embeddings of tokens that a vocabulary has got in addition.
 
     Args:
-        module: as for `draw_weights`.
-        width: of the residual stream.
+        table_VD: the embedding table; its rows from `before` to `after` are changed.
+        before: tokens that have embeddings.
+        after: tokens that need them.
+        config: of the model.
+        seed: of the draw.
     """
-    draw_weights(module, std=width**-0.5)
-    if isinstance(module, nn.Linear):
-        init.xavier_uniform_(module.weight, gain=_gain(module))
+    generator = torch.Generator().manual_seed(seed)
+    noise_ND = torch.randn(after - before, table_VD.shape[1], generator=generator)
+    mean_D = table_VD[:before].mean(dim=0)
+    table_VD[before:after] = mean_D + noise_ND * _configured(config)
+
+
+def draw_tag_rows(count: int, width: int) -> Tensor:
+    """Return float[N, D], always the same ones: embeddings of tags that a checkpoint lacks.
+
+    Args:
+        count: N.
+        width: D.
+    """
+    generator = torch.Generator().manual_seed(0)
+    rows_ND = torch.randn((count, width), generator=generator)
+    return rows_ND * float(width**-0.5)
+
+
+def draw_words(config: Any, count: int, seed: int) -> Tensor:
+    """Return int64[N], ids of words of a vocabulary, special tokens left out.
+
+    Args:
+        config: of the model.
+        count: N.
+        seed: of the draw.
+    """
+    special = {value for name, value in vars(config).items() if name.endswith("_token_id")}
+    words = [i for i in range(config.tokenizer_size or config.vocab_size) if i not in special]
+    generator = torch.Generator().manual_seed(seed)
+    return torch.tensor(words)[torch.randint(len(words), (count,), generator=generator)]
+
+
+def draw_prompt(
+    length: int, width: int, make_encoder: Callable[[int], nn.Module], seed: int
+) -> tuple[Tensor, nn.Module]:
+    """Return float[N, D], parameters of a prompt, and the encoder that makes vectors of them.
+
+    Args:
+        length: N.
+        width: D.
+        make_encoder: width -> encoder, which torch initialises.
+        seed: of both; torch's own generator is left as it was.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return torch.randn(length, width), make_encoder(width)
 
 
 def _gain(module: nn.Module) -> float:

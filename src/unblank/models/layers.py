@@ -6,7 +6,6 @@ others, while its keys and values still come from all tokens.
 Shapes: `B` rows, `T` tokens, `Q` wanted columns, `D` width, `H` heads, `K` head width.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -17,28 +16,16 @@ from transformers.cache_utils import Cache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from unblank.models.attention import attend
+from unblank.models.initialization import GLM_STACK, Projection
 from unblank.models.masks import Mask
 
 __all__ = [
     "FeedForward",
-    "Projection",
     "SelfAttention",
     "TransformerLayer",
     "compute_dtype",
     "gather_columns",
 ]
-
-
-class Projection(nn.Linear):
-    """A linear layer whose first weights are `gain` times as large as those of others.
-
-    transformers initialises modules that hold weights themselves, without saying where they stand,
-    so a layer marks its own.
-    """
-
-    def __init__(self, in_features: int, out_features: int, gain: float) -> None:
-        super().__init__(in_features, out_features)
-        self.gain = gain
 
 
 class SelfAttention(nn.Module):
@@ -104,7 +91,7 @@ class TransformerLayer(GradientCheckpointingLayer):
 
     def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__()
-        output_gain = 1 / math.sqrt(2 * config.num_hidden_layers)
+        output_gain = GLM_STACK.output_gain(layer_idx, config.num_hidden_layers)
         self.input_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.self_attn = SelfAttention(config, layer_idx, output_gain)
         self.post_attention_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)

@@ -17,6 +17,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from unblank.families.table import family_of_model
+from unblank.models.initialization import draw_prompt, draw_words
+
 __all__ = [
     "ENCODERS",
     "EncoderName",
@@ -25,7 +28,6 @@ __all__ = [
     "SoftPrompt",
     "attach_soft_prompt",
     "new_soft_prompt",
-    "random_words",
     "require_glm",
 ]
 
@@ -133,12 +135,9 @@ def new_soft_prompt(model: Any, length: int, encoder: EncoderName, seed: int) ->
             f"vectors take positions of Part A, give 1 to {longest // 2}"
         )
     table = model.base_model.embed_tokens.weight
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        vectors_ND = torch.randn(length, table.shape[1])
-        made = ENCODERS[encoder](table.shape[1])
+    vectors_ND, made = draw_prompt(length, table.shape[1], ENCODERS[encoder], seed)
     if encoder == "none":
-        vectors_ND = table.detach()[random_words(model, length, seed)].float().clone()
+        vectors_ND = table.detach()[draw_words(model.config, length, seed)].float().clone()
     return SoftPrompt(model.config.vocab_size, vectors_ND, made)
 
 
@@ -150,18 +149,9 @@ def attach_soft_prompt(model: Any, prompt: SoftPrompt) -> None:
     model.base_model.soft_prompt = prompt.to(model.device)
 
 
-def random_words(model: Any, count: int, seed: int) -> Tensor:
-    """Return int64[count], ids of words drawn from the vocabulary, special tokens left out."""
-    config = model.config
-    special = {value for name, value in vars(config).items() if name.endswith("_token_id")}
-    words = [i for i in range(config.tokenizer_size or config.vocab_size) if i not in special]
-    generator = torch.Generator().manual_seed(seed)
-    return torch.tensor(words)[torch.randint(len(words), (count,), generator=generator)]
-
-
 def require_glm(config: Any, method: str) -> None:
     """Raise ValueError unless a configuration is that of a GLM: prompts are made for it."""
-    if config.model_type != "glm_infill":
+    if not family_of_model(config).takes_prompts:
         raise ValueError(
             f"{method} is made for GLM, not for {config.model_type!r}: an encoder-decoder "
             "has no Part A in which a prompt is seen by source and target alike. Use --method lora"

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unblank.prompting.soft import random_words, require_glm
+from unblank.models.initialization import draw_words
+from unblank.prompting.soft import require_glm
 
 __all__ = [
     "LayerPrompt",
@@ -58,7 +59,7 @@ def new_deep_prompt(model: Any, length: int, seed: int) -> Tensor:
     longest = model.config.max_position_embeddings
     if not 0 < length <= longest:
         raise ValueError(f"a deep prompt has 1 to {longest} vectors here, not {length}")
-    words_1N = random_words(model, length, seed)[None].to(model.device)
+    words_1N = draw_words(model.config, length, seed)[None].to(model.device)
     was_training = model.training
     cache = model.eval().base_model(words_1N, use_cache=True).past_key_values
     model.train(was_training)

@@ -9,14 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from unblank import models
-from unblank.models.electra import ElectraInfillForPreTraining
-from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
-from unblank.models.encoder_decoder.seq2seq import decoder_inputs
-from unblank.models.glm import GlmInfillForConditionalGeneration
 from unblank.quiet import without_progress_bar
 from unblank.tokenization.encoding import encode_texts
 from unblank.trimming.vocabulary import unknown_id
@@ -87,7 +82,8 @@ def largest_difference(
         old_ids = torch.tensor([list(ids[:length])])
         mapped = torch.tensor([[new_ids[int(token_id)] for token_id in old_ids[0]]])
         with torch.no_grad():
-            old_outputs, new_outputs = _outputs(old_model, old_ids), _outputs(new_model, mapped)
+            old_outputs = old_model.text_outputs(old_ids).values()
+            new_outputs = new_model.text_outputs(mapped).values()
         for old, new in zip(old_outputs, new_outputs, strict=True):
             if old.shape[-1] == old_model.config.vocab_size:
                 old, new = old[..., kept], new[..., : len(new_ids)]
@@ -101,32 +97,13 @@ def largest_difference(
     return most, num_compared
 
 
-def _load(folder: Path) -> PreTrainedModel:
+def _load(folder: Path) -> Any:
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (name,) = settings.get("architectures") or ("none",)
     kind: Any = getattr(models, name, None)
     if kind is None:
         raise ValueError(f"{folder / 'config.json'} names no architecture of this library: {name}")
-    if issubclass(kind, GlmInfillForConditionalGeneration):  # the heads of its kind have no weights
-        kind = GlmInfillForConditionalGeneration
     with without_progress_bar(), torch.random.fork_rng():
         torch.manual_seed(0)  # a head that no one has trained yet starts alike in both models
-        model: PreTrainedModel = kind.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True
-        )
+        model = kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     return model.eval()
-
-
-def _outputs(model: PreTrainedModel, ids_1T: Tensor) -> list[Tensor]:
-    """Return what the model gives for one text: logits, class scores or hidden states."""
-    if isinstance(model, ElectraInfillForPreTraining):
-        guessed_1TD = model.generator(ids_1T).last_hidden_state
-        judged_1TD = model.model(ids_1T).last_hidden_state
-        return [model.lm_head(guessed_1TD), model.head(judged_1TD)]
-    if model.config.is_encoder_decoder and isinstance(
-        model, EncoderDecoderForConditionalGeneration
-    ):
-        inputs_1T = decoder_inputs(ids_1T, model.config)
-        return [model(ids_1T, decoder_input_ids=inputs_1T).logits]
-    output = model(input_ids=ids_1T)
-    return [output.logits if "logits" in output else output.last_hidden_state]

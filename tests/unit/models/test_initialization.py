@@ -1,10 +1,13 @@
 """The first weights of models against the formulas of the published programs."""
 
+import ast
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
+import unblank
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
 from unblank.models.ganlm import GanLMConfig, GanLMForPreTraining
@@ -86,3 +89,18 @@ def test_biases_start_at_0_norms_at_1_and_both_layers_of_deltalm_shrink(ganlm):
     for number, layer in enumerate(model.model.decoder.layers, start=1):
         for mlp in (layer.bottom_mlp, layer.mlp):
             assert spread(mlp.down_proj.weight) == XAVIER_MLP / math.sqrt(2 * number)
+
+
+DRAWS = {"randn", "normal_", "uniform_", "xavier_uniform_", "kaiming_uniform_"}
+NO_WEIGHTS = {"models/initialization.py", "models/products.py"}  # products measures arithmetic
+
+
+def test_weights_are_drawn_in_one_place_only():
+    source = Path(unblank.__file__).parent
+    rooms = ("models", "families", "starting", "conversion", "prompting", "adapters", "finetuning")
+    for path in (path for room in rooms for path in (source / room).rglob("*.py")):
+        if path.relative_to(source).as_posix() in NO_WEIGHTS:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in DRAWS, f"{path}:{node.lineno}"

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 import unblank
-from unblank.adapters.lora import LORA_TARGETS, merge_lora
+from unblank.adapters.lora import merge_lora
 from unblank.adapters.merge import run_merge
 from unblank.adapters.merge_config import MergeSettings
 from unblank.adapters.opening import put_adapter
@@ -22,6 +22,7 @@ from unblank.cli import main
 from unblank.engine.finished import publish_model
 from unblank.families.loading import load_folder
 from unblank.families.settings import ModelSettings
+from unblank.families.table import FAMILIES
 from unblank.finetuning.methods import LoraMethod, build_method, prompt_for_tokenizer
 from unblank.finetuning.requirements import require_possible
 from unblank.finetuning.settings import FinetuneSettings, PairSettings
@@ -316,7 +317,7 @@ def test_lora_of_an_encoder_decoder_reaches_the_layers_of_both_sides(targets):
         for name, p in adapted.named_parameters()
         if p.requires_grad and ".lora_A" in name
     }
-    assert reached == set(LORA_TARGETS["deltalm"][targets])
+    assert reached == set(FAMILIES["deltalm"].lora_targets[targets])
     sides = {"encoder", "decoder"}
     assert all(any(side in name for name, p in adapted.named_parameters() if p.requires_grad)
                for side in sides)  # fmt: skip

@@ -7,10 +7,10 @@ would otherwise lend a tag the embedding of a sentinel.
 from collections.abc import Sequence
 from copy import deepcopy
 
-import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.families.family import Family
+from unblank.models.initialization import draw_added_rows
 from unblank.tokenization.vocabulary import padded_vocab_size
 
 __all__ = ["extend_model", "with_extra_tokens"]
@@ -49,8 +49,4 @@ def extend_model(
     config.tokenizer_size = after
     family.add_special_ids(config, range(before, after))
     table = model.get_input_embeddings().weight
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        noise = torch.randn(after - before, table.shape[1], generator=generator)
-        mean = table[:before].mean(dim=0)
-        table[before:after] = mean + noise * getattr(config, "initializer_range", 0.02)
+    draw_added_rows(table, before, after, config, seed)

@@ -73,6 +73,12 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
         """Return the generator's head."""
         return self.lm_head
 
+    def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
+        """Return the generator's logits and the discriminator's judgements of plain texts."""
+        guessing_BTD = self.generator(token_ids).last_hidden_state
+        judging_BTD = self.model(token_ids).last_hidden_state
+        return {"logits": self.lm_head(guessing_BTD), "judgements": self.head(judging_BTD)}
+
     def forward(
         self,
         input_ids: Tensor,

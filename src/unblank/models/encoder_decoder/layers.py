@@ -6,7 +6,6 @@ interleaved one of DeltaLM (self-attention, feed-forward, cross-attention, feed-
 Shapes: `B` rows, `T` tokens, `S` source tokens, `D` width, `H` heads, `K` head width.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,31 +15,28 @@ from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from unblank.models.attention import attend
-from unblank.models.layers import FeedForward, Projection
+from unblank.models.initialization import DECODER, ENCODER, Projection, StackStart
+from unblank.models.layers import FeedForward
 from unblank.models.masks import Mask
 
 __all__ = ["Attention", "DecoderLayer", "EncoderLayer"]
-
-_DECODER_GAIN = 2**-0.5
-"""Of queries, keys and values in decoders, which fairseq starts so."""
 
 
 class Attention(nn.Module):
     """Multi-head attention; the cache is that of the decoder's self- or cross-attention."""
 
-    def __init__(
-        self, config: Any, layer_idx: int, dropout: float, input_gain: float = 1.0
-    ) -> None:
+    def __init__(self, config: Any, layer_idx: int, dropout: float, start: StackStart) -> None:
         super().__init__()
         self.config = config
         self.layer_idx = layer_idx
         self.num_heads = config.num_attention_heads
         self.dropout = dropout
         width = config.hidden_size
-        self.q_proj = Projection(width, width, input_gain)
-        self.k_proj = Projection(width, width, input_gain)
-        self.v_proj = Projection(width, width, input_gain)
-        self.o_proj = Projection(width, width, _output_gain(layer_idx))
+        self.q_proj = Projection(width, width, start.input_gain)
+        self.k_proj = Projection(width, width, start.input_gain)
+        self.v_proj = Projection(width, width, start.input_gain)
+        output_gain = start.output_gain(layer_idx, config.num_hidden_layers)
+        self.o_proj = Projection(width, width, output_gain)
 
     def forward(
         self,
@@ -126,9 +122,10 @@ class EncoderLayer(_ResidualLayer):
 
     def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__(config, config.hidden_dropout_prob)
-        self.self_attn = Attention(config, layer_idx, config.attention_probs_dropout_prob)
+        dropout, num_layers = config.attention_probs_dropout_prob, config.num_hidden_layers
+        self.self_attn = Attention(config, layer_idx, dropout, ENCODER)
         self.self_attn_norm = _norm(config)
-        self.mlp = FeedForward(config, _output_gain(layer_idx))
+        self.mlp = FeedForward(config, ENCODER.output_gain(layer_idx, num_layers))
         self.mlp_norm = _norm(config)
 
     def forward(self, hidden_BTD: Tensor, mask: Mask) -> Tensor:
@@ -147,14 +144,15 @@ class DecoderLayer(_ResidualLayer):
     ) -> None:
         super().__init__(config, dropout)
         self.is_interleaved = config.interleaved_decoder
-        self.self_attn = Attention(config, layer_idx, attention_dropout, _DECODER_GAIN)
+        output_gain = DECODER.output_gain(layer_idx, config.num_hidden_layers)
+        self.self_attn = Attention(config, layer_idx, attention_dropout, DECODER)
         self.self_attn_norm = _norm(config)
         if self.is_interleaved:
-            self.bottom_mlp = FeedForward(config, _output_gain(layer_idx))
+            self.bottom_mlp = FeedForward(config, output_gain)
             self.bottom_mlp_norm = _norm(config)
-        self.cross_attn = Attention(config, layer_idx, attention_dropout, _DECODER_GAIN)
+        self.cross_attn = Attention(config, layer_idx, attention_dropout, DECODER)
         self.cross_attn_norm = _norm(config)
-        self.mlp = FeedForward(config, _output_gain(layer_idx))
+        self.mlp = FeedForward(config, output_gain)
         self.mlp_norm = _norm(config)
 
     def forward(
@@ -179,11 +177,6 @@ class DecoderLayer(_ResidualLayer):
             lambda states: self.cross_attn(states, source_mask, past_key_values, source_BSD),
         )
         return self._residual(hidden_BTD, self.mlp_norm, self.mlp)
-
-
-def _output_gain(layer_idx: int) -> float:
-    """Return 1 / sqrt(2 l) for layer l, counted from 1: GanLM's program starts its outputs so."""
-    return 1 / math.sqrt(2 * (layer_idx + 1))
 
 
 def _norm(config: Any) -> nn.LayerNorm:

@@ -25,7 +25,7 @@ from unblank.models.encoder_decoder.embeddings import (
     count_positions,
 )
 from unblank.models.encoder_decoder.layers import DecoderLayer, EncoderLayer
-from unblank.models.initialization import draw_decoder_weights, draw_weights
+from unblank.models.initialization import DECODER, ENCODER, draw_weights
 from unblank.models.layers import compute_dtype
 from unblank.models.masks import padding_visibility, prefix_visibility
 
@@ -45,8 +45,19 @@ class EncoderDecoderPreTrainedModel(PreTrainedModel):
     # The attention here reaches the flash kernels through sdpa.
     _supports_flash_attn = False
 
+    def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
+        """Return by name what the model gives for plain texts, each its own source and target.
+
+        Args:
+            token_ids: int64[B, T], without padding.
+        """
+        output = self(input_ids=token_ids, decoder_input_ids=token_ids)
+        if "logits" in output:
+            return {"logits": output.logits}
+        return {"hidden states": output.last_hidden_state}
+
     def _init_weights(self, module: nn.Module) -> None:
-        draw_weights(module, self.config.initializer_range)
+        draw_weights(module, ENCODER, self.config)
 
 
 class Encoder(EncoderDecoderPreTrainedModel):
@@ -146,7 +157,7 @@ class Decoder(EncoderDecoderPreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        draw_decoder_weights(module, self.config.hidden_size)
+        draw_weights(module, DECODER, self.config)
 
     @merge_with_config_defaults
     @capture_outputs

@@ -57,6 +57,10 @@ class GanLMForSequenceClassification(GanLMPreTrainedModel):
         """Replace the token embedding."""
         self.model["encoder"].embed_tokens = value
 
+    def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
+        """Return the class scores of plain texts."""
+        return {"logits": self(input_ids=token_ids).logits}
+
     @can_return_tuple
     def forward(
         self,

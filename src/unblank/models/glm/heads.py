@@ -82,6 +82,10 @@ class GlmInfillForMultipleChoice(GlmInfillForConditionalGeneration):
     Takes one row a choice; `unblank.generation.score` does the same in one forward for all.
     """
 
+    def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
+        """Return the logits of the language model that scores the choices."""
+        return {"logits": self.lm_head(self.model(token_ids).last_hidden_state)}
+
     @can_return_tuple
     def forward(
         self,

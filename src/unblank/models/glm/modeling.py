@@ -23,7 +23,7 @@ from unblank.examples import IGNORE_INDEX
 from unblank.models.attention import check_implementation, prepare_mask
 from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.glm.generation import BlankGenerationMixin
-from unblank.models.initialization import draw_weights
+from unblank.models.initialization import GLM_STACK, draw_weights
 from unblank.models.layers import TransformerLayer, compute_dtype
 from unblank.models.loss import linear_cross_entropy_sum
 from unblank.models.masks import (
@@ -102,8 +102,19 @@ class GlmInfillPreTrainedModel(PreTrainedModel):
         module: nn.Module = super().get_submodule(target)
         return module
 
+    def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
+        """Return by name what the model gives for plain texts: all that weights can change.
+
+        Args:
+            token_ids: int64[B, T], without padding.
+        """
+        output = self(input_ids=token_ids)
+        if "logits" in output:
+            return {"logits": output.logits}
+        return {"hidden states": output.last_hidden_state}
+
     def _init_weights(self, module: nn.Module) -> None:
-        draw_weights(module, self.config.initializer_range)
+        draw_weights(module, GLM_STACK, self.config)
 
 
 class GlmInfillModel(GlmInfillPreTrainedModel):
