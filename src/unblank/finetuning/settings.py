@@ -4,7 +4,7 @@ Checks that need nothing but the values live here. Standard library only: `--hel
 fine-tuning shares with pretraining is in `unblank.engine.settings`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -123,6 +123,12 @@ class FinetuneGanLMSettings(GanLMSettings):
     """Weight of replaced-token detection (lambda)."""
     keep_discriminator: MayChange[bool] = False
     """Keep the discriminator in the finished folder, to train on."""
+
+    @property
+    def losses(self) -> GanLMSettings:
+        """The discriminator and the weights of its losses alone."""
+        names = [field.name for field in fields(GanLMSettings)]
+        return GanLMSettings(**{name: getattr(self, name) for name in names})
 
     def __post_init__(self) -> None:
         GanLMSettings.__post_init__(self)

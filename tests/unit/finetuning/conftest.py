@@ -53,7 +53,7 @@ def pair_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no loss curve at every checkpoint: it takes longer than these runs."""
-    monkeypatch.setattr("unblank.engine.hooks.draw_losses", lambda folder: None)
+    monkeypatch.setattr("unblank.engine.saving.draw_losses", lambda folder: None)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import torch
 from labelled_toys import WORDS, tiny_glm, write_toys
 
 from unblank.families.settings import ModelSettings
+from unblank.families.table import FAMILIES
 from unblank.finetuning.labels.classifier_rows import RowEncoder, pad_rows
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.run import run_finetune
@@ -83,20 +84,24 @@ def test_cloze_questions_on_a_ganlm_are_refused(toys, tmp_path):
         run_finetune(config_of(toys, tmp_path, method="full"))
 
 
-@pytest.mark.parametrize("is_glm", [True, False])
-def test_texts_stand_between_the_tokens_of_the_family(is_glm):
+@pytest.mark.parametrize("name", ["glm", "ganlm"])
+def test_texts_stand_between_the_tokens_of_the_family(name):
     _, tokenizer = tiny_glm()
-    ids = special_ids(tokenizer) if is_glm else encoder_decoder_ids(tokenizer)
+    family = FAMILIES[name]
+    ids = family.special_ids(tokenizer)
     task = load_task("copa")
     (example,) = make_examples(
         task,
         {"premise": "we saw a film", "question": "cause", "choice1": "fine", "choice2": "a song",
          "label": 0},
     )  # fmt: skip
-    encoder = RowEncoder(tokenizer=tokenizer, special=ids, task=task, max_length=40, is_glm=is_glm)
+    between = family.classifier.between(ids)
+    encoder = RowEncoder(
+        tokenizer=tokenizer, special=ids, task=task, max_length=40, between=between
+    )
     assert encoder.is_by_candidate
     rows = encoder.rows(example)
-    ends = [ids.sep] if is_glm else [ids.eos, ids.eos]
+    ends = [ids.sep] if name == "glm" else [ids.eos, ids.eos]
     first, second = (tokenizer.encode(t, add_special_tokens=False) for t in ("fine", "a song"))
     for row, choice in zip(rows, (first, second), strict=True):
         assert row.token_ids[0] == ids.cls
@@ -112,8 +117,9 @@ def test_a_long_text_gives_way_where_the_task_says():
         task,
         {"premise": "the film was " * 30, "hypothesis": "we saw a song", "label": "entailment"},
     )
+    special = special_ids(tokenizer)
     encoder = RowEncoder(
-        tokenizer=tokenizer, special=special_ids(tokenizer), task=task, max_length=24, is_glm=True
+        tokenizer=tokenizer, special=special, task=task, max_length=24, between=(special.sep,)
     )
     (row,) = encoder.rows(example)
     hypothesis = tokenizer.encode("we saw a song", add_special_tokens=False)

@@ -370,7 +370,7 @@ def results_of(folder):
     ("changes", "message"),
     [
         ({"train": {"metric": "f2"}}, "train.metric is 'f2': task toy has accuracy, loss"),
-        ({"train": {"batch_tokens": 5}}, "train.batch_tokens means nothing for a task with labels"),
+        ({"train": {"batch_tokens": 5}}, "does not use train.batch_tokens"),
         ({"cloze": ClozeSettings(patterns=(5,))}, "task 'toy' has patterns 0 to 1, not 5"),
         ({"cloze": ClozeSettings(max_length=900)}, "more than the 48 positions"),
     ],

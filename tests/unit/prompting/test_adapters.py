@@ -62,7 +62,11 @@ def method_of(name, base):
         config.method,
         base=base,
         seed=config.train.seed,
-        described={"task": "sst2", "seed": config.train.seed},
+        described={
+            "task": "sst2",
+            "seed": config.train.seed,
+            "patterns": "{sentence} It was [MASK].",
+        },
         lora=config.lora,
         prompt=config.prompt,
     )
