@@ -223,6 +223,8 @@ class Family:
     """How texts are classified; None if there is no head for it."""
     lora_targets: Mapping[LoraTargets, tuple[str, ...]] = field(default_factory=dict)
     """Names of the linear layers that get adapters; none if LoRA is not set up."""
+    gives_encoder: bool = False
+    """Whether an encoder-decoder can start from the stack, which is then GLM's."""
     takes_prompts: bool = False
     """Whether trained prompt vectors can stand in the text, or in every layer."""
     memory_factor: float = 1.0
