@@ -4,7 +4,7 @@ Checks that need nothing but the values live here. Standard library only: `--hel
 fine-tuning shares with pretraining is in `unblank.engine.settings`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -133,6 +133,12 @@ class FinetuneGanLMSettings(GanLMSettings):
                 f"branch {self.branch} has neither the losses of a discriminator nor one to keep: "
                 "leave their weights and keep_discriminator out, or choose branch both",
             )
+
+    @property
+    def of_any_run(self) -> GanLMSettings:
+        """The same without what is for fine-tuning alone."""
+        names = [one.name for one in fields(GanLMSettings)]
+        return GanLMSettings(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
