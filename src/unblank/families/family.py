@@ -165,7 +165,7 @@ class EncoderStart(Protocol):
         ...
 
 
-def _no_shape_of_its_own(preset: Mapping[str, Any], settings: ModelSettings) -> dict[str, int]:
+def _usual_shape(preset: Mapping[str, Any], settings: ModelSettings) -> dict[str, int]:
     names = ("hidden_size", "num_hidden_layers", "num_attention_heads")
     shape = {name: getattr(settings, name) for name in names}
     return {name: value for name, value in shape.items() if value is not None}
@@ -261,7 +261,7 @@ class Family:
     # How a model starts.
     new_fields: Callable[[PreTrainedTokenizerFast, FamilySections], dict[str, Any]]
     """(tokenizer, sections) -> fields of a new model's configuration."""
-    shape: Callable[[Mapping[str, Any], ModelSettings], dict[str, int]] = _no_shape_of_its_own
+    shape: Callable[[Mapping[str, Any], ModelSettings], dict[str, int]] = _usual_shape
     """(preset, `model` section) -> fields of the shape that the section changes."""
     keeps_preset_positions: bool = False
     """Whether a new model has at least the positions of its preset, else what the run needs."""
