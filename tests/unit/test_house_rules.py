@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from unblank.families.table import FAMILIES
+
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "unblank"
 FILES = sorted(SOURCE.rglob("*.py"))
 
@@ -98,3 +100,37 @@ def test_no_function_is_longer_than_a_hundred_lines():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno - node.lineno < 100, f"{path.name}: {node.name}"
+
+
+MODELS = SOURCE / "models"
+MODEL_CLASSES = {
+    node.name
+    for path in MODELS.rglob("*.py")
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    if isinstance(node, ast.ClassDef)
+}
+FAMILY_NAMES = {name for one in FAMILIES.values() for name in (one.name, one.model_type)}
+
+
+def asks_for_a_family(node: ast.AST) -> bool:
+    """Return whether code checks for a class of models, or compares the name of a family."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+        named = {getattr(part, "id", getattr(part, "attr", "")) for part in ast.walk(node.args[1])}
+        return bool(named & MODEL_CLASSES)
+    if isinstance(node, ast.Compare):
+        if ast.unparse(node.comparators[0]).endswith(".applies"):  # a section, not a family
+            return False
+        values = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+        return bool(values & FAMILY_NAMES)
+    return False
+
+
+def test_what_differs_between_families_is_asked_of_the_family():
+    found = []
+    for path in FILES:
+        if path.relative_to(SOURCE).parts[0] in ("families", "models"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if asks_for_a_family(node):
+                found.append(f"{path.relative_to(SOURCE)}:{node.lineno}: {ast.unparse(node)}")
+    assert not found, found

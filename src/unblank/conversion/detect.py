@@ -47,6 +47,9 @@ SIGNS: tuple[tuple[str, str, str], ...] = (
 )
 """Family, a pattern that some key begins with, and what it shows; the first that fits counts."""
 
+SAME_KEYS_LARGER_TABLE = {"glm": "multiglm"}
+"""Family -> another one whose older layout has the same keys."""
+
 PREFIX = re.compile(r"(module\.|model\.|glm\.)*")
 MULTILINGUAL_ROWS = 100_000
 """No GLM vocabulary is larger; MultiGLM's has 250112 rows."""
@@ -71,13 +74,13 @@ def detect_family(source: Source) -> Detection:
         if fitting:
             lines = (*source.evidence, f"{meaning}: {len(fitting)} keys like {fitting[0]}")
             rows = shapes.get(names.get("word_embeddings.weight", ""), (0,))[0]
-            if family == "glm" and rows * len(source.state_dicts) > MULTILINGUAL_ROWS:
-                return Detection(
-                    "multiglm", (*lines, f"a table of {rows} rows, as only MultiGLM has")
-                )
-            if family == "glm":
-                lines = (*lines, "MultiGLM's older layout has the same keys and a larger table")
-            return Detection(family, lines)
+            larger = SAME_KEYS_LARGER_TABLE.get(family)
+            if larger is None:
+                return Detection(family, lines)
+            if rows * len(source.state_dicts) > MULTILINGUAL_ROWS:
+                return Detection(larger, (*lines, f"a table of {rows} rows, as only MultiGLM has"))
+            older = "MultiGLM's older layout has the same keys and a larger table"
+            return Detection(family, (*lines, older))
     raise ValueError(
         f"{source.path} is of no family known here: its keys begin like "
         f"{', '.join(sorted(names)[:SHOWN_KEYS])}. Known are GLM, MultiGLM, DeltaLM, GanLM and "

@@ -25,6 +25,7 @@ from unblank.conversion.fairseq import (
 from unblank.conversion.fairseq_vocabulary import fit_rows
 from unblank.conversion.plan import ConversionPlan, DroppedKey, PlannedTensor, copied
 from unblank.conversion.source import Source, open_source
+from unblank.families.table import family_of_model_type
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
 from unblank.models.deltalm.from_encoder import decoder_sources
 from unblank.models.encoder_decoder.embeddings import UNUSED_POSITIONS
@@ -136,7 +137,8 @@ def read_encoder(path: Path) -> EncoderWeights:
     """
     source = open_source(Path(path))
     settings = source.settings or {}
-    if settings.get("model_type") in ("glm_infill", "electra_infill"):
+    family = family_of_model_type(settings.get("model_type"))
+    if family is not None and family.gives_encoder:
         return encoder_from_glm(settings, source.tensors)
     fields, parts, _ = _understand(source, ConvertOptions())
     return fields, {name: part.read() for name, part in parts.items()}

@@ -46,6 +46,7 @@ ELECTRA = Family(
     generating_class=None,
     writes="nothing",
     stopping=None,
+    gives_encoder=True,
     special_ids=special_ids,
     vocabulary=UsualVocabulary(kind="wordpiece"),
     applies=frozenset({"objective"}),

@@ -101,7 +101,7 @@ def fairseq_smoothing(epsilon: float, num_rows: int) -> float:
         num_rows: V, rows of the model's vocabulary.
 
     Example:
-        >>> fairseq_smoothing(0.1, 11)
+        >>> round(fairseq_smoothing(0.1, 11), 6)
         0.11
     """
     return epsilon * num_rows / (num_rows - 1)

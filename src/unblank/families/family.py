@@ -165,7 +165,7 @@ class EncoderStart(Protocol):
         ...
 
 
-def _no_shape_of_its_own(preset: Mapping[str, Any], settings: ModelSettings) -> dict[str, int]:
+def _usual_shape(preset: Mapping[str, Any], settings: ModelSettings) -> dict[str, int]:
     names = ("hidden_size", "num_hidden_layers", "num_attention_heads")
     shape = {name: getattr(settings, name) for name in names}
     return {name: value for name, value in shape.items() if value is not None}
@@ -223,6 +223,8 @@ class Family:
     """How texts are classified; None if there is no head for it."""
     lora_targets: Mapping[LoraTargets, tuple[str, ...]] = field(default_factory=dict)
     """Names of the linear layers that get adapters; none if LoRA is not set up."""
+    gives_encoder: bool = False
+    """Whether an encoder-decoder can start from the stack, which is then GLM's."""
     takes_prompts: bool = False
     """Whether trained prompt vectors can stand in the text, or in every layer."""
     memory_factor: float = 1.0
@@ -259,7 +261,7 @@ class Family:
     # How a model starts.
     new_fields: Callable[[PreTrainedTokenizerFast, FamilySections], dict[str, Any]]
     """(tokenizer, sections) -> fields of a new model's configuration."""
-    shape: Callable[[Mapping[str, Any], ModelSettings], dict[str, int]] = _no_shape_of_its_own
+    shape: Callable[[Mapping[str, Any], ModelSettings], dict[str, int]] = _usual_shape
     """(preset, `model` section) -> fields of the shape that the section changes."""
     keeps_preset_positions: bool = False
     """Whether a new model has at least the positions of its preset, else what the run needs."""

@@ -67,6 +67,7 @@ GLM = Family(
         pools_any_token=True,
     ),
     lora_targets={"attention": _ATTENTION, "all": (*_ATTENTION, "up_proj", "down_proj")},
+    gives_encoder=True,
     takes_prompts=True,
     special_ids=special_ids,
     vocabulary=UsualVocabulary(kind="wordpiece", kinds=PUBLISHED_KINDS),

@@ -28,7 +28,7 @@ class ModelSettings:
     """Folder of a pretrained encoder to make a DeltaLM of: XLM-R, InfoXLM, RoBERTa, BERT, or a
     model of this library trained with the objective `masked`."""
     decoder_start: DecoderStart = "interleaved"
-    """How the decoder starts from the encoder; the others are the rivals of DeltaLM's paper."""
+    """How the decoder starts from the encoder; the others are the baselines of DeltaLM's paper."""
     hidden_size: int | None = None
     """Width, instead of the preset's."""
     num_hidden_layers: int | None = None

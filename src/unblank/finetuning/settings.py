@@ -124,12 +124,6 @@ class FinetuneGanLMSettings(GanLMSettings):
     keep_discriminator: MayChange[bool] = False
     """Keep the discriminator in the finished folder, to train on."""
 
-    @property
-    def losses(self) -> GanLMSettings:
-        """The discriminator and the weights of its losses alone."""
-        names = [field.name for field in fields(GanLMSettings)]
-        return GanLMSettings(**{name: getattr(self, name) for name in names})
-
     def __post_init__(self) -> None:
         GanLMSettings.__post_init__(self)
         if self.branch != "both":
@@ -139,6 +133,12 @@ class FinetuneGanLMSettings(GanLMSettings):
                 f"branch {self.branch} has neither the losses of a discriminator nor one to keep: "
                 "leave their weights and keep_discriminator out, or choose branch both",
             )
+
+    @property
+    def of_any_run(self) -> GanLMSettings:
+        """The same without what is for fine-tuning alone."""
+        names = [one.name for one in fields(GanLMSettings)]
+        return GanLMSettings(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from unblank.data.splits import find_split
 from unblank.families.loading import load_folder
+from unblank.families.table import family_of_model
 from unblank.generation.branches import build_tree
-from unblank.models import GlmInfillForConditionalGeneration
 from unblank.prompting.data_sets import TASK_FILES
 from unblank.prompting.examples import TaskExample, make_examples, read_examples
 from unblank.prompting.judging import right_label
@@ -128,7 +128,7 @@ def _show_layout(
     """Print the candidates, with their scores if there is a model, and all tokens."""
     if config.model is not None:
         model, tokenizer = load_folder(config.model)
-        if not isinstance(model, GlmInfillForConditionalGeneration):
+        if family_of_model(model).writes != "blanks":
             raise ValueError(f"{config.model} is no GLM: tasks are shown as a GLM sees them")
         limit = config.max_length or int(model.config.max_position_embeddings)
         scores = score_examples(

@@ -78,7 +78,7 @@ def open_pairs(
         family=family,
         model=model,
         tokenizer=tokenizer,
-        sections=FamilySections(ganlm=ganlm.losses),
+        sections=FamilySections(ganlm=ganlm.of_any_run),
         branch=ganlm.branch,
         limits={
             "max_source_length": pairs.max_source_length,

@@ -2,7 +2,7 @@
 
 Interleaved decoder layer j takes self-attention and bottom feed-forward from encoder layer 2j, and
 cross-attention and top feed-forward from layer 2j + 1, counted from 0 (DeltaLM paper, section 2.2;
-"odd" and "even" there count from 1). The rivals of the paper are settings here.
+"odd" and "even" there count from 1). The baselines of the paper are settings here.
 
 State dicts are under the names of `Encoder`; `unblank.conversion.encoder` reads them.
 """
