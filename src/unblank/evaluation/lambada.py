@@ -1,31 +1,30 @@
 """LAMBADA: the last word of a passage, right only if every token of it is the first choice."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
 from unblank.evaluation.left_to_right import Context, continuation_layout
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import NamedTexts, Session
+from unblank.evaluation.suites import TextSet
 from unblank.evaluation.token_scores import score_labels
 from unblank.examples import Example
 from unblank.generation.prompts import encode_candidate
-from unblank.metrics.labels import mean_error
+from unblank.metrics.spread import mean_error
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
-__all__ = ["PARTS", "fit_before", "run_lambada", "split_last_word"]
-
-PARTS = {"lambada": "infill/lambada/{split}"}
+__all__ = ["fit_before", "run_lambada", "split_last_word"]
 
 _FRAME = 3
 """Tokens of Part A beside the text: [CLS], the blank, the end."""
 
 
-def run_lambada(session: Session) -> Iterator[TaskResult]:
-    """Yield the accuracy on the last words, for each way to see the passage."""
-    for part in session.texts(PARTS):
+def run_lambada(session: Session, sets: Mapping[str, TextSet]) -> Iterator[TaskResult]:
+    """Yield the accuracy on the last words of each set, for each way to see the passage."""
+    for part in session.texts(sets):
         pairs = [pair for text in part.texts if (pair := split_last_word(text))]
         if len(pairs) < len(part.texts):
             session.say(f"{part.name}: {len(part.texts) - len(pairs)} texts of one word left out")

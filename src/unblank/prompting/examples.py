@@ -10,8 +10,8 @@ from unblank.data.records import read_records
 from unblank.prompting.patterns import FieldUse, fill_template
 from unblank.prompting.readers import READERS, RawExample
 from unblank.prompting.task import ClozeTask
-from unblank.prompting.task_yaml import at_line
 from unblank.prompting.verbalizers import label_text, require_label
+from unblank.prompting.yaml_lines import at_line
 
 __all__ = [
     "CANDIDATE",

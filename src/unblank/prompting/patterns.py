@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 from unicodedata import category
 
-from unblank.prompting.task_yaml import LineText, at_line
+from unblank.prompting.yaml_lines import LineText, at_line
 from unblank.tokenization.encoding import encode_around_blanks
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN, SpecialIds
 
