@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from labelled_toys import WORDS, tiny_glm, write_toys
+from labelled_toys import WORDS, labelled_glm, write_toys
 
 from unblank.engine.run import run_finetune
 from unblank.families.settings import ModelSettings
@@ -19,7 +19,7 @@ from unblank.tokenization.special import encoder_decoder_ids, special_ids
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory):
     paths = write_toys(tmp_path_factory.mktemp("toys"))
-    _, tokenizer = tiny_glm()
+    tokenizer = labelled_glm().tokenizer
     ids = encoder_decoder_ids(tokenizer)
     torch.manual_seed(0)
     model = GanLMForPreTraining(
@@ -78,7 +78,7 @@ def test_cloze_questions_on_a_ganlm_are_refused(toys, tmp_path):
 
 @pytest.mark.parametrize("is_glm", [True, False])
 def test_texts_stand_between_the_tokens_of_the_family(is_glm):
-    _, tokenizer = tiny_glm()
+    tokenizer = labelled_glm().tokenizer
     ids = special_ids(tokenizer) if is_glm else encoder_decoder_ids(tokenizer)
     task = load_task("copa")
     (example,) = make_examples(
@@ -99,7 +99,7 @@ def test_texts_stand_between_the_tokens_of_the_family(is_glm):
 
 
 def test_a_long_text_gives_way_where_the_task_says():
-    _, tokenizer = tiny_glm()
+    tokenizer = labelled_glm().tokenizer
     task = load_task("rte")
     (example,) = make_examples(
         task,
