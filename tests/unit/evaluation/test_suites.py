@@ -95,7 +95,7 @@ def test_a_suite_of_one_s_own_is_read_like_those_of_the_library(tmp_path):
         (WRITING.replace("target:", "targets:"), "line 5: .*'targets'.* 'target'"),
         (WRITING.replace("bleu", "blue"), "line 3: .*'blue'"),
         (WRITING.replace("metrics: [bleu]\n", ""), "line 4: .*metrics"),
-        (WRITING.replace("source: text, target: title", "pairs: [ende]"), "line 5: .*'ende'"),
+        (WRITING.replace("source: text, target: title", "pairs: [deen]"), "line 5: .*'deen'"),
         (WRITING + "  mine: {}", "line 6: 'mine' stands twice"),
         (TEXTS + "     oops", "is not YAML"),
         ("measure: lambada\nsets: {}", "line 2: sets"),
