@@ -1,13 +1,12 @@
 """Tokens a second of `fill` beside T5's `generate`: greedy and beam search, one text and many."""
 
-from unblank.bench.race import Contestant, Tell, paired_ratio, race
-from unblank.bench.report import Row, Section, at_least
+from unblank.bench.decoding import decoders, search_name
+from unblank.bench.race import Tell, race
+from unblank.bench.report import Section, at_least, compare_rates
 from unblank.bench.settings import Size
 
 __all__ = ["measure_fill"]
 
-_CONTEXT = 128
-_TOKENS = 32
 _BEAMS = (1, 5)
 _BATCHES = (1, 16)
 
@@ -18,37 +17,24 @@ def measure_fill(size: Size, repeats: int, tell: Tell) -> list[Section]:
 
 
 def _measure(size: Size, texts: int, beams: int, repeats: int, tell: Tell) -> Section:
-    is_toy = size.name == "toy"
-    arguments: dict[str, object] = {
-        "size": size.name,
-        "texts": texts,
-        "context": 16 if is_toy else _CONTEXT,
-        "tokens": 4 if is_toy else _TOKENS,
-        "beams": beams,
-    }
-    results = race(
+    contestants = decoders(
         {
-            "ours": _contestant("glm_fill", arguments),
-            "T5": _contestant("t5_generate", arguments),
-            "products": _contestant("decoding_products", arguments),
+            "ours": "unblank.bench.inference:glm_fill",
+            "T5": "unblank.bench.inference:t5_generate",
+            "products": "unblank.bench.inference:decoding_products",
         },
-        repeats,
-        tell,
+        size,
+        texts,
+        beams,
     )
-    search = "greedy" if beams == 1 else f"beam {beams}"
-    name = f"fill, {size.name}, {search}, batch {texts}"
-    row = Row(
-        name=name,
+    results = race(contestants, repeats, tell)
+    row = compare_rates(
+        results["ours"],
+        results["T5"],
+        name=f"fill, {size.name}, {search_name(beams)}, batch {texts}",
         unit="tokens/s",
-        ours=results["ours"].rate,
         peer_name="T5",
-        peer=results["T5"].rate,
-        ratio=paired_ratio(results["ours"], results["T5"]),
-        target=None if is_toy else at_least(1.2),
+        target=None if size.name == "toy" else at_least(1.2),
         floor=f"{results['products'].rate:,.0f} tokens/s: the matrix products alone",
     )
-    return Section(name=name, size=size.name, rows=[row], results=results)
-
-
-def _contestant(builder: str, arguments: dict[str, object]) -> Contestant:
-    return Contestant(workload=f"unblank.bench.inference:{builder}", arguments=arguments)
+    return Section(name=row.name, size=size.name, rows=[row], results=results)

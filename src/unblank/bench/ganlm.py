@@ -5,26 +5,24 @@ and the denoising cost.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from unblank.bench.corruption import FIRST_WORD, SPECIAL
+from unblank.bench.models import training_step
 from unblank.bench.settings import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.data.length_groups import LengthGroup, collate_group
-from unblank.engine.optimizers import build_optimizer
-from unblank.engine.precision import choose_precision
-from unblank.engine.settings import OptimSettings
 from unblank.examples import Seq2SeqBatch
 from unblank.families.ganlm_unit import GanLMUnit
 from unblank.families.settings import GanLMSettings
 from unblank.models import GanLMConfig, GanLMForPreTraining
-from unblank.models.products import fast_fp32_products
 from unblank.objectives.seq2seq import build_seq2seq_objective
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 
-__all__ = ["build_ganlm", "ganlm_batch", "ganlm_training"]
+__all__ = ["build_ganlm", "ganlm_batch", "ganlm_config", "ganlm_training"]
 
 _NUM_SENTINELS = 100
 
@@ -32,18 +30,31 @@ _NUM_SENTINELS = 100
 def build_ganlm(size: Size) -> GanLMForPreTraining:
     """Return a GanLM without dropout and with random weights; the last ids are sentinels."""
     torch.manual_seed(0)
-    config = GanLMConfig(
-        vocab_size=size.vocabulary,
-        hidden_size=size.width,
-        encoder_layers=size.layers,
-        decoder_layers=size.layers,
+    config = ganlm_config(
+        size,
         discriminator_layers=size.discriminator_layers,
-        num_attention_heads=size.heads,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         first_special_id=size.vocabulary - _NUM_SENTINELS,
     )
     return GanLMForPreTraining(config)
+
+
+def ganlm_config(size: Size, **fields: Any) -> GanLMConfig:
+    """Return the configuration of a GanLM of a size.
+
+    Args:
+        size: the size.
+        **fields: further fields of the configuration.
+    """
+    return GanLMConfig(
+        vocab_size=size.vocabulary,
+        hidden_size=size.width,
+        encoder_layers=size.layers,
+        decoder_layers=size.layers,
+        num_attention_heads=size.heads,
+        **fields,
+    )
 
 
 def ganlm_batch(size: Size) -> Seq2SeqBatch:
@@ -75,21 +86,12 @@ def ganlm_training(size: str, is_t5: bool) -> Workload:
     else:
         settings = GanLMSettings()
     unit, batch = GanLMUnit(model.config, settings, seed=0), ganlm_batch(shape)
-    optimizer = build_optimizer(model, OptimSettings(), learning_rate=4e-4)
-    device = torch.device("cpu")
-    precision = choose_precision("auto", device)
 
-    def step() -> float:
-        with fast_fp32_products(precision.dtype, device):
-            with precision.autocast(device):
-                losses = unit(model, batch, device)
-            terms = [
-                loss.loss_sum * (unit.weights[name] / loss.num_scored)
-                for name, loss in losses.items()
-            ]
-            torch.stack(terms).sum().backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        return shape.text_tokens
+    def weighted_loss() -> torch.Tensor:
+        losses = unit(model, batch, torch.device("cpu"))
+        terms = [
+            loss.loss_sum * (unit.weights[name] / loss.num_scored) for name, loss in losses.items()
+        ]
+        return torch.stack(terms).sum()
 
-    return step
+    return training_step(model, weighted_loss, shape)

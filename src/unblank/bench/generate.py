@@ -7,21 +7,21 @@ compared; all in fp32, as the models are saved.
 import torch
 from transformers import BartForConditionalGeneration
 
+from unblank.bench.decoding import decoders, search_name
+from unblank.bench.ganlm import ganlm_config
 from unblank.bench.inference import build_unblank, peer_generate
 from unblank.bench.peers import bart_config
-from unblank.bench.race import Contestant, Tell, paired_ratio, race
-from unblank.bench.report import Row, Section, at_least
+from unblank.bench.race import Tell, race
+from unblank.bench.report import Section, at_least, compare_rates
 from unblank.bench.settings import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.generation.options import GenerationOptions
 from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import SourceAnswerer
-from unblank.models import GanLMConfig, GanLMForConditionalGeneration
+from unblank.models import GanLMForConditionalGeneration
 
 __all__ = ["bart_generate", "ganlm_generate", "measure_generate"]
 
-_SOURCE, _TOKENS = 128, 32
-_TOY_SOURCE, _TOY_TOKENS = 16, 4
 _SEARCHES = ((1, 16), (5, 16))
 """Beams, and sources answered together."""
 
@@ -35,13 +35,7 @@ def ganlm_generate(size: str, texts: int, context: int, tokens: int, beams: int)
     """Return our answers, by a GanLM's generator; unit: tokens of the best answers."""
     shape = SIZES[size]
     torch.manual_seed(0)
-    config = GanLMConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.width,
-        encoder_layers=shape.layers,
-        decoder_layers=shape.layers,
-        num_attention_heads=shape.heads,
-    )
+    config = ganlm_config(shape)
     options = GenerationOptions(num_beams=beams, min_tokens=tokens, max_tokens=tokens)
     model = GanLMForConditionalGeneration(config).eval()
     answerer = SourceAnswerer(model, build_unblank(shape).tokenizer, options)
@@ -67,34 +61,24 @@ def bart_generate(size: str, texts: int, context: int, tokens: int, beams: int) 
 
 
 def _measure(size: Size, texts: int, beams: int, repeats: int, tell: Tell) -> Section:
-    is_toy = size.name == "toy"
-    arguments: dict[str, object] = {
-        "size": size.name,
-        "texts": texts,
-        "context": _TOY_SOURCE if is_toy else _SOURCE,
-        "tokens": _TOY_TOKENS if is_toy else _TOKENS,
-        "beams": beams,
-    }
-    workloads = {
-        "ours": "unblank.bench.generate:ganlm_generate",
-        "T5": "unblank.bench.inference:t5_generate",
-        "BART": "unblank.bench.generate:bart_generate",
-    }
-    contestants = {
-        name: Contestant(workload=workload, arguments=arguments)
-        for name, workload in workloads.items()
-    }
+    contestants = decoders(
+        {
+            "ours": "unblank.bench.generate:ganlm_generate",
+            "T5": "unblank.bench.inference:t5_generate",
+            "BART": "unblank.bench.generate:bart_generate",
+        },
+        size,
+        texts,
+        beams,
+    )
     results = race(contestants, repeats, tell)
-    search = "greedy" if beams == 1 else f"beam {beams}"
-    name = f"generate, {size.name}, {search}, batch {texts}"
-    row = Row(
-        name=name,
+    row = compare_rates(
+        results["ours"],
+        results["T5"],
+        name=f"generate, {size.name}, {search_name(beams)}, batch {texts}",
         unit="tokens/s",
-        ours=results["ours"].rate,
         peer_name="T5",
-        peer=results["T5"].rate,
-        ratio=paired_ratio(results["ours"], results["T5"]),
-        target=None if is_toy else at_least(1.0),
+        target=None if size.name == "toy" else at_least(1.0),
         floor=f"BART: {results['BART'].rate:,.0f} tokens/s",
     )
-    return Section(name=name, size=size.name, rows=[row], results=results)
+    return Section(name=row.name, size=size.name, rows=[row], results=results)

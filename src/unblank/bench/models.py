@@ -1,5 +1,6 @@
 """Ours in the race: a GLM of a given size, its training step, and the products a machine can do."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -13,7 +14,7 @@ from unblank.examples import IGNORE_INDEX
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 from unblank.models.products import fast_fp32_products
 
-__all__ = ["build_glm", "glm_batch", "glm_training", "matrix_ceiling"]
+__all__ = ["build_glm", "glm_batch", "glm_training", "matrix_ceiling", "training_step"]
 
 _CEILING_WIDTH = 2048
 _CEILING_PRODUCTS = 10
@@ -62,6 +63,22 @@ def glm_training(size: str, vocabulary: int | None = None, sampled_softmax: int 
         shape = replace(shape, vocabulary=vocabulary)
     model = build_glm(shape).train()
     batch = glm_batch(shape)
+
+    def loss() -> torch.Tensor:
+        found: torch.Tensor = model(**batch, sampled_softmax=sampled_softmax).loss
+        return found
+
+    return training_step(model, loss, shape)
+
+
+def training_step(model: torch.nn.Module, loss: Callable[[], torch.Tensor], size: Size) -> Workload:
+    """Return a step as the command takes it on a CPU; unit: tokens of original text.
+
+    Args:
+        model: in training mode.
+        loss: computes what is minimised.
+        size: says how many tokens of text a step sees.
+    """
     optimizer = build_optimizer(model, OptimSettings(), learning_rate=4e-4)
     device = torch.device("cpu")
     precision = choose_precision("auto", device)
@@ -69,11 +86,11 @@ def glm_training(size: str, vocabulary: int | None = None, sampled_softmax: int 
     def step() -> float:
         with fast_fp32_products(precision.dtype, device):
             with precision.autocast(device):
-                loss = model(**batch, sampled_softmax=sampled_softmax).loss
-            loss.backward()
+                minimised = loss()
+            minimised.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return shape.text_tokens
+        return size.text_tokens
 
     return step
 

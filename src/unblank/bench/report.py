@@ -7,9 +7,19 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from unblank.bench.race import Result
+from unblank.bench.race import Result, paired_ratio
 
-__all__ = ["Row", "Section", "Target", "at_least", "at_most", "to_json", "to_table"]
+__all__ = [
+    "Row",
+    "Section",
+    "Target",
+    "at_least",
+    "at_most",
+    "compare_rates",
+    "compare_times",
+    "to_json",
+    "to_table",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,52 @@ class Section:
     results: dict[str, Result] = field(default_factory=dict)
     others_share: float | None = None
     """What other processes had of the machine's processors meanwhile, if known."""
+
+
+def compare_rates(
+    ours: Result,
+    peer: Result,
+    *,
+    name: str,
+    unit: str,
+    peer_name: str,
+    target: Target | None = None,
+    floor: str = "",
+) -> Row:
+    """Return the row of two rates; a ratio above 1 is in our favour."""
+    return Row(
+        name=name,
+        unit=unit,
+        ours=ours.rate,
+        peer_name=peer_name,
+        peer=peer.rate,
+        ratio=paired_ratio(ours, peer),
+        target=target,
+        floor=floor,
+    )
+
+
+def compare_times(
+    ours: Result,
+    peer: Result,
+    *,
+    name: str,
+    peer_name: str,
+    unit: str = "s/step",
+    target: Target | None = None,
+    floor: str = "",
+) -> Row:
+    """Return the row of the seconds of two steps; a ratio below 1 is in our favour."""
+    return Row(
+        name=name,
+        unit=unit,
+        ours=ours.step_seconds,
+        peer_name=peer_name,
+        peer=peer.step_seconds,
+        ratio=1 / paired_ratio(ours, peer),
+        target=target,
+        floor=floor,
+    )
 
 
 def to_table(sections: Sequence[Section]) -> Table:

@@ -1,7 +1,7 @@
 """Corruption of texts on one core, and whether the data pipeline keeps ahead of training."""
 
 from unblank.bench.race import Contestant, Tell, paired_ratio, race
-from unblank.bench.report import Row, Section, Target, at_least
+from unblank.bench.report import Row, Section, Target, at_least, compare_rates
 from unblank.bench.settings import Size
 from unblank.bench.train import ours
 
@@ -23,13 +23,12 @@ def measure_corruption(size: Size, repeats: int, tell: Tell) -> list[Section]:
         "T5": _on_one_core("t5_corruption", **arguments),
     }
     results = race(contestants, repeats, tell, warmups=1)
-    row = Row(
+    row = compare_rates(
+        results["ours"],
+        results["T5"],
         name=f"corruption, {_CORRUPTION_LENGTH} tokens, one core",
         unit="samples/s",
-        ours=results["ours"].rate,
         peer_name="T5 corruption",
-        peer=results["T5"].rate,
-        ratio=paired_ratio(results["ours"], results["T5"]),
         target=_TARGETS.get((size.name, "corruption")),
     )
     return [Section(name="corruption", size=size.name, rows=[row], results=results)]

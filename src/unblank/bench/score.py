@@ -1,8 +1,8 @@
 """Candidates a second of `score`: all in one forward, beside one forward for each."""
 
 from unblank.bench.flops import scoring_flops
-from unblank.bench.race import Contestant, Tell, paired_ratio, race
-from unblank.bench.report import Row, Section, at_least
+from unblank.bench.race import Contestant, Tell, race
+from unblank.bench.report import Section, at_least, compare_rates
 from unblank.bench.settings import Size
 
 __all__ = ["measure_score"]
@@ -33,13 +33,12 @@ def _measure(size: Size, candidates: int, repeats: int, tell: Tell) -> Section:
     each = candidates * scoring_flops(size, _CONTEXT, _LENGTH + 1)
     together = scoring_flops(size, _CONTEXT, 1 + candidates * _LENGTH)
     name = f"score, {size.name}, {candidates} candidates"
-    row = Row(
+    row = compare_rates(
+        results["ours"],
+        results["each"],
         name=name,
         unit="candidates/s",
-        ours=results["ours"].rate,
         peer_name="one forward each",
-        peer=results["each"].rate,
-        ratio=paired_ratio(results["ours"], results["each"]),
         target=None if is_toy else _TARGETS[candidates],
         floor=f"{each / together:.1f} x fewer FLOP",
     )

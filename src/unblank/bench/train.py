@@ -13,7 +13,15 @@ from unblank.bench.flops import (
     training_step_flops,
 )
 from unblank.bench.race import Contestant, Result, Tell, paired_ratio, race
-from unblank.bench.report import Row, Section, Target, at_least, at_most
+from unblank.bench.report import (
+    Row,
+    Section,
+    Target,
+    at_least,
+    at_most,
+    compare_rates,
+    compare_times,
+)
 from unblank.bench.settings import Size
 
 __all__ = ["measure_ganlm", "measure_start", "measure_steps", "measure_vocabulary"]
@@ -67,13 +75,11 @@ def measure_vocabulary(size: Size, repeats: int, tell: Tell) -> list[Section]:
     exact_floor = training_step_flops(large) / training_step_flops(size)
     floors = {"exact": f"{exact_floor:.2f} x the FLOP", "sampled": "the same FLOP"}
     rows = [
-        Row(
+        compare_times(
+            results[loss],
+            results["usual"],
             name=f"training step, {size.name}: {size.large_vocabulary:,} rows, {loss} loss",
-            unit="s/step",
-            ours=results[loss].step_seconds,
             peer_name=f"with {size.vocabulary:,} rows",
-            peer=results["usual"].step_seconds,
-            ratio=1 / paired_ratio(results[loss], results["usual"]),
             target=_TARGETS.get((size.name, "vocabulary")) if loss == "sampled" else None,
             floor=floor,
         )
@@ -85,13 +91,11 @@ def measure_vocabulary(size: Size, repeats: int, tell: Tell) -> list[Section]:
 def measure_ganlm(size: Size, repeats: int, tell: Tell) -> list[Section]:
     """Return the row that compares GanLM's step with one of the T5 objective on the same model."""
     results = race({"ours": _ganlm(size), "T5": _ganlm(size, is_t5=True)}, repeats, tell)
-    row = Row(
+    row = compare_times(
+        results["ours"],
+        results["T5"],
         name=f"GanLM step, {size.name}: against the T5 objective",
-        unit="s/step",
-        ours=results["ours"].step_seconds,
         peer_name="generator alone",
-        peer=results["T5"].step_seconds,
-        ratio=1 / paired_ratio(results["ours"], results["T5"]),
         target=_TARGETS.get((size.name, "GanLM")),
         floor=f"{ganlm_step_flops(size) / t5_objective_flops(size):.2f} x the FLOP",
     )
@@ -107,13 +111,12 @@ def measure_start(size: Size, repeats: int, tell: Tell) -> list[Section]:
         "imports": Contestant(workload="unblank.bench.startup:imports_alone"),
     }
     results = race(contestants, repeats, tell, warmups=1)
-    row = Row(
+    row = compare_times(
+        results["ours"],
+        results["imports"],
         name=f"start of training, {size.name}: command to first step",
         unit="s",
-        ours=results["ours"].step_seconds,
         peer_name="imports alone",
-        peer=results["imports"].step_seconds,
-        ratio=1 / paired_ratio(results["ours"], results["imports"]),
         target=_TARGETS.get((size.name, "start")),
         floor="python, import torch and transformers",
     )
@@ -145,13 +148,12 @@ def _speed_row(size: Size, peer: str, results: dict[str, Result]) -> Row:
     # The paired ratio of the ceiling's FLOP/s to our texts/s is the floor in texts/s, per FLOP.
     flops_per_token = training_step_flops(size) / size.text_tokens
     ceiling = results["ceiling"].rate / flops_per_token
-    return Row(
+    return compare_rates(
+        results["ours"],
+        results[peer],
         name=f"training step, {size.name}, against {peer}",
         unit="text tokens/s",
-        ours=results["ours"].rate,
         peer_name=peer,
-        peer=results[peer].rate,
-        ratio=paired_ratio(results["ours"], results[peer]),
         target=_TARGETS.get((size.name, peer)),
         floor=f"{ceiling:,.0f} text tokens/s at the ceiling",
     )

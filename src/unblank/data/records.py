@@ -13,13 +13,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from unblank.data.sources import read_lines
+from unblank.data.sources import read_lines, read_objects
 
-__all__ = ["RECORD_SUFFIXES", "Record", "find_record_files", "is_text", "read_records"]
+__all__ = ["Record", "find_record_files", "is_text", "read_records"]
 
 _KINDS = (".jsonl", ".tsv", ".csv", ".txt")
 
-RECORD_SUFFIXES = (*_KINDS, ".parquet")
+_RECORD_SUFFIXES = (*_KINDS, ".parquet")
 """Kinds of files that can be read, all but parquet also as .gz and .zst."""
 
 Record = tuple[str, dict[str, Any]]
@@ -50,7 +50,7 @@ def find_record_files(entry: str | Path, *, is_text_allowed: bool = False) -> li
         raise FileNotFoundError(f"no file matches {path}{hint}")
     for file in files:
         if _kind(file) is None and (not is_text_allowed or ".json" in file.suffixes):
-            known = ", ".join(RECORD_SUFFIXES)
+            known = ", ".join(_RECORD_SUFFIXES)
             raise ValueError(f"cannot read examples from {file}: its name ends in none of {known}")
     return files
 
@@ -95,16 +95,7 @@ def _kind(path: Path) -> str | None:
 
 
 def _json_records(path: Path) -> Iterator[Record]:
-    for number, line in enumerate(read_lines(path), start=1):
-        if line.isspace():
-            continue
-        place = f"{path}, line {number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{place}: not valid JSON: {error}. It reads {line[:80]!r}") from error
-        if not isinstance(record, dict):
-            raise ValueError(f"{place}: a JSON object is needed, this reads {line[:80]!r}")
+    for place, line, record in read_objects(path, read_lines(path)):
         if "\\ud" in line.lower():
             _require_unicode(record, place)
         yield place, record

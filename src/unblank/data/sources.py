@@ -25,6 +25,7 @@ __all__ = [
     "find_files",
     "likely_encoding",
     "read_lines",
+    "read_objects",
     "track",
 ]
 
@@ -185,6 +186,31 @@ def read_lines(path: Path) -> Iterator[str]:
         yield from _decoded(path, _decompressed(path, raw))
 
 
+def read_objects(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the JSON objects of lines, each behind its place (`FILE, line N`) and the line.
+
+    Args:
+        path: the file, for messages.
+        lines: its lines; empty ones are passed over.
+
+    Raises:
+        ValueError: if a line is no JSON object.
+    """
+    for number, line in enumerate(lines, start=1):
+        if line.isspace():
+            continue
+        place = f"{path}, line {number}"
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{place}: not valid JSON: {error}. It reads {line[:80]!r}") from error
+        if not isinstance(record, dict):
+            raise ValueError(
+                f"{place}: a JSON object is needed, this is a {_kind(record)}: {line[:80]!r}"
+            )
+        yield place, line, record
+
+
 def _decompressed(path: Path, raw: BinaryIO) -> Iterator[bytes]:
     if path.suffix == ".gz":
         return _gzip_lines(path, raw)
@@ -283,17 +309,8 @@ def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _json_documents(path: Path, lines: Iterable[str], text_field: str) -> Iterator[str]:
-    for number, line in enumerate(lines, start=1):
-        if line.isspace():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{where}: not valid JSON: {error}. It reads {line[:80]!r}") from error
-        if not isinstance(record, dict):
-            raise ValueError(f"{where}: a JSON object is needed, this is a {_kind(record)}")
-        yield _text_of(record, text_field, where)
+    for place, _, record in read_objects(path, lines):
+        yield _text_of(record, text_field, place)
 
 
 def _text_of(record: dict[str, Any], text_field: str, where: str) -> str:

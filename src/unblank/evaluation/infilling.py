@@ -14,19 +14,15 @@ import numpy as np
 
 from unblank.evaluation.results import Score, TaskResult, text_row
 from unblank.evaluation.session import NamedTexts, Session
+from unblank.evaluation.suites import InfillingSuite
 from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions
 from unblank.generation.results import FillResult
-from unblank.metrics.labels import bootstrap_error
+from unblank.metrics.spread import bootstrap_error
 from unblank.metrics.text import score_texts
 from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 
-__all__ = ["PARTS", "Blanked", "blank_words", "run_infilling"]
-
-PARTS = {"yahoo": "infill/yahoo/{split}", "yelp": "infill/yelp/{split}"}
-
-LONGEST_ANSWER = 32
-"""Tokens of a blank, unless said otherwise."""
+__all__ = ["Blanked", "blank_words", "run_infilling"]
 
 FILLED_AT_ONCE = 8
 """Batches between two steps of the progress bar."""
@@ -79,18 +75,19 @@ def blank_words(text: str, ratio: float, rng: np.random.Generator) -> Blanked | 
     )
 
 
-def run_infilling(session: Session) -> Iterator[TaskResult]:
+def run_infilling(session: Session, suite: InfillingSuite) -> Iterator[TaskResult]:
     """Yield BLEU of the filled sentences and exact matches of the blanks, for each mask ratio."""
-    for part in session.texts(PARTS):
+    max_tokens = session.config.max_tokens or suite.max_tokens
+    for part in session.texts(suite.sets):
         for ratio in session.config.mask_ratios:
-            yield _measure(session, part, ratio)
+            yield _measure(session, part, ratio, max_tokens)
 
 
-def _measure(session: Session, part: NamedTexts, ratio: float) -> TaskResult:
+def _measure(session: Session, part: NamedTexts, ratio: float, max_tokens: int) -> TaskResult:
     started = time.perf_counter()
     name = f"{part.name} {ratio:.0%}"
     blanked = _blanked(session, part, ratio, name)
-    results = _fill(session, [sentence.text for sentence in blanked], name)
+    results = _fill(session, [sentence.text for sentence in blanked], name, max_tokens)
     seconds = time.perf_counter() - started
     rows = [
         replace(score, seconds=seconds)
@@ -128,12 +125,12 @@ def _blanked(session: Session, part: NamedTexts, ratio: float, name: str) -> lis
     return blanked
 
 
-def _fill(session: Session, texts: Sequence[str], name: str) -> list[FillResult]:
+def _fill(session: Session, texts: Sequence[str], name: str, max_tokens: int) -> list[FillResult]:
     config = session.config
     filler = Filler(
         session.model,
         session.tokenizer,
-        DecodingOptions(max_tokens=config.max_tokens or LONGEST_ANSWER),
+        DecodingOptions(max_tokens=max_tokens),
     )
     # Texts of like length are decoded together.
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))

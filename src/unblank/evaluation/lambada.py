@@ -1,32 +1,31 @@
 """LAMBADA: the last word of a passage, right only if every token of it is the first choice."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
 from unblank.evaluation.left_to_right import Context, continuation_layout
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import NamedTexts, Session
+from unblank.evaluation.suites import TextSet
 from unblank.evaluation.token_scores import score_labels
 from unblank.examples import Example
 from unblank.generation.prompts import encode_candidate
-from unblank.metrics.labels import mean_error
+from unblank.metrics.spread import mean_error
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
-__all__ = ["PARTS", "fit_before", "run_lambada", "split_last_word"]
-
-PARTS = {"lambada": "infill/lambada/{split}"}
+__all__ = ["run_lambada"]
 
 _FRAME = 3
 """Tokens of Part A beside the text: [CLS], the blank, the end."""
 
 
-def run_lambada(session: Session) -> Iterator[TaskResult]:
-    """Yield the accuracy on the last words, for each way to see the passage."""
-    for part in session.texts(PARTS):
-        pairs = [pair for text in part.texts if (pair := split_last_word(text))]
+def run_lambada(session: Session, sets: Mapping[str, TextSet]) -> Iterator[TaskResult]:
+    """Yield the accuracy on the last words of each set, for each way to see the passage."""
+    for part in session.texts(sets):
+        pairs = [pair for text in part.texts if (pair := _split_last_word(text))]
         if len(pairs) < len(part.texts):
             session.say(f"{part.name}: {len(part.texts) - len(pairs)} texts of one word left out")
         if not pairs:
@@ -35,18 +34,18 @@ def run_lambada(session: Session) -> Iterator[TaskResult]:
             yield _measure(session, part, pairs, context)
 
 
-def split_last_word(text: str) -> tuple[str, str] | None:
+def _split_last_word(text: str) -> tuple[str, str] | None:
     r"""Return what stands before the last word, without white space at its end, and the word.
 
     Example:
-        >>> split_last_word("She fed the old cat\n")
+        >>> _split_last_word("She fed the old cat\n")
         ('She fed the old', 'cat')
     """
     words = text.rsplit(maxsplit=1)
     return (words[0].rstrip(), words[1].strip()) if len(words) == 2 else None
 
 
-def fit_before(
+def _fit_before(
     before: list[int], num_target: int, max_positions: int, context: Context
 ) -> list[int]:
     """Return the end of `before` for which the model has positions beside the scored tokens.
@@ -106,7 +105,7 @@ def _examples(
     examples, num_cut = [], 0
     for (before, word), ids in zip(pairs, texts_ids, strict=True):
         target = encode_candidate(tokenizer, (before + " ", ""), 0, word)
-        kept = fit_before(ids, len(target), limit, context)
+        kept = _fit_before(ids, len(target), limit, context)
         num_cut += len(kept) < len(ids)
         examples.append(
             continuation_layout(kept, target, special, context=context, blank=blank, ends_text=True)

@@ -6,34 +6,23 @@ space cuts the text) and each byte of the text: these can be compared between mo
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from unblank.evaluation.left_to_right import Context, continuation_layout, window_bounds
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import NamedTexts, Session
+from unblank.evaluation.suites import TextSet
 from unblank.evaluation.token_scores import score_labels
 from unblank.evaluation.wikitext import detokenize
 from unblank.examples import Example
-from unblank.metrics.labels import bootstrap_error
+from unblank.metrics.likelihood import bits_a_byte, mean_loss, perplexity
+from unblank.metrics.spread import bootstrap_error
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
-__all__ = ["PARTS", "choose_window", "run_perplexity"]
-
-PARTS = {
-    "novels": "text_en/novels.{split}",
-    "openstax": "text_en/openstax.{split}",
-    "wikitext2": "text_en/wikitext2.{split}",
-}
-
-TOKENISED = ("wikitext2",)
-"""Parts whose text is put together again before a model sees it; words and bytes are counted as in
-the file."""
+__all__ = ["choose_window", "run_perplexity"]
 
 DEFAULT_WINDOW = 512
-
-LARGEST_EXPONENT = 700.0
-"""Beyond it there is no floating-point number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +34,14 @@ class _Document:
     num_bytes: int
 
 
-def run_perplexity(session: Session) -> Iterator[TaskResult]:
-    """Yield the perplexities of each part, for each way to see what stands before a window."""
-    for part in session.texts(PARTS, text_unit="file"):
-        documents = [_read(session, text, part.name in TOKENISED) for text in part.texts]
+def run_perplexity(session: Session, sets: Mapping[str, TextSet]) -> Iterator[TaskResult]:
+    """Yield the perplexities of each set, for each way to see what stands before a window.
+
+    WikiText is put together again before a model sees it; words and bytes are counted as in the
+    file.
+    """
+    for part in session.texts(sets, text_unit="file"):
+        documents = [_read(session, text, part.is_wikitext) for text in part.texts]
         kept = [document for document in documents if len(document.token_ids) > 1]
         if len(kept) < len(documents):
             session.say(f"{part.name}: {len(documents) - len(kept)} texts of one token left out")
@@ -79,8 +72,8 @@ def choose_window(window: int | None, stride: int | None, max_positions: int) ->
     return window, stride or window // 2
 
 
-def _read(session: Session, text: str, is_tokenised: bool) -> _Document:
-    shown = detokenize(text) if is_tokenised else text
+def _read(session: Session, text: str, is_wikitext: bool) -> _Document:
+    shown = detokenize(text) if is_wikitext else text
     encoded = session.tokenizer(
         shown,
         add_special_tokens=False,
@@ -156,20 +149,16 @@ def _scores(
     """Return (metric, value, standard error, units) for tokens, words and bytes."""
     loss = math.fsum(total for total, _ in windows)
     num_tokens = sum(count for _, count in windows)
-    a_token = bootstrap_error(_mean_loss, windows, seed)
+    a_token = bootstrap_error(mean_loss, windows, seed)
     error = None if a_token is None else a_token * num_tokens  # of the loss of the whole text
     num_words = sum(document.num_words for document in documents)
     num_bytes = sum(document.num_bytes for document in documents)
     scores: list[tuple[str, float, float | None, int]] = []
     for metric, count in (("perplexity a token", num_tokens), ("perplexity a word", num_words)):
         if count:
-            value = math.exp(min(loss / count, LARGEST_EXPONENT))
+            value = perplexity(loss, count)
             scores.append((metric, value, error and value * error / count, count))
     if num_bytes:
-        bits = num_bytes * math.log(2)
-        scores.append(("bits a byte", loss / bits, error and error / bits, num_bytes))
+        bits = bits_a_byte(loss, num_bytes)
+        scores.append(("bits a byte", bits, error and bits_a_byte(error, num_bytes), num_bytes))
     return scores
-
-
-def _mean_loss(windows: list[tuple[float, int]]) -> float:
-    return math.fsum(loss for loss, _ in windows) / sum(count for _, count in windows)

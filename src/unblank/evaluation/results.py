@@ -11,12 +11,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from unblank.metrics.text import TextScore
+from unblank.metrics.text import TWO_SIDED_95, TextScore
 
 __all__ = ["Score", "TaskResult", "plain", "text_row", "to_json", "to_table"]
-
-MARGIN_ERRORS = 1.96
-"""Standard errors in half the width of a 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +71,7 @@ def text_row(
         metric=metric,
         value=score.value,
         count=count,
-        standard_error=(score.margin or 0.0) / MARGIN_ERRORS if has_error else None,
+        standard_error=(score.margin or 0.0) / TWO_SIDED_95 if has_error else None,
         seconds=seconds,
         details={"signature": score.signature, **details},
     )

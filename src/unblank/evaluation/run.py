@@ -2,9 +2,8 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,41 +13,15 @@ from rich.console import Console
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import load
 from unblank.evaluation.config import EvaluateSettings
-from unblank.evaluation.infilling import run_infilling
-from unblank.evaluation.lambada import run_lambada
-from unblank.evaluation.perplexity import run_perplexity
+from unblank.evaluation.measuring import measure
 from unblank.evaluation.results import Score, TaskResult, plain, to_json, to_table
 from unblank.evaluation.session import Session
-from unblank.evaluation.understanding import run_cloze, run_understanding
-from unblank.evaluation.writing import WRITING, run_writing
+from unblank.evaluation.suite_files import load_suite, suite_names
+from unblank.evaluation.suites import WritingSuite
 from unblank.integrity import file_facts, write_at_once
-from unblank.prompting.data_sets import CLASSIFICATION, GLUE, SUPERGLUE
 
-__all__ = ["SUITES", "evaluate", "run_evaluate"]
+__all__ = ["evaluate", "run_evaluate"]
 
-
-def _run_lm_eval(session: Session) -> Iterator[TaskResult]:
-    """Import lm-eval, which is slow to, only when it is asked for."""
-    try:
-        from unblank.evaluation.lm_harness import run_lm_eval
-    except ImportError as error:
-        raise ImportError(
-            f"the suite lm-eval needs: pip install 'unblank[eval]' ({error})"
-        ) from error
-    yield from run_lm_eval(session)
-
-
-SUITES: dict[str, Callable[[Session], Iterator[TaskResult]]] = {
-    "perplexity": run_perplexity,
-    "lambada": run_lambada,
-    "infilling": run_infilling,
-    "superglue": partial(run_understanding, parts=SUPERGLUE),
-    "glue": partial(run_understanding, parts=GLUE),
-    "classification": partial(run_understanding, parts=CLASSIFICATION),
-    "cloze": run_cloze,
-    "lm-eval": _run_lm_eval,
-    **{name: partial(run_writing, tasks=tasks) for name, tasks in WRITING.items()},
-}
 
 PACKAGES = (
     "unblank", "torch", "transformers", "tokenizers", "numpy", "sacrebleu", "scikit-learn",
@@ -80,10 +53,12 @@ def evaluate(config: EvaluateSettings) -> tuple[list[Score], Path]:
         config,
         Console(stderr=True),
     )
-    if session.model.config.is_encoder_decoder and config.suite not in WRITING:
+    suite = load_suite(config.suite)
+    if session.model.config.is_encoder_decoder and not isinstance(suite, WritingSuite):
+        written = [name for name in suite_names() if isinstance(load_suite(name), WritingSuite)]
         raise ValueError(
             f"{config.model} is an encoder-decoder ({session.model.config.model_type}) and fills "
-            f"no blanks: its suites are {', '.join(WRITING)}"
+            f"no blanks: its suites are {', '.join(written)}"
         )
     path = config.output or _default_output(config)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +71,7 @@ def evaluate(config: EvaluateSettings) -> tuple[list[Score], Path]:
         about = {"complete": is_complete, **_about(session, files, seconds)}
         write_at_once(path, to_json(about, results))
 
-    for result in SUITES[config.suite](session):
+    for result in measure(session, suite):
         results.append(result)
         write(is_complete=False)
     write(is_complete=True)

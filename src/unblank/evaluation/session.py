@@ -11,9 +11,10 @@ from typing import Any
 from rich.console import Console
 
 from unblank.api import Unblank
-from unblank.data.sources import TextFiles, find_files
+from unblank.data.sources import TextFiles, TextUnit, find_files
 from unblank.data.splits import find_split
 from unblank.evaluation.config import EvaluateSettings
+from unblank.evaluation.suites import TextSet
 from unblank.progress_bars import progress_bar
 from unblank.tokenization.special import SpecialIds, special_ids
 
@@ -26,6 +27,7 @@ class NamedTexts:
 
     Attributes:
         name: of the part, for the table.
+        is_wikitext: they are tokenised as WikiText is.
         files: where the texts come from.
         texts: the texts, in order, no more than the limit.
     """
@@ -33,6 +35,7 @@ class NamedTexts:
     name: str
     files: tuple[Path, ...]
     texts: list[str]
+    is_wikitext: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,13 @@ class Session:
         """Show a progress bar; the block calls what it is given with the number of steps done."""
         return counting_bar(description, total, show=True)
 
-    def texts(self, parts: dict[str, str], *, text_unit: Any = "line") -> Iterator[NamedTexts]:
+    def texts(
+        self, parts: Mapping[str, TextSet], *, text_unit: TextUnit = "line"
+    ) -> Iterator[NamedTexts]:
         """Yield the texts of each part that was asked for, or those of the user's own files.
 
         Args:
-            parts: name of a part -> its files below the data folder without the ending; `{split}`
-                stands for the split.
+            parts: those of the suite by name.
             text_unit: what one text of a `.txt` file is.
 
         Raises:
@@ -86,14 +90,21 @@ class Session:
             FileNotFoundError: if the data is not there.
         """
         config = self.config
-        own = {"own files": find_files(config.file)} if config.file else {}
-        for name, files in own.items() or self.files(parts):
-            text_field = config.text_field if config.file else "text"
-            source = TextFiles(paths=files, text_field=text_field, text_unit=text_unit)
-            texts = list(islice(source, config.limit))
-            if not texts:
-                raise ValueError(f"there is no text in {source.shown_paths}")
-            yield NamedTexts(name, files, texts)
+        if config.file:
+            own = TextSet(files="", field=config.text_field)
+            yield self._read("own files", find_files(config.file), own, text_unit)
+            return
+        for name, files in self.files({name: part.files for name, part in parts.items()}):
+            yield self._read(name, files, parts[name], text_unit)
+
+    def _read(
+        self, name: str, files: tuple[Path, ...], part: TextSet, text_unit: TextUnit
+    ) -> NamedTexts:
+        source = TextFiles(paths=files, text_field=part.field, text_unit=text_unit)
+        texts = list(islice(source, self.config.limit))
+        if not texts:
+            raise ValueError(f"there is no text in {source.shown_paths}")
+        return NamedTexts(name, files, texts, part.is_wikitext)
 
     def files(self, parts: Mapping[str, str]) -> Iterator[tuple[str, tuple[Path, ...]]]:
         """Yield the files of each part that was asked for, or of all that are there.
@@ -101,7 +112,8 @@ class Session:
         A part of several files that may be the split is left out like one that is not there.
 
         Args:
-            parts: as for `texts`.
+            parts: name -> its files below the data folder without the ending; `{split}` stands
+                for the split.
 
         Raises:
             ValueError: if a part that was asked for does not exist, or has several such files.

@@ -1,12 +1,13 @@
 """Understanding tasks as cloze questions: SuperGLUE, GLUE and any task file, in one pass each.
 
-What a task asks and how it is judged is data in `unblank.prompting`; here are only the files of the
-data sets. All candidates of a question are scored in one forward pass.
+What a task asks, where its examples lie and how it is judged is data in `unblank.prompting`. All
+candidates of a question are scored in one forward pass.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from math import hypot
 from pathlib import Path
 from statistics import fmean
@@ -15,38 +16,39 @@ from typing import Any
 from unblank.data.sources import find_files
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import Session
-from unblank.metrics.labels import bootstrap_errors
+from unblank.evaluation.suites import TaskSuite
+from unblank.metrics.answers import Answer, score_answers
+from unblank.metrics.spread import bootstrap_errors
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
-from unblank.prompting.judging import judge, right_label
+from unblank.prompting.judging import right_label, to_answers
 from unblank.prompting.scoring import Prediction, encode_example, predict
 from unblank.prompting.task import ClozeTask, load_task
 
 __all__ = ["run_cloze", "run_understanding"]
 
-AVERAGED = {"multirc": ("f1a", "em")}
-"""Which metrics of a task count for the average, where not all of them do."""
-
-Judged = list[tuple[TaskExample, Prediction]]
-
 Average = tuple[float, float | None]
 """Part of a task in the mean over tasks, and its standard error."""
 
 
-def run_understanding(session: Session, parts: dict[str, str]) -> Iterator[TaskResult]:
+def run_understanding(session: Session, suite: TaskSuite) -> Iterator[TaskResult]:
     """Yield the scores of each task, and of several their average.
 
-    Args:
-        session: the model and the settings.
-        parts: task -> its files below the data folder.
+    Raises:
+        ValueError: if a task's file does not say where its examples lie.
     """
     averages: dict[str, Average] = {}
     started = time.perf_counter()
-    for name, files in session.files(parts):
-        result, averages[name] = _measure(session, load_task(name), files)
+    tasks = {name: load_task(path) for name, path in suite.tasks.items()}
+    for task in tasks.values():
+        if not task.files:
+            raise ValueError(f"{task.path} does not say where its examples lie: add `files:`")
+    for name, files in session.files({name: task.files for name, task in tasks.items()}):
+        counted = suite.averaged.get(name)
+        result, averages[name] = _measure(session, tasks[name], files, counted)
         yield result
     if len(averages) > 1:
         seconds = time.perf_counter() - started
-        yield TaskResult([_average(session.config.suite, averages, len(parts), seconds)], [])
+        yield TaskResult([_average(suite.name, averages, len(tasks), seconds)], [])
 
 
 def run_cloze(session: Session) -> Iterator[TaskResult]:
@@ -65,9 +67,12 @@ def run_cloze(session: Session) -> Iterator[TaskResult]:
 
 
 def _measure(
-    session: Session, task: ClozeTask, files: Sequence[Path]
+    session: Session,
+    task: ClozeTask,
+    files: Sequence[Path],
+    counted: Sequence[str] | None = None,
 ) -> tuple[TaskResult, Average]:
-    """Return a task's result, and its part of the average with the standard error."""
+    """Return a task's result, and the mean of its counted metrics with the standard error."""
     started = time.perf_counter()
     data = read_examples(task, files)
     examples = data.examples[: session.config.limit]
@@ -90,12 +95,12 @@ def _measure(
         layout=session.config.layout,
         show_progress=True,
     )
-    judged = list(zip(examples, predictions, strict=True))
-    values = judge(task, examples, predictions)
+    answers = to_answers(task, examples, predictions)
+    values = score_answers(answers, task.metrics)
     seconds = time.perf_counter() - started
-    averaged = [name for name in values if name in AVERAGED.get(task.name, values)]
+    averaged = [name for name in values if counted is None or name in counted]
     num_questions = len({example.group for example in examples})
-    *errors, error = _errors(task, judged, averaged, session.config.seed)
+    *errors, error = _errors(task, answers, averaged, session.config.seed)
     scores = [
         Score(
             task=task.name,
@@ -108,24 +113,23 @@ def _measure(
         )
         for (metric, value), metric_error in zip(values.items(), errors, strict=True)
     ]
-    lines = [_line(task, example, prediction) for example, prediction in judged]
+    lines = [_line(task, *pair) for pair in zip(examples, predictions, strict=True)]
     return TaskResult(scores, lines), (fmean(values[name] for name in averaged), error)
 
 
 def _errors(
-    task: ClozeTask, judged: Judged, averaged: Sequence[str], seed: int
+    task: ClozeTask, answers: Sequence[Answer], averaged: Sequence[str], seed: int
 ) -> list[float | None]:
     """Return the standard errors of the metrics, and last that of the mean of some of them.
 
     Questions of a group are drawn together.
     """
-    groups: dict[str, Judged] = defaultdict(list)
-    for number, (example, prediction) in enumerate(judged):
-        groups[example.group or str(number)].append((example, prediction))
+    groups: dict[str, list[Answer]] = defaultdict(list)
+    for number, answer in enumerate(answers):
+        groups[answer.question or str(number)].append(answer)
 
-    def values(drawn: list[Judged]) -> list[float]:
-        pairs = [pair for group in drawn for pair in group]
-        scores = judge(task, [example for example, _ in pairs], [one for _, one in pairs])
+    def values(drawn: list[list[Answer]]) -> list[float]:
+        scores = score_answers(list(chain.from_iterable(drawn)), task.metrics)
         return [*scores.values(), fmean(scores[name] for name in averaged)]
 
     return bootstrap_errors(values, list(groups.values()), seed)

@@ -1,12 +1,11 @@
 """Tasks in which the model writes a text to a source: summaries, questions, headlines and more.
 
-Which files, which fields and which scores is data; writing is `unblank.generation.seq2seq`, scoring
-is `text_scores`. Works for encoder-decoders and for GLM.
+Which files, fields and scores is data (`suites`); writing is `unblank.generation.seq2seq`, scoring
+is `unblank.metrics.text`. Works for encoder-decoders and for GLM.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -14,155 +13,36 @@ from unblank.data.fields import field_text, field_value, require_text
 from unblank.data.records import find_record_files, read_records
 from unblank.evaluation.results import TaskResult, text_row
 from unblank.evaluation.session import Session
+from unblank.evaluation.suites import WritingSet
 from unblank.generation.options import GenerationOptions
 from unblank.generation.seq2seq import generate_texts
-from unblank.metrics.text import TextMetric, score_texts
+from unblank.metrics.text import score_texts
 
-__all__ = ["WRITING", "WritingTask", "run_writing"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WritingTask:
-    """Where the pairs are, and how what is written is judged.
-
-    Attributes:
-        files: below the data folder, without the ending.
-        source: field of the source; a list of sentences is joined.
-        targets: fields of the references, the first that is there; a list is several references.
-        more_targets: fields of further references, those that are there.
-        metrics: the scores.
-    """
-
-    files: str
-    source: str
-    targets: tuple[str, ...]
-    more_targets: tuple[str, ...] = ()
-    metrics: tuple[TextMetric, ...] = ("rouge", "bleu")
+__all__ = ["run_writing"]
 
 
-def _both_ways(name: str, files: str, *pairs: str) -> dict[str, WritingTask]:
-    """Return the tasks of translating both ways; `{pair}` in the files stands for a pair."""
-    return {
-        f"{name}-{source}-{target}": WritingTask(
-            files=files.replace("{pair}", pair),
-            source=source,
-            targets=(target,),
-            metrics=("bleu", "chrf"),
-        )
-        for pair in pairs
-        for source, target in (pair.split("-"), reversed(pair.split("-")))
-    }
-
-
-HEADLINE_LANGUAGES = ("eng", "fra", "hau", "ibo", "pcm", "sna", "som", "swa", "xho", "yor")
-
-WRITING: Mapping[str, dict[str, WritingTask]] = {
-    "summarization": {
-        "scitldr": WritingTask(
-            files="seq2seq/scitldr_a/{split}", source="source", targets=("target",)
-        ),
-        "dialogsum": WritingTask(
-            files="seq2seq/dialogsum/{split}",
-            source="dialogue",
-            targets=("summary", "summary1"),
-            more_targets=("summary2", "summary3"),
-        ),
-        "xsum": WritingTask(
-            files="seq2seq/xsum_sample/{split}", source="document", targets=("summary",)
-        ),
-    },
-    "compression": {
-        "sentence_compression": WritingTask(
-            files="seq2seq/sentence_compression/{split}", source="text", targets=("compressions",)
-        ),
-    },
-    "question-generation": {
-        "squad_qg": WritingTask(
-            files="seq2seq/squad_qg/{split}",
-            source="sentence",
-            targets=("question",),
-            metrics=("bleu", "rouge"),
-        ),
-    },
-    "headlines": {
-        f"masakhanews-{language}": WritingTask(
-            files=f"seq2seq/masakhanews/{language}.{{split}}",
-            source="text",
-            targets=("headline",),
-        )
-        for language in HEADLINE_LANGUAGES
-    },
-    "simplification": {
-        "asset": WritingTask(
-            files="seq2seq/asset/{split}",
-            source="original",
-            targets=("simplifications",),
-            metrics=("bleu", "rouge"),
-        ),
-        "wikisplit": WritingTask(
-            files="seq2seq/wikisplit/{split}",
-            source="complex",
-            targets=("simple",),
-            metrics=("bleu", "rouge"),
-        ),
-    },
-    "data-to-text": {
-        "e2e_nlg": WritingTask(
-            files="seq2seq/e2e_nlg/{split}",
-            source="mr",
-            targets=("refs", "ref"),
-            metrics=("bleu", "rouge"),
-        ),
-        "webnlg": WritingTask(
-            files="seq2seq/webnlg_en/{split}",
-            source="triples",
-            targets=("refs",),
-            metrics=("bleu", "chrf", "rouge"),
-        ),
-    },
-    "translation": {
-        **_both_ways("multi30k", "parallel/multi30k/{split}", "en-de", "en-fr", "en-cs"),
-        **_both_ways(
-            "flores_v1", "parallel/flores_v1/{pair}.{split}", "ne-en", "si-en", "km-en", "ps-en"
-        ),
-        **_both_ways(
-            "mafand", "parallel/mafand/{pair}.{split}",
-            "en-hau", "en-ibo", "en-pcm", "en-tsn", "en-yor", "en-zul", "fr-ewe", "fr-wol",
-        ),
-    },
-}  # fmt: skip
-"""Suite -> task -> where and how."""
-
-
-def run_writing(session: Session, tasks: Mapping[str, WritingTask]) -> Iterator[TaskResult]:
-    """Yield the scores of each task, or of the user's own file.
-
-    Args:
-        session: the model and the settings.
-        tasks: those of the suite.
-    """
+def run_writing(session: Session, sets: Mapping[str, WritingSet]) -> Iterator[TaskResult]:
+    """Yield the scores of each set, or of the user's own files, judged like the first set."""
     config = session.config
     if config.file:
-        task = next(iter(tasks.values()))
         files = [path for entry in config.file for path in find_record_files(entry)]
-        yield from _try_penalties(session, "own files", task, files)
+        yield from _try_penalties(session, "own files", next(iter(sets.values())), files)
         return
-    places = {name: task.files for name, task in tasks.items()}
-    for name, found in session.files(places):
-        yield from _try_penalties(session, name, tasks[name], found)
+    for name, found in session.files({name: part.files for name, part in sets.items()}):
+        yield from _try_penalties(session, name, sets[name], found)
 
 
 def _try_penalties(
-    session: Session, name: str, task: WritingTask, files: Sequence[Path]
+    session: Session, name: str, part: WritingSet, files: Sequence[Path]
 ) -> Iterator[TaskResult]:
     """Yield the scores with each length penalty, and say which is the best of several."""
     penalties = session.config.length_penalty
     if len(penalties) == 1:
-        yield _measure(session, name, task, files, penalties[0])
+        yield _measure(session, name, part, files, penalties[0])
         return
     values = {}
     for penalty in penalties:
-        result = _measure(session, f"{name}, penalty {penalty:g}", task, files, penalty)
+        result = _measure(session, f"{name}, penalty {penalty:g}", part, files, penalty)
         values[penalty] = result.scores[0].value
         yield result
     best = max(values, key=values.__getitem__)
@@ -171,11 +51,11 @@ def _try_penalties(
 
 
 def _measure(
-    session: Session, name: str, task: WritingTask, files: Sequence[Path], length_penalty: float
+    session: Session, name: str, part: WritingSet, files: Sequence[Path], length_penalty: float
 ) -> TaskResult:
     started = time.perf_counter()
     config = session.config
-    pairs = list(islice(_pairs(session, task, files), config.limit))
+    pairs = list(islice(_pairs(session, part, files), config.limit))
     session.say(f"{name}: {len(pairs)} sources")
     answers = generate_texts(
         session.model,
@@ -188,7 +68,7 @@ def _measure(
     found = score_texts(
         [answer.text for answer in answers],
         [references for _, references in pairs],
-        task.metrics,
+        part.metrics,
         with_margin=True,
     )
     for metric, reason in found.missing.items():
@@ -213,13 +93,13 @@ def _measure(
 
 
 def _pairs(
-    session: Session, task: WritingTask, files: Sequence[Path]
+    session: Session, part: WritingSet, files: Sequence[Path]
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield each source with its references."""
     config = session.config
-    source = config.source_field or task.source
-    targets = (config.target_field,) if config.target_field else task.targets
-    more_targets = () if config.target_field else task.more_targets
+    source = config.source_field or part.source
+    targets = (config.target_field,) if config.target_field else part.targets
+    more_targets = () if config.target_field else part.more_targets
     for path in files:
         for place, record in read_records(path):
             text = field_text(place, record, source)

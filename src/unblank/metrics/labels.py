@@ -1,28 +1,22 @@
 """Numbers that say how good predictions are: pure functions of predictions and answers.
 
 Values are percentages (0 to 100), correlations too, as the papers' tables print them. scikit-learn
-and scipy compute what they have (extra `eval`). Scores of generated text are in `text_scores`.
+and scipy compute what they have (extra `eval`). Scores of written texts are in `text`, standard
+errors in `spread`.
 """
 
 import re
 import string
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Sequence
-from typing import TypeVar
-
-import numpy as np
+from collections.abc import Hashable, Sequence
 
 __all__ = [
-    "accuracy",
     "best_answer_scores",
-    "bootstrap_error",
-    "bootstrap_errors",
     "exact_match",
     "f1_binary",
     "f1_macro",
     "matthews",
-    "mean_error",
     "normalize_answer",
     "pearson",
     "question_exact_match",
@@ -30,22 +24,7 @@ __all__ = [
     "token_f1",
 ]
 
-Item = TypeVar("Item")
 Label = Hashable
-
-BOOTSTRAP_ROUNDS = 200
-
-
-def accuracy(predictions: Sequence[Label], labels: Sequence[Label]) -> float:
-    """Return the percentage of predictions that equal their label.
-
-    Example:
-        >>> accuracy(["yes", "no", "no", "no"], ["yes", "no", "yes", "no"])
-        75.0
-    """
-    _require_pairs(predictions, labels)
-    hits = sum(one == other for one, other in zip(predictions, labels, strict=True))
-    return 100.0 * hits / len(labels)
 
 
 def f1_binary(predictions: Sequence[Label], labels: Sequence[Label], positive: Label = 1) -> float:
@@ -165,41 +144,6 @@ def best_answer_scores(prediction: str, answers: Sequence[str]) -> tuple[float, 
         max(token_f1(prediction, answer) for answer in answers),
         max(exact_match(prediction, answer) for answer in answers),
     )
-
-
-def mean_error(values: Sequence[float]) -> float | None:
-    """Return the standard error of the mean of independent values; None for a single one."""
-    if len(values) < 2:
-        return None
-    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
-
-
-def bootstrap_error(
-    metric: Callable[[list[Item]], float], items: Sequence[Item], seed: int = 0
-) -> float | None:
-    """Return the standard error of any metric; see `bootstrap_errors`."""
-    return bootstrap_errors(lambda drawn: [metric(drawn)], items, seed)[0]
-
-
-def bootstrap_errors(
-    metrics: Callable[[list[Item]], Sequence[float]], items: Sequence[Item], seed: int = 0
-) -> list[float | None]:
-    """Return the standard errors of metrics: their spread over samples drawn with replacement.
-
-    A single item says nothing of its spread: None for each metric.
-
-    Args:
-        metrics: values of a list of items.
-        items: what is drawn: whole questions where answers belong together.
-        seed: of the draws.
-    """
-    if len(items) < 2:
-        return [None for _ in metrics(list(items))]
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(items), size=(BOOTSTRAP_ROUNDS, len(items)))
-    values = [metrics([items[index] for index in draw]) for draw in draws.tolist()]
-    errors: list[float | None] = np.std(values, axis=0, ddof=1).tolist()
-    return errors
 
 
 def _require_pairs(predictions: Sequence[object], labels: Sequence[object]) -> None:

@@ -17,17 +17,25 @@ from unblank.metrics.words import split_words
 if TYPE_CHECKING:
     from nltk.stem.porter import PorterStemmer
 
-__all__ = ["BleuTokenizer", "TextMetric", "TextScore", "TextScores", "score_texts"]
+__all__ = [
+    "TWO_SIDED_95",
+    "BleuTokenizer",
+    "TextMetric",
+    "TextScore",
+    "TextScores",
+    "score_texts",
+]
 
 TextMetric = Literal["bleu", "chrf", "rouge", "meteor", "exact_match"]
 BleuTokenizer = Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none"]
 
 DEFAULT_METRICS: tuple[TextMetric, ...] = ("bleu", "chrf", "rouge")
-BOOTSTRAP_ROUNDS = 1000
+_NUM_DRAWS = 1000
 _ROUGE_KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 _SHORTEST_STEMMED = 4
 """Letters of the shortest word that ROUGE stems."""
-_TWO_SIDED_95 = 1.96
+
+TWO_SIDED_95 = 1.96
 """Standard errors on each side of a mean that hold 95 % of a normal distribution."""
 
 
@@ -187,7 +195,7 @@ def _margin_by_drawing(
         metric._compute_score_from_stats(
             counts[rng.integers(0, len(counts), len(counts))].sum(axis=0).tolist()
         ).score
-        for _ in range(BOOTSTRAP_ROUNDS)
+        for _ in range(_NUM_DRAWS)
     ]
     low, high = np.quantile(values, [0.025, 0.975])
     return float(high - low) / 2
@@ -277,7 +285,7 @@ def _exact_match(
 def _mean_score(values: Sequence[float], signature: str, settings: _Settings) -> TextScore:
     margin = None
     if settings.with_margin and len(values) > 1:
-        margin = _TWO_SIDED_95 * stdev(values) / len(values) ** 0.5
+        margin = TWO_SIDED_95 * stdev(values) / len(values) ** 0.5
     return TextScore(fmean(values), signature, margin)
 
 

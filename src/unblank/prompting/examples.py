@@ -10,14 +10,13 @@ from unblank.data.records import read_records
 from unblank.prompting.patterns import FieldUse, fill_template
 from unblank.prompting.readers import READERS, RawExample
 from unblank.prompting.task import ClozeTask
-from unblank.prompting.task_yaml import at_line
 from unblank.prompting.verbalizers import label_text, require_label
+from unblank.prompting.yaml_lines import at_line
 
 __all__ = [
     "CANDIDATE",
     "TaskData",
     "TaskExample",
-    "has_label",
     "make_examples",
     "only_label",
     "read_examples",
@@ -125,7 +124,7 @@ def require_labels(task: ClozeTask, examples: Sequence[TaskExample]) -> None:
     Raises:
         ValueError: naming the first that has none.
     """
-    unlabelled = [example for example in examples if not has_label(example)]
+    unlabelled = [example for example in examples if not _has_label(example)]
     if unlabelled:
         field = "answers" if task.reader == "record" else task.label_field
         near = get_close_matches(field, unlabelled[0].fields, n=1)
@@ -145,7 +144,7 @@ def only_label(task: ClozeTask, examples: Sequence[TaskExample]) -> str | None:
     return names.pop() if len(names) == 1 else None
 
 
-def has_label(example: TaskExample) -> bool:
+def _has_label(example: TaskExample) -> bool:
     """Whether the data says what is right."""
     return bool(example.answers) or example.value is not None
 

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 from unicodedata import category
 
-from unblank.prompting.task_yaml import LineText, at_line
+from unblank.prompting.yaml_lines import LineText, at_line
 from unblank.tokenization.encoding import encode_around_blanks
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN, SpecialIds
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 __all__ = [
-    "FILTERS",
     "End",
     "FieldUse",
     "FilledPattern",
@@ -54,7 +53,7 @@ def _uncapitalized(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-FILTERS: dict[str, Callable[[str], str]] = {"bare": _bare, "uncapitalized": _uncapitalized}
+_FILTERS: dict[str, Callable[[str], str]] = {"bare": _bare, "uncapitalized": _uncapitalized}
 """`bare` leaves out punctuation at the end, `uncapitalized` makes the first letter small."""
 
 
@@ -286,10 +285,10 @@ def _parse_field(inner: str, text: str) -> FieldUse:
     if not name:
         raise ValueError(f"{at_line(text)}{text!r} has a field without a name: write {{name}}")
     for filter_name in filters:
-        if filter_name not in FILTERS:
+        if filter_name not in _FILTERS:
             raise ValueError(
                 f"{at_line(text)}{text!r} uses a filter {filter_name!r}: "
-                f"there are {', '.join(FILTERS)}"
+                f"there are {', '.join(_FILTERS)}"
             )
     return FieldUse(name, tuple(filters))
 
@@ -303,5 +302,5 @@ def _value(use: FieldUse, fields: Mapping[str, str]) -> str:
         )
     value = fields[use.name]
     for name in use.filters:
-        value = FILTERS[name](value)
+        value = _FILTERS[name](value)
     return value

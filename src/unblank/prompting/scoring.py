@@ -20,7 +20,7 @@ from unblank.prompting.examples import TaskExample
 from unblank.prompting.masked_scoring import score_masked
 from unblank.prompting.patterns import FilledPattern, fill_pattern, fit_pattern
 from unblank.prompting.task import ClozeTask, Scoring, TaskPattern
-from unblank.prompting.task_yaml import at_line
+from unblank.prompting.yaml_lines import at_line
 from unblank.tokenization.special import SpecialIds, special_ids
 
 if TYPE_CHECKING:

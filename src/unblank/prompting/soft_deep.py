@@ -17,7 +17,6 @@ from unblank.prompting.soft import require_glm
 __all__ = [
     "LayerPrompt",
     "attach_deep_prompt",
-    "deep_prompt_of",
     "deep_prompt_of_states",
     "new_deep_prompt",
 ]
@@ -100,9 +99,3 @@ def attach_deep_prompt(model: Any, keys_values_L2ND: Tensor) -> None:
     for layer, keys_values_2ND in zip(body.layers, keys_values_L2ND, strict=True):
         layer.self_attn.prompt = LayerPrompt(keys_values_2ND.clone()).to(model.device)
     body.num_prompt_keys = keys_values_L2ND.shape[2]
-
-
-def deep_prompt_of(model: Any) -> Tensor:
-    """Return the keys and values of a model's deep prompt, float32[L, 2, N, D]."""
-    layers = model.base_model.layers
-    return torch.stack([layer.self_attn.prompt.keys_values.detach() for layer in layers]).float()

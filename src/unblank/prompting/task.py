@@ -4,22 +4,29 @@ A file is read as plain strings (`Yes` stays the word Yes) and checked whole, so
 named before a model is loaded. Reading examples is in `examples`, scoring in `scoring`.
 """
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-import yaml
-
+from unblank.metrics.answers import ANSWER_METRICS
+from unblank.prompting.entries import (
+    choice,
+    files_pattern,
+    is_true,
+    line_of,
+    text_list,
+    whole_number,
+)
 from unblank.prompting.patterns import End, Pattern, Template, parse_pattern, parse_template
-from unblank.prompting.task_checks import check_keys, check_task, line_of
-from unblank.prompting.task_yaml import at_line, read_task_yaml
+from unblank.prompting.readers import READERS
+from unblank.prompting.task_checks import check_keys, check_task
 from unblank.prompting.verbalizers import Verbalizer, parse_verbalizer
+from unblank.prompting.yaml_lines import at_line, build_from_yaml, find_yaml, names_in
 
 __all__ = [
-    "METRICS",
+    "TEMPLATES",
     "ClozeTask",
     "Decision",
     "Derived",
@@ -30,6 +37,7 @@ __all__ = [
 ]
 
 TEMPLATES = Path(__file__).parent / "templates"
+"""The tasks of the library."""
 
 Scoring = Literal["logit", "sum", "mean"]
 """The logit of a single token, or the sum or mean of log-probabilities, the end included."""
@@ -37,16 +45,7 @@ Scoring = Literal["logit", "sum", "mean"]
 Decision = Literal["label", "first", "text"]
 """What a prediction says: a label; whether the first candidate won; the words that won."""
 
-READERS = ("records", "multirc", "record", "wsc")
-"""How raw data becomes examples, see `unblank.prompting.readers`."""
-
 _NESTED = ("record", "wsc")  # readers that find the candidates themselves
-
-METRICS = (
-    "accuracy", "f1", "macro_f1", "matthews", "f1a", "em", "record_f1", "record_em", "pearson",
-    "spearman",
-)  # fmt: skip
-"""Names of the scores of a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,8 @@ class ClozeTask:
         name: stem of the file.
         path: the file.
         about: one sentence.
+        files: where the examples lie in a folder of data sets (`unblank.data.splits`), of a task in
+            many languages those of one of them; empty if that is not said.
         patterns: ways to ask, all about the same labels.
         default_pattern: the one that is used unless others are asked for.
         labels: what can be answered; empty where examples bring their own candidates.
@@ -95,6 +96,7 @@ class ClozeTask:
     name: str
     path: Path
     about: str = ""
+    files: str = ""
     patterns: tuple[TaskPattern, ...]
     default_pattern: int = 0
     labels: tuple[str, ...] = ()
@@ -129,7 +131,7 @@ class ClozeTask:
 
 def task_names() -> tuple[str, ...]:
     """Return the names of the tasks that come with the library."""
-    return tuple(sorted(path.stem for path in TEMPLATES.glob("*.yaml")))
+    return names_in(TEMPLATES)
 
 
 def load_task(name_or_file: str | Path) -> ClozeTask:
@@ -139,25 +141,7 @@ def load_task(name_or_file: str | Path) -> ClozeTask:
         ValueError: an unknown name, or a file with a mistake; the message names it.
         FileNotFoundError: if the file is not there.
     """
-    path = Path(name_or_file)
-    if path.suffix not in (".yaml", ".yml"):
-        path = TEMPLATES / f"{name_or_file}.yaml"
-        if not path.is_file():
-            near = difflib.get_close_matches(str(name_or_file), task_names(), n=3)
-            hint = f"; did you mean {', '.join(near)}?" if near else ""
-            raise ValueError(
-                f"there is no task {str(name_or_file)!r}{hint} Known: {', '.join(task_names())}; "
-                "or give a .yaml file"
-            )
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no task file {path}")
-    try:
-        return _build(path, read_task_yaml(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
-    except ValueError as error:
-        has_line = str(error).startswith("line ")
-        raise ValueError(f"{path}{', ' if has_line else ': '}{error}") from error
+    return build_from_yaml(find_yaml(name_or_file, TEMPLATES, "task"), _build)
 
 
 def _build(path: Path, entries: Any) -> ClozeTask:
@@ -181,33 +165,34 @@ def _build(path: Path, entries: Any) -> ClozeTask:
                 f"{list(other.verbalizer)}, the first about {list(labels)}: all patterns must "
                 "know the same labels"
             )
-    is_regression = _is_true(entries, "regression")
-    metrics = tuple(_texts(entries, "metrics"))
+    is_regression = is_true(entries, "regression")
+    metrics = text_list(entries, "metrics")
     for metric in metrics:
-        _choice({"metrics": metric}, "metrics", METRICS, "accuracy")
+        choice({"metrics": metric}, "metrics", tuple(ANSWER_METRICS), "accuracy")
     task = ClozeTask(
         name=path.stem,
         path=path,
         about=entries.get("about", ""),
+        files=files_pattern(entries),
         patterns=patterns,
-        default_pattern=_number(entries, "default_pattern") or 0,
+        default_pattern=whole_number(entries, "default_pattern") or 0,
         labels=_sorted_numbers(labels, entries) if is_regression else labels,
         candidates=candidates,
         candidates_field=candidates_field,
-        reader=_choice(entries, "reader", READERS, "records"),
+        reader=choice(entries, "reader", tuple(READERS), "records"),
         derive={
             name: Derived(entry["from"], entry["words"])
             for name, entry in entries.get("derive", {}).items()
         },
         label_field=entries.get("label", "label"),
-        skip_labels=tuple(_texts(entries, "skip_labels")),
+        skip_labels=text_list(entries, "skip_labels"),
         shorten=_shorten(entries),
-        scoring=cast("Scoring", _choice(entries, "scoring", get_args(Scoring), "sum")),
-        decision=cast("Decision", _choice(entries, "decision", get_args(Decision), "label")),
+        scoring=cast("Scoring", choice(entries, "scoring", get_args(Scoring), "sum")),
+        decision=cast("Decision", choice(entries, "decision", get_args(Decision), "label")),
         is_regression=is_regression,
-        max_wrong=_number(entries, "max_wrong"),
+        max_wrong=whole_number(entries, "max_wrong"),
         metrics=metrics or (("pearson", "spearman") if is_regression else ("accuracy",)),
-        classifier=tuple(map(parse_template, _texts(entries, "classifier"))),
+        classifier=tuple(map(parse_template, text_list(entries, "classifier"))),
         example=entries.get("example"),
     )
     check_task(task, entries)
@@ -231,44 +216,14 @@ def _task_pattern(entry: Any, verbalizer: Any) -> TaskPattern:
 def _candidates(entries: Mapping[str, Any]) -> tuple[tuple[Template, ...], str]:
     if isinstance(name := entries.get("candidates"), str):
         return (), name
-    return tuple(map(parse_template, _texts(entries, "candidates"))), ""
+    return tuple(map(parse_template, text_list(entries, "candidates"))), ""
 
 
 def _shorten(entries: Mapping[str, Any]) -> dict[str, End]:
     shorten = entries.get("shorten", {})
     for name, end in shorten.items():
-        _choice({f"shorten.{name}": end}, f"shorten.{name}", get_args(End), "end")
+        choice({f"shorten.{name}": end}, f"shorten.{name}", get_args(End), "end")
     return cast("dict[str, End]", dict(shorten))
-
-
-def _texts(entries: Mapping[str, Any], key: str) -> list[str]:
-    values: list[Any] = entries.get(key, [])
-    if not all(isinstance(value, str) for value in values):
-        raise ValueError(f"{line_of(entries, key)}{key} must be a list of texts, got {values!r}")
-    return values
-
-
-def _number(entries: Mapping[str, Any], key: str) -> int | None:
-    value = entries.get(key)
-    if value is None:
-        return None
-    if not str(value).isdecimal():
-        raise ValueError(f"{at_line(value)}{key} must be a whole number, got {value!r}")
-    return int(value)
-
-
-def _is_true(entries: Mapping[str, Any], key: str) -> bool:
-    value = entries.get(key, "false")
-    if value.lower() not in ("true", "false"):
-        raise ValueError(f"{at_line(value)}{key} is {value!r}: choose one of true, false")
-    return bool(value.lower() == "true")
-
-
-def _choice(entries: Mapping[str, Any], key: str, allowed: Sequence[str], default: str) -> str:
-    value = entries.get(key, default)
-    if value not in allowed:
-        raise ValueError(f"{at_line(value)}{key} is {value!r}: choose one of {', '.join(allowed)}")
-    return str(value)
 
 
 def _sorted_numbers(labels: Sequence[str], entries: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,36 +3,30 @@
 Each part's own syntax is checked where it is read: patterns, verbalizers, examples.
 """
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from unblank.prompting.entries import Shapes, check_shapes, line_of, require_known
 from unblank.prompting.patterns import FieldUse
-from unblank.prompting.task_yaml import at_line
+from unblank.prompting.yaml_lines import at_line
 
 if TYPE_CHECKING:
     from unblank.prompting.task import ClozeTask
 
-__all__ = ["check_keys", "check_task", "line_of"]
+__all__ = ["check_keys", "check_task"]
 
-_SHAPES: dict[str, tuple[type, ...]] = {
-    "about": (str,), "reader": (str,), "derive": (dict,), "label": (str,), "skip_labels": (list,),
+_SHAPES: Shapes = {
+    "about": (str,), "files": (str,), "reader": (str,), "derive": (dict,), "label": (str,),
+    "skip_labels": (list,),
     "verbalizer": (dict,), "candidates": (str, list), "patterns": (list,),
     "default_pattern": (str,), "shorten": (dict,), "scoring": (str,), "decision": (str,),
     "regression": (str,), "max_wrong": (str,), "metrics": (list,), "classifier": (list,),
     "example": (dict,),
 }  # fmt: skip
 
-_SHAPE_NAMES: dict[type, str] = {str: "a text", list: "a list", dict: "`name: value` lines"}
-
 _OF_NUMBERS = ("pearson", "spearman")
 _OF_CLASS_1 = ("f1", "f1a")
 _OF_CANDIDATES = ("record_f1", "record_em")
-
-
-def line_of(entries: Mapping[str, Any], key: str) -> str:
-    """Return `line N: ` of a key of the file, or nothing if it is not there."""
-    return next((at_line(name) for name in entries if name == key), "")
 
 
 def check_keys(entries: Any) -> None:
@@ -41,13 +35,7 @@ def check_keys(entries: Any) -> None:
     Raises:
         ValueError: an unknown key, or a value of another shape; the message names the line.
     """
-    if not isinstance(entries, dict):
-        raise ValueError("a task file holds `key: value` lines")
-    for key, value in entries.items():
-        _require_known(key, tuple(_SHAPES))
-        if not isinstance(value, _SHAPES[key]):
-            shapes = " or ".join(_SHAPE_NAMES[shape] for shape in _SHAPES[key])
-            raise ValueError(f"{at_line(key)}{key} must be {shapes}, got {value!r}")
+    check_shapes(entries, _SHAPES, "a task file")
     for name, entry in entries.get("derive", {}).items():
         is_whole = isinstance(entry, dict) and set(entry) == {"from", "words"}
         if not is_whole or not isinstance(entry["words"], dict):
@@ -56,7 +44,7 @@ def check_keys(entries: Any) -> None:
             )
     for entry in entries.get("patterns", []):
         for key in entry if isinstance(entry, dict) else ():
-            _require_known(key, ("pattern", "verbalizer"))
+            require_known(key, ("pattern", "verbalizer"))
 
 
 def check_task(task: "ClozeTask", entries: Mapping[str, Any]) -> None:
@@ -122,10 +110,3 @@ def _used_fields(task: "ClozeTask") -> tuple[str, ...]:
     ]
     of_patterns = [name for entry in task.patterns for name in entry.pattern.fields]
     return tuple(dict.fromkeys([*of_patterns, *of_classifier]))
-
-
-def _require_known(key: str, known: Sequence[str]) -> None:
-    if key not in known:
-        near = difflib.get_close_matches(key, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{at_line(key)}unknown key {key!r}{hint} Known: {', '.join(known)}")

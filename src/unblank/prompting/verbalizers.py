@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from unblank.prompting.task_yaml import at_line
+from unblank.prompting.yaml_lines import at_line
 from unblank.tokenization.special import BLANK_TOKENS
 
 __all__ = ["Verbalizer", "label_text", "parse_verbalizer", "require_label"]

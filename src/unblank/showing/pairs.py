@@ -26,7 +26,7 @@ from unblank.tokenization.special import EOP_TOKEN, MASK_TOKEN, PAD_TOKEN, SOP_T
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["print_seq2seq_example", "show_seq2seq"]
+__all__ = ["show_seq2seq"]
 
 _SHORT_NAMES = {PAD_TOKEN: "<pad>", SOP_TOKEN: "<start>", EOP_TOKEN: "<end>"}
 _SPAN_STYLES = ("dark_orange", "green", "magenta", "yellow", "blue")
@@ -53,10 +53,10 @@ def show_seq2seq(
         return
     example = _sampler(config, texts, vocabulary).draw_example(config.sample_number)
     console.print(f"sample {config.sample_number} of seed {config.seed}", style="bold")
-    print_seq2seq_example(console, example, names, vocabulary.special)
+    _print_seq2seq_example(console, example, names, vocabulary.special)
 
 
-def print_seq2seq_example(
+def _print_seq2seq_example(
     console: "Console", example: Seq2SeqExample, names: Sequence[str], special: SpecialIds
 ) -> None:
     """Print source and target of an example in aligned columns, and its counts.

@@ -16,7 +16,6 @@ from unblank.data.splits import find_split
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
 from unblank.generation.branches import build_tree
-from unblank.prompting.data_sets import TASK_FILES
 from unblank.prompting.examples import TaskExample, make_examples, read_examples
 from unblank.prompting.judging import right_label
 from unblank.prompting.patterns import fill_pattern
@@ -28,7 +27,7 @@ from unblank.prompting.scoring import (
     start_of_answer,
     with_sentinel,
 )
-from unblank.prompting.task import ClozeTask, load_task
+from unblank.prompting.task import ClozeTask, load_task, task_names
 from unblank.showing.columns import NOTHING, print_columns
 from unblank.showing.settings import ShowTaskSettings
 from unblank.showing.text import run_show
@@ -85,7 +84,7 @@ def show_task(config: ShowTaskSettings, console: "Console | None" = None) -> Non
 
 def _example(config: ShowTaskSettings, task: ClozeTask) -> TaskExample:
     if config.data is not None or config.example is not None:
-        examples = list(read_examples(task, [config.data or _own_data(config.task)]).examples)
+        examples = list(read_examples(task, [config.data or _own_data(task)]).examples)
     elif task.example is None:
         raise ValueError(f"{task.path} has no example of its own: give --data FILE")
     else:
@@ -97,21 +96,22 @@ def _example(config: ShowTaskSettings, task: ClozeTask) -> TaskExample:
     return examples[number]
 
 
-def _own_data(name: str) -> Path:
+def _own_data(task: ClozeTask) -> Path:
     """Return a task's validation file in the folder of data sets, or else its training file."""
     folder = os.environ.get("UNBLANK_DATA")
-    if not folder or name not in TASK_FILES:
+    if not folder or not task.files:
+        known = [name for name in task_names() if load_task(name).files]
         raise ValueError(
-            f"which examples of {name!r}? Give --data FILE, or set UNBLANK_DATA to the folder of "
-            f"data sets, which may hold {', '.join(TASK_FILES)}"
+            f"which examples of {task.name!r}? Give --data FILE, or set UNBLANK_DATA to the folder "
+            f"of data sets, which may hold {', '.join(known)}"
         )
     for split in ("validation", "train"):
         with suppress(FileNotFoundError):
             try:
-                return find_split(Path(folder), TASK_FILES[name], split)[0]
+                return find_split(Path(folder), task.files, split)[0]
             except ValueError as error:
                 raise ValueError(f"{error}: --data FILE") from error
-    raise FileNotFoundError(f"no data of the task {name!r} in {folder}: give --data FILE")
+    raise FileNotFoundError(f"no data of the task {task.name!r} in {folder}: give --data FILE")
 
 
 def _answer(task: ClozeTask, example: TaskExample) -> str:

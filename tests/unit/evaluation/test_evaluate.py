@@ -13,13 +13,13 @@ from unblank.cli import main
 from unblank.data.splits import find_split
 from unblank.evaluation.config import COMMON_OPTIONS, SUITE_OPTIONS, EvaluateSettings
 from unblank.evaluation.infilling import blank_words
-from unblank.evaluation.run import SUITES
+from unblank.evaluation.suite_files import suite_names
 
 WORD_LISTS = st.lists(st.text("abc", min_size=1, max_size=3), min_size=1, max_size=25)
 
 
 def test_every_suite_has_its_options_and_all_options_have_a_suite():
-    assert set(SUITES) == set(SUITE_OPTIONS)
+    assert set(suite_names()) == set(SUITE_OPTIONS)
     used = {name for options in SUITE_OPTIONS.values() for name in options} | set(COMMON_OPTIONS)
     assert used == set(EvaluateSettings.__dataclass_fields__)
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from labelled_toys import WORDS, tiny_glm, write_toys
+from labelled_toys import WORDS, labelled_glm, write_toys
 
 from unblank.families.settings import ModelSettings
 from unblank.families.table import FAMILIES
@@ -25,7 +25,7 @@ from unblank.tokenization.special import encoder_decoder_ids, special_ids
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory):
     paths = write_toys(tmp_path_factory.mktemp("toys"))
-    _, tokenizer = tiny_glm()
+    tokenizer = labelled_glm().tokenizer
     ids = encoder_decoder_ids(tokenizer)
     torch.manual_seed(0)
     model = GanLMForPreTraining(
@@ -86,7 +86,7 @@ def test_cloze_questions_on_a_ganlm_are_refused(toys, tmp_path):
 
 @pytest.mark.parametrize("name", ["glm", "ganlm"])
 def test_texts_stand_between_the_tokens_of_the_family(name):
-    _, tokenizer = tiny_glm()
+    tokenizer = labelled_glm().tokenizer
     family = FAMILIES[name]
     ids = family.special_ids(tokenizer)
     task = load_task("copa")
@@ -111,7 +111,7 @@ def test_texts_stand_between_the_tokens_of_the_family(name):
 
 
 def test_a_long_text_gives_way_where_the_task_says():
-    _, tokenizer = tiny_glm()
+    tokenizer = labelled_glm().tokenizer
     task = load_task("rte")
     (example,) = make_examples(
         task,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from labelled_toys import tiny_glm, write_toys
+from labelled_toys import labelled_glm, write_toys
 
 from unblank.adapters.settings import PromptSettings
 from unblank.commands.finetune_parsing import parse_finetune_config
@@ -56,7 +56,8 @@ def config_of(toys, output, **changes):
 
 @pytest.mark.parametrize("pattern", [0, 1])
 def test_the_loss_is_that_of_one_plain_forward_a_candidate(toys, pattern):
-    model, tokenizer = tiny_glm()
+    toy = labelled_glm()
+    model, tokenizer = toy.model, toy.tokenizer
     task = load_task(toys["task"])
     examples = read_examples(task, [toys["train"]]).examples[:5]
     prompts = [
@@ -121,7 +122,7 @@ def naive_loss(model, tokenizer, prompt, answer):
 
 
 def test_words_that_are_several_tokens_are_scored_by_their_sum(toys):
-    _, tokenizer = tiny_glm()
+    tokenizer = labelled_glm().tokenizer
     task = load_task(toys["task"])
     (example, *_) = read_examples(task, [toys["train"]]).examples
     scorings = [
@@ -133,7 +134,7 @@ def test_words_that_are_several_tokens_are_scored_by_their_sum(toys):
 
 def test_candidates_that_are_the_same_tokens_are_counted_or_refused(tmp_path):
     (tmp_path / "own.yaml").write_text("candidates: options\npatterns: ['{text} [MASK].']\n")
-    task, (_, tokenizer) = load_task(tmp_path / "own.yaml"), tiny_glm()
+    task, tokenizer = load_task(tmp_path / "own.yaml"), labelled_glm().tokenizer
     record = {"text": "we saw", "label": 0}
 
     def encode(*options):

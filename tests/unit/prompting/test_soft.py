@@ -18,7 +18,6 @@ from unblank.prompting.soft import (
 )
 from unblank.prompting.soft_deep import (
     attach_deep_prompt,
-    deep_prompt_of,
     deep_prompt_of_states,
     new_deep_prompt,
 )
@@ -158,7 +157,8 @@ def test_deep_prompt_starts_as_what_the_model_computes_for_words(model):
     assert torch.equal(start, new_deep_prompt(model, 4, seed=3))
     row = packed_row()
     attach_deep_prompt(model, start)
-    assert torch.equal(deep_prompt_of(model), start)
+    prompts = [layer.self_attn.prompt.keys_values for layer in model.model.layers]
+    assert torch.equal(torch.stack(prompts).float(), start)
     assert model.model(**row).last_hidden_state.isfinite().all()
 
 

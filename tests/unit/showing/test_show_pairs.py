@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from printed_samples import cells, shown
 from stand_ins import SPECIAL
-from test_show import cells, shown
 
 from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import Sampler, SamplingSettings

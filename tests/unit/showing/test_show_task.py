@@ -17,14 +17,6 @@ def printed(config):
     return stream.getvalue()
 
 
-@pytest.fixture(scope="module")
-def model_folder(tiny, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    tiny.model.save_pretrained(folder)
-    tiny.tokenizer.save_pretrained(folder)
-    return folder
-
-
 def test_texts_are_shown_without_a_model():
     text = printed(ShowTaskSettings(task="copa"))
     assert "The man broke his toe because [MASK]." in text

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from printed_samples import cells, shown
 from rich.console import Console
 from stand_ins import SPECIAL, doubling_objective, plain_objective
 
@@ -16,8 +17,7 @@ from unblank.examples import IGNORE_INDEX, Example
 from unblank.objectives.mixture import OBJECTIVES, build_objective, only
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.showing.mask_picture import blank_pieces, draw_mask, mask_figure, piece_numbers
-from unblank.showing.text import print_example, run_show
-from unblank.showing.text_settings import ShowTextSettings
+from unblank.showing.text import print_example
 from unblank.showing.vocabulary import word_vocabulary
 
 TEXT = "A lamp burned in the window. Nobody had come along the road since noon, and the dog slept."
@@ -49,17 +49,6 @@ def printed(example: Example, names, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None)
     print_example(console, example, names, SPECIAL)
     return console.file.getvalue()
-
-
-def shown(width: int = 100, **options) -> str:
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    run_show(ShowTextSettings(**options), console)
-    return console.file.getvalue()
-
-
-def cells(output: str, name: str) -> list[str]:
-    lines = [line for line in output.splitlines() if line.startswith(name + " ")]
-    return [cell for line in lines for cell in line.removeprefix(name).split()]
 
 
 def test_the_worked_example_is_printed_in_full():

@@ -1,0 +1,60 @@
+"""From a suite to what measures it."""
+
+from collections.abc import Iterator
+
+from unblank.evaluation.infilling import run_infilling
+from unblank.evaluation.lambada import run_lambada
+from unblank.evaluation.perplexity import run_perplexity
+from unblank.evaluation.results import TaskResult
+from unblank.evaluation.session import Session
+from unblank.evaluation.suites import (
+    InfillingSuite,
+    LanguageSuite,
+    OwnFilesSuite,
+    Suite,
+    TaskSuite,
+    WritingSuite,
+)
+from unblank.evaluation.understanding import run_cloze, run_understanding
+from unblank.evaluation.writing import run_writing
+
+__all__ = ["measure"]
+
+
+def measure(session: Session, suite: Suite) -> Iterator[TaskResult]:
+    """Yield what is measured, part by part.
+
+    Args:
+        session: the model and the settings.
+        suite: what to measure.
+
+    Raises:
+        ValueError: an option, a file or a model that does not fit.
+        FileNotFoundError: data that is not there.
+        ImportError: a package of the extra `eval` is missing.
+    """
+    match suite:
+        case LanguageSuite():
+            run = run_perplexity if suite.measure == "perplexity" else run_lambada
+            yield from run(session, suite.sets)
+        case InfillingSuite():
+            yield from run_infilling(session, suite)
+        case TaskSuite():
+            yield from run_understanding(session, suite)
+        case WritingSuite():
+            yield from run_writing(session, suite.sets)
+        case OwnFilesSuite(measure="cloze"):
+            yield from run_cloze(session)
+        case _:
+            yield from _run_lm_eval(session)
+
+
+def _run_lm_eval(session: Session) -> Iterator[TaskResult]:
+    """Import lm-eval, which is slow to, only when it is asked for."""
+    try:
+        from unblank.evaluation.lm_harness import run_lm_eval
+    except ImportError as error:
+        raise ImportError(
+            f"the suite lm-eval needs: pip install 'unblank[eval]' ({error})"
+        ) from error
+    yield from run_lm_eval(session)

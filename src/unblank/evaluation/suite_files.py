@@ -1,0 +1,220 @@
+"""Reading suites from YAML, each file checked whole: a slip is named with its line.
+
+The keys are those of the dataclasses in `suites`, but for `target` (one field or several),
+`detokenize: wikitext`, and two ways to write many sets as one: `languages`, each of which stands
+for `{language}` in `files`, and `pairs`, which are translated both ways and stand for `{pair}`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from unblank.evaluation.suites import (
+    InfillingSuite,
+    LanguageSuite,
+    OwnFilesSuite,
+    Suite,
+    TaskSuite,
+    TextSet,
+    WritingSet,
+    WritingSuite,
+)
+from unblank.metrics.answers import ANSWER_METRICS
+from unblank.metrics.text import TextMetric
+from unblank.prompting.entries import (
+    Shapes,
+    check_shapes,
+    choice,
+    files_pattern,
+    line_of,
+    require_known,
+    text_list,
+    whole_number,
+)
+from unblank.prompting.task import TEMPLATES
+from unblank.prompting.yaml_lines import at_line, build_from_yaml, find_yaml, names_in
+
+__all__ = ["load_suite", "suite_names"]
+
+SUITES = Path(__file__).parent / "suites"
+
+_HEAD: Shapes = {"about": (str,), "measure": (str,)}
+_LANGUAGE: Shapes = {**_HEAD, "sets": (dict,)}
+_INFILLING: Shapes = {**_LANGUAGE, "max_tokens": (str,)}
+_TASKS: Shapes = {**_HEAD, "tasks": (list,), "averaged": (dict,)}
+_WRITING: Shapes = {**_LANGUAGE, "metrics": (list,)}
+_TEXT_SET: Shapes = {"files": (str,), "field": (str,)}
+_PERPLEXITY_SET: Shapes = {**_TEXT_SET, "detokenize": (str,)}
+_PAIRS_SET: Shapes = {"files": (str,), "pairs": (list,), "metrics": (list,)}
+_WRITING_SET: Shapes = {
+    "files": (str,), "languages": (list,), "source": (str,), "target": (str, list),
+    "more_targets": (list,), "metrics": (list,),
+}  # fmt: skip
+
+
+def suite_names() -> tuple[str, ...]:
+    """Return the names of the suites that come with the library."""
+    return names_in(SUITES)
+
+
+def load_suite(name_or_file: str | Path) -> Suite:
+    """Return a suite of the library by its name, or the suite that a YAML file describes.
+
+    Raises:
+        ValueError: an unknown name, or a file with a mistake; the message names it.
+        FileNotFoundError: if the file is not there.
+
+    Example:
+        >>> load_suite("lambada").sets["lambada"].files
+        'infill/lambada/{split}'
+    """
+    return build_from_yaml(find_yaml(name_or_file, SUITES, "suite"), _build)
+
+
+def _build(path: Path, entries: Any) -> Suite:
+    if not isinstance(entries, dict) or "measure" not in entries:
+        raise ValueError(f"a suite needs the key measure, one of {', '.join(_BUILDERS)}")
+    return _BUILDERS[choice(entries, "measure", tuple(_BUILDERS), "")](path, entries)
+
+
+def _language_suite(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, _LANGUAGE, "a suite")
+    measure = cast("Any", str(entries["measure"]))
+    sets = _text_sets(entries, _PERPLEXITY_SET if measure == "perplexity" else _TEXT_SET)
+    return LanguageSuite(**_head(path, entries), measure=measure, sets=sets)
+
+
+def _infilling_suite(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, _INFILLING, "a suite")
+    max_tokens = whole_number(entries, "max_tokens")
+    if not max_tokens:
+        raise ValueError(
+            f"{line_of(entries, 'max_tokens')}max_tokens, the longest answer in a blank, must be "
+            "at least 1"
+        )
+    sets = _text_sets(entries, _TEXT_SET)
+    return InfillingSuite(**_head(path, entries), sets=sets, max_tokens=max_tokens)
+
+
+def _task_suite(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, _TASKS, "a suite")
+    given = text_list(entries, "tasks")
+    if not given:
+        raise ValueError(f"{line_of(entries, 'tasks')}tasks needs at least one task")
+    files = [
+        find_yaml(path.parent / name if Path(name).suffix else name, TEMPLATES, "task")
+        for name in given
+    ]
+    tasks = {file.stem: file for file in files}
+    averaged = {}
+    for name in entries.get("averaged", {}):
+        require_known(name, tasks)
+        averaged[str(name)] = _metrics(entries["averaged"], name, tuple(ANSWER_METRICS))
+    return TaskSuite(**_head(path, entries), tasks=tasks, averaged=averaged)
+
+
+def _writing_suite(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, _WRITING, "a suite")
+    sets: dict[str, WritingSet] = {}
+    for name, entry in _sets(entries).items():
+        is_pairs = isinstance(entry, dict) and "pairs" in entry
+        check_shapes(entry, _PAIRS_SET if is_pairs else _WRITING_SET, f"the set {name}")
+        metrics = _text_metrics(entry) or _text_metrics(entries)
+        if not metrics:
+            raise ValueError(f"{at_line(name)}the set {name} has no metrics, nor has the suite")
+        sets.update((_both_ways if is_pairs else _written_sets)(name, entry, metrics))
+    return WritingSuite(**_head(path, entries), sets=sets)
+
+
+def _own_files_suite(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, _HEAD, "a suite of your own files")
+    return OwnFilesSuite(**_head(path, entries), measure=cast("Any", str(entries["measure"])))
+
+
+_BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Suite]] = {
+    "perplexity": _language_suite,
+    "lambada": _language_suite,
+    "infilling": _infilling_suite,
+    "understanding": _task_suite,
+    "cloze": _own_files_suite,
+    "lm-eval": _own_files_suite,
+    "writing": _writing_suite,
+}
+"""By what is measured."""
+
+
+def _head(path: Path, entries: Mapping[str, Any]) -> dict[str, str]:
+    return {"name": path.stem, "about": str(entries.get("about", ""))}
+
+
+def _sets(entries: Mapping[str, Any]) -> dict[str, Any]:
+    sets: dict[str, Any] = entries.get("sets", {})
+    if not sets:
+        raise ValueError(f"{line_of(entries, 'sets')}sets needs at least one set")
+    return sets
+
+
+def _text_sets(entries: Mapping[str, Any], shapes: Shapes) -> dict[str, TextSet]:
+    sets = {}
+    for name, entry in _sets(entries).items():
+        check_shapes(entry, shapes, f"the set {name}")
+        _require(name, entry, "files")
+        is_wikitext = "detokenize" in entry and choice(entry, "detokenize", ("wikitext",), "")
+        sets[str(name)] = TextSet(
+            files=files_pattern(entry),
+            field=str(entry.get("field", "text")),
+            is_wikitext=bool(is_wikitext),
+        )
+    return sets
+
+
+def _written_sets(
+    name: str, entry: Mapping[str, Any], metrics: tuple[TextMetric, ...]
+) -> Iterator[tuple[str, WritingSet]]:
+    """Yield a set, or one for each language."""
+    _require(name, entry, "files", "source", "target")
+    languages = text_list(entry, "languages")
+    files = files_pattern(entry, *["language"] * bool(languages))
+    for language in languages or ("",):
+        one = WritingSet(
+            files=files.replace("{language}", language),
+            source=str(entry["source"]),
+            targets=text_list(entry, "target"),
+            more_targets=text_list(entry, "more_targets"),
+            metrics=metrics,
+        )
+        yield f"{name}-{language}" if language else str(name), one
+
+
+def _both_ways(
+    name: str, entry: Mapping[str, Any], metrics: tuple[TextMetric, ...]
+) -> Iterator[tuple[str, WritingSet]]:
+    """Yield the sets of translating each pair of languages both ways."""
+    _require(name, entry, "files", "pairs")
+    files = files_pattern(entry, "pair")
+    for pair in text_list(entry, "pairs"):
+        languages = pair.split("-")
+        if len(languages) != 2:
+            raise ValueError(f"{at_line(pair)}the pair {pair!r} is not of the form de-en")
+        for source, target in (languages, reversed(languages)):
+            one = WritingSet(
+                files=files.replace("{pair}", pair),
+                source=source,
+                targets=(target,),
+                metrics=metrics,
+            )
+            yield f"{name}-{source}-{target}", one
+
+
+def _require(name: str, entry: Mapping[str, Any], *keys: str) -> None:
+    for key in keys:
+        if not entry.get(key):
+            raise ValueError(f"{at_line(name)}the set {name} needs the key {key}")
+
+
+def _text_metrics(entries: Mapping[str, Any]) -> tuple[TextMetric, ...]:
+    return cast("tuple[TextMetric, ...]", _metrics(entries, "metrics", get_args(TextMetric)))
+
+
+def _metrics(entries: Mapping[str, Any], key: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(choice({key: name}, key, known, "") for name in text_list(entries, key))

@@ -1,0 +1,132 @@
+"""Suites: what is measured, on which files and fields below a folder of data sets.
+
+They are described in YAML (`suite_files` reads it): `suites/` holds those of the library. How each
+kind is measured is in the modules named after it; `measuring` finds them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from unblank.metrics.text import TextMetric
+
+__all__ = [
+    "InfillingSuite",
+    "LanguageSuite",
+    "OwnFilesSuite",
+    "Suite",
+    "TaskSuite",
+    "TextSet",
+    "WritingSet",
+    "WritingSuite",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextSet:
+    """Texts.
+
+    Attributes:
+        files: where they lie, for `unblank.data.splits.find_split`.
+        field: that holds a text.
+        is_wikitext: they are tokenised as WikiText is, and put together again for the model.
+    """
+
+    files: str
+    field: str = "text"
+    is_wikitext: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritingSet:
+    """Pairs of a source and what is to be written, and how that is judged.
+
+    Attributes:
+        files: where they lie, for `unblank.data.splits.find_split`.
+        source: field of the source; a list of sentences is joined.
+        targets: fields of the references, the first that is there; a list is several references.
+        more_targets: fields of further references, those that are there.
+        metrics: the scores, the first chooses between length penalties.
+    """
+
+    files: str
+    source: str
+    targets: tuple[str, ...]
+    more_targets: tuple[str, ...] = ()
+    metrics: tuple[TextMetric, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """What all suites have.
+
+    Attributes:
+        name: stem of the file.
+        about: one sentence.
+    """
+
+    name: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageSuite(Suite):
+    """How well texts are predicted.
+
+    Attributes:
+        measure: perplexity, or LAMBADA's last word.
+        sets: the texts by name.
+    """
+
+    measure: Literal["perplexity", "lambada"]
+    sets: Mapping[str, TextSet]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfillingSuite(Suite):
+    """How well blanked words are filled in.
+
+    Attributes:
+        sets: the texts by name.
+        max_tokens: longest answer in a blank, unless said otherwise.
+    """
+
+    sets: Mapping[str, TextSet]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSuite(Suite):
+    """Tasks as cloze questions; where the examples of each lie is said by the task.
+
+    Attributes:
+        tasks: name -> file, for `unblank.prompting.load_task`.
+        averaged: the metrics of a task that count for the mean over tasks, where not all of them
+            do.
+    """
+
+    tasks: Mapping[str, Path]
+    averaged: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritingSuite(Suite):
+    """Texts to be written to sources.
+
+    Attributes:
+        sets: the pairs by name; the user's own files are read and judged like the first.
+    """
+
+    sets: Mapping[str, WritingSet]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFilesSuite(Suite):
+    """What the user names, task and data.
+
+    Attributes:
+        measure: a task as cloze questions, or task files of lm-eval.
+    """
+
+    measure: Literal["cloze", "lm-eval"]

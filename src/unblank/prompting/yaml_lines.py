@@ -1,0 +1,113 @@
+"""YAML as plain strings that know their line, so that a mistake in a file can be named.
+
+`Yes`, `No` and `0` stay what they are. What the strings mean is said where they are used: by tasks
+and by suites of tasks.
+"""
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import yaml
+
+__all__ = ["LineText", "at_line", "build_from_yaml", "find_yaml", "names_in"]
+
+Built = TypeVar("Built")
+
+
+class LineText(str):
+    """A text of a YAML file.
+
+    Attributes:
+        line: where it stands, counted from 1; 0 is unknown.
+    """
+
+    __slots__ = ("line",)
+    line: int
+
+    def __new__(cls, text: str, line: int = 0) -> Self:
+        """Return the text with its line."""
+        made = super().__new__(cls, text)
+        made.line = line
+        return made
+
+
+def at_line(text: object) -> str:
+    """Return `line N: ` for a text that knows its line, else nothing.
+
+    Example:
+        >>> at_line(LineText("Yes", 3)), at_line("Yes")
+        ('line 3: ', '')
+    """
+    line = getattr(text, "line", 0)
+    return f"line {line}: " if line else ""
+
+
+class _Loader(yaml.BaseLoader):
+    """Every scalar is a `LineText`, and no key may stand twice."""
+
+    def construct_scalar(self, node: yaml.ScalarNode) -> LineText:
+        return LineText(super().construct_scalar(node), node.start_mark.line + 1)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = set[str]()
+        for key, _ in node.value:
+            if key.value in names:
+                line = key.start_mark.line + 1
+                raise ValueError(f"line {line}: {key.value!r} stands twice: rename or drop one")
+            if isinstance(key.value, str):
+                names.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def names_in(folder: Path) -> tuple[str, ...]:
+    """Return the names of the YAML files of a folder, without the ending."""
+    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
+
+
+def find_yaml(name_or_file: str | Path, folder: Path, kind: str) -> Path:
+    """Return the file of the library that has a name, or the user's own file.
+
+    Args:
+        name_or_file: a name, or a path that ends in `.yaml` or `.yml`.
+        folder: where the library's files lie.
+        kind: what the files describe, for messages.
+
+    Raises:
+        ValueError: if the library has no such name.
+        FileNotFoundError: if the file is not there.
+    """
+    path = Path(name_or_file)
+    if path.suffix not in (".yaml", ".yml"):
+        path = folder / f"{name_or_file}.yaml"
+        if not path.is_file():
+            near = difflib.get_close_matches(str(name_or_file), names_in(folder), n=3)
+            hint = f"; did you mean {', '.join(near)}?" if near else ""
+            raise ValueError(
+                f"{at_line(name_or_file)}there is no {kind} {str(name_or_file)!r}{hint} "
+                f"Known: {', '.join(names_in(folder))}; or give a .yaml file"
+            )
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {kind} file {path}")
+    return path
+
+
+def build_from_yaml(path: Path, build: Callable[[Path, Any], Built]) -> Built:
+    """Return what is built of a file, whose mistakes are then named with file and line.
+
+    Args:
+        path: the file.
+        build: called with the path and with what the file holds, every scalar as a `LineText`; its
+            messages may begin with `at_line`.
+
+    Raises:
+        ValueError: the file is not YAML, a key stands twice, or `build` finds a mistake.
+    """
+    try:
+        return build(path, yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    except ValueError as error:
+        has_line = str(error).startswith("line ")
+        raise ValueError(f"{path}{', ' if has_line else ': '}{error}") from error
