@@ -98,7 +98,11 @@ def write_labels(folder: Path) -> None:
     ]
     write_lines(folder / "mails.jsonl", mails)
     write_lines(folder / "more_mails.jsonl", mails[:4])
-    write_lines(folder / "mood.jsonl", [{"text": "What a day!", "label": "good"}] * 2)
+    moods = [
+        {"text": f"{text} {number}", "label": ("good", "bad")[number % 2]}
+        for number, text in enumerate(ENGLISH * 2)
+    ]
+    write_lines(folder / "mood.jsonl", moods)
     questions = [
         {"text": f"{text} {number}", "coarse_label": KINDS[number % 6]}
         for number, text in enumerate(ENGLISH * 3)

@@ -28,7 +28,7 @@ PARSED_ONLY = {"torchrun": "it needs several processes; tests/integration runs t
 
 STEPS = "--train.max_steps 2 --train.validate_every 2 --train.arrange_memory False"
 SHORT = {
-    "pretrain": f"{STEPS} --train.batch_size 2 --train.micro_batch_size 2 --data.max_length 64 "
+    "pretrain": f"{STEPS} --train.batch_size 2 --train.micro_batch_size 2 --data.max_length 256 "
     "--data.num_workers 0",
     "finetune": STEPS,
     "demo": "--text corpus.jsonl --steps 2 --sentences 1 --no-arrange-memory",
