@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from recorded_beams import check_beam_search, check_generate
-from recordings import read_json, recorded, require
+from recordings import read_json, recorded, require, unrecorded_options
 from torch.testing import assert_close
 
 from unblank.conversion.deltalm import deltalm_name
@@ -259,12 +259,18 @@ def test_initialisation_from_the_encoder_equals_the_original(started, folder, si
 
 
 def test_pretraining_starts_from_the_encoder_as_the_command_does(started, encoders):
+    compared = 0
     for path in encoders:
+        if "num_attention_heads" in unrecorded_options(path):
+            continue  # pretraining starts from encoders that say how many heads they have
         theirs = deltalm_from_encoder(*read_encoder(path)).state_dict()
+        compared += 1
         for model in started:
             ours = model.state_dict()
             assert ours.keys() == theirs.keys()
             assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    if not compared:
+        pytest.skip("no encoder says how many heads it has")
 
 
 def test_every_parameter_starts_from_the_recorded_source(folder, encoders, convert_once):
