@@ -21,11 +21,11 @@ __all__ = ["main"]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Where a subcommand's settings and function live, as `module:name`."""
+    """A subcommand; its settings and its `run` are in the module of its name in `commands`."""
 
     summary: str
-    settings: str
-    run: str
+    settings: str = ""
+    """Name of the dataclass of its settings; without one the module has a function `parse`."""
     trains: bool = False
     """Arrange this process's memory before torch is loaded."""
 
@@ -33,77 +33,58 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "demo": Command(
         "train a tiny GLM on this machine and fill blanks with it; no download, no argument",
-        "unblank.demo.settings:DemoSettings",
-        "unblank.demo.run:run_demo",
+        "DemoSettings",
         trains=True,
     ),
     "tokenize": Command(
         "train a tokenizer on your text",
-        "unblank.tokenization.config:TokenizeSettings",
-        "unblank.tokenization.train:run_tokenize",
+        "TokenizeSettings",
     ),
     "pretrain": Command(
         "pretrain a GLM on your text, or continue from a model",
-        "unblank.commands.parsing:parse_run_config",
-        "unblank.pretraining.run:run_pretrain",
         trains=True,
     ),
     "finetune": Command(
         "fine-tune a model on your own examples: pairs of texts, labels, cloze tasks",
-        "unblank.commands.finetune_parsing:parse_finetune_config",
-        "unblank.finetuning.sweeps.grid:run_finetune_command",
         trains=True,
     ),
     "merge": Command(
         "add trained LoRA adapters to their base model, as a plain model folder",
-        "unblank.adapters.merge_config:MergeSettings",
-        "unblank.adapters.merge:run_merge",
+        "MergeSettings",
     ),
     "show": Command(
         "show what the model really sees of a text, or of a task's example",
-        "unblank.showing.settings:parse_show",
-        "unblank.showing.task:run_show_any",
     ),
     "fill": Command(
         "fill the blanks of texts",
-        "unblank.generation.config:FillSettings",
-        "unblank.generation.command:run_fill",
+        "FillSettings",
     ),
     "generate": Command(
         "write answers to sources: translate, summarise, ask; and score them",
-        "unblank.generation.generate_settings:GenerateSettings",
-        "unblank.generation.generate_command:run_generate",
+        "GenerateSettings",
     ),
     "score": Command(
         "score candidates for a blank",
-        "unblank.generation.config:ScoreSettings",
-        "unblank.generation.command:run_score",
+        "ScoreSettings",
     ),
     "trim": Command(
         "drop the tokens that your text does not need from a model",
-        "unblank.trimming.config:TrimSettings",
-        "unblank.trimming.trim:run_trim",
+        "TrimSettings",
     ),
     "evaluate": Command(
         "measure a model on tasks and text: a table, and every prediction as JSON",
-        "unblank.evaluation.config:EvaluateSettings",
-        "unblank.evaluation.run:run_evaluate",
     ),
     "convert": Command(
         "turn a published checkpoint into a safe model folder, or verify one",
-        "unblank.conversion.config:parse_convert",
-        "unblank.conversion.command:run_convert",
     ),
     "compare": Command(
         "pretrain variants of a model side by side, measure each: one table",
-        "unblank.comparing.config:CompareSettings",
-        "unblank.comparing.run:run_compare",
+        "CompareSettings",
         trains=True,
     ),
     "bench": Command(
         "measure speed and memory beside the peers",
-        "unblank.bench.settings:BenchSettings",
-        "unblank.bench.run:run_bench",
+        "BenchSettings",
     ),
 }
 
@@ -127,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _note
-            _run(command, _parse(name, command, rest))
+            _run(name, command, _parse(name, command, rest))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -160,23 +141,23 @@ def _is_for_the_user(error: Exception) -> bool:
     return is_ours or isinstance(error, ValueError | OSError | ImportError)
 
 
-def _run(command: Command, settings: Any) -> None:
+def _run(name: str, command: Command, settings: Any) -> None:
     if not command.trains:
         # What is asked to end leaves no temporary folder, as after Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        _attribute(command.run)(settings)
+        _module(name).run(settings)
         return
     from unblank.process import arrange_memory
 
     memory = arrange_memory(getattr(settings, "train", settings).arrange_memory)
-    _attribute(command.run)(settings, memory=memory)
+    _module(name).run(settings, memory=memory)
 
 
 def _parse(name: str, command: Command, arguments: list[str]) -> Any:
     """Return the settings; with `--help` or a wrong option the parser prints and exits."""
-    settings = _attribute(command.settings)
-    if not isinstance(settings, type):
-        return settings(arguments)
+    if not command.settings:
+        return _module(name).parse(arguments)
+    settings = getattr(_module(name), command.settings)
     import tyro
 
     return tyro.cli(
@@ -188,9 +169,8 @@ def _parse(name: str, command: Command, arguments: list[str]) -> Any:
     )
 
 
-def _attribute(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+def _module(name: str) -> Any:
+    return import_module(f"unblank.commands.{name}")
 
 
 def _suggestion(name: str) -> str:

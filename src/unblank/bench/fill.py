@@ -2,7 +2,7 @@
 
 from unblank.bench.race import Contestant, Tell, paired_ratio, race
 from unblank.bench.report import Row, Section, at_least
-from unblank.bench.settings import Size
+from unblank.bench.sizes import Size
 
 __all__ = ["measure_fill"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from unblank.bench.corruption import FIRST_WORD, SPECIAL
-from unblank.bench.settings import SIZES, Size
+from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.data.length_groups import LengthGroup, collate_group
 from unblank.engine.optimizers import build_optimizer

@@ -11,7 +11,7 @@ from unblank.bench.inference import build_unblank, peer_generate
 from unblank.bench.peers import bart_config
 from unblank.bench.race import Contestant, Tell, paired_ratio, race
 from unblank.bench.report import Row, Section, at_least
-from unblank.bench.settings import SIZES, Size
+from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.generation.options import GenerationOptions
 from unblank.generation.rows import Prompt

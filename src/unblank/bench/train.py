@@ -14,7 +14,7 @@ from unblank.bench.flops import (
 )
 from unblank.bench.race import Contestant, Result, Tell, paired_ratio, race
 from unblank.bench.report import Row, Section, Target, at_least, at_most
-from unblank.bench.settings import Size
+from unblank.bench.sizes import Size
 
 __all__ = ["measure_ganlm", "measure_start", "measure_steps", "measure_vocabulary"]
 

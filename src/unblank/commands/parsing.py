@@ -4,30 +4,16 @@ import sys
 from collections.abc import Sequence
 from typing import TypeVar
 
-from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import read_settings, to_yaml
 
-__all__ = ["parse_run_config", "parse_settings"]
+__all__ = ["parse_recipe"]
 
 Settings = TypeVar("Settings")
 
 _PRINT_FLAGS = ("--print-config", "--print_config")
 
-_DESCRIPTION = """Pretrain a blank-infilling language model on your own text.
 
-unblank pretrain [recipe.yaml] [--section.field value ...] [--print-config]
-
-A flag overrides the recipe's field of the same name; --print-config prints the resulting recipe and
-stops. Several processes: torchrun --nproc-per-node N -m unblank pretrain ..."""
-
-
-def parse_run_config(arguments: Sequence[str]) -> PretrainSettings:
-    """Return the pretraining run that the command line describes; see `parse_settings`."""
-    advice = "recipes/pretrain of the repository has some"
-    return parse_settings(PretrainSettings, "unblank pretrain", _DESCRIPTION, arguments, advice)
-
-
-def parse_settings(
+def parse_recipe(
     kind: type[Settings], command: str, description: str, arguments: Sequence[str], advice: str
 ) -> Settings:
     """Return the settings that the command line describes.

@@ -4,7 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unblank.conversion.config import (
+from unblank.conversion.deltalm import plan_deltalm
+from unblank.conversion.detect import Detection, detect_family
+from unblank.conversion.encoder import plan_encoder
+from unblank.conversion.ganlm import plan_ganlm
+from unblank.conversion.glm import plan_glm
+from unblank.conversion.options import (
     ConvertOptions,
     DType,
     Family,
@@ -12,11 +17,6 @@ from unblank.conversion.config import (
     Part,
     parse_size,
 )
-from unblank.conversion.deltalm import plan_deltalm
-from unblank.conversion.detect import Detection, detect_family
-from unblank.conversion.encoder import plan_encoder
-from unblank.conversion.ganlm import plan_ganlm
-from unblank.conversion.glm import plan_glm
 from unblank.conversion.plan import ConversionPlan, PlanReader, check_plan
 from unblank.conversion.provenance import provenance_of, write_provenance
 from unblank.conversion.source import Source, open_source

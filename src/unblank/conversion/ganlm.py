@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from unblank.conversion.config import ConvertOptions
 from unblank.conversion.fairseq import (
     choose_heads,
     count_layers,
@@ -23,6 +22,7 @@ from unblank.conversion.fairseq import (
     shape_fields,
 )
 from unblank.conversion.fairseq_vocabulary import fit_rows
+from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import ConversionPlan, DroppedKey, PlannedTensor, copied
 from unblank.conversion.source import Source
 from unblank.models.ganlm import (

@@ -6,8 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from unblank.conversion.config import ConvertOptions
 from unblank.conversion.detect import Detection
+from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import ConversionPlan, PlannedTensor
 from unblank.conversion.source import Source
 from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once

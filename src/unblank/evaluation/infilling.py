@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from unblank.evaluation.options import InfillingOptions
 from unblank.evaluation.results import Score, TaskResult, text_row
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.generation.infill import Filler
@@ -79,14 +80,14 @@ def blank_words(text: str, ratio: float, rng: np.random.Generator) -> Blanked | 
     )
 
 
-def run_infilling(session: Session) -> Iterator[TaskResult]:
+def run_infilling(session: Session[InfillingOptions]) -> Iterator[TaskResult]:
     """Yield BLEU of the filled sentences and exact matches of the blanks, for each mask ratio."""
     for part in session.texts(PARTS):
         for ratio in session.config.mask_ratios:
             yield _measure(session, part, ratio)
 
 
-def _measure(session: Session, part: NamedTexts, ratio: float) -> TaskResult:
+def _measure(session: Session[InfillingOptions], part: NamedTexts, ratio: float) -> TaskResult:
     started = time.perf_counter()
     name = f"{part.name} {ratio:.0%}"
     blanked = _blanked(session, part, ratio, name)
@@ -110,7 +111,9 @@ def _measure(session: Session, part: NamedTexts, ratio: float) -> TaskResult:
     return TaskResult(rows, predictions)
 
 
-def _blanked(session: Session, part: NamedTexts, ratio: float, name: str) -> list[Blanked]:
+def _blanked(
+    session: Session[InfillingOptions], part: NamedTexts, ratio: float, name: str
+) -> list[Blanked]:
     numbered = enumerate(part.texts)
     thousandths = round(1000 * ratio)
     drawn = [
@@ -128,7 +131,7 @@ def _blanked(session: Session, part: NamedTexts, ratio: float, name: str) -> lis
     return blanked
 
 
-def _fill(session: Session, texts: Sequence[str], name: str) -> list[FillResult]:
+def _fill(session: Session[InfillingOptions], texts: Sequence[str], name: str) -> list[FillResult]:
     config = session.config
     filler = Filler(
         session.model,

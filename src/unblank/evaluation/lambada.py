@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from unblank.evaluation.left_to_right import Context, continuation_layout
+from unblank.evaluation.options import LambadaOptions
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.token_scores import score_labels
@@ -23,7 +24,7 @@ _FRAME = 3
 """Tokens of Part A beside the text: [CLS], the blank, the end."""
 
 
-def run_lambada(session: Session) -> Iterator[TaskResult]:
+def run_lambada(session: Session[LambadaOptions]) -> Iterator[TaskResult]:
     """Yield the accuracy on the last words, for each way to see the passage."""
     for part in session.texts(PARTS):
         pairs = [pair for text in part.texts if (pair := split_last_word(text))]
@@ -62,7 +63,10 @@ def fit_before(
 
 
 def _measure(
-    session: Session, part: NamedTexts, pairs: list[tuple[str, str]], context: Context
+    session: Session[LambadaOptions],
+    part: NamedTexts,
+    pairs: list[tuple[str, str]],
+    context: Context,
 ) -> TaskResult:
     started = time.perf_counter()
     examples, num_cut = _examples(session, pairs, context)
@@ -96,7 +100,7 @@ def _measure(
 
 
 def _examples(
-    session: Session, pairs: list[tuple[str, str]], context: Context
+    session: Session[LambadaOptions], pairs: list[tuple[str, str]], context: Context
 ) -> tuple[list[Example], int]:
     """Return the layouts, and how many passages had to lose their beginning."""
     tokenizer, special = session.tokenizer, session.special

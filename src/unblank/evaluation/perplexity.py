@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from unblank.evaluation.left_to_right import Context, continuation_layout, window_bounds
+from unblank.evaluation.options import PerplexityOptions
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.token_scores import score_labels
@@ -45,7 +46,7 @@ class _Document:
     num_bytes: int
 
 
-def run_perplexity(session: Session) -> Iterator[TaskResult]:
+def run_perplexity(session: Session[PerplexityOptions]) -> Iterator[TaskResult]:
     """Yield the perplexities of each part, for each way to see what stands before a window."""
     for part in session.texts(PARTS, text_unit="file"):
         documents = [_read(session, text, part.name in TOKENISED) for text in part.texts]
@@ -79,7 +80,7 @@ def choose_window(window: int | None, stride: int | None, max_positions: int) ->
     return window, stride or window // 2
 
 
-def _read(session: Session, text: str, is_tokenised: bool) -> _Document:
+def _read(session: Session[PerplexityOptions], text: str, is_tokenised: bool) -> _Document:
     shown = detokenize(text) if is_tokenised else text
     encoded = session.tokenizer(
         shown,
@@ -98,7 +99,10 @@ def _read(session: Session, text: str, is_tokenised: bool) -> _Document:
 
 
 def _measure(
-    session: Session, part: NamedTexts, documents: Sequence[_Document], context: Context
+    session: Session[PerplexityOptions],
+    part: NamedTexts,
+    documents: Sequence[_Document],
+    context: Context,
 ) -> TaskResult:
     started = time.perf_counter()
     config = session.config
@@ -128,7 +132,7 @@ def _measure(
 
 
 def _windows(
-    session: Session,
+    session: Session[PerplexityOptions],
     documents: Sequence[_Document],
     context: Context,
     window: int,

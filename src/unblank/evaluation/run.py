@@ -1,4 +1,4 @@
-"""`unblank evaluate`: opens the model, runs one suite, prints the table, writes the JSON."""
+"""One measurement: opens the model, runs one suite, writes scores and predictions as JSON."""
 
 import platform
 import time
@@ -13,21 +13,21 @@ from rich.console import Console
 
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import load
-from unblank.evaluation.config import EvaluateSettings
 from unblank.evaluation.infilling import run_infilling
 from unblank.evaluation.lambada import run_lambada
+from unblank.evaluation.options import EvaluationOptions, LmEvalOptions
 from unblank.evaluation.perplexity import run_perplexity
-from unblank.evaluation.results import Score, TaskResult, plain, to_json, to_table
+from unblank.evaluation.results import Score, TaskResult, plain, to_json
 from unblank.evaluation.session import Session
 from unblank.evaluation.understanding import run_cloze, run_understanding
 from unblank.evaluation.writing import WRITING, run_writing
 from unblank.integrity import file_facts, write_at_once
 from unblank.prompting.data_sets import CLASSIFICATION, GLUE, SUPERGLUE
 
-__all__ = ["SUITES", "evaluate", "run_evaluate"]
+__all__ = ["SUITES", "evaluate"]
 
 
-def _run_lm_eval(session: Session) -> Iterator[TaskResult]:
+def _run_lm_eval(session: Session[LmEvalOptions]) -> Iterator[TaskResult]:
     """Import lm-eval, which is slow to, only when it is asked for."""
     try:
         from unblank.evaluation.lm_harness import run_lm_eval
@@ -38,7 +38,7 @@ def _run_lm_eval(session: Session) -> Iterator[TaskResult]:
     yield from run_lm_eval(session)
 
 
-SUITES: dict[str, Callable[[Session], Iterator[TaskResult]]] = {
+SUITES: dict[str, Callable[[Session[Any]], Iterator[TaskResult]]] = {
     "perplexity": run_perplexity,
     "lambada": run_lambada,
     "infilling": run_infilling,
@@ -56,24 +56,13 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def run_evaluate(config: EvaluateSettings) -> None:
-    """Measure, print the table on standard output, and write the JSON file.
+def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
+    """Measure, write the JSON file (again after each part), and return scores and its path.
 
     Raises:
         ValueError: an option, a file or a model that does not fit.
         FileNotFoundError: a model or data that is not there.
         ImportError: a package of the extra `eval` is missing.
-    """
-    scores, path = evaluate(config)
-    console = Console()
-    console.print(to_table(f"{config.suite} of {config.model}", scores))
-    console.print(f"every prediction: {path}", highlight=False, markup=False, soft_wrap=True)
-
-
-def evaluate(config: EvaluateSettings) -> tuple[list[Score], Path]:
-    """Measure, write the JSON file (again after each part), and return scores and its path.
-
-    Errors as for `run_evaluate`.
     """
     session = Session(
         load(config.model, device=config.device, dtype=config.dtype),
@@ -112,12 +101,15 @@ def _weights(folder: Path) -> dict[str, Any]:
     return files
 
 
-def _default_output(config: EvaluateSettings) -> Path:
-    name = "own" if config.file else config.split
+def _default_output(config: EvaluationOptions) -> Path:
+    own = getattr(config, "file", ())
+    name = "own" if own else getattr(config, "split", "validation")
     return Path(config.model) / "evaluations" / f"{config.suite}.{name}.json"
 
 
-def _about(session: Session, files: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+def _about(
+    session: Session[EvaluationOptions], files: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
     """Return what the scores depend on."""
     folder = Path(session.config.model)
     return {

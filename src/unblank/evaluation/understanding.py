@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from unblank.data.sources import find_files
+from unblank.evaluation.options import ClozeOptions, UnderstandingOptions
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import Session
 from unblank.metrics.labels import bootstrap_errors
@@ -32,7 +33,9 @@ Average = tuple[float, float | None]
 """Part of a task in the mean over tasks, and its standard error."""
 
 
-def run_understanding(session: Session, parts: dict[str, str]) -> Iterator[TaskResult]:
+def run_understanding(
+    session: Session[UnderstandingOptions], parts: dict[str, str]
+) -> Iterator[TaskResult]:
     """Yield the scores of each task, and of several their average.
 
     Args:
@@ -49,7 +52,7 @@ def run_understanding(session: Session, parts: dict[str, str]) -> Iterator[TaskR
         yield TaskResult([_average(session.config.suite, averages, len(parts), seconds)], [])
 
 
-def run_cloze(session: Session) -> Iterator[TaskResult]:
+def run_cloze(session: Session[ClozeOptions]) -> Iterator[TaskResult]:
     """Yield the scores of any tasks, named or as YAML files, on the user's own files.
 
     Raises:
@@ -65,7 +68,7 @@ def run_cloze(session: Session) -> Iterator[TaskResult]:
 
 
 def _measure(
-    session: Session, task: ClozeTask, files: Sequence[Path]
+    session: Session[UnderstandingOptions | ClozeOptions], task: ClozeTask, files: Sequence[Path]
 ) -> tuple[TaskResult, Average]:
     """Return a task's result, and its part of the average with the standard error."""
     started = time.perf_counter()
@@ -131,7 +134,11 @@ def _errors(
     return bootstrap_errors(values, list(groups.values()), seed)
 
 
-def _tell_shortened(session: Session, task: ClozeTask, examples: Sequence[TaskExample]) -> None:
+def _tell_shortened(
+    session: Session[UnderstandingOptions | ClozeOptions],
+    task: ClozeTask,
+    examples: Sequence[TaskExample],
+) -> None:
     """Say how many questions lose text because the model has too few positions."""
     limit = session.model.config.max_position_embeddings
     for number in session.config.pattern or (task.default_pattern,):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from unblank.data.fields import field_text, field_value, require_text
 from unblank.data.records import find_record_files, read_records
+from unblank.evaluation.options import WritingOptions
 from unblank.evaluation.results import TaskResult, text_row
 from unblank.evaluation.session import Session
 from unblank.generation.options import GenerationOptions
@@ -134,7 +135,9 @@ WRITING: Mapping[str, dict[str, WritingTask]] = {
 """Suite -> task -> where and how."""
 
 
-def run_writing(session: Session, tasks: Mapping[str, WritingTask]) -> Iterator[TaskResult]:
+def run_writing(
+    session: Session[WritingOptions], tasks: Mapping[str, WritingTask]
+) -> Iterator[TaskResult]:
     """Yield the scores of each task, or of the user's own file.
 
     Args:
@@ -153,7 +156,7 @@ def run_writing(session: Session, tasks: Mapping[str, WritingTask]) -> Iterator[
 
 
 def _try_penalties(
-    session: Session, name: str, task: WritingTask, files: Sequence[Path]
+    session: Session[WritingOptions], name: str, task: WritingTask, files: Sequence[Path]
 ) -> Iterator[TaskResult]:
     """Yield the scores with each length penalty, and say which is the best of several."""
     penalties = session.config.length_penalty
@@ -171,7 +174,11 @@ def _try_penalties(
 
 
 def _measure(
-    session: Session, name: str, task: WritingTask, files: Sequence[Path], length_penalty: float
+    session: Session[WritingOptions],
+    name: str,
+    task: WritingTask,
+    files: Sequence[Path],
+    length_penalty: float,
 ) -> TaskResult:
     started = time.perf_counter()
     config = session.config
@@ -213,7 +220,7 @@ def _measure(
 
 
 def _pairs(
-    session: Session, task: WritingTask, files: Sequence[Path]
+    session: Session[WritingOptions], task: WritingTask, files: Sequence[Path]
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield each source with its references."""
     config = session.config
@@ -234,7 +241,7 @@ def _pairs(
             yield text.strip(), references
 
 
-def _options(session: Session, length_penalty: float) -> GenerationOptions:
+def _options(session: Session[WritingOptions], length_penalty: float) -> GenerationOptions:
     config = session.config
     return GenerationOptions(
         num_beams=config.num_beams,

@@ -16,8 +16,8 @@ from unblank.examples import IGNORE_INDEX, Example
 from unblank.objectives.mixture import OBJECTIVES, build_objective, only
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.showing.mask_picture import blank_pieces, draw_mask, mask_figure, piece_numbers
-from unblank.showing.text import print_example, run_show
-from unblank.showing.text_settings import ShowTextSettings
+from unblank.showing.options import ShowPairOptions, ShowTextOptions
+from unblank.showing.text import print_example, show_pair, show_text
 from unblank.showing.vocabulary import word_vocabulary
 
 TEXT = "A lamp burned in the window. Nobody had come along the road since noon, and the dog slept."
@@ -51,9 +51,12 @@ def printed(example: Example, names, width: int = 80) -> str:
     return console.file.getvalue()
 
 
-def shown(width: int = 100, **options) -> str:
+def shown(width: int = 100, *, is_pair: bool = False, **options) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    run_show(ShowTextSettings(**options), console)
+    if is_pair:
+        show_pair(ShowPairOptions(**options), console)
+    else:
+        show_text(ShowTextOptions(**options), console)
     return console.file.getvalue()
 
 

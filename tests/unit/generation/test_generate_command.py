@@ -7,8 +7,8 @@ import json
 import pytest
 
 from unblank.cli import main
-from unblank.generation import generate_command
-from unblank.generation.answer_file import AnswerFile
+from unblank.commands import generate_answers as generate_command
+from unblank.commands.answer_file import AnswerFile
 
 SOURCES = ["the old cat", "a dog", "one small dog run to some far house", "a mat", "the cat sat"]
 

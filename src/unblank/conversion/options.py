@@ -1,4 +1,4 @@
-"""Settings of `unblank convert`: what to read, what to write, and what only the user can know."""
+"""Options of converting: what only the user can know. Standard library alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,10 @@ from typing import Literal
 
 __all__ = [
     "ConvertOptions",
-    "ConvertSettings",
     "DType",
     "Family",
     "FfnOrder",
     "Part",
-    "VerifySettings",
-    "parse_convert",
     "parse_size",
 ]
 
@@ -70,44 +67,6 @@ class ConvertOptions:
             )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConvertSettings(ConvertOptions):
-    """Turn a published checkpoint into a safe, self-contained transformers folder.
-
-    SOURCE is a file or folder as published. No pickle is executed. OUTPUT gets config.json,
-    safetensors, a fast tokenizer and provenance.json, which accounts for every key.
-
-    Check a converted folder with
-    `unblank convert --verify OUTPUT [--reference FILE] [--tolerance 1e-4]`.
-    """
-
-    source: Path
-    """Checkpoint file or folder, as published."""
-
-    output: Path
-    """Folder to write; it must not exist."""
-
-    shard_size: str = "5GB"
-    """Largest weights file, e.g. 500MB; also about the memory that the conversion needs."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VerifySettings:
-    """Check a converted folder: reload it, look at every weight, and run the model.
-
-    With a reference file, the model must also give the recorded outputs.
-    """
-
-    verify: Path
-    """Converted folder."""
-
-    reference: Path | None = None
-    """Recorded inputs and outputs, .safetensors, .npz or .json."""
-
-    tolerance: float = 1e-4
-    """Largest absolute and relative difference to the reference, fp32."""
-
-
 def parse_size(text: str) -> int:
     """Return the number of bytes that `5GB`, `500MB` or `200KB` means.
 
@@ -122,19 +81,3 @@ def parse_size(text: str) -> int:
     if size <= 0:
         raise ValueError(f"{text!r} is no size: write a number and KB, MB or GB, like 500MB")
     return size
-
-
-def parse_convert(arguments: list[str]) -> ConvertSettings | VerifySettings:
-    """Return the settings of either form of the command."""
-    import tyro
-
-    wants_verify = any(argument.partition("=")[0] == "--verify" for argument in arguments)
-    settings: type[ConvertSettings] | type[VerifySettings]
-    settings = VerifySettings if wants_verify else ConvertSettings
-    return tyro.cli(
-        settings,
-        prog="unblank convert",
-        description=settings.__doc__,
-        args=arguments,
-        config=() if wants_verify else (tyro.conf.PositionalRequiredArgs,),
-    )

@@ -1,4 +1,4 @@
-"""Settings of the command `generate`; only dataclasses, so that `--help` is quick."""
+"""`unblank generate`: sources in, answers out in their order, and scores of them."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Literal
 from unblank.generation.options import GenerationOptions
 from unblank.metrics.text import BleuTokenizer, TextMetric
 
-__all__ = ["GenerateSettings"]
+__all__ = ["GenerateSettings", "run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,3 +93,17 @@ class GenerateSettings(GenerationOptions):
         """Return how answers are written, alone."""
         names = [field.name for field in fields(GenerationOptions)]
         return GenerationOptions(**{name: getattr(self, name) for name in names})
+
+
+def run(settings: GenerateSettings) -> None:
+    """Answer the sources, and score the answers if there are references.
+
+    Raises:
+        FileNotFoundError: a file or the model is not there.
+        FileExistsError: the output is there already.
+        ValueError: as for `read_job`, `AnswerFile` and `generate_texts`.
+        ImportError: a score needs a package that is not installed.
+    """
+    from unblank.commands.generate_answers import generate_and_print
+
+    generate_and_print(settings)

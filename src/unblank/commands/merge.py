@@ -1,9 +1,9 @@
-"""Settings of `unblank merge`. Standard library alone, so that `--help` is quick."""
+"""`unblank merge`: adds trained LoRA adapters to their base model, as a plain model folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MergeSettings"]
+__all__ = ["MergeSettings", "run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,3 +20,11 @@ class MergeSettings:
 
     output: Path
     """New folder for the whole model."""
+
+
+def run(settings: MergeSettings) -> None:
+    """Write the merged model and say what was merged; errors as for `merge`."""
+    from unblank.adapters.merge import merge
+
+    base = merge(settings.adapter, settings.output)
+    print(f"{settings.adapter} was added to {base}: the model is in {settings.output}")
