@@ -1,14 +1,15 @@
 """`unblank bench`: measures speed and memory beside the peers; prints a table, writes JSON."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tyro.conf import Positional
-
 from unblank.bench.sizes import SIZES, SizeName
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import Positional
 
-__all__ = ["BenchSettings", "run"]
+__all__ = ["BenchSettings", "parse", "run"]
 
 QUIET = 0.05
 """Share of the processors that others may use without a warning."""
@@ -34,6 +35,11 @@ class BenchSettings:
             raise ValueError(f"repeats is {self.repeats}; measure at least 1")
         if not self.size:
             raise ValueError(f"size is empty; give one or more of {', '.join(SIZES)}")
+
+
+def parse(words: Sequence[str]) -> BenchSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("bench", BenchSettings, words)
 
 
 def run(settings: BenchSettings) -> None:

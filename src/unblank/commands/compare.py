@@ -1,13 +1,13 @@
 """`unblank compare`: pretrains variants of a model, measures each, and prints one table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from unblank.process import MemoryArrangement
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import Positional
 
-__all__ = ["CompareSettings", "run"]
+__all__ = ["CompareSettings", "parse", "run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,7 +18,7 @@ class CompareSettings:
     of the repository has examples.
     """
 
-    recipe: Path
+    recipe: Positional[Path]
     """YAML file: settings of pretraining, variants, seeds, evaluations and fine-tunings."""
     plan: bool = False
     """Only say what there is to do, and what is done."""
@@ -30,8 +30,16 @@ class CompareSettings:
     """Huge pages and a malloc that keeps its memory, for the command's own process (Linux)."""
 
 
-def run(settings: CompareSettings, *, memory: "MemoryArrangement") -> None:
+def parse(words: Sequence[str]) -> CompareSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("compare", CompareSettings, words)
+
+
+def run(settings: CompareSettings) -> None:
     """Do what is not done yet, telling of each step, and print the table; errors as `compare`."""
+    from unblank.process import arrange_memory
+
+    memory = arrange_memory(settings.arrange_memory)
     from rich.console import Console
 
     from unblank.comparing.report import to_table

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unblank.commands.parsing import Variants, parse_settings
+from unblank.commands.words import named_values
 from unblank.conversion.options import ConvertOptions
+from unblank.settings.marks import Positional
 
 __all__ = ["ConvertSettings", "VerifySettings", "parse", "run"]
 
@@ -20,10 +23,10 @@ class ConvertSettings(ConvertOptions):
     `unblank convert --verify OUTPUT [--reference FILE] [--tolerance 1e-4]`.
     """
 
-    source: Path
+    source: Positional[Path]
     """Checkpoint file or folder, as published."""
 
-    output: Path
+    output: Positional[Path]
     """Folder to write; it must not exist."""
 
     shard_size: str = "5GB"
@@ -47,20 +50,15 @@ class VerifySettings:
     """Largest absolute and relative difference to the reference, fp32."""
 
 
-def parse(arguments: Sequence[str]) -> ConvertSettings | VerifySettings:
-    """Return the settings of either form of the command."""
-    import tyro
-
-    wants_verify = any(argument.partition("=")[0] == "--verify" for argument in arguments)
-    settings: type[ConvertSettings] | type[VerifySettings]
-    settings = VerifySettings if wants_verify else ConvertSettings
-    return tyro.cli(
-        settings,
-        prog="unblank convert",
-        description=settings.__doc__,
-        args=arguments,
-        config=() if wants_verify else (tyro.conf.PositionalRequiredArgs,),
-    )
+def parse(words: Sequence[str]) -> ConvertSettings | VerifySettings:
+    """Return the settings of either form of the command; errors as for `parse_settings`."""
+    kinds: dict[str, type] = {"a conversion": ConvertSettings, "--verify": VerifySettings}
+    if named_values(words, "--verify"):
+        return parse_settings(
+            "convert", VerifySettings, words, variants=Variants("--verify", kinds)
+        )
+    variants = Variants("a conversion", kinds, {"--verify FOLDER --help": "Options of checking."})
+    return parse_settings("convert", ConvertSettings, words, variants=variants)
 
 
 def run(settings: ConvertSettings | VerifySettings) -> None:

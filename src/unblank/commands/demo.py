@@ -2,9 +2,12 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from unblank.commands.parsing import parse_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -12,9 +15,8 @@ if TYPE_CHECKING:
     from unblank.demo.measure import Cloze
     from unblank.demo.run import DemoReport
     from unblank.generation.results import FillResult
-    from unblank.process import MemoryArrangement
 
-__all__ = ["DemoSettings", "run"]
+__all__ = ["DemoSettings", "parse", "run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,13 +48,21 @@ class DemoSettings:
             raise ValueError(f"sentences is {self.sentences}; 0 or more")
 
 
-def run(settings: DemoSettings, *, memory: "MemoryArrangement") -> None:
+def parse(words: Sequence[str]) -> DemoSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("demo", DemoSettings, words)
+
+
+def run(settings: DemoSettings) -> None:
     """Train a tiny GLM, print what it learned, and say where everything lies.
 
     Raises:
         ValueError: too little text to hold some out.
         FileNotFoundError: `text` names nothing.
     """
+    from unblank.process import arrange_memory
+
+    memory = arrange_memory(settings.arrange_memory)
     from rich.console import Console
 
     from unblank.demo.run import make_corpus, measure_demo, train_demo

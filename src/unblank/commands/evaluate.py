@@ -2,27 +2,26 @@
 
 from collections.abc import Sequence
 
-from unblank.evaluation.options import EvaluationOptions, suite_options
+from unblank.commands.parsing import Variants, parse_settings
+from unblank.commands.words import named_values
+from unblank.evaluation.options import SUITE_OPTIONS, EvaluationOptions, suite_options
 
 __all__ = ["parse", "run"]
 
 
-def parse(arguments: Sequence[str]) -> EvaluationOptions:
-    """Return the options of the suite that the words after `unblank evaluate` name."""
-    import tyro
+def parse(words: Sequence[str]) -> EvaluationOptions:
+    """Return the options of the suite that the words after `unblank evaluate` name.
 
-    suite = "perplexity"
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        if word.partition("=")[0] == "--suite":
-            suite = word.partition("=")[2] or following
+    Raises:
+        SystemExit: after `--help` (code 0).
+        ValueError: no such suite, an option that it does not have, or a value that does not fit.
+    """
+    suite = (named_values(words, "--suite") or ["perplexity"])[-1]
     kind = suite_options(suite)
-    return tyro.cli(
-        kind,
-        prog="unblank evaluate",
-        description=kind.__doc__,
-        args=arguments,
-        config=(tyro.conf.PositionalRequiredArgs,),
-    )
+    more = {"--suite NAME --help": f"Options of another suite: {', '.join(SUITE_OPTIONS)}."}
+    kinds = {f"--suite {name}": one for name, one in SUITE_OPTIONS.items()}
+    variants = Variants(f"--suite {suite}", kinds, more)
+    return parse_settings("evaluate", kind, words, variants=variants)
 
 
 def run(settings: EvaluationOptions) -> None:

@@ -1,37 +1,50 @@
 """`unblank finetune`: fine-tunes a model on your own examples."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from unblank.commands.parsing import parse_recipe
+from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.finetuning.settings import FinetuneSettings
-
-if TYPE_CHECKING:
-    from unblank.process import MemoryArrangement
 
 __all__ = ["parse", "run"]
 
-_DESCRIPTION = """Fine-tune a model on your own examples.
+USUAL = (
+    *("task", "method", "model.init_from"),
+    *("data.train", "data.validation", "data.hold_out", "data.source", "data.target"),
+    *("seq2seq.max_source_length", "seq2seq.max_target_length", "cloze.patterns"),
+    *("lora.rank", "prompt.length", "optim.learning_rate"),
+    *("train.output_dir", "train.epochs", "train.max_steps", "train.batch_tokens"),
+    *("train.batch_size", "train.seed", "train.metric", "train.validate_every"),
+    *("train.patience", "train.resume", "train.device", "generation.num_beams"),
+)
+"""What `--help` shows; `--help-all` shows all."""
 
-unblank finetune [recipe.yaml] --task seq2seq --model.init_from FOLDER --data.train FILE
-  --data.validation FILE --data.source FIELD --data.target FIELD [--section.field value ...]
+_ABOUT = """Fine-tune a model on your own examples: pairs of texts, labels, cloze tasks.
 
-A flag overrides the recipe's field of the same name; --print-config prints the resulting recipe and
-stops. Several processes: torchrun --nproc-per-node N -m unblank finetune ..."""
+unblank finetune [recipe.yaml] --task seq2seq --model.init-from FOLDER --data.train FILE
+  --data.validation FILE --data.source FIELD --data.target FIELD [--section.name VALUE ...]
 
-
-def parse(arguments: Sequence[str]) -> FinetuneSettings:
-    """Return the run that the command line describes.
-
-    Args:
-        arguments: words after the command's name; see `parse_recipe`.
-    """
-    advice = "recipes/finetune of the repository has some"
-    return parse_recipe(FinetuneSettings, "unblank finetune", _DESCRIPTION, arguments, advice)
+A recipe is a YAML file of the same names: see recipes/finetune of the repository. Several
+processes: torchrun --nproc-per-node N -m unblank finetune ..."""
 
 
-def run(settings: FinetuneSettings, *, memory: "MemoryArrangement") -> None:
+def parse(words: Sequence[str]) -> GivenSettings[FinetuneSettings]:
+    """Return the run that the words describe; errors as for `parse_recipe`."""
+    return parse_recipe(
+        "finetune",
+        FinetuneSettings,
+        words,
+        about=_ABOUT,
+        usual=USUAL,
+        advice="recipes/finetune of the repository has some",
+    )
+
+
+def run(parsed: GivenSettings[FinetuneSettings]) -> None:
     """Fine-tune, once or for every combination of a grid; errors as for `run_finetune_command`."""
+    from unblank.process import arrange_memory
+
+    settings = parsed.settings
+    memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
     from unblank.finetuning.sweeps.grid import run_finetune_command
 
     run_finetune_command(settings, memory=memory)

@@ -46,7 +46,10 @@ def read_job(settings: GenerateSettings) -> Job:
     references: list[list[str]] = []
     places: list[str] = []
     if settings.input is None:
-        sources = list(settings.text) or [line.rstrip("\r\n") for line in sys.stdin]
+        if settings.text in ((), ("-",)):
+            sources = [line.rstrip("\r\n") for line in sys.stdin]
+        else:
+            sources = list(settings.text)
         references = [[] for _ in sources]
         places = [f"source {number}" for number, _ in enumerate(sources, start=1)]
     else:

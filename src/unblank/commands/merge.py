@@ -1,9 +1,13 @@
 """`unblank merge`: adds trained LoRA adapters to their base model, as a plain model folder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MergeSettings", "run"]
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import Positional
+
+__all__ = ["MergeSettings", "parse", "run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,11 +19,16 @@ class MergeSettings:
     unblank merge runs/reviews-lora reviews
     """
 
-    adapter: Path
+    adapter: Positional[Path]
     """Folder of the adapters, written by `unblank finetune --method lora` or by PEFT."""
 
-    output: Path
+    output: Positional[Path]
     """New folder for the whole model."""
+
+
+def parse(words: Sequence[str]) -> MergeSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("merge", MergeSettings, words)
 
 
 def run(settings: MergeSettings) -> None:

@@ -1,32 +1,49 @@
 """`unblank pretrain`: pretrains a model on your text, or continues from one."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from unblank.commands.parsing import parse_recipe
+from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.pretraining.settings import PretrainSettings
-
-if TYPE_CHECKING:
-    from unblank.process import MemoryArrangement
 
 __all__ = ["parse", "run"]
 
-_DESCRIPTION = """Pretrain a blank-infilling language model on your own text.
+USUAL = (
+    *("model.preset", "model.init_from", "model.init_from_encoder"),
+    *("tokenizer.path", "tokenizer.kind", "tokenizer.vocab_size"),
+    *("data.train", "data.validation", "data.pairs", "data.text_field", "data.max_length"),
+    *("objective.token", "objective.sentence", "objective.document", "objective.mask_ratio"),
+    *("optim.learning_rate", "optim.warmup_steps"),
+    *("train.output_dir", "train.max_steps", "train.batch_size", "train.micro_batch_size"),
+    *("train.seed", "train.validate_every", "train.save_every", "train.resume", "train.device"),
+)
+"""What `--help` shows; `--help-all` shows all."""
 
-unblank pretrain [recipe.yaml] [--section.field value ...] [--print-config]
+_ABOUT = """Pretrain a blank-infilling language model on your own text, or continue from a model.
 
-A flag overrides the recipe's field of the same name; --print-config prints the resulting recipe and
-stops. Several processes: torchrun --nproc-per-node N -m unblank pretrain ..."""
+unblank pretrain [recipe.yaml] --data.train FILE --train.output-dir FOLDER [--section.name VALUE]
 
-
-def parse(arguments: Sequence[str]) -> PretrainSettings:
-    """Return the pretraining run that the command line describes; see `parse_recipe`."""
-    advice = "recipes/pretrain of the repository has some"
-    return parse_recipe(PretrainSettings, "unblank pretrain", _DESCRIPTION, arguments, advice)
+A recipe is a YAML file of the same names: see recipes/pretrain of the repository. Several
+processes: torchrun --nproc-per-node N -m unblank pretrain ..."""
 
 
-def run(settings: PretrainSettings, *, memory: "MemoryArrangement") -> None:
+def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
+    """Return the run that the words describe; errors as for `parse_recipe`."""
+    return parse_recipe(
+        "pretrain",
+        PretrainSettings,
+        words,
+        about=_ABOUT,
+        usual=USUAL,
+        advice="recipes/pretrain of the repository has some",
+    )
+
+
+def run(parsed: GivenSettings[PretrainSettings]) -> None:
     """Pretrain; errors as for `run_pretrain`."""
+    from unblank.process import arrange_memory
+
+    settings = parsed.settings
+    memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
     from unblank.pretraining.run import run_pretrain
 
     run_pretrain(settings, memory=memory)

@@ -1,25 +1,29 @@
 """`unblank score`: scores candidates for a blank, or for what answers a source."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import Positional
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from unblank.generation.results import Scores
 
-__all__ = ["ScoreSettings", "run"]
+__all__ = ["ScoreSettings", "parse", "run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreSettings:
     """Score candidates for a blank, or for what answers a source, by their log-probability."""
 
-    model: str
+    model: Positional[str]
     """Folder of the model."""
-    text: tuple[str, ...]
+    text: Positional[tuple[str, ...]]
     """Texts with a blank, or sources; none, or a single -, reads standard input, one a line."""
-    candidates: tuple[str, ...] = ()
+    candidates: tuple[str, ...]
     """What may stand in the blank, or be written; at least one."""
     blank: int = 0
     """Which blank of the text, counted from 0; the others stay blank."""
@@ -36,11 +40,12 @@ class ScoreSettings:
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
     dtype: Literal["fp32", "bf16"] | None = None
-    """Arithmetic; not given is as the model was saved."""
+    """Arithmetic. Not given: as the model was saved."""
 
-    def __post_init__(self) -> None:
-        if not self.candidates:
-            raise ValueError("there are no candidates: add --candidates ONE TWO ...")
+
+def parse(words: Sequence[str]) -> ScoreSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("score", ScoreSettings, words)
 
 
 def run(settings: ScoreSettings) -> None:

@@ -1,10 +1,13 @@
 """`unblank show`: prints what a model really sees of a text, or of a task's example."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from unblank.commands.parsing import Variants, parse_settings
+from unblank.commands.words import named_values
 from unblank.showing.options import ShowPairOptions, ShowTaskOptions, ShowTextOptions
 
 __all__ = ["ShowPairSettings", "parse", "run"]
@@ -27,25 +30,27 @@ class ShowPairSettings(ShowPairOptions):
     """Show a text as an encoder-decoder sees it."""
 
 
-def parse(arguments: Sequence[str]) -> ShowTextOptions | ShowPairSettings | ShowTaskOptions:
+_TEXT, _PAIR = "a text for a GLM", "a text for an encoder-decoder"
+_KINDS: dict[str, Any] = {
+    _TEXT: ShowTextOptions,
+    _PAIR: ShowPairSettings,
+    "--task": ShowTaskOptions,
+}
+
+
+def parse(words: Sequence[str]) -> ShowTextOptions | ShowPairSettings | ShowTaskOptions:
     """Return what the words after `unblank show` ask for: a text, or an example of a task.
 
     Raises:
-        SystemExit: after `--help` (code 0), and on a flag that does not parse.
-        ValueError: if a flag holds a value that is not allowed.
+        SystemExit: after `--help` (code 0).
+        ValueError: an option that does not fit to what is shown, or a value that is not allowed.
     """
-    import tyro
-
-    kind = _kind(arguments)
-    is_task = kind is ShowTaskOptions
-    config: ShowTextOptions | ShowPairSettings | ShowTaskOptions = tyro.cli(
-        kind,
-        prog="unblank show",
-        description=_DESCRIPTION if kind is ShowTextOptions else kind.__doc__,
-        args=arguments,
-        config=() if is_task else (tyro.conf.PositionalRequiredArgs,),
-    )
-    return config
+    name = _mode(words)
+    more = {} if name == "--task" else {"--task NAME --help": "Options of showing a task."}
+    about = _DESCRIPTION if name == _TEXT else ""
+    kind: type[ShowTextOptions | ShowPairSettings | ShowTaskOptions] = _KINDS[name]
+    variants = Variants(name, _KINDS, more)
+    return parse_settings("show", kind, words, about=about, variants=variants)
 
 
 def run(settings: ShowTextOptions | ShowPairSettings | ShowTaskOptions) -> None:
@@ -66,26 +71,17 @@ def run(settings: ShowTextOptions | ShowPairSettings | ShowTaskOptions) -> None:
         show_text(settings, console)
 
 
-def _kind(
-    arguments: Sequence[str],
-) -> type[ShowTextOptions] | type[ShowPairSettings] | type[ShowTaskOptions]:
-    """Return the settings that the words ask for, by their names and the model's family."""
-    names = [word.partition("=")[0].replace("_", "-") for word in arguments]
-    if "--task" in names:
-        return ShowTaskOptions
+def _mode(words: Sequence[str]) -> str:
+    """Return what the words ask for, by their names and the family of the model."""
+    flags = [word.partition("=")[0].replace("_", "-") for word in words]
+    if "--task" in flags:
+        return "--task"
     is_pair = any(
-        name in ("--encoder-decoder", "--translation") or name.startswith("--seq2seq.")
-        for name in names
+        flag in ("--encoder-decoder", "--translation") or flag.startswith("--seq2seq.")
+        for flag in flags
     )
-    folders = _values(arguments, ("--model", "--tokenizer"))
-    return ShowPairSettings if is_pair or any(map(_is_pair, folders)) else ShowTextOptions
-
-
-def _values(arguments: Sequence[str], names: Sequence[str]) -> Iterator[Path]:
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        name, _, value = word.partition("=")
-        if name in names:
-            yield Path(value or following)
+    folders = map(Path, named_values(words, "--model", "--tokenizer"))
+    return _PAIR if is_pair or any(map(_is_pair, folders)) else _TEXT
 
 
 def _is_pair(folder: Path) -> bool:

@@ -1,27 +1,28 @@
 """`unblank tokenize`: trains a tokenizer on text, saves it, and prints what came out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from unblank.commands.parsing import parse_settings
 from unblank.tokenization.kinds import TokenizerKind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["TokenizeSettings", "run"]
+__all__ = ["TokenizeSettings", "parse", "run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizeSettings:
     """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
 
-    train: tuple[str, ...] = ()
-    """Files, folders or glob patterns with the text (.txt, .jsonl, .parquet; .gz, .zst); needed."""
+    train: tuple[str, ...]
+    """Files, folders or glob patterns with the text (.txt, .jsonl, .parquet; .gz, .zst)."""
 
-    output: str | None = None
-    """Folder to write tokenizer.json and tokenizer_config.json to; needed."""
+    output: str
+    """Folder to write tokenizer.json and tokenizer_config.json to."""
 
     kind: TokenizerKind = "wordpiece"
     """wordpiece (as BERT), unigram (as SentencePiece) or bpe (byte-level, as GPT-2)."""
@@ -48,13 +49,18 @@ class TokenizeSettings:
     """Replace a tokenizer that the output folder already holds."""
 
 
+def parse(words: Sequence[str]) -> TokenizeSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("tokenize", TokenizeSettings, words)
+
+
 def run(settings: TokenizeSettings) -> None:
     """Train a tokenizer, save it, and print a table about it.
 
     Raises:
         FileExistsError: if the output folder holds a tokenizer and `overwrite` is not set.
         FileNotFoundError: if a path matches no file.
-        ValueError: if the text or a setting cannot be used, or is not given.
+        ValueError: if the text or a setting cannot be used.
     """
     from rich.console import Console
     from rich.table import Table
@@ -62,10 +68,6 @@ def run(settings: TokenizeSettings) -> None:
     from unblank.data.sources import TextFiles, find_files
     from unblank.tokenization.train import train_tokenizer
 
-    if not settings.train:
-        raise ValueError("no text to train on: give --train FILE_OR_FOLDER [...]")
-    if settings.output is None:
-        raise ValueError("nowhere to save the tokenizer: give --output FOLDER")
     output = Path(settings.output)
     if (output / "tokenizer.json").exists() and not settings.overwrite:
         raise FileExistsError(

@@ -1,16 +1,20 @@
 """`unblank trim`: drops the tokens from a model that a text does not need; prints what changed."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import Positional
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from unblank.trimming.trim import TrimReport
 
-__all__ = ["TrimSettings", "run"]
+__all__ = ["TrimSettings", "parse", "run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,14 +28,14 @@ class TrimSettings:
     unblank trim multiglm small --corpus news/*.txt --coverage 0.9999
     """
 
-    model: Path
+    model: Positional[Path]
     """Folder of a model with its tokenizer (glm, electra, deltalm or ganlm)."""
 
-    output: Path
+    output: Positional[Path]
     """New folder for the smaller one."""
 
-    corpus: tuple[str, ...] = ()
-    """Files, folders or glob patterns with your text (.txt, .jsonl, .parquet; .gz, .zst); needed.
+    corpus: tuple[str, ...]
+    """Files, folders or glob patterns with your text (.txt, .jsonl, .parquet; .gz, .zst).
     Give what the model will read: all its languages, and the texts of your tasks."""
 
     keep: int | None = None
@@ -50,14 +54,17 @@ class TrimSettings:
     """Print the numbers as JSON in place of the table."""
 
     def __post_init__(self) -> None:
-        if not self.corpus:
-            raise ValueError("no text to count tokens in: give --corpus FILE_OR_FOLDER [...]")
         if (self.keep is None) == (self.coverage is None):
             raise ValueError(
                 "give one of --keep N (how many tokens) and --coverage SHARE (for example 0.9999)"
             )
         if self.coverage is not None and not 0 < self.coverage <= 1:
             raise ValueError(f"coverage is a share of the corpus in (0, 1], not {self.coverage}")
+
+
+def parse(words: Sequence[str]) -> TrimSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("trim", TrimSettings, words)
 
 
 def run(settings: TrimSettings) -> None:

@@ -62,8 +62,8 @@ def convert(
     num_attention_heads: int | None = None,
     vocab_size: int | None = None,
     language_tags: Sequence[str] = (),
-    ffn_order: FfnOrder = "current",
-    part: Part = "all",
+    ffn_order: FfnOrder | None = None,
+    part: Part | None = None,
     shard_size: str = "5GB",
 ) -> Conversion:
     """Turn a published checkpoint into a transformers folder; return what was found and done.
@@ -78,8 +78,9 @@ def convert(
             records, else the number in the published model of this width; needed if there is none.
         vocab_size: rows of an encoder-decoder's embedding table to keep; None keeps all.
         language_tags: tokens behind all others, e.g. "__de__".
-        ffn_order: which published reading of DeltaLM's two feed-forward layers to follow.
-        part: of a GanLM that has both decoders.
+        ffn_order: which published reading of DeltaLM's two feed-forward layers to follow; None is
+            the current one.
+        part: of a GanLM that has both decoders; None keeps all.
         shard_size: largest weights file, e.g. "500MB".
 
     Raises:
@@ -141,7 +142,7 @@ def write(
 
 def _check_options(options: ConvertOptions, family: str) -> None:
     for name, families in OPTIONS_OF_FAMILIES.items():
-        if family not in families and getattr(options, name) != getattr(ConvertOptions(), name):
+        if family not in families and getattr(options, name) not in (None, ()):
             option = "--" + name.replace("_", "-")
             raise ValueError(
                 f"{option} is for {', '.join(families)}, but this checkpoint is {family}: leave it "

@@ -74,7 +74,7 @@ def plan_deltalm(source: Source, options: ConvertOptions) -> ConversionPlan:
     for name, value in fitted.fields.items():
         setattr(config, name, value)
     if is_released:
-        line, trap = _check_order(tensors, options.ffn_order)
+        line, trap = _check_order(tensors, options.ffn_order or "current")
         evidence, traps = [*evidence, line], [*traps, *trap]
     return ConversionPlan(
         model_class=DeltaLMForConditionalGeneration,

@@ -35,27 +35,28 @@ class ConvertOptions:
     model, dict.txt + spm.model. Not given: looked for beside the weights."""
 
     dtype: DType | None = None
-    """Type of the written weights; not given: as stored."""
+    """Type of the written weights. Not given: as stored."""
 
     num_attention_heads: int | None = None
-    """Heads a layer, which no tensor shows; not given: what the checkpoint records, else those of
+    """Heads a layer, which no tensor shows. Not given: what the checkpoint records, else those of
     the published model of this width; needed if there is none."""
 
     vocab_size: int | None = None
     """deltalm, ganlm, xlmr: keep only that many rows of the embedding table, e.g. 250001 to leave
-    out <mask> and the sentinels as fairseq did in fine-tuning; not given: all."""
+    out <mask> and the sentinels as fairseq did in fine-tuning. Not given: all."""
 
     language_tags: tuple[str, ...] = ()
     """deltalm, ganlm, xlmr: names of language tags, e.g. __de__ __fr__. They name rows that
     fine-tuning added behind the known tokens; where there are none, new rows are made."""
 
-    ffn_order: FfnOrder = "current"
+    ffn_order: FfnOrder | None = None
     """deltalm: two loaders were published that exchange the two feed-forward layers of a decoder
-    layer. current is what all later copies do; the weights are checked for which is right."""
+    layer. Not given: current, which is what all later copies do; the weights are checked for which
+    is right."""
 
-    part: Part = "all"
+    part: Part | None = None
     """ganlm: what to keep of a model that has both decoders: the generator writes, the
-    discriminator classifies."""
+    discriminator classifies. Not given: all."""
 
     def __post_init__(self) -> None:
         if self.num_attention_heads is not None and self.num_attention_heads < 1:
@@ -65,6 +66,11 @@ class ConvertOptions:
                 f"vocab_size is {self.vocab_size}: the first {FIRST_ROWS} rows, <s> <pad> </s> "
                 "<unk>, always stay, so give that or more"
             )
+
+    @property
+    def kept_part(self) -> Part:
+        """What is kept of a model that has both decoders."""
+        return self.part or "all"
 
 
 def parse_size(text: str) -> int:

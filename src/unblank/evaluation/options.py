@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from unblank.settings.marks import Positional
+
 __all__ = [
     "SUITE_OPTIONS",
     "ClozeOptions",
@@ -46,7 +48,7 @@ SuiteName = Literal[
 class EvaluationOptions:
     """Measure a model: a table, and a JSON file with every prediction."""
 
-    model: str
+    model: Positional[str]
     """Folder of the model."""
     suite: str = "perplexity"
     """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
@@ -166,7 +168,7 @@ class UnderstandingOptions(DataOptions):
     unblank evaluate MODEL --suite superglue --tasks rte cb --data FOLDER
     """
 
-    suite: UnderstandingSuite = "superglue"
+    suite: UnderstandingSuite
     pattern: tuple[int, ...] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Not given: the task's
     own choice."""
@@ -222,7 +224,7 @@ class WritingOptions(DataOptions):
     unblank evaluate MODEL --suite translation --tasks en-de --data FOLDER
     """
 
-    suite: WritingSuite = "summarization"
+    suite: WritingSuite
     file: tuple[str, ...] = ()
     """Your own files instead (.jsonl, .parquet, .tsv, .csv, also .gz and .zst)."""
     source_field: str | None = None

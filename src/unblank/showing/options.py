@@ -6,6 +6,7 @@ from typing import Literal
 
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
+from unblank.settings.marks import Positional
 
 __all__ = ["ShowPairOptions", "ShowSampleOptions", "ShowTaskOptions", "ShowTextOptions"]
 
@@ -14,7 +15,7 @@ __all__ = ["ShowPairOptions", "ShowSampleOptions", "ShowTaskOptions", "ShowTextO
 class ShowSampleOptions:
     """Print what a model really sees of a text."""
 
-    text: str
+    text: Positional[str]
     """The text, or a file in a format that training reads (its first 256 documents)."""
     tokenizer: Path | None = None
     """Folder of the tokenizer; without one, words and punctuation marks stand for tokens."""

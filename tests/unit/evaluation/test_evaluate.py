@@ -96,7 +96,7 @@ def test_what_cannot_be_measured_is_said_in_words(model_folder, data_folder, cap
     )
     assert "there are sentences.jsonl" in error
     error = fails(capsys, model_folder, "--suite", "lambada", "--window", "9")
-    assert "--window" in error
+    assert "--window does not apply to --suite lambada, only to --suite perplexity" in error
 
 
 def test_splits_are_found_under_their_usual_names(tmp_path):

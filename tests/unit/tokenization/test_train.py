@@ -199,10 +199,10 @@ def test_the_command_trains_reports_and_does_not_overwrite(tmp_path, capsys):
 
 
 def test_the_command_says_what_it_needs(tmp_path):
-    with pytest.raises(ValueError, match="give --train"):
-        tokenize.run(TokenizeSettings(output=str(tmp_path)))
-    with pytest.raises(ValueError, match="give --output"):
-        tokenize.run(TokenizeSettings(train=(str(tmp_path),)))
+    with pytest.raises(ValueError, match=r"--train is missing .*: give --train TEXT \.\.\."):
+        tokenize.parse(["--output", str(tmp_path)])
+    with pytest.raises(ValueError, match="--output is missing"):
+        tokenize.parse(["--train", str(tmp_path)])
 
 
 def test_the_command_line_takes_several_files_by_name(tmp_path):

@@ -107,7 +107,9 @@ def test_nothing_to_do_is_an_error(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     with pytest.raises(ValueError, match="nothing to do"):
         fill.run(FillSettings(model="x", text=()))
-    with pytest.raises(ValueError, match="no candidates"):
-        ScoreSettings(model="x", text=(TEXT,))
-    with pytest.raises(ValueError, match="choose one"):
-        fill.run(FillSettings(model="x", text=(TEXT,), stream=True, json=True))
+    with pytest.raises(ValueError, match="--candidates is missing"):
+        score.parse(["x", TEXT])
+    with pytest.raises(ValueError, match="--candidates is missing"):
+        score.parse(["x", TEXT, "--candidates"])
+    with pytest.raises(ValueError, match="--stream and --json exclude each other"):
+        fill.parse(["x", TEXT, "--stream", "--json"])
