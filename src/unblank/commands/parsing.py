@@ -170,7 +170,9 @@ def _explained(error: UnknownOptionError, variants: Variants) -> ValueError:
 def _check_marks(options: Sequence[Option], given: Mapping[str, Any]) -> None:
     """Raise ValueError for an option without the one that it needs, or beside one it excludes."""
     flags = {o.name: o.metavar.strip("[]") if o.is_positional else o.flag for o in options}
-    is_given = {name for name, value in given.items() if value not in (False, None, [])}
+    is_given = {
+        name for name, value in given.items() if value is not False and value not in (None, [])
+    }
     for option in options:
         if option.name not in is_given:
             continue

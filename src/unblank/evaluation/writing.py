@@ -250,6 +250,6 @@ def _options(session: Session[WritingOptions], length_penalty: float) -> Generat
         max_tokens=config.max_tokens,
         source_tag=config.source_tag,
         target_tag=config.target_tag,
-        blank=config.blank or "[sMASK]",
+        blank=config.blank,
         too_long="cut",
     )

@@ -127,7 +127,7 @@ class SourceAnswerer:
         self._is_glm = not model.config.is_encoder_decoder
         if self._is_glm and options.target_tag:
             raise ValueError("target_tag is for encoder-decoders: give a GLM source_tag")
-        if not self._is_glm and options.blank != GenerationOptions().blank:
+        if not self._is_glm and options.blank is not None:
             raise ValueError(f"blank {options.blank} is for GLMs: an encoder-decoder has no blanks")
         first_ids = [tag_token_id(tokenizer, tag)] if (tag := options.target_tag) else []
         if self._is_glm:

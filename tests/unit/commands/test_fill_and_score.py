@@ -103,6 +103,20 @@ def test_score_prints_candidates_best_first(capsys, tiny):
     assert [item["text"] for item in line["candidates"]] == [item.text for item in ranked]
 
 
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (["--temperature", "1.0"], "--do-sample"),
+        (["--top-k", "0"], "--do-sample"),
+        (["--top-p", "1", "--no-do-sample"], "--do-sample"),
+        (["--length-penalty", "0.0"], "--num-beams"),
+    ],
+)
+def test_an_option_that_shapes_nothing_is_refused_also_with_its_default(words, needed):
+    with pytest.raises(ValueError, match=f"means nothing without {needed}"):
+        fill.parse(["x", TEXT, *words])
+
+
 def test_nothing_to_do_is_an_error(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     with pytest.raises(ValueError, match="nothing to do"):
