@@ -40,8 +40,8 @@ def help_text(
     named = [option for option in options if not option.is_positional]
     shown = [option for option in named if not usual or option.name in usual]
     usage = " ".join(["usage:", command, *(option.metavar for option in free), "[options]"])
-    lines = [usage, "", *_paragraphs(about, width), ""]
-    lines += [line for option in free for line in _entry(option.metavar, option.text, width)]
+    lines = [usage, "", *_paragraphs(about, width), *[""] * bool(free)]
+    lines += [line for option in free for line in _entry(option.metavar, _what(option), width)]
     section = None
     for option in shown:
         if option.section != section:
@@ -97,7 +97,7 @@ def _choices(option: Option) -> Iterator[str]:
 def _shown_default(option: Option) -> str:
     value = option.default
     if value is MISSING:
-        return "(needed)"
+        return "" if option.is_positional else "(needed)"
     if value is None or value in ((), ""):
         return "(optional)"
     if option.is_switch:

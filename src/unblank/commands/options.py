@@ -94,7 +94,8 @@ class Option:
 def options_of(kind: type) -> tuple[Option, ...]:
     """Return the options of a dataclass, those of nested dataclasses included.
 
-    The fields that a class itself declares come before those that it inherits.
+    The fields that a class itself declares come before those that it inherits, and those of nested
+    dataclasses last.
     """
     return tuple(_options(kind, ""))
 
@@ -104,7 +105,7 @@ def _options(kind: type, prefix: str) -> Iterator[Option]:
     found = {field.name: field for field in fields(kind)}
     names = list(found)
     if not prefix:
-        names.sort(key=lambda name: kind.__mro__.index(_owner(kind, name)))
+        names.sort(key=lambda name: _rank(kind, name, hints[name]))
     for name in names:
         hint, marks = _without_marks(hints[name])
         if is_dataclass(hint) and isinstance(hint, type):
@@ -122,9 +123,13 @@ def _options(kind: type, prefix: str) -> Iterator[Option]:
         )
 
 
+def _rank(kind: type, name: str, hint: Any) -> tuple[bool, int]:
+    return is_dataclass(_without_marks(hint)[0]), kind.__mro__.index(_owner(kind, name))
+
+
 def _owner(kind: type, name: str) -> type:
-    """Return the class that declares a field first: a narrower type does not move it."""
-    return [one for one in kind.__mro__ if name in get_annotations(one)][-1]
+    """Return the class that declares a field last."""
+    return next(one for one in kind.__mro__ if name in get_annotations(one))
 
 
 def _without_marks(hint: Any) -> tuple[Any, tuple[object, ...]]:

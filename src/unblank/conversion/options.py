@@ -25,7 +25,7 @@ UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConvertOptions:
-    """What a family's reader takes from the user."""
+    """What the checkpoint does not say, or should become."""
 
     family: Family = "auto"
     """Kind of model; auto finds it by the keys and shapes of the weights."""

@@ -46,7 +46,7 @@ SuiteName = Literal[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationOptions:
-    """Measure a model: a table, and a JSON file with every prediction."""
+    """Which model, how much of the data, and where the result goes."""
 
     model: Positional[str]
     """Folder of the model."""
@@ -72,7 +72,7 @@ class EvaluationOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataOptions(EvaluationOptions):
-    """Measure a model on data sets in a folder."""
+    """Which data sets."""
 
     tasks: tuple[str, ...] = ()
     """Only these tasks of the suite."""
@@ -84,7 +84,7 @@ class DataOptions(EvaluationOptions):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextOptions(DataOptions):
-    """Measure a model on texts."""
+    """Your own texts instead."""
 
     file: tuple[str, ...] = ()
     """Your own files instead (.txt, .jsonl, .parquet, also .gz and .zst); folders and globs too."""

@@ -13,7 +13,7 @@ __all__ = ["ShowPairOptions", "ShowSampleOptions", "ShowTaskOptions", "ShowTextO
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShowSampleOptions:
-    """Print what a model really sees of a text."""
+    """Which text, cut how, and which sample of it."""
 
     text: Positional[str]
     """The text, or a file in a format that training reads (its first 256 documents)."""

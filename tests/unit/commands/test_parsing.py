@@ -7,8 +7,11 @@ import pytest
 import yaml
 
 from unblank.commands import evaluate, finetune, pretrain, show
+from unblank.commands.fill import FillSettings
+from unblank.commands.generate import GenerateSettings
 from unblank.commands.options import options_of
 from unblank.commands.parsing import Variants, parse_settings
+from unblank.commands.score import ScoreSettings
 from unblank.evaluation.options import SUITE_OPTIONS, suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
@@ -187,3 +190,14 @@ def test_a_mistake_in_the_recipe_is_said_with_its_path_and_one_in_a_flag_without
         pretrain.parse([save(tmp_path, "train: {seed: 1}"), "--train.max-steps", "0"])
     with pytest.raises(FileNotFoundError, match="recipes/pretrain of the repository has some"):
         pretrain.parse([str(tmp_path / "none.yaml")])
+
+
+def test_commands_that_open_a_model_use_the_same_words_for_it():
+    kinds = (FillSettings, ScoreSettings, GenerateSettings, *set(SUITE_OPTIONS.values()))
+    shared = [
+        {(option.name, option.hint, option.text) for option in options_of(kind)
+         if option.name in ("model", "device", "dtype")}
+        for kind in kinds
+    ]  # fmt: skip
+    assert all(one == shared[0] for one in shared)
+    assert len(shared[0]) == 3
