@@ -45,7 +45,7 @@ NO_VARIANTS = Variants()
 
 @dataclass(frozen=True, slots=True)
 class GivenSettings(Generic[Settings]):
-    """The settings of a run, and the dotted names of those that a recipe or a flag gave."""
+    """The settings of a run, and the dotted names of those that were given (`given_names`)."""
 
     settings: Settings
     given: frozenset[str]
@@ -134,7 +134,7 @@ def parse_recipe(
     if len(asked) < len(words):
         sys.stdout.write(to_yaml(settings))
         raise SystemExit(0)
-    return GivenSettings(settings, given_names(mapping))
+    return GivenSettings(settings, given_names(settings, flags=given, recipe=recipe))
 
 
 def _print_help(

@@ -1,26 +1,31 @@
 """Which settings were given, as against what they are set to.
 
-A setting that was given and that the run does not use is refused, whatever its value: also if the
-value happens to be the default.
+A setting that was given and that the run does not use is refused. A flag counts whatever its value,
+also if that happens to be the default. A recipe counts where it differs from the default: the file
+that a run writes beside its model names every setting, and must be a recipe of the same run.
 """
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from unblank.settings.recipes import to_mapping
+
 __all__ = ["given_names", "refuse_unused"]
 
 
-def given_names(mapping: Mapping[str, Any]) -> frozenset[str]:
-    """Return the dotted names that a nested mapping gives, such as `train.max_steps`.
+def given_names(
+    settings: object, *, flags: Collection[str], recipe: Mapping[str, Any]
+) -> frozenset[str]:
+    """Return the dotted names of the settings that were given, such as `train.max_steps`.
 
     Args:
-        mapping: what a recipe and flags give, nested as in a recipe.
-
-    Example:
-        >>> sorted(given_names({"task": "rte", "train": {"seed": 1, "max_steps": 9}}))
-        ['task', 'train.max_steps', 'train.seed']
+        settings: what flags and recipe make together; every field has a default.
+        flags: dotted names that flags gave.
+        recipe: what a recipe holds, nested.
     """
-    return frozenset(_names(mapping, ""))
+    values, defaults = dict(_leaves(settings)), dict(_leaves(type(settings)()))
+    named = {name for name, _ in _walk(recipe, "")}
+    return frozenset(flags) | {name for name in named if values.get(name) != defaults.get(name)}
 
 
 def refuse_unused(given: Collection[str], unused: Mapping[str, str]) -> None:
@@ -43,9 +48,13 @@ def refuse_unused(given: Collection[str], unused: Mapping[str, str]) -> None:
                 raise ValueError(f"{name} is given, but {why}: leave it out")
 
 
-def _names(mapping: Mapping[str, Any], prefix: str) -> Iterator[str]:
+def _leaves(settings: object) -> Iterator[tuple[str, Any]]:
+    return _walk(to_mapping(settings), "")
+
+
+def _walk(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, value in mapping.items():
         if isinstance(value, Mapping):
-            yield from _names(value, f"{prefix}{name}.")
+            yield from _walk(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}"
+            yield f"{prefix}{name}", value
