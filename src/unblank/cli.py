@@ -1,7 +1,7 @@
-"""The command `unblank`: each subcommand parses one settings dataclass and calls one function.
+"""The command `unblank`: finds the subcommand; `unblank.commands` has a module for each.
 
-Settings modules import nothing heavy, so that `--help` answers at once; the function is imported
-when it is called.
+These modules import nothing heavy, so that `--help` answers at once; what a command calls is
+imported when it runs.
 """
 
 import os
@@ -16,95 +16,59 @@ from typing import Any, TextIO
 
 from unblank.version import __version__
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main", "overview"]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Where a subcommand's settings and function live, as `module:name`."""
+    """A subcommand: what it is for, and its module in `unblank.commands` by its name."""
 
+    goal: str
+    """Under which it is listed."""
     summary: str
-    settings: str
-    run: str
     trains: bool = False
-    """Arrange this process's memory before torch is loaded."""
+    """A long run, which handles a request to end by itself."""
 
+
+_TRY, _TRAIN, _USE, _MEASURE, _CHANGE = (
+    "Try it, and see what a model sees",
+    "Train on your own text",
+    "Use a model",
+    "Measure",
+    "Bring models in, and change them",
+)
 
 COMMANDS: dict[str, Command] = {
     "demo": Command(
-        "train a tiny GLM on this machine and fill blanks with it; no download, no argument",
-        "unblank.demo.settings:DemoSettings",
-        "unblank.demo.run:run_demo",
-        trains=True,
+        _TRY, "train a tiny GLM on this machine and fill blanks with it; no download", trains=True
     ),
-    "tokenize": Command(
-        "train a tokenizer on your text",
-        "unblank.tokenization.config:TokenizeSettings",
-        "unblank.tokenization.train:run_tokenize",
-    ),
+    "show": Command(_TRY, "show what the model really sees of a text, or of a task's example"),
+    "tokenize": Command(_TRAIN, "train a tokenizer on your text"),
     "pretrain": Command(
-        "pretrain a GLM on your text, or continue from a model",
-        "unblank.commands.parsing:parse_run_config",
-        "unblank.pretraining.run:run_pretrain",
-        trains=True,
+        _TRAIN, "pretrain a model on your text, or continue from a model", trains=True
     ),
     "finetune": Command(
+        _TRAIN,
         "fine-tune a model on your own examples: pairs of texts, labels, cloze tasks",
-        "unblank.commands.finetune_parsing:parse_finetune_config",
-        "unblank.finetuning.sweeps.grid:run_finetune_command",
         trains=True,
     ),
-    "merge": Command(
-        "add trained LoRA adapters to their base model, as a plain model folder",
-        "unblank.adapters.merge_config:MergeSettings",
-        "unblank.adapters.merge:run_merge",
-    ),
-    "show": Command(
-        "show what the model really sees of a text, or of a task's example",
-        "unblank.showing.settings:parse_show",
-        "unblank.showing.task:run_show_any",
-    ),
-    "fill": Command(
-        "fill the blanks of texts",
-        "unblank.generation.config:FillSettings",
-        "unblank.generation.command:run_fill",
-    ),
+    "fill": Command(_USE, "fill the blanks of texts"),
+    "score": Command(_USE, "score candidates for a blank"),
     "generate": Command(
-        "write answers to sources: translate, summarise, ask; and score them",
-        "unblank.generation.generate_settings:GenerateSettings",
-        "unblank.generation.generate_command:run_generate",
-    ),
-    "score": Command(
-        "score candidates for a blank",
-        "unblank.generation.config:ScoreSettings",
-        "unblank.generation.command:run_score",
-    ),
-    "trim": Command(
-        "drop the tokens that your text does not need from a model",
-        "unblank.trimming.config:TrimSettings",
-        "unblank.trimming.trim:run_trim",
+        _USE, "write answers to sources: translate, summarise, ask; and score them"
     ),
     "evaluate": Command(
-        "measure a model on tasks and text: a table, and every prediction as JSON",
-        "unblank.evaluation.config:EvaluateSettings",
-        "unblank.evaluation.run:run_evaluate",
-    ),
-    "convert": Command(
-        "turn a published checkpoint into a safe model folder, or verify one",
-        "unblank.conversion.config:parse_convert",
-        "unblank.conversion.command:run_convert",
+        _MEASURE, "measure a model on tasks and text: a table, and every prediction as JSON"
     ),
     "compare": Command(
-        "pretrain variants of a model side by side, measure each: one table",
-        "unblank.comparing.config:CompareSettings",
-        "unblank.comparing.run:run_compare",
-        trains=True,
+        _MEASURE, "pretrain variants of a model side by side, measure each: one table", trains=True
     ),
-    "bench": Command(
-        "measure speed and memory beside the peers",
-        "unblank.bench.settings:BenchSettings",
-        "unblank.bench.run:run_bench",
+    "bench": Command(_MEASURE, "measure speed and memory beside BERT, T5 and BART"),
+    "convert": Command(
+        _CHANGE, "turn a published checkpoint into a safe model folder, or verify one"
     ),
+    "merge": Command(_CHANGE, "add trained LoRA adapters to their base model"),
+    "trim": Command(_CHANGE, "drop the tokens from a model that your text does not need"),
 }
 
 
@@ -122,12 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"unblank {__version__}")
         return
     if name not in COMMANDS:
-        _fail(f"unknown command {name!r}{_suggestion(name)}\n\n{overview()}")
-    command = COMMANDS[name]
+        _fail(f"unblank: unknown command {name!r}{_suggestion(name)}")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _note
-            _run(command, _parse(name, command, rest))
+            _run(name, rest)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -136,22 +99,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("UNBLANK_TRACEBACK") or not _is_for_the_user(error):
             raise
-        _fail(f"{error}\n(UNBLANK_TRACEBACK=1 shows where)")
+        _fail(f"unblank {name}: {error}")
 
 
 def overview() -> str:
-    """Return the text of `unblank --help`."""
+    """Return the text of `unblank --help`: the commands by what one wants to do."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: unblank <command> [options]      (unblank <command> --help teaches each)",
-            "",
-            "Blank-infilling language models: pretrain, fill, score.",
-            "",
-            *lines,
-        ]
-    )
+    lines = ["usage: unblank COMMAND [options]", ""]
+    lines += ["Blank-infilling language models: pretrain, adapt, fill, score, write."]
+    goal = ""
+    for name, command in COMMANDS.items():
+        if command.goal != goal:
+            goal = command.goal
+            lines += ["", goal]
+        lines.append(f"  {name:<{width}}  {command.summary}")
+    lines += ["", "unblank COMMAND --help teaches each; UNBLANK_TRACEBACK=1 shows where an error"]
+    return "\n".join(lines) + " arose."
 
 
 def _is_for_the_user(error: Exception) -> bool:
@@ -160,42 +123,19 @@ def _is_for_the_user(error: Exception) -> bool:
     return is_ours or isinstance(error, ValueError | OSError | ImportError)
 
 
-def _run(command: Command, settings: Any) -> None:
-    if not command.trains:
+def _run(name: str, words: Sequence[str]) -> None:
+    """Run a command; `--help` prints and exits."""
+    module: Any = import_module(f"unblank.commands.{name}")
+    settings = module.parse(words)
+    if not COMMANDS[name].trains:
         # What is asked to end leaves no temporary folder, as after Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        _attribute(command.run)(settings)
-        return
-    from unblank.process import arrange_memory
-
-    memory = arrange_memory(getattr(settings, "train", settings).arrange_memory)
-    _attribute(command.run)(settings, memory=memory)
-
-
-def _parse(name: str, command: Command, arguments: list[str]) -> Any:
-    """Return the settings; with `--help` or a wrong option the parser prints and exits."""
-    settings = _attribute(command.settings)
-    if not isinstance(settings, type):
-        return settings(arguments)
-    import tyro
-
-    return tyro.cli(
-        settings,
-        prog=f"unblank {name}",
-        description=settings.__doc__,
-        args=arguments,
-        config=(tyro.conf.PositionalRequiredArgs,),
-    )
-
-
-def _attribute(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+    module.run(settings)
 
 
 def _suggestion(name: str) -> str:
     near = get_close_matches(name, COMMANDS, n=1)
-    return f": did you mean {near[0]!r}?" if near else ""
+    return f": did you mean {near[0]!r}?" if near else ": unblank --help lists the commands"
 
 
 def _note(
@@ -211,5 +151,5 @@ def _note(
 
 
 def _fail(message: str) -> None:
-    print(f"unblank: {message}", file=sys.stderr)
+    print(message, file=sys.stderr)
     sys.exit(2)

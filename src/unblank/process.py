@@ -94,7 +94,7 @@ def arrange_memory(enabled: bool = True) -> MemoryArrangement:
         done.append("freed memory is kept for the next step")
     if not done:
         return MemoryArrangement("as the system has it (malloc is not glibc)")
-    switch = "--train.arrange_memory False leaves it alone"
+    switch = "--train.no-arrange-memory leaves it alone"
     return MemoryArrangement(f"{', '.join(done)} ({switch})", keeps_freed_memory)
 
 

@@ -1,9 +1,23 @@
 """Progress displays on the error stream, one look for all commands."""
 
+from collections.abc import Iterable, Iterator, Sized
+from typing import Protocol, runtime_checkable
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-__all__ = ["progress_bar"]
+__all__ = ["progress_bar", "track"]
+
+
+@runtime_checkable
+class _CountsBytes(Protocol):
+    """Texts of files, which know how far they are read better than how many there are."""
+
+    @property
+    def num_bytes(self) -> int: ...
+
+    @property
+    def num_bytes_read(self) -> int: ...
 
 
 def progress_bar(*, show: bool) -> Progress:
@@ -16,3 +30,18 @@ def progress_bar(*, show: bool) -> Progress:
         console=Console(stderr=True),
         disable=not show,
     )
+
+
+def track(texts: Iterable[str], progress: Progress, description: str) -> Iterator[str]:
+    """Yield the texts and move a bar: by bytes for files of text, by number for anything sized."""
+    if isinstance(texts, _CountsBytes):
+        task = progress.add_task(description, total=texts.num_bytes)
+        for text in texts:
+            progress.update(task, completed=texts.num_bytes_read)
+            yield text
+        progress.update(task, completed=texts.num_bytes_read)
+        return
+    task = progress.add_task(description, total=len(texts) if isinstance(texts, Sized) else None)
+    for text in texts:
+        progress.advance(task)
+        yield text

@@ -133,7 +133,7 @@ def write_models(folder: Path) -> None:
     shared = (
         f"--tokenizer.path {runs}/tokenizer --data.train {folder}/corpus --data.max_length 256 "
         "--train.max_steps 1 --train.batch_size 2 --train.micro_batch_size 2 "
-        "--train.validate_every 0 --train.arrange_memory False"
+        "--train.validate_every 0 --train.no-arrange-memory"
     )
     small = "--model.hidden_size 32 --model.num_attention_heads 4 --model.num_hidden_layers 2"
     main(f"pretrain --model.preset tiny {small} {shared} --train.output_dir {runs}/mine".split())

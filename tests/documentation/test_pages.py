@@ -26,7 +26,7 @@ NOT_RUN = {
 }
 PARSED_ONLY = {"torchrun": "it needs several processes; tests/integration runs them"}
 
-STEPS = "--train.max_steps 2 --train.validate_every 2 --train.arrange_memory False"
+STEPS = "--train.max_steps 2 --train.validate_every 2 --train.no-arrange-memory"
 SHORT = {
     "pretrain": f"{STEPS} --train.batch_size 2 --train.micro_batch_size 2 --data.max_length 256 "
     "--data.num_workers 0",

@@ -1,16 +1,19 @@
-"""What `unblank show` prints of a text, and the cells of a line of it."""
+"""What `unblank show` prints of a text or a pair, and the cells of a line of it."""
 
 import io
 
 from rich.console import Console
 
-from unblank.showing.text import run_show
-from unblank.showing.text_settings import ShowTextSettings
+from unblank.showing.options import ShowPairOptions, ShowTextOptions
+from unblank.showing.text import show_pair, show_text
 
 
-def shown(width: int = 100, **options) -> str:
+def shown(width: int = 100, *, is_pair: bool = False, **options) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    run_show(ShowTextSettings(**options), console)
+    if is_pair:
+        show_pair(ShowPairOptions(**options), console)
+    else:
+        show_text(ShowTextOptions(**options), console)
     return console.file.getvalue()
 
 

@@ -33,7 +33,7 @@ def test_arranging_asks_for_huge_pages_and_few_kernels_and_says_what_was_done():
     pages, kernels, line = in_new_process(code).split(" | ")
     assert (pages, kernels) == ("1", "128")
     assert line.startswith("huge pages")
-    assert "--train.arrange_memory False" in line
+    assert "--train.no-arrange-memory" in line
 
 
 @linux_only

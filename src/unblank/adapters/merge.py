@@ -1,10 +1,10 @@
-"""`unblank merge`: base model and adapters become one plain model folder."""
+"""Base model and adapters become one plain model folder."""
 
 import json
+from pathlib import Path
 
 import unblank
 from unblank.adapters.lora import merge_lora
-from unblank.adapters.merge_config import MergeSettings
 from unblank.adapters.opening import require_undamaged
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.conversion.writer import new_folder
@@ -12,18 +12,21 @@ from unblank.families.loading import load_folder
 from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
 from unblank.quiet import without_progress_bar
 
-__all__ = ["run_merge"]
+__all__ = ["merge"]
 
 
-def run_merge(config: MergeSettings) -> None:
-    """Write the merged model and say what was merged.
+def merge(folder: Path, output: Path) -> Path:
+    """Write the merged model; return the folder of the base model.
+
+    Args:
+        folder: of the adapters.
+        output: new folder for the whole model.
 
     Raises:
         FileNotFoundError: no adapters there, or their base model is gone.
         FileExistsError: the output folder exists.
         ValueError: a trained prompt, a damaged folder, or a base model with other weights.
     """
-    folder = config.adapter
     if not has_adapter(folder):
         raise FileNotFoundError(f"{folder} holds no adapters: there is no adapter_config.json")
     record = AdapterRecord.read(folder)
@@ -34,7 +37,7 @@ def run_merge(config: MergeSettings) -> None:
         )
     require_undamaged(folder)
     base = record.require_base(folder)
-    with new_folder(config.output) as staging:
+    with new_folder(output) as staging:
         model, tokenizer = load_folder(base, device="cpu")
         with without_progress_bar():
             merge_lora(model, folder).save_pretrained(staging)
@@ -49,4 +52,4 @@ def run_merge(config: MergeSettings) -> None:
             "files": {path.name: file_facts(path) for path in staging.glob("*.safetensors")},
         }
         write_at_once(staging / PROVENANCE_NAME, json.dumps(provenance, indent=1))
-    print(f"{folder} was added to {base}: the model is in {config.output}")
+    return base

@@ -16,10 +16,10 @@ from safetensors.torch import save_file
 
 from unblank.bench.race import Contestant, Tell, paired_ratio, race
 from unblank.bench.report import Row, Section, Target, at_most
-from unblank.bench.settings import Size
+from unblank.bench.sizes import Size
 from unblank.bench.worker import Workload
-from unblank.conversion.config import ConvertOptions
 from unblank.conversion.convert import prepare, write
+from unblank.conversion.options import ConvertOptions
 
 __all__ = ["conversion", "load_and_save", "measure_conversion", "save_pieces"]
 

@@ -7,7 +7,7 @@ section 3.1.4) is written anew here: segments of random lengths, sentinels in bo
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.bench.settings import SIZES
+from unblank.bench.sizes import SIZES
 from unblank.bench.worker import Workload
 from unblank.data.collate import collate_rows
 from unblank.data.loader import RowStream

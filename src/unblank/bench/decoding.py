@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from unblank.bench.race import Contestant
-from unblank.bench.settings import Size
+from unblank.bench.sizes import Size
 
 __all__ = ["decoders", "search_name"]
 

@@ -3,7 +3,7 @@
 from unblank.bench.decoding import decoders, search_name
 from unblank.bench.race import Tell, race
 from unblank.bench.report import Section, at_least, compare_rates
-from unblank.bench.settings import Size
+from unblank.bench.sizes import Size
 
 __all__ = ["measure_fill"]
 

@@ -6,7 +6,7 @@ percent of the work. A backward pass has two products for each one of the forwar
 Shapes: `A` positions of Part A, `B` of Part B, in one row; `S` source, `T` target tokens.
 """
 
-from unblank.bench.settings import Size
+from unblank.bench.sizes import Size
 from unblank.objectives.span_corruption import span_counts
 
 __all__ = [
@@ -65,7 +65,7 @@ def corrupted_lengths(size: Size) -> tuple[int, int, int]:
     The first of the sentinels in the target is not predicted.
 
     Example:
-        >>> from unblank.bench.settings import SIZES
+        >>> from unblank.bench.sizes import SIZES
         >>> corrupted_lengths(SIZES["small"])
         (230, 49, 38)
     """

@@ -12,7 +12,7 @@ import torch
 
 from unblank.bench.corruption import FIRST_WORD, SPECIAL
 from unblank.bench.models import training_step
-from unblank.bench.settings import SIZES, Size
+from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.data.length_groups import LengthGroup, collate_group
 from unblank.examples import Seq2SeqBatch

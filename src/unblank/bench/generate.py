@@ -13,7 +13,7 @@ from unblank.bench.inference import build_unblank, peer_generate
 from unblank.bench.peers import bart_config
 from unblank.bench.race import Tell, race
 from unblank.bench.report import Section, at_least, compare_rates
-from unblank.bench.settings import SIZES, Size
+from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.generation.options import GenerationOptions
 from unblank.generation.rows import Prompt

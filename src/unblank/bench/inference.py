@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from unblank.api import Unblank
 from unblank.bench.models import build_glm
 from unblank.bench.peers import build_t5
-from unblank.bench.settings import SIZES, Size
+from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.tokenization.special import SPECIAL_TOKENS, UNK_TOKEN, special_ids
 

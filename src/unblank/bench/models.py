@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from unblank.bench.settings import SIZES, Size
+from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.engine.optimizers import build_optimizer
 from unblank.engine.precision import choose_precision

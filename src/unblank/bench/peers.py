@@ -16,7 +16,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from unblank.bench.settings import SIZES, Size
+from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.examples import IGNORE_INDEX
 

@@ -1,21 +1,15 @@
-"""`unblank bench`: runs the benchmarks that were asked for, prints the table, writes the JSON."""
+"""The benchmarks by name, and running those that are asked for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rich.console import Console
-
 from unblank.bench import conversion, fill, generate, sampler, score, train
-from unblank.bench.machine import OthersShare, machine
+from unblank.bench.machine import OthersShare
 from unblank.bench.race import Tell
-from unblank.bench.report import Section, to_json, to_table
-from unblank.bench.settings import SIZES, BenchSettings, Size
+from unblank.bench.report import Section
+from unblank.bench.sizes import SIZES, Size
 
-__all__ = ["BENCHMARKS", "Benchmark", "run_bench"]
-
-
-_QUIET = 0.05
-"""Share of the processors that others may use without a warning."""
+__all__ = ["BENCHMARKS", "Benchmark", "measure_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +38,31 @@ BENCHMARKS: dict[str, tuple[Benchmark, ...]] = {
 }
 
 
-def run_bench(config: BenchSettings) -> None:
-    """Measure, print the table, and write the JSON if asked for (after each group of rows).
+def measure_all(
+    which: str, sizes: Sequence[str], repeats: int, tell: Tell
+) -> Iterator[list[Section]]:
+    """Yield the rows of each benchmark at each size as soon as they are measured.
+
+    Args:
+        which: a name in `BENCHMARKS`, or all.
+        sizes: names in `SIZES`.
+        repeats: timed turns of every contestant.
+        tell: is given what is being measured, now and then.
 
     Raises:
         RuntimeError: if a contestant fails.
     """
-    console = Console()
-    about = {**machine(), "repeats": config.repeats}
-    sections: list[Section] = []
-    for name, benchmark, size in _chosen(config):
-        sections += _measure(console, name, benchmark, size, config.repeats)
-        if config.json is not None:
-            config.json.parent.mkdir(parents=True, exist_ok=True)
-            config.json.write_text(to_json(sections, about), encoding="utf-8")
-    console.print(to_table(sections))
-    console.print(f"{about['processor']}, {about['cores']} cores; {config.repeats} turns")
-    busiest = max((section.others_share or 0.0 for section in sections), default=0.0)
-    if busiest > _QUIET:
-        console.print(
-            f"[yellow]other processes had up to {busiest:.0%} of the processors: absolute figures "
-            "are too low and ratios uncertain (docs/benchmarks.md says what to do)[/]"
-        )
-    if config.json is not None:
-        console.print(f"every repeat: {config.json}")
-
-
-def _chosen(config: BenchSettings) -> Iterator[tuple[str, Benchmark, Size]]:
-    for name in BENCHMARKS if config.which == "all" else (config.which,):
+    for name in BENCHMARKS if which == "all" else (which,):
         for benchmark in BENCHMARKS[name]:
-            for size in config.size:
+            for size in sizes:
                 if size in benchmark.sizes:
-                    yield name, benchmark, SIZES[size]
+                    yield _measure(f"{name} {size}", benchmark, SIZES[size], repeats, tell)
 
 
 def _measure(
-    console: Console, name: str, benchmark: Benchmark, size: Size, repeats: int
+    name: str, benchmark: Benchmark, size: Size, repeats: int, tell: Tell
 ) -> list[Section]:
     others = OthersShare()
-    with console.status(f"{name} {size.name}") as status:
-        sections = benchmark.measure(
-            size, repeats, lambda line: status.update(f"{name} {size.name}: {line}")
-        )
+    tell(name)
+    sections = benchmark.measure(size, repeats, lambda line: tell(f"{name}: {line}"))
     return [replace(section, others_share=others.measure()) for section in sections]

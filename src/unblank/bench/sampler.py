@@ -2,7 +2,7 @@
 
 from unblank.bench.race import Contestant, Tell, paired_ratio, race
 from unblank.bench.report import Row, Section, Target, at_least, compare_rates
-from unblank.bench.settings import Size
+from unblank.bench.sizes import Size
 from unblank.bench.train import ours
 
 __all__ = ["measure_corruption", "measure_pipeline"]

@@ -3,7 +3,7 @@
 from unblank.bench.flops import scoring_flops
 from unblank.bench.race import Contestant, Tell, race
 from unblank.bench.report import Section, at_least, compare_rates
-from unblank.bench.settings import Size
+from unblank.bench.sizes import Size
 
 __all__ = ["measure_score"]
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from unblank.bench.settings import SIZES, Size
+from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
 
 __all__ = ["imports_alone", "pretrain_start"]

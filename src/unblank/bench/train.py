@@ -22,7 +22,7 @@ from unblank.bench.report import (
     compare_rates,
     compare_times,
 )
-from unblank.bench.settings import Size
+from unblank.bench.sizes import Size
 
 __all__ = ["measure_ganlm", "measure_start", "measure_steps", "measure_vocabulary"]
 

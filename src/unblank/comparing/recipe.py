@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
-from unblank.evaluation.config import EvaluateSettings
+from unblank.evaluation.options import EvaluationOptions, suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import from_mapping
-from unblank.tokenization.config import TokenizeSettings
+from unblank.tokenization.kinds import TokenizerKind
 
-__all__ = ["Measurement", "Recipe", "Run", "Variant", "load_recipe"]
+__all__ = ["Measurement", "Recipe", "Run", "Variant", "VocabularySettings", "load_recipe"]
 
 MODEL_FOLDER_NAME = "pretrain"
 _KEYS = ("about", "output_dir", "seeds", "pretrain", "variants", "evaluate", "finetune")
@@ -90,6 +90,20 @@ class Run:
         return self.folder / MODEL_FOLDER_NAME
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VocabularySettings:
+    """How the vocabulary that all variants share is trained, kept beside it to be compared."""
+
+    train: tuple[str, ...]
+    kind: TokenizerKind
+    vocab_size: int
+    lowercase: bool
+    text_field: str
+    text_unit: Literal["file", "paragraph", "line"]
+    num_sentinels: int
+    extra_tokens: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """A comparison.
@@ -138,13 +152,12 @@ class Recipe:
         named = self.pretrain.get("tokenizer", {}).get("path")
         return Path(named) if named else self.output_dir / "tokenizer"
 
-    def tokenize_config(self) -> TokenizeSettings:
+    def vocabulary_settings(self) -> VocabularySettings:
         """Return how that vocabulary is trained, on the training text."""
         config = from_mapping(PretrainSettings, self.pretrain, "pretrain")
         settings, data = config.tokenizer, config.data
-        return TokenizeSettings(
+        return VocabularySettings(
             train=data.train,
-            output=str(self.tokenizer_folder),
             kind=settings.kind or "bpe",
             vocab_size=settings.vocab_size or 8192,
             lowercase=settings.lowercase or False,
@@ -165,7 +178,7 @@ class Recipe:
         _refuse_own(given, "pretrain", f"variant {run.variant.name}")
         return from_mapping(PretrainSettings, _merged(given, own), f"variant {run.variant.name}")
 
-    def evaluate_config(self, run: Run, measurement: Measurement) -> EvaluateSettings:
+    def evaluate_config(self, run: Run, measurement: Measurement) -> EvaluationOptions:
         """Return the settings of an evaluation of a run's model."""
         settings = _merged(measurement.settings, run.variant.measure.get(measurement.name, {}))
         _refuse_own(settings, "evaluate", f"evaluate {measurement.name}")
@@ -177,7 +190,12 @@ class Recipe:
                 )
         settings["model"] = str(run.model_folder)
         settings["output"] = str(run.folder / f"{_file_name(measurement.name)}.json")
-        return from_mapping(EvaluateSettings, settings, f"evaluate {measurement.name}")
+        where = f"evaluate {measurement.name}"
+        try:
+            kind = suite_options(settings.get("suite", "perplexity"))
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        return from_mapping(kind, settings, where)
 
     def finetune_config(self, run: Run, measurement: Measurement) -> FinetuneSettings:
         """Return the settings of a fine-tuning of a run's model."""

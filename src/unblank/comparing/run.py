@@ -1,18 +1,17 @@
-"""`unblank compare`: trains and measures what is missing; prints, plots and writes one table."""
+"""A comparison: trains and measures what is missing; plots and writes one table."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from unblank.comparing.config import CompareSettings
 from unblank.comparing.recipe import Measurement, Recipe, Run, load_recipe
-from unblank.comparing.report import Cell, draw_plot, to_json, to_markdown, to_table
+from unblank.comparing.report import Cell, draw_plot, to_json, to_markdown
+from unblank.data.sources import TextFiles, find_files
 from unblank.engine.finish import RESULTS_NAME
 from unblank.engine.resume import RUN_NAME
+from unblank.evaluation.options import LambadaOptions, PerplexityOptions
 from unblank.evaluation.results import plain
 from unblank.evaluation.run import evaluate
 from unblank.finetuning.run import run_finetune
@@ -20,9 +19,9 @@ from unblank.integrity import PROVENANCE_NAME, write_at_once
 from unblank.pretraining.run import run_pretrain
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.recipes import to_mapping, to_yaml
-from unblank.tokenization.train import run_tokenize
+from unblank.tokenization.train import train_tokenizer
 
-__all__ = ["run_compare"]
+__all__ = ["cells", "compare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +33,44 @@ class _Step:
     do: Callable[[], object]
 
 
-def run_compare(config: CompareSettings, *, memory: MemoryArrangement = LEFT_ALONE) -> None:
-    """Do what is not done yet, and show the table after each model that is ready.
+def compare(
+    path: Path,
+    *,
+    plan: bool = False,
+    variants: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    tell: Callable[[str], None],
+    memory: MemoryArrangement = LEFT_ALONE,
+) -> Recipe:
+    """Do what is not done yet; the table is written after each model that is ready.
 
     Args:
-        config: the recipe, and which part of it.
+        path: the recipe.
+        plan: only tell what there is to do, and what is done.
+        variants: only these; none are all.
+        seeds: only these; none are all.
+        tell: is given a line before each step.
         memory: what `unblank.process.arrange_memory` returned; a library call leaves it alone.
 
     Raises:
         ValueError: a recipe that does not fit, or results of another recipe in its folder.
         FileNotFoundError: a file that is named is not there.
     """
-    recipe = load_recipe(config.recipe)
-    runs = recipe.runs(config.variants, config.seeds)
-    console = Console(stderr=True, highlight=False)
+    recipe = load_recipe(path)
+    runs = recipe.runs(variants, seeds)
     steps = [_tokenizer_step(recipe)] + [
         step for run in runs for step in _steps_of(recipe, run, memory)
     ]
     for number, step in enumerate(steps, start=1):
         is_done = step.is_done()
-        state = "done" if is_done else "to do"
-        console.print(f"[{number}/{len(steps)}] {step.name}: {state}", markup=False)
-        if not config.plan and not is_done:
+        tell(f"[{number}/{len(steps)}] {step.name}: {'done' if is_done else 'to do'}")
+        if not plan and not is_done:
             step.do()
             memory.end_steps()
             _report(recipe)
-    if not config.plan:
+    if not plan:
         _report(recipe)
-        Console().print(to_table(recipe.output_dir.name, _cells(recipe)))
-        console.print(f"written: {recipe.output_dir}/table.md, table.json, table.png", markup=False)
+    return recipe
 
 
 def _tokenizer_step(recipe: Recipe) -> _Step:
@@ -70,7 +78,7 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
 
     Its settings are written first, so that it is never used by a recipe that asks for another.
     """
-    folder, config = recipe.tokenizer_folder, recipe.tokenize_config()
+    folder, config = recipe.tokenizer_folder, recipe.vocabulary_settings()
     settings = folder / "vocabulary.yaml"
 
     def is_done() -> bool:
@@ -81,7 +89,20 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
     def train() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_at_once(settings, to_yaml(config))
-        run_tokenize(config)
+        texts = TextFiles(
+            paths=find_files(config.train),
+            text_field=config.text_field,
+            text_unit=config.text_unit,
+        )
+        tokenizer = train_tokenizer(
+            texts,
+            kind=config.kind,
+            vocab_size=config.vocab_size,
+            lowercase=config.lowercase,
+            num_sentinels=config.num_sentinels,
+            extra_tokens=config.extra_tokens,
+        )
+        tokenizer.save_pretrained(folder)
 
     return _Step("the vocabulary that all share", is_done, train)
 
@@ -163,13 +184,15 @@ def _is_evaluated(path: Path | None, settings: dict[str, Any]) -> bool:
     if not path.is_file():
         return False
     content = json.loads(path.read_text(encoding="utf-8"))
-    same = content["config"] == json.loads(json.dumps(settings))
+    found = content["config"]  # an older version also named what the suite did not use
+    asked = json.loads(json.dumps(settings))
+    same = all(name in found and found[name] == value for name, value in asked.items())
     return bool(same and content["complete"])
 
 
-def _cells(recipe: Recipe) -> list[Cell]:
+def cells(recipe: Recipe) -> list[Cell]:
     """Return every number that there is so far."""
-    cells = []
+    found = []
     for run in recipe.runs():
         for measurement in recipe.measurements:
             if measurement.name in run.variant.without:
@@ -179,11 +202,11 @@ def _cells(recipe: Recipe) -> list[Cell]:
                 if measurement.kind == "evaluate"
                 else _finetuned(recipe, run, measurement)
             )
-            cells += [
+            found += [
                 Cell(measure, run.variant.name, run.seed, value)
                 for measure, value in values.items()
             ]
-    return cells
+    return found
 
 
 def _evaluated(recipe: Recipe, run: Run, measurement: Measurement) -> dict[str, float]:
@@ -197,7 +220,9 @@ def _evaluated(recipe: Recipe, run: Run, measurement: Measurement) -> dict[str, 
     for score in content["scores"]:
         if measurement.metrics and score["metric"] not in measurement.metrics:
             continue
-        task = score["task"].removesuffix(f" ({config.context[0]})")
+        task = score["task"]
+        if isinstance(config, LambadaOptions | PerplexityOptions):
+            task = task.removesuffix(f" ({config.context[0]})")
         label = measurement.name if task == config.suite else f"{measurement.name}: {task}"
         if score["value"] is not None:
             values[f"{label}, {score['metric']}"] = score["value"]
@@ -225,8 +250,8 @@ def _require_metrics(recipe: Recipe, measurement: Measurement, known: list[str])
 
 def _report(recipe: Recipe) -> None:
     """Write the table as it is now, as JSON, markdown and picture."""
-    cells = _cells(recipe)
+    found = cells(recipe)
     recipe.output_dir.mkdir(parents=True, exist_ok=True)
-    write_at_once(recipe.output_dir / "table.json", to_json(recipe.path, cells))
-    write_at_once(recipe.output_dir / "table.md", to_markdown(cells))
-    draw_plot(cells, recipe.output_dir / "table.png")
+    write_at_once(recipe.output_dir / "table.json", to_json(recipe.path, found))
+    write_at_once(recipe.output_dir / "table.md", to_markdown(found))
+    draw_plot(found, recipe.output_dir / "table.png")

@@ -4,7 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unblank.conversion.config import (
+from unblank.conversion.deltalm import plan_deltalm
+from unblank.conversion.detect import Detection, detect_family
+from unblank.conversion.encoder import plan_encoder
+from unblank.conversion.ganlm import plan_ganlm
+from unblank.conversion.glm import plan_glm
+from unblank.conversion.options import (
     ConvertOptions,
     DType,
     Family,
@@ -12,11 +17,6 @@ from unblank.conversion.config import (
     Part,
     parse_size,
 )
-from unblank.conversion.deltalm import plan_deltalm
-from unblank.conversion.detect import Detection, detect_family
-from unblank.conversion.encoder import plan_encoder
-from unblank.conversion.ganlm import plan_ganlm
-from unblank.conversion.glm import plan_glm
 from unblank.conversion.plan import ConversionPlan, PlanReader, check_plan
 from unblank.conversion.provenance import provenance_of, write_provenance
 from unblank.conversion.source import Source, open_source
@@ -62,8 +62,8 @@ def convert(
     num_attention_heads: int | None = None,
     vocab_size: int | None = None,
     language_tags: Sequence[str] = (),
-    ffn_order: FfnOrder = "current",
-    part: Part = "all",
+    ffn_order: FfnOrder | None = None,
+    part: Part | None = None,
     shard_size: str = "5GB",
 ) -> Conversion:
     """Turn a published checkpoint into a transformers folder; return what was found and done.
@@ -78,8 +78,9 @@ def convert(
             records, else the number in the published model of this width; needed if there is none.
         vocab_size: rows of an encoder-decoder's embedding table to keep; None keeps all.
         language_tags: tokens behind all others, e.g. "__de__".
-        ffn_order: which published reading of DeltaLM's two feed-forward layers to follow.
-        part: of a GanLM that has both decoders.
+        ffn_order: which published reading of DeltaLM's two feed-forward layers to follow; None is
+            the current one.
+        part: of a GanLM that has both decoders; None keeps all.
         shard_size: largest weights file, e.g. "500MB".
 
     Raises:
@@ -141,7 +142,7 @@ def write(
 
 def _check_options(options: ConvertOptions, family: str) -> None:
     for name, families in OPTIONS_OF_FAMILIES.items():
-        if family not in families and getattr(options, name) != getattr(ConvertOptions(), name):
+        if family not in families and getattr(options, name) not in (None, ()):
             option = "--" + name.replace("_", "-")
             raise ValueError(
                 f"{option} is for {', '.join(families)}, but this checkpoint is {family}: leave it "

@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from unblank.conversion.config import ConvertOptions
 from unblank.conversion.fairseq import (
     choose_heads,
     count_layers,
@@ -23,6 +22,7 @@ from unblank.conversion.fairseq import (
     shape_fields,
 )
 from unblank.conversion.fairseq_vocabulary import fit_rows
+from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import ConversionPlan, DroppedKey, PlannedTensor, copied
 from unblank.conversion.source import Source
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
@@ -74,7 +74,7 @@ def plan_deltalm(source: Source, options: ConvertOptions) -> ConversionPlan:
     for name, value in fitted.fields.items():
         setattr(config, name, value)
     if is_released:
-        line, trap = _check_order(tensors, options.ffn_order)
+        line, trap = _check_order(tensors, options.ffn_order or "current")
         evidence, traps = [*evidence, line], [*traps, *trap]
     return ConversionPlan(
         model_class=DeltaLMForConditionalGeneration,

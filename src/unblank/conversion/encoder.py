@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unblank.conversion.config import ConvertOptions
 from unblank.conversion.fairseq import (
     choose_heads,
     drop_markers,
@@ -23,6 +22,7 @@ from unblank.conversion.fairseq import (
     shape_fields,
 )
 from unblank.conversion.fairseq_vocabulary import fit_rows
+from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import ConversionPlan, DroppedKey, PlannedTensor, copied
 from unblank.conversion.source import Source, open_source
 from unblank.families.table import family_of_model_type

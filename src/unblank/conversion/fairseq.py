@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unblank.conversion.config import ConvertOptions
 from unblank.conversion.heads import checked_heads
+from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import Action, DroppedKey, PlannedTensor, table_shape
 from unblank.conversion.source import Source
 from unblank.models.initialization import draw_tag_rows

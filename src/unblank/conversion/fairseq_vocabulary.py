@@ -6,7 +6,6 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from unblank.conversion.config import ConvertOptions
 from unblank.conversion.fairseq_tokenizer import (
     MASK,
     TokenRows,
@@ -14,6 +13,7 @@ from unblank.conversion.fairseq_tokenizer import (
     find_files,
     name_rows,
 )
+from unblank.conversion.options import ConvertOptions
 from unblank.conversion.source import Source
 
 __all__ = ["FittedRows", "fit_rows"]

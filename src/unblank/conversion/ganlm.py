@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from unblank.conversion.config import ConvertOptions
 from unblank.conversion.fairseq import (
     choose_heads,
     count_layers,
@@ -23,6 +22,7 @@ from unblank.conversion.fairseq import (
     shape_fields,
 )
 from unblank.conversion.fairseq_vocabulary import fit_rows
+from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import ConversionPlan, DroppedKey, PlannedTensor, copied
 from unblank.conversion.source import Source
 from unblank.models.ganlm import (
@@ -72,7 +72,7 @@ def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
         )
     names = {key: name for key in tensors if key not in tables and (name := ganlm_name(key))}
     is_shared = bool(arguments.get("share_generator_discriminator"))
-    if options.part == "all" and _writes_with_discriminator(set(names.values()), is_shared):
+    if options.kept_part == "all" and _writes_with_discriminator(set(names.values()), is_shared):
         judge = STACKS["decoder.discriminator."]
         names = {key: name.replace(judge, GENERATOR) for key, name in names.items()}
     model_class, unwanted = _choose_model(set(names.values()), options, is_shared)
@@ -167,12 +167,12 @@ def _choose_model(
     found = ", ".join(
         name for name, is_there in (("generator", writes), ("discriminator", judges)) if is_there
     )
-    if (options.part == "generator" and not writes) or (
-        options.part == "discriminator" and not judges
+    if (options.kept_part == "generator" and not writes) or (
+        options.kept_part == "discriminator" and not judges
     ):
-        raise ValueError(f"--part {options.part}: the file has only {found or 'an encoder'}")
-    wants_judge = options.part == "discriminator" or (options.part == "all" and judges)
-    if is_classifier or (wants_judge and not (writes and options.part == "all")):
+        raise ValueError(f"--part {options.kept_part}: the file has only {found or 'an encoder'}")
+    wants_judge = options.kept_part == "discriminator" or (options.kept_part == "all" and judges)
+    if is_classifier or (wants_judge and not (writes and options.kept_part == "all")):
         why = "a classifier has no use for it"
         other = {GENERATOR: why} if wants_judge else {"discriminator.decoder.": why}
         if is_shared:

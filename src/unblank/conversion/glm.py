@@ -10,10 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
-from unblank.conversion.config import ConvertOptions
 from unblank.conversion.glm_vocabulary import fit_tokenizer
 from unblank.conversion.heads import checked_heads
 from unblank.conversion.megatron import check_ranks, merge_ranks, merged_shape
+from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import (
     Action,
     ConversionPlan,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from unblank.conversion.config import ConvertOptions
+from unblank.conversion.options import ConvertOptions
 from unblank.conversion.source import Source
 
 if TYPE_CHECKING:

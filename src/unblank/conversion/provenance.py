@@ -6,8 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from unblank.conversion.config import ConvertOptions
 from unblank.conversion.detect import Detection
+from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import ConversionPlan, PlannedTensor
 from unblank.conversion.source import Source
 from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
@@ -51,8 +51,8 @@ def provenance_of(
             "num_attention_heads": options.num_attention_heads,
             "vocab_size": options.vocab_size,
             "language_tags": list(options.language_tags),
-            "ffn_order": options.ffn_order,
-            "part": options.part,
+            "ffn_order": options.ffn_order or "current",
+            "part": options.kept_part,
         },
         "keys": [_entry(planned) for planned in plan.tensors],
         "dropped": [{"key": dropped.key, "reason": dropped.reason} for dropped in plan.dropped],

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -19,7 +17,7 @@ from unblank.conversion.reference import ReferenceCase, read_reference
 from unblank.families.table import family_of_model
 from unblank.integrity import PROVENANCE_NAME, find_damage, weights_files
 
-__all__ = ["Check", "Verification", "show_verification", "verify"]
+__all__ = ["Check", "Verification", "verify"]
 
 PROBE_LENGTH = 8
 
@@ -75,24 +73,6 @@ def verify(
         if reference is not None:
             checks += _reference_checks(model, Path(reference), tolerance)
     return Verification(folder, tuple(checks))
-
-
-def show_verification(verification: Verification) -> None:
-    """Print a table of the checks.
-
-    Raises:
-        ValueError: a check does not hold.
-    """
-    table = Table("check", "holds", "found", title=f"Verification of {verification.folder}")
-    for check in verification.checks:
-        table.add_row(check.name, "yes" if check.holds else "NO", check.detail)
-    Console().print(table)
-    failed = [check for check in verification.checks if not check.holds]
-    if failed:
-        raise ValueError(
-            f"{verification.folder} does not hold: {failed[0].name}: {failed[0].detail}"
-            + (f" (and {len(failed) - 1} more)" if len(failed) > 1 else "")
-        )
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from unblank.data.sources import SUFFIXES, TextFiles, TextUnit, find_files, track
+from unblank.data.sources import SUFFIXES, TextFiles, TextUnit, find_files
 from unblank.examples import IntArray
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import progress_bar, track
 from unblank.tokenization.encoding import text_encoder
 
 if TYPE_CHECKING:

@@ -11,12 +11,10 @@ import glob
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
-
-from rich.progress import Progress
 
 __all__ = [
     "SUFFIXES",
@@ -26,7 +24,6 @@ __all__ = [
     "likely_encoding",
     "read_lines",
     "read_objects",
-    "track",
 ]
 
 TextUnit = Literal["file", "paragraph", "line"]
@@ -360,18 +357,3 @@ def _parquet_documents(path: Path, text_field: str) -> Iterator[str]:
                     yield text or ""
     except arrow.ArrowException as error:
         raise ValueError(f"{path} is a damaged parquet file: {error}") from error
-
-
-def track(texts: Iterable[str], progress: Progress, description: str) -> Iterator[str]:
-    """Yield the texts and move a bar: by bytes for `TextFiles`, by number for anything sized."""
-    if isinstance(texts, TextFiles):
-        task = progress.add_task(description, total=texts.num_bytes)
-        for text in texts:
-            progress.update(task, completed=texts.num_bytes_read)
-            yield text
-        progress.update(task, completed=texts.num_bytes_read)
-        return
-    task = progress.add_task(description, total=len(texts) if isinstance(texts, Sized) else None)
-    for text in texts:
-        progress.advance(task)
-        yield text

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from unblank.evaluation.options import InfillingOptions
 from unblank.evaluation.results import Score, TaskResult, text_row
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.suites import InfillingSuite
@@ -75,7 +76,9 @@ def blank_words(text: str, ratio: float, rng: np.random.Generator) -> Blanked | 
     )
 
 
-def run_infilling(session: Session, suite: InfillingSuite) -> Iterator[TaskResult]:
+def run_infilling(
+    session: Session[InfillingOptions], suite: InfillingSuite
+) -> Iterator[TaskResult]:
     """Yield BLEU of the filled sentences and exact matches of the blanks, for each mask ratio."""
     max_tokens = session.config.max_tokens or suite.max_tokens
     for part in session.texts(suite.sets):
@@ -83,7 +86,9 @@ def run_infilling(session: Session, suite: InfillingSuite) -> Iterator[TaskResul
             yield _measure(session, part, ratio, max_tokens)
 
 
-def _measure(session: Session, part: NamedTexts, ratio: float, max_tokens: int) -> TaskResult:
+def _measure(
+    session: Session[InfillingOptions], part: NamedTexts, ratio: float, max_tokens: int
+) -> TaskResult:
     started = time.perf_counter()
     name = f"{part.name} {ratio:.0%}"
     blanked = _blanked(session, part, ratio, name)
@@ -107,7 +112,9 @@ def _measure(session: Session, part: NamedTexts, ratio: float, max_tokens: int) 
     return TaskResult(rows, predictions)
 
 
-def _blanked(session: Session, part: NamedTexts, ratio: float, name: str) -> list[Blanked]:
+def _blanked(
+    session: Session[InfillingOptions], part: NamedTexts, ratio: float, name: str
+) -> list[Blanked]:
     numbered = enumerate(part.texts)
     thousandths = round(1000 * ratio)
     drawn = [
@@ -125,7 +132,9 @@ def _blanked(session: Session, part: NamedTexts, ratio: float, name: str) -> lis
     return blanked
 
 
-def _fill(session: Session, texts: Sequence[str], name: str, max_tokens: int) -> list[FillResult]:
+def _fill(
+    session: Session[InfillingOptions], texts: Sequence[str], name: str, max_tokens: int
+) -> list[FillResult]:
     config = session.config
     filler = Filler(
         session.model,

@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from unblank.evaluation.left_to_right import Context, continuation_layout
+from unblank.evaluation.options import LambadaOptions
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.suites import TextSet
@@ -22,7 +23,9 @@ _FRAME = 3
 """Tokens of Part A beside the text: [CLS], the blank, the end."""
 
 
-def run_lambada(session: Session, sets: Mapping[str, TextSet]) -> Iterator[TaskResult]:
+def run_lambada(
+    session: Session[LambadaOptions], sets: Mapping[str, TextSet]
+) -> Iterator[TaskResult]:
     """Yield the accuracy on the last words of each set, for each way to see the passage."""
     for part in session.texts(sets):
         pairs = [pair for text in part.texts if (pair := _split_last_word(text))]
@@ -61,7 +64,10 @@ def _fit_before(
 
 
 def _measure(
-    session: Session, part: NamedTexts, pairs: list[tuple[str, str]], context: Context
+    session: Session[LambadaOptions],
+    part: NamedTexts,
+    pairs: list[tuple[str, str]],
+    context: Context,
 ) -> TaskResult:
     started = time.perf_counter()
     examples, num_cut = _examples(session, pairs, context)
@@ -95,7 +101,7 @@ def _measure(
 
 
 def _examples(
-    session: Session, pairs: list[tuple[str, str]], context: Context
+    session: Session[LambadaOptions], pairs: list[tuple[str, str]], context: Context
 ) -> tuple[list[Example], int]:
     """Return the layouts, and how many passages had to lose their beginning."""
     tokenizer, special = session.tokenizer, session.special

@@ -22,6 +22,7 @@ from lm_eval.tasks import TaskManager
 from yaml import YAMLError
 
 from unblank.evaluation.left_to_right import continuation_layout, window_bounds
+from unblank.evaluation.options import LmEvalOptions
 from unblank.evaluation.perplexity import choose_window
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import Session, counting_bar
@@ -47,7 +48,7 @@ _SAMPLE_FIELDS = ("doc_id", "doc", "target", "filtered_resps")
 _NAME = re.compile(r"^(group|task):[ \t]*([^\s#\[]+)[ \t]*(?:#.*)?$", re.MULTILINE)
 
 
-def run_lm_eval(session: Session) -> Iterator[TaskResult]:
+def run_lm_eval(session: Session[LmEvalOptions]) -> Iterator[TaskResult]:
     """Yield the scores of each task file, as lm-eval computes and names them.
 
     Raises:

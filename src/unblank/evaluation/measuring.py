@@ -1,6 +1,7 @@
 """From a suite to what measures it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from unblank.evaluation.infilling import run_infilling
 from unblank.evaluation.lambada import run_lambada
@@ -21,7 +22,7 @@ from unblank.evaluation.writing import run_writing
 __all__ = ["measure"]
 
 
-def measure(session: Session, suite: Suite) -> Iterator[TaskResult]:
+def measure(session: Session[Any], suite: Suite) -> Iterator[TaskResult]:
     """Yield what is measured, part by part.
 
     Args:
@@ -49,7 +50,7 @@ def measure(session: Session, suite: Suite) -> Iterator[TaskResult]:
             yield from _run_lm_eval(session)
 
 
-def _run_lm_eval(session: Session) -> Iterator[TaskResult]:
+def _run_lm_eval(session: Session[Any]) -> Iterator[TaskResult]:
     """Import lm-eval, which is slow to, only when it is asked for."""
     try:
         from unblank.evaluation.lm_harness import run_lm_eval

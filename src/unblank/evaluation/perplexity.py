@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from unblank.evaluation.left_to_right import Context, continuation_layout, window_bounds
+from unblank.evaluation.options import PerplexityOptions
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.suites import TextSet
@@ -34,7 +35,9 @@ class _Document:
     num_bytes: int
 
 
-def run_perplexity(session: Session, sets: Mapping[str, TextSet]) -> Iterator[TaskResult]:
+def run_perplexity(
+    session: Session[PerplexityOptions], sets: Mapping[str, TextSet]
+) -> Iterator[TaskResult]:
     """Yield the perplexities of each set, for each way to see what stands before a window.
 
     WikiText is put together again before a model sees it; words and bytes are counted as in the
@@ -72,7 +75,7 @@ def choose_window(window: int | None, stride: int | None, max_positions: int) ->
     return window, stride or window // 2
 
 
-def _read(session: Session, text: str, is_wikitext: bool) -> _Document:
+def _read(session: Session[PerplexityOptions], text: str, is_wikitext: bool) -> _Document:
     shown = detokenize(text) if is_wikitext else text
     encoded = session.tokenizer(
         shown,
@@ -91,7 +94,10 @@ def _read(session: Session, text: str, is_wikitext: bool) -> _Document:
 
 
 def _measure(
-    session: Session, part: NamedTexts, documents: Sequence[_Document], context: Context
+    session: Session[PerplexityOptions],
+    part: NamedTexts,
+    documents: Sequence[_Document],
+    context: Context,
 ) -> TaskResult:
     started = time.perf_counter()
     config = session.config
@@ -121,7 +127,7 @@ def _measure(
 
 
 def _windows(
-    session: Session,
+    session: Session[PerplexityOptions],
     documents: Sequence[_Document],
     context: Context,
     window: int,

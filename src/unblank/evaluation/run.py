@@ -1,4 +1,4 @@
-"""`unblank evaluate`: opens the model, runs one suite, prints the table, writes the JSON."""
+"""One measurement: opens the model, runs one suite, writes scores and predictions as JSON."""
 
 import platform
 import time
@@ -12,15 +12,16 @@ from rich.console import Console
 
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import load
-from unblank.evaluation.config import EvaluateSettings
 from unblank.evaluation.measuring import measure
-from unblank.evaluation.results import Score, TaskResult, plain, to_json, to_table
+from unblank.evaluation.options import EvaluationOptions
+from unblank.evaluation.results import Score, TaskResult, plain, to_json
 from unblank.evaluation.session import Session
 from unblank.evaluation.suite_files import load_suite, suite_names
 from unblank.evaluation.suites import WritingSuite
+from unblank.families.table import family_of_model
 from unblank.integrity import file_facts, write_at_once
 
-__all__ = ["evaluate", "run_evaluate"]
+__all__ = ["evaluate"]
 
 
 PACKAGES = (
@@ -29,24 +30,13 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def run_evaluate(config: EvaluateSettings) -> None:
-    """Measure, print the table on standard output, and write the JSON file.
+def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
+    """Measure, write the JSON file (again after each part), and return scores and its path.
 
     Raises:
         ValueError: an option, a file or a model that does not fit.
         FileNotFoundError: a model or data that is not there.
         ImportError: a package of the extra `eval` is missing.
-    """
-    scores, path = evaluate(config)
-    console = Console()
-    console.print(to_table(f"{config.suite} of {config.model}", scores))
-    console.print(f"every prediction: {path}", highlight=False, markup=False, soft_wrap=True)
-
-
-def evaluate(config: EvaluateSettings) -> tuple[list[Score], Path]:
-    """Measure, write the JSON file (again after each part), and return scores and its path.
-
-    Errors as for `run_evaluate`.
     """
     session = Session(
         load(config.model, device=config.device, dtype=config.dtype),
@@ -54,11 +44,12 @@ def evaluate(config: EvaluateSettings) -> tuple[list[Score], Path]:
         Console(stderr=True),
     )
     suite = load_suite(config.suite)
-    if session.model.config.is_encoder_decoder and not isinstance(suite, WritingSuite):
+    family = family_of_model(session.model)
+    if family.writes != "blanks" and not isinstance(suite, WritingSuite):
         written = [name for name in suite_names() if isinstance(load_suite(name), WritingSuite)]
         raise ValueError(
-            f"{config.model} is an encoder-decoder ({session.model.config.model_type}) and fills "
-            f"no blanks: its suites are {', '.join(written)}"
+            f"{config.model} is a {family.name}, which fills no blanks: its suites are "
+            f"{', '.join(written)}"
         )
     path = config.output or _default_output(config)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,12 +78,15 @@ def _weights(folder: Path) -> dict[str, Any]:
     return files
 
 
-def _default_output(config: EvaluateSettings) -> Path:
-    name = "own" if config.file else config.split
+def _default_output(config: EvaluationOptions) -> Path:
+    own = getattr(config, "file", ())
+    name = "own" if own else getattr(config, "split", "validation")
     return Path(config.model) / "evaluations" / f"{config.suite}.{name}.json"
 
 
-def _about(session: Session, files: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+def _about(
+    session: Session[EvaluationOptions], files: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
     """Return what the scores depend on."""
     folder = Path(session.config.model)
     return {

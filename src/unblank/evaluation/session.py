@@ -6,19 +6,21 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from rich.console import Console
 
 from unblank.api import Unblank
 from unblank.data.sources import TextFiles, TextUnit, find_files
 from unblank.data.splits import find_split
-from unblank.evaluation.config import EvaluateSettings
+from unblank.evaluation.options import DataOptions, EvaluationOptions, TextOptions
 from unblank.evaluation.suites import TextSet
 from unblank.progress_bars import progress_bar
 from unblank.tokenization.special import SpecialIds, special_ids
 
 __all__ = ["NamedTexts", "Session", "counting_bar"]
+
+Options_co = TypeVar("Options_co", bound=EvaluationOptions, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,11 @@ class NamedTexts:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """One call of `unblank evaluate`."""
+class Session(Generic[Options_co]):
+    """One measurement: the model and the options of a suite."""
 
     unblank: Unblank
-    config: EvaluateSettings
+    config: Options_co
     console: Console
     """Of the error stream."""
 
@@ -77,7 +79,7 @@ class Session:
         return counting_bar(description, total, show=True)
 
     def texts(
-        self, parts: Mapping[str, TextSet], *, text_unit: TextUnit = "line"
+        self: "Session[TextOptions]", parts: Mapping[str, TextSet], *, text_unit: TextUnit = "line"
     ) -> Iterator[NamedTexts]:
         """Yield the texts of each part that was asked for, or those of the user's own files.
 
@@ -106,7 +108,9 @@ class Session:
             raise ValueError(f"there is no text in {source.shown_paths}")
         return NamedTexts(name, files, texts, part.is_wikitext)
 
-    def files(self, parts: Mapping[str, str]) -> Iterator[tuple[str, tuple[Path, ...]]]:
+    def files(
+        self: "Session[DataOptions]", parts: Mapping[str, str]
+    ) -> Iterator[tuple[str, tuple[Path, ...]]]:
         """Yield the files of each part that was asked for, or of all that are there.
 
         A part of several files that may be the split is left out like one that is not there.
@@ -138,7 +142,7 @@ class Session:
             else:
                 yield name, found
 
-    def data_folder(self) -> Path:
+    def data_folder(self: "Session[DataOptions]") -> Path:
         """Return the folder of the data sets.
 
         Raises:

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from unblank.data.sources import find_files
+from unblank.evaluation.options import ClozeOptions, UnderstandingOptions
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import TaskSuite
@@ -30,7 +31,9 @@ Average = tuple[float, float | None]
 """Part of a task in the mean over tasks, and its standard error."""
 
 
-def run_understanding(session: Session, suite: TaskSuite) -> Iterator[TaskResult]:
+def run_understanding(
+    session: Session[UnderstandingOptions], suite: TaskSuite
+) -> Iterator[TaskResult]:
     """Yield the scores of each task, and of several their average.
 
     Raises:
@@ -51,7 +54,7 @@ def run_understanding(session: Session, suite: TaskSuite) -> Iterator[TaskResult
         yield TaskResult([_average(suite.name, averages, len(tasks), seconds)], [])
 
 
-def run_cloze(session: Session) -> Iterator[TaskResult]:
+def run_cloze(session: Session[ClozeOptions]) -> Iterator[TaskResult]:
     """Yield the scores of any tasks, named or as YAML files, on the user's own files.
 
     Raises:
@@ -67,7 +70,7 @@ def run_cloze(session: Session) -> Iterator[TaskResult]:
 
 
 def _measure(
-    session: Session,
+    session: Session[UnderstandingOptions | ClozeOptions],
     task: ClozeTask,
     files: Sequence[Path],
     counted: Sequence[str] | None = None,
@@ -135,7 +138,11 @@ def _errors(
     return bootstrap_errors(values, list(groups.values()), seed)
 
 
-def _tell_shortened(session: Session, task: ClozeTask, examples: Sequence[TaskExample]) -> None:
+def _tell_shortened(
+    session: Session[UnderstandingOptions | ClozeOptions],
+    task: ClozeTask,
+    examples: Sequence[TaskExample],
+) -> None:
     """Say how many questions lose text because the model has too few positions."""
     limit = session.model.config.max_position_embeddings
     for number in session.config.pattern or (task.default_pattern,):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from unblank.data.fields import field_text, field_value, require_text
 from unblank.data.records import find_record_files, read_records
+from unblank.evaluation.options import WritingOptions
 from unblank.evaluation.results import TaskResult, text_row
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import WritingSet
@@ -21,7 +22,9 @@ from unblank.metrics.text import score_texts
 __all__ = ["run_writing"]
 
 
-def run_writing(session: Session, sets: Mapping[str, WritingSet]) -> Iterator[TaskResult]:
+def run_writing(
+    session: Session[WritingOptions], sets: Mapping[str, WritingSet]
+) -> Iterator[TaskResult]:
     """Yield the scores of each set, or of the user's own files, judged like the first set."""
     config = session.config
     if config.file:
@@ -33,7 +36,7 @@ def run_writing(session: Session, sets: Mapping[str, WritingSet]) -> Iterator[Ta
 
 
 def _try_penalties(
-    session: Session, name: str, part: WritingSet, files: Sequence[Path]
+    session: Session[WritingOptions], name: str, part: WritingSet, files: Sequence[Path]
 ) -> Iterator[TaskResult]:
     """Yield the scores with each length penalty, and say which is the best of several."""
     penalties = session.config.length_penalty
@@ -51,7 +54,11 @@ def _try_penalties(
 
 
 def _measure(
-    session: Session, name: str, part: WritingSet, files: Sequence[Path], length_penalty: float
+    session: Session[WritingOptions],
+    name: str,
+    part: WritingSet,
+    files: Sequence[Path],
+    length_penalty: float,
 ) -> TaskResult:
     started = time.perf_counter()
     config = session.config
@@ -93,7 +100,7 @@ def _measure(
 
 
 def _pairs(
-    session: Session, part: WritingSet, files: Sequence[Path]
+    session: Session[WritingOptions], part: WritingSet, files: Sequence[Path]
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield each source with its references."""
     config = session.config
@@ -114,7 +121,7 @@ def _pairs(
             yield text.strip(), references
 
 
-def _options(session: Session, length_penalty: float) -> GenerationOptions:
+def _options(session: Session[WritingOptions], length_penalty: float) -> GenerationOptions:
     config = session.config
     return GenerationOptions(
         num_beams=config.num_beams,
@@ -123,6 +130,6 @@ def _options(session: Session, length_penalty: float) -> GenerationOptions:
         max_tokens=config.max_tokens,
         source_tag=config.source_tag,
         target_tag=config.target_tag,
-        blank=config.blank or "[sMASK]",
+        blank=config.blank,
         too_long="cut",
     )

@@ -18,7 +18,7 @@ from unblank.examples import AnyExample, IntArray
 from unblank.families.decoding import StoppingRule
 from unblank.families.rows import RowKind
 from unblank.families.settings import FamilySections, ModelSettings
-from unblank.tokenization.config import TokenizerKind
+from unblank.tokenization.kinds import TokenizerKind
 from unblank.tokenization.special import SpecialIds
 
 __all__ = [

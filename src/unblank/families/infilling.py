@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 from unblank.data.sampling import Objective
 from unblank.families.settings import FamilySections
 from unblank.objectives.mixture import build_objective, objective_shares
-from unblank.tokenization.config import TokenizerKind
+from unblank.tokenization.kinds import TokenizerKind
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
 from unblank.tokenization.vocabulary import padded_vocab_size
 

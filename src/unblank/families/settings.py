@@ -123,11 +123,11 @@ class TokenizerSettings:
     path: Path | None = None
     """Folder of a tokenizer; without it, one is trained and kept with the run."""
     kind: Literal["wordpiece", "unigram", "bpe"] | None = None
-    """Kind to train; None = the preset's."""
+    """Kind to train. Not given: the preset's."""
     vocab_size: int | None = None
-    """Entries to train, special tokens included; None = the preset's."""
+    """Entries to train, special tokens included. Not given: the preset's."""
     lowercase: bool | None = None
-    """Lower-case the text; None = as BERT: True for wordpiece, False for the others."""
+    """Lower-case the text. Not given: as BERT, for wordpiece only."""
     num_sentinels: int = 0
     """How many numbered masks [MASK1], [MASK2], ... to reserve (for objective.sentinels and span
     corruption); 0 means 100 for an encoder-decoder, also beside an existing vocabulary."""

@@ -127,7 +127,7 @@ def _answer_behind_encoder(
     options: GenerationOptions,
     stopping: StoppingRule,
 ) -> DecoderSetup:
-    if options.blank != GenerationOptions().blank:
+    if options.blank is not None:
         raise ValueError(f"blank {options.blank} is for GLMs: an encoder-decoder has no blanks")
     first_ids = [tag_token_id(tokenizer, tag)] if (tag := options.target_tag) else []
     config, longest = model.config, longest_answer(model.config, options)

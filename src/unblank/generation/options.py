@@ -6,9 +6,10 @@ Only dataclasses, so that `--help` is quick: every field's docstring is its help
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from unblank.settings.checks import require
+from unblank.settings.marks import Needs
 
 __all__ = [
     "DecodingArguments",
@@ -17,6 +18,8 @@ __all__ = [
     "GenerationOptions",
     "SearchOptions",
 ]
+
+BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,11 +30,11 @@ class SearchOptions:
     """Beams of the search; 1 is greedy, or sampling with --do-sample."""
     do_sample: bool = False
     """Draw tokens at random instead of taking the most likely."""
-    temperature: float = 1.0
+    temperature: Annotated[float, Needs("do_sample")] = 1.0
     """Sampling: below 1 is more cautious, above 1 more daring."""
-    top_k: int = 0
+    top_k: Annotated[int, Needs("do_sample")] = 0
     """Sampling: only among the k most likely tokens; 0 is all."""
-    top_p: float = 1.0
+    top_p: Annotated[float, Needs("do_sample")] = 1.0
     """Sampling: only among the most likely tokens that together hold this probability."""
     num_return: int = 1
     """Alternative answers to a text, best first (needs sampling, or as many beams)."""
@@ -80,7 +83,7 @@ class DecodingOptions(SearchOptions):
     max_tokens: int | None = None
     """Most tokens in a blank; a fill cut there is marked as not finished. Not given: 64, or what
     the model has positions for."""
-    length_penalty: float = 0.0
+    length_penalty: Annotated[float, Needs("num_beams")] = 0.0
     """Beam search ranks by log-probability / tokens ** penalty; above 0 favours longer fills."""
     num_alternatives: int = 5
     """Most likely tokens to report for every generated one."""
@@ -109,7 +112,7 @@ class GenerationOptions(SearchOptions):
     """Most tokens of an answer. Not given: 200, or what the model has positions for."""
     max_tokens_ratio: float = 0.0
     """So many tokens more for each token of the source, as far as the model has positions."""
-    length_penalty: float = 1.0
+    length_penalty: Annotated[float, Needs("num_beams")] = 1.0
     """Beam search ranks by log-probability / tokens ** penalty; above 1 favours longer answers, 0
     does not divide."""
     source_tag: str | None = None
@@ -118,8 +121,9 @@ class GenerationOptions(SearchOptions):
     target_tag: str | None = None
     """Language tag that every answer of an encoder-decoder is forced to start with; it is not part
     of the answer."""
-    blank: Literal["[MASK]", "[sMASK]", "[gMASK]"] = "[sMASK]"
-    """GLM: the blank that the answer fills, put behind a source that has none."""
+    blank: BlankToken | None = None
+    """GLM: the blank that the answer fills, put behind a source that has none. Not given:
+    [sMASK]."""
     too_long: Literal["refuse", "cut"] = "refuse"
     """A source that is longer than the model's positions is an error, or is cut at its end; how
     many were cut is printed."""
@@ -166,5 +170,5 @@ class GenerationArguments(_SearchArguments, total=False):
     max_tokens_ratio: float
     source_tag: str | None
     target_tag: str | None
-    blank: Literal["[MASK]", "[sMASK]", "[gMASK]"]
+    blank: BlankToken | None
     too_long: Literal["refuse", "cut"]

@@ -81,7 +81,7 @@ def _read_for_glm(
     tag_id: int | None,
 ) -> list[Source]:
     special, limit = special_ids(tokenizer), config.max_position_embeddings
-    blank_id = dict(zip(BLANK_TOKENS, special.blanks, strict=True))[options.blank]
+    blank_id = dict(zip(BLANK_TOKENS, special.blanks, strict=True))[options.blank or "[sMASK]"]
     room = limit - len(glm_source((), special, blank_id, tag_id))
     sources = []
     for text, ids in zip(texts, encode_texts(tokenizer, texts), strict=True):

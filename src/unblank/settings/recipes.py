@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["from_mapping", "read_settings", "to_mapping", "to_yaml"]
+__all__ = ["from_mapping", "read_mapping", "read_settings", "to_mapping", "to_yaml"]
 
 Settings = TypeVar("Settings")
 
@@ -28,6 +28,24 @@ def read_settings(kind: type[Settings], path: Path | str, advice: str = "") -> S
         ValueError: if it is not YAML, or holds an unknown key or a value out of range.
         TypeError: if a value has the wrong type.
     """
+    content = read_mapping(path, advice)
+    try:
+        return from_mapping(kind, content)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def read_mapping(path: Path | str, advice: str = "") -> Any:
+    """Return what a YAML file holds; nothing is an empty mapping.
+
+    Args:
+        path: the file.
+        advice: where recipes are found, for the message if there is no such file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not YAML.
+    """
     import yaml
 
     path = Path(path)
@@ -37,10 +55,7 @@ def read_settings(kind: type[Settings], path: Path | str, advice: str = "") -> S
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
-    try:
-        return from_mapping(kind, {} if content is None else content)
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"{path}: {error}") from error
+    return {} if content is None else content
 
 
 def from_mapping(kind: type[Settings], mapping: object, name: str = "") -> Settings:

@@ -1,4 +1,4 @@
-"""`unblank show --task`: an example of a task as text, as candidates, and token by token.
+"""Showing an example of a task as text, as candidates, and token by token.
 
 The layout is the one that is scored: Part A, then the tree of all candidates behind one start.
 """
@@ -29,40 +29,31 @@ from unblank.prompting.scoring import (
 )
 from unblank.prompting.task import ClozeTask, load_task, task_names
 from unblank.showing.columns import NOTHING, print_columns
-from unblank.showing.settings import ShowTaskSettings
-from unblank.showing.text import run_show
-from unblank.showing.text_settings import ShowTextSettings
+from unblank.showing.options import ShowTaskOptions
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
 
 if TYPE_CHECKING:
     from rich.console import Console
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["run_show_any", "show_task"]
+__all__ = ["show_task"]
 
 _USUAL_LENGTH = 512
 _SHOWN_WORDS = 4
 _SHORT_NAMES = {SPECIAL_TOKENS[role]: f"<{role}>" for role in ("eos", "sop", "eop")}
 
 
-def run_show_any(config: ShowTextSettings | ShowTaskSettings) -> None:
-    """Print a sample of a text, or an example of a task; errors as for either."""
-    if isinstance(config, ShowTaskSettings):
-        show_task(config)
-    else:
-        run_show(config)
-
-
-def show_task(config: ShowTaskSettings, console: "Console | None" = None) -> None:
+def show_task(config: ShowTaskOptions, console: "Console") -> None:
     """Print an example of a task.
+
+    Args:
+        config: which example, and what of it.
+        console: where to.
 
     Raises:
         FileNotFoundError: if a file or folder is not there.
         ValueError: if the task, its data or an option does not fit.
     """
-    from rich.console import Console
-
-    console = console or Console(highlight=False, soft_wrap=True)
     task = load_task(config.task)
     chosen = task.pattern(config.pattern)
     example = _example(config, task)
@@ -82,7 +73,7 @@ def show_task(config: ShowTaskSettings, console: "Console | None" = None) -> Non
     _show_layout(config, task, example, console)
 
 
-def _example(config: ShowTaskSettings, task: ClozeTask) -> TaskExample:
+def _example(config: ShowTaskOptions, task: ClozeTask) -> TaskExample:
     if config.data is not None or config.example is not None:
         examples = list(read_examples(task, [config.data or _own_data(task)]).examples)
     elif task.example is None:
@@ -123,7 +114,7 @@ def _answer(task: ClozeTask, example: TaskExample) -> str:
 
 
 def _show_layout(
-    config: ShowTaskSettings, task: ClozeTask, example: TaskExample, console: "Console"
+    config: ShowTaskOptions, task: ClozeTask, example: TaskExample, console: "Console"
 ) -> None:
     """Print the candidates, with their scores if there is a model, and all tokens."""
     if config.model is not None:

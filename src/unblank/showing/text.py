@@ -1,12 +1,11 @@
-"""`unblank show`: one sample as the model sees it, printed token by token.
+"""Showing one sample as the model sees it, token by token.
 
 The sample goes through the same tokenizer, sampler and objective as in training. Nothing is
 computed here beyond counts; the picture of the mask is in `mask_picture`, encoder-decoders are in
-`show_seq2seq`.
+`pairs`.
 """
 
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,15 +19,15 @@ from unblank.examples import IGNORE_INDEX, Example, IntArray
 from unblank.objectives.mixture import build_objective
 from unblank.showing.columns import NOTHING, print_columns
 from unblank.showing.mask_picture import blank_pieces, draw_mask, piece_numbers
+from unblank.showing.options import ShowPairOptions, ShowSampleOptions, ShowTextOptions
 from unblank.showing.pairs import show_seq2seq
-from unblank.showing.text_settings import ShowTextSettings
 from unblank.showing.vocabulary import Vocabulary, folder_vocabulary, word_vocabulary
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["print_example", "run_show"]
+__all__ = ["print_example", "show_pair", "show_text"]
 
 _PIECE_STYLES = ("dark_orange", "green", "magenta", "yellow", "blue")
 _LONGEST_PATH = 1024
@@ -36,32 +35,19 @@ _DOCUMENTS_READ = 256
 _SHORT_NAMES = {"pad": "<pad>", "eos": "<eos>", "sop": "<sop>", "eop": "<eop>"}
 
 
-def run_show(config: ShowTextSettings, console: "Console | None" = None) -> None:
-    """Print the sample that the options describe, and draw its mask if asked to.
+def show_text(config: ShowTextOptions, console: "Console") -> None:
+    """Print a sample as a GLM sees it, and draw its mask if asked to.
+
+    Args:
+        config: which text, and what of it.
+        console: where to.
 
     Raises:
         FileNotFoundError: if the tokenizer's folder is not there.
         ValueError: if the text is too short, or an option is out of range.
     """
-    from rich.console import Console
-
-    console = console or Console(highlight=False)
     texts = _read_texts(config)
-    folder = config.tokenizer or config.model
-    is_seq2seq = config.is_seq2seq or (folder is not None and _is_encoder_decoder(folder))
-    if folder is None:
-        whole = [*texts, config.translation or ""]
-        vocabulary = word_vocabulary(whole, config.max_length, is_seq2seq=is_seq2seq)
-        console.print(
-            "no --tokenizer or --model given: words and punctuation marks stand for tokens",
-            style="dim",
-        )
-    else:
-        vocabulary = folder_vocabulary(folder, is_seq2seq=is_seq2seq)
-    if is_seq2seq:
-        config.require_seq2seq()
-        show_seq2seq(config, texts, vocabulary, console)
-        return
+    vocabulary = _vocabulary(config, texts, console, is_seq2seq=False)
     objective = build_objective(
         config.objective, vocabulary.special, vocabulary.sentence_end, config.max_length
     )
@@ -75,6 +61,28 @@ def run_show(config: ShowTextSettings, console: "Console | None" = None) -> None
     if config.mask is not None:
         draw_mask(example, [names[token_id] for token_id in example.input_ids], config.mask)
         console.print(f"the attention mask is drawn in {config.mask}", soft_wrap=True)
+
+
+def show_pair(config: ShowPairOptions, console: "Console") -> None:
+    """Print a sample as an encoder-decoder sees it; arguments and errors as for `show_text`."""
+    texts = _read_texts(config)
+    whole = [*texts, config.translation or ""]
+    vocabulary = _vocabulary(config, whole, console, is_seq2seq=True)
+    show_seq2seq(config, texts, vocabulary, console)
+
+
+def _vocabulary(
+    config: ShowSampleOptions, texts: Sequence[str], console: "Console", *, is_seq2seq: bool
+) -> Vocabulary:
+    folder = config.tokenizer or config.model
+    if folder is not None:
+        return folder_vocabulary(folder, is_seq2seq=is_seq2seq)
+    vocabulary = word_vocabulary(texts, config.max_length, is_seq2seq=is_seq2seq)
+    console.print(
+        "no --tokenizer or --model given: words and punctuation marks stand for tokens",
+        style="dim",
+    )
+    return vocabulary
 
 
 def print_example(
@@ -159,14 +167,7 @@ def _shown_names(vocabulary: Vocabulary) -> list[str]:
     return names
 
 
-def _is_encoder_decoder(folder: Path) -> bool:
-    path = folder / "config.json"
-    return path.is_file() and bool(
-        json.loads(path.read_text(encoding="utf-8")).get("is_encoder_decoder")
-    )
-
-
-def _read_texts(config: ShowTextSettings) -> list[str]:
+def _read_texts(config: ShowSampleOptions) -> list[str]:
     """Return the text itself, or the first documents of the file that it names."""
     if not config.text.strip():
         raise ValueError("the text to show is empty: give a text or a file")

@@ -9,11 +9,8 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from tokenizers import (
     AddedToken,
     Regex,
@@ -26,10 +23,9 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
-from unblank.data.sources import TextFiles, find_files, track
-from unblank.progress_bars import progress_bar
-from unblank.tokenization.config import TokenizerKind, TokenizeSettings
+from unblank.progress_bars import progress_bar, track
 from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.kinds import TokenizerKind
 from unblank.tokenization.special import (
     BLANK_TOKENS,
     SPECIAL_TOKENS,
@@ -38,7 +34,7 @@ from unblank.tokenization.special import (
     special_ids,
 )
 
-__all__ = ["run_tokenize", "train_tokenizer"]
+__all__ = ["train_tokenizer"]
 
 _MIN_PIECES: dict[TokenizerKind, int] = {"wordpiece": 256, "bpe": 256, "unigram": 512}
 """Smallest number of tokens besides the special ones (bpe, unigram: 256 are the bytes)."""
@@ -93,7 +89,8 @@ def train_tokenizer(
         )
     corpus = list(texts) if iter(texts) is texts else texts
     if not any(text.strip() for text in corpus):
-        where = f" in {corpus.shown_paths}" if isinstance(corpus, TextFiles) else ""
+        shown = getattr(corpus, "shown_paths", "")  # files say where the text should have been
+        where = f" in {shown}" if shown else ""
         raise ValueError(
             f"there is no text to train a tokenizer on{where}: nothing but white space"
         )
@@ -290,67 +287,3 @@ def _check_not_spelt(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -
                 f"special token {name!r} is also a word of plain text, so text could pass for it: "
                 f"write it with brackets, for example '[{name}]'"
             )
-
-
-def run_tokenize(config: TokenizeSettings) -> None:
-    """Train a tokenizer as `config` says, save it and print what came out.
-
-    Raises:
-        FileExistsError: if the output folder holds a tokenizer and `overwrite` is not set.
-        FileNotFoundError: if a path matches no file.
-        ValueError: if the text or a setting cannot be used, or is not given.
-    """
-    if not config.train:
-        raise ValueError("no text to train on: give --train FILE_OR_FOLDER [...]")
-    if config.output is None:
-        raise ValueError("nowhere to save the tokenizer: give --output FOLDER")
-    output = Path(config.output)
-    if (output / "tokenizer.json").exists() and not config.overwrite:
-        raise FileExistsError(
-            f"{output} already holds a tokenizer: choose another --output or give --overwrite"
-        )
-    texts = TextFiles(
-        paths=find_files(config.train), text_field=config.text_field, text_unit=config.text_unit
-    )
-    tokenizer = train_tokenizer(
-        texts,
-        kind=config.kind,
-        vocab_size=config.vocab_size,
-        lowercase=config.lowercase,
-        num_sentinels=config.num_sentinels,
-        extra_tokens=config.extra_tokens,
-    )
-    num_documents, num_empty, num_characters = (
-        texts.num_documents,
-        texts.num_empty,
-        texts.num_characters,
-    )
-    tokenizer.save_pretrained(output)
-    table = Table("tokenizer", config.kind, title="Trained", show_header=True)
-    table.add_row("documents", f"{num_documents:,} ({num_empty:,} empty ones skipped)")
-    table.add_row("characters", f"{num_characters:,}")
-    table.add_row("vocabulary", f"{len(tokenizer):,} tokens ({config.vocab_size:,} asked for)")
-    for name, value in _sample_statistics(tokenizer, texts).items():
-        table.add_row(name, value)
-    table.add_row("saved in", str(output))
-    Console().print(table)
-
-
-def _sample_statistics(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> dict[str, str]:
-    """Return how the tokenizer cuts the beginning of the corpus, about a million characters."""
-    num_characters = num_words = num_tokens = num_unknown = 0
-    unk = special_ids(tokenizer).unk
-    for text in texts:
-        text = text[: 1_000_000 - num_characters]
-        (ids,) = encode_texts(tokenizer, [text])
-        num_characters += len(text)
-        num_words += len(text.split())
-        num_tokens += len(ids)
-        num_unknown += ids.count(unk)
-        if num_characters == 1_000_000:
-            break
-    return {
-        "tokens a word": f"{num_tokens / max(num_words, 1):.2f}",
-        "characters a token": f"{num_characters / max(num_tokens, 1):.2f}",
-        "unknown tokens": f"{num_unknown / max(num_tokens, 1):.3%}",
-    }

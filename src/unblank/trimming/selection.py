@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unblank.data.shards import encode_documents
-from unblank.data.sources import TextFiles, track
+from unblank.data.sources import TextFiles
 from unblank.examples import IntArray
-from unblank.progress_bars import progress_bar
+from unblank.progress_bars import progress_bar, track
 from unblank.trimming.vocabulary import Merges
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`unblank trim`: a model folder in, a smaller one out, proven equal on what it keeps."""
+"""Trimming: a model folder in, a smaller one out, proven equal on what it keeps."""
 
 import json
 import platform
@@ -8,19 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
 from safetensors import safe_open
 from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.provenance import PACKAGES, write_provenance
 from unblank.conversion.writer import new_folder
-from unblank.data.sources import TextFiles, find_files
 from unblank.families.loading import require_whole_weights
 from unblank.integrity import PROVENANCE_NAME, file_facts, weights_files
 from unblank.tokenization.encoding import encode_texts, text_encoder
 from unblank.tokenization.vocabulary import padded_vocab_size
-from unblank.trimming.config import TrimSettings
 from unblank.trimming.equality import NUM_COMPARED, largest_difference, require_same_tokens
 from unblank.trimming.folder import row_order, trimmed_config, write_tokenizer, write_weights
 from unblank.trimming.selection import (
@@ -38,7 +34,7 @@ from unblank.trimming.vocabulary import (
 )
 from unblank.version import __version__
 
-__all__ = ["TrimReport", "run_trim", "trim_model"]
+__all__ = ["TrimReport", "trim_model"]
 
 _CONFIGS = ("config.json", "generation_config.json")
 
@@ -141,35 +137,6 @@ def trim_model(
     return report
 
 
-def run_trim(config: TrimSettings) -> None:
-    """Trim a model as `config` says and print what changed.
-
-    Raises:
-        FileNotFoundError: a path matches no file, or there is no model.
-        FileExistsError: the output folder exists.
-        ValueError: as `trim_model`.
-    """
-    texts = TextFiles(
-        paths=find_files(config.corpus), text_field=config.text_field, text_unit=config.text_unit
-    )
-    report = trim_model(
-        config.model, config.output, texts,
-        keep=config.keep, coverage=config.coverage, show_progress=True,
-    )  # fmt: skip
-    if config.json:
-        print(json.dumps(asdict(report), indent=1))
-        return
-    console = Console()
-    console.print(_table(report))
-    console.print(_findings(report), highlight=False, soft_wrap=True)
-    if config.keep is not None and report.tokens[1] < config.keep:
-        console.print(
-            f"{report.tokens[1]:,} tokens are kept, not {config.keep:,}: no others occur in the "
-            "text, or their parts do not fit"
-        )
-    console.print(f"saved in {config.output}", soft_wrap=True)
-
-
 def _open(source: Path) -> tuple[dict[str, Any], PreTrainedTokenizerFast]:
     """Return the settings and the tokenizer of a model folder."""
     for name in ("config.json", "tokenizer.json"):
@@ -264,33 +231,3 @@ def _write_record(
         | {name: version(name) for name in PACKAGES},
     }
     write_provenance(staging, record)
-
-
-def _table(report: TrimReport) -> Table:
-    table = Table("", "before", "after", "", title="Trimmed")
-    for name in ("tokens", "rows", "parameters"):
-        before, after = getattr(report, name)
-        table.add_row(name, f"{before:,}", f"{after:,}", f"{after / before:.1%}")
-    before, after = report.bytes
-    table.add_row("weights", _size(before), _size(after), f"{after / before:.1%}")
-    before, after = report.passage_tokens
-    table.add_row("tokens of passages", f"{before:,}", f"{after:,}", f"{after / before:.1%}")
-    before, after = report.passage_unknown
-    table.add_row("unknown among them", f"{before:,}", f"{after:,}", "")
-    return table
-
-
-def _findings(report: TrimReport) -> str:
-    changed = report.passages_changed / report.passages
-    return (
-        f"corpus: kept tokens are {report.coverage:.4%} of {report.corpus_tokens:,} in "
-        f"{report.documents:,} documents\n"
-        f"passages: {report.passages_changed:,} of {report.passages:,} drawn from it "
-        f"({changed:.1%}) are cut into other tokens than before\n"
-        f"check: {report.numbers_compared:,} outputs over kept tokens, {report.texts_compared} "
-        f"passages, differ by at most {report.largest_difference:.1g}"
-    )
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 2**20:,.1f} MiB"

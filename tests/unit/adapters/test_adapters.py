@@ -12,8 +12,7 @@ from torch.testing import assert_close
 
 import unblank
 from unblank.adapters.lora import merge_lora
-from unblank.adapters.merge import run_merge
-from unblank.adapters.merge_config import MergeSettings
+from unblank.adapters.merge import merge
 from unblank.adapters.opening import put_adapter
 from unblank.adapters.record import RECORD_NAME, AdapterRecord, fingerprint
 from unblank.adapters.settings import LoraSettings, PromptSettings
@@ -196,16 +195,16 @@ def test_the_merge_command_writes_a_plain_folder(base, tmp_path, capsys):
     assert set(merged.model.state_dict()) == set(unblank.load(base).model.state_dict())
     assert_close(scores_of(merged), scores_of(one), atol=1e-4, rtol=1e-4)
     with pytest.raises(FileExistsError):
-        run_merge(MergeSettings(adapter=tmp_path, output=tmp_path / "merged"))
+        merge(tmp_path, tmp_path / "merged")
 
 
 def test_a_prompt_is_not_merged(base, tmp_path):
     method, one = opened("prompt", base)
     method.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
     with pytest.raises(ValueError, match="holds a prompt, which is no part of any matrix"):
-        run_merge(MergeSettings(adapter=tmp_path, output=tmp_path / "merged"))
+        merge(tmp_path, tmp_path / "merged")
     with pytest.raises(FileNotFoundError, match="holds no adapters"):
-        run_merge(MergeSettings(adapter=base, output=tmp_path / "merged"))
+        merge(base, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 
 

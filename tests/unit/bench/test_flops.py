@@ -16,7 +16,7 @@ from unblank.bench.flops import (
 )
 from unblank.bench.ganlm import build_ganlm, ganlm_batch
 from unblank.bench.models import build_glm, glm_batch
-from unblank.bench.settings import SIZES, Size
+from unblank.bench.sizes import SIZES, Size
 
 # Part A is one block of queries, and the predicted tokens are a round number: none are filled up.
 ALIGNED = replace(SIZES["toy"], part_a=128, part_b=64, batch=4)

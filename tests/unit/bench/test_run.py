@@ -11,7 +11,8 @@ from bench_workers import InProcessWorker
 from unblank.bench import race, run
 from unblank.bench.machine import OthersShare
 from unblank.bench.report import Row, at_least, at_most
-from unblank.bench.settings import BenchSettings
+from unblank.commands import bench
+from unblank.commands.bench import BenchSettings
 
 EXPECTED = {
     "sampler": [
@@ -44,7 +45,7 @@ def test_a_benchmark_has_its_rows(which, monkeypatch, tmp_path, capsys):
     without_start = [b for b in run.BENCHMARKS[which] if b.measure.__name__ != "measure_start"]
     monkeypatch.setitem(run.BENCHMARKS, which, tuple(without_start))
     path = tmp_path / "folder" / "bench.json"
-    run.run_bench(BenchSettings(which=which, size=("toy",), repeats=2, json=path))
+    bench.run(BenchSettings(which=which, size=("toy",), repeats=2, json=path))
     written = json.loads(path.read_text())
     rows = [row for section in written["sections"] for row in section["rows"]]
     assert [row["name"] for row in rows] == EXPECTED[which]

@@ -9,10 +9,9 @@ import pytest
 import yaml
 
 from unblank.cli import main
-from unblank.comparing.config import CompareSettings
 from unblank.comparing.recipe import load_recipe
 from unblank.comparing.report import Cell, draw_plot, to_json, to_markdown
-from unblank.comparing.run import run_compare
+from unblank.comparing.run import compare as run_compare
 from unblank.process import MemoryArrangement
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "compare").glob("*.yaml"))
@@ -182,8 +181,7 @@ def test_the_memory_of_the_steps_is_given_back_after_each_part(recipe):
         def end_steps(self):
             called.append("end")
 
-    config = CompareSettings(recipe=Path("recipe.yaml"), seeds=(0,))
-    run_compare(config, memory=Recorder("recorded"))
+    run_compare(Path("recipe.yaml"), seeds=(0,), tell=print, memory=Recorder("recorded"))
     assert called == ["end", "begin", "end", "end"]  # the vocabulary, the model, the perplexity
 
 

@@ -11,7 +11,7 @@ from fairseq_toys import released_deltalm
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from unblank.cli import main
-from unblank.conversion.config import parse_size
+from unblank.conversion.options import parse_size
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from unblank.conversion import convert as conversion_module
-from unblank.conversion.config import ConvertOptions
 from unblank.conversion.fairseq import choose_heads
+from unblank.conversion.options import ConvertOptions
 from unblank.conversion.verify import verify
 from unblank.models import (
     DeltaLMForConditionalGeneration,

@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 
 import unblank
 from unblank import models
-from unblank.conversion.verify import show_verification, verify
+from unblank.commands.convert_printing import print_verification
+from unblank.conversion.verify import verify
 from unblank.models import GlmInfillForConditionalGeneration
 
 
@@ -66,7 +67,7 @@ def test_outputs_of_another_model_do_not_hold(folder, recorded, tmp_path):
     verification = verify(folder, save(recorded, tmp_path / "r.npz"))
     assert failed(verification) == ["first"]
     with pytest.raises(ValueError, match="does not hold: first: largest difference"):
-        show_verification(verification)
+        print_verification(verification)
 
 
 def test_a_changed_file_is_noticed(folder):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unblank.data.sources import TextFiles, find_files, track
-from unblank.progress_bars import progress_bar
+from unblank.data.sources import TextFiles, find_files
+from unblank.progress_bars import progress_bar, track
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

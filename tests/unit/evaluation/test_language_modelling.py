@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from unblank.adapters.prompts import save_prompt
 from unblank.adapters.record import AdapterRecord, fingerprint
-from unblank.evaluation.config import EvaluateSettings
 from unblank.evaluation.left_to_right import continuation_layout, window_bounds
+from unblank.evaluation.options import suite_options
 from unblank.evaluation.perplexity import choose_window
 from unblank.evaluation.run import evaluate
 from unblank.evaluation.token_scores import score_labels
@@ -103,7 +103,7 @@ def test_a_stride_without_context_is_refused():
 
 def run(model_folder, tmp_path, suite, **options):
     path = tmp_path / "out.json"
-    config = EvaluateSettings(model=str(model_folder), suite=suite, output=path, **options)
+    config = suite_options(suite)(model=str(model_folder), suite=suite, output=path, **options)
     scores, written = evaluate(config)
     assert written == path
     return scores, json.loads(path.read_text(encoding="utf-8"))

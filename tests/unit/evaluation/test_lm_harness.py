@@ -7,7 +7,7 @@ import pytest
 import torch
 from evaluation_toys import write
 
-from unblank.evaluation.config import EvaluateSettings
+from unblank.evaluation.options import LmEvalOptions
 from unblank.evaluation.run import evaluate
 from unblank.tokenization import special_ids
 from unblank.tokenization.encoding import encode_texts
@@ -150,9 +150,7 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
         encoding="utf-8",
     )
     scores, path = evaluate(
-        EvaluateSettings(
-            model=str(model_folder), suite="lm-eval", tasks=(str(task),), output=tmp_path / "o.json"
-        )
+        LmEvalOptions(model=str(model_folder), tasks=(str(task),), output=tmp_path / "o.json")
     )
     assert [(score.task, score.metric, score.count) for score in scores] == [("choice", "acc", 2)]
     # One question with either answer as the right one: exactly one of the two is right.
@@ -163,20 +161,20 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
     metrics = "[{metric: acc, aggregation: mean, weight_by_size: true}]"
     group.write_text(f"group: all\ntask: [choice]\naggregate_metric_list: {metrics}\n")
     shutil.rmtree(tmp_path / "copies")
-    settings = {"model": str(model_folder), "suite": "lm-eval", "output": tmp_path / "o.json"}
-    scores, _ = evaluate(EvaluateSettings(**settings, tasks=(str(group),)))
+    settings = {"model": str(model_folder), "output": tmp_path / "o.json"}
+    scores, _ = evaluate(LmEvalOptions(**settings, tasks=(str(group),)))
     assert {(score.task, score.value, score.count) for score in scores} == {
         ("choice", 0.5, 2),
         ("all", 0.5, 2),
     }
     with pytest.raises(FileNotFoundError, match="no task file"):
-        evaluate(EvaluateSettings(model=str(model_folder), suite="lm-eval", tasks=("none.yaml",)))
+        evaluate(LmEvalOptions(model=str(model_folder), tasks=("none.yaml",)))
     with pytest.raises(ValueError, match=r"--tasks FILE\.yaml"):
-        evaluate(EvaluateSettings(model=str(model_folder), suite="lm-eval"))
+        evaluate(LmEvalOptions(model=str(model_folder)))
     for text, message in (
         ("task: x\n  a: [\n", "no task that lm-eval can read"),
         ("a: 1", "names"),
     ):
         task.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=message):
-            evaluate(EvaluateSettings(model=str(model_folder), suite="lm-eval", tasks=(str(task),)))
+            evaluate(LmEvalOptions(model=str(model_folder), tasks=(str(task),)))

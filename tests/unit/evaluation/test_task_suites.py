@@ -8,7 +8,7 @@ import torch
 from evaluation_toys import write
 
 from unblank.cli import main
-from unblank.evaluation.config import EvaluateSettings
+from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
 from unblank.metrics.text import score_texts
 from unblank.prompting.examples import make_examples
@@ -28,7 +28,9 @@ CB = [
 
 def run(model_folder, tmp_path, **options):
     path = tmp_path / "out.json"
-    scores, _ = evaluate(EvaluateSettings(model=str(model_folder), output=path, **options))
+    scores, _ = evaluate(
+        suite_options(options["suite"])(model=str(model_folder), output=path, **options)
+    )
     return scores, json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -10,7 +10,7 @@ import torch
 from labelled_toys import labelled_glm, write_toys
 
 from unblank.adapters.settings import PromptSettings
-from unblank.commands.finetune_parsing import parse_finetune_config
+from unblank.commands import finetune
 from unblank.engine.parallel import World
 from unblank.families.settings import ModelSettings
 from unblank.families.table import FAMILIES
@@ -314,7 +314,7 @@ RECIPES = Path(__file__).parents[3] / "recipes" / "finetune"
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*glue_*.yaml")), ids=lambda path: path.stem)
 def test_recipes_of_tasks_with_labels_are_whole(path):
-    config = parse_finetune_config([str(path)])
+    config = finetune.parse([str(path)]).settings
     task = load_task(config.task)
     assert all(task.pattern(number) for number in config.cloze.patterns)
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
@@ -322,7 +322,7 @@ def test_recipes_of_tasks_with_labels_are_whole(path):
 
 @pytest.mark.parametrize("name", ["superglue_released_wsc", "fewglue_rte"])
 def test_a_recipe_runs_two_steps(toys, tmp_path, name):
-    recipe = parse_finetune_config([str(RECIPES / f"{name}.yaml")])
+    recipe = finetune.parse([str(RECIPES / f"{name}.yaml")]).settings
     run_finetune_command(
         replace(
             recipe,

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 import unblank
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.engine.checkpoint import list_checkpoints
-from unblank.evaluation.config import EvaluateSettings
+from unblank.evaluation.options import PerplexityOptions
 from unblank.evaluation.run import evaluate
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.finetuning.run import run_finetune
@@ -106,7 +106,7 @@ def test_what_an_evaluation_depends_on_includes_the_base_model(base, pairs, tmp_
     folder = run_finetune(config_of("lora", base, pairs, tmp_path / "run", max_steps=1))
     text = tmp_path / "text.txt"
     text.write_text(f"{SUBJECTS[0]} sat", encoding="utf-8")
-    config = EvaluateSettings(model=str(folder), file=(str(text),), output=tmp_path / "out.json")
+    config = PerplexityOptions(model=str(folder), file=(str(text),), output=tmp_path / "out.json")
     evaluate(config)
     files = json.loads(config.output.read_text(encoding="utf-8"))["model"]["files"]
     assert files.keys() == {"adapter_model.safetensors", str(base / "model.safetensors")}

@@ -8,12 +8,13 @@ import pytest
 from printed_samples import cells, shown
 from stand_ins import SPECIAL
 
+from unblank.commands import show
 from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.objectives.seq2seq import build_pair_objective, build_seq2seq_objective
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
-from unblank.objectives.settings import ObjectiveSettings
 from unblank.objectives.span_filling import filling_layout
+from unblank.showing.options import ShowPairOptions, ShowTextOptions
 from unblank.showing.vocabulary import word_vocabulary
 from unblank.tokenization.train import train_tokenizer
 
@@ -43,7 +44,7 @@ def expected(build, settings, documents, vocabulary, number=0, seed=0):
 )
 @pytest.mark.parametrize("number", [0, 7])
 def test_source_and_target_are_those_of_training(settings, number):
-    output = shown(text=TEXT, seq2seq=settings, encoder_decoder=True, sample_number=number, seed=3)
+    output = shown(text=TEXT, seq2seq=settings, is_pair=True, sample_number=number, seed=3)
     vocabulary = word_vocabulary([TEXT, ""], 128, is_seq2seq=True)
     documents = vocabulary.encode([TEXT])
     sides = expected(build_seq2seq_objective, settings, documents, vocabulary, number, seed=3)
@@ -52,7 +53,7 @@ def test_source_and_target_are_those_of_training(settings, number):
 
 
 def test_a_pair_is_shown_under_translation_span_corruption():
-    output = shown(text=TEXT, translation=GERMAN)
+    output = shown(text=TEXT, translation=GERMAN, is_pair=True)
     vocabulary = word_vocabulary([TEXT, GERMAN], 128, is_seq2seq=True)
     english, german = vocabulary.encode([TEXT, GERMAN])
     pair = [*english, vocabulary.special.eos, *german]
@@ -62,7 +63,7 @@ def test_a_pair_is_shown_under_translation_span_corruption():
 
 
 def test_blanks_are_shown_as_sentinels_and_the_decoder_starts_with_the_first():
-    output = shown(text="It [MASK] all day. The match was [MASK], we left.", encoder_decoder=True)
+    output = shown(text="It [MASK] all day. The match was [MASK], we left.", is_pair=True)
     source = "[CLS] It [MASK1] all day . The match was [MASK2] , we left . <end>"
     assert cells(output, "encoder") == source.split()
     assert cells(output, "decoder") == ["[MASK1]"]
@@ -109,26 +110,31 @@ def model_folder(tmp_path_factory):
     return folder
 
 
-def test_a_model_s_folder_says_that_it_is_an_encoder_decoder(model_folder):
-    output = shown(text=TEXT, model=model_folder)
-    assert "[MASK1]" in cells(output, "encoder")
-    assert "Part A" not in output
+def test_a_model_s_folder_says_that_it_is_an_encoder_decoder(model_folder, tmp_path):
+    assert isinstance(show.parse([TEXT, "--model", str(model_folder)]), ShowPairOptions)
+    assert isinstance(show.parse([TEXT, f"--tokenizer={model_folder}"]), ShowPairOptions)
+    assert isinstance(show.parse([TEXT, "--model", str(tmp_path)]), ShowTextOptions)
+
+
+@pytest.mark.parametrize(
+    "words", [["--encoder-decoder"], ["--translation", GERMAN], ["--seq2seq.mask-ratio", "0.3"]]
+)
+def test_an_option_of_encoder_decoders_asks_for_source_and_target(words):
+    assert isinstance(show.parse([TEXT, *words]), ShowPairOptions)
 
 
 def test_no_word_begins_right_behind_a_blank(model_folder):
-    output = shown(text="A lamp burned in the [MASK].", model=model_folder)
+    output = shown(text="A lamp burned in the [MASK].", model=model_folder, is_pair=True)
     assert cells(output, "encoder")[-3:] == ["[MASK1]", ".", "<end>"]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": ObjectiveSettings(token=0.0, sentence=1.0)}, "objective is for GLM"),
-        ({"mask": "mask.png"}, "GLM's mixed mask"),
         ({"translation": " "}, "translation is empty"),
         ({"translation": GERMAN * 20}, "raise --max-length"),
     ],
 )
 def test_options_that_mean_nothing_here_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        shown(text=TEXT, encoder_decoder=True, **options)
+        shown(text=TEXT, is_pair=True, **options)

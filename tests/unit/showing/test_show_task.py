@@ -6,9 +6,9 @@ import json
 import pytest
 from rich.console import Console
 
-from unblank.showing.settings import ShowTaskSettings, parse_show
+from unblank.commands import show
+from unblank.showing.options import ShowTaskOptions, ShowTextOptions
 from unblank.showing.task import show_task
-from unblank.showing.text_settings import ShowTextSettings
 
 
 def printed(config):
@@ -18,7 +18,7 @@ def printed(config):
 
 
 def test_texts_are_shown_without_a_model():
-    text = printed(ShowTaskSettings(task="copa"))
+    text = printed(ShowTaskOptions(task="copa"))
     assert "The man broke his toe because [MASK]." in text
     assert "right: he dropped a hammer on his foot" in text
     assert "give --model or --tokenizer" in text
@@ -31,37 +31,37 @@ def test_a_split_of_two_files_is_answered_with_what_show_has(tmp_path, monkeypat
         (folder / f"{name}.jsonl").write_text(json.dumps({"sentence": "a", "label": 1}))
     monkeypatch.setenv("UNBLANK_DATA", str(tmp_path))
     with pytest.raises(ValueError, match=r"name one of them, such as .*: --data FILE"):
-        printed(ShowTaskSettings(task="cola", example=0))
+        printed(ShowTaskOptions(task="cola", example=0))
 
 
 def test_layout_and_scores_are_shown_with_one(model_folder):
-    text = printed(ShowTaskSettings(task="rte", model=model_folder, pattern=4))
+    text = printed(ShowTaskOptions(task="rte", model=model_folder, pattern=4))
     assert "> 4  The cat sat on the old mat" in text
     assert "Part B: 2 candidates in one tree" in text
-    without_scores = printed(ShowTaskSettings(task="rte", tokenizer=model_folder, pattern=4))
+    without_scores = printed(ShowTaskOptions(task="rte", tokenizer=model_folder, pattern=4))
     assert "Part B: 2 candidates in one tree" in without_scores
     assert "-" in text.split("not_entailment")[1].splitlines()[0]
     assert "-" not in without_scores.split("not_entailment")[1].splitlines()[0]
 
 
 def test_each_layout_is_shown(model_folder, tiny_with_sentinels, tmp_path):
-    text = printed(ShowTaskSettings(task="copa", model=model_folder, layout="masked"))
+    text = printed(ShowTaskOptions(task="copa", model=model_folder, layout="masked"))
     lengths = [line.split()[3] for line in text.splitlines() if " candidates of " in line]
     masks = [line.count("[MASK]") for line in text.splitlines() if line.startswith("input")]
     assert "Part B" not in text
     assert sum(masks) == sum(map(int, lengths)) > 2
     tiny_with_sentinels.tokenizer.save_pretrained(tmp_path)
-    text = printed(ShowTaskSettings(task="copa", tokenizer=tmp_path, layout="sentinel"))
+    text = printed(ShowTaskOptions(task="copa", tokenizer=tmp_path, layout="sentinel"))
     inputs = [line for line in text.splitlines() if line.startswith("input")]
     assert [line.split()[1] == "[MASK1]" for line in inputs].count(True) == 1  # begins Part B
     assert "".join(inputs).count("[MASK1]") == 2
     assert "[MASK]" not in "".join(inputs)
     with pytest.raises(ValueError, match="this tokenizer has no sentinels"):
-        printed(ShowTaskSettings(task="copa", tokenizer=model_folder, layout="sentinel"))
+        printed(ShowTaskOptions(task="copa", tokenizer=model_folder, layout="sentinel"))
 
 
 def test_what_gave_way_is_said(model_folder):
-    text = printed(ShowTaskSettings(task="rte", model=model_folder, max_length=40))
+    text = printed(ShowTaskOptions(task="rte", model=model_folder, max_length=40))
     assert "the field premise lost" in text
 
 
@@ -72,22 +72,20 @@ def test_numbered_examples_come_from_the_folder_of_data_sets(tmp_path, monkeypat
     record = {"premise": "It rains.", "label": "entailment"}
     lines = [json.dumps({**record, "hypothesis": f"Day {n}."}) for n in range(3)]
     (folder / "train.jsonl").write_text("\n".join(lines[:1]), encoding="utf-8")
-    assert "Day 0" in printed(ShowTaskSettings(task="rte", example=0))
+    assert "Day 0" in printed(ShowTaskOptions(task="rte", example=0))
     (folder / "val.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    text = printed(ShowTaskSettings(task="rte", example=2))
+    text = printed(ShowTaskOptions(task="rte", example=2))
     assert '"Day 2" ? [MASK], "It rains."' in text
     assert "val.jsonl, line 3" in text
     with pytest.raises(ValueError, match="there are 3 examples, counted from 0: no 3"):
-        printed(ShowTaskSettings(task="rte", example=3))
+        printed(ShowTaskOptions(task="rte", example=3))
     with pytest.raises(FileNotFoundError, match="no data of the task 'cb'"):
-        printed(ShowTaskSettings(task="cb", example=0))
+        printed(ShowTaskOptions(task="cb", example=0))
     monkeypatch.delenv("UNBLANK_DATA")
     with pytest.raises(ValueError, match="Give --data FILE, or set UNBLANK_DATA"):
-        printed(ShowTaskSettings(task="rte", example=0))
+        printed(ShowTaskOptions(task="rte", example=0))
 
 
 def test_the_words_choose_between_a_text_and_a_task():
-    assert isinstance(parse_show(["some text"]), ShowTextSettings)
-    assert parse_show(["--task", "rte", "--example", "2"]) == ShowTaskSettings(
-        task="rte", example=2
-    )
+    assert isinstance(show.parse(["some text"]), ShowTextOptions)
+    assert show.parse(["--task", "rte", "--example", "2"]) == ShowTaskOptions(task="rte", example=2)

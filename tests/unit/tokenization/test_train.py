@@ -11,12 +11,13 @@ import pytest
 from transformers import AutoTokenizer
 
 from unblank.cli import main
+from unblank.commands import tokenize
+from unblank.commands.tokenize import TokenizeSettings
 from unblank.data.sources import TextFiles
 from unblank.tokenization import special_ids
-from unblank.tokenization.config import TokenizeSettings
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import SPECIAL_TOKENS
-from unblank.tokenization.train import run_tokenize, train_tokenizer
+from unblank.tokenization.train import train_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:the text is too small")
 
@@ -186,22 +187,22 @@ def test_the_command_trains_reports_and_does_not_overwrite(tmp_path, capsys):
         "output": str(tmp_path / "tokenizer"),
         "num_sentinels": 3,
     }
-    run_tokenize(TokenizeSettings(**settings))
+    tokenize.run(TokenizeSettings(**settings))
     printed = " ".join(capsys.readouterr().out.split())
     assert "3 (1 empty ones skipped)" in printed
     assert f"{sum(map(len, TEXTS)):,}" in printed
     assert "600 tokens (600 asked for)" in printed
     assert len(special_ids(AutoTokenizer.from_pretrained(tmp_path / "tokenizer")).sentinels) == 3
     with pytest.raises(FileExistsError, match=r"already holds a tokenizer.*--overwrite"):
-        run_tokenize(TokenizeSettings(**settings))
-    run_tokenize(TokenizeSettings(**settings, overwrite=True))
+        tokenize.run(TokenizeSettings(**settings))
+    tokenize.run(TokenizeSettings(**settings, overwrite=True))
 
 
 def test_the_command_says_what_it_needs(tmp_path):
-    with pytest.raises(ValueError, match="give --train"):
-        run_tokenize(TokenizeSettings(output=str(tmp_path)))
-    with pytest.raises(ValueError, match="give --output"):
-        run_tokenize(TokenizeSettings(train=(str(tmp_path),)))
+    with pytest.raises(ValueError, match=r"--train is missing .*: give --train TEXT \.\.\."):
+        tokenize.parse(["--output", str(tmp_path)])
+    with pytest.raises(ValueError, match="--output is missing"):
+        tokenize.parse(["--train", str(tmp_path)])
 
 
 def test_the_command_line_takes_several_files_by_name(tmp_path):

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from unblank.cli import main
-from unblank.generation import generate_command
-from unblank.generation.answer_file import AnswerFile
+from unblank.commands import generate_answers as generate_command
+from unblank.commands.answer_file import AnswerFile
 
 SOURCES = ["the old cat", "a dog", "one small dog run to some far house", "a mat", "the cat sat"]
 
@@ -34,7 +34,7 @@ def fails(*arguments, capsys):
     with pytest.raises(SystemExit) as error:
         generate(*arguments)
     assert error.value.code == 2
-    return " ".join(capsys.readouterr().err.replace("|", " ").split())  # out of its box
+    return " ".join(capsys.readouterr().err.split())
 
 
 def expected(folder, **options):
@@ -173,14 +173,18 @@ def test_a_finished_file_is_not_replaced_by_accident(folder, data, tmp_path, cap
             ["--input", "{data}", "--source", "en", "--references", "note", "--metrics", "blue"],
             "blue",
         ),
-        (["--source", "en"], "give --input"),
-        (["a dog", "--input", "{data}"], "not both"),
+        (["--source", "en"], "--source means nothing without --input"),
+        (["a dog", "--input", "{data}"], "TEXT ... and --input exclude each other"),
         (["a dog", "--output", "out.csv"], r"end in .txt or .jsonl"),
-        (["a dog", "--output", "out.txt", "--json"], "leave out --output"),
-        (["a dog", "--stream", "--json"], "choose one"),
+        (["a dog", "--output", "out.txt", "--json"], "--json and --output exclude each other"),
+        (["a dog", "--stream", "--json"], "--stream and --json exclude each other"),
         (["  "], "nothing to do"),
-        (["a dog", "--stem"], "give --references"),
-        (["--input", "{data}", "--references", "en", "--stream"], "leave out --references"),
+        (["a dog", "--stem"], "--stem means nothing without --references"),
+        (["a dog", "--metrics", "bleu"], "--metrics means nothing without --references"),
+        (
+            ["--input", "{data}", "--references", "en", "--stream"],
+            "--stream and --references exclude each other",
+        ),
         (["a dog", "--source-tag", "__fr__"], "__de__"),
         (["the cat " * 60], "--too-long cut"),
     ],
@@ -235,7 +239,7 @@ def test_a_source_that_is_too_long_is_named_by_file_and_line(folder, tmp_path, c
     error = fails(folder, "--input", path, capsys=capsys)
     assert "test.en, line 2: source 'the cat " in error
     error = fails(folder, "--input", path, "--source-tag", "__xx__", capsys=capsys)
-    assert "unblank: the tokenizer has no token '__xx__'" in error
+    assert "unblank generate: the tokenizer has no token '__xx__'" in error
 
 
 def test_references_of_another_number_are_refused(folder, data, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The command `unblank generate`: sources in, answers out in their order, and scores of them."""
+"""Answering all sources of `unblank generate`: on standard output or to a file, with scores."""
 
 import hashlib
 import json
@@ -14,15 +14,15 @@ from rich.console import Console
 from rich.text import Text
 
 from unblank.api import load
-from unblank.generation.answer_file import AnswerFile, require_absent
-from unblank.generation.generate_input import Job, read_job
-from unblank.generation.generate_settings import GenerateSettings
+from unblank.commands.answer_file import AnswerFile, require_absent
+from unblank.commands.generate import GenerateSettings
+from unblank.commands.generate_input import Job, read_job
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.metrics.text import TextScores, score_texts
 from unblank.progress_bars import progress_bar
 
-__all__ = ["run_generate"]
+__all__ = ["generate_and_print"]
 
 BATCHES_A_WINDOW = 32
 """Sources are sorted by length within so many batches, then their answers are written."""
@@ -31,39 +31,32 @@ NOTHING = Generated(text="", token_ids=(), log_probability=0.0, finished=True)
 """The answer to an empty source."""
 
 
-def run_generate(config: GenerateSettings) -> None:
-    """Answer the sources, and score the answers if there are references.
-
-    Raises:
-        FileNotFoundError: a file or the model is not there.
-        FileExistsError: the output is there already.
-        ValueError: as for `read_job`, `AnswerFile` and `generate_texts`.
-        ImportError: a score needs a package that is not installed.
-    """
-    if config.output is not None and not config.overwrite:
-        require_absent(config.output)
-    job = read_job(config)
+def generate_and_print(settings: GenerateSettings) -> None:
+    """Answer the sources and score the answers; errors as for `unblank.commands.generate.run`."""
+    if settings.output is not None and not settings.overwrite:
+        require_absent(settings.output)
+    job = read_job(settings)
     if job.references is not None:
-        _score(config, [""], job.references[:1])  # a missing package must not cost hours
+        _score(settings, [""], job.references[:1])  # a missing package must not cost hours
         _tell_of_empty_references(job.places, job.references)
-    unblank = load(config.model, device=config.device, dtype=config.dtype)
-    answerer = SourceAnswerer(unblank.model, unblank.tokenizer, config.options())
+    unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
+    answerer = SourceAnswerer(unblank.model, unblank.tokenizer, settings.options())
     _check(answerer, job)
-    if config.stream:
+    if settings.stream:
         for source in job.sources:
             if source.strip():
                 _print_stream(answerer, source)
             else:
                 print()
         return
-    if config.output is not None:
-        file = AnswerFile(config.output, _task(config, job), overwrite=config.overwrite)
-        predictions = _write(config, job, answerer, file)
+    if settings.output is not None:
+        file = AnswerFile(settings.output, _task(settings, job), overwrite=settings.overwrite)
+        predictions = _write(settings, job, answerer, file)
     else:
-        predictions = _print_all(config, job, answerer)
+        predictions = _print_all(settings, job, answerer)
     if job.references is not None:
-        scores = _score(config, predictions, job.references)
-        print(scores, file=sys.stdout if config.output else sys.stderr)
+        scores = _score(settings, predictions, job.references)
+        print(scores, file=sys.stdout if settings.output else sys.stderr)
 
 
 def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequence[str]]) -> None:
@@ -89,7 +82,7 @@ def _check(answerer: SourceAnswerer, job: Job) -> None:
 
 
 def _write(
-    config: GenerateSettings, job: Job, answerer: SourceAnswerer, file: AnswerFile
+    settings: GenerateSettings, job: Job, answerer: SourceAnswerer, file: AnswerFile
 ) -> list[str]:
     """Write the answers that are still missing; return all."""
     is_json = file.part.name.endswith(".jsonl.part")
@@ -97,24 +90,24 @@ def _write(
     if num_done:
         _tell(f"going on behind {num_done:,} of {len(job.sources):,} answers in {file.part}")
     with _told_on_failure(file, len(job.sources)):
-        for window, answers in _windows(config, job, answerer, num_done):
+        for window, answers in _windows(settings, job, answerer, num_done):
             if is_json:
                 file.append(map(_json_line, _records(job, window, answers)))
             else:
                 file.append(_in_one_line(answer.text) for answer in answers)
     lines = file.lines()
     file.finish()
-    _tell(f"{len(lines):,} answers in {config.output}")
+    _tell(f"{len(lines):,} answers in {settings.output}")
     return [json.loads(line)["prediction"] for line in lines] if is_json else lines
 
 
-def _print_all(config: GenerateSettings, job: Job, answerer: SourceAnswerer) -> list[str]:
+def _print_all(settings: GenerateSettings, job: Job, answerer: SourceAnswerer) -> list[str]:
     predictions = []
-    for window, answers in _windows(config, job, answerer, 0):
+    for window, answers in _windows(settings, job, answerer, 0):
         for record, answer in zip(_records(job, window, answers), answers, strict=True):
             predictions.append(answer.text)
-            print(_json_line(record) if config.json else _in_one_line(answer.text))
-            if not config.json:
+            print(_json_line(record) if settings.json else _in_one_line(answer.text))
+            if not settings.json:
                 for other in answer.alternatives:
                     print(f"  or: {_in_one_line(other.text)}")
         sys.stdout.flush()
@@ -154,25 +147,25 @@ class _Counts:
 
 
 def _windows(
-    config: GenerateSettings, job: Job, answerer: SourceAnswerer, first: int
+    settings: GenerateSettings, job: Job, answerer: SourceAnswerer, first: int
 ) -> Iterator[tuple[range, list[Generated]]]:
     """Yield the numbers of neighbouring sources with their answers, from source `first` on."""
-    size, total = config.batch_size * BATCHES_A_WINDOW, len(job.sources)
+    size, total = settings.batch_size * BATCHES_A_WINDOW, len(job.sources)
     counts = _Counts()
-    with progress_bar(show=total - first > config.batch_size) as progress:
+    with progress_bar(show=total - first > settings.batch_size) as progress:
         bar = progress.add_task("generate", total=total, completed=first)
         for start in range(first, total, size):
             window = range(start, min(start + size, total))
             answers = _answers(
                 [job.sources[number] for number in window],
                 answerer,
-                config.batch_size,
+                settings.batch_size,
                 lambda count: progress.advance(bar, count),
             )
             for number, answer in zip(window, answers, strict=True):
                 counts.add(job.sources[number], answer)
             yield window, answers
-    is_text = config.output.suffix == ".txt" if config.output else not config.json
+    is_text = settings.output.suffix == ".txt" if settings.output else not settings.json
     counts.tell(joins_lines=is_text)
 
 
@@ -205,9 +198,9 @@ def _records(job: Job, window: range, answers: Sequence[Generated]) -> Iterator[
         yield record
 
 
-def _task(config: GenerateSettings, job: Job) -> dict[str, Any]:
+def _task(settings: GenerateSettings, job: Job) -> dict[str, Any]:
     """Return what makes the answers what they are, for going on with them later."""
-    folder = Path(config.model)
+    folder = Path(settings.model)
     weights = {
         path.name: [path.stat().st_size, path.stat().st_mtime_ns]
         for path in sorted(folder.glob("*.safetensors"))
@@ -216,22 +209,22 @@ def _task(config: GenerateSettings, job: Job) -> dict[str, Any]:
     return {
         "model": [str(folder.resolve()), weights],
         "input": hashlib.sha256(texts.encode("utf-8", "surrogatepass")).hexdigest(),
-        "options": asdict(config.options()),
-        "dtype": config.dtype,
+        "options": asdict(settings.options()),
+        "dtype": settings.dtype,
     }
 
 
 def _score(
-    config: GenerateSettings, predictions: Sequence[str], references: Sequence[Sequence[str]]
+    settings: GenerateSettings, predictions: Sequence[str], references: Sequence[Sequence[str]]
 ) -> TextScores:
     return score_texts(
         predictions,
         references,
-        config.metrics,
-        tokenize=config.tokenize,
-        lowercase=config.lowercase,
-        stem=config.stem,
-        with_margin=config.margins,
+        settings.metrics,
+        tokenize=settings.tokenize,
+        lowercase=settings.lowercase,
+        stem=settings.stem,
+        with_margin=settings.margins,
     )
 
 

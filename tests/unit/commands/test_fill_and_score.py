@@ -5,21 +5,23 @@ import json
 
 import pytest
 
-from unblank.generation import command
-from unblank.generation.command import run_fill, run_score
-from unblank.generation.config import FillSettings, ScoreSettings
+from unblank import api
+from unblank.commands import fill, fill_printing, score
+from unblank.commands.fill import FillSettings
+from unblank.commands.score import ScoreSettings
 
 TEXT = "the [MASK] sat on [b]a[/b] mat and [MASK]."
 
 
 @pytest.fixture(autouse=True)
 def no_loading(monkeypatch, tiny):
-    monkeypatch.setattr(command, "load", lambda folder, device, dtype: tiny)
+    for module in (api, fill_printing):
+        monkeypatch.setattr(module, "load", lambda folder, device, dtype: tiny)
     monkeypatch.setenv("COLUMNS", "200")
 
 
 def test_fill_prints_the_text_its_answers_and_whether_they_were_cut(capsys, tiny):
-    run_fill(FillSettings(model="x", text=(TEXT,), max_tokens=2, min_tokens=2))
+    fill.run(FillSettings(model="x", text=(TEXT,), max_tokens=2, min_tokens=2))
     printed = capsys.readouterr().out
     result = tiny.fill(TEXT, max_tokens=2, min_tokens=2)
     assert printed.startswith(result.text)
@@ -29,7 +31,7 @@ def test_fill_prints_the_text_its_answers_and_whether_they_were_cut(capsys, tiny
 
 def test_fill_prints_a_json_line_for_each_line_of_input(capsys, monkeypatch, tiny):
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{TEXT}\n\na [MASK]\n"))
-    run_fill(FillSettings(model="x", text=("-",), json=True, num_beams=2, num_return=2))
+    fill.run(FillSettings(model="x", text=("-",), json=True, num_beams=2, num_return=2))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     expected = tiny.fill([TEXT, "a [MASK]"], num_beams=2, num_return=2)
     assert [line["text"] for line in lines] == [result.text for result in expected]
@@ -39,7 +41,7 @@ def test_fill_prints_a_json_line_for_each_line_of_input(capsys, monkeypatch, tin
 
 def test_windows_line_ends_and_empty_lines_are_no_texts(capsys, monkeypatch, tiny):
     monkeypatch.setattr("sys.stdin", io.StringIO("a [MASK]\r\n\r\nthe [MASK]\r\n", newline=""))
-    run_fill(FillSettings(model="x", text=(), json=True))
+    fill.run(FillSettings(model="x", text=(), json=True))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["text"] for line in lines] == [
         result.text for result in tiny.fill(["a [MASK]", "the [MASK]"])
@@ -49,11 +51,11 @@ def test_windows_line_ends_and_empty_lines_are_no_texts(capsys, monkeypatch, tin
 def test_input_that_is_not_utf8_is_refused_with_its_place(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("a [MASK]\n\u00fc \udcff [MASK]\n"))
     with pytest.raises(ValueError, match="line 2 of standard input: not UTF-8 at its byte 3"):
-        run_fill(FillSettings(model="x", text=()))
+        fill.run(FillSettings(model="x", text=()))
     wide = "a [MASK]".encode("utf-16").decode("utf-8", "surrogateescape")
     monkeypatch.setattr("sys.stdin", io.StringIO(wide))
     with pytest.raises(ValueError, match="iconv -f UTF-16 -t UTF-8"):
-        run_fill(FillSettings(model="x", text=()))
+        fill.run(FillSettings(model="x", text=()))
 
 
 def test_a_line_that_cannot_be_filled_is_named_and_the_others_are_filled(capsys, monkeypatch, tiny):
@@ -61,7 +63,7 @@ def test_a_line_that_cannot_be_filled_is_named_and_the_others_are_filled(capsys,
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
     named = r"^line 2 of .* nothing to fill .*\nline 4 of .* tokens"
     with pytest.raises(ValueError, match=named) as refused:
-        run_fill(FillSettings(model="x", text=(), json=True, batch_size=4))
+        fill.run(FillSettings(model="x", text=(), json=True, batch_size=4))
     assert str(refused.value).count("\n") == 1
     printed = [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()]
     assert printed == [result.text for result in tiny.fill(lines[::2])]
@@ -70,18 +72,18 @@ def test_a_line_that_cannot_be_filled_is_named_and_the_others_are_filled(capsys,
 def test_a_line_that_cannot_be_scored_is_named_and_the_others_are_scored(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("no blank\na [MASK]\n"))
     with pytest.raises(ValueError, match=r"^line 1 of standard input: "):
-        run_score(ScoreSettings(model="x", text=("-",), candidates=("cat",), json=True))
+        score.run(ScoreSettings(model="x", text=("-",), candidates=("cat",), json=True))
     assert json.loads(capsys.readouterr().out)["text"] == "a [MASK]"
 
 
 def test_no_alternatives_leave_no_lines(capsys):
-    run_fill(FillSettings(model="x", text=(TEXT,), max_tokens=3, num_alternatives=0))
+    fill.run(FillSettings(model="x", text=(TEXT,), max_tokens=3, num_alternatives=0))
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def test_fill_streams_every_token(capsys, monkeypatch, tiny_words):
-    monkeypatch.setattr(command, "load", lambda folder, device, dtype: tiny_words)
-    run_fill(FillSettings(model="x", text=(TEXT,), stream=True, max_tokens=4))
+    monkeypatch.setattr(fill_printing, "load", lambda folder, device, dtype: tiny_words)
+    fill.run(FillSettings(model="x", text=(TEXT,), stream=True, max_tokens=4))
     streamed, *rest = capsys.readouterr().out.splitlines()
     result = tiny_words.fill(TEXT, max_tokens=4)
     assert streamed == f"1. {result.blanks[0].text} | 2. {result.blanks[1].text}"
@@ -90,22 +92,38 @@ def test_fill_streams_every_token(capsys, monkeypatch, tiny_words):
 
 def test_score_prints_candidates_best_first(capsys, tiny):
     arguments = {"model": "x", "text": (TEXT,), "candidates": ("cat", "[dog]", "old cat")}
-    run_score(ScoreSettings(**arguments))
+    score.run(ScoreSettings(**arguments))
     printed = capsys.readouterr().out
     ranked = tiny.score(TEXT, ["cat", "[dog]", "old cat"]).ranked
     places = [printed.index(f"{candidate.score:.3f}") for candidate in ranked]
     assert places == sorted(places)
     assert "[dog]" in printed
-    run_score(ScoreSettings(**arguments, json=True))
+    score.run(ScoreSettings(**arguments, json=True))
     line = json.loads(capsys.readouterr().out)
     assert [item["text"] for item in line["candidates"]] == [item.text for item in ranked]
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (["--temperature", "1.0"], "--do-sample"),
+        (["--top-k", "0"], "--do-sample"),
+        (["--top-p", "1", "--no-do-sample"], "--do-sample"),
+        (["--length-penalty", "0.0"], "--num-beams"),
+    ],
+)
+def test_an_option_that_shapes_nothing_is_refused_also_with_its_default(words, needed):
+    with pytest.raises(ValueError, match=f"means nothing without {needed}"):
+        fill.parse(["x", TEXT, *words])
 
 
 def test_nothing_to_do_is_an_error(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     with pytest.raises(ValueError, match="nothing to do"):
-        run_fill(FillSettings(model="x", text=()))
-    with pytest.raises(ValueError, match="no candidates"):
-        ScoreSettings(model="x", text=(TEXT,))
-    with pytest.raises(ValueError, match="choose one"):
-        run_fill(FillSettings(model="x", text=(TEXT,), stream=True, json=True))
+        fill.run(FillSettings(model="x", text=()))
+    with pytest.raises(ValueError, match="--candidates is missing"):
+        score.parse(["x", TEXT])
+    with pytest.raises(ValueError, match="--candidates is missing"):
+        score.parse(["x", TEXT, "--candidates"])
+    with pytest.raises(ValueError, match="--stream and --json exclude each other"):
+        fill.parse(["x", TEXT, "--stream", "--json"])

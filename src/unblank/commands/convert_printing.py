@@ -1,4 +1,4 @@
-"""`unblank convert`: shows what a checkpoint is and why, converts it, or verifies a folder."""
+"""What `unblank convert` prints: what a checkpoint is and why, progress, and checks of a folder."""
 
 import math
 from collections import Counter
@@ -6,31 +6,25 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from unblank.conversion.config import ConvertSettings, VerifySettings, parse_size
+from unblank.commands.convert import ConvertSettings, VerifySettings
 from unblank.conversion.convert import Conversion, prepare, write
-from unblank.conversion.verify import show_verification, verify
+from unblank.conversion.options import parse_size
+from unblank.conversion.verify import Verification, verify
 from unblank.progress_bars import progress_bar
 
-__all__ = ["run_convert"]
+__all__ = ["convert_and_print", "print_verification", "verify_and_print"]
 
 SHOWN_DROPPED = 5
 
 
-def run_convert(config: ConvertSettings | VerifySettings) -> None:
-    """Convert or verify as the settings say.
-
-    Raises:
-        FileNotFoundError: nothing to read, or a piece is missing.
-        FileExistsError: the output exists.
-        ValueError: anything else that is wrong with the input.
-    """
-    if isinstance(config, VerifySettings):
-        show_verification(verify(config.verify, config.reference, tolerance=config.tolerance))
-        return
-    shard_bytes = parse_size(config.shard_size)
-    if config.output.exists():
-        raise FileExistsError(f"{config.output} exists: choose another folder, or remove it first")
-    conversion = prepare(config.source, config)
+def convert_and_print(settings: ConvertSettings) -> None:
+    """Convert, and print what was found; errors as for `unblank.convert`."""
+    shard_bytes = parse_size(settings.shard_size)
+    if settings.output.exists():
+        raise FileExistsError(
+            f"{settings.output} exists: choose another folder, or remove it first"
+        )
+    conversion = prepare(settings.source, settings)
     console = Console()
     console.print(_what_was_found(conversion))
     total = sum(math.prod(tensor.shape) for tensor in conversion.plan.tensors)
@@ -38,11 +32,35 @@ def run_convert(config: ConvertSettings | VerifySettings) -> None:
         task = progress.add_task("writing weights", total=total)
         write(
             conversion,
-            config.output,
+            settings.output,
             shard_bytes=shard_bytes,
             advance=lambda weights: progress.advance(task, weights),
         )
-    console.print(f"wrote {config.output}: every key is accounted for in provenance.json")
+    console.print(f"wrote {settings.output}: every key is accounted for in provenance.json")
+
+
+def verify_and_print(settings: VerifySettings) -> None:
+    """Check a folder and print the checks; errors as for `verify` and `print_verification`."""
+    found = verify(settings.verify, settings.reference, tolerance=settings.tolerance)
+    print_verification(found)
+
+
+def print_verification(verification: Verification) -> None:
+    """Print a table of the checks.
+
+    Raises:
+        ValueError: a check does not hold.
+    """
+    table = Table("check", "holds", "found", title=f"Verification of {verification.folder}")
+    for check in verification.checks:
+        table.add_row(check.name, "yes" if check.holds else "NO", check.detail)
+    Console().print(table)
+    failed = [check for check in verification.checks if not check.holds]
+    if failed:
+        raise ValueError(
+            f"{verification.folder} does not hold: {failed[0].name}: {failed[0].detail}"
+            + (f" (and {len(failed) - 1} more)" if len(failed) > 1 else "")
+        )
 
 
 def _what_was_found(conversion: Conversion) -> Table:

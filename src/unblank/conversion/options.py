@@ -1,4 +1,4 @@
-"""Settings of `unblank convert`: what to read, what to write, and what only the user can know."""
+"""Options of converting: what only the user can know. Standard library alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,10 @@ from typing import Literal
 
 __all__ = [
     "ConvertOptions",
-    "ConvertSettings",
     "DType",
     "Family",
     "FfnOrder",
     "Part",
-    "VerifySettings",
-    "parse_convert",
     "parse_size",
 ]
 
@@ -28,7 +25,7 @@ UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConvertOptions:
-    """What a family's reader takes from the user."""
+    """What the checkpoint does not say, or should become."""
 
     family: Family = "auto"
     """Kind of model; auto finds it by the keys and shapes of the weights."""
@@ -38,27 +35,28 @@ class ConvertOptions:
     model, dict.txt + spm.model. Not given: looked for beside the weights."""
 
     dtype: DType | None = None
-    """Type of the written weights; not given: as stored."""
+    """Type of the written weights. Not given: as stored."""
 
     num_attention_heads: int | None = None
-    """Heads a layer, which no tensor shows; not given: what the checkpoint records, else those of
+    """Heads a layer, which no tensor shows. Not given: what the checkpoint records, else those of
     the published model of this width; needed if there is none."""
 
     vocab_size: int | None = None
     """deltalm, ganlm, xlmr: keep only that many rows of the embedding table, e.g. 250001 to leave
-    out <mask> and the sentinels as fairseq did in fine-tuning; not given: all."""
+    out <mask> and the sentinels as fairseq did in fine-tuning. Not given: all."""
 
     language_tags: tuple[str, ...] = ()
     """deltalm, ganlm, xlmr: names of language tags, e.g. __de__ __fr__. They name rows that
     fine-tuning added behind the known tokens; where there are none, new rows are made."""
 
-    ffn_order: FfnOrder = "current"
+    ffn_order: FfnOrder | None = None
     """deltalm: two loaders were published that exchange the two feed-forward layers of a decoder
-    layer. current is what all later copies do; the weights are checked for which is right."""
+    layer. Not given: current, which is what all later copies do; the weights are checked for which
+    is right."""
 
-    part: Part = "all"
+    part: Part | None = None
     """ganlm: what to keep of a model that has both decoders: the generator writes, the
-    discriminator classifies."""
+    discriminator classifies. Not given: all."""
 
     def __post_init__(self) -> None:
         if self.num_attention_heads is not None and self.num_attention_heads < 1:
@@ -69,43 +67,10 @@ class ConvertOptions:
                 "<unk>, always stay, so give that or more"
             )
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConvertSettings(ConvertOptions):
-    """Turn a published checkpoint into a safe, self-contained transformers folder.
-
-    SOURCE is a file or folder as published. No pickle is executed. OUTPUT gets config.json,
-    safetensors, a fast tokenizer and provenance.json, which accounts for every key.
-
-    Check a converted folder with
-    `unblank convert --verify OUTPUT [--reference FILE] [--tolerance 1e-4]`.
-    """
-
-    source: Path
-    """Checkpoint file or folder, as published."""
-
-    output: Path
-    """Folder to write; it must not exist."""
-
-    shard_size: str = "5GB"
-    """Largest weights file, e.g. 500MB; also about the memory that the conversion needs."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VerifySettings:
-    """Check a converted folder: reload it, look at every weight, and run the model.
-
-    With a reference file, the model must also give the recorded outputs.
-    """
-
-    verify: Path
-    """Converted folder."""
-
-    reference: Path | None = None
-    """Recorded inputs and outputs, .safetensors, .npz or .json."""
-
-    tolerance: float = 1e-4
-    """Largest absolute and relative difference to the reference, fp32."""
+    @property
+    def kept_part(self) -> Part:
+        """What is kept of a model that has both decoders."""
+        return self.part or "all"
 
 
 def parse_size(text: str) -> int:
@@ -122,19 +87,3 @@ def parse_size(text: str) -> int:
     if size <= 0:
         raise ValueError(f"{text!r} is no size: write a number and KB, MB or GB, like 500MB")
     return size
-
-
-def parse_convert(arguments: list[str]) -> ConvertSettings | VerifySettings:
-    """Return the settings of either form of the command."""
-    import tyro
-
-    wants_verify = any(argument.partition("=")[0] == "--verify" for argument in arguments)
-    settings: type[ConvertSettings] | type[VerifySettings]
-    settings = VerifySettings if wants_verify else ConvertSettings
-    return tyro.cli(
-        settings,
-        prog="unblank convert",
-        description=settings.__doc__,
-        args=arguments,
-        config=() if wants_verify else (tyro.conf.PositionalRequiredArgs,),
-    )

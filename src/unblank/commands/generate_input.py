@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unblank.commands.generate import GenerateSettings
 from unblank.data.fields import field_names, field_text, field_value
 from unblank.data.records import Record, find_record_files, is_text, read_records
-from unblank.generation.generate_settings import GenerateSettings
 
 __all__ = ["Job", "read_job"]
 
@@ -28,7 +28,7 @@ class Job:
     places: list[str]
 
 
-def read_job(config: GenerateSettings) -> Job:
+def read_job(settings: GenerateSettings) -> Job:
     """Return the sources and references that the settings name.
 
     Raises:
@@ -36,23 +36,26 @@ def read_job(config: GenerateSettings) -> Job:
         ValueError: a broken file, a missing field, files of different lengths, or no source; the
             message names file and line.
     """
-    fields_of_references = [name for name in config.references if not Path(name).is_file()]
-    files = [Path(name) for name in config.references if Path(name).is_file()]
-    if fields_of_references and config.input is None:
+    fields_of_references = [name for name in settings.references if not Path(name).is_file()]
+    files = [Path(name) for name in settings.references if Path(name).is_file()]
+    if fields_of_references and settings.input is None:
         raise ValueError(
             f"there is no file {fields_of_references[0]}; fields of references need --input"
         )
     sources: list[str] = []
     references: list[list[str]] = []
     places: list[str] = []
-    if config.input is None:
-        sources = list(config.text) or [line.rstrip("\r\n") for line in sys.stdin]
+    if settings.input is None:
+        if settings.text in ((), ("-",)):
+            sources = [line.rstrip("\r\n") for line in sys.stdin]
+        else:
+            sources = list(settings.text)
         references = [[] for _ in sources]
         places = [f"source {number}" for number, _ in enumerate(sources, start=1)]
     else:
-        template = config.source or _default_field(config.input)
+        template = settings.source or _default_field(settings.input)
         names = [*field_names(template), *fields_of_references]
-        for place, record in _records(config.input, names):
+        for place, record in _records(settings.input, names):
             sources.append(field_text(place, record, template))
             references.append(_references(place, record, fields_of_references))
             places.append(place)
@@ -60,7 +63,7 @@ def read_job(config: GenerateSettings) -> Job:
         raise ValueError("nothing to do: give a text, --input FILE, or lines on standard input")
     for path in files:
         _add_lines(path, references)
-    is_scored = bool(config.references)
+    is_scored = bool(settings.references)
     return Job(sources, list(map(_without_empty, references)) if is_scored else None, places)
 
 

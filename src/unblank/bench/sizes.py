@@ -1,16 +1,13 @@
-"""`BenchSettings` and the sizes that are measured; standard library and tyro's marks alone.
+"""The sizes that are measured. Standard library alone.
 
 A size fixes the model and the shape of a training step: texts of `text` tokens become rows of Part
 A (`part_a` positions) and Part B (`part_b`), which is what 15 % token spans make of them.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from tyro.conf import Positional
-
-__all__ = ["SIZES", "BenchSettings", "Size", "SizeName"]
+__all__ = ["SIZES", "Size", "SizeName"]
 
 SizeName = Literal["toy", "small", "base"]
 
@@ -63,25 +60,3 @@ SIZES: dict[str, Size] = {
         text=512, part_a=436, part_b=128, batch=2,
     ),
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchSettings:
-    """Measure speed and memory beside transformers' BERT, T5 and BART, in turns on this machine."""
-
-    which: Positional[
-        Literal["train", "sampler", "fill", "generate", "score", "convert", "all"]
-    ] = "all"
-    """What to measure."""
-    size: tuple[SizeName, ...] = ("small", "base")
-    """Model sizes; toy only shows that everything runs."""
-    repeats: int = 5
-    """Timed turns of every contestant; a ratio is the median over the turns."""
-    json: Path | None = None
-    """Also write machine, versions, every row and every repeat to this file."""
-
-    def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise ValueError(f"repeats is {self.repeats}; measure at least 1")
-        if not self.size:
-            raise ValueError(f"size is empty; give one or more of {', '.join(SIZES)}")

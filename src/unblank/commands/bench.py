@@ -1,0 +1,77 @@
+"""`unblank bench`: measures speed and memory beside the peers; prints a table, writes JSON."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from unblank.bench.sizes import SIZES, SizeName
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import Positional
+
+__all__ = ["BenchSettings", "parse", "run"]
+
+QUIET = 0.05
+"""Share of the processors that others may use without a warning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchSettings:
+    """Measure speed and memory beside transformers' BERT, T5 and BART, in turns on this machine."""
+
+    which: Positional[
+        Literal["train", "sampler", "fill", "generate", "score", "convert", "all"]
+    ] = "all"
+    """What to measure."""
+    size: tuple[SizeName, ...] = ("small", "base")
+    """Model sizes; toy only shows that everything runs."""
+    repeats: int = 5
+    """Timed turns of every contestant; a ratio is the median over the turns."""
+    json: Path | None = None
+    """Also write machine, versions, every row and every repeat to this file."""
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise ValueError(f"repeats is {self.repeats}; measure at least 1")
+        if not self.size:
+            raise ValueError(f"size is empty; give one or more of {', '.join(SIZES)}")
+
+
+def parse(words: Sequence[str]) -> BenchSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("bench", BenchSettings, words)
+
+
+def run(settings: BenchSettings) -> None:
+    """Measure, print the table, and write the JSON if asked for (after each group of rows).
+
+    Raises:
+        RuntimeError: if a contestant fails.
+    """
+    from rich.console import Console
+
+    from unblank.bench.machine import machine
+    from unblank.bench.report import Section, to_json, to_table
+    from unblank.bench.run import measure_all
+
+    console = Console()
+    about = {**machine(), "repeats": settings.repeats}
+    sections: list[Section] = []
+    with console.status(settings.which) as status:
+        for measured in measure_all(
+            settings.which, settings.size, settings.repeats, lambda line: status.update(line)
+        ):
+            sections += measured
+            if settings.json is not None:
+                settings.json.parent.mkdir(parents=True, exist_ok=True)
+                settings.json.write_text(to_json(sections, about), encoding="utf-8")
+    console.print(to_table(sections))
+    console.print(f"{about['processor']}, {about['cores']} cores; {settings.repeats} turns")
+    busiest = max((section.others_share or 0.0 for section in sections), default=0.0)
+    if busiest > QUIET:
+        console.print(
+            f"[yellow]other processes had up to {busiest:.0%} of the processors: absolute figures "
+            "are too low and ratios uncertain (docs/benchmarks.md says what to do)[/]"
+        )
+    if settings.json is not None:
+        console.print(f"every repeat: {settings.json}")

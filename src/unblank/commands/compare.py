@@ -1,0 +1,61 @@
+"""`unblank compare`: pretrains variants of a model, measures each, and prints one table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import Positional
+
+__all__ = ["CompareSettings", "parse", "run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompareSettings:
+    """Pretrain variants of a model, measure each, and print and plot one table.
+
+    What is finished is not done again: stop it when you like, and start it again. recipes/compare
+    of the repository has examples.
+    """
+
+    recipe: Positional[Path]
+    """YAML file: settings of pretraining, variants, seeds, evaluations and fine-tunings."""
+    plan: bool = False
+    """Only say what there is to do, and what is done."""
+    variants: tuple[str, ...] = ()
+    """Only these variants."""
+    seeds: tuple[int, ...] = ()
+    """Only these seeds."""
+    arrange_memory: bool = True
+    """Huge pages and a malloc that keeps its memory, for the command's own process (Linux)."""
+
+
+def parse(words: Sequence[str]) -> CompareSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("compare", CompareSettings, words)
+
+
+def run(settings: CompareSettings) -> None:
+    """Do what is not done yet, telling of each step, and print the table; errors as `compare`."""
+    from unblank.process import arrange_memory
+
+    memory = arrange_memory(settings.arrange_memory)
+    from rich.console import Console
+
+    from unblank.comparing.report import to_table
+    from unblank.comparing.run import cells, compare
+
+    progress = Console(stderr=True, highlight=False)
+    recipe = compare(
+        settings.recipe,
+        plan=settings.plan,
+        variants=settings.variants,
+        seeds=settings.seeds,
+        tell=lambda line: progress.print(line, markup=False),
+        memory=memory,
+    )
+    if not settings.plan:
+        Console().print(to_table(recipe.output_dir.name, cells(recipe)))
+        progress.print(
+            f"written: {recipe.output_dir}/table.md, table.json, table.png", markup=False
+        )

@@ -1,0 +1,77 @@
+"""`unblank convert`: turns a published checkpoint into a safe model folder, or verifies one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unblank.commands.parsing import Variants, parse_settings
+from unblank.commands.words import named_values
+from unblank.conversion.options import ConvertOptions
+from unblank.settings.marks import Positional
+
+__all__ = ["ConvertSettings", "VerifySettings", "parse", "run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertSettings(ConvertOptions):
+    """Turn a published checkpoint into a safe, self-contained transformers folder.
+
+    SOURCE is a file or folder as published. No pickle is executed. OUTPUT gets config.json,
+    safetensors, a fast tokenizer and provenance.json, which accounts for every key.
+
+    Check a converted folder with
+    `unblank convert --verify OUTPUT [--reference FILE] [--tolerance 1e-4]`.
+    """
+
+    source: Positional[Path]
+    """Checkpoint file or folder, as published."""
+
+    output: Positional[Path]
+    """Folder to write; it must not exist."""
+
+    shard_size: str = "5GB"
+    """Largest weights file, e.g. 500MB; also about the memory that the conversion needs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifySettings:
+    """Check a converted folder: reload it, look at every weight, and run the model.
+
+    With a reference file, the model must also give the recorded outputs.
+    """
+
+    verify: Path
+    """Converted folder."""
+
+    reference: Path | None = None
+    """Recorded inputs and outputs, .safetensors, .npz or .json."""
+
+    tolerance: float = 1e-4
+    """Largest absolute and relative difference to the reference, fp32."""
+
+
+def parse(words: Sequence[str]) -> ConvertSettings | VerifySettings:
+    """Return the settings of either form of the command; errors as for `parse_settings`."""
+    kinds: dict[str, type] = {"a conversion": ConvertSettings, "--verify": VerifySettings}
+    if named_values(words, "--verify"):
+        return parse_settings(
+            "convert", VerifySettings, words, variants=Variants("--verify", kinds)
+        )
+    variants = Variants("a conversion", kinds, {"--verify FOLDER --help": "Options of checking."})
+    return parse_settings("convert", ConvertSettings, words, variants=variants)
+
+
+def run(settings: ConvertSettings | VerifySettings) -> None:
+    """Convert or verify as the settings say.
+
+    Raises:
+        FileNotFoundError: nothing to read, or a piece is missing.
+        FileExistsError: the output exists.
+        ValueError: anything else that is wrong with the input.
+    """
+    from unblank.commands import convert_printing
+
+    if isinstance(settings, VerifySettings):
+        convert_printing.verify_and_print(settings)
+    else:
+        convert_printing.convert_and_print(settings)

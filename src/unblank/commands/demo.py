@@ -1,0 +1,114 @@
+"""`unblank demo`: from nothing to filled blanks in about three minutes, without a download."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unblank.commands.parsing import parse_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from unblank.demo.measure import Cloze
+    from unblank.demo.run import DemoReport
+    from unblank.generation.results import FillResult
+
+__all__ = ["DemoSettings", "parse", "run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoSettings:
+    """Train a tiny GLM on this machine and fill blanks with it.
+
+    The corpus is the English prose that every Python carries (the language reference and the
+    standard library's docstrings), or your own text.
+    """
+
+    text: tuple[Path, ...] = ()
+    """Your own text instead: files, folders or globs of .txt, .jsonl, .parquet."""
+    output: Path = Path("unblank-demo")
+    """Folder for the corpus, the model, the metrics and the plot."""
+    steps: int = 2000
+    """Training steps; fewer is quicker and worse."""
+    seed: int = 0
+    """Seed of everything."""
+    sentences: int = 6
+    """Held-out sentences to fill at the end."""
+
+    arrange_memory: bool = True
+    """Huge pages and a malloc that keeps its memory, for this process (Linux)."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}; train at least 1 step")
+        if self.sentences < 0:
+            raise ValueError(f"sentences is {self.sentences}; 0 or more")
+
+
+def parse(words: Sequence[str]) -> DemoSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("demo", DemoSettings, words)
+
+
+def run(settings: DemoSettings) -> None:
+    """Train a tiny GLM, print what it learned, and say where everything lies.
+
+    Raises:
+        ValueError: too little text to hold some out.
+        FileNotFoundError: `text` names nothing.
+    """
+    from unblank.process import arrange_memory
+
+    memory = arrange_memory(settings.arrange_memory)
+    from rich.console import Console
+
+    from unblank.demo.run import make_corpus, measure_demo, train_demo
+
+    console = Console(highlight=False)
+    started = time.perf_counter()
+    corpus = make_corpus(settings.text, settings.output)
+    console.print(
+        f"corpus: {len(corpus.train):,} documents "
+        f"({sum(map(len, corpus.train)) / 1e6:.1f} million characters), "
+        f"{len(corpus.held_out):,} more held out"
+    )
+    folder = train_demo(
+        corpus, settings.output, steps=settings.steps, seed=settings.seed, memory=memory
+    )
+    _print_report(console, measure_demo(folder, corpus, settings.seed), settings.sentences)
+    console.print(f"\nmodel    {folder}\nplot     {folder / 'loss.png'}")
+    console.print(f"metrics  {folder / 'metrics.jsonl'}")
+    minutes = (time.perf_counter() - started) / 60
+    console.print(f"\n{minutes:.1f} minutes. Next:")
+    console.print(f'  unblank fill {folder} "Return the [MASK] of the list."')
+    console.print("  unblank pretrain --help          train on your own text")
+
+
+def _print_report(console: "Console", report: "DemoReport", num_sentences: int) -> None:
+    loss = report.loss
+    console.print(
+        f"\nheld-out loss: {loss.model:.2f} nats a blank token; the unigram entropy of the same "
+        f"{loss.num_tokens:,} tokens is {loss.unigram:.2f}"
+    )
+    console.print(
+        f"single-word blanks: {report.hits:.0%} of {len(report.clozes)} held-out words exactly "
+        f"right; always answering {report.frequent!r}: {report.baseline:.0%}\n"
+    )
+    for fill, cloze in list(zip(report.fills, report.clozes, strict=True))[:num_sentences]:
+        _print_fill(console, fill, cloze)
+
+
+def _print_fill(console: "Console", fill: "FillResult", cloze: "Cloze") -> None:
+    from rich.text import Text
+
+    blank = fill.blanks[0]
+    probability = math.exp(sum(blank.log_probabilities))
+    before, after = cloze.text.split("[MASK]")
+    shown = Text(before)
+    shown.append(blank.text.strip(), style="bold green")
+    shown.append(f"{after}  ")
+    shown.append(f"(p = {probability:.2g}; it was: {cloze.word})", style="dim")
+    console.print(shown)

@@ -1,0 +1,43 @@
+"""`unblank evaluate`: measures a model; a table is printed, every prediction is kept as JSON."""
+
+from collections.abc import Sequence
+
+from unblank.commands.parsing import Variants, parse_settings
+from unblank.commands.words import named_values
+from unblank.evaluation.options import SUITE_OPTIONS, EvaluationOptions, suite_options
+
+__all__ = ["parse", "run"]
+
+
+def parse(words: Sequence[str]) -> EvaluationOptions:
+    """Return the options of the suite that the words after `unblank evaluate` name.
+
+    Raises:
+        SystemExit: after `--help` (code 0).
+        ValueError: no such suite, an option that it does not have, or a value that does not fit.
+    """
+    suite = (named_values(words, "--suite") or ["perplexity"])[-1]
+    kind = suite_options(suite)
+    more = {"--suite NAME --help": f"Options of another suite: {', '.join(SUITE_OPTIONS)}."}
+    kinds = {f"--suite {name}": one for name, one in SUITE_OPTIONS.items()}
+    variants = Variants(f"--suite {suite}", kinds, more)
+    return parse_settings("evaluate", kind, words, variants=variants)
+
+
+def run(settings: EvaluationOptions) -> None:
+    """Measure, print the table on standard output, and write the JSON file.
+
+    Raises:
+        ValueError: an option, a file or a model that does not fit.
+        FileNotFoundError: a model or data that is not there.
+        ImportError: a package of the extra `eval` is missing.
+    """
+    from rich.console import Console
+
+    from unblank.evaluation.results import to_table
+    from unblank.evaluation.run import evaluate
+
+    scores, path = evaluate(settings)
+    console = Console()
+    console.print(to_table(f"{settings.suite} of {settings.model}", scores))
+    console.print(f"every prediction: {path}", highlight=False, markup=False, soft_wrap=True)

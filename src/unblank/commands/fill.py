@@ -1,0 +1,55 @@
+"""`unblank fill`: fills the blanks of texts; coloured lines or JSON lines come out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, Literal
+
+from unblank.commands.parsing import parse_settings
+from unblank.generation.options import DecodingOptions
+from unblank.settings.marks import Excludes, Positional
+
+__all__ = ["FillSettings", "parse", "run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FillSettings(DecodingOptions):
+    """Fill the blanks ([MASK], [sMASK], [gMASK]) of texts."""
+
+    model: Positional[str]
+    """Folder of the model."""
+    text: Positional[tuple[str, ...]]
+    """Texts with blanks; none, or a single -, reads standard input, one text a line."""
+    order: tuple[int, ...] | None = None
+    """Order in which blanks are filled, counted from 0. Not given: left to right."""
+    batch_size: int = 16
+    """Texts decoded together."""
+    stream: Annotated[bool, Excludes("json")] = False
+    """Print every token as soon as it is chosen."""
+    json: bool = False
+    """Print one JSON object a text."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu or cuda."""
+    dtype: Literal["fp32", "bf16"] | None = None
+    """Arithmetic. Not given: as the model was saved."""
+
+    def decoding(self) -> DecodingOptions:
+        """Return the decoding options alone."""
+        names = [field.name for field in fields(DecodingOptions)]
+        return DecodingOptions(**{name: getattr(self, name) for name in names})
+
+
+def parse(words: Sequence[str]) -> FillSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("fill", FillSettings, words)
+
+
+def run(settings: FillSettings) -> None:
+    """Fill the texts and print them.
+
+    Raises:
+        ValueError: as for `Unblank.fill`, once the others are filled; also if nothing is given.
+        FileNotFoundError: as for `unblank.load`.
+    """
+    from unblank.commands.fill_printing import fill_and_print
+
+    fill_and_print(settings)

@@ -1,0 +1,83 @@
+"""What `unblank fill` prints: filled texts in colour, tokens as they are chosen, or JSON lines."""
+
+from collections.abc import Sequence
+from itertools import islice
+
+from rich.console import Console
+from rich.text import Text
+
+from unblank.api import load
+from unblank.commands.fill import FillSettings
+from unblank.commands.texts import each_text, print_json, raise_any
+from unblank.generation.infill import Filler
+from unblank.generation.results import FillResult, TokenEvent
+
+__all__ = ["fill_and_print"]
+
+
+def fill_and_print(settings: FillSettings) -> None:
+    """Fill the texts and print them; errors as for `unblank.commands.fill.run`."""
+    unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
+    filler = Filler(unblank.model, unblank.tokenizer, settings.decoding())
+    console = Console(highlight=False, soft_wrap=True)
+    problems: list[str] = []
+
+    def checked(text: str) -> str:
+        filler.check(text, order=settings.order)
+        return text
+
+    texts = each_text(settings.text, checked, problems)
+    if settings.stream:
+        for text in texts:
+            _print_stream(console, filler, text, settings.order)
+    while batch := list(islice(texts, settings.batch_size)):
+        for result in filler.fill(batch, order=settings.order, batch_size=settings.batch_size):
+            if settings.json:
+                print_json(result.to_dict())
+            else:
+                _print_fill(console, result)
+    raise_any(problems)
+
+
+def _print_fill(console: Console, result: FillResult) -> None:
+    console.print(_highlighted(result))
+    for number, blank in enumerate(result.blanks, start=1):
+        line = Text(f"  {number}. ", style="dim")
+        line.append(blank.text or "(nothing)", style="bold green")
+        line.append(f"  log p {blank.log_probability:.2f}", style="dim")
+        if not blank.finished:
+            line.append("  cut: raise --max-tokens", style="yellow")
+        console.print(line)
+        for token, pairs in zip(blank.tokens, blank.alternatives, strict=True):
+            if pairs:
+                others = "  ".join(f"{other} {p:.0%}" for other, p in pairs)
+                console.print(Text(f"       {token}: {others}", style="dim"))
+    for other in result.alternatives:
+        console.print(Text("  or: ", style="dim"), _highlighted(other), sep="")
+
+
+def _highlighted(result: FillResult) -> Text:
+    text = Text(result.text)
+    for blank in result.blanks:
+        text.stylize("bold green", blank.start, blank.end)
+    text.append(f"  log p {result.log_probability:.2f}", style="dim")
+    return text
+
+
+def _print_stream(console: Console, filler: Filler, text: str, order: Sequence[int] | None) -> None:
+    shown: dict[int, str] = {}
+    for event in filler.stream(text, order=order):
+        if isinstance(event, FillResult):
+            console.print()
+            console.print(_highlighted(event))
+        else:
+            console.print(Text(_new_text(shown, event), style="bold green"), end="")
+            console.file.flush()
+
+
+def _new_text(shown: dict[int, str], event: TokenEvent) -> str:
+    """Return what the event adds to the terminal; half a character waits for its other half."""
+    opening = "" if event.blank in shown else f"{' | ' * bool(shown)}{event.blank + 1}. "
+    before, now = shown.get(event.blank, ""), event.blank_text.rstrip("\ufffd")
+    shown[event.blank] = now
+    return opening + (now[len(before) :] if now.startswith(before) else "")

@@ -1,0 +1,50 @@
+"""`unblank finetune`: fine-tunes a model on your own examples."""
+
+from collections.abc import Sequence
+
+from unblank.commands.parsing import GivenSettings, parse_recipe
+from unblank.finetuning.settings import FinetuneSettings
+
+__all__ = ["parse", "run"]
+
+USUAL = (
+    *("task", "method", "model.init_from"),
+    *("data.train", "data.validation", "data.hold_out", "data.source", "data.target"),
+    *("seq2seq.max_source_length", "seq2seq.max_target_length", "cloze.patterns"),
+    *("lora.rank", "prompt.length", "optim.learning_rate"),
+    *("train.output_dir", "train.epochs", "train.max_steps", "train.batch_tokens"),
+    *("train.batch_size", "train.seed", "train.metric", "train.validate_every"),
+    *("train.patience", "train.resume", "train.device", "generation.num_beams"),
+)
+"""What `--help` shows; `--help-all` shows all."""
+
+_ABOUT = """Fine-tune a model on your own examples: pairs of texts, labels, cloze tasks.
+
+unblank finetune [recipe.yaml] --task seq2seq --model.init-from FOLDER --data.train FILE
+  --data.validation FILE --data.source FIELD --data.target FIELD [--section.name VALUE ...]
+
+A recipe is a YAML file of the same names: see recipes/finetune of the repository. Several
+processes: torchrun --nproc-per-node N -m unblank finetune ..."""
+
+
+def parse(words: Sequence[str]) -> GivenSettings[FinetuneSettings]:
+    """Return the run that the words describe; errors as for `parse_recipe`."""
+    return parse_recipe(
+        "finetune",
+        FinetuneSettings,
+        words,
+        about=_ABOUT,
+        usual=USUAL,
+        advice="recipes/finetune of the repository has some",
+    )
+
+
+def run(parsed: GivenSettings[FinetuneSettings]) -> None:
+    """Fine-tune, once or for every combination of a grid; errors as for `run_finetune_command`."""
+    from unblank.process import arrange_memory
+
+    settings = parsed.settings
+    memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
+    from unblank.finetuning.sweeps.grid import run_finetune_command
+
+    run_finetune_command(settings, memory=memory)

@@ -1,0 +1,39 @@
+"""`unblank merge`: adds trained LoRA adapters to their base model, as a plain model folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import Positional
+
+__all__ = ["MergeSettings", "parse", "run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeSettings:
+    """Add trained LoRA adapters into the matrices of their base model, and save a plain model.
+
+    The new folder needs neither the base model nor PEFT, and runs as fast as the base model.
+
+    unblank merge runs/reviews-lora reviews
+    """
+
+    adapter: Positional[Path]
+    """Folder of the adapters, written by `unblank finetune --method lora` or by PEFT."""
+
+    output: Positional[Path]
+    """New folder for the whole model."""
+
+
+def parse(words: Sequence[str]) -> MergeSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("merge", MergeSettings, words)
+
+
+def run(settings: MergeSettings) -> None:
+    """Write the merged model and say what was merged; errors as for `merge`."""
+    from unblank.adapters.merge import merge
+
+    base = merge(settings.adapter, settings.output)
+    print(f"{settings.adapter} was added to {base}: the model is in {settings.output}")

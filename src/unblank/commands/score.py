@@ -1,0 +1,98 @@
+"""`unblank score`: scores candidates for a blank, or for what answers a source."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import Positional
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from unblank.generation.results import Scores
+
+__all__ = ["ScoreSettings", "parse", "run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreSettings:
+    """Score candidates for a blank, or for what answers a source, by their log-probability."""
+
+    model: Positional[str]
+    """Folder of the model."""
+    text: Positional[tuple[str, ...]]
+    """Texts with a blank, or sources; none, or a single -, reads standard input, one a line."""
+    candidates: tuple[str, ...]
+    """What may stand in the blank, or be written; at least one."""
+    blank: int = 0
+    """Which blank of the text, counted from 0; the others stay blank."""
+    normalization: Literal["sum", "mean"] = "sum"
+    """Sum of token log-probabilities, or their mean."""
+    include_end: bool = True
+    """Count the probability that the candidate ends where it does."""
+    context: Literal["bi", "uni"] = "bi"
+    """Whether tokens of the text see both sides, or only backwards; answers see all of the text."""
+    source_tag: str | None = None
+    """Encoder-decoder: language tag put before the source, for example __de__."""
+    json: bool = False
+    """Print one JSON object a text."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu or cuda."""
+    dtype: Literal["fp32", "bf16"] | None = None
+    """Arithmetic. Not given: as the model was saved."""
+
+
+def parse(words: Sequence[str]) -> ScoreSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("score", ScoreSettings, words)
+
+
+def run(settings: ScoreSettings) -> None:
+    """Score the candidates in each text and print them, best first.
+
+    Raises:
+        ValueError: as for `Unblank.score`, once the others are scored; also if none is given.
+        FileNotFoundError: as for `unblank.load`.
+    """
+    from rich.console import Console
+
+    from unblank.api import load
+    from unblank.commands.texts import each_text, print_json, raise_any
+
+    unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
+    console = Console(highlight=False)
+    problems: list[str] = []
+
+    def scored(text: str) -> "tuple[str, Scores]":
+        return text, unblank.score(
+            text,
+            list(settings.candidates),
+            blank=settings.blank,
+            normalization=settings.normalization,
+            include_end=settings.include_end,
+            context=settings.context,
+            source_tag=settings.source_tag,
+        )
+
+    for text, scores in each_text(settings.text, scored, problems):
+        if settings.json:
+            print_json({"text": text, **scores.to_dict()})
+        else:
+            console.print(_table(text, scores, settings.normalization))
+    raise_any(problems)
+
+
+def _table(text: str, scores: "Scores", normalization: str) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(text, style="bold"), title_justify="left")
+    table.add_column("candidate", style="green")
+    table.add_column("log p" if normalization == "sum" else "log p a token", justify="right")
+    table.add_column("share", justify="right")
+    for candidate in scores.ranked:
+        table.add_row(
+            Text(candidate.text), f"{candidate.score:.3f}", f"{candidate.probability:.1%}"
+        )
+    return table

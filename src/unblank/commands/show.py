@@ -1,0 +1,91 @@
+"""`unblank show`: prints what a model really sees of a text, or of a task's example."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unblank.commands.parsing import Variants, parse_settings
+from unblank.commands.words import named_values
+from unblank.showing.options import ShowPairOptions, ShowTaskOptions, ShowTextOptions
+
+__all__ = ["ShowPairSettings", "parse", "run"]
+
+_DESCRIPTION = """Print what the model really sees of a text: both parts, positions, what is
+predicted. Of a task it shows an example instead (`unblank show --task rte --help`):
+
+unblank show --task rte [--data FILE --example 3 --pattern 0] [--model FOLDER]"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowPairSettings(ShowPairOptions):
+    """Print source and target of a text as an encoder-decoder (DeltaLM, GanLM) sees them.
+
+    A model of these families, a translation and any setting of `seq2seq` say so, too. A text with
+    [MASK] in it is shown as it is filled.
+    """
+
+    encoder_decoder: bool = True
+    """Show a text as an encoder-decoder sees it."""
+
+
+_TEXT, _PAIR = "a text for a GLM", "a text for an encoder-decoder"
+_KINDS: dict[str, Any] = {
+    _TEXT: ShowTextOptions,
+    _PAIR: ShowPairSettings,
+    "--task": ShowTaskOptions,
+}
+
+
+def parse(words: Sequence[str]) -> ShowTextOptions | ShowPairSettings | ShowTaskOptions:
+    """Return what the words after `unblank show` ask for: a text, or an example of a task.
+
+    Raises:
+        SystemExit: after `--help` (code 0).
+        ValueError: an option that does not fit to what is shown, or a value that is not allowed.
+    """
+    name = _mode(words)
+    more = {} if name == "--task" else {"--task NAME --help": "Options of showing a task."}
+    about = _DESCRIPTION if name == _TEXT else ""
+    kind: type[ShowTextOptions | ShowPairSettings | ShowTaskOptions] = _KINDS[name]
+    variants = Variants(name, _KINDS, more)
+    return parse_settings("show", kind, words, about=about, variants=variants)
+
+
+def run(settings: ShowTextOptions | ShowPairSettings | ShowTaskOptions) -> None:
+    """Print a sample of a text, or an example of a task; errors as for either."""
+    from rich.console import Console
+
+    if isinstance(settings, ShowTaskOptions):
+        from unblank.showing.task import show_task
+
+        show_task(settings, Console(highlight=False, soft_wrap=True))
+        return
+    from unblank.showing.text import show_pair, show_text
+
+    console = Console(highlight=False)
+    if isinstance(settings, ShowPairSettings):
+        show_pair(settings, console)
+    else:
+        show_text(settings, console)
+
+
+def _mode(words: Sequence[str]) -> str:
+    """Return what the words ask for, by their names and the family of the model."""
+    flags = [word.partition("=")[0].replace("_", "-") for word in words]
+    if "--task" in flags:
+        return "--task"
+    is_pair = any(
+        flag in ("--encoder-decoder", "--translation") or flag.startswith("--seq2seq.")
+        for flag in flags
+    )
+    folders = map(Path, named_values(words, "--model", "--tokenizer"))
+    return _PAIR if is_pair or any(map(_is_pair, folders)) else _TEXT
+
+
+def _is_pair(folder: Path) -> bool:
+    path = folder / "config.json"
+    return path.is_file() and bool(
+        json.loads(path.read_text(encoding="utf-8")).get("is_encoder_decoder")
+    )

@@ -1,0 +1,122 @@
+"""`unblank tokenize`: trains a tokenizer on text, saves it, and prints what came out."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from unblank.commands.parsing import parse_settings
+from unblank.tokenization.kinds import TokenizerKind
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["TokenizeSettings", "parse", "run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenizeSettings:
+    """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
+
+    train: tuple[str, ...]
+    """Files, folders or glob patterns with the text (.txt, .jsonl, .parquet; .gz, .zst)."""
+
+    output: str
+    """Folder to write tokenizer.json and tokenizer_config.json to."""
+
+    kind: TokenizerKind = "wordpiece"
+    """wordpiece (as BERT), unigram (as SentencePiece) or bpe (byte-level, as GPT-2)."""
+
+    vocab_size: int = 30000
+    """Number of tokens, special ones included."""
+
+    lowercase: bool = False
+    """Turn all text to lower case (wordpiece: and drop accents)."""
+
+    text_field: str = "text"
+    """Key or column of the text in .jsonl and .parquet."""
+
+    text_unit: Literal["file", "paragraph", "line"] = "file"
+    """What one document of a .txt file is: the file, a block between blank lines, or a line."""
+
+    num_sentinels: int = 0
+    """Number of sentinel tokens [MASK1], [MASK2], ... to add."""
+
+    extra_tokens: tuple[str, ...] = ()
+    """Further special tokens of your own, for example "[USER]"."""
+
+    overwrite: bool = False
+    """Replace a tokenizer that the output folder already holds."""
+
+
+def parse(words: Sequence[str]) -> TokenizeSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("tokenize", TokenizeSettings, words)
+
+
+def run(settings: TokenizeSettings) -> None:
+    """Train a tokenizer, save it, and print a table about it.
+
+    Raises:
+        FileExistsError: if the output folder holds a tokenizer and `overwrite` is not set.
+        FileNotFoundError: if a path matches no file.
+        ValueError: if the text or a setting cannot be used.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from unblank.data.sources import TextFiles, find_files
+    from unblank.tokenization.train import train_tokenizer
+
+    output = Path(settings.output)
+    if (output / "tokenizer.json").exists() and not settings.overwrite:
+        raise FileExistsError(
+            f"{output} already holds a tokenizer: choose another --output or give --overwrite"
+        )
+    texts = TextFiles(
+        paths=find_files(settings.train),
+        text_field=settings.text_field,
+        text_unit=settings.text_unit,
+    )
+    tokenizer = train_tokenizer(
+        texts,
+        kind=settings.kind,
+        vocab_size=settings.vocab_size,
+        lowercase=settings.lowercase,
+        num_sentinels=settings.num_sentinels,
+        extra_tokens=settings.extra_tokens,
+    )
+    tokenizer.save_pretrained(output)
+    table = Table("tokenizer", settings.kind, title="Trained", show_header=True)
+    table.add_row("documents", f"{texts.num_documents:,} ({texts.num_empty:,} empty ones skipped)")
+    table.add_row("characters", f"{texts.num_characters:,}")
+    table.add_row("vocabulary", f"{len(tokenizer):,} tokens ({settings.vocab_size:,} asked for)")
+    for name, value in _sample_statistics(tokenizer, texts).items():
+        table.add_row(name, value)
+    table.add_row("saved in", str(output))
+    Console().print(table)
+
+
+def _sample_statistics(
+    tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]
+) -> dict[str, str]:
+    """Return how the tokenizer cuts the beginning of the corpus, about a million characters."""
+    from unblank.tokenization.encoding import encode_texts
+    from unblank.tokenization.special import special_ids
+
+    num_characters = num_words = num_tokens = num_unknown = 0
+    unk = special_ids(tokenizer).unk
+    for text in texts:
+        text = text[: 1_000_000 - num_characters]
+        (ids,) = encode_texts(tokenizer, [text])
+        num_characters += len(text)
+        num_words += len(text.split())
+        num_tokens += len(ids)
+        num_unknown += ids.count(unk)
+        if num_characters == 1_000_000:
+            break
+    return {
+        "tokens a word": f"{num_tokens / max(num_words, 1):.2f}",
+        "characters a token": f"{num_characters / max(num_tokens, 1):.2f}",
+        "unknown tokens": f"{num_unknown / max(num_tokens, 1):.3%}",
+    }

@@ -1,0 +1,139 @@
+"""`unblank trim`: drops the tokens from a model that a text does not need; prints what changed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import Positional
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from unblank.trimming.trim import TrimReport
+
+__all__ = ["TrimSettings", "parse", "run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrimSettings:
+    """Drop the tokens that your text does not need, and their rows of the embedding table.
+
+    The table is most of a small multilingual model. Texts whose tokens are all kept are cut into
+    tokens as before and get the same logits, which is checked before anything is written; other
+    texts are spelt with more and smaller tokens.
+
+    unblank trim multiglm small --corpus news/*.txt --coverage 0.9999
+    """
+
+    model: Positional[Path]
+    """Folder of a model with its tokenizer (glm, electra, deltalm or ganlm)."""
+
+    output: Positional[Path]
+    """New folder for the smaller one."""
+
+    corpus: tuple[str, ...]
+    """Files, folders or glob patterns with your text (.txt, .jsonl, .parquet; .gz, .zst).
+    Give what the model will read: all its languages, and the texts of your tasks."""
+
+    keep: int | None = None
+    """Number of tokens to keep, special tokens and single characters included."""
+
+    coverage: float | None = None
+    """Or: keep the most frequent tokens that make up this share of the corpus, e.g. 0.9999."""
+
+    text_field: str = "text"
+    """Key or column of the text in .jsonl and .parquet."""
+
+    text_unit: Literal["file", "paragraph", "line"] = "file"
+    """What one document of a .txt file is: the file, a block between blank lines, or a line."""
+
+    json: bool = False
+    """Print the numbers as JSON in place of the table."""
+
+    def __post_init__(self) -> None:
+        if (self.keep is None) == (self.coverage is None):
+            raise ValueError(
+                "give one of --keep N (how many tokens) and --coverage SHARE (for example 0.9999)"
+            )
+        if self.coverage is not None and not 0 < self.coverage <= 1:
+            raise ValueError(f"coverage is a share of the corpus in (0, 1], not {self.coverage}")
+
+
+def parse(words: Sequence[str]) -> TrimSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("trim", TrimSettings, words)
+
+
+def run(settings: TrimSettings) -> None:
+    """Trim a model and print what changed.
+
+    Raises:
+        FileNotFoundError: a path matches no file, or there is no model.
+        FileExistsError: the output folder exists.
+        ValueError: as `trim_model`.
+    """
+    from rich.console import Console
+
+    from unblank.data.sources import TextFiles, find_files
+    from unblank.trimming.trim import trim_model
+
+    texts = TextFiles(
+        paths=find_files(settings.corpus),
+        text_field=settings.text_field,
+        text_unit=settings.text_unit,
+    )
+    report = trim_model(
+        settings.model,
+        settings.output,
+        texts,
+        keep=settings.keep,
+        coverage=settings.coverage,
+        show_progress=True,
+    )
+    if settings.json:
+        print(json.dumps(asdict(report), indent=1))
+        return
+    console = Console()
+    console.print(_table(report))
+    console.print(_findings(report), highlight=False, soft_wrap=True)
+    if settings.keep is not None and report.tokens[1] < settings.keep:
+        console.print(
+            f"{report.tokens[1]:,} tokens are kept, not {settings.keep:,}: no others occur in the "
+            "text, or their parts do not fit"
+        )
+    console.print(f"saved in {settings.output}", soft_wrap=True)
+
+
+def _table(report: "TrimReport") -> "Table":
+    from rich.table import Table
+
+    table = Table("", "before", "after", "", title="Trimmed")
+    for name in ("tokens", "rows", "parameters"):
+        before, after = getattr(report, name)
+        table.add_row(name, f"{before:,}", f"{after:,}", f"{after / before:.1%}")
+    before, after = report.bytes
+    table.add_row("weights", _size(before), _size(after), f"{after / before:.1%}")
+    before, after = report.passage_tokens
+    table.add_row("tokens of passages", f"{before:,}", f"{after:,}", f"{after / before:.1%}")
+    before, after = report.passage_unknown
+    table.add_row("unknown among them", f"{before:,}", f"{after:,}", "")
+    return table
+
+
+def _findings(report: "TrimReport") -> str:
+    changed = report.passages_changed / report.passages
+    return (
+        f"corpus: kept tokens are {report.coverage:.4%} of {report.corpus_tokens:,} in "
+        f"{report.documents:,} documents\n"
+        f"passages: {report.passages_changed:,} of {report.passages:,} drawn from it "
+        f"({changed:.1%}) are cut into other tokens than before\n"
+        f"check: {report.numbers_compared:,} outputs over kept tokens, {report.texts_compared} "
+        f"passages, differ by at most {report.largest_difference:.1g}"
+    )
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 2**20:,.1f} MiB"

@@ -1,0 +1,289 @@
+"""What each suite of measurements can be told: a dataclass a kind. Standard library alone.
+
+A setting that means nothing to a suite is not a field of its options, so nobody can give it in
+vain. Every field's docstring is its help text.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from unblank.settings.marks import Positional
+
+__all__ = [
+    "SUITE_OPTIONS",
+    "ClozeOptions",
+    "DataOptions",
+    "EvaluationOptions",
+    "InfillingOptions",
+    "LambadaOptions",
+    "LmEvalOptions",
+    "PerplexityOptions",
+    "SuiteName",
+    "TextOptions",
+    "UnderstandingOptions",
+    "WritingOptions",
+    "suite_options",
+]
+
+Context = Literal["bi", "uni", "causal"]
+Layout = Literal["blank", "sentinel", "masked"]
+BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
+UnderstandingSuite = Literal["superglue", "glue", "classification"]
+WritingSuite = Literal[
+    "summarization",
+    "compression",
+    "question-generation",
+    "headlines",
+    "simplification",
+    "data-to-text",
+    "translation",
+]
+SuiteName = Literal[
+    "perplexity", "lambada", "infilling", UnderstandingSuite, "cloze", "lm-eval", WritingSuite
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationOptions:
+    """Which model, how much of the data, and where the result goes."""
+
+    model: Positional[str]
+    """Folder of the model."""
+    suite: str = "perplexity"
+    """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
+    Blanks: infilling. Understanding, by cloze questions: superglue, glue, classification, cloze
+    (your own task and files). Tasks of EleutherAI's lm-eval: lm-eval. Writing: the others."""
+    limit: int | None = None
+    """Only the first so many examples of each part."""
+    output: Path | None = None
+    """JSON file for scores, settings and every prediction. Not given: MODEL/evaluations/."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu or cuda."""
+    dtype: Literal["fp32", "bf16"] | None = None
+    """Arithmetic. Not given: as the model was saved."""
+
+    def __post_init__(self) -> None:
+        for name in ("limit", "window", "stride", "max_tokens", "batch_size"):
+            value = getattr(self, name, None)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}: it must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataOptions(EvaluationOptions):
+    """Which data sets."""
+
+    tasks: tuple[str, ...] = ()
+    """Only these tasks of the suite."""
+    split: str = "validation"
+    """Which files of the data: train, validation, test, or the exact name before .jsonl."""
+    data: Path | None = None
+    """Folder of the data sets. Not given: the environment variable UNBLANK_DATA."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextOptions(DataOptions):
+    """Your own texts instead."""
+
+    file: tuple[str, ...] = ()
+    """Your own files instead (.txt, .jsonl, .parquet, also .gz and .zst); folders and globs too."""
+    text_field: str = "text"
+    """Field of your own files that holds the text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LambadaOptions(TextOptions):
+    """Measure how often a model finds the last word of a passage.
+
+    unblank evaluate MODEL --suite lambada --data FOLDER
+    """
+
+    suite: Literal["lambada"] = "lambada"
+    context: tuple[Context, ...] = ("bi", "uni")
+    """How the text before the scored tokens is seen: bi (from both sides), uni (left to right
+    behind one blank), causal (without a blank, for models pretrained with objective.causal)."""
+    blank: BlankToken | None = None
+    """Token for the unseen rest of a text. Not given: [gMASK]. Published models without task masks
+    know only [MASK]."""
+
+    def __post_init__(self) -> None:
+        TextOptions.__post_init__(self)
+        _require_each_once(self.context, "context", "name each way once")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerplexityOptions(TextOptions):
+    """Measure how well a model predicts texts, token by token.
+
+    unblank evaluate MODEL --data FOLDER
+    """
+
+    suite: Literal["perplexity"] = "perplexity"
+    context: tuple[Context, ...] = ("bi", "uni")
+    """How the text before the scored tokens is seen: bi (from both sides), uni (left to right
+    behind one blank), causal (without a blank, for models pretrained with objective.causal)."""
+    blank: BlankToken | None = None
+    """Token for the unseen rest of a text. Not given: [gMASK]. Published models without task masks
+    know only [MASK]."""
+    window: int | None = None
+    """Tokens of a window of perplexity. Not given: 512, or all positions of a smaller model."""
+    stride: int | None = None
+    """Tokens that a window scores. Not given: half the window."""
+    seed: int = 0
+    """Of the standard errors."""
+
+    def __post_init__(self) -> None:
+        TextOptions.__post_init__(self)
+        _require_each_once(self.context, "context", "name each way once")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InfillingOptions(TextOptions):
+    """Measure how well a model fills blanked words of texts.
+
+    unblank evaluate MODEL --suite infilling --file text.txt
+    """
+
+    suite: Literal["infilling"] = "infilling"
+    mask_ratios: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    """Shares of the words that are blanked."""
+    max_tokens: int | None = None
+    """Longest answer in a blank, in tokens. Not given: 32."""
+    batch_size: int = 32
+    """Texts that are filled together."""
+    seed: int = 0
+    """Of the choice of blanks and of the standard errors."""
+
+    def __post_init__(self) -> None:
+        TextOptions.__post_init__(self)
+        if not self.mask_ratios or not all(0 < ratio < 1 for ratio in self.mask_ratios):
+            raise ValueError(f"mask_ratios are {self.mask_ratios}: each must lie between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnderstandingOptions(DataOptions):
+    """Measure a model on tasks with labels, asked as cloze questions.
+
+    unblank evaluate MODEL --suite superglue --tasks rte cb --data FOLDER
+    """
+
+    suite: UnderstandingSuite
+    pattern: tuple[int, ...] = ()
+    """Numbers of the task's patterns, counted from 0; several are averaged. Not given: the task's
+    own choice."""
+    layout: Layout = "blank"
+    """How the model answers cloze questions: in a blank, in one marked by a sentinel (for models
+    pretrained with objective.sentinels), or one [MASK] a token (with objective.masked)."""
+    batch_size: int = 32
+    """Examples that are scored together."""
+    seed: int = 0
+    """Of the standard errors."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClozeOptions(EvaluationOptions):
+    """Measure a model on your own task, asked as cloze questions.
+
+    unblank evaluate MODEL --suite cloze --tasks TASK.yaml --file examples.jsonl
+    """
+
+    suite: Literal["cloze"] = "cloze"
+    tasks: tuple[str, ...] = ()
+    """One: the name of a task, or your own YAML file."""
+    file: tuple[str, ...] = ()
+    """Files of examples."""
+    pattern: tuple[int, ...] = ()
+    """Numbers of the task's patterns, counted from 0; several are averaged. Not given: the task's
+    own choice."""
+    layout: Layout = "blank"
+    """How the model answers cloze questions: in a blank, in one marked by a sentinel (for models
+    pretrained with objective.sentinels), or one [MASK] a token (with objective.masked)."""
+    batch_size: int = 32
+    """Examples that are scored together."""
+    seed: int = 0
+    """Of the standard errors."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LmEvalOptions(EvaluationOptions):
+    """Measure a model on tasks of EleutherAI's lm-eval.
+
+    unblank evaluate MODEL --suite lm-eval --tasks TASK.yaml
+    """
+
+    suite: Literal["lm-eval"] = "lm-eval"
+    tasks: tuple[str, ...] = ()
+    """YAML files of tasks."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WritingOptions(DataOptions):
+    """Measure a model by the texts that it writes: summaries, translations, questions, ...
+
+    unblank evaluate MODEL --suite translation --tasks en-de --data FOLDER
+    """
+
+    suite: WritingSuite
+    file: tuple[str, ...] = ()
+    """Your own files instead (.jsonl, .parquet, .tsv, .csv, also .gz and .zst)."""
+    source_field: str | None = None
+    """Field of your own files that holds the source of a text to be written."""
+    target_field: str | None = None
+    """Field of your own files that holds the reference, or a list of them."""
+    num_beams: int = 5
+    """Beams of the search; 1 is greedy."""
+    no_repeat_ngram: int = 3
+    """No sequence of so many tokens twice in a written text; 0 allows all."""
+    length_penalty: tuple[float, ...] = (1.0,)
+    """Beams are ranked by log-probability / tokens ** penalty; several are tried in turn, and the
+    best by the first metric is named: choose it on the validation split."""
+    max_tokens: int | None = None
+    """Longest answer, in tokens. Not given: 200."""
+    source_tag: str | None = None
+    """Language tag before every source, such as __de__."""
+    target_tag: str | None = None
+    """Language tag that every answer of an encoder-decoder starts with."""
+    blank: BlankToken | None = None
+    """Token for the answer to a source. Not given: [sMASK]. Published models without task masks
+    know only [MASK]."""
+    batch_size: int = 32
+    """Sources that are answered together."""
+
+    def __post_init__(self) -> None:
+        DataOptions.__post_init__(self)
+        _require_each_once(self.length_penalty, "length_penalty", "give each once")
+        if self.num_beams == 1 and len(self.length_penalty) > 1:
+            raise ValueError("length_penalty only ranks beams: set num_beams above 1")
+
+
+SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
+    "perplexity": PerplexityOptions,
+    "lambada": LambadaOptions,
+    "infilling": InfillingOptions,
+    **dict.fromkeys(get_args(UnderstandingSuite), UnderstandingOptions),
+    "cloze": ClozeOptions,
+    "lm-eval": LmEvalOptions,
+    **dict.fromkeys(get_args(WritingSuite), WritingOptions),
+}
+"""The options of each suite."""
+
+
+def suite_options(name: str) -> type[EvaluationOptions]:
+    """Return the dataclass of a suite's options.
+
+    Raises:
+        ValueError: there is no such suite.
+    """
+    from difflib import get_close_matches
+
+    if name not in SUITE_OPTIONS:
+        near = get_close_matches(name, SUITE_OPTIONS, n=1)
+        advice = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"suite is {name!r}, allowed: {', '.join(SUITE_OPTIONS)}{advice}")
+    return SUITE_OPTIONS[name]
+
+
+def _require_each_once(values: tuple[object, ...], name: str, what: str) -> None:
+    if not values or len(set(values)) < len(values):
+        raise ValueError(f"{name} is {values}: {what}, at least one")

@@ -1,0 +1,46 @@
+"""Marks at the fields of settings, for the command line. Standard library alone.
+
+`Positional[str]` is given without a flag; `Annotated[bool, Needs("output")]` means nothing unless
+the other setting is given, and `Excludes("json", "stream")` cannot stand beside the others. Where
+settings are made in Python or read from YAML, marks change nothing.
+
+Example:
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Copy:
+    ...     source: Positional[str]
+    ...     output: str = ""
+    ...     overwrite: Annotated[bool, Needs("output")] = False
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+__all__ = ["Excludes", "Needs", "Positional", "PositionalMark"]
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class PositionalMark:
+    """Given without a flag, in the order of the fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Means nothing unless the other setting is given, too."""
+
+    other: str
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Excludes:
+    """Cannot be given together with any of the other settings."""
+
+    others: tuple[str, ...]
+
+    def __init__(self, *others: str) -> None:
+        object.__setattr__(self, "others", others)
+
+
+Positional = Annotated[Value, PositionalMark()]

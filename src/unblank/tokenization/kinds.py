@@ -1,0 +1,8 @@
+"""The kinds of tokenizer that can be trained. Standard library alone: settings name them."""
+
+from typing import Literal
+
+__all__ = ["TokenizerKind"]
+
+TokenizerKind = Literal["wordpiece", "unigram", "bpe"]
+"""WordPiece as BERT has it, Unigram as SentencePiece, byte-level BPE as GPT-2."""

@@ -1,0 +1,204 @@
+"""From words to settings: variants, marks, recipes, what was given, and the text of `--help`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import pytest
+import yaml
+
+from unblank.commands import evaluate, finetune, pretrain, show
+from unblank.commands.fill import FillSettings
+from unblank.commands.generate import GenerateSettings
+from unblank.commands.options import options_of
+from unblank.commands.parsing import Variants, parse_settings
+from unblank.commands.score import ScoreSettings
+from unblank.evaluation.options import SUITE_OPTIONS, suite_options
+from unblank.finetuning.settings import FinetuneSettings
+from unblank.pretraining.settings import PretrainSettings
+from unblank.settings.marks import Excludes, Needs, Positional
+from unblank.settings.recipes import from_mapping, to_mapping
+
+
+@dataclass(kw_only=True)
+class Copy:
+    """Copy a file.
+
+    unblank copy SOURCE --output FILE
+    """
+
+    source: Positional[str]
+    """What to copy."""
+    output: str | None = None
+    """Where to. Not given: printed."""
+    overwrite: Annotated[bool, Needs("output")] = False
+    """Replace what is there."""
+    show: Annotated[bool, Excludes("output", "quiet")] = True
+    """Print it."""
+    quiet: bool = False
+    kind: Literal["text", "bytes"] = "text"
+
+
+@dataclass(kw_only=True)
+class Move:
+    """Move a file."""
+
+    target: str = ""
+
+
+def parse(*words, **options):
+    return parse_settings("copy", Copy, ["file", *words], **options)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--overwrite"], "--overwrite means nothing without --output"),
+        (["--show", "--output", "x"], "--show and --output exclude each other"),
+        (["--kind", "byte"], "kind is 'byte', allowed: text, bytes; did you mean 'bytes'?"),
+    ],
+)
+def test_what_is_given_in_vain_is_refused_also_with_the_value_of_the_default(words, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        parse(*words)
+    assert message in str(caught.value)
+
+
+def test_what_goes_together_is_read():
+    assert parse("--overwrite", "--output", "x") == Copy(source="file", output="x", overwrite=True)
+    assert parse("--no-show", "--output", "x").show is False
+
+
+def test_an_option_of_another_variant_is_named_with_its_home():
+    variants = Variants("copying", {"copying": Copy, "moving": Move})
+    with pytest.raises(ValueError, match="--target does not apply to copying, only to moving"):
+        parse("--target", "x", variants=variants)
+
+
+def test_help_names_positions_groups_and_defaults(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as stopped:
+        parse("--help")
+    assert not stopped.value.code
+    assert capsys.readouterr().out.splitlines() == [
+        "usage: unblank copy SOURCE [options]",
+        "",
+        "Copy a file.",
+        "",
+        "unblank copy SOURCE --output FILE",
+        "",
+        "  SOURCE                  What to copy.",
+        "",
+        "Options",
+        "  --output TEXT           Where to. Not given: printed. (optional)",
+        "  --[no-]overwrite        Replace what is there. (default: off)",
+        "  --[no-]show             Print it. (default: on)",
+        "  --[no-]quiet            (default: off)",
+        "  --kind {text,bytes}     (default: text)",
+    ]
+    with pytest.raises(SystemExit):
+        parse("--help", usual=["kind"])
+    shown = capsys.readouterr().out
+    assert "--kind" in shown
+    assert "--quiet" not in shown
+    assert "4 more options: unblank copy --help-all" in shown
+    with pytest.raises(SystemExit):
+        parse("--help-all", usual=["kind"])
+    assert "--[no-]quiet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("module", "kind"), [(pretrain, PretrainSettings), (finetune, FinetuneSettings)]
+)
+def test_the_short_help_of_training_shows_some_25_options_that_exist(module, kind):
+    assert set(module.USUAL) <= {option.name for option in options_of(kind)}
+    assert 20 <= len(module.USUAL) == len(set(module.USUAL)) <= 28
+
+
+@pytest.mark.parametrize("suite", SUITE_OPTIONS)
+def test_a_suite_takes_its_own_options_and_no_others(suite):
+    own = {option.flag for option in options_of(suite_options(suite))}
+    every = {
+        option.flag: option
+        for kind in set(SUITE_OPTIONS.values())
+        for option in options_of(kind)
+        if not option.is_positional and option.name != "suite"
+    }
+    for flag, option in every.items():
+        default = option.default if isinstance(option.default, tuple) else (option.default,)
+        values = [str(value) for value in default]
+        words = ["m", "--suite", suite, flag, *values]
+        if flag in own:
+            evaluate.parse(words)
+        else:
+            with pytest.raises(ValueError, match=f"{flag} does not apply to --suite {suite}"):
+                evaluate.parse(words)
+
+
+def test_a_misspelt_suite_is_named_with_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'lambada'"):
+        evaluate.parse(["m", "--suite", "lambda"])
+
+
+def test_what_is_for_a_glm_cannot_be_shown_of_an_encoder_decoder():
+    with pytest.raises(ValueError, match="--mask does not apply to a text for an encoder-decoder"):
+        show.parse(["a text", "--encoder-decoder", "--mask", "x.png"])
+    with pytest.raises(ValueError, match=r"--objective\.token does not apply"):
+        show.parse(["a text", "--seq2seq.mask-ratio", "0.15", "--objective.token", "1.0"])
+
+
+def save(tmp_path, text):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_flags_stand_over_the_recipe_and_what_changes_something_is_known_as_given(tmp_path):
+    path = save(tmp_path, "train: {max_steps: 5, seed: 0}\n")
+    words = ["--train.max-steps", "9", "--data.train", "a.txt", "b.jsonl"]
+    parsed = pretrain.parse([path, *words, "--optim.betas", "0.9", "0.95"])
+    settings = parsed.settings
+    assert (settings.train.max_steps, settings.train.seed) == (9, 0)
+    assert settings.data.train == ("a.txt", "b.jsonl")
+    assert settings.optim.betas == (0.9, 0.95)
+    assert parsed.given == {"train.max_steps", "data.train", "optim.betas"}
+    assert "train.seed" in pretrain.parse([path, "--train.seed", "0"]).given
+
+
+def test_flags_alone_make_a_run():
+    parsed = pretrain.parse(["--model.preset", "tiny", "--train.compile"])
+    assert parsed.settings.train.compile
+    assert parsed.given == {"model.preset", "train.compile"}
+
+
+@pytest.mark.parametrize(
+    ("module", "kind"), [(pretrain, PretrainSettings), (finetune, FinetuneSettings)]
+)
+def test_print_config_prints_a_recipe_that_reads_back(module, kind, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        module.parse(["--train.seed", "4", "--print-config"])
+    assert not stopped.value.code
+    printed = from_mapping(kind, yaml.safe_load(capsys.readouterr().out))
+    expected = to_mapping(kind())
+    expected["train"]["seed"] = 4
+    assert to_mapping(printed) == expected
+
+
+def test_a_mistake_in_the_recipe_is_said_with_its_path_and_one_in_a_flag_without(tmp_path):
+    path = save(tmp_path, "train: {max_steps: many}")
+    with pytest.raises(ValueError, match=r"recipe\.yaml: train\.max_steps must be int, got 'many'"):
+        pretrain.parse([path])
+    with pytest.raises(ValueError, match=r"^train: max_steps must be above 0"):
+        pretrain.parse([save(tmp_path, "train: {seed: 1}"), "--train.max-steps", "0"])
+    with pytest.raises(FileNotFoundError, match="recipes/pretrain of the repository has some"):
+        pretrain.parse([str(tmp_path / "none.yaml")])
+
+
+def test_commands_that_open_a_model_use_the_same_words_for_it():
+    kinds = (FillSettings, ScoreSettings, GenerateSettings, *set(SUITE_OPTIONS.values()))
+    shared = [
+        {(option.name, option.hint, option.text) for option in options_of(kind)
+         if option.name in ("model", "device", "dtype")}
+        for kind in kinds
+    ]  # fmt: skip
+    assert all(one == shared[0] for one in shared)
+    assert len(shared[0]) == 3

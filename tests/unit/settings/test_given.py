@@ -1,0 +1,41 @@
+"""What was given in vain is refused, also where its value is the default."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from unblank.settings.given import given_names, refuse_unused
+from unblank.settings.recipes import to_mapping
+
+UNUSED = {"lora": "--method full trains no adapters", "prompt.encoder": "deep prompts have none"}
+
+
+@dataclass
+class Inner:
+    rank: int = 8
+    targets: tuple[str, ...] = ("all",)
+
+
+@dataclass
+class Settings:
+    task: str = "seq2seq"
+    lora: Inner = field(default_factory=Inner)
+
+
+def test_a_flag_is_given_with_any_value_and_a_recipe_where_it_differs_from_the_default():
+    settings = Settings(lora=Inner(rank=4))
+    assert given_names(settings, flags=["task"], recipe={}) == {"task"}
+    assert given_names(settings, flags=[], recipe={"lora": {"rank": 4}}) == {"lora.rank"}
+    assert given_names(settings, flags=[], recipe=to_mapping(settings)) == {"lora.rank"}
+    assert given_names(Settings(), flags=[], recipe=to_mapping(Settings())) == set()
+    assert given_names(Settings(), flags=["lora.rank"], recipe={"lora": {}}) == {"lora.rank"}
+
+
+@pytest.mark.parametrize("name", ["lora.rank", "lora", "prompt.encoder"])
+def test_a_given_setting_that_is_not_used_is_refused(name):
+    with pytest.raises(ValueError, match=rf"^{name} is given, but .*: leave it out"):
+        refuse_unused({"train.seed", name}, UNUSED)
+
+
+def test_names_that_only_begin_alike_are_no_part_of_a_section():
+    refuse_unused({"lora_rank", "prompt.length", "prompt.encoder_size"}, UNUSED)
