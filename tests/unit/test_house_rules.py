@@ -1,6 +1,7 @@
 """The shape of the code: imports go downward, files stay small, names say something."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -10,81 +11,67 @@ from unblank.families.table import FAMILIES
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "unblank"
 FILES = sorted(SOURCE.rglob("*.py"))
 
-# A layer may import itself and what stands before it.
-LAYERS = {
-    "compatibility": set(),
-    "integrity": set(),
-    "process": set(),
-    "tokenization": {"data.sources", "data.progress"},
-    "objectives": {"data.types", "tokenization"},
-    "data": {"objectives", "process", "tokenization"},
-    "models": {"data.types", "compatibility"},
-    "conversion": {"data.sources", "integrity", "models", "tokenization"},
-    "generation": {"integrity", "models", "tokenization", "data.sources", "data.types"},
-    "generation.command": {"api", "data.sources", "generation"},
-    "generation.generate_command": {"api", "data.sources", "evaluation.text_scores", "generation"},
-    "generation.generate_input": {"data.fields", "data.records", "generation"},
-    "generation.generate_settings": {"evaluation.text_scores", "generation"},
-    "adapters": {
-        "conversion.writer", "generation", "integrity", "models", "prompting.soft",
-        "prompting.soft_deep", "tokenization",
-    },
-    "api": {"adapters", "generation", "models", "tokenization"},
-    "evaluation": {
-        "adapters.record", "api", "data", "generation", "integrity", "models", "objectives",
-        "prompting", "tokenization",
-    },
-    "training": {
-        "api", "compatibility", "conversion", "data", "generation", "integrity", "models",
-        "objectives", "process", "tokenization",
-    },
-    "prompting": {
-        "data", "evaluation.metrics", "generation", "integrity", "models", "objectives",
-        "tokenization",
-    },
-    "finetuning": {
-        "adapters", "api", "compatibility", "conversion", "data", "evaluation", "generation",
-        "integrity", "models", "objectives", "process", "prompting", "tokenization", "training",
-    },
-    "trimming": {
-        "conversion.provenance", "conversion.writer", "data.shards", "data.sources", "data.types",
-        "generation.loading", "integrity", "models", "tokenization",
-    },
-    "comparing": {
-        "evaluation", "finetuning", "integrity", "process", "tokenization", "training",
-    },
-    "demo": {"api", "data", "generation", "objectives", "process", "tokenization", "training"},
-    "bench": {
-        "api", "conversion", "data", "generation", "models", "objectives", "process",
-        "tokenization", "training",
-    },
-    "cli": {"process"},
-}  # fmt: skip
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in FILES
+}
 
 
-def imports_of(path: Path) -> set[str]:
-    """Return the modules of ours that a file imports, without the leading `unblank.`."""
+def imports_of(path: Path, *, deferred: bool) -> set[str]:
+    """Return the modules of ours that a file imports, without the leading `unblank.`.
+
+    Args:
+        path: of the file.
+        deferred: also those that functions import when they are called, and those that are named
+            in a string, as `unblank.some.module:name`.
+    """
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree) if deferred else tree.body:
         if isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-    return {name.removeprefix("unblank.") for name in names if name.startswith("unblank.")}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.add(node.value.partition(":")[0])
+    ours = {name.removeprefix("unblank.") for name in names if name.startswith("unblank.")}
+    return ours & set(MODULES)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_imports_go_downward_only(path):
-    module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
-    layer = module if module in LAYERS else module.partition(".")[0]
-    if layer not in LAYERS:
-        assert layer in ("__init__", "__main__"), f"{layer} has no place among the layers"
-        return
-    allowed = LAYERS[layer] | {layer}
-    for name in imports_of(path):
-        assert any(name == part or name.startswith(f"{part}.") for part in allowed), (
-            f"{layer} must not import unblank.{name}"
-        )
+IMPORTS = {module: imports_of(path, deferred=True) for module, path in MODULES.items()}
+
+
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    at_once = {name: imports_of(path, deferred=False) - {name} for name, path in MODULES.items()}
+    graphlib.TopologicalSorter(at_once).prepare()
+
+
+def test_no_packages_import_one_another_in_a_circle():
+    rooms = {room_of(module): set() for module in MODULES}
+    for module, imported in IMPORTS.items():
+        rooms[room_of(module)] |= {room_of(name) for name in imported} - {room_of(module)}
+    graphlib.TopologicalSorter(rooms).prepare()
+
+
+@pytest.mark.parametrize(
+    ("room", "others"),
+    [
+        ("engine", {"families", "pretraining", "finetuning", "commands"}),
+        ("families", {"conversion", "generation", "pretraining", "finetuning"}),
+        ("generation", {"api", "evaluation"}),
+        ("data", {"models", "engine"}),
+    ],
+)
+def test_a_room_does_not_know_what_stands_on_it(room, others):
+    """As docs/architecture.md says; no circle alone would not keep these apart."""
+    for module, imported in IMPORTS.items():
+        if room_of(module) == room:
+            assert not {room_of(name) for name in imported} & others, module
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))

@@ -1,9 +1,11 @@
 """`unblank finetune`: fine-tunes a model on your own examples."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.finetuning.settings import FinetuneSettings
+from unblank.settings.recipes import read_mapping
 
 __all__ = ["parse", "run"]
 
@@ -47,4 +49,22 @@ def run(parsed: GivenSettings[FinetuneSettings]) -> None:
     memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
     from unblank.finetuning.sweeps.grid import run_finetune_command
 
-    run_finetune_command(settings, memory=memory)
+    settings = _with_recorded_seed(settings, parsed.given)
+    run_finetune_command(settings, given=parsed.given, memory=memory)
+
+
+def _with_recorded_seed(settings: FinetuneSettings, given: Collection[str]) -> FinetuneSettings:
+    """Return the settings with the seed of the run that is continued, unless one was given.
+
+    Runs of version 0.1 had another seed by default.
+    """
+    from unblank.engine.resume import RUN_NAME
+
+    path, train = settings.train.output_dir / RUN_NAME, settings.train
+    if "train.seed" in given or train.resume == "never" or not path.is_file():
+        return settings
+    seed = (read_mapping(path).get("train") or {}).get("seed")
+    if not isinstance(seed, int) or seed == train.seed:
+        return settings
+    print(f"note: going on with seed {seed}, as {path} says")
+    return replace(settings, train=replace(train, seed=seed))

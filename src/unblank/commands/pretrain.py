@@ -46,4 +46,4 @@ def run(parsed: GivenSettings[PretrainSettings]) -> None:
     memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
     from unblank.pretraining.run import run_pretrain
 
-    run_pretrain(settings, memory=memory)
+    run_pretrain(settings, given=parsed.given, memory=memory)

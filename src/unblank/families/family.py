@@ -7,7 +7,7 @@ family it is. A new family is one more `Family`, in a file of its own, and one l
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -287,6 +287,16 @@ class Family:
         config_class: Any = self.pretraining_class.config_class
         model_type: str = config_class.model_type
         return model_type
+
+    @property
+    def unused_settings(self) -> dict[str, str]:
+        """What pretraining a model of the family does not use: dotted name -> why, for messages."""
+        names: set[str] = set(get_args(OptionalSetting)) - self.applies
+        if "data.pairs" in names:
+            names.add("data.validation_pairs")
+        if "data.languages" in names:
+            names.add("data.validation_languages")
+        return dict.fromkeys(sorted(names), f"a model of the family {self.name} does not use it")
 
     def vocabulary_size(self, preset: str) -> int:
         """Return the tokens of the vocabulary that belongs to a preset."""

@@ -1,17 +1,16 @@
 """What a fine-tuning run cannot do, said from its settings alone, before any text is read."""
 
 from collections.abc import Collection
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
 
 from transformers import AutoConfig
 
 from unblank.adapters.record import has_adapter
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.prompting.soft import require_glm
+from unblank.settings.given import changed_names, refuse_unused
 
-__all__ = ["PAIRS", "inapplicable", "require_possible"]
+__all__ = ["PAIRS", "require_possible", "unused_settings"]
 
 PAIRS = "seq2seq"
 """Name of the task of pairs; every other name is that of a task with labels."""
@@ -30,26 +29,37 @@ _ONLY_LABELS = (
 )
 
 
-def inapplicable(settings: FinetuneSettings) -> list[str]:
-    """Return the dotted names of the settings and sections that this task and method do not use."""
-    names = list(_ONLY_LABELS if settings.task == PAIRS else _ONLY_PAIRS)
+def unused_settings(settings: FinetuneSettings) -> dict[str, str]:
+    """Return what this task and method do not use: dotted name -> why, as half a sentence."""
+    unused: dict[str, str] = {}
+    if settings.task == PAIRS:
+        unused |= dict.fromkeys(_ONLY_LABELS, "only tasks with labels use it")
+    else:
+        unused |= dict.fromkeys(_ONLY_PAIRS, f"only --task {PAIRS} uses it")
+    method = f"--method {settings.method}"
     if settings.method != "lora":
-        names.append("lora")
+        unused["lora"] = f"{method} trains no adapters"
     if settings.method not in ("prompt", "deep-prompt"):
-        names.append("prompt")
+        unused["prompt"] = f"{method} trains no prompt"
     if settings.method == "deep-prompt":
-        names.append("prompt.encoder")
-    return names
+        unused["prompt.encoder"] = f"{method} has no encoder"
+    return unused
 
 
-def require_possible(settings: FinetuneSettings) -> None:
+def require_possible(settings: FinetuneSettings, given: Collection[str] | None = None) -> None:
     """Raise what can be known from the settings alone.
+
+    Args:
+        settings: of the run.
+        given: dotted names of the settings that were given; None takes those that are not as they
+            are by default.
 
     Raises:
         ValueError: settings that contradict one another, that the task or the method does not use,
             or that the model to start from cannot follow.
     """
-    _require_applicable(settings)
+    given = changed_names(settings) if given is None else given
+    refuse_unused(given, unused_settings(settings))
     data, model, train = settings.data, settings.model, settings.train
     if model.init_from is not None and has_adapter(model.init_from):
         raise ValueError(
@@ -73,32 +83,6 @@ def require_possible(settings: FinetuneSettings) -> None:
             "train.metric, patience, average_last and final need held-out examples: give "
             "--data.validation FILE [...]"
         )
-
-
-def _require_applicable(settings: FinetuneSettings) -> None:
-    changed = _changed(settings, FinetuneSettings())
-    names = [name for name in inapplicable(settings) if _is_changed(name, changed)]
-    if names:
-        raise ValueError(
-            f"--task {settings.task} with --method {settings.method} does not use "
-            f"{', '.join(names)}: leave that out, or choose the task or method that you mean"
-        )
-
-
-def _is_changed(name: str, changed: Collection[str]) -> bool:
-    return any(other == name or other.startswith(f"{name}.") for other in changed)
-
-
-def _changed(settings: Any, usual: Any, prefix: str = "") -> list[str]:
-    """Return the dotted names of the settings that are not as they are by default."""
-    names = []
-    for field in fields(settings):
-        value, default = getattr(settings, field.name), getattr(usual, field.name)
-        if is_dataclass(value):
-            names += _changed(value, default, f"{prefix}{field.name}.")
-        elif value != default:
-            names.append(prefix + field.name)
-    return names
 
 
 def _require_base(settings: FinetuneSettings) -> None:

@@ -4,6 +4,7 @@ The settings are taken apart here: what the engine, the task and the method get 
 """
 
 import json
+from collections.abc import Collection
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,15 +25,23 @@ from unblank.finetuning.sweeps.seeds import seed_settings, show_summary, summari
 from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.task import load_task
+from unblank.settings.given import changed_names
 
 __all__ = ["effective_settings", "run_finetune"]
 
 
-def run_finetune(settings: FinetuneSettings, *, memory: MemoryArrangement = LEFT_ALONE) -> Path:
+def run_finetune(
+    settings: FinetuneSettings,
+    *,
+    given: Collection[str] | None = None,
+    memory: MemoryArrangement = LEFT_ALONE,
+) -> Path:
     """Fine-tune, or continue to, and return the folder of the chosen model.
 
     Args:
         settings: of the run; with several `train.seeds` one run each, and their summary.
+        given: dotted names of the settings that were given, which the run must use; None takes
+            those that are not as they are by default.
         memory: what `unblank.process.arrange_memory` returned; a library call leaves it alone.
 
     Returns:
@@ -44,18 +53,19 @@ def run_finetune(settings: FinetuneSettings, *, memory: MemoryArrangement = LEFT
         CheckpointError: a checkpoint could not be written.
         NonFiniteError: the loss stopped being a number.
     """
-    require_possible(settings)
+    given = changed_names(settings) if given is None else given
+    require_possible(settings, given)
     output_dir = settings.train.output_dir
     with join_world(settings.train.device) as world, ExitStack() as stack:
         if not settings.train.seeds:
-            run(_described(settings), world, memory)
+            run(_described(settings, given), world, memory)
             return output_dir
         if world.is_main:
             stack.enter_context(lock_folder(output_dir))
         results = []
         for seed in settings.train.seeds:
             one = seed_settings(settings, seed)
-            run(_described(one), world, memory)
+            run(_described(one, given), world, memory)
             results.append(json.loads((one.train.output_dir / RESULTS_NAME).read_text("utf-8")))
         _summarise(results, output_dir, world)
     return output_dir
@@ -69,13 +79,13 @@ def _summarise(results: list[dict[str, Any]], output_dir: Path, world: World) ->
     world.wait()
 
 
-def _described(settings: FinetuneSettings) -> Run[FinetuneSettings]:
+def _described(settings: FinetuneSettings, given: Collection[str]) -> Run[FinetuneSettings]:
     """Return the run of one seed as the engine knows it."""
     train = settings.train
     return Run(
         command="finetune",
         settings=settings,
-        open_task=partial(_open_task, settings),
+        open_task=partial(_open_task, settings, given),
         method=build_method(
             settings.method,
             base=_base(settings),
@@ -99,7 +109,7 @@ def _described(settings: FinetuneSettings) -> Run[FinetuneSettings]:
     )
 
 
-def _open_task(settings: FinetuneSettings, context: RunContext) -> Task:
+def _open_task(settings: FinetuneSettings, given: Collection[str], context: RunContext) -> Task:
     prepare = None
     base = _base(settings)
     if settings.method == "prompt" and base is not None:
@@ -114,6 +124,7 @@ def _open_task(settings: FinetuneSettings, context: RunContext) -> Task:
             ganlm=settings.ganlm,
             train=settings.train,
             generation=settings.generation,
+            given=given,
             prepare_tokenizer=prepare,
         )
     return open_labelled(

@@ -1,5 +1,6 @@
 """`run_pretrain`: from `PretrainSettings` to a folder that `unblank.load` and transformers open."""
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,23 @@ from unblank.families.table import family_of_run
 from unblank.pretraining.settings import PretrainSettings
 from unblank.pretraining.task import PretrainTask, open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
+from unblank.settings.given import changed_names
 
 __all__ = ["effective_settings", "run_pretrain"]
 
 
-def run_pretrain(settings: PretrainSettings, *, memory: MemoryArrangement = LEFT_ALONE) -> Path:
+def run_pretrain(
+    settings: PretrainSettings,
+    *,
+    given: Collection[str] | None = None,
+    memory: MemoryArrangement = LEFT_ALONE,
+) -> Path:
     """Pretrain, or continue to, and return the folder of the finished model.
 
     Args:
         settings: of the run.
+        given: dotted names of the settings that were given, which the model's family must use; None
+            takes those that are not as they are by default.
         memory: what `unblank.process.arrange_memory` returned; a library call leaves it alone.
 
     Returns:
@@ -33,13 +42,14 @@ def run_pretrain(settings: PretrainSettings, *, memory: MemoryArrangement = LEFT
         NonFiniteError: the loss stopped being a number.
     """
     _refuse_early(settings)
+    given = changed_names(settings) if given is None else given
     data, train = settings.data, settings.train
     with join_world(train.device) as world:
         run(
             Run(
                 command="pretrain",
                 settings=settings,
-                open_task=partial(_open_task, settings),
+                open_task=partial(_open_task, settings, given),
                 method=AllWeights(),
                 start=_start(settings),
                 effective=effective_settings,
@@ -62,7 +72,9 @@ def _refuse_early(settings: PretrainSettings) -> None:
         raise ValueError("train.sample_every needs held-out text: give data.validation")
 
 
-def _open_task(settings: PretrainSettings, context: RunContext) -> PretrainTask:
+def _open_task(
+    settings: PretrainSettings, given: Collection[str], context: RunContext
+) -> PretrainTask:
     sections = FamilySections(
         objective=settings.objective, seq2seq=settings.seq2seq, ganlm=settings.ganlm
     )
@@ -73,6 +85,7 @@ def _open_task(settings: PretrainSettings, context: RunContext) -> PretrainTask:
         data=settings.data,
         sections=sections,
         train=settings.train,
+        given=given,
     )
 
 

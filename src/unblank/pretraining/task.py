@@ -1,6 +1,6 @@
 """Pretraining as a task of the engine: samples of plain and parallel text, and their loss."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import closing
 
 from transformers import PreTrainedModel
@@ -16,10 +16,10 @@ from unblank.families.building import require_possible
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.families.table import family_of_run
-from unblank.pretraining.applies import refuse_foreign_settings
 from unblank.pretraining.fills import fill_function
 from unblank.pretraining.materials import Materials, gather_materials
 from unblank.pretraining.settings import PretrainDataSettings, PretrainTrainSettings
+from unblank.settings.given import refuse_unused
 from unblank.starting.model import build_model
 
 __all__ = ["PretrainTask", "open_pretraining"]
@@ -33,6 +33,7 @@ def open_pretraining(
     data: PretrainDataSettings,
     sections: FamilySections,
     train: PretrainTrainSettings,
+    given: Collection[str],
 ) -> "PretrainTask":
     """Return the task with its text tokenized.
 
@@ -43,6 +44,7 @@ def open_pretraining(
         data: the `data` section.
         sections: what is hidden, and which losses there are.
         train: the `train` section.
+        given: dotted names of the settings that were given.
 
     Raises:
         ValueError: text, model and settings do not fit; the message says what to do.
@@ -55,7 +57,9 @@ def open_pretraining(
             f"processes: make it a multiple of {world.size}"
         )
     family = family_of_run(model, context.checkpoint)
-    refuse_foreign_settings(family, data=data, sections=sections, train=train)
+    refuse_unused(given, family.unused_settings)
+    family.check_sections(sections)
+    _require_tags_of_use(data, sections)
     if context.checkpoint is None:
         require_possible(family, model)
     materials = gather_materials(
@@ -209,6 +213,14 @@ class PretrainTask:
             max_samples=self._train.validation_samples,
             rank=self._world.rank if is_shared else 0,
             world_size=self._world.size if is_shared else 1,
+        )
+
+
+def _require_tags_of_use(data: PretrainDataSettings, sections: FamilySections) -> None:
+    if data.languages and not (sections.seq2seq.denoising or sections.seq2seq.mass):
+        raise ValueError(
+            "data.languages is for denoising and MASS, span corruption has no tags of languages: "
+            "leave it out, or set --seq2seq.denoising 1 --seq2seq.span_corruption 0 (mBART)"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from unblank.settings.recipes import to_mapping
 
-__all__ = ["given_names", "refuse_unused"]
+__all__ = ["changed_names", "given_names", "refuse_unused"]
 
 
 def given_names(
@@ -26,6 +26,14 @@ def given_names(
     values, defaults = dict(_leaves(settings)), dict(_leaves(type(settings)()))
     named = {name for name, _ in _walk(recipe, "")}
     return frozenset(flags) | {name for name in named if values.get(name) != defaults.get(name)}
+
+
+def changed_names(settings: object) -> frozenset[str]:
+    """Return the dotted names of the settings that are not as they are by default.
+
+    What was given is known to a command; a library call knows only this.
+    """
+    return given_names(settings, flags=(), recipe=to_mapping(settings))
 
 
 def refuse_unused(given: Collection[str], unused: Mapping[str, str]) -> None:

@@ -371,7 +371,7 @@ def results_of(folder):
     ("changes", "message"),
     [
         ({"train": {"metric": "f2"}}, "train.metric is 'f2': task toy has accuracy, loss"),
-        ({"train": {"batch_tokens": 5}}, "does not use train.batch_tokens"),
+        ({"train": {"batch_tokens": 5}}, "train.batch_tokens is given, but only --task seq2seq"),
         ({"cloze": ClozeSettings(patterns=(5,))}, "task 'toy' has patterns 0 to 1, not 5"),
         ({"cloze": ClozeSettings(max_length=900)}, "more than the 48 positions"),
     ],

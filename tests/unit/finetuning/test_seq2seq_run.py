@@ -289,7 +289,10 @@ def test_each_entry_gives_its_share_of_the_held_out_samples(pairs_config, pair_f
         ({"data__validation": (), "train__patience": 2}, "need held-out examples"),
         ({"train__metric": "blue"}, "train.metric is 'blue': for seq2seq choose one of loss"),
         ({"model__preset": "electra-tiny"}, "electra writes no text"),
-        ({"ganlm__discriminator_weight": 3.0}, "the section ganlm does not apply"),
+        (
+            {"ganlm__discriminator_weight": 3.0},
+            r"ganlm\.discriminator_weight is given",
+        ),
         (
             {"ganlm__branch": "discriminator", "method": "lora", "model__init_from": Path("pair")},
             "use --method full with ganlm.branch discriminator",

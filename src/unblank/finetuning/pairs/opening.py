@@ -1,6 +1,6 @@
 """The task of pairs made ready: the `seq2seq` task's files read, encoded and dealt to batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import get_args
 
 from transformers import PreTrainedTokenizerFast
@@ -35,6 +35,7 @@ from unblank.finetuning.settings import (
     MetricName,
     PairSettings,
 )
+from unblank.settings.given import refuse_unused
 
 __all__ = ["open_pairs"]
 
@@ -49,6 +50,7 @@ def open_pairs(
     ganlm: FinetuneGanLMSettings,
     train: FinetuneTrainSettings,
     generation: GenerationSettings,
+    given: Collection[str],
     prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None = None,
 ) -> PairTask:
     """Return the task with its data read and encoded.
@@ -62,6 +64,7 @@ def open_pairs(
         ganlm: the `ganlm` section.
         train: the `train` section.
         generation: the `generation` section.
+        given: dotted names of the settings that were given.
         prepare_tokenizer: called with the tokenizer once it is there.
 
     Raises:
@@ -70,7 +73,8 @@ def open_pairs(
     """
     world = context.world
     family = family_of_run(model, context.checkpoint)
-    _require_able(family, ganlm, data)
+    _require_able(family)
+    refuse_unused(given, _unused_settings(family))
     metric = _metric(train, world)
     entries = read_entries(data, data.train, data.languages)
     held_out = read_entries(data, data.validation, data.validation_languages)
@@ -130,16 +134,24 @@ def open_pairs(
     )
 
 
-def _require_able(family: Family, ganlm: FinetuneGanLMSettings, data: FinetuneDataSettings) -> None:
+def _require_able(family: Family) -> None:
     if family.pair_example is None:
         raise ValueError(
             f"a model of the family {family.name} writes no text: seq2seq needs a GLM, a DeltaLM "
             "or a GanLM"
         )
-    if "ganlm" not in family.applies and ganlm != FinetuneGanLMSettings():
-        raise ValueError(f"the section ganlm does not apply to a model of the family {family.name}")
-    if data.monolingual and "seq2seq" not in family.applies:
-        raise ValueError("data.monolingual is for encoder-decoders: leave it out for a GLM")
+
+
+def _unused_settings(family: Family) -> dict[str, str]:
+    """Return what tuning a model of the family does not use: dotted name -> why, for messages."""
+    unused: dict[str, str] = {}
+    if "ganlm" not in family.applies:
+        unused["ganlm"] = f"a model of the family {family.name} has no discriminator"
+    if family.writes == "blanks":
+        unused["data.monolingual"] = "only an encoder-decoder learns from spans of plain text"
+    else:
+        unused["seq2seq.blank"] = f"a model of the family {family.name} fills no blanks"
+    return unused
 
 
 def _metric(train: FinetuneTrainSettings, world: World) -> str:

@@ -7,7 +7,7 @@ one classifier by an ensemble's answers to unlabelled text, is not here.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,18 @@ __all__ = ["ENSEMBLE_NAME", "average_predictions", "ensemble_members", "run_ense
 ENSEMBLE_NAME = "predictions.jsonl"
 
 
-def run_ensemble(config: FinetuneSettings, *, memory: MemoryArrangement = LEFT_ALONE) -> Path:
+def run_ensemble(
+    config: FinetuneSettings,
+    *,
+    given: Collection[str] | None = None,
+    memory: MemoryArrangement = LEFT_ALONE,
+) -> Path:
     """Run the members, average what they predict, and return the output folder.
 
     Args:
         config: the run; it gets a folder for each member, a results.json with the scores of all,
             and the averaged predictions.
+        given: as for `run_finetune`.
         memory: what `unblank.process.arrange_memory` returned.
 
     Raises:
@@ -47,7 +53,7 @@ def run_ensemble(config: FinetuneSettings, *, memory: MemoryArrangement = LEFT_A
     """
     members = ensemble_members(config)
     for member in members:
-        run_finetune(member, memory=memory)
+        run_finetune(member, given=given, memory=memory)
     task = load_task(config.task)
     files = [path for entry in config.data.validation for path in find_record_files(entry)]
     examples = measured_examples(

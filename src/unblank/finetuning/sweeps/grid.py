@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import product
 from operator import attrgetter
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from unblank.engine.finish import RESULTS_NAME
 from unblank.finetuning.labels.settings import GridSettings
+from unblank.finetuning.requirements import require_possible
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.ensemble import run_ensemble
@@ -40,13 +42,17 @@ class _Point:
 
 
 def run_finetune_command(
-    config: FinetuneSettings, *, memory: MemoryArrangement = LEFT_ALONE
+    config: FinetuneSettings,
+    *,
+    given: Collection[str] | None = None,
+    memory: MemoryArrangement = LEFT_ALONE,
 ) -> Path:
     """Fine-tune, once or for every combination of `config.grid`, and return the output folder.
 
     Args:
         config: the run; with a grid, OUTPUT_DIR gets a folder for each combination and a
             results.json that names the best.
+        given: as for `run_finetune`.
         memory: what `unblank.process.arrange_memory` returned.
 
     Raises:
@@ -54,18 +60,15 @@ def run_finetune_command(
         FileNotFoundError: a file that is named is not there.
     """
     if config.grid == GridSettings():
-        return _run(config, memory)
+        return _run(config, given, memory)
     if not config.data.is_validated:
         raise ValueError("a grid needs held-out examples to choose by: give --data.validation FILE")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("a grid runs in one process: start each combination with torchrun instead")
-    if config.task == "seq2seq" and config.grid.batch_sizes:
-        raise ValueError(
-            "the steps of seq2seq are measured in tokens: grid.batch_sizes does not apply"
-        )
+    require_possible(config, given)
     points = []
     for one in grid_configs(config):
-        _run(one, memory)
+        _run(one, given, memory)
         points.append(_finished(one))
     best = min(points, key=attrgetter("badness"))
     _write(config, points, best)
@@ -92,9 +95,11 @@ def grid_configs(config: FinetuneSettings) -> list[FinetuneSettings]:
     ]
 
 
-def _run(config: FinetuneSettings, memory: MemoryArrangement) -> Path:
+def _run(
+    config: FinetuneSettings, given: Collection[str] | None, memory: MemoryArrangement
+) -> Path:
     start = run_ensemble if config.cloze.ensemble else run_finetune
-    return start(config, memory=memory)
+    return start(config, given=given, memory=memory)
 
 
 def _finished(config: FinetuneSettings) -> _Point:
