@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from unblank.cli import COMMANDS
+from unblank.cli import COMMANDS, main
 
 
 def unblank(*arguments, **options):
@@ -43,7 +43,14 @@ def test_help_answers_within_half_a_second(name):
     help_text = unblank(name, "--help").stdout
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
-    assert "None" not in help_text
+    assert f"unblank {name}" in help_text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_words_for_what_is_not_given(name, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help-all"])
+    assert "None" not in capsys.readouterr().out
 
 
 def test_the_commands_are_listed_by_what_one_wants_to_do():

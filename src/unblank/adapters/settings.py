@@ -33,8 +33,8 @@ class PromptSettings:
     length: int = 16
     """Vectors; those behind [CLS] take positions of the text."""
     encoder: Literal["none", "mlp", "lstm"] | None = None
-    """--method prompt: what the vectors are trained through; the published program used lstm. None
-    is none."""
+    """--method prompt: what the vectors are trained through; the published program used lstm. Not
+    given: none."""
 
     def __post_init__(self) -> None:
         require_positive(self, "length")

@@ -243,7 +243,7 @@ class GenerationSettings:
     num_beams: int = 1
     """Beams; 1 = greedy."""
     max_tokens: int | None = None
-    """Tokens of the longest output; None = seq2seq.max_target_length."""
+    """Tokens of the longest output. Not given: seq2seq.max_target_length."""
     min_tokens: int = 0
     """Tokens of the shortest output."""
     length_penalty: float = 1.0

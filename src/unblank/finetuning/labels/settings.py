@@ -26,7 +26,7 @@ class ClozeSettings:
     train.seeds, in OUTPUT_DIR/pattern-N; their probabilities are averaged."""
     scoring: Literal["logit", "sum", "mean"] | None = None
     """How candidates are compared: logits of single tokens, the sum of their log-probabilities with
-    the end, or its mean. None = as the task says."""
+    the end, or its mean. Not given: as the task says."""
     layout: Literal["blank", "sentinel", "masked"] = "blank"
     """How the model answers: in a blank, in one marked by a sentinel (for models pretrained with
     objective.sentinels), or one [MASK] a token, as BERT does (for those with objective.masked)."""
@@ -34,7 +34,8 @@ class ClozeSettings:
     """Over the scores of the candidates: the paper's cross-entropy, or a loss of the published
     program (mix = cross-entropy and the likelihood of the right answer)."""
     max_length: int | None = None
-    """Positions of an example; longer ones lose text where the task says. None = the model's."""
+    """Positions of an example; longer ones lose text where the task says. Not given: the
+    model's."""
     classifier: bool = False
     """Ask a classifier head instead of a blank also with lora, prompt or deep-prompt: a new head is
     then trained whole beside them. --method classifier needs no such word."""
