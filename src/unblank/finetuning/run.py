@@ -26,6 +26,7 @@ from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.task import load_task
 from unblank.settings.given import changed_names
+from unblank.starting.model import describe_start
 
 __all__ = ["effective_settings", "run_finetune"]
 
@@ -95,7 +96,7 @@ def _described(settings: FinetuneSettings, given: Collection[str]) -> Run[Finetu
             prompt=settings.prompt,
             finish=_finish(settings),
         ),
-        start=_start(settings),
+        start=describe_start(settings.model),
         effective=effective_settings,
         learning_rate=settings.learning_rate,
         learning_rate_note=_rate_note(settings),
@@ -185,12 +186,3 @@ def _adapter_facts(settings: FinetuneSettings) -> dict[str, str | int | float]:
 def _rate_note(settings: FinetuneSettings) -> str:
     is_given = settings.optim.learning_rate is not None
     return " (set)" if is_given else f" (usual for --method {settings.method})"
-
-
-def _start(settings: FinetuneSettings) -> str:
-    model = settings.model
-    if model.init_from is not None:
-        return f"the weights in {model.init_from}"
-    if model.init_from_encoder is not None:
-        return f"the encoder in {model.init_from_encoder} ({model.decoder_start} decoder)"
-    return f"random weights ({model.preset})"

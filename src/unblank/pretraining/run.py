@@ -14,6 +14,7 @@ from unblank.pretraining.settings import PretrainSettings
 from unblank.pretraining.task import PretrainTask, open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.given import changed_names
+from unblank.starting.model import describe_start
 
 __all__ = ["effective_settings", "run_pretrain"]
 
@@ -51,7 +52,7 @@ def run_pretrain(
                 settings=settings,
                 open_task=partial(_open_task, settings, given),
                 method=AllWeights(),
-                start=_start(settings),
+                start=describe_start(settings.model),
                 effective=effective_settings,
                 learning_rate=settings.optim.learning_rate,
                 is_validated=bool(data.validation or data.validation_pairs),
@@ -109,12 +110,3 @@ def effective_settings(
         # Then it decides which samples share a batch.
         found["train.micro_batch_size (of an encoder-decoder)"] = train.micro_batch_size
     return found
-
-
-def _start(settings: PretrainSettings) -> str:
-    model = settings.model
-    if model.init_from is not None:
-        return f"the weights in {model.init_from}"
-    if model.init_from_encoder is not None:
-        return f"the encoder in {model.init_from_encoder} ({model.decoder_start} decoder)"
-    return "new weights"

@@ -10,7 +10,7 @@ from unblank.families.building import load_model, model_from_encoder, new_model,
 from unblank.families.settings import FamilySections, ModelSettings
 from unblank.families.table import family_of_run
 
-__all__ = ["build_model"]
+__all__ = ["build_model", "describe_start"]
 
 
 def build_model(
@@ -53,3 +53,12 @@ def build_model(
     if settings.activation_checkpointing:
         enable_activation_checkpointing(model)
     return model
+
+
+def describe_start(settings: ModelSettings) -> str:
+    """Return where the first weights of a run come from, for its header."""
+    if settings.init_from is not None:
+        return f"the weights in {settings.init_from}"
+    if settings.init_from_encoder is not None:
+        return f"the encoder in {settings.init_from_encoder} ({settings.decoder_start} decoder)"
+    return f"new weights ({settings.preset})"

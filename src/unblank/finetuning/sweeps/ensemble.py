@@ -34,7 +34,7 @@ ENSEMBLE_NAME = "predictions.jsonl"
 
 
 def run_ensemble(
-    config: FinetuneSettings,
+    settings: FinetuneSettings,
     *,
     given: Collection[str] | None = None,
     memory: MemoryArrangement = LEFT_ALONE,
@@ -42,7 +42,7 @@ def run_ensemble(
     """Run the members, average what they predict, and return the output folder.
 
     Args:
-        config: the run; it gets a folder for each member, a results.json with the scores of all,
+        settings: the run; it gets a folder for each member, a results.json with the scores of all,
             and the averaged predictions.
         given: as for `run_finetune`.
         memory: what `unblank.process.arrange_memory` returned.
@@ -51,13 +51,13 @@ def run_ensemble(
         ValueError: a setting does not fit, or there is nothing to average.
         FileNotFoundError: a file that is named is not there.
     """
-    members = ensemble_members(config)
+    members = ensemble_members(settings)
     for member in members:
         run_finetune(member, given=given, memory=memory)
-    task = load_task(config.task)
-    files = [path for entry in config.data.validation for path in find_record_files(entry)]
+    task = load_task(settings.task)
+    files = [path for entry in settings.data.validation for path in find_record_files(entry)]
     examples = measured_examples(
-        read_examples(task, files).examples, config.train.validation_samples
+        read_examples(task, files).examples, settings.train.validation_samples
     )
     folders = [member.train.output_dir for member in members]
     evaluation = evaluation_of(task, examples, average_predictions(folders, examples))
@@ -68,13 +68,13 @@ def run_ensemble(
         "members": {folder.name: run["scores"] for folder, run in zip(folders, runs, strict=True)},
     }
     lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in evaluation.predictions)
-    write_at_once(config.train.output_dir / ENSEMBLE_NAME, lines)
-    write_at_once(config.train.output_dir / RESULTS_NAME, json.dumps(results, indent=1))
-    _show(results, config.train.output_dir)
-    return config.train.output_dir
+    write_at_once(settings.train.output_dir / ENSEMBLE_NAME, lines)
+    write_at_once(settings.train.output_dir / RESULTS_NAME, json.dumps(results, indent=1))
+    _show(results, settings.train.output_dir)
+    return settings.train.output_dir
 
 
-def ensemble_members(config: FinetuneSettings) -> list[FinetuneSettings]:
+def ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
     """Return the run of each pattern and seed, in a folder of its own.
 
     With `--method none` a member starts from the folder of the same name in `model.init_from`, if
@@ -83,22 +83,22 @@ def ensemble_members(config: FinetuneSettings) -> list[FinetuneSettings]:
     Raises:
         ValueError: fewer than two members, no held-out examples, or not a cloze task.
     """
-    if config.task == "seq2seq" or config.method == "classifier" or config.cloze.classifier:
+    if settings.task == "seq2seq" or settings.method == "classifier" or settings.cloze.classifier:
         raise ValueError("cloze.ensemble is of patterns: only cloze questions have them")
-    if not config.data.validation:
+    if not settings.data.validation:
         raise ValueError("an ensemble averages predictions: give --data.validation FILE")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError(
             "an ensemble runs in one process: start each pattern with torchrun instead"
         )
-    patterns = config.cloze.patterns or tuple(range(len(load_task(config.task).patterns)))
-    pairs = [(p, seed) for p in patterns for seed in config.train.seeds or (config.train.seed,)]
+    patterns = settings.cloze.patterns or tuple(range(len(load_task(settings.task).patterns)))
+    pairs = [(p, seed) for p in patterns for seed in settings.train.seeds or (settings.train.seed,)]
     if len(pairs) < 2:
         raise ValueError(
-            f"{config.task} is asked in one pattern with one seed, and an ensemble needs two "
+            f"{settings.task} is asked in one pattern with one seed, and an ensemble needs two "
             "models at least: give --cloze.patterns or --train.seeds"
         )
-    return [_member(config, *pair) for pair in pairs]
+    return [_member(settings, *pair) for pair in pairs]
 
 
 def average_predictions(folders: Sequence[Path], examples: Sequence[TaskExample]) -> list[Tensor]:
@@ -123,17 +123,17 @@ def average_predictions(folders: Sequence[Path], examples: Sequence[TaskExample]
     return [sum(shares, start=0 * shares[0]) / len(shares) for shares in zip(*of_runs, strict=True)]
 
 
-def _member(config: FinetuneSettings, pattern: int, seed: int) -> FinetuneSettings:
-    name = f"pattern-{pattern}" + (f"-seed-{seed}" if config.train.seeds else "")
-    start = config.model.init_from
-    if config.method == "none" and start is not None and (start / name).is_dir():
+def _member(settings: FinetuneSettings, pattern: int, seed: int) -> FinetuneSettings:
+    name = f"pattern-{pattern}" + (f"-seed-{seed}" if settings.train.seeds else "")
+    start = settings.model.init_from
+    if settings.method == "none" and start is not None and (start / name).is_dir():
         start = start / name
-    folder = config.train.output_dir / name
+    folder = settings.train.output_dir / name
     return replace(
-        config,
-        model=replace(config.model, init_from=start),
-        cloze=replace(config.cloze, ensemble=False, patterns=(pattern,)),
-        train=replace(config.train, output_dir=folder, seed=seed, seeds=()),
+        settings,
+        model=replace(settings.model, init_from=start),
+        cloze=replace(settings.cloze, ensemble=False, patterns=(pattern,)),
+        train=replace(settings.train, output_dir=folder, seed=seed, seeds=()),
     )
 
 

@@ -22,14 +22,14 @@ from unblank.finetuning.sweeps.seeds import seed_settings
 from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
 
-__all__ = ["grid_configs", "run_finetune_command"]
+__all__ = ["grid_settings", "run_finetune_command"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Point:
     """A finished run of the grid."""
 
-    config: FinetuneSettings
+    settings: FinetuneSettings
     metric: str
     higher_is_better: bool
     scores: dict[str, float]
@@ -42,15 +42,15 @@ class _Point:
 
 
 def run_finetune_command(
-    config: FinetuneSettings,
+    settings: FinetuneSettings,
     *,
     given: Collection[str] | None = None,
     memory: MemoryArrangement = LEFT_ALONE,
 ) -> Path:
-    """Fine-tune, once or for every combination of `config.grid`, and return the output folder.
+    """Fine-tune, once or for every combination of `settings.grid`, and return the output folder.
 
     Args:
-        config: the run; with a grid, OUTPUT_DIR gets a folder for each combination and a
+        settings: the run; with a grid, OUTPUT_DIR gets a folder for each combination and a
             results.json that names the best.
         given: as for `run_finetune`.
         memory: what `unblank.process.arrange_memory` returned.
@@ -59,36 +59,36 @@ def run_finetune_command(
         ValueError: a setting does not fit; or a grid without held-out examples.
         FileNotFoundError: a file that is named is not there.
     """
-    if config.grid == GridSettings():
-        return _run(config, given, memory)
-    if not config.data.is_validated:
+    if settings.grid == GridSettings():
+        return _run(settings, given, memory)
+    if not settings.data.is_validated:
         raise ValueError("a grid needs held-out examples to choose by: give --data.validation FILE")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("a grid runs in one process: start each combination with torchrun instead")
-    require_possible(config, given)
+    require_possible(settings, given)
     points = []
-    for one in grid_configs(config):
+    for one in grid_settings(settings):
         _run(one, given, memory)
         points.append(_finished(one))
     best = min(points, key=attrgetter("badness"))
-    _write(config, points, best)
+    _write(settings, points, best)
     _show(points, best)
-    return config.train.output_dir
+    return settings.train.output_dir
 
 
-def grid_configs(config: FinetuneSettings) -> list[FinetuneSettings]:
+def grid_settings(settings: FinetuneSettings) -> list[FinetuneSettings]:
     """Return the run of every combination, each in a folder of its own."""
-    rates = config.grid.learning_rates or (config.learning_rate,)
-    sizes = config.grid.batch_sizes or (config.train.batch_size,)
+    rates = settings.grid.learning_rates or (settings.learning_rate,)
+    sizes = settings.grid.batch_sizes or (settings.train.batch_size,)
     return [
         replace(
-            config,
+            settings,
             grid=GridSettings(),
-            optim=replace(config.optim, learning_rate=rate),
+            optim=replace(settings.optim, learning_rate=rate),
             train=replace(
-                config.train,
+                settings.train,
                 batch_size=size,
-                output_dir=config.train.output_dir / f"rate-{rate:g}-batch-{size}",
+                output_dir=settings.train.output_dir / f"rate-{rate:g}-batch-{size}",
             ),
         )
         for rate, size in product(rates, sizes)
@@ -96,38 +96,38 @@ def grid_configs(config: FinetuneSettings) -> list[FinetuneSettings]:
 
 
 def _run(
-    config: FinetuneSettings, given: Collection[str] | None, memory: MemoryArrangement
+    settings: FinetuneSettings, given: Collection[str] | None, memory: MemoryArrangement
 ) -> Path:
-    start = run_ensemble if config.cloze.ensemble else run_finetune
-    return start(config, given=given, memory=memory)
+    start = run_ensemble if settings.cloze.ensemble else run_finetune
+    return start(settings, given=given, memory=memory)
 
 
-def _finished(config: FinetuneSettings) -> _Point:
-    path = config.train.output_dir / RESULTS_NAME
+def _finished(settings: FinetuneSettings) -> _Point:
+    path = settings.train.output_dir / RESULTS_NAME
     results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    first = results if "scores" in results else _of_first_seed(config)
+    first = results if "scores" in results else _of_first_seed(settings)
     scores = results.get("mean") or results["scores"]
-    return _Point(config, first["metric"], first["higher_is_better"], scores)
+    return _Point(settings, first["metric"], first["higher_is_better"], scores)
 
 
-def _of_first_seed(config: FinetuneSettings) -> dict[str, Any]:
-    folder = seed_settings(config, config.train.seeds[0]).train.output_dir
+def _of_first_seed(settings: FinetuneSettings) -> dict[str, Any]:
+    folder = seed_settings(settings, settings.train.seeds[0]).train.output_dir
     found: dict[str, Any] = json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8"))
     return found
 
 
-def _write(config: FinetuneSettings, points: list[_Point], best: _Point) -> None:
+def _write(settings: FinetuneSettings, points: list[_Point], best: _Point) -> None:
     lines = [
         {
-            "learning_rate": point.config.learning_rate,
-            "batch_size": point.config.train.batch_size,
-            "folder": point.config.train.output_dir.name,
+            "learning_rate": point.settings.learning_rate,
+            "batch_size": point.settings.train.batch_size,
+            "folder": point.settings.train.output_dir.name,
             "scores": point.scores,
         }
         for point in points
     ]
-    results = {"metric": best.metric, "best": best.config.train.output_dir.name, "runs": lines}
-    write_at_once(config.train.output_dir / RESULTS_NAME, json.dumps(results, indent=1))
+    results = {"metric": best.metric, "best": best.settings.train.output_dir.name, "runs": lines}
+    write_at_once(settings.train.output_dir / RESULTS_NAME, json.dumps(results, indent=1))
 
 
 def _show(points: list[_Point], best: _Point) -> None:
@@ -138,10 +138,10 @@ def _show(points: list[_Point], best: _Point) -> None:
         table.add_column(name, justify="right")
     table.add_column("")
     for point in points:
-        config = point.config
+        settings = point.settings
         scores = [f"{point.scores[name]:.4f}" for name in best.scores]
         mark = "best" if point is best else ""
-        table.add_row(f"{config.learning_rate:g}", str(config.train.batch_size), *scores, mark)
+        table.add_row(f"{settings.learning_rate:g}", str(settings.train.batch_size), *scores, mark)
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    console.print(f"done: the best model is in {best.config.train.output_dir}", markup=False)
+    console.print(f"done: the best model is in {best.settings.train.output_dir}", markup=False)

@@ -14,10 +14,10 @@ from unblank.finetuning.sweeps.score_table import score_table
 __all__ = ["seed_settings", "show_summary", "summarise"]
 
 
-def seed_settings(config: FinetuneSettings, seed: int) -> FinetuneSettings:
+def seed_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
     """Return the run of one seed, in a folder of its own."""
-    folder = config.train.output_dir / f"seed-{seed}"
-    return replace(config, train=replace(config.train, output_dir=folder, seed=seed, seeds=()))
+    folder = settings.train.output_dir / f"seed-{seed}"
+    return replace(settings, train=replace(settings.train, output_dir=folder, seed=seed, seeds=()))
 
 
 def summarise(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
