@@ -97,9 +97,9 @@ def _choices(option: Option) -> Iterator[str]:
 def _shown_default(option: Option) -> str:
     value = option.default
     if value is MISSING:
-        return "" if option.is_positional else "(needed)"
+        return "" if option.is_positional else "(required)"
     if value is None or value in ((), ""):
-        return "(optional)"
+        return "" if "Default: " in option.text else "(optional)"
     if option.is_switch:
         return f"(default: {'on' if value else 'off'})"
     return f"(default: {_words(value)})"

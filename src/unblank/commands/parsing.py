@@ -56,7 +56,7 @@ class _RecipeWords:
     """What a training command takes without a flag."""
 
     recipe: Positional[str] = ""
-    """YAML file of settings; a flag overrides its value of the same name."""
+    """YAML file of settings; a flag overrides the setting of the same name."""
 
 
 def parse_settings(
@@ -117,7 +117,7 @@ def parse_recipe(
         FileNotFoundError: if the recipe is not there.
         ValueError: an option that there is not, or a value that does not fit.
     """
-    more = {"--print-config": "Print the resulting recipe, whole, and stop."}
+    more = {"--print-config": "Print the complete resulting recipe and stop."}
     options = (*options_of(_RecipeWords), *options_of(kind))
     _print_help(command, about, options, words, usual, more)
     asked = [word for word in words if word not in _PRINT_CONFIG]
@@ -179,8 +179,8 @@ def _check_marks(options: Sequence[Option], given: Mapping[str, Any]) -> None:
         for mark in option.marks:
             if isinstance(mark, Needs) and mark.other not in is_given:
                 raise ValueError(
-                    f"{flags[option.name]} means nothing without {flags[mark.other]}: give "
-                    f"{flags[mark.other]}, or leave it out"
+                    f"{flags[option.name]} has no effect without {flags[mark.other]}: give "
+                    f"{flags[mark.other]} too, or leave {flags[option.name]} out"
                 )
             if isinstance(mark, Excludes):
                 for other in is_given.intersection(mark.others):

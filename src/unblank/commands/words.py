@@ -108,7 +108,7 @@ def _switch(
     is_set = _OLD_SWITCHES[value[0]] == is_on
     warnings.warn(
         f"{option.flag} {value[0]} is now written {option.flag if is_set else option.negative}; "
-        "the next version no longer understands the old form",
+        "the next version will not accept the old form",
         stacklevel=2,
     )
     return is_set
