@@ -51,9 +51,9 @@ def generate_texts(
     """
     answerer = SourceAnswerer(model, tokenizer, options or GenerationOptions())
     with progress_bar(show=show_progress) as progress:
-        task = progress.add_task("generate", total=len(sources))
+        bar = progress.add_task("generate", total=len(sources))
         answers = answerer.answer(
-            sources, batch_size=batch_size, on_batch=lambda count: progress.advance(task, count)
+            sources, batch_size=batch_size, on_batch=lambda count: progress.advance(bar, count)
         )
     if num_cut := sum(answer.is_source_cut for answer in answers):
         limit = model.config.max_position_embeddings
@@ -88,9 +88,9 @@ def generate_from_ids(
     """
     answerer = SourceAnswerer(model, tokenizer, options or GenerationOptions())
     with progress_bar(show=show_progress) as progress:
-        task = progress.add_task("generate", total=len(prompts))
+        bar = progress.add_task("generate", total=len(prompts))
         return answerer.answer_prompts(
-            prompts, batch_size=batch_size, on_batch=lambda count: progress.advance(task, count)
+            prompts, batch_size=batch_size, on_batch=lambda count: progress.advance(bar, count)
         )
 
 
