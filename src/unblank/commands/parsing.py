@@ -18,7 +18,7 @@ from unblank.settings.recipes import from_mapping, read_mapping, to_yaml
 
 __all__ = ["NO_VARIANTS", "GivenSettings", "Variants", "parse_recipe", "parse_settings"]
 
-Settings = TypeVar("Settings")
+_Settings = TypeVar("_Settings")
 
 _HELP = ("-h", "--help")
 _HELP_ALL = ("--help-all", "--help_all")
@@ -44,10 +44,10 @@ NO_VARIANTS = Variants()
 
 
 @dataclass(frozen=True, slots=True)
-class GivenSettings(Generic[Settings]):
+class GivenSettings(Generic[_Settings]):
     """The settings of a run, and the dotted names of those that were given (`given_names`)."""
 
-    settings: Settings
+    settings: _Settings
     given: frozenset[str]
 
 
@@ -61,13 +61,13 @@ class _RecipeWords:
 
 def parse_settings(
     command: str,
-    kind: type[Settings],
+    kind: type[_Settings],
     words: Sequence[str],
     *,
     about: str = "",
     usual: Sequence[str] = (),
     variants: Variants = NO_VARIANTS,
-) -> Settings:
+) -> _Settings:
     """Return the settings that the words give.
 
     Args:
@@ -94,13 +94,13 @@ def parse_settings(
 
 def parse_recipe(
     command: str,
-    kind: type[Settings],
+    kind: type[_Settings],
     words: Sequence[str],
     *,
     about: str,
     usual: Sequence[str],
     advice: str,
-) -> GivenSettings[Settings]:
+) -> GivenSettings[_Settings]:
     """Return the settings that a recipe and flags over it give.
 
     Args:
@@ -190,7 +190,7 @@ def _check_marks(options: Sequence[Option], given: Mapping[str, Any]) -> None:
                     )
 
 
-def _made(kind: type[Settings], mapping: object) -> Settings:
+def _made(kind: type[_Settings], mapping: object) -> _Settings:
     try:
         return from_mapping(kind, mapping)
     except TypeError as error:  # a value of the wrong type is the user's slip, not a bug of ours

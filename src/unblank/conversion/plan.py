@@ -25,7 +25,6 @@ __all__ = [
     "PlannedTensor",
     "check_plan",
     "copied",
-    "keys_shown",
     "table_shape",
 ]
 

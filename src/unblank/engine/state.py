@@ -19,8 +19,6 @@ from unblank.engine.parallel import World
 from unblank.quiet import without_progress_bar
 
 __all__ = [
-    "OPTIMIZER_NAME",
-    "ModelWriter",
     "gather_state",
     "load_optimizer",
     "load_weights",

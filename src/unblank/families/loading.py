@@ -23,10 +23,10 @@ __all__ = ["LanguageModel", "load_folder", "require_whole_weights"]
 LanguageModel = GlmInfillForConditionalGeneration | EncoderDecoderForConditionalGeneration
 """What `unblank.load` opens; of a GanLM the generator, as its discriminator has served."""
 
-FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 """Files of a checkpoint that are read to use its model."""
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def load_folder(
@@ -50,7 +50,7 @@ def _check_as_written(folder: Path) -> None:
     """Refuse a checkpoint or a finished model that has changed; other folders have no record."""
     names: tuple[str, ...] | None = None
     if (folder / MANIFEST_NAME).is_file():
-        kind, record_name, names = "checkpoint", MANIFEST_NAME, FILES
+        kind, record_name, names = "checkpoint", MANIFEST_NAME, _FILES
         others = [other for other in folder.parent.glob("*/") if other.name < folder.name]
     elif (folder / PROVENANCE_NAME).is_file():
         kind, record_name = "model", PROVENANCE_NAME
@@ -60,7 +60,7 @@ def _check_as_written(folder: Path) -> None:
     if (damage := find_damage(folder, names, record_name)) is None:
         return
     latest_first = sorted(others, reverse=True)
-    good = next((other for other in latest_first if find_damage(other, FILES) is None), None)
+    good = next((other for other in latest_first if find_damage(other, _FILES) is None), None)
     advice = f"; this checkpoint is good: {good}" if good else ": copy or save it again"
     raise ValueError(f"{kind} {folder} is damaged: {damage}{advice}")
 
@@ -174,9 +174,9 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | str:
         return "auto"
     if isinstance(dtype, torch.dtype):
         return dtype
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype is {dtype!r}: choose one of {', '.join(DTYPES)}")
-    return DTYPES[dtype]
+    if dtype not in _DTYPES:
+        raise ValueError(f"dtype is {dtype!r}: choose one of {', '.join(_DTYPES)}")
+    return _DTYPES[dtype]
 
 
 def _device(device: str) -> torch.device:
