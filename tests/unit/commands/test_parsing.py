@@ -110,8 +110,8 @@ def test_help_names_positions_groups_and_defaults(capsys, monkeypatch):
     ("module", "kind"), [(pretrain, PretrainSettings), (finetune, FinetuneSettings)]
 )
 def test_the_short_help_of_training_shows_some_25_options_that_exist(module, kind):
-    assert set(module.USUAL) <= {option.name for option in options_of(kind)}
-    assert 20 <= len(module.USUAL) == len(set(module.USUAL)) <= 28
+    assert set(module._USUAL) <= {option.name for option in options_of(kind)}
+    assert 20 <= len(module._USUAL) == len(set(module._USUAL)) <= 28
 
 
 @pytest.mark.parametrize("suite", SUITE_OPTIONS)
