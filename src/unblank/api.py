@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Unblank", "load"]
 
-Options = TypeVar("Options", DecodingOptions, GenerationOptions)
+_Options = TypeVar("_Options", DecodingOptions, GenerationOptions)
 
 
 class Unblank:
@@ -361,7 +361,7 @@ def _is_list_of_strings(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
-def _options(kind: type[Options], given: Mapping[str, object]) -> Options:
+def _options(kind: type[_Options], given: Mapping[str, object]) -> _Options:
     names = kind.__dataclass_fields__
     for name in given:
         if name not in names:

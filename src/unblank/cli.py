@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from unblank.version import __version__
 
-__all__ = ["COMMANDS", "main", "overview"]
+__all__ = ["main"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,10 @@ def test_the_commands_are_listed_by_what_one_wants_to_do():
     [
         (("fill",), "unblank fill: MODEL is missing (Folder of the model)"),
         (("fill", "m", "--num-beam", "4"), "unblank fill: unknown option --num-beam: did you mean"),
-        (("pretrain", "--train.max_steps", "x"), "unblank pretrain: --train.max-steps is 'x': "),
+        (
+            ("pretrain", "--train.max_steps", "x"),
+            "unblank pretrain: --train.max-steps: invalid int value: 'x'",
+        ),
         (("evaluate", "m", "--suite", "x"), "unblank evaluate: suite is 'x', allowed: "),
         (("fil",), "unblank: unknown command 'fil': did you mean 'fill'?"),
         (("merge", "none", "out"), "unblank merge: none holds no adapters"),

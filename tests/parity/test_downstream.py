@@ -259,12 +259,13 @@ def classifier_of(glm, case):
 def test_choices_are_scored_by_a_head_like_the_original(facts, cases, tokenizer, glm):
     case = of_case(cases, "multiple_choice_head_copa")
     task = load_task("copa")
+    special = special_ids(tokenizer)
     encoder = RowEncoder(
         tokenizer=tokenizer,
-        special=special_ids(tokenizer),
+        special=special,
         task=task,
         max_length=case["batch.text"].shape[-1],
-        is_glm=True,
+        between=(special.sep,),
     )
     classifier = classifier_of(glm, case)
     for number, record in enumerate(records_of("copa", facts)):

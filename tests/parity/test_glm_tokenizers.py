@@ -16,7 +16,7 @@ from tokenizers import pre_tokenizers
 
 from unblank.conversion import sentencepiece as spm
 from unblank.conversion.glm_tokenizer import build_glm_tokenizer
-from unblank.conversion.vocabulary import Vocabulary, find_vocabulary
+from unblank.conversion.vocabulary import PublishedVocabulary, find_vocabulary
 from unblank.tokenization.special import special_ids
 
 ROLES = {
@@ -58,7 +58,7 @@ def made_up(entry, folder, monkeypatch):
         pieces += [(f"piece{number}", -1.0, spm.NORMAL) for number in range(1, ids["pad"])]
         read = spm.SentencePieces(pieces, False, b"", True, True, " ? ", False)
         monkeypatch.setattr("unblank.conversion.glm_tokenizer.read_sentencepiece", lambda _: read)
-        return Vocabulary("sentencepiece", (folder / "made-up.model",))
+        return PublishedVocabulary("sentencepiece", (folder / "made-up.model",))
     first = min(ids["sop"], ids["eop"])
     tokens = [f"filler{number}" for number in range(first)]
     if kind == "bert":
@@ -114,7 +114,7 @@ def published(recorded, kind):
         pytest.skip(f"{folder} lacks {', '.join(missing)}")
     order = {name.rpartition(".")[2]: sums[total] for name, total in wanted.items()}
     if kind in ("gpt2", "roberta"):
-        return Vocabulary("bpe", (order["json"], order["txt"]))
+        return PublishedVocabulary("bpe", (order["json"], order["txt"]))
     return find_vocabulary(next(iter(order.values())))
 
 

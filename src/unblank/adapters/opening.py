@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_adapted", "put_adapter", "require_undamaged"]
 
-FILES = (RECORD_NAME, PEFT_CONFIG_NAME, ADAPTER_NAME, PROMPT_NAME)
+_FILES = (RECORD_NAME, PEFT_CONFIG_NAME, ADAPTER_NAME, PROMPT_NAME)
 """Files read when an adapter is used."""
 
 
@@ -40,7 +40,7 @@ def require_undamaged(folder: Path) -> None:
     """Raise ValueError if the adapters are not as they were written; PEFT's have no record."""
     for record_name in (MANIFEST_NAME, PROVENANCE_NAME):
         if (folder / record_name).is_file() and (
-            damage := find_damage(folder, FILES, record_name)
+            damage := find_damage(folder, _FILES, record_name)
         ) is not None:
             raise ValueError(f"{folder} is damaged ({damage}): copy or save it again")
 

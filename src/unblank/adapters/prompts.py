@@ -16,7 +16,7 @@ from unblank.prompting.soft import SoftPrompt, attach_soft_prompt
 from unblank.prompting.soft_deep import attach_deep_prompt
 from unblank.tokenization.special import give_prompt
 
-__all__ = ["PROMPT_NAME", "TRAINING_NAME", "load_training", "put_prompt", "save_prompt"]
+__all__ = ["PROMPT_NAME", "load_training", "put_prompt", "save_prompt"]
 
 PROMPT_NAME = "prompt.safetensors"
 TRAINING_NAME = "training.safetensors"

@@ -15,13 +15,13 @@ import torch
 from safetensors.torch import save_file
 
 from unblank.bench.race import Contestant, Tell, paired_ratio, race
-from unblank.bench.report import Row, Section, Target, at_most
+from unblank.bench.report import ReportRow, Section, Target, at_most
 from unblank.bench.sizes import Size
 from unblank.bench.worker import Workload
-from unblank.conversion.convert import prepare, write
+from unblank.conversion.convert import plan_conversion, write_conversion
 from unblank.conversion.options import ConvertOptions
 
-__all__ = ["conversion", "load_and_save", "measure_conversion", "save_pieces"]
+__all__ = ["measure_conversion"]
 
 _RANKS = 2
 _DEPTH = 3
@@ -52,7 +52,7 @@ def measure_conversion(size: Size, repeats: int, tell: Tell) -> list[Section]:
     mine = results["ours"]
     memory = (mine.peak_bytes - mine.imports_bytes) / 1e6
     rows = [
-        Row(
+        ReportRow(
             name=f"conversion of {total / 1e6:,.0f} MB, {size.name}: memory beyond the libraries",
             unit="MB",
             ours=memory,
@@ -62,7 +62,7 @@ def measure_conversion(size: Size, repeats: int, tell: Tell) -> list[Section]:
             target=_TARGETS.get(size.name),
             floor=f"{shard / 1e6:,.0f} MB: one shard",
         ),
-        Row(
+        ReportRow(
             name=f"conversion, {size.name}, against loading and saving",
             unit="MB/s",
             ours=mine.rate / 1e6,
@@ -80,8 +80,8 @@ def conversion(folder: str, heads: int, shard_bytes: int) -> Workload:
 
     def step() -> float:
         with tempfile.TemporaryDirectory(dir=source.parent) as output:
-            prepared = prepare(source, ConvertOptions(num_attention_heads=heads))
-            write(prepared, Path(output) / "out", shard_bytes=shard_bytes)
+            prepared = plan_conversion(source, ConvertOptions(num_attention_heads=heads))
+            write_conversion(prepared, Path(output) / "out", shard_bytes=shard_bytes)
         return _source_bytes(source)
 
     return step

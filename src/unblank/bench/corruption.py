@@ -19,14 +19,7 @@ from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.tokenization.special import SpecialIds
 
-__all__ = [
-    "SPECIAL",
-    "SyntheticCorpus",
-    "data_pipeline",
-    "t5_corruption",
-    "t5_span_corruption",
-    "token_span_corruption",
-]
+__all__ = ["SPECIAL"]
 
 SPECIAL = SpecialIds(
     pad=0, eos=0, cls=1, sep=2, unk=3, mask=4, smask=5, gmask=6, sop=7, eop=8, dblock=9

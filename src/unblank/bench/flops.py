@@ -11,7 +11,6 @@ from unblank.objectives.span_corruption import span_counts
 
 __all__ = [
     "BYTES_PER_PARAMETER",
-    "corrupted_lengths",
     "ganlm_step_flops",
     "num_parameters",
     "scoring_flops",

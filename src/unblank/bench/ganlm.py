@@ -22,7 +22,7 @@ from unblank.models import GanLMConfig, GanLMForPreTraining
 from unblank.objectives.seq2seq import build_seq2seq_objective
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 
-__all__ = ["build_ganlm", "ganlm_batch", "ganlm_config", "ganlm_training"]
+__all__ = ["ganlm_training", "timed_ganlm_config"]
 
 _NUM_SENTINELS = 100
 
@@ -30,7 +30,7 @@ _NUM_SENTINELS = 100
 def build_ganlm(size: Size) -> GanLMForPreTraining:
     """Return a GanLM without dropout and with random weights; the last ids are sentinels."""
     torch.manual_seed(0)
-    config = ganlm_config(
+    config = timed_ganlm_config(
         size,
         discriminator_layers=size.discriminator_layers,
         hidden_dropout_prob=0.0,
@@ -40,7 +40,7 @@ def build_ganlm(size: Size) -> GanLMForPreTraining:
     return GanLMForPreTraining(config)
 
 
-def ganlm_config(size: Size, **fields: Any) -> GanLMConfig:
+def timed_ganlm_config(size: Size, **fields: Any) -> GanLMConfig:
     """Return the configuration of a GanLM of a size.
 
     Args:

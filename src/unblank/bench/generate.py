@@ -8,7 +8,7 @@ import torch
 from transformers import BartForConditionalGeneration
 
 from unblank.bench.decoding import decoders, search_name
-from unblank.bench.ganlm import ganlm_config
+from unblank.bench.ganlm import timed_ganlm_config
 from unblank.bench.inference import build_unblank, peer_generate
 from unblank.bench.peers import bart_config
 from unblank.bench.race import Tell, race
@@ -20,7 +20,7 @@ from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.models import GanLMForConditionalGeneration
 
-__all__ = ["bart_generate", "ganlm_generate", "measure_generate"]
+__all__ = ["measure_generate"]
 
 _SEARCHES = ((1, 16), (5, 16))
 """Number of beams, and of sources answered together."""
@@ -35,7 +35,7 @@ def ganlm_generate(size: str, texts: int, context: int, tokens: int, beams: int)
     """Return our answers, by a GanLM's generator; unit: tokens of the best answers."""
     shape = SIZES[size]
     torch.manual_seed(0)
-    config = ganlm_config(shape)
+    config = timed_ganlm_config(shape)
     options = GenerationOptions(num_beams=beams, min_tokens=tokens, max_tokens=tokens)
     model = GanLMForConditionalGeneration(config).eval()
     answerer = SourceAnswerer(model, build_unblank(shape).tokenizer, options)

@@ -21,15 +21,7 @@ from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.tokenization.special import SPECIAL_TOKENS, UNK_TOKEN, special_ids
 
-__all__ = [
-    "build_unblank",
-    "decoding_products",
-    "glm_fill",
-    "peer_generate",
-    "score_each",
-    "score_together",
-    "t5_generate",
-]
+__all__ = ["build_unblank", "decoding_products", "glm_fill", "peer_generate", "t5_generate"]
 
 
 def glm_fill(size: str, texts: int, context: int, tokens: int, beams: int) -> Workload:

@@ -14,7 +14,7 @@ from unblank.examples import IGNORE_INDEX
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 from unblank.models.products import fast_fp32_products
 
-__all__ = ["build_glm", "glm_batch", "glm_training", "matrix_ceiling", "training_step"]
+__all__ = ["build_glm", "glm_training", "matrix_ceiling", "training_step"]
 
 _CEILING_WIDTH = 2048
 _CEILING_PRODUCTS = 10

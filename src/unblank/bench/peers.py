@@ -20,7 +20,7 @@ from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.examples import IGNORE_INDEX
 
-__all__ = ["bart_config", "bart_training", "bert_training", "build_t5", "t5_lengths", "t5_training"]
+__all__ = ["bart_config", "build_t5"]
 
 _MASK_RATIO = 0.15
 _BART_MASK_RATIO = 0.30

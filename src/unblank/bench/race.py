@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-__all__ = ["Contestant", "Result", "Tell", "Worker", "paired_ratio", "race"]
+__all__ = ["Contestant", "Result", "Tell", "paired_ratio", "race"]
 
 Tell = Callable[[str], None]
 """Receives a line about what is being measured."""

@@ -10,15 +10,15 @@ from rich.table import Table
 from unblank.bench.race import Result, paired_ratio
 
 __all__ = [
-    "Row",
+    "ReportRow",
     "Section",
     "Target",
     "at_least",
     "at_most",
+    "benchmark_json",
+    "benchmark_table",
     "compare_rates",
     "compare_times",
-    "to_json",
-    "to_table",
 ]
 
 
@@ -44,7 +44,7 @@ def at_most(limit: float, of: Literal["ratio", "ours"] = "ratio") -> Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ReportRow:
     """One line of the table."""
 
     name: str
@@ -76,7 +76,7 @@ class Section:
 
     name: str
     size: str
-    rows: list[Row]
+    rows: list[ReportRow]
     results: dict[str, Result] = field(default_factory=dict)
     others_share: float | None = None
     """Share of the processors that other processes used meanwhile, if known."""
@@ -91,9 +91,9 @@ def compare_rates(
     peer_name: str,
     target: Target | None = None,
     floor: str = "",
-) -> Row:
+) -> ReportRow:
     """Return the row of two rates; a ratio above 1 is in our favour."""
-    return Row(
+    return ReportRow(
         name=name,
         unit=unit,
         ours=ours.rate,
@@ -114,9 +114,9 @@ def compare_times(
     unit: str = "s/step",
     target: Target | None = None,
     floor: str = "",
-) -> Row:
+) -> ReportRow:
     """Return the row of the seconds of two steps; a ratio below 1 is in our favour."""
-    return Row(
+    return ReportRow(
         name=name,
         unit=unit,
         ours=ours.step_seconds,
@@ -128,7 +128,7 @@ def compare_times(
     )
 
 
-def to_table(sections: Sequence[Section]) -> Table:
+def benchmark_table(sections: Sequence[Section]) -> Table:
     """Return all rows as one table."""
     table = Table("what", "ours", "peer", "ratio", "target", "", "floor", title="unblank bench")
     for column in (1, 2, 3, 4):
@@ -148,7 +148,7 @@ def to_table(sections: Sequence[Section]) -> Table:
     return table
 
 
-def to_json(sections: Sequence[Section], about: dict[str, Any]) -> str:
+def benchmark_json(sections: Sequence[Section], about: dict[str, Any]) -> str:
     """Return everything measured as JSON: every row, and every repeat of every contestant."""
     measured = [
         {

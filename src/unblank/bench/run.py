@@ -9,7 +9,7 @@ from unblank.bench.race import Tell
 from unblank.bench.report import Section
 from unblank.bench.sizes import SIZES, Size
 
-__all__ = ["BENCHMARKS", "Benchmark", "measure_all"]
+__all__ = ["measure_all"]
 
 
 @dataclass(frozen=True, slots=True)

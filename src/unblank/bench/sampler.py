@@ -1,7 +1,7 @@
 """Corruption of texts on one core, and whether the data pipeline keeps ahead of training."""
 
 from unblank.bench.race import Contestant, Tell, paired_ratio, race
-from unblank.bench.report import Row, Section, Target, at_least, compare_rates
+from unblank.bench.report import ReportRow, Section, Target, at_least, compare_rates
 from unblank.bench.sizes import Size
 from unblank.bench.train import ours
 
@@ -43,7 +43,7 @@ def measure_pipeline(size: Size, repeats: int, tell: Tell) -> list[Section]:
     }
     results = race(contestants, repeats, tell)
     rows_per_token = size.batch / size.text_tokens
-    row = Row(
+    row = ReportRow(
         name=f"corruption + packing + collation, {size.name}, one core",
         unit="rows/s",
         ours=results["ours"].rate,

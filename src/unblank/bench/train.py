@@ -14,7 +14,7 @@ from unblank.bench.flops import (
 )
 from unblank.bench.race import Contestant, Result, Tell, paired_ratio, race
 from unblank.bench.report import (
-    Row,
+    ReportRow,
     Section,
     Target,
     at_least,
@@ -144,7 +144,7 @@ def _ganlm(size: Size, *, is_t5: bool = False) -> Contestant:
     )
 
 
-def _speed_row(size: Size, peer: str, results: dict[str, Result]) -> Row:
+def _speed_row(size: Size, peer: str, results: dict[str, Result]) -> ReportRow:
     # The paired ratio of the ceiling's FLOP/s to our texts/s is the floor in texts/s, per FLOP.
     flops_per_token = training_step_flops(size) / size.text_tokens
     ceiling = results["ceiling"].rate / flops_per_token
@@ -159,10 +159,10 @@ def _speed_row(size: Size, peer: str, results: dict[str, Result]) -> Row:
     )
 
 
-def _ceiling_row(size: Size, results: dict[str, Result]) -> Row:
+def _ceiling_row(size: Size, results: dict[str, Result]) -> ReportRow:
     flops = training_step_flops(size)
     per_token = flops / size.text_tokens
-    return Row(
+    return ReportRow(
         name=f"training step, {size.name}: share of the matrix-product ceiling",
         unit="GFLOP/s",
         ours=results["ours"].rate * per_token / 1e9,
@@ -174,10 +174,10 @@ def _ceiling_row(size: Size, results: dict[str, Result]) -> Row:
     )
 
 
-def _memory_row(size: Size, results: dict[str, Result]) -> Row:
+def _memory_row(size: Size, results: dict[str, Result]) -> ReportRow:
     mine, theirs = results["ours"], results["BERT"]
     state = num_parameters(size) * BYTES_PER_PARAMETER
-    return Row(
+    return ReportRow(
         name=f"training step, {size.name}: peak memory",
         unit="MB",
         ours=mine.peak_bytes / 1e6,

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from unblank.process import LEFT_ALONE, arrange_memory
 
-__all__ = ["Workload", "cpu_seconds", "main", "peak_bytes", "workload_builder"]
+__all__ = ["Workload", "cpu_seconds"]
 
 Workload = Callable[[], float]
 """Does one step of work and returns how many units it did."""
@@ -53,7 +53,7 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def main() -> None:
+def answer_requests() -> None:
     """Build the contestant, then do one timed step for every line of standard input."""
     contestant = json.loads(sys.argv[1])
     replies = _take_stdout()
@@ -84,4 +84,4 @@ def _reply(replies: IO[str], message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    answer_requests()

@@ -51,7 +51,7 @@ def run(settings: BenchSettings) -> None:
     from rich.console import Console
 
     from unblank.bench.machine import machine
-    from unblank.bench.report import Section, to_json, to_table
+    from unblank.bench.report import Section, benchmark_json, benchmark_table
     from unblank.bench.run import measure_all
 
     console = Console()
@@ -64,8 +64,8 @@ def run(settings: BenchSettings) -> None:
             sections += measured
             if settings.json is not None:
                 settings.json.parent.mkdir(parents=True, exist_ok=True)
-                settings.json.write_text(to_json(sections, about), encoding="utf-8")
-    console.print(to_table(sections))
+                settings.json.write_text(benchmark_json(sections, about), encoding="utf-8")
+    console.print(benchmark_table(sections))
     console.print(f"{about['processor']}, {about['cores']} cores; {settings.repeats} turns")
     busiest = max((section.others_share or 0.0 for section in sections), default=0.0)
     if busiest > QUIET:

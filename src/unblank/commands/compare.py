@@ -42,7 +42,7 @@ def run(settings: CompareSettings) -> None:
     memory = arrange_memory(settings.arrange_memory)
     from rich.console import Console
 
-    from unblank.comparing.report import to_table
+    from unblank.comparing.report import comparison_table
     from unblank.comparing.run import cells, compare
 
     progress = Console(stderr=True, highlight=False)
@@ -55,5 +55,5 @@ def run(settings: CompareSettings) -> None:
         memory=memory,
     )
     if not settings.plan:
-        Console().print(to_table(recipe.output_dir.name, cells(recipe)))
+        Console().print(comparison_table(recipe.output_dir.name, cells(recipe)))
         progress.print(f"wrote {recipe.output_dir}/table.md, table.json, table.png", markup=False)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from unblank.commands.convert import ConvertSettings, VerifySettings
-from unblank.conversion.convert import Conversion, prepare, write
+from unblank.conversion.convert import Conversion, plan_conversion, write_conversion
 from unblank.conversion.options import parse_size
 from unblank.conversion.verify import Verification, verify
 from unblank.progress_bars import progress_bar
@@ -24,13 +24,13 @@ def convert_and_print(settings: ConvertSettings) -> None:
         raise FileExistsError(
             f"{settings.output} exists: choose another folder, or remove it first"
         )
-    conversion = prepare(settings.source, settings)
+    conversion = plan_conversion(settings.source, settings)
     console = Console()
     console.print(_what_was_found(conversion))
     total = sum(math.prod(tensor.shape) for tensor in conversion.plan.tensors)
     with progress_bar(show=True) as progress:
         task = progress.add_task("writing weights", total=total)
-        write(
+        write_conversion(
             conversion,
             settings.output,
             shard_bytes=shard_bytes,

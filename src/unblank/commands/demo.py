@@ -12,7 +12,7 @@ from unblank.commands.parsing import parse_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from unblank.demo.measure import Cloze
+    from unblank.demo.measure import HiddenWord
     from unblank.demo.run import DemoReport
     from unblank.generation.results import FillResult
 
@@ -102,7 +102,7 @@ def _print_report(console: "Console", report: "DemoReport", num_sentences: int) 
         _print_fill(console, fill, cloze)
 
 
-def _print_fill(console: "Console", fill: "FillResult", cloze: "Cloze") -> None:
+def _print_fill(console: "Console", fill: "FillResult", cloze: "HiddenWord") -> None:
     from rich.text import Text
 
     blank = fill.blanks[0]

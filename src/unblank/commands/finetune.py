@@ -9,7 +9,7 @@ from unblank.settings.recipes import read_mapping
 
 __all__ = ["parse", "run"]
 
-USUAL = (
+_USUAL = (
     *("task", "method", "model.init_from"),
     *("data.train", "data.validation", "data.hold_out", "data.source", "data.target"),
     *("seq2seq.max_source_length", "seq2seq.max_target_length", "cloze.patterns"),
@@ -36,7 +36,7 @@ def parse(words: Sequence[str]) -> GivenSettings[FinetuneSettings]:
         FinetuneSettings,
         words,
         about=_ABOUT,
-        usual=USUAL,
+        usual=_USUAL,
         advice="see recipes/finetune in the repository",
     )
 

@@ -27,7 +27,7 @@ __all__ = ["generate_and_print"]
 BATCHES_A_WINDOW = 32
 """Number of batches within which sources are sorted by length before they are answered."""
 
-NOTHING = Generated(text="", token_ids=(), log_probability=0.0, finished=True)
+_NOTHING = Generated(text="", token_ids=(), log_probability=0.0, finished=True)
 """The answer to an empty source."""
 
 
@@ -177,7 +177,7 @@ def _answers(
     texts = [source for source in sources if source.strip()]
     found = iter(answerer.answer(texts, batch_size=batch_size, on_batch=on_batch))
     on_batch(len(sources) - len(texts))
-    return [next(found) if source.strip() else NOTHING for source in sources]
+    return [next(found) if source.strip() else _NOTHING for source in sources]
 
 
 def _records(job: Job, window: range, answers: Sequence[Generated]) -> Iterator[dict[str, Any]]:

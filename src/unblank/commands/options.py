@@ -3,12 +3,13 @@
 import ast
 import sys
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from inspect import get_annotations
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from unblank.settings.marks import PositionalMark
 
@@ -39,14 +40,17 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """How it is given, such as `--train.max-steps`."""
+        """How it is called, such as `--train.max-steps`, or `MODEL` if it is given without."""
+        if self.is_positional:
+            return self.usage.strip("[]")
         return "--" + self.name.replace("_", "-")
 
     @property
-    def negative(self) -> str:
-        """How a setting that is on or off is turned off, such as `--train.no-compile`."""
+    def flags(self) -> tuple[str, ...]:
+        """What gives it: none of a word without a flag; a switch can also be turned off."""
         section, dot, name = self.name.rpartition(".")
-        return f"--{section}{dot}no-{name}".replace("_", "-")
+        negative = f"--{section}{dot}no-{name}".replace("_", "-")
+        return (self.flag, negative)[: 0 if self.is_positional else 1 + self.is_switch]
 
     @property
     def is_switch(self) -> bool:
@@ -59,72 +63,70 @@ class Option:
         return any(isinstance(mark, PositionalMark) for mark in self.marks)
 
     @property
-    def is_list(self) -> bool:
-        """Whether it takes any number of values."""
-        return get_origin(self.hint) is tuple and get_args(self.hint)[-1] is Ellipsis
+    def item(self) -> Any:
+        """The type of each of its values."""
+        return get_args(self.hint)[0] if get_origin(self.hint) is tuple else self.hint
 
     @property
-    def may_be_empty(self) -> bool:
-        """Whether no word at all is a value, too: texts may come from standard input."""
-        return self.is_positional and self.is_list
-
-    @property
-    def num_values(self) -> int | None:
-        """How many values it takes; None is any number."""
-        if get_origin(self.hint) is not tuple:
-            return int(not self.is_switch)
-        return None if self.is_list else len(get_args(self.hint))
+    def nargs(self) -> int | str | None:
+        """How many values it takes, as `argparse` says it."""
+        if get_origin(self.hint) is tuple:
+            return "*" if Ellipsis in get_args(self.hint) else len(get_args(self.hint))
+        return "?" if self.is_positional else None
 
     @property
     def metavar(self) -> str:
-        """What stands for its value, such as `N`, `PATH` or `{fp32,bf16}`."""
+        """What stands for a value, such as `N`, `PATH` or `{fp32,bf16}`."""
         if self.is_positional:
-            name = self.name.upper()
-            if self.is_list:
-                return f"[{name} ...]"
-            return name if self.default is MISSING else f"[{name}]"
-        if self.is_switch:
-            return ""
-        if get_origin(self.hint) is not tuple:
-            return _metavar(self.hint)
-        of = [_metavar(hint) for hint in get_args(self.hint) if hint is not Ellipsis]
-        return f"{of[0]} ..." if self.is_list else " ".join(of)
+            return self.name.upper()
+        if get_origin(self.item) is Literal:
+            choices = "{" + ",".join(map(str, get_args(self.item))) + "}"
+            return choices if len(choices) <= 50 else "NAME"
+        return {int: "N", float: "X", Path: "PATH"}.get(self.item, "TEXT")
+
+    @property
+    def usage(self) -> str:
+        """How its place is shown if it is given without a flag."""
+        if self.nargs == "*":
+            return f"[{self.metavar} ...]"
+        return self.metavar if self.default is MISSING else f"[{self.metavar}]"
+
+    @property
+    def help(self) -> str:
+        """Its text, the choices that have no room behind its flag, and its default."""
+        parts = [self.text, _shown_default(self)]
+        if get_origin(self.item) is Literal and "{" not in self.metavar:
+            parts.insert(1, f"One of: {', '.join(map(str, get_args(self.item)))}.")
+        return " ".join(part for part in parts if part)
 
 
 def options_of(kind: type) -> tuple[Option, ...]:
-    """Return the options of a dataclass, those of nested dataclasses included.
-
-    The fields that a class itself declares come before those that it inherits, and those of nested
-    dataclasses last.
-    """
+    """Return the options of a dataclass, those of nested dataclasses included."""
     return tuple(_options(kind, ""))
 
 
 def _options(kind: type, prefix: str) -> Iterator[Option]:
-    hints = get_type_hints(kind, include_extras=True)
+    hints, marked = get_type_hints(kind), get_type_hints(kind, include_extras=True)
     found = {field.name: field for field in fields(kind)}
     names = list(found)
-    if not prefix:
-        names.sort(key=lambda name: _rank(kind, name, hints[name]))
+    if not prefix:  # its own before those that it inherits, and sections last
+        names.sort(key=lambda name: kind.__mro__.index(_owner(kind, name)))
+        names.sort(key=lambda name: is_dataclass(hints[name]))
     for name in names:
-        hint, marks = _without_marks(hints[name])
+        hint = hints[name]
         if is_dataclass(hint) and isinstance(hint, type):
             yield from _options(hint, f"{prefix}{name}.")
             continue
-        inner, is_optional = _without_none(hint)
+        one, (inner, is_optional) = found[name], _without_none(hint)
         yield Option(
             name=prefix + name,
             hint=inner,
             is_optional=is_optional,
-            default=_default(found[name]),
+            default=one.default if one.default_factory is MISSING else one.default_factory(),
             text=_docstring(kind, name),
             section=_section(kind, _owner(kind, name), is_nested=bool(prefix)),
-            marks=marks,
+            marks=getattr(marked[name], "__metadata__", ()),
         )
-
-
-def _rank(kind: type, name: str, hint: Any) -> tuple[bool, int]:
-    return is_dataclass(_without_marks(hint)[0]), kind.__mro__.index(_owner(kind, name))
 
 
 def _owner(kind: type, name: str) -> type:
@@ -132,22 +134,11 @@ def _owner(kind: type, name: str) -> type:
     return next(one for one in kind.__mro__ if name in get_annotations(one))
 
 
-def _without_marks(hint: Any) -> tuple[Any, tuple[object, ...]]:
-    if get_origin(hint) is Annotated:
-        inner, *marks = get_args(hint)
-        return inner, tuple(marks)
-    return hint, ()
-
-
 def _without_none(hint: Any) -> tuple[Any, bool]:
     if get_origin(hint) not in (Union, UnionType):
         return hint, False
     (inner,) = [one for one in get_args(hint) if one is not NoneType]
     return inner, True
-
-
-def _default(field: "Field[Any]") -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _section(kind: type, owner: type, *, is_nested: bool) -> str:
@@ -159,38 +150,34 @@ def _section(kind: type, owner: type, *, is_nested: bool) -> str:
 
 
 def _docstring(kind: type, name: str) -> str:
-    for one in kind.__mro__:
-        if text := _docstrings(one.__module__).get(one.__qualname__, {}).get(name):
-            return text
-    return ""
+    """Return the string that stands under a field, in one line; of a class above if it has none."""
+    texts = (_docstrings(one.__module__).get((one.__qualname__, name)) for one in kind.__mro__)
+    return next((text for text in texts if text), "")
 
 
 @cache
-def _docstrings(module: str) -> dict[str, dict[str, str]]:
-    """Return class -> field -> the string that stands under the field, in one line."""
+def _docstrings(module: str) -> dict[tuple[str, str], str]:
+    """Return (class, field) -> the string under the field."""
     path = getattr(sys.modules[module], "__file__", None)
-    if path is None:
-        return {}
-    found: dict[str, dict[str, str]] = {}
-    for node in ast.parse(Path(path).read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef):
-            found[node.name] = dict(_strings_under_fields(node))
+    found: dict[tuple[str, str], str] = {}
+    tree = ast.parse(Path(path).read_text(encoding="utf-8") if path else "")
+    for node in [node for node in tree.body if isinstance(node, ast.ClassDef)]:
+        for pair in pairwise(node.body):
+            match pair:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    found[node.name, name] = " ".join(text.split())
     return found
 
 
-def _strings_under_fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    for statement, following in zip(node.body, node.body[1:], strict=False):
-        if (
-            isinstance(statement, ast.AnnAssign)
-            and isinstance(statement.target, ast.Name)
-            and isinstance(following, ast.Expr)
-            and isinstance(following.value, ast.Constant)
-        ):
-            yield statement.target.id, " ".join(str(following.value.value).split())
-
-
-def _metavar(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        choices = "{" + ",".join(map(str, get_args(hint))) + "}"
-        return choices if len(choices) <= 50 else "NAME"
-    return {int: "N", float: "X", Path: "PATH"}.get(hint, "TEXT")
+def _shown_default(option: Option) -> str:
+    value = option.default
+    if value is MISSING:
+        return "" if option.is_positional else "(required)"
+    if value is None or value in ((), ""):
+        return "" if "Default: " in option.text else "(optional)"
+    if option.is_switch:
+        return f"(default: {'on' if value else 'off'})"
+    return f"(default: {' '.join(map(str, value)) if isinstance(value, tuple) else value})"

@@ -1,28 +1,24 @@
 """From the words after a command's name to its settings.
 
 A command has one dataclass of settings, or one a variant (a suite, a mode), which is chosen by a
-first look at the words; a training command has a recipe, too, over which its flags stand.
+first look at the words; a training command also has a recipe, which its flags override.
 """
 
 import sys
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from unblank.commands.help_text import help_text
 from unblank.commands.options import Option, options_of
-from unblank.commands.words import UnknownOptionError, read_words
+from unblank.commands.words import HelpPage, UnknownOptionError, read_words
 from unblank.settings.given import given_names
 from unblank.settings.marks import Excludes, Needs, Positional
 from unblank.settings.recipes import from_mapping, read_mapping, to_yaml
 
 __all__ = ["NO_VARIANTS", "GivenSettings", "Variants", "parse_recipe", "parse_settings"]
 
-Settings = TypeVar("Settings")
-
-_HELP = ("-h", "--help")
-_HELP_ALL = ("--help-all", "--help_all")
-_PRINT_CONFIG = ("--print-config", "--print_config")
+_Settings = TypeVar("_Settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +26,7 @@ class Variants:
     """The settings of a command's variants.
 
     Attributes:
-        chosen: how the variant at hand is called, such as `--suite lambada`.
+        chosen: name of the variant at hand, such as `--suite lambada`.
         kinds: the dataclass of each by its name.
         more: lines of the help about the others.
     """
@@ -44,10 +40,10 @@ NO_VARIANTS = Variants()
 
 
 @dataclass(frozen=True, slots=True)
-class GivenSettings(Generic[Settings]):
+class GivenSettings(Generic[_Settings]):
     """The settings of a run, and the dotted names of those that were given (`given_names`)."""
 
-    settings: Settings
+    settings: _Settings
     given: frozenset[str]
 
 
@@ -57,17 +53,19 @@ class _RecipeWords:
 
     recipe: Positional[str] = ""
     """YAML file of settings; a flag overrides the setting of the same name."""
+    print_config: bool = False
+    """Print the complete resulting recipe and stop."""
 
 
 def parse_settings(
     command: str,
-    kind: type[Settings],
+    kind: type[_Settings],
     words: Sequence[str],
     *,
     about: str = "",
     usual: Sequence[str] = (),
     variants: Variants = NO_VARIANTS,
-) -> Settings:
+) -> _Settings:
     """Return the settings that the words give.
 
     Args:
@@ -75,32 +73,32 @@ def parse_settings(
         kind: dataclass of the settings.
         words: after the command's name.
         about: what the command does, for the help; empty takes the docstring of `kind`.
-        usual: names of the options that the short help shows; none are all.
+        usual: names of the options that the short help shows; empty for all.
         variants: the other dataclasses that the command might have had.
 
     Raises:
         SystemExit: after `--help` (code 0).
-        ValueError: an option that there is not, or a value that does not fit.
+        ValueError: an option that does not exist, or a value that does not fit.
     """
     options = options_of(kind)
-    _print_help(command, about or kind.__doc__ or "", options, words, usual, variants.more)
+    page = HelpPage(f"unblank {command}", about or kind.__doc__ or "", usual, variants.more)
     try:
-        given = read_words(words, options)
+        given = read_words(words, options, page)
     except UnknownOptionError as error:
         raise _explained(error, variants) from None
     _check_marks(options, given)
-    return _made(kind, _nested(given))
+    return _made(kind, _with({}, given))
 
 
 def parse_recipe(
     command: str,
-    kind: type[Settings],
+    kind: type[_Settings],
     words: Sequence[str],
     *,
     about: str,
     usual: Sequence[str],
     advice: str,
-) -> GivenSettings[Settings]:
+) -> GivenSettings[_Settings]:
     """Return the settings that a recipe and flags over it give.
 
     Args:
@@ -115,49 +113,32 @@ def parse_recipe(
     Raises:
         SystemExit: after `--help` and `--print-config` (code 0).
         FileNotFoundError: if the recipe is not there.
-        ValueError: an option that there is not, or a value that does not fit.
+        ValueError: an option that does not exist, or a value that does not fit.
     """
-    more = {"--print-config": "Print the complete resulting recipe and stop."}
     options = (*options_of(_RecipeWords), *options_of(kind))
-    _print_help(command, about, options, words, usual, more)
-    asked = [word for word in words if word not in _PRINT_CONFIG]
-    given = read_words(asked, options, old_switches=True)
-    path = given.pop("recipe", None)
+    page = HelpPage(f"unblank {command}", about, (*usual, "print_config") if usual else ())
+    given = read_words(words, options, page, old_switches=True)
+    path, prints = given.pop("recipe", None), given.pop("print_config", False)
     recipe = read_mapping(path, advice) if path else {}
-    mapping = _over(recipe, _nested(given)) if isinstance(recipe, Mapping) else recipe
+    mapping = _with(recipe, given) if isinstance(recipe, Mapping) else recipe
     try:
         settings = _made(kind, mapping)
-    except ValueError as error:
+    except ValueError:
         if path:
-            _require_readable(kind, recipe, path)
-        raise error
-    if len(asked) < len(words):
+            _made(kind, recipe, path)  # if it is the recipe that does not fit, its path is named
+        raise
+    if prints:
         sys.stdout.write(to_yaml(settings))
         raise SystemExit(0)
     return GivenSettings(settings, given_names(settings, flags=given, recipe=recipe))
 
 
-def _print_help(
-    command: str,
-    about: str,
-    options: Sequence[Option],
-    words: Sequence[str],
-    usual: Sequence[str],
-    more: Mapping[str, str],
-) -> None:
-    wants_all = any(word in _HELP_ALL for word in words)
-    if wants_all or any(word in _HELP for word in words):
-        shown = () if wants_all else usual
-        print(help_text(f"unblank {command}", about, options, usual=shown, more=more))
-        raise SystemExit(0)
-
-
 def _explained(error: UnknownOptionError, variants: Variants) -> ValueError:
-    """Say of an option of another variant to which one it belongs."""
+    """Say to which variant an option of another one belongs."""
     homes = [
         name
         for name, kind in variants.kinds.items()
-        if any(error.flag in (option.flag, option.negative) for option in options_of(kind))
+        if any(error.flag in option.flags for option in options_of(kind))
     ]
     if not homes:
         return error
@@ -169,7 +150,7 @@ def _explained(error: UnknownOptionError, variants: Variants) -> ValueError:
 
 def _check_marks(options: Sequence[Option], given: Mapping[str, Any]) -> None:
     """Raise ValueError for an option without the one that it needs, or beside one it excludes."""
-    flags = {o.name: o.metavar.strip("[]") if o.is_positional else o.flag for o in options}
+    flags = {option.name: option.flag for option in options}
     is_given = {
         name for name, value in given.items() if value is not False and value not in (None, [])
     }
@@ -184,44 +165,26 @@ def _check_marks(options: Sequence[Option], given: Mapping[str, Any]) -> None:
                 )
             if isinstance(mark, Excludes):
                 for other in is_given.intersection(mark.others):
-                    raise ValueError(
-                        f"{flags[option.name]} and {flags[other]} exclude each other: give one of "
-                        "them"
-                    )
+                    both = f"{flags[option.name]} and {flags[other]}"
+                    raise ValueError(f"{both} exclude each other: give one of them")
 
 
-def _made(kind: type[Settings], mapping: object) -> Settings:
+def _made(kind: type[_Settings], mapping: object, path: str = "") -> _Settings:
     try:
         return from_mapping(kind, mapping)
-    except TypeError as error:  # a value of the wrong type is the user's slip, not a bug of ours
-        raise ValueError(str(error)) from error
+    except (TypeError, ValueError) as error:  # either is the user's slip, not a bug of ours
+        raise ValueError(f"{path}: {error}" if path else str(error)) from error
 
 
-def _require_readable(kind: type[Any], recipe: object, path: str) -> None:
-    """Raise ValueError, with the path, if it is the recipe itself that does not fit."""
-    try:
-        _made(kind, recipe)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def _nested(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return dotted names as sections, as in a recipe."""
-    mapping: dict[str, Any] = {}
+def _with(mapping: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return sections as in a recipe, with the values of dotted names put in."""
+    merged = deepcopy(dict(mapping))
     for name, value in given.items():
         *sections, last = name.split(".")
-        place = mapping
+        place = merged
         for section in sections:
-            place = place.setdefault(section, {})
+            if not isinstance(place.get(section), dict):
+                place[section] = {}
+            place = place[section]
         place[last] = value
-    return mapping
-
-
-def _over(recipe: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the recipe with the flags' values, section by section."""
-    merged = dict(recipe)
-    for name, value in flags.items():
-        old = merged.get(name)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[name] = _over(old, value) if both else value  # type: ignore[arg-type]
     return merged

@@ -7,7 +7,7 @@ from unblank.pretraining.settings import PretrainSettings
 
 __all__ = ["parse", "run"]
 
-USUAL = (
+_USUAL = (
     *("model.preset", "model.init_from", "model.init_from_encoder"),
     *("tokenizer.path", "tokenizer.kind", "tokenizer.vocab_size"),
     *("data.train", "data.validation", "data.pairs", "data.text_field", "data.max_length"),
@@ -33,7 +33,7 @@ def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
         PretrainSettings,
         words,
         about=_ABOUT,
-        usual=USUAL,
+        usual=_USUAL,
         advice="see recipes/pretrain in the repository",
     )
 

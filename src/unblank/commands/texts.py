@@ -7,12 +7,12 @@ from typing import TypeVar
 
 __all__ = ["each_text", "given_texts", "print_json", "raise_any"]
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 def each_text(
-    given: Sequence[str], attempt: Callable[[str], Result], problems: list[str]
-) -> Iterator[Result]:
+    given: Sequence[str], attempt: Callable[[str], _Result], problems: list[str]
+) -> Iterator[_Result]:
     """Yield what `attempt` makes of each text; a text that it refuses is noted, not fatal."""
     for where, text in given_texts(given):
         try:

@@ -20,7 +20,7 @@ from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import from_mapping
 from unblank.tokenization.kinds import TokenizerKind
 
-__all__ = ["Measurement", "Recipe", "Run", "Variant", "VocabularySettings", "load_recipe"]
+__all__ = ["ComparedRun", "Measurement", "Recipe", "load_comparison"]
 
 MODEL_FOLDER_NAME = "pretrain"
 _KEYS = ("about", "output_dir", "seeds", "pretrain", "variants", "evaluate", "finetune")
@@ -77,7 +77,7 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ComparedRun:
     """A variant with a seed."""
 
     variant: Variant
@@ -124,7 +124,7 @@ class Recipe:
     variants: tuple[Variant, ...]
     measurements: tuple[Measurement, ...]
 
-    def runs(self, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Run]:
+    def runs(self, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[ComparedRun]:
         """Return the runs, one seed of all variants after the other; some or all of both.
 
         Raises:
@@ -140,7 +140,7 @@ class Recipe:
                     f"no seed {seed}: the recipe has {', '.join(map(str, self.seeds))}"
                 )
         return [
-            Run(variant, seed, self.output_dir / variant.folder_name / f"seed-{seed}")
+            ComparedRun(variant, seed, self.output_dir / variant.folder_name / f"seed-{seed}")
             for seed in seeds or self.seeds
             for variant in self.variants
             if not names or variant.name in names
@@ -167,7 +167,7 @@ class Recipe:
             extra_tokens=settings.extra_tokens,
         )
 
-    def pretrain_config(self, run: Run) -> PretrainSettings:
+    def pretrain_config(self, run: ComparedRun) -> PretrainSettings:
         """Return the settings of a run's pretraining."""
         own = {
             "tokenizer": {"path": str(self.tokenizer_folder)},
@@ -178,7 +178,7 @@ class Recipe:
         _refuse_own(given, "pretrain", f"variant {run.variant.name}")
         return from_mapping(PretrainSettings, _merged(given, own), f"variant {run.variant.name}")
 
-    def evaluate_config(self, run: Run, measurement: Measurement) -> EvaluationOptions:
+    def evaluate_config(self, run: ComparedRun, measurement: Measurement) -> EvaluationOptions:
         """Return the settings of an evaluation of a run's model."""
         settings = _merged(measurement.settings, run.variant.measure.get(measurement.name, {}))
         _refuse_own(settings, "evaluate", f"evaluate {measurement.name}")
@@ -197,7 +197,7 @@ class Recipe:
             raise ValueError(f"{where}: {error}") from error
         return from_mapping(kind, settings, where)
 
-    def finetune_config(self, run: Run, measurement: Measurement) -> FinetuneSettings:
+    def finetune_config(self, run: ComparedRun, measurement: Measurement) -> FinetuneSettings:
         """Return the settings of a fine-tuning of a run's model."""
         own = {
             "model": {"init_from": str(run.model_folder)},
@@ -212,7 +212,7 @@ class Recipe:
         return from_mapping(FinetuneSettings, mapping, f"finetune {measurement.name}")
 
 
-def load_recipe(path: Path) -> Recipe:
+def load_comparison(path: Path) -> Recipe:
     """Return the comparison that a YAML file describes; every run's settings are checked.
 
     Raises:

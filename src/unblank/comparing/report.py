@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Cell", "draw_plot", "to_json", "to_markdown", "to_table"]
+__all__ = ["Cell", "comparison_json", "comparison_table", "draw_plot", "to_markdown"]
 
 _COLUMNS = 3
 """Plots in a row of the picture."""
@@ -27,7 +27,7 @@ class Cell:
     value: float
 
 
-def to_table(title: str, cells: Sequence[Cell]) -> Table:
+def comparison_table(title: str, cells: Sequence[Cell]) -> Table:
     """Return the numbers so far as a table."""
     measures, variants = _axes(cells)
     table = Table(title=Text(title), box=SIMPLE_HEAD, title_justify="left")
@@ -50,7 +50,7 @@ def to_markdown(cells: Sequence[Cell]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def to_json(recipe: Path, cells: Sequence[Cell]) -> str:
+def comparison_json(recipe: Path, cells: Sequence[Cell]) -> str:
     """Return every number, and means and deviations over seeds."""
     measures, variants = _axes(cells)
     table = {

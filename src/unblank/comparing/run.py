@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unblank.comparing.recipe import Measurement, Recipe, Run, load_recipe
-from unblank.comparing.report import Cell, draw_plot, to_json, to_markdown
+from unblank.comparing.recipe import ComparedRun, Measurement, Recipe, load_comparison
+from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
 from unblank.data.sources import TextFiles, find_files
 from unblank.engine.finish import RESULTS_NAME
 from unblank.engine.resume import RUN_NAME
@@ -56,7 +56,7 @@ def compare(
         ValueError: a recipe that does not fit, or results of another recipe in its folder.
         FileNotFoundError: a file that is named is not there.
     """
-    recipe = load_recipe(path)
+    recipe = load_comparison(path)
     runs = recipe.runs(variants, seeds)
     steps = [_tokenizer_step(recipe)] + [
         step for run in runs for step in _steps_of(recipe, run, memory)
@@ -107,7 +107,7 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
     return _Step("the shared vocabulary", is_done, train)
 
 
-def _steps_of(recipe: Recipe, run: Run, memory: MemoryArrangement) -> list[_Step]:
+def _steps_of(recipe: Recipe, run: ComparedRun, memory: MemoryArrangement) -> list[_Step]:
     """Return pretraining and every measurement of a run."""
     name = f"{run.variant.name}, seed {run.seed}"
     pretrain = recipe.pretrain_config(run)
@@ -125,7 +125,7 @@ def _steps_of(recipe: Recipe, run: Run, memory: MemoryArrangement) -> list[_Step
 
 
 def _measure_step(
-    recipe: Recipe, run: Run, measurement: Measurement, name: str, memory: MemoryArrangement
+    recipe: Recipe, run: ComparedRun, measurement: Measurement, name: str, memory: MemoryArrangement
 ) -> _Step:
     if measurement.kind == "evaluate":
         evaluation = recipe.evaluate_config(run, measurement)
@@ -209,7 +209,7 @@ def cells(recipe: Recipe) -> list[Cell]:
     return found
 
 
-def _evaluated(recipe: Recipe, run: Run, measurement: Measurement) -> dict[str, float]:
+def _evaluated(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> dict[str, float]:
     config = recipe.evaluate_config(run, measurement)
     if not _is_evaluated(config.output, plain(config)):
         return {}
@@ -229,7 +229,7 @@ def _evaluated(recipe: Recipe, run: Run, measurement: Measurement) -> dict[str, 
     return values
 
 
-def _finetuned(recipe: Recipe, run: Run, measurement: Measurement) -> dict[str, float]:
+def _finetuned(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> dict[str, float]:
     path = recipe.finetune_config(run, measurement).train.output_dir / RESULTS_NAME
     if not path.is_file():
         return {}
@@ -253,6 +253,6 @@ def _report(recipe: Recipe) -> None:
     """Write the table as it is now, as JSON, markdown and picture."""
     found = cells(recipe)
     recipe.output_dir.mkdir(parents=True, exist_ok=True)
-    write_at_once(recipe.output_dir / "table.json", to_json(recipe.path, found))
+    write_at_once(recipe.output_dir / "table.json", comparison_json(recipe.path, found))
     write_at_once(recipe.output_dir / "table.md", to_markdown(found))
     draw_plot(found, recipe.output_dir / "table.png")

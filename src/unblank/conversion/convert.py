@@ -12,7 +12,7 @@ from unblank.conversion.glm import plan_glm
 from unblank.conversion.options import (
     ConvertOptions,
     DType,
-    Family,
+    FamilyChoice,
     FfnOrder,
     Part,
     parse_size,
@@ -22,7 +22,7 @@ from unblank.conversion.provenance import provenance_of, write_provenance
 from unblank.conversion.source import Source, open_source
 from unblank.conversion.writer import new_folder, write_model
 
-__all__ = ["PLAN_READERS", "Conversion", "convert", "prepare", "write"]
+__all__ = ["Conversion", "convert", "plan_conversion", "write_conversion"]
 
 PLAN_READERS: dict[str, PlanReader] = {
     "deltalm": plan_deltalm,
@@ -56,7 +56,7 @@ def convert(
     source: str | Path,
     output: str | Path,
     *,
-    family: Family = "auto",
+    family: FamilyChoice = "auto",
     tokenizer: str | Path | None = None,
     dtype: DType | None = None,
     num_attention_heads: int | None = None,
@@ -99,12 +99,12 @@ def convert(
         ffn_order=ffn_order,
         part=part,
     )
-    conversion = prepare(Path(source), options)
-    write(conversion, Path(output), shard_bytes=parse_size(shard_size))
+    conversion = plan_conversion(Path(source), options)
+    write_conversion(conversion, Path(output), shard_bytes=parse_size(shard_size))
     return conversion
 
 
-def prepare(source: Path, options: ConvertOptions) -> Conversion:
+def plan_conversion(source: Path, options: ConvertOptions) -> Conversion:
     """Return a checkpoint that is understood and proved to be complete; nothing is written."""
     opened = open_source(source)
     if options.family == "auto":
@@ -117,7 +117,7 @@ def prepare(source: Path, options: ConvertOptions) -> Conversion:
     return Conversion(source=opened, detection=detection, plan=plan, options=options)
 
 
-def write(
+def write_conversion(
     conversion: Conversion,
     output: Path,
     *,
@@ -127,7 +127,7 @@ def write(
     """Write the folder of a prepared conversion, or nothing at all.
 
     Args:
-        conversion: from `prepare`.
+        conversion: from `plan_conversion`.
         output: folder to write; must not exist.
         shard_bytes: largest weights file.
         advance: called with the number of weights of each written tensor.

@@ -27,15 +27,15 @@ from unblank.conversion.plan import ConversionPlan, DroppedKey, PlannedTensor, c
 from unblank.conversion.source import Source
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
 
-__all__ = ["deltalm_name", "plan_deltalm"]
+__all__ = ["plan_deltalm"]
 
-STACKS = {
+_STACKS = {
     "src_embedding.": "model.encoder.",
     "tgt_embedding.": "model.decoder.",
     "encoder.": "model.encoder.",
     "decoder.": "model.decoder.",
 }
-TABLE = "model.encoder.embed_tokens.weight"
+_TABLE = "model.encoder.embed_tokens.weight"
 TABLE_KEY = re.compile(r".*embed_tokens\.weight|decoder\.output_projection\.weight")
 RELEASED = re.compile(r"(src|tgt)_embedding\.")
 CLEAR_DIFFERENCE = 0.05
@@ -59,7 +59,9 @@ def plan_deltalm(source: Source, options: ConvertOptions) -> ConversionPlan:
     kept_key, table = list(tables.items())[-1]
     traps = _check_tables(tables, source, is_released)
     fitted = fit_rows(source, options, table.shape[0], arguments=arguments)
-    planned = [plan_table(TABLE, kept_key, table, num_rows=fitted.num_rows, num_new=fitted.num_new)]
+    planned = [
+        plan_table(_TABLE, kept_key, table, num_rows=fitted.num_rows, num_new=fitted.num_new)
+    ]
     for key, tensor in tensors.items():
         name = None if key in tables else deltalm_name(key, options.ffn_order == "first-release")
         if name is not None:
@@ -103,9 +105,9 @@ def deltalm_name(key: str, first_ffn_on_top: bool = False) -> str | None:
     name = key
     for part, replacement in released.items():
         name = name.replace(part, replacement)
-    prefix = next((prefix for prefix in STACKS if name.startswith(prefix)), None)
+    prefix = next((prefix for prefix in _STACKS if name.startswith(prefix)), None)
     inner = None if prefix is None else name_in_stack(name.removeprefix(prefix))
-    return None if prefix is None or inner is None else STACKS[prefix] + inner
+    return None if prefix is None or inner is None else _STACKS[prefix] + inner
 
 
 def _configuration(

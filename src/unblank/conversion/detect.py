@@ -51,7 +51,7 @@ decides."""
 SAME_KEYS_LARGER_TABLE = {"glm": "multiglm"}
 """Family -> another one whose older layout has the same keys."""
 
-PREFIX = re.compile(r"(module\.|model\.|glm\.)*")
+_PREFIX = re.compile(r"(module\.|model\.|glm\.)*")
 MULTILINGUAL_ROWS = 100_000
 """No GLM vocabulary is larger; MultiGLM's has 250112 rows."""
 
@@ -69,7 +69,7 @@ def detect_family(source: Source) -> Detection:
             "is, or check it with unblank convert --verify"
         )
     shapes = {key: tuple(tensor.shape) for key, tensor in source.state_dicts[0].items()}
-    names = {PREFIX.sub("", key, count=1): key for key in shapes}
+    names = {_PREFIX.sub("", key, count=1): key for key in shapes}
     for family, pattern, meaning in SIGNS:
         fitting = [key for name, key in names.items() if re.match(pattern, name)]
         if fitting:

@@ -55,7 +55,7 @@ GLM_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(layers\.\d+\.)(self_attn\.o_proj\.\w+)", r"\1\2"),
     (r"(layers\.\d+\.)(mlp\.\w+\.\w+)", r"\1\2"),
 )
-HEADS = re.compile(
+_HEADS = re.compile(
     r"(?:encoder\.|decoder\.)?(lm_head|pooler|cls|classifier|classification_heads)\."
     r"|.*position_ids$|.*\.version$"
 )
@@ -70,7 +70,7 @@ ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_pytorch_tanh"} | {
 }
 
 
-SIZES = {"hidden_size": "hidden_size", "num_hidden_layers": "encoder_layers"} | {
+_SIZES = {"hidden_size": "hidden_size", "num_hidden_layers": "encoder_layers"} | {
     "intermediate_size": "intermediate_size"
 }
 """Fields of config.json that the shapes of the weights show, and ours."""
@@ -203,7 +203,7 @@ def _understand(
         if key.endswith(".version"):
             continue
         name = _without_prefix(key, is_fairseq)
-        if HEADS.match(name):
+        if _HEADS.match(name):
             dropped.append(DroppedKey(key=key, reason="a head of the encoder, or a constant"))
         elif ".in_proj_" in name:
             for letter, third in zip("qkv", tensor.chunk(3), strict=True):
@@ -220,7 +220,7 @@ def _understand(
 
 
 def _require_sizes(settings: dict[str, Any], fields: dict[str, Any]) -> None:
-    for theirs, ours in SIZES.items():
+    for theirs, ours in _SIZES.items():
         if settings.get(theirs) not in (None, fields[ours]):
             raise ValueError(
                 f"{theirs} is {settings[theirs]} in the encoder's config.json, but {fields[ours]} "

@@ -21,7 +21,7 @@ from unblank.conversion.sentencepiece import read_sentencepiece, sentencepiece_c
 from unblank.conversion.vocabulary import find_vocabulary
 from unblank.integrity import file_facts
 
-__all__ = ["TokenRows", "VocabularyFiles", "build_tokenizer", "find_files", "name_rows"]
+__all__ = ["TokenRows", "build_tokenizer", "find_vocabulary_files", "name_rows"]
 
 FIRST_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 MASK = "<mask>"
@@ -94,7 +94,7 @@ class TokenRows:
         return [name for name in self.names if name in special]
 
 
-def find_files(given: Path | None, beside: Path) -> VocabularyFiles:
+def find_vocabulary_files(given: Path | None, beside: Path) -> VocabularyFiles:
     """Return the vocabulary files that the user gave, and those beside them or the weights.
 
     Args:

@@ -10,13 +10,13 @@ from unblank.conversion.fairseq_tokenizer import (
     MASK,
     TokenRows,
     build_tokenizer,
-    find_files,
+    find_vocabulary_files,
     name_rows,
 )
 from unblank.conversion.options import ConvertOptions
 from unblank.conversion.source import Source
 
-__all__ = ["FittedRows", "fit_rows"]
+__all__ = ["fit_rows"]
 
 PUBLISHED_TOKENS = 250001
 """Size of XLM-R's dictionary, which the published multilingual models share."""
@@ -69,7 +69,7 @@ def fit_rows(
         ValueError: damaged files, or files that do not belong to these weights.
     """
     num_rows = num_rows if options.vocab_size is None else options.vocab_size
-    files = find_files(options.tokenizer, source.folder)
+    files = find_vocabulary_files(options.tokenizer, source.folder)
     tokens = files.tokens()
     if tokens is None:
         return _without_files(num_rows, options)

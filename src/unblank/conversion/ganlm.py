@@ -32,16 +32,16 @@ from unblank.models.ganlm import (
     GanLMForSequenceClassification,
 )
 
-__all__ = ["ganlm_name", "plan_ganlm"]
+__all__ = ["plan_ganlm"]
 
-TABLE = "model.encoder.embed_tokens.weight"
+_TABLE = "model.encoder.embed_tokens.weight"
 ENCODER, GENERATOR, DISCRIMINATOR = "model.encoder.", "model.decoder.", "discriminator."
-STACKS = {
+_STACKS = {
     "encoder.discriminator.": ENCODER,
     "decoder.generator.": GENERATOR,
     "decoder.discriminator.": "discriminator.decoder.",
 }
-HEADS = {
+_HEADS = {
     "decoder.discriminator.output_projection.dense.": "discriminator.dense.",
     "decoder.discriminator.output_projection.layer_norm.": "discriminator.norm.",
     "decoder.discriminator.output_projection.": "discriminator.out_proj.",
@@ -73,7 +73,7 @@ def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
     names = {key: name for key in tensors if key not in tables and (name := ganlm_name(key))}
     is_shared = bool(arguments.get("share_generator_discriminator"))
     if options.kept_part == "all" and _writes_with_discriminator(set(names.values()), is_shared):
-        judge = STACKS["decoder.discriminator."]
+        judge = _STACKS["decoder.discriminator."]
         names = {key: name.replace(judge, GENERATOR) for key, name in names.items()}
     model_class, unwanted = _choose_model(set(names.values()), options, is_shared)
     dropped = drop_markers(tensors)
@@ -83,7 +83,9 @@ def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
         if key != kept_key
     ]
     fitted = fit_rows(source, options, table.shape[0], arguments=arguments)
-    planned = [plan_table(TABLE, kept_key, table, num_rows=fitted.num_rows, num_new=fitted.num_new)]
+    planned = [
+        plan_table(_TABLE, kept_key, table, num_rows=fitted.num_rows, num_new=fitted.num_new)
+    ]
     for key, name in names.items():
         reason = next((why for prefix, why in unwanted.items() if name.startswith(prefix)), None)
         if reason is None and is_shared:
@@ -123,10 +125,10 @@ def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
 
 def ganlm_name(key: str) -> str | None:
     """Return our name of a GanLM's key, except of its embedding tables; None if it has none."""
-    for prefix, ours in HEADS.items():
+    for prefix, ours in _HEADS.items():
         if key.startswith(prefix):
             return ours + key.removeprefix(prefix)
-    for prefix, ours in STACKS.items():
+    for prefix, ours in _STACKS.items():
         if key.startswith(prefix):
             inner = name_in_stack(key.removeprefix(prefix))
             return None if inner is None else ours + inner
@@ -148,7 +150,7 @@ def _writes_with_discriminator(names: set[str], is_shared: bool) -> bool:
     So the published program saves what it has tuned to write by its strategy "discriminator": the
     embedding table is the output of these layers.
     """
-    has_layers = any(name.startswith(STACKS["decoder.discriminator."]) for name in names)
+    has_layers = any(name.startswith(_STACKS["decoder.discriminator."]) for name in names)
     others = (GENERATOR, *JUDGING_HEAD, *CLASSIFIER)
     return has_layers and not is_shared and not any(name.startswith(others) for name in names)
 

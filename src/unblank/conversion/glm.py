@@ -30,7 +30,7 @@ from unblank.models.glm import (
 
 __all__ = ["plan_glm"]
 
-PREFIX = re.compile(r"(module\.|glm\.|model\.)*")
+_PREFIX = re.compile(r"(module\.|glm\.|model\.)*")
 KEY_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(?:transformer\.)?word_embeddings\.weight", "model.embed_tokens.weight"),
     (r"transformer\.position_embeddings\.weight", "model.embed_positions.weight"),
@@ -76,7 +76,7 @@ def plan_glm(source: Source, options: ConvertOptions) -> ConversionPlan:
     Raises:
         ValueError: pieces that disagree, unknown keys, or sizes that contradict `config.json`.
     """
-    originals = {PREFIX.sub("", key, count=1): key for key in source.state_dicts[0]}
+    originals = {_PREFIX.sub("", key, count=1): key for key in source.state_dicts[0]}
     modules = [_without_prefixes(state_dict) for state_dict in source.state_dicts]
     names = [file.name for file in source.files] if len(modules) > 1 else [source.path.name]
     check_ranks(names, modules)
@@ -108,7 +108,7 @@ def plan_glm(source: Source, options: ConvertOptions) -> ConversionPlan:
 
 
 def _without_prefixes(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {PREFIX.sub("", key, count=1): tensor for key, tensor in state_dict.items()}
+    return {_PREFIX.sub("", key, count=1): tensor for key, tensor in state_dict.items()}
 
 
 def _keeps_head(source: Source, keys: dict[str, Any]) -> bool:

@@ -20,7 +20,7 @@ from tokenizers import (
 from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.sentencepiece import read_sentencepiece, sentencepiece_core
-from unblank.conversion.vocabulary import Vocabulary, read_merges, read_token_ids
+from unblank.conversion.vocabulary import PublishedVocabulary, read_merges, read_token_ids
 from unblank.tokenization.special import (
     CLS_TOKEN,
     DBLOCK_TOKEN,
@@ -73,7 +73,9 @@ class GlmTokenizer:
     traps: tuple[str, ...]
 
 
-def build_glm_tokenizer(vocabulary: Vocabulary, *, gmask_is_eop: bool = False) -> GlmTokenizer:
+def build_glm_tokenizer(
+    vocabulary: PublishedVocabulary, *, gmask_is_eop: bool = False
+) -> GlmTokenizer:
     """Return the tokenizer that a GLM with this vocabulary was trained with.
 
     Args:
@@ -89,7 +91,7 @@ def build_glm_tokenizer(vocabulary: Vocabulary, *, gmask_is_eop: bool = False) -
     return BUILDERS[vocabulary.kind](vocabulary)
 
 
-def _wordpiece(vocabulary: Vocabulary) -> GlmTokenizer:
+def _wordpiece(vocabulary: PublishedVocabulary) -> GlmTokenizer:
     ids = read_token_ids(vocabulary)
     _require(vocabulary, ids, ("[PAD]", CLS_TOKEN, SEP_TOKEN, UNK_TOKEN, MASK_TOKEN))
     core = Tokenizer(models.WordPiece(ids, unk_token=UNK_TOKEN))
@@ -107,7 +109,7 @@ def _wordpiece(vocabulary: Vocabulary) -> GlmTokenizer:
     return GlmTokenizer(_wrapped(core, WORDPIECE_NAMES | ONE_MASK), kind, traps)
 
 
-def _bpe(vocabulary: Vocabulary) -> GlmTokenizer:
+def _bpe(vocabulary: PublishedVocabulary) -> GlmTokenizer:
     ids = read_token_ids(vocabulary)
     is_roberta = ROBERTA_NAMES.keys() <= ids.keys()
     if not is_roberta:
@@ -134,7 +136,7 @@ def _bpe(vocabulary: Vocabulary) -> GlmTokenizer:
     return GlmTokenizer(tokenizer, "RoBERTa BPE", traps)
 
 
-def _sentencepiece(vocabulary: Vocabulary, gmask_is_eop: bool) -> GlmTokenizer:
+def _sentencepiece(vocabulary: PublishedVocabulary, gmask_is_eop: bool) -> GlmTokenizer:
     read = read_sentencepiece(vocabulary.files[0])
     rest = (DBLOCK_TOKEN,) if gmask_is_eop else (GMASK_TOKEN, DBLOCK_TOKEN)
     commands = (*SENTENCEPIECE_COMMANDS, *rest)
@@ -156,7 +158,7 @@ def _sentencepiece(vocabulary: Vocabulary, gmask_is_eop: bool) -> GlmTokenizer:
     return GlmTokenizer(_wrapped(core, {"gmask": EOP_TOKEN}), kind, (trap,))
 
 
-def _ready(vocabulary: Vocabulary) -> GlmTokenizer:
+def _ready(vocabulary: PublishedVocabulary) -> GlmTokenizer:
     path = vocabulary.files[0]
     try:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(path.parent, local_files_only=True)
@@ -166,14 +168,14 @@ def _ready(vocabulary: Vocabulary) -> GlmTokenizer:
     return GlmTokenizer(tokenizer, "ready tokenizer.json", ())
 
 
-BUILDERS: dict[str, Callable[[Vocabulary], GlmTokenizer]] = {
+BUILDERS: dict[str, Callable[[PublishedVocabulary], GlmTokenizer]] = {
     "wordpiece": _wordpiece,
     "bpe": _bpe,
     "tokenizer.json": _ready,
 }
 
 
-def _require(vocabulary: Vocabulary, ids: dict[str, int], tokens: tuple[str, ...]) -> None:
+def _require(vocabulary: PublishedVocabulary, ids: dict[str, int], tokens: tuple[str, ...]) -> None:
     missing = [token for token in tokens if token not in ids]
     if missing:
         raise ValueError(

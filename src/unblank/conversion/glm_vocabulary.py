@@ -16,13 +16,13 @@ from unblank.conversion.glm_tokenizer import GlmTokenizer, build_glm_tokenizer
 from unblank.conversion.plan import PlannedTensor
 from unblank.conversion.sentencepiece import read_sentencepiece
 from unblank.conversion.source import Source
-from unblank.conversion.vocabulary import Vocabulary, find_vocabulary
+from unblank.conversion.vocabulary import PublishedVocabulary, find_vocabulary
 from unblank.integrity import file_facts
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
 
-__all__ = ["FittedTokenizer", "fit_tokenizer"]
+__all__ = ["fit_tokenizer"]
 
-ROWS_MULTIPLE = 128
+_ROWS_MULTIPLE = 128
 """The original programs round the rows up to a multiple of it, per model-parallel piece."""
 SHARED_GMASK_WIDTH = 4096
 """Only GLM-10B-Chinese was trained with one id for `[gMASK]` and `<|endofpiece|>`."""
@@ -80,7 +80,7 @@ def fit_tokenizer(
     )
 
 
-def _find(source: Source, given: Path | None) -> Vocabulary | None:
+def _find(source: Source, given: Path | None) -> PublishedVocabulary | None:
     if given is not None:
         vocabulary = find_vocabulary(given)
         if vocabulary is None:
@@ -93,7 +93,7 @@ def _find(source: Source, given: Path | None) -> Vocabulary | None:
     return find_vocabulary(beside) or find_vocabulary(source.folder)
 
 
-def _gmask_is_eop(vocabulary: Vocabulary, table: PlannedTensor) -> bool:
+def _gmask_is_eop(vocabulary: PublishedVocabulary, table: PlannedTensor) -> bool:
     """Whether this is GLM-10B-Chinese as trained, not with the row that the port adds."""
     if vocabulary.kind != "sentencepiece" or table.shape[1] != SHARED_GMASK_WIDTH:
         return False
@@ -105,12 +105,12 @@ def _gmask_is_eop(vocabulary: Vocabulary, table: PlannedTensor) -> bool:
 
 
 def _check_size(
-    source: Source, vocabulary: Vocabulary, built: GlmTokenizer, table: PlannedTensor
+    source: Source, vocabulary: PublishedVocabulary, built: GlmTokenizer, table: PlannedTensor
 ) -> None:
     tokens, rows = len(built.tokenizer), table.shape[0]
     spare = rows - tokens
-    if not 0 <= spare < ROWS_MULTIPLE * len(source.state_dicts):
-        expected = -(-tokens // ROWS_MULTIPLE) * ROWS_MULTIPLE
+    if not 0 <= spare < _ROWS_MULTIPLE * len(source.state_dicts):
+        expected = -(-tokens // _ROWS_MULTIPLE) * _ROWS_MULTIPLE
         raise ValueError(
             f"{vocabulary.files[0]} ({built.kind}) has {tokens} tokens and needs an embedding "
             f"table of {expected} rows, but {source.path} has {rows}: give the vocabulary that "
@@ -126,7 +126,7 @@ def _roberta_trap(ids: SpecialIds, table: PlannedTensor) -> str:
 
 
 def _facts(
-    vocabulary: Vocabulary, built: GlmTokenizer, ids: SpecialIds, table: PlannedTensor
+    vocabulary: PublishedVocabulary, built: GlmTokenizer, ids: SpecialIds, table: PlannedTensor
 ) -> dict[str, Any]:
     tokenizer = built.tokenizer
     return {

@@ -7,13 +7,13 @@ from typing import Literal
 __all__ = [
     "ConvertOptions",
     "DType",
-    "Family",
+    "FamilyChoice",
     "FfnOrder",
     "Part",
     "parse_size",
 ]
 
-Family = Literal["auto", "glm", "multiglm", "deltalm", "ganlm", "xlmr"]
+FamilyChoice = Literal["auto", "glm", "multiglm", "deltalm", "ganlm", "xlmr"]
 DType = Literal["fp32", "fp16", "bf16"]
 FfnOrder = Literal["current", "first-release"]
 Part = Literal["all", "generator", "discriminator"]
@@ -27,7 +27,7 @@ UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 class ConvertOptions:
     """What the checkpoint does not say, or should become."""
 
-    family: Family = "auto"
+    family: FamilyChoice = "auto"
     """Model family; auto recognises it by the keys and shapes of the weights."""
 
     tokenizer: Path | None = None

@@ -25,7 +25,6 @@ __all__ = [
     "PlannedTensor",
     "check_plan",
     "copied",
-    "keys_shown",
     "table_shape",
 ]
 
@@ -124,9 +123,9 @@ def check_plan(plan: ConversionPlan, source: Source) -> None:
     """Check that no source key is left over and that every parameter of the model is filled.
 
     Raises:
-        ValueError: a key that is neither used nor dropped, weights of another type than
-            floating point, a parameter without a tensor or of another shape, or a tokenizer that the embedding table
-            has no rows for.
+        ValueError: a key that is neither used nor dropped, weights of another type than floating
+            point, a parameter without a tensor or of another shape, or a tokenizer that the
+            embedding table has no rows for.
     """
     accounted = {key for tensor in plan.tensors for key in tensor.keys}
     accounted |= {dropped.key for dropped in plan.dropped}

@@ -15,7 +15,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from unblank.conversion.lfs_pointer import refuse_pointer
 from unblank.conversion.normalization import charsmap_normalizers
 
-__all__ = ["SentencePieces", "read_sentencepiece", "sentencepiece_core"]
+__all__ = ["read_sentencepiece", "sentencepiece_core"]
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 """Types of pieces in the file."""

@@ -17,7 +17,7 @@ from unblank.conversion.reference import ReferenceCase, read_reference
 from unblank.families.table import family_of_model
 from unblank.integrity import PROVENANCE_NAME, find_damage, weights_files
 
-__all__ = ["Check", "Verification", "verify"]
+__all__ = ["Verification", "verify"]
 
 PROBE_LENGTH = 8
 

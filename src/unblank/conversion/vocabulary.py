@@ -7,11 +7,11 @@ from typing import Literal
 
 from unblank.conversion.lfs_pointer import refuse_pointer
 
-__all__ = ["Vocabulary", "VocabularyKind", "find_vocabulary", "read_merges", "read_token_ids"]
+__all__ = ["PublishedVocabulary", "find_vocabulary", "read_merges", "read_token_ids"]
 
 VocabularyKind = Literal["wordpiece", "bpe", "sentencepiece", "tokenizer.json"]
 
-SUFFIXES: dict[VocabularyKind, tuple[str, ...]] = {
+_SUFFIXES: dict[VocabularyKind, tuple[str, ...]] = {
     "wordpiece": ("vocab.txt",),
     "bpe": ("vocab.json", "encoder.json"),
     "sentencepiece": (".model",),
@@ -23,7 +23,7 @@ EXPECTED = "vocab.txt, vocab.json with merges.txt, a SentencePiece .model, or to
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class PublishedVocabulary:
     """A vocabulary on disk.
 
     Attributes:
@@ -35,7 +35,7 @@ class Vocabulary:
     files: tuple[Path, ...]
 
 
-def find_vocabulary(path: Path) -> Vocabulary | None:
+def find_vocabulary(path: Path) -> PublishedVocabulary | None:
     """Return the vocabulary at `path`, a file or a folder; None if a folder has none.
 
     Raises:
@@ -60,7 +60,7 @@ def find_vocabulary(path: Path) -> Vocabulary | None:
     return _complete(*chosen[0]) if chosen else None
 
 
-def read_token_ids(vocabulary: Vocabulary) -> dict[str, int]:
+def read_token_ids(vocabulary: PublishedVocabulary) -> dict[str, int]:
     """Return string -> id of a WordPiece or BPE vocabulary.
 
     Raises:
@@ -82,7 +82,7 @@ def read_token_ids(vocabulary: Vocabulary) -> dict[str, int]:
     return ids
 
 
-def read_merges(vocabulary: Vocabulary) -> list[tuple[str, str]]:
+def read_merges(vocabulary: PublishedVocabulary) -> list[tuple[str, str]]:
     """Return the merges of a BPE vocabulary, best first.
 
     Raises:
@@ -99,19 +99,19 @@ def read_merges(vocabulary: Vocabulary) -> list[tuple[str, str]]:
 
 def _kind(path: Path) -> VocabularyKind | None:
     name = path.name.lower()
-    return next((kind for kind, ends in SUFFIXES.items() if name.endswith(ends)), None)
+    return next((kind for kind, ends in _SUFFIXES.items() if name.endswith(ends)), None)
 
 
-def _complete(kind: VocabularyKind, path: Path) -> Vocabulary:
+def _complete(kind: VocabularyKind, path: Path) -> PublishedVocabulary:
     refuse_pointer(path)
     if kind != "bpe":
-        return Vocabulary(kind, (path,))
+        return PublishedVocabulary(kind, (path,))
     merges = [file for file in path.parent.iterdir() if file.name.lower().endswith(MERGES_SUFFIXES)]
-    prefix = next(path.name[: -len(end)] for end in SUFFIXES["bpe"] if path.name.endswith(end))
+    prefix = next(path.name[: -len(end)] for end in _SUFFIXES["bpe"] if path.name.endswith(end))
     own = [file for file in merges if file.name.startswith(prefix)] if prefix else merges
     if len(own) != 1:
         raise FileNotFoundError(
             f"{path} needs its merges beside it ({prefix}merges.txt); found "
             f"{', '.join(sorted(file.name for file in merges)) or 'none'}"
         )
-    return Vocabulary(kind, (path, own[0]))
+    return PublishedVocabulary(kind, (path, own[0]))

@@ -23,7 +23,7 @@ from unblank.conversion.plan import ConversionPlan, PlannedTensor
 from unblank.conversion.source import BLOCK_BYTES, Source, copy_mapped
 from unblank.integrity import apply_umask
 
-__all__ = ["DTYPES", "ShardWriter", "new_folder", "save_weights", "write_model"]
+__all__ = ["new_folder", "save_weights", "write_model"]
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 

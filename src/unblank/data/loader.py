@@ -25,14 +25,7 @@ from unblank.examples import Example, Seq2SeqExample, TrainBatch
 from unblank.process import end_with_the_parent
 from unblank.tokenization.special import SpecialIds
 
-__all__ = [
-    "DataState",
-    "ExampleSource",
-    "RowStream",
-    "StepBatches",
-    "default_window_size",
-    "validation_batches",
-]
+__all__ = ["DataState", "ExampleSource", "RowStream", "StepBatches", "validation_batches"]
 
 _SMALLEST_WINDOW = 256
 _LARGEST_WINDOW = 16384

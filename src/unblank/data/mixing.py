@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from unblank.examples import IntArray
 
-__all__ = ["BLOCK_SIZE", "SourceSchedule", "TemperatureSchedule", "block_quotas", "size_shares"]
+__all__ = ["SourceSchedule", "TemperatureSchedule"]
 
 BLOCK_SIZE = 8192
 """Samples in a block: shares are exact to 1/8192, and no source gets less than that."""

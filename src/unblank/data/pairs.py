@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unblank.data.shards import PreparedCorpus, prepare
+from unblank.data.shards import PreparedCorpus, prepare_corpus
 from unblank.data.sources import TextFiles, find_files
 from unblank.examples import IntArray
 from unblank.plurals import counted
@@ -19,7 +19,7 @@ from unblank.plurals import counted
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["PairCorpus", "PairSource", "pair_texts", "parse_pair_source", "prepare_pairs"]
+__all__ = ["PairCorpus", "pair_texts", "prepare_pairs"]
 
 _ENDS = 3
 """Tokens around the sides of a pair: `[CLS]` and two ends."""
@@ -156,7 +156,9 @@ def prepare_pairs(
     """
     sides = pair_texts(entry)
     source, target = (
-        prepare(texts, tokenizer, cache_dir=cache_dir, min_tokens=1, show_progress=show_progress)
+        prepare_corpus(
+            texts, tokenizer, cache_dir=cache_dir, min_tokens=1, show_progress=show_progress
+        )
         for texts in sides
     )
     for corpus, texts in zip((source, target), sides, strict=True):

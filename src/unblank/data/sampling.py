@@ -18,7 +18,7 @@ from unblank.data.permutation import mix, permuted, uniform
 from unblank.examples import AnyExample, Example, IntArray
 from unblank.tokenization.special import SpecialIds
 
-__all__ = ["MINIMUM_TOKENS", "Corpus", "Objective", "Place", "Sampler", "SamplingSettings"]
+__all__ = ["MINIMUM_TOKENS", "Objective", "Sampler", "SamplingSettings"]
 
 MINIMUM_TOKENS = 2
 """A document with fewer tokens is skipped (and counted): a single token has no context."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["SHARDS_NAME", "CorpusReport", "PreparedCorpus", "encode_documents", "prepare"]
+__all__ = ["SHARDS_NAME", "PreparedCorpus", "encode_documents", "prepare_corpus"]
 
 SHARDS_NAME = "shards"
 """Name of the folder of tokenized text, beside the folders of runs."""
@@ -143,7 +143,7 @@ class PreparedCorpus:
             raise IndexError(f"document {index} of a corpus of {len(self)}")
 
 
-def prepare(
+def prepare_corpus(
     texts: TextFiles | str | Path | Sequence[str | Path],
     tokenizer: "PreTrainedTokenizerFast",
     *,

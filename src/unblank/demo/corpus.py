@@ -11,7 +11,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["python_prose", "split_held_out"]
+__all__ = ["python_prose", "split_documents"]
 
 LEFT_OUT = {"idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tests", "turtledemo"}
 MINIMUM_WORDS = 12
@@ -30,7 +30,7 @@ def python_prose() -> list[str]:
     return documents
 
 
-def split_held_out(documents: Iterable[str], one_in: int = 20) -> tuple[list[str], list[str]]:
+def split_documents(documents: Iterable[str], one_in: int = 20) -> tuple[list[str], list[str]]:
     """Return training and held-out documents; a document's own hash decides, one in `one_in`."""
     train: list[str] = []
     held_out: list[str] = []

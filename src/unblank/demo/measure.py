@@ -15,14 +15,21 @@ from unblank.data.loader import validation_batches
 from unblank.data.sampling import Sampler
 from unblank.examples import IGNORE_INDEX
 
-__all__ = ["Cloze", "TokenLoss", "blank_losses", "exact_match", "make_clozes", "most_frequent_word"]
+__all__ = [
+    "BlankLoss",
+    "HiddenWord",
+    "blank_losses",
+    "exact_fills",
+    "hide_words",
+    "most_frequent_word",
+]
 
 WORD = re.compile(r"[A-Za-z][a-z]+")
 FEWEST_WORDS, MOST_WORDS = 8, 40
 
 
 @dataclass(frozen=True, slots=True)
-class TokenLoss:
+class BlankLoss:
     """Mean negative log-probability of the same held-out blank tokens, in nats.
 
     Attributes:
@@ -37,7 +44,7 @@ class TokenLoss:
 
 
 @dataclass(frozen=True, slots=True)
-class Cloze:
+class HiddenWord:
     """A held-out text with one word blanked."""
 
     text: str
@@ -47,7 +54,7 @@ class Cloze:
 @torch.inference_mode()
 def blank_losses(
     unblank: Unblank, sampler: Sampler, train_counts: NDArray[np.int64], row_length: int
-) -> TokenLoss:
+) -> BlankLoss:
     """Return the loss on the blanks that `sampler` makes of held-out text.
 
     Args:
@@ -68,11 +75,11 @@ def blank_losses(
         unigram_sum += float(surprise[scored].sum())
         num_tokens += len(scored)
     if num_tokens == 0:
-        return TokenLoss(math.nan, math.nan, 0)
-    return TokenLoss(model_sum / num_tokens, unigram_sum / num_tokens, num_tokens)
+        return BlankLoss(math.nan, math.nan, 0)
+    return BlankLoss(model_sum / num_tokens, unigram_sum / num_tokens, num_tokens)
 
 
-def make_clozes(documents: Sequence[str], count: int, seed: int) -> list[Cloze]:
+def hide_words(documents: Sequence[str], count: int, seed: int) -> list[HiddenWord]:
     """Return up to `count` held-out paragraphs of moderate length, one word of each blanked."""
     rng = np.random.default_rng(seed)
     paragraphs = [part for document in documents for part in document.split("\n\n")]
@@ -83,7 +90,7 @@ def make_clozes(documents: Sequence[str], count: int, seed: int) -> list[Cloze]:
         if FEWEST_WORDS <= len(text.split()) <= MOST_WORDS and words:
             match = words[rng.integers(len(words))]
             blanked = f"{text[: match.start()]}[MASK]{text[match.end() :]}"
-            clozes.append(Cloze(blanked, match.group()))
+            clozes.append(HiddenWord(blanked, match.group()))
         if len(clozes) == count:
             break
     return clozes
@@ -97,7 +104,7 @@ def most_frequent_word(documents: Sequence[str]) -> str:
     return counts.most_common(1)[0][0]
 
 
-def exact_match(answers: Sequence[str], clozes: Sequence[Cloze]) -> float:
+def exact_fills(answers: Sequence[str], clozes: Sequence[HiddenWord]) -> float:
     """Return the share of answers that are the blanked word, ignoring case and outer spaces."""
     hits = sum(
         answer.strip().lower() == cloze.word.lower()

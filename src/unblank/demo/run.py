@@ -14,13 +14,13 @@ from unblank.api import Unblank, load
 from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.data.sources import TextFiles, find_files
-from unblank.demo.corpus import python_prose, split_held_out
+from unblank.demo.corpus import python_prose, split_documents
 from unblank.demo.measure import (
-    Cloze,
-    TokenLoss,
+    BlankLoss,
+    HiddenWord,
     blank_losses,
-    exact_match,
-    make_clozes,
+    exact_fills,
+    hide_words,
     most_frequent_word,
 )
 from unblank.families.settings import ModelSettings, TokenizerSettings
@@ -39,7 +39,7 @@ from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import special_ids
 from unblank.tokenization.vocabulary import sentence_end_flags
 
-__all__ = ["DemoCorpus", "DemoReport", "make_corpus", "measure_demo", "train_demo"]
+__all__ = ["DemoReport", "make_corpus", "measure_demo", "train_demo"]
 
 MAX_LENGTH = 64
 VOCAB_SIZE = 6000
@@ -69,8 +69,8 @@ class DemoReport:
         baseline: share that is right if that is always the answer.
     """
 
-    loss: TokenLoss
-    clozes: list[Cloze]
+    loss: BlankLoss
+    clozes: list[HiddenWord]
     fills: list[FillResult]
     hits: float
     frequent: str
@@ -85,7 +85,7 @@ def make_corpus(texts: Sequence[Path], output: Path) -> DemoCorpus:
         FileNotFoundError: a path names nothing.
     """
     documents = _user_documents(texts) if texts else python_prose()
-    train, held_out = split_held_out(documents)
+    train, held_out = split_documents(documents)
     if not train or not held_out:
         raise ValueError(
             f"too few documents to hold some out ({len(documents)}): give more text, or text with "
@@ -120,16 +120,16 @@ def measure_demo(folder: Path, corpus: DemoCorpus, seed: int) -> DemoReport:
     """Return what the model learned, on held-out text."""
     model = load(folder)
     loss = _held_out_loss(model, corpus.train, corpus.held_out)
-    clozes = make_clozes(corpus.held_out, NUM_CLOZES, seed)
+    clozes = hide_words(corpus.held_out, NUM_CLOZES, seed)
     fills = model.fill([cloze.text for cloze in clozes], max_tokens=12)
     frequent = most_frequent_word(corpus.train)
     return DemoReport(
         loss=loss,
         clozes=clozes,
         fills=fills,
-        hits=exact_match([fill.blanks[0].text for fill in fills], clozes),
+        hits=exact_fills([fill.blanks[0].text for fill in fills], clozes),
         frequent=frequent,
-        baseline=exact_match([frequent] * len(clozes), clozes),
+        baseline=exact_fills([frequent] * len(clozes), clozes),
     )
 
 
@@ -169,7 +169,7 @@ def _run_settings(corpus: DemoCorpus, output: Path, steps: int, seed: int) -> Pr
     )
 
 
-def _held_out_loss(model: Unblank, train: Sequence[str], held_out: Sequence[str]) -> TokenLoss:
+def _held_out_loss(model: Unblank, train: Sequence[str], held_out: Sequence[str]) -> BlankLoss:
     special = special_ids(model.tokenizer)
     objective = build_objective(
         ObjectiveSettings(), special, sentence_end_flags(model.tokenizer), MAX_LENGTH

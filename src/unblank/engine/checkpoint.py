@@ -18,8 +18,6 @@ from safetensors import SafetensorError
 from unblank.integrity import MANIFEST_NAME, apply_umask, file_facts
 
 __all__ = [
-    "CheckpointError",
-    "checkpoint_step",
     "list_checkpoints",
     "remove_old_checkpoints",
     "remove_unfinished",

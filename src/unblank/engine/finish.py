@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from unblank.engine.finished import origin, publish_model
-from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_lines
+from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.engine.recording import PREDICTIONS_NAME, score_text
 from unblank.engine.selection import Selection, average_weights
 from unblank.engine.state import gather_state, load_weights
@@ -193,7 +193,7 @@ def _publish(
 
 
 def _last_loss(path: Path) -> float | None:
-    lines = read_lines(path)
+    lines = read_json_lines(path)
     return lines[-1].get("loss") if lines else None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["LOCK_NAME", "lock_folder"]
+__all__ = ["lock_folder"]
 
 LOCK_NAME = ".lock"
 

@@ -31,7 +31,7 @@ __all__ = [
     "Display",
     "append_line",
     "drop_lines_after",
-    "read_lines",
+    "read_json_lines",
 ]
 
 METRICS_NAME = "metrics.jsonl"
@@ -46,7 +46,7 @@ def append_line(path: Path, values: Mapping[str, Any]) -> None:
         file.write(json.dumps(values, ensure_ascii=False) + "\n")
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Return the objects of a file of JSON lines; none if there is no file.
 
     A last line that a kill cut short is left out.
@@ -59,7 +59,7 @@ def drop_lines_after(path: Path, step: int) -> None:
     """Keep only the lines whose `step` is at most `step`, replacing the file at once."""
     if not path.is_file():
         return
-    kept = [line for line in read_lines(path) if line["step"] <= step]
+    kept = [line for line in read_json_lines(path) if line["step"] <= step]
     replacement = path.with_name(path.name + ".tmp")
     replacement.unlink(missing_ok=True)
     replacement.touch()

@@ -9,7 +9,7 @@ from torch import nn
 
 from unblank.engine.settings import OptimSettings
 
-__all__ = ["build_optimizer", "parameter_groups"]
+__all__ = ["build_optimizer"]
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:

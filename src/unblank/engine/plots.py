@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_lines
+from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 
 __all__ = ["draw_losses"]
 
@@ -18,8 +18,10 @@ def draw_losses(output_dir: Path) -> Path | None:
         from matplotlib.figure import Figure
     except ImportError:
         return None
-    training = [line for line in read_lines(output_dir / METRICS_NAME) if line["loss"] is not None]
-    held_out = [line for line in read_lines(output_dir / VALIDATION_NAME) if "loss" in line]
+    training = [
+        line for line in read_json_lines(output_dir / METRICS_NAME) if line["loss"] is not None
+    ]
+    held_out = [line for line in read_json_lines(output_dir / VALIDATION_NAME) if "loss" in line]
     if not training:
         return None
     figure = Figure(figsize=(8, 4.5), layout="constrained")

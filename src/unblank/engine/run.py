@@ -27,7 +27,7 @@ from unblank.engine.logging import (
     VALIDATION_NAME,
     Display,
     drop_lines_after,
-    read_lines,
+    read_json_lines,
 )
 from unblank.engine.optimizers import build_optimizer
 from unblank.engine.parallel import World, share_model
@@ -53,7 +53,7 @@ from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.identity import compared_settings, layout_settings
 from unblank.settings.recipes import read_settings, to_mapping, to_yaml
 
-__all__ = ["Run", "RunSettings", "run"]
+__all__ = ["Run", "run"]
 
 
 class RunSettings(Protocol):
@@ -70,11 +70,11 @@ class RunSettings(Protocol):
         ...
 
 
-Settings = TypeVar("Settings", bound=RunSettings)
+_Settings = TypeVar("_Settings", bound=RunSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run(Generic[Settings]):
+class Run(Generic[_Settings]):
     """Everything that the engine is told of one run.
 
     Attributes:
@@ -98,11 +98,11 @@ class Run(Generic[Settings]):
     """
 
     command: str
-    settings: Settings
+    settings: _Settings
     open_task: TaskOpener
     method: TuningMethod
     start: str
-    effective: Callable[[Settings, Path | None, int], dict[str, Any]]
+    effective: Callable[[_Settings, Path | None, int], dict[str, Any]]
     learning_rate: float
     learning_rate_note: str = ""
     is_training: bool = True
@@ -281,7 +281,7 @@ def _hooks(
     selection = None
     if what.final is not None:
         selection = Selection(task.metric, task.higher_is_better, what.patience, what.average_last)
-    lines = read_lines(train.output_dir / VALIDATION_NAME) if step else []
+    lines = read_json_lines(train.output_dir / VALIDATION_NAME) if step else []
     validation = Validation(
         task=task,
         selection=selection,

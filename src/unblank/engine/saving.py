@@ -17,7 +17,7 @@ from unblank.engine.task import TuningMethod
 from unblank.engine.trainer import Trainer
 from unblank.integrity import CHECKPOINTS_NAME, apply_umask
 
-__all__ = ["BEST_NAME", "Saver"]
+__all__ = ["Saver"]
 
 BEST_NAME = "best"
 """Folder of the best model so far, which can be opened while the run continues."""

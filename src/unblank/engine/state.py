@@ -20,8 +20,6 @@ from unblank.plurals import counted
 from unblank.quiet import without_progress_bar
 
 __all__ = [
-    "OPTIMIZER_NAME",
-    "ModelWriter",
     "gather_state",
     "load_optimizer",
     "load_weights",

@@ -23,7 +23,7 @@ from unblank.engine.precision import Precision
 from unblank.engine.progress import Progress, Window
 from unblank.engine.units import TokenLoss, TrainUnit
 
-__all__ = ["NonFiniteError", "Trainer", "TrainerHooks", "dropout_seed"]
+__all__ = ["Trainer"]
 
 
 class NonFiniteError(RuntimeError):

@@ -15,7 +15,7 @@ from unblank.engine.state import gather_state
 from unblank.engine.task import Evaluation, Task
 from unblank.engine.trainer import Trainer
 
-__all__ = ["SNAPSHOTS_NAME", "WEIGHTS_NAME", "Validation", "prediction_name"]
+__all__ = ["Validation", "prediction_name"]
 
 SNAPSHOTS_NAME = "snapshots"
 """Folder of the validated weights that are kept, inside the folder of the run."""

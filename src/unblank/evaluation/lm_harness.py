@@ -36,9 +36,9 @@ from unblank.plurals import counted
 from unblank.tokenization.encoding import encode_between_blanks, encode_texts
 from unblank.tokenization.special import special_ids
 
-__all__ = ["BlankLM", "run_lm_eval"]
+__all__ = ["run_lm_eval"]
 
-BATCH_POSITIONS = 4096
+_BATCH_POSITIONS = 4096
 """Number of positions scored at once."""
 
 DEFAULT_GENERATED = 256
@@ -207,7 +207,7 @@ class BlankLM(LM):  # type: ignore[misc]
             clozes.append(Cloze(part_a, len(part_a) - 1, candidates))
         with fast_fp32_products(self._model.dtype, self._model.device):
             found = score_first_choices(
-                self._model, clozes, sop_id=self._special.sop, row_length=BATCH_POSITIONS // 8
+                self._model, clozes, sop_id=self._special.sop, row_length=_BATCH_POSITIONS // 8
             )
         for requests, cloze, (sums_C, is_first_C) in zip(batch, clozes, found, strict=True):
             for request in requests:
@@ -235,7 +235,7 @@ def _batches(groups: Sequence[list[_Request]]) -> Iterator[list[list[_Request]]]
     used = 0
     for group in groups:
         size = _num_positions(group)
-        if batch and used + size > BATCH_POSITIONS:
+        if batch and used + size > _BATCH_POSITIONS:
             yield batch
             batch, used = [], 0
         batch.append(group)

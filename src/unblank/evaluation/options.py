@@ -19,18 +19,17 @@ __all__ = [
     "LambadaOptions",
     "LmEvalOptions",
     "PerplexityOptions",
-    "SuiteName",
     "TextOptions",
     "UnderstandingOptions",
     "WritingOptions",
     "suite_options",
 ]
 
-Context = Literal["bi", "uni", "causal"]
-Layout = Literal["blank", "sentinel", "masked"]
-BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
+_Context = Literal["bi", "uni", "causal"]
+_Layout = Literal["blank", "sentinel", "masked"]
+_BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 UnderstandingSuite = Literal["superglue", "glue", "classification"]
-WritingSuite = Literal[
+_WritingSuite = Literal[
     "summarization",
     "compression",
     "question-generation",
@@ -40,7 +39,7 @@ WritingSuite = Literal[
     "translation",
 ]
 SuiteName = Literal[
-    "perplexity", "lambada", "infilling", UnderstandingSuite, "cloze", "lm-eval", WritingSuite
+    "perplexity", "lambada", "infilling", UnderstandingSuite, "cloze", "lm-eval", _WritingSuite
 ]
 
 
@@ -101,10 +100,10 @@ class LambadaOptions(TextOptions):
     """
 
     suite: Literal["lambada"] = "lambada"
-    context: tuple[Context, ...] = ("bi", "uni")
+    context: tuple[_Context, ...] = ("bi", "uni")
     """How the text before the scored tokens is seen: bi (bidirectionally), uni (left to right
     after one blank), causal (without a blank, for models pretrained with objective.causal)."""
-    blank: BlankToken | None = None
+    blank: _BlankToken | None = None
     """Token for the unseen rest of a text. Default: [gMASK]. Published models without task masks
     have only [MASK]."""
 
@@ -121,10 +120,10 @@ class PerplexityOptions(TextOptions):
     """
 
     suite: Literal["perplexity"] = "perplexity"
-    context: tuple[Context, ...] = ("bi", "uni")
+    context: tuple[_Context, ...] = ("bi", "uni")
     """How the text before the scored tokens is seen: bi (bidirectionally), uni (left to right
     after one blank), causal (without a blank, for models pretrained with objective.causal)."""
-    blank: BlankToken | None = None
+    blank: _BlankToken | None = None
     """Token for the unseen rest of a text. Default: [gMASK]. Published models without task masks
     have only [MASK]."""
     window: int | None = None
@@ -173,7 +172,7 @@ class UnderstandingOptions(DataOptions):
     pattern: tuple[int, ...] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
-    layout: Layout = "blank"
+    layout: _Layout = "blank"
     """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
     models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
     batch_size: int = 32
@@ -197,7 +196,7 @@ class ClozeOptions(EvaluationOptions):
     pattern: tuple[int, ...] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
-    layout: Layout = "blank"
+    layout: _Layout = "blank"
     """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
     models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
     batch_size: int = 32
@@ -225,7 +224,7 @@ class WritingOptions(DataOptions):
     unblank evaluate MODEL --suite translation --tasks en-de --data FOLDER
     """
 
-    suite: WritingSuite
+    suite: _WritingSuite
     file: tuple[str, ...] = ()
     """Your own files instead: .jsonl, .tsv, .csv (also .gz, .zst) or .parquet."""
     source_field: str | None = None
@@ -245,7 +244,7 @@ class WritingOptions(DataOptions):
     """Language tag to put before every source, such as __de__."""
     target_tag: str | None = None
     """Language tag that every answer of an encoder-decoder starts with."""
-    blank: BlankToken | None = None
+    blank: _BlankToken | None = None
     """Token for the answer to a source. Default: [sMASK]. Published models without task masks
     have only [MASK]."""
     batch_size: int = 32
@@ -267,7 +266,7 @@ SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
     **dict.fromkeys(get_args(UnderstandingSuite), UnderstandingOptions),
     "cloze": ClozeOptions,
     "lm-eval": LmEvalOptions,
-    **dict.fromkeys(get_args(WritingSuite), WritingOptions),
+    **dict.fromkeys(get_args(_WritingSuite), WritingOptions),
 }
 """The options of each suite."""
 

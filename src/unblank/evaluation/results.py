@@ -13,7 +13,7 @@ from rich.text import Text
 
 from unblank.metrics.text import TWO_SIDED_95, TextScore
 
-__all__ = ["Score", "TaskResult", "plain", "text_row", "to_json", "to_table"]
+__all__ = ["Score", "TaskResult", "plain", "results_json", "results_table", "text_row"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def text_row(
     )
 
 
-def to_table(title: str, scores: Sequence[Score]) -> Table:
+def results_table(title: str, scores: Sequence[Score]) -> Table:
     """Return the scores as a table; seconds are shown once a task."""
     table = Table(title=Text(title), box=SIMPLE_HEAD, title_justify="left")
     for heading in ("task", "metric"):
@@ -99,7 +99,7 @@ def to_table(title: str, scores: Sequence[Score]) -> Table:
     return table
 
 
-def to_json(about: dict[str, Any], results: Sequence[TaskResult]) -> str:
+def results_json(about: dict[str, Any], results: Sequence[TaskResult]) -> str:
     """Return everything as JSON: settings and versions, all scores, every prediction.
 
     Numbers that JSON does not have (infinite perplexity) become null.

@@ -14,7 +14,7 @@ from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import load
 from unblank.evaluation.measuring import measure
 from unblank.evaluation.options import EvaluationOptions
-from unblank.evaluation.results import Score, TaskResult, plain, to_json
+from unblank.evaluation.results import Score, TaskResult, plain, results_json
 from unblank.evaluation.session import Session
 from unblank.evaluation.suite_files import load_suite, suite_names
 from unblank.evaluation.suites import WritingSuite
@@ -24,7 +24,7 @@ from unblank.integrity import file_facts, write_at_once
 __all__ = ["evaluate"]
 
 
-PACKAGES = (
+_PACKAGES = (
     "unblank", "torch", "transformers", "tokenizers", "numpy", "sacrebleu", "scikit-learn",
     "lm_eval",
 )  # fmt: skip
@@ -60,7 +60,7 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
     def write(is_complete: bool) -> None:
         seconds = time.perf_counter() - started
         about = {"complete": is_complete, **_about(session, files, seconds)}
-        write_at_once(path, to_json(about, results))
+        write_at_once(path, results_json(about, results))
 
     for result in measure(session, suite):
         results.append(result)
@@ -102,7 +102,7 @@ def _about(
         },
         "config": plain(session.config),
         "versions": {"python": platform.python_version()}
-        | {name: _version(name) for name in PACKAGES},
+        | {name: _version(name) for name in _PACKAGES},
     }
 
 

@@ -22,12 +22,12 @@ from unblank.examples import IGNORE_INDEX, Example
 from unblank.models.loss import log_probabilities_in_chunks
 from unblank.models.products import fast_fp32_products
 
-__all__ = ["TokenScores", "score_labels"]
+__all__ = ["score_labels"]
 
-BATCH_POSITIONS = 4096
+_BATCH_POSITIONS = 4096
 """Number of positions that go through the model at once."""
 
-ROW_POSITIONS = 512
+_ROW_POSITIONS = 512
 """Number of positions of a row, unless an example is longer."""
 
 
@@ -54,7 +54,7 @@ def score_labels(
     model: Any,
     examples: Sequence[Example],
     *,
-    row_length: int = ROW_POSITIONS,
+    row_length: int = _ROW_POSITIONS,
     advance: Callable[[int], object] = int,
 ) -> list[TokenScores]:
     """Return the scores of each example's labels; what else is in a batch changes nothing.
@@ -69,7 +69,7 @@ def score_labels(
         return []
     row_length = max(row_length, *map(len, examples))
     packed = pack([len(example) for example in examples], row_length)
-    rows_per_batch = max(1, BATCH_POSITIONS // row_length)
+    rows_per_batch = max(1, _BATCH_POSITIONS // row_length)
     results: dict[int, TokenScores] = {}
     for start in range(0, len(packed), rows_per_batch):
         items = packed[start : start + rows_per_batch]

@@ -16,11 +16,10 @@ from unblank.quiet import without_loading_report, without_progress_bar
 
 __all__ = [
     "load_model",
-    "model_config",
     "model_from_encoder",
     "new_model",
     "require_fit",
-    "require_possible",
+    "require_possible_model",
 ]
 
 _SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads")
@@ -144,7 +143,7 @@ def load_model(
     return model
 
 
-def require_possible(family: Family, settings: ModelSettings) -> None:
+def require_possible_model(family: Family, settings: ModelSettings) -> None:
     """Refuse a `model` section that a run cannot start from, before text is read.
 
     Args:

@@ -7,7 +7,7 @@ from torch import Tensor
 from unblank.families.decoding import FAIRSEQ_STOPPING
 from unblank.families.encoder_decoder import (
     APPLIES,
-    LORA_TARGETS,
+    ENCODER_DECODER_LORA_TARGETS,
     VOCABULARY,
     fairseq_smoothing,
     new_encoder_decoder_fields,
@@ -23,7 +23,7 @@ from unblank.families.rows import GROUPED
 from unblank.families.settings import ModelSettings
 from unblank.models.deltalm import DeltaLMForConditionalGeneration
 from unblank.models.deltalm.from_encoder import deltalm_from_encoder
-from unblank.models.deltalm.presets import PRESETS
+from unblank.models.deltalm.presets import DELTALM_PRESETS
 from unblank.tokenization.special import encoder_decoder_ids
 
 __all__ = ["DELTALM"]
@@ -61,12 +61,12 @@ def _from_encoder(
 
 DELTALM = Family(
     name="deltalm",
-    presets=PRESETS,
+    presets=DELTALM_PRESETS,
     pretraining_class=DeltaLMForConditionalGeneration,
     generating_class=DeltaLMForConditionalGeneration,
     writes="targets",
     stopping=FAIRSEQ_STOPPING,
-    lora_targets=LORA_TARGETS,
+    lora_targets=ENCODER_DECODER_LORA_TARGETS,
     special_ids=encoder_decoder_ids,
     vocabulary=VOCABULARY,
     applies=APPLIES | {"train.sampled_softmax"},

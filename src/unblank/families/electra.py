@@ -12,7 +12,7 @@ from unblank.families.infilling import (
 from unblank.families.rows import PACKED
 from unblank.families.settings import FamilySections
 from unblank.models.electra import ElectraInfillForPreTraining
-from unblank.models.electra.presets import PRESETS
+from unblank.models.electra.presets import ELECTRA_PRESETS
 from unblank.tokenization.special import special_ids
 
 __all__ = ["ELECTRA"]
@@ -41,7 +41,7 @@ def _unit(
 
 ELECTRA = Family(
     name="electra",
-    presets=PRESETS,
+    presets=ELECTRA_PRESETS,
     pretraining_class=ElectraInfillForPreTraining,
     generating_class=None,
     writes="nothing",

@@ -21,7 +21,7 @@ from unblank.tokenization.vocabulary import padded_vocab_size
 
 __all__ = [
     "APPLIES",
-    "LORA_TARGETS",
+    "ENCODER_DECODER_LORA_TARGETS",
     "VOCABULARY",
     "fairseq_smoothing",
     "new_encoder_decoder_fields",
@@ -43,7 +43,7 @@ APPLIES: frozenset[OptionalSetting] = frozenset(
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 
-LORA_TARGETS: dict[LoraTargets, tuple[str, ...]] = {
+ENCODER_DECODER_LORA_TARGETS: dict[LoraTargets, tuple[str, ...]] = {
     "attention": _ATTENTION,
     "all": (*_ATTENTION, "up_proj", "down_proj"),
 }

@@ -21,15 +21,7 @@ from unblank.families.settings import FamilySections, ModelSettings
 from unblank.tokenization.kinds import TokenizerKind
 from unblank.tokenization.special import SpecialIds
 
-__all__ = [
-    "Classifier",
-    "EncoderStart",
-    "Family",
-    "LoraTargets",
-    "OptionalSetting",
-    "UnitBuilder",
-    "UsualVocabulary",
-]
+__all__ = ["Classifier", "Family", "LoraTargets", "OptionalSetting", "UsualVocabulary"]
 
 OptionalSetting = Literal[
     "objective",

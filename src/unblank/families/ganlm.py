@@ -10,7 +10,7 @@ from unblank.engine.units import TrainUnit
 from unblank.families.decoding import FAIRSEQ_STOPPING
 from unblank.families.encoder_decoder import (
     APPLIES,
-    LORA_TARGETS,
+    ENCODER_DECODER_LORA_TARGETS,
     VOCABULARY,
     fairseq_smoothing,
     new_encoder_decoder_fields,
@@ -31,7 +31,7 @@ from unblank.models.ganlm import (
     GanLMForPreTraining,
     GanLMForSequenceClassification,
 )
-from unblank.models.ganlm.presets import PRESETS
+from unblank.models.ganlm.presets import GANLM_PRESETS
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.tokenization.special import SpecialIds, encoder_decoder_ids
 
@@ -132,7 +132,7 @@ def _between(special: SpecialIds) -> tuple[int, ...]:
 
 GANLM = Family(
     name="ganlm",
-    presets=PRESETS,
+    presets=GANLM_PRESETS,
     pretraining_class=GanLMForPreTraining,
     generating_class=GanLMForConditionalGeneration,
     writes="targets",
@@ -142,7 +142,7 @@ GANLM = Family(
         between=_between,
         branch_field="classifier_branch",
     ),
-    lora_targets=LORA_TARGETS,
+    lora_targets=ENCODER_DECODER_LORA_TARGETS,
     memory_factor=1.5,
     special_ids=encoder_decoder_ids,
     vocabulary=VOCABULARY,

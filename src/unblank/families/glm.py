@@ -20,11 +20,11 @@ from unblank.models.glm import (
     GlmInfillForConditionalGeneration,
     GlmInfillForSequenceClassification,
 )
-from unblank.models.glm.presets import PRESETS
+from unblank.models.glm.presets import GLM_PRESETS
 from unblank.objectives.source_target import glm_pair
 from unblank.tokenization.special import SpecialIds, special_ids
 
-__all__ = ["GLM", "blank_of"]
+__all__ = ["GLM"]
 
 
 def blank_of(source: Sequence[int], special: SpecialIds) -> int:
@@ -55,7 +55,7 @@ _ATTENTION = ("qkv_proj", "o_proj")
 
 GLM = Family(
     name="glm",
-    presets=PRESETS,
+    presets=GLM_PRESETS,
     pretraining_class=GlmInfillForConditionalGeneration,
     generating_class=GlmInfillForConditionalGeneration,
     writes="blanks",

@@ -25,10 +25,10 @@ LanguageModel = GlmInfillForConditionalGeneration | EncoderDecoderForConditional
 """Model that `unblank.load` returns; for a GanLM the generator, as only training uses the
 discriminator."""
 
-FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 """Files of a checkpoint that are read when its model is used."""
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def load_folder(
@@ -52,7 +52,7 @@ def _check_as_written(folder: Path) -> None:
     """Refuse a checkpoint or a finished model that has changed; other folders have no record."""
     names: tuple[str, ...] | None = None
     if (folder / MANIFEST_NAME).is_file():
-        kind, record_name, names = "checkpoint", MANIFEST_NAME, FILES
+        kind, record_name, names = "checkpoint", MANIFEST_NAME, _FILES
         others = [other for other in folder.parent.glob("*/") if other.name < folder.name]
     elif (folder / PROVENANCE_NAME).is_file():
         kind, record_name = "model", PROVENANCE_NAME
@@ -62,7 +62,7 @@ def _check_as_written(folder: Path) -> None:
     if (damage := find_damage(folder, names, record_name)) is None:
         return
     latest_first = sorted(others, reverse=True)
-    good = next((other for other in latest_first if find_damage(other, FILES) is None), None)
+    good = next((other for other in latest_first if find_damage(other, _FILES) is None), None)
     advice = f"; this checkpoint is intact: {good}" if good else ": copy or save it again"
     raise ValueError(f"{kind} {folder} is damaged ({damage}){advice}")
 
@@ -176,9 +176,9 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | str:
         return "auto"
     if isinstance(dtype, torch.dtype):
         return dtype
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype is {dtype!r}: choose one of {', '.join(DTYPES)}")
-    return DTYPES[dtype]
+    if dtype not in _DTYPES:
+        raise ValueError(f"dtype is {dtype!r}: choose one of {', '.join(_DTYPES)}")
+    return _DTYPES[dtype]
 
 
 def _device(device: str) -> torch.device:

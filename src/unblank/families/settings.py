@@ -9,7 +9,7 @@ from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.checks import require, require_positive, require_share
 from unblank.settings.identity import SharesOut
 
-__all__ = ["DecoderStart", "FamilySections", "GanLMSettings", "ModelSettings", "TokenizerSettings"]
+__all__ = ["FamilySections", "GanLMSettings", "ModelSettings", "TokenizerSettings"]
 
 DecoderStart = Literal["interleaved", "vanilla", "vanilla-random-cross-attention", "random"]
 

@@ -12,14 +12,7 @@ from unblank.families.ganlm import GANLM
 from unblank.families.glm import GLM
 from unblank.families.settings import ModelSettings
 
-__all__ = [
-    "FAMILIES",
-    "family_in",
-    "family_of_model",
-    "family_of_model_type",
-    "family_of_preset",
-    "family_of_run",
-]
+__all__ = ["FAMILIES", "family_of_model", "family_of_model_type", "family_of_run"]
 
 FAMILIES: dict[str, Family] = {
     "glm": GLM,

@@ -22,7 +22,7 @@ from unblank.prompting.soft import attach_soft_prompt, new_soft_prompt
 from unblank.prompting.soft_deep import attach_deep_prompt, new_deep_prompt
 from unblank.tokenization.special import give_prompt
 
-__all__ = ["FrozenMethod", "LoraMethod", "PromptMethod", "build_method", "prompt_for_tokenizer"]
+__all__ = ["build_method", "prompt_for_tokenizer"]
 
 _HEADS = ("dense", "out_proj")
 """Layers of a classifier, which are new like the prompt."""

@@ -10,7 +10,7 @@ from unblank.finetuning.settings import FinetuneSettings
 from unblank.prompting.soft import require_glm
 from unblank.settings.given import changed_names, refuse_unused
 
-__all__ = ["PAIRS", "require_possible", "unused_settings"]
+__all__ = ["PAIRS", "require_possible_method"]
 
 PAIRS = "seq2seq"
 """Name of the task for pairs; every other name is that of a task with labels."""
@@ -46,7 +46,9 @@ def unused_settings(settings: FinetuneSettings) -> dict[str, str]:
     return unused
 
 
-def require_possible(settings: FinetuneSettings, given: Collection[str] | None = None) -> None:
+def require_possible_method(
+    settings: FinetuneSettings, given: Collection[str] | None = None
+) -> None:
     """Raise what can be known from the settings alone.
 
     Args:

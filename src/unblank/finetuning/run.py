@@ -19,7 +19,7 @@ from unblank.families.table import family_of_run
 from unblank.finetuning.labels.opening import open_labelled
 from unblank.finetuning.methods import build_method, prompt_for_tokenizer
 from unblank.finetuning.pairs.opening import open_pairs
-from unblank.finetuning.requirements import PAIRS, require_possible
+from unblank.finetuning.requirements import PAIRS, require_possible_method
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.seeds import seed_settings, show_summary, summarise
 from unblank.integrity import write_at_once
@@ -28,7 +28,7 @@ from unblank.prompting.task import load_task
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
 
-__all__ = ["effective_settings", "run_finetune"]
+__all__ = ["run_finetune"]
 
 
 def run_finetune(
@@ -55,7 +55,7 @@ def run_finetune(
         NonFiniteError: the loss stopped being a number.
     """
     given = changed_names(settings) if given is None else given
-    require_possible(settings, given)
+    require_possible_method(settings, given)
     output_dir = settings.train.output_dir
     with join_world(settings.train.device) as world, ExitStack() as stack:
         if not settings.train.seeds:
@@ -97,7 +97,7 @@ def _described(settings: FinetuneSettings, given: Collection[str]) -> Run[Finetu
             finish=_finish(settings),
         ),
         start=describe_start(settings.model),
-        effective=effective_settings,
+        effective=effective_finetune_settings,
         learning_rate=settings.learning_rate,
         learning_rate_note=_rate_note(settings),
         is_training=settings.method != "none",
@@ -141,7 +141,7 @@ def _open_task(settings: FinetuneSettings, given: Collection[str], context: RunC
     )
 
 
-def effective_settings(
+def effective_finetune_settings(
     settings: FinetuneSettings, checkpoint: Path | None, num_processes: int
 ) -> dict[str, Any]:
     """Return the settings that stand for others when two starts are compared.

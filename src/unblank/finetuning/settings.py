@@ -19,8 +19,6 @@ from unblank.settings.identity import MayChange, SharesOut
 __all__ = [
     "FinetuneDataSettings",
     "FinetuneGanLMSettings",
-    "FinetuneModelSettings",
-    "FinetuneOptimSettings",
     "FinetuneSettings",
     "FinetuneTrainSettings",
     "GenerationSettings",

@@ -21,7 +21,7 @@ from unblank.tokenization.special import special_ids
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["answer_setup", "blank_rules", "fill_setup", "longest_answer"]
+__all__ = ["answer_setup", "fill_setup", "longest_answer"]
 
 _USUAL_FILL, _USUAL_ANSWER = 64, 200
 """Most tokens of a fill and of an answer, unless the model has fewer positions."""

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["TokenRules", "draw", "repeated_ngram_ends"]
+__all__ = ["TokenRules", "draw"]
 
 
 class TokenRules:

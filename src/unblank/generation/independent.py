@@ -20,7 +20,7 @@ from unblank.generation.pieces import Filling, Piece
 from unblank.generation.rows import Prompt
 from unblank.generation.setup import DecoderSetup
 
-__all__ = ["IndependentDecoder", "RowEvent"]
+__all__ = ["IndependentDecoder"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 from unblank.generation.cache import RowCache
 from unblank.models.products import fast_fp32_products
 
-__all__ = ["Chunk", "Prompt", "Rows", "RowsMaker", "chunk_of_prompt"]
+__all__ = ["Chunk", "Prompt", "Rows", "RowsMaker"]
 
 
 @dataclass(frozen=True, slots=True)

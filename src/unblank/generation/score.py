@@ -17,7 +17,7 @@ from torch import Tensor
 from unblank.generation.branches import CandidateTree, build_tree
 from unblank.models.loss import log_probabilities_in_chunks
 
-__all__ = ["Cloze", "score_batch", "score_candidates", "score_first_choices"]
+__all__ = ["Cloze", "score_batch", "score_first_choices"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +35,6 @@ class Cloze:
     blank: int
     candidates: Sequence[Sequence[int]]
     answer_position: int | None = None
-
-
-def score_candidates(
-    model: Any,
-    cloze: Cloze,
-    *,
-    sop_id: int,
-    end_id: int | None,
-    normalization: Literal["sum", "mean"] = "sum",
-    context: Literal["bi", "uni"] = "bi",
-) -> Tensor:
-    """Return float32[C], the log-probability of each candidate; see `score_batch`."""
-    return score_batch(
-        model,
-        [cloze],
-        sop_id=sop_id,
-        end_id=end_id,
-        normalization=normalization,
-        context=context,
-    )[0]
 
 
 def score_batch(

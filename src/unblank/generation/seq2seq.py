@@ -15,7 +15,7 @@ from unblank.generation.options import GenerationOptions
 from unblank.generation.pieces import Filling
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.rows import Prompt
-from unblank.generation.sources import Source, read_sources
+from unblank.generation.sources import EncodedSource, read_sources
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
 
@@ -52,9 +52,9 @@ def generate_texts(
     """
     answerer = SourceAnswerer(model, tokenizer, options or GenerationOptions())
     with progress_bar(show=show_progress) as progress:
-        task = progress.add_task("generate", total=len(sources))
+        bar = progress.add_task("generate", total=len(sources))
         answers = answerer.answer(
-            sources, batch_size=batch_size, on_batch=lambda count: progress.advance(task, count)
+            sources, batch_size=batch_size, on_batch=lambda count: progress.advance(bar, count)
         )
     if num_cut := sum(answer.is_source_cut for answer in answers):
         limit = model.config.max_position_embeddings
@@ -89,9 +89,9 @@ def generate_from_ids(
     """
     answerer = SourceAnswerer(model, tokenizer, options or GenerationOptions())
     with progress_bar(show=show_progress) as progress:
-        task = progress.add_task("generate", total=len(prompts))
+        bar = progress.add_task("generate", total=len(prompts))
         return answerer.answer_prompts(
-            prompts, batch_size=batch_size, on_batch=lambda count: progress.advance(task, count)
+            prompts, batch_size=batch_size, on_batch=lambda count: progress.advance(bar, count)
         )
 
 
@@ -149,7 +149,7 @@ class SourceAnswerer:
         on_batch: Callable[[int], None] = lambda _: None,
     ) -> list[Generated]:
         """Return the answers to token ids; arguments as for `generate_from_ids` and `answer`."""
-        return self._answer([Source(prompt) for prompt in prompts], batch_size, on_batch)
+        return self._answer([EncodedSource(prompt) for prompt in prompts], batch_size, on_batch)
 
     def stream(self, source: str) -> Iterator[TokenEvent | Generated]:
         """Yield every token of one answer as it is chosen, then the answer.
@@ -169,7 +169,7 @@ class SourceAnswerer:
         )
 
     def _answer(
-        self, sources: Sequence[Source], batch_size: int, on_batch: Callable[[int], None]
+        self, sources: Sequence[EncodedSource], batch_size: int, on_batch: Callable[[int], None]
     ) -> list[Generated]:
         prompts = [self._limited(source.prompt) for source in sources]
         answers: dict[int, Generated] = {}
@@ -187,11 +187,11 @@ class SourceAnswerer:
         longest = longest_answer(self._config, self._options)
         return replace(prompt, max_tokens=min(most, longest))
 
-    def _result(self, source: Source, fillings: Sequence[Filling]) -> Generated:
+    def _result(self, source: EncodedSource, fillings: Sequence[Filling]) -> Generated:
         first, *others = [self._one_result(source, filling) for filling in fillings]
         return replace(first, alternatives=tuple(others))
 
-    def _one_result(self, source: Source, filling: Filling) -> Generated:
+    def _one_result(self, source: EncodedSource, filling: Filling) -> Generated:
         (piece,) = filling.pieces
         # At the greatest length a beam is made to end.
         limit = self._limited(source.prompt).max_tokens

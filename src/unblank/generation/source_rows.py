@@ -19,7 +19,7 @@ from unblank.generation.cache import RowCache
 from unblank.generation.rows import Chunk, Prompt, Rows
 from unblank.models.products import fast_fp32_products
 
-__all__ = ["SourceCache", "SourceRows", "encode_sources"]
+__all__ = ["SourceRows", "encode_sources"]
 
 
 class SourceRows(Rows):

@@ -15,11 +15,11 @@ from unblank.tokenization.special import BLANK_TOKENS, special_ids
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["Source", "read_sources"]
+__all__ = ["EncodedSource", "read_sources"]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class EncodedSource:
     """A source as the model reads it.
 
     Attributes:
@@ -36,7 +36,7 @@ def read_sources(
     tokenizer: "PreTrainedTokenizerFast",
     texts: Sequence[str],
     options: GenerationOptions,
-) -> list[Source]:
+) -> list[EncodedSource]:
     """Return the sources ready to be answered.
 
     Args:
@@ -62,14 +62,14 @@ def _read_for_encoder(
     texts: Sequence[str],
     options: GenerationOptions,
     tag_id: int | None,
-) -> list[Source]:
+) -> list[EncodedSource]:
     overhead = len(encoder_source((), config.eos_token_id, tag_id))
     room = config.max_position_embeddings - overhead
     sources = []
     for text, ids in zip(texts, encode_texts(tokenizer, texts), strict=True):
         _check_length(text, len(ids), room, options)
         token_ids = encoder_source(ids[:room], config.eos_token_id, tag_id)
-        sources.append(Source(Prompt(token_ids, (0,)), len(ids) > room))
+        sources.append(EncodedSource(Prompt(token_ids, (0,)), len(ids) > room))
     return sources
 
 
@@ -79,19 +79,19 @@ def _read_for_glm(
     texts: Sequence[str],
     options: GenerationOptions,
     tag_id: int | None,
-) -> list[Source]:
+) -> list[EncodedSource]:
     special, limit = special_ids(tokenizer), config.max_position_embeddings
     blank_id = dict(zip(BLANK_TOKENS, special.blanks, strict=True))[options.blank or "[sMASK]"]
     room = limit - len(glm_source((), special, blank_id, tag_id))
     sources = []
     for text, ids in zip(texts, encode_texts(tokenizer, texts), strict=True):
         if any(blank in text for blank in BLANK_TOKENS):
-            sources.append(Source(_own_blank(tokenizer, text, limit, tag_id)))
+            sources.append(EncodedSource(_own_blank(tokenizer, text, limit, tag_id)))
             continue
         _check_length(text, len(ids), room, options)
         token_ids = glm_source(ids[:room], special, blank_id, tag_id)
         blank = token_ids.index(blank_id)
-        sources.append(Source(Prompt(token_ids, (blank,)), len(ids) > room))
+        sources.append(EncodedSource(Prompt(token_ids, (blank,)), len(ids) > room))
     return sources
 
 

@@ -13,15 +13,12 @@ from collections.abc import Hashable, Sequence
 
 __all__ = [
     "best_answer_scores",
-    "exact_match",
     "f1_binary",
     "f1_macro",
     "matthews",
-    "normalize_answer",
     "pearson",
     "question_exact_match",
     "spearman",
-    "token_f1",
 ]
 
 Label = Hashable

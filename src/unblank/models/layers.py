@@ -19,13 +19,7 @@ from unblank.models.attention import attend
 from unblank.models.initialization import GLM_STACK, Projection
 from unblank.models.masks import Mask
 
-__all__ = [
-    "FeedForward",
-    "SelfAttention",
-    "TransformerLayer",
-    "compute_dtype",
-    "gather_columns",
-]
+__all__ = ["FeedForward", "TransformerLayer", "compute_dtype"]
 
 
 class SelfAttention(nn.Module):

@@ -3,7 +3,3 @@
 `settings` holds the options (standard library alone), `mixture` builds an objective from them,
 `spans` draws what is masked, `infilling`, `masked` and `causal` lay the example out.
 """
-
-from unblank.objectives.settings import ObjectiveSettings
-
-__all__ = ["ObjectiveSettings"]

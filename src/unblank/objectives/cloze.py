@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["CLOZE_LOSSES", "ClozeLossName", "cloze_loss", "soft_target"]
+__all__ = ["ClozeLossName", "cloze_loss", "soft_target"]
 
 ClozeLossName = Literal["cross_entropy", "hinge", "generative", "mix"]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from unblank.examples import IntArray, Seq2SeqExample
 from unblank.objectives.seq2seq_context import Seq2SeqContext
 
-__all__ = ["denoising", "fragment", "infilled", "permuted_sentences"]
+__all__ = ["denoising", "fragment"]
 
 _MASKED_SHARE, _RANDOM_SHARE = 0.8, 0.1
 _FIRST_SHARE, _LAST_SHARE = 0.2, 0.2

@@ -16,8 +16,8 @@ from unblank.tokenization.special import SpecialIds
 
 __all__ = ["Mixture", "mixture_of", "ordinary_ids"]
 
-Context = TypeVar("Context")
-Made = TypeVar("Made")
+_Context = TypeVar("_Context")
+_Made = TypeVar("_Made")
 
 
 def _all_of_it(tokens: IntArray, rng: np.random.Generator, context: object) -> IntArray:
@@ -25,7 +25,7 @@ def _all_of_it(tokens: IntArray, rng: np.random.Generator, context: object) -> I
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture(Generic[Context, Made]):
+class Mixture(Generic[_Context, _Made]):
     """Draws a kind for each sample; can be pickled.
 
     Attributes:
@@ -35,12 +35,12 @@ class Mixture(Generic[Context, Made]):
         take: chooses the part of a text that is used, after the kind is drawn.
     """
 
-    context: Context
-    kinds: Mapping[str, Callable[[IntArray, np.random.Generator, Context], Made]]
+    context: _Context
+    kinds: Mapping[str, Callable[[IntArray, np.random.Generator, _Context], _Made]]
     cumulative: NDArray[np.float64]
-    take: Callable[[IntArray, np.random.Generator, Context], IntArray] = _all_of_it
+    take: Callable[[IntArray, np.random.Generator, _Context], IntArray] = _all_of_it
 
-    def __call__(self, tokens: IntArray, rng: np.random.Generator) -> Made:
+    def __call__(self, tokens: IntArray, rng: np.random.Generator) -> _Made:
         """Corrupt one text, int64[N]; 3 tokens are enough for every kind."""
         drawn = int(np.searchsorted(self.cumulative, rng.random(), side="right"))
         corrupt = list(self.kinds.values())[drawn]
@@ -48,11 +48,11 @@ class Mixture(Generic[Context, Made]):
 
 
 def mixture_of(
-    kinds: Mapping[str, Callable[[IntArray, np.random.Generator, Context], Made]],
+    kinds: Mapping[str, Callable[[IntArray, np.random.Generator, _Context], _Made]],
     weights: Mapping[str, float],
-    context: Context,
-    take: Callable[[IntArray, np.random.Generator, Context], IntArray] = _all_of_it,
-) -> Mixture[Context, Made]:
+    context: _Context,
+    take: Callable[[IntArray, np.random.Generator, _Context], IntArray] = _all_of_it,
+) -> Mixture[_Context, _Made]:
     """Return the mixture of the kinds of weight above 0.
 
     Args:

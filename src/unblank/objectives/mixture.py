@@ -25,7 +25,7 @@ from unblank.objectives.settings import ObjectiveSettings
 from unblank.objectives.spans import short_stretch
 from unblank.tokenization.special import SpecialIds
 
-__all__ = ["OBJECTIVES", "build_objective", "objective_shares", "only"]
+__all__ = ["build_objective", "objective_shares", "only"]
 
 OBJECTIVES: dict[str, Callable[[IntArray, np.random.Generator, ObjectiveContext], Example]] = {
     "token": token_spans,

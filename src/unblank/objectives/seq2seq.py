@@ -17,12 +17,7 @@ from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.span_corruption import corrupt_pair, span_corruption, span_counts
 from unblank.tokenization.special import SpecialIds
 
-__all__ = [
-    "SEQ2SEQ_OBJECTIVES",
-    "build_pair_objective",
-    "build_seq2seq_objective",
-    "seq2seq_shares",
-]
+__all__ = ["build_pair_objective", "build_seq2seq_objective", "seq2seq_shares"]
 
 SEQ2SEQ_OBJECTIVES: dict[
     str, Callable[[IntArray, np.random.Generator, Seq2SeqContext], Seq2SeqExample]

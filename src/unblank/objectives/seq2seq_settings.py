@@ -7,7 +7,7 @@ prints. Objectives are built from it in `seq2seq`.
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["MaskSide", "Noise", "Seq2SeqSettings", "SpanRule"]
+__all__ = ["Seq2SeqSettings", "SpanRule"]
 
 SpanRule = Literal["unilm", "t5"]
 """How many spans, and where: see `unblank.objectives.span_corruption.noise_spans`."""

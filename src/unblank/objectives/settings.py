@@ -6,7 +6,7 @@ It is the `objective` section of a training configuration, so each field's docst
 
 from dataclasses import dataclass
 
-__all__ = ["WEIGHTED_OBJECTIVES", "ObjectiveSettings"]
+__all__ = ["ObjectiveSettings"]
 
 WEIGHTED_OBJECTIVES = ("token", "sentence", "document", "masked", "causal")
 """Objectives that a mixture draws from; each has a weight in `ObjectiveSettings`."""

@@ -20,7 +20,7 @@ from unblank.pretraining.materials import Materials
 from unblank.tokenization.encoding import decode_with_blanks
 from unblank.tokenization.special import MASK_TOKEN, SpecialIds
 
-__all__ = ["HeldOutBlank", "fill_function", "held_out_blank", "held_out_target"]
+__all__ = ["fill_function"]
 
 _NUM_SHOWN = 3
 _LONGEST_FILL = 16

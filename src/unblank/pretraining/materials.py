@@ -14,7 +14,7 @@ from unblank.data.mixing import TemperatureSchedule
 from unblank.data.pairs import PairCorpus, pair_texts, prepare_pairs
 from unblank.data.report import documents_table
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
-from unblank.data.shards import SHARDS_NAME, PreparedCorpus, prepare
+from unblank.data.shards import SHARDS_NAME, PreparedCorpus, prepare_corpus
 from unblank.data.sources import TextFiles, find_files
 from unblank.engine.task import RunContext
 from unblank.families.family import Family
@@ -29,7 +29,7 @@ __all__ = ["Materials", "gather_materials"]
 _HELD_OUT_SEED = 0
 """Seed for held-out samples, the same in every run so that runs can be compared."""
 
-Corpus = PreparedCorpus | PairCorpus
+_Corpus = PreparedCorpus | PairCorpus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Materials:
     family: Family
     tokenizer: PreTrainedTokenizerFast
     sampler: Sampler[Any]
-    held_out: list[Corpus]
+    held_out: list[_Corpus]
     held_out_languages: Sequence[str] | None
     max_length: int
     length: int
@@ -170,12 +170,12 @@ class _Preparing:
     cache_dir: Path
     show_progress: bool
 
-    def all_of(self, texts: Sequence[str], pairs: Sequence[str]) -> list[Corpus]:
+    def all_of(self, texts: Sequence[str], pairs: Sequence[str]) -> list[_Corpus]:
         """Return the corpora of some entries, pairs last."""
         return [*map(self._text, texts), *map(self._pairs, pairs)]
 
     def _text(self, entry: str) -> PreparedCorpus:
-        return prepare(
+        return prepare_corpus(
             entry,
             self.tokenizer,
             cache_dir=self.cache_dir,
@@ -200,7 +200,7 @@ class _Preparing:
 def _sampler(
     family: Family,
     tokenizer: PreTrainedTokenizerFast,
-    corpora: Sequence[Corpus],
+    corpora: Sequence[_Corpus],
     languages: Sequence[str] | None,
     sections: FamilySections,
     sampling: SamplingSettings,
@@ -223,7 +223,7 @@ def _sampler(
     return Sampler(corpora, objectives, special, sampling)
 
 
-def _content(corpus: Corpus) -> str:
+def _content(corpus: _Corpus) -> str:
     return corpus.content if isinstance(corpus, PairCorpus) else corpus.folder.name
 
 
@@ -255,7 +255,7 @@ class _Joined:
             yield from source
 
 
-def _describe(corpora: Sequence[Corpus], sampler: Sampler[Any]) -> str:
+def _describe(corpora: Sequence[_Corpus], sampler: Sampler[Any]) -> str:
     num_tokens = sum(corpus.num_tokens for corpus in corpora)
     num_pairs = sum(len(corpus) for corpus in corpora if isinstance(corpus, PairCorpus))
     num_documents = sum(map(len, corpora)) - num_pairs

@@ -16,7 +16,7 @@ from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
 
-__all__ = ["effective_settings", "run_pretrain"]
+__all__ = ["run_pretrain"]
 
 
 def run_pretrain(
@@ -53,7 +53,7 @@ def run_pretrain(
                 open_task=partial(_open_task, settings, given),
                 method=AllWeights(),
                 start=describe_start(settings.model),
-                effective=effective_settings,
+                effective=effective_pretrain_settings,
                 learning_rate=settings.optim.learning_rate,
                 is_validated=bool(data.validation or data.validation_pairs),
                 fill_every=train.sample_every,
@@ -92,7 +92,7 @@ def _open_task(
     )
 
 
-def effective_settings(
+def effective_pretrain_settings(
     settings: PretrainSettings, checkpoint: Path | None, num_processes: int
 ) -> dict[str, Any]:
     """Return the settings that stand for others when two starts are compared.

@@ -12,7 +12,7 @@ from unblank.engine.parameters import estimate_memory
 from unblank.engine.task import Evaluation, RunContext
 from unblank.engine.units import TrainUnit
 from unblank.examples import TrainBatch
-from unblank.families.building import require_possible
+from unblank.families.building import require_possible_model
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.families.table import family_of_run
@@ -62,7 +62,7 @@ def open_pretraining(
     family.check_sections(sections)
     _require_tags_of_use(data, sections)
     if context.checkpoint is None:
-        require_possible(family, model)
+        require_possible_model(family, model)
     materials = gather_materials(
         context,
         family,

@@ -25,7 +25,6 @@ __all__ = [
     "End",
     "FieldUse",
     "FilledPattern",
-    "FittedFields",
     "Pattern",
     "Template",
     "fill_pattern",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-__all__ = ["READERS", "RawExample", "guess_noun_phrases"]
+__all__ = ["READERS", "RawExample"]
 
 Kind = TypeVar("Kind")
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 __all__ = [
+    "ClozePrompt",
     "Layout",
     "Prediction",
-    "Prompt",
     "decide",
     "encode_example",
     "length_batches",
@@ -46,7 +46,7 @@ position, or (as BERT does) in one `[MASK]` per token."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class ClozePrompt:
     """An example as the model sees it.
 
     Attributes:
@@ -91,7 +91,7 @@ def encode_example(
     pattern: TaskPattern,
     *,
     max_length: int,
-) -> Prompt:
+) -> ClozePrompt:
     """Return an example in one of the task's patterns.
 
     A task that compares the logits of single tokens falls back on the sum of log-probabilities
@@ -138,13 +138,13 @@ def encode_example(
     blank_id = tokenizer.convert_tokens_to_ids(filled.blank)
     slots = tuple(tuple(unique.index(candidate) for candidate in ways) for ways in ids)
     scoring: Scoring = "logit" if is_single else "sum" if task.scoring == "logit" else task.scoring
-    return Prompt(
+    return ClozePrompt(
         Cloze(filled.token_ids, filled.token_ids.index(blank_id), unique), slots, filled, scoring
     )
 
 
 def score_prompts(
-    model: Any, special: SpecialIds, prompts: Sequence[Prompt], layout: Layout = "blank"
+    model: Any, special: SpecialIds, prompts: Sequence[ClozePrompt], layout: Layout = "blank"
 ) -> list[Tensor]:
     """Return for each prompt float32[L], the scores of its labels, with gradients.
 

@@ -20,16 +20,7 @@ from torch import Tensor, nn
 from unblank.families.table import family_of_model
 from unblank.models.initialization import draw_prompt, draw_words
 
-__all__ = [
-    "ENCODERS",
-    "EncoderName",
-    "LstmEncoder",
-    "MlpEncoder",
-    "SoftPrompt",
-    "attach_soft_prompt",
-    "new_soft_prompt",
-    "require_glm",
-]
+__all__ = ["SoftPrompt", "attach_soft_prompt", "new_soft_prompt", "require_glm"]
 
 EncoderName = Literal["none", "lstm", "mlp"]
 

@@ -14,12 +14,7 @@ from torch import Tensor, nn
 from unblank.models.initialization import draw_words
 from unblank.prompting.soft import require_glm
 
-__all__ = [
-    "LayerPrompt",
-    "attach_deep_prompt",
-    "deep_prompt_of_states",
-    "new_deep_prompt",
-]
+__all__ = ["attach_deep_prompt", "deep_prompt_of_states", "new_deep_prompt"]
 
 
 class LayerPrompt(nn.Module):

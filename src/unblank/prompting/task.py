@@ -25,16 +25,7 @@ from unblank.prompting.task_checks import check_keys, check_task
 from unblank.prompting.verbalizers import Verbalizer, parse_verbalizer
 from unblank.prompting.yaml_lines import at_line, build_from_yaml, find_yaml, names_in
 
-__all__ = [
-    "TEMPLATES",
-    "ClozeTask",
-    "Decision",
-    "Derived",
-    "Scoring",
-    "TaskPattern",
-    "load_task",
-    "task_names",
-]
+__all__ = ["TEMPLATES", "ClozeTask", "Scoring", "TaskPattern", "load_task", "task_names"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 """Folder of the library's own tasks."""

@@ -12,10 +12,10 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 __all__ = ["from_mapping", "read_mapping", "read_settings", "to_mapping", "to_yaml"]
 
-Settings = TypeVar("Settings")
+_Settings = TypeVar("_Settings")
 
 
-def read_settings(kind: type[Settings], path: Path | str, advice: str = "") -> Settings:
+def read_settings(kind: type[_Settings], path: Path | str, advice: str = "") -> _Settings:
     """Return the settings of a YAML file.
 
     Args:
@@ -58,7 +58,7 @@ def read_mapping(path: Path | str, advice: str = "") -> Any:
     return {} if content is None else content
 
 
-def from_mapping(kind: type[Settings], mapping: object, name: str = "") -> Settings:
+def from_mapping(kind: type[_Settings], mapping: object, name: str = "") -> _Settings:
     """Build the settings dataclass `kind` from a mapping of its field names.
 
     Args:

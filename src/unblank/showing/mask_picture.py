@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["blank_pieces", "draw_mask", "mask_figure", "piece_numbers"]
+__all__ = ["blank_pieces", "draw_mask", "piece_numbers"]
 
 _LABELLED = 48
 """Length of the longest example whose tokens are written along the axes."""

@@ -20,7 +20,7 @@ from unblank.objectives.seq2seq_context import Seq2SeqContext
 from unblank.objectives.span_filling import filling_layout
 from unblank.showing.columns import NOTHING, print_columns
 from unblank.showing.options import ShowPairOptions
-from unblank.showing.vocabulary import Vocabulary
+from unblank.showing.vocabulary import ShownVocabulary
 from unblank.tokenization.special import EOP_TOKEN, MASK_TOKEN, PAD_TOKEN, SOP_TOKEN, SpecialIds
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _SPAN_STYLES = ("dark_orange", "green", "magenta", "yellow", "blue")
 
 
 def show_seq2seq(
-    config: ShowPairOptions, texts: Sequence[str], vocabulary: Vocabulary, console: "Console"
+    config: ShowPairOptions, texts: Sequence[str], vocabulary: ShownVocabulary, console: "Console"
 ) -> None:
     """Print the sample that the options describe; or, if the text has blanks, how it is filled.
 
@@ -86,7 +86,7 @@ def _print_seq2seq_example(
 
 
 def _sampler(
-    config: ShowPairOptions, texts: Sequence[str], vocabulary: Vocabulary
+    config: ShowPairOptions, texts: Sequence[str], vocabulary: ShownVocabulary
 ) -> Sampler[Seq2SeqExample]:
     documents = vocabulary.encode(texts)
     special = vocabulary.special
@@ -106,7 +106,7 @@ def _sampler(
 
 
 def _print_filling(
-    config: ShowPairOptions, vocabulary: Vocabulary, names: Sequence[str], console: "Console"
+    config: ShowPairOptions, vocabulary: ShownVocabulary, names: Sequence[str], console: "Console"
 ) -> None:
     special = vocabulary.special
     tokens = [special.cls]

@@ -21,8 +21,8 @@ from unblank.prompting.examples import TaskExample, make_examples, read_examples
 from unblank.prompting.judging import right_label
 from unblank.prompting.patterns import fill_pattern
 from unblank.prompting.scoring import (
+    ClozePrompt,
     Layout,
-    Prompt,
     encode_example,
     score_examples,
     start_of_answer,
@@ -161,7 +161,7 @@ def _show_layout(
 def _print_candidates(
     task: ClozeTask,
     example: TaskExample,
-    prompt: Prompt,
+    prompt: ClozePrompt,
     names: Sequence[str],
     scores: list[float] | None,
     layout: Layout,
@@ -186,7 +186,7 @@ def _print_candidates(
 
 
 def _print_tokens(
-    prompt: Prompt, names: Sequence[str], special: SpecialIds, start: int, console: "Console"
+    prompt: ClozePrompt, names: Sequence[str], special: SpecialIds, start: int, console: "Console"
 ) -> None:
     """Print Part A, and Part B with all candidates as a tree behind the token `start`."""
     cloze = prompt.cloze
@@ -209,7 +209,7 @@ def _print_tokens(
 
 
 def _print_masked(
-    prompt: Prompt, names: Sequence[str], special: SpecialIds, console: "Console"
+    prompt: ClozePrompt, names: Sequence[str], special: SpecialIds, console: "Console"
 ) -> None:
     """Print the row of each length of candidate: that many `[MASK]`, all guessed at once."""
     cloze = prompt.cloze

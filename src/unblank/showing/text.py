@@ -21,13 +21,13 @@ from unblank.showing.columns import NOTHING, print_columns
 from unblank.showing.mask_picture import blank_pieces, draw_mask, piece_numbers
 from unblank.showing.options import ShowPairOptions, ShowSampleOptions, ShowTextOptions
 from unblank.showing.pairs import show_seq2seq
-from unblank.showing.vocabulary import Vocabulary, folder_vocabulary, word_vocabulary
+from unblank.showing.vocabulary import ShownVocabulary, folder_vocabulary, word_vocabulary
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["print_example", "show_pair", "show_text"]
+__all__ = ["show_pair", "show_text"]
 
 _PIECE_STYLES = ("dark_orange", "green", "magenta", "yellow", "blue")
 _LONGEST_PATH = 1024
@@ -73,7 +73,7 @@ def show_pair(config: ShowPairOptions, console: "Console") -> None:
 
 def _vocabulary(
     config: ShowSampleOptions, texts: Sequence[str], console: "Console", *, is_seq2seq: bool
-) -> Vocabulary:
+) -> ShownVocabulary:
     folder = config.tokenizer or config.model
     if folder is not None:
         return folder_vocabulary(folder, is_seq2seq=is_seq2seq)
@@ -160,7 +160,7 @@ def _piece_style(piece: int) -> str:
     return _PIECE_STYLES[(piece - 1) % len(_PIECE_STYLES)]
 
 
-def _shown_names(vocabulary: Vocabulary) -> list[str]:
+def _shown_names(vocabulary: ShownVocabulary) -> list[str]:
     names = list(vocabulary.tokens)
     for role, name in _SHORT_NAMES.items():
         names[getattr(vocabulary.special, role)] = name

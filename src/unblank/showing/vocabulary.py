@@ -21,14 +21,14 @@ from unblank.tokenization.special import (
 )
 from unblank.tokenization.vocabulary import SENTENCE_ENDS, sentence_end_flags
 
-__all__ = ["Vocabulary", "folder_vocabulary", "word_vocabulary"]
+__all__ = ["ShownVocabulary", "folder_vocabulary", "word_vocabulary"]
 
 _PUBLISHED_SENTINELS = 100
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class ShownVocabulary:
     """What showing a text needs of a tokenizer.
 
     Attributes:
@@ -48,7 +48,7 @@ class Vocabulary:
 
 def word_vocabulary(
     texts: Sequence[str], num_sentinels: int = 0, *, is_seq2seq: bool = False
-) -> Vocabulary:
+) -> ShownVocabulary:
     """Return a vocabulary whose tokens are the words and punctuation marks of `texts`.
 
     Args:
@@ -70,7 +70,7 @@ def word_vocabulary(
         return [list(map(word_ids.__getitem__, _WORD.findall(text))) for text in texts]
 
     special = SpecialIds(**ids, sentinels=sentinels)
-    return Vocabulary(
+    return ShownVocabulary(
         encode=encode,
         encode_between_blanks=encode,
         tokens=tokens,
@@ -79,7 +79,7 @@ def word_vocabulary(
     )
 
 
-def folder_vocabulary(folder: Path, *, is_seq2seq: bool = False) -> Vocabulary:
+def folder_vocabulary(folder: Path, *, is_seq2seq: bool = False) -> ShownVocabulary:
     """Return the vocabulary of the tokenizer in a tokenizer's or model's folder.
 
     Args:
@@ -101,7 +101,7 @@ def folder_vocabulary(folder: Path, *, is_seq2seq: bool = False) -> Vocabulary:
     if is_seq2seq:
         add_sentinels(tokenizer, _PUBLISHED_SENTINELS)
     sentence_end = sentence_end_flags(tokenizer)
-    return Vocabulary(
+    return ShownVocabulary(
         encode=partial(encode_texts, tokenizer),
         encode_between_blanks=partial(encode_between_blanks, tokenizer),
         tokens=tokenizer.convert_ids_to_tokens(list(range(len(sentence_end)))),

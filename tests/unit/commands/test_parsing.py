@@ -88,11 +88,12 @@ def test_help_names_positions_groups_and_defaults(capsys, monkeypatch):
         "",
         "  SOURCE                  What to copy.",
         "",
-        "Options",
+        "Options:",
         "  --output TEXT           Where to. Not given: printed. (optional)",
-        "  --[no-]overwrite        Replace what is there. (default: off)",
-        "  --[no-]show             Print it. (default: on)",
-        "  --[no-]quiet            (default: off)",
+        "  --overwrite, --no-overwrite",
+        "                          Replace what is there. (default: off)",
+        "  --show, --no-show       Print it. (default: on)",
+        "  --quiet, --no-quiet     (default: off)",
         "  --kind {text,bytes}     (default: text)",
     ]
     with pytest.raises(SystemExit):
@@ -103,15 +104,15 @@ def test_help_names_positions_groups_and_defaults(capsys, monkeypatch):
     assert "4 more options: unblank copy --help-all" in shown
     with pytest.raises(SystemExit):
         parse("--help-all", usual=["kind"])
-    assert "--[no-]quiet" in capsys.readouterr().out
+    assert "--quiet, --no-quiet" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("module", "kind"), [(pretrain, PretrainSettings), (finetune, FinetuneSettings)]
 )
 def test_the_short_help_of_training_shows_some_25_options_that_exist(module, kind):
-    assert set(module.USUAL) <= {option.name for option in options_of(kind)}
-    assert 20 <= len(module.USUAL) == len(set(module.USUAL)) <= 28
+    assert set(module._USUAL) <= {option.name for option in options_of(kind)}
+    assert 20 <= len(module._USUAL) == len(set(module._USUAL)) <= 28
 
 
 @pytest.mark.parametrize("suite", SUITE_OPTIONS)

@@ -52,11 +52,13 @@ def test_an_option_knows_its_flag_its_default_and_its_docstring():
     options = {option.name: option for option in OPTIONS}
     beams = options["num_beams"]
     assert (beams.flag, beams.default, beams.text) == ("--num-beams", 1, "Beams; one is greedy.")
-    assert options["train.compile"].negative == "--train.no-compile"
+    assert options["train.compile"].flags == ("--train.compile", "--train.no-compile")
     assert options["train.max_steps"].section == "A section"
     assert options["output"].is_optional
-    shown = {"model": "MODEL", "text": "[TEXT ...]", "files": "TEXT ...", "train.rates": "X X"}
-    assert {name: options[name].metavar for name in shown} == shown
+    shown = {"model": ("MODEL", "?"), "text": ("TEXT", "*"), "kind": ("{bpe,unigram}", None),
+             "files": ("TEXT", "*"), "train.rates": ("X", 2)}  # fmt: skip
+    assert {name: (options[name].metavar, options[name].nargs) for name in shown} == shown
+    assert options["text"].usage == "[TEXT ...]"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,8 @@ def test_an_option_knows_its_flag_its_default_and_its_docstring():
         (["--output", "-5"], {"output": "-5"}),
         (["--files", "a", "b", "--json"], {"files": ["a", "b"], "json": True}),
         (["--files"], {"files": []}),
+        (["--output=--json"], {"output": "--json"}),
+        (["--train.rates", "-1", "-2e-1"], {"train.rates": [-1.0, -0.2]}),
     ],
 )  # fmt: skip
 def test_only_what_is_named_is_given(words, given):
@@ -86,6 +90,7 @@ def test_only_what_is_named_is_given(words, given):
 def test_words_without_a_flag_fill_the_positions_wherever_they_stand():
     given = read("a text", "--num-beams", "2", "- an item", "-", "-1")
     assert given == {"model": "m", "text": ["a text", "- an item", "-", "-1"], "num_beams": 2}
+    assert read("--json", "--", "--no-json", "-h")["text"] == ["--no-json", "-h"]
     with pytest.raises(ValueError, match=r"MODEL is missing \(Folder\)"):
         read_words(["--json"], OPTIONS)
 
@@ -95,12 +100,13 @@ def test_words_without_a_flag_fill_the_positions_wherever_they_stand():
     [
         (["--num-beam", "4"], "unknown option --num-beam: did you mean --num-beams"),
         (["--xyzzy"], "unknown option --xyzzy: --help shows all"),
-        (["--num-beams"], "--num-beams needs a value: --num-beams N"),
-        (["--num-beams", "--json"], "--num-beams needs a value"),
-        (["--num-beams", "four"], "--num-beams is 'four': give a whole number"),
-        (["--train.rates", "1"], "--train.rates needs 2 values: --train.rates X X"),
-        (["--train.rates", "1", "x"], "--train.rates is 'x': give a number"),
-        (["--json=yes"], "--json takes no value, got 'yes': write --json or --no-json"),
+        (["--num-beams"], "--num-beams: expected one argument"),
+        (["--num-beams", "--json"], "--num-beams: expected one argument"),
+        (["--num-beams", "four"], "--num-beams: invalid int value: 'four'"),
+        (["--train.rates", "1"], "--train.rates: expected 2 arguments"),
+        (["--train.rates", "1", "x"], "--train.rates: invalid float value: 'x'"),
+        (["--json=yes"], "--json or --no-json: ignored explicit argument 'yes'"),
+        (["--unknown=a text"], "unknown option --unknown"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_line(words, message):

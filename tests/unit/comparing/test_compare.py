@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from unblank.cli import main
-from unblank.comparing.recipe import load_recipe
-from unblank.comparing.report import Cell, draw_plot, to_json, to_markdown
+from unblank.comparing.recipe import load_comparison
+from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
 from unblank.comparing.run import compare as run_compare
 from unblank.process import MemoryArrangement
 
@@ -155,7 +155,7 @@ def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):
 
 
 def test_variants_change_only_what_they_name(recipe):
-    loaded = load_recipe(save(recipe))
+    loaded = load_comparison(save(recipe))
     glm, gpt = loaded.runs(seeds=[1])
     assert (glm.seed, glm.variant.name, gpt.variant.folder_name) == (1, "GLM", "gpt")
     one, other = loaded.pretrain_config(glm), loaded.pretrain_config(gpt)
@@ -191,7 +191,7 @@ def test_missing_numbers_leave_a_gap(tmp_path):
         "| measure | GLM | GPT |\n| --- | ---: | ---: |\n"
         "| x | 1.50 +- 0.71 | - |\n| y | - | 3.00 |\n"
     )
-    assert json.loads(to_json(Path("r.yaml"), cells))["table"]["y"] == {
+    assert json.loads(comparison_json(Path("r.yaml"), cells))["table"]["y"] == {
         "GPT": {"mean": 3.0, "deviation": None, "seeds": 1}
     }
     draw_plot([], tmp_path / "none.png")
@@ -201,5 +201,5 @@ def test_missing_numbers_leave_a_gap(tmp_path):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_recipes_of_the_repository_load(path, monkeypatch):
     monkeypatch.setenv("UNBLANK_DATA", "data")
-    loaded = load_recipe(path)
+    loaded = load_comparison(path)
     assert len(loaded.runs()) == len(loaded.variants) * len(loaded.seeds)

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 from unblank.conversion.fairseq_tokenizer import (
     VocabularyFiles,
     build_tokenizer,
-    find_files,
+    find_vocabulary_files,
     name_rows,
 )
 from unblank.tokenization.encoding import encode_texts
@@ -43,7 +43,7 @@ def original(folder):
 
 
 def built(folder, extra_rows=None, **options):
-    files = find_files(folder, folder)
+    files = find_vocabulary_files(folder, folder)
     tokens = files.tokens()
     full = -(-(len(tokens) + 101) // 8) * 8
     rows = name_rows(tokens, full if extra_rows is None else len(tokens) + extra_rows, **options)
@@ -155,16 +155,16 @@ def test_a_dictionary_larger_than_the_table_is_refused():
 def test_damaged_dictionaries_are_refused_with_the_line(content, message, tmp_path):
     (tmp_path / "dict.txt").write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
-        find_files(None, tmp_path).tokens()
+        find_vocabulary_files(None, tmp_path).tokens()
 
 
 def test_pieces_with_strange_line_ends_stay_one_line_each(tmp_path):
     (tmp_path / "dict.txt").write_text("a\u2028 5\nb\x85c 4\n", encoding="utf-8")
-    assert find_files(None, tmp_path).tokens()[4:] == ["a\u2028", "b\x85c"]
+    assert find_vocabulary_files(None, tmp_path).tokens()[4:] == ["a\u2028", "b\x85c"]
 
 
 def test_a_tokenizer_of_other_weights_is_refused(folder, tmp_path):
-    files = find_files(folder, folder)
+    files = find_vocabulary_files(folder, folder)
     tokens = files.tokens()
     (tmp_path / "dict.txt").write_text("unheard 2\n" + "".join(f"{t} 1\n" for t in tokens[4:]))
     tokenizer, _, _ = built(folder)
@@ -175,6 +175,6 @@ def test_a_tokenizer_of_other_weights_is_refused(folder, tmp_path):
 
 
 def test_a_folder_without_vocabulary_is_refused_if_it_was_given(tmp_path):
-    assert find_files(None, tmp_path) == VocabularyFiles()
+    assert find_vocabulary_files(None, tmp_path) == VocabularyFiles()
     with pytest.raises(FileNotFoundError, match="holds no vocabulary"):
-        find_files(tmp_path, tmp_path)
+        find_vocabulary_files(tmp_path, tmp_path)

@@ -9,7 +9,7 @@ from rich.console import Console
 from unblank.data.pairs import pair_texts, prepare_pairs
 from unblank.data.report import documents_table
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.data.shards import prepare
+from unblank.data.shards import prepare_corpus
 from unblank.examples import Seq2SeqExample
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import encoder_decoder_ids
@@ -123,7 +123,9 @@ def test_a_long_pair_is_cut_at_its_longer_side_and_counted(files, tokenizer):
 
 def test_the_table_of_documents_has_a_row_for_pairs(files, tokenizer):
     corpus = prepared(f"{files}/pairs.jsonl:en:de", tokenizer, files, max_length=12)
-    text = prepare(files / "a.txt", tokenizer, cache_dir=files / "shards", show_progress=False)
+    text = prepare_corpus(
+        files / "a.txt", tokenizer, cache_dir=files / "shards", show_progress=False
+    )
     for sources, num_rows in [([("both", corpus)], 1), ([("both", corpus), ("a", text)], 2)]:
         output = io.StringIO()
         Console(file=output, width=200).print(documents_table(sources, max_length=12))

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from unblank.data import shards
 from unblank.data.report import documents_table
-from unblank.data.shards import PreparedCorpus, prepare
+from unblank.data.shards import PreparedCorpus, prepare_corpus
 from unblank.data.sources import TextFiles, find_files
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.train import train_tokenizer
@@ -46,7 +46,9 @@ def corpus_file(folder: Path, texts: list[str], name: str = "corpus.jsonl") -> P
 
 
 def prepared(path, tokenizer, folder, **settings) -> PreparedCorpus:
-    return prepare(path, tokenizer, cache_dir=folder / "cache", show_progress=False, **settings)
+    return prepare_corpus(
+        path, tokenizer, cache_dir=folder / "cache", show_progress=False, **settings
+    )
 
 
 @pytest.mark.parametrize("num_threads", [1, 3])
@@ -174,7 +176,7 @@ def test_a_damaged_file_is_named_and_prepared_again(bpe, tmp_path, capsys, name,
     file.write_bytes(file.read_bytes()[:-3]) if harm == "cut" else file.unlink()
     with pytest.raises(ValueError, match=name):
         PreparedCorpus(corpus.folder)
-    again = prepare(path, bpe, cache_dir=tmp_path / "cache")
+    again = prepare_corpus(path, bpe, cache_dir=tmp_path / "cache")
     assert "Preparing this corpus again" in capsys.readouterr().err
     assert [again.tokens(i).tolist() for i in range(len(again))] == expected
     assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [again.folder.name]
@@ -226,7 +228,7 @@ if sys.argv[4] == "slow":
     shards._BATCH_CHARACTERS = 100
     shards._encode_batch = lambda *args: time.sleep(0.3) or encode(*args)
 tokenizer = SimpleNamespace(backend_tokenizer=Tokenizer.from_file(sys.argv[2]))
-corpus = shards.prepare(
+corpus = shards.prepare_corpus(
     sys.argv[1], tokenizer, cache_dir=sys.argv[3], num_threads=1, show_progress=False
 )
 print(corpus.folder.name, corpus.num_tokens)

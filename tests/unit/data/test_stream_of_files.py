@@ -11,7 +11,7 @@ from stand_ins import assert_same_rows
 
 from unblank.data.loader import RowStream
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.data.shards import prepare
+from unblank.data.shards import prepare_corpus
 from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.tokenization.encoding import encode_texts
@@ -30,7 +30,7 @@ def files_sampler(
         ObjectiveSettings(**weights), special, sentence_end_flags(tokenizer), max_length
     )
     corpora = [
-        prepare(source, tokenizer, cache_dir=folder, text_field=field, show_progress=False)
+        prepare_corpus(source, tokenizer, cache_dir=folder, text_field=field, show_progress=False)
         for source in sources
     ]
     return Sampler(corpora, objective, special, SamplingSettings(max_length=max_length, seed=1))

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from unblank.engine.logging import Display, append_line, drop_lines_after, read_lines
+from unblank.engine.logging import Display, append_line, drop_lines_after, read_json_lines
 from unblank.engine.settings import TrainSettings
 from unblank.engine.trackers import open_trackers
 
@@ -17,7 +17,7 @@ def test_lines_after_a_step_are_dropped_and_a_cut_line_too(tmp_path):
     with path.open("a") as file:
         file.write('{"step": 6, "lo')
     drop_lines_after(path, 3)
-    assert read_lines(path) == [{"step": step, "loss": 0.1 * step} for step in (1, 2, 3)]
+    assert read_json_lines(path) == [{"step": step, "loss": 0.1 * step} for step in (1, 2, 3)]
     assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 import unblank
 from unblank.engine.units import InfillUnit
-from unblank.finetuning.run import effective_settings, run_finetune
+from unblank.finetuning.run import effective_finetune_settings, run_finetune
 from unblank.finetuning.settings import FinetuneGanLMSettings
 
 GLM = {"model__preset": "tiny", "model__num_hidden_layers": 1}
@@ -331,8 +331,12 @@ def test_more_positions_than_the_model_has_are_refused(pairs_config):
 
 def test_other_groups_of_pairs_are_never_continued_on(pairs_config):
     config = pairs_config()
-    alone, shared = (effective_settings(config, None, num_processes) for num_processes in (1, 2))
+    alone, shared = (
+        effective_finetune_settings(config, None, num_processes) for num_processes in (1, 2)
+    )
     assert alone["train.micro_batch_tokens"] == 2 * shared["train.micro_batch_tokens"]
     given = pairs_config(train__micro_batch_tokens=64)
-    one, other = (effective_settings(given, None, num_processes) for num_processes in (1, 2))
+    one, other = (
+        effective_finetune_settings(given, None, num_processes) for num_processes in (1, 2)
+    )
     assert one["train.micro_batch_tokens"] == other["train.micro_batch_tokens"] == 64

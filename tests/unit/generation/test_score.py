@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from unblank.generation.branches import build_tree
-from unblank.generation.score import Cloze, score_batch, score_candidates
+from unblank.generation.score import Cloze, score_batch
 
 token_lists = st.lists(
     st.lists(st.integers(10, 13), min_size=1, max_size=5).map(tuple), min_size=1, max_size=7,
@@ -35,6 +35,10 @@ def one_by_one(model, cloze, sop, end, is_bidirectional=True):
         log_p = torch.log_softmax(logits.float(), -1)
         scores.append(log_p[range(inside), targets].sum())
     return torch.stack(scores)
+
+
+def score_candidates(model, cloze, **options) -> torch.Tensor:
+    return score_batch(model, [cloze], **options)[0]
 
 
 @given(token_lists, st.integers(0, 6), st.booleans(), st.booleans())

@@ -15,7 +15,7 @@ from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 from unblank.models.deltalm import (
     DeltaLMConfig,
     DeltaLMForConditionalGeneration,
-    config_from_preset,
+    deltalm_config,
 )
 from unblank.models.deltalm.from_encoder import deltalm_from_encoder
 
@@ -54,14 +54,14 @@ def model():
 @pytest.mark.parametrize(("name", "words"), PUBLISHED_PARAMETERS)
 def test_parameter_counts_are_the_published_ones(name, words):
     with torch.device("meta"):
-        model = DeltaLMForConditionalGeneration(config_from_preset(name, vocab_size=words))
+        model = DeltaLMForConditionalGeneration(deltalm_config(name, vocab_size=words))
     model.tie_weights()
     assert sum(p.numel() for p in model.parameters()) == PUBLISHED_PARAMETERS[name, words]
 
 
 def test_misspelt_preset_offers_the_nearest():
     with pytest.raises(ValueError, match="deltalm-base"):
-        config_from_preset("deltalm-bse")
+        deltalm_config("deltalm-bse")
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])

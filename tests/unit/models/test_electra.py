@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from unblank.models.electra import ElectraInfillForPreTraining, config_from_preset
+from unblank.models.electra import ElectraInfillForPreTraining, electra_config
 
 
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    config = config_from_preset(
+    config = electra_config(
         "electra-tiny", vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
         max_position_embeddings=16,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from unblank.models.ganlm import (
     GanLMForConditionalGeneration,
     GanLMForPreTraining,
     GanLMForSequenceClassification,
-    config_from_preset,
+    ganlm_config,
 )
 from unblank.models.ganlm import losses as maths
 from unblank.models.ganlm.sentences import full_sentences
@@ -62,7 +62,7 @@ def step(model, **options):
 )
 def test_parameter_counts_are_the_published_ones(model_class, preset, expected):
     with torch.device("meta"):
-        model = model_class(config_from_preset(preset))
+        model = model_class(ganlm_config(preset))
     model.tie_weights()
     assert sum(p.numel() for p in model.parameters()) == expected
 

@@ -12,7 +12,7 @@ from unblank.models import (
     GlmInfillForMultipleChoice,
     GlmInfillForSequenceClassification,
 )
-from unblank.models.glm import PRESETS, config_from_preset, modeling
+from unblank.models.glm import GLM_PRESETS, glm_config, modeling
 
 # requirements.md 1.4 and the published checkpoints, millions of parameters
 PUBLISHED_MILLIONS = {
@@ -56,7 +56,7 @@ def example(length_a, length_b, seed):
 @pytest.mark.parametrize("name", PUBLISHED_MILLIONS)
 def test_parameter_counts_are_the_published_ones(name):
     with torch.device("meta"):
-        model = GlmInfillForConditionalGeneration(config_from_preset(name))
+        model = GlmInfillForConditionalGeneration(glm_config(name))
     config, layers, width = model.config, model.config.num_hidden_layers, model.config.hidden_size
     counted = sum(parameter.numel() for parameter in model.parameters())
     positions = 2 * (config.max_position_embeddings + 1)
@@ -67,8 +67,8 @@ def test_parameter_counts_are_the_published_ones(name):
 
 def test_unknown_preset_offers_the_nearest():
     with pytest.raises(ValueError, match="large"):
-        config_from_preset("lage")
-    assert set(PUBLISHED_MILLIONS) < set(PRESETS)
+        glm_config("lage")
+    assert set(PUBLISHED_MILLIONS) < set(GLM_PRESETS)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from unblank.objectives.infilling import single_token_span
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.prompting import load_task, make_examples, predict, score_examples, task_names
 from unblank.prompting.patterns import FilledPattern
-from unblank.prompting.scoring import Prompt, encode_example, score_prompts
+from unblank.prompting.scoring import ClozePrompt, encode_example, score_prompts
 from unblank.tokenization import special_ids
 
 
@@ -115,7 +115,7 @@ def test_an_answer_marked_by_a_sentinel_scores_as_the_span_of_pretraining(tiny_w
     part_a[blank] = special.mask
     span = labels[is_label][:-1].tolist()
     cloze = Cloze(tuple(part_a), blank, [tuple(span), (*span, span[0])])
-    prompt = Prompt(cloze, ((0,), (1,)), FilledPattern("", "[MASK]", ""), "sum")
+    prompt = ClozePrompt(cloze, ((0,), (1,)), FilledPattern("", "[MASK]", ""), "sum")
     (scores,) = score_prompts(model, special, [prompt], "sentinel")
     torch.testing.assert_close(scores[0], log_p.sum(), atol=1e-4, rtol=1e-4)
     (in_blank,) = score_prompts(model, special, [prompt], "blank")

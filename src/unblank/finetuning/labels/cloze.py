@@ -10,11 +10,17 @@ from unblank.finetuning.labels.reading import Labelled
 from unblank.finetuning.labels.steps import Sample
 from unblank.objectives.cloze import ClozeLossName
 from unblank.prompting.examples import TaskExample
-from unblank.prompting.scoring import Layout, Prompt, encode_example, score_examples, score_prompts
+from unblank.prompting.scoring import (
+    ClozePrompt,
+    Layout,
+    encode_example,
+    score_examples,
+    score_prompts,
+)
 from unblank.prompting.training import training_examples
 from unblank.tokenization.special import special_ids
 
-__all__ = ["ClozeWay", "describe_prompts"]
+__all__ = ["ClozeWay"]
 
 
 class ClozeWay:
@@ -53,12 +59,14 @@ class ClozeWay:
         """Return the GLM to start from."""
         return self._data.start.build(self._data.tokenizer, self._data.max_length)
 
-    def encode(self, example: TaskExample, sample: Sample) -> Prompt:
+    def encode(self, example: TaskExample, sample: Sample) -> ClozePrompt:
         """Return an example in the pattern of its epoch."""
         number = self._patterns[(sample.index + sample.epoch) % len(self._patterns)]
         return self._prompt(example, number)
 
-    def scores(self, model: nn.Module, inputs: list[Prompt], device: torch.device) -> list[Tensor]:
+    def scores(
+        self, model: nn.Module, inputs: list[ClozePrompt], device: torch.device
+    ) -> list[Tensor]:
         """Return for each prompt float32[L], the scores of its candidates."""
         return score_prompts(model, self._special, inputs, self._layout)
 
@@ -84,17 +92,17 @@ class ClozeWay:
             for one in zip(*of_patterns, strict=True)
         ]
 
-    def _prompt(self, example: TaskExample, number: int) -> Prompt:
+    def _prompt(self, example: TaskExample, number: int) -> ClozePrompt:
         data = self._data
         pattern = data.task.pattern(number)
         return encode_example(
             data.tokenizer, data.task, example, pattern, max_length=data.max_length
         )
 
-    def _in_first_pattern(self, example: TaskExample) -> Prompt:
+    def _in_first_pattern(self, example: TaskExample) -> ClozePrompt:
         return self._prompt(example, self._patterns[0])
 
-    def _describe(self, prompts: Sequence[Prompt]) -> dict[str, str]:
+    def _describe(self, prompts: Sequence[ClozePrompt]) -> dict[str, str]:
         task, data = self._data.task, self._data
         facts = {"patterns": " | ".join(task.pattern(n).pattern.text for n in self._patterns)}
         if prompts:
@@ -110,7 +118,7 @@ class ClozeWay:
         return facts
 
 
-def describe_prompts(prompts: Sequence[Prompt]) -> str:
+def describe_prompts(prompts: Sequence[ClozePrompt]) -> str:
     """Return how many examples lost text, and how many have candidates that must tie."""
     num_short = sum(bool(prompt.filled.num_removed) for prompt in prompts)
     num_tied = sum(len(set(prompt.slots)) < len(prompt.slots) for prompt in prompts)

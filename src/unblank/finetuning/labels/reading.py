@@ -21,7 +21,7 @@ from unblank.prompting.task import ClozeTask
 from unblank.starting.model import build_model
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 
-__all__ = ["Labelled", "StartingPoint", "read_labelled", "split_held_out"]
+__all__ = ["Labelled", "StartingPoint", "read_labelled"]
 
 Encoded = TypeVar("Encoded")
 

@@ -25,7 +25,7 @@ from unblank.objectives.cloze import ClozeLossName
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.training import draw_candidates, target_shares
 
-__all__ = ["LabelBatch", "LabelTask", "LabelUnit", "Way"]
+__all__ = ["LabelTask", "Way"]
 
 
 @dataclass(frozen=True, slots=True)

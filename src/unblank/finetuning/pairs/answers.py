@@ -18,14 +18,7 @@ if TYPE_CHECKING:
 
     from unblank.metrics.text import BleuTokenizer, TextMetric, TextScores
 
-__all__ = [
-    "SCORES",
-    "Answering",
-    "HeldOutSource",
-    "held_out_sources",
-    "prediction_lines",
-    "scores_by_entry",
-]
+__all__ = ["Answering", "held_out_sources", "prediction_lines", "scores_by_entry"]
 
 SCORES: dict[str, tuple["TextMetric", ...]] = {
     "bleu": ("bleu", "chrf"),

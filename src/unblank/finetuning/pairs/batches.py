@@ -20,7 +20,7 @@ from unblank.examples import TrainBatch
 from unblank.families.rows import RowKind
 from unblank.finetuning.pairs.encoded import EncodedPairs
 
-__all__ = ["LARGEST_WINDOW", "SHORTEST_LENGTH", "EpochSize", "PairBatches"]
+__all__ = ["LARGEST_WINDOW", "SHORTEST_LENGTH", "PairBatches"]
 
 LARGEST_WINDOW = 65536
 """Number of examples grouped or packed together; an epoch with fewer is one window."""

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from unblank.data.loader import DataState, StepBatches
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
-from unblank.data.shards import prepare
+from unblank.data.shards import prepare_corpus
 from unblank.data.sources import TextUnit
 from unblank.examples import Seq2SeqExample
 from unblank.objectives.seq2seq import build_seq2seq_objective
@@ -104,7 +104,7 @@ def plain_text_sampler(
         mask_ratio=mask_ratio, remove_target_sentinels=True, start_token=True, end_token=True
     )
     corpora = [
-        prepare(
+        prepare_corpus(
             entry,
             tokenizer,
             cache_dir=cache_dir,

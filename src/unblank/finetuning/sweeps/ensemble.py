@@ -17,7 +17,7 @@ from torch import Tensor, tensor
 
 from unblank.data.records import find_record_files
 from unblank.engine.finish import RESULTS_NAME, chosen_predictions
-from unblank.engine.logging import read_lines
+from unblank.engine.logging import read_json_lines
 from unblank.finetuning.labels.held_out import measured_examples
 from unblank.finetuning.labels.scores import evaluation_of
 from unblank.finetuning.run import run_finetune
@@ -28,7 +28,7 @@ from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.examples import TaskExample, read_examples
 from unblank.prompting.task import load_task
 
-__all__ = ["ENSEMBLE_NAME", "average_predictions", "ensemble_members", "run_ensemble"]
+__all__ = ["run_ensemble"]
 
 ENSEMBLE_NAME = "predictions.jsonl"
 
@@ -115,7 +115,7 @@ def average_predictions(folders: Sequence[Path], examples: Sequence[TaskExample]
     """
     of_runs = []
     for folder in folders:
-        lines = read_lines(chosen_predictions(folder))
+        lines = read_json_lines(chosen_predictions(folder))
         if [line["place"] for line in lines] != [example.place for example in examples]:
             raise ValueError(
                 f"{folder} was measured on other examples: run it again in an empty folder, or "

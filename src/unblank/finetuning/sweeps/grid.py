@@ -14,7 +14,7 @@ from rich.table import Table
 
 from unblank.engine.finish import RESULTS_NAME
 from unblank.finetuning.labels.settings import GridSettings
-from unblank.finetuning.requirements import require_possible
+from unblank.finetuning.requirements import require_possible_method
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.ensemble import run_ensemble
@@ -22,7 +22,7 @@ from unblank.finetuning.sweeps.seeds import seed_settings
 from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
 
-__all__ = ["grid_settings", "run_finetune_command"]
+__all__ = ["run_finetune_command"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def run_finetune_command(
         raise ValueError("a grid needs held-out examples to choose by: give --data.validation FILE")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("a grid runs in one process: start each combination with torchrun instead")
-    require_possible(settings, given)
+    require_possible_method(settings, given)
     points = []
     for one in grid_settings(settings):
         _run(one, given, memory)

@@ -4,14 +4,14 @@ from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM
 
 from unblank.models.deltalm.configuration import DeltaLMConfig
 from unblank.models.deltalm.modeling import DeltaLMForConditionalGeneration, DeltaLMModel
-from unblank.models.deltalm.presets import PRESETS, config_from_preset
+from unblank.models.deltalm.presets import DELTALM_PRESETS, deltalm_config
 
 __all__ = [
-    "PRESETS",
+    "DELTALM_PRESETS",
     "DeltaLMConfig",
     "DeltaLMForConditionalGeneration",
     "DeltaLMModel",
-    "config_from_preset",
+    "deltalm_config",
 ]
 
 AutoConfig.register("deltalm", DeltaLMConfig)

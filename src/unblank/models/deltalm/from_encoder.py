@@ -16,9 +16,9 @@ from torch import Tensor
 from unblank.models.deltalm.configuration import DeltaLMConfig
 from unblank.models.deltalm.modeling import DeltaLMForConditionalGeneration
 
-__all__ = ["DecoderStart", "decoder_sources", "deltalm_from_encoder"]
+__all__ = ["decoder_sources", "deltalm_from_encoder"]
 
-DecoderStart = Literal["interleaved", "vanilla", "vanilla-random-cross-attention", "random"]
+_DecoderStart = Literal["interleaved", "vanilla", "vanilla-random-cross-attention", "random"]
 """How the decoder is initialised. "interleaved": by the rule above. "vanilla": layer j from encoder
 layer j, cross-attention copied from self-attention. "vanilla-random-cross-attention": the same with
 random cross-attention. "random": an interleaved model that only takes the encoder's sizes."""
@@ -41,7 +41,7 @@ CROSS_ATTENTION = {"cross_attn": "self_attn", "cross_attn_norm": "self_attn_norm
 def deltalm_from_encoder(
     fields: dict[str, Any],
     encoder_state: dict[str, Tensor],
-    start: DecoderStart = "interleaved",
+    start: _DecoderStart = "interleaved",
     **overrides: Any,
 ) -> DeltaLMForConditionalGeneration:
     """Return a DeltaLM whose weights all come from the encoder, unless `start` says otherwise.
@@ -88,7 +88,7 @@ def deltalm_from_encoder(
     return model
 
 
-def decoder_sources(num_layers: int, start: DecoderStart) -> Iterator[tuple[str, str]]:
+def decoder_sources(num_layers: int, start: _DecoderStart) -> Iterator[tuple[str, str]]:
     """Yield (prefix in the decoder, prefix in the encoder) of every part that is copied.
 
     Args:
@@ -139,11 +139,11 @@ def _copy(name: str, parameter: Tensor, state: dict[str, Tensor], source: str) -
 def _check_sizes(config: DeltaLMConfig, fields: dict[str, Any]) -> None:
     for name, value in fields.items():
         ours = getattr(config, name)
-        if name in SIZES and ours != value:
+        if name in _SIZES and ours != value:
             raise ValueError(f"{name} is {value} in the encoder: {ours} does not fit its tensors")
 
 
-SIZES = (
+_SIZES = (
     "hidden_size",
     "encoder_layers",
     "num_attention_heads",

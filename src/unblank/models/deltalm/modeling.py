@@ -9,7 +9,7 @@ from unblank.models.encoder_decoder import (
     EncoderDecoderPreTrainedModel,
 )
 
-__all__ = ["DeltaLMForConditionalGeneration", "DeltaLMModel", "DeltaLMPreTrainedModel"]
+__all__ = ["DeltaLMForConditionalGeneration", "DeltaLMModel"]
 
 
 class DeltaLMPreTrainedModel(EncoderDecoderPreTrainedModel):

@@ -5,7 +5,7 @@ from typing import Any
 from unblank.models.deltalm.configuration import DeltaLMConfig
 from unblank.models.presets import preset_fields
 
-__all__ = ["PRESETS", "config_from_preset"]
+__all__ = ["DELTALM_PRESETS", "deltalm_config"]
 
 
 def _size(layers: int, width: int, heads: int) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def _size(layers: int, width: int, heads: int) -> dict[str, Any]:
     }
 
 
-PRESETS: dict[str, dict[str, Any]] = {
+DELTALM_PRESETS: dict[str, dict[str, Any]] = {
     "deltalm-tiny": _size(4, 192, 3) | {"vocab_size": 8192},
     "deltalm-small": _size(6, 384, 6) | {"vocab_size": 30592},
     "deltalm-base": _size(12, 768, 12),
@@ -28,14 +28,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def config_from_preset(name: str, **overrides: Any) -> DeltaLMConfig:
+def deltalm_config(name: str, **overrides: Any) -> DeltaLMConfig:
     """Return the configuration of a preset with some fields replaced.
 
     Args:
-        name: a key of `PRESETS`; case does not matter.
+        name: a key of `DELTALM_PRESETS`; case does not matter.
         **overrides: fields of `DeltaLMConfig`.
 
     Raises:
         ValueError: no such preset; the nearest names are offered.
     """
-    return DeltaLMConfig(**preset_fields(name, PRESETS, overrides))
+    return DeltaLMConfig(**preset_fields(name, DELTALM_PRESETS, overrides))

@@ -8,15 +8,15 @@ from unblank.models.electra.modeling import (
     ElectraInfillModel,
     ElectraOutput,
 )
-from unblank.models.electra.presets import PRESETS, config_from_preset
+from unblank.models.electra.presets import ELECTRA_PRESETS, electra_config
 
 __all__ = [
-    "PRESETS",
+    "ELECTRA_PRESETS",
     "ElectraInfillConfig",
     "ElectraInfillForPreTraining",
     "ElectraInfillModel",
     "ElectraOutput",
-    "config_from_preset",
+    "electra_config",
 ]
 
 AutoConfig.register("electra_infill", ElectraInfillConfig)

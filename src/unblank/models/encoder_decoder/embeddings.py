@@ -12,13 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = [
-    "UNUSED_POSITIONS",
-    "PositionEmbedding",
-    "RelativeBias",
-    "count_positions",
-    "relative_buckets",
-]
+__all__ = ["UNUSED_POSITIONS", "PositionEmbedding", "RelativeBias", "count_positions"]
 
 UNUSED_POSITIONS = 2
 """Number of rows of a position table before that of the first token."""

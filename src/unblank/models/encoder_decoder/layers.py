@@ -19,7 +19,7 @@ from unblank.models.initialization import DECODER, ENCODER, Projection, StackSta
 from unblank.models.layers import FeedForward
 from unblank.models.masks import Mask
 
-__all__ = ["Attention", "DecoderLayer", "EncoderLayer"]
+__all__ = ["DecoderLayer", "EncoderLayer"]
 
 
 class Attention(nn.Module):

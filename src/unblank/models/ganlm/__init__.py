@@ -16,17 +16,17 @@ from unblank.models.ganlm.modeling import (
     GanLMModel,
     GanLMPreTrainingOutput,
 )
-from unblank.models.ganlm.presets import PRESETS, config_from_preset
+from unblank.models.ganlm.presets import GANLM_PRESETS, ganlm_config
 
 __all__ = [
-    "PRESETS",
+    "GANLM_PRESETS",
     "GanLMConfig",
     "GanLMForConditionalGeneration",
     "GanLMForPreTraining",
     "GanLMForSequenceClassification",
     "GanLMModel",
     "GanLMPreTrainingOutput",
-    "config_from_preset",
+    "ganlm_config",
 ]
 
 AutoConfig.register("ganlm", GanLMConfig)

@@ -19,7 +19,7 @@ from unblank.models.encoder_decoder.stacks import real_tokens
 from unblank.models.ganlm.configuration import GanLMConfig
 from unblank.models.ganlm.modeling import GanLMPreTrainedModel
 
-__all__ = ["GanLMForSequenceClassification", "rolled_source"]
+__all__ = ["GanLMForSequenceClassification"]
 
 
 class GanLMForSequenceClassification(GanLMPreTrainedModel):

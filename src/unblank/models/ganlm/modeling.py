@@ -41,7 +41,6 @@ from unblank.models.ganlm.losses import (
 from unblank.models.ganlm.sentences import full_sentences
 
 __all__ = [
-    "GanLMDiscriminator",
     "GanLMForConditionalGeneration",
     "GanLMForPreTraining",
     "GanLMModel",

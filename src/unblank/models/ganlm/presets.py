@@ -5,7 +5,7 @@ from typing import Any
 from unblank.models.ganlm.configuration import GanLMConfig
 from unblank.models.presets import preset_fields
 
-__all__ = ["PRESETS", "config_from_preset"]
+__all__ = ["GANLM_PRESETS", "ganlm_config"]
 
 
 def _size(layers: int, width: int, heads: int) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def _size(layers: int, width: int, heads: int) -> dict[str, Any]:
 
 
 MULTILINGUAL: dict[str, Any] = {"mask_token_id": 250001, "first_special_id": 250001}
-PRESETS: dict[str, dict[str, Any]] = {
+GANLM_PRESETS: dict[str, dict[str, Any]] = {
     "ganlm-tiny": _size(3, 192, 3)
     | {"vocab_size": 8192, "discriminator_layers": 1, "max_position_embeddings": 512},
     "ganlm-small": _size(6, 384, 6)
@@ -28,14 +28,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def config_from_preset(name: str, **overrides: Any) -> GanLMConfig:
+def ganlm_config(name: str, **overrides: Any) -> GanLMConfig:
     """Return the configuration of a preset with some fields replaced.
 
     Args:
-        name: a key of `PRESETS`; case does not matter.
+        name: a key of `GANLM_PRESETS`; case does not matter.
         **overrides: fields of `GanLMConfig`.
 
     Raises:
         ValueError: no such preset; the nearest names are offered.
     """
-    return GanLMConfig(**preset_fields(name, PRESETS, overrides))
+    return GanLMConfig(**preset_fields(name, GANLM_PRESETS, overrides))

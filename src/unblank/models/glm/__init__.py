@@ -14,16 +14,16 @@ from unblank.models.glm.heads import (
     GlmInfillForSequenceClassification,
 )
 from unblank.models.glm.modeling import GlmInfillForConditionalGeneration, GlmInfillModel
-from unblank.models.glm.presets import PRESETS, config_from_preset
+from unblank.models.glm.presets import GLM_PRESETS, glm_config
 
 __all__ = [
-    "PRESETS",
+    "GLM_PRESETS",
     "GlmInfillConfig",
     "GlmInfillForConditionalGeneration",
     "GlmInfillForMultipleChoice",
     "GlmInfillForSequenceClassification",
     "GlmInfillModel",
-    "config_from_preset",
+    "glm_config",
 ]
 
 AutoConfig.register("glm_infill", GlmInfillConfig)

@@ -36,7 +36,6 @@ from unblank.models.masks import (
 __all__ = [
     "GlmInfillForConditionalGeneration",
     "GlmInfillModel",
-    "GlmInfillOutput",
     "GlmInfillPreTrainedModel",
 ]
 

@@ -5,7 +5,7 @@ from typing import Any
 from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.presets import preset_fields
 
-__all__ = ["PRESETS", "config_from_preset"]
+__all__ = ["GLM_PRESETS", "glm_config"]
 
 
 def _size(layers: int, width: int, heads: int, vocabulary: int, positions: int) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def _size(layers: int, width: int, heads: int, vocabulary: int, positions: int) 
     }
 
 
-PRESETS: dict[str, dict[str, Any]] = {
+GLM_PRESETS: dict[str, dict[str, Any]] = {
     # So narrow a model leaves its plateau sooner from larger weights (docs/log.md).
     "tiny": {**_size(4, 192, 3, 8192, 512), "initializer_range": 0.05},
     "small": _size(6, 384, 6, 30592, 512),
@@ -34,14 +34,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def config_from_preset(name: str, **overrides: Any) -> GlmInfillConfig:
+def glm_config(name: str, **overrides: Any) -> GlmInfillConfig:
     """Return the configuration of a preset with some fields replaced.
 
     Args:
-        name: a key of `PRESETS`; case does not matter.
+        name: a key of `GLM_PRESETS`; case does not matter.
         **overrides: fields of `GlmInfillConfig`.
 
     Raises:
         ValueError: no such preset; the nearest names are offered.
     """
-    return GlmInfillConfig(**preset_fields(name, PRESETS, overrides))
+    return GlmInfillConfig(**preset_fields(name, GLM_PRESETS, overrides))
