@@ -75,18 +75,18 @@ def example(folder: Path, steps: int) -> None:
     guessing = write_examples(folder)
     data, base, tuned = folder / "train.jsonl", folder / "base", folder / "tuned"
     run(
-        f"pretrain --model.preset tiny --model.hidden_size 96 --model.num_hidden_layers 2 "
-        f"--tokenizer.kind wordpiece --tokenizer.vocab_size 2048 --tokenizer.lowercase True "
-        f"--data.train {data} --data.max_length 64 "
-        f"--optim.learning_rate 2e-3 --optim.warmup_steps 10 --train.max_steps {steps} "
-        f"--train.batch_size 8 --train.micro_batch_size 8 --train.output_dir {base}"
+        f"pretrain --model.preset tiny --model.hidden-size 96 --model.num-hidden-layers 2 "
+        f"--tokenizer.kind wordpiece --tokenizer.vocab-size 2048 --tokenizer.lowercase True "
+        f"--data.train {data} --data.max-length 64 "
+        f"--optim.learning-rate 2e-3 --optim.warmup-steps 10 --train.max-steps {steps} "
+        f"--train.batch-size 8 --train.micro-batch-size 8 --train.output-dir {base}"
     )
     run(f"show --task {folder}/task.yaml --data {data} --example 0 --model {base}")
     run(
-        f"finetune --task {folder}/task.yaml --model.init_from {base} "
+        f"finetune --task {folder}/task.yaml --model.init-from {base} "
         f"--data.train {data} --data.validation {folder}/validation.jsonl "
-        f"--optim.learning_rate 2e-3 --train.max_steps {2 * steps} --train.batch_size 16 "
-        f"--train.validate_every {max(1, steps // 2)} --train.output_dir {tuned}"
+        f"--optim.learning-rate 2e-3 --train.max-steps {2 * steps} --train.batch-size 16 "
+        f"--train.validate-every {max(1, steps // 2)} --train.output-dir {tuned}"
     )
     results = json.loads((tuned / "results.json").read_text(encoding="utf-8"))
     print(f"\naccuracy of always saying the commonest label: {guessing:.0%}")

@@ -41,11 +41,11 @@ def example(folder: Path, steps: int) -> None:
     corpus, held_out, model = folder / "corpus", folder / "held_out", folder / "model"
     write_text(corpus, held_out)
     run(
-        f"pretrain --model.preset tiny --tokenizer.kind bpe --tokenizer.vocab_size 4096 "
-        f"--data.train {corpus} --data.validation {held_out} --data.max_length 128 "
-        f"--optim.learning_rate 2e-3 --optim.warmup_steps 10 --train.max_steps {steps} "
-        f"--train.batch_size 8 --train.micro_batch_size 8 --train.validate_every {steps} "
-        f"--train.output_dir {model}"
+        f"pretrain --model.preset tiny --tokenizer.kind bpe --tokenizer.vocab-size 4096 "
+        f"--data.train {corpus} --data.validation {held_out} --data.max-length 128 "
+        f"--optim.learning-rate 2e-3 --optim.warmup-steps 10 --train.max-steps {steps} "
+        f"--train.batch-size 8 --train.micro-batch-size 8 --train.validate-every {steps} "
+        f"--train.output-dir {model}"
     )
     run(f"evaluate {model} --suite perplexity --file {held_out}")
 

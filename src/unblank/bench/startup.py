@@ -26,7 +26,7 @@ def pretrain_start(size: str) -> Workload:
     command = _command(SIZES[size], text, root / "shards")
     first = root / "first"
     subprocess.run(
-        [*command, "--train.output_dir", str(first), "--train.max_steps", "1"],
+        [*command, "--train.output-dir", str(first), "--train.max-steps", "1"],
         check=True,
         stdout=sys.stderr,
     )
@@ -38,7 +38,7 @@ def pretrain_start(size: str) -> Workload:
         output = Path(folder.name) / f"run{starts}"
         tokenizer = ["--tokenizer.path", str(first)]
         with subprocess.Popen(
-            [*command, *tokenizer, "--train.output_dir", str(output)], stdout=sys.stderr
+            [*command, *tokenizer, "--train.output-dir", str(output)], stdout=sys.stderr
         ) as process:
             _await_line(output / "metrics.jsonl", process)
             process.kill()

@@ -188,7 +188,7 @@ def _refuse_long(
         raise ValueError(
             f"{path}, line {first + 1}: the pair has {lengths[first]:,} tokens with its ends, but "
             f"data.max_length is {max_length:,} (pairs that are too long: {int(is_long.sum()):,} "
-            f"of {len(lengths):,}): raise it, remove the pairs, or have them cut (--data.too_long "
+            f"of {len(lengths):,}): raise it, remove the pairs, or have them cut (--data.too-long "
             "cut)"
         )
 
