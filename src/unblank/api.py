@@ -49,8 +49,8 @@ class Unblank:
         rows = model.config.vocab_size
         if len(tokenizer) > rows:
             raise ValueError(
-                f"the tokenizer has {len(tokenizer)} tokens but the model's embedding table only "
-                f"{rows} rows: this tokenizer does not belong to these weights"
+                f"the tokenizer has {len(tokenizer)} tokens but the model's embedding table has "
+                f"only {rows} rows: this tokenizer does not belong to these weights"
             )
         self.model = model.eval()
         self.tokenizer = tokenizer
@@ -90,13 +90,13 @@ class Unblank:
 
         Args:
             text: one text, or several.
-            order: blanks, counted from 0, in the order of filling; None is left to right.
+            order: blanks, counted from 0, in the order of filling; None for left to right.
             batch_size: texts decoded together; it does not change a result.
             **options: fields of `unblank.generation.options.DecodingOptions`; greedy without any.
 
         Raises:
             ValueError: no blank, a text longer than the model's positions, options that do not
-                go together, or a model that is no GLM.
+                go together, or a model that is not a GLM.
             TypeError: an option that does not exist.
         """
         filler = Filler(self.model, self.tokenizer, _options(DecodingOptions, options))
@@ -253,11 +253,14 @@ class Unblank:
         answers = cast("list[list[str]]", [candidates] if isinstance(text, str) else candidates)
         if len(texts) != len(answers) or not all(_is_list_of_strings(given) for given in answers):
             raise ValueError(
-                "one text takes a list of candidates, and a list of texts a list of such lists"
+                "candidates must be a list of texts for one text, and a list of such lists for a "
+                "list of texts"
             )
         if family_of_model(self.model).writes == "targets":
             if (blank, context) != (0, "bi"):
-                raise ValueError("blank and context are for a GLM: an encoder-decoder has neither")
+                raise ValueError(
+                    "blank and context apply to a GLM only: leave them out for an encoder-decoder"
+                )
             options = GenerationOptions(source_tag=source_tag)
             found = [
                 self._score_targets(one, given, options, normalization, include_end)
@@ -265,7 +268,9 @@ class Unblank:
             ]
             return found[0] if isinstance(text, str) else found
         if source_tag is not None:
-            raise ValueError("source_tag is for an encoder-decoder: a GLM has none")
+            raise ValueError(
+                "source_tag applies to an encoder-decoder only: leave it out for a GLM"
+            )
         clozes = [self._cloze(one, given, blank) for one, given in zip(texts, answers, strict=True)]
         special = special_ids(self.tokenizer)
         with torch.inference_mode():
@@ -330,7 +335,7 @@ def load(
         folder: as written by pretraining, fine-tuning, conversion or `save_pretrained`; trained
             prompts and adapters open with the base model that they belong to.
         device: "auto" (a GPU if there is one), or a torch device name.
-        dtype: "fp32", "bf16", "fp16" or a torch dtype; None is as saved.
+        dtype: "fp32", "bf16", "fp16" or a torch dtype; None for the saved one.
 
     Raises:
         FileNotFoundError: no such folder, or files of a model are missing from it.
@@ -347,8 +352,8 @@ def _require_positions(
     for text, ids in zip(candidates, token_ids, strict=True):
         if len(ids) > limit:
             raise ValueError(
-                f"candidate {text[:60]!r} has {len(ids)} tokens, but the model has positions for "
-                f"{limit} in a blank: shorten it"
+                f"candidate {text[:60]!r} has {len(ids)} tokens, but a blank of this model takes "
+                f"at most {limit}: shorten it"
             )
 
 

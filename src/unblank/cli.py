@@ -24,10 +24,10 @@ class Command:
     """A subcommand: what it is for, and its module in `unblank.commands` by its name."""
 
     goal: str
-    """Under which it is listed."""
+    """Heading under which `--help` lists it."""
     summary: str
     trains: bool = False
-    """A long run, which handles a request to end by itself."""
+    """Whether it is a long run, which handles interruption itself."""
 
 
 _TRY, _TRAIN, _USE, _MEASURE, _CHANGE = (
@@ -35,40 +35,38 @@ _TRY, _TRAIN, _USE, _MEASURE, _CHANGE = (
     "Train on your own text",
     "Use a model",
     "Measure",
-    "Bring models in, and change them",
+    "Import and change models",
 )
 
 COMMANDS: dict[str, Command] = {
     "demo": Command(
         _TRY, "train a tiny GLM on this machine and fill blanks with it; no download", trains=True
     ),
-    "show": Command(_TRY, "show what the model really sees of a text, or of a task's example"),
+    "show": Command(_TRY, "show what the model sees of a text, or of an example of a task"),
     "tokenize": Command(_TRAIN, "train a tokenizer on your text"),
     "pretrain": Command(
         _TRAIN, "pretrain a model on your text, or continue from a model", trains=True
     ),
     "finetune": Command(
         _TRAIN,
-        "fine-tune a model on your own examples: pairs of texts, labels, cloze tasks",
+        "fine-tune a model on your own examples: text pairs, labels, cloze tasks",
         trains=True,
     ),
     "fill": Command(_USE, "fill the blanks of texts"),
     "score": Command(_USE, "score candidates for a blank"),
     "generate": Command(
-        _USE, "write answers to sources: translate, summarise, ask; and score them"
+        _USE, "write a target for each source (translate, summarise, answer), and score it"
     ),
-    "evaluate": Command(
-        _MEASURE, "measure a model on tasks and text: a table, and every prediction as JSON"
-    ),
+    "evaluate": Command(_MEASURE, "measure a model on tasks and text; keep every prediction"),
     "compare": Command(
-        _MEASURE, "pretrain variants of a model side by side, measure each: one table", trains=True
+        _MEASURE, "pretrain variants of a model and measure them in one table", trains=True
     ),
-    "bench": Command(_MEASURE, "measure speed and memory beside BERT, T5 and BART"),
+    "bench": Command(_MEASURE, "measure speed and memory against BERT, T5 and BART"),
     "convert": Command(
-        _CHANGE, "turn a published checkpoint into a safe model folder, or verify one"
+        _CHANGE, "turn a published checkpoint into a model folder without pickles, or verify one"
     ),
-    "merge": Command(_CHANGE, "add trained LoRA adapters to their base model"),
-    "trim": Command(_CHANGE, "drop the tokens from a model that your text does not need"),
+    "merge": Command(_CHANGE, "merge a trained LoRA adapter into its base model"),
+    "trim": Command(_CHANGE, "drop the tokens of a model that your text does not need"),
 }
 
 
@@ -106,14 +104,14 @@ def overview() -> str:
     """Return the text of `unblank --help`: the commands by what one wants to do."""
     width = max(map(len, COMMANDS))
     lines = ["usage: unblank COMMAND [options]", ""]
-    lines += ["Blank-infilling language models: pretrain, adapt, fill, score, write."]
+    lines += ["Blank-infilling language models: pretrain, fine-tune, fill, score, generate."]
     goal = ""
     for name, command in COMMANDS.items():
         if command.goal != goal:
             goal = command.goal
             lines += ["", goal]
         lines.append(f"  {name:<{width}}  {command.summary}")
-    lines += ["", "unblank COMMAND --help teaches each; UNBLANK_TRACEBACK=1 shows where an error"]
+    lines += ["", "unblank COMMAND --help explains each; UNBLANK_TRACEBACK=1 shows where an error"]
     return "\n".join(lines) + " arose."
 
 

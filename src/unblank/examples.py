@@ -2,7 +2,7 @@
 
 An objective makes an `Example` from token ids; packing lays examples side by side in rows of fixed
 length; collation turns rows into a `Batch`. For encoder-decoders they are `Seq2SeqExample` and
-`Seq2SeqBatch`, with examples of like length below each other. Nothing here computes.
+`Seq2SeqBatch`, with examples of similar length below each other. Nothing here computes.
 
 Shapes: `T` tokens of one example or row (of the target, if there is one), `S` source tokens, `B`
 rows, `N` scored positions of a batch.

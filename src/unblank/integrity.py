@@ -24,7 +24,7 @@ __all__ = [
 MANIFEST_NAME = "manifest.json"
 PROVENANCE_NAME = "provenance.json"
 CHECKPOINTS_NAME = "checkpoints"
-"""Folder of a run's checkpoints, inside the folder of its finished model."""
+"""Name of the folder of a run's checkpoints, inside the folder of its finished model."""
 
 
 def file_facts(path: Path) -> dict[str, int | str]:
@@ -48,7 +48,7 @@ def find_damage(
 
     Args:
         folder: with a record; its lack is damage.
-        names: files to look at; None is all that the record lists.
+        names: files to look at; None for all that the record lists.
         record_name: JSON file with the facts of each file under `files`.
     """
     try:

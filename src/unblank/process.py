@@ -23,14 +23,14 @@ _M_MMAP_MAX = -4
 _LARGEST_INT = 2**31 - 1
 _USUAL_MMAP_MAX = 65536
 _USUAL_MMAP_THRESHOLD = 32 * 2**20
-"""Where glibc's own rule ends that raises it as big blocks come and go; once anything was set, that
-rule is off for good."""
+"""Where glibc stops raising the threshold by itself as large blocks are freed; setting any of these
+parameters turns that rule off for good."""
 
 _VARIABLES = {
     "THP_MEM_ALLOC_ENABLE": "1",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
 }
-"""Read by torch and oneDNN once, when they are loaded."""
+"""Variables that torch and oneDNN read once, when they are loaded."""
 
 _PR_SET_PDEATHSIG = 1  # from prctl.h of Linux
 
@@ -42,7 +42,7 @@ class MemoryArrangement:
     description: str
     """A line for the header of a run."""
     keeps_freed_memory: bool = False
-    """Whether `begin_steps` and `end_steps` do anything."""
+    """Whether `begin_steps` and `end_steps` have an effect."""
 
     def begin_steps(self) -> None:
         """From now on let malloc keep what is freed; what came before is given back first.
@@ -70,7 +70,7 @@ class MemoryArrangement:
             library.malloc_trim(0)
 
 
-LEFT_ALONE = MemoryArrangement("as the system has it")
+LEFT_ALONE = MemoryArrangement("left as the system has it")
 
 
 def arrange_memory(enabled: bool = True) -> MemoryArrangement:
@@ -80,9 +80,11 @@ def arrange_memory(enabled: bool = True) -> MemoryArrangement:
         enabled: False changes nothing.
     """
     if not enabled:
-        return MemoryArrangement("as the system has it (train.arrange_memory is off)")
+        return MemoryArrangement("left as the system has it (train.arrange_memory is off)")
     if sys.platform != "linux":
-        return MemoryArrangement(f"as the system has it (nothing to arrange on {sys.platform})")
+        return MemoryArrangement(
+            f"left as the system has it (nothing to arrange on {sys.platform})"
+        )
     done = []
     if "torch" not in sys.modules:
         for name, value in _VARIABLES.items():
@@ -93,8 +95,8 @@ def arrange_memory(enabled: bool = True) -> MemoryArrangement:
     if keeps_freed_memory:
         done.append("freed memory is kept for the next step")
     if not done:
-        return MemoryArrangement("as the system has it (malloc is not glibc)")
-    switch = "--train.no-arrange-memory leaves it alone"
+        return MemoryArrangement("left as the system has it (malloc is not glibc's)")
+    switch = "--train.no-arrange-memory turns this off"
     return MemoryArrangement(f"{', '.join(done)} ({switch})", keeps_freed_memory)
 
 

@@ -27,10 +27,10 @@ ADAPTER_NAME = "adapter_model.safetensors"
 """PEFT's name."""
 
 _HEADS = ("dense", "out_proj")
-"""New layers of a classifier: they have nothing to adapt and are trained and saved whole."""
+"""New layers of a classifier: trained and saved in full, as there is nothing to adapt."""
 
 _PREFIX = "base_model.model."
-"""What PEFT writes before the names of a model's weights."""
+"""Prefix that PEFT adds to the names of a model's weights."""
 
 
 def add_lora(
@@ -55,7 +55,7 @@ def add_lora(
     if not layers:
         known = [family.model_type for family in FAMILIES.values() if family.lora_targets]
         raise ValueError(
-            f"LoRA is not set up for {model.config.model_type!r}: only for {', '.join(known)}"
+            f"LoRA does not support {model.config.model_type!r}: choose one of {', '.join(known)}"
         )
     heads = [name for name, _ in model.named_children() if name in _HEADS]
     config = peft.LoraConfig(
@@ -98,7 +98,7 @@ def put_lora(model: Any, folder: Path, *, is_trainable: bool = False) -> Any:
     Args:
         model: the base model; it is changed in place.
         folder: written by `save_lora` or by PEFT.
-        is_trainable: whether training goes on.
+        is_trainable: whether training continues.
 
     Raises:
         FileNotFoundError: no adapters there in safetensors.
@@ -128,8 +128,8 @@ def _open(model: Any, folder: Path, *, is_trainable: bool) -> Any:
     if lacking := set(config.modules_to_save or ()) - own:
         raise ValueError(
             f"{folder} was trained with a head ({', '.join(sorted(lacking))}) that a "
-            f"{type(model).__name__} does not have: put it on the class it was trained in, with "
-            "unblank.adapters.opening.put_adapter"
+            f"{type(model).__name__} does not have: load it into the class it was trained with, "
+            "using unblank.adapters.opening.put_adapter"
         )
     with _old_names_allowed():
         return _peft().PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)

@@ -28,12 +28,12 @@ def merge(folder: Path, output: Path) -> Path:
         ValueError: a trained prompt, a damaged folder, or a base model with other weights.
     """
     if not has_adapter(folder):
-        raise FileNotFoundError(f"{folder} holds no adapters: there is no adapter_config.json")
+        raise FileNotFoundError(f"{folder} has no adapter: there is no adapter_config.json")
     record = AdapterRecord.read(folder)
     if record.kind != "lora":
         raise ValueError(
-            f"{folder} holds a {record.kind}, which is no part of any matrix and cannot be merged: "
-            "use the folder as it is, beside its base model"
+            f"{folder} is a {record.kind}, which is not part of any weight matrix and cannot be "
+            "merged: use the folder as it is, with its base model"
         )
     require_undamaged(folder)
     base = record.require_base(folder)

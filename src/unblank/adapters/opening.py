@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["load_adapted", "put_adapter", "require_undamaged"]
 
 _FILES = (RECORD_NAME, PEFT_CONFIG_NAME, ADAPTER_NAME, PROMPT_NAME)
-"""Files that are read to use an adapter."""
+"""Files read when an adapter is used."""
 
 
 def load_adapted(
@@ -42,7 +42,7 @@ def require_undamaged(folder: Path) -> None:
         if (folder / record_name).is_file() and (
             damage := find_damage(folder, _FILES, record_name)
         ) is not None:
-            raise ValueError(f"{folder} is damaged: {damage}: copy or save it again")
+            raise ValueError(f"{folder} is damaged ({damage}): copy or save it again")
 
 
 def put_adapter(model: Any, tokenizer: Any, folder: Path, record: AdapterRecord) -> Any:

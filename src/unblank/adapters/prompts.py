@@ -1,4 +1,4 @@
-"""Trained prompts on disk: a few kilobytes of safetensors, whatever they were trained through.
+"""Trained prompts on disk: a few kilobytes of safetensors, with or without an encoder in training.
 
 `prompt.safetensors` holds what is used: `vectors` [N, D] or `keys_values` [L, 2, N, D], and the
 `head.*` of a classifier. `training.safetensors` holds the parameters behind it, to train on.
@@ -31,7 +31,7 @@ def save_prompt(
 
     Args:
         folder: of the adapter.
-        model: with a prompt; whatever else is trained in it is saved as its head.
+        model: with a prompt; all else that is trained in it is saved as its head.
         weights: its state by name, on the CPU.
         with_training: also write what `load_training` needs to go on.
     """
@@ -53,7 +53,9 @@ def load_training(model: Any, folder: Path) -> None:
     """
     path = folder / TRAINING_NAME
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no {TRAINING_NAME}: training cannot go on from it")
+        raise FileNotFoundError(
+            f"{folder} has no {TRAINING_NAME}: training cannot continue from it"
+        )
     trained = load_file(path)
     model.load_state_dict({**model.state_dict(), **trained})
 
@@ -81,8 +83,8 @@ def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
     if unknown := sorted(set(head) - set(own)):
         raise ValueError(
             f"{folder} was trained with a head ({', '.join(unknown)}) that a "
-            f"{type(model).__name__} does not have: put it on the class it was trained in, with "
-            "unblank.adapters.opening.put_adapter"
+            f"{type(model).__name__} does not have: load it into the class it was trained with, "
+            "using unblank.adapters.opening.put_adapter"
         )
     with torch.no_grad():
         for name, tensor in head.items():

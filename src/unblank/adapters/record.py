@@ -40,13 +40,13 @@ class AdapterRecord:
     base_model: str
     """Folder of the base model."""
     base_fingerprint: str | None
-    """Of its weights, see `fingerprint`; None is unknown."""
+    """Fingerprint of its weights, see `fingerprint`; None if unknown."""
     num_parameters: int
-    """Numbers in the folder."""
+    """Number of trained values in the folder."""
     settings: Mapping[str, str | int | float] = field(default_factory=dict)
-    """How it was made, for people."""
+    """How it was made, for readers."""
     unblank: str = __version__
-    """Version that wrote it."""
+    """Version of the library that wrote it."""
 
     def write(self, folder: Path) -> None:
         """Write the record into a folder."""
@@ -72,9 +72,9 @@ class AdapterRecord:
         try:
             base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a configuration of PEFT: {error!r}") from error
+            raise ValueError(f"{path} is not a PEFT configuration: {error!r}") from error
         if not base:
-            raise ValueError(f"{path} names no base model: write one into base_model_name_or_path")
+            raise ValueError(f"{path} names no base model: set base_model_name_or_path in it")
         return cls(kind="lora", base_model=base, base_fingerprint=None, num_parameters=0)
 
     def require_base(self, folder: Path) -> Path:
@@ -92,13 +92,13 @@ class AdapterRecord:
         name = folder / (RECORD_NAME if has_record else PEFT_CONFIG_NAME)
         if not base.is_dir():
             raise FileNotFoundError(
-                f"{folder} was trained before the model in {base}, which is not there: put it "
-                f"back, or write its new place into {name}"
+                f"{folder} needs its base model {base}, which is missing: restore it, or write its "
+                f"new path into {name}"
             )
         if self.base_fingerprint not in (None, fingerprint(base)):
             raise ValueError(
-                f"{folder} was trained before other weights than those now in {base} (their "
-                f"fingerprint differs): write the folder of the right ones into {name}"
+                f"{folder} was trained with other weights than those in {base} (their fingerprints "
+                f"differ): write the path of the right base model into {name}"
             )
         return base
 
@@ -121,7 +121,7 @@ def fingerprint(folder: Path) -> str:
 
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
-        raise FileNotFoundError(f"{folder} has no weights: there is no .safetensors file")
+        raise FileNotFoundError(f"{folder} has no weights: it has no .safetensors file")
     digest = hashlib.sha256()
     for path in paths:
         with safe_open(path, framework="pt") as file:

@@ -13,17 +13,17 @@ class LoraSettings:
     """--method lora: low-rank adapters in every layer (extra `peft`)."""
 
     rank: int = 8
-    """Rank of each adapter."""
+    """Rank of every adapter."""
     alpha: float = 16.0
     """Adapters are scaled by alpha / rank."""
     dropout: float = 0.0
-    """Dropout of what goes into an adapter."""
+    """Dropout on the input of an adapter."""
     targets: Literal["attention", "all"] = "all"
-    """Linear layers that get one: those of the attention, or the feed-forward ones too."""
+    """Linear layers that get an adapter: those of attention, or those of feed-forward too."""
 
     def __post_init__(self) -> None:
         require_positive(self, "rank", "alpha")
-        require(0 <= self.dropout < 1, f"dropout is {self.dropout}: not in [0, 1)")
+        require(0 <= self.dropout < 1, f"dropout is {self.dropout}: it must be in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,10 +31,10 @@ class PromptSettings:
     """--method prompt: trained vectors behind [CLS]; --method deep-prompt: in every layer. GLM."""
 
     length: int = 16
-    """Vectors; those behind [CLS] take positions of the text."""
+    """Number of vectors; with --method prompt they take up positions of the text."""
     encoder: Literal["none", "mlp", "lstm"] | None = None
-    """--method prompt: what the vectors are trained through; the published program used lstm. Not
-    given: none."""
+    """--method prompt: encoder through which the vectors are trained; the published program used
+    lstm. Default: none."""
 
     def __post_init__(self) -> None:
         require_positive(self, "length")

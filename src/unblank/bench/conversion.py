@@ -25,9 +25,9 @@ __all__ = ["measure_conversion"]
 
 _RANKS = 2
 _DEPTH = 3
-"""Times as many layers as the size has: a base checkpoint is 1.1 GB."""
+"""Layers, as a multiple of the size's own: a base checkpoint is then 1.1 GB."""
 _SHARDS = 8
-"""Shards of a checkpoint, at most."""
+"""Most shards of a checkpoint."""
 _TARGETS: dict[str, Target] = {"base": at_most(1), "small": at_most(1)}
 
 
@@ -53,7 +53,7 @@ def measure_conversion(size: Size, repeats: int, tell: Tell) -> list[Section]:
     memory = (mine.peak_bytes - mine.imports_bytes) / 1e6
     rows = [
         ReportRow(
-            name=f"conversion of {total / 1e6:,.0f} MB, {size.name}: memory above libraries",
+            name=f"conversion of {total / 1e6:,.0f} MB, {size.name}: memory beyond the libraries",
             unit="MB",
             ours=memory,
             peer_name="1.3 shards + a tensor",

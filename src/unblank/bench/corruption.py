@@ -1,7 +1,7 @@
 """The sampler and the data pipeline in the race: ours, and T5's span corruption in numpy.
 
 transformers ships no T5 collator; users take the one of its Flax example. The method (paper of T5,
-section 3.1.4) is written anew here: segments of random lengths, sentinels in both halves.
+section 3.1.4) is written again here: segments of random lengths, sentinels in both halves.
 """
 
 import numpy as np

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 BYTES_PER_PARAMETER = 16
-"""Training in fp32 masters: weight, gradient and both moments of Adam, 4 bytes each."""
+"""Training with fp32 master weights: weight, gradient and Adam's two moments, 4 bytes each."""
 
 _MASK_RATIO = 0.15
 _MEAN_SPAN = 3.0

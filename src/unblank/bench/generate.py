@@ -23,7 +23,7 @@ from unblank.models import GanLMForConditionalGeneration
 __all__ = ["measure_generate"]
 
 _SEARCHES = ((1, 16), (5, 16))
-"""Beams, and sources answered together."""
+"""Number of beams, and of sources answered together."""
 
 
 def measure_generate(size: Size, repeats: int, tell: Tell) -> list[Section]:

@@ -19,7 +19,7 @@ from typing import Any, Self
 __all__ = ["Contestant", "Result", "Tell", "paired_ratio", "race"]
 
 Tell = Callable[[str], None]
-"""Receives a line about what is being done."""
+"""Receives a line about what is being measured."""
 
 _STDERR_TAIL = 2000
 _PATIENCE_SECONDS = 30
@@ -34,9 +34,10 @@ class Contestant:
     arguments: dict[str, Any] = field(default_factory=dict)
     """Arguments of that function."""
     is_arranged: bool = False
-    """Arrange the process's memory as `unblank pretrain` does; all else runs as it comes."""
+    """Arrange the process's memory as `unblank pretrain` does; the others use the defaults."""
     num_threads: int | None = None
-    """Threads of the process, None as the machine has it; one thread is timed in CPU seconds."""
+    """Threads of the process, None for the machine's default; one thread is timed in CPU
+    seconds."""
 
 
 @dataclass(slots=True)
@@ -127,8 +128,10 @@ class Worker:
         status = self._process.wait()
         self._errors.seek(0)
         tail = self._errors.read()[-_STDERR_TAIL:]
-        hint = "killed, perhaps for memory: try a smaller --size" if status == -9 else tail
-        return RuntimeError(f"the worker of {self._name} ended with status {status}: {hint}")
+        hint = "killed, perhaps for lack of memory: try a smaller --size" if status == -9 else tail
+        return RuntimeError(
+            f"the process that measures {self._name} ended with status {status}: {hint}"
+        )
 
 
 def race(

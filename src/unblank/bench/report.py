@@ -30,7 +30,7 @@ class Target:
     is_minimum: bool
     """The value must be at least the limit; otherwise at most."""
     of: Literal["ratio", "ours"] = "ratio"
-    """Which column is held against the limit."""
+    """Which column is compared with the limit."""
 
 
 def at_least(limit: float, of: Literal["ratio", "ours"] = "ratio") -> Target:
@@ -54,10 +54,10 @@ class ReportRow:
     peer_name: str = ""
     peer: float | None = None
     ratio: float | None = None
-    """Ours against the peer: the median over paired turns where both were timed."""
+    """Ours relative to the peer: the median over paired turns if both were timed."""
     target: Target | None = None
     floor: str = ""
-    """What no implementation on this machine can pass, and where it comes from."""
+    """Upper bound for any implementation on this machine, and where it comes from."""
 
     @property
     def has_passed(self) -> bool | None:
@@ -79,7 +79,7 @@ class Section:
     rows: list[ReportRow]
     results: dict[str, Result] = field(default_factory=dict)
     others_share: float | None = None
-    """What other processes had of the machine's processors meanwhile, if known."""
+    """Share of the processors that other processes used meanwhile, if known."""
 
 
 def compare_rates(

@@ -22,13 +22,13 @@ class Size:
     heads: int
     vocabulary: int
     large_vocabulary: int
-    """Table rows of the row that shows what a multilingual vocabulary costs."""
+    """Vocabulary of the measurement that shows what a multilingual vocabulary costs."""
     text: int
     """Tokens of original text in a row."""
     part_a: int
     part_b: int
     batch: int
-    """Rows of a step."""
+    """Rows in a step."""
 
     @property
     def row_length(self) -> int:

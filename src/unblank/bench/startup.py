@@ -79,7 +79,7 @@ def _await_line(path: Path, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not (path.is_file() and path.stat().st_size):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"unblank pretrain wrote no line to {path.name}")
+            raise RuntimeError(f"unblank pretrain wrote nothing to {path.name}")
         time.sleep(_POLL_SECONDS)
 
 

@@ -163,7 +163,7 @@ def _ceiling_row(size: Size, results: dict[str, Result]) -> ReportRow:
     flops = training_step_flops(size)
     per_token = flops / size.text_tokens
     return ReportRow(
-        name=f"training step, {size.name}: share of the matrix ceiling",
+        name=f"training step, {size.name}: share of the matrix-product ceiling",
         unit="GFLOP/s",
         ours=results["ours"].rate * per_token / 1e9,
         peer_name="2048^3 products",

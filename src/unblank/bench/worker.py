@@ -24,7 +24,7 @@ from unblank.process import LEFT_ALONE, arrange_memory
 __all__ = ["Workload", "cpu_seconds"]
 
 Workload = Callable[[], float]
-"""Does one step of work and returns how many units it was."""
+"""Does one step of work and returns how many units it did."""
 
 
 def cpu_seconds() -> float:

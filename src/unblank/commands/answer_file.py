@@ -1,7 +1,7 @@
-"""A file of answers that grows in order and can be gone on with after an interruption.
+"""A file of answers that grows in order and can be continued after an interruption.
 
 Answers go to `NAME.part`, line by line; `NAME.part.json` says what they answer. When all are there
-the part becomes the file. Another command does not go on with a part that is not its own.
+the part becomes the file. A command does not continue a part that is not its own.
 """
 
 import json
@@ -75,14 +75,14 @@ class AnswerFile:
             begun = json.loads(self._record.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"{self._part} cannot be gone on with: {self._record.name} is missing or damaged; "
+                f"{self._part} cannot be continued: {self._record.name} is missing or damaged; "
                 "add --overwrite to start over"
             ) from error
         different = [name for name in task if begun.get(name) != json.loads(json.dumps(task[name]))]
         if different:
             raise ValueError(
-                f"{self._part} was begun with another {_and(different)}: go on with the same, name "
-                "another output, or add --overwrite to start over"
+                f"{self._part} was started with another {_and(different)}: use the same, choose "
+                "another --output, or add --overwrite to start over"
             )
 
     def _drop_half_a_line(self) -> None:
@@ -95,7 +95,7 @@ class AnswerFile:
 def require_absent(path: Path) -> None:
     """Raise FileExistsError if there is a file already."""
     if path.exists():
-        raise FileExistsError(f"{path} is there already: name another, or add --overwrite")
+        raise FileExistsError(f"{path} already exists: choose another --output, or add --overwrite")
 
 
 def _and(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from unblank.settings.marks import Positional
 __all__ = ["BenchSettings", "parse", "run"]
 
 QUIET = 0.05
-"""Share of the processors that others may use without a warning."""
+"""Share of the processors that other processes may use before a warning is printed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,17 +24,17 @@ class BenchSettings:
     ] = "all"
     """What to measure."""
     size: tuple[SizeName, ...] = ("small", "base")
-    """Model sizes; toy only shows that everything runs."""
+    """Model sizes; toy only checks that everything runs."""
     repeats: int = 5
-    """Timed turns of every contestant; a ratio is the median over the turns."""
+    """Timed turns of each program; a ratio is the median over the turns."""
     json: Path | None = None
-    """Also write machine, versions, every row and every repeat to this file."""
+    """Also write the machine, versions, every row and every repeat to this file."""
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
-            raise ValueError(f"repeats is {self.repeats}; measure at least 1")
+            raise ValueError(f"repeats is {self.repeats}: it must be at least 1")
         if not self.size:
-            raise ValueError(f"size is empty; give one or more of {', '.join(SIZES)}")
+            raise ValueError(f"size is empty: give one or more of {', '.join(SIZES)}")
 
 
 def parse(words: Sequence[str]) -> BenchSettings:
@@ -70,8 +70,8 @@ def run(settings: BenchSettings) -> None:
     busiest = max((section.others_share or 0.0 for section in sections), default=0.0)
     if busiest > QUIET:
         console.print(
-            f"[yellow]other processes had up to {busiest:.0%} of the processors: absolute figures "
-            "are too low and ratios uncertain (docs/benchmarks.md says what to do)[/]"
+            f"[yellow]other processes used up to {busiest:.0%} of the processors: absolute figures "
+            "are too low and ratios uncertain (see docs/benchmarks.md)[/]"
         )
     if settings.json is not None:
         console.print(f"every repeat: {settings.json}")

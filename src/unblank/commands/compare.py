@@ -19,9 +19,9 @@ class CompareSettings:
     """
 
     recipe: Positional[Path]
-    """YAML file: settings of pretraining, variants, seeds, evaluations and fine-tunings."""
+    """YAML file with pretraining settings, variants, seeds, evaluations and fine-tunings."""
     plan: bool = False
-    """Only say what there is to do, and what is done."""
+    """Only list what is done and what remains to do."""
     variants: tuple[str, ...] = ()
     """Only these variants."""
     seeds: tuple[int, ...] = ()
@@ -56,6 +56,4 @@ def run(settings: CompareSettings) -> None:
     )
     if not settings.plan:
         Console().print(comparison_table(recipe.output_dir.name, cells(recipe)))
-        progress.print(
-            f"written: {recipe.output_dir}/table.md, table.json, table.png", markup=False
-        )
+        progress.print(f"wrote {recipe.output_dir}/table.md, table.json, table.png", markup=False)

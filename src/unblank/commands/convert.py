@@ -24,13 +24,13 @@ class ConvertSettings(ConvertOptions):
     """
 
     source: Positional[Path]
-    """Checkpoint file or folder, as published."""
+    """Published checkpoint: a file or a folder."""
 
     output: Positional[Path]
     """Folder to write; it must not exist."""
 
     shard_size: str = "5GB"
-    """Largest weights file, e.g. 500MB; also about the memory that the conversion needs."""
+    """Largest weights file, e.g. 500MB; the conversion needs about as much memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +47,7 @@ class VerifySettings:
     """Recorded inputs and outputs, .safetensors, .npz or .json."""
 
     tolerance: float = 1e-4
-    """Largest absolute and relative difference to the reference, fp32."""
+    """Largest absolute and relative difference from the reference, in fp32."""
 
 
 def parse(words: Sequence[str]) -> ConvertSettings | VerifySettings:
@@ -57,7 +57,9 @@ def parse(words: Sequence[str]) -> ConvertSettings | VerifySettings:
         return parse_settings(
             "convert", VerifySettings, words, variants=Variants("--verify", kinds)
         )
-    variants = Variants("a conversion", kinds, {"--verify FOLDER --help": "Options of checking."})
+    variants = Variants(
+        "a conversion", kinds, {"--verify FOLDER --help": "Options for verifying a folder."}
+    )
     return parse_settings("convert", ConvertSettings, words, variants=variants)
 
 

@@ -58,7 +58,7 @@ def print_verification(verification: Verification) -> None:
     failed = [check for check in verification.checks if not check.holds]
     if failed:
         raise ValueError(
-            f"{verification.folder} does not hold: {failed[0].name}: {failed[0].detail}"
+            f"{verification.folder} failed the check {failed[0].name!r}: {failed[0].detail}"
             + (f" (and {len(failed) - 1} more)" if len(failed) > 1 else "")
         )
 
@@ -85,11 +85,11 @@ def _what_was_found(conversion: Conversion) -> Table:
 def _tokenizer_line(conversion: Conversion) -> str:
     facts = conversion.plan.tokenizer_facts
     if conversion.plan.tokenizer is None and facts:
-        return f"{facts['kind']}, see the note"
+        return f"{facts['kind']}, see the notes"
     if conversion.plan.tokenizer is None:
         return (
-            "none: no vocabulary lies beside the weights. from_pretrained opens the result, but "
-            "fill and score need a tokenizer: convert again with --tokenizer VOCABULARY"
+            "none: no vocabulary was found beside the weights. from_pretrained opens the result, "
+            "but fill and score need a tokenizer: convert again with --tokenizer VOCABULARY"
         )
     files = " + ".join(facts.get("files", {}))
     return f"{facts.get('kind', '')} from {files}: {len(conversion.plan.tokenizer):,} tokens"

@@ -28,24 +28,25 @@ class DemoSettings:
     """
 
     text: tuple[Path, ...] = ()
-    """Your own text instead: files, folders or globs of .txt, .jsonl, .parquet."""
+    """Your own text: files, folders or globs of .txt, .jsonl, .parquet. Default: the
+    documentation of the installed Python."""
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
     steps: int = 2000
-    """Training steps; fewer is quicker and worse."""
+    """Training steps; fewer are quicker but give a worse model."""
     seed: int = 0
-    """Seed of everything."""
+    """Seed for everything random."""
     sentences: int = 6
-    """Held-out sentences to fill at the end."""
+    """Number of held-out sentences to fill at the end."""
 
     arrange_memory: bool = True
-    """Huge pages and a malloc that keeps its memory, for this process (Linux)."""
+    """Use huge pages and a malloc that keeps freed memory, for this process (Linux)."""
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}; train at least 1 step")
+            raise ValueError(f"steps is {self.steps}: it must be at least 1")
         if self.sentences < 0:
-            raise ValueError(f"sentences is {self.sentences}; 0 or more")
+            raise ValueError(f"sentences is {self.sentences}: it must be 0 or more")
 
 
 def parse(words: Sequence[str]) -> DemoSettings:
@@ -73,7 +74,7 @@ def run(settings: DemoSettings) -> None:
     console.print(
         f"corpus: {len(corpus.train):,} documents "
         f"({sum(map(len, corpus.train)) / 1e6:.1f} million characters), "
-        f"{len(corpus.held_out):,} more held out"
+        f"{len(corpus.held_out):,} more are held out"
     )
     folder = train_demo(
         corpus, settings.output, steps=settings.steps, seed=settings.seed, memory=memory
@@ -90,12 +91,12 @@ def run(settings: DemoSettings) -> None:
 def _print_report(console: "Console", report: "DemoReport", num_sentences: int) -> None:
     loss = report.loss
     console.print(
-        f"\nheld-out loss: {loss.model:.2f} nats a blank token; the unigram entropy of the same "
+        f"\nheld-out loss: {loss.model:.2f} nats per blank token; the unigram entropy of the same "
         f"{loss.num_tokens:,} tokens is {loss.unigram:.2f}"
     )
     console.print(
         f"single-word blanks: {report.hits:.0%} of {len(report.clozes)} held-out words exactly "
-        f"right; always answering {report.frequent!r}: {report.baseline:.0%}\n"
+        f"right; baseline that always answers {report.frequent!r}: {report.baseline:.0%}\n"
     )
     for fill, cloze in list(zip(report.fills, report.clozes, strict=True))[:num_sentences]:
         _print_fill(console, fill, cloze)
@@ -110,5 +111,5 @@ def _print_fill(console: "Console", fill: "FillResult", cloze: "HiddenWord") -> 
     shown = Text(before)
     shown.append(blank.text.strip(), style="bold green")
     shown.append(f"{after}  ")
-    shown.append(f"(p = {probability:.2g}; it was: {cloze.word})", style="dim")
+    shown.append(f"(p = {probability:.2g}; original: {cloze.word})", style="dim")
     console.print(shown)

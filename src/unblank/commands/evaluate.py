@@ -18,7 +18,7 @@ def parse(words: Sequence[str]) -> EvaluationOptions:
     """
     suite = (named_values(words, "--suite") or ["perplexity"])[-1]
     kind = suite_options(suite)
-    more = {"--suite NAME --help": f"Options of another suite: {', '.join(SUITE_OPTIONS)}."}
+    more = {"--suite NAME --help": f"Options of the suites {', '.join(SUITE_OPTIONS)}."}
     kinds = {f"--suite {name}": one for name, one in SUITE_OPTIONS.items()}
     variants = Variants(f"--suite {suite}", kinds, more)
     return parse_settings("evaluate", kind, words, variants=variants)
@@ -40,4 +40,4 @@ def run(settings: EvaluationOptions) -> None:
     scores, path = evaluate(settings)
     console = Console()
     console.print(results_table(f"{settings.suite} of {settings.model}", scores))
-    console.print(f"every prediction: {path}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"predictions: {path}", highlight=False, markup=False, soft_wrap=True)

@@ -16,21 +16,21 @@ class FillSettings(DecodingOptions):
     """Fill the blanks ([MASK], [sMASK], [gMASK]) of texts."""
 
     model: Positional[str]
-    """Folder of the model."""
+    """Model folder."""
     text: Positional[tuple[str, ...]]
-    """Texts with blanks; none, or a single -, reads standard input, one text a line."""
+    """Texts with blanks. Without any, or with a single -, one text per line of standard input."""
     order: tuple[int, ...] | None = None
-    """Order in which blanks are filled, counted from 0. Not given: left to right."""
+    """Order in which the blanks are filled, counted from 0. Default: left to right."""
     batch_size: int = 16
-    """Texts decoded together."""
+    """Number of texts decoded together."""
     stream: Annotated[bool, Excludes("json")] = False
-    """Print every token as soon as it is chosen."""
+    """Print each token as soon as it is chosen."""
     json: bool = False
-    """Print one JSON object a text."""
+    """Print one JSON object per text."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
     dtype: Literal["fp32", "bf16"] | None = None
-    """Arithmetic. Not given: as the model was saved."""
+    """Data type of the computation. Default: as the model was saved."""
 
     def decoding(self) -> DecodingOptions:
         """Return the decoding options alone."""

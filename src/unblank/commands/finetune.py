@@ -18,15 +18,15 @@ _USUAL = (
     *("train.batch_size", "train.seed", "train.metric", "train.validate_every"),
     *("train.patience", "train.resume", "train.device", "generation.num_beams"),
 )
-"""What `--help` shows; `--help-all` shows all."""
+"""Settings that `--help` shows; `--help-all` shows all."""
 
-_ABOUT = """Fine-tune a model on your own examples: pairs of texts, labels, cloze tasks.
+_ABOUT = """Fine-tune a model on your own examples: text pairs, labels, cloze tasks.
 
 unblank finetune [recipe.yaml] --task seq2seq --model.init-from FOLDER --data.train FILE
   --data.validation FILE --data.source FIELD --data.target FIELD [--section.name VALUE ...]
 
-A recipe is a YAML file of the same names: see recipes/finetune of the repository. Several
-processes: torchrun --nproc-per-node N -m unblank finetune ..."""
+A recipe is a YAML file with the same names; recipes/finetune in the repository has examples. To
+use several processes: torchrun --nproc-per-node N -m unblank finetune ..."""
 
 
 def parse(words: Sequence[str]) -> GivenSettings[FinetuneSettings]:
@@ -37,7 +37,7 @@ def parse(words: Sequence[str]) -> GivenSettings[FinetuneSettings]:
         words,
         about=_ABOUT,
         usual=_USUAL,
-        advice="recipes/finetune of the repository has some",
+        advice="see recipes/finetune in the repository",
     )
 
 
@@ -66,5 +66,5 @@ def _with_recorded_seed(settings: FinetuneSettings, given: Collection[str]) -> F
     seed = (read_mapping(path).get("train") or {}).get("seed")
     if not isinstance(seed, int) or seed == train.seed:
         return settings
-    print(f"note: going on with seed {seed}, as {path} says")
+    print(f"note: continuing with seed {seed}, as {path} says")
     return replace(settings, train=replace(train, seed=seed))

@@ -15,7 +15,7 @@ __all__ = ["GenerateSettings", "parse", "run"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateSettings(GenerationOptions):
-    """Write answers to sources: translate, summarise, ask, verbalise; whatever the model learnt.
+    """Write answers to sources: translate, summarise, ask, verbalise, as the model was trained to.
 
     One source: unblank generate MODEL "A man sleeps." --num-beams 5
 
@@ -23,48 +23,49 @@ class GenerateSettings(GenerationOptions):
     --output test.de.jsonl --metrics bleu chrf
 
     Answers keep the order of the sources. With --output they are written as they come to
-    OUTPUT.part, which becomes OUTPUT when all are there; the same command again goes on where an
+    OUTPUT.part, which becomes OUTPUT when all are there; the same command again continues where an
     interrupted one stopped.
     """
 
     model: Positional[str]
-    """Folder of the model."""
+    """Model folder."""
     text: Annotated[Positional[tuple[str, ...]], Excludes("input")]
-    """Sources; none reads --input, and none or a single - standard input, one source a line."""
+    """Sources. Without any, --input is read, or without that (or with a single -) one source per
+    line of standard input."""
     input: Path | None = None
     """File of sources: .jsonl, .tsv, .csv, .txt (also .gz, .zst) or .parquet."""
     source: Annotated[str | None, Needs("input")] = None
-    """Field of the source in --input, or a text with fields in braces, such as
-    "{passage} Question: [MASK] Answer: {answer}". Not given: source; of a .txt the line."""
+    """Field of --input that is the source, or a text with fields in braces, such as
+    "{passage} Question: [MASK] Answer: {answer}". Default: source; for a .txt, the line."""
     output: Path | None = None
-    """File for the answers: .txt (one a line) or .jsonl (with sources, log-probabilities and
-    alternatives). Not given: standard output."""
+    """File for the answers: .txt (one per line) or .jsonl (with sources, log-probabilities and
+    alternatives). Default: standard output."""
     overwrite: Annotated[bool, Needs("output")] = False
-    """Replace --output if it is there, and start over."""
+    """Replace --output if it exists, and start over."""
     json: Annotated[bool, Excludes("output")] = False
-    """Standard output: one JSON object a source."""
+    """On standard output: one JSON object per source."""
     stream: Annotated[bool, Excludes("output", "json", "references")] = False
-    """Standard output: every token as soon as it is chosen."""
+    """On standard output: each token as soon as it is chosen."""
     references: tuple[str, ...] = ()
-    """What should be written: fields of --input (a list is several references) or text files, one
-    reference a line. The answers are then scored."""
+    """References to score the answers against: fields of --input (a list holds several references)
+    or text files with one reference per line."""
     metrics: Annotated[tuple[TextMetric, ...], Needs("references")] = ("bleu", "chrf", "rouge")
-    """Scores, each printed with its signature."""
+    """Metrics; each score is printed with its signature."""
     tokenize: Annotated[BleuTokenizer, Needs("references")] = "13a"
-    """Tokenizer of BLEU; zh for Chinese, ja-mecab for Japanese, char for any script without
+    """Tokenizer for BLEU: zh for Chinese, ja-mecab for Japanese, char for any script without
     spaces."""
     lowercase: Annotated[bool, Needs("references")] = False
-    """BLEU, chrF and exact match ignore case."""
+    """Ignore case in BLEU, chrF and exact match."""
     stem: Annotated[bool, Needs("references")] = False
-    """ROUGE compares the stems of English words."""
+    """Compare the stems of English words in ROUGE."""
     margins: Annotated[bool, Needs("references")] = False
-    """Also the 95 % interval of every score."""
+    """Also print the 95 % confidence interval of every score."""
     batch_size: int = 32
-    """Sources answered together."""
+    """Number of sources answered together."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
     dtype: Literal["fp32", "bf16"] | None = None
-    """Arithmetic. Not given: as the model was saved."""
+    """Data type of the computation. Default: as the model was saved."""
 
     def __post_init__(self) -> None:
         GenerationOptions.__post_init__(self)
@@ -73,7 +74,7 @@ class GenerateSettings(GenerationOptions):
         if self.output is not None and self.output.suffix not in (".txt", ".jsonl"):
             raise ValueError(f"output is {self.output}: its name must end in .txt or .jsonl")
         if self.output is not None and self.output.suffix == ".txt" and self.num_return > 1:
-            raise ValueError("a .txt holds one answer a line: for several, give a .jsonl")
+            raise ValueError("a .txt output has one answer per source: for several, give a .jsonl")
 
     def options(self) -> GenerationOptions:
         """Return how answers are written, alone."""

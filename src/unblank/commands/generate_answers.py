@@ -25,7 +25,7 @@ from unblank.progress_bars import progress_bar
 __all__ = ["generate_and_print"]
 
 BATCHES_A_WINDOW = 32
-"""Sources are sorted by length within so many batches, then their answers are written."""
+"""Number of batches within which sources are sorted by length before they are answered."""
 
 _NOTHING = Generated(text="", token_ids=(), log_probability=0.0, finished=True)
 """The answer to an empty source."""
@@ -62,14 +62,12 @@ def generate_and_print(settings: GenerateSettings) -> None:
 def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequence[str]]) -> None:
     empty = [place for place, texts in zip(places, references, strict=True) if not any(texts)]
     if empty:
-        _tell(
-            f"note: {len(empty):,} references are empty, which lowers scores; the first: {empty[0]}"
-        )
+        _tell(f"note: empty references lower the scores: {len(empty):,}, the first: {empty[0]}")
 
 
 def _check(answerer: SourceAnswerer, job: Job) -> None:
     """Raise for the first source that cannot be answered, and say where it stands."""
-    answerer.check([""])  # what is wrong with the options is no fault of a source
+    answerer.check([""])  # a fault of the options is not blamed on a source
     try:
         answerer.check(job.sources)
     except ValueError:
@@ -88,7 +86,7 @@ def _write(
     is_json = file.part.name.endswith(".jsonl.part")
     num_done = len(file.lines())
     if num_done:
-        _tell(f"going on behind {num_done:,} of {len(job.sources):,} answers in {file.part}")
+        _tell(f"continuing after {num_done:,} of {len(job.sources):,} answers in {file.part}")
     with _told_on_failure(file, len(job.sources)):
         for window, answers in _windows(settings, job, answerer, num_done):
             if is_json:
@@ -97,7 +95,7 @@ def _write(
                 file.append(_in_one_line(answer.text) for answer in answers)
     lines = file.lines()
     file.finish()
-    _tell(f"{len(lines):,} answers in {settings.output}")
+    _tell(f"answers: {len(lines):,}, in {settings.output}")
     return [json.loads(line)["prediction"] for line in lines] if is_json else lines
 
 
@@ -137,9 +135,9 @@ class _Counts:
         rate = self.num_tokens / max(seconds, 1e-9)
         notes = [f"{self.num_tokens:,} tokens in {seconds:.1f} s ({rate:,.0f} tokens/s)"]
         for count, what in (
-            (self.num_unfinished, "answers cut at their greatest length (--max-tokens)"),
-            (self.num_cut_sources, "sources cut at the model's positions"),
-            (self.num_empty, "empty sources, which got empty answers"),
+            (self.num_unfinished, "answers cut at the longest allowed length (--max-tokens)"),
+            (self.num_cut_sources, "sources cut at the number of positions of the model"),
+            (self.num_empty, "empty sources, given empty answers"),
             (self.num_joined * joins_lines, "answers of several lines, joined by spaces"),
         ):
             notes += [f"{count:,} {what}"] if count else []
@@ -236,8 +234,8 @@ def _told_on_failure(file: AnswerFile, total: int) -> Iterator[None]:
     except BaseException:
         if num_done := len(file.lines()):
             _tell(
-                f"{num_done:,} of {total:,} answers are in {file.part}; the same command goes on "
-                "behind them"
+                f"{num_done:,} of {total:,} answers are in {file.part}; run the same command "
+                "again to continue after them"
             )
         else:
             file.discard()

@@ -40,7 +40,8 @@ def read_job(settings: GenerateSettings) -> Job:
     files = [Path(name) for name in settings.references if Path(name).is_file()]
     if fields_of_references and settings.input is None:
         raise ValueError(
-            f"there is no file {fields_of_references[0]}; fields of references need --input"
+            f"there is no file {fields_of_references[0]}: to name a field of references, give "
+            "--input"
         )
     sources: list[str] = []
     references: list[list[str]] = []
@@ -60,7 +61,7 @@ def read_job(settings: GenerateSettings) -> Job:
             references.append(_references(place, record, fields_of_references))
             places.append(place)
     if not any(source.strip() for source in sources):
-        raise ValueError("nothing to do: give a text, --input FILE, or lines on standard input")
+        raise ValueError("no source: give a text, --input FILE, or lines on standard input")
     for path in files:
         _add_lines(path, references)
     is_scored = bool(settings.references)
@@ -93,8 +94,8 @@ def _add_lines(path: Path, references: list[list[str]]) -> None:
     lines = [field_text(place, record, "text") for place, record in _records(path, ["text"])]
     if len(lines) != len(references):
         raise ValueError(
-            f"{path} has {len(lines):,} references for {len(references):,} sources: line n of one "
-            "must belong to source n"
+            f"{path} has {len(lines):,} references for {len(references):,} sources: line n must be "
+            "the reference of source n"
         )
     for answers, line in zip(references, lines, strict=True):
         answers.append(line)

@@ -20,10 +20,10 @@ class MergeSettings:
     """
 
     adapter: Positional[Path]
-    """Folder of the adapters, written by `unblank finetune --method lora` or by PEFT."""
+    """Adapter folder, written by `unblank finetune --method lora` or by PEFT."""
 
     output: Positional[Path]
-    """New folder for the whole model."""
+    """New folder for the merged model."""
 
 
 def parse(words: Sequence[str]) -> MergeSettings:
@@ -36,4 +36,4 @@ def run(settings: MergeSettings) -> None:
     from unblank.adapters.merge import merge
 
     base = merge(settings.adapter, settings.output)
-    print(f"{settings.adapter} was added to {base}: the model is in {settings.output}")
+    print(f"merged {settings.adapter} into {base}: the model is in {settings.output}")

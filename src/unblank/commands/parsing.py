@@ -160,8 +160,8 @@ def _check_marks(options: Sequence[Option], given: Mapping[str, Any]) -> None:
         for mark in option.marks:
             if isinstance(mark, Needs) and mark.other not in is_given:
                 raise ValueError(
-                    f"{flags[option.name]} means nothing without {flags[mark.other]}: give "
-                    f"{flags[mark.other]}, or leave it out"
+                    f"{flags[option.name]} has no effect without {flags[mark.other]}: give "
+                    f"{flags[mark.other]} too, or leave {flags[option.name]} out"
                 )
             if isinstance(mark, Excludes):
                 for other in is_given.intersection(mark.others):

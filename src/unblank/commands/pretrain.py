@@ -16,14 +16,14 @@ _USUAL = (
     *("train.output_dir", "train.max_steps", "train.batch_size", "train.micro_batch_size"),
     *("train.seed", "train.validate_every", "train.save_every", "train.resume", "train.device"),
 )
-"""What `--help` shows; `--help-all` shows all."""
+"""Settings that `--help` shows; `--help-all` shows all."""
 
 _ABOUT = """Pretrain a blank-infilling language model on your own text, or continue from a model.
 
 unblank pretrain [recipe.yaml] --data.train FILE --train.output-dir FOLDER [--section.name VALUE]
 
-A recipe is a YAML file of the same names: see recipes/pretrain of the repository. Several
-processes: torchrun --nproc-per-node N -m unblank pretrain ..."""
+A recipe is a YAML file with the same names; recipes/pretrain in the repository has examples. To
+use several processes: torchrun --nproc-per-node N -m unblank pretrain ..."""
 
 
 def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
@@ -34,7 +34,7 @@ def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
         words,
         about=_ABOUT,
         usual=_USUAL,
-        advice="recipes/pretrain of the repository has some",
+        advice="see recipes/pretrain in the repository",
     )
 
 

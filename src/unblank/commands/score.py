@@ -20,27 +20,29 @@ class ScoreSettings:
     """Score candidates for a blank, or for what answers a source, by their log-probability."""
 
     model: Positional[str]
-    """Folder of the model."""
+    """Model folder."""
     text: Positional[tuple[str, ...]]
-    """Texts with a blank, or sources; none, or a single -, reads standard input, one a line."""
+    """Texts with a blank, or sources. Without any, or with a single -, one per line of standard
+    input."""
     candidates: tuple[str, ...]
-    """What may stand in the blank, or be written; at least one."""
+    """Candidates for the blank, or for the target of a source; at least one."""
     blank: int = 0
-    """Which blank of the text, counted from 0; the others stay blank."""
+    """Which blank of the text the candidates are for, counted from 0; the others stay blank."""
     normalization: Literal["sum", "mean"] = "sum"
-    """Sum of token log-probabilities, or their mean."""
+    """Score by the sum of the token log-probabilities, or by their mean."""
     include_end: bool = True
-    """Count the probability that the candidate ends where it does."""
+    """Include the probability that the candidate ends where it does."""
     context: Literal["bi", "uni"] = "bi"
-    """Whether tokens of the text see both sides, or only backwards; answers see all of the text."""
+    """What a token of the text attends to: both sides (bi), or only what precedes it (uni); answers
+    see all of the text."""
     source_tag: str | None = None
-    """Encoder-decoder: language tag put before the source, for example __de__."""
+    """Encoder-decoder: language tag to put before every source, such as __de__."""
     json: bool = False
-    """Print one JSON object a text."""
+    """Print one JSON object per text."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
     dtype: Literal["fp32", "bf16"] | None = None
-    """Arithmetic. Not given: as the model was saved."""
+    """Data type of the computation. Default: as the model was saved."""
 
 
 def parse(words: Sequence[str]) -> ScoreSettings:
@@ -89,7 +91,7 @@ def _table(text: str, scores: "Scores", normalization: str) -> "Table":
 
     table = Table(title=Text(text, style="bold"), title_justify="left")
     table.add_column("candidate", style="green")
-    table.add_column("log p" if normalization == "sum" else "log p a token", justify="right")
+    table.add_column("log p" if normalization == "sum" else "log p per token", justify="right")
     table.add_column("share", justify="right")
     for candidate in scores.ranked:
         table.add_row(

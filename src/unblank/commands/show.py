@@ -12,8 +12,8 @@ from unblank.showing.options import ShowPairOptions, ShowTaskOptions, ShowTextOp
 
 __all__ = ["ShowPairSettings", "parse", "run"]
 
-_DESCRIPTION = """Print what the model really sees of a text: both parts, positions, what is
-predicted. Of a task it shows an example instead (`unblank show --task rte --help`):
+_DESCRIPTION = """Print what the model sees of a text: both parts, their positions, and what is
+predicted; with --task, an example of a task (`unblank show --task rte --help`):
 
 unblank show --task rte [--data FILE --example 3 --pattern 0] [--model FOLDER]"""
 
@@ -46,7 +46,7 @@ def parse(words: Sequence[str]) -> ShowTextOptions | ShowPairSettings | ShowTask
         ValueError: an option that does not fit to what is shown, or a value that is not allowed.
     """
     name = _mode(words)
-    more = {} if name == "--task" else {"--task NAME --help": "Options of showing a task."}
+    more = {} if name == "--task" else {"--task NAME --help": "Options for showing a task."}
     about = _DESCRIPTION if name == _TEXT else ""
     kind: type[ShowTextOptions | ShowPairSettings | ShowTaskOptions] = _KINDS[name]
     variants = Variants(name, _KINDS, more)

@@ -41,7 +41,7 @@ def given_texts(given: Sequence[str]) -> Iterator[tuple[str, str]]:
             has_any = True
             yield f"line {number} of standard input", text
     if not has_any:
-        raise ValueError("nothing to do: give a text, or lines on standard input")
+        raise ValueError("no text: give a text, or lines on standard input")
 
 
 def _require_utf8(text: str) -> None:
@@ -54,7 +54,7 @@ def _require_utf8(text: str) -> None:
         byte = len(text[: error.start].encode("utf-8"))
         encoding = likely_encoding(text.encode("utf-8", "surrogateescape"))
         raise ValueError(
-            f"not UTF-8 at its byte {byte}: convert it, for example: iconv -f {encoding} -t UTF-8"
+            f"not UTF-8 at byte {byte}: convert it, for example: iconv -f {encoding} -t UTF-8"
         ) from error
 
 

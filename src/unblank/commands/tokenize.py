@@ -19,34 +19,34 @@ class TokenizeSettings:
     """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
 
     train: tuple[str, ...]
-    """Files, folders or glob patterns with the text (.txt, .jsonl, .parquet; .gz, .zst)."""
+    """Files, folders or globs of text: .txt, .jsonl (also .gz, .zst) or .parquet."""
 
     output: str
-    """Folder to write tokenizer.json and tokenizer_config.json to."""
+    """Folder for tokenizer.json and tokenizer_config.json."""
 
     kind: TokenizerKind = "wordpiece"
     """wordpiece (as BERT), unigram (as SentencePiece) or bpe (byte-level, as GPT-2)."""
 
     vocab_size: int = 30000
-    """Number of tokens, special ones included."""
+    """Number of tokens, special tokens included."""
 
     lowercase: bool = False
-    """Turn all text to lower case (wordpiece: and drop accents)."""
+    """Lower-case all text (wordpiece: and drop accents)."""
 
     text_field: str = "text"
-    """Key or column of the text in .jsonl and .parquet."""
+    """Field that holds the text, in .jsonl and .parquet."""
 
     text_unit: Literal["file", "paragraph", "line"] = "file"
-    """What one document of a .txt file is: the file, a block between blank lines, or a line."""
+    """What a document of a .txt file is: the file, a block between blank lines, or a line."""
 
     num_sentinels: int = 0
     """Number of sentinel tokens [MASK1], [MASK2], ... to add."""
 
     extra_tokens: tuple[str, ...] = ()
-    """Further special tokens of your own, for example "[USER]"."""
+    """Further special tokens of your own, such as "[USER]"."""
 
     overwrite: bool = False
-    """Replace a tokenizer that the output folder already holds."""
+    """Replace the tokenizer that the output folder already has."""
 
 
 def parse(words: Sequence[str]) -> TokenizeSettings:
@@ -71,7 +71,7 @@ def run(settings: TokenizeSettings) -> None:
     output = Path(settings.output)
     if (output / "tokenizer.json").exists() and not settings.overwrite:
         raise FileExistsError(
-            f"{output} already holds a tokenizer: choose another --output or give --overwrite"
+            f"{output} already has a tokenizer: choose another --output, or add --overwrite"
         )
     texts = TextFiles(
         paths=find_files(settings.train),
@@ -116,7 +116,7 @@ def _sample_statistics(
         if num_characters == 1_000_000:
             break
     return {
-        "tokens a word": f"{num_tokens / max(num_words, 1):.2f}",
-        "characters a token": f"{num_characters / max(num_tokens, 1):.2f}",
+        "tokens per word": f"{num_tokens / max(num_words, 1):.2f}",
+        "characters per token": f"{num_characters / max(num_tokens, 1):.2f}",
         "unknown tokens": f"{num_unknown / max(num_tokens, 1):.3%}",
     }

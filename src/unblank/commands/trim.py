@@ -29,37 +29,40 @@ class TrimSettings:
     """
 
     model: Positional[Path]
-    """Folder of a model with its tokenizer (glm, electra, deltalm or ganlm)."""
+    """Model folder with its tokenizer (glm, electra, deltalm or ganlm)."""
 
     output: Positional[Path]
-    """New folder for the smaller one."""
+    """New folder for the smaller model."""
 
     corpus: tuple[str, ...]
-    """Files, folders or glob patterns with your text (.txt, .jsonl, .parquet; .gz, .zst).
-    Give what the model will read: all its languages, and the texts of your tasks."""
+    """Files, folders or globs of your text: .txt, .jsonl (also .gz, .zst) or .parquet. Give what
+    the model will read: all its languages, and the texts of your tasks."""
 
     keep: int | None = None
     """Number of tokens to keep, special tokens and single characters included."""
 
     coverage: float | None = None
-    """Or: keep the most frequent tokens that make up this share of the corpus, e.g. 0.9999."""
+    """Instead of --keep: keep the most frequent tokens that make up this share of the corpus, e.g.
+    0.9999."""
 
     text_field: str = "text"
-    """Key or column of the text in .jsonl and .parquet."""
+    """Field that holds the text, in .jsonl and .parquet."""
 
     text_unit: Literal["file", "paragraph", "line"] = "file"
-    """What one document of a .txt file is: the file, a block between blank lines, or a line."""
+    """What a document of a .txt file is: the file, a block between blank lines, or a line."""
 
     json: bool = False
-    """Print the numbers as JSON in place of the table."""
+    """Print the numbers as JSON instead of a table."""
 
     def __post_init__(self) -> None:
         if (self.keep is None) == (self.coverage is None):
             raise ValueError(
-                "give one of --keep N (how many tokens) and --coverage SHARE (for example 0.9999)"
+                "give either --keep N (number of tokens) or --coverage SHARE (for example 0.9999)"
             )
         if self.coverage is not None and not 0 < self.coverage <= 1:
-            raise ValueError(f"coverage is a share of the corpus in (0, 1], not {self.coverage}")
+            raise ValueError(
+                f"coverage is {self.coverage}: it must be a share of the corpus in (0, 1]"
+            )
 
 
 def parse(words: Sequence[str]) -> TrimSettings:
@@ -101,8 +104,8 @@ def run(settings: TrimSettings) -> None:
     console.print(_findings(report), highlight=False, soft_wrap=True)
     if settings.keep is not None and report.tokens[1] < settings.keep:
         console.print(
-            f"{report.tokens[1]:,} tokens are kept, not {settings.keep:,}: no others occur in the "
-            "text, or their parts do not fit"
+            f"{report.tokens[1]:,} tokens are kept instead of {settings.keep:,}: no others occur "
+            "in the text, or the tokens that they are merged from do not fit"
         )
     console.print(f"saved in {settings.output}", soft_wrap=True)
 
@@ -117,7 +120,7 @@ def _table(report: "TrimReport") -> "Table":
     before, after = report.bytes
     table.add_row("weights", _size(before), _size(after), f"{after / before:.1%}")
     before, after = report.passage_tokens
-    table.add_row("tokens of passages", f"{before:,}", f"{after:,}", f"{after / before:.1%}")
+    table.add_row("tokens of the passages", f"{before:,}", f"{after:,}", f"{after / before:.1%}")
     before, after = report.passage_unknown
     table.add_row("unknown among them", f"{before:,}", f"{after:,}", "")
     return table
@@ -129,7 +132,7 @@ def _findings(report: "TrimReport") -> str:
         f"corpus: kept tokens are {report.coverage:.4%} of {report.corpus_tokens:,} in "
         f"{report.documents:,} documents\n"
         f"passages: {report.passages_changed:,} of {report.passages:,} drawn from it "
-        f"({changed:.1%}) are cut into other tokens than before\n"
+        f"({changed:.1%}) are now split into other tokens\n"
         f"check: {report.numbers_compared:,} outputs over kept tokens, {report.texts_compared} "
         f"passages, differ by at most {report.largest_difference:.1g}"
     )

@@ -33,7 +33,7 @@ _SET_BY_COMPARE = {
         "model.init_from", "train.output_dir", "train.seed", "train.seeds", "grid", "cloze.ensemble"
     ),
 }  # fmt: skip
-"""Settings that a recipe cannot give: folders and seeds are those of the run, one model each."""
+"""Settings that a recipe cannot set: the comparison chooses the folders, seeds and models."""
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
 
@@ -220,7 +220,7 @@ def load_comparison(path: Path) -> Recipe:
         ValueError: a key, name or value that does not fit, or a variable that is not set.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no recipe at {path}; recipes/compare of the repository has some")
+        raise FileNotFoundError(f"no recipe at {path}: see recipes/compare in the repository")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         recipe = _build(path, _expanded(content))
@@ -239,7 +239,7 @@ def load_comparison(path: Path) -> Recipe:
 
 def _build(path: Path, content: Any) -> Recipe:
     if not isinstance(content, Mapping):
-        raise ValueError("a recipe holds keys and values")
+        raise ValueError("a recipe must be a mapping of keys to values")
     _check_keys(content, _KEYS, "")
     measurements = tuple(
         Measurement(str(name), kind, *_without_metrics(settings, name))
@@ -252,17 +252,19 @@ def _build(path: Path, content: Any) -> Recipe:
     files = [_file_name(name) for name in names]
     if len(set(files)) < len(files) or not all(files) or MODEL_FOLDER_NAME in files:
         raise ValueError(
-            f"measurements need names that differ in letters (a to z) or digits, and none is "
+            f"names of measurements must differ in letters (a to z) or digits, and must not be "
             f"{MODEL_FOLDER_NAME!r}, the folder of the model: {names}"
         )
     variants = tuple(
         _variant(name, entry or {}, names) for name, entry in _mapping(content, "variants").items()
     )
     if not variants or not measurements:
-        raise ValueError("a comparison needs variants, and something to measure of them")
+        raise ValueError(
+            "a comparison needs variants, and an evaluation or a fine-tuning to measure them by"
+        )
     folders = [variant.folder_name for variant in variants]
     if len(set(folders)) < len(folders) or not all(folders):
-        raise ValueError(f"variants need names that differ in letters or digits: {folders}")
+        raise ValueError(f"names of variants must differ in letters or digits: {folders}")
     seeds = content.get("seeds", [0])
     is_list = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
     if not is_list or not seeds or len(set(seeds)) < len(seeds):
@@ -274,7 +276,7 @@ def _build(path: Path, content: Any) -> Recipe:
 
 def _variant(name: str, entry: Any, measurements: Sequence[str]) -> Variant:
     if not isinstance(entry, Mapping):
-        raise ValueError(f"variant {name} holds keys and values, got {entry!r}")
+        raise ValueError(f"variant {name} must be a mapping of keys to values, got {entry!r}")
     _check_keys(entry, _VARIANT_KEYS, f" in variant {name}")
     without, measure = tuple(entry.get("without") or ()), _mapping(entry, "measure")
     for one in (*without, *measure):
@@ -287,7 +289,7 @@ def _variant(name: str, entry: Any, measurements: Sequence[str]) -> Variant:
 
 def _without_metrics(settings: Any, name: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     if not isinstance(settings, Mapping):
-        raise ValueError(f"{name} holds keys and values, got {settings!r}")
+        raise ValueError(f"{name} must be a mapping of keys to values, got {settings!r}")
     rest = {key: value for key, value in settings.items() if key != "metrics"}
     return rest, tuple(settings.get("metrics", ()))
 
@@ -295,7 +297,7 @@ def _without_metrics(settings: Any, name: str) -> tuple[Mapping[str, Any], tuple
 def _mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = content.get(key) or {}
     if not isinstance(value, Mapping):
-        raise ValueError(f"{key} holds names and settings, got {value!r}")
+        raise ValueError(f"{key} must be a mapping of names to settings, got {value!r}")
     return value
 
 
@@ -316,8 +318,8 @@ def _refuse_own(settings: Mapping[str, Any], kind: str, where: str) -> None:
         held = settings.get(section) if section else settings
         if isinstance(held, Mapping) and key in held:
             raise ValueError(
-                f"{where}: a recipe of a comparison cannot give {path}: folders are made below "
-                "output_dir, and every model is tuned once a seed of the recipe: take it out"
+                f"{where}: a comparison sets {path} itself (folders lie in output_dir, and every "
+                "model is fine-tuned once per seed): leave it out"
             )
 
 

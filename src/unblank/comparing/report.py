@@ -14,7 +14,7 @@ from rich.text import Text
 __all__ = ["Cell", "comparison_json", "comparison_table", "draw_plot", "to_markdown"]
 
 _COLUMNS = 3
-"""Pictures beside each other."""
+"""Plots in a row of the picture."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
         )
         tokenizer.save_pretrained(folder)
 
-    return _Step("the vocabulary that all share", is_done, train)
+    return _Step("the shared vocabulary", is_done, train)
 
 
 def _steps_of(recipe: Recipe, run: ComparedRun, memory: MemoryArrangement) -> list[_Step]:
@@ -161,7 +161,7 @@ def _has_settings(path: Path, settings: dict[str, Any]) -> bool:
     if changed := _changed(found, settings):
         raise ValueError(
             f"{path.parent} was made with other settings ({', '.join(changed)} differ): give the "
-            "recipe another output_dir, or take that folder away"
+            "recipe another output_dir, or remove that folder"
         )
     return True
 
@@ -243,8 +243,9 @@ def _require_metrics(recipe: Recipe, measurement: Measurement, known: list[str])
     for name in measurement.metrics:
         if name not in known:
             raise ValueError(
-                f"{recipe.path}: metrics of {measurement.name!r} has {name!r}, but there are "
-                f"{', '.join(dict.fromkeys(known))}: correct it and start again, what is done stays"
+                f"{recipe.path}: {measurement.name!r} has no metric {name!r}, only "
+                f"{', '.join(dict.fromkeys(known))}: correct it and run again, finished work is "
+                "kept"
             )
 
 

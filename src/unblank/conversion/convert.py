@@ -31,7 +31,7 @@ PLAN_READERS: dict[str, PlanReader] = {
     "multiglm": plan_glm,
     "xlmr": plan_encoder,
 }
-"""Who understands each family's weights."""
+"""The function that plans the conversion of each family's weights."""
 
 OPTIONS_OF_FAMILIES = {
     "vocab_size": ("deltalm", "ganlm", "xlmr"),
@@ -39,7 +39,7 @@ OPTIONS_OF_FAMILIES = {
     "ffn_order": ("deltalm",),
     "part": ("ganlm",),
 }
-"""Options that mean something to some families only; for others they are refused."""
+"""Options that apply to some families only; for others they are refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def plan_conversion(source: Path, options: ConvertOptions) -> Conversion:
     if options.family == "auto":
         detection = detect_family(opened)
     else:
-        detection = Detection(options.family, (*opened.evidence, "the family was given"))
+        detection = Detection(options.family, (*opened.evidence, "family given with --family"))
     _check_options(options, detection.family)
     plan = PLAN_READERS[detection.family](opened, options)
     check_plan(plan, opened)
@@ -145,6 +145,6 @@ def _check_options(options: ConvertOptions, family: str) -> None:
         if family not in families and getattr(options, name) not in (None, ()):
             option = "--" + name.replace("_", "-")
             raise ValueError(
-                f"{option} is for {', '.join(families)}, but this checkpoint is {family}: leave it "
-                "out"
+                f"{option} applies to {', '.join(families)} only, but this checkpoint is {family}: "
+                "leave it out"
             )

@@ -39,7 +39,7 @@ _TABLE = "model.encoder.embed_tokens.weight"
 TABLE_KEY = re.compile(r".*embed_tokens\.weight|decoder\.output_projection\.weight")
 RELEASED = re.compile(r"(src|tgt)_embedding\.")
 CLEAR_DIFFERENCE = 0.05
-"""Cosines that differ by less say nothing about the order of the feed-forward layers."""
+"""Least difference of cosines that is taken as evidence of the order of the feed-forward layers."""
 
 
 def plan_deltalm(source: Source, options: ConvertOptions) -> ConversionPlan:
@@ -55,7 +55,7 @@ def plan_deltalm(source: Source, options: ConvertOptions) -> ConversionPlan:
     # Encoder and decoder share one parameter, into which fairseq loads the decoder's copy last.
     tables = dict(sorted(tables.items(), key=lambda item: item[0].startswith(("tgt", "decoder"))))
     if not tables:
-        raise ValueError(f"{source.path} has no embed_tokens.weight: it is no whole DeltaLM")
+        raise ValueError(f"{source.path} has no embed_tokens.weight: it is not a complete DeltaLM")
     kept_key, table = list(tables.items())[-1]
     traps = _check_tables(tables, source, is_released)
     fitted = fit_rows(source, options, table.shape[0], arguments=arguments)
@@ -146,10 +146,10 @@ def _check_tables(tables: dict[str, Tensor], source: Source, is_released: bool) 
     last = list(tables)[-1]
     if not is_released:
         raise ValueError(
-            f"{', '.join(differing)} and {last} of {source.path} differ: a model that was trained "
-            "with separate embedding tables is not built here"
+            f"{', '.join(differing)} and {last} of {source.path} differ: a model trained with "
+            "separate embedding tables is not supported"
         )
-    return [f"{', '.join(differing)} differs from {last}, which counts, as in fairseq's loader"]
+    return [f"{', '.join(differing)} differs from {last}; the latter is used, as fairseq does"]
 
 
 def _check_order(tensors: Mapping[str, Tensor], order: str) -> tuple[str, list[str]]:
@@ -173,7 +173,7 @@ def _check_order(tensors: Mapping[str, Tensor], order: str) -> tuple[str, list[s
     if found == order:
         return f"{line}, which agrees", []
     return line, [
-        f"the weights speak for --ffn-order {found} ({line}): try both on text, the wrong one "
+        f"the weights suggest --ffn-order {found} ({line}): try both on text, the wrong one "
         "fills blanks far worse"
     ]
 

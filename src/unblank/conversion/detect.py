@@ -45,7 +45,8 @@ SIGNS: tuple[tuple[str, str, str], ...] = (
         "a transformers encoder",
     ),
 )
-"""Family, a pattern that some key begins with, and what it shows; the first that fits counts."""
+"""Family, a pattern that some key begins with, and what it shows; the first that matches
+decides."""
 
 SAME_KEYS_LARGER_TABLE = {"glm": "multiglm"}
 """Family -> another one whose older layout has the same keys."""
@@ -64,8 +65,8 @@ def detect_family(source: Source) -> Detection:
     model_type = (source.settings or {}).get("model_type")
     if family_of_model_type(model_type) is not None:
         raise ValueError(
-            f"{source.path} already is a folder of this library ({model_type}): use it as it is, "
-            "or check it with unblank convert --verify"
+            f"{source.path} is already a model folder of this library ({model_type}): use it as it "
+            "is, or check it with unblank convert --verify"
         )
     shapes = {key: tuple(tensor.shape) for key, tensor in source.state_dicts[0].items()}
     names = {_PREFIX.sub("", key, count=1): key for key in shapes}
@@ -82,7 +83,7 @@ def detect_family(source: Source) -> Detection:
             older = "MultiGLM's older layout has the same keys and a larger table"
             return Detection(family, (*lines, older))
     raise ValueError(
-        f"{source.path} is of no family known here: its keys begin like "
-        f"{', '.join(sorted(names)[:SHOWN_KEYS])}. Known are GLM, MultiGLM, DeltaLM, GanLM and "
-        "XLM-R/InfoXLM; --family says which one if you know better"
+        f"{source.path} belongs to no supported family (GLM, MultiGLM, DeltaLM, GanLM, "
+        f"XLM-R/InfoXLM): its keys begin like {', '.join(sorted(names)[:SHOWN_KEYS])}. If you "
+        "know the family, give --family"
     )

@@ -59,7 +59,7 @@ _HEADS = re.compile(
     r"(?:encoder\.|decoder\.)?(lm_head|pooler|cls|classifier|classification_heads)\."
     r"|.*position_ids$|.*\.version$"
 )
-"""What an encoder checkpoint holds besides the encoder."""
+"""Prefixes of the weights of an encoder checkpoint that are not part of the encoder."""
 TOKEN_TYPES = "embeddings.token_type_embeddings.weight"
 FAIRSEQ_PREFIXES = ("encoder.sentence_encoder.", "decoder.sentence_encoder.")
 POSITIONS = "embeddings.embed_positions.weight"
@@ -86,8 +86,8 @@ def plan_encoder(source: Source, options: ConvertOptions) -> ConversionPlan:
     fields, parts, dropped = _understand(source, options)
     if fields["encoder_layers"] % 2:
         raise ValueError(
-            f"{source.path} has {fields['encoder_layers']} layers: an interleaved decoder takes "
-            "two encoder layers for each of its own"
+            f"{source.path} has {fields['encoder_layers']} layers, an odd number: each layer of an "
+            "interleaved decoder is made from two encoder layers"
         )
     table = parts["embed_tokens.weight"]
     fitted = fit_rows(source, options, table.shape[0], has_mask=True)
@@ -133,7 +133,7 @@ def read_encoder(path: Path) -> EncoderWeights:
     Raises:
         FileNotFoundError: nothing to read there.
         ValueError: damaged or hostile file, unknown keys, sizes that the weights do not have, or a
-            model type that is no encoder.
+            model type that is not an encoder.
     """
     source = open_source(Path(path))
     settings = source.settings or {}
@@ -177,7 +177,10 @@ def encoder_from_glm(settings: dict[str, Any], state_dict: dict[str, Tensor]) ->
                 renamed[name.replace("qkv_proj", f"{letter}_proj")] = third
         else:
             if (ours := _match(name, GLM_PATTERNS)) is None:
-                raise ValueError(f"{key!r} is no key of a GLM; nothing is dropped silently")
+                raise ValueError(
+                    f"{key!r} is not a weight of a GLM: only weights that are known to be unused "
+                    "are left out"
+                )
             renamed[ours] = tensor
     positions = tables["embed_positions.weight"]
     if "embed_block_positions.weight" in tables:
@@ -221,7 +224,7 @@ def _require_sizes(settings: dict[str, Any], fields: dict[str, Any]) -> None:
         if settings.get(theirs) not in (None, fields[ours]):
             raise ValueError(
                 f"{theirs} is {settings[theirs]} in the encoder's config.json, but {fields[ours]} "
-                "in its weights: the folder is incomplete, or mixed from two models"
+                "in its weights: the folder is incomplete, or mixes two models"
             )
 
 
@@ -250,19 +253,19 @@ def _other_fields(width: int, source: Source, options: ConvertOptions) -> dict[s
 def _finish_positions(parts: dict[str, PlannedTensor], settings: dict[str, Any] | None) -> None:
     """Give the table of positions what is always added to it, and the two rows of padding."""
     if POSITIONS not in parts:
-        raise ValueError("the encoder has no learned positions; XLM-R and BERT-like ones have")
+        raise ValueError("the encoder has no learned positions: give an encoder like XLM-R or BERT")
     types = parts.pop(TOKEN_TYPES, None)
     positions = parts[POSITIONS]
     read, keys, reason = positions.read, positions.keys, ""
     if types is not None:  # every token is of type 0
         first = types.read()[0]
         read = _sum_with(positions.read, first)
-        keys, reason = (*keys, *types.keys), "the first token type, which every token has, added"
+        keys, reason = (*keys, *types.keys), "with the first token type, that of every token, added"
     padded = settings is None or settings.get("model_type") in PADDED_POSITION_TYPES
     if not padded:
         read, reason = (
             _with_padding(read),
-            f"{reason}; two rows for padding put before".lstrip("; "),
+            f"{reason}; with two rows for padding in front".lstrip("; "),
         )
     rows = positions.shape[0] + (0 if padded else UNUSED_POSITIONS)
     parts[POSITIONS] = replace(
@@ -287,7 +290,10 @@ def _with_padding(read: Callable[[], Tensor]) -> Callable[[], Tensor]:
 def _translate(key: str, name: str, is_fairseq: bool) -> str:
     ours = name_in_stack(name) if is_fairseq else _match(name, TRANSFORMERS_PATTERNS)
     if ours is None:
-        raise ValueError(f"{key!r} is no key of an encoder known here; nothing is dropped silently")
+        raise ValueError(
+            f"{key!r} is not a weight of a supported encoder: only weights that are known to be "
+            "unused are left out"
+        )
     return ours
 
 
@@ -307,7 +313,7 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the fields that have the same name here and in transformers."""
     activation = settings.get("hidden_act", "gelu")
     if activation not in ACTIVATIONS:
-        raise ValueError(f"hidden_act {activation!r} of the encoder: only GELU is built here")
+        raise ValueError(f"the encoder's hidden_act is {activation!r}: only GELU is supported")
     names = ("hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps")
     known = {name: settings[name] for name in names if name in settings}
     return known | {"hidden_act": ACTIVATIONS[activation]}

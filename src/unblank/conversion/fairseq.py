@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 PUBLISHED_HEADS = {768: 12, 1024: 16}
-"""Width -> heads of every published DeltaLM and GanLM; files without arguments do not say it."""
+"""Width -> heads of every published DeltaLM and GanLM, for files that do not record them."""
 CHUNK_ROWS = 8192
-"""Rows of a table that are compared at a time."""
+"""Rows of a table compared at a time."""
 STACK_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"embed_tokens\.weight", "embed_tokens.weight"),
     (r"embed_positions\.weight", "embeddings.embed_positions.weight"),
@@ -118,13 +118,16 @@ def plan_table(
     """
     rows, width = table_shape(key, table.shape)
     if num_rows > rows:
-        raise ValueError(f"{key} has {rows} rows, not the {num_rows} asked for (--vocab-size)")
+        raise ValueError(f"{key} has {rows} rows, fewer than --vocab-size {num_rows}")
     action: Action = "renamed"
     reason, read = "", _first_rows(table, num_rows)
     if num_rows < rows:
-        action, reason = "changed", f"cut to the first {num_rows} of {rows} rows, as asked for"
+        action, reason = "changed", f"cut to the first {num_rows} of {rows} rows (--vocab-size)"
     if num_new:
-        action, reason = "changed", f"{reason}; {num_new} rows for tags added".removeprefix("; ")
+        action, reason = (
+            "changed",
+            f"{reason}; {num_new} rows for language tags added".removeprefix("; "),
+        )
         read = _with_new_rows(read, num_new)
     return PlannedTensor(
         name=name, shape=(num_rows + num_new, width), keys=(key,), action=action, read=read,
@@ -183,13 +186,13 @@ def choose_heads(
         return heads, f"{heads} heads, as the checkpoint records"
     if width not in PUBLISHED_HEADS:
         raise ValueError(
-            f"no tensor shows the number of heads, the checkpoint does not record it, and no "
-            f"published model is {width} wide: give --num-attention-heads (of unblank convert)"
+            f"the number of heads is unknown: the checkpoint does not record it, and no "
+            f"published model has width {width}: give --num-attention-heads"
         )
     heads = PUBLISHED_HEADS[width]
     return heads, (
-        f"{heads} heads, as in the published model of width {width}; no tensor shows it, so give "
-        "--num-attention-heads if this model is not a published one"
+        f"{heads} heads, as in the published model of width {width}; if this is another model, "
+        "give --num-attention-heads"
     )
 
 
@@ -207,7 +210,7 @@ def shape_fields(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> dict[st
     for name in (*needed, "layers.0.mlp.up_proj.weight"):
         if encoder + name not in shapes:
             raise ValueError(
-                f"the checkpoint has no {encoder}{name}: it is incomplete or of another model"
+                f"the checkpoint has no {encoder}{name}: it is incomplete, or of another model"
             )
         table_shape(name, shapes[encoder + name])
     vocab_size, width = shapes[f"{encoder}embed_tokens.weight"]

@@ -28,7 +28,7 @@ MASK = "<mask>"
 SENTINELS = tuple(f"<mask_{number}>" for number in range(100))
 PADDING_MULTIPLE = 8
 CONTROL_PIECES = 3
-"""Pieces that stand first in the SentencePiece model of XLM-R, <unk>, <s> and </s>."""
+"""Number of pieces that come first in XLM-R's SentencePiece model: <unk>, <s> and </s>."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def find_vocabulary_files(given: Path | None, beside: Path) -> VocabularyFiles:
         found = _files_in(given or beside)
         if given is not None and found == VocabularyFiles():
             raise FileNotFoundError(
-                f"{given} holds no vocabulary: expected tokenizer.json, or dict.txt and spm.model"
+                f"{given} has no vocabulary: expected tokenizer.json, or dict.txt and spm.model"
             )
         return found
     if not given.is_file():
@@ -142,7 +142,9 @@ def _dictionary_in(folder: Path) -> Path | None:
     files = sorted(folder.glob("dict[._]*.txt"))
     if len({path.read_bytes() for path in files}) > 1:
         names = ", ".join(path.name for path in files)
-        raise ValueError(f"{folder} holds several dictionaries ({names}): give --tokenizer one")
+        raise ValueError(
+            f"{folder} has several dictionaries ({names}): give one of them with --tokenizer"
+        )
     return files[0] if files else None
 
 
@@ -150,7 +152,7 @@ def read_dictionary(path: Path) -> list[str]:
     """Return the tokens of a fairseq dictionary in the order of their ids.
 
     Raises:
-        ValueError: a line that is no `token count`, or a token that comes twice.
+        ValueError: a line that is not `token count`, or a token that occurs twice.
     """
     refuse_pointer(path)
     names = list(FIRST_TOKENS)
@@ -161,9 +163,12 @@ def read_dictionary(path: Path) -> list[str]:
             continue
         token, _, count = line.rstrip().removesuffix(" #fairseq:overwrite").rpartition(" ")
         if not token or not count.removeprefix("-").isdigit():
-            raise ValueError(f"{path}, line {number}: {line[:60]!r} is no `token count` of fairseq")
+            raise ValueError(
+                f"{path}, line {number}: expected `token count` as fairseq writes it, got "
+                f"{line[:60]!r}"
+            )
         if token in known:
-            raise ValueError(f"{path}, line {number}: {token!r} stands there a second time")
+            raise ValueError(f"{path}, line {number}: {token!r} occurs a second time")
         names.append(token)
         known.add(token)
     return names
@@ -174,8 +179,8 @@ def _tokens_of_ready(path: Path) -> list[str]:
     names = [core.id_to_token(row) or "" for row in range(core.get_vocab_size())]
     if tuple(names[: len(FIRST_TOKENS)]) != FIRST_TOKENS:
         raise ValueError(
-            f"{path} begins with the tokens {json.dumps(names[:4], ensure_ascii=False)}; these "
-            f"models number {', '.join(FIRST_TOKENS)} first"
+            f"{path} begins with the tokens {json.dumps(names[:4], ensure_ascii=False)}: in these "
+            f"models the first ones are {', '.join(FIRST_TOKENS)}"
         )
     return names
 
@@ -205,11 +210,11 @@ def name_rows(
     Raises:
         ValueError: more tokens than rows, or a tag that is a token already.
     """
-    names, evidence = list(dictionary), [f"dictionary: {len(dictionary)} tokens from row 0 on"]
+    names, evidence = list(dictionary), [f"dictionary: {len(dictionary)} tokens, from row 0 on"]
     if len(names) > num_rows:
         raise ValueError(
-            f"the dictionary has {len(names)} tokens but the embedding table only {num_rows} rows: "
-            "they do not belong together"
+            f"the dictionary has {len(names)} tokens but the embedding table has only {num_rows} "
+            "rows: they do not belong together"
         )
     if MASK not in names:
         appended = (MASK, *SENTINELS)
@@ -225,13 +230,16 @@ def name_rows(
         names += [f"madeupword{taken + number:04d}" for number in range(missing)]
         evidence.append(f"the last {missing} rows are filler")
     if known := [tag for tag in tags if tag in names]:
-        raise ValueError(f"language tag {known[0]!r} is a token of the vocabulary already")
+        raise ValueError(
+            f"language tag {known[0]!r} is already in the vocabulary: leave it out of "
+            "--language-tags"
+        )
     names += tags
     unnamed, num_new = max(num_rows - len(names), 0), max(len(names) - num_rows, 0)
     if unnamed:
         evidence.append(
-            f"{unnamed} rows from {len(names)} on have no known token; if language tags were added "
-            "in fine-tuning, name them in their order with --language-tags"
+            f"{unnamed} rows from {len(names)} on have no known token; if fine-tuning added "
+            "language tags, name them in order with --language-tags"
         )
     if tags:
         evidence.append(f"language tags are rows {len(names) - len(tags)} to {len(names) - 1}")
@@ -259,7 +267,9 @@ def build_tokenizer(
         facts = {"kind": "SentencePiece"}
         lost = [piece for piece, _, _ in read.pieces[CONTROL_PIECES:] if piece not in rows.ids]
         if lost:
-            facts["without row"] = f"{len(lost)} pieces like {lost[0]!r}: spelt with others here"
+            facts["without row"] = (
+                f"{len(lost)} pieces like {lost[0]!r} are unused: their text is split otherwise"
+            )
     else:
         assert files.ready is not None
         core, facts = _read_ready(files.ready), {"kind": "tokenizer.json"}
@@ -299,6 +309,6 @@ def _check_ids(core: Tokenizer, rows: TokenRows) -> None:
     if wrong:
         raise ValueError(
             f"the tokenizer gives {wrong[0]!r} the id {core.token_to_id(wrong[0])}, but its row is "
-            f"{rows.ids[wrong[0]]} (tokens like this: {len(wrong)}): it does not belong to these "
-            "weights"
+            f"{rows.ids[wrong[0]]} (such tokens: {len(wrong)}): the tokenizer does not belong to "
+            "these weights"
         )

@@ -19,9 +19,9 @@ from unblank.conversion.source import Source
 __all__ = ["fit_rows"]
 
 PUBLISHED_TOKENS = 250001
-"""Tokens of XLM-R's dictionary, which the published multilingual models share."""
+"""Size of XLM-R's dictionary, which the published multilingual models share."""
 PUBLISHED_ROWS = 250104
-"""Rows of those models: `<mask>`, 100 sentinels and two fillers more."""
+"""Rows of those models, which add `<mask>`, 100 sentinels and two fillers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +92,12 @@ def fit_rows(
     if files.pieces is None and files.ready is None:
         traps.append(
             f"{files.dictionary.name if files.dictionary else 'dict.txt'} numbers tokens but "
-            "cannot cut text into them: give a folder with it and the SentencePiece model "
-            "(spm.model, sentencepiece.bpe.model) as --tokenizer"
+            "cannot split text into them: give --tokenizer a folder that also has the "
+            "SentencePiece model (spm.model, sentencepiece.bpe.model)"
         )
         return FittedRows(
             num_rows=num_rows, num_new=rows.num_new, fields=fields,
-            facts={"kind": "none: a dictionary alone", "rows": list(rows.evidence)},
+            facts={"kind": "none: there is only a dictionary", "rows": list(rows.evidence)},
             traps=tuple(traps), evidence=rows.evidence,
         )  # fmt: skip
     tokenizer, facts = build_tokenizer(files, rows)
@@ -110,8 +110,8 @@ def fit_rows(
 def _without_files(num_rows: int, options: ConvertOptions) -> FittedRows:
     if options.language_tags:
         raise ValueError(
-            "language tags stand behind all other tokens, and without dict.txt or a tokenizer "
-            "nothing tells how many there are: give --tokenizer"
+            "language tags come after all other tokens, whose number is unknown without dict.txt "
+            "or a tokenizer: give --tokenizer"
         )
     fields: dict[str, Any] = {"vocab_size": num_rows}
     evidence: tuple[str, ...] = ()

@@ -50,7 +50,7 @@ _HEADS = {
 JUDGING_HEAD = ("discriminator.dense.", "discriminator.norm.", "discriminator.out_proj.")
 CLASSIFIER = ("dense.", "out_proj.")
 PUBLISHED_JUDGES = 4
-"""Layers of the published discriminators, for files without one."""
+"""Layers of the published discriminators, for files without a discriminator."""
 
 
 def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
@@ -63,7 +63,7 @@ def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
     tensors, arguments = source.tensors, recorded_arguments(source.records)
     tables = {key: tensor for key, tensor in tensors.items() if _is_table(key, tensor)}
     if not tables:
-        raise ValueError(f"{source.path} has no embed_tokens.weight: it is no whole GanLM")
+        raise ValueError(f"{source.path} has no embed_tokens.weight: it is not a complete GanLM")
     kept_key, table = list(tables.items())[-1]
     if differing := same_tables(tables, source):
         raise ValueError(
@@ -101,13 +101,13 @@ def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
     traps = list(fitted.traps)
     if config.mask_token_id is None:
         traps.append(
-            "the row of <mask> is not known, from which on no token is content: pretraining needs "
-            "first_special_id in config.json"
+            "the row of <mask>, where the tokens that are not content begin, is unknown: to "
+            "pretrain, set first_special_id in config.json"
         )
     untrained = _untrained(model_class, planned)
     if untrained:
         traps.append(
-            "the classification head is not in the checkpoint: it starts at random and needs "
+            "the checkpoint has no classification head: it is initialised at random and needs "
             "fine-tuning"
         )
     return ConversionPlan(
@@ -172,10 +172,12 @@ def _choose_model(
     if (options.kept_part == "generator" and not writes) or (
         options.kept_part == "discriminator" and not judges
     ):
-        raise ValueError(f"--part {options.kept_part}: the file has only {found or 'an encoder'}")
+        raise ValueError(
+            f"--part {options.kept_part} does not fit: the file has only {found or 'an encoder'}"
+        )
     wants_judge = options.kept_part == "discriminator" or (options.kept_part == "all" and judges)
     if is_classifier or (wants_judge and not (writes and options.kept_part == "all")):
-        why = "a classifier has no use for it"
+        why = "a classifier does not use it"
         other = {GENERATOR: why} if wants_judge else {"discriminator.decoder.": why}
         if is_shared:
             other = {}
@@ -225,7 +227,7 @@ def _configuration(
         f"layers of width {config.hidden_size}, {config.relative_bias_buckets} relative buckets, "
         f"{config.max_position_embeddings} positions"
     )
-    scale = "token embeddings times the root of the width" * config.scale_embedding
+    scale = "token embeddings times the square root of the width" * config.scale_embedding
     return config, [line for line in (size, how, scale) if line]
 
 
@@ -242,5 +244,5 @@ def _shared_with(
     twin_name = name.replace("discriminator.decoder.", GENERATOR)
     twin = next((other for other, ours in names.items() if ours == twin_name), None)
     if twin is None or not torch.equal(tensors[key], tensors[twin]):
-        raise ValueError(f"{key} should be shared with the generator but differs from {twin}")
+        raise ValueError(f"{key} should be shared with the generator, but differs from {twin}")
     return f"a copy of {twin}, which it shares"

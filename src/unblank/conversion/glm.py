@@ -59,11 +59,11 @@ HEAD_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(?:pool_layer|dense)\.(\w+)", r"dense.\1"),
     (r"(?:multichoice_head|out_proj)\.(\w+)", r"out_proj.\1"),
 )
-"""A fine-tuned classifier, of the original program and of the remote code."""
+"""Head of a fine-tuned classifier, in the original program and in the remote code."""
 TABLE, POSITIONS = "model.embed_tokens.weight", "model.embed_positions.weight"
 SOFT_PROMPTS = ("prompt_spell.", "prefix_encoder.")
 HEAD_WIDTH = 64
-"""Width of an attention head in every published GLM; the files do not store it."""
+"""Width of an attention head in every published GLM, which the files do not store."""
 PUBLISHED_WIDTHS = (768, 1024, 1152, 2048, 4096)
 MULTIGLM_HEADS = {1536: 16}
 """Width -> heads of the published MultiGLM, whose heads are 96 wide."""
@@ -132,9 +132,9 @@ def _match(key: str, patterns: tuple[tuple[str, str], ...]) -> str | None:
 def _drop_reason(key: str) -> str | None:
     """Return why a key is left out; None leaves it unaccounted for, which is an error."""
     if key.startswith(SOFT_PROMPTS):
-        return "a trained soft prompt: not part of the model, and not imported; tune one here anew"
+        return "a trained soft prompt, which is not part of the model: tune a new one"
     if _match(key, HEAD_PATTERNS):
-        return "a stray classification head: config.json says that this is no classifier"
+        return "an unused classification head: by its config.json this is not a classifier"
     return None
 
 
@@ -157,13 +157,13 @@ def _fields(
     """Return the fields of the configuration, and lines on how the uncertain ones were found."""
     for name in (TABLE, POSITIONS):
         if name not in shapes:
-            raise ValueError(f"{source.path} is no whole GLM: nothing in it is {name}")
+            raise ValueError(f"{source.path} is not a complete GLM: it has no {name}")
     vocab_size, width = table_shape(TABLE, shapes[TABLE])
     rows, _ = table_shape(POSITIONS, shapes[POSITIONS])
     settings = source.settings or {}
     for name, built in UNBUILT_SETTINGS.items():
         if settings.get(name, built) is not built:
-            raise ValueError(f"config.json says {name} = {settings[name]}, which is not built here")
+            raise ValueError(f"config.json has {name} = {settings[name]}, which is not supported")
     layers = {int(name.split(".")[2]) for name in shapes if name.startswith("model.layers.")}
     heads, how = _heads(width, len(layers), source, options)
     fields: dict[str, Any] = {
@@ -209,11 +209,14 @@ def _heads(width: int, num_layers: int, source: Source, options: ConvertOptions)
         return MULTIGLM_HEADS[width], f"{MULTIGLM_HEADS[width]} heads, as in the published MultiGLM"
     if width not in PUBLISHED_WIDTHS:
         raise ValueError(
-            f"no tensor shows the number of heads, and no published GLM is {width} wide: give "
+            f"the number of heads is unknown: no published GLM has width {width}: give "
             "--num-attention-heads"
         )
     heads = width // HEAD_WIDTH
-    return heads, f"{heads} heads of {HEAD_WIDTH}, as in every published GLM; no tensor shows it"
+    return (
+        heads,
+        f"{heads} heads of width {HEAD_WIDTH}, as in every published GLM (no tensor shows it)",
+    )
 
 
 def _check_settings(source: Source, fields: dict[str, Any]) -> None:
@@ -228,6 +231,6 @@ def _check_settings(source: Source, fields: dict[str, Any]) -> None:
         told = (source.settings or {}).get(theirs, fields[ours])
         if told != fields[ours]:
             raise ValueError(
-                f"config.json of {source.path} says {theirs} = {told}, but the weights have "
+                f"config.json of {source.path} has {theirs} = {told}, but the weights have "
                 f"{fields[ours]}: they do not belong together"
             )

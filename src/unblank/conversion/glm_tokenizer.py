@@ -39,7 +39,7 @@ from unblank.tokenization.special import (
 __all__ = ["GlmTokenizer", "build_glm_tokenizer"]
 
 STRIPPING_TOKENS = (MASK_TOKEN, SMASK_TOKEN, GMASK_TOKEN)
-"""White space to their left is the beginning of the answer."""
+"""White space before them is removed: the answer brings its own."""
 ATTRIBUTES = ("pad", "eos", "cls", "sep", "unk", "mask")
 """Roles that transformers has a name for; the others become `extra_special_tokens`."""
 WORDPIECE_NAMES = {"pad": "[PAD]", "eos": "[PAD]"}
@@ -53,9 +53,9 @@ SENTENCEPIECE_COMMANDS = (
     EOS_TOKEN, SEP_TOKEN, CLS_TOKEN, MASK_TOKEN, UNK_TOKEN, "[UNUSED]", SOP_TOKEN, EOP_TOKEN,
     SMASK_TOKEN,
 )  # fmt: skip
-"""One id was never given to a token."""
+"""An id that was never given to a token."""
 ONE_MASK = {"smask": MASK_TOKEN, "gmask": MASK_TOKEN, "dblock": MASK_TOKEN}
-"""The models without task masks: [MASK] serves every purpose."""
+"""The models without task masks, where [MASK] serves every purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _wordpiece(vocabulary: PublishedVocabulary) -> GlmTokenizer:
     _add(core, names, strips_left=False)
     traps = (
         "this vocabulary has no [sMASK] and [gMASK]: [MASK] serves every purpose, as in training",
-        "texts end with [PAD], as in training; the Hugging Face port put [SEP] there",
+        "texts end with [PAD], as in training; the Hugging Face port uses [SEP]",
     )
     kind = "BERT WordPiece" + ("" if has_capitals else ", lower case")
     return GlmTokenizer(_wrapped(core, WORDPIECE_NAMES | ONE_MASK), kind, traps)
@@ -179,7 +179,7 @@ def _require(vocabulary: PublishedVocabulary, ids: dict[str, int], tokens: tuple
     missing = [token for token in tokens if token not in ids]
     if missing:
         raise ValueError(
-            f"{vocabulary.files[0]} has no {', '.join(missing)}: it is no vocabulary of a GLM"
+            f"{vocabulary.files[0]} has no {', '.join(missing)}: it is not the vocabulary of a GLM"
         )
 
 

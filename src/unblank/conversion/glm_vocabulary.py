@@ -23,12 +23,12 @@ from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
 __all__ = ["fit_tokenizer"]
 
 _ROWS_MULTIPLE = 128
-"""The original programs round the table up to it, for each model-parallel piece."""
+"""The original programs round the rows up to a multiple of it, per model-parallel piece."""
 SHARED_GMASK_WIDTH = 4096
 """Only GLM-10B-Chinese was trained with one id for `[gMASK]` and `<|endofpiece|>`."""
 EOP_BEHIND_PIECES, GMASK_BEHIND_PIECES = 7, 9
 ROBERTA_MASK_OF_PORT = 3
-"""The port's `[MASK]` stands that many ids behind the trained one."""
+"""The port's `[MASK]` is that many ids after the trained one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def _find(source: Source, given: Path | None) -> PublishedVocabulary | None:
         vocabulary = find_vocabulary(given)
         if vocabulary is None:
             raise FileNotFoundError(
-                f"{given} holds no vocabulary: expected vocab.txt, vocab.json with merges.txt, or "
+                f"{given} has no vocabulary: expected vocab.txt, vocab.json with merges.txt, or "
                 "a SentencePiece .model"
             )
         return vocabulary
@@ -112,9 +112,9 @@ def _check_size(
     if not 0 <= spare < _ROWS_MULTIPLE * len(source.state_dicts):
         expected = -(-tokens // _ROWS_MULTIPLE) * _ROWS_MULTIPLE
         raise ValueError(
-            f"{vocabulary.files[0]} ({built.kind}) gives {tokens} tokens, which a table of "
-            f"{expected} rows belongs to, but {source.path} has {rows} rows: give the vocabulary "
-            "that these weights were trained with"
+            f"{vocabulary.files[0]} ({built.kind}) has {tokens} tokens and needs an embedding "
+            f"table of {expected} rows, but {source.path} has {rows}: give the vocabulary that "
+            "these weights were trained with"
         )
 
 
@@ -122,7 +122,7 @@ def _roberta_trap(ids: SpecialIds, table: PlannedTensor) -> str:
     row = ids.mask + ROBERTA_MASK_OF_PORT
     rows: Tensor = table.read()[[ids.mask, row]]
     same = "a copy of it" if torch.equal(rows[0], rows[1]) else "never trained as a mask"
-    return f"row {row}, which the port's [MASK] means, is {same}; here [MASK] is {ids.mask}"
+    return f"row {row}, the port's [MASK], is {same}; here [MASK] is {ids.mask}"
 
 
 def _facts(
@@ -139,7 +139,7 @@ def _facts(
             for role in SPECIAL_TOKENS
         },
         "checks": [
-            "every special token is one token of its own id",
-            "the table has a row for every token, and fewer spare rows than padding explains",
+            "every special token is one token with an id of its own",
+            "the table has a row for every token, and no more spare rows than padding explains",
         ],
     }

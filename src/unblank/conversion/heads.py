@@ -18,7 +18,7 @@ def checked_heads(heads: object, width: int, where: str | Path) -> int:
     """
     if not isinstance(heads, int) or heads < 1 or width % heads:
         raise ValueError(
-            f"{where} says {heads!r} attention heads, into which a width of {width} cannot be "
-            "divided: give the right number with --num-attention-heads"
+            f"{where} gives {heads!r} attention heads, but the width {width} is not a multiple of "
+            "that: give the right number with --num-attention-heads"
         )
     return heads

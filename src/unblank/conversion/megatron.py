@@ -21,7 +21,7 @@ SPLIT_AXES = {
     "attention.dense.weight": 1,
     "dense_4h_to_h.weight": 1,
 }
-"""Part of a key -> the axis along which ranks split it; all else is replicated."""
+"""Part of a key -> the axis along which ranks split it; all others are replicated."""
 
 
 def merge_ranks(key: str, pieces: list[Tensor], release: Callable[[], None]) -> Tensor:
@@ -41,8 +41,8 @@ def merge_ranks(key: str, pieces: list[Tensor], release: Callable[[], None]) -> 
     if axis is None:
         if any(not torch.equal(piece, pieces[0]) for piece in pieces):
             raise ValueError(
-                f"{key} differs between ranks, where it should be the same: they are pieces of "
-                "different checkpoints, fetch all of one"
+                f"{key} differs between ranks but should be the same: they are pieces of different "
+                "checkpoints, fetch all pieces of one"
             )
         return pieces[0]
     whole = torch.empty(merged_shape(key, pieces), dtype=pieces[0].dtype)
@@ -86,7 +86,7 @@ def check_ranks(names: list[str], modules: list[dict[str, Tensor]]) -> None:
         if differing:
             raise ValueError(
                 f"{names[0]} and {name} disagree about {differing[0]} (and {len(differing) - 1} "
-                "more): they are not pieces of one checkpoint, fetch all of one"
+                "more): they are not pieces of one checkpoint, fetch all pieces of one"
             )
     key = next((key for key in first if key.endswith("attention.query_key_value.weight")), None)
     if key is not None:
@@ -94,9 +94,9 @@ def check_ranks(names: list[str], modules: list[dict[str, Tensor]]) -> None:
         implied, rest = divmod(3 * width, rows)
         if rest or implied != len(modules):
             raise ValueError(
-                f"{key} has {rows} rows in each of {len(modules)} pieces ({', '.join(names)}), but "
-                f"{3 * width} rows make the whole, so there should be {3 * width / rows:g} pieces: "
-                "give the folder that holds all of them"
+                f"{key} has {rows} rows in each of {len(modules)} pieces ({', '.join(names)}), "
+                f"but {3 * width} in all, so there should be {3 * width / rows:g} pieces: give "
+                "the folder that has all of them"
             )
     _check_distinct(names, modules)
 
@@ -109,8 +109,8 @@ def _check_distinct(names: list[str], modules: list[dict[str, Tensor]]) -> None:
             pairs = ((modules[earlier][key], modules[later][key]) for key in small_first)
             if all(torch.equal(one, other) for one, other in pairs):
                 raise ValueError(
-                    f"{names[earlier]} and {names[later]} hold the same weights: each rank has its "
-                    "own piece, fetch them again"
+                    f"{names[earlier]} and {names[later]} have the same weights, but each rank "
+                    "has its own: fetch them again"
                 )
 
 

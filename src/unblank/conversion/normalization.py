@@ -13,16 +13,16 @@ from tokenizers import Regex, normalizers
 __all__ = ["charsmap_normalizers"]
 
 _BREAK = "\x01"
-"""Ends a grapheme and keeps marks from changing places; the table drops it from text anyway."""
+"""Ends a grapheme and stops marks from being reordered; the table removes it from text anyway."""
 _ABOVE, _VIRAMA, _NUKTA = 230, 9, 7
-"""Classes of marks, between which texts in the wild keep another order than Unicode's."""
+"""Classes of marks that real texts put in another order than Unicode's canonical one."""
 
 
 def charsmap_normalizers(charsmap: bytes) -> list[normalizers.Normalizer]:
     """Return steps that do what SentencePiece does with its compiled table.
 
     Args:
-        charsmap: of the model file; empty is no step.
+        charsmap: of the model file; empty for no such step.
     """
     if not charsmap:
         return []

@@ -19,7 +19,7 @@ FfnOrder = Literal["current", "first-release"]
 Part = Literal["all", "generator", "discriminator"]
 
 FIRST_ROWS = 4
-"""Rows without which no encoder-decoder here works."""
+"""Rows that every encoder-decoder needs."""
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
@@ -28,43 +28,45 @@ class ConvertOptions:
     """What the checkpoint does not say, or should become."""
 
     family: FamilyChoice = "auto"
-    """Kind of model; auto finds it by the keys and shapes of the weights."""
+    """Model family; auto recognises it by the keys and shapes of the weights."""
 
     tokenizer: Path | None = None
     """Vocabulary file, or folder with it: vocab.txt, vocab.json + merges.txt, a SentencePiece
-    model, dict.txt + spm.model. Not given: looked for beside the weights."""
+    model, dict.txt + spm.model. Default: searched for beside the weights."""
 
     dtype: DType | None = None
-    """Type of the written weights. Not given: as stored."""
+    """Data type of the written weights. Default: as stored."""
 
     num_attention_heads: int | None = None
-    """Heads a layer, which no tensor shows. Not given: what the checkpoint records, else those of
-    the published model of this width; needed if there is none."""
+    """Heads per layer, which no tensor shows. Default: what the checkpoint records, else those of
+    the published model of this width; required if there is neither."""
 
     vocab_size: int | None = None
     """deltalm, ganlm, xlmr: keep only that many rows of the embedding table, e.g. 250001 to leave
-    out <mask> and the sentinels as fairseq did in fine-tuning. Not given: all."""
+    out <mask> and the sentinels, as fairseq did in fine-tuning. Default: all."""
 
     language_tags: tuple[str, ...] = ()
-    """deltalm, ganlm, xlmr: names of language tags, e.g. __de__ __fr__. They name rows that
-    fine-tuning added behind the known tokens; where there are none, new rows are made."""
+    """deltalm, ganlm, xlmr: names of language tags, e.g. __de__ __fr__, for the rows that
+    fine-tuning added after the known tokens; if there are none, new rows are made."""
 
     ffn_order: FfnOrder | None = None
-    """deltalm: two loaders were published that exchange the two feed-forward layers of a decoder
-    layer. Not given: current, which is what all later copies do; the weights are checked for which
-    is right."""
+    """deltalm: the two published loaders exchange the two feed-forward layers of a decoder layer.
+    Default: current, as in all later copies; the weights are checked, and a note says which order
+    they suggest."""
 
     part: Part | None = None
     """ganlm: what to keep of a model that has both decoders: the generator writes, the
-    discriminator classifies. Not given: all."""
+    discriminator classifies. Default: both."""
 
     def __post_init__(self) -> None:
         if self.num_attention_heads is not None and self.num_attention_heads < 1:
-            raise ValueError(f"num_attention_heads is {self.num_attention_heads}: give 1 or more")
+            raise ValueError(
+                f"num_attention_heads is {self.num_attention_heads}: it must be at least 1"
+            )
         if self.vocab_size is not None and self.vocab_size < FIRST_ROWS:
             raise ValueError(
-                f"vocab_size is {self.vocab_size}: the first {FIRST_ROWS} rows, <s> <pad> </s> "
-                "<unk>, always stay, so give that or more"
+                f"vocab_size is {self.vocab_size}: it must be at least {FIRST_ROWS}, for <s> <pad> "
+                "</s> <unk>"
             )
 
     @property
@@ -85,5 +87,5 @@ def parse_size(text: str) -> int:
     except (KeyError, ValueError):
         size = 0
     if size <= 0:
-        raise ValueError(f"{text!r} is no size: write a number and KB, MB or GB, like 500MB")
+        raise ValueError(f"{text!r} is not a size: write a number and KB, MB or GB, such as 500MB")
     return size

@@ -31,7 +31,7 @@ __all__ = [
 WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 Action = Literal["kept", "renamed", "split", "merged", "changed"]
-"""What happened to the source tensor; "changed" means that its values did (the reason says how)."""
+"""What happened to the source tensor; "changed" means its values (the reason says how)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +114,7 @@ def table_shape(key: str, shape: Sequence[int]) -> tuple[int, int]:
         ValueError: it has another number of dimensions.
     """
     if len(shape) != 2:
-        raise ValueError(f"{key} is {list(shape)}, where a table of rows and columns should be")
+        raise ValueError(f"{key} has shape {list(shape)}: it should be a table of rows and columns")
     rows, width = shape
     return rows, width
 
@@ -123,17 +123,17 @@ def check_plan(plan: ConversionPlan, source: Source) -> None:
     """Check that no source key is left over and that every parameter of the model is filled.
 
     Raises:
-        ValueError: a key that is neither used nor dropped, weights that are no fractions, a
-            parameter without a tensor or of another shape, or a tokenizer that the embedding table
-            has no rows for.
+        ValueError: a key that is neither used nor dropped, weights of another type than floating
+            point, a parameter without a tensor or of another shape, or a tokenizer that the
+            embedding table has no rows for.
     """
     accounted = {key for tensor in plan.tensors for key in tensor.keys}
     accounted |= {dropped.key for dropped in plan.dropped}
     found = {key for state_dict in source.state_dicts for key in state_dict}
     if left := found - accounted:
         raise ValueError(
-            f"{source.path} has keys that no {plan.model_class.__name__} has: {keys_shown(left)}; "
-            "nothing is dropped silently"
+            f"{source.path} has weights that a {plan.model_class.__name__} does not have: "
+            f"{keys_shown(left)}; only weights that are known to be unused are left out"
         )
     _check_types(plan, source)
     _check_parameters(plan, source)
@@ -141,7 +141,7 @@ def check_plan(plan: ConversionPlan, source: Source) -> None:
     if plan.tokenizer is not None and len(plan.tokenizer) > rows:
         raise ValueError(
             f"the tokenizer has {len(plan.tokenizer)} tokens but the embedding table of "
-            f"{source.path} only {rows} rows: they do not belong together"
+            f"{source.path} has only {rows} rows: they do not belong together"
         )
 
 
@@ -151,8 +151,8 @@ def _check_types(plan: ConversionPlan, source: Source) -> None:
         for key in used & state_dict.keys():
             if state_dict[key].dtype not in WEIGHT_TYPES:
                 raise ValueError(
-                    f"{key} of {source.path} is {state_dict[key].dtype}: weights are expected in "
-                    "float32, float16 or bfloat16; give the checkpoint before it was quantised"
+                    f"{key} of {source.path} is {state_dict[key].dtype}: weights must be float32, "
+                    "float16 or bfloat16; give the checkpoint from before quantisation"
                 )
 
 
@@ -170,8 +170,8 @@ def _check_parameters(plan: ConversionPlan, source: Source) -> None:
         raise ValueError(f"{source.path}: two source keys mean the same parameter")
     if missing := wanted.keys() - given.keys():
         raise ValueError(
-            f"{source.path} lacks weights: {keys_shown(missing)} (of {len(wanted)}); is it only a "
-            "part of the checkpoint?"
+            f"{source.path} lacks weights: {keys_shown(missing)} (of {len(wanted)}); it may be "
+            "only a part of the checkpoint"
         )
     if extra := given.keys() - wanted.keys():
         raise ValueError(
@@ -180,7 +180,7 @@ def _check_parameters(plan: ConversionPlan, source: Source) -> None:
     for name, shape in given.items():
         if shape != wanted[name]:
             raise ValueError(
-                f"{name} of {source.path} is {list(shape)}, where the other weights imply "
+                f"{name} of {source.path} has shape {list(shape)}, but the other weights imply "
                 f"{list(wanted[name])}"
             )
 

@@ -70,7 +70,7 @@ def read_reference(
     cases = [case for case in built.values() if case is not None]
     if not cases:
         raise ValueError(
-            f"{path} holds no forward pass to compare with: {', '.join(recorded) or 'nothing'}; "
+            f"{path} has no forward pass to compare with, only {', '.join(recorded) or 'nothing'}; "
             "docs/converting.md describes the file"
         )
     return cases, [name or "(no case)" for name, case in built.items() if case is None]
@@ -92,7 +92,7 @@ def _read(path: Path) -> Tensors:
             }
     except (SafetensorError, ValueError, TypeError, AttributeError, OSError) as error:
         raise ValueError(f"{path} cannot be read as recorded tensors: {error}") from error
-    raise ValueError(f"{path} is no reference file: give .safetensors, .npz or .json")
+    raise ValueError(f"{path} is not a reference file: give .safetensors, .npz or .json")
 
 
 def _by_case(tensors: Tensors) -> dict[str, Tensors]:

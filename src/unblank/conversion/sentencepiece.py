@@ -18,10 +18,10 @@ from unblank.conversion.normalization import charsmap_normalizers
 __all__ = ["read_sentencepiece", "sentencepiece_core"]
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
-"""Types of a piece in the file."""
+"""Types of pieces in the file."""
 UNIGRAM, BPE = 1, 2
 UNKNOWN_PENALTY = 10.0
-"""By how much the library scores an unknown character below the worst piece."""
+"""By how much SentencePiece scores an unknown character below the worst piece."""
 WORD_START = "\u2581"
 
 
@@ -62,9 +62,11 @@ def read_sentencepiece(path: Path) -> SentencePieces:
     """
     model = _parse(path)
     if model.trainer_spec.model_type not in (UNIGRAM, BPE):
-        raise ValueError(f"{path} is a word or character model; only Unigram and BPE are read")
+        raise ValueError(f"{path} is a word or character model: only Unigram and BPE are supported")
     if not any(piece.type == UNKNOWN for piece in model.pieces):
-        raise ValueError(f"{path} is damaged or no SentencePiece model: it has no unknown piece")
+        raise ValueError(
+            f"{path} is damaged, or not a SentencePiece model: it has no unknown piece"
+        )
     return SentencePieces(
         pieces=[(piece.piece, piece.score, piece.type) for piece in model.pieces],
         is_bpe=model.trainer_spec.model_type == BPE,
@@ -166,11 +168,11 @@ def _parse(path: Path) -> Any:
         from sentencepiece import sentencepiece_model_pb2
     except ImportError as error:
         raise ImportError(
-            f"{path} is a SentencePiece model: install the reader with pip install unblank[convert]"
+            f"{path} is a SentencePiece model; to read it: pip install 'unblank[convert]'"
         ) from error
     model = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
     try:
         model.ParseFromString(path.read_bytes())
     except DecodeError as error:
-        raise ValueError(f"{path} is damaged or no SentencePiece model") from error
+        raise ValueError(f"{path} is damaged, or not a SentencePiece model") from error
     return model

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from unblank.conversion.lfs_pointer import refuse_pointer
 from unblank.conversion.torch_files import read_torch_file
+from unblank.plurals import counted
 
 __all__ = ["BLOCK_BYTES", "Source", "copy_mapped", "open_source"]
 
@@ -24,11 +25,11 @@ TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
 RANK_FILES = "mp_rank_*_model_states.pt"
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 BLOCK_BYTES = 4 * 2**20
-"""Of a mapped file, read before its pages are given back."""
+"""Bytes of a mapped file that are read before their pages are released."""
 MEMORY_MAPS = Path("/proc/self/maps")
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 STATE_DICT_KEYS = ("module", "weights", "model", "state_dict")
-"""Under which a training program stores the tensors; without any, the file is the state dict."""
+"""Keys under which training programs store the tensors; else the file itself is the state dict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +138,7 @@ def _open_tracked(path: Path, tracker: str) -> Source:
     tag = (path / tracker).read_text(encoding="utf-8", errors="replace").strip()
     if Path(tag).name != tag or tag in ("", ".", ".."):
         raise ValueError(
-            f"{path / tracker} names {tag[:60]!r}, which is not a folder beside it: it should hold "
-            "the name of one"
+            f"{path / tracker} names {tag[:60]!r}: it should contain the name of a folder beside it"
         )
     folder = path / tag
     if not any(folder.glob(RANK_FILES)) and folder.name.isdigit():
@@ -152,17 +152,17 @@ def _open_ranks(path: Path, folder: Path, evidence: tuple[str, ...]) -> Source:
     files = sorted(folder.glob(RANK_FILES))
     if not files:
         raise FileNotFoundError(
-            f"no {RANK_FILES} in {folder}; a GLM checkpoint is a folder with {TRACKERS[0]} and "
-            "<tag>/mp_rank_00_model_states.pt"
+            f"there is no {RANK_FILES} in {folder}: a GLM checkpoint is a folder with "
+            f"{TRACKERS[0]} and <tag>/mp_rank_00_model_states.pt"
         )
     expected = [f"mp_rank_{rank:02d}_model_states.pt" for rank in range(len(files))]
     missing = sorted(set(expected) - {file.name for file in files})
     if missing:
         raise FileNotFoundError(
-            f"{folder} holds {', '.join(file.name for file in files)} but lacks "
-            f"{', '.join(missing)}: all ranks are needed"
+            f"{folder} has {', '.join(file.name for file in files)} but not {', '.join(missing)}: "
+            "all ranks are needed"
         )
-    found = f"{len(files)} model-parallel piece{'s' * (len(files) > 1)} in {folder.name}"
+    found = f"{counted(len(files), 'model-parallel piece')} in {folder.name}"
     return _open_files(path, files, (*evidence, found), None, folder=folder, are_ranks=True)
 
 
@@ -178,12 +178,13 @@ def _open_transformers(path: Path) -> Source:
             f"{path} has config.json but no weights: neither *.safetensors nor pytorch_model*.bin"
         )
     model_type = settings.get("model_type")
-    evidence = (f"config.json of type {model_type!r}", f"weights in {len(files)} file(s)")
+    where = f"weights in {counted(len(files), 'file')}"
+    evidence = (f"config.json of type {model_type!r}", where)
     source = _open_files(path, files, evidence, settings)
     if absent := sorted(places.keys() - source.tensors.keys()):
         raise ValueError(
-            f"the index of {path} names {absent[0]} (and {len(absent) - 1} more), which none of "
-            "its files holds: they are not of one checkpoint, fetch them again"
+            f"the index of {path} names {absent[0]} (and {len(absent) - 1} more), which is in none "
+            "of its files: they are not of one checkpoint, fetch them again"
         )
     return source
 
@@ -213,7 +214,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__} where settings should be")
+        raise ValueError(f"{path} should contain settings, but contains a {type(content).__name__}")
     return content
 
 
@@ -222,12 +223,12 @@ def _open_single(path: Path) -> Source:
     if not files:
         found = ", ".join(sorted(file.name for file in path.iterdir())[:8]) or "nothing"
         raise FileNotFoundError(
-            f"{path} is no checkpoint folder: found {found}; expected {TRACKERS[0]}, "
+            f"{path} is not a checkpoint folder: found {found}; expected {TRACKERS[0]}, "
             f"{RANK_FILES}, config.json, or one file ending in {', '.join(WEIGHT_SUFFIXES)}"
         )
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
-        raise ValueError(f"{path} holds several checkpoints ({names}): give one of these files")
+        raise ValueError(f"{path} has several checkpoints ({names}): give one of these files")
     return _open_files(path, files, (f"weights in {files[0].name}",), None)
 
 
@@ -269,9 +270,7 @@ def _open_file(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     others = {key: value for key, value in state_dict.items() if key not in tensors}
     if not tensors or (name is not None and others):
         found = ", ".join(map(str, others)) or "nothing"
-        raise ValueError(
-            f"{file} should hold weights, each a tensor with a name, but holds {found}"
-        )
+        raise ValueError(f"{file} should contain named tensors, but contains {found}")
     rest = others if name is None else {k: value for k, value in content.items() if k != name}
     return tensors, rest
 

@@ -26,8 +26,8 @@ __all__ = ["read_torch_file"]
 REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 """How torch names what its restricted unpickler refuses."""
 SHARED_COPIES = 4
-"""How often the tensors of a file may share its bytes; tied weights are stored once, named twice or
-three times."""
+"""How often the tensors of a file may share its bytes; tied weights are stored once and named two
+or three times."""
 
 
 def read_torch_file(path: Path) -> dict[str, Any]:
@@ -58,19 +58,21 @@ def read_torch_file(path: Path) -> dict[str, Any]:
         found = REFUSED.search(str(error))
         if found is None:
             raise ValueError(
-                f"{path} is not written by torch.save, or damaged: expected tensors and plain "
-                "values; other pickles are never executed here"
+                f"{path} was not written by torch.save, or is damaged: only tensors and plain "
+                "values are read, other pickles are never executed"
             ) from error
         raise ValueError(
-            f"{path} holds {found[1]} besides tensors and plain values, and pickles are never "
-            "executed here"
+            f"{path} contains {found[1]}, which is neither a tensor nor a plain value: such "
+            "pickles are never executed"
         ) from error
     except Exception as error:  # what a damaged pickle makes the unpickler raise has no limit
         raise ValueError(
-            f"{path} is damaged, cut short or not a torch file: {_first_sentence(error)}"
+            f"{path} is damaged, truncated or not a torch file: {_first_sentence(error)}"
         ) from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}; a checkpoint is a dictionary")
+        raise ValueError(
+            f"{path} contains a {type(content).__name__}: a checkpoint is a dictionary"
+        )
     _check_unfolded(path, list(_tensors(content)))
     return content
 
@@ -81,8 +83,8 @@ def _check_container(path: Path, is_zip: bool) -> None:
     if not is_zip:
         if tarfile.is_tarfile(path):
             raise ValueError(
-                f"{path} is a tar archive: unpack it and give what is in it. The tar files that "
-                "torch itself wrote before 2018 cannot be read without executing them"
+                f"{path} is a tar archive: unpack it and give its content. Tar files written by "
+                "torch before 2018 cannot be read without executing them"
             )
         return
     try:
@@ -90,11 +92,11 @@ def _check_container(path: Path, is_zip: bool) -> None:
             packed = [info for info in archive.infolist() if info.compress_type != 0]
             unfolded = sum(info.file_size for info in archive.infolist())
     except (zipfile.BadZipFile, ValueError, OSError) as error:
-        raise ValueError(f"{path} is damaged or cut short: {error}") from error
+        raise ValueError(f"{path} is damaged or truncated: {error}") from error
     if packed or unfolded > path.stat().st_size:
         raise ValueError(
-            f"{path} unfolds from {path.stat().st_size:,} to {unfolded:,} bytes; torch never "
-            "compresses its files, so this is refused"
+            f"{path} unpacks from {path.stat().st_size:,} to {unfolded:,} bytes; torch never "
+            "compresses its files, so it is refused"
         )
 
 
@@ -103,12 +105,14 @@ def _check_unfolded(path: Path, tensors: list[Tensor]) -> None:
     for tensor in tensors:
         if tensor.nbytes > tensor.untyped_storage().nbytes():
             raise ValueError(
-                f"{path} holds a tensor {list(tensor.shape)} of only "
-                f"{tensor.untyped_storage().nbytes():,} stored bytes; this is refused"
+                f"{path} has a tensor of shape {list(tensor.shape)} with only "
+                f"{tensor.untyped_storage().nbytes():,} stored bytes, so it is refused"
             )
     size = path.stat().st_size
     if sum(tensor.nbytes for tensor in tensors) > SHARED_COPIES * size:
-        raise ValueError(f"{path} names its {size:,} bytes too many times over; this is refused")
+        raise ValueError(
+            f"the tensors of {path} share its {size:,} bytes too many times, so it is refused"
+        )
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:

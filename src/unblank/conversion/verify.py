@@ -77,7 +77,7 @@ def verify(
 
 def _settings(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{folder} is no converted folder: it has no config.json")
+        raise FileNotFoundError(f"{folder} is not a converted folder: it has no config.json")
     try:
         settings: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:
@@ -89,7 +89,7 @@ def _model_class(folder: Path, settings: dict[str, Any]) -> type[PreTrainedModel
     (name, *_) = settings.get("architectures") or [None]
     if name not in unblank.models.__all__:
         raise ValueError(
-            f"{folder / 'config.json'} names {name}, which is no model of this library: convert "
+            f"{folder / 'config.json'} names {name}, which is not a model of this library: convert "
             "the checkpoint first"
         )
     model_class: type[PreTrainedModel] = getattr(unblank.models, name)
@@ -116,7 +116,7 @@ def _finite_check(folder: Path) -> Check:
                         return Check("weights", False, f"{name} has values that are not finite")
                     count += tensor.numel()
         except SafetensorError as error:
-            return Check("weights", False, f"{path.name} is damaged or cut short: {error}")
+            return Check("weights", False, f"{path.name} is damaged or truncated: {error}")
     return Check("weights", True, f"all {count:,} are finite")
 
 
@@ -132,7 +132,9 @@ def _load(
     }
     detail = "; ".join(f"{kind}: {sorted(map(str, keys))[:3]}" for kind, keys in wrong.items())
     name = model_class.__name__
-    return model.eval(), Check("reload", not wrong, detail or f"{name}, no key missing or left")
+    return model.eval(), Check(
+        "reload", not wrong, detail or f"{name}, no key missing or left over"
+    )
 
 
 def _untrained(folder: Path) -> set[str]:
@@ -192,14 +194,14 @@ def _reference_checks(model: PreTrainedModel, path: Path, tolerance: float) -> I
     for case in cases:
         yield _compare(model, case, tolerance)
     if others:
-        yield Check("not compared", True, f"no whole forward pass: {', '.join(others)}")
+        yield Check("not compared", True, f"no complete forward pass: {', '.join(others)}")
 
 
 @torch.inference_mode()
 def _compare(model: PreTrainedModel, case: ReferenceCase, tolerance: float) -> Check:
     logits = model(**case.inputs).logits.float()
     if logits.shape != case.logits.shape:
-        shapes = f"{list(logits.shape)}, recorded are {list(case.logits.shape)}"
+        shapes = f"{list(logits.shape)}, the recorded ones are {list(case.logits.shape)}"
         return Check(case.name, False, f"logits are {shapes}")
     counts = torch.ones_like(case.tokens, dtype=torch.bool)
     if family_of_model(model).writes == "targets" and model.config.pad_token_id is not None:

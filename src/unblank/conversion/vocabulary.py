@@ -17,7 +17,7 @@ _SUFFIXES: dict[VocabularyKind, tuple[str, ...]] = {
     "sentencepiece": (".model",),
     "tokenizer.json": ("tokenizer.json",),
 }
-"""How the name of a vocabulary file ends; a ready tokenizer counts only where nothing else is."""
+"""Endings of vocabulary files; a ready tokenizer is used only if there is nothing else."""
 MERGES_SUFFIXES = ("merges.txt", "vocab.bpe")
 EXPECTED = "vocab.txt, vocab.json with merges.txt, a SentencePiece .model, or tokenizer.json"
 
@@ -45,7 +45,7 @@ def find_vocabulary(path: Path) -> PublishedVocabulary | None:
     if path.is_file():
         kind = _kind(path)
         if kind is None:
-            raise ValueError(f"{path} is no vocabulary file known here: give {EXPECTED}")
+            raise ValueError(f"{path} is not a supported vocabulary file: give {EXPECTED}")
         return _complete(kind, path)
     if not path.is_dir():
         raise FileNotFoundError(f"there is no vocabulary at {path}: give {EXPECTED}")
@@ -55,7 +55,7 @@ def find_vocabulary(path: Path) -> PublishedVocabulary | None:
     if len(chosen) > 1:
         names = ", ".join(file.name for _, file in chosen)
         raise ValueError(
-            f"{path} holds several vocabularies ({names}): give --tokenizer one of them"
+            f"{path} has several vocabularies ({names}): give one of them with --tokenizer"
         )
     return _complete(*chosen[0]) if chosen else None
 

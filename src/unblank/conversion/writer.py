@@ -40,7 +40,7 @@ def new_folder(output: Path) -> Iterator[Path]:
         raise FileExistsError(f"{output} exists: choose another folder, or remove it first")
     blocking = next((path for path in output.parents if path.exists()), None)
     if blocking is not None and not blocking.is_dir():
-        raise FileExistsError(f"{blocking} is a file, so {output} cannot lie in it")
+        raise FileExistsError(f"{blocking} is a file, so {output} cannot be made in it")
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
@@ -64,7 +64,7 @@ def save_weights(tensors: dict[str, Tensor], path: Path) -> None:
         needed, free = sum(one.nbytes for one in tensors.values()), disk_usage(path.parent).free
         raise OSError(
             f"{needed:,} bytes of weights cannot be written to {path.parent.parent} ({error}); "
-            f"{free:,} bytes are free there: make room, or choose another place"
+            f"{free:,} bytes are free there: make room, or choose another folder"
         ) from error
 
 
@@ -172,7 +172,9 @@ def _finished(
     """Return a tensor in the wanted type, all of it finite; it may still be mapped."""
     read = planned.read()
     if tuple(read.shape) != planned.shape:
-        raise ValueError(f"{planned.name} is {list(read.shape)}, expected {list(planned.shape)}")
+        raise ValueError(
+            f"{planned.name} has shape {list(read.shape)}, expected {list(planned.shape)}"
+        )
     tensor = read
     if dtype is not None and dtype != read.dtype:
         tensor = torch.empty(read.shape, dtype=dtype)

@@ -12,7 +12,7 @@ from unblank.examples import Batch, TrainBatch
 __all__ = ["AnyRow", "collate", "collate_rows"]
 
 AnyRow = Row | LengthGroup
-"""What the stream consists of: packed examples, or a group of source/target examples."""
+"""What the stream consists of: packed examples, or groups of source/target examples."""
 
 
 def collate_rows(rows: Sequence[AnyRow], pad_id: int) -> TrainBatch:
@@ -30,8 +30,8 @@ def collate_rows(rows: Sequence[AnyRow], pad_id: int) -> TrainBatch:
         return collate([row for row in rows if isinstance(row, Row)])
     if len(rows) > 1:
         raise ValueError(
-            f"a group of source/target examples is a batch by itself, got {len(rows)} rows: deal "
-            "one row a micro-batch and choose its size by row_length"
+            f"a group of source/target examples is a batch by itself, got {len(rows)} rows: give "
+            "one row per micro-batch and choose its size by row_length"
         )
     return collate_group(groups[0], pad_id)
 

@@ -24,7 +24,7 @@ def field_names(source: str) -> list[str]:
     except ValueError as error:
         raise ValueError(f"source {source!r}: {error}") from error
     if not names or not all(names):
-        raise ValueError(f"source {source!r} must name a field in each pair of braces")
+        raise ValueError(f"source {source!r} needs the name of a field in each pair of braces")
     return names
 
 
@@ -76,8 +76,7 @@ def field_value(place: str, record: Mapping[str, Any], name: str) -> str | list[
     items: Sequence[object] = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str) for item in items):
         raise ValueError(
-            f"{place}: field {name!r} holds {str(value)[:60]!r}: a text or a list of texts is "
-            "needed"
+            f"{place}: field {name!r} must be a text or a list of texts, got {str(value)[:60]!r}"
         )
     return value if isinstance(value, str) else [str(item) for item in items]
 
@@ -85,7 +84,7 @@ def field_value(place: str, record: Mapping[str, Any], name: str) -> str | list[
 def require_text(text: str, what: str) -> None:
     """Raise ValueError, saying what it is, if a text has no visible character."""
     if not text.strip():
-        raise ValueError(f"{what} is empty or missing: remove the record, or fill it in")
+        raise ValueError(f"{what} is empty or missing: fill it in, or remove the record")
 
 
 def _joined(value: str | list[str]) -> str:

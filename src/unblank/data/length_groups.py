@@ -1,4 +1,4 @@
-"""Source/target examples of like length below each other, without much padding.
+"""Source/target examples of similar length below each other, with little padding.
 
 The encoder-decoder's counterpart of `packing`: the samples of a window are sorted by length and cut
 into groups that each fill a budget of positions (known as "max tokens"). A group is one forward
@@ -25,7 +25,7 @@ _GROUPS_PER_WINDOW = 256
 
 @dataclass(frozen=True, slots=True)
 class LengthGroup:
-    """Examples of like length.
+    """Examples of similar length.
 
     Attributes:
         sample_numbers: the sample number of each example.
@@ -94,7 +94,7 @@ def group_window(
     max_positions: int,
     rng: np.random.Generator,
 ) -> list[LengthGroup]:
-    """Return the examples in groups of like length, the groups in an order drawn from `rng`.
+    """Return the examples in groups of similar length, the groups in an order drawn from `rng`.
 
     Args:
         sample_numbers: number of each example.

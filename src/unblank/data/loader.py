@@ -50,9 +50,9 @@ class DataState:
     """Where the stream stands: the next row is `row` of window `window`."""
 
     window: int = 0
-    """Windows fully consumed."""
+    """Number of windows fully consumed."""
     row: int = 0
-    """Rows of that window already consumed."""
+    """Number of rows of the next window already consumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +149,9 @@ class RowStream(Iterator[AnyRow]):
             self._rows = next(self._windows)
             if self.state.row >= len(self._rows):
                 raise ValueError(
-                    f"window {self.state.window} has {len(self._rows)} rows, the state to resume "
-                    f"from says row {self.state.row}: it belongs to other data or settings"
+                    f"the state to resume from is at row {self.state.row} of window "
+                    f"{self.state.window}, which has only {len(self._rows)} rows: it belongs to "
+                    "other data or settings"
                 )
         row = self._rows[self.state.row]
         if self.state.row + 1 < len(self._rows):
@@ -176,7 +177,7 @@ class RowStream(Iterator[AnyRow]):
     ) -> Iterator[StepBatches]:
         """Yield the data of one optimiser step after another.
 
-        A step is the next `batch_size` rows of the stream, whatever the number of ranks; each rank
+        A step is the next `batch_size` rows of the stream, for any number of ranks; each rank
         takes its contiguous share of them, in micro-batches (the last one may be smaller).
 
         Args:
@@ -195,8 +196,8 @@ class RowStream(Iterator[AnyRow]):
             )
         if batch_size % world_size:
             raise ValueError(
-                f"batch_size={batch_size} rows cannot be shared equally by {world_size} ranks; "
-                f"make it a multiple of {world_size}"
+                f"batch_size ({batch_size}) must be a multiple of the number of processes "
+                f"({world_size})"
             )
         share = batch_size // world_size
         while True:
@@ -228,7 +229,7 @@ def validation_batches(
         sampler: draws the examples from the validation corpora.
         row_length: positions of a row.
         batch_size: rows of one forward pass; the last batch may be smaller.
-        max_samples: the first so many samples are taken, but at most one pass over the corpora.
+        max_samples: samples to take from the first on, at most one pass over the corpora.
         rank: index of this process.
         world_size: number of processes; rows are dealt in turn, so that some ranks may get one more
             row than others, or none.
@@ -269,8 +270,8 @@ def _pack_samples(
 def _check_row_length(sampler: ExampleSource, row_length: int) -> None:
     if row_length < sampler.settings.max_length:
         raise ValueError(
-            f"row_length={row_length} is shorter than max_length={sampler.settings.max_length}: "
-            "an example must fit into a row"
+            f"row_length ({row_length}) must be at least max_length "
+            f"({sampler.settings.max_length}): an example must fit into a row"
         )
 
 

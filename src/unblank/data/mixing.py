@@ -18,7 +18,7 @@ from unblank.examples import IntArray
 __all__ = ["SourceSchedule", "TemperatureSchedule"]
 
 BLOCK_SIZE = 8192
-"""Sample numbers in a block: shares are exact to 1/8192, and no source gets less than that."""
+"""Samples in a block: shares are exact to 1/8192, and no source gets less than that."""
 
 FloatArray = NDArray[np.float64]
 
@@ -28,13 +28,13 @@ class TemperatureSchedule:
     """The temperature of size sampling in epoch i: min(end, start + i / epochs * (end - start)).
 
     GanLM, Eqs. 11-12: shares proportional to size ** (1 / temperature), so that small sources grow
-    as training goes on. With `start` = `end` it is fixed, the same as alpha = 1 / temperature.
+    as training proceeds. With `start` = `end` it is fixed, the same as alpha = 1 / temperature.
     """
 
     start: float = 1.0
     """Temperature of the first epoch; 1 is proportional to size."""
     end: float = 5.0
-    """Temperature after `epochs` epochs, and from there on."""
+    """Temperature from the end of `epochs` epochs on."""
     epochs: int = 5
     """Epochs over which the temperature moves from `start` to `end`."""
 
@@ -137,13 +137,13 @@ def _check(
         if value is not None
     ]
     if len(given) > 1:
-        raise ValueError(f"sources are mixed in one way: give only one of {' and '.join(given)}")
+        raise ValueError(f"{' and '.join(given)} exclude each other: give only one of them")
     if not 1 <= len(sizes) <= BLOCK_SIZE // 2:
         raise ValueError(f"between 1 and {BLOCK_SIZE // 2} sources can be mixed, got {len(sizes)}")
     if weights is not None and (len(weights) != len(sizes) or min(weights) <= 0):
         raise ValueError(
             f"weights must be one positive number for each of the {len(sizes)} sources, got "
-            f"{tuple(weights)}; leave a source out of the list to leave it out of the mixture"
+            f"{tuple(weights)}; to leave a source out of the mixture, leave it out of the list"
         )
     if alpha is not None and not 0 <= alpha <= 1:
         raise ValueError(

@@ -72,7 +72,7 @@ def pack(lengths: Sequence[int], row_length: int) -> list[list[int]]:
         length = lengths[item]
         if not 0 < length <= row_length:
             raise ValueError(
-                f"an example of {length} positions cannot be packed into rows of {row_length}; "
+                f"an example of {length} positions does not fit into rows of {row_length}: "
                 "row_length must be at least max_length"
             )
         place = bisect_left(rooms, (length, 0))

@@ -14,6 +14,7 @@ import numpy as np
 from unblank.data.shards import PreparedCorpus, prepare_corpus
 from unblank.data.sources import TextFiles, find_files
 from unblank.examples import IntArray
+from unblank.plurals import counted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -24,7 +25,7 @@ _ENDS = 3
 """Tokens around the sides of a pair: `[CLS]` and two ends."""
 
 _STRUCTURED = {".tsv", ".csv", ".json"}
-"""Their lines are not sentences."""
+"""Formats whose lines are not sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +166,12 @@ def prepare_pairs(
             raise ValueError(_first_empty(texts))
         if corpus.report.num_short:
             num_short = corpus.report.num_short
-            raise ValueError(f"{texts.shown_paths}: {num_short} texts give no token at all")
+            raise ValueError(f"{texts.shown_paths}: {counted(num_short, 'text')} without any token")
     if len(source) != len(target):
         first, second = (texts.shown_paths for texts in sides)
         raise ValueError(
-            f"{first} has {len(source):,} lines, {second} has {len(target):,}: line n of one must "
-            "be the translation of line n of the other"
+            f"{first} has {len(source):,} lines and {second} has {len(target):,}: line n of one "
+            "must be the translation of line n of the other"
         )
     if refuse_long:
         _refuse_long(source, target, sides[0].shown_paths, max_length)
@@ -185,15 +186,16 @@ def _refuse_long(
     if is_long.any():
         first = int(is_long.argmax())
         raise ValueError(
-            f"{path}, line {first + 1}: the pair has {lengths[first]:,} tokens with its ends, "
-            f"data.max_length is {max_length:,}, and {int(is_long.sum()):,} of {len(lengths):,} "
-            "pairs are too long: raise it, remove them, or let them be cut (--data.too_long cut)"
+            f"{path}, line {first + 1}: the pair has {lengths[first]:,} tokens with its ends, but "
+            f"data.max_length is {max_length:,} (pairs that are too long: {int(is_long.sum()):,} "
+            f"of {len(lengths):,}): raise it, remove the pairs, or have them cut (--data.too_long "
+            "cut)"
         )
 
 
 def _no_pair(entry: str) -> str:
     return (
-        f"{entry!r} names no pair: give SOURCE_FILE:TARGET_FILE, or "
+        f"{entry!r} is not a pair: give SOURCE_FILE:TARGET_FILE, or "
         "FILE:SOURCE_FIELD:TARGET_FIELD for jsonl and parquet"
     )
 
@@ -204,7 +206,7 @@ def _one_file(entry: str) -> Path:
         return path
     files = find_files(path)
     if len(files) != 1:
-        raise ValueError(f"{path} stands for {len(files)} files: name one file for each side")
+        raise ValueError(f"{path} matches {len(files)} files: name one file for each side")
     return files[0]
 
 

@@ -1,7 +1,7 @@
 """Records with named fields from files: JSON lines, parquet, tab- and comma-separated tables.
 
 The counterpart of `sources` for examples instead of documents. Every record comes with its place,
-so that whatever is wrong with it can be named by file and line.
+so that a fault in it can be named by file and line.
 """
 
 import csv
@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from unblank.data.sources import read_lines, read_objects
+from unblank.plurals import counted
 
 __all__ = ["Record", "find_record_files", "is_text", "read_records"]
 
 _KINDS = (".jsonl", ".tsv", ".csv", ".txt")
 
 _RECORD_SUFFIXES = (*_KINDS, ".parquet")
-"""Kinds of files that can be read, all but parquet also as .gz and .zst."""
+"""Formats that can be read; all but parquet also as .gz and .zst."""
 
 Record = tuple[str, dict[str, Any]]
 """(place, fields): `FILE, line N`, and name -> value."""
@@ -41,17 +42,19 @@ def find_record_files(entry: str | Path, *, is_text_allowed: bool = False) -> li
     """
     path = Path(entry).expanduser()
     if path.is_dir():
-        raise ValueError(f"{path} is a folder: name a file of examples, or a pattern of files")
+        raise ValueError(f"{path} is a folder: give a file of examples, or a glob")
     files = [path] if path.is_file() else sorted(map(Path, glob.glob(str(path), recursive=True)))
     if not files:
         siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
         near = get_close_matches(path.name, siblings, n=3)
-        hint = f"; near names in {path.parent}: {', '.join(near)}" if near else ""
+        hint = f"; similar names in {path.parent}: {', '.join(near)}" if near else ""
         raise FileNotFoundError(f"no file matches {path}{hint}")
     for file in files:
         if _kind(file) is None and (not is_text_allowed or ".json" in file.suffixes):
             known = ", ".join(_RECORD_SUFFIXES)
-            raise ValueError(f"cannot read examples from {file}: its name ends in none of {known}")
+            raise ValueError(
+                f"cannot read examples from {file}: its name must end in one of {known}"
+            )
     return files
 
 
@@ -70,7 +73,7 @@ def read_records(path: Path, *, has_header: bool = True) -> Iterator[Record]:
             called 1, 2, ...
 
     Raises:
-        ValueError: if the file is damaged or a line is no record; the message names file and line.
+        ValueError: if the file is damaged or a line is not a record; names file and line.
         ImportError: if the file needs an extra that is not installed.
     """
     kind = _kind(path)
@@ -107,7 +110,7 @@ def _require_unicode(record: dict[str, Any], place: str) -> None:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
             raise ValueError(
-                f"{place}: field {name!r} holds half of a surrogate pair, which is no Unicode text"
+                f"{place}: field {name!r} has half of a surrogate pair, which is not valid Unicode"
             ) from error
 
 
@@ -127,14 +130,16 @@ def _table_records(path: Path, kind: str, has_header: bool) -> Iterator[Record]:
                 if len(set(names)) < len(names):
                     twice = next(name for name in names if names.count(name) > 1)
                     raise ValueError(
-                        f"{path}, line {rows.line_num}: two columns are called {twice!r}: rename "
-                        "one"
+                        f"{path}, line {rows.line_num}: two columns have the name {twice!r}: "
+                        "rename one"
                     )
                 if has_header:
                     continue
             place = f"{path}, line {rows.line_num}"
             if len(row) != len(names):
-                raise ValueError(f"{place}: {len(row)} columns, {len(names)} in the lines before")
+                raise ValueError(
+                    f"{place}: {counted(len(row), 'column')}, but {len(names)} in the lines before"
+                )
             yield place, dict(zip(names, row, strict=True))
     except csv.Error as error:
         raise ValueError(f"{path}, line {rows.line_num}: not a table: {error}") from error

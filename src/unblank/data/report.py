@@ -55,10 +55,10 @@ def _caption(corpora: Sequence[PreparedCorpus | PairCorpus], max_length: int) ->
         parts.append(
             "skipped: empty = nothing but white space, "
             f"short = under {shortest} tokens; "
-            f"cut = over {_longest(max_length):,} tokens, into segments"
+            f"cut = over {_longest(max_length):,} tokens, cut into segments"
         )
     if len(texts) < len(corpora):
-        parts.append(f"a pair's sides are cut to fit together into {max_length:,} positions")
+        parts.append(f"the sides of a pair are cut to fit into {max_length:,} positions together")
     return "; ".join(parts)
 
 

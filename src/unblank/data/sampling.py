@@ -21,7 +21,7 @@ from unblank.tokenization.special import SpecialIds
 __all__ = ["MINIMUM_TOKENS", "Objective", "Sampler", "SamplingSettings"]
 
 MINIMUM_TOKENS = 2
-"""A document with fewer tokens is skipped (and counted): one token alone has no context."""
+"""A document with fewer tokens is skipped (and counted): a single token has no context."""
 
 _SHORTEST_MAX_LENGTH = 32
 _PROBES = 12
@@ -55,7 +55,7 @@ class SamplingSettings:
     max_length: int = 512
     """Positions that an example may take, Part A and Part B together."""
     seed: int = 0
-    """Seed of everything that is random in the data."""
+    """Seed for everything random in the data."""
     weights: tuple[float, ...] | None = None
     """Shares of the sources; default: by size."""
     alpha: float | None = None
@@ -136,8 +136,8 @@ class Sampler(Generic[ExampleT]):
         for source, size in enumerate(sizes):
             if size == 0:
                 raise ValueError(
-                    f"source {source} holds no document of at least {MINIMUM_TOKENS} tokens "
-                    f"({len(lengths[source])} documents in all); check its path and text field"
+                    f"source {source} has no document of at least {MINIMUM_TOKENS} tokens "
+                    f"({len(lengths[source])} documents in all): check its path and text field"
                 )
         self._schedule = SourceSchedule(
             sizes,
@@ -202,7 +202,7 @@ class Sampler(Generic[ExampleT]):
             length = min(length + (room + 1) // 2, too_long - 1)
         if best is None:
             raise ValueError(
-                f"the objective makes examples longer than max_length={most} even from short "
+                f"the objective makes examples longer than max_length ({most}) even from short "
                 f"texts (sample {number}): raise max_length or mask less"
             )
         return best

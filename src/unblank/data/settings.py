@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from unblank.plurals import counted
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange
 
@@ -22,36 +23,37 @@ class DataSettings:
     validation_languages: MayChange[tuple[str, ...] | None] = None
     """The same for each entry of `validation`."""
     text_field: str = "text"
-    """Field that holds plain text, in jsonl and parquet."""
+    """Field that holds the text, in .jsonl and .parquet."""
     text_unit: Literal["file", "paragraph", "line"] = "file"
-    """What one document of a .txt file is: all of it, a block between blank lines, or a line."""
+    """What a document of a .txt file is: the file, a block between blank lines, or a line."""
     alpha: float | None = None
     """Draw each entry with p ~ size**alpha instead of p ~ size."""
     temperature_start: float | None = None
-    """Sampling temperature (1/alpha) in the first epoch, when it is scheduled; usual: 1."""
+    """Sampling temperature (1/alpha) in the first epoch, to schedule it; usually 1."""
     temperature_end: float | None = None
-    """Sampling temperature when the schedule has ended; usual: 5."""
+    """Sampling temperature at the end of the schedule; usually 5."""
     temperature_epochs: int | None = None
-    """Epochs over which the temperature moves from start to end; usual: 5."""
+    """Epochs over which the temperature moves from start to end; usually 5."""
     num_workers: MayChange[int] = 0
-    """Processes that make batches ahead of the training step."""
+    """Number of processes that prepare batches ahead of the training step."""
 
     def __post_init__(self) -> None:
-        require(self.num_workers >= 0, f"num_workers is {self.num_workers}: below 0")
+        require(self.num_workers >= 0, f"num_workers is {self.num_workers}: it must be 0 or more")
         for names, entries in (("languages", "train"), ("validation_languages", "validation")):
             given: tuple[str, ...] | None = getattr(self, names)
             count = len(getattr(self, entries))
             require(
                 given is None or len(given) == count,
-                f"{len(given or ())} {names} for {count} entries of data.{entries}",
+                f"data.{names} has {counted(len(given or ()), 'entry', 'entries')} and "
+                f"data.{entries} has {count}: give one for each",
             )
         schedule = (self.temperature_start, self.temperature_end, self.temperature_epochs)
         is_given = [value is not None for value in schedule]
         require(
             all(is_given) or not any(is_given),
-            "temperature_start, temperature_end and temperature_epochs go together",
+            "temperature_start, temperature_end and temperature_epochs go together: give all three",
         )
         require(
             self.alpha is None or not any(is_given),
-            "alpha and temperature_* exclude one another: give one of them",
+            "alpha and temperature_* exclude each other: give one of them",
         )

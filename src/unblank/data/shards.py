@@ -28,6 +28,7 @@ from rich.console import Console
 
 from unblank.data.sources import SUFFIXES, TextFiles, TextUnit, find_files
 from unblank.examples import IntArray
+from unblank.plurals import counted
 from unblank.progress_bars import progress_bar, track
 from unblank.tokenization.encoding import text_encoder
 
@@ -38,21 +39,21 @@ if TYPE_CHECKING:
 __all__ = ["SHARDS_NAME", "PreparedCorpus", "encode_documents", "prepare_corpus"]
 
 SHARDS_NAME = "shards"
-"""Folder of tokenized text, beside the folders of runs."""
+"""Name of the folder of tokenized text, beside the folders of runs."""
 
 FORMAT_VERSION = 1
 
 _BATCH_CHARACTERS = 500_000
-"""Characters that one thread encodes at a time."""
+"""Number of characters that one thread encodes at a time."""
 
 _PIECE_CHARACTERS = 50_000
 """Longer documents are encoded in pieces of about this size, to bound memory."""
 
 _STALE_SECONDS = 3600
-"""A half-built folder that nobody has written to for so long belongs to a killed run."""
+"""Seconds without a write after which a half-built folder is taken as left by a killed run."""
 
 _CUT = re.compile(r"(?<=\w)(?=\s\w)")
-"""Before a single white space between words, where no tokenizer joins what is on both sides."""
+"""The place before a single white space between words, where no tokenizer joins both sides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +173,7 @@ def prepare_corpus(
         OSError: if the cache cannot be written, for example because the disk is full.
     """
     if min_tokens < 1:
-        raise ValueError(f"min_tokens must be at least 1, not {min_tokens}")
+        raise ValueError(f"min_tokens is {min_tokens}: it must be at least 1")
     if not isinstance(texts, TextFiles):
         texts = TextFiles(paths=find_files(texts), text_field=text_field, text_unit=text_unit)
     core = text_encoder(tokenizer)
@@ -254,7 +255,8 @@ def _build(
 def _nothing_left(report: CorpusReport, texts: TextFiles) -> str:
     return (
         f"no document to train on in {texts.shown_paths}: {report.num_read} read, "
-        f"{report.num_empty} without text, {report.num_short} under {report.min_tokens} tokens"
+        f"{report.num_empty} without text, {report.num_short} with fewer than "
+        f"{counted(report.min_tokens, 'token')}"
     )
 
 
@@ -273,7 +275,7 @@ def encode_documents(
         documents: texts, read no further ahead than the threads need.
         core: tokenizer, as `text_encoder` gives it.
         dtype: of the ids.
-        num_threads: None is one a core.
+        num_threads: None for one per core.
     """
     num_threads = num_threads or _num_cores()
     with ThreadPoolExecutor(num_threads) as pool:
@@ -366,8 +368,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is missing or damaged: {error}") from error
     if manifest.get("format_version") != FORMAT_VERSION:
         raise ValueError(
-            f"{path} has format {manifest.get('format_version')}, this version reads "
-            f"{FORMAT_VERSION}"
+            f"{path} has format {manifest.get('format_version')}, but this version reads "
+            f"format {FORMAT_VERSION}"
         )
     return manifest
 
@@ -376,7 +378,7 @@ def _mapped(path: Path, dtype: np.dtype[Any], size: int) -> NDArray[Any]:
     expected = size * dtype.itemsize
     actual = path.stat().st_size if path.exists() else 0
     if actual != expected:
-        raise ValueError(f"{path} is damaged: it has {actual} bytes in place of {expected}")
+        raise ValueError(f"{path} is damaged: it has {actual} bytes instead of {expected}")
     return np.memmap(path, dtype=dtype, mode="r", shape=(size,))
 
 

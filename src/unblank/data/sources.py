@@ -1,7 +1,7 @@
 """Documents from files: text, JSON lines and parquet, plain or compressed, one after another.
 
 Streams: one document is in memory at a time (a `.txt` file read as one document is the exception).
-Whatever is wrong with a file is said with its name and place; nothing is guessed or passed over,
+A fault in a file is reported with its name and place; nothing is guessed or passed over,
 except documents without any visible character, which are counted.
 """
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 TextUnit = Literal["file", "paragraph", "line"]
-"""What is one document of a `.txt` file: all of it, a block between blank lines, or a line."""
+"""What a document of a `.txt` file is: the file, a block between blank lines, or a line."""
 
 SUFFIXES = (
     ".txt",
@@ -54,7 +54,7 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
     """
     asked = [paths] if isinstance(paths, str | Path) else list(paths)
     if not asked:
-        raise ValueError("no text given: name at least one file, folder or glob pattern")
+        raise ValueError("no text: give at least one file, folder or glob")
     found = [path for entry in asked for path in _matches(Path(entry).expanduser())]
     return tuple(dict.fromkeys(found))
 
@@ -64,8 +64,8 @@ def _matches(entry: Path) -> list[Path]:
         files = [path for path in sorted(entry.rglob("*")) if _is_readable(path)]
         if not files:
             raise FileNotFoundError(
-                f"folder {entry} holds no text: files ending in {', '.join(SUFFIXES)} are looked "
-                "for, also in its subfolders"
+                f"folder {entry} has no text: neither it nor its subfolders have a file ending in "
+                f"one of {', '.join(SUFFIXES)}"
             )
         return files
     matched = [entry] if entry.exists() else map(Path, glob.glob(str(entry), recursive=True))
@@ -74,7 +74,9 @@ def _matches(entry: Path) -> list[Path]:
         raise FileNotFoundError(f"no file matches {entry}{_near_names(entry)}")
     for path in files:
         if not path.name.endswith(SUFFIXES):
-            raise ValueError(f"cannot read {path}: its name ends in none of {', '.join(SUFFIXES)}")
+            raise ValueError(
+                f"cannot read {path}: its name must end in one of {', '.join(SUFFIXES)}"
+            )
     return files
 
 
@@ -87,14 +89,14 @@ def _near_names(entry: Path) -> str:
         return f" (there is no folder {entry.parent})"
     names = [path.name for path in entry.parent.iterdir()]
     near = difflib.get_close_matches(entry.name, names, n=3)
-    return f"; near names in {entry.parent}: {', '.join(near)}" if near else ""
+    return f"; similar names in {entry.parent}: {', '.join(near)}" if near else ""
 
 
 @dataclass(slots=True, kw_only=True)
 class TextFiles:
     r"""The documents of some files, as often as it is iterated over.
 
-    The counters start anew with each iteration and are complete when it ends.
+    The counters start again with each iteration and are complete when it ends.
 
     Attributes:
         paths: files to read, in this order (see `find_files`).
@@ -191,7 +193,7 @@ def read_objects(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, str, d
         lines: its lines; empty ones are passed over.
 
     Raises:
-        ValueError: if a line is no JSON object.
+        ValueError: if a line is not a JSON object.
     """
     for number, line in enumerate(lines, start=1):
         if line.isspace():
@@ -200,10 +202,12 @@ def read_objects(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, str, d
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{place}: not valid JSON: {error}. It reads {line[:80]!r}") from error
+            raise ValueError(
+                f"{place}: not valid JSON: {error}; the line is {line[:80]!r}"
+            ) from error
         if not isinstance(record, dict):
             raise ValueError(
-                f"{place}: a JSON object is needed, this is a {_kind(record)}: {line[:80]!r}"
+                f"{place}: expected a JSON object, got a {_kind(record)}: {line[:80]!r}"
             )
         yield place, line, record
 
@@ -221,7 +225,7 @@ def _gzip_lines(path: Path, raw: BinaryIO) -> Iterator[bytes]:
         with gzip.GzipFile(fileobj=raw) as stream:
             yield from stream
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is a damaged or cut gzip file: {error}") from error
+        raise ValueError(f"{path} is a damaged or truncated gzip file: {error}") from error
 
 
 def _zstd_lines(path: Path, raw: BinaryIO) -> Iterator[bytes]:
@@ -233,7 +237,7 @@ def _zstd_lines(path: Path, raw: BinaryIO) -> Iterator[bytes]:
             for line in lines:
                 yield line + b"\n"
     except zstandard.ZstdError as error:
-        raise ValueError(f"{path} is a damaged or cut zstd file: {error}") from error
+        raise ValueError(f"{path} is a damaged or truncated zstd file: {error}") from error
     if pending:
         yield pending
 
@@ -317,13 +321,13 @@ def _text_of(record: dict[str, Any], text_field: str, where: str) -> str:
     if text is None:
         return ""
     if not isinstance(text, str):
-        raise ValueError(f"{where}: field {text_field!r} holds a {_kind(text)}, not a string")
+        raise ValueError(f"{where}: field {text_field!r} is a {_kind(text)}, not a string")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"{where}: field {text_field!r} holds half of a surrogate pair at character "
-            f"{error.start}, which is no Unicode text"
+            f"{where}: field {text_field!r} has half of a surrogate pair at character "
+            f"{error.start}, which is not valid Unicode"
         ) from error
     return text
 
@@ -333,7 +337,7 @@ def _no_field(text_field: str, present: list[str]) -> str:
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return (
         f"there is no field {text_field!r}, only {', '.join(map(repr, present)) or 'none'}{hint}"
-        " (the setting is called text_field; for pairs give FILE:SOURCE_FIELD:TARGET_FIELD)"
+        " (set text_field; for pairs give FILE:SOURCE_FIELD:TARGET_FIELD)"
     )
 
 
@@ -351,7 +355,7 @@ def _parquet_documents(path: Path, text_field: str) -> Iterator[str]:
                 raise ValueError(f"{path}: {_no_field(text_field, table.schema_arrow.names)}")
             kind = table.schema_arrow.field(text_field).type
             if not (arrow.types.is_string(kind) or arrow.types.is_large_string(kind)):
-                raise ValueError(f"{path}: column {text_field!r} holds {kind}, not strings")
+                raise ValueError(f"{path}: column {text_field!r} has type {kind}, not string")
             for batch in table.iter_batches(batch_size=256, columns=[text_field]):
                 for text in batch.column(0).to_pylist():
                     yield text or ""

@@ -9,8 +9,8 @@ SPLIT_NAMES = {
     "validation": ("validation", "valid", "val", "dev", "sentences"),
     "test": ("test",),
 }
-"""How data sets call the splits, as the beginning of a file's name. Sets for infilling call
-`sentences` what is the official validation part."""
+"""Names of the splits, as file names begin with them; sets for infilling call the official
+validation split `sentences`."""
 
 
 def find_split(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
@@ -34,12 +34,12 @@ def find_split(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
             if found:
                 names = ", ".join(path.name for path in found)
                 raise ValueError(
-                    f"{split} may be any of {names} in {found[0].parent}: name one of them, such "
-                    f"as {found[0].name.partition('.')[0]}"
+                    f"{split} matches {names} in {found[0].parent}: choose one, such as "
+                    f"{found[0].name.partition('.')[0]}"
                 )
     folder = (root / pattern).parent
     there = sorted(path.name for path in folder.glob("*.*")) if folder.is_dir() else []
     raise FileNotFoundError(
         f"no files for {pattern.replace('{split}', split)} in {root}"
-        + (f"; there are {', '.join(there)}" if there else f": {folder} is no folder of data")
+        + (f"; there are {', '.join(there)}" if there else f": {folder} is not a folder of data")
     )

@@ -88,8 +88,8 @@ def make_corpus(texts: Sequence[Path], output: Path) -> DemoCorpus:
     train, held_out = split_documents(documents)
     if not train or not held_out:
         raise ValueError(
-            f"{len(documents)} documents are too few to hold some out: give more text, or text "
-            "with blank lines between its parts"
+            f"too few documents to hold some out ({len(documents)}): give more text, or text with "
+            "blank lines between its parts"
         )
     train_file = _write(output / "corpus" / "train.jsonl", train)
     held_out_file = _write(output / "corpus" / "held_out.jsonl", held_out)

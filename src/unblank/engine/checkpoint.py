@@ -116,7 +116,7 @@ def _cannot_write(target: Path, error: Exception) -> str:
     earlier = list_checkpoints(target.parent)
     kept = f"the last good one is {earlier[0]}" if earlier else "there is no earlier one"
     return (
-        f"could not save the checkpoint {target}: {error}. Nothing half written was left; {kept}. "
-        "Free some space (or set a smaller train.keep_checkpoints) and run the same command: it "
-        "continues from there"
+        f"could not save the checkpoint {target}: {error}. Its partial files were removed; {kept}. "
+        "Free some space (or lower train.keep_checkpoints) and run the same command again to "
+        "continue from there"
     )

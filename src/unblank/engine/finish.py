@@ -28,7 +28,7 @@ __all__ = ["RESULTS_NAME", "chosen_predictions", "finish_run"]
 RESULTS_NAME = "results.json"
 
 Candidates = dict[str, dict[str, Any]]
-"""Name of weights that may become the model -> their `steps` and `scores`."""
+"""Name of the weights that may become the model -> their `steps` and `scores`."""
 
 
 def finish_run(
@@ -69,7 +69,7 @@ def finish_run(
             _say_candidates(validation, found)
         if is_training:
             if find_spec("matplotlib") is None:
-                display.say("no loss.png was drawn: pip install 'unblank[plot]' for it")
+                display.say("loss.png was not drawn; to draw it: pip install 'unblank[plot]'")
             display.say(f"done: the model is in {output_dir}")
     trainer.world.wait()
 

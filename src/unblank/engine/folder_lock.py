@@ -25,7 +25,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
         ValueError: if another run holds it, or there is a file in its place.
     """
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"train.output_dir {folder} is a file: name a folder")
+        raise ValueError(f"train.output_dir {folder} is a file: give a folder")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_NAME).open("a") as file:
         if sys.platform != "win32":
@@ -35,7 +35,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ValueError(
-                    f"another run is writing to train.output_dir {folder}: wait until it ends, "
-                    "end it, or choose another folder"
+                    f"another run is writing to train.output_dir {folder}: wait for it, stop it, "
+                    "or choose another folder"
                 ) from error
         yield

@@ -31,11 +31,11 @@ class World:
     """This process among the processes of the run."""
 
     rank: int
-    """Number of this process, 0 is the one that writes."""
+    """Number of this process; process 0 writes the files."""
     size: int
     """Number of processes."""
     device: torch.device
-    """Where this process computes."""
+    """Device of this process."""
 
     @property
     def is_main(self) -> bool:

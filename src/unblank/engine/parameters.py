@@ -6,7 +6,7 @@ from transformers import PreTrainedModel
 __all__ = ["count_parameters", "estimate_memory"]
 
 _LIBRARIES = 0.6 * 2**30
-"""Bytes that Python, torch and transformers take by themselves (measured on Linux, CPU)."""
+"""Memory of Python, torch and transformers alone, in bytes (measured on Linux, CPU)."""
 
 
 def count_parameters(model: torch.nn.Module) -> int:

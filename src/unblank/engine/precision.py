@@ -1,10 +1,12 @@
-"""Which device and which arithmetic a run uses, and why: chosen once, printed, never in silence."""
+"""Which device and which precision a run uses, and why: chosen once, and always printed."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
+
+from unblank.plurals import counted
 
 __all__ = ["Precision", "choose_device", "choose_precision"]
 
@@ -16,7 +18,7 @@ class Precision:
     name: Literal["fp32", "bf16"]
     """bf16 = autocast: matrix products in bfloat16."""
     reason: str
-    """Why this one, for the header."""
+    """Why it was chosen, for the header."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -46,9 +48,7 @@ def choose_device(setting: str, local_rank: int = 0) -> torch.device:
     try:
         device = torch.device(setting)
     except RuntimeError as error:
-        raise ValueError(
-            f"train.device is {setting!r}: no such kind; use auto, cpu, cuda"
-        ) from error
+        raise ValueError(f"train.device is {setting!r}: use auto, cpu or cuda") from error
     if device.type == "cpu":
         return torch.device("cpu")
     if device.type != "cuda":
@@ -56,8 +56,9 @@ def choose_device(setting: str, local_rank: int = 0) -> torch.device:
     index = local_rank if device.index is None else device.index
     if index >= num_gpus:
         raise ValueError(
-            f"train.device is {setting!r}, but this machine shows {num_gpus} CUDA devices to this "
-            f"torch ({torch.__version__}). Use --train.device cpu, or install a CUDA build of torch"
+            f"train.device is {setting!r}, but torch {torch.__version__} sees "
+            f"{counted(num_gpus, 'CUDA device')}: use --train.device cpu, or install a CUDA build "
+            "of torch"
         )
     return torch.device("cuda", index)
 
@@ -81,7 +82,7 @@ def _has_fast_bf16(device: torch.device) -> tuple[bool, str]:
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         if torch.cuda.get_device_capability(device) >= (8, 0):
-            return True, f"{name} multiplies bf16"
+            return True, f"{name} computes in bf16"
         return False, f"{name} has no bf16 units"
     if torch.cpu._is_amx_tile_supported():
         return True, "this CPU has AMX"

@@ -15,21 +15,21 @@ class Window:
     """Sums since the last logged line, over all processes."""
 
     loss_sums: dict[str, float] = field(default_factory=dict)
-    """Name of a loss -> its sum over scored tokens of finite steps."""
+    """Name of a loss -> its sum over the scored tokens of finite steps."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Name of a loss -> those tokens."""
+    """Name of a loss -> the number of those tokens."""
     shares: dict[str, list[float]] = field(default_factory=dict)
-    """Name of a measured share -> [hits, out of], of finite steps."""
+    """Name of a measured share -> [hits, out of], over finite steps."""
     gradient_norms: list[float] = field(default_factory=list)
     """Norm of each update's gradient before clipping."""
     steps: int = 0
     """Steps, skipped ones included."""
     used_positions: int = 0
-    """Positions that held a token."""
+    """Number of positions with a token."""
     total_positions: int = 0
-    """All positions of the rows."""
+    """Number of positions of the rows, padding included."""
     seconds: float = 0.0
-    """Time spent in steps, waiting for data included."""
+    """Seconds spent in steps, waiting for data included."""
 
     def add_losses(self, loss_sums: dict[str, float], counts: dict[str, int]) -> None:
         """Add one finite step."""
@@ -57,17 +57,17 @@ class Progress:
     """Counters of the whole run, and the open window."""
 
     step: int = 0
-    """Optimiser steps done, skipped ones included."""
+    """Number of optimiser steps done, skipped ones included."""
     samples: int = 0
     """Samples seen."""
     tokens: int = 0
-    """Positions seen that held a token (Part A and Part B)."""
+    """Number of positions with a token seen so far (Part A and Part B)."""
     skipped_steps: int = 0
-    """Steps whose loss or gradient was not finite."""
+    """Number of steps whose loss or gradient was not finite."""
     nonfinite_in_a_row: int = 0
-    """How many of the latest steps those were."""
+    """Number of such steps in a row, up to the latest."""
     window: Window = field(default_factory=Window)
-    """Since the last logged line."""
+    """What has happened since the last logged line."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

@@ -20,7 +20,7 @@ from unblank.engine.trainer import Trainer
 __all__ = ["PREDICTIONS_NAME", "Recorder", "score_text"]
 
 PREDICTIONS_NAME = "predictions"
-"""Folder of the predictions of validations, inside the folder of the run."""
+"""Folder of the predictions of each validation, inside the folder of the run."""
 
 _SHOWN_PREDICTIONS = 2
 _LONGEST_SHOWN = 100
@@ -96,7 +96,7 @@ class Recorder:
         for line in lines:
             append_line(self.output_dir / FILLS_NAME, {"step": step, **line})
             self.display.say(f"  {_around_blank(line['text'])}")
-            self.display.say(f"    filled with {line['fill']!r}, was {line['answer']!r}")
+            self.display.say(f"    filled with {line['fill']!r}, original {line['answer']!r}")
 
     def skipped(self, step: int, sample_numbers: Sequence[int]) -> None:
         """Say which samples had no finite loss, on the console and in `skipped.jsonl`."""

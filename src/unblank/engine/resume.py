@@ -31,7 +31,7 @@ class ResumePoint:
     trainer: dict[str, Any]
     """Its counters, data state and settings."""
     notices: tuple[str, ...]
-    """What the person should know: damaged checkpoints passed over, another layout."""
+    """Notices for the user: damaged checkpoints that were skipped, a changed layout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Identity:
     settings: dict[str, Any]
     """Dotted name -> value."""
     defaults: dict[str, Any]
-    """The same of settings that nobody has changed: what a run of an older version had where its
+    """The same for settings left at their defaults: what a run of an older version had if its
     record lacks a name."""
     layout: set[str]
     """Names that may differ, with a notice."""
@@ -91,9 +91,9 @@ def require_same_text(point: ResumePoint, content: list[str]) -> None:
     """
     if point.trainer["content"] != content:
         raise ValueError(
-            f"{point.folder} was trained on other text or with another tokenizer than data.train "
-            "now names. Restore the files, or start a new run in another train.output_dir (with "
-            f"--model.init_from {point.folder} to start from its weights)"
+            f"{point.folder} was trained on other text, or with another tokenizer, than this run. "
+            "Restore the files, or start a new run in another train.output_dir (with "
+            f"--model.init-from {point.folder} to start from its weights)"
         )
 
 
@@ -103,11 +103,11 @@ def _latest_good(root: Path) -> tuple[Path | None, tuple[str, ...]]:
         damage = find_damage(folder)
         if damage is None:
             return folder, tuple(notices)
-        notices.append(f"checkpoint {folder} is damaged: {damage}; trying the one before it")
+        notices.append(f"checkpoint {folder} is damaged ({damage}): trying the one before it")
     if notices:
         raise ValueError(
-            "; ".join(notices) + ". None is left: empty the folder, or choose another "
-            "train.output_dir, to start anew"
+            "; ".join(notices) + ". No checkpoint is left: to start over, empty the folder "
+            "or choose another train.output_dir"
         )
     return None, ()
 
@@ -115,15 +115,15 @@ def _latest_good(root: Path) -> tuple[Path | None, tuple[str, ...]]:
 def _named(folder: Path) -> Path:
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"train.resume is {str(folder)!r}: no such folder; allowed are auto, never, and the "
-            f"folder of a checkpoint such as RUN/{CHECKPOINTS_NAME}/step-00000500"
+            f"train.resume is {str(folder)!r}, which is not a folder: use auto, never, or the "
+            f"folder of a checkpoint, such as RUN/{CHECKPOINTS_NAME}/step-00000500"
         )
     damage = find_damage(folder)
     if damage is None:
         return folder
     others = [other for other in list_checkpoints(folder.parent) if other.name < folder.name]
     good = next((other for other in others if find_damage(other) is None), None)
-    advice = f"; the one before it is good: --train.resume {good}" if good else ""
+    advice = f"; the one before it is intact: --train.resume {good}" if good else ""
     raise ValueError(f"checkpoint {folder} is damaged: {damage}{advice}")
 
 
@@ -146,9 +146,9 @@ def _require_free_folder(
         if "model.safetensors" not in found:
             return
     raise ValueError(
-        f"train.output_dir {output_dir} already holds a run or a model ({', '.join(found)}). "
-        "Choose another folder, continue that run with --train.resume auto and its settings, or "
-        "empty the folder"
+        f"train.output_dir {output_dir} already has a run or a model ({', '.join(found)}): "
+        "choose another folder, continue that run with --train.resume auto and the same settings, "
+        "or empty the folder"
     )
 
 
@@ -156,7 +156,7 @@ def _require_same(before: Mapping[str, Any], now: Identity, folder: Path) -> tup
     """Return the notices of what may differ, and refuse what may not.
 
     What the record lacks, a newer version has added: before, it was as it is by default. What only
-    the record has, is no setting any more.
+    the record has, is not a setting any more.
     """
     known = {**now.defaults, **before}
     changed = {
@@ -169,12 +169,12 @@ def _require_same(before: Mapping[str, Any], now: Identity, folder: Path) -> tup
         hint = ""
         if "optim.decay_steps" in changed:
             hint = (
-                " (it is train.max_steps unless set: keep the schedule by --optim.decay_steps "
+                " (it is train.max_steps unless set; to keep the schedule: --optim.decay-steps "
                 f"{before.get('optim.decay_steps')})"
             )
         raise ValueError(
             f"{folder} belongs to a run with other settings: {'; '.join(refused)}{hint}. Use the "
-            "same settings, or another train.output_dir"
+            "same settings, or choose another train.output_dir"
         )
-    notice = "the work is shared out differently, so losses agree only up to rounding and dropout: "
+    notice = "the work is divided differently, so losses agree only up to rounding and dropout: "
     return (notice + "; ".join(changed.values()),) if changed else ()

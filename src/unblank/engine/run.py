@@ -1,4 +1,4 @@
-"""The one run: open the folder, resume or begin, loop, finish; whatever is learnt.
+"""The one run, for every task: open the folder, resume or begin, loop, finish.
 
 It puts the parts together and has no idea of its own: what is learnt is a `Task`, which weights
 change is a `TuningMethod`, the loop is `trainer`, what surrounds a step is `hooks`, and which
@@ -48,6 +48,7 @@ from unblank.engine.units import UnitModule
 from unblank.engine.validation import Validation
 from unblank.integrity import CHECKPOINTS_NAME, write_at_once
 from unblank.models.products import fast_fp32_products
+from unblank.plurals import counted
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.identity import compared_settings, layout_settings
 from unblank.settings.recipes import read_settings, to_mapping, to_yaml
@@ -79,7 +80,7 @@ class Run(Generic[_Settings]):
     Attributes:
         command: for the header and the provenance, such as `pretrain`.
         settings: whole, as they are written to `run.yaml`.
-        open_task: what is learnt.
+        open_task: opens what is learned.
         method: which weights change.
         start: where the first weights come from, for the header.
         effective: settings, checkpoint or None, number of processes -> the settings that stand for
@@ -90,9 +91,9 @@ class Run(Generic[_Settings]):
         is_validated: whether there is something held out.
         epochs: passes over the examples, where `train.max_steps` is not given.
         fill_every: steps between two rounds of fills.
-        patience: validations without a better one after which the run stops; None is never.
+        patience: validations without a better one after which the run stops; None for never.
         average_last: how many of the last validated weights are averaged.
-        final: which weights become the model; None is the last ones, and no others are kept.
+        final: which weights become the model; None for the last ones, and no others are kept.
         results: what `results.json` says of the run beside scores.
     """
 
@@ -115,7 +116,7 @@ class Run(Generic[_Settings]):
 
 
 def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) -> None:
-    """Do a run to its end, or go on with it, in `train.output_dir`.
+    """Do a run to its end, or continue it, in `train.output_dir`.
 
     Args:
         what: the run.
@@ -355,17 +356,17 @@ def _facts(
     of_all = f" of {total:,}" if trained < total else ""
     start = f"step {trainer.progress.step}" if trainer.progress.step else what.start
     every = hooks.periods.validate
-    validated = f"validated every {every:,}" if every else "not validated on the way"
+    validated = f"validated every {every:,}" if every else "no validation during training"
     rate = f"{what.learning_rate:g}{what.learning_rate_note}"
     facts = dict(task.facts)
     estimate = facts.pop("memory", None)
     return {
-        "device": f"{world.device}{processes}, {threads} thread{'s' * (threads != 1)}",
+        "device": f"{world.device}{processes}, {counted(threads, 'thread')}",
         "precision": arithmetic,
         "memory": f"{estimate}; {memory.description}" if estimate else memory.description,
         "model": f"{trained:,}{of_all} parameters, from {start}",
         **facts,
-        "learning rate": rate if what.is_training else "none: nothing is trained",
+        "learning rate": rate if what.is_training else "none: evaluation only",
         "steps": f"{trainer.max_steps:,} (seed {train.seed}), {validated}",
         "writes to": str(train.output_dir),
     }

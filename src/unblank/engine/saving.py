@@ -20,7 +20,7 @@ from unblank.integrity import CHECKPOINTS_NAME, apply_umask
 __all__ = ["Saver"]
 
 BEST_NAME = "best"
-"""Folder of the best model so far, which opens like any other while the run goes on."""
+"""Folder of the best model so far, which can be opened while the run continues."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ class Selection:
     average_last: int = 0
 
     def is_better(self, score: float, other: float) -> bool:
-        """Whether `score` is better than `other`; what is no number is worse than any."""
+        """Whether `score` is better than `other`; NaN is worse than any number."""
         if math.isnan(score) or math.isnan(other):
             return math.isnan(other) and not math.isnan(score)
         return score > other if self.higher_is_better else score < other
@@ -82,7 +82,7 @@ def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
         for path in paths:
             with safe_open(path, framework="pt") as file:
                 if set(file.keys()) != set(names):
-                    raise ValueError(f"{path} holds other tensors than {paths[0]}")
+                    raise ValueError(f"{path} and {paths[0]} have different tensors")
                 tensor = file.get_tensor(name)
             total = tensor.double() if total is None else total + tensor.double()
         assert total is not None

@@ -24,29 +24,32 @@ class OptimSettings:
     learning_rate: float | None = 4e-4
     """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.98)
-    """Decay of the first and second moment."""
+    """Decay rates of the first and second moments."""
     eps: float = 1e-6
-    """Added to the root of the second moment."""
+    """Added to the square root of the second moment, against division by zero."""
     weight_decay: float = 0.1
-    """Decoupled weight decay; biases and LayerNorms are excluded, embeddings are not."""
+    """Decoupled weight decay; applied to embeddings, not to biases and LayerNorms."""
     warmup_steps: int | None = 100
-    """Steps of linear warm-up."""
+    """Number of steps of linear warm-up."""
     schedule: ScheduleName = "cosine"
     """Shape of the decay after warm-up."""
     min_learning_rate_ratio: float = 0.05
-    """Floor of the schedule, as a share of the peak."""
+    """Floor of the schedule, as a fraction of the peak."""
     decay_steps: int | None = None
-    """Step at which cosine and linear reach the floor; not given: the last one."""
+    """Step at which cosine and linear reach the floor. Default: the last step."""
     clip_norm: float = 1.0
-    """Largest norm of the gradient; 0 = not clipped."""
+    """Largest norm of the gradient, above which it is clipped; 0 = never."""
 
     def __post_init__(self) -> None:
         require_positive(self, "learning_rate", "eps", "decay_steps")
         require_share(self, "min_learning_rate_ratio")
         for name in ("weight_decay", "warmup_steps", "clip_norm"):
             value = getattr(self, name)
-            require(value is None or value >= 0, f"{name} is {value}: below 0")
-        require(all(0 <= beta < 1 for beta in self.betas), f"betas {self.betas} not in [0, 1)")
+            require(value is None or value >= 0, f"{name} is {value}: it must be 0 or more")
+        require(
+            all(0 <= beta < 1 for beta in self.betas),
+            f"betas are {self.betas}: each must be in [0, 1)",
+        )
 
     def warmup(self, max_steps: int) -> int:
         """Return the steps of warm-up in a run of `max_steps` steps."""
@@ -58,41 +61,43 @@ class TrainSettings:
     """Length and size of the run, what it writes and when, and the hardware."""
 
     output_dir: MayChange[Path] = Path("runs/unblank")
-    """Folder of the run: the model at the end, checkpoints, metrics."""
+    """Folder of the run: the finished model, checkpoints, metrics."""
     max_steps: MayChange[int | None] = None
     """Optimiser steps."""
     batch_size: int = 32
-    """Rows (of tasks with labels: examples) of one optimiser step, over all micro-batches and
+    """Rows per optimiser step (examples, for tasks with labels), over all micro-batches and
     processes."""
     micro_batch_size: SharesOut[int | None] = None
-    """Rows or examples of one forward pass in one process; it bounds the memory."""
+    """Rows or examples per forward pass in one process; bounds the memory."""
     seed: int = 0
-    """Seed of new weights, of the samples or their order, and of dropout."""
+    """Seed for new weights, the samples or their order, and dropout."""
     log_every: MayChange[int] = 10
     """Steps between two lines of metrics.jsonl."""
     save_every: MayChange[int | None] = None
     """Steps between two checkpoints; the last step is always saved."""
     keep_checkpoints: MayChange[int] = 1
-    """How many of the latest checkpoints are kept."""
+    """Number of latest checkpoints to keep."""
     validate_every: MayChange[int | None] = None
     """Steps between two validations; 0 = never."""
     validation_samples: MayChange[int | None] = None
-    """Held-out samples that are measured, the same ones each time."""
+    """Number of held-out samples to measure, the same ones each time."""
     resume: MayChange[str] = "auto"
-    """auto = continue what output_dir holds; never = refuse if it holds a run; else a checkpoint
-    folder."""
+    """auto = continue the run in output_dir, if there is one; never = refuse if there is one; or a
+    checkpoint folder to continue from."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """bf16 = autocast with fp32 weights; auto takes it where the hardware is fast at it."""
+    """bf16 = autocast with fp32 weights; auto = bf16 where the hardware is fast at it."""
     device: SharesOut[str] = "auto"
     """auto, cpu, cuda, cuda:1, ..."""
     parallel: SharesOut[Literal["ddp", "fsdp"]] = "ddp"
-    """How processes started by torchrun share the model: a copy each, or a shard each."""
+    """How processes started by torchrun hold the model: a copy each (ddp), or a shard each
+    (fsdp)."""
     max_nonfinite_steps: MayChange[int] = 5
-    """Stop after so many steps in a row without a finite loss and gradient."""
+    """Stop after this many steps in a row whose loss or gradient is not finite."""
     arrange_memory: MayChange[bool] = True
-    """Huge pages and a malloc that keeps its memory, for the command's own process (Linux)."""
+    """Use huge pages and a malloc that keeps freed memory, for the command's own process
+    (Linux)."""
     track: MayChange[tuple[TrackerName, ...]] = ()
-    """Also send metrics to these (extra `track`)."""
+    """Also send metrics to these trackers (needs the extra `track`)."""
 
     def __post_init__(self) -> None:
         require_positive(self, "max_steps", "batch_size", "micro_batch_size", "log_every")
@@ -100,4 +105,4 @@ class TrainSettings:
         require_positive(self, "max_nonfinite_steps")
         for name in ("seed", "validate_every"):
             value = getattr(self, name)
-            require(value is None or value >= 0, f"{name} is {value}: below 0")
+            require(value is None or value >= 0, f"{name} is {value}: it must be 0 or more")

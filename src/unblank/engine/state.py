@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from unblank.engine.parallel import World
+from unblank.plurals import counted
 from unblank.quiet import without_progress_bar
 
 __all__ = [
@@ -64,7 +65,9 @@ def load_weights(model: nn.Module, weights: State, world: World) -> None:
     names = {name for name, _ in model.named_parameters()}
     unknown = sorted(set(weights) - names)
     if unknown:
-        raise ValueError(f"the model has no parameter {unknown[0]!r} ({len(unknown)} such names)")
+        raise ValueError(
+            f"the model has no parameter {unknown[0]!r} ({counted(len(unknown), 'such name')})"
+        )
     if world.size == 1:
         model.load_state_dict(weights, strict=False)
         return
@@ -82,7 +85,7 @@ def save_model_folder(
 ) -> None:
     """Write weights, configuration and tokenizer as a folder that transformers opens."""
     with without_progress_bar():
-        # One file whatever the size; a copy, as save_pretrained empties the dict it is given.
+        # One file of any size; a copy of the dict, as save_pretrained empties the one it is given.
         model.save_pretrained(folder, state_dict=dict(weights), max_shard_size="10TB")
     tokenizer.save_pretrained(folder)
 

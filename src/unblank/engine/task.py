@@ -1,4 +1,4 @@
-"""The seam between the engine and what is learnt: a task, and a method.
+"""The interface between the engine and what is learned: a task, and a method.
 
 The engine (`run`) owns the loop, resume, validation, early stopping, the best checkpoint, averages
 and what is written. A task owns its examples, its loss and its scores; a method says which weights
@@ -30,9 +30,9 @@ class RunContext:
     world: World
     """The processes of the run."""
     precision: Precision
-    """The arithmetic of forward passes."""
+    """The precision of forward passes."""
     display: Display
-    """Where to say what was read, cut or skipped."""
+    """Where to report what was read, cut or skipped."""
     checkpoint: Path | None = None
     """The checkpoint that the run continues: its tokenizer and weights replace the model's."""
 
@@ -46,16 +46,16 @@ class Evaluation:
     predictions: list[dict[str, Any]] = field(default_factory=list)
     """A line for each held-out example, for the predictions file; may be empty."""
     note: str = ""
-    """Signatures of the metrics and the like, printed once."""
+    """Notes, such as signatures of the metrics, printed once."""
 
 
 class Task(Protocol):
-    """What the engine needs of what is learnt."""
+    """What the engine needs to know of the task that is learned."""
 
     tokenizer: PreTrainedTokenizerFast
-    """Saved with the model."""
+    """Tokenizer that is saved with the model."""
     unit: TrainUnit
-    """The losses of a batch; see `unblank.engine.units`. There from `build_model` on."""
+    """The losses of a batch, see `unblank.engine.units`; set by `build_model`."""
     metric: str
     """Name of the score that chooses the best checkpoint."""
     higher_is_better: bool
@@ -63,9 +63,9 @@ class Task(Protocol):
     steps_per_epoch: int
     """Optimiser steps of one pass over the training examples; 0 where a run has no epochs."""
     content: list[str]
-    """Hash of each training source: a run is not continued on other data."""
+    """Hash of each training source: a run is only continued on the same data."""
     facts: Mapping[str, str]
-    """Lines of the header: what is learnt from how many examples."""
+    """Lines of the header: what is learned, and from how many examples."""
 
     def build_model(self) -> PreTrainedModel:
         """Return the model to start from, float32, on the CPU; of a checkpoint if there is one."""
@@ -76,7 +76,7 @@ class Task(Protocol):
 
         Args:
             saved: the fields of the `state` of the last step done, or None to begin; the steps
-                must go on exactly as if there had been no interruption.
+                must continue exactly as if there had been no interruption.
         """
         ...
 
@@ -101,15 +101,15 @@ class Task(Protocol):
 
 
 TaskOpener = Callable[[RunContext], Task]
-"""What makes a task ready: data read, tokenizer there."""
+"""Makes a task ready: reads its data and opens its tokenizer."""
 
 
 class TuningMethod(Protocol):
     """Which weights a run changes, and what it leaves behind."""
 
     saves_whole_models: ClassVar[bool]
-    """Whether `save` writes all weights and the tokenizer; else a task opens the base model also
-    when a run is continued (`RunContext.checkpoint` is None)."""
+    """Whether `save` writes all weights and the tokenizer; otherwise a task opens the base model
+    even if the run is continued (`RunContext.checkpoint` is None)."""
 
     def prepare(self, model: PreTrainedModel, checkpoint: Path | None, /) -> PreTrainedModel:
         """Return the model that is trained: frozen, wrapped or extended as the method wants.
@@ -137,7 +137,7 @@ class TuningMethod(Protocol):
             model: from `prepare`.
             weights: its whole state by name, on the CPU.
             tokenizer: saved beside it.
-            to_continue: also write what only `prepare` needs, to go on from a checkpoint.
+            to_continue: also write what only `prepare` needs to continue from a checkpoint.
         """
         ...
 

@@ -95,7 +95,7 @@ def open_trackers(
                 tracker = _TRACKERS[name](output_dir, settings, first_step)
             except ImportError as error:
                 raise ValueError(
-                    f"train.track names {name}, which is not installed ({error}); "
+                    f"train.track names {name}, which is not installed ({error}): "
                     f"pip install {name}, or leave it out"
                 ) from error
             stack.callback(tracker.close)

@@ -57,7 +57,7 @@ class Trainer:
         seed: seed of dropout.
         max_steps: steps in the whole run.
         clip_norm: largest gradient norm, 0 = not clipped.
-        max_nonfinite_steps: stop after so many skipped steps in a row.
+        max_nonfinite_steps: stop after that many skipped steps in a row.
         hooks: called after each step.
         progress: where the run is; a resumed run starts with that of its checkpoint.
         data_state: where the data is after the last step.
@@ -202,8 +202,8 @@ def dropout_seed(seed: int, update: int, rank: int, micro_batch: int) -> int:
 
 def _advice(progress: Progress) -> str:
     return (
-        f"stopped at step {progress.step}: {progress.nonfinite_in_a_row} steps in a row had a loss "
-        "or gradient that is not finite (skipped.jsonl names their samples). The weights are those "
-        "before these steps. Try a lower optim.learning_rate, a longer optim.warmup_steps, or "
+        f"stopped at step {progress.step}: loss or gradient not finite, steps in a row: "
+        f"{progress.nonfinite_in_a_row} (skipped.jsonl names their samples). The weights are those "
+        "from before these steps. Try a lower optim.learning_rate, a longer optim.warmup_steps, or "
         "--train.precision fp32, and look at the text of these samples"
     )

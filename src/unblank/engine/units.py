@@ -17,14 +17,14 @@ from unblank.examples import IGNORE_INDEX, TrainBatch
 __all__ = ["InfillUnit", "Share", "TokenLoss", "TrainUnit", "UnitModule", "sampling_generator"]
 
 Share = tuple[Tensor, Tensor]
-"""(hits, out of), scalars."""
+"""(hits, out of), both scalars."""
 
 
 class TokenLoss(NamedTuple):
     """One loss of one micro-batch."""
 
     loss_sum: Tensor
-    """float32 scalar with gradient, summed over scored tokens."""
+    """float32 scalar with gradient: the loss summed over scored tokens."""
     num_scored: int
     """Scored tokens."""
 
@@ -45,7 +45,7 @@ class TrainUnit(Protocol):
     def counts(self, batch: Any, /) -> dict[str, int]:
         """Return the number of scored tokens of each loss; needs no model.
 
-        A batch is whatever the run's stream yields: the loop only passes it on.
+        A batch is what the run's stream yields: the loop only passes it on.
         """
         ...
 

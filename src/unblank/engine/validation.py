@@ -18,7 +18,7 @@ from unblank.engine.trainer import Trainer
 __all__ = ["Validation", "prediction_name"]
 
 SNAPSHOTS_NAME = "snapshots"
-"""Folder of the validated weights that are worth keeping, inside the folder of the run."""
+"""Folder of the validated weights that are kept, inside the folder of the run."""
 WEIGHTS_NAME = "weights.safetensors"
 
 
@@ -71,8 +71,8 @@ class Validation:
         if selection is None or step >= trainer.max_steps or not selection.must_stop(self.history):
             return
         self.recorder.display.say(
-            f"stopped at step {step}: no better {selection.metric} than that of step "
-            f"{selection.best_step(self.history)} in {selection.patience} validations"
+            f"stopped at step {step}: no better {selection.metric} than at step "
+            f"{selection.best_step(self.history)}; validations since then: {selection.patience}"
         )
         trainer.max_steps = step
 

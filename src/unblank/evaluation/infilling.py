@@ -26,7 +26,7 @@ from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 __all__ = ["run_infilling"]
 
 FILLED_AT_ONCE = 8
-"""Batches between two steps of the progress bar."""
+"""Batches between two updates of the progress bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +124,11 @@ def _blanked(
     blanked = [sentence for sentence in drawn if sentence is not None]
     if len(blanked) < len(drawn):
         session.say(
-            f"{name}: {len(drawn) - len(blanked)} of {len(drawn)} texts left out: nothing would "
-            f"stay beside the blank, or they hold {', '.join(BLANK_TOKENS)} themselves"
+            f"{name}: {len(drawn) - len(blanked)} of {len(drawn)} texts left out: they are blanked "
+            f"entirely, or contain {', '.join(BLANK_TOKENS)} themselves"
         )
     if not blanked:
-        raise ValueError(f"{name}: no text has words left beside its blanks")
+        raise ValueError(f"{name}: every text is blanked entirely")
     return blanked
 
 
@@ -141,7 +141,7 @@ def _fill(
         session.tokenizer,
         DecodingOptions(max_tokens=max_tokens),
     )
-    # Texts of like length are decoded together.
+    # Texts of similar length are decoded together, as they need the least padding.
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     results: dict[int, FillResult] = {}
     step = config.batch_size * FILLED_AT_ONCE

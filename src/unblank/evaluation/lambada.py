@@ -14,13 +14,14 @@ from unblank.evaluation.token_scores import score_labels
 from unblank.examples import Example
 from unblank.generation.prompts import encode_candidate
 from unblank.metrics.spread import mean_error
+from unblank.plurals import counted
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
 __all__ = ["run_lambada"]
 
 _FRAME = 3
-"""Tokens of Part A beside the text: [CLS], the blank, the end."""
+"""Number of tokens of Part A besides the text: [CLS], the blank, the end."""
 
 
 def run_lambada(
@@ -30,7 +31,9 @@ def run_lambada(
     for part in session.texts(sets):
         pairs = [pair for text in part.texts if (pair := _split_last_word(text))]
         if len(pairs) < len(part.texts):
-            session.say(f"{part.name}: {len(part.texts) - len(pairs)} texts of one word left out")
+            session.say(
+                f"{part.name}: left out {counted(len(part.texts) - len(pairs), 'text')} of one word"
+            )
         if not pairs:
             raise ValueError(f"{part.name}: no text has a word before its last one")
         for context in session.config.context:
@@ -73,7 +76,9 @@ def _measure(
     examples, num_cut = _examples(session, pairs, context)
     name = f"{part.name} ({context})"
     if num_cut:
-        session.say(f"{name}: {num_cut} passages lost their beginning: too long for the model")
+        session.say(
+            f"{name}: {counted(num_cut, 'passage')} cut at the beginning: too long for the model"
+        )
     with session.bar(name, len(examples)) as advance:
         scores = score_labels(session.model, examples, advance=advance)
     is_right = [bool(score.is_first_choice.all()) for score in scores]

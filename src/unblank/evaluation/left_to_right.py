@@ -2,7 +2,7 @@
 
 Pure functions on token ids. The same text can be seen in three ways: "bi" puts everything before
 the scored tokens into Part A, seen from both sides; "uni" leaves only the first token there and
-reads all else left to right; "causal" has no blank at all, as the rival GPT is trained. "bi" and
+reads all else left to right; "causal" has no blank at all, as the baseline GPT is trained. "bi" and
 "uni" are the layouts of the original evaluation.
 """
 
@@ -18,7 +18,7 @@ from unblank.tokenization.special import SpecialIds
 __all__ = ["Context", "continuation_layout", "window_bounds"]
 
 Context = Literal["bi", "uni", "causal"]
-"""How the model sees what stands before the scored tokens."""
+"""How the model sees the text before the scored tokens."""
 
 
 def continuation_layout(
@@ -37,7 +37,7 @@ def continuation_layout(
         target: ids of the scored tokens, at least one.
         special: ids of the special tokens.
         context: see the head of this module.
-        blank: the token that stands for what follows; None is `[gMASK]`. "causal" has none.
+        blank: the token that stands for what follows; None for `[gMASK]`. "causal" has none.
         ends_text: say that the text ends behind the blank, as LAMBADA does.
 
     Returns:
@@ -90,8 +90,8 @@ def window_bounds(num_tokens: int, window: int, stride: int) -> list[tuple[int, 
     """
     if not 0 < stride < window:
         raise ValueError(
-            f"stride is {stride} and window {window}: a window must score at least one token, and "
-            "see at least one that it does not score"
+            f"stride is {stride} and window is {window}: a window must score at least one token, "
+            "and see at least one that it does not score"
         )
     bounds = [(0, 1, min(window, num_tokens))] if num_tokens > 1 else []
     bounds += [

@@ -32,16 +32,17 @@ from unblank.generation.rows import Prompt
 from unblank.generation.score import Cloze, score_first_choices
 from unblank.generation.seq2seq import generate_from_ids
 from unblank.models.products import fast_fp32_products
+from unblank.plurals import counted
 from unblank.tokenization.encoding import encode_between_blanks, encode_texts
 from unblank.tokenization.special import special_ids
 
 __all__ = ["run_lm_eval"]
 
 _BATCH_POSITIONS = 4096
-"""Positions scored at once."""
+"""Number of positions scored at once."""
 
 DEFAULT_GENERATED = 256
-"""Tokens of an answer, unless a task says otherwise."""
+"""Most tokens of an answer, unless the task sets a number."""
 
 _SAMPLE_FIELDS = ("doc_id", "doc", "target", "filtered_resps")
 
@@ -52,7 +53,7 @@ def run_lm_eval(session: Session[LmEvalOptions]) -> Iterator[TaskResult]:
     """Yield the scores of each task file, as lm-eval computes and names them.
 
     Raises:
-        ValueError: if no file is given, or one is no task.
+        ValueError: if no file is given, or one is not a task.
         FileNotFoundError: if a file is not there.
     """
     files = [Path(name) for name in session.config.tasks]
@@ -72,7 +73,9 @@ def run_lm_eval(session: Session[LmEvalOptions]) -> Iterator[TaskResult]:
         )
         yield _result(found or {}, time.perf_counter() - started)
     if model.num_cut:
-        session.say(f"{model.num_cut} contexts lost their beginning: too long for the model")
+        session.say(
+            f"{counted(model.num_cut, 'context')} cut at the beginning: too long for the model"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +256,7 @@ def _generation_options(settings: dict[str, Any], longest: int) -> GenerationOpt
     }
     unknown = sorted(set(settings) - set(known))
     if unknown:
-        raise ValueError(f"generation_kwargs has {unknown}; allowed are until, {', '.join(known)}")
+        raise ValueError(f"generation_kwargs has {unknown}: allowed are until, {', '.join(known)}")
     options = {known[name]: value for name, value in settings.items()}
     options["max_tokens"] = min(int(options.get("max_tokens", DEFAULT_GENERATED)), longest)
     if not options.get("do_sample") or not options.get("temperature"):
@@ -282,7 +285,7 @@ def _load(file: Path) -> tuple[TaskManager, list[Any]]:
     try:
         loaded = manager.load([name if key == "group" else str(path)])
     except (KeyError, YAMLError) as error:
-        raise ValueError(f"{file} is no task that lm-eval can read: {error}") from error
+        raise ValueError(f"lm-eval cannot read the task {file}: {error}") from error
     return manager, list((loaded["groups"] or loaded["tasks"]).values())
 
 

@@ -56,6 +56,6 @@ def _run_lm_eval(session: Session[Any]) -> Iterator[TaskResult]:
         from unblank.evaluation.lm_harness import run_lm_eval
     except ImportError as error:
         raise ImportError(
-            f"the suite lm-eval needs: pip install 'unblank[eval]' ({error})"
+            f"the suite lm-eval is not installed: pip install 'unblank[eval]' ({error})"
         ) from error
     yield from run_lm_eval(session)

@@ -1,6 +1,6 @@
 """What each suite of measurements can be told: a dataclass a kind. Standard library alone.
 
-A setting that means nothing to a suite is not a field of its options, so nobody can give it in
+A setting that does not apply to a suite is not a field of its options, so nobody can give it in
 vain. Every field's docstring is its help text.
 """
 
@@ -48,19 +48,19 @@ class EvaluationOptions:
     """Which model, how much of the data, and where the result goes."""
 
     model: Positional[str]
-    """Folder of the model."""
+    """Model folder."""
     suite: str = "perplexity"
     """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
     Blanks: infilling. Understanding, by cloze questions: superglue, glue, classification, cloze
-    (your own task and files). Tasks of EleutherAI's lm-eval: lm-eval. Writing: the others."""
+    (your own task and files). EleutherAI's lm-eval tasks: lm-eval. Generation: the others."""
     limit: int | None = None
-    """Only the first so many examples of each part."""
+    """Number of examples of each part to measure, from the first on."""
     output: Path | None = None
-    """JSON file for scores, settings and every prediction. Not given: MODEL/evaluations/."""
+    """JSON file for scores, settings and all predictions. Default: a file in MODEL/evaluations/."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
     dtype: Literal["fp32", "bf16"] | None = None
-    """Arithmetic. Not given: as the model was saved."""
+    """Data type of the computation. Default: as the model was saved."""
 
     def __post_init__(self) -> None:
         for name in ("limit", "window", "stride", "max_tokens", "batch_size"):
@@ -74,11 +74,11 @@ class DataOptions(EvaluationOptions):
     """Which data sets."""
 
     tasks: tuple[str, ...] = ()
-    """Only these tasks of the suite."""
+    """Measure only these tasks of the suite."""
     split: str = "validation"
-    """Which files of the data: train, validation, test, or the exact name before .jsonl."""
+    """Split to measure: train, validation, test, or the exact file name before .jsonl."""
     data: Path | None = None
-    """Folder of the data sets. Not given: the environment variable UNBLANK_DATA."""
+    """Folder of the data sets. Default: the environment variable UNBLANK_DATA."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +86,8 @@ class TextOptions(DataOptions):
     """Your own texts instead."""
 
     file: tuple[str, ...] = ()
-    """Your own files instead (.txt, .jsonl, .parquet, also .gz and .zst); folders and globs too."""
+    """Your own files instead: files, folders or globs of .txt, .jsonl (also .gz, .zst) or
+    .parquet."""
     text_field: str = "text"
     """Field of your own files that holds the text."""
 
@@ -100,15 +101,15 @@ class LambadaOptions(TextOptions):
 
     suite: Literal["lambada"] = "lambada"
     context: tuple[_Context, ...] = ("bi", "uni")
-    """How the text before the scored tokens is seen: bi (from both sides), uni (left to right
-    behind one blank), causal (without a blank, for models pretrained with objective.causal)."""
+    """How the text before the scored tokens is seen: bi (bidirectionally), uni (left to right
+    after one blank), causal (without a blank, for models pretrained with objective.causal)."""
     blank: _BlankToken | None = None
-    """Token for the unseen rest of a text. Not given: [gMASK]. Published models without task masks
-    know only [MASK]."""
+    """Token for the unseen rest of a text. Default: [gMASK]. Published models without task masks
+    have only [MASK]."""
 
     def __post_init__(self) -> None:
         TextOptions.__post_init__(self)
-        _require_each_once(self.context, "context", "name each way once")
+        _require_each_once(self.context, "context", "give each way once")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,21 +121,21 @@ class PerplexityOptions(TextOptions):
 
     suite: Literal["perplexity"] = "perplexity"
     context: tuple[_Context, ...] = ("bi", "uni")
-    """How the text before the scored tokens is seen: bi (from both sides), uni (left to right
-    behind one blank), causal (without a blank, for models pretrained with objective.causal)."""
+    """How the text before the scored tokens is seen: bi (bidirectionally), uni (left to right
+    after one blank), causal (without a blank, for models pretrained with objective.causal)."""
     blank: _BlankToken | None = None
-    """Token for the unseen rest of a text. Not given: [gMASK]. Published models without task masks
-    know only [MASK]."""
+    """Token for the unseen rest of a text. Default: [gMASK]. Published models without task masks
+    have only [MASK]."""
     window: int | None = None
-    """Tokens of a window of perplexity. Not given: 512, or all positions of a smaller model."""
+    """Tokens in a window. Default: 512, or all positions of a smaller model."""
     stride: int | None = None
-    """Tokens that a window scores. Not given: half the window."""
+    """Tokens that each window scores. Default: half the window."""
     seed: int = 0
-    """Of the standard errors."""
+    """Seed for the standard errors."""
 
     def __post_init__(self) -> None:
         TextOptions.__post_init__(self)
-        _require_each_once(self.context, "context", "name each way once")
+        _require_each_once(self.context, "context", "give each way once")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,18 +147,18 @@ class InfillingOptions(TextOptions):
 
     suite: Literal["infilling"] = "infilling"
     mask_ratios: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
-    """Shares of the words that are blanked."""
+    """Shares of the words to blank."""
     max_tokens: int | None = None
-    """Longest answer in a blank, in tokens. Not given: 32."""
+    """Most tokens of an answer. Default: 32."""
     batch_size: int = 32
-    """Texts that are filled together."""
+    """Number of texts filled together."""
     seed: int = 0
-    """Of the choice of blanks and of the standard errors."""
+    """Seed for the choice of blanks and for the standard errors."""
 
     def __post_init__(self) -> None:
         TextOptions.__post_init__(self)
         if not self.mask_ratios or not all(0 < ratio < 1 for ratio in self.mask_ratios):
-            raise ValueError(f"mask_ratios are {self.mask_ratios}: each must lie between 0 and 1")
+            raise ValueError(f"mask_ratios are {self.mask_ratios}: each must be between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,15 +170,15 @@ class UnderstandingOptions(DataOptions):
 
     suite: UnderstandingSuite
     pattern: tuple[int, ...] = ()
-    """Numbers of the task's patterns, counted from 0; several are averaged. Not given: the task's
+    """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
     layout: _Layout = "blank"
-    """How the model answers cloze questions: in a blank, in one marked by a sentinel (for models
-    pretrained with objective.sentinels), or one [MASK] a token (with objective.masked)."""
+    """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
+    models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
     batch_size: int = 32
-    """Examples that are scored together."""
+    """Number of examples scored together."""
     seed: int = 0
-    """Of the standard errors."""
+    """Seed for the standard errors."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,19 +190,19 @@ class ClozeOptions(EvaluationOptions):
 
     suite: Literal["cloze"] = "cloze"
     tasks: tuple[str, ...] = ()
-    """One: the name of a task, or your own YAML file."""
+    """One task: its name, or your own YAML file."""
     file: tuple[str, ...] = ()
     """Files of examples."""
     pattern: tuple[int, ...] = ()
-    """Numbers of the task's patterns, counted from 0; several are averaged. Not given: the task's
+    """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
     layout: _Layout = "blank"
-    """How the model answers cloze questions: in a blank, in one marked by a sentinel (for models
-    pretrained with objective.sentinels), or one [MASK] a token (with objective.masked)."""
+    """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
+    models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
     batch_size: int = 32
-    """Examples that are scored together."""
+    """Number of examples scored together."""
     seed: int = 0
-    """Of the standard errors."""
+    """Seed for the standard errors."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,35 +226,37 @@ class WritingOptions(DataOptions):
 
     suite: _WritingSuite
     file: tuple[str, ...] = ()
-    """Your own files instead (.jsonl, .parquet, .tsv, .csv, also .gz and .zst)."""
+    """Your own files instead: .jsonl, .tsv, .csv (also .gz, .zst) or .parquet."""
     source_field: str | None = None
-    """Field of your own files that holds the source of a text to be written."""
+    """Field of your own files that holds the source."""
     target_field: str | None = None
     """Field of your own files that holds the reference, or a list of them."""
     num_beams: int = 5
-    """Beams of the search; 1 is greedy."""
+    """Number of beams; 1 is greedy decoding."""
     no_repeat_ngram: int = 3
-    """No sequence of so many tokens twice in a written text; 0 allows all."""
+    """Let no n-gram of this length occur twice in an answer; 0 = off."""
     length_penalty: tuple[float, ...] = (1.0,)
-    """Beams are ranked by log-probability / tokens ** penalty; several are tried in turn, and the
-    best by the first metric is named: choose it on the validation split."""
+    """Beams are ranked by log-probability / tokens ** penalty. Several values are tried in turn,
+    and the best by the first metric is reported: choose it on the validation split."""
     max_tokens: int | None = None
-    """Longest answer, in tokens. Not given: 200."""
+    """Most tokens of an answer. Default: 200."""
     source_tag: str | None = None
-    """Language tag before every source, such as __de__."""
+    """Language tag to put before every source, such as __de__."""
     target_tag: str | None = None
     """Language tag that every answer of an encoder-decoder starts with."""
     blank: _BlankToken | None = None
-    """Token for the answer to a source. Not given: [sMASK]. Published models without task masks
-    know only [MASK]."""
+    """Token for the answer to a source. Default: [sMASK]. Published models without task masks
+    have only [MASK]."""
     batch_size: int = 32
-    """Sources that are answered together."""
+    """Number of sources answered together."""
 
     def __post_init__(self) -> None:
         DataOptions.__post_init__(self)
         _require_each_once(self.length_penalty, "length_penalty", "give each once")
         if self.num_beams == 1 and len(self.length_penalty) > 1:
-            raise ValueError("length_penalty only ranks beams: set num_beams above 1")
+            raise ValueError(
+                "length_penalty has no effect without beam search: set num_beams above 1"
+            )
 
 
 SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
@@ -279,10 +282,10 @@ def suite_options(name: str) -> type[EvaluationOptions]:
     if name not in SUITE_OPTIONS:
         near = get_close_matches(name, SUITE_OPTIONS, n=1)
         advice = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"suite is {name!r}, allowed: {', '.join(SUITE_OPTIONS)}{advice}")
+        raise ValueError(f"suite is {name!r}: choose one of {', '.join(SUITE_OPTIONS)}{advice}")
     return SUITE_OPTIONS[name]
 
 
 def _require_each_once(values: tuple[object, ...], name: str, what: str) -> None:
     if not values or len(set(values)) < len(values):
-        raise ValueError(f"{name} is {values}: {what}, at least one")
+        raise ValueError(f"{name} are {values}: {what}, at least one")

@@ -19,6 +19,7 @@ from unblank.evaluation.wikitext import detokenize
 from unblank.examples import Example
 from unblank.metrics.likelihood import bits_a_byte, mean_loss, perplexity
 from unblank.metrics.spread import bootstrap_error
+from unblank.plurals import counted
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN
 
 __all__ = ["choose_window", "run_perplexity"]
@@ -47,7 +48,9 @@ def run_perplexity(
         documents = [_read(session, text, part.is_wikitext) for text in part.texts]
         kept = [document for document in documents if len(document.token_ids) > 1]
         if len(kept) < len(documents):
-            session.say(f"{part.name}: {len(documents) - len(kept)} texts of one token left out")
+            session.say(
+                f"{part.name}: left out {counted(len(documents) - len(kept), 'text')} of one token"
+            )
         if not kept:
             raise ValueError(f"{part.name}: no text has two tokens")
         for context in session.config.context:
@@ -58,8 +61,8 @@ def choose_window(window: int | None, stride: int | None, max_positions: int) ->
     """Return the window and the stride that are used, in tokens.
 
     Args:
-        window: as asked for; None is 512, or all positions of a smaller model.
-        stride: as asked for; None is half the window.
+        window: the given setting; None for 512, or all positions of a smaller model.
+        stride: the given setting; None for half the window.
         max_positions: of the model, without those of a trained prompt.
 
     Raises:
@@ -69,8 +72,8 @@ def choose_window(window: int | None, stride: int | None, max_positions: int) ->
         window = min(DEFAULT_WINDOW, max_positions)
     if window > max_positions:
         raise ValueError(
-            f"window is {window}, but the model has {max_positions} positions for text: give at "
-            "most that"
+            f"window is {window}, but the model has only {max_positions} positions for text: give "
+            "that or less"
         )
     return window, stride or window // 2
 

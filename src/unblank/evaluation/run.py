@@ -48,7 +48,7 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
     if family.writes != "blanks" and not isinstance(suite, WritingSuite):
         written = [name for name in suite_names() if isinstance(load_suite(name), WritingSuite)]
         raise ValueError(
-            f"{config.model} is a {family.name}, which fills no blanks: its suites are "
+            f"{config.model} is a {family.name}, which fills no blanks: choose a suite of "
             f"{', '.join(written)}"
         )
     path = config.output or _default_output(config)

@@ -47,7 +47,7 @@ class Session(Generic[Options_co]):
     unblank: Unblank
     config: Options_co
     console: Console
-    """Of the error stream."""
+    """Console for progress and notes, on standard error."""
 
     @property
     def model(self) -> Any:
@@ -127,7 +127,8 @@ class Session(Generic[Options_co]):
         for name in asked:
             if name not in parts:
                 raise ValueError(
-                    f"the suite {self.config.suite} has no part {name!r}: it has {', '.join(parts)}"
+                    f"the suite {self.config.suite} has no task {name!r}: choose from "
+                    f"{', '.join(parts)}"
                 )
         num_missing = 0
         for name in asked or parts:
@@ -138,7 +139,7 @@ class Session(Generic[Options_co]):
                 how = "" if isinstance(error, OSError) else f": --tasks {name} --split NAME"
                 if asked or num_missing == len(parts):
                     raise type(error)(f"{error}{how}") from error
-                self.say(f"{name} is left out: {error}{how}")
+                self.say(f"left out {name}: {error}{how}")
             else:
                 yield name, found
 
@@ -153,7 +154,7 @@ class Session(Generic[Options_co]):
         if not named:
             raise ValueError(
                 f"the suite {self.config.suite} needs data: give --data FOLDER or set UNBLANK_DATA "
-                "(docs/evaluating.md shows the layout), or your own texts where --file applies"
+                "(docs/evaluating.md shows the layout), or give your own texts with --file"
             )
         if not Path(named).is_dir():
             raise FileNotFoundError(f"there is no folder of data {named}")

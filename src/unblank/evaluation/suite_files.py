@@ -140,7 +140,7 @@ _BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Suite]] = {
     "lm-eval": _own_files_suite,
     "writing": _writing_suite,
 }
-"""By what is measured."""
+"""Name of what is measured -> the builder of a suite."""
 
 
 def _head(path: Path, entries: Mapping[str, Any]) -> dict[str, str]:

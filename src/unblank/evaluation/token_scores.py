@@ -25,10 +25,10 @@ from unblank.models.products import fast_fp32_products
 __all__ = ["score_labels"]
 
 _BATCH_POSITIONS = 4096
-"""Positions of the rows that go through the model at once."""
+"""Number of positions that go through the model at once."""
 
 _ROW_POSITIONS = 512
-"""Positions of a row, unless an example is longer."""
+"""Number of positions of a row, unless an example is longer."""
 
 
 @dataclass(frozen=True, slots=True)

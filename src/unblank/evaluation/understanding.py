@@ -28,7 +28,7 @@ from unblank.prompting.task import ClozeTask, load_task
 __all__ = ["run_cloze", "run_understanding"]
 
 Average = tuple[float, float | None]
-"""Part of a task in the mean over tasks, and its standard error."""
+"""A task's share of the mean over tasks, and its standard error."""
 
 
 def run_understanding(
@@ -44,7 +44,7 @@ def run_understanding(
     tasks = {name: load_task(path) for name, path in suite.tasks.items()}
     for task in tasks.values():
         if not task.files:
-            raise ValueError(f"{task.path} does not say where its examples lie: add `files:`")
+            raise ValueError(f"{task.path} does not say where its examples are: add `files:`")
     for name, files in session.files({name: task.files for name, task in tasks.items()}):
         counted = suite.averaged.get(name)
         result, averages[name] = _measure(session, tasks[name], files, counted)
@@ -80,12 +80,14 @@ def _measure(
     data = read_examples(task, files)
     examples = data.examples[: session.config.limit]
     if data.num_skipped:
-        session.say(f"{task.name}: {data.num_skipped} of {data.num_records} records have no label")
+        session.say(
+            f"{task.name}: records without a label: {data.num_skipped} of {data.num_records}"
+        )
     require_labels(task, examples)
     if label := only_label(task, examples):
         session.say(
             f"{task.name}: {examples[0].place} to {examples[-1].place}: all {len(examples)} "
-            f"examples have the label {label!r}: a model that always says it would score best"
+            f"examples have the label {label!r}: a model that always predicts it would score best"
         )
     _tell_shortened(session, task, examples)
     predictions = predict(
@@ -153,8 +155,8 @@ def _tell_shortened(
         num_shortened = sum(bool(prompt.filled.num_removed) for prompt in prompts)
         if num_shortened:
             session.say(
-                f"{task.name}, pattern {number}: {num_shortened} of {len(examples)} texts were "
-                f"shortened to the model's {limit} positions ({', '.join(task.shorten)} gave way)"
+                f"{task.name}, pattern {number}: texts shortened to the model's {limit} positions: "
+                f"{num_shortened} of {len(examples)} (in {', '.join(task.shorten)})"
             )
 
 

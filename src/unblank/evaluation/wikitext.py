@@ -1,4 +1,4 @@
-"""WikiText's tokenised text as ordinary text, as models have learnt to read it."""
+"""WikiText's tokenised text as ordinary text, as models have learned to read it."""
 
 import re
 

@@ -122,7 +122,7 @@ def load_model(
         sections: the sections of the family.
 
     Raises:
-        ValueError: if weights are damaged or lacking: none is drawn at random in silence.
+        ValueError: if weights are damaged or missing: none is silently drawn at random.
         FileNotFoundError: if there are none.
     """
     require_whole_weights(folder)
@@ -163,8 +163,8 @@ def require_possible_model(family: Family, settings: ModelSettings) -> None:
     dropout = config.attention_probs_dropout_prob
     if settings.attention_implementation == "flex_attention" and dropout:
         raise ValueError(
-            f"flex_attention has no attention dropout, which is {dropout} here: set "
-            "--model.attention_dropout 0, or --model.attention_implementation sdpa"
+            f"flex_attention does not support attention dropout, which is {dropout}: set "
+            "--model.attention-dropout 0, or --model.attention-implementation sdpa"
         )
 
 
@@ -176,12 +176,12 @@ def require_fit(
     expected = model.config.tokenizer_size or rows
     if size > rows or (model.config.tokenizer_size is not None and size != expected):
         raise ValueError(
-            f"the tokenizer has {size} tokens, the model in {folder} was made for {expected} "
+            f"the tokenizer has {size} tokens, but the model in {folder} was made for {expected} "
             f"({rows} rows): give the tokenizer that belongs to it (--tokenizer.path {folder})"
         )
     if max_length > model.config.max_position_embeddings:
         raise ValueError(
-            f"data.max_length {max_length} is more than the {model.config.max_position_embeddings} "
+            f"data.max_length {max_length} exceeds the {model.config.max_position_embeddings} "
             f"positions of the model in {folder}: lower data.max_length"
         )
 
@@ -198,5 +198,6 @@ def _require_no_shape(settings: ModelSettings) -> None:
     for name in _SHAPE:
         if getattr(settings, name) is not None:
             raise ValueError(
-                f"model.{name} is set together with model.init_from, whose shape is fixed: drop one"
+                f"model.{name} cannot be set together with model.init_from, whose shape is fixed: "
+                "drop one"
             )

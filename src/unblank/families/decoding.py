@@ -23,7 +23,7 @@ class StoppingRule:
 
 
 GLM_STOPPING = StoppingRule(counts_end=False, keeps_first=False, forces_end=False)
-"""Of the original GLM's evaluation decoder."""
+"""When the original GLM's evaluation decoder ends a search."""
 
 FAIRSEQ_STOPPING = StoppingRule(counts_end=True, keeps_first=True, forces_end=True)
-"""Of fairseq, with which DeltaLM and GanLM were published."""
+"""When fairseq, with which DeltaLM and GanLM were published, ends a search."""

@@ -40,20 +40,21 @@ def _from_encoder(
     for name in ("hidden_size", "num_hidden_layers", "num_attention_heads"):
         if getattr(settings, name) is not None:
             raise ValueError(
-                f"model.{name} is set together with model.init_from_encoder, which has its own: "
-                "drop one"
+                f"model.{name} cannot be set together with model.init_from_encoder, which has its "
+                "own: drop one"
             )
     if encoder_fields["max_position_embeddings"] < max_length:
         raise ValueError(
-            f"data.max_length {max_length} is more than the "
+            f"data.max_length {max_length} exceeds the "
             f"{encoder_fields['max_position_embeddings']} positions of the encoder in {folder}"
         )
     # Rows that only pad the encoder's table may be more than the tokens.
     size = encoder_fields.get("tokenizer_size") or weights["embed_tokens.weight"].shape[0]
     if size > fields["vocab_size"]:
         raise ValueError(
-            f"the encoder in {folder} has {size} tokens, the tokenizer {fields['tokenizer_size']}: "
-            f"give the tokenizer that belongs to it (--tokenizer.path {folder})"
+            f"the encoder in {folder} has {size} tokens, but the tokenizer has "
+            f"{fields['tokenizer_size']}: give the tokenizer that belongs to it (--tokenizer.path "
+            f"{folder})"
         )
     return deltalm_from_encoder(encoder_fields, weights, settings.decoder_start, **fields)
 
@@ -81,4 +82,4 @@ DELTALM = Family(
     keeps_preset_positions=True,
     from_encoder=_from_encoder,
 )
-"""The value that `unblank.families.table` holds."""
+"""The entry of `unblank.families.table`."""

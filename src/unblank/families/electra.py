@@ -23,7 +23,7 @@ _ONLY_MASKED = {"token": 0.0, "sentence": 0.0, "document": 0.0, "masked": 1.0, "
 def _require_masked(sections: FamilySections) -> None:
     if sections.objective.weights() != _ONLY_MASKED:
         raise ValueError(
-            "ELECTRA corrupts what the objective masked hides: give --objective.masked 1 "
+            "ELECTRA trains with the objective masked alone: give --objective.masked 1 "
             "--objective.token 0, and no other objective"
         )
 
@@ -57,4 +57,4 @@ ELECTRA = Family(
     unit=_unit,
     new_fields=new_infilling_fields,
 )
-"""The value that `unblank.families.table` holds."""
+"""The entry of `unblank.families.table`."""

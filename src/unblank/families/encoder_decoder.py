@@ -47,7 +47,7 @@ ENCODER_DECODER_LORA_TARGETS: dict[LoraTargets, tuple[str, ...]] = {
     "attention": _ATTENTION,
     "all": (*_ATTENTION, "up_proj", "down_proj"),
 }
-"""Linear layers that get adapters, in encoder and decoder."""
+"""Linear layers that get adapters, in the encoder and the decoder."""
 
 
 def source_objective(
@@ -115,7 +115,7 @@ def shape(preset: Mapping[str, Any], settings: ModelSettings) -> dict[str, int]:
         settings: the `model` section.
 
     Raises:
-        ValueError: if so many layers cannot be shared out in that ratio.
+        ValueError: if the layers cannot be divided in that ratio.
     """
     given = {
         "hidden_size": settings.hidden_size,
@@ -128,8 +128,8 @@ def shape(preset: Mapping[str, Any], settings: ModelSettings) -> dict[str, int]:
     ratio = preset["encoder_layers"] // preset["decoder_layers"]
     if layers % ratio:
         raise ValueError(
-            f"model.num_hidden_layers {layers}: one layer of an interleaved decoder stands for "
-            f"{ratio} of the encoder; give a multiple of {ratio}"
+            f"model.num_hidden_layers is {layers}: an interleaved decoder has one layer for every "
+            f"{ratio} of the encoder, so give a multiple of {ratio}"
         )
     return {**changed, "encoder_layers": layers, "decoder_layers": layers // ratio}
 

@@ -36,7 +36,7 @@ OptionalSetting = Literal[
 """Sections and settings of a run that apply to some families only."""
 
 LoraTargets = Literal["attention", "all"]
-"""Which linear layers get adapters."""
+"""Names of the groups of linear layers that can get adapters."""
 
 Weights = dict[str, Tensor]
 
@@ -103,7 +103,7 @@ class UnitBuilder(Protocol):
 
 
 class TextObjective(Protocol):
-    """Makes what corrupts plain text."""
+    """Makes the objective for plain text."""
 
     def __call__(
         self,
@@ -198,57 +198,57 @@ class Family:
 
     # Who it is.
     name: str
-    """Short name in lower case, also what its presets begin with if they share a prefix."""
+    """Short name in lower case; also the prefix of its presets, if they share one."""
     presets: Mapping[str, Mapping[str, Any]]
     """Name of a size, in lower case -> fields of the configuration."""
 
     # Its models.
     pretraining_class: type[PreTrainedModel]
-    """What pretraining makes; its `config_class` is the configuration of the family."""
+    """Model class that pretraining builds; its `config_class` is the family's configuration."""
     generating_class: type[PreTrainedModel] | None
-    """What `unblank.load` opens; None if models of the family write nothing."""
+    """Model class that `unblank.load` opens; None if models of the family write nothing."""
     writes: Literal["blanks", "targets", "nothing"]
-    """What a model writes: the fills of blanks in a text, a target to a source, or nothing."""
+    """What a model writes: the fills of blanks, the target of a source, or nothing."""
     stopping: StoppingRule | None
     """When a beam search ends; None if nothing is written."""
     classifier: Classifier | None = None
-    """How texts are classified; None if there is no head for it."""
+    """How texts are classified; None if the family has no head for it."""
     lora_targets: Mapping[LoraTargets, tuple[str, ...]] = field(default_factory=dict)
-    """Names of the linear layers that get adapters; none if LoRA is not set up."""
+    """Names of the linear layers that get adapters; empty if LoRA is not supported."""
     gives_encoder: bool = False
-    """Whether an encoder-decoder can start from the stack, which is then GLM's."""
+    """Whether an encoder-decoder can start from the model's stack, which is then GLM's."""
     takes_prompts: bool = False
-    """Whether trained prompt vectors can stand in the text, or in every layer."""
+    """Whether trained prompt vectors can be put into the text, or into every layer."""
     memory_factor: float = 1.0
-    """Passes of a position through all layers, as against a plain model of one stack."""
+    """Passes of a position through all layers, relative to a plain model of one stack."""
 
     # Its text.
     special_ids: Callable[[PreTrainedTokenizerFast], SpecialIds]
     """Tokenizer -> the ids of its special tokens, as the family uses them."""
     vocabulary: UsualVocabulary
-    """The vocabulary of a new model."""
+    """The kind of vocabulary that a new model gets."""
 
     # What it learns.
     applies: frozenset[OptionalSetting]
-    """Sections and settings that apply; all other `OptionalSetting`s are refused."""
+    """Sections and settings that apply; the other `OptionalSetting`s are refused."""
     check_sections: Callable[[FamilySections], None] = _nothing_to_check
-    """Raises ValueError if the sections contradict one another for this family."""
+    """Raises ValueError if the sections contradict each other for this family."""
     text_objective: TextObjective
-    """Makes what corrupts plain text."""
+    """Makes the objective for plain text."""
     pair_objective: PairObjective | None = None
-    """Makes what corrupts pairs of texts; None if the family has none."""
+    """Makes the objective for pairs of texts; None if the family has none."""
     objective_shares: Callable[[FamilySections], dict[str, float]]
     """Sections -> objective name -> share of the texts' samples."""
     pair_example: Callable[[IntArray, IntArray, SpecialIds], AnyExample] | None = None
-    """(source as the model reads it, target without its end, special ids) -> the example of
+    """(source as the model reads it, target without its end, special ids) -> an example for
     fine-tuning on pairs; None if models of the family write nothing."""
     rows: RowKind
     """How examples share rows."""
     unit: UnitBuilder
-    """Makes the training unit."""
+    """Makes the training unit: what computes the losses of a batch."""
     smoothing: Callable[[float, int], float] = _same_smoothing
-    """(label smoothing as the published program counts it, rows of the vocabulary) -> the same as
-    the models count it, over all rows."""
+    """(label smoothing as the published program defines it, rows of the vocabulary) -> the same as
+    the models define it, over all rows."""
 
     # How a model starts.
     new_fields: Callable[[PreTrainedTokenizerFast, FamilySections], dict[str, Any]]
@@ -256,22 +256,22 @@ class Family:
     shape: Callable[[Mapping[str, Any], ModelSettings], dict[str, int]] = _usual_shape
     """(preset, `model` section) -> fields of the shape that the section changes."""
     keeps_preset_positions: bool = False
-    """Whether a new model has at least the positions of its preset, else what the run needs."""
+    """Whether a new model has at least the positions of its preset, or just those the run needs."""
     from_encoder: EncoderStart | None = None
-    """Makes a model of a pretrained encoder; None if the family has no such start."""
+    """Makes a model from a pretrained encoder; None if the family cannot start from one."""
     optional_parts: tuple[str, ...] = ()
-    """Prefixes of weights that a folder to start from may lack."""
+    """Prefixes of the weights that a folder to start from may lack."""
     prepare: Callable[[PreTrainedModel, FamilySections, Sequence[str]], None] = _nothing_to_prepare
     """(new or loaded model, sections, weights that its folder lacks): makes the model ready for
     training, and raises ValueError if the sections need what is lacking."""
 
     # What fine-tuning does to a model.
     add_special_ids: Callable[[Any, Sequence[int]], None] = _no_content_ids
-    """(configuration, ids): notes that tokens added to the vocabulary are not content."""
+    """(configuration, ids): records that tokens added to the vocabulary are not content."""
     writer: Callable[[PreTrainedModel, Any], PreTrainedModel] = _whole_model
-    """(model, branch) -> the part of it that is tuned to write alone."""
+    """(model, branch) -> the part of it that is fine-tuned to write alone."""
     published: Callable[[PreTrainedModel, Weights], tuple[PreTrainedModel, Weights]] = _as_it_is
-    """(model, its weights) -> both without what has served in training only."""
+    """(model, its weights) -> both without the parts that are used in training only."""
 
     @property
     def model_type(self) -> str:

@@ -51,8 +51,8 @@ def _require_spans(seq2seq: Seq2SeqSettings) -> None:
     for name in (*unfit, "end_token", "closing_sentinel"):
         if getattr(seq2seq, name):
             raise ValueError(
-                f"ganlm.discriminator_reads sentence and seq2seq.{name} exclude one another: the "
-                "sentence is put together from spans, each behind its sentinel; drop one"
+                f"ganlm.discriminator_reads sentence and seq2seq.{name} exclude each other, as the "
+                "sentence is put together from spans after their sentinels: drop one"
             )
 
 
@@ -93,7 +93,7 @@ def _prepare(model: PreTrainedModel, sections: FamilySections, lacking: Sequence
     if lacking and is_used:
         raise ValueError(
             f"the GanLM in {model.name_or_path} has no discriminator: give one that has, or train "
-            "the generator alone with --ganlm.discriminator_weight 0 --ganlm.denoising_weight 0 "
+            "the generator alone with --ganlm.discriminator-weight 0 --ganlm.denoising-weight 0 "
             "(in fine-tuning also --ganlm.branch generator)"
         )
     assert isinstance(model, GanLMForPreTraining)
@@ -164,4 +164,4 @@ GANLM = Family(
     writer=_writer,
     published=_published,
 )
-"""The value that `unblank.families.table` holds."""
+"""The entry of `unblank.families.table`."""

@@ -81,4 +81,4 @@ GLM = Family(
     unit=_unit,
     new_fields=new_infilling_fields,
 )
-"""The value that `unblank.families.table` holds."""
+"""The entry of `unblank.families.table`."""

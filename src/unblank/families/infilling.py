@@ -20,7 +20,7 @@ PUBLISHED_KINDS: dict[str, TokenizerKind] = {
     "chinese-large": "unigram",
     "multiglm-1b": "unigram",
 }
-"""Presets of GLM that were published with another tokenizer than BERT's."""
+"""GLM presets that were published with a tokenizer other than BERT's."""
 
 
 def infilling_objective(

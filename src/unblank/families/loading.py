@@ -13,6 +13,7 @@ from unblank.families.table import FAMILIES, family_of_model_type
 from unblank.integrity import CHECKPOINTS_NAME, MANIFEST_NAME, PROVENANCE_NAME, find_damage
 from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
 from unblank.models.glm import GlmInfillForConditionalGeneration
+from unblank.plurals import counted
 from unblank.quiet import without_loading_report, without_progress_bar
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["LanguageModel", "load_folder", "require_whole_weights"]
 
 LanguageModel = GlmInfillForConditionalGeneration | EncoderDecoderForConditionalGeneration
-"""What `unblank.load` opens; of a GanLM the generator, as its discriminator has served."""
+"""Model that `unblank.load` returns; for a GanLM the generator, as only training uses the
+discriminator."""
 
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-"""Files of a checkpoint that are read to use its model."""
+"""Files of a checkpoint that are read when its model is used."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -61,8 +63,8 @@ def _check_as_written(folder: Path) -> None:
         return
     latest_first = sorted(others, reverse=True)
     good = next((other for other in latest_first if find_damage(other, _FILES) is None), None)
-    advice = f"; this checkpoint is good: {good}" if good else ": copy or save it again"
-    raise ValueError(f"{kind} {folder} is damaged: {damage}{advice}")
+    advice = f"; this checkpoint is intact: {good}" if good else ": copy or save it again"
+    raise ValueError(f"{kind} {folder} is damaged ({damage}){advice}")
 
 
 def _check_files(folder: Path) -> type[PreTrainedModel]:
@@ -80,11 +82,11 @@ def _check_files(folder: Path) -> type[PreTrainedModel]:
         if not (folder / name).is_file():
             if name == "tokenizer.json" and (folder / PROVENANCE_NAME).is_file():
                 raise FileNotFoundError(
-                    f"{folder} holds a model without a tokenizer: convert the checkpoint again "
-                    "into another folder, with --tokenizer VOCABULARY"
+                    f"{folder} has a model but no tokenizer: convert the checkpoint again into "
+                    "another folder, with --tokenizer VOCABULARY"
                 )
             raise FileNotFoundError(
-                f"{folder} is not a model folder: it has no {name}. Give the folder that holds "
+                f"{folder} is not a model folder: it has no {name}. Give the folder with "
                 "config.json, model.safetensors and tokenizer.json"
             )
     try:
@@ -96,7 +98,7 @@ def _check_files(folder: Path) -> type[PreTrainedModel]:
     if family is None or family.generating_class is None:
         known = [one.model_type for one in FAMILIES.values() if one.generating_class is not None]
         raise ValueError(
-            f"{folder} holds a model of type {model_type!r}; unblank.load opens {', '.join(known)}"
+            f"{folder} has a model of type {model_type!r}: unblank.load opens {', '.join(known)}"
         )
     _refuse_classifier(folder, config)
     return family.generating_class
@@ -107,8 +109,8 @@ def _refuse_classifier(folder: Path, config: dict[str, Any]) -> None:
     for name in config.get("architectures") or ():
         if "Classification" in name or "MultipleChoice" in name:
             raise ValueError(
-                f"{folder} holds a {name}, which labels texts and writes none: measure it with "
-                f"`unblank finetune --task NAME --method none --model.init_from {folder} "
+                f"{folder} has a {name}, which assigns labels and writes no text: measure it with "
+                f"`unblank finetune --task NAME --method none --model.init-from {folder} "
                 f"--data.validation FILE`, or open it with unblank.models.{name}.from_pretrained"
             )
 
@@ -125,7 +127,7 @@ def _check_weights(folder: Path) -> None:
                 pass
         except SafetensorError as error:
             raise ValueError(
-                f"{path} is damaged or cut short ({error}): copy or save it again, or use an "
+                f"{path} is damaged or truncated ({error}): copy or save it again, or use an "
                 "earlier checkpoint"
             ) from error
 
@@ -149,9 +151,9 @@ def _load_weights(
     if report["mismatched_keys"]:
         name, found, expected = sorted(report["mismatched_keys"])[0]
         raise ValueError(
-            f"the weights in {folder} do not fit its config.json: {name} is {list(found)} in the "
-            f"file and {list(expected)} by the configuration (weights of this kind: "
-            f"{len(report['mismatched_keys'])}); restore the config.json that belongs to them"
+            f"the weights in {folder} do not fit its config.json: {name} has shape {list(found)} "
+            f"in the file and {list(expected)} by the configuration (such weights: "
+            f"{len(report['mismatched_keys'])}): restore the config.json that belongs to them"
         )
     if report["missing_keys"]:
         names = sorted(report["missing_keys"])
@@ -189,6 +191,7 @@ def _device(device: str) -> torch.device:
         raise ValueError(f"device is {device!r}: use auto, cpu or cuda") from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"device is {device!r}, but torch sees {torch.cuda.device_count()} GPUs here: use cpu"
+            f"device is {device!r}, but torch sees {counted(torch.cuda.device_count(), 'GPU')}: "
+            "use cpu"
         )
     return chosen

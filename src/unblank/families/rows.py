@@ -1,6 +1,6 @@
 """How the examples of a family share a row of the stream: packed, or grouped by length.
 
-A *row* is a packed row, several of which are one forward pass, or a group of examples of like
+A *row* is a packed row, several of which are one forward pass, or a group of examples of similar
 length, which is a forward pass by itself.
 """
 
@@ -29,7 +29,7 @@ class RowKind:
             included.
     """
 
-    name: Literal["packed rows", "groups of like length"]
+    name: Literal["packed rows", "groups of similar length"]
     is_forward_pass: bool
     measure: Callable[[Sides, int], tuple[int, int]]
 
@@ -63,4 +63,4 @@ def _rectangle(sides: Sides) -> int:
 
 
 PACKED = RowKind(name="packed rows", is_forward_pass=False, measure=_measure_packed)
-GROUPED = RowKind(name="groups of like length", is_forward_pass=True, measure=_measure_grouped)
+GROUPED = RowKind(name="groups of similar length", is_forward_pass=True, measure=_measure_grouped)

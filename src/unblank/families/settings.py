@@ -23,33 +23,35 @@ class ModelSettings:
     multiglm-1b; electra-tiny, -small, -base, -large; deltalm-tiny, -small, -base, -large,
     -large-prenorm; ganlm-tiny, -small, -base, -large."""
     init_from: Path | None = None
-    """Folder of a model to start from (continued pretraining); the preset is then not used."""
+    """Folder of a model to start from (continued pretraining), instead of a preset."""
     init_from_encoder: Path | None = None
-    """Folder of a pretrained encoder to make a DeltaLM of: XLM-R, InfoXLM, RoBERTa, BERT, or a
+    """Folder of a pretrained encoder to make a DeltaLM from: XLM-R, InfoXLM, RoBERTa, BERT, or a
     model of this library trained with the objective `masked`."""
     decoder_start: DecoderStart = "interleaved"
-    """How the decoder starts from the encoder; the others are the baselines of DeltaLM's paper."""
+    """How the decoder is initialised from the encoder; all but interleaved are baselines of the
+    DeltaLM paper."""
     hidden_size: int | None = None
-    """Width, instead of the preset's."""
+    """Width. Default: the preset's."""
     num_hidden_layers: int | None = None
-    """Depth, instead of the preset's; of the encoder, with the decoder in the preset's ratio."""
+    """Number of layers; for an encoder-decoder, of the encoder, with the decoder in the preset's
+    ratio. Default: the preset's."""
     num_attention_heads: int | None = None
-    """Attention heads, instead of the preset's; they must divide the width."""
+    """Number of attention heads, which must divide the width. Default: the preset's."""
     hidden_dropout: float | None = None
-    """Dropout of embeddings and of each residual branch, instead of the preset's."""
+    """Dropout of embeddings and of each residual branch. Default: the preset's."""
     attention_dropout: float | None = None
-    """Dropout of attention weights, instead of the preset's."""
+    """Dropout of attention weights. Default: the preset's."""
     attention_implementation: SharesOut[Literal["sdpa", "eager", "flex_attention"]] = "sdpa"
     """Attention kernel; flex_attention needs a GPU."""
     activation_checkpointing: SharesOut[bool] = False
-    """Recompute each layer in the backward pass: less memory, about a third more work."""
+    """Recompute each layer in the backward pass: less memory, about a third more computation."""
 
     def __post_init__(self) -> None:
         require_positive(self, "hidden_size", "num_hidden_layers", "num_attention_heads")
         require_share(self, "hidden_dropout", "attention_dropout")
         require(
             self.init_from is None or self.init_from_encoder is None,
-            "init_from continues a model and init_from_encoder makes a new one: give one of them",
+            "init_from and init_from_encoder exclude each other: give one of them",
         )
         require(
             self.decoder_start == "interleaved" or self.init_from_encoder is not None,
@@ -71,37 +73,38 @@ class GanLMSettings:
     """GanLM's discriminator and the weights of its losses."""
 
     discriminator_weight: float = 10.0
-    """Weight of replaced-token detection (lambda); with both weights 0 only span corruption is
-    left, the T5 objective."""
+    """Weight of replaced-token detection (lambda); with both weights 0 only span corruption, the T5
+    objective, is left."""
     denoising_weight: float = 1.0
     """Weight of replaced-token denoising."""
     discriminator_start_step: int = 0
-    """The weight of detection is 0 before this step."""
+    """Step before which the weight of detection is 0."""
     discriminator_warmup_steps: int = 0
-    """Steps over which the weight of detection then grows to its value."""
+    """Number of steps over which the weight of detection then grows to its value."""
     denoising_start_step: int = 0
-    """The weight of denoising is 0 before this step."""
+    """Step before which the weight of denoising is 0."""
     denoising_warmup_steps: int = 0
-    """Steps over which the weight of denoising then grows to its value."""
+    """Number of steps over which the weight of denoising then grows to its value."""
     denoising_rule: Literal["errors", "agreements", "all"] = "errors"
-    """Where sampled tokens disturb the decoder: where the discriminator errs (the released
-    program), where it is right (the wording of the paper), everywhere."""
+    """Where sampled tokens replace the decoder's input: where the discriminator errs (the released
+    program), where it is right (the wording of the paper), or everywhere."""
     discriminator_reads: Literal["target", "sentence"] = "target"
-    """What stands around the judged tokens: the other spans and their sentinels (the released
-    program), or the whole sentence (the wording of the paper; needs span corruption)."""
+    """What the discriminator sees around the tokens it judges: the other spans and their sentinels
+    (the released program), or the whole sentence (the wording of the paper; needs span
+    corruption)."""
     sampling_temperature: float = 1.0
-    """Divides the generator's logits when tokens are sampled."""
+    """Temperature by which the generator's logits are divided when tokens are sampled."""
     discriminator_layers: int | None = None
-    """Layers of the discriminator, instead of the preset's."""
+    """Number of layers of the discriminator. Default: the preset's."""
     share_discriminator: bool = False
-    """Let the generator's first layers be the discriminator (ablation)."""
+    """Use the generator's first layers as the discriminator (ablation)."""
 
     def __post_init__(self) -> None:
         require_positive(self, "sampling_temperature", "discriminator_layers")
         for name in ("discriminator", "denoising"):
             for part in ("weight", "start_step", "warmup_steps"):
                 value = getattr(self, f"{name}_{part}")
-                require(value >= 0, f"{name}_{part} is {value}: below 0")
+                require(value >= 0, f"{name}_{part} is {value}: it must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +112,11 @@ class FamilySections:
     """The sections of a run that belong to some families; each family reads its own."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
-    """What is blanked in packed text."""
+    """What a GLM blanks, and how often."""
     seq2seq: Seq2SeqSettings = field(default_factory=Seq2SeqSettings)
-    """What is hidden from a source."""
+    """What an encoder-decoder hides, and how often."""
     ganlm: GanLMSettings = field(default_factory=GanLMSettings)
-    """A discriminator and the weights of losses."""
+    """The discriminator of a GanLM, and the weights of its losses."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,20 +124,22 @@ class TokenizerSettings:
     """A tokenizer that exists, or how to train one on the training data before the first step."""
 
     path: Path | None = None
-    """Folder of a tokenizer; without it, one is trained and kept with the run."""
+    """Folder of a tokenizer. Default: one is trained and kept with the run."""
     kind: Literal["wordpiece", "unigram", "bpe"] | None = None
-    """Kind to train. Not given: the preset's."""
+    """Kind of tokenizer to train. Default: the preset's."""
     vocab_size: int | None = None
-    """Entries to train, special tokens included. Not given: the preset's."""
+    """Number of tokens to train, special tokens included. Default: the preset's."""
     lowercase: bool | None = None
-    """Lower-case the text. Not given: as BERT, for wordpiece only."""
+    """Lower-case the text. Default: for wordpiece only, as BERT does."""
     num_sentinels: int = 0
-    """How many numbered masks [MASK1], [MASK2], ... to reserve (for objective.sentinels and span
-    corruption); 0 means 100 for an encoder-decoder, also beside an existing vocabulary."""
+    """Number of sentinels [MASK1], [MASK2], ... to reserve (for objective.sentinels and span
+    corruption); 0 means 100 for an encoder-decoder, also with an existing vocabulary."""
     extra_tokens: tuple[str, ...] = ()
-    """Further special tokens, such as the tags of languages; a new model also gets them beside an
-    existing vocabulary."""
+    """Further special tokens, such as language tags; a new model also gets them with an existing
+    vocabulary."""
 
     def __post_init__(self) -> None:
         require_positive(self, "vocab_size")
-        require(self.num_sentinels >= 0, f"num_sentinels is {self.num_sentinels}: below 0")
+        require(
+            self.num_sentinels >= 0, f"num_sentinels is {self.num_sentinels}: it must be 0 or more"
+        )

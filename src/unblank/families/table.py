@@ -20,7 +20,7 @@ FAMILIES: dict[str, Family] = {
     "deltalm": DELTALM,
     "ganlm": GANLM,
 }
-"""Every family by its name. A new one is added here and nowhere else."""
+"""Every family by its name; a new family is added here and nowhere else."""
 
 
 def family_of_run(settings: ModelSettings, checkpoint: Path | None = None) -> Family:
@@ -62,20 +62,20 @@ def family_in(folder: Path) -> Family:
 
     Raises:
         ValueError: if the folder holds something else.
-        FileNotFoundError: if it is no model folder.
+        FileNotFoundError: if it is not a model folder.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder} to take a model from")
+        raise FileNotFoundError(f"there is no model folder {folder}")
     path = folder / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is no model folder: it has no config.json")
+        raise FileNotFoundError(f"{folder} is not a model folder: it has no config.json")
     model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
     family = family_of_model_type(model_type)
     if family is None:
         known = ", ".join(family.model_type for family in FAMILIES.values())
         raise ValueError(
-            f"{folder} holds a model of type {model_type!r}: allowed are {known}; an encoder is "
-            "given as model.init_from_encoder"
+            f"{folder} has a model of type {model_type!r}: allowed are {known}; give an encoder as "
+            "model.init_from_encoder"
         )
     return family
 
@@ -84,13 +84,13 @@ def family_of_model(model: Any) -> Family:
     """Return the family of a model, or of a configuration.
 
     Raises:
-        ValueError: if it is no model of this library.
+        ValueError: if it is not a model of this library.
     """
     model_type = getattr(model, "config", model).model_type
     family = family_of_model_type(model_type)
     if family is None:
         known = ", ".join(family.model_type for family in FAMILIES.values())
-        raise ValueError(f"this is a model of type {model_type!r}: allowed are {known}")
+        raise ValueError(f"the model has type {model_type!r}: allowed are {known}")
     return family
 
 
@@ -106,7 +106,7 @@ def _family_from_encoder(preset: str) -> Family:
     others = tuple(name for name in FAMILIES if name != starter.name)
     if preset.lower().startswith(others):
         raise ValueError(
-            f"model.init_from_encoder makes a DeltaLM; {preset} starts from its preset, or with "
-            "init_from from a model of its own family"
+            f"model.init_from_encoder makes a DeltaLM, not a {preset}: leave it out, or give "
+            "model.init_from, a model of the same family"
         )
     return starter

@@ -25,7 +25,7 @@ from unblank.tokenization.special import give_prompt
 __all__ = ["build_method", "prompt_for_tokenizer"]
 
 _HEADS = ("dense", "out_proj")
-"""Layers of a classifier, new like the prompt."""
+"""Layers of a classifier, which are new like the prompt."""
 
 
 class FrozenMethod(AllWeights):

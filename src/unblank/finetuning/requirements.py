@@ -13,10 +13,10 @@ from unblank.settings.given import changed_names, refuse_unused
 __all__ = ["PAIRS", "require_possible_method"]
 
 PAIRS = "seq2seq"
-"""Name of the task of pairs; every other name is that of a task with labels."""
+"""Name of the task for pairs; every other name is that of a task with labels."""
 
 _BESIDE = ("lora", "prompt", "deep-prompt")
-"""Methods that train something beside a frozen model."""
+"""Methods that train something alongside a frozen model."""
 
 _ONLY_PAIRS = (
     *("data.source", "data.target", "data.languages", "data.validation_languages", "data.tag"),
@@ -38,11 +38,11 @@ def unused_settings(settings: FinetuneSettings) -> dict[str, str]:
         unused |= dict.fromkeys(_ONLY_PAIRS, f"only --task {PAIRS} uses it")
     method = f"--method {settings.method}"
     if settings.method != "lora":
-        unused["lora"] = f"{method} trains no adapters"
+        unused["lora"] = f"--method {method} trains no adapters"
     if settings.method not in ("prompt", "deep-prompt"):
-        unused["prompt"] = f"{method} trains no prompt"
+        unused["prompt"] = f"--method {method} trains no prompt"
     if settings.method == "deep-prompt":
-        unused["prompt.encoder"] = f"{method} has no encoder"
+        unused["prompt.encoder"] = f"--method {method} has no encoder"
     return unused
 
 
@@ -65,18 +65,18 @@ def require_possible_method(
     data, model, train = settings.data, settings.model, settings.train
     if model.init_from is not None and has_adapter(model.init_from):
         raise ValueError(
-            f"{model.init_from} holds what was trained beside a model, not a model: start from the "
-            "base model that its adapter.json names, or from `unblank merge` of it"
+            f"{model.init_from} is an adapter or a prompt, not a model: start from the base model "
+            "that its adapter.json names, or from what `unblank merge` makes of them"
         )
     if settings.method in _BESIDE:
         _require_base(settings)
     if not data.train and settings.method != "none":
         raise ValueError("no training examples: give --data.train FILE [...]")
     if settings.method == "none" and not data.is_validated:
-        raise ValueError("nothing to measure: --method none needs --data.validation FILE [...]")
+        raise ValueError("no held-out examples: --method none needs --data.validation FILE [...]")
     if model.init_from is None and model.init_from_encoder is None and not model.preset:
         raise ValueError(
-            "no model to start from: give --model.init_from FOLDER, --model.init_from_encoder "
+            "no model to start from: give --model.init-from FOLDER, --model.init-from-encoder "
             "FOLDER, or --model.preset NAME to train from random weights"
         )
     asks = train.patience or train.average_last or train.final in ("best", "average")
@@ -93,17 +93,17 @@ def _require_base(settings: FinetuneSettings) -> None:
     if base is None:
         raise ValueError(
             f"--method {method} trains few parameters of a finished model: give its folder with "
-            "--model.init_from"
+            "--model.init-from"
         )
     if settings.tokenizer.extra_tokens:
         raise ValueError(
-            f"tokenizer.extra_tokens need rows of the embedding table, which --method {method} "
+            f"tokenizer.extra_tokens need new rows of the embedding table, which --method {method} "
             "does not train: use --method full"
         )
     if settings.ganlm.branch == "discriminator":
         raise ValueError(
-            f"--method {method} saves no more than what it trains beside {base}, where the "
-            "discriminator does not write: use --method full with ganlm.branch discriminator"
+            f"ganlm.branch discriminator changes the model itself, but --method {method} saves "
+            f"only what it trains alongside {base}: use --method full"
         )
     if method == "lora" or not (Path(base) / "config.json").is_file():
         return
@@ -122,5 +122,5 @@ def _require_room(settings: FinetuneSettings, positions: int) -> None:
         if length > limit // 2:
             raise ValueError(
                 f"prompt.length {length} takes more than half of the {limit} {name}: a prompt "
-                "stands in the source and takes its positions"
+                "takes up positions of the source, so lower it"
             )

@@ -185,4 +185,4 @@ def _adapter_facts(settings: FinetuneSettings) -> dict[str, str | int | float]:
 
 def _rate_note(settings: FinetuneSettings) -> str:
     is_given = settings.optim.learning_rate is not None
-    return " (set)" if is_given else f" (usual for --method {settings.method})"
+    return " (set)" if is_given else f" (default for --method {settings.method})"

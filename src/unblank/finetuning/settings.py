@@ -46,40 +46,43 @@ class FinetuneModelSettings(ModelSettings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinetuneDataSettings(DataSettings):
-    """Where the examples are, and which of their fields are learnt."""
+    """Where the examples are, and which of their fields are used."""
 
     train: MayChange[tuple[str, ...]] = ()
-    """Files of training examples: .jsonl, .parquet, .tsv, .csv (.gz, .zst); for pairs of texts also
-    SOURCE_FILE:TARGET_FILE, line by line, and FILE:SOURCE_FIELD:TARGET_FIELD."""
+    """Files of training examples: .jsonl, .tsv, .csv (also .gz, .zst) or .parquet; for text pairs
+    also SOURCE_FILE:TARGET_FILE, line by line, and FILE:SOURCE_FIELD:TARGET_FIELD."""
     validation: MayChange[tuple[str, ...]] = ()
-    """The same for held-out examples: they choose the best checkpoint."""
+    """The same for held-out examples, which choose the best checkpoint."""
     hold_out: float | None = None
-    """Tasks with labels, instead of `validation`: about this share of the training examples, those
-    whose text hashes into it (the same ones in every run), is held out."""
+    """Tasks with labels, instead of `validation`: hold out about this share of the training
+    examples, chosen by a hash of their text, so the same ones in every run."""
     source: str = "source"
-    """Field of the source text, or a text with fields in braces, such as "{passage} Question:
-    [MASK] Answer: {answer}". A list of sentences is joined by spaces. Columns of a .tsv without
-    names are 1, 2, ..."""
+    """Field of the source, or a text with fields in braces, such as "{passage} Question: [MASK]
+    Answer: {answer}". A list of sentences is joined by spaces. Columns of a .tsv without names are
+    1, 2, ..."""
     target: str = "target"
-    """Field of the target text. A list holds several references: each is an example of its own in
-    training, all of them count in validation."""
+    """Field of the target. A list holds several references: each is an example of its own in
+    training, and all of them count in validation."""
     languages: tuple[str, ...] | None = None
     """Languages of each entry of `train`, as SOURCE-TARGET such as en-de, for language tags."""
     tag: Literal["target", "source"] = "target"
     """Whose language the tag __xx__ before every source names, if languages are given."""
     monolingual: MayChange[tuple[str, ...]] = ()
     """Text (.txt, .jsonl, .parquet) of the languages to transfer to: half of the steps then hide
-    and restore spans of it, so that a model tuned on one language keeps writing the others."""
+    and restore spans of it, so that a model fine-tuned on one language keeps writing the others."""
 
     def __post_init__(self) -> None:
         DataSettings.__post_init__(self)
         require_share(self, "hold_out")
-        require(not (self.hold_out and self.validation), "give validation or hold_out, not both")
+        require(
+            not (self.hold_out and self.validation),
+            "validation and hold_out exclude each other: give one of them",
+        )
         for names in ("languages", "validation_languages"):
             for pair in getattr(self, names) or ():
                 require(
                     pair.count("-") == 1 and all(pair.split("-")),
-                    f"{names} holds {pair!r}: give SOURCE-TARGET, such as en-de",
+                    f"{names} has {pair!r}: give SOURCE-TARGET, such as en-de",
                 )
 
     @property
@@ -90,18 +93,19 @@ class FinetuneDataSettings(DataSettings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairSettings:
-    """Source text to target text."""
+    """Text pairs: source to target."""
 
     label_smoothing: float = 0.1
-    """Probability that training moves from the target token to all others, in [0, 1)."""
+    """Label smoothing: probability moved from the target token to all others, in [0, 1)."""
     max_source_length: int = 256
-    """Tokens of the longest source, special tokens included."""
+    """Most tokens of a source, special tokens included."""
     max_target_length: int = 128
-    """Tokens of the longest target, its end included."""
+    """Most tokens of a target, its end included."""
     too_long: TooLong = "cut"
-    """Longer texts are cut at the end, skipped with their pair, or refused; counts are printed."""
+    """Whether longer texts are cut at the end, skipped with their pair, or refused; counts are
+    printed."""
     blank: Literal["[MASK]", "[sMASK]", "[gMASK]"] = "[sMASK]"
-    """GLM: the blank put behind a source that has none; the target fills it."""
+    """GLM: the blank put after a source that has none; the target fills it."""
     mask_ratio: float = 0.15
     """Share of the tokens of `data.monolingual` to hide."""
 
@@ -115,12 +119,13 @@ class FinetuneGanLMSettings(GanLMSettings):
     """GanLM's discriminator and the weights of its losses; it helps training, then is dropped."""
 
     branch: Literal["both", "generator", "discriminator"] = "both"
-    """What is tuned to write: the generator, with the discriminator's help; the generator alone; or
-    the discriminator's few layers, made causal, with the embedding table as their output."""
+    """What is fine-tuned to write: the generator, with the discriminator's losses (both); the
+    generator alone; or the discriminator's few layers, made causal, with the embedding table as
+    their output."""
     discriminator_weight: float = 5.0
     """Weight of replaced-token detection (lambda)."""
     keep_discriminator: MayChange[bool] = False
-    """Keep the discriminator in the finished folder, to train on."""
+    """Keep the discriminator in the finished folder, for further training."""
 
     def __post_init__(self) -> None:
         GanLMSettings.__post_init__(self)
@@ -128,8 +133,8 @@ class FinetuneGanLMSettings(GanLMSettings):
             weights = self.discriminator_weight, self.denoising_weight
             require(
                 weights in ((5.0, 1.0), (0.0, 0.0)) and not self.keep_discriminator,
-                f"branch {self.branch} has neither the losses of a discriminator nor one to keep: "
-                "leave their weights and keep_discriminator out, or choose branch both",
+                f"branch {self.branch} trains without a discriminator: leave the weights of its "
+                "losses and keep_discriminator out, or choose branch both",
             )
 
     @property
@@ -144,14 +149,14 @@ class FinetuneOptimSettings(OptimSettings):
     """AdamW and its learning rate."""
 
     learning_rate: float | None = None
-    """Peak learning rate; not given: 1e-4, and more where few parameters change: 5e-4 for lora and
-    for a prompt with an encoder, 3e-2 for a prompt without one, 1e-2 for deep-prompt."""
+    """Peak learning rate. Default: 1e-4, but 5e-4 for lora and for a prompt with an encoder, 3e-2
+    for a prompt without one, 1e-2 for deep-prompt."""
     eps: float = 1e-8
     weight_decay: float = 0.01
     warmup_steps: int | None = None
-    """Steps of linear warm-up, instead of warmup_ratio."""
+    """Number of steps of linear warm-up, instead of warmup_ratio."""
     warmup_ratio: float = 0.06
-    """Warm-up as a share of all steps, in [0, 1)."""
+    """Warm-up as a fraction of all steps, in [0, 1)."""
     schedule: ScheduleName = "linear"
     min_learning_rate_ratio: float = 0.0
 
@@ -172,39 +177,39 @@ class FinetuneTrainSettings(TrainSettings):
 
     output_dir: MayChange[Path] = Path("runs/finetune")
     epochs: MayChange[float] = 10.0
-    """Passes over the training examples."""
+    """Number of passes over the training examples."""
     max_steps: MayChange[int | None] = None
-    """Optimiser steps, instead of epochs."""
+    """Number of optimiser steps, instead of epochs."""
     batch_tokens: int = 8192
-    """Source/target tasks: positions of one optimiser step, source and target together, padding
-    included, over all micro-batches and processes."""
+    """Text pairs: positions per optimiser step, source and target together, padding included, over
+    all micro-batches and processes."""
     micro_batch_tokens: int | None = None
-    """Positions of one forward pass in one process; it bounds the memory. Not given: batch_tokens,
-    or the share of a process."""
+    """Text pairs: positions per forward pass in one process; bounds the memory. Default:
+    batch_tokens, or a process's share of it."""
     batch_size: int = 16
-    """Tasks with labels: examples of one optimiser step, over all micro-batches and processes."""
+    """Tasks with labels: examples per optimiser step, over all micro-batches and processes."""
     micro_batch_size: SharesOut[int | None] = None
-    """Tasks with labels: examples of one forward pass in one process; not given: all of its
-    share."""
+    """Tasks with labels: examples per forward pass in one process; bounds the memory. Default: all
+    of its share."""
     seeds: MayChange[tuple[int, ...]] = ()
-    """Several seeds: a run each in OUTPUT_DIR/seed-N, then their mean and standard deviation."""
+    """Several seeds: one run each, in OUTPUT_DIR/seed-N, then their mean and standard deviation."""
     metric: str | None = None
-    """Score that chooses the checkpoint; not given: the task's own. Source/target tasks: loss,
-    bleu, chrf, rouge1, rouge2, rougeL, exact_match (not given: loss)."""
+    """Metric that chooses the checkpoint. Text pairs: loss, bleu, chrf, rouge1, rouge2, rougeL,
+    exact_match. Default: the task's own; loss for text pairs."""
     save_every: MayChange[int | None] = None
-    """Steps between two checkpoints to resume from; not given: at each validation."""
+    """Steps between two checkpoints to resume from. Default: one at each validation."""
     validate_every: MayChange[int | None] = None
-    """Steps between two validations; not given: once an epoch; 0 = never."""
+    """Steps between two validations; 0 = never. Default: once an epoch."""
     validation_samples: MayChange[int | None] = None
-    """Held-out examples to validate on, the same at every validation; not given: all. Of several
-    files each gives its share."""
+    """Number of held-out examples to validate on, the same ones each time, from each file in
+    proportion. Default: all."""
     patience: MayChange[int | None] = None
-    """Stop after so many validations in a row without a better score; not given: never."""
+    """Stop after this many validations in a row without a better score. Default: never."""
     average_last: MayChange[int] = 0
-    """Also average the weights of the last so many validated checkpoints; 0 = no."""
+    """Also average the weights of this many last validated checkpoints; 0 = none."""
     final: MayChange[Literal["better", "best", "average", "last"]] = "better"
-    """Which weights become the finished model: the best checkpoint, the average, the last one, or
-    the better one of best and average."""
+    """Which weights become the finished model: the best checkpoint, the average, the last ones, or
+    the better of best and average."""
 
     def __post_init__(self) -> None:
         TrainSettings.__post_init__(self)
@@ -215,13 +220,15 @@ class FinetuneTrainSettings(TrainSettings):
         ):
             require(
                 given is None or given <= whole,
-                f"a forward pass of {given} is more than the {whole} of a whole step: lower "
+                f"a forward pass of {given} exceeds the {whole} of a whole step: lower "
                 "micro_batch_tokens or micro_batch_size",
             )
-        require(self.average_last >= 0, f"average_last is {self.average_last}: below 0")
+        require(
+            self.average_last >= 0, f"average_last is {self.average_last}: it must be 0 or more"
+        )
         require(
             len(set(self.seeds)) == len(self.seeds) and all(seed >= 0 for seed in self.seeds),
-            f"seeds {self.seeds} must be different numbers from 0",
+            f"seeds are {self.seeds}: they must be different numbers from 0 on",
         )
         require(
             self.final != "average" or self.average_last > 0,
@@ -239,24 +246,28 @@ class GenerationSettings:
     """How held-out sources are answered for scores of text."""
 
     num_beams: int = 1
-    """Beams; 1 = greedy."""
+    """Number of beams; 1 = greedy decoding."""
     max_tokens: int | None = None
-    """Tokens of the longest output. Not given: seq2seq.max_target_length."""
+    """Most tokens of an output. Default: seq2seq.max_target_length."""
     min_tokens: int = 0
-    """Tokens of the shortest output."""
+    """Fewest tokens of an output."""
     length_penalty: float = 1.0
-    """Exponent of the length that a beam's score is divided by."""
+    """Beams are ranked by log-probability / tokens ** penalty."""
     no_repeat_ngram: int = 0
-    """Let no n-gram of this length occur twice; 0 = off."""
+    """Let no n-gram of this length occur twice in an output; 0 = off."""
     batch_size: int = 32
-    """Sources answered together."""
+    """Number of sources answered together."""
     bleu_tokenizer: Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none"] = "13a"
-    """sacreBLEU's tokenizer; zh and ja-mecab for Chinese and Japanese."""
+    """Tokenizer for BLEU: zh for Chinese, ja-mecab for Japanese, char for any script without
+    spaces."""
 
     def __post_init__(self) -> None:
         require_positive(self, "num_beams", "max_tokens", "batch_size")
-        require(self.min_tokens >= 0, f"min_tokens is {self.min_tokens}: below 0")
-        require(self.no_repeat_ngram >= 0, f"no_repeat_ngram is {self.no_repeat_ngram}: below 0")
+        require(self.min_tokens >= 0, f"min_tokens is {self.min_tokens}: it must be 0 or more")
+        require(
+            self.no_repeat_ngram >= 0,
+            f"no_repeat_ngram is {self.no_repeat_ngram}: it must be 0 or more",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -264,24 +275,24 @@ class FinetuneSettings:
     """Everything that defines a fine-tuning run."""
 
     task: str = "seq2seq"
-    """seq2seq (source text to target text), the name of a prompt template, or your own YAML."""
+    """seq2seq (text pairs), the name of a task with labels, or your own YAML file."""
     method: MethodName = "full"
-    """Which weights change: all (full), all below a classifier head, few (lora, prompt,
-    deep-prompt), or none: only evaluate."""
+    """Which weights are trained: all (full), all with a classifier head (classifier), few (lora,
+    prompt, deep-prompt), or none, to evaluate only."""
     model: FinetuneModelSettings = field(default_factory=FinetuneModelSettings)
     """The model to start from."""
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
-    """The vocabulary, where the model does not bring one."""
+    """The vocabulary, if the model has none."""
     data: FinetuneDataSettings = field(default_factory=FinetuneDataSettings)
     """The examples."""
     seq2seq: PairSettings = field(default_factory=PairSettings)
-    """Source text to target text."""
+    """Text pairs: source to target."""
     ganlm: FinetuneGanLMSettings = field(default_factory=FinetuneGanLMSettings)
     """The losses of a GanLM."""
     cloze: ClozeSettings = field(default_factory=ClozeSettings)
     """Tasks with labels."""
     grid: GridSettings = field(default_factory=GridSettings)
-    """Settings to try."""
+    """Settings to try in combination."""
     lora: LoraSettings = field(default_factory=LoraSettings)
     """Adapters."""
     prompt: PromptSettings = field(default_factory=PromptSettings)
@@ -291,7 +302,7 @@ class FinetuneSettings:
     train: FinetuneTrainSettings = field(default_factory=FinetuneTrainSettings)
     """The run."""
     generation: MayChange[GenerationSettings] = field(default_factory=GenerationSettings)
-    """The decoding of held-out sources."""
+    """How the answers to held-out sources are decoded."""
 
     @property
     def learning_rate(self) -> float:

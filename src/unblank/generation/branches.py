@@ -78,7 +78,7 @@ def check_candidates(candidates: Sequence[Sequence[int]]) -> None:
             raise ValueError(f"candidate {index} is empty: it must have at least one token")
         if tuple(ids) in seen:
             raise ValueError(
-                f"candidates {seen[tuple(ids)]} and {index} are the same tokens: leave one out"
+                f"candidates {seen[tuple(ids)]} and {index} have the same tokens: leave one out"
             )
         seen[tuple(ids)] = index
 

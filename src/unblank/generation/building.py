@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["answer_setup", "fill_setup", "longest_answer"]
 
 _USUAL_FILL, _USUAL_ANSWER = 64, 200
-"""Most tokens of a blank and of an answer, unless the model has fewer positions."""
+"""Most tokens of a fill and of an answer, unless the model has fewer positions."""
 
 
 def fill_setup(
@@ -43,8 +43,7 @@ def fill_setup(
     """
     if family_of_model(model).writes != "blanks":
         raise ValueError(
-            f"a {model.config.model_type} writes answers to whole texts: use generate, or "
-            "score; to fill blanks load a GLM"
+            f"a {model.config.model_type} fills no blanks: use generate or score, or load a GLM"
         )
     return DecoderSetup(
         model=model,
@@ -69,7 +68,9 @@ def answer_setup(
     """
     family = family_of_model(model)
     if family.stopping is None:
-        raise ValueError(f"a {model.config.model_type} writes nothing: load a model that does")
+        raise ValueError(
+            f"a {model.config.model_type} writes no text: load a GLM, DeltaLM or GanLM"
+        )
     build = _answer_in_blank if family.writes == "blanks" else _answer_behind_encoder
     return build(model, tokenizer, options, family.stopping)
 
@@ -110,7 +111,7 @@ def _answer_in_blank(
     stopping: StoppingRule,
 ) -> DecoderSetup:
     if options.target_tag:
-        raise ValueError("target_tag is for encoder-decoders: give a GLM source_tag")
+        raise ValueError("target_tag applies to an encoder-decoder only: use source_tag for a GLM")
     decoding = _decoding_options(options, longest_answer(model.config, options))
     return DecoderSetup(
         model=model,
@@ -128,7 +129,9 @@ def _answer_behind_encoder(
     stopping: StoppingRule,
 ) -> DecoderSetup:
     if options.blank is not None:
-        raise ValueError(f"blank {options.blank} is for GLMs: an encoder-decoder has no blanks")
+        raise ValueError(
+            f"blank is {options.blank}, but an encoder-decoder has no blanks: leave it out"
+        )
     first_ids = [tag_token_id(tokenizer, tag)] if (tag := options.target_tag) else []
     config, longest = model.config, longest_answer(model.config, options)
     decoding = _decoding_options(options, longest)
@@ -182,6 +185,6 @@ def _rules(
 def _require_room(options: DecodingOptions | GenerationOptions, longest: int, where: str) -> None:
     if max(options.max_tokens or 0, options.min_tokens) > longest:
         raise ValueError(
-            f"max_tokens is {options.max_tokens} and min_tokens {options.min_tokens}, but the "
-            f"model has positions for {longest} tokens {where}"
+            f"max_tokens is {options.max_tokens} and min_tokens is {options.min_tokens}, but the "
+            f"model has positions for {longest} tokens {where}: lower them"
         )

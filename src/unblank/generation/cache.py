@@ -19,7 +19,7 @@ class RowCache:
     """Stands in for a transformers cache: the model calls `update` and `get_seq_length` only."""
 
     is_compileable = False
-    """Not a static cache (transformers' name)."""
+    """transformers asks for it: this cache grows and cannot be compiled as a static one."""
 
     def __init__(self) -> None:
         self._layers: list[tuple[Tensor, Tensor]] = []

@@ -1,4 +1,4 @@
-"""Decoding prompts, whatever they ask for: all at once in batches of like length, or as a stream.
+"""Decoding prompts of any kind: all at once in batches of similar length, or as a stream.
 
 From token ids to token ids; `infill` and `seq2seq` turn texts into prompts and back.
 """
@@ -30,7 +30,7 @@ def decode_in_batches(
 ) -> Iterator[list[tuple[int, list[Filling]]]]:
     """Yield batch by batch the numbers of prompts with their fillings, best first.
 
-    Prompts of like length go together, which need the least padding.
+    Prompts of similar length go together, as they need the least padding.
 
     Args:
         setup: how to decode.
@@ -71,7 +71,10 @@ def stream_tokens(
         ValueError: for beam search and several answers, which have no single next token.
     """
     if setup.options.num_beams > 1 or setup.options.num_return > 1:
-        raise ValueError("only greedy decoding and sampling of one answer can be streamed")
+        raise ValueError(
+            "only greedy decoding and sampling of one answer can be streamed: set num_beams and "
+            "num_return to 1"
+        )
     return _stream(setup, prompt, tokenizer, text_of)
 
 

@@ -23,7 +23,7 @@ class TokenRules:
         forbidden_ids: tokens that are never generated.
         vocab_size: V.
         max_tokens: a blank is cut there.
-        min_tokens: end tokens are forbidden before so many tokens.
+        min_tokens: end tokens are forbidden before that many tokens.
         no_repeat_ngram: no n-gram of this size occurs twice in a blank; 0 is off.
     """
 

@@ -51,7 +51,7 @@ class Filler:
 
         Args:
             texts: each with at least one blank.
-            order: blanks, counted from 0, in the order of filling; None is left to right.
+            order: blanks, counted from 0, in the order of filling; None for left to right.
             batch_size: texts decoded together.
 
         Raises:

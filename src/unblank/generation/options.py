@@ -24,26 +24,26 @@ BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchOptions:
-    """How tokens are chosen, whatever they answer; greedy as it stands."""
+    """How tokens are chosen, in a blank or in an answer; greedy decoding by default."""
 
     num_beams: int = 1
-    """Beams of the search; 1 is greedy, or sampling with --do-sample."""
+    """Number of beams; 1 is greedy decoding, or sampling with --do-sample."""
     do_sample: bool = False
     """Draw tokens at random instead of taking the most likely."""
     temperature: Annotated[float, Needs("do_sample")] = 1.0
-    """Sampling: below 1 is more cautious, above 1 more daring."""
+    """Sampling temperature: below 1 favours likely tokens, above 1 evens them out."""
     top_k: Annotated[int, Needs("do_sample")] = 0
-    """Sampling: only among the k most likely tokens; 0 is all."""
+    """Sampling: draw only from the k most likely tokens; 0 = all."""
     top_p: Annotated[float, Needs("do_sample")] = 1.0
-    """Sampling: only among the most likely tokens that together hold this probability."""
+    """Sampling: draw only from the most likely tokens that together have this probability."""
     num_return: int = 1
-    """Alternative answers to a text, best first (needs sampling, or as many beams)."""
+    """Number of alternative answers to each text, best first (needs sampling, or as many beams)."""
     min_tokens: int = 0
     """Fewest tokens of an answer."""
     no_repeat_ngram: int = 0
-    """No n tokens in a row occur twice in an answer; 0 is off."""
+    """Let no n-gram of this length occur twice in an answer; 0 = off."""
     seed: int = 0
-    """Sampling: the same seed, text and model give the same answer."""
+    """Seed for sampling: the same seed, text and model give the same answer."""
 
     def __post_init__(self) -> None:
         for name in ("num_beams", "num_return"):
@@ -54,41 +54,45 @@ class SearchOptions:
             require(value >= 0, f"{name} is {value}: it must be 0 or more")
         require(
             self.temperature > 0,
-            f"temperature is {self.temperature}: it must be above 0 (for greedy, do not sample)",
+            f"temperature is {self.temperature}: it must be above 0 (for greedy decoding, do not "
+            "sample)",
         )
         require(0 < self.top_p <= 1, f"top_p is {self.top_p}: it must be above 0 and at most 1")
         if self.do_sample and self.num_beams > 1:
-            raise ValueError("choose one: do_sample=True, or num_beams above 1")
+            raise ValueError("do_sample and num_beams above 1 exclude each other: choose one")
         if not self.do_sample and self.num_return > self.num_beams:
             raise ValueError(
-                f"num_return is {self.num_return}, but only {self.num_beams} answers are searched: "
-                f"set do_sample=True, or num_beams to {self.num_return} or more"
+                f"num_return is {self.num_return}, more than num_beams ({self.num_beams}): "
+                f"set do_sample, or num_beams to {self.num_return} or more"
             )
         if not self.do_sample and (self.temperature, self.top_k, self.top_p) != (1.0, 0, 1.0):
-            raise ValueError("temperature, top_k and top_p only shape sampling: set do_sample=True")
+            raise ValueError(
+                "temperature, top_k and top_p have no effect without sampling: set do_sample"
+            )
 
     def check_max_tokens(self, max_tokens: int | None) -> None:
-        """Raise ValueError unless an answer of so many tokens is possible."""
+        """Raise ValueError unless an answer of that many tokens is possible."""
         if max_tokens is not None and max_tokens < max(self.min_tokens, 1):
             raise ValueError(
-                f"max_tokens is {max_tokens}: it must be at least 1 and not below min_tokens, "
-                f"{self.min_tokens}"
+                f"max_tokens is {max_tokens}: it must be at least 1 and at least min_tokens "
+                f"({self.min_tokens})"
             )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecodingOptions(SearchOptions):
-    """How the tokens of a blank are chosen; greedy as it stands."""
+    """How the tokens of a blank are chosen; greedy decoding by default."""
 
     max_tokens: int | None = None
-    """Most tokens in a blank; a fill cut there is marked as not finished. Not given: 64, or what
-    the model has positions for."""
+    """Most tokens in a blank; a fill cut there is marked as not finished. Default: 64, or what the
+    model has positions for."""
     length_penalty: Annotated[float, Needs("num_beams")] = 0.0
     """Beam search ranks by log-probability / tokens ** penalty; above 0 favours longer fills."""
     num_alternatives: int = 5
-    """Most likely tokens to report for every generated one."""
+    """Number of most likely tokens to report for each generated token."""
     context: Literal["bi", "uni"] = "bi"
-    """Whether tokens of the text see both sides, or only backwards; answers see all of the text."""
+    """What a token of the text attends to: both sides (bi), or only what precedes it (uni); fills
+    see all of the text."""
 
     def __post_init__(self) -> None:
         SearchOptions.__post_init__(self)
@@ -101,32 +105,34 @@ class DecodingOptions(SearchOptions):
             self.context in ("bi", "uni"), f"context is {self.context}: it must be 'bi' or 'uni'"
         )
         if self.num_beams == 1 and self.length_penalty:
-            raise ValueError("length_penalty only ranks beams: set num_beams above 1")
+            raise ValueError(
+                "length_penalty has no effect without beam search: set num_beams above 1"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerationOptions(SearchOptions):
-    """How the answer to a source is written; greedy as it stands."""
+    """How the answer to a source is written; greedy decoding by default."""
 
     max_tokens: int | None = None
-    """Most tokens of an answer. Not given: 200, or what the model has positions for."""
+    """Most tokens of an answer. Default: 200, or what the model has positions for."""
     max_tokens_ratio: float = 0.0
-    """So many tokens more for each token of the source, as far as the model has positions."""
+    """Tokens to add to max_tokens for each token of the source, as far as the model has
+    positions."""
     length_penalty: Annotated[float, Needs("num_beams")] = 1.0
     """Beam search ranks by log-probability / tokens ** penalty; above 1 favours longer answers, 0
     does not divide."""
     source_tag: str | None = None
-    """Language tag to put before every source, such as __de__ (how DeltaLM and GanLM are told the
-    language to write)."""
+    """Language tag to put before every source, such as __de__; it tells DeltaLM and GanLM which
+    language to write."""
     target_tag: str | None = None
-    """Language tag that every answer of an encoder-decoder is forced to start with; it is not part
-    of the answer."""
+    """Encoder-decoder: language tag that every answer is forced to start with; it is not part of
+    the answer."""
     blank: BlankToken | None = None
-    """GLM: the blank that the answer fills, put behind a source that has none. Not given:
-    [sMASK]."""
+    """GLM: the blank that the answer fills, put after a source that has none. Default: [sMASK]."""
     too_long: Literal["refuse", "cut"] = "refuse"
-    """A source that is longer than the model's positions is an error, or is cut at its end; how
-    many were cut is printed."""
+    """Whether a source that is longer than the model's positions is refused, or cut at its end; the
+    number of cut sources is printed."""
 
     def __post_init__(self) -> None:
         SearchOptions.__post_init__(self)
@@ -136,7 +142,9 @@ class GenerationOptions(SearchOptions):
             f"max_tokens_ratio is {self.max_tokens_ratio}: it must be 0 or more",
         )
         if self.num_beams == 1 and self.length_penalty != 1.0:
-            raise ValueError("length_penalty only ranks beams: set num_beams above 1")
+            raise ValueError(
+                "length_penalty has no effect without beam search: set num_beams above 1"
+            )
         if self.too_long not in ("refuse", "cut"):
             raise ValueError(f"too_long is {self.too_long!r}: choose refuse or cut")
 

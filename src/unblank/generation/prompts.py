@@ -53,7 +53,7 @@ def read_text(
         special: its special tokens.
         text: with at least one of `[MASK]`, `[sMASK]`, `[gMASK]`.
         max_positions: positions that the model has for a text.
-        order: the blanks, counted from 0, in the order of filling; None is left to right.
+        order: the blanks, counted from 0, in the order of filling; None for left to right.
 
     Raises:
         ValueError: no blank, an order that is not one of these blanks, or a text that is too long.
@@ -62,13 +62,13 @@ def read_text(
     num_blanks = len(parts) - 1
     if not num_blanks:
         raise ValueError(
-            f"nothing to fill in {_shortened(text)!r}: write {', '.join(BLANK_TOKENS)} where "
+            f"{_shortened(text)!r} has no blank: write one of {', '.join(BLANK_TOKENS)} where "
             "something is missing"
         )
     order = tuple(range(num_blanks)) if order is None else tuple(order)
     if sorted(order) != list(range(num_blanks)):
         raise ValueError(
-            f"order {order} does not fit {_shortened(text)!r}: name each of its {num_blanks} "
+            f"order {order} does not fit {_shortened(text)!r}: give each of its {num_blanks} "
             f"blanks once, counted from 0"
         )
     token_ids = [*special.start, *encode_with_blanks(tokenizer, text)]
@@ -100,7 +100,7 @@ def encode_candidate(
     if not candidate.strip():
         raise ValueError(f"candidate {candidate!r} is empty: give text, or leave it out")
     if _BLANK.search(candidate):
-        raise ValueError(f"candidate {_shortened(candidate)!r} holds a blank: give plain text")
+        raise ValueError(f"candidate {_shortened(candidate)!r} has a blank: give plain text")
     if blank == 0 and not parts[0].strip():
         return encode_texts(tokenizer, [candidate])[0]
     if parts[blank].endswith(" ") and not candidate.startswith(" "):

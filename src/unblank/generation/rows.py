@@ -29,7 +29,7 @@ class Prompt:
             an encoder-decoder.
         blanks: positions of the blanks in Part A, in the order in which they are filled; any one
             number for an encoder-decoder, which writes one answer.
-        max_tokens: an answer is cut there; None is as the rules say.
+        max_tokens: an answer is cut there; None for the number in the rules.
     """
 
     token_ids: tuple[int, ...]
@@ -77,7 +77,7 @@ class Rows:
         """
         chunks = [chunk_of_prompt(prompt, sop_id) for prompt in prompts]
         num_prefix = max(len(chunk.token_ids) for chunk in chunks) - 1 if context == "bi" else 0
-        # A prompt has rows enough for fast products; single steps are no faster with them.
+        # A prompt has enough rows for fast products; for single steps they bring nothing.
         with fast_fp32_products(self._model.dtype, self._model.device):
             return self.feed(chunks, prefix_length=num_prefix)
 
@@ -152,7 +152,7 @@ class Rows:
 
 
 RowsMaker = Callable[[Any], Rows]
-"""model -> its rows, still empty."""
+"""model -> empty rows for it."""
 
 
 def _left_padded(values: Sequence[int], width: int) -> list[int]:

@@ -28,7 +28,7 @@ class Cloze:
         token_ids: Part A, as `unblank.generation.prompts.read_text` makes it.
         blank: position of the blank in Part A.
         candidates: token ids of each candidate, without an end token.
-        answer_position: first position of all answers; None is the place of the blank.
+        answer_position: first position of all answers; None for the place of the blank.
     """
 
     token_ids: Sequence[int]
@@ -56,15 +56,15 @@ def score_batch(
         end_id: the token that ends one; None leaves the end out of the score.
         normalization: "sum" over a candidate's tokens (its end included), or their "mean".
         context: "bi", or "uni" for a causal Part A.
-        row_length: texts are packed into rows of at most so many columns; None is the longest.
+        row_length: most columns of a row, into which texts are packed; None for the longest text.
 
     Raises:
         ValueError: an empty or repeated candidate, an unknown normalisation or context.
     """
     if normalization not in ("sum", "mean") or context not in ("bi", "uni"):
         raise ValueError(
-            f"normalization {normalization!r} must be 'sum' or 'mean', and context {context!r} "
-            "'bi' or 'uni'"
+            f"normalization is {normalization!r} and context is {context!r}: they must be 'sum' or "
+            "'mean', and 'bi' or 'uni'"
         )
     trees = [build_tree(cloze.candidates, sop_id, end_id) for cloze in clozes]
     hidden_MD = _tree_states(model, clozes, trees, context == "bi", row_length)

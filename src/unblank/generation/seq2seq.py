@@ -1,4 +1,4 @@
-"""Writing answers to sources, with every model here: batches of like length, results in order.
+"""Writing answers to sources, with every model: batches of similar length, results in order.
 
 An encoder-decoder writes behind its encoder, a GLM in a blank behind the source
 (`unblank.generation.building`).
@@ -16,6 +16,7 @@ from unblank.generation.pieces import Filling
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.generation.sources import EncodedSource, read_sources
+from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def generate_texts(
         model: a DeltaLM, GanLM or GLM with its head, in evaluation mode.
         tokenizer: its tokenizer.
         sources: plain texts; one for a GLM may hold the blank that is to be filled.
-        options: how answers are written; None is greedy.
+        options: how answers are written; None for greedy decoding.
         batch_size: sources answered together; it does not change a result.
         show_progress: show a bar on the error stream.
 
@@ -58,7 +59,7 @@ def generate_texts(
     if num_cut := sum(answer.is_source_cut for answer in answers):
         limit = model.config.max_position_embeddings
         warnings.warn(
-            f"{num_cut} of {len(answers)} sources were cut at the model's {limit} positions",
+            f"{num_cut} of {counted(len(answers), 'source')} cut at the model's {limit} positions",
             stacklevel=2,
         )
     return answers
@@ -110,7 +111,7 @@ class SourceAnswerer:
         self, model: Any, tokenizer: "PreTrainedTokenizerFast", options: GenerationOptions
     ) -> None:
         if model.training:
-            raise ValueError("the model is in training mode, with dropout: call model.eval()")
+            raise ValueError("the model is in training mode: call model.eval() to turn dropout off")
         self._setup = answer_setup(model, tokenizer, options)
         self._config: Any = model.config
         self._tokenizer = tokenizer

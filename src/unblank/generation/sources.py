@@ -103,8 +103,8 @@ def _own_blank(
     prompt = read_text(tokenizer, special, text, max_positions=limit - num_tags).prompt
     if len(prompt.blanks) > 1:
         raise ValueError(
-            f"{text[:60]!r} has {len(prompt.blanks)} blanks, but one answer is written: give one "
-            "blank, or fill them all with `fill`"
+            f"{text[:60]!r} has {len(prompt.blanks)} blanks, but generate writes one answer: give "
+            "one blank, or fill them all with fill"
         )
     if tag_id is None:
         return prompt
@@ -117,5 +117,5 @@ def _check_length(text: str, length: int, room: int, options: GenerationOptions)
     if length > room and options.too_long == "refuse":
         raise ValueError(
             f"source {text[:60]!r} has {length} tokens, but the model has positions for {room}: "
-            "shorten it, or let its end be cut with too_long='cut' (--too-long cut)"
+            "shorten it, or have its end cut with too_long='cut' (--too-long cut)"
         )

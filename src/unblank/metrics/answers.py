@@ -123,4 +123,4 @@ ANSWER_METRICS: dict[str, Callable[[Sequence[Answer]], float]] = {
     "pearson": _pearson,
     "spearman": _spearman,
 }
-"""The scores by the names that a task's YAML gives."""
+"""The metrics by the names that a task's YAML file uses."""

@@ -146,7 +146,8 @@ def best_answer_scores(prediction: str, answers: Sequence[str]) -> tuple[float, 
 def _require_pairs(predictions: Sequence[object], labels: Sequence[object]) -> None:
     if len(predictions) != len(labels) or not labels:
         raise ValueError(
-            f"{len(predictions)} predictions for {len(labels)} labels: give one each, at least one"
+            f"{len(predictions)} predictions for {len(labels)} labels: give one for each label, at "
+            "least one"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 __all__ = ["bits_a_byte", "mean_loss", "perplexity"]
 
 LARGEST_EXPONENT = 700.0
-"""Beyond it there is no floating-point number."""
+"""Largest exponent whose power of e is still a floating-point number."""
 
 
 def perplexity(loss: float, count: int) -> float:

@@ -33,10 +33,10 @@ DEFAULT_METRICS: tuple[TextMetric, ...] = ("bleu", "chrf", "rouge")
 _NUM_DRAWS = 1000
 _ROUGE_KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 _SHORTEST_STEMMED = 4
-"""Letters of the shortest word that ROUGE stems."""
+"""Length in letters of the shortest word that ROUGE stems."""
 
 TWO_SIDED_95 = 1.96
-"""Standard errors on each side of a mean that hold 95 % of a normal distribution."""
+"""Standard errors on each side of a mean that cover 95 % of a normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def score_texts(
         tokenize: sacreBLEU's tokenizer; zh and ja-mecab for Chinese and Japanese.
         lowercase: ignore case in BLEU, chrF and exact match; ROUGE and METEOR always do.
         stem: reduce English words to their stems in ROUGE.
-        with_margin: also half the width of a 95 % interval: by drawing the texts anew for BLEU and
+        with_margin: also half the width of a 95 % interval: by resampling the texts for BLEU and
             chrF, from the standard error for means.
 
     Raises:
@@ -183,7 +183,7 @@ def _corpus_score(
 def _margin_by_drawing(
     metric: Any, predictions: Sequence[str], streams: Sequence[Sequence[str | None]]
 ) -> float:
-    """Return half of what holds the middle 95 % of the scores of texts drawn anew, with a seed.
+    """Return half the width of the middle 95 % of the scores of resampled texts, with a seed.
 
     sacrebleu's own drawing stops with an error where some draws score 0.
     """
@@ -253,7 +253,7 @@ def _meteor(
         wordnet.ensure_loaded()
     except LookupError as error:
         raise _MissingData(
-            "METEOR needs WordNet, which nltk does not find here: "
+            "METEOR needs WordNet, which nltk does not find: "
             "python -m nltk.downloader wordnet omw-1.4"
         ) from error
     values = [
@@ -307,7 +307,7 @@ def _check(
     if not predictions or len(predictions) != len(references):
         raise ValueError(
             f"{len(predictions)} predictions and {len(references)} lists of references: there must "
-            "be as many of each, and at least one"
+            "be as many of one as of the other, and at least one"
         )
     for number, answers in enumerate(references):
         if isinstance(answers, str) or not answers:
@@ -318,10 +318,10 @@ def _check(
     for name in metrics:
         if name not in _METRICS:
             near = get_close_matches(name, _METRICS) or list(_METRICS)
-            raise ValueError(f"no score is called {name!r}; did you mean {', '.join(near)}?")
+            raise ValueError(f"unknown metric {name!r}: did you mean {', '.join(near)}?")
     if tokenize not in get_args(BleuTokenizer):
         raise ValueError(
-            f"no tokenizer is called {tokenize!r}: choose {', '.join(get_args(BleuTokenizer))}"
+            f"unknown tokenizer {tokenize!r}: choose one of {', '.join(get_args(BleuTokenizer))}"
         )
 
 

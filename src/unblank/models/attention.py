@@ -78,8 +78,9 @@ def check_implementation(name: str) -> None:
     """Raise ValueError unless `name` is an attention implementation that exists here."""
     if name not in IMPLEMENTATIONS:
         raise ValueError(
-            f"unknown attention implementation {name!r}: choose {', '.join(IMPLEMENTATIONS)} "
-            "(flash attention cannot express the mask of a blank-infilling model)"
+            f"unknown attention implementation {name!r}: choose one of "
+            f"{', '.join(IMPLEMENTATIONS)} (flash attention cannot express the mask of a "
+            "blank-infilling model)"
         )
 
 
@@ -87,7 +88,7 @@ def _biased_mask(
     visible: Tensor | None, bias: Tensor, dtype: torch.dtype, implementation: str
 ) -> Mask:
     if implementation == "flex_attention":
-        raise ValueError("flex_attention has no position bias here: use sdpa or eager")
+        raise ValueError("flex_attention does not support a position bias: use sdpa or eager")
     if visible is None:
         return Mask(None, bias=bias.to(dtype))
     if implementation == "sdpa" and _products_are_faster(visible, dtype):
@@ -130,7 +131,7 @@ def _eager(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float
 def _flex(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
     if dropout > 0:
         raise ValueError(
-            "flex_attention has no attention dropout: set the attention dropout to 0 or use sdpa"
+            "flex_attention does not support attention dropout: set it to 0, or use sdpa"
         )
     from torch.nn.attention.flex_attention import BlockMask, flex_attention
 

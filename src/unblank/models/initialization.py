@@ -67,7 +67,7 @@ class StackStart:
 
     Attributes:
         std: configuration -> standard deviation of tables, and of matrices unless Xavier's.
-        is_xavier: whether matrices are drawn by Xavier's rule, whatever the width.
+        is_xavier: whether matrices are drawn by Xavier's rule, at any width.
         input_gain: factor of the projections to queries, keys and values.
         output_gain: (layer from 0, layers) -> factor of the matrices that end a residual branch.
     """
@@ -116,7 +116,7 @@ def draw_weights(module: nn.Module, start: StackStart, config: Any) -> None:
     if isinstance(module, nn.LayerNorm):
         init.ones_(module.weight)
         init.zeros_(module.bias)
-    # A second draw over the first, not in its place: a seed must go on giving the same weights.
+    # A second draw over the first, not in its place: a seed must keep giving the same weights.
     if isinstance(module, nn.Linear) and start.is_xavier:
         init.xavier_uniform_(module.weight, gain=_gain(module))
 

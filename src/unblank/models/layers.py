@@ -105,7 +105,7 @@ class TransformerLayer(GradientCheckpointingLayer):
             hidden_BTD: the residual stream.
             mask: who sees whom, its queries being the wanted columns.
             past_key_values: cache of earlier tokens.
-            columns_BQ: int64, the tokens whose states are wanted; None is all.
+            columns_BQ: int64, the tokens whose states are wanted; None for all.
         """
         normed = self.input_layernorm(hidden_BTD)
         attended = self.self_attn(normed, mask, past_key_values, columns_BQ)

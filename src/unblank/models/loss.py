@@ -19,10 +19,10 @@ from torch.nn import functional
 __all__ = ["linear_cross_entropy_sum", "log_probabilities_in_chunks", "logits_in_chunks"]
 
 CHUNK_BYTES = 64 * 2**20
-"""Upper size of one chunk of fp32 logits."""
+"""Most bytes of one chunk of fp32 logits."""
 
 ROWS_MULTIPLE = 128
-"""Chunks have a multiple of so many rows: every new shape of a product costs oneDNN a kernel."""
+"""Chunks have a multiple of this many rows: oneDNN builds a kernel for every new shape."""
 
 
 def linear_cross_entropy_sum(
@@ -38,7 +38,7 @@ def linear_cross_entropy_sum(
     as in the original GLM code.
 
     Sampled, the loss is an estimate from R rows: the distinct targets, taken exactly, and a uniform
-    sample of the others, drawn anew in each call from torch's own generator and weighted by their
+    sample of the others, drawn in each call from torch's own generator and weighted by their
     number over the number drawn. The sum that normalises the softmax is then without bias, and its
     logarithm a little low. It is the sampled softmax of Jean et al. 2015 (section 3.2) whose
     proposal holds the batch's own targets for certain.
@@ -57,7 +57,9 @@ def linear_cross_entropy_sum(
         ValueError: for smoothing together with sampling.
     """
     if sampled_softmax and label_smoothing:
-        raise ValueError("label smoothing needs every row of the vocabulary: drop sampled_softmax")
+        raise ValueError(
+            "label smoothing needs every row of the vocabulary: leave sampled_softmax out"
+        )
     offset_R = None
     if 0 < sampled_softmax < weight_VD.shape[0]:
         rows_R, offset_R, target_N = _sample_rows(target_N, weight_VD.shape[0], sampled_softmax)

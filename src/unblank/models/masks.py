@@ -27,11 +27,11 @@ __all__ = [
 ]
 
 QUERY_BLOCK = 128
-"""Queries handled together on CPU; smaller blocks skip more invisible keys but cost more calls."""
+"""Queries handled together on CPU; smaller blocks skip more hidden keys but need more calls."""
 
 
 KEY_MULTIPLE = 64
-"""Key ranges begin and end at such columns: every new shape of a product costs oneDNN a kernel."""
+"""Key ranges begin and end at multiples of it: oneDNN builds a kernel for every new shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class KeyRange:
     key_start: int
     key_stop: int
     is_full: bool
-    """Every query of the block sees every key of the range in every row: no mask is needed."""
+    """Whether every query of the block sees every key of the range in every row, without a mask."""
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Mask:
         ranges: the non-empty blocks of `visible`, where attention goes block by block; else None.
         block_mask: the same visibility for flex attention; else None.
         bias: float, broadcasts to [B, H, T, S], added to the scores; -inf where nothing is visible,
-            except beside `ranges`. None is no bias.
+            except beside `ranges`. None for no bias.
     """
 
     visible: Tensor | None
@@ -72,7 +72,7 @@ def packed_visibility(
     Args:
         segment_ids: int64[B, T], equal for the tokens of one example; 0 is padding.
         is_prefix: bool[B, T], True on Part A.
-        branch_ends: int64[B, T], exclusive end column of each token's branch; None is one branch.
+        branch_ends: int64[B, T], exclusive end column of each token's branch; None for one branch.
 
     Returns:
         bool[B, 1, T, T]. Every query sees at least itself, padding too, so no softmax is empty.
@@ -100,7 +100,7 @@ def prefix_visibility(
             0 is a causal model, T a bidirectional encoder.
         num_queries: T, the new columns.
         num_cached: columns already in the cache, before the new ones; all are visible.
-        key_mask: [B, num_cached + T], non-zero on real tokens; None is all real.
+        key_mask: [B, num_cached + T], non-zero on real tokens; None if all are real.
 
     Returns:
         bool[B, 1, T, num_cached + T]. Every query sees at least itself.

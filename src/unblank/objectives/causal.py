@@ -1,4 +1,4 @@
-"""The rival GPT in the same stack: every token is guessed from those before it."""
+"""The baseline GPT in the same stack: each token is predicted from those before it."""
 
 import numpy as np
 

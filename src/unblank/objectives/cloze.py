@@ -41,8 +41,8 @@ CLOZE_LOSSES: dict[ClozeLossName, Callable[[Tensor, Tensor], Tensor]] = {
     "generative": _generative,
     "mix": _mix,
 }
-"""`hinge`: every wrong candidate should score less by 1; `generative`: the right one should be
-likely in itself; `mix`: cross-entropy and generative."""
+"""`hinge`: every wrong candidate should score at least 1 lower; `generative`: the right one should
+be likely in itself; `mix`: cross-entropy and generative."""
 
 
 def cloze_loss(scores_L: Tensor, target_L: Tensor, name: ClozeLossName = "cross_entropy") -> Tensor:

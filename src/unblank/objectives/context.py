@@ -52,9 +52,9 @@ def make_context(
     needed = max(1, int(settings.mask_ratio * max_length))
     if settings.sentinels and len(special.sentinels) < needed:
         raise ValueError(
-            f"objective.sentinels needs up to {needed} sentinel tokens for texts of {max_length} "
-            f"tokens, the tokenizer has {len(special.sentinels)}: train one with "
-            f"--tokenizer.num_sentinels {needed}, or turn objective.sentinels off."
+            f"objective.sentinels needs up to {needed} sentinels for texts of {max_length} "
+            f"tokens, but the tokenizer has {len(special.sentinels)}: train one with "
+            f"--tokenizer.num-sentinels {needed}, or turn objective.sentinels off"
         )
     return ObjectiveContext(
         settings=settings,

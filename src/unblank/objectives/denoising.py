@@ -1,4 +1,4 @@
-"""The rivals BART, mBART and MASS: a disturbed text, and the text or a fragment to predict.
+"""The baselines BART, mBART and MASS: a corrupted text, and the text or a fragment to predict.
 
 BART (section 2.2 of its paper) permutes sentences, hides tokens and rotates; the decoder writes the
 whole text. mBART is the same with language tags: after the end of the source, and as the decoder's
@@ -19,7 +19,7 @@ __all__ = ["denoising", "fragment"]
 
 _MASKED_SHARE, _RANDOM_SHARE = 0.8, 0.1
 _FIRST_SHARE, _LAST_SHARE = 0.2, 0.2
-"""MASS puts so many fragments at the beginning and at the end of the text."""
+"""Shares of samples in which MASS hides the beginning and the end of the text."""
 
 
 def denoising(

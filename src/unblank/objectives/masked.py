@@ -1,4 +1,4 @@
-"""The rival BERT in the same stack: tokens are hidden and guessed in place, seeing both sides.
+"""The baseline BERT in the same stack: tokens are hidden and predicted in place, from both sides.
 
 The whole example is Part A (`prefix_length` = T), so the model attends in both directions.
 """

@@ -35,7 +35,7 @@ OBJECTIVES: dict[str, Callable[[IntArray, np.random.Generator, ObjectiveContext]
     "causal": causal_tokens,
     "single_span": single_token_span,
 }
-"""Every kind of objective by name; an example carries the name of the kind that made it."""
+"""Every objective by name; an example carries the name of the objective that made it."""
 
 
 def build_objective(
@@ -84,8 +84,9 @@ def only(name: str, settings: ObjectiveSettings) -> ObjectiveSettings:
     """
     if name not in OBJECTIVES:
         near = get_close_matches(name, OBJECTIVES, n=2)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"there is no objective {name!r}.{hint} Allowed: {', '.join(OBJECTIVES)}.")
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        known = ", ".join(OBJECTIVES)
+        raise ValueError(f"unknown objective {name!r}: choose one of {known}{hint}")
     return replace(
         settings,
         token=float(name == "token"),

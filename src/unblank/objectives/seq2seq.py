@@ -27,7 +27,7 @@ SEQ2SEQ_OBJECTIVES: dict[
     "mass": fragment,
     "translation_span_corruption": corrupt_pair,
 }
-"""Every kind by name; an example carries the name of the kind that made it."""
+"""Every objective by name; an example carries the name of the objective that made it."""
 
 
 def build_seq2seq_objective(
@@ -44,7 +44,7 @@ def build_seq2seq_objective(
         special: from `unblank.tokenization.special.encoder_decoder_ids`.
         sentence_end: bool[V], True for a token id that ends a sentence.
         max_length: tokens of the longest text.
-        language_id: id of the tag of the texts' language, for BART and MASS; None is no tags.
+        language_id: id of the tag of the texts' language, for BART and MASS; None for no tags.
 
     Raises:
         ValueError: if there are too few sentinels for the longest text.
@@ -101,8 +101,8 @@ def _require_sentinels(
     needed = span_counts(max_length, ratio, mean, rule)[1] + settings.closing_sentinel
     if needed > len(special.sentinels):
         raise ValueError(
-            f"texts of {max_length} tokens have up to {needed} hidden spans, the tokenizer has "
-            f"{len(special.sentinels)} sentinels: train one with --tokenizer.num_sentinels "
+            f"texts of {max_length} tokens have up to {needed} hidden spans, but the tokenizer has "
+            f"{len(special.sentinels)} sentinels: train one with --tokenizer.num-sentinels "
             f"{needed}, hide a smaller share, hide longer spans (seq2seq.mean_span_length), or "
             "shorten the texts (data.max_length; in fine-tuning seq2seq.max_source_length)"
         )

@@ -31,29 +31,29 @@ class Seq2SeqSettings:
     """Weight of span corruption (T5, DeltaLM, GanLM); weights need not sum to 1."""
 
     denoising: float = 0.0
-    """Weight of the rival BART: the whole text is predicted from a disturbed one."""
+    """Weight of denoising (BART, a baseline): the whole text is predicted from a corrupted one."""
 
     mass: float = 0.0
-    """Weight of the rival MASS: one long fragment is hidden and predicted."""
+    """Weight of MASS (a baseline): one long fragment is hidden and predicted."""
 
     mask_ratio: float = 0.15
     """Share of a text's tokens to hide by span corruption, in (0, 1)."""
 
     mean_span_length: float = 3.0
-    """Tokens of an average span, of texts and of pairs."""
+    """Mean length of a span in tokens, for texts and for pairs."""
 
     span_rule: SpanRule = "unilm"
-    """unilm: counts rounded down, spans anywhere but at the end (DeltaLM, GanLM); t5: counts
-    rounded to the nearest, the text starts plain and ends hidden."""
+    """unilm: counts are rounded down, and spans lie anywhere but at the end (DeltaLM, GanLM); t5:
+    counts are rounded to the nearest, and the text starts unhidden and ends hidden."""
 
     pair_mask_ratio: float = 0.5
     """Share of the tokens to hide in translation span corruption (data.pairs), in (0, 1)."""
 
     pair_mask_side: MaskSide = "both"
-    """Sentences of a pair that are corrupted: both, one of them at random, source or target."""
+    """Sentences of a pair to corrupt: both, one of them at random, source or target."""
 
     swap_pairs: bool = True
-    """Let either sentence of a pair come first, drawn anew for every sample."""
+    """Draw for every sample which sentence of a pair comes first."""
 
     remove_source_sentinels: bool = False
     """Leave no trace of a hidden span in the source."""
@@ -63,33 +63,33 @@ class Seq2SeqSettings:
     needs start_token."""
 
     start_token: bool = False
-    """Start the decoder with its start token. Otherwise the first sentinel is its first input, as
+    """Start the decoder with its start token. Otherwise its first input is the first sentinel, as
     in GanLM."""
 
     end_token: bool = False
-    """Close the target of span corruption with the end token (T5)."""
+    """End the target of span corruption with the end token (T5)."""
 
     closing_sentinel: bool = False
-    """Close the target of span corruption with one more sentinel (the T5 paper)."""
+    """End the target of span corruption with one more sentinel (the T5 paper)."""
 
     noise: Noise = "infill"
-    """BART: what happens to tokens. infill: spans become one mask each, and masks are put where
-    nothing is missing; mask: single tokens become masks; delete: they vanish."""
+    """BART: how tokens are corrupted. infill: each span becomes one mask, and masks are also put
+    where nothing is missing; mask: single tokens become masks; delete: they are removed."""
 
     noise_ratio: float = 0.3
-    """BART: share of the tokens that noise falls on, in [0, 1)."""
+    """BART: share of the tokens to corrupt, in [0, 1)."""
 
     noise_span_length: float = 3.0
-    """BART: mean of the Poisson distribution of span lengths, 0 included; mBART has 3.5."""
+    """BART: mean of the Poisson distribution of span lengths, 0 included; mBART uses 3.5."""
 
     random_token_ratio: float = 0.0
-    """BART: share of masks that are an arbitrary token instead; GanLM's rival has 0.15."""
+    """BART: share of masks replaced by a random token; the baseline of GanLM uses 0.15."""
 
     permute_sentences: float = 1.0
-    """BART: share of the sentences that change places, in [0, 1]."""
+    """BART: share of the sentences to permute, in [0, 1]."""
 
     rotate_probability: float = 0.0
-    """BART: probability that the text is rotated to start at an arbitrary token."""
+    """BART: probability that the text is rotated to start at a random token."""
 
     fragment_ratio: float = 0.5
     """MASS: share of the text that the fragment covers, in (0, 1)."""
@@ -98,23 +98,27 @@ class Seq2SeqSettings:
         weights = self.weights()
         for name, weight in weights.items():
             if not 0 <= weight < float("inf"):
-                raise ValueError(f"the weight {name} is {weight}; it must be 0 or a finite number.")
+                raise ValueError(
+                    f"the weight {name} is {weight}: it must be 0 or a positive finite number"
+                )
         if not any(weights.values()):
-            raise ValueError(f"give at least one of {', '.join(weights)} a weight above 0.")
+            raise ValueError(
+                f"every objective has weight 0: give one of {', '.join(weights)} a weight above 0"
+            )
         for name in ("mask_ratio", "pair_mask_ratio", "fragment_ratio"):
             if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1.")
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be in (0, 1)")
         shares = ("noise_ratio", "random_token_ratio", "permute_sentences", "rotate_probability")
         for name in shares:
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [0, 1].")
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be in [0, 1]")
         for name in ("mean_span_length", "noise_span_length"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
         if self.remove_target_sentinels and not self.start_token:
             raise ValueError(
-                "remove_target_sentinels leaves the decoder without its first input: set "
-                "start_token, too."
+                "remove_target_sentinels leaves the decoder without a first input: set "
+                "start_token too"
             )
 
     def weights(self) -> dict[str, float]:

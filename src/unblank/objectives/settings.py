@@ -9,7 +9,7 @@ from dataclasses import dataclass
 __all__ = ["ObjectiveSettings"]
 
 WEIGHTED_OBJECTIVES = ("token", "sentence", "document", "masked", "causal")
-"""Names of the objectives a mixture chooses from; each is a weight in `ObjectiveSettings`."""
+"""Objectives that a mixture draws from; each has a weight in `ObjectiveSettings`."""
 
 _SHARES = (
     "block_mask_probability",
@@ -28,19 +28,20 @@ class ObjectiveSettings:
     """
 
     token: float = 1.0
-    """Weight of short token spans, each behind one [MASK]; weights need not sum to 1."""
+    """Weight of short token spans, each replaced by one [MASK]; weights need not sum to 1."""
 
     sentence: float = 0.0
-    """Weight of whole sentences, each behind one [sMASK]."""
+    """Weight of whole sentences, each replaced by one [sMASK]."""
 
     document: float = 0.0
-    """Weight of one long span behind [gMASK], in the middle or to the end of the text."""
+    """Weight of one long span, replaced by [gMASK], in the middle or up to the end of the text."""
 
     masked: float = 0.0
-    """Weight of the rival BERT: single tokens are hidden and guessed in place (80/10/10)."""
+    """Weight of BERT's objective (a baseline): single tokens are hidden and predicted in place
+    (80/10/10)."""
 
     causal: float = 0.0
-    """Weight of the rival GPT: every token is guessed from those before it."""
+    """Weight of GPT's objective (a baseline): each token is predicted from those before it."""
 
     mask_ratio: float = 0.15
     """Share of the tokens to mask, in (0, 1]; for token, sentence and masked."""
@@ -53,39 +54,39 @@ class ObjectiveSettings:
     """Longest token span, in tokens."""
 
     shuffle_spans: bool = True
-    """Put the spans of Part B in random order; False keeps the order of the text (ablation)."""
+    """Put the spans of Part B in random order, not in the order of the text (ablation)."""
 
     sentinels: bool = False
-    """Ablation: token spans are marked [MASK1], [MASK2], ... in both parts instead of by position;
-    the tokenizer must have enough of them (`--tokenizer.num_sentinels`)."""
+    """Ablation: mark token spans by [MASK1], [MASK2], ... in both parts instead of by position; the
+    tokenizer must have enough of them (--tokenizer.num-sentinels)."""
 
     block_positions: bool = True
-    """Second position row: place inside the span. False makes it constant (ablation)."""
+    """Second position row: the place inside the span; without, it is constant (ablation)."""
 
     block_mask_probability: float = 0.0
-    """Probability that an input token of Part B is replaced by [dBLOCK], token spans only; what is
-    to be predicted stays. The large published models use 0.1."""
+    """Probability that an input token of Part B is replaced by [dBLOCK], in token spans only;
+    targets stay. The large published models use 0.1."""
 
     short_sequence_probability: float = 0.0
-    """Probability that only a short stretch of the text, at least 32 tokens, is used; the rest of
-    it is left out of that sample. The large published models use 0.02."""
+    """Probability that a sample uses only a short stretch of the text, of at least 32 tokens. The
+    large published models use 0.02."""
 
     single_span_probability: float = 0.0
-    """Probability that a sample has exactly one token span, whatever the weights say."""
+    """Probability that a sample has exactly one token span, regardless of the weights."""
 
     random_positions: bool = False
-    """Let positions start anywhere such that they end before `data.max_length`, instead of at 0."""
+    """Start positions at a random number, so that they end before `data.max_length`, not at 0."""
 
     document_min_ratio: float = 0.5
-    """Shortest long span as a share of the text, in [0, 1]; the longest is all of it. The large
-    published models use 0.25."""
+    """Shortest long span, as a share of the text in [0, 1]; the longest is the whole text. The
+    large published models use 0.25."""
 
     document_suffix_probability: float = 0.5
     """Probability that the long span reaches to the end of the text (suffix form); otherwise it
-    lies anywhere and closes with end-of-piece (infill form)."""
+    lies anywhere and ends with end-of-piece (infill form)."""
 
     task_masks: bool = True
-    """Use [sMASK] and [gMASK] for sentences and long spans; False uses [MASK] for everything."""
+    """Use [sMASK] and [gMASK] for sentences and long spans, rather than [MASK] for everything."""
 
     def __post_init__(self) -> None:
         self._check_weights()
@@ -94,11 +95,11 @@ class ObjectiveSettings:
         _require_range(self, "document_min_ratio", 0.0, 1.0)
         _require_range(self, "mask_ratio", 0.0, 1.0)
         if self.mask_ratio == 0:
-            raise ValueError("mask_ratio is 0: nothing would be masked; give a value in (0, 1].")
+            raise ValueError("mask_ratio is 0, so nothing would be masked: it must be in (0, 1]")
         if not self.mean_span_length > 0:
-            raise ValueError(f"mean_span_length is {self.mean_span_length}; it must be above 0.")
+            raise ValueError(f"mean_span_length is {self.mean_span_length}: it must be above 0")
         if self.max_span_length < 1:
-            raise ValueError(f"max_span_length is {self.max_span_length}; it must be at least 1.")
+            raise ValueError(f"max_span_length is {self.max_span_length}: it must be at least 1")
         self._check_reach()
 
     def weights(self) -> dict[str, float]:
@@ -109,11 +110,13 @@ class ObjectiveSettings:
         weights = self.weights()
         for name, weight in weights.items():
             if not 0 <= weight < float("inf"):
-                raise ValueError(f"the weight {name} is {weight}; it must be 0 or a finite number.")
+                raise ValueError(
+                    f"the weight {name} is {weight}: it must be 0 or a positive finite number"
+                )
         if not any(weights.values()) and self.single_span_probability < 1:
             raise ValueError(
-                "every objective has weight 0; give at least one of "
-                f"{', '.join(WEIGHTED_OBJECTIVES)} a weight above 0."
+                "every objective has weight 0: give one of "
+                f"{', '.join(WEIGHTED_OBJECTIVES)} a weight above 0"
             )
 
     def _check_reach(self) -> None:
@@ -122,13 +125,13 @@ class ObjectiveSettings:
         reach = longest / (longest + 1)
         if self.token > 0 and self.mask_ratio >= reach:
             raise ValueError(
-                f"mask_ratio {self.mask_ratio} is out of reach of token spans of about "
-                f"{longest:g} tokens with one token between: at most {reach:.2f}. Lower mask_ratio "
-                "or raise mean_span_length and max_span_length."
+                f"mask_ratio is {self.mask_ratio}, but token spans of about {longest:g} tokens "
+                f"with a token between them cover at most {reach:.2f} of a text: lower "
+                "mask_ratio, or raise mean_span_length and max_span_length"
             )
 
 
 def _require_range(settings: ObjectiveSettings, name: str, low: float, high: float) -> None:
     value = getattr(settings, name)
     if not low <= value <= high:
-        raise ValueError(f"{name} is {value}; it must lie in [{low:g}, {high:g}].")
+        raise ValueError(f"{name} is {value}: it must be in [{low:g}, {high:g}]")

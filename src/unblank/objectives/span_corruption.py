@@ -83,8 +83,8 @@ def corrupt(
     needed = len(spans) + settings.closing_sentinel
     if needed > len(special.sentinels):
         raise ValueError(
-            f"{needed} sentinels are needed for a text of {len(tokens)} tokens, the tokenizer has "
-            f"{len(special.sentinels)}: give it more (--tokenizer.num_sentinels), lower the mask "
+            f"a text of {len(tokens)} tokens needs {needed} sentinels, but the tokenizer has "
+            f"{len(special.sentinels)}: give it more (--tokenizer.num-sentinels), lower the mask "
             "ratio, or raise seq2seq.mean_span_length"
         )
     starts, ends = spans.T

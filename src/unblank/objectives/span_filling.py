@@ -1,4 +1,4 @@
-"""How a text with blanks stands before an encoder-decoder that learnt span corruption.
+"""How an encoder-decoder trained by span corruption reads a text with blanks.
 
 The counterpart of `span_corruption.corrupt` at the time of filling: nothing is hidden, the blanks
 are there already.
@@ -33,11 +33,11 @@ def filling_layout(tokens: IntArray, context: Seq2SeqContext) -> tuple[IntArray,
     is_blank = tokens == special.mask
     num_blanks = int(is_blank.sum())
     if num_blanks == 0:
-        raise ValueError("the text holds no blank: write [MASK] where words are missing")
+        raise ValueError("the text has no blank: write [MASK] where words are missing")
     if num_blanks > len(special.sentinels):
         raise ValueError(
-            f"{num_blanks} blanks, but the tokenizer has {len(special.sentinels)} sentinels: fill "
-            "the text in parts"
+            f"the text has {num_blanks} blanks, but the tokenizer has only "
+            f"{len(special.sentinels)} sentinels: fill the text in parts"
         )
     source = tokens.copy()
     source[is_blank] = special.sentinels[:num_blanks]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unblank.examples import IntArray
+from unblank.plurals import counted
 
 __all__ = [
     "document_bounds",
@@ -232,16 +233,16 @@ def _rooms(documents: IntArray, num_tokens: int) -> IntArray:
 
 def _nothing_to_mask(num_tokens: int) -> ValueError:
     return ValueError(
-        f"a text of {num_tokens} tokens holds none that may be masked ([CLS] and the end of a "
-        "document are kept, by token spans the last token too): leave out texts shorter than "
-        "3 tokens."
+        f"a text of {counted(num_tokens, 'token')} has none that may be masked (not [CLS], nor "
+        "the end of a document, nor, for token spans, the last token): leave out texts shorter "
+        "than 3 tokens"
     )
 
 
 def _draw_lengths(
     budget: int, length_cdf: NDArray[np.float64], rng: np.random.Generator
 ) -> IntArray:
-    """Draw lengths until they sum to `budget`; so many suffice, as each is at least 1."""
+    """Draw lengths until they sum to `budget`; `budget` draws suffice, as each is at least 1."""
     lengths = np.searchsorted(length_cdf, rng.random(budget), side="right") + 1
     count = int(np.searchsorted(np.cumsum(lengths), budget)) + 1
     return rng.permutation(lengths[:count])

@@ -1,7 +1,7 @@
-"""A look at what the model has learnt so far: the same few held-out blanks, filled now and then.
+"""What the model has learned so far: the same few held-out blanks, filled at intervals.
 
 A model that fills blanks is asked for one blank in a text. One that writes targets is asked what it
-was taught: how the target goes on that belongs to the first blank of a source.
+was taught: how the target of the first blank of a source continues.
 """
 
 from collections.abc import Callable, Sequence
@@ -78,7 +78,7 @@ def fill_function(
         fill = _target_writer(model, tokenizer, [special.eos, *special.sentinels])
 
     def fill_all() -> list[dict[str, str]]:
-        # Texts differ in length: compiled training code would be compiled anew for each.
+        # Texts differ in length: torch.compile would compile the training code again for each.
         with torch.compiler.set_stance("force_eager"):
             filled = fill(blanks)
         return [

@@ -27,7 +27,7 @@ from unblank.tokenization.vocabulary import sentence_end_flags
 __all__ = ["Materials", "gather_materials"]
 
 _HELD_OUT_SEED = 0
-"""Of held-out samples, whatever the seed of the run: so runs can be compared."""
+"""Seed for held-out samples, the same in every run so that runs can be compared."""
 
 _Corpus = PreparedCorpus | PairCorpus
 
@@ -65,7 +65,7 @@ class Materials:
     has_pairs: bool
 
     def held_out_sampler(self, sections: FamilySections) -> Sampler[Any]:
-        """Return samples of the held-out text, the same whatever the seed of the run.
+        """Return samples of the held-out text, the same for every seed of the run.
 
         Args:
             sections: what is hidden.
@@ -261,4 +261,4 @@ def _describe(corpora: Sequence[_Corpus], sampler: Sampler[Any]) -> str:
     num_documents = sum(map(len, corpora)) - num_pairs
     counts = {"documents": num_documents, "pairs": num_pairs}
     shown = " and ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    return f"{num_tokens:,} tokens in {shown}; {sampler.num_chunks:,} samples an epoch"
+    return f"{num_tokens:,} tokens in {shown}; {sampler.num_chunks:,} samples per epoch"

@@ -70,7 +70,9 @@ def _refuse_early(settings: PretrainSettings) -> None:
     if not data.train and not data.pairs:
         raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
     if settings.train.sample_every and not (data.validation or data.validation_pairs):
-        raise ValueError("train.sample_every needs held-out text: give data.validation")
+        raise ValueError(
+            "train.sample_every needs held-out text: give --data.validation FILE_OR_FOLDER [...]"
+        )
 
 
 def _open_task(

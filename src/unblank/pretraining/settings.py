@@ -35,39 +35,39 @@ class PretrainDataSettings(DataSettings):
     """Where the text is, how sources are mixed, and the shape of a row."""
 
     train: MayChange[tuple[str, ...]] = ()
-    """Files, folders or globs of training text: .txt, .jsonl(.gz, .zst), .parquet."""
+    """Files, folders or globs of training text: .txt, .jsonl (also .gz, .zst) or .parquet."""
     validation: MayChange[tuple[str, ...]] = ()
-    """The same for held-out text: its loss is logged and its blanks are filled now and then."""
+    """The same for held-out text, whose loss is logged and whose blanks are filled at intervals."""
     pairs: tuple[str, ...] = ()
     """Parallel text for encoder-decoders: SOURCE_FILE:TARGET_FILE, line by line, or
-    FILE:SOURCE_FIELD:TARGET_FIELD for jsonl and parquet."""
+    FILE:SOURCE_FIELD:TARGET_FIELD for .jsonl and .parquet."""
     validation_pairs: tuple[str, ...] = ()
-    """The same, held out."""
+    """The same for held-out parallel text."""
     languages: tuple[str, ...] | None = None
-    """Language of each entry of `train`, for mBART's form of denoising and for MASS: the tag __xx__
-    of language xx must be in the vocabulary (tokenizer.extra_tokens)."""
+    """Language of each entry of `train`, for mBART's denoising and for MASS: the tag __xx__ of
+    language xx must be in the vocabulary (tokenizer.extra_tokens)."""
     weights: tuple[float, ...] | None = None
-    """Share of samples drawn from each entry of `train`, then of each entry of `pairs`."""
+    """Share of samples to draw from each entry of `train`, then of `pairs`."""
     max_length: int = 512
-    """Positions of one sample, Part A and Part B together; for encoder-decoders, tokens of one text
-    before it is corrupted, and positions of either side."""
+    """Most positions of one sample, Part A and Part B together; for encoder-decoders, most tokens
+    of a text before it is corrupted, and positions of either side."""
     too_long: MayChange[Literal["cut", "refuse"]] = "cut"
-    """Pairs that do not fit max_length: their longer side is cut and they are counted, or they are
-    refused. Texts of `train` are divided into samples, which loses nothing."""
+    """Whether pairs that exceed max_length are refused, or cut on their longer side and counted.
+    Texts of `train` are divided into samples, which loses nothing."""
     row_length: int | None = None
-    """Positions of a row, into which whole samples are packed; not given: max_length.
-    Encoder-decoders do not pack: micro_batch_size * row_length padded positions, source and target
-    together, are one forward pass over samples of like length."""
+    """Positions of a row, into which whole samples are packed. Encoder-decoders do not pack: a
+    forward pass has micro_batch_size * row_length padded positions, source and target together, of
+    samples of similar length. Default: max_length."""
     cache_dir: MayChange[Path | None] = None
-    """Where tokenized shards are kept; not given: `shards` beside the output folder."""
+    """Folder of tokenized shards. Default: `shards` beside the output folder."""
 
     def __post_init__(self) -> None:
         DataSettings.__post_init__(self)
-        require(self.max_length >= 32, f"max_length is {self.max_length}: 32 is the least")
+        require(self.max_length >= 32, f"max_length is {self.max_length}: it must be at least 32")
         require(
             self.row_length is None or self.row_length >= self.max_length,
-            f"row_length {self.row_length} is below max_length {self.max_length}: a sample would "
-            "not fit its row",
+            f"row_length ({self.row_length}) must be at least max_length ({self.max_length}): a "
+            "sample must fit into a row",
         )
         require(
             self.weights is None or len(self.weights) == len(self.train) + len(self.pairs),
@@ -76,12 +76,12 @@ class PretrainDataSettings(DataSettings):
         )
         require(
             (self.languages is None) == (self.validation_languages is None) or not self.validation,
-            "languages and validation_languages go together: held-out text is measured in the form "
-            "that was trained",
+            "languages and validation_languages go together, as held-out text is measured as it is "
+            "trained: give both",
         )
         require(
             self.weights is None or (self.alpha is None and self.temperature_start is None),
-            "give one of weights, alpha, temperature_*: they exclude one another",
+            "weights, alpha and temperature_* exclude each other: give one of them",
         )
 
 
@@ -101,17 +101,19 @@ class PretrainTrainSettings(TrainSettings):
     compile: SharesOut[bool] = False
     """Compile the encoder stack with torch.compile."""
     sampled_softmax: int = 0
-    """Estimate the training loss from so many rows of the vocabulary, the targets of the
-    micro-batch among them; 0 = exactly, from all. Faster for vocabularies above some 60,000."""
+    """Number of rows of the vocabulary, the micro-batch's targets among them, from which the
+    training loss is estimated; 0 = all rows, exactly. Faster for vocabularies above some 60,000."""
 
     def __post_init__(self) -> None:
         TrainSettings.__post_init__(self)
         for name in ("sample_every", "sampled_softmax"):
-            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: below 0")
+            require(
+                getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: it must be 0 or more"
+            )
         require(
             self.batch_size % self.micro_batch_size == 0,
-            f"batch_size {self.batch_size} is not a multiple of micro_batch_size "
-            f"{self.micro_batch_size}",
+            f"batch_size ({self.batch_size}) must be a multiple of micro_batch_size "
+            f"({self.micro_batch_size})",
         )
 
 

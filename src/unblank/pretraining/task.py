@@ -16,6 +16,7 @@ from unblank.families.building import require_possible_model
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.families.table import family_of_run
+from unblank.plurals import counted
 from unblank.pretraining.fills import fill_function
 from unblank.pretraining.materials import Materials, gather_materials
 from unblank.pretraining.settings import PretrainDataSettings, PretrainTrainSettings
@@ -53,8 +54,8 @@ def open_pretraining(
     world = context.world
     if train.batch_size % world.size:
         raise ValueError(
-            f"train.batch_size {train.batch_size} rows cannot be shared equally by {world.size} "
-            f"processes: make it a multiple of {world.size}"
+            f"train.batch_size ({train.batch_size}) must be a multiple of the number of processes "
+            f"({world.size})"
         )
     family = family_of_run(model, context.checkpoint)
     refuse_unused(given, family.unused_settings)
@@ -131,7 +132,7 @@ class PretrainTask:
         self._can_fill = not is_sharded
         if train.sample_every and is_sharded:
             context.display.say(
-                "note: no blanks are filled during the run, as the model lies in shards"
+                "note: no blanks are filled during the run, as the model is sharded"
             )
 
     def build_model(self) -> PreTrainedModel:
@@ -158,7 +159,7 @@ class PretrainTask:
             bytes_per_activation=2 if self._precision.name == "bf16" else 4,
             activation_checkpointing=self._model.activation_checkpointing,
         )
-        memory = f"about {estimate / 2**30:.1f} GiB a process at the peak"
+        memory = f"about {estimate / 2**30:.1f} GiB per process at the peak"
         self.facts = {**self.facts, "memory": memory}
         return model
 
@@ -219,16 +220,17 @@ class PretrainTask:
 def _require_tags_of_use(data: PretrainDataSettings, sections: FamilySections) -> None:
     if data.languages and not (sections.seq2seq.denoising or sections.seq2seq.mass):
         raise ValueError(
-            "data.languages is for denoising and MASS, span corruption has no tags of languages: "
-            "leave it out, or set --seq2seq.denoising 1 --seq2seq.span_corruption 0 (mBART)"
+            "data.languages applies to denoising and MASS, as span corruption uses no language "
+            "tags: leave it out, or set --seq2seq.denoising 1 --seq2seq.span-corruption 0 "
+            "(mBART)"
         )
 
 
 def _step_text(train: PretrainTrainSettings, materials: Materials, world: World) -> str:
     micro_batches = max(train.batch_size // (train.micro_batch_size * world.size), 1)
     return (
-        f"{train.batch_size} rows of {materials.length} positions in {micro_batches} "
-        f"micro-batch{'es' * (micro_batches != 1)}"
+        f"{counted(train.batch_size, 'row')} of {materials.length} positions in "
+        f"{counted(micro_batches, 'micro-batch', 'micro-batches')}"
     )
 
 

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 Shapes = Mapping[str, tuple[type, ...]]
-"""Every known key, and of which of `str`, `list` and `dict` its value may be."""
+"""Every known key, and which of `str`, `list` and `dict` its value may be."""
 
 _SHAPE_NAMES: dict[type, str] = {str: "a text", list: "a list", dict: "`name: value` lines"}
 
@@ -57,7 +57,7 @@ def check_shapes(entries: Any, shapes: Shapes, what: str) -> None:
         ValueError: an unknown key, or a value of another shape; the message names the line.
     """
     if not isinstance(entries, dict):
-        raise ValueError(f"{at_line(entries)}{what} holds `key: value` lines")
+        raise ValueError(f"{at_line(entries)}{what} must consist of `key: value` lines")
     for key, value in entries.items():
         require_known(key, shapes)
         if not isinstance(value, shapes[key]):
@@ -100,7 +100,7 @@ def is_true(entries: Mapping[str, Any], key: str) -> bool:
     """
     value = entries.get(key, "false")
     if value.lower() not in ("true", "false"):
-        raise ValueError(f"{at_line(value)}{key} is {value!r}: choose one of true, false")
+        raise ValueError(f"{at_line(value)}{key} is {value!r}: choose true or false")
     return bool(value.lower() == "true")
 
 
@@ -132,9 +132,9 @@ def files_pattern(entries: Mapping[str, Any], *stand_ins: str) -> str:
     named = set(re.findall(r"\{(.*?)\}", files))
     if "split" not in named:
         raise ValueError(
-            f"{at_line(files)}files is {files!r}: it names files below the folder of data sets, "
-            "without the ending, and {split} in it stands for the split"
+            f"{at_line(files)}files is {files!r}: it must name files inside the folder of data "
+            "sets, without the ending, with {split} for the split"
         )
     if unknown := sorted(named - {"split", *stand_ins}):
-        raise ValueError(f"{at_line(files)}files is {files!r}: nothing stands for {unknown[0]!r}")
+        raise ValueError(f"{at_line(files)}files is {files!r}: {unknown[0]!r} has no value")
     return str(files)

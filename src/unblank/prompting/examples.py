@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.data.records import read_records
+from unblank.plurals import counted
 from unblank.prompting.patterns import FieldUse, fill_template
 from unblank.prompting.readers import READERS, RawExample
 from unblank.prompting.task import ClozeTask
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 CANDIDATE = "candidate"
-"""Name by which a classifier's texts refer to the candidate of their row."""
+"""Field by which a classifier's texts refer to the candidate of their row."""
 
 _YES_NO = ("false", "true")
 
@@ -87,11 +88,11 @@ def read_examples(task: ClozeTask, paths: Sequence[str | Path]) -> TaskData:
             num_skipped += made is None
             examples += made or ()
         if num_records == before:
-            raise ValueError(f"{path} holds no example")
+            raise ValueError(f"{path} has no example")
     if paths and not examples:
         raise ValueError(
-            f"{', '.join(map(str, paths))}: none of {num_records} records holds an example to ask "
-            f"about ({num_skipped} have a label of `skip_labels`)"
+            f"{', '.join(map(str, paths))}: none of {counted(num_records, 'record')} gives an "
+            f"example (left out by `skip_labels`: {num_skipped})"
         )
     return TaskData(tuple(examples), num_records, num_skipped)
 
@@ -128,11 +129,13 @@ def require_labels(task: ClozeTask, examples: Sequence[TaskExample]) -> None:
     if unlabelled:
         field = "answers" if task.reader == "record" else task.label_field
         near = get_close_matches(field, unlabelled[0].fields, n=1)
-        hint = f" Did you mean the field {near[0]!r}? `label: {near[0]}` says so." if near else ""
+        hint = (
+            f"; if the label is in the field {near[0]!r}, write `label: {near[0]}`" if near else ""
+        )
         raise ValueError(
             f"{unlabelled[0].place}: there is no label in the field {field!r} "
-            f"({len(unlabelled)} of {len(examples)} examples have none): a test split without "
-            f"labels can be predicted, but not trained on or judged.{hint}"
+            f"({len(unlabelled)} of {len(examples)} examples have none): training and scoring "
+            f"need labels{hint}"
         )
 
 
@@ -155,15 +158,16 @@ def _example(task: ClozeTask, raw: RawExample, place: str) -> TaskExample:
         source = _required(fields, derived.source)
         if source not in derived.words:
             raise ValueError(
-                f"{derived.source} is {source!r}: {name} knows {', '.join(derived.words)}"
+                f"{derived.source} is {source!r}, but {name} is derived from "
+                f"{', '.join(derived.words)} only"
             )
         fields[name] = derived.words[source]
     for name, asker in _needed_fields(task).items():
         if name not in fields and name not in raw.fields:
-            raise ValueError(f"{_no_field(fields, name)} ({asker} asks for it)")
+            raise ValueError(f"{_no_field(fields, name)} ({asker} needs it)")
         value = raw.fields.get(name, "")
         if _is_no_text(value):
-            raise ValueError(f"field {name!r} must be a text, got {value!r} ({asker} asks for it)")
+            raise ValueError(f"field {name!r} must be a text, got {value!r} ({asker} needs it)")
     candidates = raw.candidates or _candidates(task, raw, fields)
     empty = [index for index, text in enumerate(candidates) if not text.strip()]
     if empty:
@@ -205,13 +209,14 @@ def _answers(
         is_number = isinstance(raw.label, int) and not isinstance(raw.label, bool)
         if is_number and index != raw.label and raw.label < len(candidates):
             raise ValueError(
-                f"label {label} is the number of the candidate {candidates[raw.label]!r} and the "
+                f"label {label} is both the number of the candidate {candidates[raw.label]!r} and "
+                "the "
                 f'text of another one: write the text of the right one in quotes, such as "{label}"'
             )
         return (index,), None
     if not label.isdecimal() or int(label) >= len(candidates):
         raise ValueError(
-            f"label {label!r} is no candidate: give its text or its number, from 0 to "
+            f"label {label!r} is not a candidate: give the text of one, or its number, from 0 to "
             f"{len(candidates) - 1}"
         )
     return (int(label),), None

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 from unicodedata import category
 
+from unblank.plurals import counted
 from unblank.prompting.yaml_lines import LineText, at_line
 from unblank.tokenization.encoding import encode_around_blanks
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN, SpecialIds
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 End = Literal["start", "end"]
-"""Where a field loses text."""
+"""At which end a field is shortened."""
 
 _BLANK = re.compile("(" + "|".join(map(re.escape, BLANK_TOKENS)) + ")")
 _FIELD = re.compile(r"\{([^{}]*)\}")
@@ -53,7 +54,7 @@ def _uncapitalized(text: str) -> str:
 
 
 _FILTERS: dict[str, Callable[[str], str]] = {"bare": _bare, "uncapitalized": _uncapitalized}
-"""`bare` leaves out punctuation at the end, `uncapitalized` makes the first letter small."""
+"""`bare` removes punctuation at the end, `uncapitalized` lower-cases the first letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +146,8 @@ def parse_pattern(text: str) -> Pattern:
     pieces = _BLANK.split(text)
     if len(pieces) != 3:
         raise ValueError(
-            f"{at_line(text)}pattern {text!r} has {len(pieces) // 2} blanks: write exactly one of "
-            f"{', '.join(BLANK_TOKENS)} where the answer stands"
+            f"{at_line(text)}pattern {text!r} has {counted(len(pieces) // 2, 'blank')}: write "
+            f"exactly one of {', '.join(BLANK_TOKENS)}, where the answer belongs"
         )
     before, blank, after = pieces
     line = getattr(text, "line", 0)
@@ -164,7 +165,7 @@ def fill_template(template: Template, fields: Mapping[str, str]) -> str:
 
 
 def fill_pattern(pattern: Pattern, fields: Mapping[str, str]) -> FilledPattern:
-    """Return the pattern with the fields' values, of whatever length.
+    """Return the pattern with the fields' values, of any length.
 
     Raises:
         ValueError: if a field is missing.
@@ -259,8 +260,8 @@ def fit_fields(
             removed[name] = removed.get(name, 0) + num_before - len(ids)
     if len(ids) > max_tokens:
         raise ValueError(
-            f"the text takes {len(ids)} tokens and there is room for {max_tokens}, though "
-            f"{', '.join(shorten) or 'no field'} gave way: name more fields under `shorten`, or "
+            f"the text has {len(ids)} tokens and there is room for {max_tokens}, even after "
+            f"shortening {', '.join(shorten) or 'no field'}: name more fields under `shorten`, or "
             "raise max_length"
         )
     return FittedFields(values, tuple(ids), removed)
@@ -286,8 +287,8 @@ def _parse_field(inner: str, text: str) -> FieldUse:
     for filter_name in filters:
         if filter_name not in _FILTERS:
             raise ValueError(
-                f"{at_line(text)}{text!r} uses a filter {filter_name!r}: "
-                f"there are {', '.join(_FILTERS)}"
+                f"{at_line(text)}{text!r} has the unknown filter {filter_name!r}: "
+                f"choose one of {', '.join(_FILTERS)}"
             )
     return FieldUse(name, tuple(filters))
 

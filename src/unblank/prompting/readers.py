@@ -71,7 +71,7 @@ def _record(record: Mapping[str, Any], _label_field: str) -> list[RawExample]:
         answers = _list(question, "answers") if "answers" in question else []
         right = {_text(answer, "text").strip() for answer in answers}
         if unknown := sorted(right.difference(entities)):
-            raise ValueError(f"the answer {unknown[0]!r} is no entity of the passage")
+            raise ValueError(f"the answer {unknown[0]!r} is not an entity of the passage")
         examples.append(
             RawExample(
                 fields={
@@ -119,7 +119,7 @@ READERS: dict[str, Callable[[Mapping[str, Any], str], list[RawExample]]] = {
     "record": _record,
     "wsc": _wsc,
 }
-"""Every reader by the name that a task's YAML gives."""
+"""Every reader by the name that a task's YAML file uses."""
 
 _DETERMINER_WORDS = """a an the this that these those my your his her its our their some any no
 every each"""
@@ -187,7 +187,7 @@ def _pronoun_place(words: list[str], index: int, pronoun: str) -> int:
     for place in (index, index - 1, index + 1):
         if 0 <= place < len(words) and _plain(words[place]) == first:
             return place
-    raise ValueError(f"the pronoun {pronoun!r} does not stand at word {index} of the text")
+    raise ValueError(f"the pronoun {pronoun!r} is not at word {index} of the text")
 
 
 def _get(record: Mapping[str, Any], name: str) -> Any:

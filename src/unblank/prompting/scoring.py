@@ -42,7 +42,7 @@ __all__ = [
 
 Layout = Literal["blank", "sentinel", "masked"]
 """How a model answers: in a blank of any length, in one that is marked by a sentinel and not by its
-position, or (BERT's way) one `[MASK]` a token."""
+position, or (as BERT does) in one `[MASK]` per token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,8 @@ def encode_example(
         unique = tuple(dict.fromkeys(candidate for ways in ids for candidate in ways))
         if len(unique) == 1 and len(ids) > 1:
             raise ValueError(
-                f"all {len(ids)} candidates are the same tokens in this vocabulary, as "
-                f"{words[0][0]!r} is: it does not know these words"
+                f"all {len(ids)} candidates have the same tokens in this vocabulary, "
+                f"{words[0][0]!r} among them: choose words that it has"
             )
         is_single = task.scoring == "logit" and all(len(candidate) == 1 for candidate in unique)
         num_behind = 1 if is_single else 1 + max(map(len, unique))
@@ -196,8 +196,8 @@ def score_examples(
         tokenizer: its tokenizer.
         task: the task.
         examples: its examples.
-        pattern: number of the pattern; None is the task's default.
-        max_length: positions of an example; None is what the model has.
+        pattern: number of the pattern; None for the task's default.
+        max_length: positions of an example; None for what the model has.
         batch_size: examples scored together; it does not change a score.
         layout: how the model answers.
         show_progress: show a bar on the error stream.
@@ -243,7 +243,7 @@ def predict(
         examples: its examples.
         patterns: numbers of the patterns; the probabilities of several are averaged. None given
             is the task's default.
-        max_length: positions of an example; None is what the model has.
+        max_length: positions of an example; None for what the model has.
         batch_size: examples scored together; it does not change a prediction.
         layout: how the model answers.
         show_progress: show a bar on the error stream.
@@ -294,7 +294,7 @@ def start_of_answer(special: SpecialIds, layout: Layout) -> int:
         return special.sop
     if not special.sentinels:
         raise ValueError(
-            "the layout 'sentinel' is for models pretrained with objective.sentinels, and this "
+            "the layout 'sentinel' needs a model pretrained with objective.sentinels, but this "
             "tokenizer has no sentinels: use the layout 'blank'"
         )
     return special.sentinels[0]
@@ -331,7 +331,7 @@ def _require_distinct(
             if owners.setdefault(candidate, label) != label:
                 line = at_line(word).removesuffix(": ")
                 raise ValueError(
-                    f"labels {owners[candidate]!r} and {label!r} ({word!r}) of {task.path.name}"
-                    f"{line and f', {line},'} are the same tokens in this vocabulary: choose other "
-                    "words"
+                    f"labels {owners[candidate]!r} and {label!r} ({word!r}) of "
+                    f"{task.path.name}{line and f', {line},'} have the same tokens in this "
+                    "vocabulary: choose other words"
                 )

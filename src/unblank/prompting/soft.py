@@ -59,7 +59,7 @@ ENCODERS: dict[EncoderName, Callable[[int], nn.Module]] = {
     "lstm": LstmEncoder,
     "mlp": MlpEncoder,
 }
-"""What stands between parameters and vectors, by the names and shapes of the original."""
+"""The modules between parameters and vectors, with the names and shapes of the original."""
 
 
 class SoftPrompt(nn.Module):
@@ -122,8 +122,8 @@ def new_soft_prompt(model: Any, length: int, encoder: EncoderName, seed: int) ->
     longest = model.config.max_position_embeddings
     if not 0 < length <= longest // 2:
         raise ValueError(
-            f"a prompt of {length} vectors does not fit a model of {longest} positions: its "
-            f"vectors take positions of Part A, give 1 to {longest // 2}"
+            f"a prompt of {length} vectors does not fit a model of {longest} positions, as they "
+            f"take up positions of Part A: give 1 to {longest // 2}"
         )
     table = model.base_model.embed_tokens.weight
     vectors_ND, made = draw_prompt(length, table.shape[1], ENCODERS[encoder], seed)
@@ -144,6 +144,6 @@ def require_glm(config: Any, method: str) -> None:
     """Raise ValueError unless a configuration is that of a GLM: prompts are made for it."""
     if not family_of_model(config).takes_prompts:
         raise ValueError(
-            f"{method} is made for GLM, not for {config.model_type!r}: an encoder-decoder "
-            "has no Part A in which a prompt is seen by source and target alike. Use --method lora"
+            f"{method} supports GLM, not {config.model_type!r}: an encoder-decoder has no Part A "
+            "in which both source and target see a prompt. Use --method lora"
         )

@@ -28,13 +28,13 @@ from unblank.prompting.yaml_lines import at_line, build_from_yaml, find_yaml, na
 __all__ = ["TEMPLATES", "ClozeTask", "Scoring", "TaskPattern", "load_task", "task_names"]
 
 TEMPLATES = Path(__file__).parent / "templates"
-"""The tasks of the library."""
+"""Folder of the library's own tasks."""
 
 Scoring = Literal["logit", "sum", "mean"]
 """The logit of a single token, or the sum or mean of log-probabilities, the end included."""
 
 Decision = Literal["label", "first", "text"]
-"""What a prediction says: a label; whether the first candidate won; the words that won."""
+"""What a prediction is: a label, whether the first candidate won, or the words that won."""
 
 _NESTED = ("record", "wsc")  # readers that find the candidates themselves
 
@@ -78,7 +78,7 @@ class ClozeTask:
         scoring: how candidates are compared.
         decision: what a prediction says.
         is_regression: labels are numbers, and predictions lie between them.
-        max_wrong: most wrong candidates beside a right one in training; None is all.
+        max_wrong: most wrong candidates beside a right one in training; None for all.
         metrics: scores, the first chooses the best model.
         classifier: the texts that the classifier sees, joined by [SEP].
         example: a raw record, for showing.
@@ -107,7 +107,7 @@ class ClozeTask:
     example: Mapping[str, Any] | None = None
 
     def pattern(self, number: int | None = None) -> TaskPattern:
-        """Return a pattern by its number; None is the default one.
+        """Return a pattern by its number; None for the default one.
 
         Raises:
             ValueError: if there is no such pattern.
@@ -152,9 +152,9 @@ def _build(path: Path, entries: Any) -> ClozeTask:
     for other in patterns[1:]:
         if set(other.verbalizer) != set(labels):
             raise ValueError(
-                f"{at_line(other.pattern.text)}pattern {other.pattern.text!r} is about labels "
-                f"{list(other.verbalizer)}, the first about {list(labels)}: all patterns must "
-                "know the same labels"
+                f"{at_line(other.pattern.text)}pattern {other.pattern.text!r} has the labels "
+                f"{list(other.verbalizer)}, but the first has {list(labels)}: all patterns must "
+                "have the same labels"
             )
     is_regression = is_true(entries, "regression")
     metrics = text_list(entries, "metrics")
@@ -195,11 +195,11 @@ def _task_pattern(entry: Any, verbalizer: Any) -> TaskPattern:
     if isinstance(entry, dict):
         entry, own = entry.get("pattern", ""), entry.get("verbalizer", verbalizer)
     if not isinstance(entry, str) or "\n" in entry:
-        raise ValueError(f"{at_line(entry)}a pattern is one line of text, got {entry!r}")
+        raise ValueError(f"{at_line(entry)}a pattern must be one line of text, got {entry!r}")
     if own is not None and not isinstance(own, dict):
         raise ValueError(
-            f"{at_line(own) or at_line(entry)}a verbalizer maps labels to words (label: words), "
-            f"got {own!r}"
+            f"{at_line(own) or at_line(entry)}a verbalizer must map labels to words (label: "
+            f"words), got {own!r}"
         )
     return TaskPattern(parse_pattern(entry), {} if own is None else parse_verbalizer(own))
 
@@ -224,7 +224,7 @@ def _sorted_numbers(labels: Sequence[str], entries: Mapping[str, Any]) -> tuple[
         numbers = set()
     if len(numbers) < len(labels) or not all(map(math.isfinite, numbers)):
         raise ValueError(
-            f"{line_of(entries, 'verbalizer')}the labels of a regression are different numbers, "
-            f"got {list(labels)}"
+            f"{line_of(entries, 'verbalizer')}the labels of a regression must be different "
+            f"numbers, got {list(labels)}"
         )
     return tuple(sorted(labels, key=float))

@@ -60,7 +60,7 @@ def check_task(task: "ClozeTask", entries: Mapping[str, Any]) -> None:
     if task.default_pattern >= len(task.patterns):
         raise ValueError(
             f"{line_of(entries, 'default_pattern')}default_pattern is {task.default_pattern}: "
-            f"there are patterns 0 to {len(task.patterns) - 1}"
+            f"the patterns are 0 to {len(task.patterns) - 1}"
         )
     if len(task.candidates) == 1:
         raise ValueError(
@@ -72,14 +72,14 @@ def check_task(task: "ClozeTask", entries: Mapping[str, Any]) -> None:
         if not entry.pattern.fields:
             text = entry.pattern.text
             raise ValueError(
-                f"{at_line(text)}pattern {text!r} has no field, so that all examples would be one "
+                f"{at_line(text)}pattern {text!r} has no field, so all examples would ask the same "
                 "question: write {name} where the text of a field belongs"
             )
     used = _used_fields(task)
     for name in task.shorten:
         if name not in used:
             raise ValueError(
-                f"{at_line(name)}shorten names {name!r}, which no pattern uses: they use "
+                f"{at_line(name)}shorten names {name!r}, which no pattern uses: choose from "
                 f"{', '.join(map(repr, used)) or 'no field'}"
             )
     for metric in task.metrics:
@@ -90,14 +90,14 @@ def check_task(task: "ClozeTask", entries: Mapping[str, Any]) -> None:
 def _why_unfit(task: "ClozeTask", metric: str) -> str:
     if task.is_regression != (metric in _OF_NUMBERS):
         fit = ", ".join(_OF_NUMBERS) if task.is_regression else "accuracy, macro_f1, matthews"
-        return f"does not judge {'numbers' if task.is_regression else 'labels'}: choose {fit}"
+        return f"does not apply to {'numbers' if task.is_regression else 'labels'}: choose {fit}"
     if metric in _OF_CLASS_1 and "1" not in task.labels:
         return (
-            "is that of the label '1', which this task does not have: call the labels 0 and 1, or "
+            "needs the label '1', which this task does not have: name the labels 0 and 1, or "
             "choose macro_f1"
         )
     if metric == "em" and task.reader != "multirc":
-        return "is about questions with several answers (reader: multirc): choose accuracy"
+        return "applies to questions with several answers (reader: multirc): choose accuracy"
     if metric in _OF_CANDIDATES and task.labels:
         return "compares the words of candidates, and this task has labels: choose accuracy"
     return ""

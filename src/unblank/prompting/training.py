@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor, zeros
 
 from unblank.objectives.cloze import soft_target
+from unblank.plurals import counted
 from unblank.prompting.examples import TaskExample, only_label, require_labels
 from unblank.prompting.task import ClozeTask
 
@@ -29,12 +30,12 @@ def training_examples(task: ClozeTask, examples: Sequence[TaskExample]) -> list[
     kept = [one for example in examples for one in _single_answers(task, example)]
     if not kept:
         raise ValueError(
-            f"{examples[0].place}: of {len(examples)} examples none has a right phrase"
+            f"{examples[0].place}: none of {counted(len(examples), 'example')} has a right phrase"
         )
     if label := only_label(task, kept):
         raise ValueError(
             f"{kept[0].place} to {kept[-1].place}: all {len(kept)} examples have the label "
-            f"{label!r}; two classes at least are needed to learn from"
+            f"{label!r}: training needs at least two labels"
         )
     return kept
 

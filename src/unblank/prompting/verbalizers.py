@@ -9,7 +9,7 @@ from unblank.tokenization.special import BLANK_TOKENS
 __all__ = ["Verbalizer", "label_text", "parse_verbalizer", "require_label"]
 
 Verbalizer = Mapping[str, tuple[str, ...]]
-"""Label -> its words; several ways to say it share the label's probability."""
+"""Label -> its words; the probabilities of several wordings are summed."""
 
 
 def parse_verbalizer(entries: Mapping[str, str | list[str]]) -> Verbalizer:
@@ -45,13 +45,13 @@ def parse_verbalizer(entries: Mapping[str, str | list[str]]) -> Verbalizer:
             if any(blank in word for blank in BLANK_TOKENS):
                 raise ValueError(
                     f"{at_line(word)}label {label!r} has a blank in its words {word!r}: the words "
-                    "are what fills the blank"
+                    "fill the blank, so write plain text"
                 )
             if word.strip() in owners:
                 raise ValueError(
                     f"{at_line(word)}labels {owners[word.strip()]!r} and {label!r} have the same "
                     f"words {word!r}: "
-                    "they could not be told apart"
+                    "choose other words for one"
                 )
             owners[word.strip()] = label
         verbalizer[str(label)] = words

@@ -55,7 +55,7 @@ class _Loader(yaml.BaseLoader):
         for key, _ in node.value:
             if key.value in names:
                 line = key.start_mark.line + 1
-                raise ValueError(f"line {line}: {key.value!r} stands twice: rename or drop one")
+                raise ValueError(f"line {line}: {key.value!r} occurs twice: rename or drop one")
             if isinstance(key.value, str):
                 names.add(key.value)
         return super().construct_mapping(node, deep=deep)
@@ -107,7 +107,7 @@ def build_from_yaml(path: Path, build: Callable[[Path, Any], Built]) -> Built:
     try:
         return build(path, yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
     except ValueError as error:
         has_line = str(error).startswith("line ")
         raise ValueError(f"{path}{', ' if has_line else ': '}{error}") from error

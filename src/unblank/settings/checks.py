@@ -14,7 +14,7 @@ def require_positive(section: object, *names: str) -> None:
     for name in names:
         value = getattr(section, name)
         if value is not None and value <= 0:
-            raise ValueError(f"{name} must be above 0, got {value}")
+            raise ValueError(f"{name} is {value}: it must be above 0")
 
 
 def require_share(section: object, *names: str) -> None:
@@ -22,4 +22,4 @@ def require_share(section: object, *names: str) -> None:
     for name in names:
         value = getattr(section, name)
         if value is not None and not 0 <= value < 1:
-            raise ValueError(f"{name} must lie in [0, 1), got {value}")
+            raise ValueError(f"{name} is {value}: it must be in [0, 1)")

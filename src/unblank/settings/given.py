@@ -1,6 +1,6 @@
 """Which settings were given, as against what they are set to.
 
-A setting that was given and that the run does not use is refused. A flag counts whatever its value,
+A setting that was given and that the run does not use is refused. A flag counts with any value,
 also if that happens to be the default. A recipe counts where it differs from the default: the file
 that a run writes beside its model names every setting, and must be a recipe of the same run.
 """

@@ -19,7 +19,7 @@ _SHARES_OUT = "may change when a run is resumed, with a note"
 MayChange = Annotated[T, _MAY_CHANGE]
 """A setting that a resumed run may change."""
 SharesOut = Annotated[T, _SHARES_OUT]
-"""A setting that a resumed run may change, and is told about: it shares out the same work."""
+"""A setting that a resumed run may change, with a note: it divides the same work differently."""
 
 
 def compared_settings(settings: object) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Marks at the fields of settings, for the command line. Standard library alone.
 
-`Positional[str]` is given without a flag; `Annotated[bool, Needs("output")]` means nothing unless
+`Positional[str]` is given without a flag; `Annotated[bool, Needs("output")]` has no effect unless
 the other setting is given, and `Excludes("json", "stream")` cannot stand beside the others. Where
 settings are made in Python or read from YAML, marks change nothing.
 

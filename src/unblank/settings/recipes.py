@@ -71,14 +71,19 @@ def from_mapping(kind: type[_Settings], mapping: object, name: str = "") -> _Set
         TypeError: if a value has the wrong type.
     """
     if not isinstance(mapping, Mapping):
-        raise TypeError(f"{name or 'a recipe'} must hold keys and values, got {mapping!r}")
+        raise TypeError(
+            f"{name or 'a recipe'} must be a mapping of keys to values, got {mapping!r}"
+        )
     hints = get_type_hints(kind)
     allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in mapping:
         if key not in allowed:
-            near = difflib.get_close_matches(str(key), allowed, n=3) or allowed
+            near = difflib.get_close_matches(str(key), allowed, n=3)
+            advice = (
+                f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(allowed)}"
+            )
             where = f" in {name}" if name else ""
-            raise ValueError(f"unknown key {key!r}{where}; nearest: {', '.join(near)}")
+            raise ValueError(f"unknown key {key!r}{where}; {advice}")
     values = {
         key: _convert(value, hints[key], f"{name}.{key}".lstrip("."))
         for key, value in mapping.items()
@@ -131,7 +136,7 @@ def _one_of(value: Any, allowed: tuple[Any, ...], name: str) -> Any:
     near = difflib.get_close_matches(str(value), [str(item) for item in allowed], n=1)
     advice = f"; did you mean {near[0]!r}?" if near else ""
     choices = ", ".join(str(item) for item in allowed)
-    raise ValueError(f"{name} is {value!r}, allowed: {choices}{advice}")
+    raise ValueError(f"{name} is {value!r}: choose one of {choices}{advice}")
 
 
 def _convert_tuple(value: Any, arguments: tuple[Any, ...], name: str) -> tuple[Any, ...]:

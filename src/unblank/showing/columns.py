@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "print_columns"]
 
 NOTHING = "-"
-"""A cell that holds nothing; it is printed faintly."""
+"""An empty cell, printed faintly."""
 
 _GAP = 2
 

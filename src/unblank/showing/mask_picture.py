@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["blank_pieces", "draw_mask", "piece_numbers"]
 
 _LABELLED = 48
-"""Longest example whose tokens are written along the axes."""
+"""Length of the longest example whose tokens are written along the axes."""
 
 _HIDDEN, _INK, _LINE = "#f4f4f1", "#2b2b33", "#ffffff"
 _PART_A, _A_FROM_B = "#5b8cc9", "#bfd4ee"
@@ -70,7 +70,7 @@ def draw_mask(example: Example, tokens: Sequence[str], path: Path) -> None:
     formats = figure.canvas.get_supported_filetypes()
     if path.suffix.lstrip(".") not in formats:
         raise ValueError(
-            f"cannot draw to {path}: the name must end in .{', .'.join(sorted(formats))}"
+            f"cannot draw to {path}: its name must end in one of .{', .'.join(sorted(formats))}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=160)
@@ -82,7 +82,7 @@ def mask_figure(example: Example, tokens: Sequence[str]) -> "Figure":
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ModuleNotFoundError(
-            "the mask is drawn with matplotlib, which is not installed: pip install 'unblank[plot]'"
+            "drawing the mask needs matplotlib: pip install 'unblank[plot]'"
         ) from error
     size = len(example)
     labelled = size <= _LABELLED
@@ -182,7 +182,7 @@ def _label_tokens(axes: "Axes", example: Example, pieces: IntArray, tokens: Sequ
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
         for label, colour in zip(labels, colours, strict=True):
             label.set_color(colour)
-            label.set_parse_math(False)  # two dollars in a token are no formula
+            label.set_parse_math(False)  # two dollar signs in a token are not a formula
     for row, name in enumerate(("position 1", "position 2")):
         height = len(example) + 0.35 + row
         style: dict[str, Any] = {"va": "center", "fontsize": 8, "family": "monospace"}

@@ -18,24 +18,27 @@ class ShowSampleOptions:
     text: Positional[str]
     """The text, or a file in a format that training reads (its first 256 documents)."""
     tokenizer: Path | None = None
-    """Folder of the tokenizer; without one, words and punctuation marks stand for tokens."""
+    """Folder of a tokenizer. Default: words and punctuation marks stand for tokens."""
     model: Path | None = None
-    """Folder of a model, whose tokenizer is used."""
+    """Model folder, whose tokenizer is used."""
     text_field: str = "text"
-    """Field that holds the text, in jsonl and parquet files."""
+    """Field that holds the text, in .jsonl and .parquet."""
     max_length: int = 128
-    """Positions of the sample, Part A and Part B together; of an encoder-decoder, tokens of the
-    text before it is corrupted."""
+    """Most positions of a sample, Part A and Part B together; for an encoder-decoder, most tokens
+    of the text before it is corrupted."""
     seed: int = 0
-    """Seed of the data, as in training."""
+    """Seed for the data, as in training."""
     sample_number: int = 0
     """Which sample of the stream to show."""
 
     def __post_init__(self) -> None:
         if self.tokenizer is not None and self.model is not None:
-            raise ValueError("give a tokenizer or a model, not both: a model has its tokenizer")
+            raise ValueError(
+                "tokenizer and model exclude each other, as a model has its tokenizer: give one "
+                "of them"
+            )
         if self.sample_number < 0:
-            raise ValueError(f"sample_number counts from 0, got {self.sample_number}")
+            raise ValueError(f"sample_number is {self.sample_number}: it must be 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,9 +46,9 @@ class ShowTextOptions(ShowSampleOptions):
     """Print what a GLM really sees of a text: both parts, positions and what is predicted."""
 
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
-    """What is masked, as in training."""
+    """What is blanked, as in training."""
     mask: Path | None = None
-    """Draw who sees whom, and save the picture here (.png, .svg or .pdf)."""
+    """Draw the attention mask and save the picture here (.png, .svg or .pdf)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +59,7 @@ class ShowPairOptions(ShowSampleOptions):
     """
 
     translation: str | None = None
-    """Translation of the text: they are shown as a pair, for translation span corruption."""
+    """Translation of the text, to show both as a pair for translation span corruption."""
     seq2seq: Seq2SeqSettings = field(default_factory=Seq2SeqSettings)
     """What an encoder-decoder reads and predicts, as in training."""
 
@@ -73,24 +76,27 @@ class ShowTaskOptions:
     task: str
     """Name of a task, or your own YAML file."""
     data: Path | None = None
-    """File of examples. Not given: the task's own data in $UNBLANK_DATA if an example is asked for
-    by its number, else the example in the task's file."""
+    """File of examples. Default: with --example, the task's own data in $UNBLANK_DATA, else the
+    example in the task's file."""
     example: int | None = None
-    """Which example of the data, counted from 0."""
+    """Which example of the data to show, counted from 0."""
     pattern: int | None = None
-    """Which pattern is shown token by token. Not given: the task's own choice."""
+    """Which pattern to show token by token, counted from 0. Default: the task's own choice."""
     model: Path | None = None
-    """Folder of a model; its candidates are scored, too."""
+    """Model folder; the candidates are then scored too."""
     tokenizer: Path | None = None
-    """Folder of a tokenizer, instead of a model; without either only texts are shown."""
+    """Folder of a tokenizer, instead of a model. Without either, only texts are shown."""
     max_length: int | None = None
-    """Positions of an example. Not given: the model's, or 512."""
+    """Most positions of an example. Default: the model's, or 512."""
     layout: Literal["blank", "sentinel", "masked"] = "blank"
-    """How the model answers: in a blank, in one marked by a sentinel (for models pretrained with
-    objective.sentinels), or one [MASK] a token (for those with objective.masked)."""
+    """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained
+    with objective.sentinels), or in one [MASK] per token (objective.masked)."""
 
     def __post_init__(self) -> None:
         if self.tokenizer is not None and self.model is not None:
-            raise ValueError("give a tokenizer or a model, not both: a model has its tokenizer")
+            raise ValueError(
+                "tokenizer and model exclude each other, as a model has its tokenizer: give one "
+                "of them"
+            )
         if self.example is not None and self.example < 0:
-            raise ValueError(f"example counts from 0, got {self.example}")
+            raise ValueError(f"example is {self.example}: it must be 0 or more")

@@ -97,7 +97,7 @@ def _sampler(
         build = build_pair_objective
         if len(documents[0]) + 2 > config.max_length:
             raise ValueError(
-                f"the pair has {len(documents[0]) + 2} tokens with its ends, max_length is "
+                f"the pair has {len(documents[0]) + 2} tokens with its ends, but max_length is "
                 f"{config.max_length}: raise --max-length"
             )
     objective = build(config.seq2seq, special, vocabulary.sentence_end, config.max_length)
@@ -115,14 +115,14 @@ def _print_filling(
         tokens += [special.mask] * (place > 0) + part
     context = build_seq2seq_objective(config.seq2seq, special, vocabulary.sentence_end, 1).context
     source, start = filling_layout(np.array([*tokens, special.eos]), context)
-    console.print("a text with blanks, as a model of span corruption fills it", style="bold")
+    console.print(
+        "a text with blanks, as a model trained by span corruption fills it", style="bold"
+    )
     num_blanks = tokens.count(special.mask)
     ends = names[special.eos]
     if num_blanks < len(special.sentinels):
         ends = f"{names[special.sentinels[num_blanks]]} or {ends}"
-    console.print(
-        f"blanks: {num_blanks}; the decoder writes on from what it reads first, up to {ends}"
-    )
+    console.print(f"blanks: {num_blanks}; the decoder continues from its first input, up to {ends}")
     _explain(console, names, (source, start))
     styles = _span_styles(special)
     _print_part(console, "Source", {"encoder": source}, names, styles)

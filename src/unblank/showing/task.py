@@ -16,6 +16,7 @@ from unblank.data.splits import find_split
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
 from unblank.generation.branches import build_tree
+from unblank.plurals import counted
 from unblank.prompting.examples import TaskExample, make_examples, read_examples
 from unblank.prompting.judging import right_label
 from unblank.prompting.patterns import fill_pattern
@@ -83,7 +84,9 @@ def _example(config: ShowTaskOptions, task: ClozeTask) -> TaskExample:
         examples = make_examples(task, dict(task.example), place) or []
     number = config.example or 0
     if number >= len(examples):
-        raise ValueError(f"there are {len(examples)} examples, counted from 0: no {number}")
+        raise ValueError(
+            f"there is no example {number}: give a number from 0 to {len(examples) - 1}"
+        )
     return examples[number]
 
 
@@ -93,8 +96,8 @@ def _own_data(task: ClozeTask) -> Path:
     if not folder or not task.files:
         known = [name for name in task_names() if load_task(name).files]
         raise ValueError(
-            f"which examples of {task.name!r}? Give --data FILE, or set UNBLANK_DATA to the folder "
-            f"of data sets, which may hold {', '.join(known)}"
+            f"no data for the task {task.name!r}: give --data FILE, or set UNBLANK_DATA to the "
+            f"folder of data sets, with one of {', '.join(known)}"
         )
     for split in ("validation", "train"):
         with suppress(FileNotFoundError):
@@ -102,7 +105,7 @@ def _own_data(task: ClozeTask) -> Path:
                 return find_split(Path(folder), task.files, split)[0]
             except ValueError as error:
                 raise ValueError(f"{error}: --data FILE") from error
-    raise FileNotFoundError(f"no data of the task {task.name!r} in {folder}: give --data FILE")
+    raise FileNotFoundError(f"no data for the task {task.name!r} in {folder}: give --data FILE")
 
 
 def _answer(task: ClozeTask, example: TaskExample) -> str:
@@ -120,7 +123,9 @@ def _show_layout(
     if config.model is not None:
         model, tokenizer = load_folder(config.model)
         if family_of_model(model).writes != "blanks":
-            raise ValueError(f"{config.model} is no GLM: tasks are shown as a GLM sees them")
+            raise ValueError(
+                f"{config.model} is not a GLM: tasks can only be shown as a GLM sees them"
+            )
         limit = config.max_length or int(model.config.max_position_embeddings)
         scores = score_examples(
             model,
@@ -141,7 +146,9 @@ def _show_layout(
     names, special = _token_names(tokenizer), special_ids(tokenizer)
     _print_candidates(task, example, prompt, names, scores, config.layout, console)
     for name, count in (prompt.filled.num_removed or {}).items():
-        console.print(f"the field {name} lost {count} tokens to fit into {limit}")
+        console.print(
+            f"the field {name} was shortened by {counted(count, 'token')}, to fit into {limit}"
+        )
     if config.layout == "masked":
         _print_masked(prompt, names, special, console)
         return
@@ -245,7 +252,9 @@ def _open_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     from transformers import PreTrainedTokenizerFast
 
     if not (folder / "tokenizer.json").is_file():
-        raise FileNotFoundError(f"no tokenizer.json in {folder}; `unblank tokenize` makes one")
+        raise FileNotFoundError(
+            f"there is no tokenizer.json in {folder}: `unblank tokenize` makes one"
+        )
     return PreTrainedTokenizerFast.from_pretrained(folder)
 
 

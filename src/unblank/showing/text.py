@@ -60,7 +60,7 @@ def show_text(config: ShowTextOptions, console: "Console") -> None:
     print_example(console, example, names, vocabulary.special)
     if config.mask is not None:
         draw_mask(example, [names[token_id] for token_id in example.input_ids], config.mask)
-        console.print(f"the attention mask is drawn in {config.mask}", soft_wrap=True)
+        console.print(f"attention mask: {config.mask}", soft_wrap=True)
 
 
 def show_pair(config: ShowPairOptions, console: "Console") -> None:
@@ -79,7 +79,7 @@ def _vocabulary(
         return folder_vocabulary(folder, is_seq2seq=is_seq2seq)
     vocabulary = word_vocabulary(texts, config.max_length, is_seq2seq=is_seq2seq)
     console.print(
-        "no --tokenizer or --model given: words and punctuation marks stand for tokens",
+        "without --tokenizer or --model, words and punctuation marks stand for tokens",
         style="dim",
     )
     return vocabulary
@@ -176,6 +176,6 @@ def _read_texts(config: ShowSampleOptions) -> list[str]:
         files = TextFiles(paths=find_files(config.text), text_field=config.text_field)
         texts = list(itertools.islice(files, _DOCUMENTS_READ))
         if not texts:
-            raise ValueError(f"{config.text} holds no text")
+            raise ValueError(f"{config.text} has no text")
         return texts
     return [config.text]

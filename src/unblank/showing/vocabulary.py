@@ -93,7 +93,9 @@ def folder_vocabulary(folder: Path, *, is_seq2seq: bool = False) -> ShownVocabul
     from transformers import PreTrainedTokenizerFast
 
     if not (folder / "tokenizer.json").is_file():
-        raise FileNotFoundError(f"no tokenizer.json in {folder}; `unblank tokenize` makes one")
+        raise FileNotFoundError(
+            f"there is no tokenizer.json in {folder}: `unblank tokenize` makes one"
+        )
     # AutoTokenizer reads config.json too and warns of a kind of model that it does not know here.
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     if is_seq2seq:

@@ -11,12 +11,13 @@ from unblank.engine.logging import Display
 from unblank.engine.parallel import World
 from unblank.families.family import Family
 from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.plurals import counted
 from unblank.tokenization.special import add_sentinels
 
 __all__ = ["TOKENIZER_NAME", "open_tokenizer"]
 
 TOKENIZER_NAME = "tokenizer"
-"""Folder of a tokenizer that a run has trained, inside the folder of the run."""
+"""Name of the folder of a tokenizer that a run has trained, inside the folder of the run."""
 
 
 def open_tokenizer(
@@ -53,20 +54,24 @@ def open_tokenizer(
             display.say("training a tokenizer on the training text")
             _train(model, settings, family, texts()).save_pretrained(folder)
     elif checkpoint is None and (ignored := _ignored(model, settings, family)):
-        display.say(f"note: {given} has its tokenizer: {', '.join(ignored)} not obeyed")
+        display.say(f"note: {', '.join(ignored)} ignored: {given} has its tokenizer")
     if not (given / "tokenizer.json").is_file():
-        raise FileNotFoundError(f"{given} is no tokenizer folder: it has no tokenizer.json")
+        raise FileNotFoundError(f"{given} is not a tokenizer folder: it has no tokenizer.json")
     tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(given)
     if checkpoint is None and model.init_from_encoder is not None:
         _compare(tokenizer, given, model.init_from_encoder, display)
     if family.vocabulary.num_sentinels and checkpoint is None and model.init_from is None:
         num_added = add_sentinels(tokenizer, family.num_sentinels(settings.num_sentinels))
         if num_added:
-            display.say(f"note: {num_added} sentinels were added to the vocabulary of {given}")
+            display.say(
+                f"note: added {counted(num_added, 'sentinel')} to the vocabulary of {given}"
+            )
     if checkpoint is None and model.init_from is None:
         num_added = tokenizer.add_tokens(list(settings.extra_tokens), special_tokens=True)
         if num_added:
-            display.say(f"note: {num_added} extra tokens were added to the vocabulary of {given}")
+            display.say(
+                f"note: added {counted(num_added, 'extra token')} to the vocabulary of {given}"
+            )
     return tokenizer
 
 
@@ -89,12 +94,12 @@ def _train(
 def _compare(
     tokenizer: PreTrainedTokenizerFast, given: Path, encoder: Path, display: Display
 ) -> None:
-    """Say which tokens do not get the embeddings that the encoder learnt for them."""
+    """Say which tokens do not get the embeddings that the encoder learned for them."""
     num_rows = count_embeddings(*read_encoder(encoder))
     if len(tokenizer) > num_rows:
         display.say(
-            f"note: the tokenizer of {given} has {len(tokenizer):,} tokens, the encoder in "
-            f"{encoder} embeddings of {num_rows:,}: {len(tokenizer) - num_rows:,} start random"
+            f"note: the tokenizer of {given} has {len(tokenizer):,} tokens, but the encoder in "
+            f"{encoder} has embeddings for {num_rows:,}: the others start at random"
         )
     own = encoder / "tokenizer.json"
     if given == encoder or not own.is_file():
@@ -103,9 +108,9 @@ def _compare(
     num_moved = sum(ids.get(token) != row for token, row in known.items())
     if num_moved:
         display.say(
-            f"note: {num_moved:,} of the {len(known):,} tokens of the encoder in {encoder} are "
-            f"not in the tokenizer of {given} under the same id: their embeddings start other "
-            "tokens. Leave tokenizer.path out to take the encoder's tokenizer"
+            f"note: {num_moved:,} of the {len(known):,} tokens of the encoder in {encoder} do not "
+            f"have the same id in the tokenizer of {given}: their embeddings go to other tokens. "
+            "Leave tokenizer.path out to use the encoder's tokenizer"
         )
 
 

@@ -2,7 +2,7 @@
 
 An encoder-decoder reads `[tag] source end`, as DeltaLM and GanLM were fine-tuned: no token in front
 but a language's tag. A GLM reads `[CLS] [tag] source blank end` and writes the target in the blank,
-the layout of the original for a user's own pairs; behind `[gMASK]` there is no end.
+the layout of the original for a user's own pairs; after `[gMASK]` there is no end.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def tag_token_id(tokenizer: "PreTrainedTokenizerFast", tag: str) -> int:
 
     Args:
         tokenizer: of the model.
-        tag: as it stands in the vocabulary, for example `__de__`.
+        tag: as it is in the vocabulary, for example `__de__`.
 
     Raises:
         ValueError: no single token is called so.
@@ -95,6 +95,6 @@ def language_tag_id(tokenizer: "PreTrainedTokenizerFast", tag: str, entry: str) 
         return tag_token_id(tokenizer, tag)
     except ValueError as error:
         raise ValueError(
-            f"{entry}: {error} (add it to the vocabulary with --tokenizer.extra_tokens {tag}, or "
+            f"{entry}: {error} (add it to the vocabulary with --tokenizer.extra-tokens {tag}, or "
             "correct data.languages)"
         ) from error

@@ -62,10 +62,10 @@ SPECIAL_TOKENS: dict[str, str] = {
 """Role -> string, in the order of the ids (pad and eos are one token)."""
 
 _SENTINEL_NAMES = (("[MASK{}]", 1), ("<mask_{}>", 0), ("<extra_id_{}>", 0))
-"""How sentinels are called here, by DeltaLM and GanLM, and by T5; and the first number of each."""
+"""Names of sentinels (this library, DeltaLM and GanLM, T5), and the first number of each."""
 
 _COMMON_ROLES = ("pad", "eos", "cls", "unk")
-"""Roles that every tokenizer of an encoder-decoder has; fine-tuned models may have no mask."""
+"""Roles that every tokenizer of an encoder-decoder has; fine-tuned models may lack the mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +137,9 @@ def special_ids(tokenizer: "PreTrainedTokenizerFast") -> SpecialIds:
     missing = [f"{SPECIAL_TOKENS[role]} ({role})" for role in SPECIAL_TOKENS if role not in found]
     if missing:
         raise ValueError(
-            f"this tokenizer ({tokenizer.name_or_path or 'in memory'}) lacks special tokens of "
+            f"the tokenizer ({tokenizer.name_or_path or 'in memory'}) lacks special tokens of "
             f"blank infilling: {', '.join(missing)}. Train one with `unblank tokenize`, or add "
-            "them with tokenizer.add_special_tokens(...) and resize the model's embeddings."
+            "them with tokenizer.add_special_tokens(...) and resize the model's embeddings"
         )
     prompt = tuple(getattr(tokenizer, "prompt_ids", ()))
     return SpecialIds(**found, sentinels=_sentinel_ids(core), prompt=prompt)
@@ -180,9 +180,9 @@ def encoder_decoder_ids(tokenizer: "PreTrainedTokenizerFast") -> SpecialIds:
     missing = [role for role in _COMMON_ROLES if role not in found]
     if missing:
         raise ValueError(
-            f"this tokenizer ({tokenizer.name_or_path or 'in memory'}) lacks special tokens: "
+            f"the tokenizer ({tokenizer.name_or_path or 'in memory'}) lacks special tokens: "
             f"{', '.join(missing)}. Set them with tokenizer.add_special_tokens(...), or train one "
-            "with `unblank tokenize`."
+            "with `unblank tokenize`"
         )
     end, mask = found["eos"], found.setdefault("mask", found["unk"])
     return SpecialIds(

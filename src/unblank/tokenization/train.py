@@ -42,7 +42,7 @@ _MIN_PIECES: dict[TokenizerKind, int] = {"wordpiece": 256, "bpe": 256, "unigram"
 _ASCII = [chr(code) for code in range(33, 127)]
 
 _NEVER = -1e4
-"""Log-probability of a Unigram piece that must not be chosen while its characters are known."""
+"""Log-probability of a Unigram piece that is used only if its characters are unknown."""
 
 _ATTRIBUTES = ("pad", "eos", "cls", "sep", "unk", "mask")
 """Roles that transformers has a name for; the others become `extra_special_tokens`."""
@@ -79,13 +79,15 @@ def train_tokenizer(
             extra token is one that text could spell.
     """
     if kind not in _TRAINERS:
-        raise ValueError(f"unknown kind of tokenizer {kind!r}: choose from {', '.join(_TRAINERS)}")
+        raise ValueError(
+            f"unknown kind of tokenizer {kind!r}: choose one of {', '.join(_TRAINERS)}"
+        )
     specials = _special_tokens(num_sentinels, extra_tokens)
     smallest = len(specials) + _MIN_PIECES[kind]
     if vocab_size < smallest:
         raise ValueError(
-            f"vocab_size={vocab_size} is too small: a {kind} vocabulary with these "
-            f"{len(specials)} special tokens needs at least {smallest}"
+            f"vocab_size is {vocab_size}: a {kind} vocabulary with {len(specials)} special tokens "
+            f"needs at least {smallest}"
         )
     corpus = list(texts) if iter(texts) is texts else texts
     if not any(text.strip() for text in corpus):
@@ -113,7 +115,7 @@ def _special_tokens(num_sentinels: int, extra_tokens: Sequence[str]) -> list[Add
     names += extra_tokens
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice or "" in names:
-        raise ValueError(f"special tokens must be different and not empty, repeated: {twice}")
+        raise ValueError(f"special tokens must be different and not empty; repeated are {twice}")
     # The space before a blank belongs to the answer, as in the published vocabularies.
     return [
         AddedToken(name, special=True, normalized=False, lstrip=name in BLANK_TOKENS)
@@ -284,6 +286,6 @@ def _check_not_spelt(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -
         own = tokenizer.convert_tokens_to_ids(name)
         if own in ids and own != unk:
             raise ValueError(
-                f"special token {name!r} is also a word of plain text, so text could pass for it: "
-                f"write it with brackets, for example '[{name}]'"
+                f"special token {name!r} could also occur in plain text: write it with brackets, "
+                f"for example '[{name}]'"
             )

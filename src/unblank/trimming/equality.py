@@ -19,11 +19,12 @@ from unblank.trimming.vocabulary import unknown_id
 __all__ = ["NUM_COMPARED", "largest_difference", "require_same_tokens"]
 
 NUM_COMPARED = 32
-"""Texts that go through both models."""
+"""Number of texts that go through both models."""
 
 _NUM_TOKENS = 128
 _TOLERANCE = 1e-4
-"""Of float32 outputs, relative to the largest: products of other shapes round differently."""
+"""Tolerance of float32 outputs, relative to the largest: products of other shapes round
+differently."""
 
 
 def require_same_tokens(
@@ -53,8 +54,8 @@ def require_same_tokens(
             continue
         if [new_ids[token_id] for token_id in old] != new:
             raise ValueError(
-                f"the tokenizer cannot be trimmed: {text[:60]!r} has kept tokens only, but they "
-                "come out otherwise without the dropped ones"
+                f"the tokenizer cannot be trimmed: {text[:60]!r} has kept tokens only, but is "
+                "split otherwise without the dropped ones"
             )
         same.append(old)
     return same
@@ -92,7 +93,7 @@ def largest_difference(
             num_compared += new.numel()
     if not most <= _TOLERANCE * scale:
         raise ValueError(
-            f"the trimmed model gives other outputs (by up to {most:.2g}): nothing was written"
+            f"the outputs of the trimmed model differ by up to {most:.2g}: nothing was written"
         )
     return most, num_compared
 
@@ -102,7 +103,9 @@ def _load(folder: Path) -> Any:
     (name,) = settings.get("architectures") or ("none",)
     kind: Any = getattr(models, name, None)
     if kind is None:
-        raise ValueError(f"{folder / 'config.json'} names no architecture of this library: {name}")
+        raise ValueError(
+            f"{folder / 'config.json'} names {name}, which is not a model of this library"
+        )
     with without_progress_bar(), torch.random.fork_rng():
         torch.manual_seed(0)  # a head that no one has trained yet starts alike in both models
         model = kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True)

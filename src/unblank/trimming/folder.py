@@ -19,7 +19,7 @@ from unblank.integrity import weights_files
 __all__ = ["row_order", "trimmed_config", "write_tokenizer", "write_weights"]
 
 TABLES = ("embed_tokens.weight", "lm_head.weight", "lm_head.bias")
-"""Ends of the names of tensors that have one row a token, in every model here."""
+"""Endings of the names of tensors with one row per token, in every model of the library."""
 
 INDEX_NAME = "model.safetensors.index.json"
 
@@ -134,5 +134,5 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
 def _require_rows(name: str, tensor: Tensor, vocab_size: int) -> None:
     if tensor.shape[0] != vocab_size:
         raise ValueError(
-            f"{name} has {tensor.shape[0]} rows, but config.json says vocab_size {vocab_size}"
+            f"{name} has {tensor.shape[0]} rows, but config.json has vocab_size {vocab_size}"
         )

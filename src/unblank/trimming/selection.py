@@ -60,7 +60,7 @@ def count_tokens(
             counts += np.bincount(ids, minlength=num_ids)
             num_documents += 1
     if not counts.any():
-        where = f": nothing in {texts.shown_paths}" if isinstance(texts, TextFiles) else ""
+        where = f" in {texts.shown_paths}" if isinstance(texts, TextFiles) else ""
         raise ValueError(f"there is no text to count tokens of{where}")
     return CorpusCounts(counts=counts, num_documents=num_documents, passages=sample.passages)
 
@@ -72,7 +72,7 @@ def choose_by_number(counts: IntArray, always: set[int], merges: Merges, number:
 
     Args:
         counts: int64[V].
-        always: ids to keep whatever their count.
+        always: ids to keep at any count.
         merges: of a BPE, whose tokens need the tokens that they are merged from.
         number: tokens to keep, at least as many as `always` with its parts.
 
@@ -84,8 +84,8 @@ def choose_by_number(counts: IntArray, always: set[int], merges: Merges, number:
         kept |= _with_parts(token_id, merges, kept)
     if number < len(kept):
         raise ValueError(
-            f"keep is {number}, but special tokens and what spells any other word (bytes, single "
-            f"characters) are {len(kept)} tokens already: give at least that"
+            f"keep is {number}: it must be at least {len(kept)}, for special tokens and those that "
+            "spell any other word (bytes, single characters)"
         )
     for token_id in _by_frequency(counts):
         more = _with_parts(token_id, merges, kept)
@@ -101,7 +101,7 @@ def choose_by_coverage(
 
     Args:
         counts: int64[V].
-        always: ids to keep whatever their count.
+        always: ids to keep at any count.
         merges: of a BPE, whose tokens need the tokens that they are merged from.
         share: in (0, 1]; 1 keeps every token that occurs.
     """
@@ -138,7 +138,7 @@ def _with_parts(token_id: int, merges: Merges, kept: set[int]) -> set[int]:
 
 
 class _Reservoir:
-    """Passages drawn while documents stream by, each equally likely whatever their number."""
+    """Passages drawn while documents stream by, each equally likely, for any number of passages."""
 
     def __init__(self) -> None:
         self.passages: list[str] = []

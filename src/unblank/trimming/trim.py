@@ -104,16 +104,16 @@ def trim_model(
     source, output = Path(model), Path(output)
     if (keep is None) == (coverage is None):
         raise ValueError(
-            "give one of keep (how many tokens) and coverage (a share, such as 0.9999)"
+            "give either keep (number of tokens) or coverage (a share, such as 0.9999)"
         )
     settings, tokenizer = _open(source)
     if output.exists():
-        raise FileExistsError(f"{output} exists already: name a new folder")
+        raise FileExistsError(f"{output} already exists: choose a new folder")
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     size, vocab_size = max(token_ids(content).values()) + 1, settings["vocab_size"]
     if size > vocab_size:
         raise ValueError(
-            f"{source}: the tokenizer has {size} tokens but the model only {vocab_size} rows"
+            f"{source}: the tokenizer has {size} tokens, but the model has only {vocab_size} rows"
         )
     counted = count_tokens(texts, text_encoder(tokenizer), size, show_progress=show_progress)
     always, merges = fallback_ids(content) | set(tokenizer.all_special_ids), merges_of(content)
@@ -142,7 +142,7 @@ def _open(source: Path) -> tuple[dict[str, Any], PreTrainedTokenizerFast]:
     for name in ("config.json", "tokenizer.json"):
         if not (source / name).is_file():
             raise FileNotFoundError(
-                f"{source} is no model folder with a tokenizer: it has no {name}"
+                f"{source} is not a model folder with a tokenizer: it has no {name}"
             )
     require_whole_weights(source)
     try:

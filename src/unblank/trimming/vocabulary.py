@@ -29,7 +29,7 @@ def token_ids(content: dict[str, Any]) -> dict[str, int]:
     model = content["model"]
     if model.get("type") not in _KINDS:
         raise ValueError(
-            f"a tokenizer of the kind {model.get('type')!r} cannot be trimmed; these can: "
+            f"a tokenizer of the kind {model.get('type')!r} cannot be trimmed, only "
             f"{', '.join(_KINDS)}"
         )
     vocabulary = model["vocab"]
@@ -39,7 +39,7 @@ def token_ids(content: dict[str, Any]) -> dict[str, int]:
 
 
 def fallback_ids(content: dict[str, Any]) -> set[int]:
-    """Return the ids that must stay whatever the corpus: special tokens, and what spells the rest.
+    """Return the ids that must stay with any corpus: special tokens, and those that spell the rest.
 
     That is every added token, the unknown token, bytes, and single characters. A Unigram that falls
     back to bytes needs no characters; its piece of lowest score stays, as the score of unknown

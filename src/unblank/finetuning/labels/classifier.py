@@ -1,7 +1,7 @@
 """The classifier baseline: texts joined by [SEP], one pooled token, a new head.
 
 Tasks whose texts name the candidate get a row and a single score for each candidate, as in the
-published program; numbers are learnt as shares of two classes, as with cloze questions.
+published program; numbers are learned as shares of two classes, as with cloze questions.
 
 Shapes: `R` rows, `C` classes, `L` labels or candidates of an example.
 """
@@ -44,8 +44,8 @@ class ClassifierWay:
         assert of_family is not None
         if pooled != "cls" and not of_family.pools_any_token:
             raise ValueError(
-                f"cloze.pooled {pooled}: a {data.family.name} classifies from the first token "
-                "only; leave it out"
+                f"cloze.pooled is {pooled}, but a {data.family.name} classifies from the first "
+                "token only: leave it out"
             )
         special = data.family.special_ids(data.tokenizer)
         self._data, self._branch = data, branch
@@ -64,7 +64,7 @@ class ClassifierWay:
         ]
         held_out = data.encode_all(data.validation, self._encoder.rows)
         self.facts: Mapping[str, str] = {
-            "classes": ", ".join(self._classes) or "one score for each candidate",
+            "classes": ", ".join(self._classes) or "one score per candidate",
             "training": f"{len(rows):,} examples, {_num_shortened(rows):,} shortened",
             "validation": f"{len(held_out):,} examples, {_num_shortened(held_out):,} shortened",
         }
@@ -119,7 +119,9 @@ class ClassifierWay:
             return training_examples(task, examples)
         require_labels(task, examples)
         if len({example.answers for example in examples}) == 1:
-            raise ValueError(f"{examples[0].place}: all {len(examples)} examples have one label")
+            raise ValueError(
+                f"{examples[0].place}: all {len(examples)} examples have the same label"
+            )
         # "true" is class 0, as the phrase that a question is about is candidate 0.
         return [
             replace(e, candidates=("true", "false"), answers=(1 - e.answers[0],)) for e in examples

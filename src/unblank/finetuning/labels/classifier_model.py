@@ -38,8 +38,8 @@ def build_classifier(data: Labelled, classes: Sequence[str], branch: Branch) -> 
     config = AutoConfig.from_pretrained(folder)
     if is_classifier(config) and dict(config.id2label) != names:
         raise ValueError(
-            f"{folder} is a classifier of {list(config.id2label.values())}, the task has "
-            f"{list(names.values())}"
+            f"{folder} is a classifier with the labels {list(config.id2label.values())}, but the "
+            f"task has {list(names.values())}"
         )
     changes: dict[str, Any] = {"id2label": names, "label2id": {n: i for i, n in names.items()}}
     if of_family.branch_field is not None and not is_classifier(config):
@@ -70,8 +70,8 @@ def _new_classifier(data: Labelled, names: dict[int, str]) -> PreTrainedModel:
     assert of_family is not None
     if not of_family.starts_new:
         raise ValueError(
-            f"a classifier of the family {data.family.name} starts from a model: give "
-            "--model.init_from FOLDER"
+            f"a classifier of the family {data.family.name} needs a model to start from: give "
+            "--model.init-from FOLDER"
         )
     base: Any = data.start.build(data.tokenizer, data.max_length)
     config = base.config

@@ -52,7 +52,7 @@ class RowEncoder:
         if not self.task.classifier:
             raise ValueError(
                 f"{self.task.path} names no texts for a classifier: add `classifier: "
-                '["{field}", "{field}"]`, or tune it as a cloze question (--method full)'
+                '["{field}", "{field}"]`, or train it as a cloze question (--method full)'
             )
 
     @property

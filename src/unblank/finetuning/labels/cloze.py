@@ -110,7 +110,7 @@ class ClozeWay:
             facts["training"] = f"{len(prompts):,} examples{made}, {describe_prompts(prompts)}"
             if any(prompt.scoring != task.scoring for prompt in prompts):
                 facts["scoring"] = (
-                    "summed log-probabilities: this vocabulary cuts some of the words"
+                    "summed log-probabilities: this vocabulary splits some of the words"
                 )
         if data.validation:
             held_out = data.encode_all(data.validation, self._in_first_pattern)

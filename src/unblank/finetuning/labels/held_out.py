@@ -13,7 +13,7 @@ def held_out_shares(sizes: Sequence[int], limit: int | None) -> list[int]:
 
     Args:
         sizes: of the parts, one or more.
-        limit: how many of all, at most; None is all.
+        limit: how many of all, at most; None for all.
 
     Example:
         >>> held_out_shares([40, 20, 20], 4)
@@ -31,7 +31,7 @@ def measured_examples(
 
     Args:
         examples: file after file, perhaps none.
-        limit: how many of all, at most; None is all.
+        limit: how many of all, at most; None for all.
     """
     if not examples:
         return ()

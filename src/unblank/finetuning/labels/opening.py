@@ -1,4 +1,4 @@
-"""Which way a task with labels is learnt: as cloze questions, or by a classifier."""
+"""How a task with labels is learned: as cloze questions, or by a classifier."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -91,7 +91,9 @@ def _task(name: str, cloze: ClozeSettings) -> ClozeTask:
 def _metric(given: str | None, task: ClozeTask) -> str:
     known = (*task.metrics, "loss")
     if given not in (None, *known):
-        raise ValueError(f"train.metric is {given!r}: task {task.name} has {', '.join(known)}")
+        raise ValueError(
+            f"train.metric is {given!r}: for task {task.name} choose one of {', '.join(known)}"
+        )
     return given or task.metrics[0]
 
 

@@ -26,10 +26,10 @@ __all__ = ["Labelled", "StartingPoint", "read_labelled"]
 Encoded = TypeVar("Encoded")
 
 _NEW_LENGTH = 256
-"""Positions of a model that starts from nothing, unless set."""
+"""Number of positions of a model that starts from random weights, unless set."""
 
 _MANY = 1000
-"""Examples that take so long to encode that a bar is shown."""
+"""Number of examples from which encoding takes long enough to show a progress bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,8 @@ def read_labelled(
         tokenizer: the `tokenizer` section.
         files: `train` and `validation` -> entries of the data.
         hold_out: share of the training examples that is held out instead of `validation`.
-        measured: held-out examples that are measured; None is all.
-        max_length: positions of an example; None is the model's.
+        measured: held-out examples that are measured; None for all.
+        max_length: positions of an example; None for the model's.
         by_classifier: whether a head answers, and not a blank.
         is_sharded: whether the processes share one model.
         tokenizer_folder: folder of the run, where a new tokenizer is kept.
@@ -140,7 +140,7 @@ def read_labelled(
     family = family_of_run(start.settings, start.checkpoint)
     _require_able(family, task, by_classifier)
     if is_sharded and not by_classifier:
-        raise ValueError("cloze questions share the model by --train.parallel ddp, not fsdp")
+        raise ValueError("cloze questions do not support --train.parallel fsdp: use ddp")
     paths = {
         name: [path for entry in entries for path in find_record_files(entry)]
         for name, entries in files.items()
@@ -199,8 +199,8 @@ def split_held_out(
     held_out = tuple(example for example, is_out in pairs if is_out)
     if not learnt or not held_out:
         raise ValueError(
-            f"data.hold_out {share} of {len(examples)} examples leaves {len(learnt)} to learn from "
-            f"and {len(held_out)} to validate on: give more examples or another share"
+            f"data.hold_out {share} of {len(examples)} examples leaves {len(learnt)} for training "
+            f"and {len(held_out)} for validation: give more examples or another share"
         )
     return learnt, held_out
 
@@ -221,9 +221,9 @@ def _require_able(family: Family, task: ClozeTask, by_classifier: bool) -> None:
     able = " or ".join(name for name, other in FAMILIES.items() if is_able(other))
     way = "by a classifier" if by_classifier else "as cloze questions"
     raise ValueError(
-        f"task {task.name} can be learnt {way} with a model of the family {able}, and this is "
-        f"a {family.name}: cloze questions are for GLM, --method classifier for GLM and GanLM, "
-        "--task seq2seq for all"
+        f"task {task.name} can be learned {way} with a model of the family {able} only, and this "
+        f"is a {family.name}: cloze questions work with GLM, --method classifier with GLM and "
+        "GanLM, --task seq2seq with all that write"
     )
 
 
@@ -234,8 +234,8 @@ def _max_length(wanted: int | None, folder: Path | None) -> int:
     positions = int(AutoConfig.from_pretrained(folder).max_position_embeddings)
     if wanted is not None and wanted > positions:
         raise ValueError(
-            f"cloze.max_length {wanted} is more than the {positions} positions of the model in "
-            f"{folder}"
+            f"cloze.max_length {wanted} exceeds the {positions} positions of the model in "
+            f"{folder}: lower it"
         )
     return wanted or positions
 

@@ -19,36 +19,36 @@ class ClozeSettings:
     """Tasks with labels (the name of a template, or your own YAML)."""
 
     patterns: tuple[int, ...] = ()
-    """Numbers of the task's patterns; none = the one that the task prefers. With several, an
-    example is asked in another one each epoch, and predictions average their probabilities."""
+    """Numbers of the task's patterns, counted from 0. With several, each epoch asks an example with
+    another one, and predictions average their probabilities. Default: the task's own choice."""
     ensemble: bool = False
-    """As PET does: a model of its own for each pattern (none named = all of the task) and each of
-    train.seeds, in OUTPUT_DIR/pattern-N; their probabilities are averaged."""
+    """Train a model for each pattern (all of the task's, if none is given) and each of train.seeds,
+    in OUTPUT_DIR/pattern-N, and average their probabilities, as PET does."""
     scoring: Literal["logit", "sum", "mean"] | None = None
-    """How candidates are compared: logits of single tokens, the sum of their log-probabilities with
-    the end, or its mean. Not given: as the task says."""
+    """How candidates are compared: by the logits of single tokens, or by the sum or the mean of
+    their log-probabilities, the end included. Default: as the task says."""
     layout: Literal["blank", "sentinel", "masked"] = "blank"
-    """How the model answers: in a blank, in one marked by a sentinel (for models pretrained with
-    objective.sentinels), or one [MASK] a token, as BERT does (for those with objective.masked)."""
+    """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained
+    with objective.sentinels), or in one [MASK] per token, as BERT does (objective.masked)."""
     loss: Literal["cross_entropy", "hinge", "generative", "mix"] = "cross_entropy"
-    """Over the scores of the candidates: the paper's cross-entropy, or a loss of the published
-    program (mix = cross-entropy and the likelihood of the right answer)."""
+    """Loss over the scores of the candidates: the paper's cross-entropy, or one of the published
+    program's (mix = cross-entropy and the likelihood of the right answer)."""
     max_length: int | None = None
-    """Positions of an example; longer ones lose text where the task says. Not given: the
-    model's."""
+    """Most positions of an example; longer ones are shortened in the fields that the task names.
+    Default: the model's."""
     classifier: bool = False
-    """Ask a classifier head instead of a blank also with lora, prompt or deep-prompt: a new head is
-    then trained whole beside them. --method classifier needs no such word."""
+    """With lora, prompt or deep-prompt: classify with a new head, trained in full, instead of in a
+    blank. --method classifier always does."""
     pooled: Pooled = "cls"
-    """Classifier: the token that it looks at, [CLS] or the last of the text."""
+    """Classifier: the token that the head reads, [CLS] or the last one of the text."""
     branch: Branch = "discriminator"
-    """Classifier on a GanLM: the decoder that it looks through."""
+    """Classifier on a GanLM: the decoder that it uses."""
 
     def __post_init__(self) -> None:
         require_positive(self, "max_length")
         require(
             len(set(self.patterns)) == len(self.patterns) and all(n >= 0 for n in self.patterns),
-            f"cloze.patterns {self.patterns} must be different numbers from 0",
+            f"cloze.patterns are {self.patterns}: they must be different numbers from 0 on",
         )
 
 
@@ -65,4 +65,4 @@ class GridSettings:
         for name in ("learning_rates", "batch_sizes"):
             values = getattr(self, name)
             is_fine = all(value > 0 for value in values) and len(set(values)) == len(values)
-            require(is_fine, f"grid.{name} {values} must be different numbers above 0")
+            require(is_fine, f"grid.{name} are {values}: they must be different numbers above 0")

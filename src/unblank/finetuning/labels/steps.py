@@ -34,11 +34,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many examples are learnt from at once, and who computes them.
+    """How many examples a step has, and which process computes them.
 
     Attributes:
         batch_size: examples of a step, over all processes.
-        micro_batch_size: examples of one forward pass; None is all of a process's share.
+        micro_batch_size: examples of one forward pass; None for all of a process's share.
         seed: of the order.
         world: the processes; they must divide `batch_size`.
     """
@@ -51,8 +51,8 @@ class Sizes:
     def __post_init__(self) -> None:
         if self.batch_size % self.world.size:
             raise ValueError(
-                f"train.batch_size {self.batch_size} must be a multiple of the {self.world.size} "
-                "processes"
+                f"train.batch_size ({self.batch_size}) must be a multiple of the number of "
+                f"processes ({self.world.size})"
             )
 
     @property

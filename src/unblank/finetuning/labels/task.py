@@ -1,4 +1,4 @@
-"""A task with labels, in whatever way it is answered: the scores of all candidates are trained.
+"""A task with labels, answered in any way: the scores of all candidates are trained.
 
 The task file says what is asked (`unblank.prompting`). A *way* says how a model answers: by what
 stands in a blank (`cloze`), or by a head over pooled text (`classifier`).
@@ -47,13 +47,13 @@ class Way(Protocol):
     """How a model answers a task with labels."""
 
     name: str
-    """Of the loss."""
+    """Name of the loss."""
     loss: ClozeLossName
-    """Which loss of the scores."""
+    """Which loss is computed from the scores."""
     examples: Sequence[TaskExample]
-    """What is learnt from, perhaps nothing."""
+    """Training examples, perhaps none."""
     lengths: Sequence[int]
-    """Positions of each of them, about."""
+    """Approximate number of positions of each of them."""
     facts: Mapping[str, str]
     """Lines of the header."""
 

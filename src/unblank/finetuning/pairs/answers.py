@@ -28,7 +28,7 @@ SCORES: dict[str, tuple["TextMetric", ...]] = {
     "rougeL": ("rouge",),
     "exact_match": ("exact_match",),
 }
-"""Selection metric -> what is computed with it."""
+"""Selection metric -> the metrics computed with it."""
 
 
 @dataclass(frozen=True, slots=True)

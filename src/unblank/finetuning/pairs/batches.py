@@ -1,4 +1,4 @@
-"""How pairs become batches: packed rows, or groups of like length.
+"""How pairs become batches: packed rows, or groups of similar length.
 
 A *row* is a group of pairs (one forward pass) or a packed row (several in a pass). Sizes are given
 in positions and rounded down to whole rows that all processes share equally.
@@ -23,10 +23,10 @@ from unblank.finetuning.pairs.encoded import EncodedPairs
 __all__ = ["LARGEST_WINDOW", "SHORTEST_LENGTH", "PairBatches"]
 
 LARGEST_WINDOW = 65536
-"""Examples grouped or packed together; an epoch with fewer is one window."""
+"""Number of examples grouped or packed together; an epoch with fewer is one window."""
 
 SHORTEST_LENGTH = 32
-"""Positions of the shortest row, and of the shortest text that is hidden from."""
+"""Positions of the shortest row, and of the shortest text to hide spans of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class PairBatches:
         Args:
             kind: how examples share rows.
             batch_tokens: positions of an optimiser step, over all processes.
-            micro_batch_tokens: positions of a forward pass in one process; None is its share.
+            micro_batch_tokens: positions of a forward pass in one process; None for its share.
             longest: positions of the longest example.
             num_workers: processes that make batches ahead.
             world: the processes of the run.
@@ -149,4 +149,4 @@ class PairBatches:
         )
 
     def __str__(self) -> str:
-        return f"{self.rows_per_step} {self.kind.name} of {self.row_length} positions a step"
+        return f"{self.rows_per_step} {self.kind.name} of {self.row_length} positions per step"

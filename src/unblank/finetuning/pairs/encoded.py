@@ -87,7 +87,7 @@ class EncodedPairs:
 
     @property
     def content(self) -> str:
-        """Hash of all that is learnt from these pairs."""
+        """Hash of all that training uses of these pairs."""
         digest = hashlib.sha256()
         for table in (self.sources, self.targets):
             digest.update(table.ids.tobytes())

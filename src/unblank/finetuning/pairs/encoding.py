@@ -141,7 +141,7 @@ class PairEncoder:
             _require_tokens(ids, pairs[number], "source")
             if self.in_blank and sum(i in self.special.blanks for i in ids) > 1:
                 raise ValueError(
-                    f"{pairs[number].place}: the source holds several blanks, but there is one "
+                    f"{pairs[number].place}: the source has several blanks, but there is one "
                     "target: leave one blank"
                 )
         for number, ids in enumerate(targets):
@@ -159,7 +159,7 @@ def _cut_far_from_blank(ids: Sequence[int], blank: int, excess: int, place: str)
     num_behind = len(ids) - blank - 1
     if max(blank, num_behind) < excess:
         raise ValueError(
-            f"{place}: what stands around the blank is longer than seq2seq.max_source_length: "
+            f"{place}: the text around the blank is longer than seq2seq.max_source_length: "
             "raise it, or shorten the text of data.source"
         )
     return ids[:-excess] if num_behind >= blank else ids[excess:]
@@ -167,12 +167,12 @@ def _cut_far_from_blank(ids: Sequence[int], blank: int, excess: int, place: str)
 
 def _require_tokens(ids: Sequence[int], pair: TextPair, side: str) -> None:
     if not ids:
-        raise ValueError(f"{pair.place}: the {side} gives no token at all: remove the pair")
+        raise ValueError(f"{pair.place}: the {side} has no token: remove the pair")
 
 
 def _refuse_long(pair: TextPair, side: str, length: int, settings: PairSettings) -> None:
     limit = getattr(settings, f"max_{side}_length")
     raise ValueError(
-        f"{pair.place}: the {side} has {length} tokens, seq2seq.max_{side}_length is {limit}: "
-        "shorten it, raise the limit, or let it be cut (--seq2seq.too_long cut)"
+        f"{pair.place}: the {side} has {length} tokens, but seq2seq.max_{side}_length is {limit}: "
+        "shorten it, raise the limit, or have it cut (--seq2seq.too-long cut)"
     )

@@ -24,7 +24,7 @@ __all__ = [
 
 
 _ANY_LENGTH = 32
-"""Examples are cut when they are encoded; a sampler of text would ask for a length here."""
+"""No limit: examples were cut when they were encoded, but the loader asks for a length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class RawEntry:
     Attributes:
         name: as it was given.
         pairs: at least one.
-        tag: token before every source, such as `__de__`; None is none.
+        tag: token before every source, such as `__de__`; None for none.
     """
 
     name: str
@@ -50,7 +50,7 @@ def read_entries(
     Args:
         data: names the fields, and whose language the tag names.
         entries: `data.train` or `data.validation`.
-        languages: of each entry, SOURCE-TARGET; None is no tags.
+        languages: of each entry, SOURCE-TARGET; None for no tags.
     """
     tags: list[str | None] = [None] * len(entries)
     if languages is not None:

@@ -137,8 +137,8 @@ def open_pairs(
 def _require_able(family: Family) -> None:
     if family.pair_example is None:
         raise ValueError(
-            f"a model of the family {family.name} writes no text: seq2seq needs a GLM, a DeltaLM "
-            "or a GanLM"
+            f"a model of the family {family.name} writes no text: --task seq2seq needs a GLM, a "
+            "DeltaLM or a GanLM"
         )
 
 
@@ -158,10 +158,10 @@ def _metric(train: FinetuneTrainSettings, world: World) -> str:
     metric = train.metric or "loss"
     if metric not in get_args(MetricName):
         allowed = ", ".join(get_args(MetricName))
-        raise ValueError(f"train.metric is {metric!r}: for seq2seq choose one of {allowed}")
+        raise ValueError(f"train.metric is {metric!r}: for --task seq2seq choose one of {allowed}")
     if metric != "loss" and train.parallel == "fsdp" and world.size > 1:
         raise ValueError(
-            f"train.metric {metric} needs the whole model in each process: choose --train.parallel "
+            f"train.metric {metric} needs the whole model in each process: use --train.parallel "
             "ddp, or --train.metric loss"
         )
     return metric

@@ -137,8 +137,8 @@ class PairStart:
         for name, value in self.limits.items():
             if value > limit:
                 raise ValueError(
-                    f"seq2seq.{name} is {value}, the model has {limit} positions: set "
-                    f"--seq2seq.{name} {limit} or less"
+                    f"seq2seq.{name} is {value}, but the model has {limit} positions: lower it to "
+                    f"{limit} or less"
                 )
 
     def _require_same_ends(
@@ -151,6 +151,7 @@ class PairStart:
         for name, value in (("decoder_start_token_id", ids.sop), ("eos_token_id", ids.eos)):
             if getattr(config, name) != value:
                 raise ValueError(
-                    f"the model's {name} is {getattr(config, name)}, its tokenizer says {value}: "
-                    "give the tokenizer that belongs to the model, or correct config.json"
+                    f"the model's {name} is {getattr(config, name)}, but its tokenizer has "
+                    f"{value}: give the tokenizer that belongs to the model, or correct "
+                    "config.json"
                 )

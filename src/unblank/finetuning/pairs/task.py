@@ -33,18 +33,18 @@ from unblank.finetuning.pairs.transfer import AlternatingState, alternate
 __all__ = ["HeldOutPairs", "PairTask", "TrainingPairs"]
 
 _HELD_OUT_SEED = 0
-"""Of the order of held-out pairs, whatever the seed of the run: so runs can be compared."""
+"""Seed for the order of held-out pairs, the same in every run so that runs can be compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPairs:
-    """What is learnt from.
+    """The data for training.
 
     Attributes:
         entries: pairs; none where nothing is trained.
         sampling: how entries are mixed.
         label_smoothing: in [0, 1), as the published programs count it.
-        plain_text: text that every other step hides spans of; None is none.
+        plain_text: text that every other step hides spans of; None for none.
         content: hash of each source of pairs or text.
     """
 
@@ -62,7 +62,7 @@ class HeldOutPairs:
     Attributes:
         entries: pairs, perhaps none.
         names: of the entries, for their scores.
-        measured: examples that are measured; None is all.
+        measured: examples that are measured; None for all.
         is_shared: whether each process measures a share.
         precision: of the forward passes.
     """
@@ -83,7 +83,7 @@ class PairTask:
         encoder: has encoded the pairs.
         metric: the score that chooses the best checkpoint.
         batches: how examples share rows and steps.
-        training: what is learnt from.
+        training: the data for training.
         held_out: what is measured.
         answering: how held-out sources are answered.
     """
@@ -154,7 +154,7 @@ class PairTask:
         """Return the held-out scores; see `Task`."""
         held_out = self._held_out
         if not held_out.entries:
-            raise ValueError("there are no held-out pairs: give data.validation")
+            raise ValueError("there are no held-out pairs: give --data.validation FILE [...]")
         loss = self._held_out_loss(model)
         if self.metric == "loss":
             return Evaluation(scores={"loss": loss})

@@ -13,6 +13,7 @@ from typing import Any
 from unblank.data.fields import field_names, field_text, field_value, require_text
 from unblank.data.pairs import pair_texts
 from unblank.data.records import Record, find_record_files, read_records
+from unblank.plurals import counted
 
 __all__ = ["TextPair", "read_text_pairs"]
 
@@ -26,7 +27,7 @@ class TextPair:
     source: str
     """Text."""
     targets: tuple[str, ...]
-    """References, at least one."""
+    """The references, at least one."""
 
 
 def read_text_pairs(entry: str, source: str, target: str) -> list[TextPair]:
@@ -34,7 +35,7 @@ def read_text_pairs(entry: str, source: str, target: str) -> list[TextPair]:
 
     Args:
         entry: FILE (also a pattern of files), FILE:SOURCE_FIELD:TARGET_FIELD, or
-            SOURCE_FILE:TARGET_FILE, which are read line by line, whatever their endings.
+            SOURCE_FILE:TARGET_FILE, which are read line by line, with any ending.
         source: field of the source, or a text with fields in braces.
         target: field of the targets.
 
@@ -55,7 +56,7 @@ def read_text_pairs(entry: str, source: str, target: str) -> list[TextPair]:
             for place, record in _records(path, source, target)
         ]
     if not pairs:
-        raise ValueError(f"{entry} holds no pair of texts at all")
+        raise ValueError(f"{entry} has no pair of texts")
     return pairs
 
 
@@ -72,8 +73,8 @@ def _parallel_pairs(entry: str) -> Iterator[TextPair]:
         if first is None or second is None:
             short, long = (source, target) if first is None else (target, source)
             raise ValueError(
-                f"{short} ends after {number - 1:,} lines, {long} goes on: line n of one must "
-                "belong to line n of the other"
+                f"{short} ends after {counted(number - 1, 'line')}, but {long} has more: line n "
+                "of one must belong to line n of the other"
             )
         for path, text in ((source, first), (target, second)):
             require_text(text, f"{path}, line {number}: this side of the pair")

@@ -1,6 +1,6 @@
 """Zero-shot cross-lingual transfer: every other step hides and restores spans of plain text.
 
-A model that is tuned on one language only begins to answer in that language whatever it reads.
+A model that is fine-tuned on one language only soon answers in that language to every source.
 DeltaLM (section 3.3) spends half of the steps on the pretraining objective in the languages to
 transfer to, without sentinels in the target, so that they are never generated.
 """
@@ -29,11 +29,11 @@ class AlternatingState(DataState):
     """Where two streams stand that give steps in turn; the fields of the first are inherited."""
 
     other_window: int = 0
-    """Windows of the second stream fully consumed."""
+    """Number of windows of the second stream fully consumed."""
     other_row: int = 0
-    """Rows of its open window consumed."""
+    """Number of rows of its current window consumed."""
     is_others_turn: bool = False
-    """Whether the next step is the second stream's."""
+    """Whether the next step takes from the second stream."""
 
     @property
     def first(self) -> DataState:

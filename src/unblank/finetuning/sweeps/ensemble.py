@@ -84,7 +84,9 @@ def ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
         ValueError: fewer than two members, no held-out examples, or not a cloze task.
     """
     if settings.task == "seq2seq" or settings.method == "classifier" or settings.cloze.classifier:
-        raise ValueError("cloze.ensemble is of patterns: only cloze questions have them")
+        raise ValueError(
+            "cloze.ensemble applies to cloze questions only: a classifier has no patterns"
+        )
     if not settings.data.validation:
         raise ValueError("an ensemble averages predictions: give --data.validation FILE")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -95,8 +97,8 @@ def ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
     pairs = [(p, seed) for p in patterns for seed in settings.train.seeds or (settings.train.seed,)]
     if len(pairs) < 2:
         raise ValueError(
-            f"{settings.task} is asked in one pattern with one seed, and an ensemble needs two "
-            "models at least: give --cloze.patterns or --train.seeds"
+            f"an ensemble needs at least two models, but {settings.task} has one pattern and one "
+            "seed: give --cloze.patterns or --train.seeds"
         )
     return [_member(settings, *pair) for pair in pairs]
 
@@ -116,8 +118,8 @@ def average_predictions(folders: Sequence[Path], examples: Sequence[TaskExample]
         lines = read_json_lines(chosen_predictions(folder))
         if [line["place"] for line in lines] != [example.place for example in examples]:
             raise ValueError(
-                f"{folder} was measured on other examples: run it anew in an empty folder, or "
-                "measure finished models by --method none"
+                f"{folder} was measured on other examples: run it again in an empty folder, or "
+                "measure finished models with --method none"
             )
         of_runs.append([tensor(line["probabilities"]) for line in lines])
     return [sum(shares, start=0 * shares[0]) / len(shares) for shares in zip(*of_runs, strict=True)]
@@ -147,4 +149,6 @@ def _show(results: dict[str, Any], output_dir: Path) -> None:
     table.add_row("averaged", *(f"{results['scores'][name]:.4f}" for name in names))
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    console.print(f"done: averaged predictions are in {output_dir / ENSEMBLE_NAME}", markup=False)
+    console.print(
+        f"done: the averaged predictions are in {output_dir / ENSEMBLE_NAME}", markup=False
+    )

@@ -19,9 +19,9 @@ from unblank.models.deltalm.modeling import DeltaLMForConditionalGeneration
 __all__ = ["decoder_sources", "deltalm_from_encoder"]
 
 _DecoderStart = Literal["interleaved", "vanilla", "vanilla-random-cross-attention", "random"]
-"""How the decoder starts. "interleaved": the rule above. "vanilla": layer j from encoder layer j,
-cross-attention copied from self-attention. "vanilla-random-cross-attention": the same with random
-cross-attention. "random": an interleaved model that only takes the encoder's sizes."""
+"""How the decoder is initialised. "interleaved": by the rule above. "vanilla": layer j from encoder
+layer j, cross-attention copied from self-attention. "vanilla-random-cross-attention": the same with
+random cross-attention. "random": an interleaved model that only takes the encoder's sizes."""
 
 BOTTOM = {"self_attn": "self_attn", "self_attn_norm": "self_attn_norm"} | {
     "bottom_mlp": "mlp",
@@ -62,9 +62,10 @@ def deltalm_from_encoder(
     layers = fields["encoder_layers"]
     if is_interleaved and layers % 2 and "decoder_layers" not in overrides:
         raise ValueError(
-            f"an interleaved decoder takes two encoder layers for each of its own, and the encoder "
-            f"has {layers}, an odd number: take a vanilla decoder (--model.decoder_start vanilla), "
-            f"or, from Python, decoder_layers={layers // 2}, which leaves the last one out"
+            "each layer of an interleaved decoder is made from two encoder layers, but the "
+            f"encoder has {layers}, an odd number: use a vanilla decoder (--model.decoder-start "
+            f"vanilla), or, in Python, decoder_layers={layers // 2}, which leaves the last one "
+            "out"
         )
     decoder_layers = layers // 2 if is_interleaved else layers
     config = DeltaLMConfig(
@@ -80,8 +81,8 @@ def deltalm_from_encoder(
         _check_sizes(config, fields)
         if config.decoder_layers > decoder_layers:
             raise ValueError(
-                f"decoder_layers {config.decoder_layers}: an encoder of {layers} layers fills at "
-                f"most {decoder_layers} of a decoder that starts as {start!r}"
+                f"decoder_layers is {config.decoder_layers}: an encoder of {layers} layers gives "
+                f"at most {decoder_layers} layers of a decoder that starts as {start!r}"
             )
         _fill(model, encoder_state, dict(decoder_sources(config.decoder_layers, start)))
     return model
@@ -125,11 +126,11 @@ def _fill(
 
 def _copy(name: str, parameter: Tensor, state: dict[str, Tensor], source: str) -> None:
     if source not in state:
-        raise ValueError(f"the encoder has no {source}, which {name} starts from")
+        raise ValueError(f"the encoder has no {source}, from which {name} is initialised")
     rows = state[source].shape[0]
     if source != "embed_tokens.weight" and state[source].shape != parameter.shape:
         raise ValueError(
-            f"{name} has shape {tuple(parameter.shape)}, but the encoder's {source} has "
+            f"{name} has shape {tuple(parameter.shape)}, but the encoder's {source} has shape "
             f"{tuple(state[source].shape)}"
         )
     parameter[:rows] = state[source][: parameter.shape[0]]
@@ -151,4 +152,4 @@ _SIZES = (
     "normalize_before",
     "layernorm_embedding",
 )
-"""Fields that a DeltaLM must have in common with the encoder it starts from."""
+"""Fields that a DeltaLM must share with the encoder that it starts from."""

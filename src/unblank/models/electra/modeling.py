@@ -1,4 +1,4 @@
-"""Replaced-token detection on an encoder (ELECTRA), as a rival in the same stack.
+"""Replaced-token detection on an encoder (ELECTRA), a baseline in the same stack.
 
 A generator guesses masked tokens; what it samples stands in their places, and the discriminator,
 the encoder that is kept, tells for every token whether it is the original.
@@ -94,7 +94,7 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
             input_ids: int64[B, T], the text with masks.
             labels: int64[B, T], the original where the text was masked, else -100.
             segment_ids: int64[B, T], 0 on padding.
-            generator: source of the samples; None is torch's own.
+            generator: source of the samples; None for torch's own.
             sampled_ids: int64[B, T], in place of the draw.
             **kwargs: position_ids and is_prefix, as for `GlmInfillModel.forward`.
         """

@@ -23,7 +23,7 @@ class EncoderDecoderConfig(PreTrainedConfig):
         encoder_layers: layers of the encoder.
         decoder_layers: layers of the decoder.
         num_attention_heads: heads a layer; must divide `hidden_size`.
-        intermediate_size: inner width of the feed-forward layers; None is four times the width.
+        intermediate_size: inner width of the feed-forward layers; None for four times the width.
         max_position_embeddings: longest source and longest target, in tokens.
         hidden_act: "gelu" (erf, what the published models use) or "gelu_pytorch_tanh".
         hidden_dropout_prob: dropout of embeddings and of each sublayer's output.
@@ -37,7 +37,7 @@ class EncoderDecoderConfig(PreTrainedConfig):
         scale_embedding: multiply token embeddings by sqrt(hidden_size).
         interleaved_decoder: a second feed-forward layer between self-attention and
             cross-attention (DeltaLM paper, section 2.2).
-        relative_bias_buckets: buckets of the encoder's relative position bias; 0 is no bias.
+        relative_bias_buckets: buckets of the encoder's relative position bias; 0 for no bias.
         relative_bias_max_distance: distance, in tokens, from which all share the last bucket.
         decoder_start_token_id: first input of the decoder. The other `*_token_id` fields likewise
             name the ids of special tokens.
@@ -90,18 +90,18 @@ class EncoderDecoderConfig(PreTrainedConfig):
         """
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
-                f"{self.num_attention_heads}"
+                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
+                f"({self.num_attention_heads})"
             )
         if self.hidden_act not in ("gelu", "gelu_pytorch_tanh"):
-            raise ValueError(f"hidden_act {self.hidden_act!r}: choose gelu or gelu_pytorch_tanh")
+            raise ValueError(f"hidden_act is {self.hidden_act!r}: choose gelu or gelu_pytorch_tanh")
         if self.relative_bias_buckets % 2 or self.relative_bias_buckets == 2:
             raise ValueError(
-                f"relative_bias_buckets {self.relative_bias_buckets}: an even number from 4 on is "
-                "needed, half of it for each direction; 0 is no bias"
+                f"relative_bias_buckets is {self.relative_bias_buckets}: it must be an even "
+                "number of at least 4 (half for each direction), or 0 for no bias"
             )
         if self.tokenizer_size is not None and self.tokenizer_size > self.vocab_size:
             raise ValueError(
-                f"the tokenizer has {self.tokenizer_size} tokens but the embedding table only "
-                f"{self.vocab_size} rows"
+                f"tokenizer_size ({self.tokenizer_size}) must be at most vocab_size "
+                f"({self.vocab_size}), the rows of the embedding table"
             )

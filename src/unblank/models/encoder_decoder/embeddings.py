@@ -15,7 +15,7 @@ from torch import Tensor, nn
 __all__ = ["UNUSED_POSITIONS", "PositionEmbedding", "RelativeBias", "count_positions"]
 
 UNUSED_POSITIONS = 2
-"""Rows of a position table before that of the first token."""
+"""Number of rows of a position table before that of the first token."""
 
 
 def count_positions(is_real_BT: Tensor) -> Tensor:
@@ -59,8 +59,8 @@ class PositionEmbedding(nn.Module):
         """
         if tokens_BTD.shape[1] > self.max_tokens:
             raise ValueError(
-                f"{tokens_BTD.shape[1]} tokens, but the model has {self.max_tokens} positions: "
-                "cut the text, or train with a larger max_position_embeddings"
+                f"the text has {tokens_BTD.shape[1]} tokens, but the model has {self.max_tokens} "
+                "positions: shorten it, or train with a larger max_position_embeddings"
             )
         hidden_BTD: Tensor = self.norm(tokens_BTD * self.scale + self.embed_positions(positions_BT))
         return hidden_BTD

@@ -51,7 +51,7 @@ class Attention(nn.Module):
             hidden_BTD: where the queries come from.
             mask: who sees whom.
             past_key_values: the cache; earlier tokens and the source are not projected again.
-            source_BSD: where keys and values come from; None is `hidden_BTD` itself. With fewer
+            source_BSD: where keys and values come from; None for `hidden_BTD` itself. With fewer
                 rows than `hidden_BTD`, each serves as many neighbouring rows.
         """
         shape = hidden_BTD.shape

@@ -305,7 +305,10 @@ def decoder_inputs(labels_BT: Tensor, config: EncoderDecoderConfig) -> Tensor:
         ValueError: the configuration has no start token.
     """
     if config.decoder_start_token_id is None:
-        raise ValueError("labels alone need config.decoder_start_token_id; or give decoder inputs")
+        raise ValueError(
+            "config.decoder_start_token_id is not set: set it, or give decoder inputs with the "
+            "labels"
+        )
     start = torch.full_like(labels_BT[:, :1], config.decoder_start_token_id)
     filler = config.decoder_start_token_id if config.pad_token_id is None else config.pad_token_id
     shifted = torch.cat([start, labels_BT[:, :-1]], dim=1)

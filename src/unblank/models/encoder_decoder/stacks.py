@@ -186,7 +186,7 @@ class Decoder(EncoderDecoderPreTrainedModel):
             past_key_values: cache of earlier tokens and of the source.
             use_cache: whether to return a cache.
             is_bidirectional: every token sees every real token, earlier or later.
-            num_layers: run only that many first layers; None is all.
+            num_layers: run only that many first layers; None for all.
             **kwargs: the rest of the transformers contract.
 
         Raises:
@@ -198,7 +198,9 @@ class Decoder(EncoderDecoderPreTrainedModel):
             )
         num_cached = 0 if past_key_values is None else past_key_values.get_seq_length()
         if is_bidirectional and num_cached:
-            raise ValueError("a bidirectional decoder cannot go on from a cache")
+            raise ValueError(
+                "a bidirectional decoder cannot continue from a cache: leave past_key_values out"
+            )
         rows, num_tokens = inputs_embeds.shape[:2]
         is_real = attention_mask
         if is_real is None:

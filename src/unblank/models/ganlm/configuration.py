@@ -46,9 +46,12 @@ class GanLMConfig(EncoderDecoderConfig):
             ValueError: it should share more layers than the generator has, or has none.
         """
         if self.discriminator_layers < 1:
-            raise ValueError("discriminator_layers must be at least 1")
+            raise ValueError(
+                f"discriminator_layers is {self.discriminator_layers}: it must be at least 1"
+            )
         if self.share_generator_discriminator and self.discriminator_layers > self.decoder_layers:
             raise ValueError(
-                f"the discriminator cannot share {self.discriminator_layers} layers of a generator "
-                f"that has {self.decoder_layers}"
+                f"discriminator_layers ({self.discriminator_layers}) must be at most "
+                f"decoder_layers ({self.decoder_layers}), as the discriminator shares the "
+                "generator's layers"
             )

@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 DenoisingRule = Literal["errors", "agreements", "all"]
-"""Where the denoising input gets noise. "errors": where the discriminator errs (the published
-program). "agreements": where it is right, as the paper's section 2.4 literally says. "all": every
-sampled token goes in, whatever the discriminator says."""
+"""Where sampled tokens replace those of the denoising input. "errors": where the discriminator errs
+(the published program). "agreements": where it is right, as section 2.4 of the paper literally
+says. "all": everywhere."""
 
 _CHUNK_BYTES = 16 * 2**20
-"""Upper size of one chunk of fp32 probabilities."""
+"""Most bytes of one chunk of fp32 probabilities."""
 
 _WIDEST_BLOCK = 128
 
@@ -49,7 +49,7 @@ def content_ids(
 
     Args:
         vocab_size: V.
-        first_special_id: ids from here on are special; None is none.
+        first_special_id: ids from here on are special; None for none.
         sentinel_ids: further special ids.
         device: where the result lives.
     """
@@ -84,9 +84,9 @@ def sample_tokens(
     Args:
         hidden_ND: float[N, D], hidden states of the generator at the chosen positions.
         weight_VD: float[V, D], the tied embedding table.
-        generator: source of randomness; None is torch's own.
+        generator: source of randomness; None for torch's own.
         temperature: above 1 flattens the distribution.
-        excluded_N: int64[N], a token that must not be drawn at each position; None is none.
+        excluded_N: int64[N], a token that must not be drawn at each position; None for none.
 
     Returns:
         int64[N].
@@ -193,7 +193,7 @@ def noise_positions(
     elif rule == "all":
         with_sample, with_other = is_wrong, torch.zeros_like(is_gold)
     else:
-        raise ValueError(f"denoising rule {rule!r}: choose errors, agreements or all")
+        raise ValueError(f"the denoising rule is {rule!r}: choose errors, agreements or all")
     return may_change & with_sample, may_change & with_other
 
 

@@ -159,7 +159,7 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
                 wording). Either way sampled tokens are judged.
             temperature: of the sampling.
             label_smoothing: of generator and denoising loss, over all V rows, in [0, 1).
-            generator: source of the samples; None is torch's own.
+            generator: source of the samples; None for torch's own.
             sampled_ids: int64[B, T], in place of the first draw.
             resampled_ids: int64[B, T], in place of the second draw.
             **kwargs: passed to the generator.
@@ -300,7 +300,7 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
             input_ids: int64[B, T], from `discriminator_inputs`.
             is_real: bool[B, T], False on padding.
             source_BSD: states of the encoder.
-            source_mask: [B, S], non-zero on real source tokens; None is all real.
+            source_mask: [B, S], non-zero on real source tokens; None if all are real.
         """
         decoder = self.discriminator.decoder
         hidden_BTD: Tensor = (self.model.decoder if decoder is None else decoder)(
@@ -363,7 +363,7 @@ class _Sentence:
             ValueError: if the source was given as embeddings.
         """
         if self.input_ids is None:
-            raise ValueError("discriminator_reads 'sentence' needs the source as input_ids")
+            raise ValueError("discriminator_reads 'sentence' needs the source: give input_ids")
         return self.input_ids
 
     def is_source(self) -> Tensor:

@@ -34,7 +34,7 @@ def full_sentences(
         labels_BT: int64, -100 where not scored.
         sampled_BT: int64, read on content positions only.
         is_content_V: from `content_ids`; every other id in a source is a blank.
-        start_id: the decoder's start token, which is no blank.
+        start_id: the decoder's start token, which is not a blank.
         pad_id: stands behind shorter sentences.
 
     Returns:
@@ -51,7 +51,7 @@ def full_sentences(
     if not torch.equal(is_blank_BS.sum(dim=1), is_blank_BT.sum(dim=1)):
         raise ValueError(
             "a discriminator that reads whole sentences needs targets of span corruption: a "
-            "sentinel before each span, and the same ones in the source"
+            "sentinel before each span, and the same sentinels in the source"
         )
     is_content_BT = content_positions(labels_BT, is_content_V)
     rank_BT = (is_blank_BT.cumsum(dim=1) - 1).clamp(min=0)

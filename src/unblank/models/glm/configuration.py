@@ -19,14 +19,14 @@ class GlmInfillConfig(PreTrainedConfig):
         hidden_size: width of the residual stream.
         num_hidden_layers: Transformer layers.
         num_attention_heads: heads a layer; must divide `hidden_size`.
-        intermediate_size: inner width of the feed-forward layers; None is four times the width.
+        intermediate_size: inner width of the feed-forward layers; None for four times the width.
         max_position_embeddings: longest Part A. Both position tables have one row more, used only
             by the sentinel ablation, as in the published checkpoints.
         hidden_act: "gelu_pytorch_tanh" (what the models were trained with) or "gelu" (erf, as in
             the Hugging Face port of the original).
         hidden_dropout_prob: dropout of embeddings and of each sublayer's output.
         attention_probs_dropout_prob: dropout of attention weights.
-        classifier_dropout: dropout before a classification head; None is `hidden_dropout_prob`.
+        classifier_dropout: dropout before a classification head; None for `hidden_dropout_prob`.
         layer_norm_eps: epsilon of every LayerNorm.
         initializer_range: standard deviation of the initial weights; output projections are
             scaled down by sqrt(2 * layers).
@@ -87,16 +87,16 @@ class GlmInfillConfig(PreTrainedConfig):
         """
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
-                f"{self.num_attention_heads}"
+                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
+                f"({self.num_attention_heads})"
             )
         if self.hidden_act not in ("gelu_pytorch_tanh", "gelu"):
             raise ValueError(
-                f"hidden_act {self.hidden_act!r}: a GLM has 'gelu_pytorch_tanh' (the original) or "
+                f"hidden_act is {self.hidden_act!r}: choose 'gelu_pytorch_tanh' (the original) or "
                 "'gelu' (the Hugging Face port)"
             )
         if self.tokenizer_size is not None and self.tokenizer_size > self.vocab_size:
             raise ValueError(
-                f"the tokenizer has {self.tokenizer_size} tokens but the embedding table only "
-                f"{self.vocab_size} rows"
+                f"tokenizer_size ({self.tokenizer_size}) must be at most vocab_size "
+                f"({self.vocab_size}), the rows of the embedding table"
             )

@@ -55,7 +55,7 @@ class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
             position_ids: int64[2, B, T].
             prefix_lengths: int64[B]; None encodes all tokens bidirectionally.
             labels: int64[B] classes, or float[B] for one label (regression).
-            pooled_columns: int64[B], the column to classify from; None is the first real token.
+            pooled_columns: int64[B], the column to classify from; None for the first real token.
             **kwargs: passed to `GlmInfillModel.forward`.
         """
         hidden_BTD = self.model(

@@ -40,10 +40,10 @@ __all__ = [
 ]
 
 COLUMNS_MULTIPLE = 64
-"""The last layer computes a multiple of so many columns."""
+"""The last layer computes a multiple of this many columns."""
 
 PEFT_PROMPT_NAME = "embeddings.word_embeddings"
-"""Where PEFT's prompt methods look for a word embedding first, whatever the model."""
+"""The attribute in which PEFT's prompt methods look for the word embedding first."""
 
 
 @dataclass
@@ -79,7 +79,7 @@ class GlmInfillPreTrainedModel(PreTrainedModel):
     _skip_keys_device_placement: list[str] = ["past_key_values"]
     _supports_sdpa = True
     _supports_flex_attn = True
-    # Flash attention drops mask functions: a prefix mask would turn causal in silence.
+    # Flash attention drops mask functions: a prefix mask would silently become causal.
     _supports_flash_attn = False
     _supports_context_parallel = False
     _can_record_outputs: dict[str, Any] = {"hidden_states": TransformerLayer}
@@ -93,10 +93,10 @@ class GlmInfillPreTrainedModel(PreTrainedModel):
         """
         if target == PEFT_PROMPT_NAME:
             raise ValueError(
-                "PEFT's prompt methods (prompt tuning, P-tuning, prefix tuning) do not fit a GLM: "
-                "they put vectors in front without giving them a place in its two position rows "
-                "and its mask, and train the wrong model in silence. Use `unblank finetune "
-                "--method prompt` or `deep-prompt`, or PEFT's LoRA"
+                "PEFT's prompt methods (prompt tuning, P-tuning, prefix tuning) do not work with "
+                "a GLM: they add vectors without positions in its two rows or a place in its "
+                "mask, and would silently train another model. Use `unblank finetune --method "
+                "prompt` or `deep-prompt`, or PEFT's LoRA"
             )
         module: nn.Module = super().get_submodule(target)
         return module
@@ -182,7 +182,7 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
             inputs_embeds: float[B, T, D], in place of `input_ids`.
             use_cache: whether to return a cache.
             output_columns: int64[B, Q], the new tokens whose states are wanted; the last layer
-                leaves out the others. None is all.
+                leaves out the others. None for all.
             **kwargs: the rest of the transformers contract.
 
         Raises:
@@ -227,8 +227,8 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
             position_ids = torch.stack([columns, torch.zeros_like(columns)])
         if position_ids.shape != (2, rows, tokens):
             raise ValueError(
-                f"position_ids has shape {tuple(position_ids.shape)}; a GLM needs "
-                f"(2, {rows}, {tokens}): positions in Part A, then positions inside the span"
+                f"position_ids has shape {tuple(position_ids.shape)}: a GLM needs "
+                f"(2, {rows}, {tokens}), positions in Part A, then positions inside the span"
             )
         positions: Tensor = self.embed_positions(position_ids[0])
         if self.config.block_position_encoding:
@@ -241,7 +241,7 @@ def _num_cached(past_key_values: Cache | None) -> int:
         return 0
     if past_key_values.is_compileable:
         raise ValueError(
-            "a static cache shows every query its empty places: use the dynamic one, "
+            "a GLM cannot use a static cache, whose empty places every query would see: set "
             "cache_implementation='dynamic'"
         )
     return int(past_key_values.get_seq_length())
@@ -259,16 +259,18 @@ def _visibility(
     rows, tokens = inputs_embeds.shape[:2]
     if segment_ids is None and (is_prefix is not None or branch_ends is not None):
         given = "is_prefix" if is_prefix is not None else "branch_ends"
-        raise ValueError(f"{given} says what packed rows see: give segment_ids with it")
+        raise ValueError(f"{given} applies to packed rows only: give segment_ids with it")
     if attention_mask is not None and attention_mask.dim() == 4:
         if prefix_lengths is not None or segment_ids is not None:
-            raise ValueError("a 4-D attention_mask says all: drop prefix_lengths and segment_ids")
+            raise ValueError(
+                "a 4-D attention_mask is complete: leave prefix_lengths and segment_ids out"
+            )
         return attention_mask.bool()
     if segment_ids is not None:
         if is_prefix is None or prefix_lengths is not None or attention_mask is not None:
-            raise ValueError("segment_ids go with is_prefix, and with no other mask")
+            raise ValueError("segment_ids need is_prefix, and exclude every other mask")
         if num_cached:
-            raise ValueError("packed rows and a cache need a 4-D attention_mask")
+            raise ValueError("packed rows with a cache need a 4-D attention_mask")
         return packed_visibility(segment_ids, is_prefix, branch_ends)
     if prefix_lengths is None and num_cached == 0 and attention_mask is None:
         return None
@@ -286,7 +288,7 @@ def _visibility(
 def _wanted_columns(
     num_tokens: int, labels: Tensor | None, logits_to_keep: int | None, is_all: bool
 ) -> Tensor | None:
-    """Return the columns that the head needs, int64[B or 1, Q]; None is all of them.
+    """Return the columns that the head needs, int64[B or 1, Q]; None for all of them.
 
     With labels these are the scored ones; rows with fewer are filled up with unscored columns, to
     a round number: compilers and oneDNN make a kernel for every shape they meet, and keep it.

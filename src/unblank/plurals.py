@@ -1,0 +1,18 @@
+"""Numbers with their nouns, for messages: `1 thread`, `2 threads`."""
+
+__all__ = ["counted"]
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return the number, with thousands separated, and the noun in the form that fits.
+
+    Args:
+        count: 0 or more.
+        noun: its singular.
+        plural: its plural; None adds an s.
+
+    Example:
+        >>> counted(1, "thread"), counted(2000, "batch", "batches")
+        ('1 thread', '2,000 batches')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
