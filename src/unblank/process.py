@@ -52,7 +52,9 @@ class MemoryArrangement:
         """
         if self.keeps_freed_memory:
             library = ctypes.CDLL(None)
+            # First, or the memory of reading and tokenising would be kept for good.
             library.malloc_trim(0)
+            # All blocks from the heap, whose top is never trimmed: others are unmapped when freed.
             library.mallopt(_M_MMAP_MAX, 0)
             library.mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
 
@@ -86,8 +88,10 @@ def arrange_memory(enabled: bool = True) -> MemoryArrangement:
             f"left as the system has it (nothing to arrange on {sys.platform})"
         )
     done = []
+    # Once torch is loaded it has read them.
     if "torch" not in sys.modules:
         for name, value in _VARIABLES.items():
+            # What the user has set wins.
             os.environ.setdefault(name, value)
     if os.environ.get("THP_MEM_ALLOC_ENABLE") == "1":
         done.append("huge pages")

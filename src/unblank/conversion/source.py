@@ -130,12 +130,14 @@ def copy_mapped(target: Tensor, tensor: Tensor, release: Callable[[], None]) -> 
     rows = max(BLOCK_BYTES // row_bytes, 1)
     for start in range(0, len(tensor), rows):
         target[start : start + rows].copy_(tensor[start : start + rows])
+        # Each release reads the list of mappings, which small tensors are not worth.
         if tensor.nbytes > BLOCK_BYTES:
             release()
 
 
 def _open_tracked(path: Path, tracker: str) -> Source:
     tag = (path / tracker).read_text(encoding="utf-8", errors="replace").strip()
+    # The file may come from anyone: what it names must not lead out of the folder.
     if Path(tag).name != tag or tag in ("", ".", ".."):
         raise ValueError(
             f"{path / tracker} names {tag[:60]!r}: it should contain the name of a folder beside it"
@@ -198,6 +200,7 @@ def _places_in_index(path: Path) -> dict[str, str]:
     if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
         raise ValueError(f"{index} is damaged: its weight_map should name the file of each tensor")
     names = sorted(set(places.values()))
+    # The file may come from anyone: what it names must not lead out of the folder.
     strange = [name for name in names if Path(name).name != name]
     if strange:
         raise ValueError(f"{index} names {strange[0]!r}, which is not a file beside it")
@@ -283,7 +286,7 @@ def _open_safetensors(file: Path) -> dict[str, Tensor]:
         with safe_open(file, framework="pt") as opened:
             return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{file} is damaged or cut short: {error}") from error
+        raise ValueError(f"{file} is damaged or truncated: {error}") from error
 
 
 def _joined(files: list[Path], state_dicts: list[dict[str, Tensor]]) -> dict[str, Tensor]:

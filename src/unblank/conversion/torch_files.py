@@ -117,6 +117,7 @@ def _check_unfolded(path: Path, tensors: list[Tensor]) -> None:
 
 def _tensors(content: Any) -> Iterator[Tensor]:
     """Yield the tensors of nested containers, each container once."""
+    # A hostile pickle may hold a container that contains itself.
     seen: set[int] = set()
     waiting: list[Any] = [content]
     while waiting:

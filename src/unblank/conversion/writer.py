@@ -47,6 +47,7 @@ def new_folder(output: Path) -> Iterator[Path]:
         yield temporary
         apply_umask(temporary)
         temporary.rename(output)
+    # Also after an interrupt, nothing may be left behind.
     except BaseException:
         rmtree(temporary, ignore_errors=True)
         raise
@@ -121,6 +122,7 @@ class ShardWriter:
         self._waiting_bytes = 0
 
     def _temporary(self, number: int) -> Path:
+        # The final names count the files, which are known at the end only.
         return self._folder / f"shard-{number:05d}.tmp"
 
 

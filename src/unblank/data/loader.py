@@ -133,6 +133,7 @@ class RowStream(Iterator[AnyRow]):
             DataLoader(
                 _Windows(sampler, row_length, self.window_size),
                 batch_size=None,
+                # From the window to resume at, without end.
                 sampler=itertools.count(state.window),
                 num_workers=num_workers,
                 collate_fn=_as_is,
@@ -202,6 +203,7 @@ class RowStream(Iterator[AnyRow]):
         share = batch_size // world_size
         while True:
             rows = list(itertools.islice(self, batch_size))
+            # Only a stream that was closed ends.
             if len(rows) < batch_size:
                 return
             own = rows[rank * share : (rank + 1) * share]

@@ -162,6 +162,7 @@ def _temperature_phases(
     }
 
 
+# Samples are asked for nearly in order, so a few blocks suffice.
 @lru_cache(maxsize=8)
 def _spread(seed: int, block: int, quotas: tuple[int, ...]) -> tuple[IntArray, IntArray]:
     """Source and rank of each sample of a block, both int64[BLOCK_SIZE].

@@ -129,6 +129,7 @@ def pack_window(
     Raises:
         ValueError: if an example is longer than a row.
     """
+    # Packing puts the longest examples into the first rows, so the rows are shuffled.
     packed = pack([len(example) for example in examples], row_length)
     return [
         lay_out(

@@ -7,6 +7,7 @@ nothing and gives the element at any place directly, which is what makes resumin
 __all__ = ["mix", "permuted", "uniform"]
 
 _WORD = (1 << 64) - 1
+# Four rounds make a Feistel network a pseudorandom permutation (Luby and Rackoff 1988).
 _ROUNDS = 4
 
 
@@ -26,6 +27,7 @@ def mix(*values: int) -> int:
 
 def uniform(*values: int) -> float:
     """Return a number in [0, 1) that depends on all `values` and their order."""
+    # The upper 53 bits, as many as a float64 holds.
     return (mix(*values) >> 11) * 2.0**-53
 
 

@@ -23,7 +23,9 @@ __all__ = ["MINIMUM_TOKENS", "Objective", "Sampler", "SamplingSettings"]
 MINIMUM_TOKENS = 2
 """A document with fewer tokens is skipped (and counted): a single token has no context."""
 
+# With fewer positions, spans and their markers leave hardly any text.
 _SHORTEST_MAX_LENGTH = 32
+# How often a text is corrupted until it fits; the second half of the attempts halve it.
 _PROBES = 12
 
 ExampleT = TypeVar("ExampleT", bound=AnyExample, default=Example)
@@ -158,6 +160,7 @@ class Sampler(Generic[ExampleT]):
         ends = self._chunk_ends[source]
         size = int(ends[-1])
         epoch, position = divmod(index, size)
+        # Another order in every epoch.
         chunk = permuted(position, size, mix(self.settings.seed, source, epoch))
         document = int(np.searchsorted(ends, chunk, side="right"))
         begin = int(ends[document - 1]) if document else 0
@@ -186,6 +189,7 @@ class Sampler(Generic[ExampleT]):
         length, too_long = window.longest, window.longest + 1
         best: ExampleT | None = None
         for probe in range(_PROBES):
+            # The same draws at every length: an example depends on its number, not on the attempts.
             rng = np.random.default_rng((self.settings.seed, number))
             example = objective(window.text(length), rng)
             room = most - len(example)
@@ -193,12 +197,14 @@ class Sampler(Generic[ExampleT]):
                 if best is not None:
                     return best
                 too_long = length
+                # Halving ends the search where shortening by the excess does not.
                 length = max(1, length + room if probe < _PROBES // 2 else length // 2)
                 continue
             best = example
             # Less than one percent of the row is not worth another corruption.
             if length + 1 >= too_long or room * 100 < most:
                 return best
+            # Half the room, as corruption adds positions, too.
             length = min(length + (room + 1) // 2, too_long - 1)
         if best is None:
             raise ValueError(
@@ -235,6 +241,7 @@ class _Window:
     def text(self, length: int) -> IntArray:
         """Return int64[1 + length], `[CLS]` and the window of `length` tokens."""
         offset = _window_start(self.centre, length, self.document_length) - self.start
+        # A copy: [CLS] takes the place of a token that a longer window needs.
         text = self.ids[offset : offset + length + 1].copy()
         text[0] = self.cls
         return text

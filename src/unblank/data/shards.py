@@ -214,6 +214,7 @@ def _build(
     num_threads: int,
 ) -> None:
     largest_id = max(core.get_vocab().values())
+    # Half the disk and half the page cache where the vocabulary allows it.
     dtype = np.dtype(np.uint16 if largest_id < 2**16 else np.uint32)
     lengths: list[int] = []
     num_short = 0
@@ -282,6 +283,7 @@ def encode_documents(
         pending: deque[Future[list[NDArray[Any]]]] = deque()
         for batch in _batches(documents):
             pending.append(pool.submit(_encode_batch, core, batch, dtype))
+            # Bounds the text in memory. The oldest batch is awaited, which keeps the order.
             if len(pending) > 2 * num_threads:
                 yield from pending.popleft().result()
         while pending:

@@ -63,13 +63,16 @@ def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None])
     unfinished: Path | None = None
     try:
         root.mkdir(parents=True, exist_ok=True)
+        # Beside the target, so in the same file system, where a rename is one step.
         unfinished = Path(tempfile.mkdtemp(prefix=f"{target.name}{_UNFINISHED}", dir=root))
         write_files(unfinished)
         _write_manifest(unfinished)
+        # mkdtemp makes folders that only their owner may read.
         apply_umask(unfinished)
         if target.exists():  # a damaged one: a good one of this step would have been resumed
             shutil.rmtree(target)
         unfinished.rename(target)
+        # A rename survives a crash only once the folder that holds the name is on the disk.
         _force_to_disk(root)
     except (OSError, SafetensorError) as error:
         if unfinished is not None:
@@ -98,6 +101,7 @@ def _write_manifest(folder: Path) -> None:
             _force_to_disk(path)
             name = path.relative_to(folder).as_posix()
             files[name] = file_facts(path)
+    # Last, when all that it lists is on the disk: a folder without it is known to be incomplete.
     manifest = folder / MANIFEST_NAME
     manifest.write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
     _force_to_disk(manifest)
@@ -105,6 +109,7 @@ def _write_manifest(folder: Path) -> None:
 
 
 def _force_to_disk(path: Path) -> None:
+    # fsync takes any descriptor, and a folder can be opened for reading only.
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -27,6 +27,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"train.output_dir {folder} is a file: give a folder")
     folder.mkdir(parents=True, exist_ok=True)
+    # Nothing is ever written into it: only the lock counts, which ends with the process.
     with (folder / LOCK_NAME).open("a") as file:
         if sys.platform != "win32":
             import fcntl

@@ -36,5 +36,6 @@ def build_optimizer(
         lr=learning_rate,
         betas=settings.betas,
         eps=settings.eps,
+        # One pass over the memory of a parameter instead of one for each operation.
         fused=True,
     )

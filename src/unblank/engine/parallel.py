@@ -60,6 +60,7 @@ class World:
         """Return the element-wise sum over all processes, in float64."""
         if self.size == 1:
             return values
+        # float32 cannot hold counts above 2^24 exactly.
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
         return [float(value) for value in total.tolist()]
@@ -113,6 +114,7 @@ def _skip_teardown(finished: list[bool]) -> None:
     finished run failed.
     """
     if finished:
+        # os._exit flushes nothing.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
@@ -126,10 +128,12 @@ def share_model(module: UnitModule, world: World, parallel: Literal["ddp", "fsdp
     if world.size == 1:
         return module
     if parallel == "ddp":
+        # Gradients live in the buckets that are exchanged, which saves a copy of them.
         return nn.parallel.DistributedDataParallel(module, gradient_as_bucket_view=True)
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
+    # Layer by layer: a layer is gathered while it computes, never the whole model at once.
     mesh = init_device_mesh(world.device.type, (world.size,))
     layer_names = set(getattr(module.model, "_no_split_modules", None) or ())
     for layer in module.model.modules():

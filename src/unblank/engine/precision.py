@@ -49,6 +49,7 @@ def choose_device(setting: str, local_rank: int = 0) -> torch.device:
         device = torch.device(setting)
     except RuntimeError as error:
         raise ValueError(f"train.device is {setting!r}: use auto, cpu or cuda") from error
+    # Without its index, which has no meaning on the CPU.
     if device.type == "cpu":
         return torch.device("cpu")
     if device.type != "cuda":
@@ -81,6 +82,7 @@ def choose_precision(setting: str, device: torch.device) -> Precision:
 def _has_fast_bf16(device: torch.device) -> tuple[bool, str]:
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
+        # Ampere was the first generation with bf16 units.
         if torch.cuda.get_device_capability(device) >= (8, 0):
             return True, f"{name} computes in bf16"
         return False, f"{name} has no bf16 units"

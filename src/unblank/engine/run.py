@@ -134,6 +134,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         precision = choose_precision(train.precision, world.device)
         products = stack.enter_context(fast_fp32_products(precision.dtype, world.device))
         if world.is_main:
+            # The main process alone writes, so it alone locks.
             stack.enter_context(lock_folder(train.output_dir))
         world.wait()
         point = _find_start(what, precision.name, world.size)
@@ -157,7 +158,9 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         display.header(
             f"unblank {what.command}", _facts(what, task, trainer, hooks, arithmetic, memory)
         )
+        # Only now: what reading and tokenising took is given back first.
         memory.begin_steps()
+        # A run that had stopped early stays stopped when it is started again.
         hooks.validation.stop_if_due(trainer)
         with display:
             trainer.run()

@@ -72,11 +72,13 @@ class Saver:
         """
         best = self.output_dir / BEST_NAME
         new, old = best.with_name(f"{BEST_NAME}.new"), best.with_name(f"{BEST_NAME}.old")
+        # Left behind by a kill between the renames below.
         for leftover in (new, old):
             shutil.rmtree(leftover, ignore_errors=True)
         new.mkdir()
         self._write(new, weights)
         apply_umask(new)
+        # A rename cannot replace a folder that is not empty.
         if best.exists():
             best.rename(old)
         new.rename(best)

@@ -84,6 +84,7 @@ def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
                 if set(file.keys()) != set(names):
                     raise ValueError(f"{path} and {paths[0]} have different tensors")
                 tensor = file.get_tensor(name)
+            # In float64, so that the mean is rounded only once, at the end.
             total = tensor.double() if total is None else total + tensor.double()
         assert total is not None
         averaged[name] = (total / len(paths)).to(tensor.dtype)

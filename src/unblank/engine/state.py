@@ -41,6 +41,7 @@ def gather_state(model: nn.Module, optimizer: Optimizer) -> tuple[State, State]:
     The optimiser state is flat: `<parameter>/<name of the moment>` -> tensor. Every process must
     call this.
     """
+    # On the CPU, as a second copy of weights and moments may not fit on a GPU.
     options = dcp.StateDictOptions(full_state_dict=True, cpu_offload=True)
     weights, optimizer_state = dcp.get_state_dict(model, optimizer, options=options)
     moments = {
@@ -69,6 +70,7 @@ def load_weights(model: nn.Module, weights: State, world: World) -> None:
             f"the model has no parameter {unknown[0]!r} ({counted(len(unknown), 'such name')})"
         )
     if world.size == 1:
+        # Not strict: frozen parameters are not among them.
         model.load_state_dict(weights, strict=False)
         return
     for part in model.modules():
@@ -93,7 +95,9 @@ def save_model_folder(
 def save_optimizer(folder: Path, moments: State) -> None:
     """Write the flat optimiser state."""
     save_file(
-        {name: value.contiguous() for name, value in moments.items()}, folder / OPTIMIZER_NAME
+        # safetensors refuses tensors that are not contiguous.
+        {name: value.contiguous() for name, value in moments.items()},
+        folder / OPTIMIZER_NAME,
     )
 
 

@@ -101,9 +101,11 @@ class Trainer:
     def _step(self, step: StepBatches) -> None:
         update = self.progress.step + 1
         self.unit.start_step(update)
+        # Before any forward pass: each micro-batch is divided by the counts of the whole step.
         counts = self._global_counts(step.batches)
         loss_sums, shares = self._accumulate_gradients(step.batches, counts, update)
         norm = self._clipped_norm()
+        # One NaN would stay in the weights and moments for good, so such a step changes nothing.
         if math.isfinite(norm) and all(math.isfinite(value) for value in loss_sums.values()):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.learning_rate(update)
@@ -115,6 +117,7 @@ class Trainer:
         else:
             self.progress.nonfinite_in_a_row += 1
             self.progress.skipped_steps += 1
+        # None rather than zeros: the next backward pass then writes gradients instead of adding.
         self.optimizer.zero_grad(set_to_none=True)
         self._advance(step, update)
         if self.progress.nonfinite_in_a_row:
@@ -143,6 +146,7 @@ class Trainer:
                 detached = loss.loss_sum.detach()
                 sums[name] = sums[name] + detached if name in sums else detached
             for name, share in self.unit.shares.items():
+                # float32 sums of counts are not exact above 2^24.
                 measured = torch.stack(share).double()
                 shares[name] = shares[name] + measured if name in shares else measured
         loss_sums = {name: total for name, (total,) in self._over_processes(sums).items()}
@@ -169,6 +173,7 @@ class Trainer:
         return torch.stack(terms).sum()
 
     def _gradient_sync(self, *, is_last: bool) -> AbstractContextManager[None]:
+        # Gradients are exchanged once per step, not once per micro-batch.
         if isinstance(self.module, nn.parallel.DistributedDataParallel) and not is_last:
             return self.module.no_sync()
         for part in self.module.children():
@@ -177,6 +182,7 @@ class Trainer:
         return nullcontext()
 
     def _clipped_norm(self) -> float:
+        # Without a limit the norm is still needed: for the logs, and to know that it is finite.
         limit = self.clip_norm if self.clip_norm > 0 else math.inf
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), limit)
         if isinstance(norm, DTensor):  # sharded gradients give a norm that is sharded too
@@ -197,6 +203,7 @@ class Trainer:
 def dropout_seed(seed: int, update: int, rank: int, micro_batch: int) -> int:
     """Return the seed of torch's generators for one forward pass of one process."""
     state = np.random.SeedSequence((seed, update, rank, micro_batch)).generate_state(2)
+    # Two words of 32 bits make a seed of 64.
     return int(state[0]) << 32 | int(state[1])
 
 

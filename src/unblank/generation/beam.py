@@ -141,6 +141,7 @@ class BeamDecoder:
         rows, logits_RV = base.select(root_rows), base_logits_RV[root_rows]
         for length in itertools.count(1):
             self._advance(searches, logits_RV)
+            # A compaction copies the cache, so it waits until half of the searches are done.
             is_compacted = sum(not search.is_done for search in searches) <= len(searches) // 2
             num_beams = self._options.num_beams
             first_rows = [index * num_beams for index in range(len(searches))]
@@ -176,6 +177,7 @@ class BeamDecoder:
         ]
         log_p_RV = self._rules.log_probabilities(logits_RV, pieces, must_end)
         scores_NW = torch.tensor([search.scores() for search in searches]).to(log_p_RV)
+        # Twice as many as beams, so that enough are left to continue if some of them end.
         picks = self._pick(log_p_RV, scores_NW, 2 * num_beams)
         picked_log_p = log_p_RV.view(len(searches), -1).gather(1, picks)
         picked_scores = picked_log_p + scores_NW.gather(1, picks // vocab_size)
@@ -266,6 +268,7 @@ class _BlankSearch:
             if candidate.token_id not in self._end_ids:
                 beams.append(_extended(beam, candidate))
                 parents.append(candidate.beam)
+            # An end counts among the best continuations only, as in fairseq and transformers.
             elif rank < self._num_beams:
                 self._add(_ended(beam, candidate))
             if len(beams) == self._num_beams:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 __all__ = ["RowCache"]
 
+# Room beyond what is stored, so that most steps need no larger buffer.
 SPARE_COLUMNS = 64
 
 
@@ -69,6 +70,7 @@ def _buffer(like: Tensor, columns: int) -> Tensor:
 
 
 def _enlarged(buffer: Tensor, columns: int) -> Tensor:
+    # Larger by half, so that all copies together stay linear in the number of columns.
     larger = _buffer(buffer, columns + columns // 2)
     larger[:, :, : buffer.shape[2]] = buffer
     return larger

@@ -60,6 +60,7 @@ class TokenRules:
         log_p_RV = torch.log_softmax(logits_RV.float(), dim=-1)
         if self._forbidden.device != log_p_RV.device:
             self._forbidden = self._forbidden.to(log_p_RV.device)
+        # After the softmax and without renormalising: log-probabilities stay the model's own.
         log_p_RV.index_fill_(1, self._forbidden, -torch.inf)
         for row, piece in enumerate(pieces):
             banned = self._banned_after(piece)
@@ -116,12 +117,15 @@ def draw(
         values_RK, ids_RK = log_p_RV, None
     else:
         values_RK, ids_RK = log_p_RV.topk(num_kept)
+    # In float64: the running sum over a large vocabulary would lose rare tokens in float32.
     p_RK = torch.softmax(values_RK.double() / temperature, dim=-1)
     if top_p < 1.0:
         p_RK = p_RK * (p_RK.cumsum(dim=-1) - p_RK < top_p)
     cumulative_RK = p_RK.cumsum(dim=-1)
     targets_R1 = torch.tensor(uniform_R, dtype=torch.double, device=log_p_RV.device)[:, None]
+    # The draw is scaled to the sum, which is below 1 after top-p and never exactly 1.
     picks_R1 = torch.searchsorted(cumulative_RK, targets_R1 * cumulative_RK[:, -1:], right=True)
+    # Rounding may put a draw of nearly 1 after the last token.
     picks_R1 = picks_R1.clamp(max=num_kept - 1)
     drawn: list[int] = (picks_R1 if ids_RK is None else ids_RK.gather(1, picks_R1))[:, 0].tolist()
     return drawn

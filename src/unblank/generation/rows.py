@@ -156,4 +156,5 @@ RowsMaker = Callable[[Any], Rows]
 
 
 def _left_padded(values: Sequence[int], width: int) -> list[int]:
+    # On the left, so that the next token of every row is in the same column.
     return [0] * (width - len(values)) + list(values)

@@ -119,11 +119,13 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float)
 
 
 def _eager(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
+    # Queries are scaled before the product, so that scores stay in the range of half precision.
     scores = (query * (1.0 / math.sqrt(query.shape[-1]))) @ key.transpose(-1, -2)
     if mask.bias is not None:
         scores = scores + mask.bias
     elif mask.visible is not None:
         scores = scores.masked_fill(~mask.visible, float("-inf"))
+    # In float32: a sum of many small weights loses digits in bfloat16.
     weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
     return functional.dropout(weights, dropout) @ value
 
@@ -136,6 +138,7 @@ def _flex(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float)
     from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
     assert isinstance(mask.block_mask, BlockMask)
+    # Compiled it skips invisible blocks; uncompiled it computes every score, as a reference.
     kernel: Any = torch.compile(flex_attention) if query.is_cuda else flex_attention
     return kernel(query, key, value, block_mask=mask.block_mask)  # type: ignore[no-any-return]
 

@@ -68,6 +68,7 @@ class _BlockwiseAttention(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, *kept = ctx.saved_tensors
         grad_output = grad_outputs[0].contiguous()
+        # A query is in one block only, but several blocks add to the same keys.
         grad_query = torch.empty_like(query)
         grad_key, grad_value = torch.zeros_like(key), torch.zeros_like(value)
         grad_bias = None
@@ -79,6 +80,7 @@ class _BlockwiseAttention(torch.autograd.Function):
             grad_block = grad_output[:, :, queries]
             grad_weights = grad_block @ value[:, :, keys].transpose(-1, -2)
             grad_value[:, :, keys] += (weights * scale).transpose(-1, -2) @ grad_block
+            # The derivative of softmax needs its output only, so scores are not kept.
             grad_scores = torch.ops.aten._softmax_backward_data(
                 grad_weights * scale, weights, -1, weights.dtype
             )

@@ -134,6 +134,7 @@ def draw_added_rows(table_VD: Tensor, before: int, after: int, config: Any, seed
     """
     generator = torch.Generator().manual_seed(seed)
     noise_ND = torch.randn(after - before, table_VD.shape[1], generator=generator)
+    # At the mean of the others, new tokens get average logits and disturb the softmax little.
     mean_D = table_VD[:before].mean(dim=0)
     table_VD[before:after] = mean_D + noise_ND * _configured(config)
 
@@ -146,6 +147,7 @@ def draw_tag_rows(count: int, width: int) -> Tensor:
         width: D.
     """
     generator = torch.Generator().manual_seed(0)
+    # Always the same ones, so that a converted folder is a function of its source.
     rows_ND = torch.randn((count, width), generator=generator)
     return rows_ND * float(width**-0.5)
 

@@ -64,6 +64,7 @@ def linear_cross_entropy_sum(
     if 0 < sampled_softmax < weight_VD.shape[0]:
         rows_R, offset_R, target_N = _sample_rows(target_N, weight_VD.shape[0], sampled_softmax)
         weight_VD = functional.embedding(rows_R, weight_VD)
+    # Autocast does not reach into an autograd function, so its operands are cast here.
     if torch.is_autocast_enabled(hidden_ND.device.type):
         dtype = torch.get_autocast_dtype(hidden_ND.device.type)
         hidden_ND, weight_VD = hidden_ND.to(dtype), weight_VD.to(dtype)
@@ -76,6 +77,7 @@ def _sample_rows(target_N: Tensor, vocab_size: int, num_rows: int) -> tuple[Tens
     is_other_V = torch.ones(vocab_size, dtype=torch.bool, device=target_N.device)
     is_other_V[target_N] = False
     others, targets = is_other_V.nonzero()[:, 0], (~is_other_V).nonzero()[:, 0]
+    # At least as many others as targets: from few, the sum over all others is badly estimated.
     num_drawn = min(max(num_rows - len(targets), len(targets)), len(others))
     drawn = others[torch.randperm(len(others), device=others.device)[:num_drawn]]
     gains = (torch.zeros(len(targets)), torch.full((num_drawn,), len(others) / num_drawn).log())
@@ -99,6 +101,7 @@ def logits_in_chunks(
     """
     for rows in _chunks(len(hidden_ND), len(weight_VD), max_bytes, ROWS_MULTIPLE):
         num_rows = rows.stop - rows.start
+        # Rows of zeros add nothing to a gradient.
         hidden_CD = functional.pad(hidden_ND[rows], (0, 0, 0, -num_rows % ROWS_MULTIPLE))
         yield rows, hidden_CD, (hidden_CD @ weight_VD.T)[:num_rows]
 
@@ -150,6 +153,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 loss -= smoothing / num_rows * log_p_CV.sum()
             if grad_hidden is None or grad_weight is None:
                 continue
+            # The gradient of the logits, probabilities minus targets, in the memory of log p.
             grad_CV = log_p_CV.exp_()
             if smoothing:
                 grad_CV -= smoothing / num_rows
@@ -157,6 +161,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 1, target_C1, torch.full_like(target_C1, -(1 - smoothing), dtype=torch.float32)
             )
             padding = (0, 0, 0, len(hidden_CD) - len(grad_CV))
+            # In the dtype of the products, as autograd would compute under autocast.
             grad_low_CV = functional.pad(grad_CV.to(hidden_ND.dtype), padding)
             grad_hidden[rows] = (grad_low_CV @ weight_VD)[: len(grad_CV)]
             grad_weight.addmm_(grad_low_CV.T, hidden_CD)

@@ -109,6 +109,7 @@ def prefix_visibility(
     query = key[num_cached:, None]
     visible = (key < prefix_lengths[:, None, None]) | (key <= query)
     if key_mask is not None:
+        # A padding query sees itself: a softmax over nothing is NaN, also in its gradients.
         visible = (visible & key_mask[:, None, :].bool()) | (key == query)
     return visible[:, None]
 
