@@ -1,4 +1,4 @@
-"""A small text, its tokenizer, and the command `pretrain` on a two-layer model, all made here."""
+"""A small text, its tokenizer, and runs on a tiny model: in this process or as one of their own."""
 
 import json
 import os
@@ -8,8 +8,11 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 import pytest
+from pretraining_toys import make_config, no_pictures, text_folder
 
 from unblank.tokenization.train import train_tokenizer
+
+__all__ = ["make_config", "no_pictures", "text_folder"]
 
 SMALL_MODEL = {
     "model.preset": "tiny",

@@ -61,3 +61,15 @@ def make_config(text_folder: Path, tmp_path: Path) -> Callable[..., PretrainSett
         return config
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no loss curve at every checkpoint, unless a test asks for it: it takes longer."""
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr("unblank.engine.saving.draw_losses", lambda folder: None)
+
+
+@pytest.fixture
+def pictures() -> None:
+    """Draw the loss curve."""
