@@ -39,5 +39,5 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(make_config, tmp_
 
 def test_other_groups_than_the_checkpoint_s_are_refused(make_config):
     run_pretrain(make_config(**DELTALM))
-    with pytest.raises(ValueError, match=r"micro_batch_size \(of an encoder-decoder\) was 2"):
+    with pytest.raises(ValueError, match=r"micro_batch_size.* was 2"):
         run_pretrain(make_config(**DELTALM, train__micro_batch_size=4))

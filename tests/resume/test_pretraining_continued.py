@@ -73,7 +73,7 @@ def test_resuming_with_other_settings_is_refused_by_name(make_config, change, na
 def test_changing_the_length_alone_is_refused_with_the_setting_that_allows_it(make_config):
     run_pretrain(make_config())
     longer = make_config(train__max_steps=6)
-    with pytest.raises(ValueError, match=r"keep the schedule by --optim\.decay_steps 4\)"):
+    with pytest.raises(ValueError, match=r"--optim\.decay_steps 4\b"):
         run_pretrain(longer)
     longer = replace(longer, optim=replace(longer.optim, decay_steps=4))
     assert len(metrics(run_pretrain(longer))) == 6
@@ -81,7 +81,7 @@ def test_changing_the_length_alone_is_refused_with_the_setting_that_allows_it(ma
 
 def test_resuming_on_other_text_is_refused(make_config, text_folder):
     run_pretrain(make_config())
-    with pytest.raises(ValueError, match="trained on other text"):
+    with pytest.raises(ValueError, match="other text"):
         run_pretrain(make_config(data__train=(str(text_folder / "held_out.txt"),)))
 
 
@@ -165,7 +165,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(make_config, mo
         save(tensors, path)
 
     monkeypatch.setattr(state, "save_file", full_at_step_four)
-    with pytest.raises(CheckpointError, match=r"No space left.*step-00000002.*run the same"):
+    with pytest.raises(CheckpointError, match=r"No space left.*step-00000002"):
         run_pretrain(config)
     (kept,) = list_checkpoints(config.train.output_dir / "checkpoints")
     assert kept.name == "step-00000002"

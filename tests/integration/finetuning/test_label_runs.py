@@ -97,7 +97,7 @@ def test_nothing_is_trained_without_a_method_and_a_classifier_keeps_its_head(toy
     for name in ("train", "validation"):
         others[name] = other.with_name(f"other.{name}.jsonl")
         others[name].write_text(toys[name].read_text().replace('"good"', '"fair"'))
-    with pytest.raises(ValueError, match=r"is a classifier of \['good', 'bad'\], the task has"):
+    with pytest.raises(ValueError, match=r"'good', 'bad'.*'fair'"):
         run_finetune(config_of(others, tmp_path / "never", method="none"))
 
 
@@ -150,10 +150,10 @@ def results_of(folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train": {"metric": "f2"}}, "train.metric is 'f2': task toy has accuracy, loss"),
-        ({"train": {"batch_tokens": 5}}, "train.batch_tokens is given, but only --task seq2seq"),
-        ({"cloze": ClozeSettings(patterns=(5,))}, "task 'toy' has patterns 0 to 1, not 5"),
-        ({"cloze": ClozeSettings(max_length=900)}, "more than the 48 positions"),
+        ({"train": {"metric": "f2"}}, r"train\.metric.*'f2'.*toy.*accuracy"),
+        ({"train": {"batch_tokens": 5}}, r"train\.batch_tokens.*--task seq2seq"),
+        ({"cloze": ClozeSettings(patterns=(5,))}, "'toy'.*0 to 1.* 5"),
+        ({"cloze": ClozeSettings(max_length=900)}, r"cloze\.max_length 900 .*\b48\b"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_before_training(toys, tmp_path, changes, message):

@@ -84,8 +84,8 @@ def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cloze": ClozeSettings(ensemble=True, patterns=(1,))}, "two models at least"),
-        ({"cloze": ClozeSettings(ensemble=True), "method": "classifier"}, "only cloze questions"),
+        ({"cloze": ClozeSettings(ensemble=True, patterns=(1,))}, "two models"),
+        ({"cloze": ClozeSettings(ensemble=True), "method": "classifier"}, r"cloze\.ensemble"),
     ],
 )
 def test_an_ensemble_of_nothing_is_refused(toys, tmp_path, changes, message):

@@ -183,7 +183,7 @@ def test_held_out_text_is_measured_in_the_form_with_tags_that_is_trained(
     tag = AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids("__en__")
     assert {is_training for is_training, _ in seen} == {True, False}
     assert all((starts == tag).all() for _, starts in seen)
-    with pytest.raises(ValueError, match="languages and validation_languages go together"):
+    with pytest.raises(ValueError, match=r"\blanguages\b.*validation_languages"):
         replace(run.data, **{**tagged, "validation_languages": None})
 
 
@@ -192,25 +192,25 @@ def test_held_out_text_is_measured_in_the_form_with_tags_that_is_trained(
     [
         (
             {**DELTALM, "data__languages": ("en",), "tokenizer__extra_tokens": ("__en__",)},
-            r"data\.languages is for denoising and MASS",
+            r"data\.languages.*denoising.*MASS",
         ),
         (
             {**DELTALM, "objective__sentence": 1.0},
-            r"objective\.sentence is given, but",
+            r"objective\.sentence",
         ),
-        ({"seq2seq__mass": 1.0}, r"seq2seq\.mass is given, but .* glm does not use it"),
+        ({"seq2seq__mass": 1.0}, r"seq2seq\.mass.*\bglm\b"),
         (
             {**DELTALM, "ganlm__denoising_weight": 2.0},
-            r"ganlm\.denoising_weight is given, but",
+            r"ganlm\.denoising_weight",
         ),
-        ({**DELTALM, "train__compile": True}, r"train\.compile is given, but"),
+        ({**DELTALM, "train__compile": True}, r"train\.compile"),
         (
             {"model__preset": "ganlm-tiny", "train__sampled_softmax": 64},
-            r"train\.sampled_softmax is given, but",
+            r"train\.sampled_softmax",
         ),
         (
             {**DELTALM, "model__num_hidden_layers": 3, "data__train": ("nowhere.txt",)},
-            "give a multiple of 2",
+            "multiple of 2",
         ),
         (
             {
@@ -219,11 +219,11 @@ def test_held_out_text_is_measured_in_the_form_with_tags_that_is_trained(
                 "model__attention_dropout": 0.2,
                 "data__train": ("nowhere.txt",),
             },
-            "no attention dropout, which is 0.2 here: set --model.attention_dropout 0",
+            r"0\.2.*--model\.attention_dropout 0",
         ),
         (
             {**GANLM, "ganlm__discriminator_reads": "sentence", "seq2seq__mass": 1.0},
-            r"discriminator_reads sentence and seq2seq\.mass exclude one another",
+            r"discriminator_reads sentence.*seq2seq\.mass",
         ),
         ({"model__preset": "deltalm-tinny"}, "did you mean deltalm-tiny"),
         (
@@ -233,7 +233,7 @@ def test_held_out_text_is_measured_in_the_form_with_tags_that_is_trained(
                 "data__languages": ("xx",),
                 "tokenizer__extra_tokens": ("__en__",),
             },
-            r"language 'xx': .* no token '__xx__'.* did you mean __en__\? \(add it",
+            r"'xx'.*'__xx__'.* did you mean __en__",
         ),
         ({**DELTALM, "tokenizer__num_sentinels": 2}, "9 hidden spans|2 sentinels"),
     ],

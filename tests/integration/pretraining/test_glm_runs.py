@@ -87,7 +87,7 @@ def test_settings_of_a_new_tokenizer_beside_a_given_one_are_named(make_config, c
 def test_a_text_without_words_is_named_before_a_tokenizer_is_trained(make_config, tmp_path):
     blank = tmp_path / "blank.txt"
     blank.write_text(" \n\n \n")
-    with pytest.raises(ValueError, match=r"no text to train a tokenizer on in .*blank\.txt"):
+    with pytest.raises(ValueError, match=r"blank\.txt"):
         run_pretrain(make_config(tokenizer__path=None, data__train=(str(blank),)))
 
 
@@ -100,7 +100,7 @@ def test_continued_pretraining_starts_from_the_given_weights(make_config, tmp_pa
     train = replace(plain.train, output_dir=tmp_path / "continued")
     folder = run_pretrain(replace(plain, model=model, train=train))
     assert losses(folder)[0][1] < losses(start)[0][1]
-    with pytest.raises(ValueError, match=r"model\.hidden_size is set together with"):
+    with pytest.raises(ValueError, match=r"model\.hidden_size.*init_from"):
         run_pretrain(make_config(model__init_from=start, train__output_dir=tmp_path / "x"))
 
 
@@ -113,7 +113,7 @@ def test_continuing_from_cut_weights_names_the_file(make_config, tmp_path):
     )
     model = replace(plain.model, init_from=start)
     train = replace(plain.train, output_dir=tmp_path / "continued")
-    with pytest.raises(ValueError, match=r"model\.safetensors has \d+ bytes instead of"):
+    with pytest.raises(ValueError, match=r"model\.safetensors.*\d+ bytes"):
         run_pretrain(replace(plain, model=model, train=train))
 
 
@@ -130,7 +130,7 @@ def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(make_config, tmp_
         tokenizer=replace(plain.tokenizer, path=tmp_path / "other"),
         train=replace(plain.train, output_dir=tmp_path / "continued"),
     )
-    with pytest.raises(ValueError, match=r"the tokenizer has \d+ tokens, the model in .* 500"):
+    with pytest.raises(ValueError, match=r"tokenizer.*\d+.*\b500\b"):
         run_pretrain(config)
 
 
@@ -140,16 +140,16 @@ def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(make_config, tmp_
         ({"data__train": ()}, ValueError, "--data.train"),
         ({"data__train": ("nowhere.txt",)}, FileNotFoundError, "nowhere.txt"),
         ({"model__preset": "smaal"}, ValueError, "small"),
-        ({"model__num_attention_heads": 5}, ValueError, "32 is not a multiple of num_attention"),
-        ({"train__device": "cuda:7"}, ValueError, "this machine shows"),
-        ({"train__device": "gpu"}, ValueError, "use auto, cpu, cuda"),
-        ({"train__resume": "nowhere"}, FileNotFoundError, "no such folder"),
-        ({"tokenizer__path": Path("nowhere")}, FileNotFoundError, "no tokenizer.json"),
-        ({"model__init_from": Path("nowhere")}, FileNotFoundError, "there is no folder nowhere"),
+        ({"model__num_attention_heads": 5}, ValueError, r"\b32\b.*num_attention_heads"),
+        ({"train__device": "cuda:7"}, ValueError, r"cuda:7.*--train\.device cpu"),
+        ({"train__device": "gpu"}, ValueError, "auto, cpu, cuda"),
+        ({"train__resume": "nowhere"}, FileNotFoundError, r"train\.resume.*nowhere"),
+        ({"tokenizer__path": Path("nowhere")}, FileNotFoundError, r"nowhere.*tokenizer\.json"),
+        ({"model__init_from": Path("nowhere")}, FileNotFoundError, "folder nowhere"),
         (
             {"model__attention_implementation": "flex_attention", "data__train": ("nowhere.txt",)},
             ValueError,
-            "no attention dropout, which is 0.1 here: set --model.attention_dropout 0",
+            r"0\.1.*--model\.attention_dropout 0",
         ),
         ({"train__sample_every": 2}, ValueError, "data.validation"),
     ],

@@ -21,7 +21,7 @@ def test_a_target_is_held_against_the_column_it_names():
 
 @pytest.mark.parametrize("wrong", [{"repeats": 0}, {"size": ()}])
 def test_settings_that_measure_nothing_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"repeats is 0|size is empty"):
+    with pytest.raises(ValueError, match=r"repeats|size"):
         BenchSettings(**wrong)
 
 

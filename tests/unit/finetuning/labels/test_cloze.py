@@ -111,7 +111,7 @@ def test_candidates_that_are_the_same_tokens_are_counted_or_refused(tmp_path):
     assert describe_prompts([encode("fine", "dull")]) == "0 shortened"
     tied = encode("fine", "\u6771", "\u897f")
     assert describe_prompts([tied]) == "0 shortened, 1 with candidates that are the same tokens"
-    with pytest.raises(ValueError, match="place: all 2 candidates are the same tokens"):
+    with pytest.raises(ValueError, match=r"place: .*2 candidates"):
         encode("\u6771", "\u897f")
 
 
@@ -123,5 +123,5 @@ def test_the_same_examples_are_held_out_of_any_file_and_none_is_learnt(toys):
     assert 4 < len(held_out) < 32
     fewer = split_held_out(examples[10:], 0.25)[1]
     assert fewer == tuple(example for example in held_out if example in examples[10:])
-    with pytest.raises(ValueError, match="leaves 1 to learn from and 0"):
+    with pytest.raises(ValueError, match=r"\b1 to learn from\b.*\b0\b"):
         split_held_out(learnt[:1], 0.01)

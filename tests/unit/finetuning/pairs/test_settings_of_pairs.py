@@ -7,9 +7,9 @@ from unblank.finetuning.settings import FinetuneGanLMSettings
 
 
 def test_one_branch_has_no_losses_of_the_other():
-    with pytest.raises(ValueError, match="branch generator has neither the losses"):
+    with pytest.raises(ValueError, match="branch generator"):
         FinetuneGanLMSettings(branch="generator", discriminator_weight=3.0)
-    with pytest.raises(ValueError, match="or choose branch both"):
+    with pytest.raises(ValueError, match="branch both"):
         FinetuneGanLMSettings(branch="discriminator", keep_discriminator=True)
 
 
