@@ -8,11 +8,12 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 import pytest
-from pretraining_toys import make_config, no_pictures, text_folder
+from pictures import no_pictures
+from pretraining_toys import finished, finished_once, make_config, text_folder
 
 from unblank.tokenization.train import train_tokenizer
 
-__all__ = ["make_config", "no_pictures", "text_folder"]
+__all__ = ["finished", "finished_once", "make_config", "no_pictures", "text_folder"]
 
 SMALL_MODEL = {
     "model.preset": "tiny",

@@ -19,21 +19,17 @@ def losses(folder):
     return [(line["step"], line["loss"]) for line in metrics(folder)]
 
 
-def test_loading_weights_draws_no_bar_beside_the_runs_own(make_config, capsys):
-    config = make_config()
-    run_pretrain(config)
-    capsys.readouterr()
-    run_pretrain(config)
+def test_loading_weights_draws_no_bar_beside_the_runs_own(make_config, finished, capsys):
+    run_pretrain(make_config())
     assert "Loading weights" not in capsys.readouterr().err
     assert transformers_logging.is_progress_bar_enabled()
 
 
-def test_the_start_is_that_of_the_seed(make_config, tmp_path):
-    first = run_pretrain(make_config(train__output_dir=tmp_path / "a"))
+def test_the_start_is_that_of_the_seed(make_config, finished_once, tmp_path):
     again = run_pretrain(make_config(train__output_dir=tmp_path / "b"))
     other = run_pretrain(make_config(train__output_dir=tmp_path / "c", train__seed=1))
-    assert losses(first) == losses(again)
-    assert losses(first) != losses(other)
+    assert losses(again) == losses(finished_once)
+    assert losses(other) != losses(finished_once)
 
 
 def test_a_longer_run_of_a_constant_rate_continues_a_shorter_one(make_config, tmp_path):
@@ -45,10 +41,9 @@ def test_a_longer_run_of_a_constant_rate_continues_a_shorter_one(make_config, tm
     assert losses(run_pretrain(longer)) == losses(run_pretrain(whole))
 
 
-def test_a_finished_run_started_again_stays_finished(make_config, capsys):
-    config = make_config()
-    before = losses(run_pretrain(config))
-    assert losses(run_pretrain(config)) == before
+def test_a_finished_run_started_again_stays_finished(make_config, finished):
+    before = losses(finished)
+    assert losses(run_pretrain(make_config())) == before
 
 
 @pytest.mark.parametrize(
@@ -62,16 +57,16 @@ def test_a_finished_run_started_again_stays_finished(make_config, capsys):
         ({"data__max_length": 40}, "data.max_length was 64, now 40"),
     ],
 )
-def test_resuming_with_other_settings_is_refused_by_name(make_config, change, named):
-    run_pretrain(make_config(train__max_steps=4))
+def test_resuming_with_other_settings_is_refused_by_name(make_config, finished, change, named):
     with pytest.raises(ValueError, match="other settings") as refused:
         run_pretrain(make_config(**change))
     assert named in str(refused.value)
     assert str(refused.value).count(" was ") == 1
 
 
-def test_changing_the_length_alone_is_refused_with_the_setting_that_allows_it(make_config):
-    run_pretrain(make_config())
+def test_changing_the_length_alone_is_refused_with_the_setting_that_allows_it(
+    make_config, finished
+):
     longer = make_config(train__max_steps=6)
     with pytest.raises(ValueError, match=r"--optim\.decay_steps 4\b"):
         run_pretrain(longer)
@@ -79,8 +74,7 @@ def test_changing_the_length_alone_is_refused_with_the_setting_that_allows_it(ma
     assert len(metrics(run_pretrain(longer))) == 6
 
 
-def test_resuming_on_other_text_is_refused(make_config, text_folder):
-    run_pretrain(make_config())
+def test_resuming_on_other_text_is_refused(make_config, finished, text_folder):
     with pytest.raises(ValueError, match="other text"):
         run_pretrain(make_config(data__train=(str(text_folder / "held_out.txt"),)))
 
@@ -98,41 +92,34 @@ def damage(folder):
     weights.write_bytes(weights.read_bytes()[:-100])
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(make_config, capsys):
-    config = make_config()
-    before = losses(run_pretrain(config))
-    checkpoints = config.train.output_dir / "checkpoints"
-    damage(checkpoints / "step-00000004")
-    assert losses(run_pretrain(config)) == before
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(make_config, finished, capsys):
+    before = losses(finished)
+    damage(finished / "checkpoints" / "step-00000004")
+    assert losses(run_pretrain(make_config())) == before
     printed = capsys.readouterr().out
     assert "step-00000004 is damaged: model.safetensors has" in printed
     assert "from step 2" in printed
 
 
-def test_naming_a_damaged_checkpoint_is_an_error_that_offers_the_one_before(make_config):
-    config = make_config()
-    run_pretrain(config)
-    checkpoints = config.train.output_dir / "checkpoints"
-    damage(checkpoints / "step-00000004")
-    named = make_config(train__resume=str(checkpoints / "step-00000004"))
+def test_naming_a_damaged_checkpoint_is_an_error_that_offers_the_one_before(make_config, finished):
+    checkpoint = finished / "checkpoints" / "step-00000004"
+    damage(checkpoint)
+    named = make_config(train__resume=str(checkpoint))
     with pytest.raises(ValueError, match=r"damaged: .*--train.resume .*step-00000002"):
         run_pretrain(named)
 
 
-def test_only_damaged_checkpoints_are_an_error_not_a_silent_restart(make_config):
-    config = make_config(train__keep_checkpoints=1)
-    run_pretrain(config)
-    damage(config.train.output_dir / "checkpoints" / "step-00000004")
+def test_only_damaged_checkpoints_are_an_error_not_a_silent_restart(make_config, finished):
+    for checkpoint in (finished / "checkpoints").iterdir():
+        damage(checkpoint)
     with pytest.raises(ValueError, match="None is left"):
-        run_pretrain(config)
+        run_pretrain(make_config())
 
 
-def test_a_named_checkpoint_is_continued_elsewhere(make_config, tmp_path):
-    config = make_config()
-    whole = losses(run_pretrain(config))
-    checkpoint = config.train.output_dir / "checkpoints" / "step-00000002"
+def test_a_named_checkpoint_is_continued_elsewhere(make_config, finished_once, tmp_path):
+    checkpoint = finished_once / "checkpoints" / "step-00000002"
     elsewhere = make_config(train__resume=str(checkpoint), train__output_dir=tmp_path / "other")
-    assert losses(run_pretrain(elsewhere)) == whole[2:]
+    assert losses(run_pretrain(elsewhere)) == losses(finished_once)[2:]
 
 
 def test_a_sampled_softmax_learns_measures_exactly_and_resumes(make_config, text_folder, tmp_path):

@@ -104,21 +104,21 @@ def test_continued_pretraining_starts_from_the_given_weights(make_config, tmp_pa
         run_pretrain(make_config(model__init_from=start, train__output_dir=tmp_path / "x"))
 
 
-def test_continuing_from_cut_weights_names_the_file(make_config, tmp_path):
-    start = run_pretrain(make_config())
-    path = start / "model.safetensors"
+def test_continuing_from_cut_weights_names_the_file(make_config, finished, tmp_path):
+    path = finished / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     plain = make_config(
         model__num_hidden_layers=None, model__hidden_size=None, model__num_attention_heads=None
     )
-    model = replace(plain.model, init_from=start)
+    model = replace(plain.model, init_from=finished)
     train = replace(plain.train, output_dir=tmp_path / "continued")
     with pytest.raises(ValueError, match=r"model\.safetensors.*\d+ bytes"):
         run_pretrain(replace(plain, model=model, train=train))
 
 
-def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(make_config, tmp_path):
-    start = run_pretrain(make_config())
+def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(
+    make_config, finished_once, tmp_path
+):
     tokenizer = train_tokenizer(["some words " * 50], kind="bpe", vocab_size=280)
     tokenizer.save_pretrained(tmp_path / "other")
     plain = make_config(
@@ -126,7 +126,7 @@ def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(make_config, tmp_
     )
     config = replace(
         plain,
-        model=replace(plain.model, init_from=start),
+        model=replace(plain.model, init_from=finished_once),
         tokenizer=replace(plain.tokenizer, path=tmp_path / "other"),
         train=replace(plain.train, output_dir=tmp_path / "continued"),
     )

@@ -13,11 +13,9 @@ from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import read_settings, to_yaml
 
 
-def test_a_folder_that_holds_another_run_is_refused(make_config):
-    config = make_config(train__resume="never")
-    run_pretrain(config)
+def test_a_folder_that_holds_another_run_is_refused(make_config, finished):
     with pytest.raises(ValueError, match=r"already holds.*--train\.resume"):
-        run_pretrain(config)
+        run_pretrain(make_config(train__resume="never"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")
@@ -39,9 +37,8 @@ def test_cut_settings_of_a_run_without_a_checkpoint_do_not_block_a_restart(make_
     assert read_settings(PretrainSettings, path) == config
 
 
-def test_settings_are_replaced_at_once(make_config, monkeypatch):
-    config = make_config()
-    folder = run_pretrain(config)
+def test_settings_are_replaced_at_once(make_config, finished, monkeypatch):
+    before = read_settings(PretrainSettings, finished / "run.yaml")
 
     def die(*_):
         raise OSError("killed")
@@ -49,7 +46,7 @@ def test_settings_are_replaced_at_once(make_config, monkeypatch):
     monkeypatch.setattr(os, "fsync", die)
     with pytest.raises(OSError, match="killed"):
         run_pretrain(make_config(train__log_every=2))
-    assert read_settings(PretrainSettings, folder / "run.yaml") == config
+    assert read_settings(PretrainSettings, finished / "run.yaml") == before
 
 
 def test_an_output_folder_that_is_a_file_is_refused_before_work_is_done(make_config, tmp_path):
@@ -58,14 +55,11 @@ def test_an_output_folder_that_is_a_file_is_refused_before_work_is_done(make_con
         run_pretrain(make_config(tokenizer__path=None))
 
 
-def test_a_folder_that_holds_a_model_is_refused_even_without_a_run(make_config):
-    config = make_config()
-    run_pretrain(config)
-    folder = config.train.output_dir
-    shutil.rmtree(folder / "checkpoints")
-    (folder / "run.yaml").unlink()
+def test_a_folder_that_holds_a_model_is_refused_even_without_a_run(make_config, finished):
+    shutil.rmtree(finished / "checkpoints")
+    (finished / "run.yaml").unlink()
     with pytest.raises(ValueError, match="already holds"):
-        run_pretrain(config)
+        run_pretrain(make_config())
 
 
 def damage(folder):
@@ -80,9 +74,10 @@ def flip_a_byte(path):
 
 
 @pytest.mark.parametrize("harm", [damage, lambda folder: flip_a_byte(folder / "model.safetensors")])
-def test_a_finished_model_that_is_damaged_is_named_and_a_good_checkpoint_offered(make_config, harm):
-    config = make_config()
-    folder = run_pretrain(config)
+def test_a_finished_model_that_is_damaged_is_named_and_a_good_checkpoint_offered(
+    make_config, finished, harm
+):
+    folder = finished
     unblank.load(folder)
     harm(folder)
     flip_a_byte(folder / "checkpoints" / "step-00000004" / "model.safetensors")
@@ -90,14 +85,13 @@ def test_a_finished_model_that_is_damaged_is_named_and_a_good_checkpoint_offered
         unblank.load(folder)
     unblank.load(str(error.value).rpartition(" ")[2])
     (folder / "checkpoints" / "step-00000004").rename(folder / "moved")
-    run_pretrain(config)
+    run_pretrain(make_config())
     unblank.load(folder)
 
 
-def test_a_model_whose_provenance_does_not_name_its_files_is_opened(make_config):
-    folder = run_pretrain(make_config())
-    (folder / "provenance.json").write_text('{"steps": 4}')
-    unblank.load(folder)
+def test_a_model_whose_provenance_does_not_name_its_files_is_opened(finished):
+    (finished / "provenance.json").write_text('{"steps": 4}')
+    unblank.load(finished)
 
 
 @pytest.mark.parametrize(
