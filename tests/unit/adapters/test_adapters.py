@@ -335,10 +335,10 @@ def test_prompts_of_an_encoder_decoder_are_refused_with_the_reason(name, base):
 
 def test_settings_of_another_method_are_refused():
     with pytest.raises(ValueError, match=r"lora\.rank.*--method full"):
-        require_possible(FinetuneSettings(lora=LoraSettings(rank=2)))
+        require_possible_method(FinetuneSettings(lora=LoraSettings(rank=2)))
     deep = FinetuneSettings(method="deep-prompt", prompt=PromptSettings(encoder="mlp"))
     with pytest.raises(ValueError, match=r"prompt\.encoder.*--method deep-prompt"):
-        require_possible(deep)
+        require_possible_method(deep)
 
 
 def test_few_parameters_need_a_finished_model():
@@ -352,13 +352,13 @@ def test_a_run_does_not_start_from_an_adapter(method, base, tmp_path):
     tuned.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
     config = FinetuneSettings(method=method, model=ModelSettings(init_from=tmp_path))
     with pytest.raises(ValueError, match=r"adapter\.json.*unblank merge"):
-        require_possible(config)
+        require_possible_method(config)
 
 
 def test_impossible_prompts_are_refused_before_text_is_read(base, tmp_path):
     _, config = method_of("prompt", base)
     with pytest.raises(ValueError, match=r"prompt\.length 65 .*\b128\b"):
-        require_possible(replace(config, prompt=PromptSettings(length=65)))
+        require_possible_method(replace(config, prompt=PromptSettings(length=65)))
     short = replace(
         config,
         task="seq2seq",
@@ -366,7 +366,7 @@ def test_impossible_prompts_are_refused_before_text_is_read(base, tmp_path):
         prompt=PromptSettings(length=21),
     )
     with pytest.raises(ValueError, match=r"\b40\b.*seq2seq\.max_source_length"):
-        require_possible(short)
+        require_possible_method(short)
     tiny_deltalm().save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"--method prompt.*'deltalm'"):
-        require_possible(replace(config, model=ModelSettings(init_from=tmp_path)))
+        require_possible_method(replace(config, model=ModelSettings(init_from=tmp_path)))

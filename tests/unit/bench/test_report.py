@@ -7,16 +7,16 @@ import time
 import pytest
 
 from unblank.bench.machine import OthersShare
-from unblank.bench.report import Row, at_least, at_most
+from unblank.bench.report import ReportRow, at_least, at_most
 from unblank.commands.bench import BenchSettings
 
 
 def test_a_target_is_held_against_the_column_it_names():
     values = {"name": "row", "unit": "s", "ours": 11.0, "ratio": 2.0}
-    assert Row(**values, target=at_least(2)).has_passed
-    assert not Row(**values, target=at_most(1.9)).has_passed
-    assert Row(**values, target=at_most(12, of="ours")).has_passed
-    assert Row(**values).has_passed is None
+    assert ReportRow(**values, target=at_least(2)).has_passed
+    assert not ReportRow(**values, target=at_most(1.9)).has_passed
+    assert ReportRow(**values, target=at_most(12, of="ours")).has_passed
+    assert ReportRow(**values).has_passed is None
 
 
 @pytest.mark.parametrize("wrong", [{"repeats": 0}, {"size": ()}])

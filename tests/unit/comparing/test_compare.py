@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from unblank.cli import main
-from unblank.comparing.recipe import load_recipe
-from unblank.comparing.report import Cell, draw_plot, to_json, to_markdown
+from unblank.comparing.recipe import load_comparison
+from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "compare").glob("*.yaml"))
 

@@ -175,6 +175,6 @@ def test_a_tokenizer_of_other_weights_is_refused(folder, tmp_path):
 
 
 def test_a_folder_without_vocabulary_is_refused_if_it_was_given(tmp_path):
-    assert find_files(None, tmp_path) == VocabularyFiles()
+    assert find_vocabulary_files(None, tmp_path) == VocabularyFiles()
     with pytest.raises(FileNotFoundError, match=r"tokenizer\.json.*spm\.model"):
-        find_files(tmp_path, tmp_path)
+        find_vocabulary_files(tmp_path, tmp_path)

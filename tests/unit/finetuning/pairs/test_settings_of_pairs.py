@@ -2,7 +2,7 @@
 
 import pytest
 
-from unblank.finetuning.run import effective_settings
+from unblank.finetuning.run import effective_finetune_settings
 from unblank.finetuning.settings import FinetuneGanLMSettings
 
 
@@ -15,8 +15,12 @@ def test_one_branch_has_no_losses_of_the_other():
 
 def test_other_groups_of_pairs_are_never_continued_on(pairs_config):
     config = pairs_config()
-    alone, shared = (effective_settings(config, None, num_processes) for num_processes in (1, 2))
+    alone, shared = (
+        effective_finetune_settings(config, None, num_processes) for num_processes in (1, 2)
+    )
     assert alone["train.micro_batch_tokens"] == 2 * shared["train.micro_batch_tokens"]
     given = pairs_config(train__micro_batch_tokens=64)
-    one, other = (effective_settings(given, None, num_processes) for num_processes in (1, 2))
+    one, other = (
+        effective_finetune_settings(given, None, num_processes) for num_processes in (1, 2)
+    )
     assert one["train.micro_batch_tokens"] == other["train.micro_batch_tokens"] == 64
