@@ -21,8 +21,8 @@ from unblank.cli import COMMANDS, main
 NOT_RUN = {
     "make": "it installs the project; that the target exists is checked, and `make demo` is run as "
     "`unblank demo`",
-    "unblank bench": "it takes minutes; tests/unit/bench runs a toy",
-    "unblank compare": "it takes hours; tests/unit/comparing runs a small recipe",
+    "unblank bench": "it takes minutes; tests/integration runs a toy",
+    "unblank compare": "it takes hours; tests/integration runs a small recipe",
 }
 PARSED_ONLY = {"torchrun": "it needs several processes; tests/integration runs them"}
 

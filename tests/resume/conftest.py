@@ -1,4 +1,4 @@
-"""A small text, its tokenizer, and the command `pretrain` on a two-layer model, all made here."""
+"""A small text, its tokenizer, and runs on a tiny model: in this process or as one of their own."""
 
 import json
 import os
@@ -8,8 +8,12 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 import pytest
+from pictures import no_pictures
+from pretraining_toys import finished, finished_once, make_config, text_folder
 
 from unblank.tokenization.train import train_tokenizer
+
+__all__ = ["finished", "finished_once", "make_config", "no_pictures", "text_folder"]
 
 SMALL_MODEL = {
     "model.preset": "tiny",

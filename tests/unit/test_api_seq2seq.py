@@ -135,7 +135,7 @@ def test_several_sources_are_scored_each_with_its_candidates(model):
     [
         (("a cat", [""]), "empty"),
         (("a cat", []), "no candidates"),
-        (("a cat", ["dog", "dog"]), "the same tokens"),
+        (("a cat", ["dog", "dog"]), "same tokens"),
         (("a cat", ["dog " * 40]), "positions for 31"),
         (("cat " * 40, ["dog"]), "positions for 31"),
     ],

@@ -201,9 +201,9 @@ def test_the_merge_command_writes_a_plain_folder(base, tmp_path, capsys):
 def test_a_prompt_is_not_merged(base, tmp_path):
     method, one = opened("prompt", base)
     method.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
-    with pytest.raises(ValueError, match="holds a prompt, which is no part of any matrix"):
+    with pytest.raises(ValueError, match="holds a prompt"):
         merge(tmp_path, tmp_path / "merged")
-    with pytest.raises(FileNotFoundError, match="holds no adapters"):
+    with pytest.raises(FileNotFoundError, match=r"adapter_config\.json"):
         merge(base, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 
@@ -243,14 +243,14 @@ def test_another_or_a_missing_base_model_is_refused(base, tiny, tmp_path):
     method.save(folder, one.model, state_of(one.model), one.tokenizer)
     record = AdapterRecord.read(folder)
     replace(record, base_model=str(moved)).write(folder)
-    with pytest.raises(FileNotFoundError, match=r"moved, which is not there.*adapter\.json"):
+    with pytest.raises(FileNotFoundError, match=r"moved.*adapter\.json"):
         unblank.load(folder)
     model = copy.deepcopy(tiny.model)
     with torch.no_grad():
         model.model.norm.bias[0] += 1e-6
     model.save_pretrained(moved)
     tiny.tokenizer.save_pretrained(moved)
-    with pytest.raises(ValueError, match=r"other weights than those now in .*moved"):
+    with pytest.raises(ValueError, match=r"weights.*moved"):
         unblank.load(folder)
 
 
@@ -295,7 +295,7 @@ def test_the_head_of_a_classifier_is_trained_and_saved_with_the_rest(name, base,
         if parameter.requires_grad:
             parameter.data += 0.1
     method.save(tmp_path, model, state_of(model), None, to_continue=True)
-    with pytest.raises(ValueError, match=r"head \(.*dense.*\) that a GlmInfillForConditional"):
+    with pytest.raises(ValueError, match=r"dense.*GlmInfillForConditional"):
         unblank.load(tmp_path)
     torch.manual_seed(1)
     again = GlmInfillForSequenceClassification.from_pretrained(base, num_labels=3)
@@ -329,15 +329,15 @@ def test_lora_of_an_encoder_decoder_reaches_the_layers_of_both_sides(targets):
 @pytest.mark.parametrize("name", ["prompt", "deep-prompt"])
 def test_prompts_of_an_encoder_decoder_are_refused_with_the_reason(name, base):
     method, _ = method_of(name, base)
-    with pytest.raises(ValueError, match=r"made for GLM, not for 'deltalm'.*--method lora"):
+    with pytest.raises(ValueError, match=r"'deltalm'.*--method lora"):
         method.prepare(tiny_deltalm(), None)
 
 
 def test_settings_of_another_method_are_refused():
-    with pytest.raises(ValueError, match=r"lora\.rank is given, but --method full"):
+    with pytest.raises(ValueError, match=r"lora\.rank.*--method full"):
         require_possible_method(FinetuneSettings(lora=LoraSettings(rank=2)))
     deep = FinetuneSettings(method="deep-prompt", prompt=PromptSettings(encoder="mlp"))
-    with pytest.raises(ValueError, match=r"prompt\.encoder is given, but --method deep-prompt"):
+    with pytest.raises(ValueError, match=r"prompt\.encoder.*--method deep-prompt"):
         require_possible_method(deep)
 
 
@@ -351,13 +351,13 @@ def test_a_run_does_not_start_from_an_adapter(method, base, tmp_path):
     tuned, one = opened("prompt", base)
     tuned.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
     config = FinetuneSettings(method=method, model=ModelSettings(init_from=tmp_path))
-    with pytest.raises(ValueError, match="not a model: start from the base"):
+    with pytest.raises(ValueError, match=r"adapter\.json.*unblank merge"):
         require_possible_method(config)
 
 
 def test_impossible_prompts_are_refused_before_text_is_read(base, tmp_path):
     _, config = method_of("prompt", base)
-    with pytest.raises(ValueError, match=r"prompt\.length 65 .* half of the 128 positions"):
+    with pytest.raises(ValueError, match=r"prompt\.length 65 .*\b128\b"):
         require_possible_method(replace(config, prompt=PromptSettings(length=65)))
     short = replace(
         config,
@@ -365,8 +365,8 @@ def test_impossible_prompts_are_refused_before_text_is_read(base, tmp_path):
         seq2seq=PairSettings(max_source_length=40),
         prompt=PromptSettings(length=21),
     )
-    with pytest.raises(ValueError, match=r"half of the 40 seq2seq\.max_source_length"):
+    with pytest.raises(ValueError, match=r"\b40\b.*seq2seq\.max_source_length"):
         require_possible_method(short)
     tiny_deltalm().save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"--method prompt is made for GLM, not for 'deltalm'"):
+    with pytest.raises(ValueError, match=r"--method prompt.*'deltalm'"):
         require_possible_method(replace(config, model=ModelSettings(init_from=tmp_path)))

@@ -50,7 +50,7 @@ def test_windows_line_ends_and_empty_lines_are_no_texts(capsys, monkeypatch, tin
 
 def test_input_that_is_not_utf8_is_refused_with_its_place(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("a [MASK]\n\u00fc \udcff [MASK]\n"))
-    with pytest.raises(ValueError, match="line 2 of standard input: not UTF-8 at its byte 3"):
+    with pytest.raises(ValueError, match=r"line 2 of standard input.*UTF-8.*byte 3"):
         fill.run(FillSettings(model="x", text=()))
     wide = "a [MASK]".encode("utf-16").decode("utf-8", "surrogateescape")
     monkeypatch.setattr("sys.stdin", io.StringIO(wide))
@@ -61,7 +61,7 @@ def test_input_that_is_not_utf8_is_refused_with_its_place(monkeypatch):
 def test_a_line_that_cannot_be_filled_is_named_and_the_others_are_filled(capsys, monkeypatch, tiny):
     lines = ["a [MASK]", "no blank", "the [MASK]", "long " * 80 + "[MASK]", "on [MASK]"]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
-    named = r"^line 2 of .* nothing to fill .*\nline 4 of .* tokens"
+    named = r"^line 2 .*\nline 4 .* tokens"
     with pytest.raises(ValueError, match=named) as refused:
         fill.run(FillSettings(model="x", text=(), json=True, batch_size=4))
     assert str(refused.value).count("\n") == 1
@@ -71,7 +71,7 @@ def test_a_line_that_cannot_be_filled_is_named_and_the_others_are_filled(capsys,
 
 def test_a_line_that_cannot_be_scored_is_named_and_the_others_are_scored(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("no blank\na [MASK]\n"))
-    with pytest.raises(ValueError, match=r"^line 1 of standard input: "):
+    with pytest.raises(ValueError, match=r"^line 1 of standard input"):
         score.run(ScoreSettings(model="x", text=("-",), candidates=("cat",), json=True))
     assert json.loads(capsys.readouterr().out)["text"] == "a [MASK]"
 
@@ -121,9 +121,9 @@ def test_nothing_to_do_is_an_error(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     with pytest.raises(ValueError, match="nothing to do"):
         fill.run(FillSettings(model="x", text=()))
-    with pytest.raises(ValueError, match="--candidates is missing"):
+    with pytest.raises(ValueError, match="--candidates"):
         score.parse(["x", TEXT])
-    with pytest.raises(ValueError, match="--candidates is missing"):
+    with pytest.raises(ValueError, match="--candidates"):
         score.parse(["x", TEXT, "--candidates"])
-    with pytest.raises(ValueError, match="--stream and --json exclude each other"):
+    with pytest.raises(ValueError, match=r"--stream.*--json"):
         fill.parse(["x", TEXT, "--stream", "--json"])

@@ -70,7 +70,7 @@ def test_what_goes_together_is_read():
 
 def test_an_option_of_another_variant_is_named_with_its_home():
     variants = Variants("copying", {"copying": Copy, "moving": Move})
-    with pytest.raises(ValueError, match="--target does not apply to copying, only to moving"):
+    with pytest.raises(ValueError, match=r"--target.*copying.*moving"):
         parse("--target", "x", variants=variants)
 
 
@@ -131,7 +131,7 @@ def test_a_suite_takes_its_own_options_and_no_others(suite):
         if flag in own:
             evaluate.parse(words)
         else:
-            with pytest.raises(ValueError, match=f"{flag} does not apply to --suite {suite}"):
+            with pytest.raises(ValueError, match=f"{flag} .*--suite {suite}"):
                 evaluate.parse(words)
 
 
@@ -141,9 +141,9 @@ def test_a_misspelt_suite_is_named_with_the_nearest():
 
 
 def test_what_is_for_a_glm_cannot_be_shown_of_an_encoder_decoder():
-    with pytest.raises(ValueError, match="--mask does not apply to a text for an encoder-decoder"):
+    with pytest.raises(ValueError, match=r"--mask.*encoder-decoder"):
         show.parse(["a text", "--encoder-decoder", "--mask", "x.png"])
-    with pytest.raises(ValueError, match=r"--objective\.token does not apply"):
+    with pytest.raises(ValueError, match=r"--objective\.token"):
         show.parse(["a text", "--seq2seq.mask-ratio", "0.15", "--objective.token", "1.0"])
 
 
@@ -186,11 +186,11 @@ def test_print_config_prints_a_recipe_that_reads_back(module, kind, capsys):
 
 def test_a_mistake_in_the_recipe_is_said_with_its_path_and_one_in_a_flag_without(tmp_path):
     path = save(tmp_path, "train: {max_steps: many}")
-    with pytest.raises(ValueError, match=r"recipe\.yaml: train\.max_steps must be int, got 'many'"):
+    with pytest.raises(ValueError, match=r"recipe\.yaml: train\.max_steps.*\bint\b.*'many'"):
         pretrain.parse([path])
-    with pytest.raises(ValueError, match=r"^train: max_steps must be above 0"):
+    with pytest.raises(ValueError, match=r"^train: max_steps"):
         pretrain.parse([save(tmp_path, "train: {seed: 1}"), "--train.max-steps", "0"])
-    with pytest.raises(FileNotFoundError, match="recipes/pretrain of the repository has some"):
+    with pytest.raises(FileNotFoundError, match="recipes/pretrain"):
         pretrain.parse([str(tmp_path / "none.yaml")])
 
 

@@ -23,6 +23,6 @@ from unblank.commands import finetune, pretrain
 def test_a_flag_with_the_value_of_the_default_is_refused(module, words, name, tmp_path):
     output = ["--train.output-dir", str(tmp_path / "out"), "--train.no-arrange-memory"]
     output += ["--data.train", str(tmp_path / "none.txt")]
-    with pytest.raises(ValueError, match=rf"^{name} is given, but .*: leave it out"):
+    with pytest.raises(ValueError, match=rf"^{name} is given"):
         module.run(module.parse([*words, *output]))
     assert not (tmp_path / "out" / "model.safetensors").exists()

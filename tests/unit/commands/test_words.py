@@ -91,7 +91,7 @@ def test_words_without_a_flag_fill_the_positions_wherever_they_stand():
     given = read("a text", "--num-beams", "2", "- an item", "-", "-1")
     assert given == {"model": "m", "text": ["a text", "- an item", "-", "-1"], "num_beams": 2}
     assert read("--json", "--", "--no-json", "-h")["text"] == ["--no-json", "-h"]
-    with pytest.raises(ValueError, match=r"MODEL is missing \(Folder\)"):
+    with pytest.raises(ValueError, match=r"MODEL.*Folder"):
         read_words(["--json"], OPTIONS)
 
 
@@ -119,7 +119,7 @@ def test_what_cannot_be_read_is_said_in_one_line(words, message):
 
 def test_a_word_too_many_is_named_with_what_may_stand_there():
     options = [option for option in OPTIONS if option.name != "text"]
-    with pytest.raises(ValueError, match="unexpected 'more': only MODEL stands here"):
+    with pytest.raises(ValueError, match=r"'more'.*MODEL"):
         read_words(["m", "more"], options)
 
 

@@ -92,7 +92,7 @@ def test_a_key_left_over_or_missing_is_an_error(make, tmp_path):
     path.parent.mkdir(exist_ok=True)
     surplus = module | {"decoder.layers.0.adapter.weight": torch.ones(2)}
     torch.save({"model": surplus}, path)
-    with pytest.raises(ValueError, match=r"adapter\.weight; nothing is dropped silently"):
+    with pytest.raises(ValueError, match=r"adapter\.weight"):
         convert(path, tmp_path / "out")
     for key in list(module)[5::40]:
         torch.save({"model": {k: v for k, v in module.items() if k != key}}, path)
@@ -133,7 +133,7 @@ def test_rows_behind_the_dictionary_are_kept_and_named(released, tmp_path):
     assert (config["vocab_size"], config["mask_token_id"]) == (8, None)
     assert torch.equal(weights(tmp_path / "cut")[TABLE], weights(tmp_path / "all")[TABLE][:8])
     assert "cut to the first 8 of 112 rows" in json.dumps(record(tmp_path / "cut")["keys"])
-    with pytest.raises(ValueError, match="has 112 rows, not the 200 asked for"):
+    with pytest.raises(ValueError, match=r"\b112\b.*\b200\b"):
         convert(source, tmp_path / "more", vocab_size=200)
 
 
@@ -166,7 +166,7 @@ def test_recorded_languages_name_the_rows_that_fine_tuning_added(tmp_path):
 
 def test_a_dictionary_of_other_weights_is_refused(released, tmp_path):
     words = " ".join(f"w{number}" for number in range(ROWS))
-    with pytest.raises(ValueError, match="116 tokens but the embedding table only 112 rows"):
+    with pytest.raises(ValueError, match=r"\b116\b.*\b112\b"):
         convert(released(dictionary=words), tmp_path / "out")
 
 
@@ -225,7 +225,7 @@ def _converted(path, output, part):
 def test_a_part_that_is_not_there_cannot_be_asked_for(tmp_path):
     module = {k: v for k, v in ganlm(ROWS).items() if not k.startswith("decoder.discriminator")}
     path = save_fairseq(tmp_path / "generator.pt", module)
-    with pytest.raises(ValueError, match="--part discriminator: the file has only generator"):
+    with pytest.raises(ValueError, match=r"--part discriminator.*generator"):
         convert(path, tmp_path / "out", part="discriminator")
 
 
@@ -275,7 +275,7 @@ def test_a_shared_discriminator_is_stored_once(tmp_path):
     assert generator.plan.model_class is GanLMForConditionalGeneration
     module["decoder.discriminator.layers.0.fc1.bias"] += 1
     save_fairseq(path, module, **arguments)
-    with pytest.raises(ValueError, match="should be shared with the generator but differs"):
+    with pytest.raises(ValueError, match=r"decoder\.discriminator.*decoder\.generator"):
         convert(path, tmp_path / "other")
 
 
@@ -314,18 +314,18 @@ def test_bad_files_are_refused_and_leave_nothing(released, tmp_path):
     assert not marker.exists()
     module = ganlm(ROWS)
     module["decoder.generator.layers.1.fc1.weight"][0, 0] = float("nan")
-    with pytest.raises(ValueError, match=r"1\.fc1\.weight\) has values that are not finite"):
+    with pytest.raises(ValueError, match=r"1\.fc1\.weight.*finite"):
         convert(save_fairseq(path, module), output)
     whole = released() / "deltalm-base.pt"
     path.write_bytes(whole.read_bytes()[:-2000])
     with pytest.raises(ValueError, match=r"bad\.pt is (damaged|cut)"):
         convert(path, output)
     torch.save({"model": {"lstm.weight": torch.ones(2)}}, path)
-    with pytest.raises(ValueError, match="of no family known here"):
+    with pytest.raises(ValueError, match=r"lstm\.weight.*--family"):
         convert(path, output)
     with pytest.raises(FileNotFoundError):
         convert(tmp_path / "nowhere", output)
-    with pytest.raises(ValueError, match="'many' attention heads"):
+    with pytest.raises(ValueError, match="'many'"):
         convert(
             save_fairseq(path, ganlm(ROWS), encoder_attention_heads="many"),
             output,
@@ -333,7 +333,7 @@ def test_bad_files_are_refused_and_leave_nothing(released, tmp_path):
         )
     with pytest.raises(ValueError, match="vocab_size is 0"):
         convert(whole, output, vocab_size=0)
-    with pytest.raises(FileExistsError, match=r"bad\.pt is a file, so .* cannot lie in it"):
+    with pytest.raises(FileExistsError, match=r"bad\.pt is a file"):
         convert(whole, path / "out")
     assert not output.exists()
     assert not list(tmp_path.glob(".out*"))

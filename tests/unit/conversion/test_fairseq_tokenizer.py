@@ -139,17 +139,17 @@ def test_published_row_numbers():
 
 
 def test_a_dictionary_larger_than_the_table_is_refused():
-    with pytest.raises(ValueError, match="7 tokens but the embedding table only 6 rows"):
+    with pytest.raises(ValueError, match=r"\b7\b.*\b6\b"):
         name_rows(["<s>", "<pad>", "</s>", "<unk>", "a", "b", "c"], 6)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a 5\nb\n", "line 2: 'b' is no `token count`"),
-        ("a 5\nb x\n", "line 2: 'b x' is no"),
-        ("a 5\na 4\n", "line 2: 'a' stands there a second time"),
-        ("<unk> 5\n", "'<unk>' stands there a second time"),
+        ("a 5\nb\n", "line 2: 'b'.*`token count`"),
+        ("a 5\nb x\n", "line 2: 'b x'"),
+        ("a 5\na 4\n", "line 2: 'a'"),
+        ("<unk> 5\n", "line 1: '<unk>'"),
     ],
 )
 def test_damaged_dictionaries_are_refused_with_the_line(content, message, tmp_path):
@@ -170,11 +170,11 @@ def test_a_tokenizer_of_other_weights_is_refused(folder, tmp_path):
     tokenizer, _, _ = built(folder)
     tokenizer.save_pretrained(tmp_path / "ready")
     ready = VocabularyFiles(tmp_path / "dict.txt", None, tmp_path / "ready" / "tokenizer.json")
-    with pytest.raises(ValueError, match="it does not belong to these weights"):
+    with pytest.raises(ValueError, match=r"'unheard'.*\b4\b"):
         build_tokenizer(ready, name_rows(ready.tokens(), len(tokenizer)))
 
 
 def test_a_folder_without_vocabulary_is_refused_if_it_was_given(tmp_path):
     assert find_vocabulary_files(None, tmp_path) == VocabularyFiles()
-    with pytest.raises(FileNotFoundError, match="holds no vocabulary"):
+    with pytest.raises(FileNotFoundError, match=r"tokenizer\.json.*spm\.model"):
         find_vocabulary_files(tmp_path, tmp_path)

@@ -52,19 +52,19 @@ def test_pieces_of_any_number_merge_to_the_whole(
 
 def test_the_last_rank_missing_is_noticed_by_the_shapes(glm_module, save_ranks, tmp_path):
     folder = save_ranks(*cut(glm_module, 4)[:3], name="pieces")
-    with pytest.raises(ValueError, match="there should be 4 pieces"):
+    with pytest.raises(ValueError, match=r"query_key_value\.weight.*\b4 pieces"):
         unblank.convert(folder, tmp_path / "out", num_attention_heads=HEADS)
 
 
 def test_ranks_that_disagree_are_refused(glm_module, save_ranks, tmp_path):
     first, second = cut(glm_module, 2)
     second["transformer.final_layernorm.bias"] = torch.ones(64)
-    with pytest.raises(ValueError, match=r"final_layernorm\.bias differs between ranks"):
+    with pytest.raises(ValueError, match=r"final_layernorm\.bias"):
         unblank.convert(
             save_ranks(first, second, name="a"), tmp_path / "out", num_attention_heads=HEADS
         )
     second.pop("transformer.final_layernorm.bias")
-    with pytest.raises(ValueError, match=r"disagree about transformer\.final_layernorm\.bias"):
+    with pytest.raises(ValueError, match=r"transformer\.final_layernorm\.bias"):
         unblank.convert(
             save_ranks(first, second, name="b"), tmp_path / "out", num_attention_heads=HEADS
         )
@@ -75,11 +75,11 @@ def test_ranks_that_disagree_are_refused(glm_module, save_ranks, tmp_path):
 def test_ranks_of_other_types_and_one_rank_twice_are_refused(glm_module, save_ranks, tmp_path):
     first, second = cut(glm_module, 2)
     halves = {key: tensor.half() for key, tensor in second.items()}
-    with pytest.raises(ValueError, match="disagree about word_embeddings"):
+    with pytest.raises(ValueError, match="word_embeddings"):
         unblank.convert(
             save_ranks(first, halves, name="types"), tmp_path / "out", num_attention_heads=HEADS
         )
-    with pytest.raises(ValueError, match="hold the same weights"):
+    with pytest.raises(ValueError, match="same weights"):
         unblank.convert(
             save_ranks(first, first, name="twice"), tmp_path / "out", num_attention_heads=HEADS
         )
@@ -95,12 +95,12 @@ def test_quantised_weights_and_tables_without_columns_are_refused(glm_module, sa
     key = "transformer.layers.0.attention.dense.weight"
     whole = glm_module[key]
     glm_module[key] = whole.to(torch.int8)
-    with pytest.raises(ValueError, match=r"dense\.weight .*int8.*before it was quantised"):
+    with pytest.raises(ValueError, match=r"dense\.weight .*int8.*quantised"):
         unblank.convert(
             save_ranks(glm_module, name="a"), tmp_path / "out", num_attention_heads=HEADS
         )
     glm_module |= {key: whole, "word_embeddings.weight": torch.ones(7)}
-    with pytest.raises(ValueError, match=r"is \[7\], where a table"):
+    with pytest.raises(ValueError, match=r"\[7\]"):
         unblank.convert(
             save_ranks(glm_module, name="b"), tmp_path / "out", num_attention_heads=HEADS
         )
@@ -129,18 +129,18 @@ def test_both_multiglm_layouts_are_the_same_model(glm_module, save_ranks, conver
 
 def test_no_key_is_dropped_or_invented(glm_module, save_ranks, tmp_path):
     stray = glm_module | {"transformer.layers.0.adapter.weight": torch.ones(2)}
-    with pytest.raises(ValueError, match=r"adapter\.weight; nothing is dropped silently"):
+    with pytest.raises(ValueError, match=r"adapter\.weight"):
         unblank.convert(
             save_ranks(stray, name="stray"), tmp_path / "out", num_attention_heads=HEADS
         )
     short = dict(glm_module)
     short.pop("transformer.layers.1.mlp.dense_h_to_4h.bias")
-    with pytest.raises(ValueError, match=r"lacks weights: model\.layers\.1\.mlp\.up_proj\.bias"):
+    with pytest.raises(ValueError, match=r"model\.layers\.1\.mlp\.up_proj\.bias"):
         unblank.convert(
             save_ranks(short, name="short"), tmp_path / "out", num_attention_heads=HEADS
         )
     narrow = glm_module | {"transformer.final_layernorm.bias": torch.ones(32)}
-    with pytest.raises(ValueError, match=r"is \[32\], where the other weights imply \[64\]"):
+    with pytest.raises(ValueError, match=r"\[32\].*\[64\]"):
         unblank.convert(
             save_ranks(narrow, name="narrow"), tmp_path / "out", num_attention_heads=HEADS
         )
@@ -226,7 +226,7 @@ def test_settings_of_other_weights_are_refused(hub_folder, tmp_path, field, valu
 
 def test_the_number_of_heads_is_never_guessed(save_ranks, glm_module, tmp_path):
     folder = save_ranks(glm_module)
-    with pytest.raises(ValueError, match="no published GLM is 64 wide: give --num-attention-heads"):
+    with pytest.raises(ValueError, match=r"\b64\b.*--num-attention-heads"):
         unblank.convert(folder, tmp_path / "out")
     beside = {"num_attention_heads": 8, "hidden_size": 64, "num_layers": 3}
     (tmp_path / "config.json").write_text(json.dumps(beside))  # of another model: three layers
@@ -257,7 +257,7 @@ def test_a_type_that_is_too_narrow_is_refused(glm_module, save_ranks, tmp_path):
 def test_an_output_that_exists_is_never_touched(glm_module, save_ranks, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep")
-    with pytest.raises(FileExistsError, match="exists: choose another folder"):
+    with pytest.raises(FileExistsError, match=r"out exists"):
         unblank.convert(save_ranks(glm_module), tmp_path / "out", num_attention_heads=HEADS)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
@@ -289,23 +289,23 @@ def test_the_report_accounts_for_every_key_and_file(glm_module, save_ranks, tmp_
 
 
 def test_options_of_other_families_are_refused(glm_module, save_ranks, tmp_path):
-    with pytest.raises(ValueError, match="--part is for ganlm, but this checkpoint is glm"):
+    with pytest.raises(ValueError, match=r"--part .*\bganlm\b.*\bglm\b"):
         unblank.convert(save_ranks(glm_module), tmp_path / "out", part="generator")
 
 
 def test_a_folder_of_this_library_is_not_converted_again(glm_module, save_ranks, tmp_path):
     unblank.convert(save_ranks(glm_module), tmp_path / "out", num_attention_heads=HEADS)
-    with pytest.raises(ValueError, match="already is a folder of this library"):
+    with pytest.raises(ValueError, match=r"glm_infill.*--verify"):
         unblank.convert(tmp_path / "out", tmp_path / "again")
 
 
 def test_what_is_of_no_family_is_said(tmp_path):
     torch.save({"model": {"some.weight": torch.ones(2)}}, tmp_path / "x.pt")
-    with pytest.raises(ValueError, match=r"no family known here: its keys begin like some\.weight"):
+    with pytest.raises(ValueError, match=r"some\.weight"):
         unblank.convert(tmp_path / "x.pt", tmp_path / "out")
 
 
 def test_a_folder_without_a_tokenizer_says_how_to_get_one(glm_module, save_ranks, tmp_path):
     unblank.convert(save_ranks(glm_module), tmp_path / "out", num_attention_heads=HEADS)
-    with pytest.raises(FileNotFoundError, match=r"without a tokenizer: .* --tokenizer"):
+    with pytest.raises(FileNotFoundError, match="--tokenizer"):
         unblank.load(tmp_path / "out")

@@ -129,7 +129,7 @@ def test_a_vocabulary_beside_the_weights_is_found(glm_module, save_ranks, bpe_fi
 
 
 def test_a_vocabulary_of_another_size_is_refused(glm_module, save_ranks, wordpiece_file, tmp_path):
-    with pytest.raises(ValueError, match=r"13 tokens, which a table of 128 rows .* has 384 rows"):
+    with pytest.raises(ValueError, match=r"\b13\b.*\b128\b.*\b384\b"):
         unblank.convert(
             save_ranks(glm_module),
             tmp_path / "out",
@@ -140,18 +140,18 @@ def test_a_vocabulary_of_another_size_is_refused(glm_module, save_ranks, wordpie
 
 
 def test_what_is_wrong_with_vocabulary_files_is_said(bpe_files, wordpiece_file, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no vocabulary at"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere: .*vocab\.txt"):
         find_vocabulary(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="no vocabulary file known"):
+    with pytest.raises(ValueError, match=r"merges\.txt is no.*vocab\.txt"):
         find_vocabulary(bpe_files / "merges.txt")
     (bpe_files / "merges.txt").write_text("#version\none two three\n")
-    with pytest.raises(ValueError, match="merge 1 is 'one two three'"):
+    with pytest.raises(ValueError, match=r"merge 1 .*'one two three'"):
         rebuilt(bpe_files)
     (bpe_files / "merges.txt").unlink()
-    with pytest.raises(FileNotFoundError, match="needs its merges"):
+    with pytest.raises(FileNotFoundError, match=r"vocab\.json needs.*merges\.txt"):
         find_vocabulary(bpe_files)
     (bpe_files / "vocab.txt").write_text("a\nb\n")
     with pytest.raises(ValueError, match="several vocabularies"):
         find_vocabulary(bpe_files)
-    with pytest.raises(ValueError, match=r"has no \[PAD\], .* no vocabulary of a GLM"):
+    with pytest.raises(ValueError, match=r"\[PAD\]"):
         rebuilt(bpe_files / "vocab.txt")

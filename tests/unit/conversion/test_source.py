@@ -1,6 +1,7 @@
 """Finding a checkpoint by what lies there, and saying what is wrong with what lies there."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ def test_the_tracker_file_leads_to_the_weights(glm_module, save_ranks):
 @pytest.mark.parametrize("tag", ["../elsewhere", "/etc", "..", "."])
 def test_a_tracker_file_cannot_lead_out_of_the_folder(tmp_path, tag):
     (tmp_path / "latest").write_text(tag)
-    with pytest.raises(ValueError, match="not a folder beside it"):
+    with pytest.raises(ValueError, match=f"latest names '{re.escape(tag)}'"):
         open_source(tmp_path)
 
 
@@ -44,10 +45,10 @@ def test_an_index_names_shards_beside_it_and_all_of_them(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"lacks two\.safetensors"):
         open_source(tmp_path)
     index.write_text(json.dumps({"weight_map": dict.fromkeys("ab", "one.safetensors")}))
-    with pytest.raises(ValueError, match=r"names b .*none of its files holds"):
+    with pytest.raises(ValueError, match="names b "):
         open_source(tmp_path)
     index.write_text(json.dumps({"weight_map": {"a": "../one.safetensors"}}))
-    with pytest.raises(ValueError, match="not a file beside it"):
+    with pytest.raises(ValueError, match=r"names '\.\./one\.safetensors'"):
         open_source(tmp_path)
 
 
@@ -55,7 +56,7 @@ def test_a_key_in_two_shards_is_an_error(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     for name in ("one", "two"):
         save_file({"a": torch.ones(2)}, tmp_path / f"{name}.safetensors")
-    with pytest.raises(ValueError, match=r"a is in two\.safetensors and in another"):
+    with pytest.raises(ValueError, match=r"\ba\b.*two\.safetensors"):
         open_source(tmp_path)
 
 
@@ -103,7 +104,7 @@ def test_released_pages_come_back_when_read_again(glm_module, save_ranks):
 def test_an_index_that_names_no_files_is_damaged(tmp_path, places):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
-    with pytest.raises(ValueError, match="weight_map should name the file"):
+    with pytest.raises(ValueError, match="weight_map"):
         open_source(tmp_path)
 
 
@@ -112,14 +113,14 @@ def test_pointers_left_by_git_lfs_are_recognised(tmp_path, name):
     (tmp_path / "config.json").write_text("{}")
     save_file({"a": torch.ones(2)}, tmp_path / "model.safetensors")
     (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-    with pytest.raises(ValueError, match=f"{name} is only a git-lfs pointer"):
+    with pytest.raises(ValueError, match=f"{name}.*git-lfs"):
         open_source(tmp_path)
 
 
 def test_names_that_are_no_text_are_refused(tmp_path):
     torch.save({"module": {"a": torch.ones(2), 7: torch.ones(2)}}, tmp_path / "model.pt")
-    with pytest.raises(ValueError, match="each a tensor with a name, but holds 7"):
+    with pytest.raises(ValueError, match=r"model\.pt .*holds 7"):
         open_source(tmp_path)
     (tmp_path / "latest").write_bytes(bytes(range(256)))
-    with pytest.raises(ValueError, match=r"latest names .*not a folder beside it"):
+    with pytest.raises(ValueError, match=r"latest names .*folder"):
         open_source(tmp_path)

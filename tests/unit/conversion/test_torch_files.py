@@ -39,7 +39,7 @@ def test_a_bare_pickle_is_not_executed_either(tmp_path):
     with pytest.raises(ValueError, match=r"hostile\.pt"):
         read_torch_file(path)
     path.write_bytes(pickle.dumps(Payload(marker), protocol=4))  # which torch does not write
-    with pytest.raises(ValueError, match=r"hostile\.pt is not written by torch\.save"):
+    with pytest.raises(ValueError, match=r"hostile\.pt.*torch\.save"):
         read_torch_file(path)
     assert not marker.exists()
 
@@ -103,5 +103,5 @@ def test_a_tar_file_is_refused_without_advice_to_execute_it(tmp_path):
     path = tmp_path / "model.pt"
     with tarfile.open(path, "w"):
         pass
-    with pytest.raises(ValueError, match="tar archive: unpack it"):
+    with pytest.raises(ValueError, match="tar archive"):
         read_torch_file(path)

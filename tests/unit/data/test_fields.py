@@ -25,9 +25,9 @@ def test_a_source_is_a_field_or_a_text_with_fields(source, names, text):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("pasage", "file, line 3: there is no field 'pasage'.* did you mean 'passage'"),
-        ("number", "field 'number' holds '3'"),
-        ("{question} {empty}", "the field 'empty' is empty"),
+        ("pasage", "file, line 3: .*'pasage'.* did you mean 'passage'"),
+        ("number", "'number'.*'3'"),
+        ("{question} {empty}", "'empty'"),
     ],
 )
 def test_what_is_wrong_with_a_field_is_said_with_its_place(source, message):

@@ -135,10 +135,10 @@ def test_a_far_sample_is_located_at_once():
 @pytest.mark.parametrize(
     ("mixture", "message"),
     [
-        ({"weights": (1, 2), "alpha": 0.5}, "only one of weights and alpha"),
-        ({"weights": (1,)}, "for each of the 2 sources"),
+        ({"weights": (1, 2), "alpha": 0.5}, "weights.*alpha"),
+        ({"weights": (1,)}, "2 sources"),
         ({"weights": (1, 0)}, "positive"),
-        ({"alpha": 1.5}, r"alpha must lie in \[0, 1\]"),
+        ({"alpha": 1.5}, r"alpha.*\[0, 1\]"),
     ],
 )
 def test_impossible_mixtures_are_refused(mixture, message):

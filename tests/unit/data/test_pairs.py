@@ -74,11 +74,11 @@ def test_files_named_after_their_languages_are_lines_of_text(files, tokenizer):
     corpus = prepared(entry, tokenizer, files)
     assert [len(corpus), *(list(side) for side in pair_texts(entry))] == [3, ENGLISH, GERMAN]
     (files / "train.de").write_text("ein Hund\n \nRegen\n")
-    with pytest.raises(ValueError, match=r"train\.de, line 2: this side of the pair is empty"):
+    with pytest.raises(ValueError, match=r"train\.de, line 2"):
         prepared(entry, tokenizer, files)
     for name in ("train.tsv", "train.json"):
         (files / name).write_text("x")
-        with pytest.raises(ValueError, match=f"{name}: its name ends in none of"):
+        with pytest.raises(ValueError, match=f"{name}: .*jsonl"):
             prepared(entry.replace("train.de", name), tokenizer, files)
 
 
@@ -102,7 +102,7 @@ def test_a_long_pair_is_refused_by_name_if_asked_for(files, tokenizer):
     ]
     fitting = prepared(entry, tokenizer, files, max_length=max(lengths), refuse_long=True)
     assert fitting.num_cut == 0
-    message = rf"a\.txt, line 2: the pair has {lengths[1]} tokens.* 2 of 3 pairs are too long"
+    message = rf"a\.txt, line 2: .*\b{lengths[1]} tokens.* 2 of 3 pairs"
     with pytest.raises(ValueError, match=message):
         prepared(entry, tokenizer, files, max_length=min(lengths[1:]) - 1, refuse_long=True)
 
@@ -140,7 +140,7 @@ def test_the_table_of_documents_has_a_row_for_pairs(files, tokenizer):
 
 def test_what_is_missing_is_named_with_file_and_line(files, tokenizer):
     (files / "b.txt").write_text("ein Hund\n\nRegen\n")
-    with pytest.raises(ValueError, match=r"b\.txt, line 2: this side of the pair is empty"):
+    with pytest.raises(ValueError, match=r"b\.txt, line 2"):
         prepared(f"{files}/a.txt:{files}/b.txt", tokenizer, files)
     (files / "b.txt").write_text("ein Hund\nRegen\n")
     with pytest.raises(ValueError, match=r"a\.txt has 3 lines, .*b\.txt has 2"):
@@ -149,13 +149,13 @@ def test_what_is_missing_is_named_with_file_and_line(files, tokenizer):
     with pytest.raises(ValueError, match=r"pairs\.jsonl, line 2 \(field 'de'\)"):
         prepared(f"{files}/pairs.jsonl:en:de", tokenizer, files)
     (files / "pairs.jsonl").write_text('{"en": "rain", "de": "Regen"}\n{"en": "rain"}')
-    with pytest.raises(ValueError, match=r"pairs\.jsonl, line 2: there is no field 'de'"):
+    with pytest.raises(ValueError, match=r"pairs\.jsonl, line 2: .*'de'"):
         prepared(f"{files}/pairs.jsonl:en:de", tokenizer, files)
 
 
 @pytest.mark.parametrize("entry", ["pairs.jsonl", "a:b:c:d", "a::de", "{}/a.txt:en:de"])
 def test_an_entry_that_names_no_pair_is_refused(files, tokenizer, entry):
-    with pytest.raises(ValueError, match="names no pair: give SOURCE_FILE:TARGET_FILE"):
+    with pytest.raises(ValueError, match="SOURCE_FILE:TARGET_FILE"):
         prepared(entry.format(files), tokenizer, files)
 
 

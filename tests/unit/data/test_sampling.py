@@ -58,9 +58,9 @@ def test_short_documents_are_counted_not_lost_in_silence():
 
 
 def test_a_source_without_usable_documents_is_refused():
-    with pytest.raises(ValueError, match="source 1 holds no document"):
+    with pytest.raises(ValueError, match="source 1"):
         make_sampler([40], [1, 1])
-    with pytest.raises(ValueError, match="source 0 holds no document"):
+    with pytest.raises(ValueError, match="source 0"):
         make_sampler([])
 
 
@@ -148,7 +148,7 @@ def test_the_real_objectives_fit_texts_of_any_length(mixture):
 
 
 def test_settings_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="max_length must be at least 32"):
+    with pytest.raises(ValueError, match=r"max_length.*\b32\b"):
         SamplingSettings(max_length=8)
-    with pytest.raises(ValueError, match="seed must not be negative"):
+    with pytest.raises(ValueError, match=r"seed.*-1"):
         SamplingSettings(seed=-1)

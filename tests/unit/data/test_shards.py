@@ -146,7 +146,7 @@ def test_the_report_counts_every_document(bpe, tmp_path):
     [([], "0 read"), (["", " "], "2 read, 2 without text"), (["a"], "1 under 2 tokens")],
 )
 def test_a_corpus_with_nothing_to_train_on_is_refused(bpe, tmp_path, texts, message):
-    with pytest.raises(ValueError, match=f"no document to train on in .*{message}"):
+    with pytest.raises(ValueError, match=message):
         prepared(corpus_file(tmp_path, texts), bpe, tmp_path)
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -188,7 +188,7 @@ def test_altered_offsets_are_noticed(bpe, tmp_path):
     content = bytearray(file.read_bytes())
     content[8] ^= 1
     file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"offsets\.bin is damaged: its checksum"):
+    with pytest.raises(ValueError, match=r"offsets\.bin.*checksum"):
         PreparedCorpus(corpus.folder)
 
 

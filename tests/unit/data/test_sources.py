@@ -99,9 +99,9 @@ def test_files_are_found_by_folder_glob_and_name_and_only_once(tmp_path):
     ("asked", "error", "message"),
     [
         ("corpsu.txt", FileNotFoundError, "near names .*corpus.txt"),
-        ("nowhere/x.txt", FileNotFoundError, "there is no folder"),
+        ("nowhere/x.txt", FileNotFoundError, "no folder .*/nowhere"),
         ("empty", FileNotFoundError, "holds no text"),
-        ("picture.png", ValueError, "ends in none of"),
+        ("picture.png", ValueError, r"picture\.png.*\.jsonl"),
     ],
 )
 def test_paths_that_lead_nowhere_are_refused(tmp_path, asked, error, message):
@@ -120,23 +120,23 @@ def test_asking_for_nothing_is_refused():
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", b"g\xc3\xb6d\nb\xe4d\n", "a.txt, line 2, is not UTF-8: byte 6 is 0xe4"),
-        ("a.txt.gz", gzip.compress(b"good\nb\xe4d"), "byte 6 after decompression is 0xe4"),
+        ("a.txt", b"g\xc3\xb6d\nb\xe4d\n", "a.txt, line 2, .*UTF-8.* byte 6 .*0xe4"),
+        ("a.txt.gz", gzip.compress(b"good\nb\xe4d"), "byte 6 .*decompression.*0xe4"),
         ("a.txt", "wide".encode("utf-16"), "byte 0 is 0xff .* iconv -f UTF-16 -t UTF-8"),
         ("a.txt", "w\u00efde".encode("utf-16-le"), "byte 2 is 0xef .* iconv -f UTF-16 -t UTF-8"),
         ("a.jsonl", "{}\n".encode("utf-32"), "byte 0 is 0xff .* iconv -f UTF-32 -t UTF-8"),
         ("a.tsv.txt", b"caf\xe9", "iconv -f LATIN1 -t UTF-8"),
-        ("a.jsonl", b'{"text": "a"}\n\n{"text": \n', "a.jsonl, line 3: not valid JSON"),
-        ("a.jsonl", b"[" * 100_000, "line 1: not valid JSON"),
-        ("a.jsonl", b'["a"]\n', "line 1: a JSON object is needed, this is a list"),
-        ("a.jsonl", b'{"txt": "a", "id": 1}', "line 1: there is no field 'text', only 'txt', 'id'"),
+        ("a.jsonl", b'{"text": "a"}\n\n{"text": \n', "a.jsonl, line 3: .*JSON"),
+        ("a.jsonl", b"[" * 100_000, "line 1: .*JSON"),
+        ("a.jsonl", b'["a"]\n', "line 1: .*JSON object.*list"),
+        ("a.jsonl", b'{"txt": "a", "id": 1}', "line 1: .*'text'.*'txt', 'id'"),
         ("a.jsonl", b"{}", "only none"),
-        ("a.jsonl", b'{"text": 3}', "line 1: field 'text' holds a number"),
-        ("a.jsonl", b'{"text": "a\\ud800"}', "line 1: .* half of a surrogate pair"),
-        ("a.jsonl.gz", gzip.compress(as_jsonl(TEXTS))[:-20], "damaged or cut gzip"),
-        ("a.jsonl.gz", b"not gzip", "damaged or cut gzip"),
-        ("a.jsonl.zst", zstandard.compress(as_jsonl(TEXTS))[:-20], "damaged or cut zstd"),
-        ("a.jsonl.zst", b"not zstd", "damaged or cut zstd"),
+        ("a.jsonl", b'{"text": 3}', "line 1: .*'text'.*number"),
+        ("a.jsonl", b'{"text": "a\\ud800"}', "line 1: .*surrogate"),
+        ("a.jsonl.gz", gzip.compress(as_jsonl(TEXTS))[:-20], "gzip"),
+        ("a.jsonl.gz", b"not gzip", "gzip"),
+        ("a.jsonl.zst", zstandard.compress(as_jsonl(TEXTS))[:-20], "zstd"),
+        ("a.jsonl.zst", b"not zstd", "zstd"),
         ("a.parquet", b"PAR1 not parquet", "damaged parquet"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -150,7 +150,7 @@ def test_a_fault_in_a_file_is_named_with_its_place(tmp_path, name, content, mess
 def test_parquet_without_the_column_or_with_numbers_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"txt": ["a"], "n": [1]}), path)
-    with pytest.raises(ValueError, match="no field 'text', only 'txt', 'n'; did you mean 'txt'"):
+    with pytest.raises(ValueError, match=r"'text'.*'txt', 'n'; did you mean 'txt'"):
         read(path)
     with pytest.raises(ValueError, match="holds int64, not strings"):
         read(path, text_field="n")

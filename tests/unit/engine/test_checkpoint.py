@@ -88,7 +88,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_half_written(tmp_
         (folder / "model.safetensors").write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(CheckpointError, match=r"No space left.*last good one is .*step-00000001"):
+    with pytest.raises(CheckpointError, match=r"No space left.*step-00000001"):
         write_checkpoint(tmp_path, 2, fills_the_disk)
     assert list(tmp_path.iterdir()) == [good]
     assert find_damage(good) is None

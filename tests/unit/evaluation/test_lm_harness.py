@@ -167,7 +167,7 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
         ("choice", 0.5, 2),
         ("all", 0.5, 2),
     }
-    with pytest.raises(FileNotFoundError, match="no task file"):
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
         evaluate(LmEvalOptions(model=str(model_folder), tasks=("none.yaml",)))
     with pytest.raises(ValueError, match=r"--tasks FILE\.yaml"):
         evaluate(LmEvalOptions(model=str(model_folder)))

@@ -69,7 +69,7 @@ def test_questions_are_asked_in_the_layout_that_is_told(tiny, model_folder, tmp_
             scores.append(log_p[places, answer].sum())
         expected = torch.stack(scores).softmax(dim=0).tolist()
         assert line["probabilities"] == pytest.approx(expected, abs=1e-4)
-    with pytest.raises(ValueError, match="this tokenizer has no sentinels"):
+    with pytest.raises(ValueError, match="'sentinel'"):
         run(model_folder, tmp_path, layout="sentinel", **options)
 
 
@@ -193,7 +193,7 @@ def test_each_length_penalty_is_tried_as_if_alone_and_the_best_is_named(
         texts = [line["prediction"] for line in content["predictions"] if line["task"] == name]
         assert texts == [line["prediction"] for line in one["predictions"]]
     assert "squad_qg: length penalty" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="only ranks beams"):
+    with pytest.raises(ValueError, match=r"length_penalty.*num_beams"):
         run(model_folder, tmp_path, **{**options, "num_beams": 1}, length_penalty=(0.5, 1.0))
 
 

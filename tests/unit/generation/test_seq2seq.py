@@ -172,7 +172,7 @@ def test_a_source_tag_stands_in_front_and_a_target_tag_is_forced(tiny_encoder_de
             source = source_ids(model, tokenizer, text, in_source)
             expected, _ = naive_greedy(model, tokenizer, source, 9, in_target)
             assert list(answer.token_ids) == expected
-    with pytest.raises(ValueError, match=r"no token '__fr__'.*__de__"):
+    with pytest.raises(ValueError, match=r"'__fr__'.*__de__"):
         generate_texts(model, tokenizer, SOURCES, options(source_tag="__fr__"))
 
 
@@ -199,16 +199,16 @@ def test_a_glm_reads_a_tag_behind_its_start_and_the_same_layout_wherever_its_bla
 def test_a_target_tag_is_refused_for_a_glm_and_a_blank_for_others(tiny, tiny_encoder_decoder):
     with pytest.raises(ValueError, match="source_tag"):
         generate_texts(tiny.model, tiny.tokenizer, ["a dog"], options(target_tag="[SEP]"))
-    with pytest.raises(ValueError, match="an encoder-decoder has no blanks"):
+    with pytest.raises(ValueError, match=r"encoder-decoder.*blanks"):
         generate_texts(*tiny_encoder_decoder, ["a dog"], options(blank="[gMASK]"))
 
 
 def test_a_long_source_is_refused_or_cut_with_a_count(tiny_encoder_decoder, tiny):
     for model, tokenizer in (tiny_encoder_decoder, (tiny.model, tiny.tokenizer)):
         long = "the old grey cat sat on a warm mat " * 12
-        with pytest.raises(ValueError, match=r"has \d+ tokens, but the model has positions for"):
+        with pytest.raises(ValueError, match=r"\d+ tokens.*positions for"):
             generate_texts(model, tokenizer, ["a dog", long], options())
-        with pytest.warns(UserWarning, match="1 of 2 sources were cut at the model's 64 positions"):
+        with pytest.warns(UserWarning, match="1 of 2 sources .*64 positions"):
             short, cut = generate_texts(model, tokenizer, ["a dog", long], options(too_long="cut"))
         assert (short.is_source_cut, cut.is_source_cut) == (False, True)
         source = read_sources(model.config, tokenizer, [long], options(too_long="cut"))[0]
@@ -251,7 +251,7 @@ def test_a_model_in_training_mode_is_refused(tiny_encoder_decoder):
         ({"max_tokens": 3, "min_tokens": 4}, "min_tokens"),
         ({"length_penalty": 0.5}, "num_beams"),
         ({"max_tokens_ratio": -1.0}, "max_tokens_ratio"),
-        ({"too_long": "drop"}, "refuse or cut"),
+        ({"too_long": "drop"}, "too_long.*refuse"),
         ({"top_k": 3}, "do_sample"),
     ],
 )

@@ -82,7 +82,7 @@ def test_long_rows_leave_the_products_for_the_fused_kernel(inputs, monkeypatch):
 
 
 def test_unknown_implementation_names_the_choices():
-    with pytest.raises(ValueError, match="choose sdpa, eager, flex_attention"):
+    with pytest.raises(ValueError, match="sdpa, eager, flex_attention"):
         check_implementation("flash_attention_2")
 
 

@@ -196,7 +196,7 @@ def test_loss_in_bf16_is_near_that_in_fp32(model):
 
 
 def test_too_long_a_source_is_refused_with_the_limit(model):
-    with pytest.raises(ValueError, match="30 tokens, but the model has 24 positions"):
+    with pytest.raises(ValueError, match=r"30 tokens.*24 positions"):
         model(torch.full((1, 30), 7), labels=TARGET[:1])
 
 
@@ -254,7 +254,7 @@ def test_a_bert_folder_becomes_the_same_encoder(tmp_path):
         (
             "hidden_size",
             48,
-            "hidden_size is 48 in the encoder's config.json, but 32 in its weights",
+            r"hidden_size.*\b48\b.*config\.json.*\b32\b",
         ),
         ("num_hidden_layers", 6, "num_hidden_layers is 6 .*, but 2 in its"),
     ],
@@ -313,12 +313,12 @@ def test_new_tokens_start_random_after_the_rows_of_the_encoder():
 
 def test_encoders_that_do_not_fit_are_refused():
     _, (fields, state_dict) = glm_encoder()
-    with pytest.raises(ValueError, match="hidden_size is 32 in the encoder: 64"):
+    with pytest.raises(ValueError, match=r"hidden_size.*\b32\b.*\b64\b"):
         deltalm_from_encoder(fields, state_dict, hidden_size=64)
     with pytest.raises(ValueError, match="fills at most 2"):
         deltalm_from_encoder(fields, state_dict, decoder_layers=3)
     _, odd = glm_encoder(layers=3)
-    with pytest.raises(ValueError, match="the encoder has 3, an odd number"):
+    with pytest.raises(ValueError, match="encoder has 3"):
         deltalm_from_encoder(*odd)
     assert len(deltalm_from_encoder(*odd, decoder_layers=1).model.decoder.layers) == 1
 

@@ -142,7 +142,7 @@ def test_noise_is_written_one_column_later():
 
 
 def test_unknown_rule_names_the_choices(model):
-    with pytest.raises(ValueError, match="errors, agreements or all"):
+    with pytest.raises(ValueError, match="errors, agreements"):
         step(model, denoising_rule="fooled")
 
 
@@ -413,5 +413,5 @@ def test_the_discriminator_reads_whole_sentences_if_told_to(model):
     assert output.discriminator_input_ids.tolist() == expected
     assert output.losses["discriminator"][1] == 6
     output.loss.backward()
-    with pytest.raises(ValueError, match="needs targets of span corruption"):
+    with pytest.raises(ValueError, match="span corruption"):
         step(model, **options)

@@ -17,8 +17,8 @@ WORDS = st.lists(st.sampled_from(NAMES), max_size=40).map(" ".join)
         ("{premise} and {hypothesis}", "has 0 blanks"),
         ("{premise} [MASK] {hypothesis} [MASK]", "has 2 blanks"),
         ("{premise [MASK]", "stray brace"),
-        ("{} [MASK]", "field without a name"),
-        ("{premise|loud} [MASK]", "filter 'loud': there are bare, uncapitalized"),
+        ("{} [MASK]", "without a name"),
+        ("{premise|loud} [MASK]", "'loud'.*bare, uncapitalized"),
     ],
 )
 def test_a_pattern_that_is_none_is_refused(text, message):
@@ -34,7 +34,7 @@ def test_filters_change_only_what_they_say():
 
 
 def test_an_unknown_field_is_named_with_the_nearest_one():
-    with pytest.raises(ValueError, match=r"no field 'premis', only 'premise'; did you mean"):
+    with pytest.raises(ValueError, match=r"'premis'.*'premise'; did you mean"):
         fill_pattern(parse_pattern("{premis} [MASK]"), {"premise": "x"})
 
 
@@ -78,7 +78,7 @@ def test_a_fitted_pattern_keeps_its_blank_and_loses_fields_in_order(
 
 def test_a_pattern_without_enough_room_is_refused(tiny):
     pattern = parse_pattern("the cat sat on a mat [MASK] {text}")
-    with pytest.raises(ValueError, match="though text gave way: name more fields under `shorten`"):
+    with pytest.raises(ValueError, match=r"text.*`shorten`"):
         fit_pattern(
             tiny.tokenizer,
             special_ids(tiny.tokenizer),

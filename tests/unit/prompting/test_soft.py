@@ -247,10 +247,10 @@ def test_training_a_prompt_lowers_the_loss_and_leaves_every_weight_bit_identical
 def test_wrong_shapes_and_families_are_refused(model):
     with pytest.raises(ValueError, match=r"\[2, 2, 5, 32\] does not fit.*\[3, 2, 5, 32\]"):
         attach_deep_prompt(model, torch.zeros(2, 2, 5, WIDTH))
-    with pytest.raises(ValueError, match="40 vectors does not fit a model of 64 positions"):
+    with pytest.raises(ValueError, match=r"40 vectors.*64 positions"):
         new_soft_prompt(model, 40, "none", seed=0)
     model.config.model_type = "deltalm"
-    with pytest.raises(ValueError, match=r"not for 'deltalm'.*--method lora"):
+    with pytest.raises(ValueError, match=r"'deltalm'.*--method lora"):
         new_deep_prompt(model, 4, seed=0)
 
 
@@ -261,7 +261,7 @@ def test_wrong_shapes_and_families_are_refused(model):
 def test_prompt_methods_of_peft_are_refused_with_the_reason(model, kind, task):
     peft = pytest.importorskip("peft")
     config = getattr(peft, kind)(num_virtual_tokens=4, task_type=task)
-    with pytest.raises(ValueError, match=r"do not fit a GLM.*position.*--method prompt"):
+    with pytest.raises(ValueError, match=r"GLM.*position.*--method prompt"):
         peft.get_peft_model(model, config)
 
 

@@ -58,43 +58,43 @@ def test_words_stay_words(tmp_path):
     ("text", "message"),
     [
         (TASK.replace("[MASK]", ""), "line 4: pattern .* 0 blanks"),
-        (TASK.replace("{text} ", "It was "), "line 4: pattern 'It was .* has no field, .* {name}"),
+        (TASK.replace("{text} ", "It was "), "line 4: pattern 'It was .*field.*{name}"),
         (
             TASK.replace("verbalizer", "verbaliser"),
-            "line 2: unknown key 'verbaliser'; did you mean",
+            "line 2: .*'verbaliser'; did you mean",
         ),
         (
             TASK.replace("bad: No", "bad: Yes"),
-            "line 2: .*'good' and 'bad' have the same words 'Yes'",
+            "line 2: .*'good'.*'bad'.*'Yes'",
         ),
-        (TASK.replace("No", '" "'), "line 2: label 'bad' has an empty candidate"),
-        (TASK.replace(", bad: No", ""), "line 2: .*at least two labels"),
-        (TASK.replace("bad: No", "good: No, bad: Maybe"), "line 2: 'good' stands twice"),
+        (TASK.replace("No", '" "'), "line 2: .*'bad'.*empty"),
+        (TASK.replace(", bad: No", ""), "line 2: .*two labels"),
+        (TASK.replace("bad: No", "good: No, bad: Maybe"), "line 2: 'good'"),
         (TASK.replace("{text}", "{text"), "line 4: .* stray brace"),
-        (TASK + "metrics: [acuracy]", "line 6: metrics is 'acuracy': choose one of accuracy"),
-        (TASK + "default_pattern: 4", "line 6: .* there are patterns 0 to 0"),
-        (TASK.replace("text: end", "text: middle"), "line 5: shorten.text is 'middle'"),
-        ("patterns: ['{a} [MASK]']", "either a verbalizer .* or candidates"),
-        (TASK.replace("shorten", OTHER_LABELS + "shorten"), "must know the same labels"),
+        (TASK + "metrics: [acuracy]", "line 6: metrics .*'acuracy'.*accuracy"),
+        (TASK + "default_pattern: 4", "line 6: .*0 to 0"),
+        (TASK.replace("text: end", "text: middle"), r"line 5: shorten\.text.*'middle'"),
+        ("patterns: ['{a} [MASK]']", "verbalizer.*candidates"),
+        (TASK.replace("shorten", OTHER_LABELS + "shorten"), "'a', 'c'.*'good', 'bad'"),
         (
             TASK.replace("- '{", "- patern: '{"),
-            "line 4: unknown key 'patern'; did you mean 'pattern'",
+            "line 4: .*'patern'; did you mean 'pattern'",
         ),
-        (TASK.replace("Yes", "{a: b}"), "line 2: label 'good' needs words"),
-        (TASK.replace("Yes", "[Yes, Yes]"), "line 2: label 'good' has the words 'Yes' twice"),
-        (TASK.replace("Yes", "'a [MASK]'"), "line 2: label 'good' has a blank in its words"),
-        (TASK + "label: [a]", r"line 6: label must be a text, got \['a'\]"),
-        (TASK + "metrics: accuracy", "line 6: metrics must be a list, got 'accuracy'"),
-        (TASK + "metrics: [f1]", "line 6: metric 'f1' is that of the label '1'"),
-        (TASK + "metrics: [pearson]", "line 6: metric 'pearson' does not judge labels"),
-        (TASK + "metrics: [em]", "line 6: metric 'em' is about questions with several answers"),
-        (TASK + "regression: maybe", "line 6: regression is 'maybe': choose one of true, false"),
-        (TASK + "regression: true", "line 2: the labels of a regression are different numbers"),
-        (TASK.replace("{text: end}", "{body: end}"), "line 5: shorten names 'body', .*'text'"),
-        (TASK + "candidates: options", "line 6: give either a verbalizer .* or candidates"),
-        (OPTIONS.replace("options", "['{text}']"), "line 1: candidates needs at least two"),
-        (OPTIONS + "max_wrong: 0", "line 3: max_wrong must be 1 or more"),
-        ("reader: multirc\npatterns: ['{answer} [MASK].']", "give either a verbalizer"),
+        (TASK.replace("Yes", "{a: b}"), "line 2: .*'good'.*words"),
+        (TASK.replace("Yes", "[Yes, Yes]"), "line 2: .*'good'.*'Yes' twice"),
+        (TASK.replace("Yes", "'a [MASK]'"), "line 2: .*'good'.*blank"),
+        (TASK + "label: [a]", r"line 6: label.*\['a'\]"),
+        (TASK + "metrics: accuracy", "line 6: metrics.*'accuracy'"),
+        (TASK + "metrics: [f1]", "line 6: .*'f1'.*'1'"),
+        (TASK + "metrics: [pearson]", "line 6: .*'pearson'"),
+        (TASK + "metrics: [em]", "line 6: .*'em'"),
+        (TASK + "regression: maybe", "line 6: regression.*'maybe'.*true, false"),
+        (TASK + "regression: true", "line 2: .*regression.*numbers"),
+        (TASK.replace("{text: end}", "{body: end}"), "line 5: shorten .*'body'.*'text'"),
+        (TASK + "candidates: options", "line 6: .*verbalizer.*candidates"),
+        (OPTIONS.replace("options", "['{text}']"), "line 1: candidates.*two"),
+        (OPTIONS + "max_wrong: 0", r"line 3: max_wrong.*\b1\b"),
+        ("reader: multirc\npatterns: ['{answer} [MASK].']", r"my\.yaml: .*verbalizer.*candidates"),
         ("- a", "holds `key: value` lines"),
         ("a: [", "is not YAML"),
     ],
@@ -109,22 +109,22 @@ def test_mistakes_in_a_task_file_are_named(tmp_path, text, message):
 def test_an_unknown_task_is_answered_with_near_names(tmp_path):
     with pytest.raises(ValueError, match=r"did you mean .*boolq"):
         load_task("bolq")
-    with pytest.raises(FileNotFoundError, match="no task file"):
+    with pytest.raises(FileNotFoundError, match="task file"):
         load_task(tmp_path / "none.yaml")
 
 
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"text": "x", "label": "goood"}, "line 2: label 'goood' is not in the verbalizer.*'good'"),
-        ({"txt": "x", "label": "good"}, "line 2: there is no field 'text'.*did you mean 'txt'"),
-        ([1], "line 2: a JSON object is needed"),
+        ({"text": "x", "label": "goood"}, "line 2: .*'goood'.*'good'"),
+        ({"txt": "x", "label": "good"}, "line 2: .*'text'.*did you mean 'txt'"),
+        ([1], "line 2: .*JSON object"),
         (
             {"text": ["x", "y"], "label": "good"},
-            "line 2: field 'text' must be a text.*my.yaml, line 4",
+            "line 2: .*'text'.*my.yaml, line 4",
         ),
-        ({"text": None, "label": "good"}, "line 2: field 'text' must be a text, got None"),
-        ({"text": "half \ud83d", "label": "good"}, "line 2: field 'text' holds half of a surro"),
+        ({"text": None, "label": "good"}, "line 2: .*'text'.*None"),
+        ({"text": "half \ud83d", "label": "good"}, "line 2: .*'text'.*surrogate"),
     ],
 )
 def test_mistakes_in_the_data_are_named_with_file_and_line(tmp_path, record, message):
@@ -139,11 +139,9 @@ def test_unlabelled_and_one_sided_data_are_refused_where_labels_are_needed(tmp_p
     task = load_task(write_task(tmp_path, TASK))
     path = write_data(tmp_path, {"text": "a", "label": "good"}, {"text": "b"})
     examples = read_examples(task, [path]).examples
-    with pytest.raises(
-        ValueError, match=r"line 2: there is no label in the field 'label' \(1 of 2 examples"
-    ):
+    with pytest.raises(ValueError, match=r"line 2: .*'label'.*1 of 2 examples"):
         training_examples(task, examples)
-    with pytest.raises(ValueError, match="all 1 examples have the label 'good'"):
+    with pytest.raises(ValueError, match=r"1 examples .*'good'"):
         training_examples(task, examples[:1])
 
 
@@ -151,7 +149,7 @@ def test_a_label_under_another_name_or_in_an_empty_cell_is_missing(tmp_path):
     task = load_task(write_task(tmp_path, TASK))
     path = tmp_path / "data.csv"
     path.write_text("text,label,Label\na,,good\n")
-    with pytest.raises(ValueError, match=r"no label in the field 'label'.*mean the field 'Label'"):
+    with pytest.raises(ValueError, match=r"'label'.*'Label'"):
         training_examples(task, read_examples(task, [path]).examples)
 
 
@@ -160,7 +158,7 @@ def test_unlabelled_questions_of_record_lack_answers():
     record = json.loads(json.dumps(task.example))
     del record["qas"][0]["answers"]
     examples = make_examples(task, record, "place")
-    with pytest.raises(ValueError, match="place: there is no label in the field 'answers'"):
+    with pytest.raises(ValueError, match=r"place: .*'answers'"):
         require_labels(task, examples)
 
 
@@ -168,14 +166,14 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
     task = load_task(write_task(tmp_path, TASK))
     path = tmp_path / "data.csv"
     path.write_text("text,text,label\na,b,good\n")
-    with pytest.raises(ValueError, match=r"data\.csv, line 1: two columns are called 'text'"):
+    with pytest.raises(ValueError, match=r"data\.csv, line 1: .*'text'"):
         read_examples(task, [path])
 
 
 def test_data_that_asks_nothing_is_refused(tmp_path):
     task = load_task(write_task(tmp_path, TASK + "skip_labels: ['good']\n"))
     path = write_data(tmp_path, {"text": "a", "label": "good"})
-    with pytest.raises(ValueError, match=r"data\.jsonl: none of 1 records holds an example"):
+    with pytest.raises(ValueError, match=r"data\.jsonl: .*\b1 records"):
         read_examples(task, [path])
 
 
@@ -212,17 +210,17 @@ def test_candidates_may_be_a_field_of_the_data(tmp_path):
         assert (example.candidates, example.answers) == (("one", "two"), (1,))
     with pytest.raises(ValueError, match="candidate 1 is empty"):
         make_examples(task, {"question": "q", "options": ["one", " "], "answer": 0})
-    with pytest.raises(ValueError, match="two candidates have the same words 'one'"):
+    with pytest.raises(ValueError, match=r"two candidates .*'one'"):
         make_examples(task, {"question": "q", "options": ["one", "one"], "answer": 0})
     for options in (["one", None], [["one"], ["two"]]):
-        with pytest.raises(ValueError, match="field 'options' must be a list of texts"):
+        with pytest.raises(ValueError, match=r"'options'.*list of texts"):
             make_examples(task, {"question": "q", "options": options, "answer": 0})
     digits = {"question": "q", "options": ["2", "1", "0"]}
-    with pytest.raises(ValueError, match="label 0 is the number of the candidate '2' and the text"):
+    with pytest.raises(ValueError, match=r"label 0 .*'2'"):
         make_examples(task, {**digits, "answer": 0})
     assert make_examples(task, {**digits, "answer": "0"})[0].answers == (2,)
     for answer in (2, -1, "three"):
-        with pytest.raises(ValueError, match=r"is no candidate: .* from 0 to 1"):
+        with pytest.raises(ValueError, match=r"\b0 to 1\b"):
             make_examples(task, {"question": "q", "options": ["one", "two"], "answer": answer})
 
 
@@ -232,7 +230,7 @@ def test_copa_asks_for_the_cause_or_the_effect():
     (cause,) = make_examples(task, record)
     (effect,) = make_examples(task, {**record, "question": "effect"})
     assert (cause.fields["joiner"], effect.fields["joiner"]) == (" because", ", so")
-    with pytest.raises(ValueError, match="question is 'why': joiner knows cause, effect"):
+    with pytest.raises(ValueError, match=r"'why'.*cause, effect"):
         make_examples(task, {**record, "question": "why"})
 
 
@@ -245,7 +243,7 @@ def test_wsc_marks_the_pronoun_though_its_index_is_off_by_one():
         assert example.fields["text"].endswith("use *it* .")
         assert example.candidates[0] == "The path"
     record["target"]["span2_index"] = 3
-    with pytest.raises(ValueError, match="'it' does not stand at word 3"):
+    with pytest.raises(ValueError, match=r"'it'.*word 3"):
         make_examples(task, record)
 
 
@@ -309,7 +307,7 @@ def test_a_number_is_shared_between_two_words_and_bounded():
     record = dict(task.example)
     (example,) = make_examples(task, record)
     assert target_shares(task, example).tolist() == pytest.approx([0.24, 0.76])
-    with pytest.raises(ValueError, match="label '6' is not a number from 0 to 5"):
+    with pytest.raises(ValueError, match=r"'6'.*0 to 5"):
         make_examples(task, {**record, "label": 6})
 
 

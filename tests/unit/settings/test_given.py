@@ -33,7 +33,7 @@ def test_a_flag_is_given_with_any_value_and_a_recipe_where_it_differs_from_the_d
 
 @pytest.mark.parametrize("name", ["lora.rank", "lora", "prompt.encoder"])
 def test_a_given_setting_that_is_not_used_is_refused(name):
-    with pytest.raises(ValueError, match=rf"^{name} is given, but .*: leave it out"):
+    with pytest.raises(ValueError, match=rf"^{name} is given"):
         refuse_unused({"train.seed", name}, UNUSED)
 
 

@@ -77,7 +77,7 @@ def test_every_field_has_a_docstring_for_help():
 
 def test_a_wrong_type_in_the_recipe_is_an_error_for_the_user(tmp_path):
     path = write(tmp_path, "train: {max_steps: many}")
-    with pytest.raises(TypeError, match=r"train\.max_steps must be int, got 'many'"):
+    with pytest.raises(TypeError, match=r"train\.max_steps.*\bint\b.*'many'"):
         read_settings(PretrainSettings, path)
 
 

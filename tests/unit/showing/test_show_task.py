@@ -30,7 +30,7 @@ def test_a_split_of_two_files_is_answered_with_what_show_has(tmp_path, monkeypat
     for name in ("validation_in_domain", "validation_out_of_domain"):
         (folder / f"{name}.jsonl").write_text(json.dumps({"sentence": "a", "label": 1}))
     monkeypatch.setenv("UNBLANK_DATA", str(tmp_path))
-    with pytest.raises(ValueError, match=r"name one of them, such as .*: --data FILE"):
+    with pytest.raises(ValueError, match="--data FILE"):
         printed(ShowTaskOptions(task="cola", example=0))
 
 
@@ -56,7 +56,7 @@ def test_each_layout_is_shown(model_folder, tiny_with_sentinels, tmp_path):
     assert [line.split()[1] == "[MASK1]" for line in inputs].count(True) == 1  # begins Part B
     assert "".join(inputs).count("[MASK1]") == 2
     assert "[MASK]" not in "".join(inputs)
-    with pytest.raises(ValueError, match="this tokenizer has no sentinels"):
+    with pytest.raises(ValueError, match="'sentinel'"):
         printed(ShowTaskOptions(task="copa", tokenizer=model_folder, layout="sentinel"))
 
 
@@ -77,12 +77,12 @@ def test_numbered_examples_come_from_the_folder_of_data_sets(tmp_path, monkeypat
     text = printed(ShowTaskOptions(task="rte", example=2))
     assert '"Day 2" ? [MASK], "It rains."' in text
     assert "val.jsonl, line 3" in text
-    with pytest.raises(ValueError, match="there are 3 examples, counted from 0: no 3"):
+    with pytest.raises(ValueError, match=r"3 examples.*\b3$"):
         printed(ShowTaskOptions(task="rte", example=3))
-    with pytest.raises(FileNotFoundError, match="no data of the task 'cb'"):
+    with pytest.raises(FileNotFoundError, match="'cb'"):
         printed(ShowTaskOptions(task="cb", example=0))
     monkeypatch.delenv("UNBLANK_DATA")
-    with pytest.raises(ValueError, match="Give --data FILE, or set UNBLANK_DATA"):
+    with pytest.raises(ValueError, match=r"--data FILE.*UNBLANK_DATA"):
         printed(ShowTaskOptions(task="rte", example=0))
 
 

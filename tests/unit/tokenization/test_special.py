@@ -68,7 +68,7 @@ def test_the_published_sentinels_are_found():
 def test_a_tokenizer_without_an_end_is_refused_by_role():
     tokenizer = foreign_tokenizer()
     tokenizer.eos_token = None
-    with pytest.raises(ValueError, match="lacks special tokens: eos"):
+    with pytest.raises(ValueError, match=r"\beos\b"):
         encoder_decoder_ids(tokenizer)
 
 

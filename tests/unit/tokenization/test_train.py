@@ -146,13 +146,13 @@ def test_a_full_vocabulary_has_exactly_the_size_asked_for(kind, data_dir):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("error")
 def test_a_vocabulary_that_cannot_be_filled_is_announced(kind):
-    with pytest.warns(UserWarning, match=r"too small for 5000 tokens: the vocabulary has \d+"):
+    with pytest.warns(UserWarning, match=r"\b5000 tokens: .*\d+"):
         train(kind, ["hello world"], vocab_size=5000)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bad_requests_are_refused(kind):
-    with pytest.raises(ValueError, match=r"vocab_size=100 is too small.*at least"):
+    with pytest.raises(ValueError, match=r"vocab_size=100 .*at least"):
         train(kind, vocab_size=100)
     with pytest.raises(ValueError, match="no text"):
         train(kind, ["", " \n"])
@@ -162,12 +162,12 @@ def test_bad_requests_are_refused(kind):
 
 @pytest.mark.parametrize("kind", ["wordpiece"])
 def test_an_extra_token_that_text_can_spell_is_refused(kind):
-    with pytest.raises(ValueError, match=r"'user' is also a word of plain text.*'\[user\]'"):
+    with pytest.raises(ValueError, match=r"'user'.*'\[user\]'"):
         train(kind, extra_tokens=["user"])
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="'wordpeice': choose from wordpiece, unigram, bpe"):
+    with pytest.raises(ValueError, match=r"'wordpeice'.*wordpiece, unigram, bpe"):
         train_tokenizer(TEXTS, kind="wordpeice", vocab_size=600)
 
 
@@ -193,15 +193,15 @@ def test_the_command_trains_reports_and_does_not_overwrite(tmp_path, capsys):
     assert f"{sum(map(len, TEXTS)):,}" in printed
     assert "600 tokens (600 asked for)" in printed
     assert len(special_ids(AutoTokenizer.from_pretrained(tmp_path / "tokenizer")).sentinels) == 3
-    with pytest.raises(FileExistsError, match=r"already holds a tokenizer.*--overwrite"):
+    with pytest.raises(FileExistsError, match="--overwrite"):
         tokenize.run(TokenizeSettings(**settings))
     tokenize.run(TokenizeSettings(**settings, overwrite=True))
 
 
 def test_the_command_says_what_it_needs(tmp_path):
-    with pytest.raises(ValueError, match=r"--train is missing .*: give --train TEXT \.\.\."):
+    with pytest.raises(ValueError, match=r"--train .*--train TEXT \.\.\."):
         tokenize.parse(["--output", str(tmp_path)])
-    with pytest.raises(ValueError, match="--output is missing"):
+    with pytest.raises(ValueError, match="--output"):
         tokenize.parse(["--train", str(tmp_path)])
 
 

@@ -208,7 +208,7 @@ def test_coverage_takes_the_fewest_tokens_that_reach_the_share(tokenizers, tmp_p
     source = save("glm", tokenizers["wordpiece"], tmp_path / "before")
     report = trim_model(source, tmp_path / "after", CORPUS, coverage=0.8)
     assert report.coverage >= 0.8
-    with pytest.raises(ValueError, match="already: give at least"):
+    with pytest.raises(ValueError, match="at least"):
         trim_model(source, tmp_path / "none", CORPUS, keep=10)
     one_less = trim_model(source, tmp_path / "less", CORPUS, keep=report.tokens[1] - 1)
     assert one_less.tokens[1] == report.tokens[1] - 1
@@ -317,10 +317,10 @@ def test_wrong_settings_are_refused_in_plain_words(options, message, tmp_path, c
 
 
 def test_a_folder_without_model_and_a_damaged_one_are_refused(tokenizers, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no model folder"):
+    with pytest.raises(FileNotFoundError, match="model folder"):
         trim_model(tmp_path, tmp_path / "after", CORPUS, keep=400)
     source = save("glm", tokenizers["bpe"], tmp_path / "before")
     path = source / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="damaged or cut short"):
+    with pytest.raises(ValueError, match="damaged"):
         trim_model(source, tmp_path / "after", CORPUS, keep=400)

@@ -1,12 +1,15 @@
 """A small text on disk, its tokenizer, and a configuration that trains on it in a second."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from pydoc_data.topics import topics
+from typing import Any
 
 import pytest
 
+from unblank.pretraining.run import run_pretrain
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import from_mapping, to_mapping
 from unblank.tokenization.train import train_tokenizer
@@ -23,9 +26,9 @@ def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def make_config(text_folder: Path, tmp_path: Path) -> Callable[..., PretrainSettings]:
-    small = {
+def small_settings(text_folder: Path, output_dir: Path) -> dict[str, Any]:
+    """Return a run of four steps, in which each is logged and every other one is saved."""
+    return {
         "model": {
             "preset": "tiny",
             "num_hidden_layers": 1,
@@ -40,7 +43,7 @@ def make_config(text_folder: Path, tmp_path: Path) -> Callable[..., PretrainSett
             "cache_dir": str(text_folder / "shards"),
         },
         "train": {
-            "output_dir": str(tmp_path / "run"),
+            "output_dir": str(output_dir),
             "max_steps": 4,
             "batch_size": 4,
             "micro_batch_size": 2,
@@ -49,6 +52,11 @@ def make_config(text_folder: Path, tmp_path: Path) -> Callable[..., PretrainSett
             "precision": "fp32",
         },
     }
+
+
+@pytest.fixture
+def make_config(text_folder: Path, tmp_path: Path) -> Callable[..., PretrainSettings]:
+    small = small_settings(text_folder, tmp_path / "run")
 
     def make(**changes: object) -> PretrainSettings:
         """Return the configuration with fields changed, written as section__field."""
@@ -61,3 +69,18 @@ def make_config(text_folder: Path, tmp_path: Path) -> Callable[..., PretrainSett
         return config
 
     return make
+
+
+@pytest.fixture(scope="session")
+def finished_once(text_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of `make_config()`, not to be changed."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unblank.engine.saving.draw_losses", lambda folder: None)
+        return run_pretrain(from_mapping(PretrainSettings, small_settings(text_folder, folder)))
+
+
+@pytest.fixture
+def finished(finished_once: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run, where `make_config()` would have written it."""
+    return shutil.copytree(finished_once, tmp_path / "run")

@@ -50,12 +50,6 @@ def pair_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no loss curve at every checkpoint: it takes longer than these runs."""
-    monkeypatch.setattr("unblank.engine.saving.draw_losses", lambda folder: None)
-
-
 @pytest.fixture
 def pairs_config(pair_folder: Path, tmp_path: Path) -> Callable[..., FinetuneSettings]:
     small = {

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch.testing import assert_close
 from transformers import AutoTokenizer
 
 import unblank
 from unblank.engine.units import InfillUnit
-from unblank.finetuning.run import effective_finetune_settings, run_finetune
-from unblank.finetuning.settings import FinetuneGanLMSettings
+from unblank.finetuning.run import run_finetune
 
 GLM = {"model__preset": "tiny", "model__num_hidden_layers": 1}
+
+
 GANLM = {"model__preset": "ganlm-tiny"}
 
 
@@ -116,76 +116,6 @@ def test_seeds_are_runs_of_their_own_with_mean_and_deviation(pairs_config, capsy
     assert results(one)["scores"]["loss"] == losses[1]
 
 
-def test_the_discriminator_helps_and_is_dropped_unless_kept(pairs_config):
-    folder = run_finetune(pairs_config(**GANLM))
-    names = {name.partition(".")[0] for name in load_file(folder / "model.safetensors")}
-    assert "discriminator" not in names
-    assert {"loss_generator", "loss_discriminator", "loss_denoising"} <= lines(
-        folder, "metrics.jsonl"
-    )[0].keys()
-    line = lines(folder, "metrics.jsonl")[0]
-    total = line["loss_generator"] + 5 * line["loss_discriminator"] + line["loss_denoising"]
-    assert line["loss"] == pytest.approx(total)
-    kept = pairs_config(
-        **GANLM, ganlm__keep_discriminator=True, train__output_dir=folder.parent / "kept"
-    )
-    names = load_file(run_finetune(kept) / "model.safetensors")
-    assert any(name.startswith("discriminator.") for name in names)
-
-
-def test_the_generator_alone_is_fine_tuned_with_both_weights_at_zero(pairs_config):
-    alone = FinetuneGanLMSettings(discriminator_weight=0.0, denoising_weight=0.0)
-    folder = run_finetune(pairs_config(**GANLM, ganlm=alone))
-    assert "loss_discriminator" not in lines(folder, "metrics.jsonl")[0]
-
-
-@pytest.mark.parametrize("family", [GANLM, {}], ids=["ganlm", "deltalm"])
-def test_the_first_lines_name_the_branch_of_a_ganlm(pairs_config, capsys, family):
-    if family:
-        family = {**family, "ganlm": FinetuneGanLMSettings(branch="generator")}
-    run_finetune(pairs_config(**family, train__max_steps=1))
-    words = [line.strip("\u2502 ").split() for line in capsys.readouterr().out.splitlines()]
-    named = [line for line in words if line[:1] == ["branch"]]
-    assert named == ([["branch", "generator"]] if family else [])
-
-
-def test_a_missing_discriminator_is_never_drawn_at_random(pairs_config):
-    first = run_finetune(pairs_config(**GANLM))
-    config = pairs_config(**GANLM, train__output_dir=first.parent / "second")
-    model = from_folder(config, first)
-    for branch in ("both", "discriminator"):
-        ganlm = FinetuneGanLMSettings(branch=branch)
-        with pytest.raises(ValueError, match=r"no discriminator: .* --ganlm\.branch generator"):
-            run_finetune(replace(config, model=model, ganlm=ganlm))
-    run_finetune(replace(config, model=model, ganlm=FinetuneGanLMSettings(branch="generator")))
-
-
-@pytest.mark.parametrize("branch", ["generator", "discriminator"])
-def test_one_branch_is_tuned_alone_from_a_pair_and_goes_on_after_a_stop(pairs_config, branch):
-    pair = run_finetune(pairs_config(**GANLM, ganlm__keep_discriminator=True))
-    prefix = "discriminator." if branch == "discriminator" else "model."
-    ganlm = FinetuneGanLMSettings(branch=branch)
-
-    def tune(name, **changes):
-        config = pairs_config(**GANLM, train__output_dir=pair.parent / name, **changes)
-        return run_finetune(replace(config, model=from_folder(config, pair), ganlm=ganlm))
-
-    start = load_file(pair / "model.safetensors")
-    still = load_file(tune("still", optim__learning_rate=1e-30) / "model.safetensors")
-    for name in still:
-        if name.startswith("model.decoder."):
-            assert_close(still[name], start[name.replace("model.", prefix, 1)])
-    folder = tune("whole", train__final="last")
-    assert "loss_discriminator" not in lines(folder, "metrics.jsonl")[0]
-    assert isinstance(unblank.load(folder).generate("the red dog", max_tokens=4).text, str)
-    tune("stopped", train__max_steps=2, optim__schedule="constant", train__final="last")
-    resumed = tune("stopped", optim__schedule="constant", train__final="last")
-    at_once = tune("at_once", optim__schedule="constant", train__final="last")
-    ours, theirs = (load_file(one / "model.safetensors") for one in (resumed, at_once))
-    assert ours.keys() == still.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
 def test_every_other_step_is_plain_text_without_sentinels(pairs_config, pair_folder, monkeypatch):
     seen = []
     call = InfillUnit.__call__
@@ -226,7 +156,7 @@ def test_too_few_sentinels_for_the_plain_text_are_refused(pairs_config, pair_fol
         data__monolingual=(str(pair_folder / "plain.txt"),), seq2seq__mask_ratio=0.9
     )
     config = replace(config, seq2seq=replace(config.seq2seq, max_source_length=400))
-    with pytest.raises(ValueError, match=r"hidden spans, the tokenizer has 20 sentinels: .*source"):
+    with pytest.raises(ValueError, match=r"\b20\b.*--tokenizer\.num_sentinels 40"):
         run_finetune(config)
 
 
@@ -245,7 +175,7 @@ def test_language_tags_are_added_once_and_unknown_ones_are_refused(pairs_config,
         model=from_folder(tagged, first),
         tokenizer=replace(tagged.tokenizer, path=None),
     )
-    with pytest.raises(ValueError, match=r"no token '__de__'.*--tokenizer\.extra_tokens __de__"):
+    with pytest.raises(ValueError, match=r"'__de__'.*--tokenizer\.extra_tokens __de__"):
         run_finetune(tagged)
     given = replace(tagged.tokenizer, extra_tokens=("__de__", "__en__"))
     folder = run_finetune(replace(tagged, tokenizer=given))
@@ -284,18 +214,18 @@ def test_each_entry_gives_its_share_of_the_held_out_samples(pairs_config, pair_f
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data__train": ()}, "no training examples"),
-        ({"model__preset": ""}, "no model to start from"),
+        ({"data__train": ()}, r"--data\.train"),
+        ({"model__preset": ""}, r"--model\.init_from FOLDER"),
         ({"data__validation": (), "train__patience": 2}, "need held-out examples"),
-        ({"train__metric": "blue"}, "train.metric is 'blue': for seq2seq choose one of loss"),
-        ({"model__preset": "electra-tiny"}, "electra writes no text"),
+        ({"train__metric": "blue"}, r"train\.metric.*'blue'.*seq2seq.*loss"),
+        ({"model__preset": "electra-tiny"}, "family electra"),
         (
             {"ganlm__discriminator_weight": 3.0},
-            r"ganlm\.discriminator_weight is given",
+            r"ganlm\.discriminator_weight",
         ),
         (
             {"ganlm__branch": "discriminator", "method": "lora", "model__init_from": Path("pair")},
-            "use --method full with ganlm.branch discriminator",
+            r"--method full.*ganlm\.branch discriminator",
         ),
     ],
 )
@@ -304,18 +234,11 @@ def test_what_cannot_run_is_refused_in_words(pairs_config, changes, message):
         run_finetune(pairs_config(**changes))
 
 
-def test_one_branch_has_no_losses_of_the_other():
-    with pytest.raises(ValueError, match="branch generator has neither the losses"):
-        FinetuneGanLMSettings(branch="generator", discriminator_weight=3.0)
-    with pytest.raises(ValueError, match="or choose branch both"):
-        FinetuneGanLMSettings(branch="discriminator", keep_discriminator=True)
-
-
 def test_another_file_of_training_pairs_is_not_continued_on(pairs_config, pair_folder):
     config = pairs_config()
     run_finetune(config)
     other = replace(config.data, train=(str(pair_folder / "held_out.jsonl"),))
-    with pytest.raises(ValueError, match="was trained on other text"):
+    with pytest.raises(ValueError, match="on other text"):
         run_finetune(replace(config, data=other))
     with pytest.raises(ValueError, match=r"seq2seq\.label_smoothing was 0\.1, now 0\.0"):
         run_finetune(pairs_config(seq2seq__label_smoothing=0.0))
@@ -325,18 +248,5 @@ def test_more_positions_than_the_model_has_are_refused(pairs_config):
     folder = run_finetune(pairs_config())
     config = pairs_config(seq2seq__max_source_length=4096, train__output_dir=folder.parent / "long")
     model = from_folder(config, folder)
-    with pytest.raises(ValueError, match=r"seq2seq\.max_source_length is 4096, the model has"):
+    with pytest.raises(ValueError, match=r"seq2seq\.max_source_length.*\b4096\b"):
         run_finetune(replace(config, model=model))
-
-
-def test_other_groups_of_pairs_are_never_continued_on(pairs_config):
-    config = pairs_config()
-    alone, shared = (
-        effective_finetune_settings(config, None, num_processes) for num_processes in (1, 2)
-    )
-    assert alone["train.micro_batch_tokens"] == 2 * shared["train.micro_batch_tokens"]
-    given = pairs_config(train__micro_batch_tokens=64)
-    one, other = (
-        effective_finetune_settings(given, None, num_processes) for num_processes in (1, 2)
-    )
-    assert one["train.micro_batch_tokens"] == other["train.micro_batch_tokens"] == 64

@@ -67,14 +67,14 @@ def test_parquet_gives_the_same_pairs_as_json_lines(tmp_path):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"s": "a", "t": ""}, r"line 2: the target \('t'\) is empty or missing"),
-        ({"s": " ", "t": "x"}, r"line 2: the source \('s'\) is empty or missing"),
-        ({"s": None, "t": "x"}, r"line 2: the source \('s'\) is empty or missing"),
-        ({"s": "a", "t": []}, "line 2: .* is an empty list"),
-        ({"s": "a", "t": ["x", ""]}, "line 2: .* is empty or missing"),
-        ({"s": "a", "tt": "x"}, "line 2: there is no field 't', only 's', 'tt'; did you mean 'tt'"),
-        ({"s": 3, "t": "x"}, "line 2: field 's' holds '?3'?: a text or a list of texts is needed"),
-        ([1], "line 2: a JSON object is needed"),
+        ({"s": "a", "t": ""}, r"line 2: .*target.*'t'"),
+        ({"s": " ", "t": "x"}, r"line 2: .*source.*'s'"),
+        ({"s": None, "t": "x"}, r"line 2: .*source.*'s'"),
+        ({"s": "a", "t": []}, "line 2: .*empty list"),
+        ({"s": "a", "t": ["x", ""]}, "line 2: .*empty"),
+        ({"s": "a", "tt": "x"}, "line 2: .*'t'.*'s', 'tt'; did you mean 'tt'"),
+        ({"s": 3, "t": "x"}, "line 2: field 's' .*'?3'?"),
+        ([1], "line 2: .*JSON object"),
     ],
 )
 def test_what_is_wrong_with_a_record_is_named_by_file_and_line(tmp_path, record, message):
@@ -87,10 +87,10 @@ def test_what_is_wrong_with_a_record_is_named_by_file_and_line(tmp_path, record,
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        ("a\nb\n", "x\n", r"b\.txt ends after 1 lines, .*a\.txt goes on"),
-        ("a\n", "x\ny\nz\n", r"a\.txt ends after 1 lines, .*b\.txt goes on"),
-        ("a\n\nc\n", "x\ny\nz\n", r"a\.txt, line 2: this side of the pair is empty"),
-        ("a\nb\n", "x\n \n", r"b\.txt, line 2: this side of the pair is empty"),
+        ("a\nb\n", "x\n", r"b\.txt.*\b1\b.*a\.txt"),
+        ("a\n", "x\ny\nz\n", r"a\.txt.*\b1\b.*b\.txt"),
+        ("a\n\nc\n", "x\ny\nz\n", r"a\.txt, line 2"),
+        ("a\nb\n", "x\n \n", r"b\.txt, line 2"),
     ],
 )
 def test_sides_that_do_not_fit_are_named(tmp_path, first, second, message):
@@ -106,9 +106,9 @@ def test_missing_files_and_unknown_kinds_are_named(tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(FileNotFoundError, match=r"near names .*: train\.jsonl"):
         read_text_pairs(f"{tmp_path}/trian.jsonl", "s", "t")
-    with pytest.raises(ValueError, match="its name ends in none of"):
+    with pytest.raises(ValueError, match=r"\.jsonl"):
         read_text_pairs(f"{tmp_path}/a.doc", "s", "t")
-    with pytest.raises(ValueError, match="holds no pair"):
+    with pytest.raises(ValueError, match=r"empty\.jsonl"):
         read_text_pairs(f"{tmp_path}/empty.jsonl", "s", "t")
     with pytest.raises(ValueError, match=r"source '\{s': expected '\}'"):
         read_text_pairs(f"{tmp_path}/train.jsonl", "{s", "t")
@@ -116,8 +116,8 @@ def test_missing_files_and_unknown_kinds_are_named(tmp_path):
 
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"s": "a"}' * 50)[:30])
-    with pytest.raises(ValueError, match="damaged or cut gzip file"):
+    with pytest.raises(ValueError, match="gzip"):
         read_text_pairs(f"{tmp_path}/a.jsonl.gz", "s", "t")
     (tmp_path / "b.tsv").write_text("en\tde\na\tb\tc\n")
-    with pytest.raises(ValueError, match=r"b\.tsv, line 2: 3 columns, 2 in the lines before"):
+    with pytest.raises(ValueError, match=r"b\.tsv, line 2: 3 columns"):
         read_text_pairs(f"{tmp_path}/b.tsv", "en", "de")

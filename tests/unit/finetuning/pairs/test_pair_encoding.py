@@ -62,7 +62,7 @@ def test_a_blank_in_the_source_stays_where_it_is_and_survives_a_cut(tokenizer):
     assert len(source) == 9
     assert source[made.blank_of(source)] == special.mask
     assert source[0] == special.cls
-    with pytest.raises(ValueError, match="line 1: the source holds several blanks"):
+    with pytest.raises(ValueError, match=r"line 1: .*blanks"):
         made.encode([TextPair("f, line 1", "a [MASK] b [MASK]", ("x",))], None, "f")
 
 
@@ -81,9 +81,9 @@ def test_long_sides_are_cut_and_counted(tokenizer, is_glm):
 def test_long_pairs_are_skipped_or_refused_if_asked(tokenizer):
     skipped = encoder(tokenizer, too_long="skip", max_source_length=5).encode(PAIRS, None, "f")
     assert (len(skipped), skipped.num_skipped, skipped.places) == (1, 1, ("f, line 1",))
-    with pytest.raises(ValueError, match=r"line 2: the source has 6 tokens, seq2seq\.max_source"):
+    with pytest.raises(ValueError, match=r"line 2: .*\b6 tokens.*seq2seq\.max_source_length"):
         encoder(tokenizer, too_long="refuse", max_source_length=5).encode(PAIRS, None, "f")
-    with pytest.raises(ValueError, match="every pair of f is too long"):
+    with pytest.raises(ValueError, match=r"\bf\b.*too long"):
         encoder(tokenizer, too_long="skip", max_source_length=2).encode(PAIRS, None, "f")
 
 

@@ -1,0 +1,103 @@
+"""The folder of a run: whose it is, and what is said of a finished model that is damaged."""
+
+import os
+import shutil
+import sys
+
+import pytest
+
+import unblank.models
+from unblank.engine.folder_lock import lock_folder
+from unblank.pretraining.run import run_pretrain
+from unblank.pretraining.settings import PretrainSettings
+from unblank.settings.recipes import read_settings, to_yaml
+
+
+def test_a_folder_that_holds_another_run_is_refused(make_config, finished):
+    with pytest.raises(ValueError, match=r"already holds.*--train\.resume"):
+        run_pretrain(make_config(train__resume="never"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")
+def test_a_folder_that_a_live_run_writes_to_is_refused(make_config):
+    config = make_config()
+    with lock_folder(config.train.output_dir), pytest.raises(ValueError, match="another run"):
+        run_pretrain(config)
+    run_pretrain(config)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_cut_settings_of_a_run_without_a_checkpoint_do_not_block_a_restart(make_config, share):
+    config = make_config(optim__learning_rate=1e-3)
+    path = config.train.output_dir / "run.yaml"
+    path.parent.mkdir()
+    whole = to_yaml(config)
+    path.write_text(whole[: int(len(whole) * share)])
+    run_pretrain(config)
+    assert read_settings(PretrainSettings, path) == config
+
+
+def test_settings_are_replaced_at_once(make_config, finished, monkeypatch):
+    before = read_settings(PretrainSettings, finished / "run.yaml")
+
+    def die(*_):
+        raise OSError("killed")
+
+    monkeypatch.setattr(os, "fsync", die)
+    with pytest.raises(OSError, match="killed"):
+        run_pretrain(make_config(train__log_every=2))
+    assert read_settings(PretrainSettings, finished / "run.yaml") == before
+
+
+def test_an_output_folder_that_is_a_file_is_refused_before_work_is_done(make_config, tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(ValueError, match=r"run is a file"):
+        run_pretrain(make_config(tokenizer__path=None))
+
+
+def test_a_folder_that_holds_a_model_is_refused_even_without_a_run(make_config, finished):
+    shutil.rmtree(finished / "checkpoints")
+    (finished / "run.yaml").unlink()
+    with pytest.raises(ValueError, match="already holds"):
+        run_pretrain(make_config())
+
+
+def damage(folder):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [damage, lambda folder: flip_a_byte(folder / "model.safetensors")])
+def test_a_finished_model_that_is_damaged_is_named_and_a_good_checkpoint_offered(
+    make_config, finished, harm
+):
+    folder = finished
+    unblank.load(folder)
+    harm(folder)
+    flip_a_byte(folder / "checkpoints" / "step-00000004" / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model\.safetensors.*step-00000002") as error:
+        unblank.load(folder)
+    unblank.load(str(error.value).rpartition(" ")[2])
+    (folder / "checkpoints" / "step-00000004").rename(folder / "moved")
+    run_pretrain(make_config())
+    unblank.load(folder)
+
+
+def test_a_model_whose_provenance_does_not_name_its_files_is_opened(finished):
+    (finished / "provenance.json").write_text('{"steps": 4}')
+    unblank.load(finished)
+
+
+@pytest.mark.parametrize(
+    "mistake", [{"model__num_attention_heads": 5}, {"data__train": ("nowhere.txt",)}]
+)
+def test_a_start_that_failed_does_not_claim_the_folder(make_config, mistake):
+    with pytest.raises((ValueError, FileNotFoundError)):
+        run_pretrain(make_config(**mistake))
+    run_pretrain(make_config())

@@ -1,0 +1,5 @@
+"""A small text with its tokenizer, as a fixture."""
+
+from pretraining_toys import text_folder
+
+__all__ = ["text_folder"]
