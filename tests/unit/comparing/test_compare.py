@@ -82,7 +82,10 @@ def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):
         ({"variants": {"GLM": {"chang": {}}}}, "unknown key 'chang' in variant GLM"),
         ({"variants": {"GLM": {"without": ["texts"]}}}, "not measured: there are text"),
         ({"variants": {"GLM": {"measure": {"tex": {}}}}}, "not measured: there are text"),
-        ({"variants": {"GLM": {"measure": {"text": {"context": ["up"]}}}}}, "allowed: bi, uni"),
+        (
+            {"variants": {"GLM": {"measure": {"text": {"context": ["up"]}}}}},
+            "one of bi, uni",
+        ),
         ({"variants": {"GLM": {"change": {"objektive": {}}}}}, "unknown key 'objektive'"),
         ({"variants": {"GLM": None, "glm!": None}}, "differ in letters or digits"),
         ({"evaluate": {"text": {"suite": "lambda"}}}, "did you mean 'lambada'"),

@@ -48,8 +48,8 @@ def test_the_folder_fills_scores_and_opens_in_transformers(arguments, capsys):
     [
         (["no-such-file", "out"], "no-such-file does not exist"),
         (["--verify", "no-such-folder"], "no config.json"),
-        (["{here}", "out", "--shard-size", "5"], "is no size"),
-        (["{here}", "out"], "is no checkpoint folder"),
+        (["{here}", "out", "--shard-size", "5"], "is not a size"),
+        (["{here}", "out"], "is not a checkpoint folder"),
         (["{here}", "{here}"], "exists"),
     ],
 )

@@ -25,7 +25,7 @@ class Payload:
 def test_a_hostile_pickle_is_refused_by_name_and_does_not_run(tmp_path):
     marker, path = tmp_path / "executed", tmp_path / "hostile.pt"
     torch.save({"module": {"weight": torch.ones(2)}, "state": Payload(marker)}, path)
-    with pytest.raises(ValueError, match=r"holds \w+\.mkdir besides .* never executed"):
+    with pytest.raises(ValueError, match=r"\w+\.mkdir,.* never executed"):
         read_torch_file(path)
     assert not marker.exists()
     # The same file does run where pickles are trusted: the payload is a real one.
@@ -50,7 +50,7 @@ def test_compressed_archives_are_refused_before_they_unfold(tmp_path):
         archive.writestr("archive/data.pkl", b"\0" * 50_000_000)
         archive.writestr("archive/version", b"3\n")
     assert path.stat().st_size < 100_000
-    with pytest.raises(ValueError, match="unfolds from"):
+    with pytest.raises(ValueError, match="unpacks from"):
         read_torch_file(path)
 
 

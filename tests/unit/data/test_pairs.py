@@ -133,7 +133,7 @@ def test_the_table_of_documents_has_a_row_for_pairs(files, tokenizer):
         counts = [3, 0, 0, 3, corpus.num_cut, corpus.num_tokens]
         assert lines[3].split() == ["both", *map(str, counts)]
         caption = " ".join(lines[3 + num_rows :])
-        assert "cut to fit together into 12 positions" in caption
+        assert "cut to fit into 12 positions together" in caption
         assert ("into segments" in caption) == (num_rows == 2)
     assert corpus.num_cut == 1
 
@@ -143,7 +143,7 @@ def test_what_is_missing_is_named_with_file_and_line(files, tokenizer):
     with pytest.raises(ValueError, match=r"b\.txt, line 2"):
         prepared(f"{files}/a.txt:{files}/b.txt", tokenizer, files)
     (files / "b.txt").write_text("ein Hund\nRegen\n")
-    with pytest.raises(ValueError, match=r"a\.txt has 3 lines, .*b\.txt has 2"):
+    with pytest.raises(ValueError, match=r"a\.txt has 3 lines .*b\.txt has 2"):
         prepared(f"{files}/a.txt:{files}/b.txt", tokenizer, files)
     (files / "pairs.jsonl").write_text('{"en": "rain", "de": "Regen"}\n{"en": "rain", "de": null}')
     with pytest.raises(ValueError, match=r"pairs\.jsonl, line 2 \(field 'de'\)"):
