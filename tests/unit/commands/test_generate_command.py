@@ -147,7 +147,7 @@ def test_an_interrupted_run_goes_on_with_the_same_answers(
     error = fails(*arguments, "--output", output, "--num-beams", "2", capsys=capsys)
     assert "started with another options" in error
     generate(*arguments, "--output", output)
-    assert "going on behind 2 of 5" in capsys.readouterr().err
+    assert "continuing after 2 of 5" in capsys.readouterr().err
     assert output.read_text() == whole.read_text()
     assert not part.exists()
 
@@ -178,7 +178,7 @@ def test_a_finished_file_is_not_replaced_by_accident(folder, data, tmp_path, cap
         (["a dog", "--output", "out.csv"], r"end in .txt or .jsonl"),
         (["a dog", "--output", "out.txt", "--json"], "--json and --output exclude each other"),
         (["a dog", "--stream", "--json"], "--stream and --json exclude each other"),
-        (["  "], "no text|no source"),
+        (["  "], "no source"),
         (["a dog", "--stem"], "--stem has no effect without --references"),
         (["a dog", "--metrics", "bleu"], "--metrics has no effect without --references"),
         (
@@ -226,11 +226,12 @@ def test_files_named_after_their_languages_are_lines_and_empty_references_do_not
     assert references == [["ein Hund"], ["die Katze", "eine Katze"]]
     capsys.readouterr()
     generate(folder, "--input", source, "--references", other, "--metrics", "exact_match")
-    note = "note: 1 references are empty, which lowers scores; the first: "
-    assert f"{note}{source}, line 1" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "empty references" in said
+    assert f"{source}, line 1" in said
     source.rename(tmp_path / "test.json")
     error = fails(folder, "--input", tmp_path / "test.json", capsys=capsys)
-    assert "test.json: its name ends in none of .jsonl" in error
+    assert "test.json: its name must end in one of .jsonl" in error
 
 
 def test_a_source_that_is_too_long_is_named_by_file_and_line(folder, tmp_path, capsys):

@@ -110,7 +110,7 @@ def test_heads_are_given_recorded_or_those_of_a_published_width_but_never_guesse
     assert [choose_heads(width, {}, ConvertOptions())[0] for width in (768, 1024)] == [12, 16]
     with pytest.raises(ValueError, match="width 2560: give --num-attention-heads"):
         choose_heads(2560, {}, ConvertOptions())  # XLM-R XL has 32 heads of 80
-    with pytest.raises(ValueError, match="model is 64 wide: give --num-attention-heads"):
+    with pytest.raises(ValueError, match="width 64: give --num-attention-heads"):
         convert(released(), tmp_path / "out", num_attention_heads=None)
     assert not (tmp_path / "out").exists()
 

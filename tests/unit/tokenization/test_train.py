@@ -156,7 +156,7 @@ def test_bad_requests_are_refused(kind):
         train(kind, vocab_size=100)
     with pytest.raises(ValueError, match="no text"):
         train(kind, ["", " \n"])
-    with pytest.raises(ValueError, match=r"repeated: \['\[MASK\]'\]"):
+    with pytest.raises(ValueError, match=r"repeated are \['\[MASK\]'\]"):
         train(kind, extra_tokens=["[MASK]"])
 
 
@@ -199,7 +199,7 @@ def test_the_command_trains_reports_and_does_not_overwrite(tmp_path, capsys):
 
 
 def test_the_command_says_what_it_needs(tmp_path):
-    with pytest.raises(ValueError, match=r"--train .*--train TEXT \.\.\."):
+    with pytest.raises(ValueError, match="--train is missing"):
         tokenize.parse(["--output", str(tmp_path)])
     with pytest.raises(ValueError, match="--output"):
         tokenize.parse(["--train", str(tmp_path)])
