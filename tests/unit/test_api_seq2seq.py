@@ -183,7 +183,7 @@ def test_a_classifier_is_refused_with_the_command_that_measures_it(folder, tmp_p
 
 def test_filling_is_refused_and_the_right_door_named(model, family):
     for fill in (model.fill, model.fill_stream):
-        with pytest.raises(ValueError, match=f"{family} writes answers.* use generate"):
+        with pytest.raises(ValueError, match=f"{family} fills no blanks.* use generate"):
             fill("the [MASK] cat")
 
 

@@ -113,13 +113,13 @@ def test_score_prints_candidates_best_first(capsys, tiny):
     ],
 )
 def test_an_option_that_shapes_nothing_is_refused_also_with_its_default(words, needed):
-    with pytest.raises(ValueError, match=f"means nothing without {needed}"):
+    with pytest.raises(ValueError, match=f"has no effect without {needed}"):
         fill.parse(["x", TEXT, *words])
 
 
 def test_nothing_to_do_is_an_error(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
-    with pytest.raises(ValueError, match="nothing to do"):
+    with pytest.raises(ValueError, match="no text"):
         fill.run(FillSettings(model="x", text=()))
     with pytest.raises(ValueError, match="--candidates"):
         score.parse(["x", TEXT])

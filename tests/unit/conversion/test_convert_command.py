@@ -48,8 +48,8 @@ def test_the_folder_fills_scores_and_opens_in_transformers(arguments, capsys):
     [
         (["no-such-file", "out"], "no-such-file does not exist"),
         (["--verify", "no-such-folder"], "no config.json"),
-        (["{here}", "out", "--shard-size", "5"], "is no size"),
-        (["{here}", "out"], "is no checkpoint folder"),
+        (["{here}", "out", "--shard-size", "5"], "is not a size"),
+        (["{here}", "out"], "is not a checkpoint folder"),
         (["{here}", "{here}"], "exists"),
     ],
 )
@@ -74,7 +74,7 @@ def test_a_dictionary_alone_is_not_called_absent(tmp_path, capsys):
     torch.save({"weights": released_deltalm(112)}, tmp_path / "deltalm.pt")
     main(["convert", str(tmp_path), str(tmp_path / "out"), "--num-attention-heads", "1"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "none: a dictionary alone, see the note" in shown
+    assert "none: there is only a dictionary, see the notes" in shown
     assert "dict.txt numbers tokens" in shown
 
 

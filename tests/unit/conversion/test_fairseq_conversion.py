@@ -108,9 +108,9 @@ def test_heads_are_given_recorded_or_those_of_a_published_width_but_never_guesse
     assert choose_heads(768, {}, given)[0] == 8
     assert choose_heads(768, recorded, ConvertOptions())[0] == 4
     assert [choose_heads(width, {}, ConvertOptions())[0] for width in (768, 1024)] == [12, 16]
-    with pytest.raises(ValueError, match="model is 2560 wide: give --num-attention-heads"):
+    with pytest.raises(ValueError, match="width 2560: give --num-attention-heads"):
         choose_heads(2560, {}, ConvertOptions())  # XLM-R XL has 32 heads of 80
-    with pytest.raises(ValueError, match="model is 64 wide: give --num-attention-heads"):
+    with pytest.raises(ValueError, match="width 64: give --num-attention-heads"):
         convert(released(), tmp_path / "out", num_attention_heads=None)
     assert not (tmp_path / "out").exists()
 
@@ -192,9 +192,9 @@ def test_the_weights_are_asked_about_the_order_of_the_feed_forwards(released, tm
             module[f"decoder.layers.{layer}.{ffn}.fc1.weight"] = source + 0.01
     path = released(module)
     conversion = convert(path, tmp_path / "current")
-    assert "the weights speak for --ffn-order first-release" in conversion.plan.traps[0]
+    assert "the weights suggest --ffn-order first-release" in conversion.plan.traps[0]
     conversion = convert(path, tmp_path / "first", ffn_order="first-release")
-    assert not any("speak for" in trap for trap in conversion.plan.traps)
+    assert not any("suggest" in trap for trap in conversion.plan.traps)
     bottom = weights(tmp_path / "first")["model.decoder.layers.0.bottom_mlp.up_proj.weight"]
     assert torch.equal(bottom, module["decoder.layers.0.ffn_2.fc1.weight"])
 

@@ -154,9 +154,7 @@ def test_soft_prompts_are_reported_not_taken(glm_module, save_ranks, tmp_path):
     assert record["dropped"] == [
         {
             "key": "prompt_spell.spell_embeddings.weight",
-            "reason": (
-                "a trained soft prompt: not part of the model, and not imported; tune one here anew"
-            ),
+            "reason": ("a trained soft prompt, which is not part of the model: tune a new one"),
         }
     ]
 

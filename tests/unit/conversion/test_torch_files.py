@@ -50,7 +50,7 @@ def test_compressed_archives_are_refused_before_they_unfold(tmp_path):
         archive.writestr("archive/data.pkl", b"\0" * 50_000_000)
         archive.writestr("archive/version", b"3\n")
     assert path.stat().st_size < 100_000
-    with pytest.raises(ValueError, match="unfolds from"):
+    with pytest.raises(ValueError, match="unpacks from"):
         read_torch_file(path)
 
 

@@ -133,7 +133,7 @@ def test_the_table_of_documents_has_a_row_for_pairs(files, tokenizer):
         counts = [3, 0, 0, 3, corpus.num_cut, corpus.num_tokens]
         assert lines[3].split() == ["both", *map(str, counts)]
         caption = " ".join(lines[3 + num_rows :])
-        assert "cut to fit together into 12 positions" in caption
+        assert "cut to fit into 12 positions together" in caption
         assert ("into segments" in caption) == (num_rows == 2)
     assert corpus.num_cut == 1
 

@@ -113,7 +113,7 @@ def test_paths_that_lead_nowhere_are_refused(tmp_path, asked, error, message):
 
 
 def test_asking_for_nothing_is_refused():
-    with pytest.raises(ValueError, match="no text given"):
+    with pytest.raises(ValueError, match="no text"):
         find_files([])
 
 
@@ -152,7 +152,7 @@ def test_parquet_without_the_column_or_with_numbers_is_refused(tmp_path):
     pq.write_table(pa.table({"txt": ["a"], "n": [1]}), path)
     with pytest.raises(ValueError, match=r"'text'.*'txt', 'n'; did you mean 'txt'"):
         read(path)
-    with pytest.raises(ValueError, match="holds int64, not strings"):
+    with pytest.raises(ValueError, match="int64, not string"):
         read(path, text_field="n")
 
 

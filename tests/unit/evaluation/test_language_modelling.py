@@ -180,7 +180,7 @@ def test_long_passages_lose_their_beginning_and_that_is_said(
     (tmp_path / "long.jsonl").write_text(json.dumps({"text": long}) + "\n", encoding="utf-8")
     scores, _ = run(model_folder, tmp_path, "lambada", file=(str(tmp_path / "long.jsonl"),))
     assert scores[0].details["cut"] == 1
-    assert "1 passages lost their beginning" in capsys.readouterr().err
+    assert "1 passage cut at the beginning" in capsys.readouterr().err
 
 
 def prompt_folder(model_folder, folder, length):

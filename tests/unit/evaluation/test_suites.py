@@ -96,7 +96,7 @@ def test_a_suite_of_one_s_own_is_read_like_those_of_the_library(tmp_path):
         (WRITING.replace("bleu", "blue"), "line 3: .*'blue'"),
         (WRITING.replace("metrics: [bleu]\n", ""), "line 4: .*metrics"),
         (WRITING.replace("source: text, target: title", "pairs: [deen]"), "line 5: .*'deen'"),
-        (WRITING + "  mine: {}", "line 6: 'mine' stands twice"),
+        (WRITING + "  mine: {}", "line 6: 'mine' occurs twice"),
         (TEXTS + "     oops", "is not YAML"),
         ("measure: lambada\nsets: {}", "line 2: sets"),
         (TEXTS.replace("{files", "{detokenize: ptb, files"), "line 4: .*'ptb'"),

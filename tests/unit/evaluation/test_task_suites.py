@@ -120,7 +120,7 @@ def test_a_part_of_two_validation_files_is_left_out_and_can_be_asked_for(
     scores, _ = run(model_folder, tmp_path, **options)
     assert {score.task for score in scores} == {"sst2"}
     told = " ".join(capsys.readouterr().err.split())
-    assert "cola is left out: validation may be any of validation_in_domain.jsonl" in told
+    assert "left out cola: validation matches validation_in_domain.jsonl" in told
     assert "such as validation_in_domain: --tasks cola --split NAME" in told
     one = {"tasks": ("cola",), "split": "validation_out_of_domain"}
     scores, _ = run(model_folder, tmp_path, **options, **one)

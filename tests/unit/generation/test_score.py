@@ -166,7 +166,7 @@ def test_scores_are_ranked_and_share_one_probability(tiny):
         ("a [MASK]", ["dog"], {"blank": 1}, "blanks 0 to 0"),
         ("a [MASK]", ["dog"], {"normalization": "max"}, "normalization"),
         (["a [MASK]"], ["dog"], {}, "a list of texts"),
-        ("a [MASK]", "dog", {}, "list of candidates"),
+        ("a [MASK]", "dog", {}, "must be a list"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_in_words(tiny, text, candidates, options, message):

@@ -55,7 +55,7 @@ def test_fields_a_recipe_does_not_name_keep_their_defaults(tmp_path):
         ("optim: {betas: [0.9]}", TypeError, "optim.betas needs 2 values"),
         ("train: {batch_size: 10, micro_batch_size: 4}", ValueError, "not a multiple"),
         ("data: {train: [a], weights: [1.0, 2.0]}", ValueError, "2 weights for 1 entries"),
-        ("train: 3", TypeError, "train must hold keys and values"),
+        ("train: 3", TypeError, "train must be a mapping"),
         ("a: [", ValueError, "not valid YAML"),
         ("optim: {warmup_steps: -1}", ValueError, "optim: warmup_steps is -1"),
     ],

@@ -125,7 +125,7 @@ def test_the_sample_shown_is_the_sample_of_the_stream():
 
 def test_without_a_tokenizer_words_stand_for_tokens_and_it_is_said():
     output = shown(text=TEXT)
-    assert "no --tokenizer or --model given" in output
+    assert "without --tokenizer or --model" in output
     words = {*re.findall(r"\w+|[.,]", TEXT), "[CLS]", "[MASK]", "<sop>", "<eos>"}
     assert set(cells(output, "input")) <= words
 
@@ -174,7 +174,7 @@ def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch, caplog):
     assert set(cells(output, "input")) <= {
         *("lamp", "in", "the", ".", "[UNK]", "[CLS]", "[MASK]", "<sop>", "<eos>")
     }
-    assert "no --tokenizer" not in output
+    assert "without --tokenizer" not in output
     assert not caplog.records
 
 
@@ -186,8 +186,8 @@ def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch, caplog):
         ({"text": "word"}, ValueError, "at least 2 tokens"),
         ({"text": "corpus.jsonl"}, FileNotFoundError, "corpus.jsonl"),
         ({"text": TEXT, "tokenizer": "nowhere"}, FileNotFoundError, "unblank tokenize"),
-        ({"text": TEXT, "tokenizer": "a", "model": "b"}, ValueError, "not both"),
-        ({"text": TEXT, "sample_number": -1}, ValueError, "counts from 0"),
+        ({"text": TEXT, "tokenizer": "a", "model": "b"}, ValueError, "exclude each other"),
+        ({"text": TEXT, "sample_number": -1}, ValueError, "must be 0 or more"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(options, error, message, tmp_path, monkeypatch):

@@ -277,7 +277,7 @@ def test_a_model_that_would_come_out_different_is_not_written(tokenizers, tmp_pa
     source = save("glm", tokenizers["bpe"], tmp_path / "before")
     right = trim.row_order
     monkeypatch.setattr(trim, "row_order", lambda *given: right(*given)[::-1])
-    with pytest.raises(ValueError, match="other outputs"):
+    with pytest.raises(ValueError, match="outputs of the trimmed model differ"):
         trim_model(source, tmp_path / "after", CORPUS, coverage=0.9)
     assert [path.name for path in tmp_path.iterdir()] == ["before"]
 
@@ -289,7 +289,7 @@ def test_command_prints_what_changed_and_leaves_a_record(tokenizers, tmp_path, c
     output = str(tmp_path / "after")
     main(["trim", str(source), output, "--corpus", str(corpus), "--coverage", "0.95"])
     shown = capsys.readouterr().out
-    for part in ("parameters", "MiB", "kept tokens are 9", "cut into other tokens", "at most"):
+    for part in ("parameters", "MiB", "kept tokens are 9", "split into other tokens", "at most"):
         assert part in shown
     record = json.loads((tmp_path / "after" / "provenance.json").read_text())
     assert record["settings"] == {"keep": None, "coverage": 0.95}
@@ -297,15 +297,15 @@ def test_command_prints_what_changed_and_leaves_a_record(tokenizers, tmp_path, c
     assert record["files"]["model.safetensors"]["sha256"]
     with pytest.raises(SystemExit):
         main(["trim", str(source), output, "--corpus", str(corpus), "--coverage", "0.95"])
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ([], "give --corpus"),
-        (["--corpus", "x.txt"], "give one of --keep"),
-        (["--corpus", "x.txt", "--keep", "9", "--coverage", "0.9"], "give one of --keep"),
+        (["--corpus", "x.txt"], "give either --keep"),
+        (["--corpus", "x.txt", "--keep", "9", "--coverage", "0.9"], "give either --keep"),
         (["--corpus", "x.txt", "--coverage", "99"], "share of the corpus"),
         (["--corpus", "x.txt", "--keep", "9"], "no file matches"),
     ],
