@@ -119,13 +119,13 @@ def test_a_checkpoint_that_has_changed_is_named_and_an_earlier_one_offered(saved
     content = bytearray((second / name).read_bytes())
     content[-3] ^= 1
     (second / name).write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{second} is damaged \({name}.*{first}"):
+    with pytest.raises(ValueError, match=rf"{second} is damaged .{name}.*{first}"):
         unblank.load(second)
     unblank.load(first)
 
 
 def test_a_candidate_longer_than_the_positions_is_refused(folder):
-    with pytest.raises(ValueError, match="positions for 31"):
+    with pytest.raises(ValueError, match="at most 31"):
         unblank.load(folder, device="cpu").score("the [MASK] sat", ["cat", "dog " * 40])
 
 

@@ -231,6 +231,6 @@ def _complete(given: dict[str, Any], options: Sequence[Option]) -> dict[str, Any
             continue
         if not (option.is_positional and option.nargs == "*"):
             what = option.text.partition(". ")[0].rstrip(".")
-            raise ValueError(f"{option.flag} is missing ({what}): --help explains it")
+            raise ValueError(f"{option.flag} is missing ({what}); --help explains it")
         given[name] = []
     return given

@@ -84,7 +84,7 @@ def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):
         ({"variants": {"GLM": {"measure": {"tex": {}}}}}, "not measured: there are text"),
         (
             {"variants": {"GLM": {"measure": {"text": {"context": ["up"]}}}}},
-            "choose one of bi, uni",
+            "one of bi, uni",
         ),
         ({"variants": {"GLM": {"change": {"objektive": {}}}}}, "unknown key 'objektive'"),
         ({"variants": {"GLM": None, "glm!": None}}, "differ in letters or digits"),

@@ -95,7 +95,7 @@ def test_quantised_weights_and_tables_without_columns_are_refused(glm_module, sa
     key = "transformer.layers.0.attention.dense.weight"
     whole = glm_module[key]
     glm_module[key] = whole.to(torch.int8)
-    with pytest.raises(ValueError, match=r"dense\.weight .*int8.*quantised"):
+    with pytest.raises(ValueError, match=r"dense\.weight .*int8.*quantisation"):
         unblank.convert(
             save_ranks(glm_module, name="a"), tmp_path / "out", num_attention_heads=HEADS
         )
@@ -218,7 +218,7 @@ def test_a_stray_head_beside_the_port_is_left_out_with_a_reason(hub_folder, tmp_
 def test_settings_of_other_weights_are_refused(hub_folder, tmp_path, field, value):
     settings = json.loads((hub_folder / "config.json").read_text())
     (hub_folder / "config.json").write_text(json.dumps(settings | {field: value}))
-    with pytest.raises(ValueError, match=f"says {field} = {value}"):
+    with pytest.raises(ValueError, match=f"{field} = {value}"):
         unblank.convert(hub_folder, tmp_path / "out")
 
 

@@ -27,7 +27,7 @@ def test_a_tracker_file_cannot_lead_out_of_the_folder(tmp_path, tag):
 def test_a_missing_rank_is_named(glm_module, save_ranks):
     folder = save_ranks(glm_module, glm_module, glm_module)
     (folder / "100" / "mp_rank_01_model_states.pt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"lacks mp_rank_01_model_states\.pt"):
+    with pytest.raises(FileNotFoundError, match=r"not mp_rank_01_model_states\.pt"):
         open_source(folder)
 
 
@@ -119,7 +119,7 @@ def test_pointers_left_by_git_lfs_are_recognised(tmp_path, name):
 
 def test_names_that_are_no_text_are_refused(tmp_path):
     torch.save({"module": {"a": torch.ones(2), 7: torch.ones(2)}}, tmp_path / "model.pt")
-    with pytest.raises(ValueError, match=r"model\.pt .*holds 7"):
+    with pytest.raises(ValueError, match=r"model\.pt .*\b7$"):
         open_source(tmp_path)
     (tmp_path / "latest").write_bytes(bytes(range(256)))
     with pytest.raises(ValueError, match=r"latest names .*folder"):

@@ -25,7 +25,7 @@ class Payload:
 def test_a_hostile_pickle_is_refused_by_name_and_does_not_run(tmp_path):
     marker, path = tmp_path / "executed", tmp_path / "hostile.pt"
     torch.save({"module": {"weight": torch.ones(2)}, "state": Payload(marker)}, path)
-    with pytest.raises(ValueError, match=r"holds \w+\.mkdir besides .* never executed"):
+    with pytest.raises(ValueError, match=r"\w+\.mkdir,.* never executed"):
         read_torch_file(path)
     assert not marker.exists()
     # The same file does run where pickles are trusted: the payload is a real one.

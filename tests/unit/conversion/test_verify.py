@@ -66,7 +66,7 @@ def test_outputs_of_another_model_do_not_hold(folder, recorded, tmp_path):
     recorded["logits"] = recorded["logits"] + 0.01
     verification = verify(folder, save(recorded, tmp_path / "r.npz"))
     assert failed(verification) == ["first"]
-    with pytest.raises(ValueError, match="first: largest difference"):
+    with pytest.raises(ValueError, match="'first': largest difference"):
         print_verification(verification)
 
 
@@ -105,7 +105,7 @@ def test_what_is_no_folder_or_no_reference_is_said(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         verify(folder, tmp_path / "nowhere.npz")
     (tmp_path / "r.json").write_text(json.dumps({"a": {"b": [1.0]}}))
-    with pytest.raises(ValueError, match="compare with, only a;"):
+    with pytest.raises(ValueError, match="only a;"):
         verify(folder, tmp_path / "r.json")
     np.savez(tmp_path / "hostile.npz", **{"a.tokens": np.array([{}], dtype=object)})
     with pytest.raises(ValueError, match="cannot be read"):

@@ -143,7 +143,7 @@ def test_the_report_counts_every_document(bpe, tmp_path):
 
 @pytest.mark.parametrize(
     ("texts", "message"),
-    [([], "0 read"), (["", " "], "2 read, 2 without text"), (["a"], "1 under 2 tokens")],
+    [([], "0 read"), (["", " "], "2 read, 2 without text"), (["a"], "1 with fewer than 2 tokens")],
 )
 def test_a_corpus_with_nothing_to_train_on_is_refused(bpe, tmp_path, texts, message):
     with pytest.raises(ValueError, match=message):

@@ -98,9 +98,9 @@ def test_files_are_found_by_folder_glob_and_name_and_only_once(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "error", "message"),
     [
-        ("corpsu.txt", FileNotFoundError, "near names .*corpus.txt"),
+        ("corpsu.txt", FileNotFoundError, "similar names in .*corpus.txt"),
         ("nowhere/x.txt", FileNotFoundError, "no folder .*/nowhere"),
-        ("empty", FileNotFoundError, "holds no text"),
+        ("empty", FileNotFoundError, "has no text"),
         ("picture.png", ValueError, r"picture\.png.*\.jsonl"),
     ],
 )
@@ -113,7 +113,7 @@ def test_paths_that_lead_nowhere_are_refused(tmp_path, asked, error, message):
 
 
 def test_asking_for_nothing_is_refused():
-    with pytest.raises(ValueError, match="no text"):
+    with pytest.raises(ValueError, match="no text: give"):
         find_files([])
 
 

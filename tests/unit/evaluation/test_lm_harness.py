@@ -172,7 +172,7 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
     with pytest.raises(ValueError, match=r"--tasks FILE\.yaml"):
         evaluate(LmEvalOptions(model=str(model_folder)))
     for text, message in (
-        ("task: x\n  a: [\n", "lm-eval cannot read"),
+        ("task: x\n  a: [\n", "lm-eval cannot read the task"),
         ("a: 1", "names"),
     ):
         task.write_text(text, encoding="utf-8")

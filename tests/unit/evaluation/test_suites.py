@@ -97,7 +97,7 @@ def test_a_suite_of_one_s_own_is_read_like_those_of_the_library(tmp_path):
         (WRITING.replace("metrics: [bleu]\n", ""), "line 4: .*metrics"),
         (WRITING.replace("source: text, target: title", "pairs: [deen]"), "line 5: .*'deen'"),
         (WRITING + "  mine: {}", "line 6: 'mine' occurs twice"),
-        (TEXTS + "     oops", "is not YAML"),
+        (TEXTS + "     oops", "is not valid YAML"),
         ("measure: lambada\nsets: {}", "line 2: sets"),
         (TEXTS.replace("{files", "{detokenize: ptb, files"), "line 4: .*'ptb'"),
         (LAMBADA.replace("{files", "{detokenize: wikitext, files"), "line 4: .*'detokenize'"),

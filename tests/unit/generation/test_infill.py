@@ -219,7 +219,7 @@ def test_a_unidirectional_text_sees_only_backwards(tiny, text):
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("nothing here", {}, "nothing to fill"),
+        ("nothing here", {}, "has no blank"),
         ("a [MASK]", {"order": [1]}, "blanks once"),
         ("cat " * 80 + "[MASK]", {}, "64 positions"),
         ("[MASK] " * 80, {}, "80 blanks"),

@@ -158,15 +158,15 @@ def test_scores_are_ranked_and_share_one_probability(tiny):
 @pytest.mark.parametrize(
     ("text", "candidates", "options", "message"),
     [
-        ("no blank", ["a"], {}, "nothing to fill"),
+        ("no blank", ["a"], {}, "has no blank"),
         ("a [MASK]", ["a", " "], {}, "is empty"),
         ("a [MASK]", ["dog", "dog"], {}, "same tokens"),
-        ("a [MASK]", ["a [MASK]"], {}, "holds a blank"),
+        ("a [MASK]", ["a [MASK]"], {}, "has a blank"),
         ("a [MASK]", [], {}, "no candidates"),
         ("a [MASK]", ["dog"], {"blank": 1}, "blanks 0 to 0"),
         ("a [MASK]", ["dog"], {"normalization": "max"}, "normalization"),
         (["a [MASK]"], ["dog"], {}, "a list of texts"),
-        ("a [MASK]", "dog", {}, "must be a list"),
+        ("a [MASK]", "dog", {}, "candidates must be a list"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_in_words(tiny, text, candidates, options, message):

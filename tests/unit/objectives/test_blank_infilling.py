@@ -147,7 +147,7 @@ def test_sentinels_mark_pieces_in_both_parts(build, make_text, special) -> None:
 
 
 def test_too_few_sentinels_are_refused_when_the_objective_is_built(build) -> None:
-    with pytest.raises(ValueError, match=r"\b40\b.*num_sentinels 76"):
+    with pytest.raises(ValueError, match=r"\b76\b.*\b40\b.*num-sentinels 76"):
         build("token", max_length=512, sentinels=True)
 
 

@@ -100,7 +100,7 @@ def test_a_misspelt_objective_is_refused_with_the_nearest_name() -> None:
         ({"token": 0.0}, "weight 0.*sentence"),
         ({"mask_ratio": 0.0}, "mask_ratio is 0"),
         ({"mask_ratio": 1.5}, r"mask_ratio is 1.5.*\[0, 1\]"),
-        ({"mask_ratio": 0.8}, "cover at most"),
+        ({"mask_ratio": 0.8}, "mask_ratio is 0.8"),
         ({"mean_span_length": 0.0}, "mean_span_length is 0"),
         ({"max_span_length": 0}, "max_span_length is 0.*at least 1"),
         ({"block_mask_probability": 1.1}, "block_mask_probability is 1.1"),

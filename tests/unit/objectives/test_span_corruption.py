@@ -100,7 +100,7 @@ def test_a_target_without_sentinels_needs_a_start():
 
 def test_too_few_sentinels_are_named_before_any_text(special, sentence_end):
     few = replace(special, sentinels=special.sentinels[:3])
-    with pytest.raises(ValueError, match=r"\b512\b.*\b25\b.*\b3 sentinels.*num_sentinels"):
+    with pytest.raises(ValueError, match=r"\b512\b.*\b25\b.*\b3 sentinels.*num-sentinels"):
         build_seq2seq_objective(Seq2SeqSettings(), few, sentence_end, 512)
 
 

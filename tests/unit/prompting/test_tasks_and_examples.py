@@ -95,8 +95,8 @@ def test_words_stay_words(tmp_path):
         (OPTIONS.replace("options", "['{text}']"), "line 1: candidates.*two"),
         (OPTIONS + "max_wrong: 0", r"line 3: max_wrong.*\b1\b"),
         ("reader: multirc\npatterns: ['{answer} [MASK].']", r"my\.yaml: .*verbalizer.*candidates"),
-        ("- a", "must consist of `key: value` lines"),
-        ("a: [", "is not YAML"),
+        ("- a", "`key: value` lines"),
+        ("a: [", "is not valid YAML"),
     ],
 )
 def test_mistakes_in_a_task_file_are_named(tmp_path, text, message):
@@ -173,7 +173,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
 def test_data_that_asks_nothing_is_refused(tmp_path):
     task = load_task(write_task(tmp_path, TASK + "skip_labels: ['good']\n"))
     path = write_data(tmp_path, {"text": "a", "label": "good"})
-    with pytest.raises(ValueError, match=r"data\.jsonl: .*\b1 records"):
+    with pytest.raises(ValueError, match=r"data\.jsonl: .*\b1 record\b"):
         read_examples(task, [path])
 
 
