@@ -155,7 +155,7 @@ class Unblank:
         """Return what the model writes to a source, or to each of several, in their order.
 
         An encoder-decoder reads the source as it was fine-tuned on sources; a GLM writes in a blank
-        behind it, or in the blank that the source holds.
+        after it, or in the blank that the source holds.
 
         Args:
             source: one text, or several.

@@ -63,7 +63,7 @@ def test_the_commands_are_listed_by_what_one_wants_to_do():
             ("pretrain", "--train.max_steps", "x"),
             "unblank pretrain: --train.max-steps: invalid int value: 'x'",
         ),
-        (("evaluate", "m", "--suite", "x"), "unblank evaluate: suite is 'x', allowed: "),
+        (("evaluate", "m", "--suite", "x"), "unblank evaluate: suite is 'x': choose one of "),
         (("fil",), "unblank: unknown command 'fil': did you mean 'fill'?"),
         (("merge", "none", "out"), "unblank merge: none holds no adapters"),
     ],

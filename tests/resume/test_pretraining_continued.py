@@ -97,7 +97,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(make_config
     damage(finished / "checkpoints" / "step-00000004")
     assert losses(run_pretrain(make_config())) == before
     printed = capsys.readouterr().out
-    assert "step-00000004 is damaged: model.safetensors has" in printed
+    assert "step-00000004 is damaged (model.safetensors has" in printed
     assert "from step 2" in printed
 
 
@@ -105,14 +105,14 @@ def test_naming_a_damaged_checkpoint_is_an_error_that_offers_the_one_before(make
     checkpoint = finished / "checkpoints" / "step-00000004"
     damage(checkpoint)
     named = make_config(train__resume=str(checkpoint))
-    with pytest.raises(ValueError, match=r"damaged: .*--train.resume .*step-00000002"):
+    with pytest.raises(ValueError, match=r"damaged .*--train.resume .*step-00000002"):
         run_pretrain(named)
 
 
 def test_only_damaged_checkpoints_are_an_error_not_a_silent_restart(make_config, finished):
     for checkpoint in (finished / "checkpoints").iterdir():
         damage(checkpoint)
-    with pytest.raises(ValueError, match="None is left"):
+    with pytest.raises(ValueError, match="No checkpoint is left"):
         run_pretrain(make_config())
 
 

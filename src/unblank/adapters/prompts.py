@@ -1,7 +1,7 @@
 """Trained prompts on disk: a few kilobytes of safetensors, with or without an encoder in training.
 
 `prompt.safetensors` holds what is used: `vectors` [N, D] or `keys_values` [L, 2, N, D], and the
-`head.*` of a classifier. `training.safetensors` holds the parameters behind it, to train on.
+`head.*` of a classifier. `training.safetensors` holds the parameters after it, to train on.
 """
 
 from collections.abc import Mapping

@@ -28,7 +28,7 @@ class LoraSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PromptSettings:
-    """--method prompt: trained vectors behind [CLS]; --method deep-prompt: in every layer. GLM."""
+    """--method prompt: trained vectors after [CLS]; --method deep-prompt: in every layer. GLM."""
 
     length: int = 16
     """Number of vectors; with --method prompt they take up positions of the text."""

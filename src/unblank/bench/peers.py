@@ -28,7 +28,7 @@ _MEAN_SPAN = 3.0
 
 
 def bert_training(size: str) -> Workload:
-    """Return a masked-language-model step of BERT (15 % of the tokens are guessed)."""
+    """Return a masked-language-model step of BERT (15 % of the tokens are predicted)."""
     shape = SIZES[size]
     config = BertConfig(
         vocab_size=shape.vocabulary,
@@ -57,7 +57,7 @@ def t5_training(size: str) -> Workload:
 
 
 def bart_training(size: str) -> Workload:
-    """Return a denoising step of BART: 30 % in spans of 3 behind masks; the target is the text."""
+    """Return a denoising step of BART: masks for 30 % in spans of 3; the target is the text."""
     shape = SIZES[size]
     masked = round(shape.text * _BART_MASK_RATIO)
     source = shape.text - masked + round(masked / _MEAN_SPAN)

@@ -66,7 +66,7 @@ def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequen
 
 
 def _check(answerer: SourceAnswerer, job: Job) -> None:
-    """Raise for the first source that cannot be answered, and say where it stands."""
+    """Raise for the first source that cannot be answered, and say where it is."""
     answerer.check([""])  # a fault of the options is not blamed on a source
     try:
         answerer.check(job.sources)
@@ -140,7 +140,7 @@ class _Counts:
             (self.num_empty, "empty sources, given empty answers"),
             (self.num_joined * joins_lines, "answers of several lines, joined by spaces"),
         ):
-            notes += [f"{count:,} {what}"] if count else []
+            notes += [f"{what}: {count:,}"] if count else []
         _tell("; ".join(notes))
 
 

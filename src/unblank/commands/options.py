@@ -93,7 +93,7 @@ class Option:
 
     @property
     def help(self) -> str:
-        """Its text, the choices that have no room behind its flag, and its default."""
+        """Its text, the choices that have no room after its flag, and its default."""
         parts = [self.text, _shown_default(self)]
         if get_origin(self.item) is Literal and "{" not in self.metavar:
             parts.insert(1, f"One of: {', '.join(map(str, get_args(self.item)))}.")

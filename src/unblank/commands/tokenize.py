@@ -90,7 +90,7 @@ def run(settings: TokenizeSettings) -> None:
     table = Table("tokenizer", settings.kind, title="Trained", show_header=True)
     table.add_row("documents", f"{texts.num_documents:,} ({texts.num_empty:,} empty ones skipped)")
     table.add_row("characters", f"{texts.num_characters:,}")
-    table.add_row("vocabulary", f"{len(tokenizer):,} tokens ({settings.vocab_size:,} asked for)")
+    table.add_row("vocabulary", f"{len(tokenizer):,} tokens (requested: {settings.vocab_size:,})")
     for name, value in _sample_statistics(tokenizer, texts).items():
         table.add_row(name, value)
     table.add_row("saved in", str(output))

@@ -1,4 +1,4 @@
-"""The words behind a command's name, read by `argparse`: what they give, and nothing else.
+"""The words after a command's name, read by `argparse`: what they give, and nothing else.
 
 The parser has no defaults, so that its namespace holds what was given. What a value may be, beyond
 a number or a text, is checked where recipes are, too: `unblank.settings.recipes`.
@@ -92,7 +92,7 @@ def read_words(
 
 
 def named_values(words: Sequence[str], *flags: str) -> list[str]:
-    """Return the values behind flags, before it is known which options there are.
+    """Return the values after flags, before it is known which options there are.
 
     Args:
         words: after the command's name.
@@ -231,6 +231,6 @@ def _complete(given: dict[str, Any], options: Sequence[Option]) -> dict[str, Any
             continue
         if not (option.is_positional and option.nargs == "*"):
             what = option.text.partition(". ")[0].rstrip(".")
-            raise ValueError(f"{option.flag} is missing ({what}): --help explains it")
+            raise ValueError(f"{option.flag} is missing ({what}); --help explains it")
         given[name] = []
     return given

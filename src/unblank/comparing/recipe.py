@@ -1,7 +1,7 @@
 """The recipe of a comparison: read, checked whole, and turned into the settings of every run.
 
 One set of settings for pretraining, named variants that change some of them, seeds, and what is
-measured of each model. `$UNBLANK_DATA` and other variables of the environment may stand in paths.
+measured of each model. `$UNBLANK_DATA` and other variables of the environment may be used in paths.
 """
 
 import os

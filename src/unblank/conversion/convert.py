@@ -77,7 +77,7 @@ def convert(
         num_attention_heads: heads a layer, which no tensor shows; None takes what the checkpoint
             records, else the number in the published model of this width; needed if there is none.
         vocab_size: rows of an encoder-decoder's embedding table to keep; None keeps all.
-        language_tags: tokens behind all others, e.g. "__de__".
+        language_tags: tokens after all others, e.g. "__de__".
         ffn_order: which published reading of DeltaLM's two feed-forward layers to follow; None is
             the current one.
         part: of a GanLM that has both decoders; None keeps all.

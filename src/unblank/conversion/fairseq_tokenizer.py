@@ -69,7 +69,7 @@ class TokenRows:
         names: token of each known row, from row 0 on.
         tags: language tags among them.
         num_new: names at the end that the weights have no row for yet.
-        evidence: how the rows behind the dictionary were understood, as lines.
+        evidence: how the rows after the dictionary were understood, as lines.
     """
 
     names: tuple[str, ...]

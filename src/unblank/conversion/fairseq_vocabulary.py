@@ -30,7 +30,7 @@ class FittedRows:
 
     Attributes:
         num_rows: rows of the table to keep.
-        num_new: rows to add behind them.
+        num_new: rows to add after them.
         fields: of the model's configuration.
         tokenizer: None without a file that cuts text.
         facts: for the report.
@@ -62,7 +62,7 @@ def fit_rows(
         options: of the user.
         num_rows: of the stored table.
         arguments: recorded ones, which may name languages.
-        has_mask: a mask stands alone behind the dictionary, as in RoBERTa.
+        has_mask: a mask comes alone after the dictionary, as in RoBERTa.
 
     Raises:
         FileNotFoundError: no vocabulary where the user said.

@@ -1,6 +1,6 @@
 """The tokenizers of GLM and MultiGLM, rebuilt from the user's own vocabulary files.
 
-The original programs put command tokens ([CLS], [MASK], <|startofpiece|>, ...) behind a known
+The original programs put command tokens ([CLS], [MASK], <|startofpiece|>, ...) after a known
 vocabulary, each in its own order; here each gets the id that the weights were trained with. Command
 tokens are cut out of a text first and the pieces between them are encoded as texts of their own.
 """

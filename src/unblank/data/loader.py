@@ -2,7 +2,7 @@
 
 Window w of the stream is `window_size` consecutive sample numbers packed together, so the whole
 stream is a function of the sampler alone: workers, ranks and batch sizes only divide the labour.
-Where it stands is two integers (`DataState`), and starting there costs one window. Examples with a
+Where it is is two integers (`DataState`), and starting there costs one window. Examples with a
 source and a target are not packed: there a row is a group of them, one forward pass
 (`length_groups`).
 """

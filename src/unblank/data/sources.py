@@ -1,7 +1,7 @@
 """Documents from files: text, JSON lines and parquet, plain or compressed, one after another.
 
 Streams: one document is in memory at a time (a `.txt` file read as one document is the exception).
-A fault in a file is reported with its name and place; nothing is guessed or passed over,
+A fault in a file is reported with its name and place; nothing is predicted or passed over,
 except documents without any visible character, which are counted.
 """
 
@@ -186,7 +186,7 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def read_objects(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield the JSON objects of lines, each behind its place (`FILE, line N`) and the line.
+    """Yield the JSON objects of lines, each after its place (`FILE, line N`) and the line.
 
     Args:
         path: the file, for messages.

@@ -1,6 +1,6 @@
 """The one run, for every task: open the folder, resume or begin, loop, finish.
 
-It puts the parts together and has no idea of its own: what is learnt is a `Task`, which weights
+It puts the parts together and has no idea of its own: what is learned is a `Task`, which weights
 change is a `TuningMethod`, the loop is `trainer`, what surrounds a step is `hooks`, and which
 weights become the model is `finish`.
 """

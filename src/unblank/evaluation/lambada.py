@@ -41,7 +41,7 @@ def run_lambada(
 
 
 def _split_last_word(text: str) -> tuple[str, str] | None:
-    r"""Return what stands before the last word, without white space at its end, and the word.
+    r"""Return what comes before the last word, without white space at its end, and the word.
 
     Example:
         >>> _split_last_word("She fed the old cat\n")

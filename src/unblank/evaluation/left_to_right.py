@@ -1,4 +1,4 @@
-"""Scoring the end of a text as language models do: layouts that hide the rest behind one blank.
+"""Scoring the end of a text as language models do: layouts that hide the rest after one blank.
 
 Pure functions on token ids. The same text can be seen in three ways: "bi" puts everything before
 the scored tokens into Part A, seen from both sides; "uni" leaves only the first token there and
@@ -38,13 +38,13 @@ def continuation_layout(
         special: ids of the special tokens.
         context: see the head of this module.
         blank: the token that stands for what follows; None for `[gMASK]`. "causal" has none.
-        ends_text: say that the text ends behind the blank, as LAMBADA does.
+        ends_text: say that the text ends after the blank, as LAMBADA does.
 
     Returns:
         The example; only `target` has labels.
 
     Example:
-        Tokens 11 to 14, of which the last two are scored, behind [gMASK] (7) and [sop] (9):
+        Tokens 11 to 14, of which the last two are scored, after [gMASK] (7) and [sop] (9):
 
         >>> special = SpecialIds(
         ...     pad=0, eos=0, cls=2, sep=3, unk=4, mask=5, smask=6, gmask=7, sop=9, eop=8, dblock=1

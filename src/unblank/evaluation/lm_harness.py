@@ -1,6 +1,6 @@
 """EleutherAI's lm-eval on a GLM: its requests answered by one-pass scoring and by filling.
 
-A continuation is what stands in `[gMASK]` behind the context, and the context is seen from both
+A continuation is what fills `[gMASK]` after the context, and the context is seen from both
 sides; `loglikelihood_rolling` is the left-to-right factorisation in windows, the first token given
 nothing but the blank. Continuations of one context are scored in one forward pass. Tasks are local
 YAML files; nothing is fetched unless a task itself names a data set of the hub.
@@ -150,7 +150,7 @@ class BlankLM(LM):  # type: ignore[misc]
 
     @torch.inference_mode()
     def generate_until(self, requests: list[Instance]) -> list[str]:
-        """Return what the model writes behind each context, up to a stop text.
+        """Return what the model writes after each context, up to a stop text.
 
         Raises:
             ValueError: for settings of generation that there are not.

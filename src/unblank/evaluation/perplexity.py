@@ -39,7 +39,7 @@ class _Document:
 def run_perplexity(
     session: Session[PerplexityOptions], sets: Mapping[str, TextSet]
 ) -> Iterator[TaskResult]:
-    """Yield the perplexities of each set, for each way to see what stands before a window.
+    """Yield the perplexities of each set, for each way to see what comes before a window.
 
     WikiText is put together again before a model sees it; words and bytes are counted as in the
     file.

@@ -24,7 +24,7 @@ class Score:
         task: what was measured.
         metric: how.
         value: a percentage unless the metric says otherwise.
-        count: examples (or tokens, where the metric is a mean over these) behind it.
+        count: examples (or tokens, where the metric is a mean over these) that it rests on.
         standard_error: in the unit of `value`; None if there is none.
         seconds: that the task took, model time and all.
         details: what else belongs to the number, such as signatures and counts.

@@ -1,4 +1,4 @@
-"""The family GLM: blanks of a text, filled behind it in packed rows."""
+"""The family GLM: blanks of a text, filled after it in packed rows."""
 
 from collections.abc import Sequence
 

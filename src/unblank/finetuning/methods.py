@@ -111,7 +111,7 @@ class PromptMethod(_Beside):
 
     Attributes:
         prompt: how many vectors, and what they are trained through.
-        kind: vectors behind [CLS], or keys and values in every layer.
+        kind: vectors after [CLS], or keys and values in every layer.
     """
 
     prompt: PromptSettings
@@ -188,7 +188,7 @@ def prompt_for_tokenizer(base: Path, length: int) -> Callable[[PreTrainedTokeniz
     """Return what lets every Part A of a tokenizer's texts begin with a trained prompt.
 
     Args:
-        base: folder of the base model; the prompt's ids stand behind its rows.
+        base: folder of the base model; the prompt's ids come after its rows.
         length: vectors of the prompt.
     """
 

@@ -55,7 +55,7 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Beam:
-    """The tokens of the current blank, behind the pieces of the root that they grew from."""
+    """The tokens of the current blank, after the pieces of the root that they grew from."""
 
     root: int
     piece: Piece
@@ -293,7 +293,7 @@ class _BlankSearch:
         return [beam for _, beam in ranked[: self._num_return]]
 
     def fillings(self) -> list[Filling]:
-        """Return the best hypotheses behind the pieces that they continue."""
+        """Return the best hypotheses after the pieces that they continue."""
         return [Filling([*self._roots[beam.root].pieces, beam.piece]) for beam in self.best()]
 
     def _add(self, beam: _Beam) -> None:

@@ -1,4 +1,4 @@
-"""Candidates as a tree: shared beginnings once, laid out depth first behind one `[sop]`."""
+"""Candidates as a tree: shared beginnings once, laid out depth first after one `[sop]`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class CandidateTree:
     Attributes:
         token_ids: input tokens, depth first; the first is `[sop]`.
         depths: 0 for `[sop]`, and so on; the position inside the span is one more.
-        ends: for each node the index behind the last node of its branch.
+        ends: for each node the index after the last node of its branch.
         predictions: (node, token that it must predict, candidate), sorted.
         num_predictions: predicted tokens of each candidate.
     """
@@ -39,7 +39,7 @@ def build_tree(
         ValueError: an empty candidate, or two with the same tokens.
     """
     check_candidates(candidates)
-    # Lexicographic order is depth first: a beginning stands right before what continues it.
+    # Lexicographic order is depth first: a beginning comes right before what continues it.
     in_order = sorted((tuple(ids), index) for index, ids in enumerate(candidates))
     token_ids, depths, path = [sop_id], [0], [0]
     ends: dict[int, int] = {}

@@ -1,6 +1,6 @@
 """How a model is set up to decode: what it may write, how much of it, and how it starts.
 
-A family that writes blanks fills them behind the text; one that writes targets answers behind its
+A family that writes blanks fills them after the text; one that writes targets answers after its
 encoder. Each searches by the rule of its published program, so that the same weights give the same
 answers as there.
 """

@@ -115,7 +115,7 @@ class IndependentDecoder:
 
 
 class _RowState:
-    """Where one row stands: its blank, and the inputs it must be fed before it chooses again."""
+    """Where one row is: its blank, and the inputs it must be fed before it chooses again."""
 
     def __init__(self, prompt_index: int, sample: int, prompt: Prompt, setup: DecoderSetup) -> None:
         self.prompt_index = prompt_index

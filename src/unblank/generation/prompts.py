@@ -111,7 +111,7 @@ def encode_candidate(
 def splice(
     tokenizer: "PreTrainedTokenizerFast", parts: Sequence[str], pieces: Sequence[Sequence[int]]
 ) -> tuple[str, list[tuple[int, int]]]:
-    """Return the text with its blanks filled, and where each answer stands in it.
+    """Return the text with its blanks filled, and where each answer is in it.
 
     Args:
         tokenizer: of the model.
@@ -139,7 +139,7 @@ def decode_after(tokenizer: "PreTrainedTokenizerFast", text: str, piece: Sequenc
 
     Args:
         tokenizer: of the model.
-        text: what stands before the piece; may be empty.
+        text: what comes before the piece; may be empty.
         piece: token ids.
     """
     words = text.removesuffix(" ")[-_ANCHOR_CHARACTERS:]

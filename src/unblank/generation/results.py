@@ -9,7 +9,7 @@ __all__ = ["BlankFill", "CandidateScore", "FillResult", "Generated", "Scores", "
 
 @dataclass(frozen=True, slots=True)
 class BlankFill:
-    """What stands in one blank.
+    """What fills one blank.
 
     Attributes:
         text: the answer.
@@ -19,7 +19,7 @@ class BlankFill:
         end_log_probability: of ending there; None if `max_tokens` cut the answer.
         alternatives: for each token the most likely allowed tokens with their probabilities.
         start: first character of the answer in the filled text.
-        end: character behind its last.
+        end: character after its last.
     """
 
     text: str

@@ -22,7 +22,7 @@ __all__ = ["Cloze", "score_batch", "score_first_choices"]
 
 @dataclass(frozen=True, slots=True)
 class Cloze:
-    """A text with a blank, and what may stand in it.
+    """A text with a blank, and what may fill it.
 
     Attributes:
         token_ids: Part A, as `unblank.generation.prompts.read_text` makes it.

@@ -1,6 +1,6 @@
 """Writing answers to sources, with every model: batches of similar length, results in order.
 
-An encoder-decoder writes behind its encoder, a GLM in a blank behind the source
+An encoder-decoder writes behind its encoder, a GLM in a blank after the source
 (`unblank.generation.building`).
 """
 

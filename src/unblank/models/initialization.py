@@ -1,6 +1,6 @@
 """The first weights of every model, all in one place.
 
-Biases start at 0 and LayerNorms at 1. The rest is drawn by where a weight stands, with the standard
+Biases start at 0 and LayerNorms at 1. The rest is drawn by where a weight is, with the standard
 deviation s = `initializer_range`:
 
 | what                        | how it starts                                                      |
@@ -52,7 +52,7 @@ __all__ = [
 class Projection(nn.Linear):
     """A linear layer whose first weights are `gain` times as large as those of others.
 
-    transformers initialises modules that hold weights themselves, without saying where they stand,
+    transformers initialises modules that hold weights themselves, without saying where they are,
     so a layer marks its own.
     """
 

@@ -3,7 +3,7 @@
 A query sees a key if both are in the same packed segment and the key is prefix (Part A) or an
 earlier token, itself included, of the query's own branch. Part B is one branch unless
 `branch_ends` says that it holds a tree of candidates, laid out depth first: the branch of key `k`
-then ends before column `branch_ends[k]`. Trained prompt keys stand before all others and belong to
+then ends before column `branch_ends[k]`. Trained prompt keys come before all others and belong to
 every Part A: every query sees them.
 
 Shapes: `B` rows, `T` query columns, `S` key columns (cached ones first).

@@ -46,7 +46,7 @@ def blank_layout(
     Args:
         tokens: int64[N], the text ids.
         spans: int64[M, 2], [start, end) in `tokens`, disjoint, in the order of Part B.
-        mask_ids: what stands in Part A for each span; one id, or int64[M] in the order of `spans`.
+        mask_ids: the mask in Part A for each span; one id, or int64[M] in the order of `spans`.
         sop: first input of each piece of Part B; one id, or int64[M] in the order of `spans`.
         eop: last label of each piece.
         objective: name that the example carries.

@@ -14,7 +14,7 @@ _MASKED_SHARE, _RANDOM_SHARE = 0.8, 0.1
 
 
 def masked_layout(tokens: IntArray, chosen: IntArray, shown: int | IntArray) -> Example:
-    """Lay out a text in which some tokens are to be guessed where they stand.
+    """Lay out a text in which some tokens are to be predicted where they are.
 
     Args:
         tokens: int64[N], the text ids.

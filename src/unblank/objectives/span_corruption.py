@@ -40,7 +40,7 @@ def noise_spans(
     """Return spans to hide, never touching each other, in the order of the text.
 
     Their lengths are any composition of the hidden tokens, all equally likely. Under "unilm" each
-    span stands before a plain token drawn without replacement: it may open the text, and the last
+    span comes before a plain token drawn without replacement: it may open the text, and the last
     token is never hidden. Under "t5" plain stretches are a random composition, too: the text starts
     plain and ends hidden.
 

@@ -38,7 +38,7 @@ class TaskExample:
         place: file and line.
         fields: text of each field.
         answers: indices of the right labels or candidates; empty if the data has no label.
-        candidates: what may stand in the blank, where the labels of the task do not say it.
+        candidates: what may fill the blank, where the labels of the task do not say it.
         value: what a regression must predict.
         group: questions of one group are judged together (MultiRC).
     """

@@ -1,4 +1,4 @@
-"""Candidates as BERT scores them: each token guessed where it stands, all at once.
+"""Candidates as BERT scores them: each token predicted in its place, all at once.
 
 For models pretrained with the objective `masked`: the blank becomes as many `[MASK]` as a candidate
 has tokens, so there is a row for each length, and tokens do not see each other.

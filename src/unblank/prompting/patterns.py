@@ -75,9 +75,9 @@ class Pattern:
 
     Attributes:
         text: as written.
-        before: what stands before the blank.
+        before: what comes before the blank.
         blank: `[MASK]`, `[sMASK]` or `[gMASK]`.
-        after: what stands behind it.
+        after: what comes after it.
     """
 
     text: str
@@ -99,7 +99,7 @@ class FilledPattern:
     Attributes:
         before: text before the blank.
         blank: the blank.
-        after: text behind it.
+        after: text after it.
         token_ids: Part A; empty until the pattern is fitted.
         num_removed: tokens that each shortened field lost.
     """

@@ -21,7 +21,7 @@ class RawExample:
     Attributes:
         fields: raw values by name.
         label: raw label; None if there is none.
-        candidates: what may stand in the blank, if the data says it.
+        candidates: what may fill the blank, if the data says it.
         answers: indices of the right candidates, if the data says it.
         group: names questions that are judged together, within a record.
     """
@@ -134,7 +134,7 @@ _LONGEST_PHRASE = 4
 def guess_noun_phrases(words: list[str]) -> list[str]:
     """Return phrases of a sentence that may be things or persons, in order.
 
-    A rule of thumb without a parser: a determiner and up to three words behind it, or words with
+    A rule of thumb without a parser: a determiner and up to three words after it, or words with
     capitals, until punctuation or a word that ends a phrase.
 
     Example:
@@ -153,7 +153,7 @@ def guess_noun_phrases(words: list[str]) -> list[str]:
 
 
 def _phrase_end(words: list[str], start: int) -> int:
-    """Return the place behind the phrase that begins here, or `start` if none does."""
+    """Return the place after the phrase that begins here, or `start` if none does."""
     first = _plain(words[start])
     has_determiner = first in _DETERMINERS
     if not has_determiner and (not words[start][:1].isupper() or first in _NO_NOUN):
@@ -182,7 +182,7 @@ def _plain(text: str) -> str:
 
 
 def _pronoun_place(words: list[str], index: int, pronoun: str) -> int:
-    """Return where the pronoun's first word stands: at the index, or right beside it."""
+    """Return where the pronoun's first word is: at the index, or right beside it."""
     first = _plain(pronoun.split()[0])
     for place in (index, index - 1, index + 1):
         if 0 <= place < len(words) and _plain(words[place]) == first:

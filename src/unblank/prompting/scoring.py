@@ -288,7 +288,7 @@ def start_of_answer(special: SpecialIds, layout: Layout) -> int:
     """Return the id that Part B begins with.
 
     Raises:
-        ValueError: the answer stands behind a sentinel, and there is none.
+        ValueError: the answer comes after a sentinel, and there is none.
     """
     if layout != "sentinel":
         return special.sop

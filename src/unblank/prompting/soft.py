@@ -1,10 +1,10 @@
 """Prompt tuning: trained vectors that stand in Part A like words, before a frozen GLM.
 
-The vectors have ids of their own, beyond the embedding table. They are written behind [CLS] of
+The vectors have ids of their own, beyond the embedding table. They are written after [CLS] of
 every Part A, where the original puts its prefix prompt: they take positions, every token sees them,
 and packing, candidates and decoding need to know nothing about them.
 
-While they are trained an encoder may stand between the parameters and the vectors (P-tuning); only
+While they are trained an encoder may come between the parameters and the vectors (P-tuning); only
 its output is exported. Folders are in `unblank.adapters.prompts`, prompts in every layer in
 `soft_deep`.
 

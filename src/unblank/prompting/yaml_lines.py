@@ -20,7 +20,7 @@ class LineText(str):
     """A text of a YAML file.
 
     Attributes:
-        line: where it stands, counted from 1; 0 is unknown.
+        line: where it is, counted from 1; 0 is unknown.
     """
 
     __slots__ = ("line",)
@@ -45,7 +45,7 @@ def at_line(text: object) -> str:
 
 
 class _Loader(yaml.BaseLoader):
-    """Every scalar is a `LineText`, and no key may stand twice."""
+    """Every scalar is a `LineText`, and no key may occur twice."""
 
     def construct_scalar(self, node: yaml.ScalarNode) -> LineText:
         return LineText(super().construct_scalar(node), node.start_mark.line + 1)
@@ -102,7 +102,7 @@ def build_from_yaml(path: Path, build: Callable[[Path, Any], Built]) -> Built:
             messages may begin with `at_line`.
 
     Raises:
-        ValueError: the file is not YAML, a key stands twice, or `build` finds a mistake.
+        ValueError: the file is not YAML, a key occurs twice, or `build` finds a mistake.
     """
     try:
         return build(path, yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))

@@ -1,6 +1,6 @@
 """Showing an example of a task as text, as candidates, and token by token.
 
-The layout is the one that is scored: Part A, then the tree of all candidates behind one start.
+The layout is the one that is scored: Part A, then the tree of all candidates after one start.
 """
 
 import os
@@ -188,7 +188,7 @@ def _print_candidates(
 def _print_tokens(
     prompt: ClozePrompt, names: Sequence[str], special: SpecialIds, start: int, console: "Console"
 ) -> None:
-    """Print Part A, and Part B with all candidates as a tree behind the token `start`."""
+    """Print Part A, and Part B with all candidates as a tree after the token `start`."""
     cloze = prompt.cloze
     _print_text(cloze.token_ids, range(cloze.blank, cloze.blank + 1), names, console)
     end_id = None if prompt.scoring == "logit" else special.eop
@@ -211,7 +211,7 @@ def _print_tokens(
 def _print_masked(
     prompt: ClozePrompt, names: Sequence[str], special: SpecialIds, console: "Console"
 ) -> None:
-    """Print the row of each length of candidate: that many `[MASK]`, all guessed at once."""
+    """Print the row of each length of candidate: that many `[MASK]`, all predicted at once."""
     cloze = prompt.cloze
     for length in dict.fromkeys(map(len, cloze.candidates)):
         words = [one for one in cloze.candidates if len(one) == length]

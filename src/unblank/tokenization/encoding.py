@@ -131,7 +131,7 @@ def decode_with_blanks(tokenizer: "PreTrainedTokenizerFast", ids: Sequence[int])
             pieces.append([])
         if token_id not in control:
             pieces[-1].append(int(token_id))
-    # A piece is decoded behind its blank, so that its leading space is not taken for the
+    # A piece is decoded after its blank, so that its leading space is not taken for the
     # beginning of a text and dropped.
     texts: list[str] = tokenizer.decode(pieces, clean_up_tokenization_spaces=False)
     shown = texts[0]
@@ -157,7 +157,7 @@ def _encode_piece(tokenizer: "PreTrainedTokenizerFast", piece: str, *, is_first:
 
 
 def _starts_words_always(tokenizer: "PreTrainedTokenizerFast") -> bool:
-    """Whether a text behind a blank begins with a word start, as in the published GLMs' models."""
+    """Whether a text after a blank begins with a word start, as in the published GLMs' models."""
     scheme = getattr(tokenizer.backend_tokenizer.pre_tokenizer, "prepend_scheme", None)
     return bool(scheme == "always")
 

@@ -1,4 +1,4 @@
-"""How a source stands before a model that writes a target to it; training and generation agree.
+"""How a model that writes targets reads a source; training and generation agree.
 
 An encoder-decoder reads `[tag] source end`, as DeltaLM and GanLM were fine-tuned: no token in front
 but a language's tag. A GLM reads `[CLS] [tag] source blank end` and writes the target in the blank,
@@ -33,7 +33,7 @@ def encoder_source(
 def glm_source(
     source_ids: Sequence[int], special: SpecialIds, blank_id: int, tag_id: int | None = None
 ) -> tuple[int, ...]:
-    """Return Part A of a GLM, with its blank behind the source.
+    """Return Part A of a GLM, with its blank after the source.
 
     Args:
         source_ids: the source alone.

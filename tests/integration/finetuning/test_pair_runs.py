@@ -215,7 +215,7 @@ def test_each_entry_gives_its_share_of_the_held_out_samples(pairs_config, pair_f
     ("changes", "message"),
     [
         ({"data__train": ()}, r"--data\.train"),
-        ({"model__preset": ""}, r"--model\.init_from FOLDER"),
+        ({"model__preset": ""}, r"--model\.init-from FOLDER"),
         ({"data__validation": (), "train__patience": 2}, "need held-out examples"),
         ({"train__metric": "blue"}, r"train\.metric.*'blue'.*seq2seq.*loss"),
         ({"model__preset": "electra-tiny"}, "family electra"),

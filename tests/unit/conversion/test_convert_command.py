@@ -74,7 +74,7 @@ def test_a_dictionary_alone_is_not_called_absent(tmp_path, capsys):
     torch.save({"weights": released_deltalm(112)}, tmp_path / "deltalm.pt")
     main(["convert", str(tmp_path), str(tmp_path / "out"), "--num-attention-heads", "1"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "see the notes" in shown
+    assert "none: there is only a dictionary, see the notes" in shown
     assert "dict.txt numbers tokens" in shown
 
 

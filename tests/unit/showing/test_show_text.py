@@ -174,7 +174,7 @@ def test_a_tokenizer_folder_is_used(tmp_path, monkeypatch, caplog):
     assert set(cells(output, "input")) <= {
         *("lamp", "in", "the", ".", "[UNK]", "[CLS]", "[MASK]", "<sop>", "<eos>")
     }
-    assert "no --tokenizer" not in output
+    assert "without --tokenizer" not in output
     assert not caplog.records
 
 

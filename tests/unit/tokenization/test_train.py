@@ -191,7 +191,7 @@ def test_the_command_trains_reports_and_does_not_overwrite(tmp_path, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "3 (1 empty ones skipped)" in printed
     assert f"{sum(map(len, TEXTS)):,}" in printed
-    assert "600 tokens (600 asked for)" in printed
+    assert "600 tokens (requested: 600)" in printed
     assert len(special_ids(AutoTokenizer.from_pretrained(tmp_path / "tokenizer")).sentinels) == 3
     with pytest.raises(FileExistsError, match="--overwrite"):
         tokenize.run(TokenizeSettings(**settings))

@@ -79,7 +79,7 @@ def open_labelled(
 
 def _task(name: str, cloze: ClozeSettings) -> ClozeTask:
     if cloze.ensemble:
-        raise ValueError("cloze.ensemble stands for several runs: run_ensemble starts them")
+        raise ValueError("cloze.ensemble trains several models: start it with unblank finetune")
     task = load_task(name)
     if cloze.scoring is not None:
         task = replace(task, scoring=cloze.scoring)

@@ -1,7 +1,7 @@
 """Labelled examples dealt to optimiser steps, processes and micro-batches.
 
 The stream is a function of the seed: one permutation of the examples an epoch, one after another,
-cut into steps of equal size. Where it stands is the number of steps done.
+cut into steps of equal size. Where it is is the number of steps done.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence

@@ -25,7 +25,7 @@ MakeExample = Callable[[IntArray, IntArray], AnyExample]
 
 @dataclass(frozen=True, slots=True)
 class TokenTable:
-    """Texts of any lengths, one behind the other.
+    """Texts of any lengths, one after the other.
 
     Attributes:
         ids: int32, all tokens.

@@ -37,12 +37,12 @@ class AlternatingState(DataState):
 
     @property
     def first(self) -> DataState:
-        """Where the first stream stands."""
+        """Where the first stream is."""
         return DataState(self.window, self.row)
 
     @property
     def second(self) -> DataState:
-        """Where the second stream stands."""
+        """Where the second stream is."""
         return DataState(self.other_window, self.other_row)
 
 

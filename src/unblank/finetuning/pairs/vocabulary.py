@@ -1,6 +1,6 @@
 """Tokens that fine-tuning adds to a pretrained model, such as the tags of languages.
 
-New tokens stand behind all that the vocabulary has, sentinels included: the published vocabularies
+New tokens come after all that the vocabulary has, sentinels included: the published vocabularies
 would otherwise lend a tag the embedding of a sentinel.
 """
 
@@ -19,7 +19,7 @@ __all__ = ["extend_model", "with_extra_tokens"]
 def with_extra_tokens(
     tokenizer: PreTrainedTokenizerFast, tokens: Sequence[str]
 ) -> PreTrainedTokenizerFast:
-    """Return the tokenizer with special tokens behind its others; those it has are left alone."""
+    """Return the tokenizer with special tokens after its others; those it has are left alone."""
     extended = deepcopy(tokenizer)
     extended.add_tokens(list(tokens), special_tokens=True)
     return extended

@@ -1,4 +1,4 @@
-"""Where a token stands: learned positions counted in real tokens, and the relative bias.
+"""Where a token is: learned positions counted in real tokens, and the relative bias.
 
 Counting real tokens makes left and right padding agree. Both tables of the published models keep
 two rows that no token uses: 0, and 1 for padding.

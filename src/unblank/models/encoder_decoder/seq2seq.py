@@ -174,7 +174,7 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
         return self.model.encoder
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
-        """Return the labels shifted right behind the decoder's start token."""
+        """Return the labels shifted right after the decoder's start token."""
         return decoder_inputs(labels, self.config)
 
     @can_return_tuple

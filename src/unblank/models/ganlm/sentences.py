@@ -25,7 +25,7 @@ def full_sentences(
     start_id: int | None,
     pad_id: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sentences with samples in their blanks, and where each sample stands.
+    """Return the sentences with samples in their blanks, and where each sample is.
 
     Args:
         source_BS: int64, a sentinel for each hidden span.
@@ -35,7 +35,7 @@ def full_sentences(
         sampled_BT: int64, read on content positions only.
         is_content_V: from `content_ids`; every other id in a source is a blank.
         start_id: the decoder's start token, which is not a blank.
-        pad_id: stands behind shorter sentences.
+        pad_id: fills up shorter sentences.
 
     Returns:
         int64[B, F] ids, bool[B, F] False on padding, int64[B, T] the column of each content

@@ -29,7 +29,7 @@ class BlankGenerationMixin(GenerationMixin):
     ) -> dict[str, Any]:
         """Return the inputs of one step: the new columns, their positions and the padding mask."""
         position_ids = kwargs["position_ids"]
-        # Part A is what stands before the first token inside a span, left padding included.
+        # Part A is what comes before the first token inside a span, left padding included.
         prefix_lengths = (position_ids[1] == 0).sum(dim=1)
         if next_sequence_length is not None:
             input_ids = input_ids[:, -next_sequence_length:]
