@@ -313,7 +313,7 @@ def test_command_prints_what_changed_and_leaves_a_record(tokenizers, tmp_path, c
         ([], ["--corpus"]),
         (["--corpus", "x.txt"], ["--keep N", "--coverage SHARE"]),
         (["--corpus", "x.txt", "--keep", "9", "--coverage", "0.9"], ["--keep N", "--coverage"]),
-        (["--corpus", "x.txt", "--coverage", "99"], ["--coverage", "99"]),
+        (["--corpus", "x.txt", "--coverage", "99"], ["coverage", "99"]),
         (["--corpus", "x.txt", "--keep", "9"], ["x.txt"]),
     ],
 )
