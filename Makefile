@@ -25,10 +25,10 @@ demo: $(VENV)/.installed  ## train a tiny GLM on this machine and fill blanks wi
 	$(BIN)/unblank demo
 
 test: $(VENV)/.installed-dev  ## the fast test suite
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-all: $(VENV)/.installed-dev  ## also the slow tests
-	$(BIN)/python -m pytest -n 2 -m 'not gpu and not net'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu and not net'
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -82,10 +82,12 @@ def is_saved(line):
 
 
 @pytest.mark.parametrize("run", UNFINISHED)
-def test_an_unfinished_run_goes_on_from_its_step_to_its_end(folder, run):
+def test_an_unfinished_run_goes_on_from_its_step_to_its_end_with_its_prepared_text(folder, run):
     before = read_lines(folder / run / "metrics.jsonl")
     assert len(before) > SAVED_STEP
+    prepared = files(folder / "shards")
     main([UNFINISHED[run], f"{run}/run.yaml"])
+    assert files(folder / "shards") == prepared
     after = read_lines(folder / run / "metrics.jsonl")
     # With their times: these lines are the old ones, not computed again.
     assert list(filter(is_saved, after)) == list(filter(is_saved, before))
@@ -95,11 +97,13 @@ def test_an_unfinished_run_goes_on_from_its_step_to_its_end(folder, run):
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_the_settings_that_were_written_beside_a_run_repeat_it(folder, run):
+def test_the_settings_that_were_written_beside_a_run_repeat_it_with_its_prepared_text(folder, run):
+    prepared = files(folder / "shards")
     settings = folder / "again.yaml"
     shutil.copy(folder / run / "run.yaml", settings)
     main([RUNS[run], change(settings, "train", output_dir="again")])
     require_expected(run, folder / "again")
+    assert files(folder / "shards") == prepared
 
 
 @pytest.mark.parametrize(
@@ -142,13 +146,6 @@ def test_an_unfinished_run_goes_on_where_its_data_were_moved(folder):
     )
     main(["pretrain", settings])
     require_expected("pretraining", folder / "pretraining")
-
-
-@pytest.mark.parametrize("run", ["pretraining", "translation"])
-def test_prepared_text_is_used_as_it_lies(folder, run):
-    before = files(folder / "shards")
-    main(["pretrain", f"{run}/run.yaml"])
-    assert files(folder / "shards") == before
 
 
 def scores(model):

@@ -37,12 +37,15 @@ SHORT = {
 }
 """Options behind those of the page, of which the last one counts: they end a run after two steps,
 and an answer after a few tokens."""
-FEWER_RUNS = {
+LESS = {
     "--grid.learning-rates": "--grid.learning-rates 1e-5 2e-5 --grid.batch-sizes 4 --train.seeds 1",
     "--cloze.ensemble": "--cloze.patterns 0 1 --train.seeds 1 2",
     "recipes/finetune/fewglue_rte.yaml": "--cloze.patterns 0 1 --train.seeds 1 2",
+    "recipes/pretrain/cpu_small.yaml": "--model.num_hidden_layers 1",
+    "--data.source": "--train.batch_tokens 512",
+    "summarization": "--max-tokens 8",
 }
-"""The same for commands that start many runs, by a word in them."""
+"""The same by a word of the command: fewer runs, smaller models, steps and answers."""
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +129,7 @@ def run_command(command: Command, monkeypatch) -> None:
 
 def shortened(words: list[str]) -> list[str]:
     """Return what is put behind the words of a command so that it ends soon."""
-    fewer = [options for word, options in FEWER_RUNS.items() if word in words]
+    fewer = [options for word, options in LESS.items() if word in words]
     return " ".join([SHORT.get(words[0], ""), *fewer]).split()
 
 

@@ -2,12 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from pydoc_data.topics import topics
 
 import pytest
+from forked import start_command
 from pictures import no_pictures
 from pretraining_toys import finished, finished_once, make_config, text_folder
 
@@ -33,16 +37,52 @@ SMALL_MODEL = {
 TIMED_FIELDS = {"tokens_per_second"}
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run in a process of its own, or in several."""
+
+    process: BaseProcess | subprocess.Popen[bytes]
+    log: Path
+
+    def is_alive(self) -> bool:
+        if isinstance(self.process, subprocess.Popen):
+            return self.process.poll() is None
+        return self.process.is_alive()
+
+    def printed(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def kill(self) -> None:
+        """Kill all its processes."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self._wait()
+
+    def finish(self) -> str:
+        """Wait for its end and return what it printed."""
+        assert self._wait() == 0, self.printed()
+        return self.printed()
+
+    def _wait(self) -> int | None:
+        if isinstance(self.process, subprocess.Popen):
+            return self.process.wait(timeout=300)
+        self.process.join(timeout=300)
+        return self.process.exitcode
+
+
 class Training:
-    """Runs `unblank pretrain`, or another training command, as a process of its own."""
+    """Runs `unblank pretrain`, or another training command, in processes of their own."""
 
     def __init__(self, folder: Path, settings: dict[str, object], name: str = "pretrain") -> None:
         self.folder = folder
         self.settings = settings
         self.name = name
 
-    def command(self, output: str, num_processes: int = 1, **changes: object) -> list[str]:
+    def words(self, output: str, **changes: object) -> list[str]:
         settings = {**self.settings, "train.output_dir": self.folder / output, **changes}
+        flags = [[f"--{name}", str(value)] for name, value in settings.items()]
+        return [self.name, *(word for flag in flags for word in flag)]
+
+    def command(self, output: str, num_processes: int = 1, **changes: object) -> list[str]:
         launcher = [
             "-m",
             "torch.distributed.run",
@@ -50,25 +90,24 @@ class Training:
             f"--nproc-per-node={num_processes}",
         ]
         words = [sys.executable, *(launcher if num_processes > 1 else []), "-m", "unblank"]
-        flags = [[f"--{name}", str(value)] for name, value in settings.items()]
-        return [*words, self.name, *(word for flag in flags for word in flag)]
+        return [*words, *self.words(output, **changes)]
 
-    def start(self, output: str, **options: object) -> subprocess.Popen[str]:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "UNBLANK_TRACEBACK": ""}
-        return subprocess.Popen(
-            self.command(output, **options),
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
+    def start(self, output: str, num_processes: int = 1, **changes: object) -> "Run":
+        log = self.folder / f"{output}.printed"
+        if num_processes == 1:
+            return Run(start_command(self.words(output, **changes), log), log)
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                self.command(output, num_processes, **changes),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "UNBLANK_TRACEBACK": ""},
+                start_new_session=True,
+            )
+        return Run(process, log)
 
     def run(self, output: str, **options: object) -> str:
-        process = self.start(output, **options)
-        printed, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, printed
-        return printed
+        return self.start(output, **options).finish()
 
     def metrics(self, output: str, name: str = "metrics.jsonl") -> list[dict[str, object]]:
         path = self.folder / output / name

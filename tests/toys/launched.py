@@ -2,14 +2,15 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-TOYS = Path(__file__).parent
-"""Small models and data that the programs import."""
+from forked import start_program
 
 
 def run_command(
@@ -31,28 +32,29 @@ def run_command(
 
 
 def run_program(program: str, *arguments: str, num_processes: int = 1) -> dict[str, Any]:
-    """Run a Python program, by torchrun where there are several processes.
+    """Run a Python program in processes that find each other as those of torchrun do.
 
     Returns:
         What its main process prints behind `RESULT `, as JSON.
     """
-    launcher = [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={num_processes}",
-        "--no-python",
-    ]
-    words = [*launcher, sys.executable] if num_processes > 1 else []
-    path = os.pathsep.join([str(TOYS), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, *words, "-c", program, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    world = {"WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    with tempfile.TemporaryDirectory() as folder:
+        logs = [Path(folder) / str(rank) for rank in range(num_processes)]
+        processes = [
+            start_program(
+                program, arguments, log, {**world, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            )
+            for rank, log in enumerate(logs)
+        ]
+        for process in processes:
+            process.join(timeout=200)
+        printed = [log.read_text(encoding="utf-8") for log in logs]
+    for process in processes:
+        if process.is_alive():
+            process.kill()
+    assert [process.exitcode for process in processes] == [0] * num_processes, "\n".join(printed)
+    lines = "".join(printed).splitlines()
+    (line,) = [line for line in lines if line.startswith("RESULT ")]
     return json.loads(line.removeprefix("RESULT "))

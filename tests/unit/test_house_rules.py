@@ -1,6 +1,7 @@
 """The shape of the code: imports go downward, files stay small, names say something."""
 
 import ast
+import functools
 import graphlib
 from pathlib import Path
 
@@ -17,6 +18,11 @@ MODULES = {
 }
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports_of(path: Path, *, deferred: bool) -> set[str]:
     """Return the modules of ours that a file imports, without the leading `unblank.`.
 
@@ -26,7 +32,7 @@ def imports_of(path: Path, *, deferred: bool) -> set[str]:
             in a string, as `unblank.some.module:name`.
     """
     names = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     for node in ast.walk(tree) if deferred else tree.body:
         if isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
@@ -78,13 +84,13 @@ def test_a_room_does_not_know_what_stands_on_it(room, others):
 def test_files_are_small_and_say_what_they_are_for(path):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 600
-    assert ast.get_docstring(ast.parse(text))
+    assert ast.get_docstring(tree_of(path))
     assert path.stem not in ("utils", "helpers", "common", "misc")
 
 
 def test_no_function_is_longer_than_a_hundred_lines():
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno - node.lineno < 100, f"{path.name}: {node.name}"
 
@@ -93,7 +99,7 @@ MODELS = SOURCE / "models"
 MODEL_CLASSES = {
     node.name
     for path in MODELS.rglob("*.py")
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    for node in ast.walk(tree_of(path))
     if isinstance(node, ast.ClassDef)
 }
 FAMILY_NAMES = {name for one in FAMILIES.values() for name in (one.name, one.model_type)}
@@ -117,7 +123,7 @@ def test_what_differs_between_families_is_asked_of_the_family():
     for path in FILES:
         if path.relative_to(SOURCE).parts[0] in ("families", "models"):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if asks_for_a_family(node):
                 found.append(f"{path.relative_to(SOURCE)}:{node.lineno}: {ast.unparse(node)}")
     assert not found, found
