@@ -26,10 +26,10 @@ NOT_RUN = {
 }
 PARSED_ONLY = {"torchrun": "it needs several processes; tests/integration runs them"}
 
-STEPS = "--train.max_steps 2 --train.validate_every 2 --train.no-arrange-memory"
+STEPS = "--train.max-steps 2 --train.validate-every 2 --train.no-arrange-memory"
 SHORT = {
-    "pretrain": f"{STEPS} --train.batch_size 2 --train.micro_batch_size 2 --data.max_length 256 "
-    "--data.num_workers 0",
+    "pretrain": f"{STEPS} --train.batch-size 2 --train.micro-batch-size 2 --data.max-length 256 "
+    "--data.num-workers 0",
     "finetune": STEPS,
     "demo": "--text corpus.jsonl --steps 2 --sentences 1 --no-arrange-memory",
     "generate": "--max-tokens 4",
@@ -37,7 +37,11 @@ SHORT = {
 }
 """Options behind those of the page, of which the last one counts: they end a run after two steps,
 and an answer after a few tokens."""
+<<<<<<< HEAD
 LESS = {
+=======
+FEWER_RUNS = {
+>>>>>>> h-fixit
     "--grid.learning-rates": "--grid.learning-rates 1e-5 2e-5 --grid.batch-sizes 4 --train.seeds 1",
     "--cloze.ensemble": "--cloze.patterns 0 1 --train.seeds 1 2",
     "recipes/finetune/fewglue_rte.yaml": "--cloze.patterns 0 1 --train.seeds 1 2",
