@@ -37,11 +37,7 @@ SHORT = {
 }
 """Options behind those of the page, of which the last one counts: they end a run after two steps,
 and an answer after a few tokens."""
-<<<<<<< HEAD
 LESS = {
-=======
-FEWER_RUNS = {
->>>>>>> h-fixit
     "--grid.learning-rates": "--grid.learning-rates 1e-5 2e-5 --grid.batch-sizes 4 --train.seeds 1",
     "--cloze.ensemble": "--cloze.patterns 0 1 --train.seeds 1 2",
     "recipes/finetune/fewglue_rte.yaml": "--cloze.patterns 0 1 --train.seeds 1 2",
