@@ -25,7 +25,7 @@ EXPECTED = {
         "training step, toy, against BERT",
         "training step, toy, against T5",
         "training step, toy, against BART",
-        "training step, toy: share of the matrix ceiling",
+        "training step, toy: share of the matrix-product ceiling",
         "training step, toy: peak memory",
         "training step, toy: 1,024 rows, exact loss",
         "training step, toy: 1,024 rows, sampled loss",
