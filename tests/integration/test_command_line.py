@@ -1,5 +1,6 @@
 """The command as a user meets it: quick help, clear errors, no tracebacks."""
 
+import re
 import resource
 import subprocess
 import sys
@@ -55,24 +56,21 @@ def test_the_commands_are_listed_by_what_one_wants_to_do():
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("words", "named"),
     [
-        (("fill",), "unblank fill: MODEL is missing (Folder of the model)"),
-        (("fill", "m", "--num-beam", "4"), "unblank fill: unknown option --num-beam: did you mean"),
-        (
-            ("pretrain", "--train.max_steps", "x"),
-            "unblank pretrain: --train.max-steps: invalid int value: 'x'",
-        ),
-        (("evaluate", "m", "--suite", "x"), "unblank evaluate: suite is 'x': choose one of "),
-        (("fil",), "unblank: unknown command 'fil': did you mean 'fill'?"),
-        (("merge", "none", "out"), "unblank merge: none holds no adapters"),
+        (("fill",), r"unblank fill: .*\bMODEL\b"),
+        (("fill", "m", "--num-beam", "4"), r"unblank fill: .*--num-beam\b.*--num-beams\b"),
+        (("pretrain", "--train.max_steps", "x"), r"unblank pretrain: --train\.max-steps\b.*'x'"),
+        (("evaluate", "m", "--suite", "x"), r"unblank evaluate: suite\b.*'x'.*\bperplexity\b"),
+        (("fil",), r"unblank: .*'fil'.*'fill'"),
+        (("merge", "none", "out"), r"unblank merge: none\b.*adapter"),
     ],
 )
-def test_errors_have_one_shape(words, line, tmp_path, monkeypatch, capsys):
+def test_errors_have_one_shape(words, named, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     status, printed = failing(words, capsys)
     assert status == 2
-    assert printed.err.startswith(line)
+    assert re.match(named, printed.err)
     assert printed.err.count("\n") == 1
     assert printed.out == ""
 
@@ -96,7 +94,7 @@ def test_an_error_of_a_command_that_loads_torch_is_one_line_too(tmp_path):
 def test_a_misspelt_command_offers_the_nearest(capsys):
     status, printed = failing(["pretrian"], capsys)
     assert status == 2
-    assert "did you mean 'pretrain'?" in printed.err
+    assert re.search(r"'pretrian'.*'pretrain'", printed.err)
 
 
 @pytest.mark.parametrize(

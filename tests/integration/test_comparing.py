@@ -115,7 +115,7 @@ def test_a_comparison_runs_resumes_and_shows_means_and_deviations(recipe, capsys
         save(changed)
         with pytest.raises(SystemExit):
             compare()
-        assert f"metrics of '{name}' has 'acuracy', but there are" in capsys.readouterr().err
+        assert f"{name!r} has no metric 'acuracy'" in capsys.readouterr().err
     recipe["pretrain"]["train"]["max_steps"] = 3
     assert "made with other settings (train.max_steps differ)" in refused(recipe, capsys)
     recipe["pretrain"]["tokenizer"]["vocab_size"] = 321

@@ -156,7 +156,7 @@ def test_too_few_sentinels_for_the_plain_text_are_refused(pairs_config, pair_fol
         data__monolingual=(str(pair_folder / "plain.txt"),), seq2seq__mask_ratio=0.9
     )
     config = replace(config, seq2seq=replace(config.seq2seq, max_source_length=400))
-    with pytest.raises(ValueError, match=r"\b20\b.*--tokenizer\.num_sentinels 40"):
+    with pytest.raises(ValueError, match=r"\b20 sentinels\b.*--tokenizer\.num-sentinels 40"):
         run_finetune(config)
 
 
@@ -175,7 +175,7 @@ def test_language_tags_are_added_once_and_unknown_ones_are_refused(pairs_config,
         model=from_folder(tagged, first),
         tokenizer=replace(tagged.tokenizer, path=None),
     )
-    with pytest.raises(ValueError, match=r"'__de__'.*--tokenizer\.extra_tokens __de__"):
+    with pytest.raises(ValueError, match=r"'__de__'.*--tokenizer\.extra-tokens __de__"):
         run_finetune(tagged)
     given = replace(tagged.tokenizer, extra_tokens=("__de__", "__en__"))
     folder = run_finetune(replace(tagged, tokenizer=given))
@@ -216,7 +216,7 @@ def test_each_entry_gives_its_share_of_the_held_out_samples(pairs_config, pair_f
     [
         ({"data__train": ()}, r"--data\.train"),
         ({"model__preset": ""}, r"--model\.init-from FOLDER"),
-        ({"data__validation": (), "train__patience": 2}, "need held-out examples"),
+        ({"data__validation": (), "train__patience": 2}, r"patience.*--data\.validation"),
         ({"train__metric": "blue"}, r"train\.metric.*'blue'.*seq2seq.*loss"),
         ({"model__preset": "electra-tiny"}, "family electra"),
         (
@@ -225,7 +225,7 @@ def test_each_entry_gives_its_share_of_the_held_out_samples(pairs_config, pair_f
         ),
         (
             {"ganlm__branch": "discriminator", "method": "lora", "model__init_from": Path("pair")},
-            r"--method full.*ganlm\.branch discriminator",
+            r"ganlm\.branch discriminator.*--method full",
         ),
     ],
 )
@@ -238,7 +238,7 @@ def test_another_file_of_training_pairs_is_not_continued_on(pairs_config, pair_f
     config = pairs_config()
     run_finetune(config)
     other = replace(config.data, train=(str(pair_folder / "held_out.jsonl"),))
-    with pytest.raises(ValueError, match="on other text"):
+    with pytest.raises(ValueError, match=r"checkpoints/step-\d+ was trained on other text"):
         run_finetune(replace(config, data=other))
     with pytest.raises(ValueError, match=r"seq2seq\.label_smoothing was 0\.1, now 0\.0"):
         run_finetune(pairs_config(seq2seq__label_smoothing=0.0))

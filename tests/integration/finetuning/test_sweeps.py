@@ -84,7 +84,10 @@ def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cloze": ClozeSettings(ensemble=True, patterns=(1,))}, "two models"),
+        (
+            {"cloze": ClozeSettings(ensemble=True, patterns=(1,))},
+            r"two models.*--cloze\.patterns.*--train\.seeds",
+        ),
         ({"cloze": ClozeSettings(ensemble=True), "method": "classifier"}, r"cloze\.ensemble"),
     ],
 )

@@ -219,7 +219,7 @@ def test_held_out_text_is_measured_in_the_form_with_tags_that_is_trained(
                 "model__attention_dropout": 0.2,
                 "data__train": ("nowhere.txt",),
             },
-            r"0\.2.*--model\.attention_dropout 0",
+            r"0\.2.*--model\.attention-dropout 0",
         ),
         (
             {**GANLM, "ganlm__discriminator_reads": "sentence", "seq2seq__mass": 1.0},

@@ -1,6 +1,7 @@
 """A DeltaLM starts from the encoder of another model, and an ELECTRA that can be one is trained."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -83,7 +84,7 @@ def test_an_encoder_may_have_padding_rows_but_no_odd_number_of_layers(
         return
     model = DeltaLMForConditionalGeneration.from_pretrained(run_pretrain(run))
     assert (model.get_input_embeddings().weight[:rows] - embeddings).abs().max() < 0.01
-    assert "start random" not in capsys.readouterr().out  # added sentinels have their own note
+    assert "embeddings for" not in capsys.readouterr().out  # added sentinels have their own note
 
 
 def test_tokens_without_their_own_embedding_of_the_encoder_are_counted(
@@ -104,7 +105,7 @@ def test_tokens_without_their_own_embedding_of_the_encoder_are_counted(
     run_pretrain(run)
     tokenizer = AutoTokenizer.from_pretrained(text_folder / "tokenizer")
     printed = capsys.readouterr().out
-    assert f"embeddings of 400: {len(tokenizer) - 400} start random" in printed
+    assert re.search(rf"{len(tokenizer)} tokens.*bert has embeddings for 400\b", printed)
     assert "same id" not in printed
     path = tmp_path / "bert" / "tokenizer.json"
     backend = json.loads((text_folder / "tokenizer" / "tokenizer.json").read_text())
