@@ -115,11 +115,13 @@ def test_a_comparison_runs_resumes_and_shows_means_and_deviations(recipe, capsys
         save(changed)
         with pytest.raises(SystemExit):
             compare()
-        assert f"{name!r} has no metric 'acuracy'" in capsys.readouterr().err
+        printed = capsys.readouterr().err
+        assert f"'{name}'" in printed
+        assert "'acuracy'" in printed
     recipe["pretrain"]["train"]["max_steps"] = 3
-    assert "made with other settings (train.max_steps differ)" in refused(recipe, capsys)
+    assert "train.max_steps" in refused(recipe, capsys)
     recipe["pretrain"]["tokenizer"]["vocab_size"] = 321
-    assert "made with other settings (vocab_size differ)" in refused(recipe, capsys)
+    assert "vocab_size" in refused(recipe, capsys)
 
 
 def test_the_memory_of_the_steps_is_given_back_after_each_part(recipe):

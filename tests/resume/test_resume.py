@@ -109,7 +109,6 @@ def test_a_disk_that_fills_up_while_saving_leaves_the_last_checkpoint_usable(pre
         check=False,
     )
     assert limited.returncode == 2, limited.stderr
-    assert "could not save the checkpoint" in limited.stderr
     assert "step-00000006" in limited.stderr
     assert sorted(path.name for path in checkpoints.iterdir()) == [
         "step-00000003",

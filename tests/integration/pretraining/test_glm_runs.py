@@ -81,7 +81,7 @@ def test_the_header_names_every_objective_that_is_drawn(make_config, capsys):
 def test_settings_of_a_new_tokenizer_beside_a_given_one_are_named(make_config, capsys):
     run_pretrain(make_config(tokenizer__vocab_size=900, tokenizer__num_sentinels=8))
     said = " ".join(capsys.readouterr().out.split())
-    assert "tokenizer.vocab_size, tokenizer.num_sentinels " in said
+    assert "tokenizer.vocab_size, tokenizer.num_sentinels" in said
 
 
 def test_a_text_without_words_is_named_before_a_tokenizer_is_trained(make_config, tmp_path):

@@ -145,7 +145,7 @@ def test_an_interrupted_run_goes_on_with_the_same_answers(
 
     monkeypatch.setattr(generate_command, "_answers", usual)
     error = fails(*arguments, "--output", output, "--num-beams", "2", capsys=capsys)
-    assert "started with another options" in error
+    assert "with another options" in error
     generate(*arguments, "--output", output)
     assert "continuing after 2 of 5" in capsys.readouterr().err
     assert output.read_text() == whole.read_text()
@@ -230,7 +230,8 @@ def test_files_named_after_their_languages_are_lines_and_empty_references_do_not
     assert f"{note}{source}, line 1" in capsys.readouterr().err
     source.rename(tmp_path / "test.json")
     error = fails(folder, "--input", tmp_path / "test.json", capsys=capsys)
-    assert "test.json: its name must end in one of .jsonl" in error
+    assert "test.json" in error
+    assert ".jsonl" in error
 
 
 def test_a_source_that_is_too_long_is_named_by_file_and_line(folder, tmp_path, capsys):
@@ -239,7 +240,8 @@ def test_a_source_that_is_too_long_is_named_by_file_and_line(folder, tmp_path, c
     error = fails(folder, "--input", path, capsys=capsys)
     assert "test.en, line 2: source 'the cat " in error
     error = fails(folder, "--input", path, "--source-tag", "__xx__", capsys=capsys)
-    assert "unblank generate: the tokenizer has no token '__xx__'" in error
+    assert error.startswith("unblank generate: ")
+    assert "'__xx__'" in error
 
 
 def test_references_of_another_number_are_refused(folder, data, tmp_path, capsys):

@@ -79,7 +79,8 @@ def fails(capsys, *words):
 def test_what_cannot_be_measured_is_said_in_words(model_folder, data_folder, capsys, monkeypatch):
     monkeypatch.delenv("UNBLANK_DATA", raising=False)
     error = fails(capsys, model_folder, "--suite", "lambada")
-    assert "--data FOLDER or set UNBLANK_DATA" in error
+    assert "--data FOLDER" in error
+    assert "UNBLANK_DATA" in error
     error = fails(capsys, model_folder, "--suite", "lambada", "--data", data_folder / "nowhere")
     assert "there is no folder of data" in error
     error = fails(
@@ -95,7 +96,7 @@ def test_what_cannot_be_measured_is_said_in_words(model_folder, data_folder, cap
     )
     assert "there are sentences.jsonl" in error
     error = fails(capsys, model_folder, "--suite", "lambada", "--window", "9")
-    assert "--window does not apply to --suite lambada, only to --suite perplexity" in error
+    assert all(name in error for name in ("--window", "--suite lambada", "--suite perplexity"))
 
 
 def test_splits_are_found_under_their_usual_names(tmp_path):

@@ -77,7 +77,8 @@ def test_data_of_one_class_is_told(model_folder, tmp_path, capsys):
     file = write(tmp_path / "rte.jsonl", RTE[::2])
     run(model_folder, tmp_path, suite="cloze", tasks=("rte",), file=(str(file),))
     told = capsys.readouterr().err
-    assert f"{file}, line 1 to {file}, line 3: all 3 examples have the label 'entailment'" in told
+    assert f"{file}, line 1 to {file}, line 3" in told
+    assert "'entailment'" in told
 
 
 def test_the_average_counts_a_task_of_two_metrics_by_their_mean(model_folder, tmp_path, capsys):
@@ -120,7 +121,8 @@ def test_a_part_of_two_validation_files_is_left_out_and_can_be_asked_for(
     scores, _ = run(model_folder, tmp_path, **options)
     assert {score.task for score in scores} == {"sst2"}
     told = " ".join(capsys.readouterr().err.split())
-    assert "left out cola: validation matches validation_in_domain.jsonl" in told
+    assert "left out cola" in told
+    assert "validation_in_domain.jsonl" in told
     assert "such as validation_in_domain: --tasks cola --split NAME" in told
     one = {"tasks": ("cola",), "split": "validation_out_of_domain"}
     scores, _ = run(model_folder, tmp_path, **options, **one)
@@ -203,5 +205,6 @@ def test_a_missing_field_is_named_with_file_and_line(model_folder, tmp_path, cap
     with pytest.raises(SystemExit):
         main([*words, "--data", str(tmp_path)])
     error = capsys.readouterr().err
-    assert "validation.jsonl, line 1: there is no field 'question'" in error
+    assert "validation.jsonl, line 1" in error
+    assert "'question'" in error
     assert "did you mean 'quest'" in error
