@@ -57,7 +57,7 @@ def test_the_commands_are_listed_by_what_one_wants_to_do():
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("fill",), "unblank fill: MODEL is missing (Folder of the model)"),
+        (("fill",), "unblank fill: MODEL is missing (Model folder)"),
         (("fill", "m", "--num-beam", "4"), "unblank fill: unknown option --num-beam: did you mean"),
         (
             ("pretrain", "--train.max_steps", "x"),
@@ -65,7 +65,7 @@ def test_the_commands_are_listed_by_what_one_wants_to_do():
         ),
         (("evaluate", "m", "--suite", "x"), "unblank evaluate: suite is 'x': choose one of "),
         (("fil",), "unblank: unknown command 'fil': did you mean 'fill'?"),
-        (("merge", "none", "out"), "unblank merge: none holds no adapters"),
+        (("merge", "none", "out"), "unblank merge: none has no adapter"),
     ],
 )
 def test_errors_have_one_shape(words, line, tmp_path, monkeypatch, capsys):

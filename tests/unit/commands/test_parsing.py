@@ -54,7 +54,7 @@ def parse(*words, **options):
     [
         (["--overwrite"], "--overwrite has no effect without --output"),
         (["--show", "--output", "x"], "--show and --output exclude each other"),
-        (["--kind", "byte"], "kind is 'byte', choose one of text, bytes; did you mean 'bytes'?"),
+        (["--kind", "byte"], "kind is 'byte': choose one of text, bytes; did you mean 'bytes'?"),
     ],
 )
 def test_what_is_given_in_vain_is_refused_also_with_the_value_of_the_default(words, message):

@@ -95,7 +95,7 @@ def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):
         ({"seeds": [0, 1, 0]}, "list of different whole numbers"),
         ({"evaluate": {"text": {"suite": "lambada", "output": "x.json"}}}, "sets output"),
         ({"finetune": {"mood": {"task": "sst2", "grid": {}}}}, "sets grid"),
-        ({"finetune": {"mood": {"task": "sst2", "train": {"seeds": [1]}}}}, "give train.seeds"),
+        ({"finetune": {"mood": {"task": "sst2", "train": {"seeds": [1]}}}}, "sets train.seeds"),
         ({"variants": {"GLM": {"change": {"train": {"seed": 5}}}}}, "sets train.seed"),
         ({"finetune": {"pretrain": {"task": "sst2"}}}, "the folder of the model"),
         ({"finetune": {"mood": {"task": "sst2"}, "Mood!": {"task": "sst2"}}}, "differ in letters"),

@@ -102,7 +102,7 @@ def test_a_long_pair_is_refused_by_name_if_asked_for(files, tokenizer):
     ]
     fitting = prepared(entry, tokenizer, files, max_length=max(lengths), refuse_long=True)
     assert fitting.num_cut == 0
-    message = rf"a\.txt, line 2: .*\b{lengths[1]} tokens.* 2 of 3 pairs"
+    message = rf"a\.txt, line 2: .*\b{lengths[1]} tokens.* 2 of 3"
     with pytest.raises(ValueError, match=message):
         prepared(entry, tokenizer, files, max_length=min(lengths[1:]) - 1, refuse_long=True)
 

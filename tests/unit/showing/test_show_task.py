@@ -62,7 +62,7 @@ def test_each_layout_is_shown(model_folder, tiny_with_sentinels, tmp_path):
 
 def test_what_gave_way_is_said(model_folder):
     text = printed(ShowTaskOptions(task="rte", model=model_folder, max_length=40))
-    assert "the field premise lost" in text
+    assert "the field premise was shortened by" in text
 
 
 def test_numbered_examples_come_from_the_folder_of_data_sets(tmp_path, monkeypatch):

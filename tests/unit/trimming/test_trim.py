@@ -304,8 +304,8 @@ def test_command_prints_what_changed_and_leaves_a_record(tokenizers, tmp_path, c
     ("options", "message"),
     [
         ([], "--corpus is missing"),
-        (["--corpus", "x.txt"], "give one of --keep"),
-        (["--corpus", "x.txt", "--keep", "9", "--coverage", "0.9"], "give one of --keep"),
+        (["--corpus", "x.txt"], "give either --keep"),
+        (["--corpus", "x.txt", "--keep", "9", "--coverage", "0.9"], "give either --keep"),
         (["--corpus", "x.txt", "--coverage", "99"], "share of the corpus"),
         (["--corpus", "x.txt", "--keep", "9"], "no file matches"),
     ],
