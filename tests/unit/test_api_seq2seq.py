@@ -136,8 +136,8 @@ def test_several_sources_are_scored_each_with_its_candidates(model):
         (("a cat", [""]), "empty"),
         (("a cat", []), "no candidates"),
         (("a cat", ["dog", "dog"]), "same tokens"),
-        (("a cat", ["dog " * 40]), "31"),
-        (("cat " * 40, ["dog"]), "31"),
+        (("a cat", ["dog " * 40]), "at most 31"),
+        (("cat " * 40, ["dog"]), "positions for 31"),
     ],
 )
 def test_what_cannot_be_scored_is_named(model, arguments, message):

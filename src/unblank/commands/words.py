@@ -231,6 +231,8 @@ def _complete(given: dict[str, Any], options: Sequence[Option]) -> dict[str, Any
             continue
         if not (option.is_positional and option.nargs == "*"):
             what = option.text.partition(". ")[0].rstrip(".")
-            raise ValueError(f"{option.flag} is missing ({what}); --help explains it")
+            values = f"{option.metavar} ..." if option.nargs == "*" else option.metavar
+            advice = "" if option.is_positional else f": give {option.flag} {values}"
+            raise ValueError(f"{option.flag} is missing ({what}){advice}")
         given[name] = []
     return given

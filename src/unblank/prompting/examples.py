@@ -91,8 +91,8 @@ def read_examples(task: ClozeTask, paths: Sequence[str | Path]) -> TaskData:
             raise ValueError(f"{path} has no example")
     if paths and not examples:
         raise ValueError(
-            f"{', '.join(map(str, paths))}: none of {counted(num_records, 'record')} gives an "
-            f"example (left out by `skip_labels`: {num_skipped})"
+            f"{', '.join(map(str, paths))}: no example in {counted(num_records, 'record')} "
+            f"(left out by `skip_labels`: {num_skipped})"
         )
     return TaskData(tuple(examples), num_records, num_skipped)
 

@@ -310,11 +310,11 @@ def test_command_prints_what_changed_and_leaves_a_record(tokenizers, tmp_path, c
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ([], ["--corpus"]),
-        (["--corpus", "x.txt"], ["--keep N", "--coverage SHARE"]),
-        (["--corpus", "x.txt", "--keep", "9", "--coverage", "0.9"], ["--keep N", "--coverage"]),
-        (["--corpus", "x.txt", "--coverage", "99"], ["coverage", "99"]),
-        (["--corpus", "x.txt", "--keep", "9"], ["x.txt"]),
+        ([], "--corpus is missing"),
+        (["--corpus", "x.txt"], "give either --keep"),
+        (["--corpus", "x.txt", "--keep", "9", "--coverage", "0.9"], "give either --keep"),
+        (["--corpus", "x.txt", "--coverage", "99"], "share of the corpus"),
+        (["--corpus", "x.txt", "--keep", "9"], "no file matches"),
     ],
 )
 def test_wrong_settings_are_refused_and_named(options, named, tmp_path, capsys):
