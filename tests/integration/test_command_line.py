@@ -58,7 +58,7 @@ def test_the_commands_are_listed_by_what_one_wants_to_do():
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (("fill",), "unblank fill: MODEL is missing (Model folder)"),
+        (("fill",), r"unblank fill: MODEL is missing \(Model folder\)"),
         (("fill", "m", "--num-beam", "4"), "unblank fill: unknown option --num-beam: did you mean"),
         (
             ("pretrain", "--train.max_steps", "x"),

@@ -124,7 +124,7 @@ def _named(folder: Path) -> Path:
     others = [other for other in list_checkpoints(folder.parent) if other.name < folder.name]
     good = next((other for other in others if find_damage(other) is None), None)
     advice = f"; the one before it is intact: --train.resume {good}" if good else ""
-    raise ValueError(f"checkpoint {folder} is damaged: {damage}{advice}")
+    raise ValueError(f"checkpoint {folder} is damaged ({damage}){advice}")
 
 
 def _require_free_folder(
