@@ -94,9 +94,18 @@ class DecodingOptions(SearchOptions):
     """What a token of the text attends to: both sides (bi), or only what precedes it (uni); fills
     see all of the text."""
 
+    decoder: Literal["evaluation", "interactive"] = "evaluation"
+    """Which decoder of the published GLM is followed: the interactive one counts the start of the
+    span in the length that length_penalty divides by, and hides the last token of a fill that
+    max_tokens cut from later blanks."""
+
     def __post_init__(self) -> None:
         SearchOptions.__post_init__(self)
         self.check_max_tokens(self.max_tokens)
+        require(
+            self.decoder in ("evaluation", "interactive"),
+            f"decoder is {self.decoder!r}: it must be 'evaluation' or 'interactive'",
+        )
         require(
             self.num_alternatives >= 0,
             f"num_alternatives is {self.num_alternatives}: it must be 0 or more",
@@ -170,6 +179,7 @@ class DecodingArguments(_SearchArguments, total=False):
 
     num_alternatives: int
     context: Literal["bi", "uni"]
+    decoder: Literal["evaluation", "interactive"]
 
 
 class GenerationArguments(_SearchArguments, total=False):
