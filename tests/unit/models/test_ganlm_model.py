@@ -157,6 +157,28 @@ def test_samples_follow_the_tempered_softmax_and_avoid_what_is_excluded():
     assert (others != best).all()
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 1e-2, 1e-6, 1e-38])
+@pytest.mark.parametrize("vocab_size", [8, 256])
+def test_a_second_draw_is_possible_however_certain_the_generator_is(temperature, vocab_size):
+    hidden, weight = torch.ones(2000, 1), torch.zeros(vocab_size, 1)
+    weight[5], weight[1], weight[3] = 600.0, 2 * temperature, 2 * temperature
+    for dtype in (torch.float32, torch.bfloat16):
+        drawn = maths.sample_tokens(
+            hidden.to(dtype),
+            weight.to(dtype),
+            torch.Generator().manual_seed(1),
+            temperature,
+            excluded_N=torch.full((2000,), 5),
+        )
+        counts = drawn.bincount(minlength=vocab_size)
+        assert len(counts) == vocab_size
+        assert counts[5] == 0
+        expected = torch.softmax(torch.tensor([2.0, 2.0, *[0.0] * (vocab_size - 3)]), dim=0)[:2]
+        assert_close(counts[[1, 3]] / 2000, expected, atol=0.04, rtol=0)
+    first = maths.sample_tokens(hidden, weight, temperature=temperature)
+    assert (first == 5).all()
+
+
 def test_samples_do_not_depend_on_the_chunks(monkeypatch):
     hidden, weight = torch.randn(300, 5), torch.randn(8, 5)
     whole = maths.sample_tokens(hidden, weight, torch.Generator().manual_seed(1))
