@@ -292,13 +292,17 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
         )
 
     def judge(
-        self, input_ids: Tensor, is_real: Tensor, source_BSD: Tensor, source_mask: Tensor | None
+        self,
+        input_ids: Tensor,
+        is_real: Tensor | None,
+        source_BSD: Tensor,
+        source_mask: Tensor | None,
     ) -> Tensor:
         """Return the discriminator's last hidden states over a whole target, float[B, T, D].
 
         Args:
             input_ids: int64[B, T], from `discriminator_inputs`.
-            is_real: bool[B, T], False on padding.
+            is_real: bool[B, T], False on padding; None if all are real.
             source_BSD: states of the encoder.
             source_mask: [B, S], non-zero on real source tokens; None if all are real.
         """
@@ -313,6 +317,20 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
             num_layers=self.config.discriminator_layers,
         ).last_hidden_state
         return hidden_BTD
+
+    def discriminator_logits(self, input_ids: Tensor, decoder_input_ids: Tensor) -> Tensor:
+        """Return the scores of "replaced" and "original" of every target token, float[B, T, 2].
+
+        Args:
+            input_ids: int64[B, S], the source.
+            decoder_input_ids: int64[B, T], the target as the discriminator reads it, not shifted.
+        """
+        source_mask = real_tokens(input_ids, None, self.config)
+        source_BSD = self.model.encoder(input_ids, source_mask).last_hidden_state
+        is_real = real_tokens(decoder_input_ids, None, self.config)
+        judged_BTD = self.judge(decoder_input_ids, is_real, source_BSD, source_mask)
+        logits_BT2: Tensor = self.discriminator(judged_BTD)
+        return logits_BT2
 
     def _noisy_inputs(
         self,
