@@ -160,10 +160,17 @@ def test_sentences_are_drawn_until_the_ratio_is_reached(tokens, ratio, seed) -> 
     drawn = sample_sentences(sentences, len(tokens), ratio, np.random.default_rng(seed))
     as_pairs = {tuple(span) for span in drawn.tolist()}
     assert len(as_pairs) == len(drawn) >= 1
-    assert as_pairs <= {tuple(span) for span in sentences.tolist()}
     lengths = drawn[:, 1] - drawn[:, 0]
     assert lengths[:-1].sum() < max(1, int(ratio * len(tokens)))
     assert len(drawn) == len(sentences) or lengths.sum() >= int(ratio * len(tokens))
+    assert lengths.sum() <= max(2 * ratio * len(tokens), 1)
+    whole = {tuple(span) for span in sentences.tolist()}
+    *others, last = drawn.tolist()
+    assert {tuple(span) for span in others} <= whole
+    ((start, end),) = (one for one in whole if one[0] <= last[0] and last[1] <= one[1])
+    # The last is cut only where the whole of it would be too much.
+    is_too_much = lengths[:-1].sum() + end - start > max(2 * ratio * len(tokens), 1)
+    assert (last != [start, end]) == is_too_much
 
 
 @given(st.integers(3, 300), st.floats(0, 1), seeds)
