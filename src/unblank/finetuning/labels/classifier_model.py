@@ -9,6 +9,7 @@ from transformers import AutoConfig, PreTrainedModel
 from unblank.families.loading import require_whole_weights
 from unblank.finetuning.labels.reading import Labelled
 from unblank.finetuning.labels.settings import Branch
+from unblank.models.finite import require_finite
 from unblank.quiet import without_loading_report, without_progress_bar
 
 __all__ = ["build_classifier", "is_classifier"]
@@ -57,6 +58,7 @@ def build_classifier(data: Labelled, classes: Sequence[str], branch: Branch) -> 
     if lacking:
         raise ValueError(f"{folder} lacks weights: {', '.join(sorted(lacking)[:5])}")
     classifier: PreTrainedModel = model
+    require_finite(classifier.named_parameters(), folder)
     return classifier
 
 
