@@ -131,8 +131,11 @@ class TokenizerSettings:
     """Number of sentinels [MASK1], [MASK2], ... to reserve (for objective.sentinels and span
     corruption); 0 means 100 for an encoder-decoder, also with an existing vocabulary."""
     extra_tokens: tuple[str, ...] = ()
-    """Further special tokens, such as language tags; a new model also gets them with an existing
-    vocabulary."""
+    """Further special tokens, such as language tags, added to an existing vocabulary, too; a model
+    that exists gets new rows for them."""
+    transfer_rows: bool = False
+    """With model.init_from and path: give the model the vocabulary in path. Tokens that both have
+    keep their embeddings, others start from the mean of their pieces."""
 
     def __post_init__(self) -> None:
         check_values(self)

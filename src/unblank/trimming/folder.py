@@ -15,11 +15,9 @@ from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.writer import save_weights
 from unblank.integrity import weights_files
+from unblank.models.vocabulary_rows import VOCABULARY_TABLES
 
 __all__ = ["row_order", "trimmed_config", "write_tokenizer", "write_weights"]
-
-TABLES = ("embed_tokens.weight", "lm_head.weight", "lm_head.bias")
-"""Endings of the names of tensors with one row per token, in every model of the library."""
 
 INDEX_NAME = "model.safetensors.index.json"
 
@@ -115,7 +113,7 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118
                 tensor = file.get_tensor(name)
-                if name.endswith(TABLES):
+                if name.endswith(VOCABULARY_TABLES):
                     _require_rows(name, tensor, vocab_size)
                     tensor = tensor[rows]
                     num_tables += 1
