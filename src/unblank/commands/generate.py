@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from unblank.commands.parsing import parse_settings
 from unblank.generation.options import GenerationOptions
-from unblank.metrics.text import BleuTokenizer, TextMetric
+from unblank.metrics.bleu_tokenizers import BleuTokenizer
+from unblank.metrics.text import TextMetric
 from unblank.settings.marks import Excludes, Needs, Positional
 from unblank.settings.ranges import Positive
 
@@ -52,9 +53,9 @@ class GenerateSettings(GenerationOptions):
     or text files with one reference per line."""
     metrics: Annotated[tuple[TextMetric, ...], Needs("references")] = ("bleu", "chrf", "rouge")
     """Metrics; each score is printed with its signature."""
-    tokenize: Annotated[BleuTokenizer, Needs("references")] = "13a"
-    """Tokenizer for BLEU: zh for Chinese, ja-mecab for Japanese, char for any script without
-    spaces."""
+    tokenize: Annotated[BleuTokenizer, Needs("references")] = "auto"
+    """Tokenizer for BLEU, of sacreBLEU; auto follows the script of the references, as in `unblank
+    evaluate`."""
     lowercase: Annotated[bool, Needs("references")] = False
     """Ignore case in BLEU, chrF and exact match."""
     stem: Annotated[bool, Needs("references")] = False

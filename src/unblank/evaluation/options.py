@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from unblank.metrics.bleu_tokenizers import BleuTokenizer
 from unblank.settings.marks import Positional
 from unblank.settings.ranges import (
     LengthPenalty,
@@ -252,6 +253,9 @@ class WritingOptions(DataOptions):
     blank: _BlankToken | None = None
     """Token for the answer to a source. Default: [sMASK]. Published models without task masks
     have only [MASK]."""
+    bleu_tokenizer: BleuTokenizer = "auto"
+    """Tokenizer for BLEU, of sacreBLEU; auto follows the script of the references: zh, ja-mecab and
+    ko-mecab (char without MeCab), char for other scripts without spaces, else 13a."""
     batch_size: Positive[int] = 32
     """Number of sources answered together."""
 

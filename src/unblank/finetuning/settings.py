@@ -13,6 +13,7 @@ from unblank.data.settings import DataSettings
 from unblank.engine.settings import OptimSettings, ScheduleName, TrainSettings
 from unblank.families.settings import GanLMSettings, ModelSettings, TokenizerSettings
 from unblank.finetuning.labels.settings import ClozeSettings, GridSettings
+from unblank.metrics.bleu_tokenizers import BleuTokenizer
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
 from unblank.settings.ranges import (
@@ -255,9 +256,9 @@ class GenerationSettings:
     """Let no n-gram of this length occur twice in an output; 0 = off."""
     batch_size: Positive[int] = 32
     """Number of sources answered together."""
-    bleu_tokenizer: Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none"] = "13a"
-    """Tokenizer for BLEU: zh for Chinese, ja-mecab for Japanese, char for any script without
-    spaces."""
+    bleu_tokenizer: BleuTokenizer = "auto"
+    """Tokenizer for BLEU, of sacreBLEU; auto follows the script of the references, as in `unblank
+    evaluate`."""
 
     def __post_init__(self) -> None:
         check_values(self)
