@@ -33,6 +33,7 @@ from unblank.integrity import MANIFEST_NAME, read_record, seal
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar, track
 from unblank.tokenization.encoding import text_encoder
+from unblank.unicode import require_unicode
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -317,6 +318,7 @@ def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
 def _encode_batch(core: "Tokenizer", batch: list[str], dtype: np.dtype[Any]) -> list[NDArray[Any]]:
     encoded: list[NDArray[Any]] = []
     for document in batch:
+        require_unicode(document, "a document")
         pieces = core.encode_batch_fast(_pieces(document), add_special_tokens=False)
         encoded.append(np.concatenate([np.array(piece.ids, dtype=dtype) for piece in pieces]))
     return encoded

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from unblank.metrics.bleu_tokenizers import BleuTokenizer, choose_bleu_tokenizer
 from unblank.metrics.words import split_words
 from unblank.metrics.written_form import written_form
+from unblank.unicode import require_texts
 
 if TYPE_CHECKING:
     from nltk.stem.porter import PorterStemmer
@@ -121,7 +122,8 @@ def score_texts(
 
     Raises:
         ValueError: nothing to score, numbers that differ, a prediction without reference, or an
-            unknown metric or tokenizer.
+            unknown metric or tokenizer, or a text with a lone surrogate.
+        TypeError: something that is no text.
         ImportError: a package is not installed.
 
     Example:
@@ -129,8 +131,11 @@ def score_texts(
         {'exact_match': 100.0}
     """
     _check(predictions, references, metrics, tokenize)
-    predictions = [written_form(text) for text in predictions]
-    references = [[written_form(text) for text in answers] for answers in references]
+    predictions = [written_form(text) for text in require_texts(predictions, "prediction")]
+    references = [
+        [written_form(text) for text in require_texts(answers, f"reference of prediction {place}:")]
+        for place, answers in enumerate(references)
+    ]
     if "bleu" in metrics:
         every = (text for answers in references for text in answers)
         tokenize = choose_bleu_tokenizer(tokenize, every)
