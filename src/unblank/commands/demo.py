@@ -87,11 +87,22 @@ def run(settings: DemoSettings) -> None:
 
 
 def _print_report(console: "Console", report: "DemoReport", num_sentences: int) -> None:
+    from unblank.demo.measure import FEWEST_WORDS, MOST_WORDS
+
     loss = report.loss
-    console.print(
-        f"\nheld-out loss: {loss.model:.2f} nats per blank token; the unigram entropy of the same "
-        f"{loss.num_tokens:,} tokens is {loss.unigram:.2f}"
-    )
+    if loss.num_tokens:
+        console.print(
+            f"\nheld-out loss: {loss.model:.2f} nats per blank token; the unigram entropy of the "
+            f"same {loss.num_tokens:,} tokens is {loss.unigram:.2f}"
+        )
+    else:
+        console.print("\nheld-out loss: not measured, as the text is too short for a blank")
+    if not report.clozes:
+        console.print(
+            "single-word blanks: not measured, as no paragraph of the held-out text has a word in "
+            f"Latin letters among {FEWEST_WORDS} to {MOST_WORDS} words: give more text"
+        )
+        return
     console.print(
         f"single-word blanks: {report.hits:.0%} of {len(report.clozes)} held-out words exactly "
         f"right; baseline that always answers {report.frequent!r}: {report.baseline:.0%}\n"
