@@ -17,7 +17,14 @@ from unblank.engine.state import gather_state, save_optimizer
 from unblank.engine.task import TuningMethod
 from unblank.engine.trainer import NonFiniteError, Trainer
 from unblank.engine.written_lines import facts_of_lines
-from unblank.integrity import CHECKPOINTS_NAME, apply_umask
+from unblank.integrity import (
+    CHECKPOINTS_NAME,
+    PROVENANCE_NAME,
+    apply_umask,
+    facts_of_files,
+    seal,
+    write_at_once,
+)
 from unblank.models.finite import nonfinite_name
 
 __all__ = ["Saver", "require_finite_state"]
@@ -86,6 +93,7 @@ class Saver:
             shutil.rmtree(leftover, ignore_errors=True)
         new.mkdir()
         self._write(new, weights)
+        write_at_once(new / PROVENANCE_NAME, seal({"files": facts_of_files(new)}))
         apply_umask(new)
         # A rename cannot replace a folder that is not empty.
         if best.exists():

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.writer import save_weights
 from unblank.integrity import weights_files
+from unblank.models.finite import require_finite
 from unblank.models.vocabulary_rows import VOCABULARY_TABLES
 
 __all__ = ["row_order", "trimmed_config", "write_tokenizer", "write_weights"]
@@ -104,7 +105,8 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
         vocab_size: old number of rows.
 
     Raises:
-        ValueError: a table with another number of rows, or none at all.
+        ValueError: a table with another number of rows, or none at all; weights that are not
+            finite.
     """
     rows = torch.tensor(order)
     num_tables, num_bytes, num_parameters = 0, 0, 0
@@ -113,6 +115,7 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118
                 tensor = file.get_tensor(name)
+                require_finite([(name, tensor)], source)
                 if name.endswith(VOCABULARY_TABLES):
                     _require_rows(name, tensor, vocab_size)
                     tensor = tensor[rows]

@@ -13,6 +13,7 @@ from unblank.adapters.record import AdapterRecord
 from unblank.engine import trainer
 from unblank.engine.trainer import NonFiniteError
 from unblank.pretraining.run import run_pretrain
+from unblank.trimming.trim import trim_model
 
 
 def harm(folder, value):
@@ -41,6 +42,25 @@ def test_a_model_that_is_not_finite_is_refused_and_its_tensor_named(finished, ma
     )
     with pytest.raises(ValueError, match=rf"{name} has NaN or infinite"):
         run_pretrain(config)
+
+
+def test_an_encoder_and_a_model_to_trim_that_are_not_finite_are_refused(
+    finished, make_config, tmp_path
+):
+    name = harm(finished, math.nan)
+    shape = ("hidden_size", "num_hidden_layers", "num_attention_heads")
+    config = make_config(
+        **{f"model__{name}": None for name in shape},
+        model__init_from_encoder=finished,
+        model__decoder_start="vanilla",
+        tokenizer__path=None,
+        train__output_dir=tmp_path / "started",
+    )
+    with pytest.raises(ValueError, match="has NaN or infinite"):
+        run_pretrain(config)
+    with pytest.raises(ValueError, match=rf"{name} has NaN or infinite"):
+        trim_model(finished, tmp_path / "trimmed", ["the name of a class"] * 9, coverage=1.0)
+    assert not (tmp_path / "trimmed").exists()
 
 
 def test_a_prompt_that_is_not_finite_is_refused(finished, tmp_path):
