@@ -235,3 +235,16 @@ def test_records_of_older_versions_are_opened_without_their_own_checksum(run, tm
     (folder / "provenance.json").write_text(json.dumps(record))
     assert model_content(folder) == expected
     AutoTokenizer.from_pretrained(folder)
+
+
+def test_the_path_of_a_base_model_may_be_corrected_in_its_record_and_nothing_else(run, tmp_path):
+    (folder,) = (one.path for one in prompt(run, tmp_path))
+    expected = model_content(folder)
+    record = json.loads((folder / "adapter.json").read_text())
+    moved = shutil.move(tmp_path / "base", tmp_path / "moved")
+    corrected = record | {"base_model": str(moved)}
+    (folder / "adapter.json").write_text(json.dumps(corrected))
+    assert model_content(folder) == expected
+    (folder / "adapter.json").write_text(json.dumps(corrected | {"num_parameters": 1}))
+    with pytest.raises(ValueError, match=r"adapter\.json is damaged"):
+        unblank.load(folder)

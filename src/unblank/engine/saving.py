@@ -117,6 +117,7 @@ def require_finite_state(tensors: Mapping[str, Tensor], trainer: Trainer) -> Non
     if is_bad:
         raise NonFiniteError(
             f"stopped at step {trainer.progress.step}: {name or 'a weight'} is not finite, so "
-            "nothing was saved, and earlier checkpoints are kept. Continue from them with a lower "
-            "optim.learning_rate or a longer optim.warmup_steps, or with --train.precision fp32"
+            "nothing was saved, and earlier checkpoints stay. Start a new run, from one of them if "
+            "you like (--model.init-from), with a lower optim.learning_rate or a longer "
+            "optim.warmup_steps, or with --train.precision fp32"
         )
