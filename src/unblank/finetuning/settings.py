@@ -256,9 +256,9 @@ class GenerationSettings:
     """Let no n-gram of this length occur twice in an output; 0 = off."""
     batch_size: Positive[int] = 32
     """Number of sources answered together."""
-    bleu_tokenizer: BleuTokenizer = "auto"
-    """Tokenizer for BLEU, of sacreBLEU; auto follows the script of the references, as in `unblank
-    evaluate`."""
+    bleu_tokenizer: BleuTokenizer = "13a"
+    """Tokenizer for BLEU, of sacreBLEU; auto follows the script of the references, as `unblank
+    evaluate` does: zh, ja-mecab, ko-mecab, char, or 13a."""
 
     def __post_init__(self) -> None:
         check_values(self)
