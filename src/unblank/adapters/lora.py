@@ -14,9 +14,9 @@ from torch import Tensor
 
 from unblank.families.family import LoraTargets
 from unblank.families.table import FAMILIES, family_of_model
+from unblank.models.finite import require_finite
 
 __all__ = [
-    "ADAPTER_NAME",
     "add_lora",
     "merge_lora",
     "put_lora",
@@ -132,7 +132,11 @@ def _open(model: Any, folder: Path, *, is_trainable: bool) -> Any:
             "using unblank.adapters.opening.put_adapter"
         )
     with _old_names_allowed():
-        return _peft().PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
+        opened = _peft().PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
+    own_parts = ("lora_", "modules_to_save")
+    adapters = [item for item in opened.named_parameters() if any(p in item[0] for p in own_parts)]
+    require_finite(adapters, folder)
+    return opened
 
 
 @contextmanager

@@ -12,11 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from unblank.models.finite import require_finite
 from unblank.prompting.soft import SoftPrompt, attach_soft_prompt
 from unblank.prompting.soft_deep import attach_deep_prompt
 from unblank.tokenization.special import give_prompt
 
-__all__ = ["PROMPT_NAME", "load_training", "put_prompt", "save_prompt"]
+__all__ = ["TRAINING_NAME", "load_training", "put_prompt", "save_prompt"]
 
 PROMPT_NAME = "prompt.safetensors"
 TRAINING_NAME = "training.safetensors"
@@ -57,6 +58,7 @@ def load_training(model: Any, folder: Path) -> None:
             f"{folder} has no {TRAINING_NAME}: training cannot continue from it"
         )
     trained = load_file(path)
+    require_finite(trained.items(), folder)
     model.load_state_dict({**model.state_dict(), **trained})
 
 
@@ -72,6 +74,7 @@ def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
         ValueError: a prompt of another shape, or a head that this model does not have.
     """
     tensors = load_file(folder / PROMPT_NAME)
+    require_finite(tensors.items(), folder)
     if (vectors_ND := tensors.pop("vectors", None)) is not None:
         prompt = SoftPrompt(model.config.vocab_size, vectors_ND, nn.Identity())
         attach_soft_prompt(model, prompt)

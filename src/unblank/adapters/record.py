@@ -9,23 +9,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import torch
 
-from unblank.integrity import write_at_once
+from unblank.integrity import ADAPTER_RECORD_NAME, read_record, seal, write_at_once
 from unblank.version import __version__
 
 __all__ = [
-    "PEFT_CONFIG_NAME",
-    "RECORD_NAME",
     "AdapterKind",
     "AdapterRecord",
     "fingerprint",
     "has_adapter",
 ]
 
-RECORD_NAME = "adapter.json"
+_EDITABLE = ("base_model",)
+"""What a person may write into the record: where the base model has been moved."""
 PEFT_CONFIG_NAME = "adapter_config.json"
 
 AdapterKind = Literal["lora", "prompt", "deep-prompt"]
@@ -50,7 +49,7 @@ class AdapterRecord:
 
     def write(self, folder: Path) -> None:
         """Write the record into a folder."""
-        write_at_once(folder / RECORD_NAME, json.dumps(asdict(self), indent=1) + "\n")
+        write_at_once(folder / ADAPTER_RECORD_NAME, seal(asdict(self), editable=_EDITABLE))
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -59,13 +58,18 @@ class AdapterRecord:
         Raises:
             ValueError: a record that is damaged, or names no base model.
         """
-        path = folder / RECORD_NAME
+        path = folder / ADAPTER_RECORD_NAME
         if not path.is_file():
             return cls._of_peft(folder / PEFT_CONFIG_NAME)
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            record = cls(**read_record(path, editable=_EDITABLE))
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            raise ValueError(
+                f"{path} is damaged ({error}): copy or save the adapter again"
+            ) from error
+        if record.kind not in get_args(AdapterKind):
+            raise ValueError(f"{path} is damaged: it has an adapter of kind {record.kind!r}")
+        return record
 
     @classmethod
     def _of_peft(cls, path: Path) -> Self:
@@ -88,8 +92,8 @@ class AdapterRecord:
             ValueError: its weights are others.
         """
         base = Path(self.base_model)
-        has_record = (folder / RECORD_NAME).is_file()
-        name = folder / (RECORD_NAME if has_record else PEFT_CONFIG_NAME)
+        has_record = (folder / ADAPTER_RECORD_NAME).is_file()
+        name = folder / (ADAPTER_RECORD_NAME if has_record else PEFT_CONFIG_NAME)
         if not base.is_dir():
             raise FileNotFoundError(
                 f"{folder} needs its base model {base}, which is missing: restore it, or write its "
@@ -105,7 +109,7 @@ class AdapterRecord:
 
 def has_adapter(folder: Path) -> bool:
     """Whether a folder holds few trained parameters of a base model elsewhere."""
-    return any((folder / name).is_file() for name in (RECORD_NAME, PEFT_CONFIG_NAME))
+    return any((folder / name).is_file() for name in (ADAPTER_RECORD_NAME, PEFT_CONFIG_NAME))
 
 
 def fingerprint(folder: Path) -> str:

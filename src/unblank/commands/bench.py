@@ -8,6 +8,7 @@ from typing import Literal
 from unblank.bench.sizes import SIZES, SizeName
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import Positional
+from unblank.settings.ranges import Positive, check_values
 
 __all__ = ["BenchSettings", "parse", "run"]
 
@@ -25,14 +26,13 @@ class BenchSettings:
     """What to measure."""
     size: tuple[SizeName, ...] = ("small", "base")
     """Model sizes; toy only checks that everything runs."""
-    repeats: int = 5
+    repeats: Positive[int] = 5
     """Timed turns of each program; a ratio is the median over the turns."""
     json: Path | None = None
     """Also write the machine, versions, every row and every repeat to this file."""
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise ValueError(f"repeats is {self.repeats}: it must be at least 1")
+        check_values(self)
         if not self.size:
             raise ValueError(f"size is empty: give one or more of {', '.join(SIZES)}")
 

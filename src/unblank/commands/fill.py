@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from unblank.commands.parsing import parse_settings
 from unblank.generation.options import DecodingOptions
 from unblank.settings.marks import Excludes, Positional
+from unblank.settings.ranges import NotNegative, Positive
 
 __all__ = ["FillSettings", "parse", "run"]
 
@@ -19,9 +20,9 @@ class FillSettings(DecodingOptions):
     """Model folder."""
     text: Positional[tuple[str, ...]]
     """Texts with blanks. Without any, or with a single -, one text per line of standard input."""
-    order: tuple[int, ...] | None = None
+    order: NotNegative[tuple[int, ...] | None] = None
     """Order in which the blanks are filled, counted from 0. Default: left to right."""
-    batch_size: int = 16
+    batch_size: Positive[int] = 16
     """Number of texts decoded together."""
     stream: Annotated[bool, Excludes("json")] = False
     """Print each token as soon as it is chosen."""

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from unblank.commands.parsing import parse_settings
 from unblank.generation.options import GenerationOptions
-from unblank.metrics.text import BleuTokenizer, TextMetric
+from unblank.metrics.bleu_tokenizers import BleuTokenizer
+from unblank.metrics.text import TextMetric
 from unblank.settings.marks import Excludes, Needs, Positional
+from unblank.settings.ranges import Positive
 
 __all__ = ["GenerateSettings", "parse", "run"]
 
@@ -51,16 +53,16 @@ class GenerateSettings(GenerationOptions):
     or text files with one reference per line."""
     metrics: Annotated[tuple[TextMetric, ...], Needs("references")] = ("bleu", "chrf", "rouge")
     """Metrics; each score is printed with its signature."""
-    tokenize: Annotated[BleuTokenizer, Needs("references")] = "13a"
-    """Tokenizer for BLEU: zh for Chinese, ja-mecab for Japanese, char for any script without
-    spaces."""
+    tokenize: Annotated[BleuTokenizer, Needs("references")] = "auto"
+    """Tokenizer for BLEU, of sacreBLEU; auto follows the script of the references, as in `unblank
+    evaluate`."""
     lowercase: Annotated[bool, Needs("references")] = False
     """Ignore case in BLEU, chrF and exact match."""
     stem: Annotated[bool, Needs("references")] = False
     """Compare the stems of English words in ROUGE."""
     margins: Annotated[bool, Needs("references")] = False
     """Also print the 95 % confidence interval of every score."""
-    batch_size: int = 32
+    batch_size: Positive[int] = 32
     """Number of sources answered together."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
@@ -69,8 +71,6 @@ class GenerateSettings(GenerationOptions):
 
     def __post_init__(self) -> None:
         GenerationOptions.__post_init__(self)
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}: it must be at least 1")
         if self.output is not None and self.output.suffix not in (".txt", ".jsonl"):
             raise ValueError(f"output is {self.output}: its name must end in .txt or .jsonl")
         if self.output is not None and self.output.suffix == ".txt" and self.num_return > 1:

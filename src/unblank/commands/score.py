@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import Positional
+from unblank.settings.ranges import NotNegative, check_values
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,7 +27,7 @@ class ScoreSettings:
     input."""
     candidates: tuple[str, ...]
     """Candidates for the blank, or for the target of a source; at least one."""
-    blank: int = 0
+    blank: NotNegative[int] = 0
     """Which blank of the text the candidates are for, counted from 0; the others stay blank."""
     normalization: Literal["sum", "mean"] = "sum"
     """Score by the sum of the token log-probabilities, or by their mean."""
@@ -43,6 +44,9 @@ class ScoreSettings:
     """auto (a GPU if there is one), cpu or cuda."""
     dtype: Literal["fp32", "bf16"] | None = None
     """Data type of the computation. Default: as the model was saved."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 def parse(words: Sequence[str]) -> ScoreSettings:

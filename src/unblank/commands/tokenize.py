@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
+from unblank.settings.ranges import NotNegative, Positive, check_values
 from unblank.tokenization.kinds import TokenizerKind
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class TokenizeSettings:
     kind: TokenizerKind = "wordpiece"
     """wordpiece (as BERT), unigram (as SentencePiece) or bpe (byte-level, as GPT-2)."""
 
-    vocab_size: int = 30000
+    vocab_size: Positive[int] = 30000
     """Number of tokens, special tokens included."""
 
     lowercase: bool = False
@@ -39,7 +40,7 @@ class TokenizeSettings:
     text_unit: Literal["file", "paragraph", "line"] = "file"
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""
 
-    num_sentinels: int = 0
+    num_sentinels: NotNegative[int] = 0
     """Number of sentinel tokens [MASK1], [MASK2], ... to add."""
 
     extra_tokens: tuple[str, ...] = ()
@@ -47,6 +48,9 @@ class TokenizeSettings:
 
     overwrite: bool = False
     """Replace the tokenizer that the output folder already has."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 def parse(words: Sequence[str]) -> TokenizeSettings:

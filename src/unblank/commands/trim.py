@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import Positional
+from unblank.settings.ranges import Positive, PositiveShare, check_values
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,10 +39,10 @@ class TrimSettings:
     """Files, folders or globs of your text: .txt, .jsonl (also .gz, .zst) or .parquet. Give what
     the model will read: all its languages, and the texts of your tasks."""
 
-    keep: int | None = None
+    keep: Positive[int | None] = None
     """Number of tokens to keep, special tokens and single characters included."""
 
-    coverage: float | None = None
+    coverage: PositiveShare[float | None] = None
     """Instead of --keep: keep the most frequent tokens that make up this share of the corpus, e.g.
     0.9999."""
 
@@ -55,13 +56,10 @@ class TrimSettings:
     """Print the numbers as JSON instead of a table."""
 
     def __post_init__(self) -> None:
+        check_values(self)
         if (self.keep is None) == (self.coverage is None):
             raise ValueError(
                 "give either --keep N (number of tokens) or --coverage SHARE (for example 0.9999)"
-            )
-        if self.coverage is not None and not 0 < self.coverage <= 1:
-            raise ValueError(
-                f"coverage is {self.coverage}: it must be a share of the corpus in (0, 1]"
             )
 
 

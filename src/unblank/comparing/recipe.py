@@ -17,6 +17,7 @@ import yaml
 from unblank.evaluation.options import EvaluationOptions, suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
+from unblank.settings.ranges import NotNegative, Positive, check_values
 from unblank.settings.recipes import from_mapping
 from unblank.tokenization.kinds import TokenizerKind
 
@@ -96,12 +97,15 @@ class VocabularySettings:
 
     train: tuple[str, ...]
     kind: TokenizerKind
-    vocab_size: int
+    vocab_size: Positive[int]
     lowercase: bool
     text_field: str
     text_unit: Literal["file", "paragraph", "line"]
-    num_sentinels: int
+    num_sentinels: NotNegative[int]
     extra_tokens: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from unblank.evaluation.options import LambadaOptions, PerplexityOptions
 from unblank.evaluation.results import plain
 from unblank.evaluation.run import evaluate
 from unblank.finetuning.run import run_finetune
-from unblank.integrity import PROVENANCE_NAME, write_at_once
+from unblank.integrity import PROVENANCE_NAME, read_record, write_at_once
 from unblank.pretraining.run import run_pretrain
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.recipes import to_mapping, to_yaml
@@ -156,8 +156,15 @@ def _has_settings(path: Path, settings: dict[str, Any]) -> bool:
 
     if not path.is_file():
         return False
-    text = path.read_text(encoding="utf-8")
-    found = json.loads(text)["settings"] if path.suffix == ".json" else yaml.safe_load(text)
+    if path.name == PROVENANCE_NAME:
+        try:
+            found = read_record(path)["settings"]
+        except (ValueError, KeyError) as error:
+            raise ValueError(
+                f"{path.parent} is damaged ({error}): remove that folder to make it again"
+            ) from error
+    else:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
     if changed := _changed(found, settings):
         raise ValueError(
             f"{path.parent} was made with other settings ({', '.join(changed)} differ): give the "

@@ -1,7 +1,6 @@
 """Whether a converted folder still is what was converted: files, weights, ties and outputs."""
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import unblank.models
 from unblank.conversion.reference import ReferenceCase, read_reference
 from unblank.families.table import family_of_model
 from unblank.integrity import PROVENANCE_NAME, find_damage, weights_files
+from unblank.models.finite import is_finite
 
 __all__ = ["Verification", "verify"]
 
@@ -99,7 +99,7 @@ def _model_class(folder: Path, settings: dict[str, Any]) -> type[PreTrainedModel
 
 def _files_check(folder: Path) -> Iterator[Check]:
     if (folder / PROVENANCE_NAME).is_file():
-        damage = find_damage(folder, record_name=PROVENANCE_NAME)
+        damage = find_damage(folder, PROVENANCE_NAME)
         yield Check("files", damage is None, damage or "all as they were written")
 
 
@@ -113,7 +113,7 @@ def _finite_check(folder: Path) -> Check:
             with safe_open(path, framework="pt") as file:
                 for name in file.keys():  # noqa: SIM118
                     tensor = file.get_tensor(name)
-                    if not all(map(math.isfinite, tensor.aminmax())):
+                    if not is_finite(tensor):
                         return Check("weights", False, f"{name} has values that are not finite")
                     count += tensor.numel()
         except SafetensorError as error:

@@ -5,7 +5,6 @@ a failure leaves nothing. Memory stays at one shard and one tensor.
 """
 
 import json
-import math
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from torch import Tensor
 from unblank.conversion.plan import ConversionPlan, PlannedTensor
 from unblank.conversion.source import BLOCK_BYTES, Source, copy_mapped
 from unblank.integrity import apply_umask
+from unblank.models.finite import is_finite
 
 __all__ = ["new_folder", "save_weights", "write_model"]
 
@@ -181,18 +181,14 @@ def _finished(
     if dtype is not None and dtype != read.dtype:
         tensor = torch.empty(read.shape, dtype=dtype)
         copy_mapped(tensor, read, release)
-    if not _is_finite(tensor):
+    if not is_finite(tensor):
         damaged = "the checkpoint is damaged, fetch it again"
-        cause = f"{dtype} is too narrow" if _is_finite(read) else damaged
+        cause = f"{dtype} is too narrow" if is_finite(read) else damaged
         raise ValueError(
             f"{planned.name} (from {', '.join(planned.keys)}) has values that are not finite: "
             f"{cause}"
         )
     return tensor.contiguous()
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    return not tensor.numel() or all(map(math.isfinite, tensor.aminmax()))
 
 
 def _write_config(plan: ConversionPlan, folder: Path, dtype: torch.dtype) -> None:

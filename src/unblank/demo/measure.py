@@ -16,6 +16,8 @@ from unblank.data.sampling import Sampler
 from unblank.examples import IGNORE_INDEX
 
 __all__ = [
+    "FEWEST_WORDS",
+    "MOST_WORDS",
     "BlankLoss",
     "HiddenWord",
     "blank_losses",
@@ -97,11 +99,11 @@ def hide_words(documents: Sequence[str], count: int, seed: int) -> list[HiddenWo
 
 
 def most_frequent_word(documents: Sequence[str]) -> str:
-    """Return the commonest word, lower-cased: what to answer without a model."""
+    """Return the commonest word, lower-cased: what to answer without a model; "" without words."""
     counts: Counter[str] = Counter()
     for document in documents:
         counts.update(word.lower() for word in WORD.findall(document))
-    return counts.most_common(1)[0][0]
+    return next((word for word, _ in counts.most_common(1)), "")
 
 
 def exact_fills(answers: Sequence[str], clozes: Sequence[HiddenWord]) -> float:

@@ -5,7 +5,6 @@ to disk, then renamed: what bears the name `step-N` was complete once. This modu
 what is in them is `training.state`.
 """
 
-import json
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from unblank.integrity import MANIFEST_NAME, apply_umask, file_facts
+from unblank.integrity import MANIFEST_NAME, apply_umask, facts_of_files, seal
 
 __all__ = [
     "list_checkpoints",
@@ -95,15 +94,12 @@ def remove_unfinished(root: Path) -> None:
 
 
 def _write_manifest(folder: Path) -> None:
-    files = {}
-    for path in sorted(folder.rglob("*")):
+    for path in folder.rglob("*"):
         if path.is_file():
             _force_to_disk(path)
-            name = path.relative_to(folder).as_posix()
-            files[name] = file_facts(path)
     # Last, when all that it lists is on the disk: a folder without it is known to be incomplete.
     manifest = folder / MANIFEST_NAME
-    manifest.write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
+    manifest.write_text(seal({"files": facts_of_files(folder)}), encoding="utf-8")
     _force_to_disk(manifest)
     _force_to_disk(folder)
 

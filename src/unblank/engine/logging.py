@@ -50,9 +50,14 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Return the objects of a file of JSON lines; none if there is no file.
 
     A last line that a kill cut short is left out.
+
+    Raises:
+        ValueError: a line is damaged; the message names it.
     """
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    if not path.is_file():
+        return []
+    *lines, _ = path.read_bytes().split(b"\n")
+    return [_read_line(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
 
 
 def drop_lines_after(path: Path, step: int) -> None:
@@ -66,6 +71,16 @@ def drop_lines_after(path: Path, step: int) -> None:
     for line in kept:
         append_line(replacement, line)
     os.replace(replacement, path)
+
+
+def _read_line(line: bytes, place: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"{place} is damaged: restore the file from a copy ({error})") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{place} is damaged: restore the file from a copy (no JSON object)")
+    return values
 
 
 class Display:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.engine.checkpoint import list_checkpoints
+from unblank.engine.written_lines import check_lines
 from unblank.integrity import CHECKPOINTS_NAME, find_damage
 
 __all__ = ["RUN_NAME", "TRAINER_NAME", "Identity", "ResumePoint", "find_start", "require_same_text"]
@@ -62,7 +63,8 @@ def find_start(
         recorded: a run's settings file -> what that run is compared by; None if it was cut.
 
     Raises:
-        ValueError: if the folder holds another run, or a checkpoint was made with other settings.
+        ValueError: if the folder holds another run, or a checkpoint was made with other settings,
+            or the lines that the run wrote before it have changed.
         FileNotFoundError: if `resume` names no checkpoint folder.
     """
     if resume == "auto":
@@ -76,7 +78,9 @@ def find_start(
         return None
     trainer = json.loads((folder / TRAINER_NAME).read_text(encoding="utf-8"))
     layout = _require_same(trainer["settings"], identity(folder), folder)
-    return ResumePoint(folder, trainer, (*notices, *layout))
+    step = trainer["progress"]["step"]
+    lost = check_lines(output_dir, trainer.get("lines", {}), step)
+    return ResumePoint(folder, trainer, (*notices, *layout, *lost))
 
 
 def require_same_text(point: ResumePoint, content: list[str]) -> None:

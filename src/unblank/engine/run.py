@@ -21,12 +21,8 @@ from unblank.engine.finish import finish_run
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.hooks import Periods, RunHooks
 from unblank.engine.logging import (
-    FILLS_NAME,
-    METRICS_NAME,
-    SKIPPED_NAME,
     VALIDATION_NAME,
     Display,
-    drop_lines_after,
     read_json_lines,
 )
 from unblank.engine.optimizers import build_optimizer
@@ -46,6 +42,7 @@ from unblank.engine.trackers import open_trackers
 from unblank.engine.trainer import Trainer
 from unblank.engine.units import UnitModule
 from unblank.engine.validation import Validation
+from unblank.engine.written_lines import cut_lines
 from unblank.integrity import CHECKPOINTS_NAME, write_at_once
 from unblank.models.products import fast_fp32_products
 from unblank.plurals import counted
@@ -152,7 +149,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         if point is not None:
             require_same_text(point, task.content)
         trainer, hooks = _assemble(what, task, world, precision, point, stack)
-        _open_folder(what, world, trainer.progress.step)
+        _open_folder(what, world, trainer.progress.step, point)
         arithmetic = f"{precision.name}: {precision.reason}{products}"
         display = hooks.recorder.display
         display.header(
@@ -329,7 +326,7 @@ def _learning_rate(optim: OptimSettings, peak: float, max_steps: int, update: in
     )
 
 
-def _open_folder(what: Run[Any], world: World, step: int) -> None:
+def _open_folder(what: Run[Any], world: World, step: int, point: ResumePoint | None) -> None:
     """Make the folder say which run it holds, and undo what a killed run did after `step`.
 
     Called when all else is ready: a start that fails before must not claim the folder.
@@ -340,8 +337,7 @@ def _open_folder(what: Run[Any], world: World, step: int) -> None:
     output_dir = what.settings.train.output_dir
     remove_unfinished(output_dir / CHECKPOINTS_NAME)
     write_at_once(output_dir / RUN_NAME, to_yaml(what.settings))
-    for name in (METRICS_NAME, VALIDATION_NAME, FILLS_NAME, SKIPPED_NAME):
-        drop_lines_after(output_dir / name, step)
+    cut_lines(output_dir, point.trainer.get("lines", {}) if point else {}, step)
 
 
 def _facts(

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from unblank.engine.checkpoint import list_checkpoints, write_checkpoint
 from unblank.engine.recording import Recorder
-from unblank.engine.saving import Saver
+from unblank.engine.saving import Saver, require_finite_state
 from unblank.engine.selection import Selection
 from unblank.engine.state import gather_state
 from unblank.engine.task import Evaluation, Task
@@ -100,6 +100,7 @@ class Validation:
     def _save_snapshot(self, trainer: Trainer, is_best: bool) -> None:
         model = self.saver.model
         weights, _ = gather_state(model, trainer.optimizer)
+        require_finite_state(weights, trainer)
         if trainer.world.is_main:
             trained = {
                 name for name, parameter in model.named_parameters() if parameter.requires_grad

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from unblank.metrics.bleu_tokenizers import BleuTokenizer
 from unblank.settings.marks import Positional
+from unblank.settings.ranges import (
+    LengthPenalty,
+    NotNegative,
+    OpenShare,
+    Positive,
+    Seed,
+    check_values,
+)
 
 __all__ = [
     "SUITE_OPTIONS",
@@ -53,7 +62,7 @@ class EvaluationOptions:
     """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
     Blanks: infilling. Understanding, by cloze questions: superglue, glue, classification, cloze
     (your own task and files). EleutherAI's lm-eval tasks: lm-eval. Generation: the others."""
-    limit: int | None = None
+    limit: Positive[int | None] = None
     """Number of examples of each part to measure, from the first on."""
     output: Path | None = None
     """JSON file for scores, settings and all predictions. Default: a file in MODEL/evaluations/."""
@@ -63,10 +72,7 @@ class EvaluationOptions:
     """Data type of the computation. Default: as the model was saved."""
 
     def __post_init__(self) -> None:
-        for name in ("limit", "window", "stride", "max_tokens", "batch_size"):
-            value = getattr(self, name, None)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}: it must be at least 1")
+        check_values(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,11 +132,11 @@ class PerplexityOptions(TextOptions):
     blank: _BlankToken | None = None
     """Token for the unseen rest of a text. Default: [gMASK]. Published models without task masks
     have only [MASK]."""
-    window: int | None = None
+    window: Positive[int | None] = None
     """Tokens in a window. Default: 512, or all positions of a smaller model."""
-    stride: int | None = None
+    stride: Positive[int | None] = None
     """Tokens that each window scores. Default: half the window."""
-    seed: int = 0
+    seed: Seed[int] = 0
     """Seed for the standard errors."""
 
     def __post_init__(self) -> None:
@@ -146,19 +152,19 @@ class InfillingOptions(TextOptions):
     """
 
     suite: Literal["infilling"] = "infilling"
-    mask_ratios: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    mask_ratios: OpenShare[tuple[float, ...]] = (0.1, 0.2, 0.3, 0.4, 0.5)
     """Shares of the words to blank."""
-    max_tokens: int | None = None
+    max_tokens: Positive[int | None] = None
     """Most tokens of an answer. Default: 32."""
-    batch_size: int = 32
+    batch_size: Positive[int] = 32
     """Number of texts filled together."""
-    seed: int = 0
+    seed: Seed[int] = 0
     """Seed for the choice of blanks and for the standard errors."""
 
     def __post_init__(self) -> None:
         TextOptions.__post_init__(self)
-        if not self.mask_ratios or not all(0 < ratio < 1 for ratio in self.mask_ratios):
-            raise ValueError(f"mask_ratios are {self.mask_ratios}: each must be between 0 and 1")
+        if not self.mask_ratios:
+            raise ValueError("mask_ratios is empty: give one or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,15 +175,15 @@ class UnderstandingOptions(DataOptions):
     """
 
     suite: UnderstandingSuite
-    pattern: tuple[int, ...] = ()
+    pattern: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
     layout: _Layout = "blank"
     """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
     models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
-    batch_size: int = 32
+    batch_size: Positive[int] = 32
     """Number of examples scored together."""
-    seed: int = 0
+    seed: Seed[int] = 0
     """Seed for the standard errors."""
 
 
@@ -193,15 +199,15 @@ class ClozeOptions(EvaluationOptions):
     """One task: its name, or your own YAML file."""
     file: tuple[str, ...] = ()
     """Files of examples."""
-    pattern: tuple[int, ...] = ()
+    pattern: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
     layout: _Layout = "blank"
     """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
     models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
-    batch_size: int = 32
+    batch_size: Positive[int] = 32
     """Number of examples scored together."""
-    seed: int = 0
+    seed: Seed[int] = 0
     """Seed for the standard errors."""
 
 
@@ -231,14 +237,14 @@ class WritingOptions(DataOptions):
     """Field of your own files that holds the source."""
     target_field: str | None = None
     """Field of your own files that holds the reference, or a list of them."""
-    num_beams: int = 5
+    num_beams: Positive[int] = 5
     """Number of beams; 1 is greedy decoding."""
-    no_repeat_ngram: int = 3
+    no_repeat_ngram: NotNegative[int] = 3
     """Let no n-gram of this length occur twice in an answer; 0 = off."""
-    length_penalty: tuple[float, ...] = (1.0,)
+    length_penalty: LengthPenalty[tuple[float, ...]] = (1.0,)
     """Beams are ranked by log-probability / tokens ** penalty. Several values are tried in turn,
     and the best by the first metric is reported: choose it on the validation split."""
-    max_tokens: int | None = None
+    max_tokens: Positive[int | None] = None
     """Most tokens of an answer. Default: 200."""
     source_tag: str | None = None
     """Language tag to put before every source, such as __de__."""
@@ -247,7 +253,10 @@ class WritingOptions(DataOptions):
     blank: _BlankToken | None = None
     """Token for the answer to a source. Default: [sMASK]. Published models without task masks
     have only [MASK]."""
-    batch_size: int = 32
+    bleu_tokenizer: BleuTokenizer = "auto"
+    """Tokenizer for BLEU, of sacreBLEU; auto follows the script of the references: zh, ja-mecab and
+    ko-mecab (char without MeCab), char for other scripts without spaces, else 13a."""
+    batch_size: Positive[int] = 32
     """Number of sources answered together."""
 
     def __post_init__(self) -> None:

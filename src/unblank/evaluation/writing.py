@@ -76,8 +76,11 @@ def _measure(
         [answer.text for answer in answers],
         [references for _, references in pairs],
         part.metrics,
+        tokenize=config.bleu_tokenizer,
         with_margin=True,
     )
+    if "bleu" in found.scores:
+        session.say(f"{name}: bleu {found.scores['bleu'].signature}")
     for metric, reason in found.missing.items():
         session.say(f"{name}: no {metric}: {reason}")
     seconds = time.perf_counter() - started

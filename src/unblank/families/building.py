@@ -11,6 +11,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrain
 from unblank.families.family import Family
 from unblank.families.loading import require_whole_weights
 from unblank.families.settings import FamilySections, ModelSettings
+from unblank.models.finite import require_finite
 from unblank.models.presets import preset_fields
 from unblank.quiet import without_loading_report, without_progress_bar
 
@@ -139,6 +140,7 @@ def load_model(
     needed = [name for name in missing if not name.startswith(family.optional_parts)]
     if needed:
         raise ValueError(f"{folder} lacks weights: {', '.join(needed[:5])} ({len(needed)} in all)")
+    require_finite(model.named_parameters(), folder)
     family.prepare(model, sections, missing)
     return model
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from unblank.families.table import FAMILIES, family_of_model_type
 from unblank.integrity import CHECKPOINTS_NAME, MANIFEST_NAME, PROVENANCE_NAME, find_damage
 from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
+from unblank.models.finite import require_finite
 from unblank.models.glm import GlmInfillForConditionalGeneration
 from unblank.plurals import counted
 from unblank.quiet import without_loading_report, without_progress_bar
@@ -25,8 +26,8 @@ LanguageModel = GlmInfillForConditionalGeneration | EncoderDecoderForConditional
 """Model that `unblank.load` returns; for a GanLM the generator, as only training uses the
 discriminator."""
 
-_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-"""Files of a checkpoint that are read when its model is used."""
+_FOR_TRAINING = ("optimizer.safetensors", "trainer.json")
+"""Files of a checkpoint that are not read when its model is used."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -38,7 +39,9 @@ def load_folder(
     _check_as_written(folder)
     model_class = _check_files(folder)
     _check_weights(folder)
-    model: Any = _load_weights(model_class, folder, _dtype(dtype)).to(_device(device))
+    loaded = _load_weights(model_class, folder, _dtype(dtype))
+    require_finite(loaded.named_parameters(), folder)
+    model: Any = loaded.to(_device(device))
     return model, _load_tokenizer(folder)
 
 
@@ -50,19 +53,20 @@ def require_whole_weights(folder: Path) -> None:
 
 def _check_as_written(folder: Path) -> None:
     """Refuse a checkpoint or a finished model that has changed; other folders have no record."""
-    names: tuple[str, ...] | None = None
     if (folder / MANIFEST_NAME).is_file():
-        kind, record_name, names = "checkpoint", MANIFEST_NAME, _FILES
+        kind, record_name = "checkpoint", MANIFEST_NAME
         others = [other for other in folder.parent.glob("*/") if other.name < folder.name]
     elif (folder / PROVENANCE_NAME).is_file():
         kind, record_name = "model", PROVENANCE_NAME
         others = list((folder / CHECKPOINTS_NAME).glob("*/"))
     else:
         return
-    if (damage := find_damage(folder, names, record_name)) is None:
+    if (damage := find_damage(folder, record_name, unused=_FOR_TRAINING)) is None:
         return
     latest_first = sorted(others, reverse=True)
-    good = next((other for other in latest_first if find_damage(other, _FILES) is None), None)
+    good = next(
+        (one for one in latest_first if find_damage(one, unused=_FOR_TRAINING) is None), None
+    )
     advice = f"; this checkpoint is intact: {good}" if good else ": copy or save it again"
     raise ValueError(f"{kind} {folder} is damaged ({damage}){advice}")
 

@@ -95,9 +95,11 @@ def _require_base(settings: FinetuneSettings) -> None:
             f"--method {method} trains few parameters of a finished model: give its folder with "
             "--model.init-from"
         )
-    if settings.tokenizer.extra_tokens:
+    for name in ("extra_tokens", "transfer_rows"):
+        if not getattr(settings.tokenizer, name):
+            continue
         raise ValueError(
-            f"tokenizer.extra_tokens need new rows of the embedding table, which --method {method} "
+            f"tokenizer.{name} needs new rows of the embedding table, which --method {method} "
             "does not train: use --method full"
         )
     if settings.ganlm.branch == "discriminator":

@@ -80,7 +80,8 @@ def _sample_rows(target_N: Tensor, vocab_size: int, num_rows: int) -> tuple[Tens
     # At least as many others as targets: from few, the sum over all others is badly estimated.
     num_drawn = min(max(num_rows - len(targets), len(targets)), len(others))
     drawn = others[torch.randperm(len(others), device=others.device)[:num_drawn]]
-    gains = (torch.zeros(len(targets)), torch.full((num_drawn,), len(others) / num_drawn).log())
+    weight = len(others) / max(num_drawn, 1)  # none is drawn where every row is a target
+    gains = (torch.zeros(len(targets)), torch.full((num_drawn,), weight).log())
     offset_R = torch.cat(gains).to(target_N.device)
     return torch.cat([targets, drawn]), offset_R, torch.searchsorted(targets, target_N)
 

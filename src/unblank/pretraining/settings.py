@@ -7,7 +7,7 @@ or hardware live where these are used. Standard library only: `--help` reads it.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from unblank.data.settings import DataSettings
 from unblank.engine.settings import OptimSettings, TrainSettings
@@ -21,6 +21,7 @@ from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
+from unblank.settings.ranges import NotNegative, Positive, minimum
 
 __all__ = [
     "PretrainDataSettings",
@@ -46,15 +47,15 @@ class PretrainDataSettings(DataSettings):
     languages: tuple[str, ...] | None = None
     """Language of each entry of `train`, for mBART's denoising and for MASS: the tag __xx__ of
     language xx must be in the vocabulary (tokenizer.extra_tokens)."""
-    weights: tuple[float, ...] | None = None
+    weights: Positive[tuple[float, ...] | None] = None
     """Share of samples to draw from each entry of `train`, then of `pairs`."""
-    max_length: int = 512
+    max_length: Annotated[int, minimum(32)] = 512
     """Most positions of one sample, Part A and Part B together; for encoder-decoders, most tokens
     of a text before it is corrupted, and positions of either side."""
     too_long: MayChange[Literal["cut", "refuse"]] = "cut"
     """Whether pairs that exceed max_length are refused, or cut on their longer side and counted.
     Texts of `train` are divided into samples, which loses nothing."""
-    row_length: int | None = None
+    row_length: Positive[int | None] = None
     """Positions of a row, into which whole samples are packed. Encoder-decoders do not pack: a
     forward pass has micro_batch_size * row_length padded positions, source and target together, of
     samples of similar length. Default: max_length."""
@@ -63,7 +64,6 @@ class PretrainDataSettings(DataSettings):
 
     def __post_init__(self) -> None:
         DataSettings.__post_init__(self)
-        require(self.max_length >= 32, f"max_length is {self.max_length}: it must be at least 32")
         require(
             self.row_length is None or self.row_length >= self.max_length,
             f"row_length ({self.row_length}) must be at least max_length ({self.max_length}): a "
@@ -90,26 +90,22 @@ class PretrainTrainSettings(TrainSettings):
     """Length and size of the run, what it writes and when, and the hardware."""
 
     output_dir: MayChange[Path] = Path("runs/pretrain")
-    max_steps: MayChange[int] = 1000
-    micro_batch_size: SharesOut[int] = 8
-    save_every: MayChange[int] = 500
-    keep_checkpoints: MayChange[int] = 2
-    validate_every: MayChange[int] = 500
-    validation_samples: MayChange[int] = 512
-    sample_every: MayChange[int] = 0
+    max_steps: MayChange[Positive[int]] = 1000
+    micro_batch_size: SharesOut[Positive[int]] = 8
+    save_every: MayChange[Positive[int]] = 500
+    keep_checkpoints: MayChange[Positive[int]] = 2
+    validate_every: MayChange[NotNegative[int]] = 500
+    validation_samples: MayChange[Positive[int]] = 512
+    sample_every: MayChange[NotNegative[int]] = 0
     """Steps between two rounds of filling blanks in held-out text; 0 = never."""
     compile: SharesOut[bool] = False
     """Compile the encoder stack with torch.compile."""
-    sampled_softmax: int = 0
+    sampled_softmax: NotNegative[int] = 0
     """Number of rows of the vocabulary, the micro-batch's targets among them, from which the
     training loss is estimated; 0 = all rows, exactly. Faster for vocabularies above some 60,000."""
 
     def __post_init__(self) -> None:
         TrainSettings.__post_init__(self)
-        for name in ("sample_every", "sampled_softmax"):
-            require(
-                getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: it must be 0 or more"
-            )
         require(
             self.batch_size % self.micro_batch_size == 0,
             f"batch_size ({self.batch_size}) must be a multiple of micro_batch_size "
@@ -121,8 +117,8 @@ class PretrainTrainSettings(TrainSettings):
 class PretrainOptimSettings(OptimSettings):
     """AdamW and its learning rate."""
 
-    learning_rate: float = 4e-4
-    warmup_steps: int = 100
+    learning_rate: Positive[float] = 4e-4
+    warmup_steps: NotNegative[int] = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,7 @@ from unblank.prompting.masked_scoring import score_masked
 from unblank.prompting.patterns import FilledPattern, fill_pattern, fit_pattern
 from unblank.prompting.task import ClozeTask, Scoring, TaskPattern
 from unblank.prompting.yaml_lines import at_line
+from unblank.settings.ranges import check_count
 from unblank.tokenization.special import SpecialIds, special_ids
 
 if TYPE_CHECKING:
@@ -205,6 +206,8 @@ def score_examples(
     Raises:
         ValueError: as for `encode_example`.
     """
+    if max_length is not None:
+        check_count(max_length, "max_length")
     limit = max_length or model.config.max_position_embeddings
     prompts = [
         encode_example(tokenizer, task, example, task.pattern(pattern), max_length=limit)
@@ -279,6 +282,7 @@ def decide(task: ClozeTask, example: TaskExample, probabilities_L: Tensor) -> Pr
 
 def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Yield the indices of items of similar length together, the longest first."""
+    check_count(batch_size, "batch_size")
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]

@@ -12,6 +12,7 @@ from unblank.engine.parallel import World
 from unblank.families.family import Family
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.plurals import counted
+from unblank.starting.vocabulary import check_vocabulary
 from unblank.tokenization.special import add_sentinels
 
 __all__ = ["TOKENIZER_NAME", "open_tokenizer"]
@@ -45,8 +46,10 @@ def open_tokenizer(
 
     Raises:
         FileNotFoundError: if a named folder holds no tokenizer, or no encoder.
-        ValueError: if an encoder cannot be read.
+        ValueError: if an encoder cannot be read, or the tokenizer is not that of the model to start
+            from.
     """
+    _require_use_of_transfer(model, settings)
     given = checkpoint or settings.path or model.init_from or model.init_from_encoder
     if given is None:
         given = folder
@@ -58,6 +61,15 @@ def open_tokenizer(
     if not (given / "tokenizer.json").is_file():
         raise FileNotFoundError(f"{given} is not a tokenizer folder: it has no tokenizer.json")
     tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(given)
+    if checkpoint is None and model.init_from is not None and settings.path is not None:
+        check_vocabulary(
+            tokenizer,
+            settings.path,
+            model.init_from,
+            family,
+            is_wanted=settings.transfer_rows,
+            display=display,
+        )
     if checkpoint is None and model.init_from_encoder is not None:
         _compare(tokenizer, given, model.init_from_encoder, display)
     if family.vocabulary.num_sentinels and checkpoint is None and model.init_from is None:
@@ -66,13 +78,21 @@ def open_tokenizer(
             display.say(
                 f"note: added {counted(num_added, 'sentinel')} to the vocabulary of {given}"
             )
-    if checkpoint is None and model.init_from is None:
+    if checkpoint is None:
         num_added = tokenizer.add_tokens(list(settings.extra_tokens), special_tokens=True)
         if num_added:
             display.say(
                 f"note: added {counted(num_added, 'extra token')} to the vocabulary of {given}"
             )
     return tokenizer
+
+
+def _require_use_of_transfer(model: ModelSettings, settings: TokenizerSettings) -> None:
+    if settings.transfer_rows and (model.init_from is None or settings.path is None):
+        raise ValueError(
+            "tokenizer.transfer_rows gives the model of model.init_from the vocabulary in "
+            "tokenizer.path: give both, or leave it out"
+        )
 
 
 def _train(
@@ -117,8 +137,6 @@ def _compare(
 def _ignored(model: ModelSettings, settings: TokenizerSettings, family: Family) -> list[str]:
     """Return the settings that were given, but shape only a tokenizer that is trained here."""
     names = ["kind", "vocab_size", "lowercase"]
-    if model.init_from is not None:
-        names.append("extra_tokens")
     if model.init_from is not None or not family.vocabulary.num_sentinels:
         names.append("num_sentinels")
     return [f"tokenizer.{name}" for name in names if getattr(settings, name) not in (None, 0, ())]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from unblank.tokenization.special import BLANK_TOKENS, special_ids
+from unblank.unicode import require_unicode
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -38,7 +39,12 @@ def encode_texts(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> 
     Args:
         tokenizer: a transformers tokenizer.
         texts: any strings.
+
+    Raises:
+        ValueError: a text holds a lone surrogate.
     """
+    for text in texts:
+        require_unicode(text, "the text")
     encoded = tokenizer(
         list(texts),
         add_special_tokens=False,

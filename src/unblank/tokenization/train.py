@@ -33,6 +33,7 @@ from unblank.tokenization.special import (
     sentinel_token,
     special_ids,
 )
+from unblank.unicode import require_unicode
 
 __all__ = ["train_tokenizer"]
 
@@ -76,12 +77,14 @@ def train_tokenizer(
 
     Raises:
         ValueError: if the kind is unknown, there is no text, the vocabulary is too small, or an
-            extra token is one that text could spell.
+            extra token is one that text could spell, or a text holds a lone surrogate.
     """
     if kind not in _TRAINERS:
         raise ValueError(
             f"unknown kind of tokenizer {kind!r}: choose one of {', '.join(_TRAINERS)}"
         )
+    for token in extra_tokens:
+        require_unicode(token, f"the extra token {token!r}")
     specials = _special_tokens(num_sentinels, extra_tokens)
     smallest = len(specials) + _MIN_PIECES[kind]
     if vocab_size < smallest:
@@ -97,7 +100,11 @@ def train_tokenizer(
             f"there is no text to train a tokenizer on{where}: nothing but white space"
         )
     with progress_bar(show=show_progress) as progress:
-        core = _TRAINERS[kind](corpus, vocab_size, lowercase, specials, progress)
+        try:
+            core = _TRAINERS[kind](corpus, vocab_size, lowercase, specials, progress)
+        except UnicodeEncodeError as error:
+            require_unicode(error.object, "a document of the training text")
+            raise
     if core.get_vocab_size() < vocab_size:
         warnings.warn(
             f"the text is too small for {vocab_size} tokens: the vocabulary has "

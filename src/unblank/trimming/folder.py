@@ -15,11 +15,10 @@ from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.writer import save_weights
 from unblank.integrity import weights_files
+from unblank.models.finite import require_finite
+from unblank.models.vocabulary_rows import VOCABULARY_TABLES
 
 __all__ = ["row_order", "trimmed_config", "write_tokenizer", "write_weights"]
-
-TABLES = ("embed_tokens.weight", "lm_head.weight", "lm_head.bias")
-"""Endings of the names of tensors with one row per token, in every model of the library."""
 
 INDEX_NAME = "model.safetensors.index.json"
 
@@ -106,7 +105,8 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
         vocab_size: old number of rows.
 
     Raises:
-        ValueError: a table with another number of rows, or none at all.
+        ValueError: a table with another number of rows, or none at all; weights that are not
+            finite.
     """
     rows = torch.tensor(order)
     num_tables, num_bytes, num_parameters = 0, 0, 0
@@ -115,7 +115,8 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118
                 tensor = file.get_tensor(name)
-                if name.endswith(TABLES):
+                require_finite([(name, tensor)], source)
+                if name.endswith(VOCABULARY_TABLES):
                     _require_rows(name, tensor, vocab_size)
                     tensor = tensor[rows]
                     num_tables += 1

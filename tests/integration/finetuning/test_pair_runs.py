@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 import unblank
 from unblank.engine.units import InfillUnit
 from unblank.finetuning.run import run_finetune
+from unblank.integrity import find_damage
 
 GLM = {"model__preset": "tiny", "model__num_hidden_layers": 1}
 
@@ -47,6 +48,7 @@ def test_every_family_becomes_a_folder_that_writes(pairs_config, family):
     assert results(folder)["chosen"] == "best"
     best = unblank.load(folder / "best").model.state_dict()
     assert all(torch.equal(best[k], v) for k, v in opened.model.state_dict().items())
+    assert find_damage(folder / "best", "provenance.json") is None
 
 
 def test_a_model_learns_the_pairs_and_the_best_step_is_chosen(pairs_config):

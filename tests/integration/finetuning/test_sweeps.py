@@ -89,6 +89,13 @@ def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_
             r"two models.*--cloze\.patterns.*--train\.seeds",
         ),
         ({"cloze": ClozeSettings(ensemble=True), "method": "classifier"}, r"cloze\.ensemble"),
+        (
+            {
+                "cloze": ClozeSettings(ensemble=True),
+                "train": {"validate_every": 0},
+            },
+            r"train\.validate_every is 0",
+        ),
     ],
 )
 def test_an_ensemble_of_nothing_is_refused(toys, tmp_path, changes, message):

@@ -7,9 +7,12 @@ import torch
 from transformers import AutoConfig, PreTrainedModel
 
 from unblank.families.loading import require_whole_weights
+from unblank.families.settings import FamilySections
 from unblank.finetuning.labels.reading import Labelled
 from unblank.finetuning.labels.settings import Branch
+from unblank.models.finite import require_finite
 from unblank.quiet import without_loading_report, without_progress_bar
+from unblank.starting.vocabulary import fit_vocabulary
 
 __all__ = ["build_classifier", "is_classifier"]
 
@@ -57,6 +60,11 @@ def build_classifier(data: Labelled, classes: Sequence[str], branch: Branch) -> 
     if lacking:
         raise ValueError(f"{folder} lacks weights: {', '.join(sorted(lacking)[:5])}")
     classifier: PreTrainedModel = model
+    require_finite(classifier.named_parameters(), folder)
+    if start.checkpoint is None:
+        fit_vocabulary(
+            classifier, folder, data.tokenizer, data.family, FamilySections(), start.seed
+        )
     return classifier
 
 

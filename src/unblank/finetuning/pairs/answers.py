@@ -16,7 +16,8 @@ from unblank.generation.seq2seq import generate_from_ids
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from unblank.metrics.text import BleuTokenizer, TextMetric, TextScores
+    from unblank.metrics.bleu_tokenizers import BleuTokenizer
+    from unblank.metrics.text import TextMetric, TextScores
 
 __all__ = ["Answering", "held_out_sources", "prediction_lines", "scores_by_entry"]
 

@@ -81,7 +81,7 @@ def ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
     that is an ensemble: so one is measured on other data.
 
     Raises:
-        ValueError: fewer than two members, no held-out examples, or not a cloze task.
+        ValueError: fewer than two members, nothing held out or validated, or not a cloze task.
     """
     if settings.task == "seq2seq" or settings.method == "classifier" or settings.cloze.classifier:
         raise ValueError(
@@ -89,6 +89,11 @@ def ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
         )
     if not settings.data.validation:
         raise ValueError("an ensemble averages predictions: give --data.validation FILE")
+    if settings.method != "none" and settings.train.validate_every == 0:
+        raise ValueError(
+            "an ensemble averages the predictions of validations, and train.validate_every is 0: "
+            "leave it out, or give a number of steps"
+        )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError(
             "an ensemble runs in one process: start each pattern with torchrun instead"
