@@ -18,6 +18,7 @@ __all__ = [
     "InfillingOptions",
     "LambadaOptions",
     "LmEvalOptions",
+    "PairsOptions",
     "PerplexityOptions",
     "TextOptions",
     "UnderstandingOptions",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 _Context = Literal["bi", "uni", "causal"]
+_Way = Literal["blanks", "gmask", "causal", "masked"]
 _Layout = Literal["blank", "sentinel", "masked"]
 _BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 UnderstandingSuite = Literal["superglue", "glue", "classification"]
@@ -39,7 +41,14 @@ _WritingSuite = Literal[
     "translation",
 ]
 SuiteName = Literal[
-    "perplexity", "lambada", "infilling", UnderstandingSuite, "cloze", "lm-eval", _WritingSuite
+    "perplexity",
+    "lambada",
+    "infilling",
+    "blimp",
+    UnderstandingSuite,
+    "cloze",
+    "lm-eval",
+    _WritingSuite,
 ]
 
 
@@ -51,8 +60,9 @@ class EvaluationOptions:
     """Model folder."""
     suite: str = "perplexity"
     """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
-    Blanks: infilling. Understanding, by cloze questions: superglue, glue, classification, cloze
-    (your own task and files). EleutherAI's lm-eval tasks: lm-eval. Generation: the others."""
+    Blanks: infilling. Minimal pairs of sentences: blimp. Understanding, by cloze questions:
+    superglue, glue, classification, cloze (your own task and files). EleutherAI's lm-eval tasks:
+    lm-eval. Generation: the others."""
     limit: int | None = None
     """Number of examples of each part to measure, from the first on."""
     output: Path | None = None
@@ -162,6 +172,37 @@ class InfillingOptions(TextOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PairsOptions(DataOptions):
+    """Measure how often a model finds the acceptable one of two sentences the likelier one.
+
+    unblank evaluate MODEL --suite blimp --data FOLDER
+    """
+
+    suite: Literal["blimp"] = "blimp"
+    data: Path | None = None
+    """Folder of the data sets, or one file of pairs. Default: the environment variable
+    UNBLANK_DATA."""
+    file: tuple[str, ...] = ()
+    """Your own files instead, with the fields good and bad, and perhaps group: .jsonl, .tsv, .csv
+    (also .gz, .zst) or .parquet."""
+    by: tuple[_Way, ...] = ()
+    """How a sentence is scored: blanks (each word in turn is blanked), gmask (left to right after
+    one blank), causal (left to right without a blank), masked (each token in turn is a [MASK]).
+    Default: as the model was pretrained, blanks if that is unknown."""
+    blank: _BlankToken | None = None
+    """Token that gmask begins with. Default: [gMASK]. Published models without task masks have
+    only [MASK]."""
+    frequencies: tuple[str, ...] = ()
+    """Texts whose token counts are the baseline: files, folders or globs of .txt, .jsonl (also
+    .gz, .zst) or .parquet. Default: the text that the model was pretrained on."""
+
+    def __post_init__(self) -> None:
+        DataOptions.__post_init__(self)
+        if len(set(self.by)) < len(self.by):
+            raise ValueError(f"by is {self.by}: give each way once")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UnderstandingOptions(DataOptions):
     """Measure a model on tasks with labels, asked as cloze questions.
 
@@ -263,6 +304,7 @@ SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
     "perplexity": PerplexityOptions,
     "lambada": LambadaOptions,
     "infilling": InfillingOptions,
+    "blimp": PairsOptions,
     **dict.fromkeys(get_args(UnderstandingSuite), UnderstandingOptions),
     "cloze": ClozeOptions,
     "lm-eval": LmEvalOptions,

@@ -15,6 +15,8 @@ __all__ = [
     "InfillingSuite",
     "LanguageSuite",
     "OwnFilesSuite",
+    "PairSet",
+    "PairsSuite",
     "Suite",
     "TaskSuite",
     "TextSet",
@@ -36,6 +38,25 @@ class TextSet:
     files: str
     field: str = "text"
     is_wikitext: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSet:
+    """Minimal pairs: an acceptable sentence, and one that differs from it and is not.
+
+    Attributes:
+        files: where they lie, for `unblank.data.splits.find_split`.
+        good: field of the acceptable sentence.
+        bad: field of the other one.
+        groups: fields of the group of a pair, the first that is there; a row of the table each.
+        paradigm: field of what is averaged within a group; without it a group is one paradigm.
+    """
+
+    files: str
+    good: str = "good"
+    bad: str = "bad"
+    groups: tuple[str, ...] = ("group",)
+    paradigm: str = "paradigm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +115,17 @@ class InfillingSuite(Suite):
 
     sets: Mapping[str, TextSet]
     max_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairsSuite(Suite):
+    """Which sentence of a minimal pair is the likelier one.
+
+    Attributes:
+        sets: the pairs by name; the user's own files are read like the first.
+    """
+
+    sets: Mapping[str, PairSet]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
