@@ -15,6 +15,7 @@ __all__ = [
     "ClozeOptions",
     "DataOptions",
     "EvaluationOptions",
+    "FactsOptions",
     "InfillingOptions",
     "LambadaOptions",
     "LmEvalOptions",
@@ -45,6 +46,7 @@ SuiteName = Literal[
     "lambada",
     "infilling",
     "blimp",
+    "facts",
     UnderstandingSuite,
     "cloze",
     "lm-eval",
@@ -60,9 +62,9 @@ class EvaluationOptions:
     """Model folder."""
     suite: str = "perplexity"
     """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
-    Blanks: infilling. Minimal pairs of sentences: blimp. Understanding, by cloze questions:
-    superglue, glue, classification, cloze (your own task and files). EleutherAI's lm-eval tasks:
-    lm-eval. Generation: the others."""
+    Blanks: infilling. Minimal pairs of sentences: blimp. Knowledge: facts. Understanding, by cloze
+    questions: superglue, glue, classification, cloze (your own task and files). EleutherAI's
+    lm-eval tasks: lm-eval. Generation: the others."""
     limit: int | None = None
     """Number of examples of each part to measure, from the first on."""
     output: Path | None = None
@@ -203,6 +205,26 @@ class PairsOptions(DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FactsOptions(DataOptions):
+    """Measure which facts a model knows: it fills the object of a sentence that states one.
+
+    unblank evaluate MODEL --suite facts --data FOLDER
+    """
+
+    suite: Literal["facts"] = "facts"
+    split: str = "facts"
+    """Name of the file of facts before .jsonl."""
+    layout: _Layout = "blank"
+    """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained
+    with objective.sentinels), or in one [MASK] per token (objective.masked). Only in a blank it
+    also writes an answer of its own."""
+    max_tokens: int = 16
+    """Most tokens of an answer of its own."""
+    batch_size: int = 32
+    """Number of facts asked for together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UnderstandingOptions(DataOptions):
     """Measure a model on tasks with labels, asked as cloze questions.
 
@@ -305,6 +327,7 @@ SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
     "lambada": LambadaOptions,
     "infilling": InfillingOptions,
     "blimp": PairsOptions,
+    "facts": FactsOptions,
     **dict.fromkeys(get_args(UnderstandingSuite), UnderstandingOptions),
     "cloze": ClozeOptions,
     "lm-eval": LmEvalOptions,

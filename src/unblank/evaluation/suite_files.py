@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from unblank.evaluation.suites import (
+    FactSet,
+    FactsSuite,
     InfillingSuite,
     LanguageSuite,
     OwnFilesSuite,
@@ -52,6 +54,8 @@ _PAIRS_SET: Shapes = {"files": (str,), "pairs": (list,), "metrics": (list,)}
 _PAIR_SET: Shapes = {
     "files": (str,), "good": (str,), "bad": (str,), "group": (str, list), "paradigm": (str,),
 }  # fmt: skip
+_FACT_KEYS = ("relation", "subject", "object")
+_FACT_SET: Shapes = {**dict.fromkeys(("files", "relations", *_FACT_KEYS), (str,))}
 _WRITING_SET: Shapes = {
     "files": (str,), "languages": (list,), "source": (str,), "target": (str, list),
     "more_targets": (list,), "metrics": (list,),
@@ -114,6 +118,18 @@ def _pairs_suite(path: Path, entries: dict[str, Any]) -> Suite:
     return PairsSuite(**_head(path, entries), sets=sets)
 
 
+def _facts_suite(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, _LANGUAGE, "a suite")
+    sets = {}
+    for name, entry in _sets(entries).items():
+        check_shapes(entry, _FACT_SET, f"the set {name}")
+        _require(name, entry, "files", "relations")
+        given = {key: str(entry[key]) for key in _FACT_KEYS if key in entry}
+        relations = str(entry["relations"])
+        sets[str(name)] = FactSet(files=files_pattern(entry), relations=relations, **given)
+    return FactsSuite(**_head(path, entries), sets=sets)
+
+
 def _task_suite(path: Path, entries: dict[str, Any]) -> Suite:
     check_shapes(entries, _TASKS, "a suite")
     given = text_list(entries, "tasks")
@@ -154,6 +170,7 @@ _BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Suite]] = {
     "lambada": _language_suite,
     "infilling": _infilling_suite,
     "minimal-pairs": _pairs_suite,
+    "facts": _facts_suite,
     "understanding": _task_suite,
     "cloze": _own_files_suite,
     "lm-eval": _own_files_suite,

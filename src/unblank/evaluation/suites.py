@@ -12,6 +12,8 @@ from typing import Literal
 from unblank.metrics.text import TextMetric
 
 __all__ = [
+    "FactSet",
+    "FactsSuite",
     "InfillingSuite",
     "LanguageSuite",
     "OwnFilesSuite",
@@ -57,6 +59,25 @@ class PairSet:
     bad: str = "bad"
     groups: tuple[str, ...] = ("group",)
     paradigm: str = "paradigm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactSet:
+    """Facts: subject, relation, object; and a sentence for each relation.
+
+    Attributes:
+        files: where the facts lie, for `unblank.data.splits.find_split`.
+        relations: where the relations lie, likewise.
+        relation: field of a fact's relation.
+        subject: field of its subject.
+        object: field of its object.
+    """
+
+    files: str
+    relations: str
+    relation: str = "relation"
+    subject: str = "sub_label"
+    object: str = "obj_label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +147,17 @@ class PairsSuite(Suite):
     """
 
     sets: Mapping[str, PairSet]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsSuite(Suite):
+    """Which facts a model knows.
+
+    Attributes:
+        sets: the facts by name.
+    """
+
+    sets: Mapping[str, FactSet]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
