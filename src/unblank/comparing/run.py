@@ -230,6 +230,8 @@ def _evaluated(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> di
         task = score["task"]
         if isinstance(config, LambadaOptions | PerplexityOptions):
             task = task.removesuffix(f" ({config.context[0]})")
+        # Variants are scored as each was pretrained, and compared with each other.
+        task = task.removesuffix(f" ({score['details'].get('way')})")
         label = measurement.name if task == config.suite else f"{measurement.name}: {task}"
         if score["value"] is not None:
             values[f"{label}, {score['metric']}"] = score["value"]

@@ -52,6 +52,9 @@ _BATCH_CHARACTERS = 500_000
 _PIECE_CHARACTERS = 50_000
 """Longer documents are encoded in pieces of about this size, to bound memory."""
 
+_COUNTED_AT_ONCE = 2**24
+"""Number of tokens that are counted at a time, to bound memory."""
+
 _STALE_SECONDS = 3600
 """Seconds without a write after which a half-built folder is taken as left by a killed run."""
 
@@ -145,6 +148,14 @@ class PreparedCorpus:
             raise IndexError(f"tokens {start}:{stop} of document {index}, which has {length}")
         begin = int(self._offsets[index])
         return self._tokens[begin + start : begin + stop].astype(np.int64)
+
+    def count_tokens(self, num_tokens: int) -> IntArray:
+        """Return how often each token occurs, int64[`num_tokens`], the size of the vocabulary."""
+        counts = np.zeros(num_tokens, np.int64)
+        for start in range(0, self.num_tokens, _COUNTED_AT_ONCE):
+            piece = self._tokens[start : start + _COUNTED_AT_ONCE]
+            counts += np.bincount(piece, minlength=num_tokens)
+        return counts
 
     def _check(self, index: int) -> None:
         if not 0 <= index < len(self):

@@ -24,9 +24,11 @@ __all__ = [
     "ClozeOptions",
     "DataOptions",
     "EvaluationOptions",
+    "FactsOptions",
     "InfillingOptions",
     "LambadaOptions",
     "LmEvalOptions",
+    "PairsOptions",
     "PerplexityOptions",
     "TextOptions",
     "UnderstandingOptions",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _Context = Literal["bi", "uni", "causal"]
+_Way = Literal["blanks", "gmask", "causal", "masked"]
 _Layout = Literal["blank", "sentinel", "masked"]
 _BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 UnderstandingSuite = Literal["superglue", "glue", "classification"]
@@ -48,7 +51,15 @@ _WritingSuite = Literal[
     "translation",
 ]
 SuiteName = Literal[
-    "perplexity", "lambada", "infilling", UnderstandingSuite, "cloze", "lm-eval", _WritingSuite
+    "perplexity",
+    "lambada",
+    "infilling",
+    "blimp",
+    "facts",
+    UnderstandingSuite,
+    "cloze",
+    "lm-eval",
+    _WritingSuite,
 ]
 
 
@@ -60,8 +71,9 @@ class EvaluationOptions:
     """Model folder."""
     suite: str = "perplexity"
     """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
-    Blanks: infilling. Understanding, by cloze questions: superglue, glue, classification, cloze
-    (your own task and files). EleutherAI's lm-eval tasks: lm-eval. Generation: the others."""
+    Blanks: infilling. Minimal pairs of sentences: blimp. Knowledge: facts. Understanding, by cloze
+    questions: superglue, glue, classification, cloze (your own task and files). EleutherAI's
+    lm-eval tasks: lm-eval. Generation: the others."""
     limit: Positive[int | None] = None
     """Number of examples of each part to measure, from the first on."""
     output: Path | None = None
@@ -165,6 +177,57 @@ class InfillingOptions(TextOptions):
         TextOptions.__post_init__(self)
         if not self.mask_ratios:
             raise ValueError("mask_ratios is empty: give one or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairsOptions(DataOptions):
+    """Measure how often a model finds the acceptable one of two sentences the likelier one.
+
+    unblank evaluate MODEL --suite blimp --data FOLDER
+    """
+
+    suite: Literal["blimp"] = "blimp"
+    data: Path | None = None
+    """Folder of the data sets, or one file of pairs. Default: the environment variable
+    UNBLANK_DATA."""
+    file: tuple[str, ...] = ()
+    """Your own files instead, with the fields good and bad, and perhaps group: .jsonl, .tsv, .csv
+    (also .gz, .zst) or .parquet."""
+    by: tuple[_Way, ...] = ()
+    """How a sentence is scored: blanks (each word in turn is blanked), gmask (left to right after
+    one blank), causal (left to right without a blank), masked (each token in turn is a [MASK]).
+    Default: as the model was pretrained, blanks if that is unknown."""
+    blank: _BlankToken | None = None
+    """Token that gmask begins with. Default: [gMASK]. Published models without task masks have
+    only [MASK]."""
+    frequencies: tuple[str, ...] = ()
+    """Texts whose token counts are the baseline: files, folders or globs of .txt, .jsonl (also
+    .gz, .zst) or .parquet. Default: the text that the model was pretrained on."""
+
+    def __post_init__(self) -> None:
+        DataOptions.__post_init__(self)
+        if len(set(self.by)) < len(self.by):
+            raise ValueError(f"by is {self.by}: give each way once")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FactsOptions(DataOptions):
+    """Measure which facts a model knows: it fills the object of a sentence that states one.
+
+    unblank evaluate MODEL --suite facts --data FOLDER
+    """
+
+    suite: Literal["facts"] = "facts"
+    split: str = "facts"
+    """Name of the file of facts before .jsonl."""
+    layout: _Layout = "blank"
+    """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained
+    with objective.sentinels), or in one [MASK] per token (objective.masked). Only in a blank it
+    also writes an answer of its own."""
+    max_tokens: Positive[int] = 16
+    """Most tokens of an answer of its own."""
+    batch_size: Positive[int] = 32
+    """Number of facts asked for together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -272,6 +335,8 @@ SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
     "perplexity": PerplexityOptions,
     "lambada": LambadaOptions,
     "infilling": InfillingOptions,
+    "blimp": PairsOptions,
+    "facts": FactsOptions,
     **dict.fromkeys(get_args(UnderstandingSuite), UnderstandingOptions),
     "cloze": ClozeOptions,
     "lm-eval": LmEvalOptions,

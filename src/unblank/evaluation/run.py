@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,10 +14,11 @@ from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import load
 from unblank.evaluation.measuring import measure
 from unblank.evaluation.options import EvaluationOptions
+from unblank.evaluation.pair_plot import draw_pairs
 from unblank.evaluation.results import Score, TaskResult, plain, results_json
 from unblank.evaluation.session import Session
 from unblank.evaluation.suite_files import load_suite, suite_names
-from unblank.evaluation.suites import WritingSuite
+from unblank.evaluation.suites import PairsSuite, WritingSuite
 from unblank.families.table import family_of_model
 from unblank.integrity import file_facts, write_at_once
 
@@ -28,6 +29,9 @@ _PACKAGES = (
     "unblank", "torch", "transformers", "tokenizers", "numpy", "sacrebleu", "scikit-learn",
     "lm_eval",
 )  # fmt: skip
+
+_FOR_ALL = (PairsSuite, WritingSuite)
+"""Suites that need no blanks in a text."""
 
 
 def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
@@ -45,11 +49,11 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
     )
     suite = load_suite(config.suite)
     family = family_of_model(session.model)
-    if family.writes != "blanks" and not isinstance(suite, WritingSuite):
-        written = [name for name in suite_names() if isinstance(load_suite(name), WritingSuite)]
+    if family.writes != "blanks" and not isinstance(suite, _FOR_ALL):
+        others = [name for name in suite_names() if isinstance(load_suite(name), _FOR_ALL)]
         raise ValueError(
             f"{config.model} is a {family.name}, which fills no blanks: choose a suite of "
-            f"{', '.join(written)}"
+            f"{', '.join(others)}"
         )
     path = config.output or _default_output(config)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +70,18 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
         results.append(result)
         write(is_complete=False)
     write(is_complete=True)
-    return [score for result in results for score in result.scores], path
+    scores = [score for result in results for score in result.scores]
+    if isinstance(suite, PairsSuite):
+        _draw(session, scores, path.with_suffix(".png"))
+    return scores, path
+
+
+def _draw(session: Session[EvaluationOptions], scores: Sequence[Score], path: Path) -> None:
+    title = f"{session.config.suite} of {session.config.model}"
+    if draw_pairs(title, scores, path):
+        session.say(f"picture: {path}")
+    else:
+        session.say(f"{path} was not drawn; to draw it: pip install 'unblank[plot]'")
 
 
 def _weights(folder: Path) -> dict[str, Any]:

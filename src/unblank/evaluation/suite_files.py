@@ -1,8 +1,9 @@
 """Reading suites from YAML, each file checked whole: a slip is named with its line.
 
-The keys are those of the dataclasses in `suites`, but for `target` (one field or several),
-`detokenize: wikitext`, and two ways to write many sets as one: `languages`, each of which stands
-for `{language}` in `files`, and `pairs`, which are translated both ways and stand for `{pair}`.
+The keys are those of the dataclasses in `suites`, but for `target` and `group` (one field or
+several), `detokenize: wikitext`, and two ways to write many sets as one: `languages`, each of which
+stands for `{language}` in `files`, and `pairs`, which are translated both ways and stand for
+`{pair}`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,9 +11,13 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from unblank.evaluation.suites import (
+    FactSet,
+    FactsSuite,
     InfillingSuite,
     LanguageSuite,
     OwnFilesSuite,
+    PairSet,
+    PairsSuite,
     Suite,
     TaskSuite,
     TextSet,
@@ -46,6 +51,11 @@ _WRITING: Shapes = {**_LANGUAGE, "metrics": (list,)}
 _TEXT_SET: Shapes = {"files": (str,), "field": (str,)}
 _PERPLEXITY_SET: Shapes = {**_TEXT_SET, "detokenize": (str,)}
 _PAIRS_SET: Shapes = {"files": (str,), "pairs": (list,), "metrics": (list,)}
+_PAIR_SET: Shapes = {
+    "files": (str,), "good": (str,), "bad": (str,), "group": (str, list), "paradigm": (str,),
+}  # fmt: skip
+_FACT_KEYS = ("relation", "subject", "object")
+_FACT_SET: Shapes = {**dict.fromkeys(("files", "relations", *_FACT_KEYS), (str,))}
 _WRITING_SET: Shapes = {
     "files": (str,), "languages": (list,), "source": (str,), "target": (str, list),
     "more_targets": (list,), "metrics": (list,),
@@ -96,6 +106,30 @@ def _infilling_suite(path: Path, entries: dict[str, Any]) -> Suite:
     return InfillingSuite(**_head(path, entries), sets=sets, max_tokens=max_tokens)
 
 
+def _pairs_suite(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, _LANGUAGE, "a suite")
+    sets = {}
+    for name, entry in _sets(entries).items():
+        check_shapes(entry, _PAIR_SET, f"the set {name}")
+        _require(name, entry, "files")
+        given = {key: str(entry[key]) for key in ("good", "bad", "paradigm") if key in entry}
+        groups = text_list(entry, "group") or PairSet(files="").groups
+        sets[str(name)] = PairSet(files=files_pattern(entry), groups=groups, **given)
+    return PairsSuite(**_head(path, entries), sets=sets)
+
+
+def _facts_suite(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, _LANGUAGE, "a suite")
+    sets = {}
+    for name, entry in _sets(entries).items():
+        check_shapes(entry, _FACT_SET, f"the set {name}")
+        _require(name, entry, "files", "relations")
+        given = {key: str(entry[key]) for key in _FACT_KEYS if key in entry}
+        relations = str(entry["relations"])
+        sets[str(name)] = FactSet(files=files_pattern(entry), relations=relations, **given)
+    return FactsSuite(**_head(path, entries), sets=sets)
+
+
 def _task_suite(path: Path, entries: dict[str, Any]) -> Suite:
     check_shapes(entries, _TASKS, "a suite")
     given = text_list(entries, "tasks")
@@ -135,6 +169,8 @@ _BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Suite]] = {
     "perplexity": _language_suite,
     "lambada": _language_suite,
     "infilling": _infilling_suite,
+    "minimal-pairs": _pairs_suite,
+    "facts": _facts_suite,
     "understanding": _task_suite,
     "cloze": _own_files_suite,
     "lm-eval": _own_files_suite,

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unblank.data.collate import collate
+from unblank.data.length_groups import LengthGroup, collate_group, group_by_length
 from unblank.data.packing import Row, lay_out, pack
-from unblank.examples import IGNORE_INDEX, Example
+from unblank.examples import IGNORE_INDEX, Example, Seq2SeqExample
 from unblank.models.loss import log_probabilities_in_chunks
 from unblank.models.products import fast_fp32_products
 
-__all__ = ["score_labels"]
+__all__ = ["TokenScores", "score_labels", "score_target_labels"]
 
 _BATCH_POSITIONS = 4096
 """Number of positions that go through the model at once."""
@@ -83,6 +84,32 @@ def score_labels(
         for item, log_p, is_first in zip(chain.from_iterable(items), *pieces, strict=True):
             results[item] = TokenScores(log_p, is_first)
         advance(len(counts))
+    return [results[item] for item in range(len(examples))]
+
+
+@torch.inference_mode()
+def score_target_labels(model: Any, examples: Sequence[Seq2SeqExample]) -> list[TokenScores]:
+    """Return the scores of each example's labels; what else is in a batch changes nothing.
+
+    Args:
+        model: an encoder-decoder with its head, in evaluation mode.
+        examples: each with at least one label.
+    """
+    sides = [(len(example.input_ids), len(example.labels)) for example in examples]
+    results: dict[int, TokenScores] = {}
+    for items in group_by_length(sides, _BATCH_POSITIONS) if examples else []:
+        group = LengthGroup(tuple(items), tuple(examples[item] for item in items))
+        batch = collate_group(group, pad_id=0)
+        inputs = batch.model_inputs(model.device)
+        is_label_BT = inputs.pop("labels") != IGNORE_INDEX
+        with fast_fp32_products(model.dtype, model.device):
+            hidden_BTD = model.model(**inputs, use_cache=False).last_hidden_state
+        labels_N = batch.labels[batch.labels != IGNORE_INDEX].to(model.device)
+        found = _against(model.lm_head, hidden_BTD[is_label_BT], labels_N)
+        counts = (batch.labels != IGNORE_INDEX).sum(dim=1)
+        pieces = [np.split(part, counts.cumsum(0)[:-1].numpy()) for part in found]
+        for item, log_p, is_first in zip(items, *pieces, strict=True):
+            results[item] = TokenScores(log_p, is_first)
     return [results[item] for item in range(len(examples))]
 
 

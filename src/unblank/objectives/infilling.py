@@ -21,7 +21,7 @@ from unblank.objectives.spans import (
     suffix_start,
 )
 
-__all__ = ["document_span", "sentence_spans", "single_token_span", "token_spans"]
+__all__ = ["blank_layout", "document_span", "sentence_spans", "single_token_span", "token_spans"]
 
 
 def blank_layout(
