@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unblank.adapters.lora import ADAPTER_NAME, put_lora
+from unblank.adapters.lora import put_lora
 from unblank.adapters.prompts import PROMPT_NAME, put_prompt
-from unblank.adapters.record import PEFT_CONFIG_NAME, RECORD_NAME, AdapterRecord
+from unblank.adapters.record import RECORD_NAME, AdapterRecord
 from unblank.families.loading import load_folder
 from unblank.integrity import MANIFEST_NAME, PROVENANCE_NAME, find_damage
+from unblank.untrusted.adapter import ADAPTER_NAME, PEFT_CONFIG_NAME
+from unblank.untrusted.links import refuse_links_out
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -30,6 +32,7 @@ def load_adapted(
         device: of the model.
         dtype: of the base model.
     """
+    refuse_links_out(folder)
     require_undamaged(folder)
     record = AdapterRecord.read(folder)
     model, tokenizer = load_folder(record.require_base(folder), device=device, dtype=dtype)

@@ -9,15 +9,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import torch
 
 from unblank.integrity import write_at_once
+from unblank.untrusted.adapter import PEFT_CONFIG_NAME
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.weight_files import opened_weights
 from unblank.version import __version__
 
 __all__ = [
-    "PEFT_CONFIG_NAME",
     "RECORD_NAME",
     "AdapterKind",
     "AdapterRecord",
@@ -26,7 +28,6 @@ __all__ = [
 ]
 
 RECORD_NAME = "adapter.json"
-PEFT_CONFIG_NAME = "adapter_config.json"
 
 AdapterKind = Literal["lora", "prompt", "deep-prompt"]
 
@@ -63,17 +64,20 @@ class AdapterRecord:
         if not path.is_file():
             return cls._of_peft(folder / PEFT_CONFIG_NAME)
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+            record = cls(**read_json_object(path))
+        except TypeError as error:
             raise ValueError(f"{path} is damaged: {error}") from error
+        if record.kind not in get_args(AdapterKind) or not isinstance(record.base_model, str):
+            raise ValueError(
+                f"{path} is damaged: kind should be one of {', '.join(get_args(AdapterKind))}, "
+                "base_model the path of a folder"
+            )
+        return record
 
     @classmethod
     def _of_peft(cls, path: Path) -> Self:
-        try:
-            base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a PEFT configuration: {error!r}") from error
-        if not base:
+        base = read_json_object(path).get("base_model_name_or_path")
+        if not base or not isinstance(base, str):
             raise ValueError(f"{path} names no base model: set base_model_name_or_path in it")
         return cls(kind="lora", base_model=base, base_fingerprint=None, num_parameters=0)
 
@@ -117,14 +121,12 @@ def fingerprint(folder: Path) -> str:
     Raises:
         FileNotFoundError: no weights there.
     """
-    from safetensors import safe_open
-
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
         raise FileNotFoundError(f"{folder} has no weights: it has no .safetensors file")
     digest = hashlib.sha256()
     for path in paths:
-        with safe_open(path, framework="pt") as file:
+        with opened_weights(path) as file:
             for name in sorted(file.keys()):
                 entry = file.get_slice(name)
                 digest.update(f"{name} {entry.get_dtype()} {entry.get_shape()}\n".encode())

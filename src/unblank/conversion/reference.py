@@ -11,7 +11,6 @@ has `logits` [B, T, V] and inputs, under the names of this library or of the ori
 Anything else in a file is left aside, and said so: memories, other heads, losses.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
+
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.weight_files import opened_weights
 
 __all__ = ["ReferenceCase", "read_reference"]
 
@@ -79,12 +80,13 @@ def read_reference(
 def _read(path: Path) -> Tensors:
     try:
         if path.suffix == ".safetensors":
-            return dict(load_file(path))
+            with opened_weights(path) as file:
+                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
         if path.suffix == ".json":
-            cases = json.loads(path.read_text(encoding="utf-8"))
+            cases = read_json_object(path)
             return {
                 f"{case}.{name}": torch.tensor(values)
                 for case, tensors in cases.items()

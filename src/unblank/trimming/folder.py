@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.writer import save_weights
 from unblank.integrity import weights_files
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.weight_files import INDEX_NAME, opened_weights
 
 __all__ = ["row_order", "trimmed_config", "write_tokenizer", "write_weights"]
 
 TABLES = ("embed_tokens.weight", "lm_head.weight", "lm_head.bias")
 """Endings of the names of tensors with one row per token, in every model of the library."""
-
-INDEX_NAME = "model.safetensors.index.json"
 
 
 def row_order(
@@ -112,7 +111,7 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
     num_tables, num_bytes, num_parameters = 0, 0, 0
     for path in weights_files(source):
         tensors: dict[str, Tensor] = {}
-        with safe_open(path, framework="pt") as file:
+        with opened_weights(path) as file:
             for name in file.keys():  # noqa: SIM118
                 tensor = file.get_tensor(name)
                 if name.endswith(TABLES):
@@ -126,7 +125,7 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
     if not num_tables:
         raise ValueError(f"the weights in {source} have no embed_tokens.weight to cut rows from")
     if (source / INDEX_NAME).is_file():
-        index = json.loads((source / INDEX_NAME).read_text(encoding="utf-8"))
+        index = read_json_object(source / INDEX_NAME)
         index["metadata"] = {"total_parameters": num_parameters, "total_size": num_bytes}
         (folder / INDEX_NAME).write_text(json.dumps(index, indent=1), encoding="utf-8")
 
