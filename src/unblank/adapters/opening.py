@@ -10,6 +10,7 @@ from unblank.adapters.prompts import TRAINING_NAME, put_prompt
 from unblank.adapters.record import AdapterRecord
 from unblank.families.loading import load_folder
 from unblank.integrity import MANIFEST_NAME, PROVENANCE_NAME, find_damage
+from unblank.untrusted.links import refuse_links_out
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -30,6 +31,7 @@ def load_adapted(
         device: of the model.
         dtype: of the base model.
     """
+    refuse_links_out(folder)
     require_undamaged(folder)
     record = AdapterRecord.read(folder)
     model, tokenizer = load_folder(record.require_base(folder), device=device, dtype=dtype)

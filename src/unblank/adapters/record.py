@@ -5,7 +5,6 @@ adapters mean nothing before other weights. Folders written by PEFT alone have n
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +13,9 @@ from typing import Literal, Self, get_args
 import torch
 
 from unblank.integrity import ADAPTER_RECORD_NAME, read_record, seal, write_at_once
+from unblank.untrusted.adapter import PEFT_CONFIG_NAME
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.weight_files import opened_weights
 from unblank.version import __version__
 
 __all__ = [
@@ -25,7 +27,6 @@ __all__ = [
 
 _EDITABLE = ("base_model",)
 """What a person may write into the record: where the base model has been moved."""
-PEFT_CONFIG_NAME = "adapter_config.json"
 
 AdapterKind = Literal["lora", "prompt", "deep-prompt"]
 
@@ -67,17 +68,17 @@ class AdapterRecord:
             raise ValueError(
                 f"{path} is damaged ({error}): copy or save the adapter again"
             ) from error
-        if record.kind not in get_args(AdapterKind):
-            raise ValueError(f"{path} is damaged: it has an adapter of kind {record.kind!r}")
+        if record.kind not in get_args(AdapterKind) or not isinstance(record.base_model, str):
+            raise ValueError(
+                f"{path} is damaged: kind should be one of {', '.join(get_args(AdapterKind))}, "
+                "base_model the path of a folder"
+            )
         return record
 
     @classmethod
     def _of_peft(cls, path: Path) -> Self:
-        try:
-            base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a PEFT configuration: {error!r}") from error
-        if not base:
+        base = read_json_object(path).get("base_model_name_or_path")
+        if not base or not isinstance(base, str):
             raise ValueError(f"{path} names no base model: set base_model_name_or_path in it")
         return cls(kind="lora", base_model=base, base_fingerprint=None, num_parameters=0)
 
@@ -121,14 +122,12 @@ def fingerprint(folder: Path) -> str:
     Raises:
         FileNotFoundError: no weights there.
     """
-    from safetensors import safe_open
-
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
         raise FileNotFoundError(f"{folder} has no weights: it has no .safetensors file")
     digest = hashlib.sha256()
     for path in paths:
-        with safe_open(path, framework="pt") as file:
+        with opened_weights(path) as file:
             for name in sorted(file.keys()):
                 entry = file.get_slice(name)
                 digest.update(f"{name} {entry.get_dtype()} {entry.get_shape()}\n".encode())

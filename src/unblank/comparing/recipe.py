@@ -12,14 +12,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from unblank.evaluation.options import EvaluationOptions, suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.ranges import NotNegative, Positive, check_values
 from unblank.settings.recipes import from_mapping
 from unblank.tokenization.kinds import TokenizerKind
+from unblank.untrusted.yaml_text import read_yaml
 
 __all__ = ["ComparedRun", "Measurement", "Recipe", "load_comparison"]
 
@@ -225,8 +224,8 @@ def load_comparison(path: Path) -> Recipe:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no recipe at {path}: see recipes/compare in the repository")
+    content = read_yaml(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         recipe = _build(path, _expanded(content))
         for run in recipe.runs():
             recipe.pretrain_config(run)
@@ -234,8 +233,6 @@ def load_comparison(path: Path) -> Recipe:
                 is_evaluation = measurement.kind == "evaluate"
                 check = recipe.evaluate_config if is_evaluation else recipe.finetune_config
                 check(run, measurement)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
     return recipe

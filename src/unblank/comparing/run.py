@@ -20,6 +20,8 @@ from unblank.pretraining.run import run_pretrain
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.recipes import to_mapping, to_yaml
 from unblank.tokenization.train import train_tokenizer
+from unblank.untrusted.json_text import read_json
+from unblank.untrusted.yaml_text import read_yaml
 
 __all__ = ["cells", "compare"]
 
@@ -152,8 +154,6 @@ def _has_settings(path: Path, settings: dict[str, Any]) -> bool:
         path: what a run writes about itself: provenance, or its settings.
         settings: of this recipe.
     """
-    import yaml
-
     if not path.is_file():
         return False
     if path.name == PROVENANCE_NAME:
@@ -164,7 +164,7 @@ def _has_settings(path: Path, settings: dict[str, Any]) -> bool:
                 f"{path.parent} is damaged ({error}): remove that folder to make it again"
             ) from error
     else:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = read_yaml(path)
     if changed := _changed(found, settings):
         raise ValueError(
             f"{path.parent} was made with other settings ({', '.join(changed)} differ): give the "
@@ -190,7 +190,7 @@ def _is_evaluated(path: Path | None, settings: dict[str, Any]) -> bool:
     assert path is not None
     if not path.is_file():
         return False
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
     found = content["config"]  # an older version also named what the suite did not use
     asked = json.loads(json.dumps(settings))
     same = all(name in found and found[name] == value for name, value in asked.items())
@@ -221,7 +221,7 @@ def _evaluated(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> di
     if not _is_evaluated(config.output, plain(config)):
         return {}
     assert config.output is not None
-    content = json.loads(config.output.read_text(encoding="utf-8"))
+    content = read_json(config.output)
     _require_metrics(recipe, measurement, [score["metric"] for score in content["scores"]])
     values = {}
     for score in content["scores"]:
@@ -242,7 +242,7 @@ def _finetuned(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> di
     path = recipe.finetune_config(run, measurement).train.output_dir / RESULTS_NAME
     if not path.is_file():
         return {}
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = read_json(path)
     _require_metrics(recipe, measurement, list(results["scores"]))
     names = measurement.metrics or (results["metric"],)
     return {f"{measurement.name}, {name}": results["scores"][name] for name in names}

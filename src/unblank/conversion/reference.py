@@ -15,7 +15,6 @@ A case without tokens has those of the case whose name begins its own (`pretrain
 said so: memories, other heads, losses.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,8 +22,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
+
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.weight_files import opened_weights
 
 __all__ = ["ReferenceCase", "read_reference"]
 
@@ -93,12 +94,13 @@ def read_reference(
 def _read(path: Path) -> Tensors:
     try:
         if path.suffix == ".safetensors":
-            return dict(load_file(path))
+            with opened_weights(path) as file:
+                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
         if path.suffix == ".json":
-            cases = json.loads(path.read_text(encoding="utf-8"))
+            cases = read_json_object(path)
             return {
                 f"{case}.{name}": torch.tensor(values)
                 for case, tensors in cases.items()

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unblank.conversion.lfs_pointer import refuse_pointer
+from unblank.untrusted.lfs_pointer import refuse_pointer
 
 __all__ = ["read_torch_file"]
 

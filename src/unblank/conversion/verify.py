@@ -1,22 +1,23 @@
 """Whether a converted folder still is what was converted: files, weights, ties and outputs."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 
 import unblank.models
 from unblank.conversion.reference import ReferenceCase, read_reference
 from unblank.families.table import family_of_model
 from unblank.integrity import PROVENANCE_NAME, find_damage, weights_files
 from unblank.models.finite import is_finite
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.opening import model_in, tokenizer_in
+from unblank.untrusted.weight_files import opened_weights
 
 __all__ = ["Verification", "verify"]
 
@@ -79,11 +80,7 @@ def verify(
 def _settings(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} is not a converted folder: it has no config.json")
-    try:
-        settings: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{folder / 'config.json'} is damaged: {error}") from error
-    return settings
+    return read_json_object(folder / "config.json")
 
 
 def _model_class(folder: Path, settings: dict[str, Any]) -> type[PreTrainedModel]:
@@ -110,23 +107,21 @@ def _finite_check(folder: Path) -> Check:
         return Check("weights", False, "there is no *.safetensors")
     for path in paths:
         try:
-            with safe_open(path, framework="pt") as file:
+            with opened_weights(path) as file:
                 for name in file.keys():  # noqa: SIM118
                     tensor = file.get_tensor(name)
                     if not is_finite(tensor):
                         return Check("weights", False, f"{name} has values that are not finite")
                     count += tensor.numel()
-        except SafetensorError as error:
-            return Check("weights", False, f"{path.name} is damaged or truncated: {error}")
+        except ValueError as error:
+            return Check("weights", False, str(error))
     return Check("weights", True, f"all {count:,} are finite")
 
 
 def _load(
     model_class: type[PreTrainedModel], folder: Path, dtype: str | torch.dtype
 ) -> tuple[PreTrainedModel, Check]:
-    model, report = model_class.from_pretrained(
-        folder, dtype=dtype, output_loading_info=True, local_files_only=True
-    )
+    model, report = model_in(folder, model_class, dtype=dtype)
     expected = {"missing_keys": _untrained(folder)}
     wrong = {
         kind: rest for kind, keys in report.items() if (rest := {*keys} - expected.get(kind, set()))
@@ -143,7 +138,7 @@ def _untrained(folder: Path) -> set[str]:
     path = folder / PROVENANCE_NAME
     if not path.is_file():
         return set()
-    return set(json.loads(path.read_text(encoding="utf-8")).get("untrained", ()))
+    return set(read_json_object(path).get("untrained", ()))
 
 
 def _tied_check(folder: Path, model: PreTrainedModel) -> Check:
@@ -165,7 +160,7 @@ def _tied_check(folder: Path, model: PreTrainedModel) -> Check:
 def _stored(folder: Path, names: set[str]) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for path in weights_files(folder):
-        with safe_open(path, framework="pt") as file:
+        with opened_weights(path) as file:
             found |= {name: file.get_tensor(name) for name in names & set(file.keys())}
     return found
 
@@ -173,7 +168,7 @@ def _stored(folder: Path, names: set[str]) -> dict[str, Tensor]:
 def _tokenizer_checks(folder: Path, model: PreTrainedModel) -> Iterator[Check]:
     if not (folder / "tokenizer.json").is_file():
         return
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    tokenizer = tokenizer_in(folder)
     rows = model.get_input_embeddings().weight.shape[0]
     detail = f"{len(tokenizer):,} tokens, {rows:,} rows"
     yield Check("tokenizer", len(tokenizer) <= rows, detail)
@@ -224,7 +219,7 @@ def _is_padding(model: PreTrainedModel, case: ReferenceCase) -> Tensor:
     pad_id = model.config.pad_token_id
     if pad_id is None:
         return case.is_hidden
-    is_pad = case.tokens == pad_id
+    is_pad: Tensor = case.tokens == pad_id
     if family_of_model(model).writes != "targets" or pad_id == model.config.eos_token_id:
         # One token both ends a text and pads: of a run at the end of a row the first is no padding.
         is_run = is_pad.flip(1).cumprod(1).flip(1).bool()

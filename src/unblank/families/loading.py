@@ -1,12 +1,10 @@
 """Opening a model folder, with an error for everything that can be wrong with one."""
 
-import json
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel
 
 from unblank.families.table import FAMILIES, family_of_model_type
@@ -15,7 +13,10 @@ from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneratio
 from unblank.models.finite import require_finite
 from unblank.models.glm import GlmInfillForConditionalGeneration
 from unblank.plurals import counted
-from unblank.quiet import without_loading_report, without_progress_bar
+from unblank.untrusted.folder import require_safe_model_folder
+from unblank.untrusted.links import refuse_links_out
+from unblank.untrusted.opening import model_in, tokenizer_in
+from unblank.untrusted.weight_files import opened_weights, refuse_only_pickles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -42,7 +43,7 @@ def load_folder(
     loaded = _load_weights(model_class, folder, _dtype(dtype))
     require_finite(loaded.named_parameters(), folder)
     model: Any = loaded.to(_device(device))
-    return model, _load_tokenizer(folder)
+    return model, tokenizer_in(folder)
 
 
 def require_whole_weights(folder: Path) -> None:
@@ -93,11 +94,8 @@ def _check_files(folder: Path) -> type[PreTrainedModel]:
                 f"{folder} is not a model folder: it has no {name}. Give the folder with "
                 "config.json, model.safetensors and tokenizer.json"
             )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{folder / 'config.json'} is damaged: {error}") from error
-    model_type = config.get("model_type") if isinstance(config, dict) else None
+    config = require_safe_model_folder(folder)
+    model_type = config.get("model_type")
     family = family_of_model_type(model_type)
     if family is None or family.generating_class is None:
         known = [one.model_type for one in FAMILIES.values() if one.generating_class is not None]
@@ -120,38 +118,25 @@ def _refuse_classifier(folder: Path, config: dict[str, Any]) -> None:
 
 
 def _check_weights(folder: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
+    refuse_links_out(folder)
+    refuse_only_pickles(folder)
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
         raise FileNotFoundError(f"{folder} is not a model folder: it has no model.safetensors")
     for path in paths:
-        try:
-            with safe_open(path, framework="pt"):
-                pass
-        except SafetensorError as error:
-            raise ValueError(
-                f"{path} is damaged or truncated ({error}): copy or save it again, or use an "
-                "earlier checkpoint"
-            ) from error
+        with opened_weights(path):
+            pass
 
 
 def _load_weights(
     model_class: type[PreTrainedModel], folder: Path, dtype: torch.dtype | str
 ) -> LanguageModel:
-    try:
-        with without_progress_bar(), without_loading_report():  # what it says is refused below
-            model, report = model_class.from_pretrained(
-                folder,
-                dtype=dtype,
-                output_loading_info=True,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,  # so is this
-            )
-    except StrictDataclassError as error:
-        raise ValueError(
-            f"{folder / 'config.json'} is damaged: {error.__cause__ or error}"
-        ) from error
+    model, report = model_in(
+        folder,
+        model_class,
+        dtype=dtype,
+        ignore_mismatched_sizes=True,  # they are refused below
+    )
     if report["mismatched_keys"]:
         name, found, expected = sorted(report["mismatched_keys"])[0]
         raise ValueError(
@@ -164,15 +149,6 @@ def _load_weights(
         raise ValueError(f"{folder} lacks weights: {', '.join(names[:5])} ({len(names)} in all)")
     loaded: LanguageModel = model
     return loaded
-
-
-def _load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # the tokenizers library raises bare Exception
-        raise ValueError(f"the tokenizer in {folder} cannot be read: {error}") from error
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | str:

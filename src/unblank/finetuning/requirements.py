@@ -3,12 +3,11 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from transformers import AutoConfig
-
 from unblank.adapters.record import has_adapter
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.prompting.soft import require_glm
 from unblank.settings.given import changed_names, refuse_unused
+from unblank.untrusted.opening import config_in
 
 __all__ = ["PAIRS", "require_possible_method"]
 
@@ -109,7 +108,7 @@ def _require_base(settings: FinetuneSettings) -> None:
         )
     if method == "lora" or not (Path(base) / "config.json").is_file():
         return
-    base_config = AutoConfig.from_pretrained(base)
+    base_config = config_in(base)
     require_glm(base_config, f"--method {method}")
     if method == "prompt":
         _require_room(settings, base_config.max_position_embeddings)

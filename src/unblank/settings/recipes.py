@@ -44,17 +44,14 @@ def read_mapping(path: Path | str, advice: str = "") -> Any:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not YAML.
+        ValueError: if it is not YAML, or too large or deep for a recipe.
     """
-    import yaml
+    from unblank.untrusted.yaml_text import read_yaml
 
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no recipe at {path}" + (f"; {advice}" if advice else ""))
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    content = read_yaml(path)
     return {} if content is None else content
 
 

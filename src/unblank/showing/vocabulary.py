@@ -20,6 +20,7 @@ from unblank.tokenization.special import (
     sentinel_token,
     special_ids,
 )
+from unblank.untrusted.opening import tokenizer_in
 
 __all__ = ["ShownVocabulary", "folder_vocabulary", "word_vocabulary"]
 
@@ -90,14 +91,7 @@ def folder_vocabulary(folder: Path, *, is_seq2seq: bool = False) -> ShownVocabul
         FileNotFoundError: if there is no tokenizer in it.
         ValueError: if the tokenizer lacks special tokens of blank infilling.
     """
-    from transformers import PreTrainedTokenizerFast
-
-    if not (folder / "tokenizer.json").is_file():
-        raise FileNotFoundError(
-            f"there is no tokenizer.json in {folder}: `unblank tokenize` makes one"
-        )
-    # AutoTokenizer reads config.json too and warns of a kind of model that it does not know here.
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer = tokenizer_in(folder)
     if is_seq2seq:
         add_sentinels(tokenizer, _PUBLISHED_SENTINELS)
     sentence_end = sentence_end_flags(tokenizer)

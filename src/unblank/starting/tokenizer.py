@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tokenizers import Tokenizer
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.encoder import count_embeddings, read_encoder
 from unblank.engine.logging import Display
@@ -14,6 +13,7 @@ from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.plurals import counted
 from unblank.starting.vocabulary import check_vocabulary
 from unblank.tokenization.special import add_sentinels
+from unblank.untrusted.opening import tokenizer_in
 
 __all__ = ["TOKENIZER_NAME", "open_tokenizer"]
 
@@ -58,9 +58,7 @@ def open_tokenizer(
             _train(model, settings, family, texts()).save_pretrained(folder)
     elif checkpoint is None and (ignored := _ignored(model, settings, family)):
         display.say(f"note: {', '.join(ignored)} ignored: {given} has its tokenizer")
-    if not (given / "tokenizer.json").is_file():
-        raise FileNotFoundError(f"{given} is not a tokenizer folder: it has no tokenizer.json")
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(given)
+    tokenizer = tokenizer_in(given)
     if checkpoint is None and model.init_from is not None and settings.path is not None:
         check_vocabulary(
             tokenizer,
@@ -121,10 +119,9 @@ def _compare(
             f"note: the tokenizer of {given} has {len(tokenizer):,} tokens, but the encoder in "
             f"{encoder} has embeddings for {num_rows:,}: the others start at random"
         )
-    own = encoder / "tokenizer.json"
-    if given == encoder or not own.is_file():
+    if given == encoder or not (encoder / "tokenizer.json").is_file():
         return
-    ids, known = tokenizer.get_vocab(), Tokenizer.from_file(str(own)).get_vocab()
+    ids, known = tokenizer.get_vocab(), tokenizer_in(encoder).get_vocab()
     num_moved = sum(ids.get(token) != row for token, row in known.items())
     if num_moved:
         display.say(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -17,10 +16,10 @@ from unblank.conversion.writer import save_weights
 from unblank.integrity import weights_files
 from unblank.models.finite import require_finite
 from unblank.models.vocabulary_rows import VOCABULARY_TABLES
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.weight_files import INDEX_NAME, opened_weights
 
 __all__ = ["row_order", "trimmed_config", "write_tokenizer", "write_weights"]
-
-INDEX_NAME = "model.safetensors.index.json"
 
 
 def row_order(
@@ -112,7 +111,7 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
     num_tables, num_bytes, num_parameters = 0, 0, 0
     for path in weights_files(source):
         tensors: dict[str, Tensor] = {}
-        with safe_open(path, framework="pt") as file:
+        with opened_weights(path) as file:
             for name in file.keys():  # noqa: SIM118
                 tensor = file.get_tensor(name)
                 require_finite([(name, tensor)], source)
@@ -127,7 +126,7 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
     if not num_tables:
         raise ValueError(f"the weights in {source} have no embed_tokens.weight to cut rows from")
     if (source / INDEX_NAME).is_file():
-        index = json.loads((source / INDEX_NAME).read_text(encoding="utf-8"))
+        index = read_json_object(source / INDEX_NAME)
         index["metadata"] = {"total_parameters": num_parameters, "total_size": num_bytes}
         (folder / INDEX_NAME).write_text(json.dumps(index, indent=1), encoding="utf-8")
 

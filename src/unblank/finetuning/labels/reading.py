@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.data.records import find_record_files
 from unblank.engine.parallel import World
@@ -20,6 +20,7 @@ from unblank.prompting.examples import TaskExample, read_examples, require_label
 from unblank.prompting.task import ClozeTask
 from unblank.starting.model import build_model
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
+from unblank.untrusted.opening import config_in
 
 __all__ = ["Labelled", "StartingPoint", "read_labelled"]
 
@@ -231,7 +232,7 @@ def _max_length(wanted: int | None, folder: Path | None) -> int:
     """Return the positions of an example, and check that the model has them."""
     if folder is None:
         return wanted or _NEW_LENGTH
-    positions = int(AutoConfig.from_pretrained(folder).max_position_embeddings)
+    positions = int(config_in(folder).max_position_embeddings)
     if wanted is not None and wanted > positions:
         raise ValueError(
             f"cloze.max_length {wanted} exceeds the {positions} positions of the model in "

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from unblank.models.sizes import require_possible_sizes
+
 __all__ = ["EncoderDecoderConfig"]
 
 
@@ -85,9 +87,11 @@ class EncoderDecoderConfig(PreTrainedConfig):
         """Check the fields against each other.
 
         Raises:
-            ValueError: heads do not divide the width, an unknown activation, a number of buckets
-                that cannot be shared by two directions, or a tokenizer larger than the table.
+            ValueError: a number that no model can have, heads that do not divide the width, an
+                unknown activation, a number of buckets that cannot be shared by two directions, or
+                a tokenizer larger than the table.
         """
+        require_possible_sizes(self)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
