@@ -8,7 +8,8 @@ from typing import Any
 
 from unblank.comparing.recipe import ComparedRun, Measurement, Recipe, load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
-from unblank.data.sources import TextFiles, find_files
+from unblank.data.files import find_files
+from unblank.data.sources import TextFiles
 from unblank.engine.finish import RESULTS_NAME
 from unblank.engine.resume import RUN_NAME
 from unblank.evaluation.options import LambadaOptions, PerplexityOptions

@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 from rich.console import Console
 
 from unblank.api import Unblank
-from unblank.data.sources import TextFiles, TextUnit, find_files
+from unblank.data.files import find_files
+from unblank.data.sources import TextFiles, TextUnit
 from unblank.data.splits import find_split
 from unblank.evaluation.options import DataOptions, EvaluationOptions, TextOptions
 from unblank.evaluation.suites import TextSet

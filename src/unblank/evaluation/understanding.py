@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from unblank.data.sources import find_files
+from unblank.data.files import find_files
 from unblank.evaluation.options import ClozeOptions, UnderstandingOptions
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import Session

@@ -9,8 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from unblank.data.fields import field_text, field_value, require_text
-from unblank.data.records import find_record_files, read_records
+from unblank.data.fields import (
+    field_names,
+    field_text,
+    field_value,
+    has_field,
+    require_text,
+)
+from unblank.data.files import find_files
+from unblank.data.records import read_records
 from unblank.evaluation.options import WritingOptions
 from unblank.evaluation.results import TaskResult, text_row
 from unblank.evaluation.session import Session
@@ -28,8 +35,8 @@ def run_writing(
     """Yield the scores of each set, or of the user's own files, judged like the first set."""
     config = session.config
     if config.file:
-        files = [path for entry in config.file for path in find_record_files(entry)]
-        yield from _try_penalties(session, "own files", next(iter(sets.values())), files)
+        part = next(iter(sets.values()))
+        yield from _try_penalties(session, "own files", part, find_files(config.file))
         return
     for name, found in session.files({name: part.files for name, part in sets.items()}):
         yield from _try_penalties(session, name, sets[name], found)
@@ -108,17 +115,23 @@ def _pairs(
     targets = (config.target_field,) if config.target_field else part.targets
     more_targets = () if config.target_field else part.more_targets
     for path in files:
-        for place, record in read_records(path):
+        for place, record in read_records(path, _given_names(config)):
             text = field_text(place, record, source)
             require_text(text, f"{place}: the source ({source!r})")
-            first = next((name for name in targets if name in record), targets[0])
+            first = next((name for name in targets if has_field(record, name)), targets[0])
             references = []
-            for target in (first, *(name for name in more_targets if name in record)):
+            for target in (first, *(name for name in more_targets if has_field(record, name))):
                 value = field_value(place, record, target)
                 found = value if isinstance(value, list) else [value]
                 require_text(" ".join(found), f"{place}: the target ({target!r})")
                 references += [reference.strip() for reference in found]
             yield text.strip(), references
+
+
+def _given_names(config: WritingOptions) -> list[str]:
+    """Return the fields that are named: if all are numbers, tables have no header."""
+    source = field_names(config.source_field) if config.source_field else []
+    return [*source, config.target_field] if config.target_field else []
 
 
 def _options(session: Session[WritingOptions], length_penalty: float) -> GenerationOptions:
