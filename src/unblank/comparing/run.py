@@ -130,10 +130,16 @@ def _measure_step(
 ) -> _Step:
     if measurement.kind == "evaluate":
         evaluation = recipe.evaluate_config(run, measurement)
+
+        def measure_anew() -> None:
+            if evaluation.output is not None:  # what other settings left in the recipe's folder
+                evaluation.output.unlink(missing_ok=True)
+            evaluate(evaluation)
+
         return _Step(
             f"{name}: {measurement.name}",
             lambda: _is_evaluated(evaluation.output, plain(evaluation)),
-            lambda: evaluate(evaluation),
+            measure_anew,
         )
     tuning = recipe.finetune_config(run, measurement)
     return _Step(

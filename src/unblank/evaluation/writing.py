@@ -6,9 +6,10 @@ is `unblank.metrics.text`. Works for encoder-decoders and for GLM.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
+from unblank.data.drawing import draw_from_files
 from unblank.data.fields import (
     field_names,
     field_text,
@@ -69,7 +70,8 @@ def _measure(
 ) -> TaskResult:
     started = time.perf_counter()
     config = session.config
-    pairs = list(islice(_pairs(session, part, files), config.limit))
+    placed = draw_from_files(list(_pairs(session, part, files)), config.limit, itemgetter(0))
+    pairs = [(source, references) for _, source, references in placed]
     session.say(f"{name}: {len(pairs)} sources")
     answers = generate_texts(
         session.model,
@@ -108,8 +110,8 @@ def _measure(
 
 def _pairs(
     session: Session[WritingOptions], part: WritingSet, files: Sequence[Path]
-) -> Iterator[tuple[str, list[str]]]:
-    """Yield each source with its references."""
+) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the place of each source, the source, and its references."""
     config = session.config
     source = config.source_field or part.source
     targets = (config.target_field,) if config.target_field else part.targets
@@ -125,7 +127,7 @@ def _pairs(
                 found = value if isinstance(value, list) else [value]
                 require_text(" ".join(found), f"{place}: the target ({target!r})")
                 references += [reference.strip() for reference in found]
-            yield text.strip(), references
+            yield place, text.strip(), references
 
 
 def _given_names(config: WritingOptions) -> list[str]:
