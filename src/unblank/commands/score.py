@@ -64,7 +64,7 @@ def run(settings: ScoreSettings) -> None:
     from rich.console import Console
 
     from unblank.api import load
-    from unblank.commands.texts import each_text, print_json, raise_any
+    from unblank.commands.texts import Refused, each_text, print_json, raise_any
 
     unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
     console = Console(highlight=False)
@@ -81,7 +81,14 @@ def run(settings: ScoreSettings) -> None:
             source_tag=settings.source_tag,
         )
 
-    for text, scores in each_text(settings.text, scored, problems):
+    for answer in each_text(settings.text, scored, problems):
+        if isinstance(answer, Refused):
+            if settings.json:
+                print_json(answer.to_dict())
+            else:
+                console.print(f"{answer.text}  not scored: {answer.reason}", markup=False)
+            continue
+        text, scores = answer
         if settings.json:
             print_json({"text": text, **scores.to_dict()})
         else:

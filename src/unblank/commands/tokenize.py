@@ -69,7 +69,8 @@ def run(settings: TokenizeSettings) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from unblank.data.sources import TextFiles, find_files
+    from unblank.data.files import find_files
+    from unblank.data.sources import TextFiles
     from unblank.tokenization.train import train_tokenizer
 
     output = Path(settings.output)

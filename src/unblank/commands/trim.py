@@ -78,7 +78,8 @@ def run(settings: TrimSettings) -> None:
     """
     from rich.console import Console
 
-    from unblank.data.sources import TextFiles, find_files
+    from unblank.data.files import find_files
+    from unblank.data.sources import TextFiles
     from unblank.trimming.trim import trim_model
 
     texts = TextFiles(

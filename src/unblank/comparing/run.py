@@ -8,7 +8,8 @@ from typing import Any
 
 from unblank.comparing.recipe import ComparedRun, Measurement, Recipe, load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
-from unblank.data.sources import TextFiles, find_files
+from unblank.data.files import find_files
+from unblank.data.sources import TextFiles
 from unblank.engine.finish import RESULTS_NAME
 from unblank.engine.resume import RUN_NAME
 from unblank.evaluation.options import LambadaOptions, PerplexityOptions
@@ -131,10 +132,16 @@ def _measure_step(
 ) -> _Step:
     if measurement.kind == "evaluate":
         evaluation = recipe.evaluate_config(run, measurement)
+
+        def measure_anew() -> None:
+            if evaluation.output is not None:  # what other settings left in the recipe's folder
+                evaluation.output.unlink(missing_ok=True)
+            evaluate(evaluation)
+
         return _Step(
             f"{name}: {measurement.name}",
             lambda: _is_evaluated(evaluation.output, plain(evaluation)),
-            lambda: evaluate(evaluation),
+            measure_anew,
         )
     tuning = recipe.finetune_config(run, measurement)
     return _Step(

@@ -62,9 +62,9 @@ class SamplingSettings:
     weights: Positive[tuple[float, ...] | None] = None
     """Shares of the sources; default: by size."""
     alpha: Probability[float | None] = None
-    """Shares proportional to size ** alpha."""
+    """Shares of the tokens proportional to tokens ** alpha."""
     temperature: TemperatureSchedule | None = None
-    """Shares proportional to size ** (1 / temperature), by epoch."""
+    """Shares of the tokens proportional to tokens ** (1 / temperature), by epoch."""
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -142,6 +142,10 @@ class Sampler(Generic[ExampleT]):
             weights=settings.weights,
             alpha=settings.alpha,
             temperature=settings.temperature,
+            sample_tokens=[
+                _sample_tokens(tokens, ends, settings.max_length - 1)
+                for tokens, ends in zip(lengths, self._chunk_ends, strict=True)
+            ],
         )
         used = [tokens[tokens >= MINIMUM_TOKENS] for tokens in lengths]
         self.num_chunks = sum(sizes)
@@ -250,6 +254,12 @@ def _window_start(centre: float, length: int, document_length: int) -> int:
 def _document_lengths(corpus: Corpus) -> IntArray:
     count = len(corpus)
     return np.fromiter((corpus.document_length(i) for i in range(count)), np.int64, count)
+
+
+def _sample_tokens(lengths: IntArray, chunk_ends: IntArray, longest: int) -> float:
+    """Return the tokens of a sample of the source, on average; longer documents give several."""
+    chunks = np.diff(chunk_ends, prepend=0)
+    return float((chunks * np.minimum(lengths, longest)).sum() / chunks.sum())
 
 
 def _chunk_ends(lengths: IntArray, chunk_length: int) -> IntArray:

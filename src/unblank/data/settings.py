@@ -28,7 +28,7 @@ class DataSettings:
     text_unit: Literal["file", "paragraph", "line"] = "file"
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""
     alpha: Probability[float | None] = None
-    """Draw each entry with p ~ size**alpha instead of p ~ size."""
+    """Share of the tokens drawn from each entry: p ~ tokens**alpha instead of p ~ tokens."""
     temperature_start: Annotated[float | None, minimum(0.1)] = None
     """Sampling temperature (1/alpha) in the first epoch, to schedule it; usually 1."""
     temperature_end: Annotated[float | None, minimum(0.1)] = None
@@ -37,6 +37,12 @@ class DataSettings:
     """Epochs over which the temperature moves from start to end; usually 5."""
     num_workers: MayChange[NotNegative[int]] = 0
     """Number of processes that prepare batches ahead of the training step."""
+
+    @property
+    def mixture(self) -> str | None:
+        """What shares other than by size go by, for comparing two starts of a run."""
+        is_mixed = self.alpha is not None or self.temperature_start is not None
+        return "by tokens" if is_mixed else None
 
     def __post_init__(self) -> None:
         check_values(self)

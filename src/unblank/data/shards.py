@@ -27,7 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from unblank.data.sources import SUFFIXES, TextFiles, TextUnit, find_files
+from unblank.data.files import find_files
+from unblank.data.formats import FORMATS, compression_of, format_of
+from unblank.data.sources import TextFiles, TextUnit
 from unblank.examples import IntArray
 from unblank.integrity import MANIFEST_NAME, read_record, seal
 from unblank.plurals import counted
@@ -353,7 +355,9 @@ def _content_hash(paths: Sequence[Path], core: "Tokenizer", settings: dict[str, 
     digest.update(json.dumps([FORMAT_VERSION, settings], sort_keys=True).encode())
     digest.update(hashlib.blake2b(core.to_str().encode()).digest())
     for path in paths:
-        digest.update(next((end for end in SUFFIXES if path.name.endswith(end)), ".txt").encode())
+        kind = format_of(path)
+        ending = FORMATS[kind].endings[0] + compression_of(path) if kind else ".txt"
+        digest.update(ending.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "blake2b").digest())
     return digest.hexdigest()

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from unblank.api import Unblank, load
+from unblank.data.files import find_files
 from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.data.sources import TextFiles, find_files
+from unblank.data.sources import TextFiles
 from unblank.demo.corpus import python_prose, split_documents
 from unblank.demo.measure import (
     BlankLoss,

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from unblank.data.records import find_record_files
+from unblank.data.files import find_files
 from unblank.evaluation.options import PairsOptions
 from unblank.evaluation.pair_files import MinimalPair, read_pairs
 from unblank.evaluation.results import Score, TaskResult
@@ -62,7 +62,7 @@ def _parts(
     if not own and config.data is not None and config.data.is_file():
         own = (str(config.data),)
     if own:
-        files = [path for entry in own for path in find_record_files(entry)]
+        files = find_files(own)
         yield "own files", next(iter(sets.values())), files
         return
     for name, found in session.files({name: part.files for name, part in sets.items()}):

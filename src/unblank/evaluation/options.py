@@ -75,7 +75,8 @@ class EvaluationOptions:
     questions: superglue, glue, classification, cloze (your own task and files). EleutherAI's
     lm-eval tasks: lm-eval. Generation: the others."""
     limit: Positive[int | None] = None
-    """Number of examples of each part to measure, from the first on."""
+    """Number of examples of each part to measure: a fixed random choice, of every file its
+    share."""
     output: Path | None = None
     """JSON file for scores, settings and all predictions. Default: a file in MODEL/evaluations/."""
     device: str = "auto"
@@ -282,6 +283,8 @@ class LmEvalOptions(EvaluationOptions):
     """
 
     suite: Literal["lm-eval"] = "lm-eval"
+    limit: int | None = None
+    """Number of examples of each task to measure, from the first on, as lm-eval has it."""
     tasks: tuple[str, ...] = ()
     """YAML files of tasks."""
 

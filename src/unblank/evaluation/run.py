@@ -1,10 +1,12 @@
 """One measurement: opens the model, runs one suite, writes scores and predictions as JSON."""
 
+import json
 import platform
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
             f"{config.model} is a {family.name}, which fills no blanks: choose a suite of "
             f"{', '.join(others)}"
         )
-    path = config.output or _default_output(config)
+    path = _free_output(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     results: list[TaskResult] = []
     files = _weights(Path(config.model))
@@ -93,10 +95,41 @@ def _weights(folder: Path) -> dict[str, Any]:
     return files
 
 
-def _default_output(config: EvaluationOptions) -> Path:
+def _free_output(config: EvaluationOptions) -> Path:
+    """Return the file for the results, which holds none of another measurement.
+
+    Raises:
+        FileExistsError: if the one that was asked for does.
+    """
+    if config.output is not None:
+        if not _is_free(config.output, config):
+            raise FileExistsError(
+                f"{config.output} has the results of another measurement: choose another --output, "
+                "or remove it"
+            )
+        return config.output
     own = getattr(config, "file", ())
     name = "own" if own else getattr(config, "split", "validation")
-    return Path(config.model) / "evaluations" / f"{config.suite}.{name}.json"
+    folder = Path(config.model) / "evaluations"
+    names = (f"{config.suite}.{name}{end}.json" for end in chain([""], map("-{}".format, count(2))))
+    return next(folder / one for one in names if _is_free(folder / one, config))
+
+
+def _is_free(path: Path, config: EvaluationOptions) -> bool:
+    """Whether there is no such file, or it has an earlier result of the same measurement."""
+    if not path.exists():
+        return True
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))["config"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return _measured(known) == _measured(json.loads(json.dumps(plain(config))))
+
+
+def _measured(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what a measurement is of, without how it is computed and where its result goes."""
+    how = ("output", "device", "dtype", "batch_size")
+    return {name: value for name, value in config.items() if name not in how}
 
 
 def _about(

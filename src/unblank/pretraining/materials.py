@@ -10,12 +10,13 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from unblank.data.files import find_files
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.pairs import PairCorpus, pair_texts, prepare_pairs
 from unblank.data.report import documents_table
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
 from unblank.data.shards import SHARDS_NAME, PreparedCorpus, prepare_corpus
-from unblank.data.sources import TextFiles, find_files
+from unblank.data.sources import TextFiles
 from unblank.engine.task import RunContext
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings

@@ -91,7 +91,9 @@ class PretrainTrainSettings(TrainSettings):
 
     output_dir: MayChange[Path] = Path("runs/pretrain")
     max_steps: MayChange[Positive[int]] = 1000
-    micro_batch_size: SharesOut[Positive[int]] = 8
+    micro_batch_size: SharesOut[Positive[int | None]] = None
+    """Rows per forward pass in one process; bounds the memory. Default: the most up to 8 that
+    divide batch_size."""
     save_every: MayChange[Positive[int]] = 500
     keep_checkpoints: MayChange[Positive[int]] = 2
     validate_every: MayChange[NotNegative[int]] = 500
@@ -107,10 +109,17 @@ class PretrainTrainSettings(TrainSettings):
     def __post_init__(self) -> None:
         TrainSettings.__post_init__(self)
         require(
-            self.batch_size % self.micro_batch_size == 0,
+            self.batch_size % self.rows_per_pass == 0,
             f"batch_size ({self.batch_size}) must be a multiple of micro_batch_size "
             f"({self.micro_batch_size})",
         )
+
+    @property
+    def rows_per_pass(self) -> int:
+        """Rows of a forward pass: as set, or the most up to 8 that divide a step's."""
+        if self.micro_batch_size is not None:
+            return self.micro_batch_size
+        return max(rows for rows in range(1, 9) if self.batch_size % rows == 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,9 +15,10 @@ import pytest
 from rich.console import Console
 
 from unblank.data import shards
+from unblank.data.files import find_files
 from unblank.data.report import documents_table
 from unblank.data.shards import PreparedCorpus, prepare_corpus
-from unblank.data.sources import TextFiles, find_files
+from unblank.data.sources import TextFiles
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.train import train_tokenizer
 

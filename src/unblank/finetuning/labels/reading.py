@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from unblank.data.records import find_record_files
+from unblank.data.files import find_files
 from unblank.engine.parallel import World
 from unblank.engine.task import RunContext
 from unblank.families.family import Family
@@ -142,10 +142,7 @@ def read_labelled(
     _require_able(family, task, by_classifier)
     if is_sharded and not by_classifier:
         raise ValueError("cloze questions do not support --train.parallel fsdp: use ddp")
-    paths = {
-        name: [path for entry in entries for path in find_record_files(entry)]
-        for name, entries in files.items()
-    }
+    paths = {name: find_files(entries) if entries else () for name, entries in files.items()}
     read = {name: read_examples(task, of_name) for name, of_name in paths.items()}
     for name, data in read.items():
         if data.num_skipped:

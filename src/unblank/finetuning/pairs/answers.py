@@ -129,7 +129,7 @@ def held_out_sources(
     Args:
         entries: the pairs.
         blank_of: source -> place of its blank; 0 for an encoder-decoder.
-        shares: from `held_out_shares`.
+        shares: from `shares_by_size`.
     """
     return [
         HeldOutSource(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from unblank.data.drawing import shares_by_size
 from unblank.data.length_groups import window_size
 from unblank.data.loader import DataState, StepBatches
 from unblank.data.sampling import Sampler, SamplingSettings
@@ -16,7 +17,6 @@ from unblank.engine.precision import Precision
 from unblank.engine.task import Evaluation
 from unblank.engine.units import TrainUnit
 from unblank.examples import AnyExample, IntArray, Seq2SeqExample
-from unblank.finetuning.labels.held_out import held_out_shares
 from unblank.finetuning.pairs.answers import (
     Answering,
     held_out_sources,
@@ -159,7 +159,7 @@ class PairTask:
         if self.metric == "loss":
             return Evaluation(scores={"loss": loss})
         sizes = [len(entry.references) for entry in held_out.entries]
-        shares = held_out_shares(sizes, held_out.measured)
+        shares = shares_by_size(sizes, held_out.measured)
         sources = held_out_sources(held_out.entries, self._encoder.blank_of, shares)
         world = self._batches.world
         answers = self._answering.answer(model, self.tokenizer, sources, world)
