@@ -189,9 +189,7 @@ def _unigram(
     progress: Progress,
 ) -> Tokenizer:
     core = Tokenizer(models.Unigram())
-    folding = [normalizers.Lowercase()] if lowercase else []
-    one_space = normalizers.Replace(Regex(r"\s+"), " ")
-    core.normalizer = normalizers.Sequence([normalizers.NFKC(), *folding, one_space])
+    core.normalizer = _unigram_normalizer(lowercase)
     core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
     core.decoder = decoders.Sequence(
         [decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="first")]
@@ -204,15 +202,21 @@ def _unigram(
     trainer = trainers.UnigramTrainer(
         vocab_size=room, special_tokens=[], initial_alphabet=sorted(known), show_progress=False
     )
-    corpus = (
-        (core.normalizer.normalize_str(text).translate(rare) for text in texts) if rare else texts
-    )
+    # Its own, as the trainer locks the tokenizer while it asks for the next text.
+    normalizer = _unigram_normalizer(lowercase)
+    corpus = (normalizer.normalize_str(text).translate(rare) for text in texts) if rare else texts
     core.train_from_iterator(_fed(corpus, progress), trainer)
     learnt = json.loads(core.to_str())["model"]["vocab"]
     pieces = _repeatable(learnt)
     vocabulary = [(name, _NEVER) for name in fixed] + pieces
     unk_id = [token.content for token in specials].index(UNK_TOKEN)
     return _with_model(core, models.Unigram(vocabulary, unk_id, True), specials)
+
+
+def _unigram_normalizer(lowercase: bool) -> normalizers.Normalizer:
+    folding = [normalizers.Lowercase()] if lowercase else []
+    one_space = normalizers.Replace(Regex(r"\s+"), " ")
+    return normalizers.Sequence([normalizers.NFKC(), *folding, one_space])
 
 
 def _repeatable(learnt: list[tuple[str, float]]) -> list[tuple[str, float]]:
