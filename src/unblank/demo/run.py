@@ -36,8 +36,8 @@ from unblank.pretraining.settings import (
 )
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.special import special_ids
-from unblank.tokenization.vocabulary import sentence_end_flags
 
 __all__ = ["DemoReport", "make_corpus", "measure_demo", "train_demo"]
 

@@ -45,6 +45,9 @@ class ObjectiveSettings:
 
     mask_ratio: float = 0.15
     """Share of the tokens to mask, in (0, 1]; for token, sentence and masked."""
+    sentence_limit: float = 2.0
+    """Sentence spans hide at most so many times mask_ratio: of a longer sentence, a part. 0 has no
+    limit, as the published program."""
 
     mean_span_length: float = 3.0
     """Mean of the Poisson distribution of token span lengths (0 and lengths over the maximum are
@@ -100,6 +103,10 @@ class ObjectiveSettings:
             raise ValueError(f"mean_span_length is {self.mean_span_length}: it must be above 0")
         if self.max_span_length < 1:
             raise ValueError(f"max_span_length is {self.max_span_length}: it must be at least 1")
+        if self.sentence_limit != 0 and not 1 <= self.sentence_limit < float("inf"):
+            raise ValueError(
+                f"sentence_limit is {self.sentence_limit}: it must be 1 or more, or 0 for none"
+            )
         self._check_reach()
 
     def weights(self) -> dict[str, float]:

@@ -21,8 +21,8 @@ from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
+from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.source_layout import language_tag_id
-from unblank.tokenization.vocabulary import sentence_end_flags
 
 __all__ = ["Materials", "gather_materials"]
 
