@@ -138,7 +138,9 @@ def sentence_spans(
     settings, special = context.settings, context.special
     documents = document_bounds(tokens, special.cls, special.eos)
     sentences = sentence_bounds(tokens, context.sentence_end, documents)
-    spans = sample_sentences(sentences, len(tokens), settings.mask_ratio, rng)
+    spans = sample_sentences(
+        sentences, len(tokens), settings.mask_ratio, rng, settings.sentence_limit
+    )
     if not settings.shuffle_spans:
         spans = spans[np.argsort(spans[:, 0])]
     return blank_layout(

@@ -46,6 +46,9 @@ class ObjectiveSettings:
 
     mask_ratio: PositiveShare[float] = 0.15
     """Share of the tokens to mask, in (0, 1]; for token, sentence and masked."""
+    sentence_limit: NotNegative[float] = 2.0
+    """Sentence spans hide at most so many times mask_ratio: of a longer sentence, a part. 0 has no
+    limit, as the published program."""
 
     mean_span_length: Positive[float] = 3.0
     """Mean of the Poisson distribution of token span lengths (0 and lengths over the maximum are

@@ -152,11 +152,13 @@ def sentence_bounds(
 
 
 def sample_sentences(
-    sentences: IntArray, num_tokens: int, mask_ratio: float, rng: np.random.Generator
+    sentences: IntArray,
+    num_tokens: int,
+    mask_ratio: float,
+    rng: np.random.Generator,
+    limit: float = 0.0,
 ) -> IntArray:
     """Return sentences drawn without replacement until enough tokens are masked, in drawn order.
-
-    If a sentence would make it more than twice as many as asked, a random part of it is taken.
 
     Args:
         sentences: int64[S, 2].
@@ -164,6 +166,8 @@ def sample_sentences(
         mask_ratio: share of `num_tokens` to reach, in (0, 1]; at least one sentence is taken, all
             of them if they do not reach it.
         rng: source of randomness.
+        limit: times the asked share that may be masked; of a sentence that would exceed it, a
+            random part is taken. 0 is no limit.
 
     Returns:
         int64[M, 2], 1 <= M <= S.
@@ -178,7 +182,7 @@ def sample_sentences(
     budget = max(int(mask_ratio * num_tokens), 1)
     taken = drawn[: np.searchsorted(masked, budget) + 1]
     hidden = int(masked[len(taken) - 1])
-    if hidden > max(2 * mask_ratio * num_tokens, 1):
+    if limit and hidden > max(limit * mask_ratio * num_tokens, 1):
         start, end = taken[-1].tolist()
         length = budget - (hidden - (end - start))
         start = int(rng.integers(start, end - length + 1))

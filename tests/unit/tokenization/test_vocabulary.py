@@ -1,4 +1,4 @@
-"""Padding of vocabularies."""
+"""The size of vocabularies."""
 
 import pytest
 
