@@ -40,6 +40,7 @@ _Context = Literal["bi", "uni", "causal"]
 _Way = Literal["blanks", "gmask", "causal", "masked"]
 _Layout = Literal["blank", "sentinel", "masked"]
 _BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
+_PairsSuite = Literal["blimp", "choices"]
 UnderstandingSuite = Literal["superglue", "glue", "classification"]
 _WritingSuite = Literal[
     "summarization",
@@ -54,7 +55,7 @@ SuiteName = Literal[
     "perplexity",
     "lambada",
     "infilling",
-    "blimp",
+    _PairsSuite,
     "facts",
     UnderstandingSuite,
     "cloze",
@@ -71,9 +72,9 @@ class EvaluationOptions:
     """Model folder."""
     suite: str = "perplexity"
     """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
-    Blanks: infilling. Minimal pairs of sentences: blimp. Knowledge: facts. Understanding, by cloze
-    questions: superglue, glue, classification, cloze (your own task and files). EleutherAI's
-    lm-eval tasks: lm-eval. Generation: the others."""
+    Blanks: infilling. Minimal pairs of sentences: blimp, choices. Knowledge: facts. Understanding,
+    by cloze questions: superglue, glue, classification, cloze (your own task and files).
+    EleutherAI's lm-eval tasks: lm-eval. Generation: the others."""
     limit: Positive[int | None] = None
     """Number of examples of each part to measure: a fixed random choice, of every file its
     share."""
@@ -187,7 +188,7 @@ class PairsOptions(DataOptions):
     unblank evaluate MODEL --suite blimp --data FOLDER
     """
 
-    suite: Literal["blimp"] = "blimp"
+    suite: _PairsSuite = "blimp"
     data: Path | None = None
     """Folder of the data sets, or one file of pairs. Default: the environment variable
     UNBLANK_DATA."""
@@ -338,7 +339,7 @@ SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
     "perplexity": PerplexityOptions,
     "lambada": LambadaOptions,
     "infilling": InfillingOptions,
-    "blimp": PairsOptions,
+    **dict.fromkeys(get_args(_PairsSuite), PairsOptions),
     "facts": FactsOptions,
     **dict.fromkeys(get_args(UnderstandingSuite), UnderstandingOptions),
     "cloze": ClozeOptions,

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from unblank.data.records import read_records
+from unblank.evaluation.pair_readers import PAIR_READERS, text_in
 from unblank.evaluation.suites import PairSet
 from unblank.plurals import counted
 
@@ -61,9 +60,8 @@ def read_pairs(part: PairSet, files: Sequence[Path], limit: int | None) -> list[
         raise ValueError(f"there is no pair in {names}")
     if all(pair.is_equal for pair in pairs):
         raise ValueError(
-            f"{pairs[0].place}: {part.good} and {part.bad} are the same sentence, "
-            f"{pairs[0].good!r}, and so in all {counted(len(pairs), 'pair')} of {names}: give two "
-            "different ones"
+            f"{pairs[0].place}: both are the same sentence, {pairs[0].good!r}, and so in all "
+            f"{counted(len(pairs), 'pair')} of {names}: give two different ones"
         )
     return pairs
 
@@ -75,19 +73,10 @@ def _all_pairs(part: PairSet, files: Sequence[Path]) -> Iterator[MinimalPair]:
         if not number:  # what the first record has, all must have
             group_field = next((name for name in part.groups if name in record), "")
             paradigm_field = part.paradigm if part.paradigm in record else group_field
-        good, bad = (_text(place, record, name) for name in (part.good, part.bad))
-        group = _text(place, record, group_field) if group_field else ""
-        paradigm = _text(place, record, paradigm_field) if paradigm_field else ""
+        try:
+            good, bad = PAIR_READERS[part.reader](record, part.good, part.bad)
+            group = text_in(record, group_field) if group_field else ""
+            paradigm = text_in(record, paradigm_field) if paradigm_field else ""
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
         yield MinimalPair(place, good, bad, group, paradigm)
-
-
-def _text(place: str, record: dict[str, Any], name: str) -> str:
-    if name not in record:
-        near = get_close_matches(name, record, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        present = ", ".join(map(repr, record)) or "none"
-        raise ValueError(f"{place}: there is no field {name!r}, only {present}{hint}")
-    value = record[name]
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{place}: field {name!r} must be a text, got {value!r}")
-    return value.strip()

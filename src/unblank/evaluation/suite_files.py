@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from unblank.evaluation.pair_readers import PAIR_READERS
 from unblank.evaluation.suites import (
     FactSet,
     FactsSuite,
@@ -52,7 +53,8 @@ _TEXT_SET: Shapes = {"files": (str,), "field": (str,)}
 _PERPLEXITY_SET: Shapes = {**_TEXT_SET, "detokenize": (str,)}
 _PAIRS_SET: Shapes = {"files": (str,), "pairs": (list,), "metrics": (list,)}
 _PAIR_SET: Shapes = {
-    "files": (str,), "good": (str,), "bad": (str,), "group": (str, list), "paradigm": (str,),
+    "files": (str,), "languages": (list,), "reader": (str,), "good": (str,), "bad": (str,),
+    "group": (str, list), "paradigm": (str,),
 }  # fmt: skip
 _FACT_KEYS = ("relation", "subject", "object")
 _FACT_SET: Shapes = {**dict.fromkeys(("files", "relations", *_FACT_KEYS), (str,))}
@@ -108,13 +110,16 @@ def _infilling_suite(path: Path, entries: dict[str, Any]) -> Suite:
 
 def _pairs_suite(path: Path, entries: dict[str, Any]) -> Suite:
     check_shapes(entries, _LANGUAGE, "a suite")
-    sets = {}
+    sets: dict[str, PairSet] = {}
     for name, entry in _sets(entries).items():
         check_shapes(entry, _PAIR_SET, f"the set {name}")
         _require(name, entry, "files")
         given = {key: str(entry[key]) for key in ("good", "bad", "paradigm") if key in entry}
+        if "reader" in entry:
+            given["reader"] = choice(entry, "reader", tuple(PAIR_READERS), "")
         groups = text_list(entry, "group") or PairSet(files="").groups
-        sets[str(name)] = PairSet(files=files_pattern(entry), groups=groups, **given)
+        for title, files in _of_languages(name, entry):
+            sets[title] = PairSet(files=files, groups=groups, **given)
     return PairsSuite(**_head(path, entries), sets=sets)
 
 
@@ -209,17 +214,24 @@ def _written_sets(
 ) -> Iterator[tuple[str, WritingSet]]:
     """Yield a set, or one for each language."""
     _require(name, entry, "files", "source", "target")
-    languages = text_list(entry, "languages")
-    files = files_pattern(entry, *["language"] * bool(languages))
-    for language in languages or ("",):
+    for title, files in _of_languages(name, entry):
         one = WritingSet(
-            files=files.replace("{language}", language),
+            files=files,
             source=str(entry["source"]),
             targets=text_list(entry, "target"),
             more_targets=text_list(entry, "more_targets"),
             metrics=metrics,
         )
-        yield f"{name}-{language}" if language else str(name), one
+        yield title, one
+
+
+def _of_languages(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield name and files of a set, or of that of each language."""
+    languages = text_list(entry, "languages")
+    files = files_pattern(entry, *["language"] * bool(languages))
+    for language in languages or ("",):
+        title = f"{name}-{language}" if language else str(name)
+        yield title, files.replace("{language}", language)
 
 
 def _both_ways(

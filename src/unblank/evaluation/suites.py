@@ -48,6 +48,7 @@ class PairSet:
 
     Attributes:
         files: where they lie, for `unblank.data.splits.find_split`.
+        reader: layout of the records, of `unblank.evaluation.pair_readers`.
         good: field of the acceptable sentence.
         bad: field of the other one.
         groups: fields of the group of a pair, the first that is there; a row of the table each.
@@ -55,6 +56,7 @@ class PairSet:
     """
 
     files: str
+    reader: str = "sentences"
     good: str = "good"
     bad: str = "bad"
     groups: tuple[str, ...] = ("group",)
