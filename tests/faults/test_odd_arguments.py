@@ -14,6 +14,7 @@ from unblank.data.shards import prepare_corpus
 from unblank.metrics.text import score_texts
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.train import train_tokenizer
+from unblank.trimming.trim import trim_model
 
 NUM_TEXTS = hard_count(5, 100)
 LONE = ["\ud800", "\udbff", "\udc00", "\udfff", "\ude00\ud83d", "\ud83d \ude00"]
@@ -135,3 +136,22 @@ def test_numbers_that_are_none_are_named(glm, name):
 def test_a_blank_is_a_whole_number(glm, value):
     with pytest.raises((TypeError, ValueError), match="blank"):
         glm.score("a [MASK]", ["a"], blank=value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), 2.5, "3", True, 0, -1])
+def test_counts_of_other_functions_are_named(glm, tmp_path, value):
+    text = tmp_path / "a.txt"
+    text.write_text("a cat")
+    calls = {
+        "min_tokens": lambda: prepare_corpus(
+            text, glm.tokenizer, cache_dir=tmp_path / "c", min_tokens=value
+        ),
+        "vocab_size": lambda: train_tokenizer(["a cat"], kind="bpe", vocab_size=value),
+        "keep": lambda: trim_model(tmp_path, tmp_path / "out", ["a"], keep=value),
+    }
+    for name, call in calls.items():
+        with pytest.raises((TypeError, ValueError), match=name):
+            call()
+    if value != "3" and value is not True:
+        with pytest.raises(ValueError, match="coverage"):
+            trim_model(tmp_path, tmp_path / "out", ["a"], coverage=value)

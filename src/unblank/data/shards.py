@@ -34,6 +34,7 @@ from unblank.examples import IntArray
 from unblank.integrity import MANIFEST_NAME, read_record, seal
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar, track
+from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import text_encoder
 from unblank.unicode import require_unicode
 
@@ -193,8 +194,7 @@ def prepare_corpus(
         ValueError: if a file is broken, or no document is left.
         OSError: if the cache cannot be written, for example because the disk is full.
     """
-    if min_tokens < 1:
-        raise ValueError(f"min_tokens is {min_tokens}: it must be at least 1")
+    check_count(min_tokens, "min_tokens")
     if not isinstance(texts, TextFiles):
         texts = TextFiles(paths=find_files(texts), text_field=text_field, text_unit=text_unit)
     core = text_encoder(tokenizer)

@@ -24,6 +24,7 @@ from tokenizers import (
 from transformers import PreTrainedTokenizerFast
 
 from unblank.progress_bars import progress_bar, track
+from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.kinds import TokenizerKind
 from unblank.tokenization.special import (
@@ -83,6 +84,8 @@ def train_tokenizer(
         raise ValueError(
             f"unknown kind of tokenizer {kind!r}: choose one of {', '.join(_TRAINERS)}"
         )
+    check_count(vocab_size, "vocab_size")
+    check_count(num_sentinels, "num_sentinels", low=0)
     for token in extra_tokens:
         require_unicode(token, f"the extra token {token!r}")
     specials = _special_tokens(num_sentinels, extra_tokens)

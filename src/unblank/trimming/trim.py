@@ -14,6 +14,7 @@ from unblank.conversion.provenance import PACKAGES, write_provenance
 from unblank.conversion.writer import new_folder
 from unblank.families.loading import require_whole_weights
 from unblank.integrity import PROVENANCE_NAME, file_facts, weights_files
+from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts, text_encoder
 from unblank.tokenization.vocabulary import padded_vocab_size
 from unblank.trimming.equality import NUM_COMPARED, largest_difference, require_same_tokens
@@ -109,6 +110,10 @@ def trim_model(
         raise ValueError(
             "give either keep (number of tokens) or coverage (a share, such as 0.9999)"
         )
+    if keep is not None:
+        check_count(keep, "keep")
+    if coverage is not None and not 0 < coverage <= 1:
+        raise ValueError(f"coverage is {coverage}: it must be in (0, 1]")
     settings, tokenizer = _open(source)
     if output.exists():
         raise FileExistsError(f"{output} already exists: choose a new folder")
