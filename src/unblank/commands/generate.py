@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from unblank.commands.parsing import parse_settings
 from unblank.generation.options import GenerationOptions
 from unblank.metrics.text import BleuTokenizer, TextMetric
-from unblank.settings.marks import Excludes, Needs, Positional
+from unblank.settings.marks import Excludes, Needs, PathText, Positional
 
 __all__ = ["GenerateSettings", "parse", "run"]
 
@@ -27,7 +27,7 @@ class GenerateSettings(GenerationOptions):
     interrupted one stopped.
     """
 
-    model: Positional[str]
+    model: Positional[PathText]
     """Model folder."""
     text: Annotated[Positional[tuple[str, ...]], Excludes("input")]
     """Sources. Without any, --input is read, or without that (or with a single -) one source per
@@ -46,7 +46,7 @@ class GenerateSettings(GenerationOptions):
     """On standard output: one JSON object per source."""
     stream: Annotated[bool, Excludes("output", "json", "references")] = False
     """On standard output: each token as soon as it is chosen."""
-    references: tuple[str, ...] = ()
+    references: tuple[PathText, ...] = ()
     """References to score the answers against: fields of --input (a list holds several references)
     or text files with one reference per line."""
     metrics: Annotated[tuple[TextMetric, ...], Needs("references")] = ("bleu", "chrf", "rouge")

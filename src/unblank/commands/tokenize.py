@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import PathText
 from unblank.tokenization.kinds import TokenizerKind
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ __all__ = ["TokenizeSettings", "parse", "run"]
 class TokenizeSettings:
     """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
 
-    train: tuple[str, ...]
+    train: tuple[PathText, ...]
     """Files, folders or globs of text: .txt, .jsonl (also .gz, .zst) or .parquet."""
 
-    output: str
+    output: PathText
     """Folder for tokenizer.json and tokenizer_config.json."""
 
     kind: TokenizerKind = "wordpiece"

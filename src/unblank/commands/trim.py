@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
-from unblank.settings.marks import Positional
+from unblank.settings.marks import PathText, Positional
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,7 +34,7 @@ class TrimSettings:
     output: Positional[Path]
     """New folder for the smaller model."""
 
-    corpus: tuple[str, ...]
+    corpus: tuple[PathText, ...]
     """Files, folders or globs of your text: .txt, .jsonl (also .gz, .zst) or .parquet. Give what
     the model will read: all its languages, and the texts of your tasks."""
 

@@ -6,6 +6,7 @@ from typing import Literal
 from unblank.plurals import counted
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange
+from unblank.settings.marks import PathText
 
 __all__ = ["DataSettings"]
 
@@ -14,9 +15,9 @@ __all__ = ["DataSettings"]
 class DataSettings:
     """Where the data is, and how its entries are mixed."""
 
-    train: MayChange[tuple[str, ...]] = ()
+    train: MayChange[tuple[PathText, ...]] = ()
     """Files, folders or globs of training text."""
-    validation: MayChange[tuple[str, ...]] = ()
+    validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out text."""
     languages: tuple[str, ...] | None = None
     """Language of each entry of `train`."""

@@ -10,6 +10,7 @@ from typing import Literal
 
 from unblank.settings.checks import require, require_positive, require_share
 from unblank.settings.identity import MayChange, SharesOut
+from unblank.settings.marks import PathText
 
 __all__ = ["OptimSettings", "ScheduleName", "TrackerName", "TrainSettings"]
 
@@ -81,7 +82,7 @@ class TrainSettings:
     """Steps between two validations; 0 = never."""
     validation_samples: MayChange[int | None] = None
     """Number of held-out samples to measure, the same ones each time."""
-    resume: MayChange[str] = "auto"
+    resume: MayChange[PathText] = "auto"
     """auto = continue the run in output_dir, if there is one; never = refuse if there is one; or a
     checkpoint folder to continue from."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
