@@ -33,7 +33,7 @@ class GenerateSettings(GenerationOptions):
     """Sources. Without any, --input is read, or without that (or with a single -) one source per
     line of standard input."""
     input: Path | None = None
-    """File of sources: .jsonl, .tsv, .csv, .txt (also .gz, .zst) or .parquet."""
+    """File of sources, of any format (docs/data.md); of any other ending: lines of text."""
     source: Annotated[str | None, Needs("input")] = None
     """Field of --input that is the source, or a text with fields in braces, such as
     "{passage} Question: [MASK] Answer: {answer}". Default: source; for a .txt, the line."""

@@ -20,7 +20,7 @@ class TokenizeSettings:
     """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
 
     train: tuple[PathText, ...]
-    """Files, folders or globs of text: .txt, .jsonl (also .gz, .zst) or .parquet."""
+    """Files, folders or globs of text, of any format (docs/data.md)."""
 
     output: PathText
     """Folder for tokenizer.json and tokenizer_config.json."""
@@ -35,7 +35,7 @@ class TokenizeSettings:
     """Lower-case all text (wordpiece: and drop accents)."""
 
     text_field: str = "text"
-    """Field that holds the text, in .jsonl and .parquet."""
+    """Field that holds the text, in files with fields."""
 
     text_unit: Literal["file", "paragraph", "line"] = "file"
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""

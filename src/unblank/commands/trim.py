@@ -35,8 +35,8 @@ class TrimSettings:
     """New folder for the smaller model."""
 
     corpus: tuple[PathText, ...]
-    """Files, folders or globs of your text: .txt, .jsonl (also .gz, .zst) or .parquet. Give what
-    the model will read: all its languages, and the texts of your tasks."""
+    """Files, folders or globs of your text, of any format (docs/data.md). Give what the model will
+    read: all its languages, and the texts of your tasks."""
 
     keep: int | None = None
     """Number of tokens to keep, special tokens and single characters included."""
@@ -46,7 +46,7 @@ class TrimSettings:
     0.9999."""
 
     text_field: str = "text"
-    """Field that holds the text, in .jsonl and .parquet."""
+    """Field that holds the text, in files with fields."""
 
     text_unit: Literal["file", "paragraph", "line"] = "file"
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""

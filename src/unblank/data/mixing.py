@@ -221,7 +221,7 @@ def _token_shares(
     if sample_tokens is None or exponent == 1:  # every sample once an epoch
         return size_shares(sizes, exponent)
     lengths = np.asarray(sample_tokens, dtype=np.float64)
-    shares = size_shares(np.asarray(sizes) * lengths, exponent) / lengths
+    shares = size_shares((np.asarray(sizes) * lengths).tolist(), exponent) / lengths
     return np.asarray(shares / shares.sum(), dtype=np.float64)
 
 

@@ -24,7 +24,7 @@ class DataSettings:
     validation_languages: MayChange[tuple[str, ...] | None] = None
     """The same for each entry of `validation`."""
     text_field: str = "text"
-    """Field that holds the text, in .jsonl and .parquet."""
+    """Field that holds the text, in files with fields."""
     text_unit: Literal["file", "paragraph", "line"] = "file"
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""
     alpha: float | None = None

@@ -87,8 +87,7 @@ class TextOptions(DataOptions):
     """Your own texts instead."""
 
     file: tuple[PathText, ...] = ()
-    """Your own files instead: files, folders or globs of .txt, .jsonl (also .gz, .zst) or
-    .parquet."""
+    """Your own files, folders or globs instead, of any format (docs/data.md)."""
     text_field: str = "text"
     """Field of your own files that holds the text."""
 
@@ -229,7 +228,7 @@ class WritingOptions(DataOptions):
 
     suite: _WritingSuite
     file: tuple[PathText, ...] = ()
-    """Your own files instead: .jsonl, .tsv, .csv (also .gz, .zst) or .parquet."""
+    """Your own files, folders or globs instead, of any format (docs/data.md)."""
     source_field: str | None = None
     """Field of your own files that holds the source."""
     target_field: str | None = None

@@ -50,7 +50,7 @@ class FinetuneDataSettings(DataSettings):
     """Where the examples are, and which of their fields are used."""
 
     train: MayChange[tuple[PathText, ...]] = ()
-    """Files of training examples: .jsonl, .tsv, .csv (also .gz, .zst) or .parquet; for text pairs
+    """Files, folders or globs of training examples, of any format (docs/data.md); for text pairs
     also SOURCE_FILE:TARGET_FILE, line by line, and FILE:SOURCE_FIELD:TARGET_FIELD."""
     validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out examples, which choose the best checkpoint."""

@@ -36,7 +36,7 @@ class PretrainDataSettings(DataSettings):
     """Where the text is, how sources are mixed, and the shape of a row."""
 
     train: MayChange[tuple[PathText, ...]] = ()
-    """Files, folders or globs of training text: .txt, .jsonl (also .gz, .zst) or .parquet."""
+    """Files, folders or globs of training text, of any format (docs/data.md)."""
     validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out text, whose loss is logged and whose blanks are filled at intervals."""
     pairs: tuple[PathText, ...] = ()

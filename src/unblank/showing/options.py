@@ -22,7 +22,7 @@ class ShowSampleOptions:
     model: Path | None = None
     """Model folder, whose tokenizer is used."""
     text_field: str = "text"
-    """Field that holds the text, in .jsonl and .parquet."""
+    """Field that holds the text, in files with fields."""
     max_length: int = 128
     """Most positions of a sample, Part A and Part B together; for an encoder-decoder, most tokens
     of the text before it is corrupted."""
