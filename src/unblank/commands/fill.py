@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from unblank.commands.parsing import parse_settings
 from unblank.generation.options import DecodingOptions
-from unblank.settings.marks import Excludes, Positional
+from unblank.settings.marks import Excludes, PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive
 
 __all__ = ["FillSettings", "parse", "run"]
@@ -16,7 +16,7 @@ __all__ = ["FillSettings", "parse", "run"]
 class FillSettings(DecodingOptions):
     """Fill the blanks ([MASK], [sMASK], [gMASK]) of texts."""
 
-    model: Positional[str]
+    model: Positional[PathText]
     """Model folder."""
     text: Positional[tuple[str, ...]]
     """Texts with blanks. Without any, or with a single -, one text per line of standard input."""

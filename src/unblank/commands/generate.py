@@ -9,7 +9,7 @@ from unblank.commands.parsing import parse_settings
 from unblank.generation.options import GenerationOptions
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
 from unblank.metrics.text import TextMetric
-from unblank.settings.marks import Excludes, Needs, Positional
+from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import Positive
 
 __all__ = ["GenerateSettings", "parse", "run"]
@@ -29,13 +29,13 @@ class GenerateSettings(GenerationOptions):
     interrupted one stopped.
     """
 
-    model: Positional[str]
+    model: Positional[PathText]
     """Model folder."""
     text: Annotated[Positional[tuple[str, ...]], Excludes("input")]
     """Sources. Without any, --input is read, or without that (or with a single -) one source per
     line of standard input."""
     input: Path | None = None
-    """File of sources: .jsonl, .tsv, .csv, .txt (also .gz, .zst) or .parquet."""
+    """File of sources, of any format (docs/data.md); of any other ending: lines of text."""
     source: Annotated[str | None, Needs("input")] = None
     """Field of --input that is the source, or a text with fields in braces, such as
     "{passage} Question: [MASK] Answer: {answer}". Default: source; for a .txt, the line."""
@@ -48,7 +48,7 @@ class GenerateSettings(GenerationOptions):
     """On standard output: one JSON object per source."""
     stream: Annotated[bool, Excludes("output", "json", "references")] = False
     """On standard output: each token as soon as it is chosen."""
-    references: tuple[str, ...] = ()
+    references: tuple[PathText, ...] = ()
     """References to score the answers against: fields of --input (a list holds several references)
     or text files with one reference per line."""
     metrics: Annotated[tuple[TextMetric, ...], Needs("references")] = ("bleu", "chrf", "rouge")

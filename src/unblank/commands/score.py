@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
-from unblank.settings.marks import Positional
+from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import NotNegative, check_values
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["ScoreSettings", "parse", "run"]
 class ScoreSettings:
     """Score candidates for a blank, or for what answers a source, by their log-probability."""
 
-    model: Positional[str]
+    model: Positional[PathText]
     """Model folder."""
     text: Positional[tuple[str, ...]]
     """Texts with a blank, or sources. Without any, or with a single -, one per line of standard

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import PathText
 from unblank.settings.ranges import NotNegative, Positive, check_values
 from unblank.tokenization.kinds import TokenizerKind
 
@@ -19,10 +20,10 @@ __all__ = ["TokenizeSettings", "parse", "run"]
 class TokenizeSettings:
     """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
 
-    train: tuple[str, ...]
-    """Files, folders or globs of text: .txt, .jsonl (also .gz, .zst) or .parquet."""
+    train: tuple[PathText, ...]
+    """Files, folders or globs of text, of any format (docs/data.md)."""
 
-    output: str
+    output: PathText
     """Folder for tokenizer.json and tokenizer_config.json."""
 
     kind: TokenizerKind = "wordpiece"
@@ -35,7 +36,7 @@ class TokenizeSettings:
     """Lower-case all text (wordpiece: and drop accents)."""
 
     text_field: str = "text"
-    """Field that holds the text, in .jsonl and .parquet."""
+    """Field that holds the text, in files with fields."""
 
     text_unit: Literal["file", "paragraph", "line"] = "file"
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""

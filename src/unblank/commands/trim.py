@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
-from unblank.settings.marks import Positional
+from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import Positive, PositiveShare, check_values
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class TrimSettings:
     output: Positional[Path]
     """New folder for the smaller model."""
 
-    corpus: tuple[str, ...]
-    """Files, folders or globs of your text: .txt, .jsonl (also .gz, .zst) or .parquet. Give what
-    the model will read: all its languages, and the texts of your tasks."""
+    corpus: tuple[PathText, ...]
+    """Files, folders or globs of your text, of any format (docs/data.md). Give what the model will
+    read: all its languages, and the texts of your tasks."""
 
     keep: Positive[int | None] = None
     """Number of tokens to keep, special tokens and single characters included."""
@@ -47,7 +47,7 @@ class TrimSettings:
     0.9999."""
 
     text_field: str = "text"
-    """Field that holds the text, in .jsonl and .parquet."""
+    """Field that holds the text, in files with fields."""
 
     text_unit: Literal["file", "paragraph", "line"] = "file"
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""

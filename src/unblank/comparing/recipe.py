@@ -15,6 +15,7 @@ from typing import Any, Literal
 from unblank.evaluation.options import EvaluationOptions, suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
+from unblank.settings.marks import PathText
 from unblank.settings.ranges import NotNegative, Positive, check_values
 from unblank.settings.recipes import from_mapping
 from unblank.tokenization.kinds import TokenizerKind
@@ -94,7 +95,7 @@ class ComparedRun:
 class VocabularySettings:
     """How the vocabulary that all variants share is trained, kept beside it to be compared."""
 
-    train: tuple[str, ...]
+    train: tuple[PathText, ...]
     kind: TokenizerKind
     vocab_size: Positive[int]
     lowercase: bool

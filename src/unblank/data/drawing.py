@@ -7,7 +7,7 @@ from typing import TypeVar
 
 __all__ = ["draw_from_files", "shares_by_size"]
 
-Item = TypeVar("Item")
+Drawn = TypeVar("Drawn")
 
 _SEED = 0
 """The same in every run, so that runs can be compared."""
@@ -30,8 +30,8 @@ def shares_by_size(sizes: Sequence[int], limit: int | None) -> list[int]:
 
 
 def draw_from_files(
-    items: Sequence[Item], limit: int | None, place_of: Callable[[Item], str]
-) -> list[Item]:
+    items: Sequence[Drawn], limit: int | None, place_of: Callable[[Drawn], str]
+) -> list[Drawn]:
     """Return a fixed random choice of the items, of each file its share, in their order.
 
     Args:
@@ -51,7 +51,7 @@ def draw_from_files(
         for _, of_file in groupby(items, key=lambda item: place_of(item).rpartition(", ")[0])
     ]
     rng = random.Random(_SEED)
-    drawn: list[Item] = []
+    drawn: list[Drawn] = []
     for of_file, share in zip(files, shares_by_size(list(map(len, files)), limit), strict=True):
         drawn += [of_file[place] for place in sorted(rng.sample(range(len(of_file)), share))]
     return drawn

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from unblank.plurals import counted
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange
+from unblank.settings.marks import PathText
 from unblank.settings.ranges import NotNegative, Positive, Probability, check_values, minimum
 
 __all__ = ["DataSettings"]
@@ -15,16 +16,16 @@ __all__ = ["DataSettings"]
 class DataSettings:
     """Where the data is, and how its entries are mixed."""
 
-    train: MayChange[tuple[str, ...]] = ()
+    train: MayChange[tuple[PathText, ...]] = ()
     """Files, folders or globs of training text."""
-    validation: MayChange[tuple[str, ...]] = ()
+    validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out text."""
     languages: tuple[str, ...] | None = None
     """Language of each entry of `train`."""
     validation_languages: MayChange[tuple[str, ...] | None] = None
     """The same for each entry of `validation`."""
     text_field: str = "text"
-    """Field that holds the text, in .jsonl and .parquet."""
+    """Field that holds the text, in files with fields."""
     text_unit: Literal["file", "paragraph", "line"] = "file"
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""
     alpha: Probability[float | None] = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from unblank.settings.identity import MayChange, SharesOut
+from unblank.settings.marks import PathText
 from unblank.settings.ranges import NotNegative, Positive, ProperShare, Seed, check_values
 
 __all__ = ["OptimSettings", "ScheduleName", "TrackerName", "TrainSettings"]
@@ -73,7 +74,7 @@ class TrainSettings:
     """Steps between two validations; 0 = never."""
     validation_samples: MayChange[Positive[int | None]] = None
     """Number of held-out samples to measure, the same ones each time."""
-    resume: MayChange[str] = "auto"
+    resume: MayChange[PathText] = "auto"
     """auto = continue the run in output_dir, if there is one; never = refuse if there is one; or a
     checkpoint folder to continue from."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
-from unblank.settings.marks import Positional
+from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
@@ -68,7 +68,7 @@ SuiteName = Literal[
 class EvaluationOptions:
     """Which model, how much of the data, and where the result goes."""
 
-    model: Positional[str]
+    model: Positional[PathText]
     """Model folder."""
     suite: str = "perplexity"
     """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
@@ -93,7 +93,7 @@ class EvaluationOptions:
 class DataOptions(EvaluationOptions):
     """Which data sets."""
 
-    tasks: tuple[str, ...] = ()
+    tasks: tuple[PathText, ...] = ()
     """Measure only these tasks of the suite."""
     split: str = "validation"
     """Split to measure: train, validation, test, or the exact file name before .jsonl."""
@@ -105,9 +105,8 @@ class DataOptions(EvaluationOptions):
 class TextOptions(DataOptions):
     """Your own texts instead."""
 
-    file: tuple[str, ...] = ()
-    """Your own files instead: files, folders or globs of .txt, .jsonl (also .gz, .zst) or
-    .parquet."""
+    file: tuple[PathText, ...] = ()
+    """Your own files, folders or globs instead, of any format (docs/data.md)."""
     text_field: str = "text"
     """Field of your own files that holds the text."""
 
@@ -260,9 +259,9 @@ class ClozeOptions(EvaluationOptions):
     """
 
     suite: Literal["cloze"] = "cloze"
-    tasks: tuple[str, ...] = ()
+    tasks: tuple[PathText, ...] = ()
     """One task: its name, or your own YAML file."""
-    file: tuple[str, ...] = ()
+    file: tuple[PathText, ...] = ()
     """Files of examples."""
     pattern: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
@@ -286,7 +285,7 @@ class LmEvalOptions(EvaluationOptions):
     suite: Literal["lm-eval"] = "lm-eval"
     limit: int | None = None
     """Number of examples of each task to measure, from the first on, as lm-eval has it."""
-    tasks: tuple[str, ...] = ()
+    tasks: tuple[PathText, ...] = ()
     """YAML files of tasks."""
 
 
@@ -298,8 +297,8 @@ class WritingOptions(DataOptions):
     """
 
     suite: _WritingSuite
-    file: tuple[str, ...] = ()
-    """Your own files instead: .jsonl, .tsv, .csv (also .gz, .zst) or .parquet."""
+    file: tuple[PathText, ...] = ()
+    """Your own files, folders or globs instead, of any format (docs/data.md)."""
     source_field: str | None = None
     """Field of your own files that holds the source."""
     target_field: str | None = None

@@ -16,6 +16,7 @@ from unblank.finetuning.labels.settings import ClozeSettings, GridSettings
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
+from unblank.settings.marks import PathText
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
@@ -57,10 +58,10 @@ class FinetuneModelSettings(ModelSettings):
 class FinetuneDataSettings(DataSettings):
     """Where the examples are, and which of their fields are used."""
 
-    train: MayChange[tuple[str, ...]] = ()
-    """Files of training examples: .jsonl, .tsv, .csv (also .gz, .zst) or .parquet; for text pairs
+    train: MayChange[tuple[PathText, ...]] = ()
+    """Files, folders or globs of training examples, of any format (docs/data.md); for text pairs
     also SOURCE_FILE:TARGET_FILE, line by line, and FILE:SOURCE_FIELD:TARGET_FIELD."""
-    validation: MayChange[tuple[str, ...]] = ()
+    validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out examples, which choose the best checkpoint."""
     hold_out: ProperShare[float | None] = None
     """Tasks with labels, instead of `validation`: hold out about this share of the training
@@ -76,7 +77,7 @@ class FinetuneDataSettings(DataSettings):
     """Languages of each entry of `train`, as SOURCE-TARGET such as en-de, for language tags."""
     tag: Literal["target", "source"] = "target"
     """Whose language the tag __xx__ before every source names, if languages are given."""
-    monolingual: MayChange[tuple[str, ...]] = ()
+    monolingual: MayChange[tuple[PathText, ...]] = ()
     """Text (.txt, .jsonl, .parquet) of the languages to transfer to: half of the steps then hide
     and restore spans of it, so that a model fine-tuned on one language keeps writing the others."""
 
@@ -268,7 +269,7 @@ class GenerationSettings:
 class FinetuneSettings:
     """Everything that defines a fine-tuning run."""
 
-    task: str = "seq2seq"
+    task: PathText = "seq2seq"
     """seq2seq (text pairs), the name of a task with labels, or your own YAML file."""
     method: MethodName = "full"
     """Which weights are trained: all (full), all with a classifier head (classifier), few (lora,

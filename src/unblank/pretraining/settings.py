@@ -21,6 +21,7 @@ from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
+from unblank.settings.marks import PathText
 from unblank.settings.ranges import NotNegative, Positive, minimum
 
 __all__ = [
@@ -35,14 +36,14 @@ __all__ = [
 class PretrainDataSettings(DataSettings):
     """Where the text is, how sources are mixed, and the shape of a row."""
 
-    train: MayChange[tuple[str, ...]] = ()
-    """Files, folders or globs of training text: .txt, .jsonl (also .gz, .zst) or .parquet."""
-    validation: MayChange[tuple[str, ...]] = ()
+    train: MayChange[tuple[PathText, ...]] = ()
+    """Files, folders or globs of training text, of any format (docs/data.md)."""
+    validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out text, whose loss is logged and whose blanks are filled at intervals."""
-    pairs: tuple[str, ...] = ()
+    pairs: tuple[PathText, ...] = ()
     """Parallel text for encoder-decoders: SOURCE_FILE:TARGET_FILE, line by line, or
     FILE:SOURCE_FIELD:TARGET_FIELD for .jsonl and .parquet."""
-    validation_pairs: tuple[str, ...] = ()
+    validation_pairs: tuple[PathText, ...] = ()
     """The same for held-out parallel text."""
     languages: tuple[str, ...] | None = None
     """Language of each entry of `train`, for mBART's denoising and for MASS: the tag __xx__ of

@@ -6,7 +6,7 @@ from typing import Literal
 
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
-from unblank.settings.marks import Positional
+from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, Seed, check_values
 
 __all__ = ["ShowPairOptions", "ShowSampleOptions", "ShowTaskOptions", "ShowTextOptions"]
@@ -16,14 +16,14 @@ __all__ = ["ShowPairOptions", "ShowSampleOptions", "ShowTaskOptions", "ShowTextO
 class ShowSampleOptions:
     """Which text, cut how, and which sample of it."""
 
-    text: Positional[str]
+    text: Positional[PathText]
     """The text, or a file in a format that training reads (its first 256 documents)."""
     tokenizer: Path | None = None
     """Folder of a tokenizer. Default: words and punctuation marks stand for tokens."""
     model: Path | None = None
     """Model folder, whose tokenizer is used."""
     text_field: str = "text"
-    """Field that holds the text, in .jsonl and .parquet."""
+    """Field that holds the text, in files with fields."""
     max_length: Positive[int] = 128
     """Most positions of a sample, Part A and Part B together; for an encoder-decoder, most tokens
     of the text before it is corrupted."""
@@ -73,7 +73,7 @@ class ShowPairOptions(ShowSampleOptions):
 class ShowTaskOptions:
     """Print an example of a task: the filled patterns, the candidates, and the model's layout."""
 
-    task: str
+    task: PathText
     """Name of a task, or your own YAML file."""
     data: Path | None = None
     """File of examples. Default: with --example, the task's own data in $UNBLANK_DATA, else the
