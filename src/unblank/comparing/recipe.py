@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
@@ -18,7 +18,7 @@ from unblank.evaluation.options import EvaluationOptions, suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import from_mapping
-from unblank.tokenization.kinds import TokenizerKind
+from unblank.starting.vocabulary import VocabularySettings
 
 __all__ = ["ComparedRun", "Measurement", "Recipe", "load_comparison"]
 
@@ -88,20 +88,6 @@ class ComparedRun:
     def model_folder(self) -> Path:
         """Where pretraining puts the model."""
         return self.folder / MODEL_FOLDER_NAME
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VocabularySettings:
-    """How the vocabulary that all variants share is trained, kept beside it to be compared."""
-
-    train: tuple[str, ...]
-    kind: TokenizerKind
-    vocab_size: int
-    lowercase: bool
-    text_field: str
-    text_unit: Literal["file", "paragraph", "line"]
-    num_sentinels: int
-    extra_tokens: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
