@@ -86,6 +86,9 @@ def _mode(words: Sequence[str]) -> str:
 
 def _is_pair(folder: Path) -> bool:
     path = folder / "config.json"
-    return path.is_file() and bool(
-        json.loads(path.read_text(encoding="utf-8")).get("is_encoder_decoder")
-    )
+    if not path.is_file():
+        return False
+    from unblank.families.table import family_of_model_type
+
+    family = family_of_model_type(json.loads(path.read_text(encoding="utf-8")).get("model_type"))
+    return family is not None and family.writes == "targets"

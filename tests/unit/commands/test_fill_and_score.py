@@ -50,7 +50,7 @@ def test_windows_line_ends_and_empty_lines_are_no_texts(capsys, monkeypatch, tin
 
 def test_input_that_is_not_utf8_is_refused_with_its_place(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("a [MASK]\n\u00fc \udcff [MASK]\n"))
-    with pytest.raises(ValueError, match=r"line 2 of standard input.*UTF-8.*byte 3"):
+    with pytest.raises(ValueError, match=r"line 2\b.*UTF-8.*byte 3"):
         fill.run(FillSettings(model="x", text=()))
     wide = "a [MASK]".encode("utf-16").decode("utf-8", "surrogateescape")
     monkeypatch.setattr("sys.stdin", io.StringIO(wide))
@@ -71,7 +71,7 @@ def test_a_line_that_cannot_be_filled_is_named_and_the_others_are_filled(capsys,
 
 def test_a_line_that_cannot_be_scored_is_named_and_the_others_are_scored(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("no blank\na [MASK]\n"))
-    with pytest.raises(ValueError, match=r"^line 1 of standard input"):
+    with pytest.raises(ValueError, match=r"^line 1\b"):
         score.run(ScoreSettings(model="x", text=("-",), candidates=("cat",), json=True))
     assert json.loads(capsys.readouterr().out)["text"] == "a [MASK]"
 
@@ -109,11 +109,12 @@ def test_score_prints_candidates_best_first(capsys, tiny):
         (["--temperature", "1.0"], "--do-sample"),
         (["--top-k", "0"], "--do-sample"),
         (["--top-p", "1", "--no-do-sample"], "--do-sample"),
+        (["--seed", "0"], "--do-sample"),
         (["--length-penalty", "0.0"], "--num-beams"),
     ],
 )
 def test_an_option_that_shapes_nothing_is_refused_also_with_its_default(words, needed):
-    with pytest.raises(ValueError, match=f"has no effect without {needed}"):
+    with pytest.raises(ValueError, match=needed):
         fill.parse(["x", TEXT, *words])
 
 
