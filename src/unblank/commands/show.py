@@ -86,4 +86,9 @@ def _mode(words: Sequence[str]) -> str:
 
 def _is_pair(folder: Path) -> bool:
     path = folder / "config.json"
-    return path.is_file() and bool(read_json_object(path).get("is_encoder_decoder"))
+    if not path.is_file():
+        return False
+    from unblank.families.table import family_of_model_type
+
+    family = family_of_model_type(read_json_object(path).get("model_type"))
+    return family is not None and family.writes == "targets"

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import PathText
-from unblank.settings.ranges import NotNegative, Positive, check_values
-from unblank.tokenization.kinds import TokenizerKind
+from unblank.settings.ranges import check_values
+from unblank.starting.trained_vocabulary import VocabularySettings, train_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -17,35 +17,11 @@ __all__ = ["TokenizeSettings", "parse", "run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TokenizeSettings:
+class TokenizeSettings(VocabularySettings):
     """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
-
-    train: tuple[PathText, ...]
-    """Files, folders or globs of text, of any format (docs/data.md)."""
 
     output: PathText
     """Folder for tokenizer.json and tokenizer_config.json."""
-
-    kind: TokenizerKind = "wordpiece"
-    """wordpiece (as BERT), unigram (as SentencePiece) or bpe (byte-level, as GPT-2)."""
-
-    vocab_size: Positive[int] = 30000
-    """Number of tokens, special tokens included."""
-
-    lowercase: bool = False
-    """Lower-case all text (wordpiece: and drop accents)."""
-
-    text_field: str = "text"
-    """Field that holds the text, in files with fields."""
-
-    text_unit: Literal["file", "paragraph", "line"] = "file"
-    """What a document of a .txt file is: the file, a block between blank lines, or a line."""
-
-    num_sentinels: NotNegative[int] = 0
-    """Number of sentinel tokens [MASK1], [MASK2], ... to add."""
-
-    extra_tokens: tuple[str, ...] = ()
-    """Further special tokens of your own, such as "[USER]"."""
 
     overwrite: bool = False
     """Replace the tokenizer that the output folder already has."""
@@ -70,28 +46,12 @@ def run(settings: TokenizeSettings) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from unblank.data.files import find_files
-    from unblank.data.sources import TextFiles
-    from unblank.tokenization.train import train_tokenizer
-
     output = Path(settings.output)
     if (output / "tokenizer.json").exists() and not settings.overwrite:
         raise FileExistsError(
             f"{output} already has a tokenizer: choose another --output, or add --overwrite"
         )
-    texts = TextFiles(
-        paths=find_files(settings.train),
-        text_field=settings.text_field,
-        text_unit=settings.text_unit,
-    )
-    tokenizer = train_tokenizer(
-        texts,
-        kind=settings.kind,
-        vocab_size=settings.vocab_size,
-        lowercase=settings.lowercase,
-        num_sentinels=settings.num_sentinels,
-        extra_tokens=settings.extra_tokens,
-    )
+    tokenizer, texts = train_vocabulary(settings)
     tokenizer.save_pretrained(output)
     table = Table("tokenizer", settings.kind, title="Trained", show_header=True)
     table.add_row("documents", f"{texts.num_documents:,} ({texts.num_empty:,} empty ones skipped)")

@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from unblank.evaluation.options import EvaluationOptions, suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
-from unblank.settings.marks import PathText
-from unblank.settings.ranges import NotNegative, Positive, check_values
 from unblank.settings.recipes import from_mapping
-from unblank.tokenization.kinds import TokenizerKind
+from unblank.starting.trained_vocabulary import VocabularySettings
 from unblank.untrusted.yaml_text import read_yaml
 
 __all__ = ["ComparedRun", "Measurement", "Recipe", "load_comparison"]
@@ -89,23 +87,6 @@ class ComparedRun:
     def model_folder(self) -> Path:
         """Where pretraining puts the model."""
         return self.folder / MODEL_FOLDER_NAME
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VocabularySettings:
-    """How the vocabulary that all variants share is trained, kept beside it to be compared."""
-
-    train: tuple[PathText, ...]
-    kind: TokenizerKind
-    vocab_size: Positive[int]
-    lowercase: bool
-    text_field: str
-    text_unit: Literal["file", "paragraph", "line"]
-    num_sentinels: NotNegative[int]
-    extra_tokens: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        check_values(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from typing import Any
 
 from unblank.comparing.recipe import ComparedRun, Measurement, Recipe, load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
-from unblank.data.files import find_files
-from unblank.data.sources import TextFiles
 from unblank.engine.finish import RESULTS_NAME
 from unblank.engine.resume import RUN_NAME
 from unblank.evaluation.options import LambadaOptions, PerplexityOptions
@@ -20,7 +18,7 @@ from unblank.integrity import PROVENANCE_NAME, read_record, write_at_once
 from unblank.pretraining.run import run_pretrain
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.recipes import to_mapping, to_yaml
-from unblank.tokenization.train import train_tokenizer
+from unblank.starting.trained_vocabulary import train_vocabulary
 from unblank.untrusted.json_text import read_json
 from unblank.untrusted.yaml_text import read_yaml
 
@@ -92,19 +90,7 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
     def train() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_at_once(settings, to_yaml(config))
-        texts = TextFiles(
-            paths=find_files(config.train),
-            text_field=config.text_field,
-            text_unit=config.text_unit,
-        )
-        tokenizer = train_tokenizer(
-            texts,
-            kind=config.kind,
-            vocab_size=config.vocab_size,
-            lowercase=config.lowercase,
-            num_sentinels=config.num_sentinels,
-            extra_tokens=config.extra_tokens,
-        )
+        tokenizer, _ = train_vocabulary(config)
         tokenizer.save_pretrained(folder)
 
     return _Step("the shared vocabulary", is_done, train)

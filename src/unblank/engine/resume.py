@@ -173,8 +173,8 @@ def _require_same(before: Mapping[str, Any], now: Identity, folder: Path) -> tup
         hint = ""
         if "optim.decay_steps" in changed:
             hint = (
-                " (it is train.max_steps unless set; to keep the schedule: --optim.decay-steps "
-                f"{before.get('optim.decay_steps')})"
+                " (optim.decay_steps is train.max_steps unless it is given; to keep the schedule: "
+                f"--optim.decay-steps {before.get('optim.decay_steps')})"
             )
         raise ValueError(
             f"{folder} belongs to a run with other settings: {'; '.join(refused)}{hint}. Use the "

@@ -50,7 +50,7 @@ class SearchOptions:
     """Fewest tokens of an answer."""
     no_repeat_ngram: NotNegative[int] = 0
     """Let no n-gram of this length occur twice in an answer; 0 = off."""
-    seed: Seed[int] = 0
+    seed: Seed[Annotated[int, Needs("do_sample")]] = 0
     """Seed for sampling: the same seed, text and model give the same answer."""
 
     def __post_init__(self) -> None:
@@ -62,9 +62,10 @@ class SearchOptions:
                 f"num_return is {self.num_return}, more than num_beams ({self.num_beams}): "
                 f"set do_sample, or num_beams to {self.num_return} or more"
             )
-        if not self.do_sample and (self.temperature, self.top_k, self.top_p) != (1.0, 0, 1.0):
+        of_sampling = (self.temperature, self.top_k, self.top_p, self.seed)
+        if not self.do_sample and of_sampling != (1.0, 0, 1.0, 0):
             raise ValueError(
-                "temperature, top_k and top_p have no effect without sampling: set do_sample"
+                "temperature, top_k, top_p and seed have no effect without sampling: set do_sample"
             )
 
     def check_max_tokens(self, max_tokens: int | None) -> None:

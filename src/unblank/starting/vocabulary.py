@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from rich.table import Table
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.engine.logging import Display
 from unblank.families.family import Family
@@ -20,6 +20,7 @@ from unblank.models.vocabulary_rows import replace_rows
 from unblank.tokenization.identity import vocabulary_differences
 from unblank.tokenization.row_plan import RowPlan, plan_rows
 from unblank.tokenization.vocabulary import padded_vocab_size
+from unblank.untrusted.opening import tokenizer_in
 
 __all__ = ["check_vocabulary", "fit_vocabulary"]
 
@@ -153,5 +154,4 @@ def _table(plan: RowPlan) -> Table:
 def _own_tokenizer(folder: Path) -> PreTrainedTokenizerFast | None:
     if not (folder / "tokenizer.json").is_file():
         return None
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(folder)
-    return tokenizer
+    return tokenizer_in(folder)

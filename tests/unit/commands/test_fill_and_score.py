@@ -130,11 +130,12 @@ def test_score_prints_candidates_best_first(capsys, tiny):
         (["--temperature", "1.0"], "--do-sample"),
         (["--top-k", "0"], "--do-sample"),
         (["--top-p", "1", "--no-do-sample"], "--do-sample"),
+        (["--seed", "0"], "--do-sample"),
         (["--length-penalty", "0.0"], "--num-beams"),
     ],
 )
 def test_an_option_that_shapes_nothing_is_refused_also_with_its_default(words, needed):
-    with pytest.raises(ValueError, match=f"has no effect without {needed}"):
+    with pytest.raises(ValueError, match=needed):
         fill.parse(["x", TEXT, *words])
 
 

@@ -245,6 +245,7 @@ def test_a_unidirectional_text_sees_only_backwards(tiny, text):
         ("a [MASK]", {"batch_size": 0}, "batch_size"),
         ("a [MASK]", {"num_return": 2}, "num_return"),
         ("a [MASK]", {"top_k": 2}, "do_sample"),
+        ("a [MASK]", {"seed": 2}, "do_sample"),
         ("a [MASK]", {"do_sample": True, "num_beams": 2}, "choose one"),
         ("a [MASK]", {"temperature": 0.0, "do_sample": True}, "temperature"),
         ("a [MASK]", {"top_p": 0.0, "do_sample": True}, "top_p"),
