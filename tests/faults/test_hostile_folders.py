@@ -31,7 +31,7 @@ ALLOWED = {
     (
         "conversion/fairseq_tokenizer.py",
         "Tokenizer.from_file",
-    ),  # one file of the tokenizers library
+    ),  # reads one file
 }
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from unblank.prompting.soft import SoftPrompt, attach_soft_prompt
 from unblank.prompting.soft_deep import attach_deep_prompt
 from unblank.tokenization.special import give_prompt
-from unblank.untrusted.weight_files import opened_weights
+from unblank.untrusted.weight_files import tensors_in
 
 __all__ = ["PROMPT_NAME", "load_training", "put_prompt", "save_prompt"]
 
@@ -57,7 +57,7 @@ def load_training(model: Any, folder: Path) -> None:
         raise FileNotFoundError(
             f"{folder} has no {TRAINING_NAME}: training cannot continue from it"
         )
-    trained = _tensors_in(path)
+    trained = tensors_in(path)
     model.load_state_dict({**model.state_dict(), **trained})
 
 
@@ -72,7 +72,7 @@ def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
     Raises:
         ValueError: a prompt of another shape, or a head that this model does not have.
     """
-    tensors = _tensors_in(folder / PROMPT_NAME)
+    tensors = tensors_in(folder / PROMPT_NAME)
     if (vectors_ND := tensors.pop("vectors", None)) is not None:
         prompt = SoftPrompt(model.config.vocab_size, vectors_ND, nn.Identity())
         attach_soft_prompt(model, prompt)
@@ -91,11 +91,6 @@ def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
         for name, tensor in head.items():
             own[name].copy_(tensor)
     model.requires_grad_(False)
-
-
-def _tensors_in(path: Path) -> dict[str, Tensor]:
-    with opened_weights(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 @torch.no_grad()
