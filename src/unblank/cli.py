@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, TextIO
 
+from unblank.untrusted.panics import panics_named
 from unblank.version import __version__
 
 __all__ = ["main"]
@@ -88,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _note
-            _run(name, rest)
+            with panics_named():
+                _run(name, rest)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

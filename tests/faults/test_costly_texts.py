@@ -2,11 +2,20 @@
 
 import json
 import time
+import warnings
 
 import pytest
+import torch
+from tiny_models import tiny_unblank
+from tokenizers import Regex, pre_tokenizers
 
+from unblank.conversion.torch_files import read_torch_file
 from unblank.prompting.yaml_lines import build_from_yaml
 from unblank.settings.recipes import read_mapping
+from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.fewest import fewest_tokens
+from unblank.tokenization.long_words import LONGEST_WORD, with_words_divided
+from unblank.tokenization.train import train_tokenizer
 from unblank.untrusted.json_text import read_json_object
 
 
@@ -91,3 +100,78 @@ def test_an_object_is_read(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"a": 1}), encoding="utf-8")
     assert read_json_object(path) == {"a": 1}
+
+
+COSTLY_PICKLES = {
+    "marks": b"(" * 5_000_000,
+    "lists": b"]" * 5_000_000,
+    "numbers": b"\x80\x02](" + b"K\x01" * 3_000_000 + b"e.",
+    "a key of tuples": b"\x80\x02}N" + b"\x85" * 500_000 + b"Ns.",
+    "tuples between other things": b"\x80\x02}N" + b"\x85N0" * 200_000 + b"Ns.",
+    "tuples from the memo": b"\x80\x02Nq\x00" + b"h\x00\x85q\x00" * 100_000 + b".",
+    "lists in lists": b"\x80\x02" + b"]" * 1000 + b"a" * 999 + b".",
+    "a text of 2**60 bytes": b"\x80\x04\x8d" + (2**60).to_bytes(8, "little") + b"x",
+}
+
+
+@pytest.mark.parametrize("kind", COSTLY_PICKLES)
+def test_a_costly_pickle_is_refused_before_it_is_read(tmp_path, kind):
+    path = tmp_path / "model.pt"
+    path.write_bytes(COSTLY_PICKLES[kind])
+    start = time.process_time()
+    with pytest.raises(ValueError, match=r"model\.pt"):
+        read_torch_file(path)
+    assert time.process_time() - start < 15
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_checkpoint_of_many_tensors_is_within_the_bounds(tmp_path, is_zip):
+    path = tmp_path / "model.pt"
+    tensors = {f"layers.{number}.weight": torch.zeros(3) for number in range(2000)}
+    content = {"model": tensors, "args": {"a": [1, {"b": (2, 3)}]}}
+    torch.save(content, path, _use_new_zipfile_serialization=is_zip)
+    assert len(read_torch_file(path)["model"]) == 2000
+
+
+@pytest.fixture(scope="module", params=["bpe", "unigram", "wordpiece"])
+def tokenizer(request):
+    words = "the old grey cat sat on a warm mat and saw one small dog run to some far house. "
+    with warnings.catch_warnings(action="ignore"):
+        return train_tokenizer(
+            [words] * 20, kind=request.param, vocab_size=900, show_progress=False
+        )
+
+
+@pytest.mark.parametrize(
+    "piece", ["the cat ", "x", " ", "\u00e9", "e\u0301", "\u4e2d", "\U0001f600", "\0", "\ufb01"]
+)
+def test_no_text_has_fewer_tokens_than_the_fewest(tokenizer, piece):
+    text = piece * 60_000
+    assert fewest_tokens(tokenizer, text) <= len(encode_texts(tokenizer, [text])[0])
+
+
+@pytest.mark.parametrize("text", ["the [MASK] " + "word " * 400_000, "[MASK]" + "x" * 2_000_000])
+def test_a_text_without_end_is_refused_before_it_is_tokenised(text, monkeypatch):
+    given = tiny_unblank("bpe")
+    called = []
+    monkeypatch.setattr("unblank.generation.prompts.encode_with_blanks", called.append)
+    with pytest.raises(ValueError, match=r"characters, which are at least .* 64 positions"):
+        given.fill(text)
+    assert not called
+
+
+def test_a_word_without_end_is_divided_for_training():
+    text = "before " + "x" * (2 * LONGEST_WORD + 5) + " after"
+    with pytest.warns(UserWarning, match="1 word of more than 10,000 characters was divided"):
+        pieces = list(with_words_divided(["short", text]))
+    assert "".join(pieces) == "short" + text
+    assert max(map(len, pieces)) == LONGEST_WORD
+
+
+def test_a_pattern_that_explodes_is_an_error_that_says_so():
+    tokenizer = tiny_unblank("bpe").tokenizer
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Split(
+        Regex(r"(x+x+)+y"), behavior="isolated"
+    )
+    with pytest.raises(ValueError, match="the tokenizer cannot read this text"):
+        encode_texts(tokenizer, ["x" * 60])

@@ -16,7 +16,7 @@ from unblank.models.finite import require_finite
 from unblank.prompting.soft import SoftPrompt, attach_soft_prompt
 from unblank.prompting.soft_deep import attach_deep_prompt
 from unblank.tokenization.special import give_prompt
-from unblank.untrusted.weight_files import opened_weights
+from unblank.untrusted.weight_files import tensors_in
 
 __all__ = ["TRAINING_NAME", "load_training", "put_prompt", "save_prompt"]
 
@@ -58,7 +58,8 @@ def load_training(model: Any, folder: Path) -> None:
         raise FileNotFoundError(
             f"{folder} has no {TRAINING_NAME}: training cannot continue from it"
         )
-    trained = _tensors_in(path)
+    trained = tensors_in(path)
+    require_finite(trained.items(), folder)
     model.load_state_dict({**model.state_dict(), **trained})
 
 
@@ -73,7 +74,8 @@ def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
     Raises:
         ValueError: a prompt of another shape, or a head that this model does not have.
     """
-    tensors = _tensors_in(folder / PROMPT_NAME)
+    tensors = tensors_in(folder / PROMPT_NAME)
+    require_finite(tensors.items(), folder)
     if (vectors_ND := tensors.pop("vectors", None)) is not None:
         prompt = SoftPrompt(model.config.vocab_size, vectors_ND, nn.Identity())
         attach_soft_prompt(model, prompt)
@@ -92,13 +94,6 @@ def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
         for name, tensor in head.items():
             own[name].copy_(tensor)
     model.requires_grad_(False)
-
-
-def _tensors_in(path: Path) -> dict[str, Tensor]:
-    with opened_weights(path) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    require_finite(tensors.items(), path.parent)
-    return tensors
 
 
 @torch.no_grad()

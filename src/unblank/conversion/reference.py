@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from unblank.untrusted.json_text import read_json_object
-from unblank.untrusted.weight_files import opened_weights
+from unblank.untrusted.weight_files import tensors_in
 
 __all__ = ["ReferenceCase", "read_reference"]
 
@@ -94,8 +94,7 @@ def read_reference(
 def _read(path: Path) -> Tensors:
     try:
         if path.suffix == ".safetensors":
-            with opened_weights(path) as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors_in(path)
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays.files}

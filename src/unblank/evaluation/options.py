@@ -283,7 +283,7 @@ class LmEvalOptions(EvaluationOptions):
     """
 
     suite: Literal["lm-eval"] = "lm-eval"
-    limit: int | None = None
+    limit: Positive[int | None] = None
     """Number of examples of each task to measure, from the first on, as lm-eval has it."""
     tasks: tuple[PathText, ...] = ()
     """YAML files of tasks."""

@@ -27,6 +27,7 @@ from unblank.progress_bars import progress_bar, track
 from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.kinds import TokenizerKind
+from unblank.tokenization.long_words import with_words_divided
 from unblank.tokenization.special import (
     BLANK_TOKENS,
     SPECIAL_TOKENS,
@@ -249,7 +250,7 @@ _TRAINERS: dict[TokenizerKind, _Trainer] = {
 
 
 def _fed(texts: Iterable[str], progress: Progress) -> Iterator[str]:
-    yield from track(texts, progress, "reading text")
+    yield from with_words_divided(track(texts, progress, "reading text"))
     progress.add_task("learning the vocabulary", total=None)
 
 

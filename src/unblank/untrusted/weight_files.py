@@ -16,6 +16,7 @@ __all__ = [
     "opened_weights",
     "places_in_index",
     "refuse_only_pickles",
+    "tensors_in",
 ]
 
 INDEX_NAME = "model.safetensors.index.json"
@@ -83,6 +84,12 @@ def opened_weights(path: Path) -> Iterator[Any]:
         raise ValueError(
             f"{path} is damaged or truncated ({error}): copy or save it again"
         ) from error
+
+
+def tensors_in(path: Path) -> dict[str, Any]:
+    """Return all tensors of a safetensors file, memory-mapped; errors as for `opened_weights`."""
+    with opened_weights(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def count_numbers(paths: list[Path]) -> int:
