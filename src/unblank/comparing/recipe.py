@@ -173,6 +173,8 @@ class Recipe:
                 raise ValueError(
                     f"evaluate {measurement.name}: give one context, and two entries for two"
                 )
+        if len(settings.get("by", [])) > 1:
+            raise ValueError(f"evaluate {measurement.name}: give one by, and two entries for two")
         settings["model"] = str(run.model_folder)
         settings["output"] = str(run.folder / f"{_file_name(measurement.name)}.json")
         where = f"evaluate {measurement.name}"

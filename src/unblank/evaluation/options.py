@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _Context = Literal["bi", "uni", "causal"]
-_Way = Literal["blanks", "gmask", "causal", "masked"]
+_Way = Literal["blanks", "gmask", "causal", "masked", "judged"]
 _Layout = Literal["blank", "sentinel", "masked"]
 _BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 _PairsSuite = Literal["blimp", "choices"]
@@ -196,8 +196,9 @@ class PairsOptions(DataOptions):
     (also .gz, .zst) or .parquet."""
     by: tuple[_Way, ...] = ()
     """How a sentence is scored: blanks (each word in turn is blanked), gmask (left to right after
-    one blank), causal (left to right without a blank), masked (each token in turn is a [MASK]).
-    Default: as the model was pretrained, blanks if that is unknown."""
+    one blank), causal (left to right without a blank), masked (each token in turn is a [MASK]),
+    judged (ELECTRA: how likely each token is the original). Default: as the model was pretrained,
+    blanks if that is unknown."""
     blank: _BlankToken | None = None
     """Token that gmask begins with. Default: [gMASK]. Published models without task masks have
     only [MASK]."""

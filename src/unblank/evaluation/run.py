@@ -13,14 +13,15 @@ from typing import Any
 from rich.console import Console
 
 from unblank.adapters.record import AdapterRecord, has_adapter
-from unblank.api import load
+from unblank.api import Unblank, load
 from unblank.evaluation.measuring import measure
 from unblank.evaluation.options import EvaluationOptions
 from unblank.evaluation.pair_plot import draw_pairs
 from unblank.evaluation.results import Score, TaskResult, plain, results_json
 from unblank.evaluation.session import Session
 from unblank.evaluation.suite_files import load_suite, suite_names
-from unblank.evaluation.suites import PairsSuite, WritingSuite
+from unblank.evaluation.suites import PairsSuite, Suite, WritingSuite
+from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
 from unblank.integrity import file_facts, write_at_once
 
@@ -44,12 +45,8 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
         FileNotFoundError: a model or data that is not there.
         ImportError: a package of the extra `eval` is missing.
     """
-    session = Session(
-        load(config.model, device=config.device, dtype=config.dtype),
-        config,
-        Console(stderr=True),
-    )
     suite = load_suite(config.suite)
+    session = Session(_open(config, suite), config, Console(stderr=True))
     family = family_of_model(session.model)
     if family.writes != "blanks" and not isinstance(suite, _FOR_ALL):
         others = [name for name in suite_names() if isinstance(load_suite(name), _FOR_ALL)]
@@ -84,6 +81,15 @@ def _draw(session: Session[EvaluationOptions], scores: Sequence[Score], path: Pa
         session.say(f"picture: {path}")
     else:
         session.say(f"{path} was not drawn; to draw it: pip install 'unblank[plot]'")
+
+
+def _open(config: EvaluationOptions, suite: Suite) -> Unblank:
+    """Return the model; sentences can be scored by one that writes nothing, too."""
+    folder = Path(config.model)
+    if not isinstance(suite, PairsSuite) or has_adapter(folder):
+        return load(folder, device=config.device, dtype=config.dtype)
+    opened = load_folder(folder, device=config.device, dtype=config.dtype, must_write=False)
+    return Unblank(*opened)
 
 
 def _weights(folder: Path) -> dict[str, Any]:

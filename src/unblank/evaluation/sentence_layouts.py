@@ -26,11 +26,21 @@ from unblank.tokenization.special import SpecialIds
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["Sentence", "SentenceWay", "infilling_layouts", "read_sentences", "target_layouts"]
+__all__ = [
+    "Sentence",
+    "SentenceWay",
+    "infilling_layouts",
+    "judged_layout",
+    "read_sentences",
+    "target_layouts",
+]
 
-SentenceWay = Literal["blanks", "gmask", "causal", "masked"]
+SentenceWay = Literal["blanks", "gmask", "causal", "masked", "judged"]
 """How a sentence is scored: each word in a blank, from left to right after one blank or without
-one, or each token as a `[MASK]`."""
+one, each token as a `[MASK]`, or each judged whether it is the original."""
+
+ORIGINAL = 1
+"""Class of an original token, of a model that tells replaced ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,20 @@ def infilling_layouts(
         )
         for word in words
     ]
+
+
+def judged_layout(sentence: Sentence, special: SpecialIds) -> list[Example]:
+    """Return what a discriminator reads: the text as it is, each token labelled as original.
+
+    Args:
+        sentence: of at least one token.
+        special: ids of the special tokens.
+    """
+    text = np.array([*special.start, *sentence.token_ids, special.eos], np.int64)
+    places = np.arange(len(special.start), len(text) - 1)
+    example = masked_layout(text, places, text[places])
+    example.labels[places] = ORIGINAL
+    return [example]
 
 
 def target_layouts(

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from math import fsum
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from unblank.evaluation.origin import pretraining_settings
 from unblank.evaluation.sentence_layouts import (
     Sentence,
     SentenceWay,
     infilling_layouts,
+    judged_layout,
     read_sentences,
     target_layouts,
 )
@@ -28,6 +29,13 @@ _FRAME = 2
 
 _SENTENCES_AT_ONCE = 512
 """Number of sentences whose layouts are held in memory together."""
+
+_WAYS: dict[str, tuple[SentenceWay, ...]] = {
+    "blanks": ("blanks", "gmask", "causal", "masked"),
+    "targets": ("blanks",),
+    "nothing": ("judged",),
+}
+"""What a family writes -> the ways in which its models score sentences."""
 
 _TRAINED: dict[str, SentenceWay] = {
     "token": "blanks",
@@ -83,6 +91,12 @@ class SentenceScorer:
             return cls(
                 model, lambda one: target_layouts(one, special, settings), score_target_labels
             )
+        if family.writes == "nothing":
+            return cls(
+                model,
+                lambda one: judged_layout(one, special),
+                lambda asked, layouts: score_labels(asked, layouts, head=asked.head),
+            )
         has_sentinels = pretraining_settings(folder, "objective").get("sentinels", False)
         position = model.config.max_position_embeddings if has_sentinels else None
         blank_id = blank and special.blanks[BLANK_TOKENS.index(blank)]
@@ -119,9 +133,7 @@ def choose_ways(session: Session[Any], asked: Sequence[SentenceWay]) -> tuple[Se
         ValueError: the model's family has no such way.
     """
     family = family_of_model(session.model)
-    allowed: tuple[SentenceWay, ...] = (
-        ("blanks",) if family.writes == "targets" else get_args(SentenceWay)
-    )
+    allowed = _WAYS[family.writes]
     for way in asked:
         if way not in allowed:
             raise ValueError(

@@ -34,11 +34,22 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def load_folder(
-    folder: Path, *, device: str = "auto", dtype: str | torch.dtype | None = None
+    folder: Path,
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype | None = None,
+    must_write: bool = True,
 ) -> tuple[LanguageModel, "PreTrainedTokenizerFast"]:
-    """Return model and tokenizer of a folder; arguments and errors as for `unblank.load`."""
+    """Return model and tokenizer of a folder; errors as for `unblank.load`.
+
+    Args:
+        folder: as for `unblank.load`.
+        device: as for `unblank.load`.
+        dtype: as for `unblank.load`.
+        must_write: refuse a family that writes nothing; else its pretraining model is opened.
+    """
     _check_as_written(folder)
-    model_class = _check_files(folder)
+    model_class = _check_files(folder, must_write)
     _check_weights(folder)
     loaded = _load_weights(model_class, folder, _dtype(dtype))
     require_finite(loaded.named_parameters(), folder)
@@ -72,7 +83,7 @@ def _check_as_written(folder: Path) -> None:
     raise ValueError(f"{kind} {folder} is damaged ({damage}){advice}")
 
 
-def _check_files(folder: Path) -> type[PreTrainedModel]:
+def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
     """Return the class of the model; raise if it is none of ours, or files are missing."""
     if not folder.is_dir():
         siblings = (
@@ -97,6 +108,8 @@ def _check_files(folder: Path) -> type[PreTrainedModel]:
     config = require_safe_model_folder(folder)
     model_type = config.get("model_type")
     family = family_of_model_type(model_type)
+    if family is not None and family.generating_class is None and not must_write:
+        return family.pretraining_class
     if family is None or family.generating_class is None:
         known = [one.model_type for one in FAMILIES.values() if one.generating_class is not None]
         raise ValueError(

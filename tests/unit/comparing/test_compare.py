@@ -8,6 +8,8 @@ from comparison_toys import refused, save
 
 from unblank.comparing.recipe import load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
+from unblank.comparing.run import cells
+from unblank.evaluation.results import plain
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "compare").glob("*.yaml"))
 
@@ -26,6 +28,10 @@ def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):
         (
             {"evaluate": {"text": {"context": ["bi", "uni"], "suite": "lambada"}}},
             "evaluate text: give one context",
+        ),
+        (
+            {"evaluate": {"text": {"by": ["blanks", "causal"], "suite": "blimp"}}},
+            "evaluate text: give one by",
         ),
         ({"finetune": {"mood": {"tusk": "sst2"}}}, "'tusk'"),
         ({"seeds": "0"}, "seeds must be"),
@@ -59,6 +65,31 @@ def test_variants_change_only_what_they_name(recipe):
         loaded.runs(["GTP"])
     with pytest.raises(ValueError, match="no seed 7"):
         loaded.runs(seeds=[7])
+
+
+def test_sentences_are_compared_however_a_variant_scores_them(recipe):
+    recipe["evaluate"] = {"blimp": {"suite": "blimp", "file": ["pairs.jsonl"]}}
+    recipe["variants"]["GPT"] = {"change": {"objective": {"token": 0, "causal": 1}}}
+    comparison = load_comparison(save(recipe))
+    (measurement,) = (one for one in comparison.measurements if one.kind == "evaluate")
+    for run in comparison.runs():
+        config = comparison.evaluate_config(run, measurement)
+        way = "causal" if run.variant.name == "GPT" else "blanks"
+        scores = [
+            {
+                "task": f"{name} ({way})",
+                "metric": "accuracy",
+                "value": 60.0,
+                "details": {"way": way},
+            }
+            for name in ("binding", "blimp")
+        ]
+        content = {"complete": True, "config": plain(config), "scores": scores}
+        config.output.parent.mkdir(parents=True, exist_ok=True)
+        config.output.write_text(json.dumps(content), encoding="utf-8")
+    found = cells(comparison)
+    assert {cell.measure for cell in found} == {"blimp: binding, accuracy", "blimp, accuracy"}
+    assert len(found) == 2 * len(comparison.runs())
 
 
 def test_missing_numbers_leave_a_gap(tmp_path):

@@ -18,6 +18,7 @@ from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
 from unblank.evaluation.sentence_layouts import read_sentences
 from unblank.evaluation.token_frequencies import TokenFrequencies
+from unblank.models.electra import ElectraInfillConfig, ElectraInfillForPreTraining
 from unblank.tokenization import special_ids
 from unblank.tokenization.special import add_sentinels, encoder_decoder_ids
 
@@ -182,6 +183,28 @@ def test_an_encoder_decoder_predicts_each_word_as_it_was_pretrained(
 def test_span_corruption_needs_sentinels(deltalm_folder, pairs_file):  # noqa: F811
     with pytest.raises(ValueError, match="sentinel"):
         measured(deltalm_folder, file=(str(pairs_file),))
+
+
+def test_electra_judges_each_token(tiny, pairs_file, tmp_path):
+    fields = tiny.model.config.to_dict() | {"generator_layers": 1}
+    del fields["model_type"], fields["architectures"]
+    torch.manual_seed(6)
+    model = ElectraInfillForPreTraining(ElectraInfillConfig(**fields)).eval()
+    folder = write_folder(Unblank(model, tiny.tokenizer), tmp_path / "model")
+    scores, content = measured(folder, file=(str(pairs_file),))
+    assert {score.details["way"] for score in scores} == {"judged"}
+    special = special_ids(tiny.tokenizer)
+    for line, pair in zip(content["predictions"], PAIRS, strict=True):
+        (sentence,) = read_sentences(tiny.tokenizer, [pair["good"]])
+        ids = torch.tensor([[special.cls, *sentence.token_ids, special.eos]])
+        with torch.inference_mode():
+            judgements = model.text_outputs(ids)["judgements"][0, 1:-1]
+        total = float(judgements.log_softmax(-1)[:, 1].sum())
+        assert line["scores"][0] == pytest.approx(total, rel=1e-5)
+    with pytest.raises(ValueError, match=r"blanks.*electra.*judged"):
+        measured(folder, file=(str(pairs_file),), by=("blanks",))
+    with pytest.raises(ValueError, match="electra"):
+        load(folder)
 
 
 def test_a_constant_model_gets_half(tmp_path):
