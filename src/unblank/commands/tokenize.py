@@ -67,6 +67,7 @@ def run(settings: TokenizeSettings) -> None:
 
     from unblank.data.sources import TextFiles, find_files
     from unblank.tokenization.train import train_tokenizer
+    from unblank.whole_folders import put_into_folder
 
     output = Path(settings.output)
     if (output / "tokenizer.json").exists() and not settings.overwrite:
@@ -86,7 +87,8 @@ def run(settings: TokenizeSettings) -> None:
         num_sentinels=settings.num_sentinels,
         extra_tokens=settings.extra_tokens,
     )
-    tokenizer.save_pretrained(output)
+    with put_into_folder(output) as staging:
+        tokenizer.save_pretrained(staging)
     table = Table("tokenizer", settings.kind, title="Trained", show_header=True)
     table.add_row("documents", f"{texts.num_documents:,} ({texts.num_empty:,} empty ones skipped)")
     table.add_row("characters", f"{texts.num_characters:,}")

@@ -20,6 +20,7 @@ from unblank.pretraining.run import run_pretrain
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.recipes import to_mapping, to_yaml
 from unblank.tokenization.train import train_tokenizer
+from unblank.whole_folders import put_into_folder
 
 __all__ = ["cells", "compare"]
 
@@ -102,7 +103,8 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
             num_sentinels=config.num_sentinels,
             extra_tokens=config.extra_tokens,
         )
-        tokenizer.save_pretrained(folder)
+        with put_into_folder(folder) as staging:
+            tokenizer.save_pretrained(staging)
 
     return _Step("the shared vocabulary", is_done, train)
 

@@ -1,8 +1,8 @@
 """The checkpoints of a run, written whole and at once, each with what a resume is checked by."""
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from unblank.engine.resume import TRAINER_NAME
 from unblank.engine.state import gather_state, save_optimizer
 from unblank.engine.task import TuningMethod
 from unblank.engine.trainer import Trainer
-from unblank.integrity import CHECKPOINTS_NAME, apply_umask
+from unblank.integrity import CHECKPOINTS_NAME
+from unblank.whole_folders import new_folder
 
 __all__ = ["Saver"]
 
@@ -51,6 +52,7 @@ class Saver:
                 **self.identity,
                 "progress": trainer.progress.to_json(),
                 "data_state": asdict(trainer.data_state),
+                "saved_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
 
             def write_files(folder: Path) -> None:
@@ -70,19 +72,8 @@ class Saver:
         Args:
             weights: of the whole model, on the CPU.
         """
-        best = self.output_dir / BEST_NAME
-        new, old = best.with_name(f"{BEST_NAME}.new"), best.with_name(f"{BEST_NAME}.old")
-        # Left behind by a kill between the renames below.
-        for leftover in (new, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        new.mkdir()
-        self._write(new, weights)
-        apply_umask(new)
-        # A rename cannot replace a folder that is not empty.
-        if best.exists():
-            best.rename(old)
-        new.rename(best)
-        shutil.rmtree(old, ignore_errors=True)
+        with new_folder(self.output_dir / BEST_NAME, replace=True) as folder:
+            self._write(folder, weights)
 
     def _write(self, folder: Path, weights: dict[str, Tensor]) -> None:
         self.method.save(folder, self.model, weights, self.tokenizer, to_continue=True)

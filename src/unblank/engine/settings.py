@@ -74,7 +74,10 @@ class TrainSettings:
     log_every: MayChange[int] = 10
     """Steps between two lines of metrics.jsonl."""
     save_every: MayChange[int | None] = None
-    """Steps between two checkpoints; the last step is always saved."""
+    """Steps between two checkpoints; the last step is always saved, and so is the step at which a
+    signal ends the run."""
+    save_minutes: MayChange[float | None] = None
+    """Also save a checkpoint when the last one is this many minutes old."""
     keep_checkpoints: MayChange[int] = 1
     """Number of latest checkpoints to keep."""
     validate_every: MayChange[int | None] = None
@@ -101,8 +104,10 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         require_positive(self, "max_steps", "batch_size", "micro_batch_size", "log_every")
-        require_positive(self, "save_every", "keep_checkpoints", "validation_samples")
-        require_positive(self, "max_nonfinite_steps")
+        require_positive(
+            self, "save_every", "save_minutes", "keep_checkpoints", "validation_samples"
+        )
+        require_positive(self, "validation_samples", "max_nonfinite_steps")
         for name in ("seed", "validate_every"):
             value = getattr(self, name)
             require(value is None or value >= 0, f"{name} is {value}: it must be 0 or more")

@@ -13,6 +13,7 @@ from unblank.families.family import Family
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.plurals import counted
 from unblank.tokenization.special import add_sentinels
+from unblank.whole_folders import put_into_folder
 
 __all__ = ["TOKENIZER_NAME", "open_tokenizer"]
 
@@ -52,7 +53,9 @@ def open_tokenizer(
         given = folder
         if world.is_main:
             display.say("training a tokenizer on the training text")
-            _train(model, settings, family, texts()).save_pretrained(folder)
+            trained = _train(model, settings, family, texts())
+            with put_into_folder(folder) as staging:
+                trained.save_pretrained(staging)
     elif checkpoint is None and (ignored := _ignored(model, settings, family)):
         display.say(f"note: {', '.join(ignored)} ignored: {given} has its tokenizer")
     if not (given / "tokenizer.json").is_file():

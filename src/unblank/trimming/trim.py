@@ -12,7 +12,6 @@ from safetensors import safe_open
 from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.provenance import PACKAGES, write_provenance
-from unblank.conversion.writer import new_folder
 from unblank.families.loading import require_whole_weights
 from unblank.integrity import PROVENANCE_NAME, file_facts, weights_files
 from unblank.tokenization.encoding import encode_texts, text_encoder
@@ -33,6 +32,7 @@ from unblank.trimming.vocabulary import (
     without_tokens,
 )
 from unblank.version import __version__
+from unblank.whole_folders import new_folder
 
 __all__ = ["TrimReport", "trim_model"]
 
