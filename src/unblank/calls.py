@@ -179,8 +179,8 @@ def _train(
     base = read_mapping(recipe) if recipe is not None else {}
     named = _sections(settings)
     merged = _merged(base, named)
-    made = from_mapping(kind, {**merged, "data": {}})
-    folder = Path(getattr(made, "train").output_dir) / _GIVEN_DATA  # noqa: B009
+    made: Any = from_mapping(kind, {**merged, "data": {}})
+    folder = Path(made.train.output_dir) / _GIVEN_DATA
     data = {name: as_files(value, folder, name) for name, value in merged.get("data", {}).items()}
     made = from_mapping(kind, {**merged, "data": data})
     given = given_names(made, flags=_leaf_names(named), recipe=base)

@@ -12,6 +12,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from unblank.disk_errors import writes_to
+
 __all__ = [
     "ADAPTER_RECORD_NAME",
     "CHECKPOINTS_NAME",
@@ -152,13 +154,25 @@ def apply_umask(folder: Path) -> None:
         path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
 
 
-def write_at_once(path: Path, text: str) -> None:
-    """Write a text file, or replace it, so that a kill leaves the old one or the new one."""
+def write_at_once(path: Path, content: str | bytes) -> None:
+    """Write a file, or replace it, so that a kill or a full disk leaves the old one or the new one.
+
+    Args:
+        path: of the file; its folder is there.
+        content: text is written as UTF-8.
+
+    Raises:
+        OSError: it cannot be written; the message names it and says what to do.
+    """
     replacement = path.with_name(path.name + ".tmp")
-    with replacement.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with writes_to(path), replacement.open("wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        replacement.unlink(missing_ok=True)
+        raise
     replacement.replace(path)
 
 

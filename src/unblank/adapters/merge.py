@@ -6,10 +6,10 @@ import unblank
 from unblank.adapters.lora import merge_lora
 from unblank.adapters.opening import require_undamaged
 from unblank.adapters.record import AdapterRecord, has_adapter
-from unblank.conversion.writer import new_folder
 from unblank.families.loading import load_folder
 from unblank.integrity import PROVENANCE_NAME, facts_of_files, file_facts, seal, write_at_once
 from unblank.quiet import without_progress_bar
+from unblank.whole_folders import new_folder
 
 __all__ = ["merge"]
 

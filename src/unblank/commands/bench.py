@@ -53,6 +53,7 @@ def run(settings: BenchSettings) -> None:
     from unblank.bench.machine import machine
     from unblank.bench.report import Section, benchmark_json, benchmark_table
     from unblank.bench.run import measure_all
+    from unblank.integrity import write_at_once
 
     console = Console()
     about = {**machine(), "repeats": settings.repeats}
@@ -64,7 +65,7 @@ def run(settings: BenchSettings) -> None:
             sections += measured
             if settings.json is not None:
                 settings.json.parent.mkdir(parents=True, exist_ok=True)
-                settings.json.write_text(benchmark_json(sections, about), encoding="utf-8")
+                write_at_once(settings.json, benchmark_json(sections, about))
     console.print(benchmark_table(sections))
     console.print(f"{about['processor']}, {about['cores']} cores; {settings.repeats} turns")
     busiest = max((section.others_share or 0.0 for section in sections), default=0.0)

@@ -46,13 +46,16 @@ def run(settings: TokenizeSettings) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from unblank.whole_folders import put_into_folder
+
     output = Path(settings.output)
     if (output / "tokenizer.json").exists() and not settings.overwrite:
         raise FileExistsError(
             f"{output} already has a tokenizer: choose another --output, or add --overwrite"
         )
     tokenizer, texts = train_vocabulary(settings)
-    tokenizer.save_pretrained(output)
+    with put_into_folder(output) as staging:
+        tokenizer.save_pretrained(staging)
     table = Table("tokenizer", settings.kind, title="Trained", show_header=True)
     table.add_row("documents", f"{texts.num_documents:,} ({texts.num_empty:,} empty ones skipped)")
     table.add_row("characters", f"{texts.num_characters:,}")

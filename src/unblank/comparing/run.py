@@ -21,6 +21,7 @@ from unblank.settings.recipes import to_mapping, to_yaml
 from unblank.starting.trained_vocabulary import train_vocabulary
 from unblank.untrusted.json_text import read_json
 from unblank.untrusted.yaml_text import read_yaml
+from unblank.whole_folders import put_into_folder
 
 __all__ = ["cells", "compare"]
 
@@ -91,7 +92,8 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
         folder.mkdir(parents=True, exist_ok=True)
         write_at_once(settings, to_yaml(config))
         tokenizer, _ = train_vocabulary(config)
-        tokenizer.save_pretrained(folder)
+        with put_into_folder(folder) as staging:
+            tokenizer.save_pretrained(staging)
 
     return _Step("the shared vocabulary", is_done, train)
 

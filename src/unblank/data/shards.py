@@ -8,14 +8,10 @@ under another name and renamed), so runs that prepare at once or are killed leav
 The ids are those of text alone; samplers add the special tokens.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,6 +33,7 @@ from unblank.progress_bars import progress_bar, track
 from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import text_encoder
 from unblank.unicode import require_unicode
+from unblank.whole_folders import new_folder, remove_folder, remove_leftovers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -57,9 +54,6 @@ _PIECE_CHARACTERS = 50_000
 
 _COUNTED_AT_ONCE = 2**24
 """Number of tokens that are counted at a time, to bound memory."""
-
-_STALE_SECONDS = 3600
-"""Seconds without a write after which a half-built folder is taken as left by a killed run."""
 
 _CUT = re.compile(r"(?<=\w)(?=\s\w)")
 """The place before a single white space between words, where no tokenizer joins both sides."""
@@ -206,7 +200,7 @@ def prepare_corpus(
     name = _content_hash(texts.paths, core, settings)
     cache = Path(cache_dir)
     cache.mkdir(parents=True, exist_ok=True)
-    _remove_stale(cache)
+    remove_leftovers(cache)
     folder = cache / name
     if folder.exists():
         try:
@@ -214,15 +208,15 @@ def prepare_corpus(
         except ValueError as error:
             if show_progress:
                 Console(stderr=True).print(f"{error}\nPreparing this corpus again.", style="yellow")
-            _remove(folder)
-    building = Path(tempfile.mkdtemp(prefix=f".building-{name}-", dir=cache))
+            remove_folder(folder)
     try:
-        with progress_bar(show=show_progress) as progress:
+        with new_folder(folder) as building, progress_bar(show=show_progress) as progress:
             documents = track(texts, progress, "tokenising")
             _build(building, documents, texts, core, min_tokens, num_threads or _num_cores())
-        _publish(building, folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    except OSError:
+        # If another run was first, its folder is as good.
+        if not folder.exists():
+            raise
     return PreparedCorpus(folder)
 
 
@@ -361,33 +355,6 @@ def _content_hash(paths: Sequence[Path], core: "Tokenizer", settings: dict[str, 
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "blake2b").digest())
     return digest.hexdigest()
-
-
-def _publish(building: Path, folder: Path) -> None:
-    """Give a finished folder its name; if another run was first, its folder is as good."""
-    try:
-        building.rename(folder)
-    except OSError:
-        if not folder.exists():
-            raise
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder under another name, so that no one finds it half removed."""
-    grave = Path(tempfile.mkdtemp(prefix=".building-removed-", dir=folder.parent))
-    with contextlib.suppress(FileNotFoundError):  # another run was first
-        folder.rename(grave / folder.name)
-    shutil.rmtree(grave, ignore_errors=True)
-
-
-def _remove_stale(cache: Path) -> None:
-    for folder in cache.glob(".building-*"):
-        try:
-            times = [path.stat().st_mtime for path in (folder, *folder.iterdir())]
-        except FileNotFoundError:
-            continue  # finished or removed meanwhile
-        if time.time() - max(times) > _STALE_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from unblank.demo.measure import (
 )
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.generation.results import FillResult
+from unblank.integrity import write_at_once
 from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.pretraining.run import run_pretrain
@@ -141,7 +142,7 @@ def _user_documents(paths: Sequence[Path]) -> list[str]:
 def _write(path: Path, documents: Sequence[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"text": document}, ensure_ascii=False) for document in documents]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_at_once(path, "\n".join(lines) + "\n")
     return path
 
 

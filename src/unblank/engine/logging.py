@@ -4,7 +4,6 @@ A terminal gets a live bar; anything else gets one plain line each time metrics 
 """
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from unblank.disk_errors import writes_to
+from unblank.integrity import write_at_once
 
 __all__ = [
     "FILLS_NAME",
@@ -42,8 +44,12 @@ SKIPPED_NAME = "skipped.jsonl"
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
     """Append one JSON object as a line; it is with the system when this returns."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(values, ensure_ascii=False) + "\n")
+    with writes_to(path), path.open("a", encoding="utf-8") as file:
+        file.write(_as_line(values))
+
+
+def _as_line(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False) + "\n"
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
@@ -65,12 +71,7 @@ def drop_lines_after(path: Path, step: int) -> None:
     if not path.is_file():
         return
     kept = [line for line in read_json_lines(path) if line["step"] <= step]
-    replacement = path.with_name(path.name + ".tmp")
-    replacement.unlink(missing_ok=True)
-    replacement.touch()
-    for line in kept:
-        append_line(replacement, line)
-    os.replace(replacement, path)
+    write_at_once(path, "".join(map(_as_line, kept)))
 
 
 def _read_line(line: bytes, place: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ with a printed notice. All others are refused by name.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,14 @@ class ResumePoint:
     """Its counters, data state and settings."""
     notices: tuple[str, ...]
     """Notices for the user: damaged checkpoints that were skipped, a changed layout."""
+
+    @property
+    def saved_at(self) -> datetime:
+        """When it was made; older versions did not record it, then the time of its files."""
+        recorded = self.trainer.get("saved_at")
+        if recorded is not None:
+            return datetime.fromisoformat(recorded)
+        return datetime.fromtimestamp((self.folder / TRAINER_NAME).stat().st_mtime, UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

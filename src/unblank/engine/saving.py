@@ -1,9 +1,9 @@
 """The checkpoints of a run, written whole and at once, each with what a resume is checked by."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,12 @@ from unblank.engine.written_lines import facts_of_lines
 from unblank.integrity import (
     CHECKPOINTS_NAME,
     PROVENANCE_NAME,
-    apply_umask,
     facts_of_files,
     seal,
     write_at_once,
 )
 from unblank.models.finite import nonfinite_name
+from unblank.whole_folders import new_folder
 
 __all__ = ["Saver", "require_finite_state"]
 
@@ -67,6 +67,7 @@ class Saver:
                 "progress": trainer.progress.to_json(),
                 "data_state": asdict(trainer.data_state),
                 "lines": facts_of_lines(self.output_dir),
+                "saved_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
 
             def write_files(folder: Path) -> None:
@@ -86,20 +87,9 @@ class Saver:
         Args:
             weights: of the whole model, on the CPU.
         """
-        best = self.output_dir / BEST_NAME
-        new, old = best.with_name(f"{BEST_NAME}.new"), best.with_name(f"{BEST_NAME}.old")
-        # Left behind by a kill between the renames below.
-        for leftover in (new, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        new.mkdir()
-        self._write(new, weights)
-        write_at_once(new / PROVENANCE_NAME, seal({"files": facts_of_files(new)}))
-        apply_umask(new)
-        # A rename cannot replace a folder that is not empty.
-        if best.exists():
-            best.rename(old)
-        new.rename(best)
-        shutil.rmtree(old, ignore_errors=True)
+        with new_folder(self.output_dir / BEST_NAME, replace=True) as folder:
+            self._write(folder, weights)
+            write_at_once(folder / PROVENANCE_NAME, seal({"files": facts_of_files(folder)}))
 
     def _write(self, folder: Path, weights: dict[str, Tensor]) -> None:
         self.method.save(folder, self.model, weights, self.tokenizer, to_continue=True)

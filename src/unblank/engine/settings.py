@@ -67,7 +67,10 @@ class TrainSettings:
     log_every: MayChange[Positive[int]] = 10
     """Steps between two lines of metrics.jsonl."""
     save_every: MayChange[Positive[int | None]] = None
-    """Steps between two checkpoints; the last step is always saved."""
+    """Steps between two checkpoints; the last step is always saved, and so is the step at which a
+    signal ends the run."""
+    save_minutes: MayChange[Positive[float | None]] = None
+    """Also save a checkpoint when the last one is this many minutes old."""
     keep_checkpoints: MayChange[Positive[int]] = 1
     """Number of latest checkpoints to keep."""
     validate_every: MayChange[NotNegative[int | None]] = None

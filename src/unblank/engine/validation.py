@@ -1,6 +1,5 @@
 """Validation on the way: scores, the weights worth keeping, and when to stop."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from unblank.engine.selection import Selection
 from unblank.engine.state import gather_state
 from unblank.engine.task import Evaluation, Task
 from unblank.engine.trainer import Trainer
+from unblank.whole_folders import remove_folder
 
-__all__ = ["Validation", "prediction_name"]
+__all__ = ["SNAPSHOTS_NAME", "Validation", "prediction_name"]
 
 SNAPSHOTS_NAME = "snapshots"
 """Folder of the validated weights that are kept, inside the folder of the run."""
@@ -86,7 +86,7 @@ class Validation:
         needed = {self.snapshot(step).parent for step in self.selection.needed_steps(self.history)}
         for folder in list_checkpoints(self.root):
             if folder not in needed:
-                shutil.rmtree(folder)
+                remove_folder(folder)
 
     def snapshot(self, step: int) -> Path:
         """Return the file with the weights of a validated step."""

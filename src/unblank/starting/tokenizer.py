@@ -14,6 +14,7 @@ from unblank.plurals import counted
 from unblank.starting.vocabulary import check_vocabulary
 from unblank.tokenization.special import add_sentinels
 from unblank.untrusted.opening import tokenizer_in
+from unblank.whole_folders import put_into_folder
 
 __all__ = ["TOKENIZER_NAME", "open_tokenizer"]
 
@@ -55,7 +56,9 @@ def open_tokenizer(
         given = folder
         if world.is_main:
             display.say("training a tokenizer on the training text")
-            _train(model, settings, family, texts()).save_pretrained(folder)
+            trained = _train(model, settings, family, texts())
+            with put_into_folder(folder) as staging:
+                trained.save_pretrained(staging)
     elif checkpoint is None and (ignored := _ignored(model, settings, family)):
         display.say(f"note: {', '.join(ignored)} ignored: {given} has its tokenizer")
     tokenizer = tokenizer_in(given)

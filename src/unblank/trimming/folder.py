@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from unblank.conversion.writer import save_weights
 from unblank.integrity import weights_files
 from unblank.models.finite import require_finite
 from unblank.models.vocabulary_rows import VOCABULARY_TABLES
@@ -122,7 +122,7 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
                 tensors[name] = tensor.contiguous()
                 num_bytes += tensor.nbytes
                 num_parameters += tensor.numel()
-        save_weights(tensors, folder / path.name)
+        save_file(tensors, folder / path.name, metadata={"format": "pt"})
     if not num_tables:
         raise ValueError(f"the weights in {source} have no embed_tokens.weight to cut rows from")
     if (source / INDEX_NAME).is_file():

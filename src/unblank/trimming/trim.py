@@ -11,7 +11,6 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.provenance import PACKAGES, write_provenance
-from unblank.conversion.writer import new_folder
 from unblank.families.loading import require_whole_weights
 from unblank.integrity import PROVENANCE_NAME, file_facts, weights_files
 from unblank.settings.ranges import check_count
@@ -37,6 +36,7 @@ from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.opening import tokenizer_in
 from unblank.untrusted.weight_files import opened_weights
 from unblank.version import __version__
+from unblank.whole_folders import new_folder
 
 __all__ = ["TrimReport", "trim_model"]
 
