@@ -105,7 +105,7 @@ def check_implementation(name: str, config: Any) -> None:
             f"{', '.join(IMPLEMENTATIONS)} (flash attention cannot express the mask of a "
             "blank-infilling model)"
         )
-    if name == "flex_attention" and getattr(config, "relative_bias_buckets", 0):
+    if name == "flex_attention" and getattr(config, "relative_bias_buckets", None):
         raise ValueError(
             "flex_attention does not support the position bias of this model: use sdpa or eager"
         )
