@@ -61,7 +61,7 @@ def print_table(failed: dict[str, dict[str, str]], counts: dict[str, int]) -> in
         for class_name, message in sorted(by_class.items()):
             reason = EXPECTED.get(class_name, {}).get(name)
             num_unexpected += reason is None
-            note = f"by design: {reason}" if reason else message[:100]
+            note = f"known: {reason}" if reason else message[:100]
             print(f"{class_name:36} {name:60} {note}")
     print(", ".join(f"{count} {name}" for name, count in counts.items()), end="; ")
     print(f"{num_unexpected} failed without being expected to")

@@ -150,8 +150,10 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
         else:
             corrupted_BT = torch.where(is_masked, sampled_ids, original_BT)
         is_real = torch.ones_like(is_masked)
-        if segment_ids is not None or attention_mask is not None:
-            is_real = (segment_ids if attention_mask is None else attention_mask) != 0
+        if attention_mask is not None:
+            is_real = attention_mask != 0
+        elif segment_ids is not None:
+            is_real = segment_ids != 0
         outputs = self.model(input_ids=corrupted_BT, **rows)
         logits_N2 = self.head(outputs.last_hidden_state[is_real])
         is_original_N = (corrupted_BT == original_BT)[is_real]

@@ -76,7 +76,7 @@ class Attention(nn.Module):
             implementation=self.config._attn_implementation,
         )
         output: Tensor = self.o_proj(attended_BHTK.transpose(1, 2).reshape(shape))
-        if weights_BHTS is not None and source_BSD is not None:
+        if weights_BHTS is not None and len(weights_BHTS) < shape[0]:
             weights_BHTS = _row_each(weights_BHTS, shape[0])
         return output, weights_BHTS
 
