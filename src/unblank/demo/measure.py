@@ -71,7 +71,7 @@ def blank_losses(
         inputs = batch.model_inputs(unblank.model.device)
         labels = inputs["labels"]
         labels[labels == unblank.model.config.eop_token_id] = IGNORE_INDEX
-        output = unblank.model(**inputs, use_cache=False)
+        output = unblank.model(**inputs, use_cache=False, return_logits=False)
         scored = labels[labels != IGNORE_INDEX].cpu().numpy()
         model_sum += float(output.loss_sum)
         unigram_sum += float(surprise[scored].sum())

@@ -84,7 +84,7 @@ def test_biased_attention_equals_the_formula_with_the_gradient_of_the_bias(imple
     bias = torch.randn(1, 4, 6, 6, dtype=torch.float64, requires_grad=True)
     visible = padding_visibility(torch.tensor([[1] * 6, [0, 0, 1, 1, 1, 1]]), 6)
     mask = prepare_mask(visible, torch.float64, implementation, bias=bias)
-    ours = attend(query, key, value, mask, implementation=implementation)
+    ours, _ = attend(query, key, value, mask, implementation=implementation)
     scores = query @ key.transpose(-1, -2) / 8**0.5 + bias
     expected = torch.where(visible, scores, -torch.inf).softmax(-1) @ value
     assert_close(ours, expected, atol=1e-6, rtol=1e-6)

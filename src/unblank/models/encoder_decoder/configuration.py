@@ -46,7 +46,12 @@ class EncoderDecoderConfig(PreTrainedConfig):
         is_encoder_decoder: True; part of the transformers contract.
     """
 
-    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
+        "past_key_values",
+        "encoder_last_hidden_state",
+        "loss_sum",
+        "num_scored",
+    ]
     attribute_map: ClassVar[dict[str, str]] = {"num_hidden_layers": "encoder_layers"}
 
     vocab_size: int = 250104

@@ -38,7 +38,7 @@ class GlmInfillConfig(PreTrainedConfig):
     """
 
     model_type = "glm_infill"
-    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values", "loss_sum", "num_scored"]
     base_model_fsdp_plan: ClassVar[dict[str, Any]] = {
         "embed_tokens": "free_full_weight",
         "layers.*": "free_full_weight",
@@ -61,6 +61,7 @@ class GlmInfillConfig(PreTrainedConfig):
     block_position_encoding: bool = True
     tie_word_embeddings: bool = True
     use_cache: bool = True
+    bos_token_id: int | None = None
     pad_token_id: int | None = None
     eos_token_id: int | None = None
     cls_token_id: int | None = None
