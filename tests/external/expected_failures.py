@@ -22,7 +22,6 @@ EXPECTED: dict[str, dict[str, str]] = {
 } | {
     name: {
         "test_inherits_generation_mixin": _INDIRECT,
-        "test_generate_continue_from_past_key_values": _CONTINUED,
     }
     for name in _WRITERS
 }
