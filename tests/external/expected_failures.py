@@ -1,8 +1,5 @@
 """What is known to fail, most of it by design: class -> test -> reason. The rest must pass."""
 
-_CONTINUED = (
-    "open: scores differ when an encoder-decoder continues from the cache of an earlier call"
-)
 _INDIRECT = "the class inherits GenerationMixin through its base class, which the test does not see"
 _WRITERS = (
     "DeltaLMForConditionalGeneration",
@@ -22,7 +19,6 @@ EXPECTED: dict[str, dict[str, str]] = {
 } | {
     name: {
         "test_inherits_generation_mixin": _INDIRECT,
-        "test_generate_continue_from_past_key_values": _CONTINUED,
     }
     for name in _WRITERS
 }

@@ -96,7 +96,8 @@ class EncoderDecoderTester(Tester):
     def prepare_config_and_inputs_for_common(self) -> tuple[Any, dict[str, torch.Tensor]]:
         config, inputs = super().prepare_config_and_inputs_for_common()
         target = words(self.batch_size, self.decoder_seq_length)
-        return config, inputs | {"decoder_input_ids": target}
+        inputs |= {"decoder_input_ids": target, "decoder_attention_mask": torch.ones_like(target)}
+        return config, inputs
 
 
 class GanLMTester(EncoderDecoderTester):
@@ -109,7 +110,7 @@ class SourceTester(GanLMTester):
 
     def prepare_config_and_inputs_for_common(self) -> tuple[Any, dict[str, torch.Tensor]]:
         config, inputs = super().prepare_config_and_inputs_for_common()
-        del inputs["decoder_input_ids"]
+        del inputs["decoder_input_ids"], inputs["decoder_attention_mask"]
         return config, inputs
 
 

@@ -148,6 +148,7 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
         sampled_ids: Tensor | None = None,
         resampled_ids: Tensor | None = None,
         return_logits: bool | None = None,
+        encoder_outputs: BaseModelOutput | None = None,
         **kwargs: Any,
     ) -> Any:
         """Return the three losses of GanLM; without labels, logits like the generator alone.
@@ -169,8 +170,10 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
             sampled_ids: int64[B, T], in place of the first draw.
             resampled_ids: int64[B, T], in place of the second draw.
             return_logits: None leaves the generator's logits out in training.
+            encoder_outputs: of an earlier call.
             **kwargs: passed to the generator.
         """
+        kwargs["encoder_outputs"] = encoder_outputs
         if labels is None:
             return super().forward(
                 input_ids, attention_mask, decoder_input_ids, return_logits=return_logits, **kwargs
