@@ -29,6 +29,11 @@ def folder(tmp_path, monkeypatch):
     """A copy of all that was recorded, which is also the working directory."""
     copy = tmp_path / "recorded"
     shutil.copytree(RECORDED, copy)
+    # Sentences had no limit then, which has to be said to draw the same samples.
+    path = copy / "pretraining" / "run.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["objective"]["sentence_limit"] = 0.0
+    path.write_text(yaml.safe_dump(settings))
     monkeypatch.chdir(copy)
     return copy
 
@@ -94,6 +99,13 @@ def test_an_unfinished_run_goes_on_from_its_step_to_its_end_with_its_prepared_te
     require_expected(run, folder / run)
     if not (folder / run / "adapter.json").is_file():
         unblank.load(folder / run, device="cpu")
+
+
+def test_a_run_whose_sentences_had_no_limit_is_not_continued_with_one(folder, capsys):
+    path = change(folder / "pretraining" / "run.yaml", "objective", sentence_limit=2.0)
+    with pytest.raises(SystemExit):
+        main(["pretrain", path])
+    assert "objective.sentence_limit was 0.0, now 2.0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("run", RUNS)

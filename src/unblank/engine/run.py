@@ -50,7 +50,7 @@ from unblank.interruption import finish_first
 from unblank.models.products import fast_fp32_products
 from unblank.plurals import counted
 from unblank.process import LEFT_ALONE, MemoryArrangement
-from unblank.settings.identity import compared_settings, layout_settings
+from unblank.settings.identity import compared_settings, earlier_settings, layout_settings
 from unblank.settings.recipes import read_settings, to_mapping, to_yaml
 
 __all__ = ["Run", "run"]
@@ -182,7 +182,7 @@ def _find_start(what: Run[Any], precision: str, num_processes: int) -> ResumePoi
     def identity(folder: Path | None) -> Identity:
         return Identity(
             settings=_compared(what, settings, folder, precision, num_processes),
-            defaults=compared_settings(type(settings)()),
+            defaults=earlier_settings(type(settings)),
             layout={*layout_settings(settings), "processes"},
         )
 

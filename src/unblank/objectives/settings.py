@@ -5,7 +5,9 @@ It is the `objective` section of a training configuration, so each field's docst
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from unblank.settings.identity import Before
 from unblank.settings.ranges import (
     NotNegative,
     Positive,
@@ -46,7 +48,7 @@ class ObjectiveSettings:
 
     mask_ratio: PositiveShare[float] = 0.15
     """Share of the tokens to mask, in (0, 1]; for token, sentence and masked."""
-    sentence_limit: NotNegative[float] = 2.0
+    sentence_limit: Annotated[NotNegative[float], Before(0.0)] = 2.0
     """Sentence spans hide at most so many times mask_ratio: of a longer sentence, a part. 0 has no
     limit, as the published program."""
 

@@ -102,11 +102,13 @@ def effective_pretrain_settings(
         checkpoint: that is continued, or None.
         num_processes: of this start.
     """
-    optim, train = settings.optim, settings.train
+    optim, train, objective = settings.optim, settings.train, settings.objective
     # Not given means the end of the run: a longer run then has another schedule.
     has_end = optim.schedule in ("cosine", "linear")
     found: dict[str, Any] = {
         "optim.decay_steps": (optim.decay_steps or train.max_steps) if has_end else None,
+        # Without sentence spans there is nothing that it could limit.
+        "objective.sentence_limit": objective.sentence_limit if objective.sentence else 0.0,
         "train.micro_batch_size": train.rows_per_pass,
         "the mixture of data.alpha or data.temperature_*": settings.data.mixture,
     }

@@ -6,10 +6,17 @@ Every other setting must be the same. Standard library only: settings use the ma
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-__all__ = ["MayChange", "SharesOut", "compared_settings", "layout_settings"]
+__all__ = [
+    "Before",
+    "MayChange",
+    "SharesOut",
+    "compared_settings",
+    "earlier_settings",
+    "layout_settings",
+]
 
 T = TypeVar("T")
 
@@ -22,36 +29,52 @@ SharesOut = Annotated[T, _SHARES_OUT]
 """A setting that a resumed run may change, with a note: it divides the same work differently."""
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Mark of a setting without which older versions did something else than its default says."""
+
+    value: Any
+    """What they did, said by the setting."""
+
+
 def compared_settings(settings: object) -> dict[str, Any]:
     """Return dotted name -> value of every setting that a resumed run is compared by.
 
     Args:
         settings: of the whole run; its sections are dataclasses.
     """
-    return {name: value for name, value, mark in _walk(settings) if mark != _MAY_CHANGE}
+    return {name: value for name, value, _ in _walk(settings)}
+
+
+def earlier_settings(kind: type) -> dict[str, Any]:
+    """Return dotted name -> value of every setting in a run that did not record it.
+
+    Args:
+        kind: class of the settings of a run.
+    """
+    return {
+        name: next((mark.value for mark in marks if isinstance(mark, Before)), value)
+        for name, value, marks in _walk(kind())
+    }
 
 
 def layout_settings(settings: object) -> set[str]:
     """Return the dotted names of the settings that only share out the work."""
-    return {name for name, _, mark in _walk(settings) if mark == _SHARES_OUT}
+    return {name for name, _, marks in _walk(settings) if _SHARES_OUT in marks}
 
 
-def _walk(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any, str | None]]:
+def _walk(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
+    """Yield name, value and marks of every setting that may not change on a resume."""
     hints = get_type_hints(type(settings), include_extras=True)
     for field in fields(settings):
-        mark = _mark(hints[field.name])
-        if mark == _MAY_CHANGE:
+        marks: tuple[Any, ...] = getattr(hints[field.name], "__metadata__", ())
+        if _MAY_CHANGE in marks:
             continue
         value, name = getattr(settings, field.name), f"{prefix}{field.name}"
         if is_dataclass(value):
             yield from _walk(value, f"{name}.")
         else:
-            yield name, _plain(value), mark
-
-
-def _mark(hint: Any) -> str | None:
-    marks: tuple[Any, ...] = getattr(hint, "__metadata__", ())
-    return next((mark for mark in marks if mark in (_MAY_CHANGE, _SHARES_OUT)), None)
+            yield name, _plain(value), marks
 
 
 def _plain(value: Any) -> Any:

@@ -124,7 +124,9 @@ def _compare(
         )
     if given == encoder or not (encoder / "tokenizer.json").is_file():
         return
-    ids, known = tokenizer.get_vocab(), tokenizer_in(encoder).get_vocab()
+    # Its classes in transformers add tokens of their own, which have no embedding.
+    known = tokenizer_in(encoder).backend_tokenizer.get_vocab(with_added_tokens=False)
+    ids = tokenizer.get_vocab()
     num_moved = sum(ids.get(token) != row for token, row in known.items())
     if num_moved:
         display.say(

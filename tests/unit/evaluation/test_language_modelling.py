@@ -103,6 +103,7 @@ def test_a_stride_without_context_is_refused():
 
 def run(model_folder, tmp_path, suite, **options):
     path = tmp_path / "out.json"
+    path.unlink(missing_ok=True)  # of another measurement, which is never replaced
     config = suite_options(suite)(model=str(model_folder), suite=suite, output=path, **options)
     scores, written = evaluate(config)
     assert written == path

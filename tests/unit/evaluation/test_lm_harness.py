@@ -161,7 +161,7 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
     metrics = "[{metric: acc, aggregation: mean, weight_by_size: true}]"
     group.write_text(f"group: all\ntask: [choice]\naggregate_metric_list: {metrics}\n")
     shutil.rmtree(tmp_path / "copies")
-    settings = {"model": str(model_folder), "output": tmp_path / "o.json"}
+    settings = {"model": str(model_folder), "output": tmp_path / "group.json"}
     scores, _ = evaluate(LmEvalOptions(**settings, tasks=(str(group),)))
     assert {(score.task, score.value, score.count) for score in scores} == {
         ("choice", 0.5, 2),

@@ -231,7 +231,7 @@ def test_every_paradigm_weighs_the_same(model_folder, pairs_file, tmp_path):
     assert whole.value == pytest.approx((first + points[2] + points[3]) / 3)
     assert whole.details["paradigms"] == {"one": first, "two": points[2], "three": points[3]}
     assert (tmp_path / "o.png").read_bytes().startswith(b"\x89PNG")
-    limited, _ = measured(model_folder, data=tmp_path, limit=1, output=tmp_path / "o.json")
+    limited, _ = measured(model_folder, data=tmp_path, limit=1, output=tmp_path / "limited.json")
     assert limited[-1].count == 3
 
 

@@ -28,6 +28,7 @@ CB = [
 
 def run(model_folder, tmp_path, **options):
     path = tmp_path / "out.json"
+    path.unlink(missing_ok=True)  # of another measurement, which is never replaced
     scores, _ = evaluate(
         suite_options(options["suite"])(model=str(model_folder), output=path, **options)
     )

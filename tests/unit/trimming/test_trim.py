@@ -144,7 +144,7 @@ def test_special_tokens_and_their_ids_in_the_configuration_survive(
     new = json.loads((tmp_path / "after" / "config.json").read_text())
     assert new["tokenizer_size"] == len(after)
     assert new["vocab_size"] % 64 == 0
-    named = [name for name in old if name.endswith("_token_id")]
+    named = [name for name in old if name.endswith("_token_id") and old[name] is not None]
     assert len(named) >= 6
     for name in named:
         assert after.convert_ids_to_tokens(new[name]) == before.convert_ids_to_tokens(old[name])
