@@ -170,7 +170,7 @@ def _publish(
     results: Mapping[str, Any],
 ) -> None:
     saver, progress = validation.saver, trainer.progress
-    weights, _ = gather_state(saver.model, trainer.optimizer)
+    weights, _ = gather_state(saver.model, trainer.optimizers)
     if not trainer.world.is_main:
         return
     provenance = {

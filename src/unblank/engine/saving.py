@@ -45,7 +45,7 @@ class Saver:
 
     def save(self, trainer: Trainer) -> None:
         """Write a checkpoint of this moment and drop the oldest; every process calls this."""
-        weights, moments = gather_state(self.model, trainer.optimizer)
+        weights, moments = gather_state(self.model, trainer.optimizers)
         if trainer.world.is_main:
             state = {
                 **self.identity,

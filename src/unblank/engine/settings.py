@@ -19,10 +19,16 @@ TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimSettings:
-    """AdamW and its learning rate."""
+    """The optimiser and its learning rate."""
 
+    name: Literal["adamw", "muon"] = "adamw"
+    """adamw; or muon for the matrices inside layers (orthogonalised momentum) and AdamW for all
+    else."""
     learning_rate: float | None = 4e-4
     """Peak learning rate."""
+    muon_factor: float | None = None
+    """Learning rate of the matrices that muon changes, as a multiple of learning_rate. Default: 1;
+    updates have the size of AdamW's."""
     betas: tuple[float, float] = (0.9, 0.98)
     """Decay rates of the first and second moments."""
     eps: float = 1e-6
@@ -41,7 +47,12 @@ class OptimSettings:
     """Largest norm of the gradient, above which it is clipped; 0 = never."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "learning_rate", "eps", "decay_steps")
+        require_positive(self, "learning_rate", "eps", "decay_steps", "muon_factor")
+        require(
+            self.name == "muon" or self.muon_factor is None,
+            f"muon_factor is {self.muon_factor}, but the optimiser is {self.name}: give "
+            "--optim.name muon, or leave it out",
+        )
         require_share(self, "min_learning_rate_ratio")
         for name in ("weight_decay", "warmup_steps", "clip_norm"):
             value = getattr(self, name)

@@ -99,7 +99,7 @@ class Validation:
 
     def _save_snapshot(self, trainer: Trainer, is_best: bool) -> None:
         model = self.saver.model
-        weights, _ = gather_state(model, trainer.optimizer)
+        weights, _ = gather_state(model, trainer.optimizers)
         if trainer.world.is_main:
             trained = {
                 name for name, parameter in model.named_parameters() if parameter.requires_grad

@@ -119,7 +119,7 @@ class PretrainTrainSettings(TrainSettings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PretrainOptimSettings(OptimSettings):
-    """AdamW and its learning rate."""
+    """The optimiser and its learning rate."""
 
     learning_rate: float = 4e-4
     warmup_steps: int = 100
