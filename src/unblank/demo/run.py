@@ -14,7 +14,7 @@ from unblank.api import Unblank, load
 from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.data.sources import TextFiles, find_files
-from unblank.demo.corpus import python_prose, split_documents
+from unblank.demo.corpus import installed_prose, split_documents
 from unblank.demo.measure import (
     BlankLoss,
     HiddenWord,
@@ -84,7 +84,7 @@ def make_corpus(texts: Sequence[Path], output: Path) -> DemoCorpus:
         ValueError: too little text to hold some out.
         FileNotFoundError: a path names nothing.
     """
-    documents = _user_documents(texts) if texts else python_prose()
+    documents = _user_documents(texts) if texts else installed_prose()
     train, held_out = split_documents(documents)
     if not train or not held_out:
         raise ValueError(

@@ -80,7 +80,8 @@ class Muon(Optimizer):
 
     A step of a matrix with R rows and C columns is lr * 0.2 * sqrt(max(R, C)) times its orthogonal
     momentum. A group may say `num_parts`: that its matrices hold as many matrices one above the
-    other, such as queries, keys and values, which are made orthogonal apart.
+    other, such as the queries of each head, which are made orthogonal apart. For heads that is both
+    cheaper and better (docs/log.md).
     """
 
     def __init__(

@@ -10,7 +10,6 @@ from torch.optim import Optimizer
 
 from unblank.engine.muon import Muon
 from unblank.engine.settings import OptimSettings
-from unblank.models.layers import FusedLinear
 
 __all__ = ["build_optimizers"]
 
@@ -32,9 +31,10 @@ def parameter_groups(
 
 
 def layer_matrices(model: nn.Module) -> dict[nn.Parameter, int]:
-    """Return the trainable matrices of the linear maps inside layers -> matrices fused in each.
+    """Return the trainable matrices of the linear maps inside layers -> parts of each.
 
-    Embeddings, positions and heads lie outside the lists of layers, so they are not among them.
+    Embeddings, positions and the heads of models lie outside the lists of layers, so they are not
+    among them. Queries, keys and values have a part for each attention head.
     """
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     maps = [
@@ -43,7 +43,8 @@ def layer_matrices(model: nn.Module) -> dict[nn.Parameter, int]:
         for module in layers.modules()
         if isinstance(module, nn.Linear) and module.weight.requires_grad
     ]
-    return {one.weight: one.num_parts if isinstance(one, FusedLinear) else 1 for one in maps}
+    # A `Projection` says how many; PEFT's layers and plain ones hold one matrix.
+    return {one.weight: getattr(one, "num_parts", 1) for one in maps}
 
 
 def build_optimizers(

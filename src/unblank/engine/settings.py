@@ -13,7 +13,7 @@ from unblank.settings.identity import MayChange, SharesOut
 
 __all__ = ["OptimSettings", "ScheduleName", "TrackerName", "TrainSettings"]
 
-ScheduleName = Literal["cosine", "linear", "inverse_sqrt", "constant"]
+ScheduleName = Literal["cosine", "linear", "inverse_sqrt", "wsd", "constant"]
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 
@@ -38,11 +38,14 @@ class OptimSettings:
     warmup_steps: int | None = 100
     """Number of steps of linear warm-up."""
     schedule: ScheduleName = "cosine"
-    """Shape of the decay after warm-up."""
+    """Shape of the decay after warm-up; wsd = none, then linear over the last cooldown_ratio of
+    the steps."""
     min_learning_rate_ratio: float = 0.05
     """Floor of the schedule, as a fraction of the peak."""
     decay_steps: int | None = None
-    """Step at which cosine and linear reach the floor. Default: the last step."""
+    """Step at which cosine, linear and wsd reach the floor. Default: the last step."""
+    cooldown_ratio: float = 0.2
+    """Share of the steps in which wsd decays, in (0, 1)."""
     clip_norm: float = 1.0
     """Largest norm of the gradient, above which it is clipped; 0 = never."""
 

@@ -19,18 +19,7 @@ from unblank.models.attention import attend
 from unblank.models.initialization import GLM_STACK, Projection
 from unblank.models.masks import Mask
 
-__all__ = ["FeedForward", "FusedLinear", "TransformerLayer", "compute_dtype"]
-
-
-class FusedLinear(nn.Linear):
-    """Several linear maps of one input as one product; their matrices stand one above the other.
-
-    An optimiser that works on whole matrices takes them apart.
-    """
-
-    def __init__(self, in_features: int, out_features: int, num_parts: int) -> None:
-        super().__init__(in_features, num_parts * out_features)
-        self.num_parts = num_parts
+__all__ = ["FeedForward", "TransformerLayer", "compute_dtype"]
 
 
 class SelfAttention(nn.Module):
@@ -42,8 +31,9 @@ class SelfAttention(nn.Module):
         self.layer_idx = layer_idx
         self.num_heads = config.num_attention_heads
         self.dropout = config.attention_probs_dropout_prob
-        self.qkv_proj = FusedLinear(config.hidden_size, config.hidden_size, num_parts=3)
-        self.o_proj = Projection(config.hidden_size, config.hidden_size, output_gain)
+        width = config.hidden_size
+        self.qkv_proj = Projection(width, 3 * width, num_parts=3 * self.num_heads)
+        self.o_proj = Projection(width, width, output_gain)
         self.prompt: nn.Module | None = None  # a deep prompt: keys and values before all others
 
     def forward(

@@ -84,7 +84,7 @@ def test_muon_takes_the_matrices_of_layers_and_adamw_all_else():
         f"model.layers.{layer}.{name}.weight": parts
         for layer in range(2)
         for name, parts in {
-            "self_attn.qkv_proj": 3,
+            "self_attn.qkv_proj": 6,
             "self_attn.o_proj": 1,
             "mlp.up_proj": 1,
             "mlp.down_proj": 1,
