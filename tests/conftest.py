@@ -1,6 +1,7 @@
 """Where tests find recorded originals and real data, and how they are kept quick and offline."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,14 @@ def fixtures_dir() -> Path:
 def data_dir() -> Path:
     """The real corpora and tasks."""
     return _folder("UNBLANK_DATA", "data")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Let writers go on before the disk has it all: no test cuts the power.
+
+    Small runs wait longer for it than they train.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield

@@ -1,28 +1,53 @@
 """Unblank: one library and command for blank-infilling language models.
 
 `unblank.load(folder)` opens a model, `unblank.convert(source, output)` makes one of a published
-checkpoint; everything else lives in the submodules.
+checkpoint; `unblank.pretrain`, `finetune`, `evaluate` and `show` are the commands as calls.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from unblank.version import __version__
 
 if TYPE_CHECKING:
     from unblank.api import Unblank, load
+    from unblank.calls import ModelScores, TrainedRun, finetune, pretrain, show
+    from unblank.calls import evaluate_model as evaluate
     from unblank.conversion.convert import convert
 
-__all__ = ["Unblank", "__version__", "convert", "load"]
+__all__ = [
+    "ModelScores",
+    "TrainedRun",
+    "Unblank",
+    "__version__",
+    "convert",
+    "evaluate",
+    "finetune",
+    "load",
+    "pretrain",
+    "show",
+]
+
+_HOMES = {
+    "ModelScores": ("unblank.calls", "ModelScores"),
+    "TrainedRun": ("unblank.calls", "TrainedRun"),
+    "Unblank": ("unblank.api", "Unblank"),
+    "convert": ("unblank.conversion.convert", "convert"),
+    "evaluate": ("unblank.calls", "evaluate_model"),
+    "finetune": ("unblank.calls", "finetune"),
+    "load": ("unblank.api", "load"),
+    "pretrain": ("unblank.calls", "pretrain"),
+    "show": ("unblank.calls", "show"),
+}
+"""Name -> module and name there: imported only when asked for, as they bring torch."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import these only when asked for: they bring torch and transformers."""
-    if name in ("Unblank", "load"):
-        from unblank import api
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unblank' has no attribute {name!r}")
+    module, name_there = _HOMES[name]
+    return getattr(import_module(module), name_there)
 
-        return getattr(api, name)
-    if name == "convert":
-        from unblank.conversion.convert import convert
 
-        return convert
-    raise AttributeError(f"module 'unblank' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return [*__all__]

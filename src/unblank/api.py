@@ -24,8 +24,10 @@ from unblank.generation.score import Cloze, score_batch
 from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer, generate_texts
 from unblank.generation.sources import read_sources
 from unblank.generation.target_score import score_targets
+from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import special_ids
+from unblank.unicode import require_texts, require_unicode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -97,10 +99,10 @@ class Unblank:
         Raises:
             ValueError: no blank, a text longer than the model's positions, options that do not
                 go together, or a model that is not a GLM.
-            TypeError: an option that does not exist.
+            TypeError: an option that does not exist, or a value of the wrong type.
         """
         filler = Filler(self.model, self.tokenizer, _options(DecodingOptions, options))
-        texts = [text] if isinstance(text, str) else list(text)
+        texts = require_texts(text, "text")
         results = filler.fill(texts, order=order, batch_size=batch_size)
         return results[0] if isinstance(text, str) else results
 
@@ -122,6 +124,7 @@ class Unblank:
             ValueError: as for `fill`, and for beam search.
         """
         filler = Filler(self.model, self.tokenizer, _options(DecodingOptions, options))
+        require_unicode(text, "text")
         return filler.stream(text, order=order)
 
     @overload
@@ -167,12 +170,12 @@ class Unblank:
         Raises:
             ValueError: a source longer than the model's positions (unless `too_long="cut"`), or
                 options that do not go together or do not fit the model.
-            TypeError: an option that does not exist.
+            TypeError: an option that does not exist, or a value of the wrong type.
         """
         answers = generate_texts(
             self.model,
             self.tokenizer,
-            [source] if isinstance(source, str) else list(source),
+            require_texts(source, "source"),
             _options(GenerationOptions, options),
             batch_size=batch_size,
             show_progress=show_progress,
@@ -192,6 +195,7 @@ class Unblank:
             ValueError: as for `generate`, and for beam search.
         """
         checked = _options(GenerationOptions, options)
+        require_unicode(source, "source")
         return SourceAnswerer(self.model, self.tokenizer, checked).stream(source)
 
     @overload
@@ -248,14 +252,22 @@ class Unblank:
         Raises:
             ValueError: no such blank or tag, a text or candidate that is too long, or a candidate
                 that is empty, given twice or itself holds a blank.
+            TypeError: an argument of the wrong type.
         """
-        texts = [text] if isinstance(text, str) else text
+        texts = require_texts(text, "text")
         answers = cast("list[list[str]]", [candidates] if isinstance(text, str) else candidates)
-        if len(texts) != len(answers) or not all(_is_list_of_strings(given) for given in answers):
+        is_list = isinstance(answers, list | tuple) and len(texts) == len(answers)
+        if not is_list or any(isinstance(given, str) for given in answers):
             raise ValueError(
                 "candidates must be a list of texts for one text, and a list of such lists for a "
                 "list of texts"
             )
+        answers = [require_texts(given, "candidate") for given in answers]
+        check_count(blank, "blank", low=0)
+        if not isinstance(include_end, bool):
+            raise TypeError(f"include_end is {include_end!r}: it must be True or False")
+        if not texts:
+            return []
         if family_of_model(self.model).writes == "targets":
             if (blank, context) != (0, "bi"):
                 raise ValueError(
@@ -355,10 +367,6 @@ def _require_positions(
                 f"candidate {text[:60]!r} has {len(ids)} tokens, but a blank of this model takes "
                 f"at most {limit}: shorten it"
             )
-
-
-def _is_list_of_strings(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
 def _options(kind: type[_Options], given: Mapping[str, object]) -> _Options:

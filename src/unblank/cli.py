@@ -9,11 +9,16 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
+from unblank.interruption import REQUESTS, asked_by, end_on_signals, leave
+from unblank.supervision import supervise
+from unblank.untrusted.panics import panics_named
 from unblank.version import __version__
 
 __all__ = ["main"]
@@ -27,7 +32,7 @@ class Command:
     """Heading under which `--help` lists it."""
     summary: str
     trains: bool = False
-    """Whether it is a long run, which handles interruption itself."""
+    """Whether it is a run that the same command continues."""
 
 
 _TRY, _TRAIN, _USE, _MEASURE, _CHANGE = (
@@ -76,7 +81,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: without the program's name; None takes `sys.argv`.
     """
-    name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if arguments is None and words[0] in COMMANDS:
+        supervise(partial(_say_ended, words[0]))
+    try:
+        _dispatch(*words)
+        _flush()
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(141)
+    except OSError as error:
+        _fail(f"unblank: the output cannot be written: {error.strerror}")
+
+
+def _dispatch(name: str, *words: str) -> None:
+    """Do what the first word says."""
     if name in ("-h", "--help", "help"):
         print(overview())
         return
@@ -86,15 +105,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if name not in COMMANDS:
         _fail(f"unblank: unknown command {name!r}{_suggestion(name)}")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), end_on_signals():
             warnings.showwarning = _note
-            _run(name, rest)
-    except KeyboardInterrupt:
-        sys.exit(130)
+            with panics_named():
+                _run(name, words)
+    except KeyboardInterrupt as interrupt:
+        _leave(name, getattr(interrupt, "number", signal.SIGINT), str(interrupt))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        raise
     except Exception as error:
+        if (number := asked_by()) is not None:  # a library made an error of its own of it
+            _leave(name, number)
+        if _is_out_of_memory(error) and not os.environ.get("UNBLANK_TRACEBACK"):
+            _fail(f"unblank {name}: memory ran out: {_memory_advice(name)}")
         if os.environ.get("UNBLANK_TRACEBACK") or not _is_for_the_user(error):
             raise
         _fail(f"unblank {name}: {error}")
@@ -121,14 +144,64 @@ def _is_for_the_user(error: Exception) -> bool:
     return is_ours or isinstance(error, ValueError | OSError | ImportError)
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, on the CPU or a GPU; torch has no class of its own for the CPU."""
+    named = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError) or named
+
+
+def _memory_advice(name: str) -> str:
+    if not COMMANDS[name].trains:
+        return "give shorter texts, fewer at once, or a smaller model"
+    return (
+        "lower train.micro_batch_size (text pairs: train.micro_batch_tokens), set "
+        "model.activation_checkpointing, or give shorter rows (data.max_length; text pairs: "
+        "seq2seq.max_source_length and seq2seq.max_target_length)"
+    )
+
+
 def _run(name: str, words: Sequence[str]) -> None:
     """Run a command; `--help` prints and exits."""
     module: Any = import_module(f"unblank.commands.{name}")
-    settings = module.parse(words)
-    if not COMMANDS[name].trains:
-        # What is asked to end leaves no temporary folder, as after Ctrl-C.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    module.run(settings)
+    module.run(module.parse(words))
+
+
+def _say_ended(name: str, number: int, message: str = "") -> None:
+    """Say which signal ended a command; a run in several processes gives one of them a message."""
+    signal_name = signal.Signals(number).name
+    if number in REQUESTS:
+        advice = "; run the same command again to continue" if COMMANDS[name].trains else ""
+        said = message or f"stopped by {signal_name}{advice}"
+    elif number == signal.SIGKILL:
+        said = "ended by the system (SIGKILL), as it does when memory runs out: "
+        said += _memory_advice(name)
+    else:
+        said = f"a library failed ({signal_name}): a file may be damaged, or memory ran out"
+    if os.environ.get("RANK", "0") == "0":
+        with suppress(BrokenPipeError):
+            print(f"unblank {name}: {said}", file=sys.stderr, flush=True)
+
+
+def _leave(name: str, number: int, message: str = "") -> NoReturn:
+    _say_ended(name, number, message)
+    _flush()
+    leave(128 + number)
+
+
+def _flush() -> None:
+    """Write out what was printed; OSError if that cannot be."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed vanish, else Python complains about it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with suppress(OSError):
+            stream.flush()
+            continue
+        os.dup2(nowhere, stream.fileno())
 
 
 def _suggestion(name: str) -> str:
@@ -148,6 +221,8 @@ def _note(
     print(f"note: {message}", file=sys.stderr)
 
 
-def _fail(message: str) -> None:
-    print(message, file=sys.stderr)
+def _fail(message: str) -> NoReturn:
+    if sys.stderr is not None:
+        print(message, file=sys.stderr)
+    _drop_output()
     sys.exit(2)

@@ -1,28 +1,40 @@
 """Whether the files of a folder are still as they were written, by a record of sizes and hashes.
 
-A checkpoint carries such a record of all its files (the manifest), a finished model one of its
-weights (the provenance). This module knows files only, not what is in them.
+A checkpoint carries such a record of all its files (the manifest), as a finished model does (the
+provenance). A record guards itself by a checksum of its own content, which older versions did not
+write. This module knows files only, not what is in them.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
+
+from unblank.disk_errors import writes_to
 
 __all__ = [
+    "ADAPTER_RECORD_NAME",
     "CHECKPOINTS_NAME",
     "MANIFEST_NAME",
     "PROVENANCE_NAME",
     "apply_umask",
+    "digest_damage",
+    "facts_of_files",
     "file_facts",
     "find_damage",
+    "read_record",
+    "seal",
     "weights_files",
     "write_at_once",
 ]
 
 MANIFEST_NAME = "manifest.json"
 PROVENANCE_NAME = "provenance.json"
+ADAPTER_RECORD_NAME = "adapter.json"
+"""Name of the record of an adapter, in which a person may write the new path of its base model."""
+_CHECKSUM = "checksum"
 CHECKPOINTS_NAME = "checkpoints"
 """Name of the folder of a run's checkpoints, inside the folder of its finished model."""
 
@@ -30,6 +42,65 @@ CHECKPOINTS_NAME = "checkpoints"
 def file_facts(path: Path) -> dict[str, int | str]:
     """Return size and hash of a file, as they are recorded under `files`."""
     return {"size": path.stat().st_size, "sha256": _sha256(path)}
+
+
+def facts_of_files(folder: Path) -> dict[str, dict[str, int | str]]:
+    """Return name -> facts of every file below a folder but the records, which guard themselves."""
+    records = (MANIFEST_NAME, PROVENANCE_NAME, ADAPTER_RECORD_NAME)
+    return {
+        path.relative_to(folder).as_posix(): file_facts(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in records
+    }
+
+
+def seal(record: Mapping[str, Any], *, editable: Collection[str] = ()) -> str:
+    """Return a record as JSON, with a checksum of its content.
+
+    Args:
+        record: what JSON can hold; anything else is written as its text.
+        editable: keys whose values a person may change.
+    """
+    content = json.loads(json.dumps(record, default=str))
+    sealed = content | {_CHECKSUM: _checksum(content, editable)}
+    return json.dumps(sealed, indent=1) + "\n"
+
+
+def read_record(path: Path, *, editable: Collection[str] = ()) -> dict[str, Any]:
+    """Return the content of a record, without its checksum.
+
+    Args:
+        path: of a record; one of an older version has no checksum, and is taken as it is.
+        editable: as for `seal`.
+
+    Raises:
+        ValueError: it cannot be read, or is not as it was written; the message names it.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} cannot be read ({type(error).__name__})") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{path.name} holds no record")
+    checksum = record.pop(_CHECKSUM, None)
+    if checksum not in (None, _checksum(record, editable)):
+        raise ValueError(f"{path.name} has changed since it was written")
+    return record
+
+
+def digest_damage(path: Path, expected: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the beginning of a file that may have grown, or None.
+
+    Args:
+        path: of the file.
+        expected: its facts from when it was shorter.
+    """
+    content = path.read_bytes()[: expected["size"]]
+    if len(content) < expected["size"]:
+        return f"it has {len(content)} bytes instead of {expected['size']} or more"
+    if hashlib.sha256(content).hexdigest() != expected["sha256"]:
+        return "it has changed since it was written"
+    return None
 
 
 def weights_files(folder: Path) -> list[Path]:
@@ -42,22 +113,25 @@ def weights_files(folder: Path) -> list[Path]:
 
 
 def find_damage(
-    folder: Path, names: Collection[str] | None = None, record_name: str = MANIFEST_NAME
+    folder: Path, record_name: str = MANIFEST_NAME, *, unused: Collection[str] = ()
 ) -> str | None:
     """Return what is wrong with a folder that has a record, or None if all is as written.
 
     Args:
         folder: with a record; its lack is damage.
-        names: files to look at; None for all that the record lists.
         record_name: JSON file with the facts of each file under `files`.
+        unused: names of files that nobody will read, which are not looked at.
     """
     try:
-        record = json.loads((folder / record_name).read_text(encoding="utf-8"))
-        files = record.get("files", {})
-    except (OSError, ValueError, AttributeError) as error:
-        return f"{record_name} cannot be read ({type(error).__name__})"
+        record = read_record(folder / record_name)
+    except ValueError as error:
+        return str(error)
+    # Not every provenance names files; a manifest is for nothing else.
+    files = record.get("files", None if record_name == MANIFEST_NAME else {})
+    if not isinstance(files, dict) or not all(map(_are_facts, files.values())):
+        return f"{record_name} does not say which files there were"
     for name, expected in files.items():
-        if names is not None and name not in names:
+        if name in unused:
             continue
         path = folder / name
         if not path.is_file():
@@ -80,14 +154,36 @@ def apply_umask(folder: Path) -> None:
         path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
 
 
-def write_at_once(path: Path, text: str) -> None:
-    """Write a text file, or replace it, so that a kill leaves the old one or the new one."""
+def write_at_once(path: Path, content: str | bytes) -> None:
+    """Write a file, or replace it, so that a kill or a full disk leaves the old one or the new one.
+
+    Args:
+        path: of the file; its folder is there.
+        content: text is written as UTF-8.
+
+    Raises:
+        OSError: it cannot be written; the message names it and says what to do.
+    """
     replacement = path.with_name(path.name + ".tmp")
-    with replacement.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with writes_to(path), replacement.open("wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        replacement.unlink(missing_ok=True)
+        raise
     replacement.replace(path)
+
+
+def _are_facts(facts: object) -> bool:
+    return isinstance(facts, dict) and {"size", "sha256"} <= set(facts)
+
+
+def _checksum(content: Mapping[str, Any], editable: Collection[str]) -> str:
+    """Return a hash of what a record says, however it is laid out."""
+    guarded = {key: value for key, value in content.items() if key not in editable}
+    return hashlib.sha256(json.dumps(guarded, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

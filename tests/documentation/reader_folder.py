@@ -116,6 +116,10 @@ def write_data_sets(folder: Path) -> None:
     """Write a little of the data sets that the suites look for."""
     sentences = [{"text": text.rstrip(".")} for text in ENGLISH[:2]]
     write_lines(folder / "infill/lambada/validation.jsonl", sentences)
+    pairs = [{"good": ENGLISH[0], "bad": f"{ENGLISH[0]} Cat the."}] * 2
+    named = {"phenomenon": "order", "paradigm": "one"}
+    write_lines(folder / "nlu/blimp/validation.jsonl", [pair | named for pair in pairs])
+    write_lines(folder.parent / "my_pairs.jsonl", pairs)
     entailment = {"premise": ENGLISH[0], "hypothesis": "A cat sat."}
     for name in ("RTE", "CB"):
         labels = ("entailment", "not_entailment" if name == "RTE" else "contradiction")

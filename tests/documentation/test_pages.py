@@ -122,7 +122,7 @@ def run_command(command: Command, monkeypatch) -> None:
             patch.setenv(name, value)
         if command.input_file:
             text = Path(command.input_file).read_text(encoding="utf-8")
-            patch.setattr("sys.stdin", io.StringIO(text))
+            patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         make_room(words)
         run_words([*words, *(["--print-config"] if is_parsed_only else shortened(words))])
 

@@ -1,5 +1,6 @@
-"""Runs draw no loss curve here, unless a test looks at it."""
+"""Runs draw no loss curve here, unless a test looks at it; the recipe of a small comparison."""
 
+from comparison_toys import recipe
 from pictures import no_pictures, pictures
 
-__all__ = ["no_pictures", "pictures"]
+__all__ = ["no_pictures", "pictures", "recipe"]

@@ -170,7 +170,8 @@ def test_losses_equal_the_original(padding, model, tensors, numbers, sizes):
             decoder_input_ids=case["prev_output_tokens"],
             labels=scored,
             # fairseq spreads the smoothing over the other rows only
-            label_smoothing=epsilon * sizes["words"] / (sizes["words"] - 1),
+            smoothing=epsilon * sizes["words"] / (sizes["words"] - 1),
+            return_logits=False,
         )
         assert output.logits is None
         assert_close(output.loss_sum.item(), expected["loss_sum"], **TOLERANCE)

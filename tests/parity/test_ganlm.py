@@ -171,7 +171,7 @@ def run_inputs(run: dict, case: dict, sizes: dict) -> dict:
         "decoder_input_ids": case["tgt_tokens"],
         "labels": labels,
         # fairseq spreads the smoothing over the other rows only
-        "label_smoothing": options["label_smoothing"] * rows / (rows - 1),
+        "smoothing": options["label_smoothing"] * rows / (rows - 1),
         "sampled_ids": torch.tensor(run["first_draw_all_positions"]),
         "resampled_ids": torch.tensor(run["second_draw_all_positions"]),
     }

@@ -5,13 +5,16 @@ from the indices that it drew.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from naive_glm_beams import naive_glm_beams
 from recordings import read_json, recorded
 from torch.testing import assert_close
 
+from unblank.families.decoding import GLM_INTERACTIVE_STOPPING, GLM_STOPPING
 from unblank.generation.beam import BeamDecoder
 from unblank.generation.decoding import TokenRules
 from unblank.generation.independent import IndependentDecoder
@@ -48,7 +51,12 @@ def blanks_in(token_ids: list[int], ids: dict[str, int]) -> tuple[int, ...]:
 
 def interactive(glm, options, rules, ids) -> DecoderSetup:
     return DecoderSetup(
-        model=glm, options=options, rules=rules, start_id=ids["sop"], feeds_cut_token=False
+        model=glm,
+        options=options,
+        rules=rules,
+        start_id=ids["sop"],
+        stopping=GLM_INTERACTIVE_STOPPING,
+        feeds_cut_token=False,
     )
 
 
@@ -192,6 +200,33 @@ def test_the_evaluation_decoder_is_reproduced(glm, glm_dir, generation, ids):
             assert tokens == [beam for _, beam in expected]
             assert_close(scores, [score for score, _ in expected], atol=1e-4, rtol=1e-4)
         assert [found[0].pieces[0].token_ids for found in fillings] == run["predictions"]
+
+
+@torch.no_grad()
+def test_both_decoders_count_length_as_published_where_that_decides(glm, ids):
+    """The recorded inputs cannot tell the rules apart; where fills often end, inputs do."""
+    rng = torch.Generator().manual_seed(0)
+    options = DecodingOptions(num_beams=3, num_return=3, length_penalty=0.5)
+    ends = tuple(range(0, glm.config.vocab_size, 3))
+    rules = rules_for(glm, ends, 6)
+    num_apart = 0
+    for _ in range(12):
+        drawn = torch.randint(10, ids["MASK"] - 10, (7,), generator=rng).tolist()
+        prompt = Prompt((*drawn[:4], ids["MASK"], *drawn[4:]), (4,))
+        found = {}
+        for decoder in ("evaluation", "interactive"):
+            setup = interactive(glm, options, rules, ids)
+            if decoder == "evaluation":
+                setup = replace(setup, stopping=GLM_STOPPING, feeds_cut_token=True)
+            (fillings,) = BeamDecoder(setup, [prompt]).run()
+            found[decoder] = [filling.pieces[0].token_ids for filling in fillings]
+            expected = naive_glm_beams(
+                glm, list(prompt.token_ids), 4, decoder=decoder, start_id=ids["sop"],
+                end_ids=ends, num_beams=3, length_penalty=0.5, max_tokens=6,
+            )  # fmt: skip
+            assert found[decoder] == expected
+        num_apart += found["evaluation"] != found["interactive"]
+    assert num_apart, "no input tells the two decoders apart"
 
 
 @torch.no_grad()

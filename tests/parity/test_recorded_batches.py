@@ -30,7 +30,7 @@ def inputs_of(ids, position_ids, mask):
 def mean_loss(model, inputs, targets, loss_mask, smoothing=0.0):
     labels = targets.masked_fill(loss_mask == 0, -100)
     with torch.no_grad():
-        return model(**inputs, labels=labels, label_smoothing=smoothing).loss.item()
+        return model(**inputs, labels=labels, smoothing=smoothing).loss.item()
 
 
 def test_losses_of_pairs_equal_the_original_which_attends_to_padding_inside_part_a(glm, glm_dir):

@@ -48,6 +48,7 @@ def settings_of(options: dict) -> ObjectiveSettings:
     return only(
         kind_of(options),
         ObjectiveSettings(
+            sentence_limit=0,
             document_min_ratio=options.get("gpt_min_ratio", 0.5),
             document_suffix_probability=options.get("gpt_infill_prob", 0.5),
         ),

@@ -1,12 +1,22 @@
-"""A tiny GLM's folder, and a toy task whose label can be read off the text."""
+"""A tiny GLM's folder, a toy task whose label can be read off the text, and a run on it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from tiny_glms import tiny_glm, write_folder
 
 from unblank.api import Unblank
+from unblank.families.settings import ModelSettings
+from unblank.finetuning.settings import (
+    FinetuneDataSettings,
+    FinetuneOptimSettings,
+    FinetuneSettings,
+    FinetuneTrainSettings,
+)
 
 WORDS = {"good": ["fine", "great", "lovely"], "bad": ["poor", "awful", "dull"]}
 FILLER = ["the", "play", "was", "film", "song", "a", "we", "saw"]
@@ -55,4 +65,33 @@ def labelled_glm() -> Unblank:
         max_position_embeddings=48,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The files of `write_toys`, not to be changed."""
+    return write_toys(tmp_path_factory.mktemp("toys"))
+
+
+def labelled_config(
+    toys: Mapping[str, Path],
+    output: Path,
+    *,
+    method: str = "full",
+    train: Mapping[str, Any] | None = None,
+    **sections: Any,
+) -> FinetuneSettings:
+    """Return a run of 60 steps on the toy task, with fields of `train` and sections changed."""
+    usual = {"max_steps": 60, "batch_size": 16, "validate_every": 30, "precision": "fp32"}
+    return FinetuneSettings(
+        task=str(toys["task"]),
+        method=method,
+        model=ModelSettings(init_from=toys["model"]),
+        data=FinetuneDataSettings(
+            train=(str(toys["train"]),), validation=(str(toys["validation"]),)
+        ),
+        optim=FinetuneOptimSettings(learning_rate=3e-3),
+        train=FinetuneTrainSettings(output_dir=output, **{**usual, **(train or {})}),
+        **sections,
     )

@@ -177,13 +177,13 @@ def test_a_classifier_is_refused_with_the_command_that_measures_it(folder, tmp_p
     classifier.save_pretrained(tmp_path)
     unblank.load(folder).tokenizer.save_pretrained(tmp_path)
     name = type(classifier).__name__
-    with pytest.raises(ValueError, match=rf"has a {name}.*finetune --task NAME --method none"):
+    with pytest.raises(ValueError, match=rf"{name}.*finetune --task NAME --method none"):
         unblank.load(tmp_path)
 
 
 def test_filling_is_refused_and_the_right_door_named(model, family):
     for fill in (model.fill, model.fill_stream):
-        with pytest.raises(ValueError, match=f"{family} fills no blanks: use generate"):
+        with pytest.raises(ValueError, match=rf"{family} .*\bgenerate\b"):
             fill("the [MASK] cat")
 
 

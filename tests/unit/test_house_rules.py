@@ -1,26 +1,19 @@
 """The shape of the code: imports go downward, files stay small, names say something."""
 
 import ast
-import functools
 import graphlib
+from functools import cache
 from pathlib import Path
 
 import pytest
+from source_trees import FILES, SOURCE, nodes_of, tree_of
 
 from unblank.families.table import FAMILIES
-
-SOURCE = Path(__file__).resolve().parents[2] / "src" / "unblank"
-FILES = sorted(SOURCE.rglob("*.py"))
 
 MODULES = {
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in FILES
 }
-
-
-@functools.cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imports_of(path: Path, *, deferred: bool) -> set[str]:
@@ -32,8 +25,7 @@ def imports_of(path: Path, *, deferred: bool) -> set[str]:
             in a string, as `unblank.some.module:name`.
     """
     names = set()
-    tree = tree_of(path)
-    for node in ast.walk(tree) if deferred else tree.body:
+    for node in nodes_of(path) if deferred else tree_of(path).body:
         if isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
@@ -45,7 +37,10 @@ def imports_of(path: Path, *, deferred: bool) -> set[str]:
     return ours & set(MODULES)
 
 
-IMPORTS = {module: imports_of(path, deferred=True) for module, path in MODULES.items()}
+@cache
+def imports_of_all() -> dict[str, set[str]]:
+    """Return module -> the modules of ours that it imports, also those that its functions do."""
+    return {module: imports_of(path, deferred=True) for module, path in MODULES.items()}
 
 
 def room_of(module: str) -> str:
@@ -59,7 +54,7 @@ def test_no_modules_import_one_another_in_a_circle():
 
 def test_no_packages_import_one_another_in_a_circle():
     rooms = {room_of(module): set() for module in MODULES}
-    for module, imported in IMPORTS.items():
+    for module, imported in imports_of_all().items():
         rooms[room_of(module)] |= {room_of(name) for name in imported} - {room_of(module)}
     graphlib.TopologicalSorter(rooms).prepare()
 
@@ -75,7 +70,7 @@ def test_no_packages_import_one_another_in_a_circle():
 )
 def test_a_room_does_not_know_what_stands_on_it(room, others):
     """As docs/architecture.md says; no circle alone would not keep these apart."""
-    for module, imported in IMPORTS.items():
+    for module, imported in imports_of_all().items():
         if room_of(module) == room:
             assert not {room_of(name) for name in imported} & others, module
 
@@ -90,26 +85,26 @@ def test_files_are_small_and_say_what_they_are_for(path):
 
 def test_no_function_is_longer_than_a_hundred_lines():
     for path in FILES:
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno - node.lineno < 100, f"{path.name}: {node.name}"
 
 
-MODELS = SOURCE / "models"
-MODEL_CLASSES = {
-    node.name
-    for path in MODELS.rglob("*.py")
-    for node in ast.walk(tree_of(path))
-    if isinstance(node, ast.ClassDef)
-}
 FAMILY_NAMES = {name for one in FAMILIES.values() for name in (one.name, one.model_type)}
+
+
+@cache
+def model_classes() -> frozenset[str]:
+    """Return the names of all classes of models."""
+    nodes = (node for path in (SOURCE / "models").rglob("*.py") for node in nodes_of(path))
+    return frozenset(node.name for node in nodes if isinstance(node, ast.ClassDef))
 
 
 def asks_for_a_family(node: ast.AST) -> bool:
     """Return whether code checks for a class of models, or compares the name of a family."""
     if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
         named = {getattr(part, "id", getattr(part, "attr", "")) for part in ast.walk(node.args[1])}
-        return bool(named & MODEL_CLASSES)
+        return bool(named & model_classes())
     if isinstance(node, ast.Compare):
         if ast.unparse(node.comparators[0]).endswith(".applies"):  # a section, not a family
             return False
@@ -123,7 +118,7 @@ def test_what_differs_between_families_is_asked_of_the_family():
     for path in FILES:
         if path.relative_to(SOURCE).parts[0] in ("families", "models"):
             continue
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if asks_for_a_family(node):
                 found.append(f"{path.relative_to(SOURCE)}:{node.lineno}: {ast.unparse(node)}")
     assert not found, found

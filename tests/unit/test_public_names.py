@@ -6,8 +6,8 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parents[2] / "src" / "unblank"
-FILES = sorted(SOURCE.rglob("*.py"))
+from source_trees import FILES, SOURCE, nodes_of, tree_of
+
 REPOSITORY = SOURCE.parents[1]
 PAGES = [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")]
 
@@ -15,7 +15,7 @@ PAGES = [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")]
 def definitions(path: Path) -> set[str]:
     """Return the names without an underscore that a file defines at its top."""
     names: set[str] = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in tree_of(path).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -45,7 +45,7 @@ def names_used_in(path: Path) -> frozenset[str]:
     """Return the dotted names that a file imports, or looks up as `module.name` or in a string."""
     names: set[str] = set()
     modules: dict[str, str] = {}
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    nodes = nodes_of(path)
     for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
@@ -96,7 +96,7 @@ def unused_names(path: Path) -> set[str]:
     if path.name == "__init__.py" or is_command or module in ("unblank.api", *documented_modules()):
         return set()
     listed: list[str] = []
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in tree_of(path).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             listed = ast.literal_eval(node.value)
     by_others = num_users() - Counter(names_used_in(path))

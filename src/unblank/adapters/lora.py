@@ -14,17 +14,15 @@ from torch import Tensor
 
 from unblank.families.family import LoraTargets
 from unblank.families.table import FAMILIES, family_of_model
+from unblank.models.finite import require_finite
+from unblank.untrusted.adapter import ADAPTER_NAME, adapter_settings, with_adapter
 
 __all__ = [
-    "ADAPTER_NAME",
     "add_lora",
     "merge_lora",
     "put_lora",
     "save_lora",
 ]
-
-ADAPTER_NAME = "adapter_model.safetensors"
-"""PEFT's name."""
 
 _HEADS = ("dense", "out_proj")
 """New layers of a classifier: trained and saved in full, as there is nothing to adapt."""
@@ -119,20 +117,21 @@ def merge_lora(model: Any, folder: Path) -> Any:
 
 
 def _open(model: Any, folder: Path, *, is_trainable: bool) -> Any:
-    if not (folder / ADAPTER_NAME).is_file():
-        raise FileNotFoundError(
-            f"{folder} has no {ADAPTER_NAME}: copy it there, or save the adapters with PEFT again"
-        )
-    config = _peft().PeftConfig.from_pretrained(str(folder))
+    _peft()
+    settings = adapter_settings(folder)
     own = {name for name, _ in model.named_children()}
-    if lacking := set(config.modules_to_save or ()) - own:
+    if lacking := set(settings.get("modules_to_save") or ()) - own:
         raise ValueError(
             f"{folder} was trained with a head ({', '.join(sorted(lacking))}) that a "
             f"{type(model).__name__} does not have: load it into the class it was trained with, "
             "using unblank.adapters.opening.put_adapter"
         )
     with _old_names_allowed():
-        return _peft().PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
+        opened = with_adapter(model, folder, is_trainable=is_trainable)
+    own_parts = ("lora_", "modules_to_save")
+    adapters = [item for item in opened.named_parameters() if any(p in item[0] for p in own_parts)]
+    require_finite(adapters, folder)
+    return opened
 
 
 @contextmanager

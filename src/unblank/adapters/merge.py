@@ -1,16 +1,15 @@
 """Base model and adapters become one plain model folder."""
 
-import json
 from pathlib import Path
 
 import unblank
 from unblank.adapters.lora import merge_lora
 from unblank.adapters.opening import require_undamaged
 from unblank.adapters.record import AdapterRecord, has_adapter
-from unblank.conversion.writer import new_folder
 from unblank.families.loading import load_folder
-from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
+from unblank.integrity import PROVENANCE_NAME, facts_of_files, file_facts, seal, write_at_once
 from unblank.quiet import without_progress_bar
+from unblank.whole_folders import new_folder
 
 __all__ = ["merge"]
 
@@ -49,7 +48,7 @@ def merge(folder: Path, output: Path) -> Path:
                 "folder": str(folder.resolve()),
                 **{path.name: file_facts(path) for path in sorted(folder.glob("*.safetensors"))},
             },
-            "files": {path.name: file_facts(path) for path in staging.glob("*.safetensors")},
+            "files": facts_of_files(staging),
         }
-        write_at_once(staging / PROVENANCE_NAME, json.dumps(provenance, indent=1))
+        write_at_once(staging / PROVENANCE_NAME, seal(provenance))
     return base

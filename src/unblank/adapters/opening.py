@@ -5,19 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unblank.adapters.lora import ADAPTER_NAME, put_lora
-from unblank.adapters.prompts import PROMPT_NAME, put_prompt
-from unblank.adapters.record import PEFT_CONFIG_NAME, RECORD_NAME, AdapterRecord
+from unblank.adapters.lora import put_lora
+from unblank.adapters.prompts import TRAINING_NAME, put_prompt
+from unblank.adapters.record import AdapterRecord
 from unblank.families.loading import load_folder
 from unblank.integrity import MANIFEST_NAME, PROVENANCE_NAME, find_damage
+from unblank.untrusted.links import refuse_links_out
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 __all__ = ["load_adapted", "put_adapter", "require_undamaged"]
 
-_FILES = (RECORD_NAME, PEFT_CONFIG_NAME, ADAPTER_NAME, PROMPT_NAME)
-"""Files read when an adapter is used."""
+_FOR_TRAINING = ("optimizer.safetensors", "trainer.json", TRAINING_NAME)
+"""Files of a checkpoint that are not read when its adapter is used."""
 
 
 def load_adapted(
@@ -30,6 +31,7 @@ def load_adapted(
         device: of the model.
         dtype: of the base model.
     """
+    refuse_links_out(folder)
     require_undamaged(folder)
     record = AdapterRecord.read(folder)
     model, tokenizer = load_folder(record.require_base(folder), device=device, dtype=dtype)
@@ -40,7 +42,7 @@ def require_undamaged(folder: Path) -> None:
     """Raise ValueError if the adapters are not as they were written; PEFT's have no record."""
     for record_name in (MANIFEST_NAME, PROVENANCE_NAME):
         if (folder / record_name).is_file() and (
-            damage := find_damage(folder, _FILES, record_name)
+            damage := find_damage(folder, record_name, unused=_FOR_TRAINING)
         ) is not None:
             raise ValueError(f"{folder} is damaged ({damage}): copy or save it again")
 

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from unblank.models.finite import require_finite
 from unblank.prompting.soft import SoftPrompt, attach_soft_prompt
 from unblank.prompting.soft_deep import attach_deep_prompt
 from unblank.tokenization.special import give_prompt
+from unblank.untrusted.weight_files import tensors_in
 
-__all__ = ["PROMPT_NAME", "load_training", "put_prompt", "save_prompt"]
+__all__ = ["TRAINING_NAME", "load_training", "put_prompt", "save_prompt"]
 
 PROMPT_NAME = "prompt.safetensors"
 TRAINING_NAME = "training.safetensors"
@@ -56,7 +58,8 @@ def load_training(model: Any, folder: Path) -> None:
         raise FileNotFoundError(
             f"{folder} has no {TRAINING_NAME}: training cannot continue from it"
         )
-    trained = load_file(path)
+    trained = tensors_in(path)
+    require_finite(trained.items(), folder)
     model.load_state_dict({**model.state_dict(), **trained})
 
 
@@ -71,7 +74,8 @@ def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
     Raises:
         ValueError: a prompt of another shape, or a head that this model does not have.
     """
-    tensors = load_file(folder / PROMPT_NAME)
+    tensors = tensors_in(folder / PROMPT_NAME)
+    require_finite(tensors.items(), folder)
     if (vectors_ND := tensors.pop("vectors", None)) is not None:
         prompt = SoftPrompt(model.config.vocab_size, vectors_ND, nn.Identity())
         attach_soft_prompt(model, prompt)

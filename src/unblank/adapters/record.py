@@ -5,28 +5,28 @@ adapters mean nothing before other weights. Folders written by PEFT alone have n
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import torch
 
-from unblank.integrity import write_at_once
+from unblank.integrity import ADAPTER_RECORD_NAME, read_record, seal, write_at_once
+from unblank.untrusted.adapter import PEFT_CONFIG_NAME
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.weight_files import opened_weights
 from unblank.version import __version__
 
 __all__ = [
-    "PEFT_CONFIG_NAME",
-    "RECORD_NAME",
     "AdapterKind",
     "AdapterRecord",
     "fingerprint",
     "has_adapter",
 ]
 
-RECORD_NAME = "adapter.json"
-PEFT_CONFIG_NAME = "adapter_config.json"
+_EDITABLE = ("base_model",)
+"""What a person may write into the record: where the base model has been moved."""
 
 AdapterKind = Literal["lora", "prompt", "deep-prompt"]
 
@@ -50,7 +50,7 @@ class AdapterRecord:
 
     def write(self, folder: Path) -> None:
         """Write the record into a folder."""
-        write_at_once(folder / RECORD_NAME, json.dumps(asdict(self), indent=1) + "\n")
+        write_at_once(folder / ADAPTER_RECORD_NAME, seal(asdict(self), editable=_EDITABLE))
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -59,21 +59,26 @@ class AdapterRecord:
         Raises:
             ValueError: a record that is damaged, or names no base model.
         """
-        path = folder / RECORD_NAME
+        path = folder / ADAPTER_RECORD_NAME
         if not path.is_file():
             return cls._of_peft(folder / PEFT_CONFIG_NAME)
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            record = cls(**read_record(path, editable=_EDITABLE))
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            raise ValueError(
+                f"{path} is damaged ({error}): copy or save the adapter again"
+            ) from error
+        if record.kind not in get_args(AdapterKind) or not isinstance(record.base_model, str):
+            raise ValueError(
+                f"{path} is damaged: kind should be one of {', '.join(get_args(AdapterKind))}, "
+                "base_model the path of a folder"
+            )
+        return record
 
     @classmethod
     def _of_peft(cls, path: Path) -> Self:
-        try:
-            base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a PEFT configuration: {error!r}") from error
-        if not base:
+        base = read_json_object(path).get("base_model_name_or_path")
+        if not base or not isinstance(base, str):
             raise ValueError(f"{path} names no base model: set base_model_name_or_path in it")
         return cls(kind="lora", base_model=base, base_fingerprint=None, num_parameters=0)
 
@@ -88,8 +93,8 @@ class AdapterRecord:
             ValueError: its weights are others.
         """
         base = Path(self.base_model)
-        has_record = (folder / RECORD_NAME).is_file()
-        name = folder / (RECORD_NAME if has_record else PEFT_CONFIG_NAME)
+        has_record = (folder / ADAPTER_RECORD_NAME).is_file()
+        name = folder / (ADAPTER_RECORD_NAME if has_record else PEFT_CONFIG_NAME)
         if not base.is_dir():
             raise FileNotFoundError(
                 f"{folder} needs its base model {base}, which is missing: restore it, or write its "
@@ -105,7 +110,7 @@ class AdapterRecord:
 
 def has_adapter(folder: Path) -> bool:
     """Whether a folder holds few trained parameters of a base model elsewhere."""
-    return any((folder / name).is_file() for name in (RECORD_NAME, PEFT_CONFIG_NAME))
+    return any((folder / name).is_file() for name in (ADAPTER_RECORD_NAME, PEFT_CONFIG_NAME))
 
 
 def fingerprint(folder: Path) -> str:
@@ -117,14 +122,12 @@ def fingerprint(folder: Path) -> str:
     Raises:
         FileNotFoundError: no weights there.
     """
-    from safetensors import safe_open
-
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
         raise FileNotFoundError(f"{folder} has no weights: it has no .safetensors file")
     digest = hashlib.sha256()
     for path in paths:
-        with safe_open(path, framework="pt") as file:
+        with opened_weights(path) as file:
             for name in sorted(file.keys()):
                 entry = file.get_slice(name)
                 digest.update(f"{name} {entry.get_dtype()} {entry.get_shape()}\n".encode())

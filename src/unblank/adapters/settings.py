@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from unblank.settings.checks import require, require_positive
+from unblank.settings.ranges import Positive, ProperShare, check_values
 
 __all__ = ["LoraSettings", "PromptSettings"]
 
@@ -12,29 +12,28 @@ __all__ = ["LoraSettings", "PromptSettings"]
 class LoraSettings:
     """--method lora: low-rank adapters in every layer (extra `peft`)."""
 
-    rank: int = 8
+    rank: Positive[int] = 8
     """Rank of every adapter."""
-    alpha: float = 16.0
+    alpha: Positive[float] = 16.0
     """Adapters are scaled by alpha / rank."""
-    dropout: float = 0.0
+    dropout: ProperShare[float] = 0.0
     """Dropout on the input of an adapter."""
     targets: Literal["attention", "all"] = "all"
     """Linear layers that get an adapter: those of attention, or those of feed-forward too."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "rank", "alpha")
-        require(0 <= self.dropout < 1, f"dropout is {self.dropout}: it must be in [0, 1)")
+        check_values(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PromptSettings:
     """--method prompt: trained vectors after [CLS]; --method deep-prompt: in every layer. GLM."""
 
-    length: int = 16
+    length: Positive[int] = 16
     """Number of vectors; with --method prompt they take up positions of the text."""
     encoder: Literal["none", "mlp", "lstm"] | None = None
     """--method prompt: encoder through which the vectors are trained; the published program used
     lstm. Default: none."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "length")
+        check_values(self)

@@ -148,5 +148,5 @@ def _with_sentinels(text: IntArray, is_hidden: NDArray[np.bool_], first_sentinel
 
 
 def _token_spans(vocabulary: int, max_length: int) -> Mixture[ObjectiveContext, Example]:
-    sentence_end = np.zeros(vocabulary, dtype=bool)
+    sentence_end = np.zeros(vocabulary, dtype=np.uint8)
     return build_objective(ObjectiveSettings(), SPECIAL, sentence_end, max_length)

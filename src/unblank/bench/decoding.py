@@ -1,27 +1,61 @@
-"""What the benchmarks of `fill` and `generate` share: the same texts, lengths and searches."""
+"""One row of `fill` or `generate` beside T5: the same texts, lengths and searches."""
 
 from collections.abc import Mapping
 
-from unblank.bench.race import Contestant
+from unblank.bench.race import Contestant, Tell, race
+from unblank.bench.report import Section, at_least, compare_rates
 from unblank.bench.sizes import Size
 
-__all__ = ["decoders", "search_name"]
+__all__ = ["measure_decoding"]
 
 _CONTEXT, _TOKENS = 128, 32
 _TOY_CONTEXT, _TOY_TOKENS = 16, 4
 
 
-def decoders(
-    workloads: Mapping[str, str], size: Size, texts: int, beams: int
-) -> dict[str, Contestant]:
-    """Return contestants that decode a fixed number of tokens for each text.
+def measure_decoding(
+    benchmark: str,
+    workloads: Mapping[str, str],
+    size: Size,
+    *,
+    texts: int,
+    beams: int,
+    repeats: int,
+    tell: Tell,
+    least: float,
+    floor: str,
+) -> Section:
+    """Return the row of our tokens a second over those of T5.
 
     Args:
-        workloads: name -> `module:builder`.
-        size: of the models; the toy has short texts.
+        benchmark: what the row is called.
+        workloads: name -> `module:builder`; `ours`, `T5`, and one more to show.
+        size: of the models; the toy has short texts and no target.
         texts: decoded together.
         beams: of the search; 1 is greedy.
+        repeats: turns of each contestant.
+        tell: where progress is said.
+        least: the ratio that is wanted.
+        floor: what is shown of the third contestant, with `{rate}` for its tokens a second.
     """
+    _, _, third = workloads
+    results = race(_decoders(workloads, size, texts, beams), repeats, tell)
+    search = "greedy" if beams == 1 else f"beam {beams}"
+    row = compare_rates(
+        results["ours"],
+        results["T5"],
+        name=f"{benchmark}, {size.name}, {search}, batch {texts}",
+        unit="tokens/s",
+        peer_name="T5",
+        target=None if size.name == "toy" else at_least(least),
+        floor=floor.format(rate=f"{results[third].rate:,.0f}"),
+    )
+    return Section(name=row.name, size=size.name, rows=[row], results=results)
+
+
+def _decoders(
+    workloads: Mapping[str, str], size: Size, texts: int, beams: int
+) -> dict[str, Contestant]:
+    """Return contestants that decode a fixed number of tokens for each text."""
     is_toy = size.name == "toy"
     arguments: dict[str, object] = {
         "size": size.name,
@@ -34,8 +68,3 @@ def decoders(
         name: Contestant(workload=workload, arguments=arguments)
         for name, workload in workloads.items()
     }
-
-
-def search_name(beams: int) -> str:
-    """Return what a search is called in the table."""
-    return "greedy" if beams == 1 else f"beam {beams}"

@@ -7,12 +7,12 @@ compared; all in fp32, as the models are saved.
 import torch
 from transformers import BartForConditionalGeneration
 
-from unblank.bench.decoding import decoders, search_name
+from unblank.bench.decoding import measure_decoding
 from unblank.bench.ganlm import timed_ganlm_config
 from unblank.bench.inference import build_unblank, peer_generate
 from unblank.bench.peers import bart_config
-from unblank.bench.race import Tell, race
-from unblank.bench.report import Section, at_least, compare_rates
+from unblank.bench.race import Tell
+from unblank.bench.report import Section
 from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
 from unblank.generation.options import GenerationOptions
@@ -61,24 +61,12 @@ def bart_generate(size: str, texts: int, context: int, tokens: int, beams: int) 
 
 
 def _measure(size: Size, texts: int, beams: int, repeats: int, tell: Tell) -> Section:
-    contestants = decoders(
-        {
-            "ours": "unblank.bench.generate:ganlm_generate",
-            "T5": "unblank.bench.inference:t5_generate",
-            "BART": "unblank.bench.generate:bart_generate",
-        },
-        size,
-        texts,
-        beams,
-    )
-    results = race(contestants, repeats, tell)
-    row = compare_rates(
-        results["ours"],
-        results["T5"],
-        name=f"generate, {size.name}, {search_name(beams)}, batch {texts}",
-        unit="tokens/s",
-        peer_name="T5",
-        target=None if size.name == "toy" else at_least(1.0),
-        floor=f"BART: {results['BART'].rate:,.0f} tokens/s",
-    )
-    return Section(name=row.name, size=size.name, rows=[row], results=results)
+    workloads = {
+        "ours": "unblank.bench.generate:ganlm_generate",
+        "T5": "unblank.bench.inference:t5_generate",
+        "BART": "unblank.bench.generate:bart_generate",
+    }
+    return measure_decoding(
+        "generate", workloads, size, texts=texts, beams=beams, repeats=repeats, tell=tell,
+        least=1.0, floor="BART: {rate} tokens/s",
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from unblank.disk_errors import writes_to
 from unblank.integrity import write_at_once
 
 __all__ = ["AnswerFile", "require_absent"]
@@ -57,7 +58,7 @@ class AnswerFile:
 
     def append(self, lines: Iterable[str]) -> None:
         """Add answers; none may hold a line end."""
-        with self._part.open("a", encoding="utf-8", newline="") as file:
+        with writes_to(self._part), self._part.open("a", encoding="utf-8", newline="") as file:
             file.writelines(f"{line}\n" for line in lines)
 
     def finish(self) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 from unblank.bench.sizes import SIZES, SizeName
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import Positional
+from unblank.settings.ranges import Positive, check_values
 
 __all__ = ["BenchSettings", "parse", "run"]
 
@@ -25,14 +26,13 @@ class BenchSettings:
     """What to measure."""
     size: tuple[SizeName, ...] = ("small", "base")
     """Model sizes; toy only checks that everything runs."""
-    repeats: int = 5
+    repeats: Positive[int] = 5
     """Timed turns of each program; a ratio is the median over the turns."""
     json: Path | None = None
     """Also write the machine, versions, every row and every repeat to this file."""
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise ValueError(f"repeats is {self.repeats}: it must be at least 1")
+        check_values(self)
         if not self.size:
             raise ValueError(f"size is empty: give one or more of {', '.join(SIZES)}")
 
@@ -53,6 +53,7 @@ def run(settings: BenchSettings) -> None:
     from unblank.bench.machine import machine
     from unblank.bench.report import Section, benchmark_json, benchmark_table
     from unblank.bench.run import measure_all
+    from unblank.integrity import write_at_once
 
     console = Console()
     about = {**machine(), "repeats": settings.repeats}
@@ -64,7 +65,7 @@ def run(settings: BenchSettings) -> None:
             sections += measured
             if settings.json is not None:
                 settings.json.parent.mkdir(parents=True, exist_ok=True)
-                settings.json.write_text(benchmark_json(sections, about), encoding="utf-8")
+                write_at_once(settings.json, benchmark_json(sections, about))
     console.print(benchmark_table(sections))
     console.print(f"{about['processor']}, {about['cores']} cores; {settings.repeats} turns")
     busiest = max((section.others_share or 0.0 for section in sections), default=0.0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import Positional
+from unblank.settings.ranges import Seed, check_values
 
 __all__ = ["CompareSettings", "parse", "run"]
 
@@ -24,10 +25,13 @@ class CompareSettings:
     """Only list what is done and what remains to do."""
     variants: tuple[str, ...] = ()
     """Only these variants."""
-    seeds: tuple[int, ...] = ()
+    seeds: Seed[tuple[int, ...]] = ()
     """Only these seeds."""
     arrange_memory: bool = True
     """Huge pages and a malloc that keeps its memory, for the command's own process (Linux)."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 def parse(words: Sequence[str]) -> CompareSettings:

@@ -8,6 +8,7 @@ from unblank.commands.parsing import Variants, parse_settings
 from unblank.commands.words import named_values
 from unblank.conversion.options import ConvertOptions
 from unblank.settings.marks import Positional
+from unblank.settings.ranges import NotNegative, check_values
 
 __all__ = ["ConvertSettings", "VerifySettings", "parse", "run"]
 
@@ -46,8 +47,11 @@ class VerifySettings:
     reference: Path | None = None
     """Recorded inputs and outputs, .safetensors, .npz or .json."""
 
-    tolerance: float = 1e-4
+    tolerance: NotNegative[float] = 1e-4
     """Largest absolute and relative difference from the reference, in fp32."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 def parse(words: Sequence[str]) -> ConvertSettings | VerifySettings:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unblank.commands.parsing import parse_settings
+from unblank.settings.ranges import NotNegative, Positive, Seed, check_values
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,21 +33,18 @@ class DemoSettings:
     documentation of the installed Python."""
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
-    steps: int = 2000
+    steps: Positive[int] = 2000
     """Training steps; fewer are quicker but give a worse model."""
-    seed: int = 0
+    seed: Seed[int] = 0
     """Seed for everything random."""
-    sentences: int = 6
+    sentences: NotNegative[int] = 6
     """Number of held-out sentences to fill at the end."""
 
     arrange_memory: bool = True
     """Use huge pages and a malloc that keeps freed memory, for this process (Linux)."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}: it must be at least 1")
-        if self.sentences < 0:
-            raise ValueError(f"sentences is {self.sentences}: it must be 0 or more")
+        check_values(self)
 
 
 def parse(words: Sequence[str]) -> DemoSettings:
@@ -89,11 +87,22 @@ def run(settings: DemoSettings) -> None:
 
 
 def _print_report(console: "Console", report: "DemoReport", num_sentences: int) -> None:
+    from unblank.demo.measure import FEWEST_WORDS, MOST_WORDS
+
     loss = report.loss
-    console.print(
-        f"\nheld-out loss: {loss.model:.2f} nats per blank token; the unigram entropy of the same "
-        f"{loss.num_tokens:,} tokens is {loss.unigram:.2f}"
-    )
+    if loss.num_tokens:
+        console.print(
+            f"\nheld-out loss: {loss.model:.2f} nats per blank token; the unigram entropy of the "
+            f"same {loss.num_tokens:,} tokens is {loss.unigram:.2f}"
+        )
+    else:
+        console.print("\nheld-out loss: not measured, as the text is too short for a blank")
+    if not report.clozes:
+        console.print(
+            "single-word blanks: not measured, as no paragraph of the held-out text has a word in "
+            f"Latin letters among {FEWEST_WORDS} to {MOST_WORDS} words: give more text"
+        )
+        return
     console.print(
         f"single-word blanks: {report.hits:.0%} of {len(report.clozes)} held-out words exactly "
         f"right; baseline that always answers {report.frequent!r}: {report.baseline:.0%}\n"

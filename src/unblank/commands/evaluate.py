@@ -8,6 +8,8 @@ from unblank.evaluation.options import SUITE_OPTIONS, EvaluationOptions, suite_o
 
 __all__ = ["parse", "run"]
 
+_USUAL = "perplexity"
+
 
 def parse(words: Sequence[str]) -> EvaluationOptions:
     """Return the options of the suite that the words after `unblank evaluate` name.
@@ -16,11 +18,12 @@ def parse(words: Sequence[str]) -> EvaluationOptions:
         SystemExit: after `--help` (code 0).
         ValueError: no such suite, an option that it does not have, or a value that does not fit.
     """
-    suite = (named_values(words, "--suite") or ["perplexity"])[-1]
+    suite = (named_values(words, "--suite") or [_USUAL])[-1]
     kind = suite_options(suite)
-    more = {"--suite NAME --help": f"Options of the suites {', '.join(SUITE_OPTIONS)}."}
+    more = {"--suite NAME --help": "Options of another suite."}
     kinds = {f"--suite {name}": one for name, one in SUITE_OPTIONS.items()}
-    variants = Variants(f"--suite {suite}", kinds, more)
+    names = sorted(SUITE_OPTIONS, key=lambda name: name != _USUAL)
+    variants = Variants(f"--suite {suite}", kinds, more, option="suite", choices=names)
     return parse_settings("evaluate", kind, words, variants=variants)
 
 

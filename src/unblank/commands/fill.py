@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from unblank.commands.parsing import parse_settings
 from unblank.generation.options import DecodingOptions
-from unblank.settings.marks import Excludes, Positional
+from unblank.settings.marks import Excludes, PathText, Positional
+from unblank.settings.ranges import NotNegative, Positive
 
 __all__ = ["FillSettings", "parse", "run"]
 
@@ -15,13 +16,13 @@ __all__ = ["FillSettings", "parse", "run"]
 class FillSettings(DecodingOptions):
     """Fill the blanks ([MASK], [sMASK], [gMASK]) of texts."""
 
-    model: Positional[str]
+    model: Positional[PathText]
     """Model folder."""
     text: Positional[tuple[str, ...]]
     """Texts with blanks. Without any, or with a single -, one text per line of standard input."""
-    order: tuple[int, ...] | None = None
+    order: NotNegative[tuple[int, ...] | None] = None
     """Order in which the blanks are filled, counted from 0. Default: left to right."""
-    batch_size: int = 16
+    batch_size: Positive[int] = 16
     """Number of texts decoded together."""
     stream: Annotated[bool, Excludes("json")] = False
     """Print each token as soon as it is chosen."""

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from unblank.api import load
 from unblank.commands.fill import FillSettings
-from unblank.commands.texts import each_text, print_json, raise_any
+from unblank.commands.texts import Refused, each_text, print_json, raise_any
 from unblank.generation.infill import Filler
 from unblank.generation.results import FillResult, TokenEvent
 
@@ -29,14 +29,26 @@ def fill_and_print(settings: FillSettings) -> None:
     texts = each_text(settings.text, checked, problems)
     if settings.stream:
         for text in texts:
-            _print_stream(console, filler, text, settings.order)
-    while batch := list(islice(texts, settings.batch_size)):
-        for result in filler.fill(batch, order=settings.order, batch_size=settings.batch_size):
-            if settings.json:
-                print_json(result.to_dict())
+            if isinstance(text, Refused):
+                _print_refusal(console, text)
             else:
-                _print_fill(console, result)
+                _print_stream(console, filler, text, settings.order)
+    while batch := list(islice(texts, settings.batch_size)):
+        good = [text for text in batch if isinstance(text, str)]
+        results = iter(filler.fill(good, order=settings.order, batch_size=settings.batch_size))
+        for text in batch:
+            answer = text if isinstance(text, Refused) else next(results)
+            if settings.json:
+                print_json(answer.to_dict())
+            elif isinstance(answer, Refused):
+                _print_refusal(console, answer)
+            else:
+                _print_fill(console, answer)
     raise_any(problems)
+
+
+def _print_refusal(console: Console, refused: Refused) -> None:
+    console.print(Text(f"{refused.text}  ").append(f"not filled: {refused.reason}", style="yellow"))
 
 
 def _print_fill(console: Console, result: FillResult) -> None:

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from unblank.commands.parsing import parse_settings
 from unblank.generation.options import GenerationOptions
-from unblank.metrics.text import BleuTokenizer, TextMetric
-from unblank.settings.marks import Excludes, Needs, Positional
+from unblank.metrics.bleu_tokenizers import BleuTokenizer
+from unblank.metrics.text import TextMetric
+from unblank.settings.marks import Excludes, Needs, PathText, Positional
+from unblank.settings.ranges import Positive
 
 __all__ = ["GenerateSettings", "parse", "run"]
 
@@ -27,13 +29,13 @@ class GenerateSettings(GenerationOptions):
     interrupted one stopped.
     """
 
-    model: Positional[str]
+    model: Positional[PathText]
     """Model folder."""
     text: Annotated[Positional[tuple[str, ...]], Excludes("input")]
     """Sources. Without any, --input is read, or without that (or with a single -) one source per
     line of standard input."""
     input: Path | None = None
-    """File of sources: .jsonl, .tsv, .csv, .txt (also .gz, .zst) or .parquet."""
+    """File of sources, of any format (docs/data.md); of any other ending: lines of text."""
     source: Annotated[str | None, Needs("input")] = None
     """Field of --input that is the source, or a text with fields in braces, such as
     "{passage} Question: [MASK] Answer: {answer}". Default: source; for a .txt, the line."""
@@ -46,21 +48,21 @@ class GenerateSettings(GenerationOptions):
     """On standard output: one JSON object per source."""
     stream: Annotated[bool, Excludes("output", "json", "references")] = False
     """On standard output: each token as soon as it is chosen."""
-    references: tuple[str, ...] = ()
+    references: tuple[PathText, ...] = ()
     """References to score the answers against: fields of --input (a list holds several references)
     or text files with one reference per line."""
     metrics: Annotated[tuple[TextMetric, ...], Needs("references")] = ("bleu", "chrf", "rouge")
     """Metrics; each score is printed with its signature."""
-    tokenize: Annotated[BleuTokenizer, Needs("references")] = "13a"
-    """Tokenizer for BLEU: zh for Chinese, ja-mecab for Japanese, char for any script without
-    spaces."""
+    tokenize: Annotated[BleuTokenizer, Needs("references")] = "auto"
+    """Tokenizer for BLEU, of sacreBLEU; auto follows the script of the references, as in `unblank
+    evaluate`."""
     lowercase: Annotated[bool, Needs("references")] = False
     """Ignore case in BLEU, chrF and exact match."""
     stem: Annotated[bool, Needs("references")] = False
     """Compare the stems of English words in ROUGE."""
     margins: Annotated[bool, Needs("references")] = False
     """Also print the 95 % confidence interval of every score."""
-    batch_size: int = 32
+    batch_size: Positive[int] = 32
     """Number of sources answered together."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
@@ -69,8 +71,6 @@ class GenerateSettings(GenerationOptions):
 
     def __post_init__(self) -> None:
         GenerationOptions.__post_init__(self)
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}: it must be at least 1")
         if self.output is not None and self.output.suffix not in (".txt", ".jsonl"):
             raise ValueError(f"output is {self.output}: its name must end in .txt or .jsonl")
         if self.output is not None and self.output.suffix == ".txt" and self.num_return > 1:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from unblank.api import load
 from unblank.commands.answer_file import AnswerFile, require_absent
 from unblank.commands.generate import GenerateSettings
 from unblank.commands.generate_input import Job, read_job
+from unblank.commands.texts import raise_any
+from unblank.data.fields import is_visible
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.metrics.text import TextScores, score_texts
@@ -28,7 +30,7 @@ BATCHES_A_WINDOW = 32
 """Number of batches within which sources are sorted by length before they are answered."""
 
 _NOTHING = Generated(text="", token_ids=(), log_probability=0.0, finished=True)
-"""The answer to an empty source."""
+"""The answer to an empty source, and to one that is refused."""
 
 
 def generate_and_print(settings: GenerateSettings) -> None:
@@ -41,13 +43,14 @@ def generate_and_print(settings: GenerateSettings) -> None:
         _tell_of_empty_references(job.places, job.references)
     unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
     answerer = SourceAnswerer(unblank.model, unblank.tokenizer, settings.options())
-    _check(answerer, job)
+    job = _checked(answerer, job)
     if settings.stream:
-        for source in job.sources:
-            if source.strip():
+        for number, source in enumerate(job.sources):
+            if _is_answered(job, number):
                 _print_stream(answerer, source)
             else:
                 print()
+        _raise_refusals(job)
         return
     if settings.output is not None:
         file = AnswerFile(settings.output, _task(settings, job), overwrite=settings.overwrite)
@@ -57,6 +60,11 @@ def generate_and_print(settings: GenerateSettings) -> None:
     if job.references is not None:
         scores = _score(settings, predictions, job.references)
         print(scores, file=sys.stdout if settings.output else sys.stderr)
+    _raise_refusals(job)
+
+
+def _raise_refusals(job: Job) -> None:
+    raise_any([f"{job.places[number]}: {why}" for number, why in (job.problems or {}).items()])
 
 
 def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequence[str]]) -> None:
@@ -65,18 +73,39 @@ def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequen
         _tell(f"note: empty references lower the scores: {len(empty):,}, the first: {empty[0]}")
 
 
-def _check(answerer: SourceAnswerer, job: Job) -> None:
-    """Raise for the first source that cannot be answered, and say where it is."""
+def _checked(answerer: SourceAnswerer, job: Job) -> Job:
+    """Return the job with all sources that cannot be answered.
+
+    Raises:
+        ValueError: if one in a file cannot; the message says where it is.
+    """
     answerer.check([""])  # a fault of the options is not blamed on a source
+    problems = dict(job.problems or {})
+    if not problems and _are_good(answerer, job.sources):
+        return job
+    for number, source in enumerate(job.sources):
+        if number in problems:
+            continue
+        try:
+            answerer.check([source])
+        except ValueError as error:
+            if job.problems is None:
+                raise ValueError(f"{job.places[number]}: {error}") from error
+            problems[number] = str(error)
+    return replace(job, problems=None if job.problems is None else dict(sorted(problems.items())))
+
+
+def _are_good(answerer: SourceAnswerer, sources: Sequence[str]) -> bool:
     try:
-        answerer.check(job.sources)
+        answerer.check(sources)
     except ValueError:
-        for place, source in zip(job.places, job.sources, strict=True):
-            try:
-                answerer.check([source])
-            except ValueError as error:
-                raise ValueError(f"{place}: {error}") from error
-        raise
+        return False
+    return True
+
+
+def _is_answered(job: Job, number: int) -> bool:
+    """Whether the model is asked about a source."""
+    return is_visible(job.sources[number]) and number not in (job.problems or {})
 
 
 def _write(
@@ -127,7 +156,7 @@ class _Counts:
         self.num_tokens += len(answer.token_ids)
         self.num_cut_sources += answer.is_source_cut
         self.num_unfinished += not answer.finished
-        self.num_empty += not source.strip()
+        self.num_empty += not is_visible(source)
         self.num_joined += _in_one_line(answer.text) != answer.text
 
     def tell(self, *, joins_lines: bool) -> None:
@@ -155,7 +184,7 @@ def _windows(
         for start in range(first, total, size):
             window = range(start, min(start + size, total))
             answers = _answers(
-                [job.sources[number] for number in window],
+                [job.sources[number] if _is_answered(job, number) else None for number in window],
                 answerer,
                 settings.batch_size,
                 lambda count: progress.advance(bar, count),
@@ -168,16 +197,16 @@ def _windows(
 
 
 def _answers(
-    sources: Sequence[str],
+    sources: Sequence[str | None],
     answerer: SourceAnswerer,
     batch_size: int,
     on_batch: Callable[[int], None],
 ) -> list[Generated]:
-    """Return the answers; the model is not asked about empty sources."""
-    texts = [source for source in sources if source.strip()]
+    """Return the answers; the model is not asked where there is no source."""
+    texts = [source for source in sources if source is not None]
     found = iter(answerer.answer(texts, batch_size=batch_size, on_batch=on_batch))
     on_batch(len(sources) - len(texts))
-    return [next(found) if source.strip() else _NOTHING for source in sources]
+    return [_NOTHING if source is None else next(found) for source in sources]
 
 
 def _records(job: Job, window: range, answers: Sequence[Generated]) -> Iterator[dict[str, Any]]:
@@ -185,6 +214,8 @@ def _records(job: Job, window: range, answers: Sequence[Generated]) -> Iterator[
         record: dict[str, Any] = {"source": job.sources[number], "prediction": answer.text}
         if job.references is not None:
             record["references"] = job.references[number]
+        if problem := (job.problems or {}).get(number):
+            record["error"] = problem
         record |= {"log_probability": answer.log_probability, "finished": answer.finished}
         if answer.is_source_cut:
             record["source_cut"] = True

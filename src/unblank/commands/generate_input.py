@@ -1,13 +1,14 @@
 """Sources and references of the command `generate`, read whole before anything is written."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from unblank.commands.generate import GenerateSettings
-from unblank.data.fields import field_names, field_text, field_value
-from unblank.data.records import Record, find_record_files, is_text, read_records
+from unblank.commands.texts import given_texts
+from unblank.data.fields import field_names, field_text, field_value, is_visible
+from unblank.data.files import find_files
+from unblank.data.records import Record, is_text, read_records
 
 __all__ = ["Job", "read_job"]
 
@@ -21,11 +22,14 @@ class Job:
         references: for each source its references, at least one: if none holds text, an empty one;
             None if answers are not scored.
         places: where each source stands, for messages: file and line, or its number.
+        problems: number of a source from 0 -> why it is none; None if nothing is answered unless
+            all are in order, as where they come from a file.
     """
 
     sources: list[str]
     references: list[list[str]] | None
     places: list[str]
+    problems: dict[int, str] | None
 
 
 def read_job(settings: GenerateSettings) -> Job:
@@ -46,13 +50,13 @@ def read_job(settings: GenerateSettings) -> Job:
     sources: list[str] = []
     references: list[list[str]] = []
     places: list[str] = []
+    problems: dict[int, str] | None = None
     if settings.input is None:
-        if settings.text in ((), ("-",)):
-            sources = [line.rstrip("\r\n") for line in sys.stdin]
-        else:
-            sources = list(settings.text)
+        given = list(given_texts(settings.text))
+        sources = [one.text for one in given]
         references = [[] for _ in sources]
-        places = [f"source {number}" for number, _ in enumerate(sources, start=1)]
+        places = [one.where for one in given]
+        problems = {number: one.problem for number, one in enumerate(given) if one.problem}
     else:
         template = settings.source or _default_field(settings.input)
         names = [*field_names(template), *fields_of_references]
@@ -60,12 +64,13 @@ def read_job(settings: GenerateSettings) -> Job:
             sources.append(field_text(place, record, template))
             references.append(_references(place, record, fields_of_references))
             places.append(place)
-    if not any(source.strip() for source in sources):
+    if not any(map(is_visible, sources)):
         raise ValueError("no source: give a text, --input FILE, or lines on standard input")
     for path in files:
         _add_lines(path, references)
     is_scored = bool(settings.references)
-    return Job(sources, list(map(_without_empty, references)) if is_scored else None, places)
+    kept = list(map(_without_empty, references)) if is_scored else None
+    return Job(sources, kept, places, problems)
 
 
 def _default_field(path: Path) -> str:
@@ -73,8 +78,8 @@ def _default_field(path: Path) -> str:
 
 
 def _records(path: Path, names: Sequence[str]) -> Iterator[Record]:
-    for file in find_record_files(path, is_text_allowed=True):
-        yield from read_records(file, has_header=not all(name.isdecimal() for name in names))
+    for file in find_files(path, any_ending=True):
+        yield from read_records(file, names)
 
 
 def _references(place: str, record: dict[str, object], names: Sequence[str]) -> list[str]:
@@ -87,7 +92,7 @@ def _references(place: str, record: dict[str, object], names: Sequence[str]) -> 
 
 def _without_empty(references: Sequence[str]) -> list[str]:
     """Return the references that hold text: files of several are filled with empty ones."""
-    return [text for text in references if text.strip()] or [""]
+    return [text for text in references if is_visible(text)] or [""]
 
 
 def _add_lines(path: Path, references: list[list[str]]) -> None:

@@ -7,8 +7,8 @@ first look at the words; a training command also has a recipe, which its flags o
 import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, TypeVar
 
 from unblank.commands.options import Option, options_of
 from unblank.commands.words import HelpPage, UnknownOptionError, read_words
@@ -29,11 +29,15 @@ class Variants:
         chosen: name of the variant at hand, such as `--suite lambada`.
         kinds: the dataclass of each by its name.
         more: lines of the help about the others.
+        option: name of the option that chooses a variant, if there is one.
+        choices: its values, of which the first is the default.
     """
 
     chosen: str = ""
     kinds: Mapping[str, type] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
+    option: str = ""
+    choices: Sequence[str] = ()
 
 
 NO_VARIANTS = Variants()
@@ -80,7 +84,7 @@ def parse_settings(
         SystemExit: after `--help` (code 0).
         ValueError: an option that does not exist, or a value that does not fit.
     """
-    options = options_of(kind)
+    options = [_choosing(option, variants) for option in options_of(kind)]
     page = HelpPage(f"unblank {command}", about or kind.__doc__ or "", usual, variants.more)
     try:
         given = read_words(words, options, page)
@@ -131,6 +135,13 @@ def parse_recipe(
         sys.stdout.write(to_yaml(settings))
         raise SystemExit(0)
     return GivenSettings(settings, given_names(settings, flags=given, recipe=recipe))
+
+
+def _choosing(option: Option, variants: Variants) -> Option:
+    """Return an option; the one that chooses a variant offers them all, not the one at hand."""
+    if option.name != variants.option:
+        return option
+    return replace(option, hint=Literal[*variants.choices], default=variants.choices[0])
 
 
 def _explained(error: UnknownOptionError, variants: Variants) -> ValueError:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
-from unblank.settings.marks import Positional
+from unblank.settings.marks import PathText, Positional
+from unblank.settings.ranges import NotNegative, check_values
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,14 +20,14 @@ __all__ = ["ScoreSettings", "parse", "run"]
 class ScoreSettings:
     """Score candidates for a blank, or for what answers a source, by their log-probability."""
 
-    model: Positional[str]
+    model: Positional[PathText]
     """Model folder."""
     text: Positional[tuple[str, ...]]
     """Texts with a blank, or sources. Without any, or with a single -, one per line of standard
     input."""
     candidates: tuple[str, ...]
     """Candidates for the blank, or for the target of a source; at least one."""
-    blank: int = 0
+    blank: NotNegative[int] = 0
     """Which blank of the text the candidates are for, counted from 0; the others stay blank."""
     normalization: Literal["sum", "mean"] = "sum"
     """Score by the sum of the token log-probabilities, or by their mean."""
@@ -44,6 +45,9 @@ class ScoreSettings:
     dtype: Literal["fp32", "bf16"] | None = None
     """Data type of the computation. Default: as the model was saved."""
 
+    def __post_init__(self) -> None:
+        check_values(self)
+
 
 def parse(words: Sequence[str]) -> ScoreSettings:
     """Return the settings that the words give; errors as for `parse_settings`."""
@@ -60,7 +64,7 @@ def run(settings: ScoreSettings) -> None:
     from rich.console import Console
 
     from unblank.api import load
-    from unblank.commands.texts import each_text, print_json, raise_any
+    from unblank.commands.texts import Refused, each_text, print_json, raise_any
 
     unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
     console = Console(highlight=False)
@@ -77,7 +81,14 @@ def run(settings: ScoreSettings) -> None:
             source_tag=settings.source_tag,
         )
 
-    for text, scores in each_text(settings.text, scored, problems):
+    for answer in each_text(settings.text, scored, problems):
+        if isinstance(answer, Refused):
+            if settings.json:
+                print_json(answer.to_dict())
+            else:
+                console.print(f"{answer.text}  not scored: {answer.reason}", markup=False)
+            continue
+        text, scores = answer
         if settings.json:
             print_json({"text": text, **scores.to_dict()})
         else:

@@ -1,6 +1,5 @@
 """`unblank show`: prints what a model really sees of a text, or of a task's example."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from unblank.commands.parsing import Variants, parse_settings
 from unblank.commands.words import named_values
 from unblank.showing.options import ShowPairOptions, ShowTaskOptions, ShowTextOptions
+from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["ShowPairSettings", "parse", "run"]
 
@@ -86,6 +86,9 @@ def _mode(words: Sequence[str]) -> str:
 
 def _is_pair(folder: Path) -> bool:
     path = folder / "config.json"
-    return path.is_file() and bool(
-        json.loads(path.read_text(encoding="utf-8")).get("is_encoder_decoder")
-    )
+    if not path.is_file():
+        return False
+    from unblank.families.table import family_of_model_type
+
+    family = family_of_model_type(read_json_object(path).get("model_type"))
+    return family is not None and family.writes == "targets"

@@ -1,27 +1,67 @@
-"""The texts of a command: its arguments, or the lines of standard input; and results as JSON."""
+"""The texts of a command: its arguments, or the lines of standard input; and results as JSON.
+
+Every text has one answer in its place, so that line n of the output belongs to line n of the input:
+one that cannot be used is answered with the reason.
+"""
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["each_text", "given_texts", "print_json", "raise_any"]
+from unblank.data.encodings import advise_on_line
+from unblank.data.lines import decode_line
+
+__all__ = ["GivenText", "Refused", "each_text", "given_texts", "print_json", "raise_any"]
 
 _Result = TypeVar("_Result")
 
 
+@dataclass(frozen=True, slots=True)
+class GivenText:
+    """A text of the user.
+
+    Attributes:
+        where: it comes from, for messages.
+        text: without its line end; what is not UTF-8 is replaced.
+        problem: why it is no text; empty if it is one.
+    """
+
+    where: str
+    text: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The answer to a text that cannot be used.
+
+    Attributes:
+        text: as it was given.
+        reason: why.
+    """
+
+    text: str
+    reason: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as values for JSON."""
+        return {"text": self.text, "error": self.reason}
+
+
 def each_text(
     given: Sequence[str], attempt: Callable[[str], _Result], problems: list[str]
-) -> Iterator[_Result]:
+) -> Iterator[_Result | Refused]:
     """Yield what `attempt` makes of each text; a text that it refuses is noted, not fatal."""
-    for where, text in given_texts(given):
+    for one in given_texts(given):
         try:
-            _require_utf8(text)
-            result = attempt(text)
+            if one.problem:
+                raise ValueError(one.problem)
+            yield attempt(one.text)
         except ValueError as error:
-            problems.append(f"{where}: {error}")
-        else:
-            yield result
+            problems.append(f"{one.where}: {error}")
+            yield Refused(one.text, str(error))
 
 
 def raise_any(problems: Sequence[str]) -> None:
@@ -30,32 +70,31 @@ def raise_any(problems: Sequence[str]) -> None:
         raise ValueError("\n".join(problems))
 
 
-def given_texts(given: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield where each text comes from, and the texts given or the lines of standard input."""
+def given_texts(given: Sequence[str]) -> Iterator[GivenText]:
+    """Yield the texts given, or the lines of standard input, empty ones too.
+
+    Raises:
+        ValueError: if there is none.
+    """
     if given and tuple(given) != ("-",):
-        yield from ((f"text {number}", text) for number, text in enumerate(given, start=1))
-        return
-    has_any = False
-    for number, line in enumerate(sys.stdin, start=1):
-        if text := line.rstrip("\r\n"):
-            has_any = True
-            yield f"line {number} of standard input", text
-    if not has_any:
+        lines: Iterable[bytes] = (text.encode("utf-8", "surrogateescape") for text in given)
+        place = "text {}"
+    else:
+        lines, place = sys.stdin.buffer, "line {} of standard input"
+    number = 0
+    for number, line in enumerate(lines, start=1):
+        yield _read(place.format(number), line, is_first=number == 1)
+    if not number:
         raise ValueError("no text: give a text, or lines on standard input")
 
 
-def _require_utf8(text: str) -> None:
-    """Refuse bytes that are not UTF-8, which Python hands on as lone surrogates."""
-    from unblank.data.sources import likely_encoding
-
+def _read(where: str, line: bytes, *, is_first: bool) -> GivenText:
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        byte = len(text[: error.start].encode("utf-8"))
-        encoding = likely_encoding(text.encode("utf-8", "surrogateescape"))
-        raise ValueError(
-            f"not UTF-8 at byte {byte}: convert it, for example: iconv -f {encoding} -t UTF-8"
-        ) from error
+        return GivenText(where, decode_line(line, is_first=is_first).removesuffix("\n"))
+    except UnicodeDecodeError as error:
+        shown = line.decode("utf-8", "replace").rstrip("\r\n")
+        problem = f"not UTF-8 at byte {error.start}: {advise_on_line(line)}"
+        return GivenText(where, shown, problem)
 
 
 def print_json(value: dict[str, object]) -> None:

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from unblank.commands.parsing import parse_settings
-from unblank.tokenization.kinds import TokenizerKind
+from unblank.settings.marks import PathText
+from unblank.settings.ranges import check_values
+from unblank.starting.trained_vocabulary import VocabularySettings, train_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -15,38 +17,17 @@ __all__ = ["TokenizeSettings", "parse", "run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TokenizeSettings:
+class TokenizeSettings(VocabularySettings):
     """Train a tokenizer on text and save it as a folder that `AutoTokenizer` opens."""
 
-    train: tuple[str, ...]
-    """Files, folders or globs of text: .txt, .jsonl (also .gz, .zst) or .parquet."""
-
-    output: str
+    output: PathText
     """Folder for tokenizer.json and tokenizer_config.json."""
-
-    kind: TokenizerKind = "wordpiece"
-    """wordpiece (as BERT), unigram (as SentencePiece) or bpe (byte-level, as GPT-2)."""
-
-    vocab_size: int = 30000
-    """Number of tokens, special tokens included."""
-
-    lowercase: bool = False
-    """Lower-case all text (wordpiece: and drop accents)."""
-
-    text_field: str = "text"
-    """Field that holds the text, in .jsonl and .parquet."""
-
-    text_unit: Literal["file", "paragraph", "line"] = "file"
-    """What a document of a .txt file is: the file, a block between blank lines, or a line."""
-
-    num_sentinels: int = 0
-    """Number of sentinel tokens [MASK1], [MASK2], ... to add."""
-
-    extra_tokens: tuple[str, ...] = ()
-    """Further special tokens of your own, such as "[USER]"."""
 
     overwrite: bool = False
     """Replace the tokenizer that the output folder already has."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 def parse(words: Sequence[str]) -> TokenizeSettings:
@@ -65,28 +46,16 @@ def run(settings: TokenizeSettings) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from unblank.data.sources import TextFiles, find_files
-    from unblank.tokenization.train import train_tokenizer
+    from unblank.whole_folders import put_into_folder
 
     output = Path(settings.output)
     if (output / "tokenizer.json").exists() and not settings.overwrite:
         raise FileExistsError(
             f"{output} already has a tokenizer: choose another --output, or add --overwrite"
         )
-    texts = TextFiles(
-        paths=find_files(settings.train),
-        text_field=settings.text_field,
-        text_unit=settings.text_unit,
-    )
-    tokenizer = train_tokenizer(
-        texts,
-        kind=settings.kind,
-        vocab_size=settings.vocab_size,
-        lowercase=settings.lowercase,
-        num_sentinels=settings.num_sentinels,
-        extra_tokens=settings.extra_tokens,
-    )
-    tokenizer.save_pretrained(output)
+    tokenizer, texts = train_vocabulary(settings)
+    with put_into_folder(output) as staging:
+        tokenizer.save_pretrained(staging)
     table = Table("tokenizer", settings.kind, title="Trained", show_header=True)
     table.add_row("documents", f"{texts.num_documents:,} ({texts.num_empty:,} empty ones skipped)")
     table.add_row("characters", f"{texts.num_characters:,}")

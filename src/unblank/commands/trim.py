@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
-from unblank.settings.marks import Positional
+from unblank.settings.marks import PathText, Positional
+from unblank.settings.ranges import Positive, PositiveShare, check_values
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,19 +35,19 @@ class TrimSettings:
     output: Positional[Path]
     """New folder for the smaller model."""
 
-    corpus: tuple[str, ...]
-    """Files, folders or globs of your text: .txt, .jsonl (also .gz, .zst) or .parquet. Give what
-    the model will read: all its languages, and the texts of your tasks."""
+    corpus: tuple[PathText, ...]
+    """Files, folders or globs of your text, of any format (docs/data.md). Give what the model will
+    read: all its languages, and the texts of your tasks."""
 
-    keep: int | None = None
+    keep: Positive[int | None] = None
     """Number of tokens to keep, special tokens and single characters included."""
 
-    coverage: float | None = None
+    coverage: PositiveShare[float | None] = None
     """Instead of --keep: keep the most frequent tokens that make up this share of the corpus, e.g.
     0.9999."""
 
     text_field: str = "text"
-    """Field that holds the text, in .jsonl and .parquet."""
+    """Field that holds the text, in files with fields."""
 
     text_unit: Literal["file", "paragraph", "line"] = "file"
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""
@@ -55,13 +56,10 @@ class TrimSettings:
     """Print the numbers as JSON instead of a table."""
 
     def __post_init__(self) -> None:
+        check_values(self)
         if (self.keep is None) == (self.coverage is None):
             raise ValueError(
                 "give either --keep N (number of tokens) or --coverage SHARE (for example 0.9999)"
-            )
-        if self.coverage is not None and not 0 < self.coverage <= 1:
-            raise ValueError(
-                f"coverage is {self.coverage}: it must be a share of the corpus in (0, 1]"
             )
 
 
@@ -80,7 +78,8 @@ def run(settings: TrimSettings) -> None:
     """
     from rich.console import Console
 
-    from unblank.data.sources import TextFiles, find_files
+    from unblank.data.files import find_files
+    from unblank.data.sources import TextFiles
     from unblank.trimming.trim import trim_model
 
     texts = TextFiles(

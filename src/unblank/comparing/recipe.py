@@ -10,15 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
+from typing import Any
 
 from unblank.evaluation.options import EvaluationOptions, suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import from_mapping
-from unblank.tokenization.kinds import TokenizerKind
+from unblank.starting.trained_vocabulary import VocabularySettings
+from unblank.untrusted.yaml_text import read_yaml
 
 __all__ = ["ComparedRun", "Measurement", "Recipe", "load_comparison"]
 
@@ -88,20 +87,6 @@ class ComparedRun:
     def model_folder(self) -> Path:
         """Where pretraining puts the model."""
         return self.folder / MODEL_FOLDER_NAME
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VocabularySettings:
-    """How the vocabulary that all variants share is trained, kept beside it to be compared."""
-
-    train: tuple[str, ...]
-    kind: TokenizerKind
-    vocab_size: int
-    lowercase: bool
-    text_field: str
-    text_unit: Literal["file", "paragraph", "line"]
-    num_sentinels: int
-    extra_tokens: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +173,8 @@ class Recipe:
                 raise ValueError(
                     f"evaluate {measurement.name}: give one context, and two entries for two"
                 )
+        if len(settings.get("by", [])) > 1:
+            raise ValueError(f"evaluate {measurement.name}: give one by, and two entries for two")
         settings["model"] = str(run.model_folder)
         settings["output"] = str(run.folder / f"{_file_name(measurement.name)}.json")
         where = f"evaluate {measurement.name}"
@@ -221,8 +208,8 @@ def load_comparison(path: Path) -> Recipe:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no recipe at {path}: see recipes/compare in the repository")
+    content = read_yaml(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         recipe = _build(path, _expanded(content))
         for run in recipe.runs():
             recipe.pretrain_config(run)
@@ -230,8 +217,6 @@ def load_comparison(path: Path) -> Recipe:
                 is_evaluation = measurement.kind == "evaluate"
                 check = recipe.evaluate_config if is_evaluation else recipe.finetune_config
                 check(run, measurement)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
     return recipe

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from math import ceil
 from pathlib import Path
 from statistics import fmean, stdev
@@ -10,6 +11,8 @@ from statistics import fmean, stdev
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
+
+from unblank.integrity import write_at_once
 
 __all__ = ["Cell", "comparison_json", "comparison_table", "draw_plot", "to_markdown"]
 
@@ -98,7 +101,9 @@ def draw_plot(cells: Sequence[Cell], path: Path) -> None:
         axes.set_yticks(range(len(variants)), variants, fontsize="small")
         axes.set_ylim(len(variants) - 0.5, -0.5)
         axes.grid(axis="x", alpha=0.3)
-    figure.savefig(path, dpi=110)
+    picture = BytesIO()
+    figure.savefig(picture, dpi=110)
+    write_at_once(path, picture.getvalue())
 
 
 def _axes(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:

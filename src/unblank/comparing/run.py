@@ -8,18 +8,20 @@ from typing import Any
 
 from unblank.comparing.recipe import ComparedRun, Measurement, Recipe, load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
-from unblank.data.sources import TextFiles, find_files
 from unblank.engine.finish import RESULTS_NAME
 from unblank.engine.resume import RUN_NAME
 from unblank.evaluation.options import LambadaOptions, PerplexityOptions
 from unblank.evaluation.results import plain
 from unblank.evaluation.run import evaluate
 from unblank.finetuning.run import run_finetune
-from unblank.integrity import PROVENANCE_NAME, write_at_once
+from unblank.integrity import PROVENANCE_NAME, read_record, write_at_once
 from unblank.pretraining.run import run_pretrain
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.recipes import to_mapping, to_yaml
-from unblank.tokenization.train import train_tokenizer
+from unblank.starting.trained_vocabulary import train_vocabulary
+from unblank.untrusted.json_text import read_json
+from unblank.untrusted.yaml_text import read_yaml
+from unblank.whole_folders import put_into_folder
 
 __all__ = ["cells", "compare"]
 
@@ -89,20 +91,9 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
     def train() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_at_once(settings, to_yaml(config))
-        texts = TextFiles(
-            paths=find_files(config.train),
-            text_field=config.text_field,
-            text_unit=config.text_unit,
-        )
-        tokenizer = train_tokenizer(
-            texts,
-            kind=config.kind,
-            vocab_size=config.vocab_size,
-            lowercase=config.lowercase,
-            num_sentinels=config.num_sentinels,
-            extra_tokens=config.extra_tokens,
-        )
-        tokenizer.save_pretrained(folder)
+        tokenizer, _ = train_vocabulary(config)
+        with put_into_folder(folder) as staging:
+            tokenizer.save_pretrained(staging)
 
     return _Step("the shared vocabulary", is_done, train)
 
@@ -129,10 +120,16 @@ def _measure_step(
 ) -> _Step:
     if measurement.kind == "evaluate":
         evaluation = recipe.evaluate_config(run, measurement)
+
+        def measure_anew() -> None:
+            if evaluation.output is not None:  # what other settings left in the recipe's folder
+                evaluation.output.unlink(missing_ok=True)
+            evaluate(evaluation)
+
         return _Step(
             f"{name}: {measurement.name}",
             lambda: _is_evaluated(evaluation.output, plain(evaluation)),
-            lambda: evaluate(evaluation),
+            measure_anew,
         )
     tuning = recipe.finetune_config(run, measurement)
     return _Step(
@@ -152,12 +149,17 @@ def _has_settings(path: Path, settings: dict[str, Any]) -> bool:
         path: what a run writes about itself: provenance, or its settings.
         settings: of this recipe.
     """
-    import yaml
-
     if not path.is_file():
         return False
-    text = path.read_text(encoding="utf-8")
-    found = json.loads(text)["settings"] if path.suffix == ".json" else yaml.safe_load(text)
+    if path.name == PROVENANCE_NAME:
+        try:
+            found = read_record(path)["settings"]
+        except (ValueError, KeyError) as error:
+            raise ValueError(
+                f"{path.parent} is damaged ({error}): remove that folder to make it again"
+            ) from error
+    else:
+        found = read_yaml(path)
     if changed := _changed(found, settings):
         raise ValueError(
             f"{path.parent} was made with other settings ({', '.join(changed)} differ): give the "
@@ -183,7 +185,7 @@ def _is_evaluated(path: Path | None, settings: dict[str, Any]) -> bool:
     assert path is not None
     if not path.is_file():
         return False
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
     found = content["config"]  # an older version also named what the suite did not use
     asked = json.loads(json.dumps(settings))
     same = all(name in found and found[name] == value for name, value in asked.items())
@@ -214,7 +216,7 @@ def _evaluated(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> di
     if not _is_evaluated(config.output, plain(config)):
         return {}
     assert config.output is not None
-    content = json.loads(config.output.read_text(encoding="utf-8"))
+    content = read_json(config.output)
     _require_metrics(recipe, measurement, [score["metric"] for score in content["scores"]])
     values = {}
     for score in content["scores"]:
@@ -223,6 +225,8 @@ def _evaluated(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> di
         task = score["task"]
         if isinstance(config, LambadaOptions | PerplexityOptions):
             task = task.removesuffix(f" ({config.context[0]})")
+        # Variants are scored as each was pretrained, and compared with each other.
+        task = task.removesuffix(f" ({score['details'].get('way')})")
         label = measurement.name if task == config.suite else f"{measurement.name}: {task}"
         if score["value"] is not None:
             values[f"{label}, {score['metric']}"] = score["value"]
@@ -233,7 +237,7 @@ def _finetuned(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> di
     path = recipe.finetune_config(run, measurement).train.output_dir / RESULTS_NAME
     if not path.is_file():
         return {}
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = read_json(path)
     _require_metrics(recipe, measurement, list(results["scores"]))
     names = measurement.metrics or (results["metric"],)
     return {f"{measurement.name}, {name}": results["scores"][name] for name in names}

@@ -20,7 +20,8 @@ from unblank.conversion.options import (
 from unblank.conversion.plan import ConversionPlan, PlanReader, check_plan
 from unblank.conversion.provenance import provenance_of, write_provenance
 from unblank.conversion.source import Source, open_source
-from unblank.conversion.writer import new_folder, write_model
+from unblank.conversion.writer import write_model
+from unblank.whole_folders import new_folder
 
 __all__ = ["Conversion", "convert", "plan_conversion", "write_conversion"]
 

@@ -16,10 +16,10 @@ from tokenizers import AddedToken, Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from unblank.conversion.lfs_pointer import refuse_pointer
 from unblank.conversion.sentencepiece import read_sentencepiece, sentencepiece_core
 from unblank.conversion.vocabulary import find_vocabulary
 from unblank.integrity import file_facts
+from unblank.untrusted.lfs_pointer import refuse_pointer
 
 __all__ = ["TokenRows", "build_tokenizer", "find_vocabulary_files", "name_rows"]
 

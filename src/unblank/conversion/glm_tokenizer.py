@@ -35,6 +35,7 @@ from unblank.tokenization.special import (
     UNK_TOKEN,
     special_ids,
 )
+from unblank.untrusted.opening import tokenizer_in
 
 __all__ = ["GlmTokenizer", "build_glm_tokenizer"]
 
@@ -160,10 +161,7 @@ def _sentencepiece(vocabulary: PublishedVocabulary, gmask_is_eop: bool) -> GlmTo
 
 def _ready(vocabulary: PublishedVocabulary) -> GlmTokenizer:
     path = vocabulary.files[0]
-    try:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(path.parent, local_files_only=True)
-    except Exception as error:  # the tokenizers library raises bare Exception
-        raise ValueError(f"the tokenizer in {path.parent} cannot be read: {error}") from error
+    tokenizer = tokenizer_in(path.parent)
     special_ids(tokenizer)
     return GlmTokenizer(tokenizer, "ready tokenizer.json", ())
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from unblank.settings.ranges import Positive, check_values, minimum
 
 __all__ = [
     "ConvertOptions",
@@ -37,11 +39,11 @@ class ConvertOptions:
     dtype: DType | None = None
     """Data type of the written weights. Default: as stored."""
 
-    num_attention_heads: int | None = None
+    num_attention_heads: Positive[int | None] = None
     """Heads per layer, which no tensor shows. Default: what the checkpoint records, else those of
     the published model of this width; required if there is neither."""
 
-    vocab_size: int | None = None
+    vocab_size: Annotated[int | None, minimum(FIRST_ROWS)] = None
     """deltalm, ganlm, xlmr: keep only that many rows of the embedding table, e.g. 250001 to leave
     out <mask> and the sentinels, as fairseq did in fine-tuning. Default: all."""
 
@@ -59,15 +61,7 @@ class ConvertOptions:
     discriminator classifies. Default: both."""
 
     def __post_init__(self) -> None:
-        if self.num_attention_heads is not None and self.num_attention_heads < 1:
-            raise ValueError(
-                f"num_attention_heads is {self.num_attention_heads}: it must be at least 1"
-            )
-        if self.vocab_size is not None and self.vocab_size < FIRST_ROWS:
-            raise ValueError(
-                f"vocab_size is {self.vocab_size}: it must be at least {FIRST_ROWS}, for <s> <pad> "
-                "</s> <unk>"
-            )
+        check_values(self)
 
     @property
     def kept_part(self) -> Part:
@@ -84,7 +78,7 @@ def parse_size(text: str) -> int:
     number, unit = text[:-2], text[-2:].upper()
     try:
         size = int(float(number) * UNITS[unit])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):  # infGB
         size = 0
     if size <= 0:
         raise ValueError(f"{text!r} is not a size: write a number and KB, MB or GB, such as 500MB")

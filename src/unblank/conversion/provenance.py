@@ -1,6 +1,5 @@
 """`provenance.json` of a converted folder: where every byte came from and what was done to it."""
 
-import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +9,7 @@ from unblank.conversion.detect import Detection
 from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import ConversionPlan, PlannedTensor
 from unblank.conversion.source import Source
-from unblank.integrity import PROVENANCE_NAME, file_facts, write_at_once
+from unblank.integrity import PROVENANCE_NAME, facts_of_files, file_facts, seal, write_at_once
 
 __all__ = ["PACKAGES", "provenance_of", "write_provenance"]
 
@@ -19,9 +18,7 @@ PACKAGES = ("unblank", "torch", "transformers", "tokenizers", "safetensors")
 
 def write_provenance(folder: Path, record: dict[str, Any]) -> None:
     """Add the facts of all files in `folder` to the record and write it there."""
-    files = {path.name: file_facts(path) for path in sorted(folder.iterdir()) if path.is_file()}
-    text = json.dumps(record | {"files": files}, indent=1, ensure_ascii=False, default=str)
-    write_at_once(folder / PROVENANCE_NAME, text + "\n")
+    write_at_once(folder / PROVENANCE_NAME, seal(record | {"files": facts_of_files(folder)}))
 
 
 def provenance_of(

@@ -12,8 +12,8 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from unblank.conversion.lfs_pointer import refuse_pointer
 from unblank.conversion.normalization import charsmap_normalizers
+from unblank.untrusted.lfs_pointer import refuse_pointer
 
 __all__ = ["read_sentencepiece", "sentencepiece_core"]
 

@@ -5,25 +5,25 @@ business. Tensors are memory-mapped; `Source.release` gives their pages back onc
 """
 
 import ctypes
-import json
 import mmap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from unblank.conversion.lfs_pointer import refuse_pointer
 from unblank.conversion.torch_files import read_torch_file
 from unblank.plurals import counted
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.links import refuse_links_out, require_inside, require_plain_name
+from unblank.untrusted.weight_files import INDEX_NAME, opened_weights, places_in_index
 
 __all__ = ["BLOCK_BYTES", "Source", "copy_mapped", "open_source"]
 
 TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
 RANK_FILES = "mp_rank_*_model_states.pt"
-INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+INDEXES = (INDEX_NAME, "pytorch_model.bin.index.json")
 BLOCK_BYTES = 4 * 2**20
 """Bytes of a mapped file that are read before their pages are released."""
 MEMORY_MAPS = Path("/proc/self/maps")
@@ -77,7 +77,7 @@ class Source:
         for folder in dict.fromkeys((self.folder, self.path, self.path.parent)):
             path = folder / "config.json"
             if path.is_file():
-                yield path, _read_json(path)
+                yield path, read_json_object(path)
 
     def release(self) -> None:
         """Let the system forget the pages of all mapped tensors; reading brings them back."""
@@ -105,6 +105,7 @@ def open_source(path: Path) -> Source:
         return _open_files(path, [path], (f"weights in {path.name}",), None)
     if not path.is_dir():
         raise FileNotFoundError(f"{path} does not exist: give a checkpoint file or folder")
+    refuse_links_out(path)
     for name in TRACKERS:
         if (path / name).is_file():
             return _open_tracked(path, name)
@@ -137,12 +138,8 @@ def copy_mapped(target: Tensor, tensor: Tensor, release: Callable[[], None]) -> 
 
 def _open_tracked(path: Path, tracker: str) -> Source:
     tag = (path / tracker).read_text(encoding="utf-8", errors="replace").strip()
-    # The file may come from anyone: what it names must not lead out of the folder.
-    if Path(tag).name != tag or tag in ("", ".", ".."):
-        raise ValueError(
-            f"{path / tracker} names {tag[:60]!r}: it should contain the name of a folder beside it"
-        )
-    folder = path / tag
+    folder = path / require_plain_name(tag, str(path / tracker), "folder")
+    require_inside(folder, path)
     if not any(folder.glob(RANK_FILES)) and folder.name.isdigit():
         folder = (
             path / f"iter_{int(tag):07d}" if (path / f"iter_{int(tag):07d}").is_dir() else folder
@@ -151,6 +148,7 @@ def _open_tracked(path: Path, tracker: str) -> Source:
 
 
 def _open_ranks(path: Path, folder: Path, evidence: tuple[str, ...]) -> Source:
+    refuse_links_out(folder)
     files = sorted(folder.glob(RANK_FILES))
     if not files:
         raise FileNotFoundError(
@@ -169,8 +167,8 @@ def _open_ranks(path: Path, folder: Path, evidence: tuple[str, ...]) -> Source:
 
 
 def _open_transformers(path: Path) -> Source:
-    settings = _read_json(path / "config.json")
-    places = _places_in_index(path)
+    settings = read_json_object(path / "config.json")
+    places = next(filter(None, (places_in_index(path / name) for name in INDEXES)), {})
     files = sorted({path / name for name in places.values()})
     # A checkpoint of a run also holds the state of the optimiser: its weights come first.
     for pattern in ("model*.safetensors", "*.safetensors", "pytorch_model*.bin"):
@@ -189,36 +187,6 @@ def _open_transformers(path: Path) -> Source:
             "of its files: they are not of one checkpoint, fetch them again"
         )
     return source
-
-
-def _places_in_index(path: Path) -> dict[str, str]:
-    """Return the file of each tensor as an index says, all of which must lie beside it."""
-    index = next((path / name for name in INDEXES if (path / name).is_file()), None)
-    if index is None:
-        return {}
-    places = _read_json(index).get("weight_map")
-    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
-        raise ValueError(f"{index} is damaged: its weight_map should name the file of each tensor")
-    names = sorted(set(places.values()))
-    # The file may come from anyone: what it names must not lead out of the folder.
-    strange = [name for name in names if Path(name).name != name]
-    if strange:
-        raise ValueError(f"{index} names {strange[0]!r}, which is not a file beside it")
-    missing = [name for name in names if not (path / name).is_file()]
-    if missing:
-        raise FileNotFoundError(f"{path} lacks {', '.join(missing)}, named by {index.name}")
-    return places
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    refuse_pointer(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} should contain settings, but contains a {type(content).__name__}")
-    return content
 
 
 def _open_single(path: Path) -> Source:
@@ -279,14 +247,8 @@ def _open_file(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _open_safetensors(file: Path) -> dict[str, Tensor]:
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist")
-    refuse_pointer(file)
-    try:
-        with safe_open(file, framework="pt") as opened:
-            return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{file} is damaged or truncated: {error}") from error
+    with opened_weights(file) as opened:
+        return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
 
 
 def _joined(files: list[Path], state_dicts: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unblank.conversion.lfs_pointer import refuse_pointer
+from unblank.untrusted.lfs_pointer import refuse_pointer
+from unblank.untrusted.pickle_bounds import require_bounded_pickle
 
 __all__ = ["read_torch_file"]
 
@@ -41,12 +42,13 @@ def read_torch_file(path: Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, not a dictionary, it holds objects that would have to be executed, or
-            it would unfold to more than its size.
+            it would unfold to more than its size, or it asks for too much work.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     is_zip = zipfile.is_zipfile(path)
     _check_container(path, is_zip)
+    require_bounded_pickle(path, is_zip=is_zip)
     try:
         with (
             torch.serialization.safe_globals(_harmless_globals()),

@@ -1,21 +1,23 @@
 """Whether a converted folder still is what was converted: files, weights, ties and outputs."""
 
-import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from torch.nn import functional
+from transformers import PreTrainedModel
 
 import unblank.models
 from unblank.conversion.reference import ReferenceCase, read_reference
 from unblank.families.table import family_of_model
 from unblank.integrity import PROVENANCE_NAME, find_damage, weights_files
+from unblank.models.finite import is_finite
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.opening import model_in, tokenizer_in
+from unblank.untrusted.weight_files import opened_weights
 
 __all__ = ["Verification", "verify"]
 
@@ -78,11 +80,7 @@ def verify(
 def _settings(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} is not a converted folder: it has no config.json")
-    try:
-        settings: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{folder / 'config.json'} is damaged: {error}") from error
-    return settings
+    return read_json_object(folder / "config.json")
 
 
 def _model_class(folder: Path, settings: dict[str, Any]) -> type[PreTrainedModel]:
@@ -98,7 +96,7 @@ def _model_class(folder: Path, settings: dict[str, Any]) -> type[PreTrainedModel
 
 def _files_check(folder: Path) -> Iterator[Check]:
     if (folder / PROVENANCE_NAME).is_file():
-        damage = find_damage(folder, record_name=PROVENANCE_NAME)
+        damage = find_damage(folder, PROVENANCE_NAME)
         yield Check("files", damage is None, damage or "all as they were written")
 
 
@@ -109,23 +107,21 @@ def _finite_check(folder: Path) -> Check:
         return Check("weights", False, "there is no *.safetensors")
     for path in paths:
         try:
-            with safe_open(path, framework="pt") as file:
+            with opened_weights(path) as file:
                 for name in file.keys():  # noqa: SIM118
                     tensor = file.get_tensor(name)
-                    if not all(map(math.isfinite, tensor.aminmax())):
+                    if not is_finite(tensor):
                         return Check("weights", False, f"{name} has values that are not finite")
                     count += tensor.numel()
-        except SafetensorError as error:
-            return Check("weights", False, f"{path.name} is damaged or truncated: {error}")
+        except ValueError as error:
+            return Check("weights", False, str(error))
     return Check("weights", True, f"all {count:,} are finite")
 
 
 def _load(
     model_class: type[PreTrainedModel], folder: Path, dtype: str | torch.dtype
 ) -> tuple[PreTrainedModel, Check]:
-    model, report = model_class.from_pretrained(
-        folder, dtype=dtype, output_loading_info=True, local_files_only=True
-    )
+    model, report = model_in(folder, model_class, dtype=dtype)
     expected = {"missing_keys": _untrained(folder)}
     wrong = {
         kind: rest for kind, keys in report.items() if (rest := {*keys} - expected.get(kind, set()))
@@ -142,7 +138,7 @@ def _untrained(folder: Path) -> set[str]:
     path = folder / PROVENANCE_NAME
     if not path.is_file():
         return set()
-    return set(json.loads(path.read_text(encoding="utf-8")).get("untrained", ()))
+    return set(read_json_object(path).get("untrained", ()))
 
 
 def _tied_check(folder: Path, model: PreTrainedModel) -> Check:
@@ -164,7 +160,7 @@ def _tied_check(folder: Path, model: PreTrainedModel) -> Check:
 def _stored(folder: Path, names: set[str]) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for path in weights_files(folder):
-        with safe_open(path, framework="pt") as file:
+        with opened_weights(path) as file:
             found |= {name: file.get_tensor(name) for name in names & set(file.keys())}
     return found
 
@@ -172,7 +168,7 @@ def _stored(folder: Path, names: set[str]) -> dict[str, Tensor]:
 def _tokenizer_checks(folder: Path, model: PreTrainedModel) -> Iterator[Check]:
     if not (folder / "tokenizer.json").is_file():
         return
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    tokenizer = tokenizer_in(folder)
     rows = model.get_input_embeddings().weight.shape[0]
     detail = f"{len(tokenizer):,} tokens, {rows:,} rows"
     yield Check("tokenizer", len(tokenizer) <= rows, detail)
@@ -192,21 +188,40 @@ def _reference_checks(model: PreTrainedModel, path: Path, tolerance: float) -> I
     has_target = family_of_model(model).writes == "targets"
     cases, others = read_reference(path, is_encoder_decoder=has_target)
     for case in cases:
-        yield _compare(model, case, tolerance)
+        if hasattr(model, "discriminator_logits") or case.output == "logits":
+            yield _compare(model, case, tolerance)
+        else:
+            others.append(case.name)
     if others:
         yield Check("not compared", True, f"no complete forward pass: {', '.join(others)}")
 
 
 @torch.inference_mode()
-def _compare(model: PreTrainedModel, case: ReferenceCase, tolerance: float) -> Check:
-    logits = model(**case.inputs).logits.float()
+def _compare(model: Any, case: ReferenceCase, tolerance: float) -> Check:
+    if case.output == "discriminator_logits":
+        logits = model.discriminator_logits(**case.inputs).float()
+    else:
+        logits = model(**case.inputs).logits.float()
     if logits.shape != case.logits.shape:
         shapes = f"{list(logits.shape)}, the recorded ones are {list(case.logits.shape)}"
         return Check(case.name, False, f"logits are {shapes}")
-    counts = torch.ones_like(case.tokens, dtype=torch.bool)
-    if family_of_model(model).writes == "targets" and model.config.pad_token_id is not None:
-        counts = case.tokens != model.config.pad_token_id  # padded rows carry no meaning
+    counts = ~_is_padding(model, case)
+    if not counts.any():
+        return Check(case.name, False, "every recorded position is padding")
     found, expected = logits[counts], case.logits.float()[counts]
     difference = (found - expected).abs()
     holds = bool((difference <= tolerance + tolerance * expected.abs()).all())
     return Check(case.name, holds, f"largest difference {difference.max().item():.1e}")
+
+
+def _is_padding(model: PreTrainedModel, case: ReferenceCase) -> Tensor:
+    """Return bool[B, T], True at padding: what a program computes there carries no meaning."""
+    pad_id = model.config.pad_token_id
+    if pad_id is None:
+        return case.is_hidden
+    is_pad: Tensor = case.tokens == pad_id
+    if family_of_model(model).writes != "targets" or pad_id == model.config.eos_token_id:
+        # One token both ends a text and pads: of a run at the end of a row the first is no padding.
+        is_run = is_pad.flip(1).cumprod(1).flip(1).bool()
+        is_pad = is_run & functional.pad(is_run, (1, 0))[:, :-1]
+    return case.is_hidden | is_pad

@@ -1,11 +1,11 @@
 """Finding the vocabulary files of a published model, by name and content; nothing is built here."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from unblank.conversion.lfs_pointer import refuse_pointer
+from unblank.untrusted.json_text import read_json
+from unblank.untrusted.lfs_pointer import refuse_pointer
 
 __all__ = ["PublishedVocabulary", "find_vocabulary", "read_merges", "read_token_ids"]
 
@@ -72,7 +72,7 @@ def read_token_ids(vocabulary: PublishedVocabulary) -> dict[str, int]:
             lines = path.read_text(encoding="utf-8").split("\n")
             ids = {line.rstrip("\r"): i for i, line in enumerate(lines) if line.strip("\r")}
         else:
-            ids = json.loads(path.read_text(encoding="utf-8"))
+            ids = read_json(path)
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     if not isinstance(ids, dict) or sorted(ids.values()) != list(range(len(ids))) or not ids:

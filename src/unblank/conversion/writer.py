@@ -1,72 +1,26 @@
 """The one writer of converted folders: weights shard by shard, then all that belongs to them.
 
-Everything goes into a temporary folder beside the output, which gets its name as the last step, so
-a failure leaves nothing. Memory stays at one shard and one tensor.
+It writes into an empty folder, which `whole_folders.new_folder` gives its name at the end. Memory
+stays at one shard and one tensor.
 """
 
 import json
-import math
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from shutil import disk_usage, rmtree
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from unblank.conversion.plan import ConversionPlan, PlannedTensor
 from unblank.conversion.source import BLOCK_BYTES, Source, copy_mapped
-from unblank.integrity import apply_umask
+from unblank.models.finite import is_finite
 
-__all__ = ["new_folder", "save_weights", "write_model"]
+__all__ = ["write_model"]
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
-
-@contextmanager
-def new_folder(output: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `output` if the block succeeds, else vanishes.
-
-    Raises:
-        FileExistsError: `output` exists; it is never written over.
-    """
-    output = Path(output)
-    if output.exists() or output.is_symlink():
-        raise FileExistsError(f"{output} exists: choose another folder, or remove it first")
-    blocking = next((path for path in output.parents if path.exists()), None)
-    if blocking is not None and not blocking.is_dir():
-        raise FileExistsError(f"{blocking} is a file, so {output} cannot be made in it")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
-        yield temporary
-        apply_umask(temporary)
-        temporary.rename(output)
-    # Also after an interrupt, nothing may be left behind.
-    except BaseException:
-        rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def save_weights(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write a safetensors file.
-
-    Raises:
-        OSError: it cannot be written; the message says how much room there is.
-    """
-    try:
-        save_file(tensors, path, metadata={"format": "pt"})
-    except SafetensorError as error:
-        needed, free = sum(one.nbytes for one in tensors.values()), disk_usage(path.parent).free
-        raise OSError(
-            f"{needed:,} bytes of weights cannot be written to {path.parent.parent} ({error}); "
-            f"{free:,} bytes are free there: make room, or choose another folder"
-        ) from error
 
 
 class ShardWriter:
@@ -116,7 +70,7 @@ class ShardWriter:
 
     def _write_shard(self) -> None:
         path = self._temporary(len(self._shards))
-        save_weights(self._waiting, path)
+        save_file(self._waiting, path, metadata={"format": "pt"})
         self._shards.append(list(self._waiting))
         self._waiting.clear()
         self._waiting_bytes = 0
@@ -181,18 +135,14 @@ def _finished(
     if dtype is not None and dtype != read.dtype:
         tensor = torch.empty(read.shape, dtype=dtype)
         copy_mapped(tensor, read, release)
-    if not _is_finite(tensor):
+    if not is_finite(tensor):
         damaged = "the checkpoint is damaged, fetch it again"
-        cause = f"{dtype} is too narrow" if _is_finite(read) else damaged
+        cause = f"{dtype} is too narrow" if is_finite(read) else damaged
         raise ValueError(
             f"{planned.name} (from {', '.join(planned.keys)}) has values that are not finite: "
             f"{cause}"
         )
     return tensor.contiguous()
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    return not tensor.numel() or all(map(math.isfinite, tensor.aminmax()))
 
 
 def _write_config(plan: ConversionPlan, folder: Path, dtype: torch.dtype) -> None:

@@ -1,14 +1,28 @@
 """Texts of a record: a field, or a text with fields in braces, such as "{question} {passage}".
 
-A list of sentences in a field is joined by spaces.
+A list of sentences in a field is joined by spaces. Dots lead to fields inside fields:
+`translation.en`.
 """
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from string import Formatter
 from typing import Any
 
-__all__ = ["field_names", "field_text", "field_value", "require_text"]
+__all__ = [
+    "field_names",
+    "field_text",
+    "field_value",
+    "has_field",
+    "is_visible",
+    "no_field",
+    "require_text",
+    "with_nested",
+]
+
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Characters that show nothing although Unicode counts them as letters, marks or symbols."""
 
 
 def field_names(source: str) -> list[str]:
@@ -57,20 +71,12 @@ def field_value(place: str, record: Mapping[str, Any], name: str) -> str | list[
     Args:
         place: file and line of the record, for messages.
         record: name -> value.
-        name: of the field.
+        name: of the field, or names with dots between.
 
     Raises:
         ValueError: if it is not there, or holds anything else.
     """
-    if name not in record:
-        present = list(record)
-        near = get_close_matches(name, present, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"{place}: there is no field {name!r}, only {', '.join(map(repr, present))}{hint} "
-            "(source and target name the fields)"
-        )
-    value = record[name]
+    value = _raw_value(place, record, name)
     if value is None:
         return ""
     items: Sequence[object] = value if isinstance(value, list) else [value]
@@ -81,10 +87,78 @@ def field_value(place: str, record: Mapping[str, Any], name: str) -> str | list[
     return value if isinstance(value, str) else [str(item) for item in items]
 
 
+def _raw_value(place: str, record: Mapping[str, Any], name: str) -> Any:
+    """Return what a field holds; arguments as for `field_value`.
+
+    Raises:
+        ValueError: if it is not there.
+    """
+    if name in record:
+        return record[name]
+    value: Any = record
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            raise ValueError(f"{no_field(place, record, name)} (source and target name the fields)")
+        value = value[part]
+    return value
+
+
+def has_field(record: Mapping[str, Any], name: str) -> bool:
+    """Whether a record has a field, perhaps inside others."""
+    return name in record or name in with_nested(record)
+
+
+def with_nested(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a record, and those inside them by their names with dots.
+
+    Example:
+        >>> with_nested({"id": 1, "translation": {"en": "rain"}})
+        {'id': 1, 'translation': {'en': 'rain'}, 'translation.en': 'rain'}
+    """
+    return {**record, **{name: value for name, value in _nested(record) if name not in record}}
+
+
+def no_field(place: str, record: Mapping[str, Any], name: str) -> str:
+    """Return the message that a record lacks a field, with the names that are near."""
+    present = [
+        name for name, value in with_nested(record).items() if not isinstance(value, Mapping)
+    ]
+    near = [other for other in present if other.endswith(f".{name}")]
+    near = near or get_close_matches(name, present, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    shown = ", ".join(map(repr, present)) or "none"
+    return f"{place}: there is no field {name!r}, only {shown}{hint}"
+
+
 def require_text(text: str, what: str) -> None:
     """Raise ValueError, saying what it is, if a text has no visible character."""
-    if not text.strip():
+    if not is_visible(text):
         raise ValueError(f"{what} is empty or missing: fill it in, or remove the record")
+
+
+def is_visible(text: str) -> bool:
+    r"""Whether a text has a visible character: not only spaces, zero-width and control characters.
+
+    Example:
+        >>> is_visible("a"), is_visible(" \u200b\ufeff")
+        (True, False)
+    """
+    return any(map(_is_visible, text))
+
+
+def _is_visible(char: str) -> bool:
+    if char.isspace() or char in _INVISIBLE:
+        return False
+    # Variation selectors change the character before them, and show nothing by themselves.
+    is_selector = "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
+    return not is_selector and unicodedata.category(char) not in ("Cc", "Cf")
+
+
+def _nested(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            for inner, found in with_nested(value).items():
+                yield f"{name}.{inner}", found
 
 
 def _joined(value: str | list[str]) -> str:

@@ -1,11 +1,13 @@
 """Which source a sample comes from: shares by weight or by size, and an exact, O(1) schedule.
 
-Sample numbers are divided into blocks of `BLOCK_SIZE`. In a block every source has a fixed quota
-(its share, rounded), and its occurrences are spread evenly over the block with a seeded jitter. So
-the source of a sample, and how many samples of that source came before it, follow from the number
-alone. What a source does with its running index is in `sampling`.
+Sample numbers are divided into blocks of `BLOCK_SIZE`; an epoch with shares of its own begins a new
+one and is divided evenly. In a block every source has a fixed quota (its share, rounded), and its
+occurrences are spread evenly over the block with a seeded jitter. So the source of a sample, and
+how many samples of that source came before it, follow from the number alone. What a source does
+with its running index is in `sampling`.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,18 +71,76 @@ def block_quotas(shares: FloatArray, block_size: int = BLOCK_SIZE) -> IntArray:
     return quotas
 
 
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """Samples that are drawn with the same shares.
+
+    Attributes:
+        first_sample: number of its first sample.
+        first_block: blocks before it.
+        num_samples: of the phase; None if it never ends.
+        num_blocks: that these are divided into, as evenly as can be.
+        quotas: block size -> int64[S], samples of each source in a block.
+        taken: int64[S], samples of each source before the phase.
+    """
+
+    first_sample: int
+    first_block: int
+    num_samples: int | None
+    num_blocks: int
+    quotas: dict[int, IntArray]
+    taken: IntArray
+
+    @classmethod
+    def after(cls, other: "_Phase | None", shares: FloatArray, num_samples: int | None) -> "_Phase":
+        """Return the phase that follows another, or begins at sample 0."""
+        num_blocks = 1 if num_samples is None else -(-num_samples // BLOCK_SIZE)
+        smallest = BLOCK_SIZE if num_samples is None else num_samples // num_blocks
+        is_even = num_samples is None or smallest * num_blocks == num_samples
+        sizes = (smallest,) if is_even else (smallest, smallest + 1)
+        return cls(
+            first_sample=0 if other is None else other.first_sample + (other.num_samples or 0),
+            first_block=0 if other is None else other.first_block + other.num_blocks,
+            num_samples=num_samples,
+            num_blocks=num_blocks,
+            quotas={size: block_quotas(shares, size) for size in sizes},
+            taken=np.zeros(len(shares), np.int64)
+            if other is None
+            else other.taken + other.drawn_before(other.num_blocks),
+        )
+
+    def begin(self, block: int) -> int:
+        """Return how many samples of the phase come before one of its blocks."""
+        if self.num_samples is None:
+            return block * BLOCK_SIZE
+        return block * self.num_samples // self.num_blocks
+
+    def drawn_before(self, block: int) -> IntArray:
+        """Return int64[S], the samples of each source in the blocks of the phase before one."""
+        smallest, largest = min(self.quotas), max(self.quotas)
+        num_larger = self.begin(block) - block * smallest
+        return (block - num_larger) * self.quotas[smallest] + num_larger * self.quotas[largest]
+
+    def block_of(self, offset: int) -> int:
+        """Return the block of the phase that its sample `offset` is in."""
+        if self.num_samples is None:
+            return offset // BLOCK_SIZE
+        return ((offset + 1) * self.num_blocks - 1) // self.num_samples
+
+
 class SourceSchedule:
     """Sample number -> (source, index of the sample among those of its source).
 
-    An epoch is one pass over everything: `sum(sizes)` samples, rounded up to whole blocks where a
-    temperature schedule changes the shares.
+    An epoch is one pass over everything: `sum(sizes)` samples.
 
     Args:
         sizes: samples that one pass over each source gives.
         seed: seed of the order of sources inside blocks.
         weights: the shares of the sources, in any unit; default: by size.
-        alpha: shares proportional to `sizes ** alpha`; 1 is proportional to size.
+        alpha: shares of the tokens proportional to `tokens ** alpha`; 1 is proportional to size.
         temperature: the same with an exponent of 1 / temperature that changes by epoch.
+        sample_tokens: tokens of a sample of each source, on average, which `alpha` and
+            `temperature` go by; default: all the same.
 
     Raises:
         ValueError: if more than one of weights, alpha and temperature is given, or one is out of
@@ -95,34 +155,37 @@ class SourceSchedule:
         weights: Sequence[float] | None = None,
         alpha: float | None = None,
         temperature: TemperatureSchedule | None = None,
+        sample_tokens: Sequence[float] | None = None,
     ) -> None:
         _check(sizes, weights, alpha, temperature)
         self._seed = seed
-        if weights is not None:
-            phases = {0: size_shares(weights)}
-        elif temperature is not None:
-            phases = _temperature_phases(sizes, temperature)
+        if temperature is not None:
+            num_epochs = temperature.epochs if temperature.start < temperature.end else 0
+            exponents = [1 / temperature.temperature(epoch) for epoch in range(num_epochs + 1)]
         else:
-            phases = {0: size_shares(sizes, 1.0 if alpha is None else alpha)}
-        self._first_blocks = np.array(list(phases), dtype=np.int64)
-        self._quotas = [block_quotas(shares) for shares in phases.values()]
-        # Samples that each source gave before the phase begins.
-        taken = np.zeros(len(sizes), dtype=np.int64)
-        self._taken = [taken]
-        for blocks, quotas in zip(np.diff(self._first_blocks), self._quotas, strict=False):
-            taken = taken + blocks * quotas
-            self._taken.append(taken)
+            exponents = [1.0 if alpha is None else alpha]
+        shares = [_token_shares(sizes, sample_tokens, exponent) for exponent in exponents]
+        if weights is not None:
+            shares = [size_shares(weights)]
+        phase: _Phase | None = None
+        self._phases: list[_Phase] = []
+        for number, of_epoch in enumerate(shares):
+            is_last = number + 1 == len(shares)
+            phase = _Phase.after(phase, of_epoch, None if is_last else sum(sizes))
+            self._phases.append(phase)
+        self._first_samples = [phase.first_sample for phase in self._phases]
 
     def locate(self, number: int) -> tuple[int, int]:
         """Return the source of sample `number` and its index among the samples of that source."""
-        block, offset = divmod(number, BLOCK_SIZE)
-        phase = int(np.searchsorted(self._first_blocks, block, side="right")) - 1
-        quotas = self._quotas[phase]
-        sources, ranks = _spread(self._seed, block, tuple(quotas.tolist()))
-        source = int(sources[offset])
-        blocks_before = block - int(self._first_blocks[phase])
-        before = int(self._taken[phase][source]) + blocks_before * int(quotas[source])
-        return source, before + int(ranks[offset])
+        phase = self._phases[bisect_right(self._first_samples, number) - 1]
+        offset = number - phase.first_sample
+        block = phase.block_of(offset)
+        begin = phase.begin(block)
+        quotas = phase.quotas[phase.begin(block + 1) - begin]
+        sources, ranks = _spread(self._seed, phase.first_block + block, tuple(quotas.tolist()))
+        source = int(sources[offset - begin])
+        before = int(phase.taken[source]) + int(phase.drawn_before(block)[source])
+        return source, before + int(ranks[offset - begin])
 
 
 def _check(
@@ -151,28 +214,29 @@ def _check(
         )
 
 
-def _temperature_phases(
-    sizes: Sequence[int], temperature: TemperatureSchedule
-) -> dict[int, FloatArray]:
-    """First block -> shares, one phase an epoch; epochs shorter than a block are passed over."""
-    epoch_size = sum(sizes)
-    return {
-        -(-epoch * epoch_size // BLOCK_SIZE): size_shares(sizes, 1 / temperature.temperature(epoch))
-        for epoch in range(temperature.epochs + 1)
-    }
+def _token_shares(
+    sizes: Sequence[int], sample_tokens: Sequence[float] | None, exponent: float
+) -> FloatArray:
+    """Return the shares of samples by which the shares of tokens are `tokens ** exponent`."""
+    if sample_tokens is None or exponent == 1:  # every sample once an epoch
+        return size_shares(sizes, exponent)
+    lengths = np.asarray(sample_tokens, dtype=np.float64)
+    tokens = np.asarray(sizes) * lengths
+    shares = size_shares(tokens.tolist(), exponent) / lengths
+    return np.asarray(shares / shares.sum(), dtype=np.float64)
 
 
 # Samples are asked for nearly in order, so a few blocks suffice.
 @lru_cache(maxsize=8)
 def _spread(seed: int, block: int, quotas: tuple[int, ...]) -> tuple[IntArray, IntArray]:
-    """Source and rank of each sample of a block, both int64[BLOCK_SIZE].
+    """Source and rank of each sample of a block, both int64[samples of the block].
 
     The r-th occurrence of a source with quota q falls at a random instant of the r-th of q equal
     parts of the block, so every stretch of samples holds the sources in nearly their shares.
     """
     sources = np.repeat(np.arange(len(quotas)), quotas)
     ranks = np.concatenate([np.arange(quota) for quota in quotas])
-    jitter = np.random.default_rng((seed, block, len(quotas))).random(BLOCK_SIZE)
+    jitter = np.random.default_rng((seed, block, len(quotas))).random(len(sources))
     instants = (ranks + jitter) / np.asarray(quotas)[sources]
     order = np.argsort(instants, kind="stable")
     return sources[order], ranks[order]

@@ -6,13 +6,17 @@ error: everything behind it would be paired wrongly.
 """
 
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unblank.data.fields import is_visible
+from unblank.data.files import find_files
+from unblank.data.records import is_text
 from unblank.data.shards import PreparedCorpus, prepare_corpus
-from unblank.data.sources import TextFiles, find_files
+from unblank.data.sources import TextFiles
 from unblank.examples import IntArray
 from unblank.plurals import counted
 
@@ -23,9 +27,6 @@ __all__ = ["PairCorpus", "pair_texts", "prepare_pairs"]
 
 _ENDS = 3
 """Tokens around the sides of a pair: `[CLS]` and two ends."""
-
-_STRUCTURED = {".tsv", ".csv", ".json"}
-"""Formats whose lines are not sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,9 @@ def parse_pair_source(entry: str) -> PairSource:
     """Return the source that an entry of `data.pairs` names.
 
     Args:
-        entry: `SOURCE_FILE:TARGET_FILE`, or `FILE:SOURCE_FIELD:TARGET_FIELD` for jsonl and parquet.
-            A file with any other ending, such as `train.en`, is plain text, a sentence a line.
+        entry: `SOURCE_FILE:TARGET_FILE`, or `FILE:SOURCE_FIELD:TARGET_FIELD` for files with
+            fields. A file with any other ending, such as `train.en`, is plain text, a sentence a
+            line.
 
     Raises:
         ValueError: if it is neither.
@@ -112,7 +114,7 @@ def parse_pair_source(entry: str) -> PairSource:
     if len(parts) == 2:
         return PairSource(_one_file(parts[0]), _one_file(parts[1]))
     path = _one_file(parts[0])
-    if not {".jsonl", ".parquet"} & set(path.suffixes):
+    if is_text(path):
         raise ValueError(f"{_no_pair(entry)}; {path} has no fields")
     return PairSource(path, path, parts[1], parts[2])
 
@@ -170,23 +172,24 @@ def prepare_pairs(
     if len(source) != len(target):
         first, second = (texts.shown_paths for texts in sides)
         raise ValueError(
-            f"{first} has {len(source):,} lines and {second} has {len(target):,}: line n of one "
-            "must be the translation of line n of the other"
+            f"{first} has {len(source):,} texts and {second} has {len(target):,}: text n of one "
+            "must be the translation of text n of the other"
         )
     if refuse_long:
-        _refuse_long(source, target, sides[0].shown_paths, max_length)
+        _refuse_long(source, target, sides[0], max_length)
     return PairCorpus(source, target, eos, max_length)
 
 
 def _refuse_long(
-    source: PreparedCorpus, target: PreparedCorpus, path: str, max_length: int
+    source: PreparedCorpus, target: PreparedCorpus, texts: TextFiles, max_length: int
 ) -> None:
     lengths = source.lengths + target.lengths + _ENDS
     is_long = lengths > max_length
     if is_long.any():
         first = int(is_long.argmax())
+        place, _ = next(islice(texts.placed_texts(), first, None))
         raise ValueError(
-            f"{path}, line {first + 1}: the pair has {lengths[first]:,} tokens with its ends, but "
+            f"{place}: the pair has {lengths[first]:,} tokens with its ends, but "
             f"data.max_length is {max_length:,} (pairs that are too long: {int(is_long.sum()):,} "
             f"of {len(lengths):,}): raise it, remove the pairs, or have them cut (--data.too-long "
             "cut)"
@@ -196,25 +199,22 @@ def _refuse_long(
 def _no_pair(entry: str) -> str:
     return (
         f"{entry!r} is not a pair: give SOURCE_FILE:TARGET_FILE, or "
-        "FILE:SOURCE_FIELD:TARGET_FIELD for jsonl and parquet"
+        "FILE:SOURCE_FIELD:TARGET_FIELD for a file with fields"
     )
 
 
 def _one_file(entry: str) -> Path:
-    path = Path(entry).expanduser()
-    if path.is_file() and not _STRUCTURED & set(path.suffixes):
-        return path
-    files = find_files(path)
+    files = find_files(entry, any_ending=True)
     if len(files) != 1:
-        raise ValueError(f"{path} matches {len(files)} files: name one file for each side")
+        raise ValueError(f"{entry} matches {len(files)} files: name one file for each side")
     return files[0]
 
 
 def _first_empty(side: TextFiles) -> str:
     (path,) = side.paths
-    number = next(n for n, text in enumerate(side.texts(path), start=1) if not text.strip())
-    field_name = f" (field {side.text_field!r})" if ".jsonl" in path.suffixes else ""
+    place = next(place for place, text in side.placed_texts() if not is_visible(text))
+    field_name = "" if is_text(path) else f" (field {side.text_field!r})"
     return (
-        f"{path}, line {number}{field_name}: this side of the pair is empty or missing; remove the "
-        "pair on both sides"
+        f"{place}{field_name}: this side of the pair is empty or missing; remove the pair on both "
+        "sides"
     )

@@ -1,163 +1,136 @@
-"""Records with named fields from files: JSON lines, parquet, tab- and comma-separated tables.
+"""Records with named fields from files of every format, each with its place.
 
-The counterpart of `sources` for examples instead of documents. Every record comes with its place,
-so that a fault in it can be named by file and line.
+The one reader of all commands: documents (`sources`), pairs and examples are made of these records.
+A place is `FILE, line N` (of a record over several lines the first), so that a fault can be found.
 """
 
-import csv
-import glob
-import json
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from unblank.data.sources import read_lines, read_objects
+from unblank.data.csv_rows import read_csv_rows
+from unblank.data.fields import no_field
+from unblank.data.formats import format_of
+from unblank.data.json_records import json_line_records, json_records
+from unblank.data.lines import OnRead, optional_module, read_lines
 from unblank.plurals import counted
 
-__all__ = ["Record", "find_record_files", "is_text", "read_records"]
-
-_KINDS = (".jsonl", ".tsv", ".csv", ".txt")
-
-_RECORD_SUFFIXES = (*_KINDS, ".parquet")
-"""Formats that can be read; all but parquet also as .gz and .zst."""
+__all__ = ["Record", "is_text", "read_records"]
 
 Record = tuple[str, dict[str, Any]]
 """(place, fields): `FILE, line N`, and name -> value."""
 
-_LONGEST_CELL = 2**30
-
-
-def find_record_files(entry: str | Path, *, is_text_allowed: bool = False) -> list[Path]:
-    """Return the files that a path or glob pattern stands for.
-
-    Args:
-        entry: the path or pattern.
-        is_text_allowed: take files of any other ending, such as `test.en`, for lines of text.
-
-    Raises:
-        FileNotFoundError: if there is none; near names are offered.
-        ValueError: if one is of a kind that cannot be read.
-    """
-    path = Path(entry).expanduser()
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: give a file of examples, or a glob")
-    files = [path] if path.is_file() else sorted(map(Path, glob.glob(str(path), recursive=True)))
-    if not files:
-        siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = get_close_matches(path.name, siblings, n=3)
-        hint = f"; similar names in {path.parent}: {', '.join(near)}" if near else ""
-        raise FileNotFoundError(f"no file matches {path}{hint}")
-    for file in files:
-        if _kind(file) is None and (not is_text_allowed or ".json" in file.suffixes):
-            known = ", ".join(_RECORD_SUFFIXES)
-            raise ValueError(
-                f"cannot read examples from {file}: its name must end in one of {known}"
-            )
-    return files
+_Rows = Iterator[tuple[int, list[str]]]
 
 
 def is_text(path: Path) -> bool:
     """Whether each line of a file is a record with the field `text` alone."""
-    return _kind(path) in (".txt", None)
+    return format_of(path) in ("text", None)
 
 
-def read_records(path: Path, *, has_header: bool = True) -> Iterator[Record]:
+def read_records(
+    path: Path, names: Sequence[str] = (), *, on_read: OnRead | None = None
+) -> Iterator[Record]:
     """Yield the records of a file.
 
     Args:
-        path: `.jsonl`, `.tsv`, `.csv`, `.txt` (also `.gz`, `.zst`) or `.parquet`; a line of a text
-            file, and of one with any other ending, is a record with the field `text`.
-        has_header: whether the first line of a table names its columns; otherwise they are
-            called 1, 2, ...
+        path: of any format of `unblank.data.formats`; a line of a text file, and of one with any
+            other ending, is a record with the field `text`.
+        names: the fields that are wanted, if they are known. A table has no header if all of them
+            are numbers: its columns are then 1, 2, ... Of a parquet file no other column is read.
+        on_read: told how many bytes of the file are read.
 
     Raises:
         ValueError: if the file is damaged or a line is not a record; names file and line.
         ImportError: if the file needs an extra that is not installed.
     """
-    kind = _kind(path)
-    if kind == ".parquet":
-        return _parquet_records(path)
-    if kind == ".jsonl":
-        return _json_records(path)
-    if kind == ".txt" or kind is None:
-        return (
-            (f"{path}, line {number}", {"text": line.rstrip("\n")})
-            for number, line in enumerate(read_lines(path), start=1)
-        )
-    return _table_records(path, kind, has_header)
+    kind = format_of(path)
+    if kind == "parquet":
+        return _parquet_records(path, names, on_read)
+    lines = read_lines(path, on_read)
+    if kind == "JSON lines":
+        return json_line_records(path, lines)
+    if kind == "JSON":
+        return json_records(path, lines)
+    if kind == "tab-separated":
+        return _table_records(path, _tab_rows(lines), names)
+    if kind == "comma-separated":
+        return _table_records(path, _csv_rows(path, lines), names)
+    return (
+        (f"{path}, line {number}", {"text": line.removesuffix("\n")})
+        for number, line in enumerate(lines, start=1)
+    )
 
 
-def _kind(path: Path) -> str | None:
-    name = path.name.removesuffix(".gz").removesuffix(".zst")
-    for kind in _KINDS:
-        if name.endswith(kind):
-            return kind
-    return ".parquet" if path.suffix == ".parquet" else None
+def _tab_rows(lines: Iterable[str]) -> _Rows:
+    for number, line in enumerate(lines, start=1):
+        yield number, line.removesuffix("\n").split("\t")
 
 
-def _json_records(path: Path) -> Iterator[Record]:
-    for place, line, record in read_objects(path, read_lines(path)):
-        if "\\ud" in line.lower():
-            _require_unicode(record, place)
-        yield place, record
-
-
-def _require_unicode(record: dict[str, Any], place: str) -> None:
-    for name, value in record.items():
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"{place}: field {name!r} has half of a surrogate pair, which is not valid Unicode"
-            ) from error
-
-
-def _table_records(path: Path, kind: str, has_header: bool) -> Iterator[Record]:
-    csv.field_size_limit(_LONGEST_CELL)
-    if kind == ".tsv":  # quotes are text there
-        rows = csv.reader(read_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
-    else:
-        rows = csv.reader(read_lines(path))
-    names: list[str] | None = None
+def _csv_rows(path: Path, lines: Iterable[str]) -> _Rows:
     try:
-        for row in rows:
-            if not row:
+        yield from read_csv_rows(lines)
+    except ValueError as error:
+        if str(error).startswith(str(path)):  # the file itself cannot be read
+            raise
+        raise ValueError(f"{path}, {error}") from error
+
+
+def _table_records(path: Path, rows: _Rows, wanted: Sequence[str]) -> Iterator[Record]:
+    names: list[str] = []
+    place, is_empty = str(path), True
+    for number, row in rows:
+        place = f"{path}, line {number}"
+        if row == [""] and len(names) != 1:  # an empty line is a row only of a single column
+            continue
+        if not names:
+            has_header = not (wanted and all(name.isdecimal() for name in wanted))
+            names = row if has_header else [str(n) for n, _ in enumerate(row, start=1)]
+            _require_unique(place, names)
+            if has_header:
                 continue
-            if names is None:
-                names = row if has_header else [str(n) for n, _ in zip(count(1), row, strict=False)]
-                if len(set(names)) < len(names):
-                    twice = next(name for name in names if names.count(name) > 1)
-                    raise ValueError(
-                        f"{path}, line {rows.line_num}: two columns have the name {twice!r}: "
-                        "rename one"
-                    )
-                if has_header:
-                    continue
-            place = f"{path}, line {rows.line_num}"
-            if len(row) != len(names):
-                raise ValueError(
-                    f"{place}: {counted(len(row), 'column')}, but {len(names)} in the lines before"
-                )
-            yield place, dict(zip(names, row, strict=True))
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {rows.line_num}: not a table: {error}") from error
+        if len(row) != len(names):
+            raise ValueError(
+                f"{place}: {counted(len(row), 'column')}, but {len(names)} in the lines before"
+            )
+        is_empty = False
+        yield place, dict(zip(names, row, strict=True))
+    absent = [name for name in wanted if is_empty and name not in names]
+    if names and absent:  # which nobody else can see where there are no rows
+        raise ValueError(no_field(place, dict.fromkeys(names), absent[0]))
 
 
-def _parquet_records(path: Path) -> Iterator[Record]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError(
-            f"reading {path} needs the package pyarrow: pip install 'unblank[data]'"
-        ) from error
+def _require_unique(place: str, names: Sequence[str]) -> None:
+    name, times = Counter(names).most_common(1)[0] if names else ("", 0)
+    if times > 1:
+        raise ValueError(f"{place}: {times} columns have the name {name!r}: rename them")
+
+
+def _parquet_records(path: Path, names: Sequence[str], on_read: OnRead | None) -> Iterator[Record]:
+    parquet = optional_module("pyarrow.parquet", path).parquet
+    arrow = optional_module("pyarrow", path)
     numbers = count(1)
     try:
-        with pyarrow.parquet.ParquetFile(path) as table:
-            for batch in table.iter_batches(batch_size=256):
+        with parquet.ParquetFile(path) as table:
+            columns = _wanted_columns(path, table.schema_arrow.names, names)
+            for batch in table.iter_batches(batch_size=256, columns=columns):
                 for record in batch.to_pylist():
                     yield f"{path}, row {next(numbers)}", record
-    except pyarrow.ArrowException as error:
+    except arrow.ArrowException as error:
         raise ValueError(f"{path} is a damaged parquet file: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}, near row {next(numbers)}: a text is not UTF-8") from error
+    if on_read is not None:
+        on_read(path.stat().st_size)
+
+
+def _wanted_columns(path: Path, present: list[str], names: Sequence[str]) -> list[str] | None:
+    """Return the columns that the wanted fields are in; None for all."""
+    _require_unique(str(path), present)
+    columns = [name if name in present else name.partition(".")[0] for name in names]
+    for name, column in zip(names, columns, strict=True):
+        if column not in present:
+            raise ValueError(no_field(str(path), dict.fromkeys(present), name))
+    return list(dict.fromkeys(columns)) or None

@@ -8,7 +8,7 @@ the window reaches it. How samples share rows is in `packing`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol
+from typing import Annotated, Generic, Protocol
 
 import numpy as np
 from typing_extensions import TypeVar
@@ -16,6 +16,7 @@ from typing_extensions import TypeVar
 from unblank.data.mixing import SourceSchedule, TemperatureSchedule
 from unblank.data.permutation import mix, permuted, uniform
 from unblank.examples import AnyExample, Example, IntArray
+from unblank.settings.ranges import Positive, Probability, Seed, check_values, minimum
 from unblank.tokenization.special import SpecialIds
 
 __all__ = ["MINIMUM_TOKENS", "Objective", "Sampler", "SamplingSettings"]
@@ -54,25 +55,19 @@ class Corpus(Protocol):
 class SamplingSettings:
     """How samples are drawn from the corpora."""
 
-    max_length: int = 512
+    max_length: Annotated[int, minimum(_SHORTEST_MAX_LENGTH)] = 512
     """Positions that an example may take, Part A and Part B together."""
-    seed: int = 0
+    seed: Seed[int] = 0
     """Seed for everything random in the data."""
-    weights: tuple[float, ...] | None = None
+    weights: Positive[tuple[float, ...] | None] = None
     """Shares of the sources; default: by size."""
-    alpha: float | None = None
-    """Shares proportional to size ** alpha."""
+    alpha: Probability[float | None] = None
+    """Shares of the tokens proportional to tokens ** alpha."""
     temperature: TemperatureSchedule | None = None
-    """Shares proportional to size ** (1 / temperature), by epoch."""
+    """Shares of the tokens proportional to tokens ** (1 / temperature), by epoch."""
 
     def __post_init__(self) -> None:
-        if self.max_length < _SHORTEST_MAX_LENGTH:
-            raise ValueError(
-                f"max_length must be at least {_SHORTEST_MAX_LENGTH} positions, got "
-                f"{self.max_length}"
-            )
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
+        check_values(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +142,10 @@ class Sampler(Generic[ExampleT]):
             weights=settings.weights,
             alpha=settings.alpha,
             temperature=settings.temperature,
+            sample_tokens=[
+                _sample_tokens(tokens, ends, settings.max_length - 1)
+                for tokens, ends in zip(lengths, self._chunk_ends, strict=True)
+            ],
         )
         used = [tokens[tokens >= MINIMUM_TOKENS] for tokens in lengths]
         self.num_chunks = sum(sizes)
@@ -255,6 +254,12 @@ def _window_start(centre: float, length: int, document_length: int) -> int:
 def _document_lengths(corpus: Corpus) -> IntArray:
     count = len(corpus)
     return np.fromiter((corpus.document_length(i) for i in range(count)), np.int64, count)
+
+
+def _sample_tokens(lengths: IntArray, chunk_ends: IntArray, longest: int) -> float:
+    """Return the tokens of a sample of the source, on average; longer documents give several."""
+    chunks = np.diff(chunk_ends, prepend=0)
+    return float((chunks * np.minimum(lengths, longest)).sum() / chunks.sum())
 
 
 def _chunk_ends(lengths: IntArray, chunk_length: int) -> IntArray:

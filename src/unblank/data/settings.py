@@ -1,11 +1,13 @@
 """The settings of data that every run shares. Standard library only: `--help` reads it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from unblank.plurals import counted
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange
+from unblank.settings.marks import PathText
+from unblank.settings.ranges import NotNegative, Positive, Probability, check_values, minimum
 
 __all__ = ["DataSettings"]
 
@@ -14,31 +16,37 @@ __all__ = ["DataSettings"]
 class DataSettings:
     """Where the data is, and how its entries are mixed."""
 
-    train: MayChange[tuple[str, ...]] = ()
+    train: MayChange[tuple[PathText, ...]] = ()
     """Files, folders or globs of training text."""
-    validation: MayChange[tuple[str, ...]] = ()
+    validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out text."""
     languages: tuple[str, ...] | None = None
     """Language of each entry of `train`."""
     validation_languages: MayChange[tuple[str, ...] | None] = None
     """The same for each entry of `validation`."""
     text_field: str = "text"
-    """Field that holds the text, in .jsonl and .parquet."""
+    """Field that holds the text, in files with fields."""
     text_unit: Literal["file", "paragraph", "line"] = "file"
     """What a document of a .txt file is: the file, a block between blank lines, or a line."""
-    alpha: float | None = None
-    """Draw each entry with p ~ size**alpha instead of p ~ size."""
-    temperature_start: float | None = None
+    alpha: Probability[float | None] = None
+    """Share of the tokens drawn from each entry: p ~ tokens**alpha instead of p ~ tokens."""
+    temperature_start: Annotated[float | None, minimum(0.1)] = None
     """Sampling temperature (1/alpha) in the first epoch, to schedule it; usually 1."""
-    temperature_end: float | None = None
+    temperature_end: Annotated[float | None, minimum(0.1)] = None
     """Sampling temperature at the end of the schedule; usually 5."""
-    temperature_epochs: int | None = None
+    temperature_epochs: Positive[int | None] = None
     """Epochs over which the temperature moves from start to end; usually 5."""
-    num_workers: MayChange[int] = 0
+    num_workers: MayChange[NotNegative[int]] = 0
     """Number of processes that prepare batches ahead of the training step."""
 
+    @property
+    def mixture(self) -> str | None:
+        """What shares other than by size go by, for comparing two starts of a run."""
+        is_mixed = self.alpha is not None or self.temperature_start is not None
+        return "by tokens" if is_mixed else None
+
     def __post_init__(self) -> None:
-        require(self.num_workers >= 0, f"num_workers is {self.num_workers}: it must be 0 or more")
+        check_values(self)
         for names, entries in (("languages", "train"), ("validation_languages", "validation")):
             given: tuple[str, ...] | None = getattr(self, names)
             count = len(getattr(self, entries))

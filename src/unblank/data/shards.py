@@ -2,21 +2,18 @@
 
 A prepared corpus is a folder named by its content (texts, tokenizer, settings): `tokens.bin` holds
 the ids of all documents end to end, `offsets.bin` where each begins, `manifest.json` the counts and
-sizes against which both are checked when opened. A folder appears whole or not at all (it is built
+checksums against which both are checked when opened. To read the ids costs less than to read the
+texts, which finding the folder needs anyway. A folder appears whole or not at all (it is built
 under another name and renamed), so runs that prepare at once or are killed leave nothing wrong.
 The ids are those of text alone; samplers add the special tokens.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,11 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from unblank.data.sources import SUFFIXES, TextFiles, TextUnit, find_files
+from unblank.data.files import find_files
+from unblank.data.formats import FORMATS, compression_of, format_of
+from unblank.data.sources import TextFiles, TextUnit
 from unblank.examples import IntArray
+from unblank.integrity import MANIFEST_NAME, read_record, seal
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar, track
+from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import text_encoder
+from unblank.unicode import require_unicode
+from unblank.whole_folders import new_folder, remove_folder, remove_leftovers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -49,8 +52,8 @@ _BATCH_CHARACTERS = 500_000
 _PIECE_CHARACTERS = 50_000
 """Longer documents are encoded in pieces of about this size, to bound memory."""
 
-_STALE_SECONDS = 3600
-"""Seconds without a write after which a half-built folder is taken as left by a killed run."""
+_COUNTED_AT_ONCE = 2**24
+"""Number of tokens that are counted at a time, to bound memory."""
 
 _CUT = re.compile(r"(?<=\w)(?=\s\w)")
 """The place before a single white space between words, where no tokenizer joins both sides."""
@@ -88,26 +91,31 @@ class PreparedCorpus:
         num_tokens: tokens of all documents.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_checked: bool = False) -> None:
         """Open and check a prepared corpus.
+
+        Args:
+            folder: of the corpus.
+            is_checked: whether this program has checked the tokens before.
 
         Raises:
             ValueError: if a file is missing, cut or altered; the message names it.
         """
         self.folder = Path(folder)
         manifest = _read_manifest(self.folder)
-        self.report = CorpusReport(**manifest["report"])
+        self.report = manifest.report
         self.num_tokens = self.report.num_tokens
-        dtype = np.dtype(manifest["dtype"])
-        num_documents = self.report.num_kept
-        offsets = _mapped(self.folder / "offsets.bin", np.dtype(np.int64), num_documents + 1)
-        if _checksum(offsets) != manifest["offsets_checksum"]:
+        self._offsets = _mapped(
+            self.folder / "offsets.bin", np.dtype(np.int64), self.report.num_kept + 1
+        )
+        self._tokens = _mapped(self.folder / "tokens.bin", manifest.dtype, self.num_tokens)
+        if _checksum(self._offsets) != manifest.offsets_checksum:
             raise ValueError(f"{self.folder / 'offsets.bin'} is damaged: its checksum differs")
-        self._offsets = offsets
-        self._tokens = _mapped(self.folder / "tokens.bin", dtype, self.num_tokens)
+        if manifest.tokens_sha256 is not None and not is_checked:
+            _require_hash(self.folder / "tokens.bin", manifest.tokens_sha256)
 
-    def __reduce__(self) -> tuple[type["PreparedCorpus"], tuple[Path]]:
-        return (PreparedCorpus, (self.folder,))
+    def __reduce__(self) -> tuple[Callable[[Path], "PreparedCorpus"], tuple[Path]]:
+        return (_reopened, (self.folder,))
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -137,6 +145,14 @@ class PreparedCorpus:
             raise IndexError(f"tokens {start}:{stop} of document {index}, which has {length}")
         begin = int(self._offsets[index])
         return self._tokens[begin + start : begin + stop].astype(np.int64)
+
+    def count_tokens(self, num_tokens: int) -> IntArray:
+        """Return how often each token occurs, int64[`num_tokens`], the size of the vocabulary."""
+        counts = np.zeros(num_tokens, np.int64)
+        for start in range(0, self.num_tokens, _COUNTED_AT_ONCE):
+            piece = self._tokens[start : start + _COUNTED_AT_ONCE]
+            counts += np.bincount(piece, minlength=num_tokens)
+        return counts
 
     def _check(self, index: int) -> None:
         if not 0 <= index < len(self):
@@ -172,8 +188,7 @@ def prepare_corpus(
         ValueError: if a file is broken, or no document is left.
         OSError: if the cache cannot be written, for example because the disk is full.
     """
-    if min_tokens < 1:
-        raise ValueError(f"min_tokens is {min_tokens}: it must be at least 1")
+    check_count(min_tokens, "min_tokens")
     if not isinstance(texts, TextFiles):
         texts = TextFiles(paths=find_files(texts), text_field=text_field, text_unit=text_unit)
     core = text_encoder(tokenizer)
@@ -185,7 +200,7 @@ def prepare_corpus(
     name = _content_hash(texts.paths, core, settings)
     cache = Path(cache_dir)
     cache.mkdir(parents=True, exist_ok=True)
-    _remove_stale(cache)
+    remove_leftovers(cache)
     folder = cache / name
     if folder.exists():
         try:
@@ -193,15 +208,15 @@ def prepare_corpus(
         except ValueError as error:
             if show_progress:
                 Console(stderr=True).print(f"{error}\nPreparing this corpus again.", style="yellow")
-            _remove(folder)
-    building = Path(tempfile.mkdtemp(prefix=f".building-{name}-", dir=cache))
+            remove_folder(folder)
     try:
-        with progress_bar(show=show_progress) as progress:
+        with new_folder(folder) as building, progress_bar(show=show_progress) as progress:
             documents = track(texts, progress, "tokenising")
             _build(building, documents, texts, core, min_tokens, num_threads or _num_cores())
-        _publish(building, folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    except OSError:
+        # If another run was first, its folder is as good.
+        if not folder.exists():
+            raise
     return PreparedCorpus(folder)
 
 
@@ -218,13 +233,16 @@ def _build(
     dtype = np.dtype(np.uint16 if largest_id < 2**16 else np.uint32)
     lengths: list[int] = []
     num_short = 0
+    digest = hashlib.sha256()
     with (building / "tokens.bin").open("wb") as file:
         for ids in encode_documents(documents, core, dtype, num_threads):
             if len(ids) < min_tokens:
                 num_short += 1
                 continue
             lengths.append(len(ids))
-            file.write(ids.tobytes())
+            content = ids.tobytes()
+            digest.update(content)
+            file.write(content)
         _flush_to_disk(file)
     report = CorpusReport(
         num_read=texts.num_documents + texts.num_empty,
@@ -241,12 +259,13 @@ def _build(
         "format_version": FORMAT_VERSION,
         "dtype": dtype.name,
         "offsets_checksum": _checksum(offsets),
+        "tokens_sha256": digest.hexdigest(),
         "report": asdict(report),
         "sources": [str(path) for path in texts.paths],
     }
     for name, content in (
         ("offsets.bin", offsets.tobytes()),
-        ("manifest.json", json.dumps(manifest, indent=2).encode()),
+        (MANIFEST_NAME, seal(manifest).encode()),
     ):
         with (building / name).open("wb") as file:
             file.write(content)
@@ -306,6 +325,7 @@ def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
 def _encode_batch(core: "Tokenizer", batch: list[str], dtype: np.dtype[Any]) -> list[NDArray[Any]]:
     encoded: list[NDArray[Any]] = []
     for document in batch:
+        require_unicode(document, "a document")
         pieces = core.encode_batch_fast(_pieces(document), add_special_tokens=False)
         encoded.append(np.concatenate([np.array(piece.ids, dtype=dtype) for piece in pieces]))
     return encoded
@@ -329,51 +349,56 @@ def _content_hash(paths: Sequence[Path], core: "Tokenizer", settings: dict[str, 
     digest.update(json.dumps([FORMAT_VERSION, settings], sort_keys=True).encode())
     digest.update(hashlib.blake2b(core.to_str().encode()).digest())
     for path in paths:
-        digest.update(next((end for end in SUFFIXES if path.name.endswith(end)), ".txt").encode())
+        kind = format_of(path)
+        ending = FORMATS[kind].endings[0] + compression_of(path) if kind else ".txt"
+        digest.update(ending.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "blake2b").digest())
     return digest.hexdigest()
 
 
-def _publish(building: Path, folder: Path) -> None:
-    """Give a finished folder its name; if another run was first, its folder is as good."""
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """What `manifest.json` says; older versions wrote no hash of the tokens."""
+
+    report: CorpusReport
+    dtype: np.dtype[Any]
+    offsets_checksum: str
+    tokens_sha256: str | None
+
+
+def _read_manifest(folder: Path) -> _Manifest:
+    path = folder / MANIFEST_NAME
     try:
-        building.rename(folder)
-    except OSError:
-        if not folder.exists():
-            raise
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder under another name, so that no one finds it half removed."""
-    grave = Path(tempfile.mkdtemp(prefix=".building-removed-", dir=folder.parent))
-    with contextlib.suppress(FileNotFoundError):  # another run was first
-        folder.rename(grave / folder.name)
-    shutil.rmtree(grave, ignore_errors=True)
-
-
-def _remove_stale(cache: Path) -> None:
-    for folder in cache.glob(".building-*"):
-        try:
-            times = [path.stat().st_mtime for path in (folder, *folder.iterdir())]
-        except FileNotFoundError:
-            continue  # finished or removed meanwhile
-        if time.time() - max(times) > _STALE_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        content = read_record(path)
+        version = content["format_version"]
+        manifest = _Manifest(
+            CorpusReport(**content["report"]),
+            np.dtype(content["dtype"]),
+            content["offsets_checksum"],
+            content.get("tokens_sha256"),
+        )
+        is_possible = manifest.report.num_kept > 0 and manifest.report.num_tokens > 0
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is missing or damaged: {error}") from error
-    if manifest.get("format_version") != FORMAT_VERSION:
+    if version != FORMAT_VERSION or not is_possible or manifest.dtype.kind != "u":
         raise ValueError(
-            f"{path} has format {manifest.get('format_version')}, but this version reads "
-            f"format {FORMAT_VERSION}"
+            f"{path} has format {version}, but this version reads format {FORMAT_VERSION}"
+            if version != FORMAT_VERSION
+            else f"{path} is damaged: it describes no corpus"
         )
     return manifest
+
+
+def _reopened(folder: Path) -> PreparedCorpus:
+    """Open a corpus in a process of the program that has checked it."""
+    return PreparedCorpus(folder, is_checked=True)
+
+
+def _require_hash(path: Path, expected: str) -> None:
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+            raise ValueError(f"{path} is damaged: its checksum differs")
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], size: int) -> NDArray[Any]:

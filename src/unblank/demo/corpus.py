@@ -1,49 +1,32 @@
-"""English prose that the installation itself carries, as documents of plain paragraphs.
+"""English prose that every Python installation carries, as documents of plain paragraphs.
 
-The language reference of Python, and the docstrings of its standard library and of the packages
-that Unblank needs, read from their files without importing them. A document is the prose of one
-module. Code, tables and signatures are left out, and paragraphs that begin alike are taken once, so
-that a copy in a held-out module has no twin in the training text.
+Two sources: the language reference in `pydoc_data.topics`, and the docstrings of the standard
+library, read from its files without importing them. Code, tables and signatures are left out.
 """
 
+import ast
 import hashlib
-import importlib.metadata
-import inspect
 import re
 import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["installed_prose", "split_documents"]
+__all__ = ["python_prose", "split_documents"]
 
 LEFT_OUT = {"idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tests", "turtledemo"}
 MINIMUM_WORDS = 12
 MINIMUM_LETTERS = 0.72
-WORDS_OF_A_BEGINNING = 8
-"""Paragraphs that share so many first words are near-duplicates of each other."""
-MAXIMUM_CHARACTERS = 10_000_000
-
-DOCSTRING = re.compile(r'^[ \t]*[rRuU]?("""|\'\'\')(.*?)\1', re.DOTALL | re.MULTILINE)
-"""A string that begins a line; far quicker than a parse of the code, and as good for prose."""
 
 
-def installed_prose() -> list[str]:
-    """Return documents: paragraphs separated by blank lines, no two of which begin alike."""
-    beginnings: set[str] = set()
-    documents: list[str] = []
-    num_characters = 0
-    for text in _modules():
-        paragraphs = []
-        for paragraph in _paragraphs(text):
-            beginning = _beginning(paragraph)
-            if beginning not in beginnings:
-                beginnings.add(beginning)
-                paragraphs.append(paragraph)
+def python_prose() -> list[str]:
+    """Return documents: paragraphs of prose separated by blank lines, none of them twice."""
+    seen: set[str] = set()
+    documents = []
+    for text in (*_topics(), *_docstrings()):
+        paragraphs = [part for part in _paragraphs(text) if part not in seen]
+        seen.update(paragraphs)
         if paragraphs:
             documents.append("\n\n".join(paragraphs))
-            num_characters += len(documents[-1])
-        if num_characters > MAXIMUM_CHARACTERS:
-            break
     return documents
 
 
@@ -58,50 +41,28 @@ def split_documents(documents: Iterable[str], one_in: int = 20) -> tuple[list[st
     return train, held_out
 
 
-def _modules() -> Iterator[str]:
-    """Yield the docstrings of one module after another, blank lines between them."""
+def _topics() -> Iterator[str]:
     from pydoc_data.topics import topics
 
     yield from topics.values()
-    for path in (*_standard_library(), *_dependencies()):
-        try:
-            code = path.read_text(encoding="utf-8")
-        except (UnicodeDecodeError, OSError):  # templates and test data among the modules
-            continue
-        yield "\n\n".join(inspect.cleandoc(found[2]) for found in DOCSTRING.finditer(code))
 
 
-def _standard_library() -> Iterator[Path]:
+def _docstrings() -> Iterator[str]:
     root = Path(sysconfig.get_paths()["stdlib"])
     for path in sorted(root.rglob("*.py")):
         if LEFT_OUT.isdisjoint(path.relative_to(root).parts):
-            yield path
+            yield from _docstrings_of(path)
 
 
-def _dependencies() -> Iterator[Path]:
-    """Yield the modules of the packages that Unblank needs, and of those that these need."""
-    names, done = ["unblank"], set()
-    while names:
-        name = names.pop(0)
-        if name in done:
-            continue
-        done.add(name)
-        try:
-            package = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:  # for another system or Python
-            continue
-        needed = [one for one in package.requires or () if "extra ==" not in one]
-        names += [re.split(r"[^\w.-]", one)[0] for one in needed]
-        if name == "unblank":
-            continue
-        for file in sorted(package.files or (), key=str):
-            if file.suffix == ".py" and LEFT_OUT.isdisjoint(file.parts):
-                yield Path(str(file.locate()))
-
-
-def _beginning(paragraph: str) -> str:
-    words = re.sub(r"[^a-z ]", "", paragraph.lower()).split()
-    return " ".join(words[:WORDS_OF_A_BEGINNING])
+def _docstrings_of(path: Path) -> Iterator[str]:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError, OSError):  # templates and test data among the modules
+        return
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and (docstring := ast.get_docstring(node)):
+            yield docstring
 
 
 def _paragraphs(text: str) -> Iterator[str]:

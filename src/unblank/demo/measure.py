@@ -16,6 +16,8 @@ from unblank.data.sampling import Sampler
 from unblank.examples import IGNORE_INDEX
 
 __all__ = [
+    "FEWEST_WORDS",
+    "MOST_WORDS",
     "BlankLoss",
     "HiddenWord",
     "blank_losses",
@@ -69,7 +71,7 @@ def blank_losses(
         inputs = batch.model_inputs(unblank.model.device)
         labels = inputs["labels"]
         labels[labels == unblank.model.config.eop_token_id] = IGNORE_INDEX
-        output = unblank.model(**inputs, use_cache=False)
+        output = unblank.model(**inputs, use_cache=False, return_logits=False)
         scored = labels[labels != IGNORE_INDEX].cpu().numpy()
         model_sum += float(output.loss_sum)
         unigram_sum += float(surprise[scored].sum())
@@ -97,11 +99,11 @@ def hide_words(documents: Sequence[str], count: int, seed: int) -> list[HiddenWo
 
 
 def most_frequent_word(documents: Sequence[str]) -> str:
-    """Return the commonest word, lower-cased: what to answer without a model."""
+    """Return the commonest word, lower-cased: what to answer without a model; "" without words."""
     counts: Counter[str] = Counter()
     for document in documents:
         counts.update(word.lower() for word in WORD.findall(document))
-    return counts.most_common(1)[0][0]
+    return next((word for word, _ in counts.most_common(1)), "")
 
 
 def exact_fills(answers: Sequence[str], clozes: Sequence[HiddenWord]) -> float:

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from unblank.api import Unblank, load
+from unblank.data.files import find_files
 from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.data.sources import TextFiles, find_files
-from unblank.demo.corpus import installed_prose, split_documents
+from unblank.data.sources import TextFiles
+from unblank.demo.corpus import python_prose, split_documents
 from unblank.demo.measure import (
     BlankLoss,
     HiddenWord,
@@ -25,6 +26,7 @@ from unblank.demo.measure import (
 )
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.generation.results import FillResult
+from unblank.integrity import write_at_once
 from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.pretraining.run import run_pretrain
@@ -36,8 +38,8 @@ from unblank.pretraining.settings import (
 )
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.special import special_ids
-from unblank.tokenization.vocabulary import sentence_end_flags
 
 __all__ = ["DemoReport", "make_corpus", "measure_demo", "train_demo"]
 
@@ -84,7 +86,7 @@ def make_corpus(texts: Sequence[Path], output: Path) -> DemoCorpus:
         ValueError: too little text to hold some out.
         FileNotFoundError: a path names nothing.
     """
-    documents = _user_documents(texts) if texts else installed_prose()
+    documents = _user_documents(texts) if texts else python_prose()
     train, held_out = split_documents(documents)
     if not train or not held_out:
         raise ValueError(
@@ -140,7 +142,7 @@ def _user_documents(paths: Sequence[Path]) -> list[str]:
 def _write(path: Path, documents: Sequence[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"text": document}, ensure_ascii=False) for document in documents]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_at_once(path, "\n".join(lines) + "\n")
     return path
 
 

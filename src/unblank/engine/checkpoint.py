@@ -1,21 +1,18 @@
 """Checkpoint folders that survive a kill, a full disk and a damaged file.
 
-A checkpoint is written into `step-N.tmp-*`, a manifest of sizes and hashes last, every file forced
+A checkpoint is written into a hidden folder, a manifest of sizes and hashes last, every file forced
 to disk, then renamed: what bears the name `step-N` was complete once. This module knows files only;
-what is in them is `training.state`.
+what is in them is `engine.state`.
 """
 
-import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError
-
-from unblank.integrity import MANIFEST_NAME, apply_umask, file_facts
+from unblank.integrity import MANIFEST_NAME, facts_of_files, seal
+from unblank.whole_folders import new_folder, remove_folder, remove_leftovers
 
 __all__ = [
     "list_checkpoints",
@@ -25,7 +22,8 @@ __all__ = [
 ]
 
 _FOLDER = re.compile(r"step-(\d+)")
-_UNFINISHED = ".tmp-"
+_UNFINISHED_BEFORE = ".tmp-"
+"""In the names of half-written folders of version 0.2."""
 
 
 class CheckpointError(RuntimeError):
@@ -60,23 +58,14 @@ def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None])
             checkpoints are untouched.
     """
     target = root / f"step-{step:08d}"
-    unfinished: Path | None = None
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        # Beside the target, so in the same file system, where a rename is one step.
-        unfinished = Path(tempfile.mkdtemp(prefix=f"{target.name}{_UNFINISHED}", dir=root))
-        write_files(unfinished)
-        _write_manifest(unfinished)
-        # mkdtemp makes folders that only their owner may read.
-        apply_umask(unfinished)
-        if target.exists():  # a damaged one: a good one of this step would have been resumed
-            shutil.rmtree(target)
-        unfinished.rename(target)
+        # What is there is damaged: a good one of this step would have been resumed.
+        with new_folder(target, replace=True) as unfinished:
+            write_files(unfinished)
+            _write_manifest(unfinished)
         # A rename survives a crash only once the folder that holds the name is on the disk.
         _force_to_disk(root)
-    except (OSError, SafetensorError) as error:
-        if unfinished is not None:
-            shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as error:
         raise CheckpointError(_cannot_write(target, error)) from error
     return target
 
@@ -84,26 +73,23 @@ def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None])
 def remove_old_checkpoints(root: Path, keep: int) -> None:
     """Delete all but the latest `keep` checkpoints under `root`."""
     for folder in list_checkpoints(root)[keep:]:
-        shutil.rmtree(folder)
+        remove_folder(folder)
 
 
 def remove_unfinished(root: Path) -> None:
-    """Delete what killed runs left half written under `root`."""
-    if root.is_dir():
-        for folder in root.glob(f"step-*{_UNFINISHED}*"):
-            shutil.rmtree(folder)
+    """Delete what killed runs left half written or half removed under `root`."""
+    remove_leftovers(root)
+    for folder in root.glob(f"step-*{_UNFINISHED_BEFORE}*"):
+        shutil.rmtree(folder)
 
 
 def _write_manifest(folder: Path) -> None:
-    files = {}
-    for path in sorted(folder.rglob("*")):
+    for path in folder.rglob("*"):
         if path.is_file():
             _force_to_disk(path)
-            name = path.relative_to(folder).as_posix()
-            files[name] = file_facts(path)
     # Last, when all that it lists is on the disk: a folder without it is known to be incomplete.
     manifest = folder / MANIFEST_NAME
-    manifest.write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
+    manifest.write_text(seal({"files": facts_of_files(folder)}), encoding="utf-8")
     _force_to_disk(manifest)
     _force_to_disk(folder)
 

@@ -6,7 +6,7 @@ the best otherwise. Without any validation the last weights are taken.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from torch import Tensor
 from unblank.engine.finished import origin, publish_model
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.engine.recording import PREDICTIONS_NAME, score_text
+from unblank.engine.saving import require_finite_state
 from unblank.engine.selection import Selection, average_weights
 from unblank.engine.state import gather_state, load_weights
 from unblank.engine.task import TuningMethod
 from unblank.engine.trainer import Trainer
 from unblank.engine.validation import Validation, prediction_name
-from unblank.integrity import write_at_once
+from unblank.integrity import find_damage, write_at_once
 
 __all__ = ["RESULTS_NAME", "chosen_predictions", "finish_run"]
 
@@ -101,7 +102,7 @@ def _candidates(
     if len(averaged) > 1:
         weights: dict[str, Tensor] = {}
         if trainer.world.is_main:
-            weights = average_weights([validation.snapshot(step) for step in averaged])
+            weights = average_weights(_snapshots(validation, averaged))
         load_weights(validation.saver.model, weights, trainer.world)
         scores = _measured(trainer, validation, "average")
         candidates["average"] = {"steps": averaged, "scores": scores}
@@ -137,9 +138,20 @@ def _load(candidates: Candidates, chosen: str, trainer: Trainer, validation: Val
     steps = candidates[chosen]["steps"]
     if steps == [trainer.progress.step] and "average" not in candidates:
         return
-    paths = [validation.snapshot(step) for step in steps]
-    weights = average_weights(paths) if trainer.world.is_main else {}
+    weights = average_weights(_snapshots(validation, steps)) if trainer.world.is_main else {}
     load_weights(validation.saver.model, weights, trainer.world)
+
+
+def _snapshots(validation: Validation, steps: Sequence[int]) -> list[Path]:
+    """Return the files with the weights of validated steps, as they were written."""
+    paths = [validation.snapshot(step) for step in steps]
+    for path in paths:
+        if damage := find_damage(path.parent):
+            raise ValueError(
+                f"{path.parent} is damaged ({damage}): restore it from a copy, or take the last "
+                "weights with --train.final last"
+            )
+    return paths
 
 
 def _results(
@@ -171,6 +183,7 @@ def _publish(
 ) -> None:
     saver, progress = validation.saver, trainer.progress
     weights, _ = gather_state(saver.model, trainer.optimizers)
+    require_finite_state(weights, trainer)
     if not trainer.world.is_main:
         return
     provenance = {

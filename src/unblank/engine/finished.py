@@ -1,16 +1,20 @@
 """The finished model in the folder of its run: all files at once, provenance last."""
 
-import json
 import platform
-import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from unblank.integrity import PROVENANCE_NAME, apply_umask, file_facts, write_at_once
+from unblank.integrity import (
+    PROVENANCE_NAME,
+    facts_of_files,
+    seal,
+    write_at_once,
+)
 from unblank.version import __version__
+from unblank.whole_folders import put_into_folder
 
 __all__ = ["origin", "publish_model"]
 
@@ -41,18 +45,11 @@ def publish_model(
     Args:
         output_dir: the folder.
         write_files: called with an empty folder; writes the model into it.
-        provenance: written beside it, with size and hash of the weights.
+        provenance: written beside it, with size and hash of every file.
     """
-    staging = output_dir / "final.tmp"
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
-    write_files(staging)
-    apply_umask(staging)
-    facts = {path.name: file_facts(path) for path in sorted(staging.glob("*.safetensors"))}
-    # Of the weights that lay here before; the new one follows the new weights.
-    (output_dir / PROVENANCE_NAME).unlink(missing_ok=True)
-    for path in staging.iterdir():
-        path.replace(output_dir / path.name)
-    staging.rmdir()
-    record = {**provenance, "files": facts}
-    write_at_once(output_dir / PROVENANCE_NAME, json.dumps(record, indent=1))
+    with put_into_folder(output_dir) as staging:
+        write_files(staging)
+        facts = facts_of_files(staging)
+        # Of the weights that lay here before; the new one follows the new weights.
+        (output_dir / PROVENANCE_NAME).unlink(missing_ok=True)
+    write_at_once(output_dir / PROVENANCE_NAME, seal({**provenance, "files": facts}))

@@ -1,5 +1,7 @@
 """What is due after a step: a log line, a validation, a look at some fills, a checkpoint."""
 
+import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +9,9 @@ from unblank.engine.recording import Recorder
 from unblank.engine.saving import Saver
 from unblank.engine.task import Task
 from unblank.engine.trainer import Trainer
+from unblank.engine.unplanned import Unplanned
 from unblank.engine.validation import Validation
+from unblank.interruption import Interrupted
 
 __all__ = ["Periods", "RunHooks"]
 
@@ -45,6 +49,7 @@ class RunHooks:
         recorder: writes lines.
         validation: measures.
         saver: writes checkpoints.
+        unplanned: says when one is due that is not planned.
     """
 
     periods: Periods
@@ -52,9 +57,14 @@ class RunHooks:
     recorder: Recorder
     validation: Validation
     saver: Saver
+    unplanned: Unplanned
 
     def after_step(self, trainer: Trainer) -> None:
-        """Do what is due after this step."""
+        """Do what is due after this step.
+
+        Raises:
+            Interrupted: a signal asked some process of the run to end; the checkpoint is written.
+        """
         step, periods = trainer.progress.step, self.periods
         if trainer.world.is_main:
             self.recorder.display.advance(step)
@@ -67,16 +77,28 @@ class RunHooks:
             self._fill(trainer)
         # What the selection keeps must not be ahead of the checkpoint that a resume starts from.
         is_selected = is_validated and self.validation.selection is not None
-        if is_selected or periods.is_due(step, periods.save):
+        must_end, is_time = self.unplanned.look(trainer.world)
+        if is_selected or periods.is_due(step, periods.save) or must_end or is_time:
             self.saver.save(trainer)
+            self.unplanned.saved_at = time.monotonic()
         if is_selected:
             self.validation.forget_snapshots(trainer)
             self.validation.stop_if_due(trainer)
+        if must_end:
+            raise self._interrupted(trainer)
 
     def on_skipped(self, trainer: Trainer, sample_numbers: Sequence[int]) -> None:
         """Say which samples had no finite loss."""
         if trainer.world.is_main:
             self.recorder.skipped(trainer.progress.step, sample_numbers)
+
+    def _interrupted(self, trainer: Trainer) -> Interrupted:
+        number = self.unplanned.signal_number(trainer.world) or signal.SIGTERM
+        return Interrupted(
+            number,
+            f"stopped by {signal.Signals(number).name} after step {trainer.progress.step}, with a "
+            f"checkpoint in {self.saver.output_dir}; run the same command again to continue",
+        )
 
     def _fill(self, trainer: Trainer) -> None:
         if not trainer.world.is_main:

@@ -4,7 +4,6 @@ A terminal gets a live bar; anything else gets one plain line each time metrics 
 """
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from unblank.disk_errors import writes_to
+from unblank.integrity import write_at_once
 
 __all__ = [
     "FILLS_NAME",
@@ -42,17 +44,26 @@ SKIPPED_NAME = "skipped.jsonl"
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
     """Append one JSON object as a line; it is with the system when this returns."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(values, ensure_ascii=False) + "\n")
+    with writes_to(path), path.open("a", encoding="utf-8") as file:
+        file.write(_as_line(values))
+
+
+def _as_line(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False) + "\n"
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Return the objects of a file of JSON lines; none if there is no file.
 
     A last line that a kill cut short is left out.
+
+    Raises:
+        ValueError: a line is damaged; the message names it.
     """
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    if not path.is_file():
+        return []
+    *lines, _ = path.read_bytes().split(b"\n")
+    return [_read_line(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
 
 
 def drop_lines_after(path: Path, step: int) -> None:
@@ -60,12 +71,17 @@ def drop_lines_after(path: Path, step: int) -> None:
     if not path.is_file():
         return
     kept = [line for line in read_json_lines(path) if line["step"] <= step]
-    replacement = path.with_name(path.name + ".tmp")
-    replacement.unlink(missing_ok=True)
-    replacement.touch()
-    for line in kept:
-        append_line(replacement, line)
-    os.replace(replacement, path)
+    write_at_once(path, "".join(map(_as_line, kept)))
+
+
+def _read_line(line: bytes, place: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"{place} is damaged: restore the file from a copy ({error})") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{place} is damaged: restore the file from a copy (no JSON object)")
+    return values
 
 
 class Display:

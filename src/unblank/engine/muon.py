@@ -45,10 +45,11 @@ def orthogonalize(matrices_NRC: Tensor, dtype: torch.dtype = torch.float32) -> T
     """
     rows, columns = matrices_NRC.shape[1:]
     if rows > columns:
-        return orthogonalize(matrices_NRC.mT, dtype).mT
+        orthogonal_NCR = orthogonalize(matrices_NRC.mT, dtype)
+        return orthogonal_NCR.mT
     tiny = torch.finfo(torch.float32).tiny
     norms = torch.linalg.matrix_norm(matrices_NRC.float(), keepdim=True).clamp_min(tiny)
-    x_NRC = (matrices_NRC.float() / norms).to(dtype)
+    x_NRC: Tensor = (matrices_NRC.float() / norms).to(dtype)
     if dtype == torch.float32 and columns >= 2 * rows:
         return torch.bmm(_iterated_factor(torch.bmm(x_NRC, x_NRC.mT)), x_NRC)
     for _ in range(_ITERATIONS):

@@ -5,7 +5,7 @@ released training code does the same). Muon takes the matrices inside the layers
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from unblank.engine.muon import Muon
@@ -30,7 +30,7 @@ def parameter_groups(
     ]
 
 
-def layer_matrices(model: nn.Module) -> dict[nn.Parameter, int]:
+def layer_matrices(model: nn.Module) -> dict[Tensor, int]:
     """Return the trainable matrices of the linear maps inside layers -> parts of each.
 
     Embeddings, positions and the heads of models lie outside the lists of layers, so they are not

@@ -18,6 +18,7 @@ from torch import nn
 
 from unblank.engine.precision import choose_device
 from unblank.engine.units import UnitModule
+from unblank.interruption import Interrupted
 from unblank.process import end_with_the_parent
 
 __all__ = ["World", "join_world", "share_model"]
@@ -98,26 +99,29 @@ def join_world(device_setting: str) -> Iterator[World]:
     dist.init_process_group(
         backend, timeout=_PATIENCE, device_id=device if device.type == "cuda" else None
     )
-    finished: list[bool] = []
-    atexit.register(_skip_teardown, finished)
+    statuses: list[int] = []
+    atexit.register(_skip_teardown, statuses)
     try:
         yield World(rank, size, device)
-        finished.append(True)
+        statuses.append(0)
+    except Interrupted as interrupted:
+        statuses.append(interrupted.status)
+        raise
     finally:
         dist.destroy_process_group()
 
 
-def _skip_teardown(finished: list[bool]) -> None:
+def _skip_teardown(statuses: list[int]) -> None:
     """End a process whose work is done before C++ takes it down.
 
     With sharded models torch 2.13 aborts about one process in ten there, and torchrun would call a
     finished run failed.
     """
-    if finished:
+    if statuses:
         # os._exit flushes nothing.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(statuses[-1])
 
 
 def share_model(module: UnitModule, world: World, parallel: Literal["ddp", "fsdp"]) -> nn.Module:

@@ -1,8 +1,10 @@
 """The loss curve of a run as a picture, from its own files; needs the extra `plot`."""
 
+from io import BytesIO
 from pathlib import Path
 
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
+from unblank.integrity import write_at_once
 
 __all__ = ["draw_losses"]
 
@@ -37,5 +39,7 @@ def draw_losses(output_dir: Path) -> Path | None:
     axes.legend(["training", "held-out"][: 1 + bool(held_out)])
     axes.grid(alpha=0.3)
     path = output_dir / "loss.png"
-    figure.savefig(path, dpi=120)
+    picture = BytesIO()
+    figure.savefig(picture, dpi=120)
+    write_at_once(path, picture.getvalue())
     return path

@@ -8,10 +8,12 @@ with a printed notice. All others are refused by name.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from unblank.engine.checkpoint import list_checkpoints
+from unblank.engine.written_lines import check_lines
 from unblank.integrity import CHECKPOINTS_NAME, find_damage
 
 __all__ = ["RUN_NAME", "TRAINER_NAME", "Identity", "ResumePoint", "find_start", "require_same_text"]
@@ -32,6 +34,14 @@ class ResumePoint:
     """Its counters, data state and settings."""
     notices: tuple[str, ...]
     """Notices for the user: damaged checkpoints that were skipped, a changed layout."""
+
+    @property
+    def saved_at(self) -> datetime:
+        """When it was made; older versions did not record it, then the time of its files."""
+        recorded = self.trainer.get("saved_at")
+        if recorded is not None:
+            return datetime.fromisoformat(recorded)
+        return datetime.fromtimestamp((self.folder / TRAINER_NAME).stat().st_mtime, UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +72,8 @@ def find_start(
         recorded: a run's settings file -> what that run is compared by; None if it was cut.
 
     Raises:
-        ValueError: if the folder holds another run, or a checkpoint was made with other settings.
+        ValueError: if the folder holds another run, or a checkpoint was made with other settings,
+            or the lines that the run wrote before it have changed.
         FileNotFoundError: if `resume` names no checkpoint folder.
     """
     if resume == "auto":
@@ -76,7 +87,9 @@ def find_start(
         return None
     trainer = json.loads((folder / TRAINER_NAME).read_text(encoding="utf-8"))
     layout = _require_same(trainer["settings"], identity(folder), folder)
-    return ResumePoint(folder, trainer, (*notices, *layout))
+    step = trainer["progress"]["step"]
+    lost = check_lines(output_dir, trainer.get("lines", {}), step)
+    return ResumePoint(folder, trainer, (*notices, *layout, *lost))
 
 
 def require_same_text(point: ResumePoint, content: list[str]) -> None:
@@ -169,8 +182,8 @@ def _require_same(before: Mapping[str, Any], now: Identity, folder: Path) -> tup
         hint = ""
         if "optim.decay_steps" in changed:
             hint = (
-                " (it is train.max_steps unless set; to keep the schedule: --optim.decay-steps "
-                f"{before.get('optim.decay_steps')})"
+                " (optim.decay_steps is train.max_steps unless it is given; to keep the schedule: "
+                f"--optim.decay-steps {before.get('optim.decay_steps')})"
             )
         raise ValueError(
             f"{folder} belongs to a run with other settings: {'; '.join(refused)}{hint}. Use the "

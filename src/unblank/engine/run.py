@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -21,12 +22,8 @@ from unblank.engine.finish import finish_run
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.hooks import Periods, RunHooks
 from unblank.engine.logging import (
-    FILLS_NAME,
-    METRICS_NAME,
-    SKIPPED_NAME,
     VALIDATION_NAME,
     Display,
-    drop_lines_after,
     read_json_lines,
 )
 from unblank.engine.optimizers import build_optimizers
@@ -45,8 +42,11 @@ from unblank.engine.task import RunContext, Task, TaskOpener, TuningMethod
 from unblank.engine.trackers import open_trackers
 from unblank.engine.trainer import Trainer
 from unblank.engine.units import UnitModule
-from unblank.engine.validation import Validation
+from unblank.engine.unplanned import Unplanned
+from unblank.engine.validation import SNAPSHOTS_NAME, Validation
+from unblank.engine.written_lines import cut_lines
 from unblank.integrity import CHECKPOINTS_NAME, write_at_once
+from unblank.interruption import finish_first
 from unblank.models.products import fast_fp32_products
 from unblank.plurals import counted
 from unblank.process import LEFT_ALONE, MemoryArrangement
@@ -128,6 +128,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         FileNotFoundError: a file that is named is not there.
         CheckpointError: a checkpoint could not be written.
         NonFiniteError: the loss stopped being a number.
+        Interrupted: a signal asked for the end; the step was finished and a checkpoint written.
     """
     train = what.settings.train
     with ExitStack() as stack:
@@ -152,17 +153,17 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         if point is not None:
             require_same_text(point, task.content)
         trainer, hooks = _assemble(what, task, world, precision, point, stack)
-        _open_folder(what, world, trainer.progress.step)
+        _open_folder(what, world, trainer.progress.step, point)
         arithmetic = f"{precision.name}: {precision.reason}{products}"
         display = hooks.recorder.display
         display.header(
-            f"unblank {what.command}", _facts(what, task, trainer, hooks, arithmetic, memory)
+            f"unblank {what.command}", _facts(what, task, trainer, hooks, point, arithmetic, memory)
         )
         # Only now: what reading and tokenising took is given back first.
         memory.begin_steps()
         # A run that had stopped early stays stopped when it is started again.
         hooks.validation.stop_if_due(trainer)
-        with display:
+        with display, finish_first(hooks.unplanned.request):
             trainer.run()
         finish_run(
             trainer,
@@ -301,7 +302,12 @@ def _hooks(
         last=max(max_steps, 1),
     )
     return RunHooks(
-        periods=periods, task=task, recorder=recorder, validation=validation, saver=saver
+        periods=periods,
+        task=task,
+        recorder=recorder,
+        validation=validation,
+        saver=saver,
+        unplanned=Unplanned(save_minutes=train.save_minutes),
     )
 
 
@@ -329,7 +335,7 @@ def _learning_rate(optim: OptimSettings, peak: float, max_steps: int, update: in
     )
 
 
-def _open_folder(what: Run[Any], world: World, step: int) -> None:
+def _open_folder(what: Run[Any], world: World, step: int, point: ResumePoint | None) -> None:
     """Make the folder say which run it holds, and undo what a killed run did after `step`.
 
     Called when all else is ready: a start that fails before must not claim the folder.
@@ -338,10 +344,10 @@ def _open_folder(what: Run[Any], world: World, step: int) -> None:
     if not world.is_main:
         return
     output_dir = what.settings.train.output_dir
-    remove_unfinished(output_dir / CHECKPOINTS_NAME)
+    for root in (output_dir, output_dir / CHECKPOINTS_NAME, output_dir / SNAPSHOTS_NAME):
+        remove_unfinished(root)
     write_at_once(output_dir / RUN_NAME, to_yaml(what.settings))
-    for name in (METRICS_NAME, VALIDATION_NAME, FILLS_NAME, SKIPPED_NAME):
-        drop_lines_after(output_dir / name, step)
+    cut_lines(output_dir, point.trainer.get("lines", {}) if point else {}, step)
 
 
 def _facts(
@@ -349,6 +355,7 @@ def _facts(
     task: Task,
     trainer: Trainer,
     hooks: RunHooks,
+    point: ResumePoint | None,
     arithmetic: str,
     memory: MemoryArrangement,
 ) -> dict[str, str]:
@@ -372,7 +379,20 @@ def _facts(
         "learning rate": rate if what.is_training else "none: evaluation only",
         "steps": f"{trainer.max_steps:,} (seed {train.seed}), {validated}",
         "writes to": str(train.output_dir),
+        **({"checkpoints": _checkpoints(train, hooks.periods, point)} if what.is_training else {}),
     }
+
+
+def _checkpoints(train: TrainSettings, periods: Periods, point: ResumePoint | None) -> str:
+    """Say how often they are made, and when the last one was."""
+    every = f"every {counted(periods.save, 'step')}"
+    if train.save_minutes is not None:
+        every += f" and every {train.save_minutes:g} minutes"
+    if point is None:
+        return f"{every}; none yet"
+    made = point.saved_at.astimezone()
+    hours, minutes = divmod(max(int((datetime.now(UTC) - made).total_seconds()), 0) // 60, 60)
+    return f"{every}; the last one was made {made:%Y-%m-%d %H:%M} ({hours}:{minutes:02} hours ago)"
 
 
 def _total(model: torch.nn.Module) -> int:

@@ -1,8 +1,9 @@
 """The checkpoints of a run, written whole and at once, each with what a resume is checked by."""
 
 import json
-import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,19 @@ from unblank.engine.plots import draw_losses
 from unblank.engine.resume import TRAINER_NAME
 from unblank.engine.state import gather_state, save_optimizer
 from unblank.engine.task import TuningMethod
-from unblank.engine.trainer import Trainer
-from unblank.integrity import CHECKPOINTS_NAME, apply_umask
+from unblank.engine.trainer import NonFiniteError, Trainer
+from unblank.engine.written_lines import facts_of_lines
+from unblank.integrity import (
+    CHECKPOINTS_NAME,
+    PROVENANCE_NAME,
+    facts_of_files,
+    seal,
+    write_at_once,
+)
+from unblank.models.finite import nonfinite_name
+from unblank.whole_folders import new_folder
 
-__all__ = ["Saver"]
+__all__ = ["Saver", "require_finite_state"]
 
 BEST_NAME = "best"
 """Folder of the best model so far, which can be opened while the run continues."""
@@ -44,13 +54,20 @@ class Saver:
     identity: dict[str, Any]
 
     def save(self, trainer: Trainer) -> None:
-        """Write a checkpoint of this moment and drop the oldest; every process calls this."""
+        """Write a checkpoint of this moment and drop the oldest; every process calls this.
+
+        Raises:
+            NonFiniteError: weights or moments are not finite; the checkpoints stay as they are.
+        """
         weights, moments = gather_state(self.model, trainer.optimizers)
+        require_finite_state({**weights, **moments}, trainer)
         if trainer.world.is_main:
             state = {
                 **self.identity,
                 "progress": trainer.progress.to_json(),
                 "data_state": asdict(trainer.data_state),
+                "lines": facts_of_lines(self.output_dir),
+                "saved_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
 
             def write_files(folder: Path) -> None:
@@ -70,19 +87,27 @@ class Saver:
         Args:
             weights: of the whole model, on the CPU.
         """
-        best = self.output_dir / BEST_NAME
-        new, old = best.with_name(f"{BEST_NAME}.new"), best.with_name(f"{BEST_NAME}.old")
-        # Left behind by a kill between the renames below.
-        for leftover in (new, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        new.mkdir()
-        self._write(new, weights)
-        apply_umask(new)
-        # A rename cannot replace a folder that is not empty.
-        if best.exists():
-            best.rename(old)
-        new.rename(best)
-        shutil.rmtree(old, ignore_errors=True)
+        with new_folder(self.output_dir / BEST_NAME, replace=True) as folder:
+            self._write(folder, weights)
+            write_at_once(folder / PROVENANCE_NAME, seal({"files": facts_of_files(folder)}))
 
     def _write(self, folder: Path, weights: dict[str, Tensor]) -> None:
         self.method.save(folder, self.model, weights, self.tokenizer, to_continue=True)
+
+
+def require_finite_state(tensors: Mapping[str, Tensor], trainer: Trainer) -> None:
+    """Raise NonFiniteError, in every process, if weights to be saved are not finite.
+
+    Args:
+        tensors: what is to be saved, by name; the main process has it.
+        trainer: of the run; every process calls this.
+    """
+    name = nonfinite_name(tensors.items()) if trainer.world.is_main else None
+    (is_bad,) = trainer.world.sum([float(name is not None)])
+    if is_bad:
+        raise NonFiniteError(
+            f"stopped at step {trainer.progress.step}: {name or 'a weight'} is not finite, so "
+            "nothing was saved, and earlier checkpoints stay. Start a new run, from one of them if "
+            "you like (--model.init-from), with a lower optim.learning_rate or a longer "
+            "optim.warmup_steps, or with --train.precision fp32"
+        )

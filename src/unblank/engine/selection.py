@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
 from torch import Tensor
+
+from unblank.untrusted.weight_files import opened_weights
 
 __all__ = ["Selection", "average_weights"]
 
@@ -74,13 +75,13 @@ def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
     Raises:
         ValueError: if the files do not hold the same tensors.
     """
-    with safe_open(paths[0], framework="pt") as first:
+    with opened_weights(paths[0]) as first:
         names = list(first.keys())
     averaged: dict[str, Tensor] = {}
     for name in names:
         total: Tensor | None = None
         for path in paths:
-            with safe_open(path, framework="pt") as file:
+            with opened_weights(path) as file:
                 if set(file.keys()) != set(names):
                     raise ValueError(f"{path} and {paths[0]} have different tensors")
                 tensor = file.get_tensor(name)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from unblank.settings.checks import require, require_positive, require_share
 from unblank.settings.identity import MayChange, SharesOut
+from unblank.settings.marks import PathText
+from unblank.settings.ranges import NotNegative, Positive, ProperShare, Seed, check_values
 
 __all__ = ["OptimSettings", "ScheduleName", "TrackerName", "TrainSettings"]
 
-ScheduleName = Literal["cosine", "linear", "inverse_sqrt", "wsd", "constant"]
+ScheduleName = Literal["cosine", "linear", "inverse_sqrt", "constant"]
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 
@@ -24,46 +25,35 @@ class OptimSettings:
     name: Literal["adamw", "muon"] = "adamw"
     """adamw; or muon for the matrices inside layers (orthogonalised momentum) and AdamW for all
     else."""
-    learning_rate: float | None = 4e-4
+    learning_rate: Positive[float | None] = 4e-4
     """Peak learning rate."""
-    muon_factor: float | None = None
+    muon_factor: Positive[float | None] = None
     """Learning rate of the matrices that muon changes, as a multiple of learning_rate. Default: 1;
     updates have the size of AdamW's."""
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: ProperShare[tuple[float, float]] = (0.9, 0.98)
     """Decay rates of the first and second moments."""
-    eps: float = 1e-6
+    eps: Positive[float] = 1e-6
     """Added to the square root of the second moment, against division by zero."""
-    weight_decay: float = 0.1
+    weight_decay: NotNegative[float] = 0.1
     """Decoupled weight decay; applied to embeddings, not to biases and LayerNorms."""
-    warmup_steps: int | None = 100
+    warmup_steps: NotNegative[int | None] = 100
     """Number of steps of linear warm-up."""
     schedule: ScheduleName = "cosine"
-    """Shape of the decay after warm-up; wsd = none, then linear over the last cooldown_ratio of
-    the steps."""
-    min_learning_rate_ratio: float = 0.05
+    """Shape of the decay after warm-up."""
+    min_learning_rate_ratio: ProperShare[float] = 0.05
     """Floor of the schedule, as a fraction of the peak."""
-    decay_steps: int | None = None
-    """Step at which cosine, linear and wsd reach the floor. Default: the last step."""
-    cooldown_ratio: float = 0.2
-    """Share of the steps in which wsd decays, in (0, 1)."""
-    clip_norm: float = 1.0
+    decay_steps: Positive[int | None] = None
+    """Step at which cosine and linear reach the floor. Default: the last step."""
+    clip_norm: NotNegative[float] = 1.0
     """Largest norm of the gradient, above which it is clipped; 0 = never."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "learning_rate", "eps", "decay_steps", "muon_factor")
-        require(
-            self.name == "muon" or self.muon_factor is None,
-            f"muon_factor is {self.muon_factor}, but the optimiser is {self.name}: give "
-            "--optim.name muon, or leave it out",
-        )
-        require_share(self, "min_learning_rate_ratio")
-        for name in ("weight_decay", "warmup_steps", "clip_norm"):
-            value = getattr(self, name)
-            require(value is None or value >= 0, f"{name} is {value}: it must be 0 or more")
-        require(
-            all(0 <= beta < 1 for beta in self.betas),
-            f"betas are {self.betas}: each must be in [0, 1)",
-        )
+        check_values(self)
+        if self.muon_factor is not None and self.name != "muon":
+            raise ValueError(
+                f"muon_factor has no effect where the optimiser is {self.name}: set name to muon, "
+                "or leave it out"
+            )
 
     def warmup(self, max_steps: int) -> int:
         """Return the steps of warm-up in a run of `max_steps` steps."""
@@ -76,26 +66,29 @@ class TrainSettings:
 
     output_dir: MayChange[Path] = Path("runs/unblank")
     """Folder of the run: the finished model, checkpoints, metrics."""
-    max_steps: MayChange[int | None] = None
+    max_steps: MayChange[Positive[int | None]] = None
     """Optimiser steps."""
-    batch_size: int = 32
+    batch_size: Positive[int] = 32
     """Rows per optimiser step (examples, for tasks with labels), over all micro-batches and
     processes."""
-    micro_batch_size: SharesOut[int | None] = None
+    micro_batch_size: SharesOut[Positive[int | None]] = None
     """Rows or examples per forward pass in one process; bounds the memory."""
-    seed: int = 0
+    seed: Seed[int] = 0
     """Seed for new weights, the samples or their order, and dropout."""
-    log_every: MayChange[int] = 10
+    log_every: MayChange[Positive[int]] = 10
     """Steps between two lines of metrics.jsonl."""
-    save_every: MayChange[int | None] = None
-    """Steps between two checkpoints; the last step is always saved."""
-    keep_checkpoints: MayChange[int] = 1
+    save_every: MayChange[Positive[int | None]] = None
+    """Steps between two checkpoints; the last step is always saved, and so is the step at which a
+    signal ends the run."""
+    save_minutes: MayChange[Positive[float | None]] = None
+    """Also save a checkpoint when the last one is this many minutes old."""
+    keep_checkpoints: MayChange[Positive[int]] = 1
     """Number of latest checkpoints to keep."""
-    validate_every: MayChange[int | None] = None
+    validate_every: MayChange[NotNegative[int | None]] = None
     """Steps between two validations; 0 = never."""
-    validation_samples: MayChange[int | None] = None
+    validation_samples: MayChange[Positive[int | None]] = None
     """Number of held-out samples to measure, the same ones each time."""
-    resume: MayChange[str] = "auto"
+    resume: MayChange[PathText] = "auto"
     """auto = continue the run in output_dir, if there is one; never = refuse if there is one; or a
     checkpoint folder to continue from."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -105,7 +98,7 @@ class TrainSettings:
     parallel: SharesOut[Literal["ddp", "fsdp"]] = "ddp"
     """How processes started by torchrun hold the model: a copy each (ddp), or a shard each
     (fsdp)."""
-    max_nonfinite_steps: MayChange[int] = 5
+    max_nonfinite_steps: MayChange[Positive[int]] = 5
     """Stop after this many steps in a row whose loss or gradient is not finite."""
     arrange_memory: MayChange[bool] = True
     """Use huge pages and a malloc that keeps freed memory, for the command's own process
@@ -114,9 +107,4 @@ class TrainSettings:
     """Also send metrics to these trackers (needs the extra `track`)."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "max_steps", "batch_size", "micro_batch_size", "log_every")
-        require_positive(self, "save_every", "keep_checkpoints", "validation_samples")
-        require_positive(self, "max_nonfinite_steps")
-        for name in ("seed", "validate_every"):
-            value = getattr(self, name)
-            require(value is None or value >= 0, f"{name} is {value}: it must be 0 or more")
+        check_values(self)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch.distributed.checkpoint.state_dict as dcp
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from unblank.engine.parallel import World
 from unblank.plurals import counted
 from unblank.quiet import without_progress_bar
+from unblank.untrusted.weight_files import tensors_in
 
 __all__ = [
     "gather_state",
@@ -116,7 +117,7 @@ def load_optimizers(
     options = dcp.StateDictOptions(full_state_dict=True, broadcast_from_rank0=is_shared)
     groups = dcp.get_optimizer_state_dict(model, optimizers)["param_groups"]
     state: dict[str, Any] = {}
-    for name, value in load_file(folder / OPTIMIZER_NAME).items() if world.is_main else ():
+    for name, value in tensors_in(folder / OPTIMIZER_NAME).items() if world.is_main else ():
         parameter, _, key = name.rpartition("/")
         state.setdefault(parameter, {})[key] = value
     dcp.set_optimizer_state_dict(

@@ -23,7 +23,7 @@ from unblank.engine.precision import Precision
 from unblank.engine.progress import Progress, Window
 from unblank.engine.units import TokenLoss, TrainUnit
 
-__all__ = ["Trainer"]
+__all__ = ["NonFiniteError", "Trainer"]
 
 
 class NonFiniteError(RuntimeError):

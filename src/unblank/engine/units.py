@@ -71,7 +71,7 @@ class InfillUnit:
 
     def __init__(self, label_smoothing: float = 0.0, sampled_softmax: int = 0) -> None:
         self._training_loss = {
-            "label_smoothing": label_smoothing,
+            "smoothing": label_smoothing,
             "sampled_softmax": sampled_softmax,
         }
 
@@ -86,7 +86,7 @@ class InfillUnit:
         self, model: nn.Module, batch: TrainBatch, device: torch.device
     ) -> dict[str, TokenLoss]:
         """Return {"lm": summed cross-entropy over the labelled positions}."""
-        loss_settings = self._training_loss if model.training else {}
+        loss_settings = self._training_loss if model.training else {"return_logits": False}
         output = model(**batch.model_inputs(device), **loss_settings)
         return {"lm": TokenLoss(output.loss_sum, self.counts(batch)["lm"])}
 

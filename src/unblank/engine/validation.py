@@ -1,6 +1,5 @@
 """Validation on the way: scores, the weights worth keeping, and when to stop."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,14 @@ from safetensors.torch import save_file
 
 from unblank.engine.checkpoint import list_checkpoints, write_checkpoint
 from unblank.engine.recording import Recorder
-from unblank.engine.saving import Saver
+from unblank.engine.saving import Saver, require_finite_state
 from unblank.engine.selection import Selection
 from unblank.engine.state import gather_state
 from unblank.engine.task import Evaluation, Task
 from unblank.engine.trainer import Trainer
+from unblank.whole_folders import remove_folder
 
-__all__ = ["Validation", "prediction_name"]
+__all__ = ["SNAPSHOTS_NAME", "Validation", "prediction_name"]
 
 SNAPSHOTS_NAME = "snapshots"
 """Folder of the validated weights that are kept, inside the folder of the run."""
@@ -86,7 +86,7 @@ class Validation:
         needed = {self.snapshot(step).parent for step in self.selection.needed_steps(self.history)}
         for folder in list_checkpoints(self.root):
             if folder not in needed:
-                shutil.rmtree(folder)
+                remove_folder(folder)
 
     def snapshot(self, step: int) -> Path:
         """Return the file with the weights of a validated step."""
@@ -100,6 +100,7 @@ class Validation:
     def _save_snapshot(self, trainer: Trainer, is_best: bool) -> None:
         model = self.saver.model
         weights, _ = gather_state(model, trainer.optimizers)
+        require_finite_state(weights, trainer)
         if trainer.world.is_main:
             trained = {
                 name for name, parameter in model.named_parameters() if parameter.requires_grad

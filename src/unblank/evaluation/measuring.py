@@ -3,15 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
+from unblank.evaluation.facts import run_facts
 from unblank.evaluation.infilling import run_infilling
 from unblank.evaluation.lambada import run_lambada
+from unblank.evaluation.minimal_pairs import run_minimal_pairs
 from unblank.evaluation.perplexity import run_perplexity
 from unblank.evaluation.results import TaskResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import (
+    FactsSuite,
     InfillingSuite,
     LanguageSuite,
     OwnFilesSuite,
+    PairsSuite,
     Suite,
     TaskSuite,
     WritingSuite,
@@ -40,6 +44,10 @@ def measure(session: Session[Any], suite: Suite) -> Iterator[TaskResult]:
             yield from run(session, suite.sets)
         case InfillingSuite():
             yield from run_infilling(session, suite)
+        case PairsSuite():
+            yield from run_minimal_pairs(session, suite.sets)
+        case FactsSuite():
+            yield from run_facts(session, suite.sets)
         case TaskSuite():
             yield from run_understanding(session, suite)
         case WritingSuite():

@@ -8,16 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from unblank.settings.marks import Positional
+from unblank.metrics.bleu_tokenizers import BleuTokenizer
+from unblank.settings.marks import PathText, Positional
+from unblank.settings.ranges import (
+    LengthPenalty,
+    NotNegative,
+    OpenShare,
+    Positive,
+    Seed,
+    check_values,
+)
 
 __all__ = [
     "SUITE_OPTIONS",
     "ClozeOptions",
     "DataOptions",
     "EvaluationOptions",
+    "FactsOptions",
     "InfillingOptions",
     "LambadaOptions",
     "LmEvalOptions",
+    "PairsOptions",
     "PerplexityOptions",
     "TextOptions",
     "UnderstandingOptions",
@@ -26,8 +37,10 @@ __all__ = [
 ]
 
 _Context = Literal["bi", "uni", "causal"]
+_Way = Literal["blanks", "gmask", "causal", "masked", "judged"]
 _Layout = Literal["blank", "sentinel", "masked"]
 _BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
+_PairsSuite = Literal["blimp", "choices"]
 UnderstandingSuite = Literal["superglue", "glue", "classification"]
 _WritingSuite = Literal[
     "summarization",
@@ -39,7 +52,15 @@ _WritingSuite = Literal[
     "translation",
 ]
 SuiteName = Literal[
-    "perplexity", "lambada", "infilling", UnderstandingSuite, "cloze", "lm-eval", _WritingSuite
+    "perplexity",
+    "lambada",
+    "infilling",
+    _PairsSuite,
+    "facts",
+    UnderstandingSuite,
+    "cloze",
+    "lm-eval",
+    _WritingSuite,
 ]
 
 
@@ -47,14 +68,16 @@ SuiteName = Literal[
 class EvaluationOptions:
     """Which model, how much of the data, and where the result goes."""
 
-    model: Positional[str]
+    model: Positional[PathText]
     """Model folder."""
     suite: str = "perplexity"
     """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
-    Blanks: infilling. Understanding, by cloze questions: superglue, glue, classification, cloze
-    (your own task and files). EleutherAI's lm-eval tasks: lm-eval. Generation: the others."""
-    limit: int | None = None
-    """Number of examples of each part to measure, from the first on."""
+    Blanks: infilling. Minimal pairs of sentences: blimp, choices. Knowledge: facts. Understanding,
+    by cloze questions: superglue, glue, classification, cloze (your own task and files).
+    EleutherAI's lm-eval tasks: lm-eval. Generation: the others."""
+    limit: Positive[int | None] = None
+    """Number of examples of each part to measure: a fixed random choice, of every file its
+    share."""
     output: Path | None = None
     """JSON file for scores, settings and all predictions. Default: a file in MODEL/evaluations/."""
     device: str = "auto"
@@ -63,17 +86,14 @@ class EvaluationOptions:
     """Data type of the computation. Default: as the model was saved."""
 
     def __post_init__(self) -> None:
-        for name in ("limit", "window", "stride", "max_tokens", "batch_size"):
-            value = getattr(self, name, None)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}: it must be at least 1")
+        check_values(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataOptions(EvaluationOptions):
     """Which data sets."""
 
-    tasks: tuple[str, ...] = ()
+    tasks: tuple[PathText, ...] = ()
     """Measure only these tasks of the suite."""
     split: str = "validation"
     """Split to measure: train, validation, test, or the exact file name before .jsonl."""
@@ -85,9 +105,8 @@ class DataOptions(EvaluationOptions):
 class TextOptions(DataOptions):
     """Your own texts instead."""
 
-    file: tuple[str, ...] = ()
-    """Your own files instead: files, folders or globs of .txt, .jsonl (also .gz, .zst) or
-    .parquet."""
+    file: tuple[PathText, ...] = ()
+    """Your own files, folders or globs instead, of any format (docs/data.md)."""
     text_field: str = "text"
     """Field of your own files that holds the text."""
 
@@ -126,11 +145,11 @@ class PerplexityOptions(TextOptions):
     blank: _BlankToken | None = None
     """Token for the unseen rest of a text. Default: [gMASK]. Published models without task masks
     have only [MASK]."""
-    window: int | None = None
+    window: Positive[int | None] = None
     """Tokens in a window. Default: 512, or all positions of a smaller model."""
-    stride: int | None = None
+    stride: Positive[int | None] = None
     """Tokens that each window scores. Default: half the window."""
-    seed: int = 0
+    seed: Seed[int] = 0
     """Seed for the standard errors."""
 
     def __post_init__(self) -> None:
@@ -146,19 +165,71 @@ class InfillingOptions(TextOptions):
     """
 
     suite: Literal["infilling"] = "infilling"
-    mask_ratios: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    mask_ratios: OpenShare[tuple[float, ...]] = (0.1, 0.2, 0.3, 0.4, 0.5)
     """Shares of the words to blank."""
-    max_tokens: int | None = None
+    max_tokens: Positive[int | None] = None
     """Most tokens of an answer. Default: 32."""
-    batch_size: int = 32
+    batch_size: Positive[int] = 32
     """Number of texts filled together."""
-    seed: int = 0
+    seed: Seed[int] = 0
     """Seed for the choice of blanks and for the standard errors."""
 
     def __post_init__(self) -> None:
         TextOptions.__post_init__(self)
-        if not self.mask_ratios or not all(0 < ratio < 1 for ratio in self.mask_ratios):
-            raise ValueError(f"mask_ratios are {self.mask_ratios}: each must be between 0 and 1")
+        if not self.mask_ratios:
+            raise ValueError("mask_ratios is empty: give one or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairsOptions(DataOptions):
+    """Measure how often a model finds the acceptable one of two sentences the likelier one.
+
+    unblank evaluate MODEL --suite blimp --data FOLDER
+    """
+
+    suite: _PairsSuite = "blimp"
+    data: Path | None = None
+    """Folder of the data sets, or one file of pairs. Default: the environment variable
+    UNBLANK_DATA."""
+    file: tuple[str, ...] = ()
+    """Your own files instead, with the fields good and bad, and perhaps group: .jsonl, .tsv, .csv
+    (also .gz, .zst) or .parquet."""
+    by: tuple[_Way, ...] = ()
+    """How a sentence is scored: blanks (each word in turn is blanked), gmask (left to right after
+    one blank), causal (left to right without a blank), masked (each token in turn is a [MASK]),
+    judged (ELECTRA: how likely each token is the original). Default: as the model was pretrained,
+    blanks if that is unknown."""
+    blank: _BlankToken | None = None
+    """Token that gmask begins with. Default: [gMASK]. Published models without task masks have
+    only [MASK]."""
+    frequencies: tuple[str, ...] = ()
+    """Texts whose token counts are the baseline: files, folders or globs of .txt, .jsonl (also
+    .gz, .zst) or .parquet. Default: the text that the model was pretrained on."""
+
+    def __post_init__(self) -> None:
+        DataOptions.__post_init__(self)
+        if len(set(self.by)) < len(self.by):
+            raise ValueError(f"by is {self.by}: give each way once")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FactsOptions(DataOptions):
+    """Measure which facts a model knows: it fills the object of a sentence that states one.
+
+    unblank evaluate MODEL --suite facts --data FOLDER
+    """
+
+    suite: Literal["facts"] = "facts"
+    split: str = "facts"
+    """Name of the file of facts before .jsonl."""
+    layout: _Layout = "blank"
+    """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained
+    with objective.sentinels), or in one [MASK] per token (objective.masked). Only in a blank it
+    also writes an answer of its own."""
+    max_tokens: Positive[int] = 16
+    """Most tokens of an answer of its own."""
+    batch_size: Positive[int] = 32
+    """Number of facts asked for together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,15 +240,15 @@ class UnderstandingOptions(DataOptions):
     """
 
     suite: UnderstandingSuite
-    pattern: tuple[int, ...] = ()
+    pattern: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
     layout: _Layout = "blank"
     """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
     models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
-    batch_size: int = 32
+    batch_size: Positive[int] = 32
     """Number of examples scored together."""
-    seed: int = 0
+    seed: Seed[int] = 0
     """Seed for the standard errors."""
 
 
@@ -189,19 +260,19 @@ class ClozeOptions(EvaluationOptions):
     """
 
     suite: Literal["cloze"] = "cloze"
-    tasks: tuple[str, ...] = ()
+    tasks: tuple[PathText, ...] = ()
     """One task: its name, or your own YAML file."""
-    file: tuple[str, ...] = ()
+    file: tuple[PathText, ...] = ()
     """Files of examples."""
-    pattern: tuple[int, ...] = ()
+    pattern: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
     layout: _Layout = "blank"
     """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
     models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
-    batch_size: int = 32
+    batch_size: Positive[int] = 32
     """Number of examples scored together."""
-    seed: int = 0
+    seed: Seed[int] = 0
     """Seed for the standard errors."""
 
 
@@ -213,7 +284,9 @@ class LmEvalOptions(EvaluationOptions):
     """
 
     suite: Literal["lm-eval"] = "lm-eval"
-    tasks: tuple[str, ...] = ()
+    limit: Positive[int | None] = None
+    """Number of examples of each task to measure, from the first on, as lm-eval has it."""
+    tasks: tuple[PathText, ...] = ()
     """YAML files of tasks."""
 
 
@@ -225,20 +298,20 @@ class WritingOptions(DataOptions):
     """
 
     suite: _WritingSuite
-    file: tuple[str, ...] = ()
-    """Your own files instead: .jsonl, .tsv, .csv (also .gz, .zst) or .parquet."""
+    file: tuple[PathText, ...] = ()
+    """Your own files, folders or globs instead, of any format (docs/data.md)."""
     source_field: str | None = None
     """Field of your own files that holds the source."""
     target_field: str | None = None
     """Field of your own files that holds the reference, or a list of them."""
-    num_beams: int = 5
+    num_beams: Positive[int] = 5
     """Number of beams; 1 is greedy decoding."""
-    no_repeat_ngram: int = 3
+    no_repeat_ngram: NotNegative[int] = 3
     """Let no n-gram of this length occur twice in an answer; 0 = off."""
-    length_penalty: tuple[float, ...] = (1.0,)
+    length_penalty: LengthPenalty[tuple[float, ...]] = (1.0,)
     """Beams are ranked by log-probability / tokens ** penalty. Several values are tried in turn,
     and the best by the first metric is reported: choose it on the validation split."""
-    max_tokens: int | None = None
+    max_tokens: Positive[int | None] = None
     """Most tokens of an answer. Default: 200."""
     source_tag: str | None = None
     """Language tag to put before every source, such as __de__."""
@@ -247,7 +320,10 @@ class WritingOptions(DataOptions):
     blank: _BlankToken | None = None
     """Token for the answer to a source. Default: [sMASK]. Published models without task masks
     have only [MASK]."""
-    batch_size: int = 32
+    bleu_tokenizer: BleuTokenizer = "auto"
+    """Tokenizer for BLEU, of sacreBLEU; auto follows the script of the references: zh, ja-mecab and
+    ko-mecab (char without MeCab), char for other scripts without spaces, else 13a."""
+    batch_size: Positive[int] = 32
     """Number of sources answered together."""
 
     def __post_init__(self) -> None:
@@ -263,6 +339,8 @@ SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
     "perplexity": PerplexityOptions,
     "lambada": LambadaOptions,
     "infilling": InfillingOptions,
+    **dict.fromkeys(get_args(_PairsSuite), PairsOptions),
+    "facts": FactsOptions,
     **dict.fromkeys(get_args(UnderstandingSuite), UnderstandingOptions),
     "cloze": ClozeOptions,
     "lm-eval": LmEvalOptions,

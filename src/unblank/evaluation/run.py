@@ -1,23 +1,27 @@
 """One measurement: opens the model, runs one suite, writes scores and predictions as JSON."""
 
+import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from unblank.adapters.record import AdapterRecord, has_adapter
-from unblank.api import load
+from unblank.api import Unblank, load
 from unblank.evaluation.measuring import measure
 from unblank.evaluation.options import EvaluationOptions
+from unblank.evaluation.pair_plot import draw_pairs
 from unblank.evaluation.results import Score, TaskResult, plain, results_json
 from unblank.evaluation.session import Session
 from unblank.evaluation.suite_files import load_suite, suite_names
-from unblank.evaluation.suites import WritingSuite
+from unblank.evaluation.suites import PairsSuite, Suite, WritingSuite
+from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
 from unblank.integrity import file_facts, write_at_once
 
@@ -29,6 +33,9 @@ _PACKAGES = (
     "lm_eval",
 )  # fmt: skip
 
+_FOR_ALL = (PairsSuite, WritingSuite)
+"""Suites that need no blanks in a text."""
+
 
 def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
     """Measure, write the JSON file (again after each part), and return scores and its path.
@@ -38,20 +45,16 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
         FileNotFoundError: a model or data that is not there.
         ImportError: a package of the extra `eval` is missing.
     """
-    session = Session(
-        load(config.model, device=config.device, dtype=config.dtype),
-        config,
-        Console(stderr=True),
-    )
     suite = load_suite(config.suite)
+    session = Session(_open(config, suite), config, Console(stderr=True))
     family = family_of_model(session.model)
-    if family.writes != "blanks" and not isinstance(suite, WritingSuite):
-        written = [name for name in suite_names() if isinstance(load_suite(name), WritingSuite)]
+    if family.writes != "blanks" and not isinstance(suite, _FOR_ALL):
+        others = [name for name in suite_names() if isinstance(load_suite(name), _FOR_ALL)]
         raise ValueError(
             f"{config.model} is a {family.name}, which fills no blanks: choose a suite of "
-            f"{', '.join(written)}"
+            f"{', '.join(others)}"
         )
-    path = config.output or _default_output(config)
+    path = _free_output(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     results: list[TaskResult] = []
     files = _weights(Path(config.model))
@@ -66,7 +69,27 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
         results.append(result)
         write(is_complete=False)
     write(is_complete=True)
-    return [score for result in results for score in result.scores], path
+    scores = [score for result in results for score in result.scores]
+    if isinstance(suite, PairsSuite):
+        _draw(session, scores, path.with_suffix(".png"))
+    return scores, path
+
+
+def _draw(session: Session[EvaluationOptions], scores: Sequence[Score], path: Path) -> None:
+    title = f"{session.config.suite} of {session.config.model}"
+    if draw_pairs(title, scores, path):
+        session.say(f"picture: {path}")
+    else:
+        session.say(f"{path} was not drawn; to draw it: pip install 'unblank[plot]'")
+
+
+def _open(config: EvaluationOptions, suite: Suite) -> Unblank:
+    """Return the model; sentences can be scored by one that writes nothing, too."""
+    folder = Path(config.model)
+    if not isinstance(suite, PairsSuite) or has_adapter(folder):
+        return load(folder, device=config.device, dtype=config.dtype)
+    opened = load_folder(folder, device=config.device, dtype=config.dtype, must_write=False)
+    return Unblank(*opened)
 
 
 def _weights(folder: Path) -> dict[str, Any]:
@@ -78,10 +101,41 @@ def _weights(folder: Path) -> dict[str, Any]:
     return files
 
 
-def _default_output(config: EvaluationOptions) -> Path:
+def _free_output(config: EvaluationOptions) -> Path:
+    """Return the file for the results, which holds none of another measurement.
+
+    Raises:
+        FileExistsError: if the one that was asked for does.
+    """
+    if config.output is not None:
+        if not _is_free(config.output, config):
+            raise FileExistsError(
+                f"{config.output} has the results of another measurement: choose another --output, "
+                "or remove it"
+            )
+        return config.output
     own = getattr(config, "file", ())
     name = "own" if own else getattr(config, "split", "validation")
-    return Path(config.model) / "evaluations" / f"{config.suite}.{name}.json"
+    folder = Path(config.model) / "evaluations"
+    names = (f"{config.suite}.{name}{end}.json" for end in chain([""], map("-{}".format, count(2))))
+    return next(folder / one for one in names if _is_free(folder / one, config))
+
+
+def _is_free(path: Path, config: EvaluationOptions) -> bool:
+    """Whether there is no such file, or it has an earlier result of the same measurement."""
+    if not path.exists():
+        return True
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))["config"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return _measured(known) == _measured(json.loads(json.dumps(plain(config))))
+
+
+def _measured(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what a measurement is of, without how it is computed and where its result goes."""
+    how = ("output", "device", "dtype", "batch_size")
+    return {name: value for name, value in config.items() if name not in how}
 
 
 def _about(

@@ -4,14 +4,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rich.console import Console
 
 from unblank.api import Unblank
-from unblank.data.sources import TextFiles, TextUnit, find_files
+from unblank.data.drawing import draw_from_files
+from unblank.data.fields import is_visible
+from unblank.data.files import find_files
+from unblank.data.sources import TextFiles, TextUnit
 from unblank.data.splits import find_split
 from unblank.evaluation.options import DataOptions, EvaluationOptions, TextOptions
 from unblank.evaluation.suites import TextSet
@@ -31,7 +34,7 @@ class NamedTexts:
         name: of the part, for the table.
         is_wikitext: they are tokenised as WikiText is.
         files: where the texts come from.
-        texts: the texts, in order, no more than the limit.
+        texts: the texts, in order; of more than the limit a fixed random choice.
     """
 
     name: str
@@ -103,7 +106,8 @@ class Session(Generic[Options_co]):
         self, name: str, files: tuple[Path, ...], part: TextSet, text_unit: TextUnit
     ) -> NamedTexts:
         source = TextFiles(paths=files, text_field=part.field, text_unit=text_unit)
-        texts = list(islice(source, self.config.limit))
+        placed = [one for one in source.placed_texts() if is_visible(one[1])]
+        texts = [text for _, text in draw_from_files(placed, self.config.limit, itemgetter(0))]
         if not texts:
             raise ValueError(f"there is no text in {source.shown_paths}")
         return NamedTexts(name, files, texts, part.is_wikitext)

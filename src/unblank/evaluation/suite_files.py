@@ -1,18 +1,24 @@
 """Reading suites from YAML, each file checked whole: a slip is named with its line.
 
-The keys are those of the dataclasses in `suites`, but for `target` (one field or several),
-`detokenize: wikitext`, and two ways to write many sets as one: `languages`, each of which stands
-for `{language}` in `files`, and `pairs`, which are translated both ways and stand for `{pair}`.
+The keys are those of the dataclasses in `suites`, but for `target` and `group` (one field or
+several), `detokenize: wikitext`, and two ways to write many sets as one: `languages`, each of which
+stands for `{language}` in `files`, and `pairs`, which are translated both ways and stand for
+`{pair}`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from unblank.evaluation.pair_readers import PAIR_READERS
 from unblank.evaluation.suites import (
+    FactSet,
+    FactsSuite,
     InfillingSuite,
     LanguageSuite,
     OwnFilesSuite,
+    PairSet,
+    PairsSuite,
     Suite,
     TaskSuite,
     TextSet,
@@ -46,6 +52,12 @@ _WRITING: Shapes = {**_LANGUAGE, "metrics": (list,)}
 _TEXT_SET: Shapes = {"files": (str,), "field": (str,)}
 _PERPLEXITY_SET: Shapes = {**_TEXT_SET, "detokenize": (str,)}
 _PAIRS_SET: Shapes = {"files": (str,), "pairs": (list,), "metrics": (list,)}
+_PAIR_SET: Shapes = {
+    "files": (str,), "languages": (list,), "reader": (str,), "good": (str,), "bad": (str,),
+    "group": (str, list), "paradigm": (str,),
+}  # fmt: skip
+_FACT_KEYS = ("relation", "subject", "object")
+_FACT_SET: Shapes = {**dict.fromkeys(("files", "relations", *_FACT_KEYS), (str,))}
 _WRITING_SET: Shapes = {
     "files": (str,), "languages": (list,), "source": (str,), "target": (str, list),
     "more_targets": (list,), "metrics": (list,),
@@ -96,6 +108,33 @@ def _infilling_suite(path: Path, entries: dict[str, Any]) -> Suite:
     return InfillingSuite(**_head(path, entries), sets=sets, max_tokens=max_tokens)
 
 
+def _pairs_suite(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, _LANGUAGE, "a suite")
+    sets: dict[str, PairSet] = {}
+    for name, entry in _sets(entries).items():
+        check_shapes(entry, _PAIR_SET, f"the set {name}")
+        _require(name, entry, "files")
+        given = {key: str(entry[key]) for key in ("good", "bad", "paradigm") if key in entry}
+        if "reader" in entry:
+            given["reader"] = choice(entry, "reader", tuple(PAIR_READERS), "")
+        groups = text_list(entry, "group") or PairSet(files="").groups
+        for title, files in _of_languages(name, entry):
+            sets[title] = PairSet(files=files, groups=groups, **given)
+    return PairsSuite(**_head(path, entries), sets=sets)
+
+
+def _facts_suite(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, _LANGUAGE, "a suite")
+    sets = {}
+    for name, entry in _sets(entries).items():
+        check_shapes(entry, _FACT_SET, f"the set {name}")
+        _require(name, entry, "files", "relations")
+        given = {key: str(entry[key]) for key in _FACT_KEYS if key in entry}
+        relations = str(entry["relations"])
+        sets[str(name)] = FactSet(files=files_pattern(entry), relations=relations, **given)
+    return FactsSuite(**_head(path, entries), sets=sets)
+
+
 def _task_suite(path: Path, entries: dict[str, Any]) -> Suite:
     check_shapes(entries, _TASKS, "a suite")
     given = text_list(entries, "tasks")
@@ -135,6 +174,8 @@ _BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Suite]] = {
     "perplexity": _language_suite,
     "lambada": _language_suite,
     "infilling": _infilling_suite,
+    "minimal-pairs": _pairs_suite,
+    "facts": _facts_suite,
     "understanding": _task_suite,
     "cloze": _own_files_suite,
     "lm-eval": _own_files_suite,
@@ -173,17 +214,24 @@ def _written_sets(
 ) -> Iterator[tuple[str, WritingSet]]:
     """Yield a set, or one for each language."""
     _require(name, entry, "files", "source", "target")
-    languages = text_list(entry, "languages")
-    files = files_pattern(entry, *["language"] * bool(languages))
-    for language in languages or ("",):
+    for title, files in _of_languages(name, entry):
         one = WritingSet(
-            files=files.replace("{language}", language),
+            files=files,
             source=str(entry["source"]),
             targets=text_list(entry, "target"),
             more_targets=text_list(entry, "more_targets"),
             metrics=metrics,
         )
-        yield f"{name}-{language}" if language else str(name), one
+        yield title, one
+
+
+def _of_languages(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield name and files of a set, or of that of each language."""
+    languages = text_list(entry, "languages")
+    files = files_pattern(entry, *["language"] * bool(languages))
+    for language in languages or ("",):
+        title = f"{name}-{language}" if language else str(name)
+        yield title, files.replace("{language}", language)
 
 
 def _both_ways(

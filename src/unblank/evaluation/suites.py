@@ -12,9 +12,13 @@ from typing import Literal
 from unblank.metrics.text import TextMetric
 
 __all__ = [
+    "FactSet",
+    "FactsSuite",
     "InfillingSuite",
     "LanguageSuite",
     "OwnFilesSuite",
+    "PairSet",
+    "PairsSuite",
     "Suite",
     "TaskSuite",
     "TextSet",
@@ -36,6 +40,46 @@ class TextSet:
     files: str
     field: str = "text"
     is_wikitext: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSet:
+    """Minimal pairs: an acceptable sentence, and one that differs from it and is not.
+
+    Attributes:
+        files: where they lie, for `unblank.data.splits.find_split`.
+        reader: layout of the records, of `unblank.evaluation.pair_readers`.
+        good: field of the acceptable sentence.
+        bad: field of the other one.
+        groups: fields of the group of a pair, the first that is there; a row of the table each.
+        paradigm: field of what is averaged within a group; without it a group is one paradigm.
+    """
+
+    files: str
+    reader: str = "sentences"
+    good: str = "good"
+    bad: str = "bad"
+    groups: tuple[str, ...] = ("group",)
+    paradigm: str = "paradigm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactSet:
+    """Facts: subject, relation, object; and a sentence for each relation.
+
+    Attributes:
+        files: where the facts lie, for `unblank.data.splits.find_split`.
+        relations: where the relations lie, likewise.
+        relation: field of a fact's relation.
+        subject: field of its subject.
+        object: field of its object.
+    """
+
+    files: str
+    relations: str
+    relation: str = "relation"
+    subject: str = "sub_label"
+    object: str = "obj_label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +138,28 @@ class InfillingSuite(Suite):
 
     sets: Mapping[str, TextSet]
     max_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairsSuite(Suite):
+    """Which sentence of a minimal pair is the likelier one.
+
+    Attributes:
+        sets: the pairs by name; the user's own files are read like the first.
+    """
+
+    sets: Mapping[str, PairSet]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsSuite(Suite):
+    """Which facts a model knows.
+
+    Attributes:
+        sets: the facts by name.
+    """
+
+    sets: Mapping[str, FactSet]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

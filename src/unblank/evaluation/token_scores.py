@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from unblank.data.collate import collate
+from unblank.data.length_groups import LengthGroup, collate_group, group_by_length
 from unblank.data.packing import Row, lay_out, pack
-from unblank.examples import IGNORE_INDEX, Example
+from unblank.examples import IGNORE_INDEX, Example, Seq2SeqExample
 from unblank.models.loss import log_probabilities_in_chunks
 from unblank.models.products import fast_fp32_products
 
-__all__ = ["score_labels"]
+__all__ = ["TokenScores", "score_labels", "score_target_labels"]
 
 _BATCH_POSITIONS = 4096
 """Number of positions that go through the model at once."""
@@ -54,6 +55,7 @@ def score_labels(
     model: Any,
     examples: Sequence[Example],
     *,
+    head: nn.Module | None = None,
     row_length: int = _ROW_POSITIONS,
     advance: Callable[[int], object] = int,
 ) -> list[TokenScores]:
@@ -62,6 +64,7 @@ def score_labels(
     Args:
         model: a `GlmInfillForConditionalGeneration` in evaluation mode.
         examples: each with at least one label.
+        head: over the values of labels, its last layer linear; None for that of the vocabulary.
         row_length: positions of a row, raised to the longest example.
         advance: called with the number of examples done, for a progress bar.
     """
@@ -75,7 +78,7 @@ def score_labels(
         items = packed[start : start + rows_per_batch]
         rows = [_row([examples[item] for item in row], row_length) for row in items]
         with fast_fp32_products(model.dtype, model.device):
-            found = _score_rows(model, rows)
+            found = _score_rows(model, head or model.lm_head, rows)
         counts = [
             int((examples[item].labels != IGNORE_INDEX).sum()) for row in items for item in row
         ]
@@ -86,11 +89,39 @@ def score_labels(
     return [results[item] for item in range(len(examples))]
 
 
+@torch.inference_mode()
+def score_target_labels(model: Any, examples: Sequence[Seq2SeqExample]) -> list[TokenScores]:
+    """Return the scores of each example's labels; what else is in a batch changes nothing.
+
+    Args:
+        model: an encoder-decoder with its head, in evaluation mode.
+        examples: each with at least one label.
+    """
+    sides = [(len(example.input_ids), len(example.labels)) for example in examples]
+    results: dict[int, TokenScores] = {}
+    for items in group_by_length(sides, _BATCH_POSITIONS) if examples else []:
+        group = LengthGroup(tuple(items), tuple(examples[item] for item in items))
+        batch = collate_group(group, pad_id=0)
+        inputs = batch.model_inputs(model.device)
+        is_label_BT = inputs.pop("labels") != IGNORE_INDEX
+        with fast_fp32_products(model.dtype, model.device):
+            hidden_BTD = model.model(**inputs, use_cache=False).last_hidden_state
+        labels_N = batch.labels[batch.labels != IGNORE_INDEX].to(model.device)
+        found = _against(model.lm_head, hidden_BTD[is_label_BT], labels_N)
+        counts = (batch.labels != IGNORE_INDEX).sum(dim=1)
+        pieces = [np.split(part, counts.cumsum(0)[:-1].numpy()) for part in found]
+        for item, log_p, is_first in zip(items, *pieces, strict=True):
+            results[item] = TokenScores(log_p, is_first)
+    return [results[item] for item in range(len(examples))]
+
+
 def _row(examples: Sequence[Example], row_length: int) -> Row:
     return lay_out(range(len(examples)), examples, row_length=row_length, pad_id=0)
 
 
-def _score_rows(model: Any, rows: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _score_rows(
+    model: Any, head: nn.Module, rows: Sequence[Row]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return float64[N] and bool[N] of the labels, row by row and column by column."""
     width = max(row.num_used for row in rows)
     batch = collate(rows)
@@ -109,7 +140,9 @@ def _score_rows(model: Any, rows: Sequence[Row]) -> tuple[NDArray[np.float64], N
         use_cache=False,
     ).last_hidden_state
     hidden_ND = hidden_BQD[is_wanted_BQ.to(device)]
-    return _against(model.lm_head, hidden_ND, labels_BT[is_label_BT].to(device))
+    if isinstance(head, nn.Sequential):
+        hidden_ND, head = head[:-1](hidden_ND), head[-1]
+    return _against(head, hidden_ND, labels_BT[is_label_BT].to(device))
 
 
 def _against(

@@ -7,13 +7,14 @@ candidates of a question are scored in one forward pass.
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, groupby
 from math import hypot
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from unblank.data.sources import find_files
+from unblank.data.drawing import draw_from_files
+from unblank.data.files import find_files
 from unblank.evaluation.options import ClozeOptions, UnderstandingOptions
 from unblank.evaluation.results import Score, TaskResult
 from unblank.evaluation.session import Session
@@ -78,7 +79,9 @@ def _measure(
     """Return a task's result, and the mean of its counted metrics with the standard error."""
     started = time.perf_counter()
     data = read_examples(task, files)
-    examples = data.examples[: session.config.limit]
+    questions = [list(group) for _, group in groupby(data.examples, key=_question_of)]
+    drawn = draw_from_files(questions, session.config.limit, lambda group: group[0].place)
+    examples = list(chain.from_iterable(drawn))
     if data.num_skipped:
         session.say(
             f"{task.name}: records without a label: {data.num_skipped} of {data.num_records}"
@@ -120,6 +123,11 @@ def _measure(
     ]
     lines = [_line(task, *pair) for pair in zip(examples, predictions, strict=True)]
     return TaskResult(scores, lines), (fmean(values[name] for name in averaged), error)
+
+
+def _question_of(example: TaskExample) -> object:
+    """Return what examples have in common that are judged together."""
+    return example.group or id(example)
 
 
 def _errors(

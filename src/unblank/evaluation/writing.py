@@ -6,11 +6,19 @@ is `unblank.metrics.text`. Works for encoder-decoders and for GLM.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
-from unblank.data.fields import field_text, field_value, require_text
-from unblank.data.records import find_record_files, read_records
+from unblank.data.drawing import draw_from_files
+from unblank.data.fields import (
+    field_names,
+    field_text,
+    field_value,
+    has_field,
+    require_text,
+)
+from unblank.data.files import find_files
+from unblank.data.records import read_records
 from unblank.evaluation.options import WritingOptions
 from unblank.evaluation.results import TaskResult, text_row
 from unblank.evaluation.session import Session
@@ -28,8 +36,8 @@ def run_writing(
     """Yield the scores of each set, or of the user's own files, judged like the first set."""
     config = session.config
     if config.file:
-        files = [path for entry in config.file for path in find_record_files(entry)]
-        yield from _try_penalties(session, "own files", next(iter(sets.values())), files)
+        part = next(iter(sets.values()))
+        yield from _try_penalties(session, "own files", part, find_files(config.file))
         return
     for name, found in session.files({name: part.files for name, part in sets.items()}):
         yield from _try_penalties(session, name, sets[name], found)
@@ -62,7 +70,8 @@ def _measure(
 ) -> TaskResult:
     started = time.perf_counter()
     config = session.config
-    pairs = list(islice(_pairs(session, part, files), config.limit))
+    placed = draw_from_files(list(_pairs(session, part, files)), config.limit, itemgetter(0))
+    pairs = [(source, references) for _, source, references in placed]
     session.say(f"{name}: {len(pairs)} sources")
     answers = generate_texts(
         session.model,
@@ -76,8 +85,11 @@ def _measure(
         [answer.text for answer in answers],
         [references for _, references in pairs],
         part.metrics,
+        tokenize=config.bleu_tokenizer,
         with_margin=True,
     )
+    if "bleu" in found.scores:
+        session.say(f"{name}: bleu {found.scores['bleu'].signature}")
     for metric, reason in found.missing.items():
         session.say(f"{name}: no {metric}: {reason}")
     seconds = time.perf_counter() - started
@@ -101,24 +113,30 @@ def _measure(
 
 def _pairs(
     session: Session[WritingOptions], part: WritingSet, files: Sequence[Path]
-) -> Iterator[tuple[str, list[str]]]:
-    """Yield each source with its references."""
+) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the place of each source, the source, and its references."""
     config = session.config
     source = config.source_field or part.source
     targets = (config.target_field,) if config.target_field else part.targets
     more_targets = () if config.target_field else part.more_targets
     for path in files:
-        for place, record in read_records(path):
+        for place, record in read_records(path, _given_names(config)):
             text = field_text(place, record, source)
             require_text(text, f"{place}: the source ({source!r})")
-            first = next((name for name in targets if name in record), targets[0])
+            first = next((name for name in targets if has_field(record, name)), targets[0])
             references = []
-            for target in (first, *(name for name in more_targets if name in record)):
+            for target in (first, *(name for name in more_targets if has_field(record, name))):
                 value = field_value(place, record, target)
                 found = value if isinstance(value, list) else [value]
                 require_text(" ".join(found), f"{place}: the target ({target!r})")
                 references += [reference.strip() for reference in found]
-            yield text.strip(), references
+            yield place, text.strip(), references
+
+
+def _given_names(config: WritingOptions) -> list[str]:
+    """Return the fields that are named: if all are numbers, tables have no header."""
+    source = field_names(config.source_field) if config.source_field else []
+    return [*source, config.target_field] if config.target_field else []
 
 
 def _options(session: Session[WritingOptions], length_penalty: float) -> GenerationOptions:

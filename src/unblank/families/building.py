@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.families.family import Family
 from unblank.families.loading import require_whole_weights
 from unblank.families.settings import FamilySections, ModelSettings
+from unblank.models.finite import require_finite
 from unblank.models.presets import preset_fields
-from unblank.quiet import without_loading_report, without_progress_bar
+from unblank.untrusted.opening import config_in, model_in
 
 __all__ = [
     "load_model",
@@ -126,19 +127,19 @@ def load_model(
         FileNotFoundError: if there are none.
     """
     require_whole_weights(folder)
-    with without_progress_bar(), without_loading_report():
-        loaded, report = family.pretraining_class.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            attn_implementation=settings.attention_implementation,
-            output_loading_info=True,
-            **_dropouts(settings),
-        )
+    loaded, report = model_in(
+        folder,
+        family.pretraining_class,
+        _dropouts(settings),
+        dtype=torch.float32,
+        attn_implementation=settings.attention_implementation,
+    )
     model: PreTrainedModel = loaded
     missing = sorted(report["missing_keys"])
     needed = [name for name in missing if not name.startswith(family.optional_parts)]
     if needed:
         raise ValueError(f"{folder} lacks weights: {', '.join(needed[:5])} ({len(needed)} in all)")
+    require_finite(model.named_parameters(), folder)
     family.prepare(model, sections, missing)
     return model
 
@@ -155,7 +156,7 @@ def require_possible_model(family: Family, settings: ModelSettings) -> None:
     """
     if settings.init_from is not None:
         _require_no_shape(settings)
-        config: Any = AutoConfig.from_pretrained(settings.init_from, **_dropouts(settings))
+        config: Any = config_in(settings.init_from, **_dropouts(settings))
     elif settings.init_from_encoder is not None:
         return  # its shape and dropout are read with its weights
     else:

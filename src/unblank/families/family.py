@@ -119,7 +119,7 @@ class TextObjective(Protocol):
         Args:
             sections: what is hidden.
             special: from `Family.special_ids`.
-            sentence_end: bool[V], True for a token id that ends a sentence.
+            sentence_end: uint8[V], from `sentence_end_flags`.
             max_length: positions of the longest sample.
             language_id: id of the tag of the text's language, or None.
         """

@@ -88,7 +88,8 @@ class GanLMUnit:
             denoising_rule=settings.denoising_rule,
             discriminator_reads=settings.discriminator_reads,
             temperature=settings.sampling_temperature,
-            label_smoothing=self._label_smoothing if model.training else 0.0,
+            smoothing=self._label_smoothing if model.training else 0.0,
+            return_logits=False,
             generator=sampling_generator(self._seed, batch, device),
         )
         self.shares = dict(output.rates)

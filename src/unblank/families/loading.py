@@ -1,20 +1,22 @@
 """Opening a model folder, with an error for everything that can be wrong with one."""
 
-import json
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel
 
 from unblank.families.table import FAMILIES, family_of_model_type
 from unblank.integrity import CHECKPOINTS_NAME, MANIFEST_NAME, PROVENANCE_NAME, find_damage
 from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
+from unblank.models.finite import require_finite
 from unblank.models.glm import GlmInfillForConditionalGeneration
 from unblank.plurals import counted
-from unblank.quiet import without_loading_report, without_progress_bar
+from unblank.untrusted.folder import require_safe_model_folder
+from unblank.untrusted.links import refuse_links_out
+from unblank.untrusted.opening import model_in, tokenizer_in
+from unblank.untrusted.weight_files import opened_weights, refuse_only_pickles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -25,21 +27,34 @@ LanguageModel = GlmInfillForConditionalGeneration | EncoderDecoderForConditional
 """Model that `unblank.load` returns; for a GanLM the generator, as only training uses the
 discriminator."""
 
-_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-"""Files of a checkpoint that are read when its model is used."""
+_FOR_TRAINING = ("optimizer.safetensors", "trainer.json")
+"""Files of a checkpoint that are not read when its model is used."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def load_folder(
-    folder: Path, *, device: str = "auto", dtype: str | torch.dtype | None = None
+    folder: Path,
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype | None = None,
+    must_write: bool = True,
 ) -> tuple[LanguageModel, "PreTrainedTokenizerFast"]:
-    """Return model and tokenizer of a folder; arguments and errors as for `unblank.load`."""
+    """Return model and tokenizer of a folder; errors as for `unblank.load`.
+
+    Args:
+        folder: as for `unblank.load`.
+        device: as for `unblank.load`.
+        dtype: as for `unblank.load`.
+        must_write: refuse a family that writes nothing; else its pretraining model is opened.
+    """
     _check_as_written(folder)
-    model_class = _check_files(folder)
+    model_class = _check_files(folder, must_write)
     _check_weights(folder)
-    model: Any = _load_weights(model_class, folder, _dtype(dtype)).to(_device(device))
-    return model, _load_tokenizer(folder)
+    loaded = _load_weights(model_class, folder, _dtype(dtype))
+    require_finite(loaded.named_parameters(), folder)
+    model: Any = loaded.to(_device(device))
+    return model, tokenizer_in(folder)
 
 
 def require_whole_weights(folder: Path) -> None:
@@ -50,24 +65,25 @@ def require_whole_weights(folder: Path) -> None:
 
 def _check_as_written(folder: Path) -> None:
     """Refuse a checkpoint or a finished model that has changed; other folders have no record."""
-    names: tuple[str, ...] | None = None
     if (folder / MANIFEST_NAME).is_file():
-        kind, record_name, names = "checkpoint", MANIFEST_NAME, _FILES
+        kind, record_name = "checkpoint", MANIFEST_NAME
         others = [other for other in folder.parent.glob("*/") if other.name < folder.name]
     elif (folder / PROVENANCE_NAME).is_file():
         kind, record_name = "model", PROVENANCE_NAME
         others = list((folder / CHECKPOINTS_NAME).glob("*/"))
     else:
         return
-    if (damage := find_damage(folder, names, record_name)) is None:
+    if (damage := find_damage(folder, record_name, unused=_FOR_TRAINING)) is None:
         return
     latest_first = sorted(others, reverse=True)
-    good = next((other for other in latest_first if find_damage(other, _FILES) is None), None)
+    good = next(
+        (one for one in latest_first if find_damage(one, unused=_FOR_TRAINING) is None), None
+    )
     advice = f"; this checkpoint is intact: {good}" if good else ": copy or save it again"
     raise ValueError(f"{kind} {folder} is damaged ({damage}){advice}")
 
 
-def _check_files(folder: Path) -> type[PreTrainedModel]:
+def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
     """Return the class of the model; raise if it is none of ours, or files are missing."""
     if not folder.is_dir():
         siblings = (
@@ -89,12 +105,11 @@ def _check_files(folder: Path) -> type[PreTrainedModel]:
                 f"{folder} is not a model folder: it has no {name}. Give the folder with "
                 "config.json, model.safetensors and tokenizer.json"
             )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{folder / 'config.json'} is damaged: {error}") from error
-    model_type = config.get("model_type") if isinstance(config, dict) else None
+    config = require_safe_model_folder(folder)
+    model_type = config.get("model_type")
     family = family_of_model_type(model_type)
+    if family is not None and family.generating_class is None and not must_write:
+        return family.pretraining_class
     if family is None or family.generating_class is None:
         known = [one.model_type for one in FAMILIES.values() if one.generating_class is not None]
         raise ValueError(
@@ -116,38 +131,25 @@ def _refuse_classifier(folder: Path, config: dict[str, Any]) -> None:
 
 
 def _check_weights(folder: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
+    refuse_links_out(folder)
+    refuse_only_pickles(folder)
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
         raise FileNotFoundError(f"{folder} is not a model folder: it has no model.safetensors")
     for path in paths:
-        try:
-            with safe_open(path, framework="pt"):
-                pass
-        except SafetensorError as error:
-            raise ValueError(
-                f"{path} is damaged or truncated ({error}): copy or save it again, or use an "
-                "earlier checkpoint"
-            ) from error
+        with opened_weights(path):
+            pass
 
 
 def _load_weights(
     model_class: type[PreTrainedModel], folder: Path, dtype: torch.dtype | str
 ) -> LanguageModel:
-    try:
-        with without_progress_bar(), without_loading_report():  # what it says is refused below
-            model, report = model_class.from_pretrained(
-                folder,
-                dtype=dtype,
-                output_loading_info=True,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,  # so is this
-            )
-    except StrictDataclassError as error:
-        raise ValueError(
-            f"{folder / 'config.json'} is damaged: {error.__cause__ or error}"
-        ) from error
+    model, report = model_in(
+        folder,
+        model_class,
+        dtype=dtype,
+        ignore_mismatched_sizes=True,  # they are refused below
+    )
     if report["mismatched_keys"]:
         name, found, expected = sorted(report["mismatched_keys"])[0]
         raise ValueError(
@@ -160,15 +162,6 @@ def _load_weights(
         raise ValueError(f"{folder} lacks weights: {', '.join(names[:5])} ({len(names)} in all)")
     loaded: LanguageModel = model
     return loaded
-
-
-def _load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # the tokenizers library raises bare Exception
-        raise ValueError(f"the tokenizer in {folder} cannot be read: {error}") from error
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | str:

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
-from unblank.settings.checks import require, require_positive, require_share
+from unblank.settings.checks import require
 from unblank.settings.identity import SharesOut
+from unblank.settings.ranges import NotNegative, Positive, ProperShare, check_values, minimum
 
 __all__ = ["FamilySections", "GanLMSettings", "ModelSettings", "TokenizerSettings"]
 
@@ -30,16 +31,16 @@ class ModelSettings:
     decoder_start: DecoderStart = "interleaved"
     """How the decoder is initialised from the encoder; all but interleaved are baselines of the
     DeltaLM paper."""
-    hidden_size: int | None = None
+    hidden_size: Positive[int | None] = None
     """Width. Default: the preset's."""
-    num_hidden_layers: int | None = None
+    num_hidden_layers: Positive[int | None] = None
     """Number of layers; for an encoder-decoder, of the encoder, with the decoder in the preset's
     ratio. Default: the preset's."""
-    num_attention_heads: int | None = None
+    num_attention_heads: Positive[int | None] = None
     """Number of attention heads, which must divide the width. Default: the preset's."""
-    hidden_dropout: float | None = None
+    hidden_dropout: ProperShare[float | None] = None
     """Dropout of embeddings and of each residual branch. Default: the preset's."""
-    attention_dropout: float | None = None
+    attention_dropout: ProperShare[float | None] = None
     """Dropout of attention weights. Default: the preset's."""
     attention_implementation: SharesOut[Literal["sdpa", "eager", "flex_attention"]] = "sdpa"
     """Attention kernel; flex_attention needs a GPU."""
@@ -47,8 +48,7 @@ class ModelSettings:
     """Recompute each layer in the backward pass: less memory, about a third more computation."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "hidden_size", "num_hidden_layers", "num_attention_heads")
-        require_share(self, "hidden_dropout", "attention_dropout")
+        check_values(self)
         require(
             self.init_from is None or self.init_from_encoder is None,
             "init_from and init_from_encoder exclude each other: give one of them",
@@ -72,18 +72,18 @@ class ModelSettings:
 class GanLMSettings:
     """GanLM's discriminator and the weights of its losses."""
 
-    discriminator_weight: float = 10.0
+    discriminator_weight: NotNegative[float] = 10.0
     """Weight of replaced-token detection (lambda); with both weights 0 only span corruption, the T5
     objective, is left."""
-    denoising_weight: float = 1.0
+    denoising_weight: NotNegative[float] = 1.0
     """Weight of replaced-token denoising."""
-    discriminator_start_step: int = 0
+    discriminator_start_step: NotNegative[int] = 0
     """Step before which the weight of detection is 0."""
-    discriminator_warmup_steps: int = 0
+    discriminator_warmup_steps: NotNegative[int] = 0
     """Number of steps over which the weight of detection then grows to its value."""
-    denoising_start_step: int = 0
+    denoising_start_step: NotNegative[int] = 0
     """Step before which the weight of denoising is 0."""
-    denoising_warmup_steps: int = 0
+    denoising_warmup_steps: NotNegative[int] = 0
     """Number of steps over which the weight of denoising then grows to its value."""
     denoising_rule: Literal["errors", "agreements", "all"] = "errors"
     """Where sampled tokens replace the decoder's input: where the discriminator errs (the released
@@ -92,19 +92,15 @@ class GanLMSettings:
     """What the discriminator sees around the tokens it judges: the other spans and their sentinels
     (the released program), or the whole sentence (the wording of the paper; needs span
     corruption)."""
-    sampling_temperature: float = 1.0
+    sampling_temperature: Annotated[float, minimum(0.001)] = 1.0
     """Temperature by which the generator's logits are divided when tokens are sampled."""
-    discriminator_layers: int | None = None
+    discriminator_layers: Positive[int | None] = None
     """Number of layers of the discriminator. Default: the preset's."""
     share_discriminator: bool = False
     """Use the generator's first layers as the discriminator (ablation)."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "sampling_temperature", "discriminator_layers")
-        for name in ("discriminator", "denoising"):
-            for part in ("weight", "start_step", "warmup_steps"):
-                value = getattr(self, f"{name}_{part}")
-                require(value >= 0, f"{name}_{part} is {value}: it must be 0 or more")
+        check_values(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,19 +123,19 @@ class TokenizerSettings:
     """Folder of a tokenizer. Default: one is trained and kept with the run."""
     kind: Literal["wordpiece", "unigram", "bpe"] | None = None
     """Kind of tokenizer to train. Default: the preset's."""
-    vocab_size: int | None = None
+    vocab_size: Positive[int | None] = None
     """Number of tokens to train, special tokens included. Default: the preset's."""
     lowercase: bool | None = None
     """Lower-case the text. Default: for wordpiece only, as BERT does."""
-    num_sentinels: int = 0
+    num_sentinels: NotNegative[int] = 0
     """Number of sentinels [MASK1], [MASK2], ... to reserve (for objective.sentinels and span
     corruption); 0 means 100 for an encoder-decoder, also with an existing vocabulary."""
     extra_tokens: tuple[str, ...] = ()
-    """Further special tokens, such as language tags; a new model also gets them with an existing
-    vocabulary."""
+    """Further special tokens, such as language tags, added to an existing vocabulary, too; a model
+    that exists gets new rows for them."""
+    transfer_rows: bool = False
+    """With model.init_from and path: give the model the vocabulary in path. Tokens that both have
+    keep their embeddings, others start from the mean of their pieces."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "vocab_size")
-        require(
-            self.num_sentinels >= 0, f"num_sentinels is {self.num_sentinels}: it must be 0 or more"
-        )
+        check_values(self)

@@ -1,6 +1,5 @@
 """The model families, each by its name, and how the one of a preset, folder or model is found."""
 
-import json
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from unblank.families.family import Family
 from unblank.families.ganlm import GANLM
 from unblank.families.glm import GLM
 from unblank.families.settings import ModelSettings
+from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["FAMILIES", "family_of_model", "family_of_model_type", "family_of_run"]
 
@@ -69,7 +69,7 @@ def family_in(folder: Path) -> Family:
     path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a model folder: it has no config.json")
-    model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    model_type = read_json_object(path).get("model_type")
     family = family_of_model_type(model_type)
     if family is None:
         known = ", ".join(family.model_type for family in FAMILIES.values())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.adapters.lora import add_lora, put_lora, save_lora
 from unblank.adapters.prompts import load_training, save_prompt
@@ -21,6 +21,7 @@ from unblank.finetuning.settings import MethodName
 from unblank.prompting.soft import attach_soft_prompt, new_soft_prompt
 from unblank.prompting.soft_deep import attach_deep_prompt, new_deep_prompt
 from unblank.tokenization.special import give_prompt
+from unblank.untrusted.opening import config_in
 
 __all__ = ["build_method", "prompt_for_tokenizer"]
 
@@ -193,6 +194,6 @@ def prompt_for_tokenizer(base: Path, length: int) -> Callable[[PreTrainedTokeniz
     """
 
     def prepare(tokenizer: PreTrainedTokenizerFast) -> None:
-        give_prompt(tokenizer, AutoConfig.from_pretrained(base).vocab_size, length)
+        give_prompt(tokenizer, config_in(base).vocab_size, length)
 
     return prepare

@@ -3,12 +3,11 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from transformers import AutoConfig
-
 from unblank.adapters.record import has_adapter
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.prompting.soft import require_glm
 from unblank.settings.given import changed_names, refuse_unused
+from unblank.untrusted.opening import config_in
 
 __all__ = ["PAIRS", "require_possible_method"]
 
@@ -95,9 +94,11 @@ def _require_base(settings: FinetuneSettings) -> None:
             f"--method {method} trains few parameters of a finished model: give its folder with "
             "--model.init-from"
         )
-    if settings.tokenizer.extra_tokens:
+    for name in ("extra_tokens", "transfer_rows"):
+        if not getattr(settings.tokenizer, name):
+            continue
         raise ValueError(
-            f"tokenizer.extra_tokens need new rows of the embedding table, which --method {method} "
+            f"tokenizer.{name} needs new rows of the embedding table, which --method {method} "
             "does not train: use --method full"
         )
     if settings.ganlm.branch == "discriminator":
@@ -107,7 +108,7 @@ def _require_base(settings: FinetuneSettings) -> None:
         )
     if method == "lora" or not (Path(base) / "config.json").is_file():
         return
-    base_config = AutoConfig.from_pretrained(base)
+    base_config = config_in(base)
     require_glm(base_config, f"--method {method}")
     if method == "prompt":
         _require_room(settings, base_config.max_position_embeddings)

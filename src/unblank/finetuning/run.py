@@ -152,7 +152,10 @@ def effective_finetune_settings(
         num_processes: of this start.
     """
     train = settings.train
-    found: dict[str, Any] = {"optim.learning_rate": settings.learning_rate}
+    found: dict[str, Any] = {
+        "optim.learning_rate": settings.learning_rate,
+        "the mixture of data.alpha or data.temperature_*": settings.data.mixture,
+    }
     if settings.optim.schedule in ("cosine", "linear"):  # a longer run has another schedule
         found["the length of the run"] = [train.epochs, train.max_steps]
     if settings.task == PAIRS:  # it decides which pairs share a batch

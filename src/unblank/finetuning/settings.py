@@ -13,8 +13,18 @@ from unblank.data.settings import DataSettings
 from unblank.engine.settings import OptimSettings, ScheduleName, TrainSettings
 from unblank.families.settings import GanLMSettings, ModelSettings, TokenizerSettings
 from unblank.finetuning.labels.settings import ClozeSettings, GridSettings
-from unblank.settings.checks import require, require_positive, require_share
+from unblank.metrics.bleu_tokenizers import BleuTokenizer
+from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
+from unblank.settings.marks import PathText
+from unblank.settings.ranges import (
+    LengthPenalty,
+    NotNegative,
+    Positive,
+    ProperShare,
+    Seed,
+    check_values,
+)
 
 __all__ = [
     "FinetuneDataSettings",
@@ -48,12 +58,12 @@ class FinetuneModelSettings(ModelSettings):
 class FinetuneDataSettings(DataSettings):
     """Where the examples are, and which of their fields are used."""
 
-    train: MayChange[tuple[str, ...]] = ()
-    """Files of training examples: .jsonl, .tsv, .csv (also .gz, .zst) or .parquet; for text pairs
+    train: MayChange[tuple[PathText, ...]] = ()
+    """Files, folders or globs of training examples, of any format (docs/data.md); for text pairs
     also SOURCE_FILE:TARGET_FILE, line by line, and FILE:SOURCE_FIELD:TARGET_FIELD."""
-    validation: MayChange[tuple[str, ...]] = ()
+    validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out examples, which choose the best checkpoint."""
-    hold_out: float | None = None
+    hold_out: ProperShare[float | None] = None
     """Tasks with labels, instead of `validation`: hold out about this share of the training
     examples, chosen by a hash of their text, so the same ones in every run."""
     source: str = "source"
@@ -67,13 +77,12 @@ class FinetuneDataSettings(DataSettings):
     """Languages of each entry of `train`, as SOURCE-TARGET such as en-de, for language tags."""
     tag: Literal["target", "source"] = "target"
     """Whose language the tag __xx__ before every source names, if languages are given."""
-    monolingual: MayChange[tuple[str, ...]] = ()
+    monolingual: MayChange[tuple[PathText, ...]] = ()
     """Text (.txt, .jsonl, .parquet) of the languages to transfer to: half of the steps then hide
     and restore spans of it, so that a model fine-tuned on one language keeps writing the others."""
 
     def __post_init__(self) -> None:
         DataSettings.__post_init__(self)
-        require_share(self, "hold_out")
         require(
             not (self.hold_out and self.validation),
             "validation and hold_out exclude each other: give one of them",
@@ -95,23 +104,22 @@ class FinetuneDataSettings(DataSettings):
 class PairSettings:
     """Text pairs: source to target."""
 
-    label_smoothing: float = 0.1
+    label_smoothing: ProperShare[float] = 0.1
     """Label smoothing: probability moved from the target token to all others, in [0, 1)."""
-    max_source_length: int = 256
+    max_source_length: Positive[int] = 256
     """Most tokens of a source, special tokens included."""
-    max_target_length: int = 128
+    max_target_length: Positive[int] = 128
     """Most tokens of a target, its end included."""
     too_long: TooLong = "cut"
     """Whether longer texts are cut at the end, skipped with their pair, or refused; counts are
     printed."""
     blank: Literal["[MASK]", "[sMASK]", "[gMASK]"] = "[sMASK]"
     """GLM: the blank put after a source that has none; the target fills it."""
-    mask_ratio: float = 0.15
+    mask_ratio: ProperShare[float] = 0.15
     """Share of the tokens of `data.monolingual` to hide."""
 
     def __post_init__(self) -> None:
-        require_share(self, "label_smoothing", "mask_ratio")
-        require_positive(self, "max_source_length", "max_target_length")
+        check_values(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +130,7 @@ class FinetuneGanLMSettings(GanLMSettings):
     """What is fine-tuned to write: the generator, with the discriminator's losses (both); the
     generator alone; or the discriminator's few layers, made causal, with the embedding table as
     their output."""
-    discriminator_weight: float = 5.0
+    discriminator_weight: NotNegative[float] = 5.0
     """Weight of replaced-token detection (lambda)."""
     keep_discriminator: MayChange[bool] = False
     """Keep the discriminator in the finished folder, for further training."""
@@ -148,21 +156,17 @@ class FinetuneGanLMSettings(GanLMSettings):
 class FinetuneOptimSettings(OptimSettings):
     """The optimiser and its learning rate."""
 
-    learning_rate: float | None = None
+    learning_rate: Positive[float | None] = None
     """Peak learning rate. Default: 1e-4, but 5e-4 for lora and for a prompt with an encoder, 3e-2
     for a prompt without one, 1e-2 for deep-prompt."""
-    eps: float = 1e-8
-    weight_decay: float = 0.01
-    warmup_steps: int | None = None
+    eps: Positive[float] = 1e-8
+    weight_decay: NotNegative[float] = 0.01
+    warmup_steps: NotNegative[int | None] = None
     """Number of steps of linear warm-up, instead of warmup_ratio."""
-    warmup_ratio: float = 0.06
+    warmup_ratio: ProperShare[float] = 0.06
     """Warm-up as a fraction of all steps, in [0, 1)."""
     schedule: ScheduleName = "linear"
-    min_learning_rate_ratio: float = 0.0
-
-    def __post_init__(self) -> None:
-        OptimSettings.__post_init__(self)
-        require_share(self, "warmup_ratio")
+    min_learning_rate_ratio: ProperShare[float] = 0.0
 
     def warmup(self, max_steps: int) -> int:
         """Return the steps of warm-up in a run of `max_steps` steps."""
@@ -176,36 +180,36 @@ class FinetuneTrainSettings(TrainSettings):
     """Length and size of the run, how the model is chosen, and the hardware."""
 
     output_dir: MayChange[Path] = Path("runs/finetune")
-    epochs: MayChange[float] = 10.0
+    epochs: MayChange[Positive[float]] = 10.0
     """Number of passes over the training examples."""
-    max_steps: MayChange[int | None] = None
+    max_steps: MayChange[Positive[int | None]] = None
     """Number of optimiser steps, instead of epochs."""
-    batch_tokens: int = 8192
+    batch_tokens: Positive[int] = 8192
     """Text pairs: positions per optimiser step, source and target together, padding included, over
     all micro-batches and processes."""
-    micro_batch_tokens: int | None = None
+    micro_batch_tokens: Positive[int | None] = None
     """Text pairs: positions per forward pass in one process; bounds the memory. Default:
     batch_tokens, or a process's share of it."""
-    batch_size: int = 16
+    batch_size: Positive[int] = 16
     """Tasks with labels: examples per optimiser step, over all micro-batches and processes."""
-    micro_batch_size: SharesOut[int | None] = None
+    micro_batch_size: SharesOut[Positive[int | None]] = None
     """Tasks with labels: examples per forward pass in one process; bounds the memory. Default: all
     of its share."""
-    seeds: MayChange[tuple[int, ...]] = ()
+    seeds: MayChange[Seed[tuple[int, ...]]] = ()
     """Several seeds: one run each, in OUTPUT_DIR/seed-N, then their mean and standard deviation."""
     metric: str | None = None
     """Metric that chooses the checkpoint. Text pairs: loss, bleu, chrf, rouge1, rouge2, rougeL,
     exact_match. Default: the task's own; loss for text pairs."""
-    save_every: MayChange[int | None] = None
+    save_every: MayChange[Positive[int | None]] = None
     """Steps between two checkpoints to resume from. Default: one at each validation."""
-    validate_every: MayChange[int | None] = None
+    validate_every: MayChange[NotNegative[int | None]] = None
     """Steps between two validations; 0 = never. Default: once an epoch."""
-    validation_samples: MayChange[int | None] = None
+    validation_samples: MayChange[Positive[int | None]] = None
     """Number of held-out examples to validate on, the same ones each time, from each file in
     proportion. Default: all."""
-    patience: MayChange[int | None] = None
+    patience: MayChange[Positive[int | None]] = None
     """Stop after this many validations in a row without a better score. Default: never."""
-    average_last: MayChange[int] = 0
+    average_last: MayChange[NotNegative[int]] = 0
     """Also average the weights of this many last validated checkpoints; 0 = none."""
     final: MayChange[Literal["better", "best", "average", "last"]] = "better"
     """Which weights become the finished model: the best checkpoint, the average, the last ones, or
@@ -213,7 +217,6 @@ class FinetuneTrainSettings(TrainSettings):
 
     def __post_init__(self) -> None:
         TrainSettings.__post_init__(self)
-        require_positive(self, "epochs", "batch_tokens", "micro_batch_tokens", "patience")
         for given, whole in (
             (self.micro_batch_tokens, self.batch_tokens),
             (self.micro_batch_size, self.batch_size),
@@ -224,11 +227,8 @@ class FinetuneTrainSettings(TrainSettings):
                 "micro_batch_tokens or micro_batch_size",
             )
         require(
-            self.average_last >= 0, f"average_last is {self.average_last}: it must be 0 or more"
-        )
-        require(
-            len(set(self.seeds)) == len(self.seeds) and all(seed >= 0 for seed in self.seeds),
-            f"seeds are {self.seeds}: they must be different numbers from 0 on",
+            len(set(self.seeds)) == len(self.seeds),
+            f"seeds are {self.seeds}: they must be different numbers",
         )
         require(
             self.final != "average" or self.average_last > 0,
@@ -245,36 +245,31 @@ class FinetuneTrainSettings(TrainSettings):
 class GenerationSettings:
     """How held-out sources are answered for scores of text."""
 
-    num_beams: int = 1
+    num_beams: Positive[int] = 1
     """Number of beams; 1 = greedy decoding."""
-    max_tokens: int | None = None
+    max_tokens: Positive[int | None] = None
     """Most tokens of an output. Default: seq2seq.max_target_length."""
-    min_tokens: int = 0
+    min_tokens: NotNegative[int] = 0
     """Fewest tokens of an output."""
-    length_penalty: float = 1.0
+    length_penalty: LengthPenalty[float] = 1.0
     """Beams are ranked by log-probability / tokens ** penalty."""
-    no_repeat_ngram: int = 0
+    no_repeat_ngram: NotNegative[int] = 0
     """Let no n-gram of this length occur twice in an output; 0 = off."""
-    batch_size: int = 32
+    batch_size: Positive[int] = 32
     """Number of sources answered together."""
-    bleu_tokenizer: Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none"] = "13a"
-    """Tokenizer for BLEU: zh for Chinese, ja-mecab for Japanese, char for any script without
-    spaces."""
+    bleu_tokenizer: BleuTokenizer = "13a"
+    """Tokenizer for BLEU, of sacreBLEU; auto follows the script of the references, as `unblank
+    evaluate` does: zh, ja-mecab, ko-mecab, char, or 13a."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "num_beams", "max_tokens", "batch_size")
-        require(self.min_tokens >= 0, f"min_tokens is {self.min_tokens}: it must be 0 or more")
-        require(
-            self.no_repeat_ngram >= 0,
-            f"no_repeat_ngram is {self.no_repeat_ngram}: it must be 0 or more",
-        )
+        check_values(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinetuneSettings:
     """Everything that defines a fine-tuning run."""
 
-    task: str = "seq2seq"
+    task: PathText = "seq2seq"
     """seq2seq (text pairs), the name of a task with labels, or your own YAML file."""
     method: MethodName = "full"
     """Which weights are trained: all (full), all with a classifier head (classifier), few (lora,

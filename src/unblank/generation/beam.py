@@ -1,10 +1,10 @@
 """Beam search over the blanks of a batch of texts, one blank after another.
 
 For each blank the 2 * beams best continuations are looked at; those that end the blank become
-hypotheses ranked by (sum of log p, end included) / tokens ** length_penalty. When a search stops is
-data, `StoppingRule`: that of the original GLM's evaluation decoder, or that of fairseq, with which
-DeltaLM and GanLM were published. The best `num_return` hypotheses, one by default, go on to the
-next blank.
+hypotheses ranked by (sum of log p, end included) / length ** length_penalty. What the length counts
+and when a search stops is data, `StoppingRule`: that of either decoder of the original GLM, or that
+of fairseq, with which DeltaLM and GanLM were published. The best `num_return` hypotheses, one by
+default, go on to the next blank.
 
 Shapes: `N` texts, `W` beams, `R` = N * W rows, `V` vocabulary, `K` ranked tokens.
 """
@@ -317,7 +317,7 @@ class _BlankSearch:
 
     def _normalized(self, score: float, root: int, length: int) -> float:
         prior = self._priors[root]
-        length = max(length + self._stopping.counts_end, 1)
+        length = max(length + self._stopping.counts_marker, 1)
         normalized: float = prior + (score - prior) / length**self._length_penalty
         return normalized
 

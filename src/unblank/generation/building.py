@@ -9,7 +9,7 @@ from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from unblank.families.decoding import StoppingRule
+from unblank.families.decoding import GLM_INTERACTIVE_STOPPING, GLM_STOPPING, StoppingRule
 from unblank.families.table import family_of_model
 from unblank.generation.decoding import TokenRules
 from unblank.generation.options import DecodingOptions, GenerationOptions, SearchOptions
@@ -45,11 +45,14 @@ def fill_setup(
         raise ValueError(
             f"a {model.config.model_type} fills no blanks: use generate or score, or load a GLM"
         )
+    is_interactive = options.decoder == "interactive"
     return DecoderSetup(
         model=model,
         options=options,
         rules=blank_rules(tokenizer, model.config, options),
         start_id=special_ids(tokenizer).sop,
+        stopping=GLM_INTERACTIVE_STOPPING if is_interactive else GLM_STOPPING,
+        feeds_cut_token=not is_interactive,
     )
 
 

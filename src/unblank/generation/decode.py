@@ -14,6 +14,7 @@ from unblank.generation.pieces import Filling
 from unblank.generation.results import TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.generation.setup import DecoderSetup
+from unblank.settings.ranges import check_count
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -40,9 +41,9 @@ def decode_in_batches(
 
     Raises:
         ValueError: if the batch size is not positive.
+        TypeError: if it is not a whole number.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}: it must be at least 1")
+    check_count(batch_size, "batch_size")
     sign = -1 if longest_first else 1
     by_length = sorted(range(len(prompts)), key=lambda i: sign * len(prompts[i].token_ids))
     for start in range(0, len(prompts), batch_size):

@@ -117,8 +117,10 @@ def draw(
         values_RK, ids_RK = log_p_RV, None
     else:
         values_RK, ids_RK = log_p_RV.topk(num_kept)
-    # In float64: the running sum over a large vocabulary would lose rare tokens in float32.
-    p_RK = torch.softmax(values_RK.double() / temperature, dim=-1)
+    # In float64: the running sum over a large vocabulary would lose rare tokens in float32. From
+    # the best token on: however low the temperature, something is left to draw.
+    below_best_RK = values_RK.double() - values_RK.amax(dim=-1, keepdim=True)
+    p_RK = torch.softmax(below_best_RK / temperature, dim=-1)
     if top_p < 1.0:
         p_RK = p_RK * (p_RK.cumsum(dim=-1) - p_RK < top_p)
     cumulative_RK = p_RK.cumsum(dim=-1)

@@ -8,8 +8,16 @@ Only dataclasses, so that `--help` is quick: every field's docstring is its help
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
-from unblank.settings.checks import require
 from unblank.settings.marks import Needs
+from unblank.settings.ranges import (
+    LengthPenalty,
+    NotNegative,
+    Positive,
+    PositiveShare,
+    Seed,
+    check_values,
+    minimum,
+)
 
 __all__ = [
     "DecodingArguments",
@@ -26,38 +34,27 @@ BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 class SearchOptions:
     """How tokens are chosen, in a blank or in an answer; greedy decoding by default."""
 
-    num_beams: int = 1
+    num_beams: Positive[int] = 1
     """Number of beams; 1 is greedy decoding, or sampling with --do-sample."""
     do_sample: bool = False
     """Draw tokens at random instead of taking the most likely."""
-    temperature: Annotated[float, Needs("do_sample")] = 1.0
+    temperature: Annotated[float, Needs("do_sample"), minimum(0.001)] = 1.0
     """Sampling temperature: below 1 favours likely tokens, above 1 evens them out."""
-    top_k: Annotated[int, Needs("do_sample")] = 0
+    top_k: NotNegative[Annotated[int, Needs("do_sample")]] = 0
     """Sampling: draw only from the k most likely tokens; 0 = all."""
-    top_p: Annotated[float, Needs("do_sample")] = 1.0
+    top_p: PositiveShare[Annotated[float, Needs("do_sample")]] = 1.0
     """Sampling: draw only from the most likely tokens that together have this probability."""
-    num_return: int = 1
+    num_return: Positive[int] = 1
     """Number of alternative answers to each text, best first (needs sampling, or as many beams)."""
-    min_tokens: int = 0
+    min_tokens: NotNegative[int] = 0
     """Fewest tokens of an answer."""
-    no_repeat_ngram: int = 0
+    no_repeat_ngram: NotNegative[int] = 0
     """Let no n-gram of this length occur twice in an answer; 0 = off."""
-    seed: int = 0
+    seed: Seed[Annotated[int, Needs("do_sample")]] = 0
     """Seed for sampling: the same seed, text and model give the same answer."""
 
     def __post_init__(self) -> None:
-        for name in ("num_beams", "num_return"):
-            value = getattr(self, name)
-            require(value >= 1, f"{name} is {value}: it must be at least 1")
-        for name in ("top_k", "min_tokens", "no_repeat_ngram", "seed"):
-            value = getattr(self, name)
-            require(value >= 0, f"{name} is {value}: it must be 0 or more")
-        require(
-            self.temperature > 0,
-            f"temperature is {self.temperature}: it must be above 0 (for greedy decoding, do not "
-            "sample)",
-        )
-        require(0 < self.top_p <= 1, f"top_p is {self.top_p}: it must be above 0 and at most 1")
+        check_values(self)
         if self.do_sample and self.num_beams > 1:
             raise ValueError("do_sample and num_beams above 1 exclude each other: choose one")
         if not self.do_sample and self.num_return > self.num_beams:
@@ -65,9 +62,10 @@ class SearchOptions:
                 f"num_return is {self.num_return}, more than num_beams ({self.num_beams}): "
                 f"set do_sample, or num_beams to {self.num_return} or more"
             )
-        if not self.do_sample and (self.temperature, self.top_k, self.top_p) != (1.0, 0, 1.0):
+        of_sampling = (self.temperature, self.top_k, self.top_p, self.seed)
+        if not self.do_sample and of_sampling != (1.0, 0, 1.0, 0):
             raise ValueError(
-                "temperature, top_k and top_p have no effect without sampling: set do_sample"
+                "temperature, top_k, top_p and seed have no effect without sampling: set do_sample"
             )
 
     def check_max_tokens(self, max_tokens: int | None) -> None:
@@ -83,27 +81,25 @@ class SearchOptions:
 class DecodingOptions(SearchOptions):
     """How the tokens of a blank are chosen; greedy decoding by default."""
 
-    max_tokens: int | None = None
+    max_tokens: Positive[int | None] = None
     """Most tokens in a blank; a fill cut there is marked as not finished. Default: 64, or what the
     model has positions for."""
-    length_penalty: Annotated[float, Needs("num_beams")] = 0.0
+    length_penalty: LengthPenalty[Annotated[float, Needs("num_beams")]] = 0.0
     """Beam search ranks by log-probability / tokens ** penalty; above 0 favours longer fills."""
-    num_alternatives: int = 5
+    num_alternatives: NotNegative[int] = 5
     """Number of most likely tokens to report for each generated token."""
     context: Literal["bi", "uni"] = "bi"
     """What a token of the text attends to: both sides (bi), or only what precedes it (uni); fills
     see all of the text."""
 
+    decoder: Literal["evaluation", "interactive"] = "evaluation"
+    """Which decoder of the published GLM is followed: the interactive one counts the start of the
+    span in the length that length_penalty divides by, and hides the last token of a fill that
+    max_tokens cut from later blanks."""
+
     def __post_init__(self) -> None:
         SearchOptions.__post_init__(self)
         self.check_max_tokens(self.max_tokens)
-        require(
-            self.num_alternatives >= 0,
-            f"num_alternatives is {self.num_alternatives}: it must be 0 or more",
-        )
-        require(
-            self.context in ("bi", "uni"), f"context is {self.context}: it must be 'bi' or 'uni'"
-        )
         if self.num_beams == 1 and self.length_penalty:
             raise ValueError(
                 "length_penalty has no effect without beam search: set num_beams above 1"
@@ -114,12 +110,12 @@ class DecodingOptions(SearchOptions):
 class GenerationOptions(SearchOptions):
     """How the answer to a source is written; greedy decoding by default."""
 
-    max_tokens: int | None = None
+    max_tokens: Positive[int | None] = None
     """Most tokens of an answer. Default: 200, or what the model has positions for."""
-    max_tokens_ratio: float = 0.0
+    max_tokens_ratio: NotNegative[float] = 0.0
     """Tokens to add to max_tokens for each token of the source, as far as the model has
     positions."""
-    length_penalty: Annotated[float, Needs("num_beams")] = 1.0
+    length_penalty: LengthPenalty[Annotated[float, Needs("num_beams")]] = 1.0
     """Beam search ranks by log-probability / tokens ** penalty; above 1 favours longer answers, 0
     does not divide."""
     source_tag: str | None = None
@@ -137,16 +133,10 @@ class GenerationOptions(SearchOptions):
     def __post_init__(self) -> None:
         SearchOptions.__post_init__(self)
         self.check_max_tokens(self.max_tokens)
-        require(
-            self.max_tokens_ratio >= 0,
-            f"max_tokens_ratio is {self.max_tokens_ratio}: it must be 0 or more",
-        )
         if self.num_beams == 1 and self.length_penalty != 1.0:
             raise ValueError(
                 "length_penalty has no effect without beam search: set num_beams above 1"
             )
-        if self.too_long not in ("refuse", "cut"):
-            raise ValueError(f"too_long is {self.too_long!r}: choose refuse or cut")
 
 
 class _SearchArguments(TypedDict, total=False):
@@ -170,6 +160,7 @@ class DecodingArguments(_SearchArguments, total=False):
 
     num_alternatives: int
     context: Literal["bi", "uni"]
+    decoder: Literal["evaluation", "interactive"]
 
 
 class GenerationArguments(_SearchArguments, total=False):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from unblank.generation.rows import Prompt
 from unblank.tokenization.encoding import encode_texts, encode_with_blanks
+from unblank.tokenization.fewest import fewest_tokens
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN, SpecialIds
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ def read_text(
         raise ValueError(
             f"order {order} does not fit {_shortened(text)!r}: give each of its {num_blanks} "
             f"blanks once, counted from 0"
+        )
+    if (fewest := max(fewest_tokens(tokenizer, part) for part in parts)) > max_positions:
+        raise ValueError(
+            f"{_shortened(text)!r} has {len(text):,} characters, which are at least {fewest:,} "
+            f"tokens, but the model has {max_positions} positions: shorten it, or split it"
         )
     token_ids = [*special.start, *encode_with_blanks(tokenizer, text)]
     if not text.rstrip().endswith(GMASK_TOKEN):

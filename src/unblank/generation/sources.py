@@ -9,6 +9,7 @@ from unblank.generation.options import GenerationOptions
 from unblank.generation.prompts import read_text
 from unblank.generation.rows import Prompt
 from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.fewest import fewest_tokens
 from unblank.tokenization.source_layout import encoder_source, glm_source, tag_token_id
 from unblank.tokenization.special import BLANK_TOKENS, special_ids
 
@@ -66,6 +67,7 @@ def _read_for_encoder(
     overhead = len(encoder_source((), config.eos_token_id, tag_id))
     room = config.max_position_embeddings - overhead
     sources = []
+    _check_characters(tokenizer, texts, room, options)
     for text, ids in zip(texts, encode_texts(tokenizer, texts), strict=True):
         _check_length(text, len(ids), room, options)
         token_ids = encoder_source(ids[:room], config.eos_token_id, tag_id)
@@ -84,6 +86,7 @@ def _read_for_glm(
     blank_id = dict(zip(BLANK_TOKENS, special.blanks, strict=True))[options.blank or "[sMASK]"]
     room = limit - len(glm_source((), special, blank_id, tag_id))
     sources = []
+    _check_characters(tokenizer, texts, room, options)
     for text, ids in zip(texts, encode_texts(tokenizer, texts), strict=True):
         if any(blank in text for blank in BLANK_TOKENS):
             sources.append(EncodedSource(_own_blank(tokenizer, text, limit, tag_id)))
@@ -111,6 +114,22 @@ def _own_blank(
     num_start = len(special.start)
     token_ids = (*prompt.token_ids[:num_start], tag_id, *prompt.token_ids[num_start:])
     return Prompt(token_ids, (prompt.blanks[0] + 1,))
+
+
+def _check_characters(
+    tokenizer: "PreTrainedTokenizerFast",
+    texts: Sequence[str],
+    room: int,
+    options: GenerationOptions,
+) -> None:
+    """Refuse what is certainly too long before time is spent on its tokens."""
+    for text in texts if options.too_long == "refuse" else ():
+        if (fewest := fewest_tokens(tokenizer, text)) > room:
+            raise ValueError(
+                f"source {text[:60]!r} has {len(text):,} characters, which are at least "
+                f"{fewest:,} tokens, but the model has positions for {room}: shorten it, or have "
+                "its end cut with too_long='cut' (--too-long cut)"
+            )
 
 
 def _check_length(text: str, length: int, room: int, options: GenerationOptions) -> None:

@@ -7,9 +7,10 @@ errors in `spread`.
 
 import re
 import string
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
+
+from unblank.metrics.written_form import written_form
 
 __all__ = [
     "best_answer_scores",
@@ -104,14 +105,16 @@ def question_exact_match(
 
 
 def normalize_answer(text: str) -> str:
-    r"""Return an answer without case, accents, punctuation, articles and doubled spaces.
+    r"""Return an answer without case, ASCII punctuation, English articles and doubled spaces.
+
+    As SQuAD's program does; marks stay, as they tell words apart in most languages. Letters are
+    compared in one written form, whichever way they are encoded.
 
     Example:
-        >>> normalize_answer("The  Caf\u00e9, a bar.")
-        'cafe bar'
+        >>> normalize_answer("The  Cafe\u0301, a bar.") == "caf\u00e9 bar"
+        True
     """
-    decomposed = unicodedata.normalize("NFKD", text.lower())
-    letters = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    letters = written_form(text.lower())
     words = "".join(letter for letter in letters if letter not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", words).split())
 

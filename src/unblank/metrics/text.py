@@ -12,14 +12,16 @@ from itertools import zip_longest
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from unblank.metrics.bleu_tokenizers import BleuTokenizer, choose_bleu_tokenizer
 from unblank.metrics.words import split_words
+from unblank.metrics.written_form import written_form
+from unblank.unicode import require_texts
 
 if TYPE_CHECKING:
     from nltk.stem.porter import PorterStemmer
 
 __all__ = [
     "TWO_SIDED_95",
-    "BleuTokenizer",
     "TextMetric",
     "TextScore",
     "TextScores",
@@ -27,7 +29,6 @@ __all__ = [
 ]
 
 TextMetric = Literal["bleu", "chrf", "rouge", "meteor", "exact_match"]
-BleuTokenizer = Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none"]
 
 DEFAULT_METRICS: tuple[TextMetric, ...] = ("bleu", "chrf", "rouge")
 _NUM_DRAWS = 1000
@@ -98,7 +99,7 @@ def score_texts(
     references: Sequence[Sequence[str]],
     metrics: Sequence[TextMetric] = DEFAULT_METRICS,
     *,
-    tokenize: BleuTokenizer = "13a",
+    tokenize: BleuTokenizer = "auto",
     lowercase: bool = False,
     stem: bool = False,
     with_margin: bool = False,
@@ -106,13 +107,14 @@ def score_texts(
     """Return how near predictions come to their references.
 
     BLEU and chrF are those of the whole corpus; ROUGE (F1), METEOR and exact match are means over
-    texts, each against its best reference. rougeLsum takes every line as a sentence.
+    texts, each against its best reference. rougeLsum takes every line as a sentence. All compare
+    texts in one written form (NFC), so that no score depends on how a letter is encoded.
 
     Args:
         predictions: one text each.
         references: for each prediction one reference or more.
         metrics: which scores; "rouge" is rouge1, rouge2, rougeL and rougeLsum.
-        tokenize: sacreBLEU's tokenizer; zh and ja-mecab for Chinese and Japanese.
+        tokenize: sacreBLEU's tokenizer; auto follows the script of the references.
         lowercase: ignore case in BLEU, chrF and exact match; ROUGE and METEOR always do.
         stem: reduce English words to their stems in ROUGE.
         with_margin: also half the width of a 95 % interval: by resampling the texts for BLEU and
@@ -120,7 +122,8 @@ def score_texts(
 
     Raises:
         ValueError: nothing to score, numbers that differ, a prediction without reference, or an
-            unknown metric or tokenizer.
+            unknown metric or tokenizer, or a text with a lone surrogate.
+        TypeError: something that is no text.
         ImportError: a package is not installed.
 
     Example:
@@ -128,6 +131,14 @@ def score_texts(
         {'exact_match': 100.0}
     """
     _check(predictions, references, metrics, tokenize)
+    predictions = [written_form(text) for text in require_texts(predictions, "prediction")]
+    references = [
+        [written_form(text) for text in require_texts(answers, f"reference of prediction {place}:")]
+        for place, answers in enumerate(references)
+    ]
+    if "bleu" in metrics:
+        every = (text for answers in references for text in answers)
+        tokenize = choose_bleu_tokenizer(tokenize, every)
     settings = _Settings(tokenize, lowercase, stem, with_margin)
     scores: dict[str, TextScore] = {}
     missing: dict[str, str] = {}

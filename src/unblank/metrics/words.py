@@ -7,7 +7,7 @@ drops every other letter.
 
 import unicodedata
 
-__all__ = ["split_words"]
+__all__ = ["is_without_spaces", "split_words"]
 
 _WITHOUT_SPACES = (
     (0x0E00, 0x0EFF),  # Thai, Lao
@@ -42,7 +42,7 @@ def split_words(text: str) -> list[str]:
                 words[-1] += character
             continue
         takes_marks = kind in "LN"
-        stands_alone = takes_marks and _is_without_spaces(character)
+        stands_alone = takes_marks and is_without_spaces(character)
         if takes_marks and is_open and not stands_alone:
             words[-1] += character
         elif takes_marks:
@@ -51,7 +51,8 @@ def split_words(text: str) -> list[str]:
     return words
 
 
-def _is_without_spaces(character: str) -> bool:
+def is_without_spaces(character: str) -> bool:
+    """Whether a letter is of a script that puts no spaces between words."""
     code = ord(character)
     return code >= _WITHOUT_SPACES[0][0] and any(
         first <= code <= last for first, last in _WITHOUT_SPACES

@@ -14,11 +14,23 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers.utils import logging
 
 from unblank.models.blockwise import blockwise_attention
 from unblank.models.masks import Mask, key_ranges
 
-__all__ = ["attend", "check_implementation", "prepare_mask"]
+__all__ = [
+    "Attended",
+    "attend",
+    "check_implementation",
+    "prepare_mask",
+    "warn_without_weights",
+]
+
+Attended = tuple[Tensor, Tensor | None]
+"""What was attended to, and the attention weights where a kernel holds them."""
+
+logger = logging.get_logger(__name__)
 
 PRODUCTS_MAX_KEYS = 1024
 """Longest key range for which plain products beat the fused CPU kernel in bf16 (measured)."""
@@ -32,8 +44,11 @@ def attend(
     *,
     dropout: float = 0.0,
     implementation: str = "sdpa",
-) -> Tensor:
+) -> Attended:
     """Return softmax(Q K^T / sqrt(K)) V under `mask` (GLM paper, equation 1), [B, H, T, K].
+
+    With it comes the softmax, float[B, H, T, S], from "eager"; None from the other kernels, which
+    never hold it.
 
     Args:
         query_BHTK: queries.
@@ -74,13 +89,34 @@ def prepare_mask(
     return Mask(visible)
 
 
-def check_implementation(name: str) -> None:
-    """Raise ValueError unless `name` is an attention implementation that exists here."""
+def check_implementation(name: str, config: Any) -> None:
+    """Check an attention implementation before a model uses it.
+
+    Args:
+        name: of the implementation.
+        config: of the model.
+
+    Raises:
+        ValueError: there is none of that name, or it cannot compute this model.
+    """
     if name not in IMPLEMENTATIONS:
         raise ValueError(
-            f"unknown attention implementation {name!r}: choose one of "
+            f'Specified `attn_implementation="{name}"` is not supported: choose one of '
             f"{', '.join(IMPLEMENTATIONS)} (flash attention cannot express the mask of a "
             "blank-infilling model)"
+        )
+    if name == "flex_attention" and getattr(config, "relative_bias_buckets", None):
+        raise ValueError(
+            "flex_attention does not support the position bias of this model: use sdpa or eager"
+        )
+
+
+def warn_without_weights(is_wanted: Any, implementation: str) -> None:
+    """Warn, once, if attention weights are wanted of an implementation that has none."""
+    if is_wanted and implementation != "eager":
+        logger.warning_once(
+            f"output_attentions gives no attention weights with {implementation}, which never "
+            "holds them: load the model with attn_implementation='eager'"
         )
 
 
@@ -106,19 +142,20 @@ def _products_are_faster(visible: Tensor, dtype: torch.dtype) -> bool:
     )
 
 
-def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
+def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Attended:
     if mask.ranges is not None:
-        return blockwise_attention(query, key, value, mask, dropout)
-    return functional.scaled_dot_product_attention(
+        return blockwise_attention(query, key, value, mask, dropout), None
+    attended = functional.scaled_dot_product_attention(
         query,
         key,
         value,
         attn_mask=mask.visible if mask.bias is None else mask.bias,
         dropout_p=dropout,
     )
+    return attended, None
 
 
-def _eager(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
+def _eager(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Attended:
     # Queries are scaled before the product, so that scores stay in the range of half precision.
     scores = (query * (1.0 / math.sqrt(query.shape[-1]))) @ key.transpose(-1, -2)
     if mask.bias is not None:
@@ -127,20 +164,20 @@ def _eager(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float
         scores = scores.masked_fill(~mask.visible, float("-inf"))
     # In float32: a sum of many small weights loses digits in bfloat16.
     weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
-    return functional.dropout(weights, dropout) @ value
+    return functional.dropout(weights, dropout) @ value, weights
 
 
-def _flex(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Tensor:
+def _flex(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float) -> Attended:
     if dropout > 0:
         raise ValueError(
             "flex_attention does not support attention dropout: set it to 0, or use sdpa"
         )
-    from torch.nn.attention.flex_attention import BlockMask, flex_attention
+    from torch.nn.attention.flex_attention import flex_attention
 
-    assert isinstance(mask.block_mask, BlockMask)
+    assert mask.visible is None or mask.block_mask is not None
     # Compiled it skips invisible blocks; uncompiled it computes every score, as a reference.
     kernel: Any = torch.compile(flex_attention) if query.is_cuda else flex_attention
-    return kernel(query, key, value, block_mask=mask.block_mask)  # type: ignore[no-any-return]
+    return kernel(query, key, value, block_mask=mask.block_mask), None
 
 
 def _flex_block_mask(visible: Tensor) -> object:
@@ -156,7 +193,7 @@ def _flex_block_mask(visible: Tensor) -> object:
     )
 
 
-IMPLEMENTATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Mask, float], Tensor]] = {
+IMPLEMENTATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Mask, float], Attended]] = {
     "sdpa": _sdpa,
     "eager": _eager,
     "flex_attention": _flex,

@@ -15,11 +15,11 @@ from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from unblank.models.attention import attend
+from unblank.models.attention import Attended, attend
 from unblank.models.initialization import GLM_STACK, Projection
 from unblank.models.masks import Mask
 
-__all__ = ["FeedForward", "TransformerLayer", "compute_dtype"]
+__all__ = ["FeedForward", "SelfAttention", "TransformerLayer", "compute_dtype"]
 
 
 class SelfAttention(nn.Module):
@@ -42,8 +42,8 @@ class SelfAttention(nn.Module):
         mask: Mask,
         past_key_values: Cache | None = None,
         columns_BQ: Tensor | None = None,
-    ) -> Tensor:
-        """Return the attended states, [B, T, D], or [B, Q, D] with `columns_BQ`."""
+    ) -> Attended:
+        """Return the attended states, [B, T, D] ([B, Q, D] with `columns_BQ`), and the weights."""
         rows, tokens, width = hidden_BTD.shape
         # One product even if few queries are wanted: adapters wrap the projection as a whole.
         qkv = self.qkv_proj(hidden_BTD).view(rows, tokens, 3, self.num_heads, -1)
@@ -54,7 +54,7 @@ class SelfAttention(nn.Module):
             key_BHTK, value_BHTK = past_key_values.update(key_BHTK, value_BHTK, self.layer_idx)
         if self.prompt is not None:
             key_BHTK, value_BHTK = self.prompt(key_BHTK, value_BHTK)
-        attended_BHTK = attend(
+        attended_BHTK, weights_BHTS = attend(
             query_BHTK,
             key_BHTK,
             value_BHTK,
@@ -63,7 +63,7 @@ class SelfAttention(nn.Module):
             implementation=self.config._attn_implementation,
         )
         output: Tensor = self.o_proj(attended_BHTK.transpose(1, 2).reshape(rows, -1, width))
-        return output
+        return output, weights_BHTS
 
 
 class FeedForward(nn.Module):
@@ -109,7 +109,7 @@ class TransformerLayer(GradientCheckpointingLayer):
             columns_BQ: int64, the tokens whose states are wanted; None for all.
         """
         normed = self.input_layernorm(hidden_BTD)
-        attended = self.self_attn(normed, mask, past_key_values, columns_BQ)
+        attended, _ = self.self_attn(normed, mask, past_key_values, columns_BQ)
         if columns_BQ is not None:
             hidden_BTD = gather_columns(hidden_BTD, columns_BQ)
         hidden_BTD = hidden_BTD + functional.dropout(attended, self.dropout, self.training)

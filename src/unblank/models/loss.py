@@ -16,13 +16,75 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["linear_cross_entropy_sum", "log_probabilities_in_chunks", "logits_in_chunks"]
+from unblank.examples import IGNORE_INDEX
+
+__all__ = [
+    "linear_cross_entropy_sum",
+    "log_probabilities_in_chunks",
+    "logits_in_chunks",
+    "loss_per_item",
+    "token_loss",
+]
 
 CHUNK_BYTES = 64 * 2**20
 """Most bytes of one chunk of fp32 logits."""
 
 ROWS_MULTIPLE = 128
 """Chunks have a multiple of this many rows: oneDNN builds a kernel for every new shape."""
+
+
+def token_loss(
+    hidden_BTD: Tensor,
+    weight_VD: Tensor,
+    labels_BT: Tensor,
+    label_smoothing: float = 0.0,
+    sampled_softmax: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """Return the summed cross-entropy over the scored positions and their number.
+
+    Args:
+        hidden_BTD: last hidden states.
+        weight_VD: the tied embedding table.
+        labels_BT: int64[B, T], -100 where not scored.
+        label_smoothing: as for `linear_cross_entropy_sum`.
+        sampled_softmax: as for `linear_cross_entropy_sum`.
+
+    Raises:
+        ValueError: sampling in a compiled graph, whose shapes must not depend on the labels.
+    """
+    is_scored = labels_BT != IGNORE_INDEX
+    if torch.compiler.is_compiling():
+        if sampled_softmax:
+            raise ValueError("sampled_softmax cannot be compiled: leave it out, or do not compile")
+        logits_BTV = functional.linear(hidden_BTD, weight_VD).float()
+        loss_sum = functional.cross_entropy(
+            logits_BTV.flatten(0, 1),
+            labels_BT.flatten(),
+            ignore_index=IGNORE_INDEX,
+            reduction="sum",
+            label_smoothing=label_smoothing,
+        )
+        return loss_sum, is_scored.sum()
+    hidden_ND, target_N = hidden_BTD[is_scored], labels_BT[is_scored]
+    loss_sum = linear_cross_entropy_sum(
+        hidden_ND, weight_VD, target_N, label_smoothing, sampled_softmax
+    )
+    return loss_sum, is_scored.sum()
+
+
+def loss_per_item(
+    loss_sum: Tensor | None, num_scored: Tensor | None, num_items: Tensor | int | None
+) -> Tensor | None:
+    """Return the loss that transformers' `Trainer` expects of a micro-batch.
+
+    Args:
+        loss_sum: summed over what is scored; None for no loss.
+        num_scored: how many that are.
+        num_items: how many they are in all micro-batches of the step; None for this one alone.
+    """
+    if loss_sum is None or num_scored is None:
+        return None
+    return loss_sum / (num_scored.clamp(min=1) if num_items is None else num_items)
 
 
 def linear_cross_entropy_sum(
@@ -80,7 +142,8 @@ def _sample_rows(target_N: Tensor, vocab_size: int, num_rows: int) -> tuple[Tens
     # At least as many others as targets: from few, the sum over all others is badly estimated.
     num_drawn = min(max(num_rows - len(targets), len(targets)), len(others))
     drawn = others[torch.randperm(len(others), device=others.device)[:num_drawn]]
-    gains = (torch.zeros(len(targets)), torch.full((num_drawn,), len(others) / num_drawn).log())
+    weight = len(others) / max(num_drawn, 1)  # none is drawn where every row is a target
+    gains = (torch.zeros(len(targets)), torch.full((num_drawn,), weight).log())
     offset_R = torch.cat(gains).to(target_N.device)
     return torch.cat([targets, drawn]), offset_R, torch.searchsorted(targets, target_N)
 

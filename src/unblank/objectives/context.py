@@ -24,7 +24,7 @@ class ObjectiveContext:
     Attributes:
         settings: the options.
         special: ids of the special tokens.
-        sentence_end: bool[V], True for a token id that ends a sentence.
+        sentence_end: uint8[V], from `sentence_end_flags`.
         max_length: positions of the model; positions of an example stay below it.
         length_cdf: float64[L], distribution of token span lengths.
         ordinary_ids: int64[O], ids that are not special, for random replacement.
@@ -32,7 +32,7 @@ class ObjectiveContext:
 
     settings: ObjectiveSettings
     special: SpecialIds
-    sentence_end: NDArray[np.bool_]
+    sentence_end: NDArray[np.uint8]
     max_length: int
     length_cdf: NDArray[np.float64]
     ordinary_ids: IntArray
@@ -41,7 +41,7 @@ class ObjectiveContext:
 def make_context(
     settings: ObjectiveSettings,
     special: SpecialIds,
-    sentence_end: NDArray[np.bool_],
+    sentence_end: NDArray[np.uint8],
     max_length: int,
 ) -> ObjectiveContext:
     """Return the context of these settings; arguments as in `mixture.build_objective`.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from unblank.examples import IntArray, Seq2SeqExample
 from unblank.objectives.seq2seq_context import Seq2SeqContext
+from unblank.tokenization.sentences import sentence_breaks
 
 __all__ = ["denoising", "fragment"]
 
@@ -85,7 +86,7 @@ def permuted_sentences(
         share: of the sentences, rounded up.
         rng: source of randomness.
     """
-    ends = np.flatnonzero(context.sentence_end[body][:-1]) + 1
+    ends = np.flatnonzero(sentence_breaks(body, context.sentence_end)[:-1]) + 1
     sentences = np.split(body, ends)
     chosen = rng.permutation(len(sentences))[: math.ceil(share * len(sentences))]
     order = np.arange(len(sentences))

@@ -21,7 +21,7 @@ from unblank.objectives.spans import (
     suffix_start,
 )
 
-__all__ = ["document_span", "sentence_spans", "single_token_span", "token_spans"]
+__all__ = ["blank_layout", "document_span", "sentence_spans", "single_token_span", "token_spans"]
 
 
 def blank_layout(
@@ -138,7 +138,9 @@ def sentence_spans(
     settings, special = context.settings, context.special
     documents = document_bounds(tokens, special.cls, special.eos)
     sentences = sentence_bounds(tokens, context.sentence_end, documents)
-    spans = sample_sentences(sentences, len(tokens), settings.mask_ratio, rng)
+    spans = sample_sentences(
+        sentences, len(tokens), settings.mask_ratio, rng, settings.sentence_limit
+    )
     if not settings.shuffle_spans:
         spans = spans[np.argsort(spans[:, 0])]
     return blank_layout(

@@ -8,7 +8,7 @@ import numpy as np
 from unblank.examples import IGNORE_INDEX, Example, IntArray
 from unblank.objectives.context import ObjectiveContext
 
-__all__ = ["masked_tokens"]
+__all__ = ["masked_layout", "masked_tokens"]
 
 _MASKED_SHARE, _RANDOM_SHARE = 0.8, 0.1
 

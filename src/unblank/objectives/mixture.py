@@ -41,7 +41,7 @@ OBJECTIVES: dict[str, Callable[[IntArray, np.random.Generator, ObjectiveContext]
 def build_objective(
     settings: ObjectiveSettings,
     special: SpecialIds,
-    sentence_end: NDArray[np.bool_],
+    sentence_end: NDArray[np.uint8],
     max_length: int,
 ) -> Mixture[ObjectiveContext, Example]:
     """Return the objective that these settings describe.
@@ -49,7 +49,7 @@ def build_objective(
     Args:
         settings: the options; see the fields of `ObjectiveSettings`.
         special: ids of the tokenizer's special tokens.
-        sentence_end: bool[V], True for a token id that ends a sentence; V is the vocabulary size.
+        sentence_end: uint8[V], from `sentence_end_flags`; V is the vocabulary size.
         max_length: positions of the model, in tokens; an example's own length is N + 2 * spans
             (N the text's), which the caller keeps within it.
 

@@ -33,7 +33,7 @@ SEQ2SEQ_OBJECTIVES: dict[
 def build_seq2seq_objective(
     settings: Seq2SeqSettings,
     special: SpecialIds,
-    sentence_end: NDArray[np.bool_],
+    sentence_end: NDArray[np.uint8],
     max_length: int,
     language_id: int | None = None,
 ) -> Mixture[Seq2SeqContext, Seq2SeqExample]:
@@ -42,7 +42,7 @@ def build_seq2seq_objective(
     Args:
         settings: the options.
         special: from `unblank.tokenization.special.encoder_decoder_ids`.
-        sentence_end: bool[V], True for a token id that ends a sentence.
+        sentence_end: uint8[V], from `sentence_end_flags`.
         max_length: tokens of the longest text.
         language_id: id of the tag of the texts' language, for BART and MASS; None for no tags.
 
@@ -59,7 +59,7 @@ def build_seq2seq_objective(
 def build_pair_objective(
     settings: Seq2SeqSettings,
     special: SpecialIds,
-    sentence_end: NDArray[np.bool_],
+    sentence_end: NDArray[np.uint8],
     max_length: int,
 ) -> Mixture[Seq2SeqContext, Seq2SeqExample]:
     """Return the objective for pairs of sentences; arguments as in `build_seq2seq_objective`.
@@ -82,7 +82,7 @@ def seq2seq_shares(settings: Seq2SeqSettings) -> dict[str, float]:
 def _context(
     settings: Seq2SeqSettings,
     special: SpecialIds,
-    sentence_end: NDArray[np.bool_],
+    sentence_end: NDArray[np.uint8],
     language_id: int | None,
 ) -> Seq2SeqContext:
     return Seq2SeqContext(

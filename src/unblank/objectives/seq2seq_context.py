@@ -23,13 +23,13 @@ class Seq2SeqContext:
         settings: the options.
         special: ids of the special tokens; `eos` ends sentences, texts and targets, `sop` starts
             the decoder (see `unblank.tokenization.special.encoder_decoder_ids`).
-        sentence_end: bool[V], True for a token id that ends a sentence.
+        sentence_end: uint8[V], from `sentence_end_flags`.
         ordinary_ids: int64[O], ids that are not special, for random replacement.
         language_id: id of the tag of the source's language; None if languages have no tags.
     """
 
     settings: Seq2SeqSettings
     special: SpecialIds
-    sentence_end: NDArray[np.bool_]
+    sentence_end: NDArray[np.uint8]
     ordinary_ids: IntArray
     language_id: int | None = None

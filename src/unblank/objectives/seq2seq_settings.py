@@ -5,7 +5,15 @@ prints. Objectives are built from it in `seq2seq`.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from unblank.settings.ranges import (
+    NotNegative,
+    OpenShare,
+    Probability,
+    check_values,
+    minimum,
+)
 
 __all__ = ["Seq2SeqSettings", "SpanRule"]
 
@@ -27,26 +35,26 @@ class Seq2SeqSettings:
         ValueError: for a value out of its range or values that contradict each other.
     """
 
-    span_corruption: float = 1.0
+    span_corruption: NotNegative[float] = 1.0
     """Weight of span corruption (T5, DeltaLM, GanLM); weights need not sum to 1."""
 
-    denoising: float = 0.0
+    denoising: NotNegative[float] = 0.0
     """Weight of denoising (BART, a baseline): the whole text is predicted from a corrupted one."""
 
-    mass: float = 0.0
+    mass: NotNegative[float] = 0.0
     """Weight of MASS (a baseline): one long fragment is hidden and predicted."""
 
-    mask_ratio: float = 0.15
+    mask_ratio: OpenShare[float] = 0.15
     """Share of a text's tokens to hide by span corruption, in (0, 1)."""
 
-    mean_span_length: float = 3.0
+    mean_span_length: Annotated[float, minimum(1)] = 3.0
     """Mean length of a span in tokens, for texts and for pairs."""
 
     span_rule: SpanRule = "unilm"
     """unilm: counts are rounded down, and spans lie anywhere but at the end (DeltaLM, GanLM); t5:
     counts are rounded to the nearest, and the text starts unhidden and ends hidden."""
 
-    pair_mask_ratio: float = 0.5
+    pair_mask_ratio: OpenShare[float] = 0.5
     """Share of the tokens to hide in translation span corruption (data.pairs), in (0, 1)."""
 
     pair_mask_side: MaskSide = "both"
@@ -76,45 +84,31 @@ class Seq2SeqSettings:
     """BART: how tokens are corrupted. infill: each span becomes one mask, and masks are also put
     where nothing is missing; mask: single tokens become masks; delete: they are removed."""
 
-    noise_ratio: float = 0.3
+    noise_ratio: Probability[float] = 0.3
     """BART: share of the tokens to corrupt, in [0, 1)."""
 
-    noise_span_length: float = 3.0
+    noise_span_length: Annotated[float, minimum(1)] = 3.0
     """BART: mean of the Poisson distribution of span lengths, 0 included; mBART uses 3.5."""
 
-    random_token_ratio: float = 0.0
+    random_token_ratio: Probability[float] = 0.0
     """BART: share of masks replaced by a random token; the baseline of GanLM uses 0.15."""
 
-    permute_sentences: float = 1.0
+    permute_sentences: Probability[float] = 1.0
     """BART: share of the sentences to permute, in [0, 1]."""
 
-    rotate_probability: float = 0.0
+    rotate_probability: Probability[float] = 0.0
     """BART: probability that the text is rotated to start at a random token."""
 
-    fragment_ratio: float = 0.5
+    fragment_ratio: OpenShare[float] = 0.5
     """MASS: share of the text that the fragment covers, in (0, 1)."""
 
     def __post_init__(self) -> None:
+        check_values(self)
         weights = self.weights()
-        for name, weight in weights.items():
-            if not 0 <= weight < float("inf"):
-                raise ValueError(
-                    f"the weight {name} is {weight}: it must be 0 or a positive finite number"
-                )
         if not any(weights.values()):
             raise ValueError(
                 f"every objective has weight 0: give one of {', '.join(weights)} a weight above 0"
             )
-        for name in ("mask_ratio", "pair_mask_ratio", "fragment_ratio"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be in (0, 1)")
-        shares = ("noise_ratio", "random_token_ratio", "permute_sentences", "rotate_probability")
-        for name in shares:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be in [0, 1]")
-        for name in ("mean_span_length", "noise_span_length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
         if self.remove_target_sentinels and not self.start_token:
             raise ValueError(
                 "remove_target_sentinels leaves the decoder without a first input: set "

@@ -6,17 +6,18 @@ It is the `objective` section of a training configuration, so each field's docst
 
 from dataclasses import dataclass
 
+from unblank.settings.ranges import (
+    NotNegative,
+    Positive,
+    PositiveShare,
+    Probability,
+    check_values,
+)
+
 __all__ = ["ObjectiveSettings"]
 
 WEIGHTED_OBJECTIVES = ("token", "sentence", "document", "masked", "causal")
 """Objectives that a mixture draws from; each has a weight in `ObjectiveSettings`."""
-
-_SHARES = (
-    "block_mask_probability",
-    "short_sequence_probability",
-    "single_span_probability",
-    "document_suffix_probability",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,30 +28,33 @@ class ObjectiveSettings:
         ValueError: for a value out of its range or values that contradict each other.
     """
 
-    token: float = 1.0
+    token: NotNegative[float] = 1.0
     """Weight of short token spans, each replaced by one [MASK]; weights need not sum to 1."""
 
-    sentence: float = 0.0
+    sentence: NotNegative[float] = 0.0
     """Weight of whole sentences, each replaced by one [sMASK]."""
 
-    document: float = 0.0
+    document: NotNegative[float] = 0.0
     """Weight of one long span, replaced by [gMASK], in the middle or up to the end of the text."""
 
-    masked: float = 0.0
+    masked: NotNegative[float] = 0.0
     """Weight of BERT's objective (a baseline): single tokens are hidden and predicted in place
     (80/10/10)."""
 
-    causal: float = 0.0
+    causal: NotNegative[float] = 0.0
     """Weight of GPT's objective (a baseline): each token is predicted from those before it."""
 
-    mask_ratio: float = 0.15
+    mask_ratio: PositiveShare[float] = 0.15
     """Share of the tokens to mask, in (0, 1]; for token, sentence and masked."""
+    sentence_limit: NotNegative[float] = 2.0
+    """Sentence spans hide at most so many times mask_ratio: of a longer sentence, a part. 0 has no
+    limit, as the published program."""
 
-    mean_span_length: float = 3.0
+    mean_span_length: Positive[float] = 3.0
     """Mean of the Poisson distribution of token span lengths (0 and lengths over the maximum are
     left out, so 3 gives spans of 3.16 tokens on average)."""
 
-    max_span_length: int = 39
+    max_span_length: Positive[int] = 39
     """Longest token span, in tokens."""
 
     shuffle_spans: bool = True
@@ -63,25 +67,25 @@ class ObjectiveSettings:
     block_positions: bool = True
     """Second position row: the place inside the span; without, it is constant (ablation)."""
 
-    block_mask_probability: float = 0.0
+    block_mask_probability: Probability[float] = 0.0
     """Probability that an input token of Part B is replaced by [dBLOCK], in token spans only;
     targets stay. The large published models use 0.1."""
 
-    short_sequence_probability: float = 0.0
+    short_sequence_probability: Probability[float] = 0.0
     """Probability that a sample uses only a short stretch of the text, of at least 32 tokens. The
     large published models use 0.02."""
 
-    single_span_probability: float = 0.0
+    single_span_probability: Probability[float] = 0.0
     """Probability that a sample has exactly one token span, regardless of the weights."""
 
     random_positions: bool = False
     """Start positions at a random number, so that they end before `data.max_length`, not at 0."""
 
-    document_min_ratio: float = 0.5
+    document_min_ratio: Probability[float] = 0.5
     """Shortest long span, as a share of the text in [0, 1]; the longest is the whole text. The
     large published models use 0.25."""
 
-    document_suffix_probability: float = 0.5
+    document_suffix_probability: Probability[float] = 0.5
     """Probability that the long span reaches to the end of the text (suffix form); otherwise it
     lies anywhere and ends with end-of-piece (infill form)."""
 
@@ -89,17 +93,8 @@ class ObjectiveSettings:
     """Use [sMASK] and [gMASK] for sentences and long spans, rather than [MASK] for everything."""
 
     def __post_init__(self) -> None:
+        check_values(self)
         self._check_weights()
-        for name in _SHARES:
-            _require_range(self, name, 0.0, 1.0)
-        _require_range(self, "document_min_ratio", 0.0, 1.0)
-        _require_range(self, "mask_ratio", 0.0, 1.0)
-        if self.mask_ratio == 0:
-            raise ValueError("mask_ratio is 0, so nothing would be masked: it must be in (0, 1]")
-        if not self.mean_span_length > 0:
-            raise ValueError(f"mean_span_length is {self.mean_span_length}: it must be above 0")
-        if self.max_span_length < 1:
-            raise ValueError(f"max_span_length is {self.max_span_length}: it must be at least 1")
         self._check_reach()
 
     def weights(self) -> dict[str, float]:
@@ -107,13 +102,7 @@ class ObjectiveSettings:
         return {name: getattr(self, name) for name in WEIGHTED_OBJECTIVES}
 
     def _check_weights(self) -> None:
-        weights = self.weights()
-        for name, weight in weights.items():
-            if not 0 <= weight < float("inf"):
-                raise ValueError(
-                    f"the weight {name} is {weight}: it must be 0 or a positive finite number"
-                )
-        if not any(weights.values()) and self.single_span_probability < 1:
+        if not any(self.weights().values()) and self.single_span_probability < 1:
             raise ValueError(
                 "every objective has weight 0: give one of "
                 f"{', '.join(WEIGHTED_OBJECTIVES)} a weight above 0"
@@ -129,9 +118,3 @@ class ObjectiveSettings:
                 f"with a token between them cover at most {reach:.2f} of a text: lower "
                 "mask_ratio, or raise mean_span_length and max_span_length"
             )
-
-
-def _require_range(settings: ObjectiveSettings, name: str, low: float, high: float) -> None:
-    value = getattr(settings, name)
-    if not low <= value <= high:
-        raise ValueError(f"{name} is {value}: it must be in [{low:g}, {high:g}]")

@@ -12,7 +12,7 @@ from unblank.examples import IntArray, Seq2SeqExample
 from unblank.objectives.seq2seq_context import Seq2SeqContext
 from unblank.objectives.seq2seq_settings import SpanRule
 
-__all__ = ["corrupt_pair", "noise_spans", "span_corruption", "span_counts"]
+__all__ = ["corrupt", "corrupt_pair", "noise_spans", "span_corruption", "span_counts"]
 
 
 def span_counts(num_tokens: int, ratio: float, mean: float, rule: SpanRule) -> tuple[int, int]:

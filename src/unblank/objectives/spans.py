@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from unblank.examples import IntArray
 from unblank.plurals import counted
+from unblank.tokenization.sentences import sentence_breaks
 
 __all__ = [
     "document_bounds",
@@ -125,7 +126,7 @@ def sample_single_span(
 
 
 def sentence_bounds(
-    tokens: IntArray, sentence_end: NDArray[np.bool_], documents: IntArray
+    tokens: IntArray, sentence_end: NDArray[np.uint8], documents: IntArray
 ) -> IntArray:
     """Return [start, end) of the sentences of a text, each with the token that ends it.
 
@@ -134,7 +135,7 @@ def sentence_bounds(
 
     Args:
         tokens: int64[T].
-        sentence_end: bool[V], True for a token id that ends a sentence.
+        sentence_end: uint8[V], from `sentence_end_flags`.
         documents: int64[D, 2], from `document_bounds`.
 
     Returns:
@@ -142,7 +143,7 @@ def sentence_bounds(
     """
     found = []
     for start, end in documents.tolist():
-        ends = start + 1 + np.flatnonzero(sentence_end[tokens[start:end]])
+        ends = start + 1 + np.flatnonzero(sentence_breaks(tokens[start:end], sentence_end))
         is_finished = len(ends) > 0 and (ends[-1] == end or end < len(tokens))
         if not is_finished:
             ends = np.append(ends, end)
@@ -151,7 +152,11 @@ def sentence_bounds(
 
 
 def sample_sentences(
-    sentences: IntArray, num_tokens: int, mask_ratio: float, rng: np.random.Generator
+    sentences: IntArray,
+    num_tokens: int,
+    mask_ratio: float,
+    rng: np.random.Generator,
+    limit: float = 0.0,
 ) -> IntArray:
     """Return sentences drawn without replacement until enough tokens are masked, in drawn order.
 
@@ -161,6 +166,8 @@ def sample_sentences(
         mask_ratio: share of `num_tokens` to reach, in (0, 1]; at least one sentence is taken, all
             of them if they do not reach it.
         rng: source of randomness.
+        limit: times the asked share that may be masked; of a sentence that would exceed it, a
+            random part is taken. 0 is no limit.
 
     Returns:
         int64[M, 2], 1 <= M <= S.
@@ -172,7 +179,15 @@ def sample_sentences(
         raise _nothing_to_mask(num_tokens)
     drawn = rng.permutation(sentences)
     masked = np.cumsum(drawn[:, 1] - drawn[:, 0])
-    return drawn[: np.searchsorted(masked, int(mask_ratio * num_tokens)) + 1]
+    budget = max(int(mask_ratio * num_tokens), 1)
+    taken = drawn[: np.searchsorted(masked, budget) + 1]
+    hidden = int(masked[len(taken) - 1])
+    if limit and hidden > max(limit * mask_ratio * num_tokens, 1):
+        start, end = taken[-1].tolist()
+        length = budget - (hidden - (end - start))
+        start = int(rng.integers(start, end - length + 1))
+        taken[-1] = start, start + length
+    return taken
 
 
 def suffix_start(num_tokens: int, min_ratio: float, rng: np.random.Generator) -> int:
@@ -194,7 +209,7 @@ def middle_span(num_tokens: int, min_ratio: float, rng: np.random.Generator) -> 
 
 
 def short_stretch(
-    tokens: IntArray, sentence_end: NDArray[np.bool_], rng: np.random.Generator
+    tokens: IntArray, sentence_end: NDArray[np.uint8], rng: np.random.Generator
 ) -> IntArray:
     """Return `[CLS]` and a random stretch of the text, whole sentences where that is possible.
 
@@ -203,7 +218,7 @@ def short_stretch(
 
     Args:
         tokens: int64[N], starting with `[CLS]`; returned as it is if N < 34.
-        sentence_end: bool[V], True for a token id that ends a sentence.
+        sentence_end: uint8[V], from `sentence_end_flags`.
         rng: source of randomness.
     """
     num_tokens = len(tokens)
@@ -211,7 +226,7 @@ def short_stretch(
         return tokens
     length = int(rng.integers(_SHORTEST_STRETCH, num_tokens - 1))
     start = int(rng.integers(1, num_tokens - length + 1))
-    cuts = np.concatenate(([1], 1 + np.flatnonzero(sentence_end[tokens])))
+    cuts = np.concatenate(([1], 1 + np.flatnonzero(sentence_breaks(tokens, sentence_end))))
     last_cut = int(cuts[cuts <= start + length].max())
     end = last_cut if last_cut > start + length // 2 else start + length
     return np.concatenate((tokens[:1], tokens[int(cuts[cuts <= start].max()) : end]))

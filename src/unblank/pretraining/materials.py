@@ -10,19 +10,20 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from unblank.data.files import find_files
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.pairs import PairCorpus, pair_texts, prepare_pairs
 from unblank.data.report import documents_table
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
 from unblank.data.shards import SHARDS_NAME, PreparedCorpus, prepare_corpus
-from unblank.data.sources import TextFiles, find_files
+from unblank.data.sources import TextFiles
 from unblank.engine.task import RunContext
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
+from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.source_layout import language_tag_id
-from unblank.tokenization.vocabulary import sentence_end_flags
 
 __all__ = ["Materials", "gather_materials"]
 

@@ -106,9 +106,11 @@ def effective_pretrain_settings(
     # Not given means the end of the run: a longer run then has another schedule.
     has_end = optim.schedule in ("cosine", "linear")
     found: dict[str, Any] = {
-        "optim.decay_steps": (optim.decay_steps or train.max_steps) if has_end else None
+        "optim.decay_steps": (optim.decay_steps or train.max_steps) if has_end else None,
+        "train.micro_batch_size": train.rows_per_pass,
+        "the mixture of data.alpha or data.temperature_*": settings.data.mixture,
     }
     if family_of_run(settings.model, checkpoint).rows.is_forward_pass:
         # Then it decides which samples share a batch.
-        found["train.micro_batch_size (of an encoder-decoder)"] = train.micro_batch_size
+        found["train.micro_batch_size (of an encoder-decoder)"] = train.rows_per_pass
     return found

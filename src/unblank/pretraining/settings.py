@@ -7,7 +7,7 @@ or hardware live where these are used. Standard library only: `--help` reads it.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from unblank.data.settings import DataSettings
 from unblank.engine.settings import OptimSettings, TrainSettings
@@ -21,6 +21,8 @@ from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
+from unblank.settings.marks import PathText
+from unblank.settings.ranges import NotNegative, Positive, minimum
 
 __all__ = [
     "PretrainDataSettings",
@@ -34,27 +36,27 @@ __all__ = [
 class PretrainDataSettings(DataSettings):
     """Where the text is, how sources are mixed, and the shape of a row."""
 
-    train: MayChange[tuple[str, ...]] = ()
-    """Files, folders or globs of training text: .txt, .jsonl (also .gz, .zst) or .parquet."""
-    validation: MayChange[tuple[str, ...]] = ()
+    train: MayChange[tuple[PathText, ...]] = ()
+    """Files, folders or globs of training text, of any format (docs/data.md)."""
+    validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out text, whose loss is logged and whose blanks are filled at intervals."""
-    pairs: tuple[str, ...] = ()
+    pairs: tuple[PathText, ...] = ()
     """Parallel text for encoder-decoders: SOURCE_FILE:TARGET_FILE, line by line, or
     FILE:SOURCE_FIELD:TARGET_FIELD for .jsonl and .parquet."""
-    validation_pairs: tuple[str, ...] = ()
+    validation_pairs: tuple[PathText, ...] = ()
     """The same for held-out parallel text."""
     languages: tuple[str, ...] | None = None
     """Language of each entry of `train`, for mBART's denoising and for MASS: the tag __xx__ of
     language xx must be in the vocabulary (tokenizer.extra_tokens)."""
-    weights: tuple[float, ...] | None = None
+    weights: Positive[tuple[float, ...] | None] = None
     """Share of samples to draw from each entry of `train`, then of `pairs`."""
-    max_length: int = 512
+    max_length: Annotated[int, minimum(32)] = 512
     """Most positions of one sample, Part A and Part B together; for encoder-decoders, most tokens
     of a text before it is corrupted, and positions of either side."""
     too_long: MayChange[Literal["cut", "refuse"]] = "cut"
     """Whether pairs that exceed max_length are refused, or cut on their longer side and counted.
     Texts of `train` are divided into samples, which loses nothing."""
-    row_length: int | None = None
+    row_length: Positive[int | None] = None
     """Positions of a row, into which whole samples are packed. Encoder-decoders do not pack: a
     forward pass has micro_batch_size * row_length padded positions, source and target together, of
     samples of similar length. Default: max_length."""
@@ -63,7 +65,6 @@ class PretrainDataSettings(DataSettings):
 
     def __post_init__(self) -> None:
         DataSettings.__post_init__(self)
-        require(self.max_length >= 32, f"max_length is {self.max_length}: it must be at least 32")
         require(
             self.row_length is None or self.row_length >= self.max_length,
             f"row_length ({self.row_length}) must be at least max_length ({self.max_length}): a "
@@ -90,39 +91,44 @@ class PretrainTrainSettings(TrainSettings):
     """Length and size of the run, what it writes and when, and the hardware."""
 
     output_dir: MayChange[Path] = Path("runs/pretrain")
-    max_steps: MayChange[int] = 1000
-    micro_batch_size: SharesOut[int] = 8
-    save_every: MayChange[int] = 500
-    keep_checkpoints: MayChange[int] = 2
-    validate_every: MayChange[int] = 500
-    validation_samples: MayChange[int] = 512
-    sample_every: MayChange[int] = 0
+    max_steps: MayChange[Positive[int]] = 1000
+    micro_batch_size: SharesOut[Positive[int | None]] = None
+    """Rows per forward pass in one process; bounds the memory. Default: the most up to 8 that
+    divide batch_size."""
+    save_every: MayChange[Positive[int]] = 500
+    keep_checkpoints: MayChange[Positive[int]] = 2
+    validate_every: MayChange[NotNegative[int]] = 500
+    validation_samples: MayChange[Positive[int]] = 512
+    sample_every: MayChange[NotNegative[int]] = 0
     """Steps between two rounds of filling blanks in held-out text; 0 = never."""
     compile: SharesOut[bool] = False
     """Compile the encoder stack with torch.compile."""
-    sampled_softmax: int = 0
+    sampled_softmax: NotNegative[int] = 0
     """Number of rows of the vocabulary, the micro-batch's targets among them, from which the
     training loss is estimated; 0 = all rows, exactly. Faster for vocabularies above some 60,000."""
 
     def __post_init__(self) -> None:
         TrainSettings.__post_init__(self)
-        for name in ("sample_every", "sampled_softmax"):
-            require(
-                getattr(self, name) >= 0, f"{name} is {getattr(self, name)}: it must be 0 or more"
-            )
         require(
-            self.batch_size % self.micro_batch_size == 0,
+            self.batch_size % self.rows_per_pass == 0,
             f"batch_size ({self.batch_size}) must be a multiple of micro_batch_size "
             f"({self.micro_batch_size})",
         )
+
+    @property
+    def rows_per_pass(self) -> int:
+        """Rows of a forward pass: as set, or the most up to 8 that divide a step's."""
+        if self.micro_batch_size is not None:
+            return self.micro_batch_size
+        return max(rows for rows in range(1, 9) if self.batch_size % rows == 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PretrainOptimSettings(OptimSettings):
     """The optimiser and its learning rate."""
 
-    learning_rate: float = 4e-4
-    warmup_steps: int = 100
+    learning_rate: Positive[float] = 4e-4
+    warmup_steps: NotNegative[int] = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -71,7 +71,7 @@ def open_pretraining(
         data=data,
         sections=sections,
         seed=train.seed,
-        micro_batch_size=train.micro_batch_size,
+        micro_batch_size=train.rows_per_pass,
         output_dir=train.output_dir,
     )
     return PretrainTask(
@@ -178,7 +178,7 @@ class PretrainTask:
         )
         with closing(stream):
             yield from stream.micro_batches(
-                batch_size=train.batch_size * self._rows_per_pass // train.micro_batch_size,
+                batch_size=train.batch_size * self._rows_per_pass // train.rows_per_pass,
                 micro_batch_size=self._rows_per_pass,
                 rank=self._world.rank,
                 world_size=self._world.size,
@@ -201,7 +201,7 @@ class PretrainTask:
 
     @property
     def _rows_per_pass(self) -> int:
-        return self._family.rows.rows_per_pass(self._train.micro_batch_size)
+        return self._family.rows.rows_per_pass(self._train.rows_per_pass)
 
     def _held_out_batches(self) -> list[TrainBatch]:
         # Shards compute in step: with them every process measures everything.
@@ -227,7 +227,7 @@ def _require_tags_of_use(data: PretrainDataSettings, sections: FamilySections) -
 
 
 def _step_text(train: PretrainTrainSettings, materials: Materials, world: World) -> str:
-    micro_batches = max(train.batch_size // (train.micro_batch_size * world.size), 1)
+    micro_batches = max(train.batch_size // (train.rows_per_pass * world.size), 1)
     return (
         f"{counted(train.batch_size, 'row')} of {materials.length} positions in "
         f"{counted(micro_batches, 'micro-batch', 'micro-batches')}"

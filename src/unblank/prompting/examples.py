@@ -6,12 +6,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from unblank.data.fields import is_visible, with_nested
 from unblank.data.records import read_records
 from unblank.plurals import counted
 from unblank.prompting.patterns import FieldUse, fill_template
 from unblank.prompting.readers import READERS, RawExample
 from unblank.prompting.task import ClozeTask
-from unblank.prompting.verbalizers import label_text, require_label
+from unblank.prompting.verbalizers import is_same_label, label_text, require_label
 from unblank.prompting.yaml_lines import at_line
 
 __all__ = [
@@ -110,7 +111,8 @@ def make_examples(
     Raises:
         ValueError: if a field is missing, or the label is none of the task's.
     """
-    if label_text(record.get(task.label_field, "")) in task.skip_labels:
+    label = label_text(with_nested(record).get(task.label_field, ""))
+    if any(is_same_label(label, skipped) for skipped in task.skip_labels):
         return None
     try:
         raws = READERS[task.reader](record, task.label_field)
@@ -169,7 +171,7 @@ def _example(task: ClozeTask, raw: RawExample, place: str) -> TaskExample:
         if _is_no_text(value):
             raise ValueError(f"field {name!r} must be a text, got {value!r} ({asker} needs it)")
     candidates = raw.candidates or _candidates(task, raw, fields)
-    empty = [index for index, text in enumerate(candidates) if not text.strip()]
+    empty = [index for index, text in enumerate(candidates) if not is_visible(text)]
     if empty:
         raise ValueError(f"candidate {empty[0]} is empty: give it words")
     plain = [text.strip() for text in candidates]

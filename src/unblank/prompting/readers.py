@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from unblank.data.fields import with_nested
+
 __all__ = ["READERS", "RawExample"]
 
 Kind = TypeVar("Kind")
@@ -34,9 +36,10 @@ class RawExample:
 
 
 def _records(record: Mapping[str, Any], label_field: str) -> list[RawExample]:
-    """A record is a question, its keys are fields."""
-    fields = {name: value for name, value in record.items() if name != label_field}
-    return [RawExample(fields, record.get(label_field))]
+    """A record is a question, its keys are fields, those inside others by names with dots."""
+    found = with_nested(record)
+    fields = {name: value for name, value in found.items() if name != label_field}
+    return [RawExample(fields, found.get(label_field))]
 
 
 def _multirc(record: Mapping[str, Any], label_field: str) -> list[RawExample]:

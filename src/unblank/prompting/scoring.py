@@ -21,6 +21,7 @@ from unblank.prompting.masked_scoring import score_masked
 from unblank.prompting.patterns import FilledPattern, fill_pattern, fit_pattern
 from unblank.prompting.task import ClozeTask, Scoring, TaskPattern
 from unblank.prompting.yaml_lines import at_line
+from unblank.settings.ranges import check_count
 from unblank.tokenization.special import SpecialIds, special_ids
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "encode_example",
     "length_batches",
     "predict",
+    "score_clozes",
     "score_examples",
     "score_prompts",
     "start_of_answer",
@@ -157,24 +159,42 @@ def score_prompts(
     scores: dict[int, Tensor] = {}
     for scoring in dict.fromkeys(prompt.scoring for prompt in prompts):
         chosen = [index for index, prompt in enumerate(prompts) if prompt.scoring == scoring]
-        clozes = [prompts[index].cloze for index in chosen]
-        sop = start_of_answer(special, layout)
-        if layout == "sentinel":
-            last = model.config.max_position_embeddings
-            clozes = [with_sentinel(cloze, special, last) for cloze in clozes]
-        if layout == "masked":
-            of_candidates = score_masked(model, clozes, special.mask, mean=scoring == "mean")
-        else:
-            of_candidates = score_batch(
-                model,
-                clozes,
-                sop_id=sop,
-                end_id=None if scoring == "logit" else special.eop,
-                normalization="mean" if scoring == "mean" else "sum",
-            )
+        of_candidates = score_clozes(
+            model, special, [prompts[index].cloze for index in chosen], scoring, layout
+        )
         for index, scores_C in zip(chosen, of_candidates, strict=True):
             scores[index] = _of_labels(scores_C, prompts[index].slots)
     return [scores[index] for index in range(len(prompts))]
+
+
+def score_clozes(
+    model: Any,
+    special: SpecialIds,
+    clozes: Sequence[Cloze],
+    scoring: Scoring = "sum",
+    layout: Layout = "blank",
+) -> list[Tensor]:
+    """Return for each cloze float32[C], the scores of its candidates, with gradients.
+
+    Args:
+        model: a `GlmInfillForConditionalGeneration`.
+        special: ids of the special tokens.
+        clozes: texts with an ordinary blank, and candidates; one forward for all.
+        scoring: how candidates are compared; "logit" leaves their ends out.
+        layout: how the model answers.
+    """
+    if layout == "masked":
+        return score_masked(model, clozes, special.mask, mean=scoring == "mean")
+    if layout == "sentinel":
+        last = model.config.max_position_embeddings
+        clozes = [with_sentinel(cloze, special, last) for cloze in clozes]
+    return score_batch(
+        model,
+        clozes,
+        sop_id=start_of_answer(special, layout),
+        end_id=None if scoring == "logit" else special.eop,
+        normalization="mean" if scoring == "mean" else "sum",
+    )
 
 
 def score_examples(
@@ -205,6 +225,8 @@ def score_examples(
     Raises:
         ValueError: as for `encode_example`.
     """
+    if max_length is not None:
+        check_count(max_length, "max_length")
     limit = max_length or model.config.max_position_embeddings
     prompts = [
         encode_example(tokenizer, task, example, task.pattern(pattern), max_length=limit)
@@ -279,6 +301,7 @@ def decide(task: ClozeTask, example: TaskExample, probabilities_L: Tensor) -> Pr
 
 def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Yield the indices of items of similar length together, the longest first."""
+    check_count(batch_size, "batch_size")
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]

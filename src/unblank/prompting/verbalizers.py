@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from unblank.prompting.yaml_lines import at_line
 from unblank.tokenization.special import BLANK_TOKENS
 
-__all__ = ["Verbalizer", "label_text", "parse_verbalizer", "require_label"]
+__all__ = ["Verbalizer", "is_same_label", "label_text", "parse_verbalizer", "require_label"]
 
 Verbalizer = Mapping[str, tuple[str, ...]]
 """Label -> its words; the probabilities of several wordings are summed."""
@@ -72,14 +72,32 @@ def label_text(value: object) -> str:
     return str(value)
 
 
+def is_same_label(one: str, other: str) -> bool:
+    """Whether two labels are the same text, or numbers of one value.
+
+    Example:
+        >>> is_same_label("1.0", "1"), is_same_label("1", "yes")
+        (True, False)
+    """
+    if one == other:
+        return True
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return False
+
+
 def require_label(label: str, labels: tuple[str, ...]) -> int:
-    """Return the index of a label.
+    """Return the index of a label; numbers of one value are one label, as 1 and 1.0.
 
     Raises:
         ValueError: if it is none of these.
     """
     if label in labels:
         return labels.index(label)
+    same = [index for index, known in enumerate(labels) if is_same_label(known, label)]
+    if len(same) == 1:
+        return same[0]
     near = get_close_matches(label, labels, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     shown = ", ".join(labels[:8]) + ", ..." * (len(labels) > 8)

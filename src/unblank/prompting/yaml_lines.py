@@ -11,6 +11,8 @@ from typing import Any, Self, TypeVar
 
 import yaml
 
+from unblank.untrusted.yaml_text import BoundedLoader, read_yaml
+
 __all__ = ["LineText", "at_line", "build_from_yaml", "find_yaml", "names_in"]
 
 Built = TypeVar("Built")
@@ -44,21 +46,11 @@ def at_line(text: object) -> str:
     return f"line {line}: " if line else ""
 
 
-class _Loader(yaml.BaseLoader):
-    """Every scalar is a `LineText`, and no key may occur twice."""
+class _Loader(BoundedLoader):
+    """Every scalar is a `LineText`."""
 
     def construct_scalar(self, node: yaml.ScalarNode) -> LineText:
         return LineText(super().construct_scalar(node), node.start_mark.line + 1)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = set[str]()
-        for key, _ in node.value:
-            if key.value in names:
-                line = key.start_mark.line + 1
-                raise ValueError(f"line {line}: {key.value!r} occurs twice: rename or drop one")
-            if isinstance(key.value, str):
-                names.add(key.value)
-        return super().construct_mapping(node, deep=deep)
 
 
 def names_in(folder: Path) -> tuple[str, ...]:
@@ -104,10 +96,9 @@ def build_from_yaml(path: Path, build: Callable[[Path, Any], Built]) -> Built:
     Raises:
         ValueError: the file is not YAML, a key occurs twice, or `build` finds a mistake.
     """
+    content = read_yaml(path, _Loader)
     try:
-        return build(path, yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+        return build(path, content)
     except ValueError as error:
         has_line = str(error).startswith("line ")
         raise ValueError(f"{path}{', ' if has_line else ': '}{error}") from error

@@ -2,7 +2,8 @@
 
 `Positional[str]` is given without a flag; `Annotated[bool, Needs("output")]` has no effect unless
 the other setting is given, and `Excludes("json", "stream")` cannot stand beside the others. Where
-settings are made in Python or read from YAML, marks change nothing.
+settings are made in Python or read from YAML, these change nothing. A `PathText` may be or hold a
+path: wherever it is read, `~` is expanded.
 
 Example:
     >>> from dataclasses import dataclass
@@ -16,7 +17,7 @@ Example:
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-__all__ = ["Excludes", "Needs", "Positional", "PositionalMark"]
+__all__ = ["Excludes", "Needs", "PathMark", "PathText", "Positional", "PositionalMark"]
 
 Value = TypeVar("Value")
 
@@ -24,6 +25,11 @@ Value = TypeVar("Value")
 @dataclass(frozen=True, slots=True)
 class PositionalMark:
     """Given without a flag, in the order of the fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathMark:
+    """A text that names files, perhaps with other words: `~/a.en:~/a.de`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +50,4 @@ class Excludes:
 
 
 Positional = Annotated[Value, PositionalMark()]
+PathText = Annotated[str, PathMark()]

@@ -4,11 +4,14 @@ A recipe names only what it changes; the resolved file written beside a run name
 """
 
 import difflib
+import os
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from unblank.settings.marks import PathMark
 
 __all__ = ["from_mapping", "read_mapping", "read_settings", "to_mapping", "to_yaml"]
 
@@ -44,17 +47,14 @@ def read_mapping(path: Path | str, advice: str = "") -> Any:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not YAML.
+        ValueError: if it is not YAML, or too large or deep for a recipe.
     """
-    import yaml
+    from unblank.untrusted.yaml_text import read_yaml
 
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no recipe at {path}" + (f"; {advice}" if advice else ""))
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    content = read_yaml(path)
     return {} if content is None else content
 
 
@@ -74,7 +74,7 @@ def from_mapping(kind: type[_Settings], mapping: object, name: str = "") -> _Set
         raise TypeError(
             f"{name or 'a recipe'} must be a mapping of keys to values, got {mapping!r}"
         )
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in mapping:
         if key not in allowed:
@@ -116,6 +116,11 @@ def _plain(value: Any) -> Any:
 
 def _convert(value: Any, hint: Any, name: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        inner, *marks = arguments
+        value = _convert(value, inner, name)
+        is_path = any(isinstance(mark, PathMark) for mark in marks)
+        return _at_home(value) if is_path and isinstance(value, str) else value
     if is_dataclass(hint) and isinstance(hint, type):
         return from_mapping(hint, value, name)
     if origin in (Union, types.UnionType):
@@ -128,6 +133,11 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     if origin is tuple:
         return _convert_tuple(value, arguments, name)
     return _convert_scalar(value, hint, name)
+
+
+def _at_home(text: str) -> str:
+    """Return a text in which `~` at the beginning of a path is the home folder."""
+    return ":".join(os.path.expanduser(part) for part in text.split(":"))
 
 
 def _one_of(value: Any, allowed: tuple[Any, ...], name: str) -> Any:
@@ -155,7 +165,7 @@ def _convert_scalar(value: Any, kind: type, name: str) -> Any:
         except ValueError:
             pass
     elif kind is Path and isinstance(value, str):
-        return Path(value)
+        return Path(value).expanduser()
     elif kind is not float and type(value) is kind:
         return value
     raise TypeError(f"{name} must be {kind.__name__}, got {value!r} ({type(value).__name__})")

@@ -4,6 +4,7 @@ Needs matplotlib (the extra `plot`). What is visible is computed by `packing.vis
 """
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from unblank.data.packing import visible_keys
 from unblank.examples import Example, IntArray
+from unblank.integrity import write_at_once
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +75,9 @@ def draw_mask(example: Example, tokens: Sequence[str], path: Path) -> None:
             f"cannot draw to {path}: its name must end in one of .{', .'.join(sorted(formats))}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=160)
+    picture = BytesIO()
+    figure.savefig(picture, dpi=160, format=path.suffix.lstrip("."))
+    write_at_once(path, picture.getvalue())
 
 
 def mask_figure(example: Example, tokens: Sequence[str]) -> "Figure":

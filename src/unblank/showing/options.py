@@ -6,7 +6,8 @@ from typing import Literal
 
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
-from unblank.settings.marks import Positional
+from unblank.settings.marks import PathText, Positional
+from unblank.settings.ranges import NotNegative, Positive, Seed, check_values
 
 __all__ = ["ShowPairOptions", "ShowSampleOptions", "ShowTaskOptions", "ShowTextOptions"]
 
@@ -15,30 +16,29 @@ __all__ = ["ShowPairOptions", "ShowSampleOptions", "ShowTaskOptions", "ShowTextO
 class ShowSampleOptions:
     """Which text, cut how, and which sample of it."""
 
-    text: Positional[str]
+    text: Positional[PathText]
     """The text, or a file in a format that training reads (its first 256 documents)."""
     tokenizer: Path | None = None
     """Folder of a tokenizer. Default: words and punctuation marks stand for tokens."""
     model: Path | None = None
     """Model folder, whose tokenizer is used."""
     text_field: str = "text"
-    """Field that holds the text, in .jsonl and .parquet."""
-    max_length: int = 128
+    """Field that holds the text, in files with fields."""
+    max_length: Positive[int] = 128
     """Most positions of a sample, Part A and Part B together; for an encoder-decoder, most tokens
     of the text before it is corrupted."""
-    seed: int = 0
+    seed: Seed[int] = 0
     """Seed for the data, as in training."""
-    sample_number: int = 0
+    sample_number: NotNegative[int] = 0
     """Which sample of the stream to show."""
 
     def __post_init__(self) -> None:
+        check_values(self)
         if self.tokenizer is not None and self.model is not None:
             raise ValueError(
                 "tokenizer and model exclude each other, as a model has its tokenizer: give one "
                 "of them"
             )
-        if self.sample_number < 0:
-            raise ValueError(f"sample_number is {self.sample_number}: it must be 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,30 +73,29 @@ class ShowPairOptions(ShowSampleOptions):
 class ShowTaskOptions:
     """Print an example of a task: the filled patterns, the candidates, and the model's layout."""
 
-    task: str
+    task: PathText
     """Name of a task, or your own YAML file."""
     data: Path | None = None
     """File of examples. Default: with --example, the task's own data in $UNBLANK_DATA, else the
     example in the task's file."""
-    example: int | None = None
+    example: NotNegative[int | None] = None
     """Which example of the data to show, counted from 0."""
-    pattern: int | None = None
+    pattern: NotNegative[int | None] = None
     """Which pattern to show token by token, counted from 0. Default: the task's own choice."""
     model: Path | None = None
     """Model folder; the candidates are then scored too."""
     tokenizer: Path | None = None
     """Folder of a tokenizer, instead of a model. Without either, only texts are shown."""
-    max_length: int | None = None
+    max_length: Positive[int | None] = None
     """Most positions of an example. Default: the model's, or 512."""
     layout: Literal["blank", "sentinel", "masked"] = "blank"
     """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained
     with objective.sentinels), or in one [MASK] per token (objective.masked)."""
 
     def __post_init__(self) -> None:
+        check_values(self)
         if self.tokenizer is not None and self.model is not None:
             raise ValueError(
                 "tokenizer and model exclude each other, as a model has its tokenizer: give one "
                 "of them"
             )
-        if self.example is not None and self.example < 0:
-            raise ValueError(f"example is {self.example}: it must be 0 or more")

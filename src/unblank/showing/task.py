@@ -32,6 +32,7 @@ from unblank.prompting.task import ClozeTask, load_task, task_names
 from unblank.showing.columns import NOTHING, print_columns
 from unblank.showing.options import ShowTaskOptions
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
+from unblank.untrusted.opening import tokenizer_in
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -138,7 +139,7 @@ def _show_layout(
         )[0].tolist()
     else:
         assert config.tokenizer is not None
-        tokenizer = _open_tokenizer(config.tokenizer)
+        tokenizer = tokenizer_in(config.tokenizer)
         limit, scores = config.max_length or _USUAL_LENGTH, None
     prompt = encode_example(
         tokenizer, task, example, task.pattern(config.pattern), max_length=limit
@@ -246,16 +247,6 @@ def _print_text(
 def _few(words: Sequence[str]) -> str:
     more = f"/+{len(words) - _SHOWN_WORDS}" if len(words) > _SHOWN_WORDS else ""
     return "/".join(words[:_SHOWN_WORDS]) + more or NOTHING
-
-
-def _open_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    from transformers import PreTrainedTokenizerFast
-
-    if not (folder / "tokenizer.json").is_file():
-        raise FileNotFoundError(
-            f"there is no tokenizer.json in {folder}: `unblank tokenize` makes one"
-        )
-    return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
 def _token_names(tokenizer: "PreTrainedTokenizerFast") -> list[str]:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unblank.data.files import find_files
+from unblank.data.formats import format_of
 from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.data.sources import SUFFIXES, TextFiles, find_files
+from unblank.data.sources import TextFiles
 from unblank.examples import IGNORE_INDEX, Example, IntArray
 from unblank.objectives.mixture import build_objective
 from unblank.showing.columns import NOTHING, print_columns
@@ -172,7 +174,7 @@ def _read_texts(config: ShowSampleOptions) -> list[str]:
     if not config.text.strip():
         raise ValueError("the text to show is empty: give a text or a file")
     could_be_path = "\n" not in config.text and len(config.text) < _LONGEST_PATH
-    if could_be_path and (Path(config.text).exists() or config.text.endswith(SUFFIXES)):
+    if could_be_path and (Path(config.text).exists() or format_of(Path(config.text))):
         files = TextFiles(paths=find_files(config.text), text_field=config.text_field)
         texts = list(itertools.islice(files, _DOCUMENTS_READ))
         if not texts:

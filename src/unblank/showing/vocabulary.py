@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unblank.tokenization.encoding import encode_between_blanks, encode_texts
+from unblank.tokenization.sentences import SENTENCE_END, sentence_end_flags
 from unblank.tokenization.special import (
     SPECIAL_TOKENS,
     SpecialIds,
@@ -19,7 +20,7 @@ from unblank.tokenization.special import (
     sentinel_token,
     special_ids,
 )
-from unblank.tokenization.vocabulary import SENTENCE_ENDS, sentence_end_flags
+from unblank.untrusted.opening import tokenizer_in
 
 __all__ = ["ShownVocabulary", "folder_vocabulary", "word_vocabulary"]
 
@@ -36,14 +37,14 @@ class ShownVocabulary:
         encode_between_blanks: the same for the parts of one text between its blanks.
         tokens: the string of every id.
         special: ids of the special tokens.
-        sentence_end: bool[V], True for a token that ends a sentence.
+        sentence_end: uint8[V], from `sentence_end_flags`.
     """
 
     encode: Callable[[Sequence[str]], list[list[int]]]
     encode_between_blanks: Callable[[Sequence[str]], list[list[int]]]
     tokens: Sequence[str]
     special: SpecialIds
-    sentence_end: NDArray[np.bool_]
+    sentence_end: NDArray[np.uint8]
 
 
 def word_vocabulary(
@@ -75,7 +76,7 @@ def word_vocabulary(
         encode_between_blanks=encode,
         tokens=tokens,
         special=replace(special, eos=special.eop) if is_seq2seq else special,
-        sentence_end=np.array([token in SENTENCE_ENDS for token in tokens]),
+        sentence_end=np.array([bool(SENTENCE_END.search(token)) for token in tokens], np.uint8),
     )
 
 
@@ -90,14 +91,7 @@ def folder_vocabulary(folder: Path, *, is_seq2seq: bool = False) -> ShownVocabul
         FileNotFoundError: if there is no tokenizer in it.
         ValueError: if the tokenizer lacks special tokens of blank infilling.
     """
-    from transformers import PreTrainedTokenizerFast
-
-    if not (folder / "tokenizer.json").is_file():
-        raise FileNotFoundError(
-            f"there is no tokenizer.json in {folder}: `unblank tokenize` makes one"
-        )
-    # AutoTokenizer reads config.json too and warns of a kind of model that it does not know here.
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer = tokenizer_in(folder)
     if is_seq2seq:
         add_sentinels(tokenizer, _PUBLISHED_SENTINELS)
     sentence_end = sentence_end_flags(tokenizer)

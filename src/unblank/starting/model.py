@@ -9,6 +9,8 @@ from unblank.conversion.encoder import read_encoder
 from unblank.families.building import load_model, model_from_encoder, new_model, require_fit
 from unblank.families.settings import FamilySections, ModelSettings
 from unblank.families.table import family_of_run
+from unblank.models.finite import require_finite
+from unblank.starting.vocabulary import fit_vocabulary
 
 __all__ = ["build_model", "describe_start"]
 
@@ -42,9 +44,12 @@ def build_model(
     folder = checkpoint or settings.init_from
     if folder is not None:
         model = load_model(family, folder, settings, sections)
+        if checkpoint is None:
+            fit_vocabulary(model, folder, tokenizer, family, sections, seed)
         require_fit(model, folder, tokenizer, max_length)
     elif settings.init_from_encoder is not None:
         encoder = read_encoder(settings.init_from_encoder)
+        require_finite(encoder[1].items(), settings.init_from_encoder)
         model = model_from_encoder(
             family, settings, tokenizer, sections, encoder, max_length=max_length, seed=seed
         )

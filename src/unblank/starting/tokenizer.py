@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tokenizers import Tokenizer
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.encoder import count_embeddings, read_encoder
 from unblank.engine.logging import Display
@@ -12,7 +11,10 @@ from unblank.engine.parallel import World
 from unblank.families.family import Family
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.plurals import counted
+from unblank.starting.vocabulary import check_vocabulary
 from unblank.tokenization.special import add_sentinels
+from unblank.untrusted.opening import tokenizer_in
+from unblank.whole_folders import put_into_folder
 
 __all__ = ["TOKENIZER_NAME", "open_tokenizer"]
 
@@ -45,19 +47,30 @@ def open_tokenizer(
 
     Raises:
         FileNotFoundError: if a named folder holds no tokenizer, or no encoder.
-        ValueError: if an encoder cannot be read.
+        ValueError: if an encoder cannot be read, or the tokenizer is not that of the model to start
+            from.
     """
+    _require_use_of_transfer(model, settings)
     given = checkpoint or settings.path or model.init_from or model.init_from_encoder
     if given is None:
         given = folder
         if world.is_main:
             display.say("training a tokenizer on the training text")
-            _train(model, settings, family, texts()).save_pretrained(folder)
+            trained = _train(model, settings, family, texts())
+            with put_into_folder(folder) as staging:
+                trained.save_pretrained(staging)
     elif checkpoint is None and (ignored := _ignored(model, settings, family)):
         display.say(f"note: {', '.join(ignored)} ignored: {given} has its tokenizer")
-    if not (given / "tokenizer.json").is_file():
-        raise FileNotFoundError(f"{given} is not a tokenizer folder: it has no tokenizer.json")
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(given)
+    tokenizer = tokenizer_in(given)
+    if checkpoint is None and model.init_from is not None and settings.path is not None:
+        check_vocabulary(
+            tokenizer,
+            settings.path,
+            model.init_from,
+            family,
+            is_wanted=settings.transfer_rows,
+            display=display,
+        )
     if checkpoint is None and model.init_from_encoder is not None:
         _compare(tokenizer, given, model.init_from_encoder, display)
     if family.vocabulary.num_sentinels and checkpoint is None and model.init_from is None:
@@ -66,13 +79,21 @@ def open_tokenizer(
             display.say(
                 f"note: added {counted(num_added, 'sentinel')} to the vocabulary of {given}"
             )
-    if checkpoint is None and model.init_from is None:
+    if checkpoint is None:
         num_added = tokenizer.add_tokens(list(settings.extra_tokens), special_tokens=True)
         if num_added:
             display.say(
                 f"note: added {counted(num_added, 'extra token')} to the vocabulary of {given}"
             )
     return tokenizer
+
+
+def _require_use_of_transfer(model: ModelSettings, settings: TokenizerSettings) -> None:
+    if settings.transfer_rows and (model.init_from is None or settings.path is None):
+        raise ValueError(
+            "tokenizer.transfer_rows gives the model of model.init_from the vocabulary in "
+            "tokenizer.path: give both, or leave it out"
+        )
 
 
 def _train(
@@ -101,10 +122,9 @@ def _compare(
             f"note: the tokenizer of {given} has {len(tokenizer):,} tokens, but the encoder in "
             f"{encoder} has embeddings for {num_rows:,}: the others start at random"
         )
-    own = encoder / "tokenizer.json"
-    if given == encoder or not own.is_file():
+    if given == encoder or not (encoder / "tokenizer.json").is_file():
         return
-    ids, known = tokenizer.get_vocab(), Tokenizer.from_file(str(own)).get_vocab()
+    ids, known = tokenizer.get_vocab(), tokenizer_in(encoder).get_vocab()
     num_moved = sum(ids.get(token) != row for token, row in known.items())
     if num_moved:
         display.say(
@@ -117,8 +137,6 @@ def _compare(
 def _ignored(model: ModelSettings, settings: TokenizerSettings, family: Family) -> list[str]:
     """Return the settings that were given, but shape only a tokenizer that is trained here."""
     names = ["kind", "vocab_size", "lowercase"]
-    if model.init_from is not None:
-        names.append("extra_tokens")
     if model.init_from is not None or not family.vocabulary.num_sentinels:
         names.append("num_sentinels")
     return [f"tokenizer.{name}" for name in names if getattr(settings, name) not in (None, 0, ())]

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from unblank.tokenization.special import BLANK_TOKENS, special_ids
+from unblank.unicode import require_unicode
+from unblank.untrusted.panics import panics_named
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -38,15 +40,21 @@ def encode_texts(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> 
     Args:
         tokenizer: a transformers tokenizer.
         texts: any strings.
+
+    Raises:
+        ValueError: a text holds a lone surrogate, or the tokenizer's own patterns fail on one.
     """
-    encoded = tokenizer(
-        list(texts),
-        add_special_tokens=False,
-        split_special_tokens=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-    )
+    for text in texts:
+        require_unicode(text, "the text")
+    with panics_named():
+        encoded = tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
     ids: list[list[int]] = encoded["input_ids"]
     return ids
 
@@ -164,7 +172,8 @@ def _starts_words_always(tokenizer: "PreTrainedTokenizerFast") -> bool:
 
 def _encode_inside_word(core: "Tokenizer", piece: str) -> list[int]:
     """Encode without the word start that SentencePiece-like tokenizers put before any text."""
-    normalized = core.normalizer.normalize_str(piece) if core.normalizer else piece
-    words = [word for word, _ in core.pre_tokenizer.pre_tokenize_str(normalized)]
-    words[0] = words[0].removeprefix(_WORD_START)
-    return [token.id for word in words if word for token in core.model.tokenize(word)]
+    with panics_named():
+        normalized = core.normalizer.normalize_str(piece) if core.normalizer else piece
+        words = [word for word, _ in core.pre_tokenizer.pre_tokenize_str(normalized)]
+        words[0] = words[0].removeprefix(_WORD_START)
+        return [token.id for word in words if word for token in core.model.tokenize(word)]

@@ -24,8 +24,10 @@ from tokenizers import (
 from transformers import PreTrainedTokenizerFast
 
 from unblank.progress_bars import progress_bar, track
+from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.kinds import TokenizerKind
+from unblank.tokenization.long_words import with_words_divided
 from unblank.tokenization.special import (
     BLANK_TOKENS,
     SPECIAL_TOKENS,
@@ -33,6 +35,7 @@ from unblank.tokenization.special import (
     sentinel_token,
     special_ids,
 )
+from unblank.unicode import require_unicode
 
 __all__ = ["train_tokenizer"]
 
@@ -76,12 +79,16 @@ def train_tokenizer(
 
     Raises:
         ValueError: if the kind is unknown, there is no text, the vocabulary is too small, or an
-            extra token is one that text could spell.
+            extra token is one that text could spell, or a text holds a lone surrogate.
     """
     if kind not in _TRAINERS:
         raise ValueError(
             f"unknown kind of tokenizer {kind!r}: choose one of {', '.join(_TRAINERS)}"
         )
+    check_count(vocab_size, "vocab_size")
+    check_count(num_sentinels, "num_sentinels", low=0)
+    for token in extra_tokens:
+        require_unicode(token, f"the extra token {token!r}")
     specials = _special_tokens(num_sentinels, extra_tokens)
     smallest = len(specials) + _MIN_PIECES[kind]
     if vocab_size < smallest:
@@ -97,7 +104,11 @@ def train_tokenizer(
             f"there is no text to train a tokenizer on{where}: nothing but white space"
         )
     with progress_bar(show=show_progress) as progress:
-        core = _TRAINERS[kind](corpus, vocab_size, lowercase, specials, progress)
+        try:
+            core = _TRAINERS[kind](corpus, vocab_size, lowercase, specials, progress)
+        except UnicodeEncodeError as error:
+            require_unicode(error.object, "a document of the training text")
+            raise
     if core.get_vocab_size() < vocab_size:
         warnings.warn(
             f"the text is too small for {vocab_size} tokens: the vocabulary has "
@@ -182,9 +193,7 @@ def _unigram(
     progress: Progress,
 ) -> Tokenizer:
     core = Tokenizer(models.Unigram())
-    folding = [normalizers.Lowercase()] if lowercase else []
-    one_space = normalizers.Replace(Regex(r"\s+"), " ")
-    core.normalizer = normalizers.Sequence([normalizers.NFKC(), *folding, one_space])
+    core.normalizer = _unigram_normalizer(lowercase)
     core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
     core.decoder = decoders.Sequence(
         [decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="first")]
@@ -197,15 +206,21 @@ def _unigram(
     trainer = trainers.UnigramTrainer(
         vocab_size=room, special_tokens=[], initial_alphabet=sorted(known), show_progress=False
     )
-    corpus = (
-        (core.normalizer.normalize_str(text).translate(rare) for text in texts) if rare else texts
-    )
+    # Its own, as the trainer locks the tokenizer while it asks for the next text.
+    normalizer = _unigram_normalizer(lowercase)
+    corpus = (normalizer.normalize_str(text).translate(rare) for text in texts) if rare else texts
     core.train_from_iterator(_fed(corpus, progress), trainer)
     learnt = json.loads(core.to_str())["model"]["vocab"]
     pieces = _repeatable(learnt)
     vocabulary = [(name, _NEVER) for name in fixed] + pieces
     unk_id = [token.content for token in specials].index(UNK_TOKEN)
     return _with_model(core, models.Unigram(vocabulary, unk_id, True), specials)
+
+
+def _unigram_normalizer(lowercase: bool) -> normalizers.Normalizer:
+    folding = [normalizers.Lowercase()] if lowercase else []
+    one_space = normalizers.Replace(Regex(r"\s+"), " ")
+    return normalizers.Sequence([normalizers.NFKC(), *folding, one_space])
 
 
 def _repeatable(learnt: list[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -235,7 +250,7 @@ _TRAINERS: dict[TokenizerKind, _Trainer] = {
 
 
 def _fed(texts: Iterable[str], progress: Progress) -> Iterator[str]:
-    yield from track(texts, progress, "reading text")
+    yield from with_words_divided(track(texts, progress, "reading text"))
     progress.add_task("learning the vocabulary", total=None)
 
 

@@ -12,9 +12,10 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from unblank import models
-from unblank.quiet import without_progress_bar
 from unblank.tokenization.encoding import encode_texts
 from unblank.trimming.vocabulary import unknown_id
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.opening import model_in
 
 __all__ = ["NUM_COMPARED", "largest_difference", "require_same_tokens"]
 
@@ -99,14 +100,13 @@ def largest_difference(
 
 
 def _load(folder: Path) -> Any:
-    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    (name,) = settings.get("architectures") or ("none",)
+    (name,) = read_json_object(folder / "config.json").get("architectures") or ("none",)
     kind: Any = getattr(models, name, None)
     if kind is None:
         raise ValueError(
             f"{folder / 'config.json'} names {name}, which is not a model of this library"
         )
-    with without_progress_bar(), torch.random.fork_rng():
+    with torch.random.fork_rng():
         torch.manual_seed(0)  # a head that no one has trained yet starts alike in both models
-        model = kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        model, _ = model_in(folder, kind, dtype=torch.float32)
     return model.eval()

@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from unblank.conversion.writer import save_weights
 from unblank.integrity import weights_files
+from unblank.models.finite import require_finite
+from unblank.models.vocabulary_rows import VOCABULARY_TABLES
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.weight_files import INDEX_NAME, opened_weights
 
 __all__ = ["row_order", "trimmed_config", "write_tokenizer", "write_weights"]
-
-TABLES = ("embed_tokens.weight", "lm_head.weight", "lm_head.bias")
-"""Endings of the names of tensors with one row per token, in every model of the library."""
-
-INDEX_NAME = "model.safetensors.index.json"
 
 
 def row_order(
@@ -106,27 +104,29 @@ def write_weights(source: Path, folder: Path, order: Sequence[int], vocab_size: 
         vocab_size: old number of rows.
 
     Raises:
-        ValueError: a table with another number of rows, or none at all.
+        ValueError: a table with another number of rows, or none at all; weights that are not
+            finite.
     """
     rows = torch.tensor(order)
     num_tables, num_bytes, num_parameters = 0, 0, 0
     for path in weights_files(source):
         tensors: dict[str, Tensor] = {}
-        with safe_open(path, framework="pt") as file:
+        with opened_weights(path) as file:
             for name in file.keys():  # noqa: SIM118
                 tensor = file.get_tensor(name)
-                if name.endswith(TABLES):
+                require_finite([(name, tensor)], source)
+                if name.endswith(VOCABULARY_TABLES):
                     _require_rows(name, tensor, vocab_size)
                     tensor = tensor[rows]
                     num_tables += 1
                 tensors[name] = tensor.contiguous()
                 num_bytes += tensor.nbytes
                 num_parameters += tensor.numel()
-        save_weights(tensors, folder / path.name)
+        save_file(tensors, folder / path.name, metadata={"format": "pt"})
     if not num_tables:
         raise ValueError(f"the weights in {source} have no embed_tokens.weight to cut rows from")
     if (source / INDEX_NAME).is_file():
-        index = json.loads((source / INDEX_NAME).read_text(encoding="utf-8"))
+        index = read_json_object(source / INDEX_NAME)
         index["metadata"] = {"total_parameters": num_parameters, "total_size": num_bytes}
         (folder / INDEX_NAME).write_text(json.dumps(index, indent=1), encoding="utf-8")
 

@@ -8,13 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
 from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.provenance import PACKAGES, write_provenance
-from unblank.conversion.writer import new_folder
 from unblank.families.loading import require_whole_weights
 from unblank.integrity import PROVENANCE_NAME, file_facts, weights_files
+from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts, text_encoder
 from unblank.tokenization.vocabulary import padded_vocab_size
 from unblank.trimming.equality import NUM_COMPARED, largest_difference, require_same_tokens
@@ -32,7 +31,12 @@ from unblank.trimming.vocabulary import (
     unknown_id,
     without_tokens,
 )
+from unblank.untrusted.folder import require_safe_model_folder
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.opening import tokenizer_in
+from unblank.untrusted.weight_files import opened_weights
 from unblank.version import __version__
+from unblank.whole_folders import new_folder
 
 __all__ = ["TrimReport", "trim_model"]
 
@@ -106,6 +110,10 @@ def trim_model(
         raise ValueError(
             "give either keep (number of tokens) or coverage (a share, such as 0.9999)"
         )
+    if keep is not None:
+        check_count(keep, "keep")
+    if coverage is not None and not 0 < coverage <= 1:
+        raise ValueError(f"coverage is {coverage}: it must be in (0, 1]")
     settings, tokenizer = _open(source)
     if output.exists():
         raise FileExistsError(f"{output} already exists: choose a new folder")
@@ -127,7 +135,7 @@ def trim_model(
     with new_folder(output) as staging:
         for name in _CONFIGS:
             if (source / name).is_file():
-                old = json.loads((source / name).read_text(encoding="utf-8"))
+                old = read_json_object(source / name)
                 new = trimmed_config(old, new_ids, len(order))
                 (staging / name).write_text(json.dumps(new, indent=2), encoding="utf-8")
         write_tokenizer(tokenizer, without_tokens(content, kept), staging)
@@ -145,12 +153,7 @@ def _open(source: Path) -> tuple[dict[str, Any], PreTrainedTokenizerFast]:
                 f"{source} is not a model folder with a tokenizer: it has no {name}"
             )
     require_whole_weights(source)
-    try:
-        settings = json.loads((source / "config.json").read_text(encoding="utf-8"))
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(source, local_files_only=True)
-    except Exception as error:  # the tokenizers library raises bare Exception
-        raise ValueError(f"{source} is damaged: {error}") from error
-    return settings, tokenizer
+    return require_safe_model_folder(source), tokenizer_in(source)
 
 
 def _report(
@@ -162,7 +165,7 @@ def _report(
     size: tuple[int, int],
 ) -> TrimReport:
     """Compare the two folders; raise ValueError where they are not the same model."""
-    after = PreTrainedTokenizerFast.from_pretrained(staging, local_files_only=True)
+    after = tokenizer_in(staging)
     passages = counted.passages
     same = require_same_tokens(passages, tokenizer, after, new_ids)
     if not same:  # nothing is made of kept tokens only: compare on what is left of the passages
@@ -173,7 +176,7 @@ def _report(
     difference, num_compared = largest_difference(source, staging, same, new_ids)
     old_ids, now_ids = encode_texts(tokenizer, passages), encode_texts(after, passages)
     mapped = [[new_ids.get(token_id, -1) for token_id in ids] for ids in old_ids]
-    rows = json.loads((staging / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    rows = read_json_object(staging / "config.json")["vocab_size"]
     (old_numbers, old_bytes), (numbers, num_bytes) = _weights(source), _weights(staging)
     total = int(counted.counts.sum())
     return TrimReport(
@@ -206,7 +209,7 @@ def _weights(folder: Path) -> tuple[int, int]:
     """Return the numbers and the bytes of the tensors in a folder, one at a time."""
     numbers = num_bytes = 0
     for path in weights_files(folder):
-        with safe_open(path, framework="pt") as file:
+        with opened_weights(path) as file:
             for name in file.keys():  # noqa: SIM118
                 tensor = file.get_tensor(name)
                 numbers += tensor.numel()
@@ -223,7 +226,7 @@ def _write_record(
         "source": {
             "path": str(source),
             "files": {path.name: file_facts(path) for path in weights_files(source)},
-            "provenance": json.loads(origin.read_text("utf-8")) if origin.is_file() else None,
+            "provenance": read_json_object(origin) if origin.is_file() else None,
         },
         "settings": {"keep": keep, "coverage": coverage},
         "report": asdict(report),

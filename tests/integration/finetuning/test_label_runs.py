@@ -5,39 +5,15 @@ import re
 from dataclasses import replace
 
 import pytest
-from labelled_toys import write_toys
+from labelled_toys import labelled_config
 
-from unblank.families.settings import ModelSettings
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.steps import ExampleSteps
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import (
     FinetuneDataSettings,
     FinetuneOptimSettings,
-    FinetuneSettings,
-    FinetuneTrainSettings,
 )
-
-
-@pytest.fixture(scope="module")
-def toys(tmp_path_factory):
-    return write_toys(tmp_path_factory.mktemp("toys"))
-
-
-def config_of(toys, output, **changes):
-    train = {"max_steps": 60, "batch_size": 16, "validate_every": 30, "precision": "fp32"}
-    sections = {key: changes.pop(key) for key in list(changes) if key not in ("method", "train")}
-    return FinetuneSettings(
-        task=str(toys["task"]),
-        method=changes.get("method", "full"),
-        model=ModelSettings(init_from=toys["model"]),
-        data=FinetuneDataSettings(
-            train=(str(toys["train"]),), validation=(str(toys["validation"]),)
-        ),
-        optim=FinetuneOptimSettings(learning_rate=3e-3),
-        train=FinetuneTrainSettings(output_dir=output, **{**train, **changes.get("train", {})}),
-        **sections,
-    )
 
 
 @pytest.mark.parametrize("method", ["none", "classifier"])
@@ -46,7 +22,7 @@ def test_each_file_gives_its_share_of_the_held_out_samples(toys, tmp_path, metho
     files = [tmp_path / name for name in ("first.jsonl", "second.jsonl")]
     for file, part in zip(files, (lines[:12], lines[12:16]), strict=True):
         file.write_text("".join(part))
-    config = config_of(toys, tmp_path / "run", method=method, train={"max_steps": 1})
+    config = labelled_config(toys, tmp_path / "run", method=method, train={"max_steps": 1})
     data = replace(config.data, validation=tuple(map(str, files)))
     train = replace(config.train, max_steps=1, validation_samples=4)
     run_finetune(replace(config, data=data, train=train))
@@ -61,7 +37,7 @@ def test_held_out_texts_that_lose_their_end_are_counted(toys, tmp_path, method, 
     long = {**toys, "validation": tmp_path / "long.jsonl"}
     records = [{"text": "we saw a film " * n, "label": "good"} for n in (1, 30)]
     long["validation"].write_text("".join(json.dumps(one) + "\n" for one in records))
-    run_finetune(config_of(long, tmp_path / "run", method=method, train={"max_steps": 1}))
+    run_finetune(labelled_config(long, tmp_path / "run", method=method, train={"max_steps": 1}))
     assert "2 examples, 1 shortened" in capsys.readouterr().out
 
 
@@ -69,7 +45,7 @@ def test_held_out_texts_that_lose_their_end_are_counted(toys, tmp_path, method, 
 def test_a_bar_is_shown_while_many_examples_are_encoded(
     toys, tmp_path, method, capsys, monkeypatch
 ):
-    config = config_of(toys, tmp_path / "run", method=method, train={"max_steps": 1})
+    config = labelled_config(toys, tmp_path / "run", method=method, train={"max_steps": 1})
     run_finetune(config)
     assert "encoding" not in capsys.readouterr().err
     monkeypatch.setattr("unblank.finetuning.labels.reading._MANY", 40)
@@ -81,15 +57,15 @@ def test_a_bar_is_shown_while_many_examples_are_encoded(
 
 @pytest.mark.parametrize("method", ["full", "classifier"])
 def test_a_task_that_can_be_read_off_the_text_is_learnt(toys, tmp_path, method):
-    run_finetune(config_of(toys, tmp_path / "run", method=method))
+    run_finetune(labelled_config(toys, tmp_path / "run", method=method))
     lines = (tmp_path / "run" / "validation.jsonl").read_text().splitlines()
     assert max(json.loads(line)["accuracy"] for line in lines) > 85
 
 
 def test_nothing_is_trained_without_a_method_and_a_classifier_keeps_its_head(toys, tmp_path):
-    run_finetune(config_of(toys, tmp_path / "trained", method="classifier"))
+    run_finetune(labelled_config(toys, tmp_path / "trained", method="classifier"))
     trained = {**toys, "model": tmp_path / "trained"}
-    run_finetune(config_of(trained, tmp_path / "measured", method="none"))
+    run_finetune(labelled_config(trained, tmp_path / "measured", method="none"))
     scores = [results_of(tmp_path / name)["accuracy"] for name in ("trained", "measured")]
     assert scores[0] == scores[1] > 85
     other = toys["task"].with_name("other.yaml")
@@ -99,12 +75,12 @@ def test_nothing_is_trained_without_a_method_and_a_classifier_keeps_its_head(toy
         others[name] = other.with_name(f"other.{name}.jsonl")
         others[name].write_text(toys[name].read_text().replace('"good"', '"fair"'))
     with pytest.raises(ValueError, match=r"'good', 'bad'.*'fair'"):
-        run_finetune(config_of(others, tmp_path / "never", method="none"))
+        run_finetune(labelled_config(others, tmp_path / "never", method="none"))
 
 
 def test_the_usual_learning_rate_is_used_said_and_compared(toys, tmp_path, capsys):
     config = replace(
-        config_of(toys, tmp_path, train={"max_steps": 2}), optim=FinetuneOptimSettings()
+        labelled_config(toys, tmp_path, train={"max_steps": 2}), optim=FinetuneOptimSettings()
     )
     run_finetune(config)
     said = " ".join(capsys.readouterr().out.split())
@@ -116,7 +92,7 @@ def test_the_usual_learning_rate_is_used_said_and_compared(toys, tmp_path, capsy
 
 def test_a_run_chooses_by_what_it_holds_out(toys, tmp_path):
     data = FinetuneDataSettings(train=(str(toys["train"]),), hold_out=0.3)
-    run_finetune(replace(config_of(toys, tmp_path, train={"max_steps": 2}), data=data))
+    run_finetune(replace(labelled_config(toys, tmp_path, train={"max_steps": 2}), data=data))
     assert 0 <= results_of(tmp_path)["accuracy"] <= 100
     with pytest.raises(ValueError, match=r"validation\b.*hold_out"):
         replace(data, validation=("x",))
@@ -125,7 +101,9 @@ def test_a_run_chooses_by_what_it_holds_out(toys, tmp_path):
 def test_a_run_is_the_same_whether_or_not_it_is_interrupted(toys, tmp_path):
     def run(name, steps):
         train = {"max_steps": 12, "validate_every": 4, "log_every": 1, "save_every": 4}
-        config = config_of(toys, tmp_path / name, train=train, cloze=ClozeSettings(patterns=(0, 1)))
+        config = labelled_config(
+            toys, tmp_path / name, train=train, cloze=ClozeSettings(patterns=(0, 1))
+        )
         if steps:
             with pytest.MonkeyPatch.context() as patch:
                 stopped = ExampleSteps.samples
@@ -160,4 +138,4 @@ def results_of(folder):
 )
 def test_settings_that_do_not_fit_are_refused_before_training(toys, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
-        run_finetune(config_of(toys, tmp_path, **changes))
+        run_finetune(labelled_config(toys, tmp_path, **changes))

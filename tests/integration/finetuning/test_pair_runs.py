@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 import unblank
 from unblank.engine.units import InfillUnit
 from unblank.finetuning.run import run_finetune
+from unblank.integrity import find_damage
 
 GLM = {"model__preset": "tiny", "model__num_hidden_layers": 1}
 
@@ -47,6 +48,7 @@ def test_every_family_becomes_a_folder_that_writes(pairs_config, family):
     assert results(folder)["chosen"] == "best"
     best = unblank.load(folder / "best").model.state_dict()
     assert all(torch.equal(best[k], v) for k, v in opened.model.state_dict().items())
+    assert find_damage(folder / "best", "provenance.json") is None
 
 
 def test_a_model_learns_the_pairs_and_the_best_step_is_chosen(pairs_config):
@@ -238,7 +240,7 @@ def test_another_file_of_training_pairs_is_not_continued_on(pairs_config, pair_f
     config = pairs_config()
     run_finetune(config)
     other = replace(config.data, train=(str(pair_folder / "held_out.jsonl"),))
-    with pytest.raises(ValueError, match=r"checkpoints/step-\d+ was trained on other text"):
+    with pytest.raises(ValueError, match=r"checkpoints/step-\d+\b"):
         run_finetune(replace(config, data=other))
     with pytest.raises(ValueError, match=r"seq2seq\.label_smoothing was 0\.1, now 0\.0"):
         run_finetune(pairs_config(seq2seq__label_smoothing=0.0))

@@ -6,46 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from labelled_toys import write_toys
+from labelled_toys import labelled_config
 
 from unblank.commands import finetune
-from unblank.families.settings import ModelSettings
 from unblank.finetuning.labels.settings import ClozeSettings, GridSettings
 from unblank.finetuning.settings import (
     FinetuneDataSettings,
-    FinetuneOptimSettings,
-    FinetuneSettings,
-    FinetuneTrainSettings,
 )
 from unblank.finetuning.sweeps.grid import run_finetune_command
-
-
-@pytest.fixture(scope="module")
-def toys(tmp_path_factory):
-    return write_toys(tmp_path_factory.mktemp("toys"))
-
-
-def config_of(toys, output, **changes):
-    train = {"max_steps": 60, "batch_size": 16, "validate_every": 30, "precision": "fp32"}
-    sections = {key: changes.pop(key) for key in list(changes) if key not in ("method", "train")}
-    return FinetuneSettings(
-        task=str(toys["task"]),
-        method=changes.get("method", "full"),
-        model=ModelSettings(init_from=toys["model"]),
-        data=FinetuneDataSettings(
-            train=(str(toys["train"]),), validation=(str(toys["validation"]),)
-        ),
-        optim=FinetuneOptimSettings(learning_rate=3e-3),
-        train=FinetuneTrainSettings(output_dir=output, **{**train, **changes.get("train", {})}),
-        **sections,
-    )
 
 
 @pytest.mark.parametrize("seeds", [(), pytest.param((1, 2), marks=pytest.mark.slow)])
 def test_a_grid_runs_every_combination_and_names_the_best(toys, tmp_path, seeds, capsys):
     grid = GridSettings(learning_rates=(1e-6, 3e-3), batch_sizes=(8, 16))
     train = {"max_steps": 4, "validate_every": 4, "seeds": seeds}
-    run_finetune_command(config_of(toys, tmp_path, train=train, grid=grid))
+    run_finetune_command(labelled_config(toys, tmp_path, train=train, grid=grid))
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     names = [f"rate-{rate:g}-batch-{size}" for rate in (1e-6, 3e-3) for size in (8, 16)]
     assert [line["folder"] for line in results["runs"]] == names
@@ -62,7 +37,7 @@ def predictions_in(folder):
 def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_path):
     ensemble = ClozeSettings(ensemble=True)
     train = {"max_steps": 8, "validate_every": 4, "average_last": 2}
-    config = config_of(toys, tmp_path / "few", train=train, cloze=ensemble)
+    config = labelled_config(toys, tmp_path / "few", train=train, cloze=ensemble)
     run_finetune_command(config)
     files = []
     for name in ("pattern-0", "pattern-1"):
@@ -74,7 +49,7 @@ def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_
     assert np.abs(first - second).max() > 1e-3
     averaged = predictions_in(tmp_path / "few" / "predictions.jsonl")
     np.testing.assert_allclose(averaged, (first + second) / 2, atol=1e-6)
-    again = config_of(
+    again = labelled_config(
         {**toys, "model": tmp_path / "few"}, tmp_path / "again", method="none", cloze=ensemble
     )
     run_finetune_command(again)
@@ -89,11 +64,18 @@ def test_an_ensemble_averages_what_the_model_of_each_pattern_predicts(toys, tmp_
             r"two models.*--cloze\.patterns.*--train\.seeds",
         ),
         ({"cloze": ClozeSettings(ensemble=True), "method": "classifier"}, r"cloze\.ensemble"),
+        (
+            {
+                "cloze": ClozeSettings(ensemble=True),
+                "train": {"validate_every": 0},
+            },
+            r"train\.validate_every is 0",
+        ),
     ],
 )
 def test_an_ensemble_of_nothing_is_refused(toys, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
-        run_finetune_command(config_of(toys, tmp_path, **changes))
+        run_finetune_command(labelled_config(toys, tmp_path, **changes))
 
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "finetune"

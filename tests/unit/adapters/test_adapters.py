@@ -14,7 +14,7 @@ import unblank
 from unblank.adapters.lora import merge_lora
 from unblank.adapters.merge import merge
 from unblank.adapters.opening import put_adapter
-from unblank.adapters.record import RECORD_NAME, AdapterRecord, fingerprint
+from unblank.adapters.record import AdapterRecord, fingerprint
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.api import Unblank
 from unblank.cli import main
@@ -25,6 +25,7 @@ from unblank.families.table import FAMILIES
 from unblank.finetuning.methods import LoraMethod, build_method, prompt_for_tokenizer
 from unblank.finetuning.requirements import require_possible_method
 from unblank.finetuning.settings import FinetuneSettings, PairSettings
+from unblank.integrity import ADAPTER_RECORD_NAME
 from unblank.models import GlmInfillForSequenceClassification
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
 
@@ -274,10 +275,10 @@ def test_a_fingerprint_sees_shapes_and_any_change_of_a_vector(tmp_path):
 
 
 def test_a_damaged_record_names_its_file(tmp_path):
-    (tmp_path / RECORD_NAME).write_text("{")
+    (tmp_path / ADAPTER_RECORD_NAME).write_text("{")
     with pytest.raises(ValueError, match=r"adapter\.json is damaged"):
         unblank.load(tmp_path)
-    (tmp_path / RECORD_NAME).write_text(json.dumps({"kind": "lora", "surprise": 1}))
+    (tmp_path / ADAPTER_RECORD_NAME).write_text(json.dumps({"kind": "lora", "surprise": 1}))
     with pytest.raises(ValueError, match=r"adapter\.json is damaged.*surprise"):
         unblank.load(tmp_path)
 

@@ -13,6 +13,11 @@ from unblank.commands.answer_file import AnswerFile
 SOURCES = ["the old cat", "a dog", "one small dog run to some far house", "a mat", "the cat sat"]
 
 
+def typed(text: str) -> io.TextIOWrapper:
+    """Return standard input with a text; lone surrogates stand for bytes that are not UTF-8."""
+    return io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogateescape")))
+
+
 @pytest.fixture
 def folder(deltalm_folder):
     return deltalm_folder
@@ -54,7 +59,7 @@ def test_texts_are_answered_in_lines(folder, capsys):
 def test_lines_of_standard_input_are_answered_and_empty_ones_keep_their_place(
     folder, capsys, monkeypatch
 ):
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join([SOURCES[0], "", SOURCES[1]]) + "\n"))
+    monkeypatch.setattr("sys.stdin", typed("\n".join([SOURCES[0], "", SOURCES[1]]) + "\n"))
     generate(folder, "--json")
     out, err = capsys.readouterr()
     records = [json.loads(line) for line in out.splitlines()]
@@ -231,7 +236,7 @@ def test_files_named_after_their_languages_are_lines_and_empty_references_do_not
     source.rename(tmp_path / "test.json")
     error = fails(folder, "--input", tmp_path / "test.json", capsys=capsys)
     assert "test.json" in error
-    assert ".jsonl" in error
+    assert "not valid JSON" in error
 
 
 def test_a_source_that_is_too_long_is_named_by_file_and_line(folder, tmp_path, capsys):

@@ -135,6 +135,14 @@ def test_a_suite_takes_its_own_options_and_no_others(suite):
                 evaluate.parse(words)
 
 
+@pytest.mark.parametrize("suite", ["perplexity", "lambada"])
+def test_the_help_of_every_suite_offers_all_suites(suite, capsys):
+    with pytest.raises(SystemExit):
+        evaluate.parse(["--suite", suite, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"One of: {', '.join(SUITE_OPTIONS)}. (default: perplexity)" in text
+
+
 def test_a_misspelt_suite_is_named_with_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'lambada'"):
         evaluate.parse(["m", "--suite", "lambda"])

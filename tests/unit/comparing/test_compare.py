@@ -4,75 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
+from comparison_toys import refused, save
 
-from unblank.cli import main
 from unblank.comparing.recipe import load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
+from unblank.comparing.run import cells
+from unblank.evaluation.results import plain
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "compare").glob("*.yaml"))
-
-
-@pytest.fixture
-def recipe(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    text = "It rained all day, and the old dog slept near the warm stove. "
-    Path("text.txt").write_text(text * 60, encoding="utf-8")
-    moods = [{"sentence": text, "label": n % 2} for n in range(8)]
-    Path("moods.jsonl").write_text("".join(json.dumps(m) + "\n" for m in moods), encoding="utf-8")
-    return {
-        "output_dir": "out",
-        "seeds": [0, 1],
-        "pretrain": {
-            "model": {
-                "preset": "tiny", "hidden_size": 32, "num_hidden_layers": 1,
-                "num_attention_heads": 2,
-            },
-            "tokenizer": {"kind": "bpe", "vocab_size": 300, "num_sentinels": 20},
-            "data": {"train": ["text.txt"], "max_length": 64},
-            "train": {
-                "max_steps": 2, "batch_size": 2, "micro_batch_size": 2, "validate_every": 0,
-                "device": "cpu", "arrange_memory": False,
-            },
-        },
-        "variants": {
-            "GLM": None,
-            "GPT": {
-                "change": {"objective": {"token": 0, "causal": 1}},
-                "measure": {"text": {"context": ["causal"]}},
-                "without": ["mood"],
-            },
-        },
-        "evaluate": {
-            "text": {
-                "suite": "perplexity", "file": ["text.txt"], "metrics": ["bits a byte"],
-                "window": 32,
-            }
-        },
-        "finetune": {
-            "mood": {
-                "task": "sst2",
-                "data": {"train": ["moods.jsonl"], "validation": ["moods.jsonl"]},
-                "train": {"max_steps": 2, "batch_size": 4, "validate_every": 1},
-            }
-        },
-    }  # fmt: skip
-
-
-def save(recipe):
-    Path("recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
-    return Path("recipe.yaml")
-
-
-def compare(*words):
-    main(["compare", "recipe.yaml", "--no-arrange-memory", *words])
-
-
-def refused(recipe, capsys):
-    save(recipe)
-    with pytest.raises(SystemExit):
-        compare("--plan")
-    return capsys.readouterr().err
 
 
 def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):
@@ -89,6 +28,10 @@ def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):
         (
             {"evaluate": {"text": {"context": ["bi", "uni"], "suite": "lambada"}}},
             "evaluate text: give one context",
+        ),
+        (
+            {"evaluate": {"text": {"by": ["blanks", "causal"], "suite": "blimp"}}},
+            "evaluate text: give one by",
         ),
         ({"finetune": {"mood": {"tusk": "sst2"}}}, "'tusk'"),
         ({"seeds": "0"}, "seeds must be"),
@@ -122,6 +65,31 @@ def test_variants_change_only_what_they_name(recipe):
         loaded.runs(["GTP"])
     with pytest.raises(ValueError, match="no seed 7"):
         loaded.runs(seeds=[7])
+
+
+def test_sentences_are_compared_however_a_variant_scores_them(recipe):
+    recipe["evaluate"] = {"blimp": {"suite": "blimp", "file": ["pairs.jsonl"]}}
+    recipe["variants"]["GPT"] = {"change": {"objective": {"token": 0, "causal": 1}}}
+    comparison = load_comparison(save(recipe))
+    (measurement,) = (one for one in comparison.measurements if one.kind == "evaluate")
+    for run in comparison.runs():
+        config = comparison.evaluate_config(run, measurement)
+        way = "causal" if run.variant.name == "GPT" else "blanks"
+        scores = [
+            {
+                "task": f"{name} ({way})",
+                "metric": "accuracy",
+                "value": 60.0,
+                "details": {"way": way},
+            }
+            for name in ("binding", "blimp")
+        ]
+        content = {"complete": True, "config": plain(config), "scores": scores}
+        config.output.parent.mkdir(parents=True, exist_ok=True)
+        config.output.write_text(json.dumps(content), encoding="utf-8")
+    found = cells(comparison)
+    assert {cell.measure for cell in found} == {"blimp: binding, accuracy", "blimp, accuracy"}
+    assert len(found) == 2 * len(comparison.runs())
 
 
 def test_missing_numbers_leave_a_gap(tmp_path):

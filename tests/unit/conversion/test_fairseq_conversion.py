@@ -318,7 +318,7 @@ def test_bad_files_are_refused_and_leave_nothing(released, tmp_path):
         convert(save_fairseq(path, module), output)
     whole = released() / "deltalm-base.pt"
     path.write_bytes(whole.read_bytes()[:-2000])
-    with pytest.raises(ValueError, match=r"bad\.pt is (damaged|cut)"):
+    with pytest.raises(ValueError, match=r"bad\.pt\b"):
         convert(path, output)
     torch.save({"model": {"lstm.weight": torch.ones(2)}}, path)
     with pytest.raises(ValueError, match=r"lstm\.weight.*--family"):

@@ -70,6 +70,74 @@ def test_outputs_of_another_model_do_not_hold(folder, recorded, tmp_path):
         print_verification(verification)
 
 
+def test_padding_is_not_compared(folder, recorded, tmp_path):
+    """By a mask that hides a token even from itself, or by a run of padding behind the text."""
+    model = GlmInfillForConditionalGeneration.from_pretrained(folder).eval()
+    pad, size = model.config.pad_token_id, recorded["tokens"].shape[1]
+    columns = torch.arange(size)
+    sees = (columns < recorded["attention_mask"][:, None, None]) | (columns <= columns[:, None])
+    masked = recorded | {"attention_mask": sees[:, None].long()}
+    masked["attention_mask"][1, :, :, 4] = 0
+    with torch.no_grad():
+        masked["logits"] = model(
+            masked["tokens"],
+            position_ids=masked["position_ids"].transpose(0, 1),
+            attention_mask=masked["attention_mask"],
+        ).logits.clone()
+    assert verify(folder, save(masked, tmp_path / "right.npz")).holds
+    masked["logits"][1, 4] += 1.0
+    assert verify(folder, save(masked, tmp_path / "padded.npz")).holds
+    masked["logits"][1, 3] += 1.0
+    assert failed(verify(folder, save(masked, tmp_path / "wrong.npz"))) == ["first"]
+
+    recorded["tokens"][1, 3:] = pad
+    with torch.no_grad():
+        recorded["logits"] = model(
+            recorded["tokens"],
+            position_ids=recorded["position_ids"].transpose(0, 1),
+            prefix_lengths=recorded["attention_mask"],
+        ).logits.clone()
+    recorded["logits"][1, 4] += 1.0
+    assert verify(folder, save(recorded, tmp_path / "run.npz")).holds
+    recorded["logits"][1, 3] += 1.0  # the end of the text
+    assert failed(verify(folder, save(recorded, tmp_path / "end.npz"))) == ["first"]
+
+
+@torch.no_grad()
+def test_every_output_of_a_recorded_ganlm_is_compared(tmp_path):
+    torch.manual_seed(0)
+    config = models.GanLMConfig(**STACKS, pad_token_id=1, decoder_start_token_id=2)
+    model = models.GanLMForPreTraining(config).eval()
+    model.save_pretrained(tmp_path / "model")
+    source, target = torch.tensor([[5, 6, 7, 2, 1]]), torch.tensor([[2, 8, 9, 1]])
+    noisy, sampled = torch.tensor([[2, 11, 9, 1]]), torch.tensor([[8, 12, 2, 1]])
+    tensors = {
+        "pretrain.src_tokens": source,
+        "pretrain.tgt_tokens": target,
+        "generator.logits": model(source, decoder_input_ids=target).logits,
+        "pretrain_run0.generator_logits": model(source, decoder_input_ids=target).logits,
+        "pretrain_run0.denoising_decoder_input": noisy,
+        "pretrain_run0.denoising_logits": model(source, decoder_input_ids=noisy).logits,
+        "pretrain_run0.input_tokens": sampled,
+        "pretrain_run0.discriminator_logits": model.discriminator_logits(source, sampled),
+    }
+    names = {
+        "generator": "generator.logits",
+        "pretrain_run0": "pretrain_run0.generator_logits",
+        "pretrain_run0: denoising_logits": "pretrain_run0.denoising_logits",
+        "pretrain_run0: discriminator_logits": "pretrain_run0.discriminator_logits",
+    }
+    for number, (name, key) in enumerate([("", ""), *names.items()]):
+        changed = {k: v.clone() for k, v in tensors.items()}
+        if key:
+            changed[key][0, -1] += 1.0  # padding
+            changed[key][0, 0] += 0.01
+        save_file(changed, tmp_path / f"{number}.safetensors")
+        found = verify(tmp_path / "model", tmp_path / f"{number}.safetensors")
+        assert failed(found) == ([name] if name else [])
+        assert set(names) <= {check.name for check in found.checks}
+
+
 def test_a_changed_file_is_noticed(folder):
     path = folder / "config.json"
     path.write_text(path.read_text(encoding="utf-8").replace("0.02", "0.03"), encoding="utf-8")

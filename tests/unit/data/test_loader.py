@@ -170,7 +170,7 @@ def test_impossible_batches_are_refused():
         next(stream().micro_batches(batch_size=8, micro_batch_size=1, world_size=3))
     with pytest.raises(ValueError, match="at least 1 row"):
         next(stream().micro_batches(batch_size=8, micro_batch_size=0))
-    with pytest.raises(ValueError, match="must be at least max_length"):
+    with pytest.raises(ValueError, match="max_length"):
         RowStream(make_sampler(LENGTHS), row_length=60)
 
 

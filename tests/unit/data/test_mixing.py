@@ -149,3 +149,36 @@ def test_impossible_mixtures_are_refused(mixture, message):
 def test_an_impossible_schedule_is_refused():
     with pytest.raises(ValueError, match="start=3"):
         TemperatureSchedule(start=3, end=2, epochs=5)
+
+
+def test_shares_of_small_data_follow_the_temperature_in_every_epoch():
+    temperature = TemperatureSchedule(start=1.0, end=5.0, epochs=5)
+    sources, _ = located(SourceSchedule([900, 100], seed=1, temperature=temperature), 8000)
+    for epoch in range(8):
+        tau = temperature.temperature(epoch)
+        share = np.mean(sources[1000 * epoch : 1000 * (epoch + 1)])
+        assert share == pytest.approx(1 / (1 + 9 ** (1 / tau)), abs=0.002)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 12_000), min_size=1, max_size=4),
+    epochs=st.integers(1, 4),
+    seed=st.integers(0, 3),
+)
+def test_a_schedule_of_any_size_counts_every_source_without_gap(sizes, epochs, seed):
+    temperature = TemperatureSchedule(start=1.0, end=4.0, epochs=epochs)
+    schedule = SourceSchedule(sizes, seed=seed, temperature=temperature)
+    seen = [0] * len(sizes)
+    for number in range(min((epochs + 2) * sum(sizes), 20_000)):
+        source, index = schedule.locate(number)
+        assert index == seen[source]
+        seen[source] += 1
+
+
+def test_alpha_acts_on_tokens():
+    sizes, lengths = [1000, 20], [10.0, 500.0]  # 10,000 tokens each
+    schedule = SourceSchedule(sizes, seed=1, alpha=0.3, sample_tokens=lengths)
+    sources, _ = located(schedule, BLOCK_SIZE)
+    tokens = np.bincount(sources, minlength=2) * lengths
+    assert tokens[0] / tokens.sum() == pytest.approx(0.5, abs=0.005)

@@ -76,9 +76,10 @@ def test_files_named_after_their_languages_are_lines_of_text(files, tokenizer):
     (files / "train.de").write_text("ein Hund\n \nRegen\n")
     with pytest.raises(ValueError, match=r"train\.de, line 2"):
         prepared(entry, tokenizer, files)
-    for name in ("train.tsv", "train.json"):
+    faults = {"train.tsv": "there is no field 'text'", "train.json": "not valid JSON"}
+    for name, message in faults.items():
         (files / name).write_text("x")
-        with pytest.raises(ValueError, match=f"{name}: .*jsonl"):
+        with pytest.raises(ValueError, match=f"{name}, line 1: {message}"):
             prepared(entry.replace("train.de", name), tokenizer, files)
 
 
@@ -143,7 +144,7 @@ def test_what_is_missing_is_named_with_file_and_line(files, tokenizer):
     with pytest.raises(ValueError, match=r"b\.txt, line 2"):
         prepared(f"{files}/a.txt:{files}/b.txt", tokenizer, files)
     (files / "b.txt").write_text("ein Hund\nRegen\n")
-    with pytest.raises(ValueError, match=r"a\.txt has 3 lines .*b\.txt has 2"):
+    with pytest.raises(ValueError, match=r"a\.txt has 3 texts .*b\.txt has 2"):
         prepared(f"{files}/a.txt:{files}/b.txt", tokenizer, files)
     (files / "pairs.jsonl").write_text('{"en": "rain", "de": "Regen"}\n{"en": "rain", "de": null}')
     with pytest.raises(ValueError, match=r"pairs\.jsonl, line 2 \(field 'de'\)"):

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stand_ins import FIRST_WORD, SPECIAL, CountingCorpus, make_sampler, plain_objective
 
+from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
+from unblank.examples import Example
 from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
 
@@ -152,3 +154,14 @@ def test_settings_out_of_range_are_refused():
         SamplingSettings(max_length=8)
     with pytest.raises(ValueError, match=r"seed.*-1"):
         SamplingSettings(seed=-1)
+
+
+def test_alpha_draws_as_many_tokens_of_short_documents_as_of_long_ones():
+    corpora = [TokenLists([[7] * 10] * 1000), TokenLists([[7] * 500] * 20)]
+    copy = lambda ids, rng: Example(ids, np.stack([ids, ids]), ids, 0, "copy")  # noqa: E731
+    sampler = Sampler(corpora, copy, SPECIAL, SamplingSettings(max_length=512, alpha=0.3))
+    drawn = np.zeros(2)
+    for number in range(8192):
+        place = sampler.locate(number)
+        drawn[place.source] += (sampler.text_ids(number) == 7).sum()
+    assert drawn[0] / drawn.sum() == pytest.approx(0.5, abs=0.01)

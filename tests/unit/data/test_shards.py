@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import pickle
 import signal
 import subprocess
@@ -15,9 +14,10 @@ import pytest
 from rich.console import Console
 
 from unblank.data import shards
+from unblank.data.files import find_files
 from unblank.data.report import documents_table
 from unblank.data.shards import PreparedCorpus, prepare_corpus
-from unblank.data.sources import TextFiles, find_files
+from unblank.data.sources import TextFiles
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.train import train_tokenizer
 
@@ -252,22 +252,20 @@ def test_two_processes_at_once_share_one_result(bpe, tmp_path):
     assert outputs[0].split() == [folder.name, str(PreparedCorpus(folder).num_tokens)]
 
 
-def test_a_killed_run_is_ignored_and_cleaned_up_when_stale(bpe, tmp_path):
+def test_what_a_killed_run_left_is_ignored_and_cleaned_up(bpe, tmp_path):
     path = corpus_file(tmp_path, TEXTS)
     bpe.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
     process = start(tmp_path, "slow")
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("cache/.building-*/tokens.bin")) and time.monotonic() < deadline:
+    while (
+        not list(tmp_path.glob("cache/.*.unfinished-*/tokens.bin")) and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     process.stdout.close()
-    (half_built,) = (tmp_path / "cache").iterdir()
+    assert len(list((tmp_path / "cache").iterdir())) == 1
     corpus = prepared(path, bpe, tmp_path)
-    assert half_built.exists()
     expected = [ids for ids in encode_texts(bpe, TEXTS) if len(ids) > 1]
     assert [corpus.tokens(i).tolist() for i in range(len(corpus))] == expected
-    for entry in (half_built, *half_built.iterdir()):
-        os.utime(entry, (0, 0))
-    prepared(path, bpe, tmp_path)
     assert list((tmp_path / "cache").iterdir()) == [corpus.folder]

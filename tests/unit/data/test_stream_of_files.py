@@ -15,9 +15,9 @@ from unblank.data.shards import prepare_corpus
 from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.special import special_ids
 from unblank.tokenization.train import train_tokenizer
-from unblank.tokenization.vocabulary import sentence_end_flags
 
 RELEASED_MIXTURE = {"token": 0.5, "sentence": 0.3, "document": 0.2}
 

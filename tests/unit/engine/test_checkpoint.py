@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from unblank.conversion.writer import new_folder
 from unblank.engine.checkpoint import (
     CheckpointError,
     list_checkpoints,
@@ -17,6 +16,7 @@ from unblank.engine.checkpoint import (
 )
 from unblank.engine.finished import publish_model
 from unblank.integrity import find_damage
+from unblank.whole_folders import new_folder
 
 
 def writer(text="weights"):
@@ -119,7 +119,21 @@ def test_a_damaged_checkpoint_is_replaced_when_its_step_comes_again(tmp_path):
 
 
 def test_what_a_kill_left_half_written_is_no_checkpoint_and_is_removed(tmp_path):
-    (tmp_path / "step-00000004.tmp-abc").mkdir()
+    for name in ("step-00000004.tmp-abc", ".step-00000004.unfinished-abc"):
+        (tmp_path / name).mkdir()
     assert list_checkpoints(tmp_path) == []
     remove_unfinished(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_checkpoint_loses_its_name_before_its_files(tmp_path, monkeypatch):
+    for step in (1, 2):
+        write_checkpoint(tmp_path, step, writer())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda folder, **options: None)
+        remove_old_checkpoints(tmp_path, keep=1)
+    assert [folder.name for folder in list_checkpoints(tmp_path)] == ["step-00000002"]
+    assert len(list(tmp_path.iterdir())) == 2
+    remove_unfinished(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unblank.engine.schedules import last_stable_step, learning_rate_multiplier
+from unblank.engine.schedules import learning_rate_multiplier
 
 CLOSED_FORMS = {
     "cosine": lambda t, r: r + (1 - r) * 0.5 * (1 + math.cos(math.pi * t)),
@@ -47,19 +47,9 @@ def test_inverse_square_root_halves_when_updates_quadruple():
     assert learning_rate_multiplier(10**9, **settings) == 0.01
 
 
-def test_wsd_is_flat_and_then_falls_in_a_line_over_the_last_part():
-    settings = {"schedule": "wsd", "warmup_steps": 10, "decay_steps": 100, "floor": 0.1}
-    rates = [learning_rate_multiplier(step, **settings, cooldown_ratio=0.3) for step in range(121)]
-    assert last_stable_step(100, 0.3) == 70
-    assert rates[:10] == [step / 10 for step in range(10)]
-    assert rates[10:71] == [1.0] * 61
-    assert rates[70:101] == pytest.approx([1 - 0.9 * step / 30 for step in range(31)])
-    assert rates[100:] == pytest.approx([0.1] * 21)
-
-
 @given(
     update=st.integers(1, 10_000),
-    schedule=st.sampled_from(["cosine", "linear", "inverse_sqrt", "wsd", "constant"]),
+    schedule=st.sampled_from(["cosine", "linear", "inverse_sqrt", "constant"]),
     warmup=st.integers(0, 3000),
     decay=st.integers(1, 9000),
     floor=st.floats(0, 0.9),

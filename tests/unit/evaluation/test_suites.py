@@ -23,6 +23,10 @@ LAMBADA = TEXTS.replace("perplexity", "lambada")
 
 INFILLING = TEXTS.replace("perplexity", "infilling\nmax_tokens: 8")
 
+PAIRS = TEXTS.replace("perplexity", "minimal-pairs")
+
+FACTS = PAIRS.replace("minimal-pairs", "facts")
+
 TASKS = """
 measure: understanding
 tasks: [rte, multirc]
@@ -103,6 +107,9 @@ def test_a_suite_of_one_s_own_is_read_like_those_of_the_library(tmp_path):
         (LAMBADA.replace("{files", "{detokenize: wikitext, files"), "line 4: .*'detokenize'"),
         (TEXTS.replace("perplexity", "infilling"), "max_tokens"),
         (INFILLING.replace("8", "0"), "line 3: max_tokens"),
+        (PAIRS.replace("{files", "{reader: wsc, files"), "line 4: .*'wsc'"),
+        (PAIRS.replace("{files", "{source: text, files"), "line 4: .*'source'"),
+        (FACTS, "line 4: .*relations"),
         (TASKS.replace("rte", "rtr"), "line 3: .*'rtr'.*rte"),
         (TASKS.replace("[rte, multirc]", "[]"), "line 3: tasks"),
         (TASKS + "averaged: {boolq: [accuracy]}", "line 4: .*'boolq'"),

@@ -171,6 +171,19 @@ def test_written_texts_are_scored_against_their_references(model_folder, tmp_pat
     assert content["predictions"][0]["references"] == ["cat", "dog"]
 
 
+def test_bleu_is_divided_as_its_language_needs_or_as_asked_and_says_so(
+    model_folder, tmp_path, capsys
+):
+    chinese = {"sentence": "the cat saw", "question": "\u8c01\u770b\u89c1\u4e86\u732b"}
+    write(tmp_path / "seq2seq/squad_qg/validation.jsonl", [chinese] * 2)
+    options = {"data": tmp_path, "tasks": ("squad_qg",), "max_tokens": 3, "num_beams": 1}
+    for given, expected in (({}, "zh"), ({"bleu_tokenizer": "char"}, "char")):
+        _, content = run(model_folder, tmp_path, suite="question-generation", **options, **given)
+        signature = content["scores"][0]["details"]["signature"]
+        assert f"tok:{expected}|" in signature
+        assert f"squad_qg: bleu {signature}" in capsys.readouterr().err
+
+
 def test_every_summary_of_a_dialogue_is_a_reference(model_folder, tmp_path):
     record = {"dialogue": "a: the cat sat."} | {f"summary{n}": f"cat {n}." for n in (1, 2, 3)}
     write(tmp_path / "seq2seq/dialogsum/test.jsonl", [record])

@@ -116,6 +116,14 @@ def test_drawn_frequencies_are_those_of_the_filtered_distribution(temperature, t
     np.testing.assert_allclose(frequencies, expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("temperature", [1e-3, 1e-40, 5e-324])
+def test_the_most_likely_token_is_drawn_at_the_lowest_temperatures(temperature):
+    log_p = torch.log_softmax(torch.tensor([[1.0, 3.0, 2.0, -torch.inf]] * 50), -1)
+    uniform = (np.arange(50) / 50).tolist()
+    assert draw(log_p, uniform, temperature=temperature) == [1] * 50
+    assert draw(log_p, uniform, temperature=temperature, top_k=2, top_p=0.5) == [1] * 50
+
+
 @given(st.lists(st.integers(0, 2), max_size=12), st.integers(1, 4))
 def test_banned_tokens_are_those_that_would_repeat_an_ngram(piece, size):
     def ngrams(tokens):

@@ -43,7 +43,9 @@ def naive_next_log_p(unblank, prompt, columns, is_bidirectional=True):
     return torch.log_softmax(logits[0, -1], -1)
 
 
-def naive_greedy(unblank, text, max_tokens, order=None, is_bidirectional=True):
+def naive_greedy(
+    unblank, text, max_tokens, order=None, is_bidirectional=True, hides_cut_token=False
+):
     special = special_ids(unblank.tokenizer)
     prompt = read_text(unblank.tokenizer, special, text, max_positions=64, order=order).prompt
     rules = blank_rules(unblank.tokenizer, unblank.model.config, DecodingOptions())
@@ -60,6 +62,8 @@ def naive_greedy(unblank, text, max_tokens, order=None, is_bidirectional=True):
                 break
             tokens.append(token)
             columns.append((token, place, len(tokens) + 1))
+        if hides_cut_token and len(log_ps) == len(tokens):
+            columns.pop()
         pieces.append((tokens, log_ps))
     return pieces
 
@@ -76,6 +80,20 @@ def test_cached_greedy_filling_equals_decoding_without_cache(
         ends = [] if blank.end_log_probability is None else [blank.end_log_probability]
         assert_close([*blank.log_probabilities, *ends], log_ps, atol=1e-4, rtol=1e-4)
         assert blank.finished == (len(log_ps) > len(tokens))
+
+
+def test_the_interactive_decoder_hides_the_last_token_of_a_cut_fill(tiny):
+    found = {}
+    for decoder in ("evaluation", "interactive"):
+        result = tiny.fill(TEXTS[0], max_tokens=2, decoder=decoder)
+        expected = naive_greedy(tiny, TEXTS[0], 2, hides_cut_token=decoder == "interactive")
+        found[decoder] = [(list(b.token_ids), list(b.log_probabilities)) for b in result.blanks]
+        for (tokens, log_ps), (ours, our_log_ps) in zip(expected, found[decoder], strict=True):
+            assert ours == tokens
+            assert_close(our_log_ps, log_ps[: len(tokens)], atol=1e-4, rtol=1e-4)
+    assert found["evaluation"] != found["interactive"]
+    with pytest.raises(ValueError, match="decoder is 'other'"):
+        tiny.fill(TEXTS[0], decoder="other")
 
 
 @pytest.mark.parametrize("options", STRATEGIES)
@@ -227,6 +245,7 @@ def test_a_unidirectional_text_sees_only_backwards(tiny, text):
         ("a [MASK]", {"batch_size": 0}, "batch_size"),
         ("a [MASK]", {"num_return": 2}, "num_return"),
         ("a [MASK]", {"top_k": 2}, "do_sample"),
+        ("a [MASK]", {"seed": 2}, "do_sample"),
         ("a [MASK]", {"do_sample": True, "num_beams": 2}, "choose one"),
         ("a [MASK]", {"temperature": 0.0, "do_sample": True}, "temperature"),
         ("a [MASK]", {"top_p": 0.0, "do_sample": True}, "top_p"),

@@ -253,6 +253,7 @@ def test_a_model_in_training_mode_is_refused(tiny_encoder_decoder):
         ({"max_tokens_ratio": -1.0}, "max_tokens_ratio"),
         ({"too_long": "drop"}, "too_long.*refuse"),
         ({"top_k": 3}, "do_sample"),
+        ({"seed": 3}, "do_sample"),
     ],
 )
 def test_options_that_cannot_be_followed_are_named(tiny_encoder_decoder, given, message):

@@ -1,6 +1,7 @@
 """Metrics against definitions written out by hand, and properties."""
 
 import math
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -63,12 +64,29 @@ def test_a_question_counts_only_if_all_its_answers_are_right():
     assert metrics.question_exact_match(predictions, labels, ["a", "b", "c", "d"]) == 75.0
 
 
-def test_answers_are_compared_without_case_accents_articles_and_punctuation():
-    assert metrics.best_answer_scores("the Caf\u00e9 Royal!", ["Paris", "cafe royal"]) == (100, 100)
+def test_answers_are_compared_without_case_articles_and_punctuation():
+    both = ["Paris", "cafe\u0301 royal"]
+    assert metrics.best_answer_scores("the Caf\u00e9 Royal!", both) == (100, 100)
     f1, exact = metrics.best_answer_scores("Royal Cafe of Paris", ["royal cafe", "Rome"])
     assert (round(f1, 1), exact) == (66.7, 0.0)
     assert metrics.token_f1("the", "a") == 100.0
     assert metrics.token_f1("the", "cat") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("\u304b\u304d", "\u304c\u304d"),  # Japanese ka-ki and ga-ki
+        ("\u0939\u093f\u0928\u094d\u0926\u0940", "\u0939\u093f\u0928\u0926\u0940"),  # Hindi virama
+        ("c\u1ee7a", "cua"),  # Vietnamese
+        ("\u0643\u064e", "\u0643"),  # an Arabic vowel
+    ],
+)
+def test_marks_tell_answers_apart(one, other):
+    assert metrics.best_answer_scores(one, [other]) == (0, 0)
+    for form in ("NFC", "NFD"):
+        written = unicodedata.normalize(form, one)
+        assert metrics.best_answer_scores(written, [one]) == (100, 100)
 
 
 def test_errors_of_a_mean_agree():

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unblank.metrics import bleu_tokenizers
+from unblank.metrics.bleu_tokenizers import choose_bleu_tokenizer
 from unblank.metrics.text import score_texts
 from unblank.metrics.words import split_words
 
@@ -207,3 +209,53 @@ def test_what_cannot_be_scored_is_named(predictions, references, metrics, messag
 def test_an_unknown_tokenizer_is_named():
     with pytest.raises(ValueError, match="13a, intl, zh"):
         score_texts(["a"], [["a"]], ["bleu"], tokenize="14a")
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "\u0e19\u0e49\u0e33\u0e15\u0e32\u0e01\u0e33",  # Thai with the vowel AM, after a tone, too
+        "\u0e99\u0ec9\u0eb3\u0e81\u0eb3",  # the same in Lao
+        "\u00e9t\u00e9 \u1ee7a \uac00\ub098 \u304c\u304e\u3050\u3052",
+    ],
+)
+def test_the_way_in_which_letters_are_encoded_does_not_count(answer, form):
+    written = unicodedata.normalize(form, answer)
+    for prediction, reference in ((written, answer), (answer, written)):
+        found = score_texts([prediction], [[reference]], ["exact_match", "bleu", "chrf", "rouge"])
+        same = score_texts([answer], [[answer]], ["exact_match", "bleu", "chrf", "rouge"])
+        assert found.values == same.values
+    assert same.values["exact_match"] == same.values["chrf"] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The cat sat on the mat.", "13a"),
+        ("\u041a\u043e\u0448\u043a\u0430 \u0441\u0438\u0434\u0438\u0442.", "13a"),
+        ("\u6211\u5728\u5317\u4eac\u5927\u5b66\u8bfb\u4e66", "zh"),
+        ("\u6211\u7528 Python \u5199\u7a0b\u5e8f", "zh"),
+        ("\u732b\u304c\u597d\u304d\u3067\u3059", "ja-mecab"),
+        ("\uace0\uc591\uc774\uac00 \uc88b\uc544\uc694", "ko-mecab"),
+        ("\u0e09\u0e31\u0e19\u0e23\u0e31\u0e01\u0e41\u0e21\u0e27", "char"),
+        ("\u1780\u17b6\u179a", "char"),
+        ("123", "13a"),
+    ],
+)
+@pytest.mark.parametrize("has_mecab", [True, False])
+def test_the_tokenizer_of_bleu_follows_the_script(monkeypatch, text, expected, has_mecab):
+    monkeypatch.setattr(bleu_tokenizers, "find_spec", lambda name: object() if has_mecab else None)
+    if not has_mecab and expected.endswith("mecab"):
+        expected = "char"
+    assert choose_bleu_tokenizer("auto", [text]) == expected
+    assert choose_bleu_tokenizer("13a", [text]) == "13a"
+    if not has_mecab:
+        signature = score_texts([text], [[text]], ["bleu"]).scores["bleu"].signature
+        assert f"tok:{expected}" in signature
+
+
+def test_a_tokenizer_whose_model_would_have_to_be_fetched_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr("sacrebleu.utils.SACREBLEU_DIR", str(tmp_path))
+    with pytest.raises(ImportError, match=r"flores200.*nothing is downloaded"):
+        score_texts(["a"], [["a"]], ["bleu"], tokenize="flores200")

@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from unblank.models import attention
 from unblank.models.attention import attend, check_implementation, prepare_mask
+from unblank.models.glm import GlmInfillConfig
 from unblank.models.masks import packed_visibility
 
 
@@ -31,7 +32,7 @@ def naive(query, key, value, visible, bias=0.0):
 def test_implementations_equal_the_formula(implementation, inputs):
     query, key, value, visible = inputs
     mask = prepare_mask(visible, torch.float32, implementation)
-    output = attend(query, key, value, mask, implementation=implementation)
+    output, _ = attend(query, key, value, mask, implementation=implementation)
     assert_close(output, naive(query, key, value, visible), atol=1e-5, rtol=1e-5)
 
 
@@ -41,7 +42,7 @@ def test_blockwise_products_equal_the_formula_with_gradients(inputs):
     mask = prepare_mask(visible, torch.bfloat16, "sdpa")
     assert mask.ranges is not None
     assert len(mask.ranges) > 1
-    output = attend(*leaves, mask, implementation="sdpa")
+    output, _ = attend(*leaves, mask, implementation="sdpa")
     gradients = torch.autograd.grad(output.square().sum(), leaves)
     expected = naive(*leaves, visible)
     expected_gradients = torch.autograd.grad(expected.square().sum(), leaves)
@@ -55,7 +56,7 @@ def test_blockwise_products_with_a_bias_equal_the_formula_with_its_gradient(inpu
     leaves = [tensor.double().requires_grad_() for tensor in (query, key, value, bias)]
     mask = prepare_mask(visible, torch.bfloat16, "sdpa", bias=leaves[3])
     assert len(mask.ranges) > 1
-    output = attend(*leaves[:3], mask, implementation="sdpa")
+    output, _ = attend(*leaves[:3], mask, implementation="sdpa")
     gradients = torch.autograd.grad(output.square().sum(), leaves)
     expected = naive(*leaves[:3], visible, leaves[3])
     expected_gradients = torch.autograd.grad(expected.square().sum(), leaves)
@@ -68,7 +69,7 @@ def test_the_gradient_of_a_bias_is_added_up_in_float32(inputs):
     bias = torch.randn(1, 3, 300, 300, requires_grad=True)
     tensors = [tensor.bfloat16() for tensor in (query, key, value)]
     mask = prepare_mask(visible, torch.bfloat16, "sdpa", bias=bias)
-    output = attend(*tensors, mask, implementation="sdpa")
+    output, _ = attend(*tensors, mask, implementation="sdpa")
     (gradient,) = torch.autograd.grad(output.float().square().sum(), [bias])
     exact = naive(*(tensor.float() for tensor in tensors), visible, bias)
     (expected,) = torch.autograd.grad(exact.square().sum(), [bias])
@@ -83,13 +84,13 @@ def test_long_rows_leave_the_products_for_the_fused_kernel(inputs, monkeypatch):
 
 def test_unknown_implementation_names_the_choices():
     with pytest.raises(ValueError, match="sdpa, eager, flex_attention"):
-        check_implementation("flash_attention_2")
+        check_implementation("flash_attention_2", GlmInfillConfig())
 
 
 def test_blockwise_dropout_keeps_the_mean(inputs):
     query, key, value, visible = inputs
     mask = prepare_mask(visible, torch.bfloat16, "sdpa")
-    output = attend(query, key, torch.ones_like(value), mask, dropout=0.5)
+    output, _ = attend(query, key, torch.ones_like(value), mask, dropout=0.5)
     assert output.mean().item() == pytest.approx(1.0, abs=0.05)
     assert output.std() > 0.01
 
@@ -101,7 +102,7 @@ def test_blockwise_dropout_has_the_gradient_of_its_forward(inputs):
 
     def loss(moved):
         torch.manual_seed(1)  # the same weights are dropped each time
-        return attend(moved, key, value, mask, dropout=0.5).square().sum()
+        return attend(moved, key, value, mask, dropout=0.5)[0].square().sum()
 
     leaf = query.clone().requires_grad_()
     gradient = torch.autograd.grad(loss(leaf), leaf)[0]
@@ -115,7 +116,7 @@ def test_compiled_blockwise_dropout_stays_finite():
     visible[..., :20] = True
     mask = prepare_mask(visible, torch.bfloat16, "sdpa")
     assert mask.ranges is not None
-    compiled = torch.compile(lambda *tensors: attend(*tensors, mask, dropout=0.1))
+    compiled = torch.compile(lambda *tensors: attend(*tensors, mask, dropout=0.1)[0])
     torch.manual_seed(0)
     leaves = torch.randn(3, 2, 2, 64, 32, dtype=torch.bfloat16).requires_grad_()
     output = compiled(*leaves)

@@ -84,7 +84,7 @@ def test_biased_attention_equals_the_formula_with_the_gradient_of_the_bias(imple
     bias = torch.randn(1, 4, 6, 6, dtype=torch.float64, requires_grad=True)
     visible = padding_visibility(torch.tensor([[1] * 6, [0, 0, 1, 1, 1, 1]]), 6)
     mask = prepare_mask(visible, torch.float64, implementation, bias=bias)
-    ours = attend(query, key, value, mask, implementation=implementation)
+    ours, _ = attend(query, key, value, mask, implementation=implementation)
     scores = query @ key.transpose(-1, -2) / 8**0.5 + bias
     expected = torch.where(visible, scores, -torch.inf).softmax(-1) @ value
     assert_close(ours, expected, atol=1e-6, rtol=1e-6)
@@ -155,6 +155,28 @@ def test_samples_follow_the_tempered_softmax_and_avoid_what_is_excluded():
     best = int(expected.argmax())
     others = maths.sample_tokens(hidden, weight, generator, excluded_N=torch.full((4000,), best))
     assert (others != best).all()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 1e-2, 1e-6, 1e-38])
+@pytest.mark.parametrize("vocab_size", [8, 256])
+def test_a_second_draw_is_possible_however_certain_the_generator_is(temperature, vocab_size):
+    hidden, weight = torch.ones(2000, 1), torch.zeros(vocab_size, 1)
+    weight[5], weight[1], weight[3] = 600.0, 2 * temperature, 2 * temperature
+    for dtype in (torch.float32, torch.bfloat16):
+        drawn = maths.sample_tokens(
+            hidden.to(dtype),
+            weight.to(dtype),
+            torch.Generator().manual_seed(1),
+            temperature,
+            excluded_N=torch.full((2000,), 5),
+        )
+        counts = drawn.bincount(minlength=vocab_size)
+        assert len(counts) == vocab_size
+        assert counts[5] == 0
+        expected = torch.softmax(torch.tensor([2.0, 2.0, *[0.0] * (vocab_size - 3)]), dim=0)[:2]
+        assert_close(counts[[1, 3]] / 2000, expected, atol=0.04, rtol=0)
+    first = maths.sample_tokens(hidden, weight, temperature=temperature)
+    assert (first == 5).all()
 
 
 def test_samples_do_not_depend_on_the_chunks(monkeypatch):

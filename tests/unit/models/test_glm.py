@@ -170,7 +170,8 @@ def test_labels_score_only_their_positions(model):
     assert_close(output.loss_sum, -(log_p[8, 20] + log_p[10, 30]))
     assert output.num_scored.item() == 2
     assert_close(output.loss, output.loss_sum / 2)
-    assert model(**inputs, labels=labels[None]).logits is None
+    assert model(**inputs, labels=labels[None], return_logits=False).logits is None
+    assert model.train()(**inputs, labels=labels[None]).logits is None
 
 
 def test_the_last_layer_leaves_out_unscored_tokens_without_changing_a_gradient(model, monkeypatch):
@@ -282,7 +283,7 @@ def test_multiple_choice_sums_the_log_probabilities_of_each_choice():
             "branch_ends .* give segment_ids",
         ),
         ({"attention_mask": torch.ones(1, 1, 4, 4), "prefix_lengths": torch.tensor([2])}, "4-D"),
-        ({"position_ids": torch.zeros(1, 4, dtype=torch.long)}, r"\(2, 1, 4\)"),
+        ({"position_ids": torch.zeros(3, 4, dtype=torch.long)}, r"\(2, 1, 4\)"),
         ({"inputs_embeds": torch.zeros(1, 4, 32)}, "exactly one"),
     ],
 )

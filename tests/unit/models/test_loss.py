@@ -119,3 +119,10 @@ def test_smoothing_a_sample_is_refused():
     hidden, weight = torch.randn(2, 8), torch.randn(9, 8)
     with pytest.raises(ValueError, match="leave sampled_softmax out"):
         linear_cross_entropy_sum(hidden, weight, torch.tensor([1, 2]), 0.1, sampled_softmax=4)
+
+
+def test_sampling_where_every_row_is_a_target_is_exact():
+    torch.manual_seed(5)
+    hidden, weight, target = torch.randn(40, 8), torch.randn(20, 8), torch.arange(40) % 20
+    sampled = linear_cross_entropy_sum(hidden, weight, target, sampled_softmax=10)
+    torch.testing.assert_close(sampled, linear_cross_entropy_sum(hidden, weight, target))

@@ -95,14 +95,14 @@ def test_a_misspelt_objective_is_refused_with_the_nearest_name() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"token": -1.0}, "weight token is -1"),
-        ({"token": float("nan")}, "weight token is nan"),
+        ({"token": -1.0}, "token is -1"),
+        ({"token": float("nan")}, "token is nan"),
         ({"token": 0.0}, "weight 0.*sentence"),
         ({"mask_ratio": 0.0}, "mask_ratio is 0"),
-        ({"mask_ratio": 1.5}, r"mask_ratio is 1.5.*\[0, 1\]"),
+        ({"mask_ratio": 1.5}, r"mask_ratio is 1.5.*\(0, 1\]"),
         ({"mask_ratio": 0.8}, "mask_ratio is 0.8"),
         ({"mean_span_length": 0.0}, "mean_span_length is 0"),
-        ({"max_span_length": 0}, "max_span_length is 0.*at least 1"),
+        ({"max_span_length": 0}, "max_span_length is 0.*above 0"),
         ({"block_mask_probability": 1.1}, "block_mask_probability is 1.1"),
         ({"short_sequence_probability": -0.1}, "short_sequence_probability is -0.1"),
         ({"single_span_probability": 2.0}, "single_span_probability is 2"),

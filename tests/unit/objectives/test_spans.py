@@ -157,13 +157,27 @@ def test_sentences_end_after_a_sentence_end_and_at_a_cut(tokens: np.ndarray) -> 
 @given(texts(max_documents=1), st.floats(0.05, 1.0), seeds)
 def test_sentences_are_drawn_until_the_ratio_is_reached(tokens, ratio, seed) -> None:
     sentences = sentence_bounds(tokens, IS_END, document_bounds(tokens, CLS, EOS))
-    drawn = sample_sentences(sentences, len(tokens), ratio, np.random.default_rng(seed))
+    drawn = sample_sentences(sentences, len(tokens), ratio, np.random.default_rng(seed), 2.0)
     as_pairs = {tuple(span) for span in drawn.tolist()}
     assert len(as_pairs) == len(drawn) >= 1
-    assert as_pairs <= {tuple(span) for span in sentences.tolist()}
     lengths = drawn[:, 1] - drawn[:, 0]
+    assert lengths.sum() <= max(1, 2 * ratio * len(tokens))
+    whole = {tuple(span) for span in sentences.tolist()}
+    assert {tuple(span) for span in drawn[:-1].tolist()} <= whole
+    start, end = drawn[-1].tolist()
+    assert any(first <= start < end <= last for first, last in whole)
+    is_cut = (start, end) not in whole
+    assert not is_cut or lengths.sum() == max(1, int(ratio * len(tokens)))
     assert lengths[:-1].sum() < max(1, int(ratio * len(tokens)))
     assert len(drawn) == len(sentences) or lengths.sum() >= int(ratio * len(tokens))
+    assert lengths.sum() <= max(2 * ratio * len(tokens), 1)
+    whole = {tuple(span) for span in sentences.tolist()}
+    *others, last = drawn.tolist()
+    assert {tuple(span) for span in others} <= whole
+    ((start, end),) = (one for one in whole if one[0] <= last[0] and last[1] <= one[1])
+    # The last is cut only where the whole of it would be too much.
+    is_too_much = lengths[:-1].sum() + end - start > max(2 * ratio * len(tokens), 1)
+    assert (last != [start, end]) == is_too_much
 
 
 @given(st.integers(3, 300), st.floats(0, 1), seeds)

@@ -213,7 +213,7 @@ def test_candidates_may_be_a_field_of_the_data(tmp_path):
     with pytest.raises(ValueError, match=r"two candidates .*'one'"):
         make_examples(task, {"question": "q", "options": ["one", "one"], "answer": 0})
     for options in (["one", None], [["one"], ["two"]]):
-        with pytest.raises(ValueError, match=r"'options'.*list of texts"):
+        with pytest.raises(ValueError, match="'options'"):
             make_examples(task, {"question": "q", "options": options, "answer": 0})
     digits = {"question": "q", "options": ["2", "1", "0"]}
     with pytest.raises(ValueError, match=r"label 0 .*'2'"):

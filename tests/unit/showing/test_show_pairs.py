@@ -106,7 +106,7 @@ def model_folder(tmp_path_factory):
             [TEXT, GERMAN], kind="unigram", vocab_size=530, show_progress=False
         )
     tokenizer.save_pretrained(folder)
-    (folder / "config.json").write_text(json.dumps({"is_encoder_decoder": True}))
+    (folder / "config.json").write_text(json.dumps({"model_type": "deltalm"}))
     return folder
 
 

@@ -65,6 +65,24 @@ for kind, size in {SIZES}.items():
     assert run.stdout.decode().split() == [hashlib.md5(content).hexdigest() for content in here]
 
 
+def test_training_ends_where_characters_are_rare():
+    # In a process of its own: a trainer that waits for its own lock cannot be interrupted.
+    script = """
+import warnings
+warnings.simplefilter("ignore")
+from unblank.tokenization.train import train_tokenizer
+texts = ["".join(map(chr, range(0x4E00, 0x4E78))) + " Ab" * 30] * 3
+for kind in ("wordpiece", "unigram", "bpe"):
+    for lowercase in (False, True):
+        train_tokenizer(
+            texts, kind=kind, vocab_size=540, lowercase=lowercase, show_progress=False
+        )
+print("ended")
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    assert run.stdout.split() == [b"ended"], run.stderr.decode()
+
+
 def test_auto_tokenizer_opens_the_folders_without_this_library(tmp_path):
     expected = []
     for kind in KINDS:

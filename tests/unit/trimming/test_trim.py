@@ -313,7 +313,7 @@ def test_command_prints_what_changed_and_leaves_a_record(tokenizers, tmp_path, c
         ([], "--corpus is missing"),
         (["--corpus", "x.txt"], "give either --keep"),
         (["--corpus", "x.txt", "--keep", "9", "--coverage", "0.9"], "give either --keep"),
-        (["--corpus", "x.txt", "--coverage", "99"], "share of the corpus"),
+        (["--corpus", "x.txt", "--coverage", "99"], "coverage is 99"),
         (["--corpus", "x.txt", "--keep", "9"], "no file matches"),
     ],
 )

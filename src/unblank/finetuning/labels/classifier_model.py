@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from unblank.families.loading import require_whole_weights
+from unblank.families.settings import FamilySections
 from unblank.finetuning.labels.reading import Labelled
 from unblank.finetuning.labels.settings import Branch
-from unblank.quiet import without_loading_report, without_progress_bar
+from unblank.models.finite import require_finite
+from unblank.starting.vocabulary import fit_vocabulary
+from unblank.untrusted.opening import config_in, model_in
 
 __all__ = ["build_classifier", "is_classifier"]
 
@@ -35,7 +38,7 @@ def build_classifier(data: Labelled, classes: Sequence[str], branch: Branch) -> 
     if folder is None:
         return _new_classifier(data, names)
     require_whole_weights(folder)
-    config = AutoConfig.from_pretrained(folder)
+    config = config_in(folder)
     if is_classifier(config) and dict(config.id2label) != names:
         raise ValueError(
             f"{folder} is a classifier with the labels {list(config.id2label.values())}, but the "
@@ -44,19 +47,22 @@ def build_classifier(data: Labelled, classes: Sequence[str], branch: Branch) -> 
     changes: dict[str, Any] = {"id2label": names, "label2id": {n: i for i, n in names.items()}}
     if of_family.branch_field is not None and not is_classifier(config):
         changes[of_family.branch_field] = branch
-    with without_progress_bar(), without_loading_report():
-        model, report = of_family.model_class.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            attn_implementation=start.settings.attention_implementation,
-            output_loading_info=True,
-            **changes,
-            **start.settings.dropouts,
-        )
+    model, report = model_in(
+        folder,
+        of_family.model_class,
+        {**changes, **start.settings.dropouts},
+        dtype=torch.float32,
+        attn_implementation=start.settings.attention_implementation,
+    )
     lacking = [name for name in report["missing_keys"] if not name.startswith(_HEAD)]
     if lacking:
         raise ValueError(f"{folder} lacks weights: {', '.join(sorted(lacking)[:5])}")
     classifier: PreTrainedModel = model
+    require_finite(classifier.named_parameters(), folder)
+    if start.checkpoint is None:
+        fit_vocabulary(
+            classifier, folder, data.tokenizer, data.family, FamilySections(), start.seed
+        )
     return classifier
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from transformers import AutoConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from unblank.engine.task import RunContext, Task
 from unblank.families.settings import ModelSettings, TokenizerSettings
@@ -17,6 +17,7 @@ from unblank.finetuning.labels.steps import Sizes
 from unblank.finetuning.labels.task import LabelTask, Way
 from unblank.finetuning.settings import FinetuneDataSettings, FinetuneTrainSettings
 from unblank.prompting.task import ClozeTask, load_task
+from unblank.untrusted.opening import config_in
 
 __all__ = ["open_labelled"]
 
@@ -98,5 +99,4 @@ def _metric(given: str | None, task: ClozeTask) -> str:
 
 
 def _is_head_in(folder: Path | None) -> bool:
-    is_model = folder is not None and (folder / "config.json").is_file()
-    return is_model and has_head(AutoConfig.from_pretrained(folder))
+    return folder is not None and (folder / "config.json").is_file() and has_head(config_in(folder))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from unblank.data.records import find_record_files
+from unblank.data.files import find_files
 from unblank.engine.parallel import World
 from unblank.engine.task import RunContext
 from unblank.families.family import Family
@@ -20,6 +20,7 @@ from unblank.prompting.examples import TaskExample, read_examples, require_label
 from unblank.prompting.task import ClozeTask
 from unblank.starting.model import build_model
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
+from unblank.untrusted.opening import config_in
 
 __all__ = ["Labelled", "StartingPoint", "read_labelled"]
 
@@ -141,10 +142,7 @@ def read_labelled(
     _require_able(family, task, by_classifier)
     if is_sharded and not by_classifier:
         raise ValueError("cloze questions do not support --train.parallel fsdp: use ddp")
-    paths = {
-        name: [path for entry in entries for path in find_record_files(entry)]
-        for name, entries in files.items()
-    }
+    paths = {name: find_files(entries) if entries else () for name, entries in files.items()}
     read = {name: read_examples(task, of_name) for name, of_name in paths.items()}
     for name, data in read.items():
         if data.num_skipped:
@@ -231,7 +229,7 @@ def _max_length(wanted: int | None, folder: Path | None) -> int:
     """Return the positions of an example, and check that the model has them."""
     if folder is None:
         return wanted or _NEW_LENGTH
-    positions = int(AutoConfig.from_pretrained(folder).max_position_embeddings)
+    positions = int(config_in(folder).max_position_embeddings)
     if wanted is not None and wanted > positions:
         raise ValueError(
             f"cloze.max_length {wanted} exceeds the {positions} positions of the model in "

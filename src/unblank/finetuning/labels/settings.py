@@ -6,7 +6,8 @@ Standard library only: `--help` reads it.
 from dataclasses import dataclass
 from typing import Literal
 
-from unblank.settings.checks import require, require_positive
+from unblank.settings.checks import require
+from unblank.settings.ranges import NotNegative, Positive, check_values
 
 __all__ = ["Branch", "ClozeSettings", "GridSettings", "Pooled"]
 
@@ -18,7 +19,7 @@ Pooled = Literal["cls", "end"]
 class ClozeSettings:
     """Tasks with labels (the name of a template, or your own YAML)."""
 
-    patterns: tuple[int, ...] = ()
+    patterns: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0. With several, each epoch asks an example with
     another one, and predictions average their probabilities. Default: the task's own choice."""
     ensemble: bool = False
@@ -33,7 +34,7 @@ class ClozeSettings:
     loss: Literal["cross_entropy", "hinge", "generative", "mix"] = "cross_entropy"
     """Loss over the scores of the candidates: the paper's cross-entropy, or one of the published
     program's (mix = cross-entropy and the likelihood of the right answer)."""
-    max_length: int | None = None
+    max_length: Positive[int | None] = None
     """Most positions of an example; longer ones are shortened in the fields that the task names.
     Default: the model's."""
     classifier: bool = False
@@ -45,10 +46,10 @@ class ClozeSettings:
     """Classifier on a GanLM: the decoder that it uses."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "max_length")
+        check_values(self)
         require(
-            len(set(self.patterns)) == len(self.patterns) and all(n >= 0 for n in self.patterns),
-            f"cloze.patterns are {self.patterns}: they must be different numbers from 0 on",
+            len(set(self.patterns)) == len(self.patterns),
+            f"cloze.patterns are {self.patterns}: they must be different numbers",
         )
 
 
@@ -56,13 +57,16 @@ class ClozeSettings:
 class GridSettings:
     """Several runs, one for each combination, and the best of them."""
 
-    learning_rates: tuple[float, ...] = ()
+    learning_rates: Positive[tuple[float, ...]] = ()
     """Peak learning rates to try, instead of optim.learning_rate."""
-    batch_sizes: tuple[int, ...] = ()
+    batch_sizes: Positive[tuple[int, ...]] = ()
     """Batch sizes to try, instead of train.batch_size."""
 
     def __post_init__(self) -> None:
+        check_values(self)
         for name in ("learning_rates", "batch_sizes"):
             values = getattr(self, name)
-            is_fine = all(value > 0 for value in values) and len(set(values)) == len(values)
-            require(is_fine, f"grid.{name} are {values}: they must be different numbers above 0")
+            require(
+                len(set(values)) == len(values),
+                f"grid.{name} are {values}: they must be different numbers",
+            )

@@ -16,7 +16,8 @@ from unblank.generation.seq2seq import generate_from_ids
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from unblank.metrics.text import BleuTokenizer, TextMetric, TextScores
+    from unblank.metrics.bleu_tokenizers import BleuTokenizer
+    from unblank.metrics.text import TextMetric, TextScores
 
 __all__ = ["Answering", "held_out_sources", "prediction_lines", "scores_by_entry"]
 
@@ -128,7 +129,7 @@ def held_out_sources(
     Args:
         entries: the pairs.
         blank_of: source -> place of its blank; 0 for an encoder-decoder.
-        shares: from `held_out_shares`.
+        shares: from `shares_by_size`.
     """
     return [
         HeldOutSource(

@@ -128,14 +128,18 @@ class PairSampler:
         self._entries = entries
         self._make = make
         self.num_chunks = sum(map(len, entries))
-        num_positions = sum(sum(map(sum, entry.sides)) for entry in entries)
-        self.mean_text_length = num_positions / self.num_chunks
+        num_positions = [sum(map(sum, entry.sides)) for entry in entries]
+        self.mean_text_length = sum(num_positions) / self.num_chunks
         self._schedule = SourceSchedule(
             [len(entry) for entry in entries],
             seed=settings.seed,
             weights=settings.weights,
             alpha=settings.alpha,
             temperature=settings.temperature,
+            sample_tokens=[
+                positions / len(entry)
+                for positions, entry in zip(num_positions, entries, strict=True)
+            ],
         )
 
     def locate(self, number: int) -> tuple[int, int]:

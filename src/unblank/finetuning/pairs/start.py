@@ -13,7 +13,6 @@ from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.finetuning.pairs.batches import SHORTEST_LENGTH
 from unblank.finetuning.pairs.entries import RawEntry
-from unblank.finetuning.pairs.vocabulary import extend_model, with_extra_tokens
 from unblank.starting.model import build_model
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 
@@ -55,10 +54,25 @@ class PairStart:
         Raises:
             FileNotFoundError: if a named folder holds no tokenizer.
         """
-        tokenizer = self._known_tokenizer(train)
-        if self.context.checkpoint is None:
-            tokenizer = with_extra_tokens(tokenizer, self.tokenizer.extra_tokens)
-        return tokenizer
+
+        def texts() -> Iterable[str]:
+            return [
+                text
+                for entry in train
+                for pair in entry.pairs
+                for text in (pair.source, *pair.targets)
+            ]
+
+        return open_tokenizer(
+            self.model,
+            self.tokenizer,
+            self.family,
+            texts,
+            folder=self.output_dir / TOKENIZER_NAME,
+            world=self.context.world,
+            checkpoint=self.context.checkpoint,
+            display=self.context.display,
+        )
 
     def build_model(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
         """Return the model, with embeddings for added tokens; float32, on the CPU.
@@ -73,11 +87,7 @@ class PairStart:
         checkpoint, init_from = self.context.checkpoint, self.model.init_from
         is_loaded = checkpoint is not None or init_from is not None
         longest = SHORTEST_LENGTH if is_loaded else max(*self.limits.values(), SHORTEST_LENGTH)
-        known = tokenizer
-        if checkpoint is None and init_from is not None:
-            known = self._known_tokenizer(())
-        model = self._build(known, longest)
-        extend_model(model, tokenizer, self.seed, self.family)
+        model = self._build(tokenizer, longest)
         self._require_positions(model)
         self._require_same_ends(model, tokenizer)
         return model
@@ -109,28 +119,6 @@ class PairStart:
         if self.model.activation_checkpointing:
             enable_activation_checkpointing(writer)
         return writer
-
-    def _known_tokenizer(self, train: Sequence[RawEntry]) -> PreTrainedTokenizerFast:
-        """Return the tokenizer as the model to start from knows it, without added tokens."""
-
-        def texts() -> Iterable[str]:
-            return [
-                text
-                for entry in train
-                for pair in entry.pairs
-                for text in (pair.source, *pair.targets)
-            ]
-
-        return open_tokenizer(
-            self.model,
-            self.tokenizer,
-            self.family,
-            texts,
-            folder=self.output_dir / TOKENIZER_NAME,
-            world=self.context.world,
-            checkpoint=self.context.checkpoint,
-            display=self.context.display,
-        )
 
     def _require_positions(self, model: PreTrainedModel) -> None:
         limit = model.config.max_position_embeddings

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from unblank.data.drawing import shares_by_size
 from unblank.data.length_groups import window_size
 from unblank.data.loader import DataState, StepBatches
 from unblank.data.sampling import Sampler, SamplingSettings
@@ -16,7 +17,6 @@ from unblank.engine.precision import Precision
 from unblank.engine.task import Evaluation
 from unblank.engine.units import TrainUnit
 from unblank.examples import AnyExample, IntArray, Seq2SeqExample
-from unblank.finetuning.labels.held_out import held_out_shares
 from unblank.finetuning.pairs.answers import (
     Answering,
     held_out_sources,
@@ -29,6 +29,7 @@ from unblank.finetuning.pairs.encoding import PairEncoder
 from unblank.finetuning.pairs.entries import plain_sampling
 from unblank.finetuning.pairs.start import PairStart
 from unblank.finetuning.pairs.transfer import AlternatingState, alternate
+from unblank.plurals import counted
 
 __all__ = ["HeldOutPairs", "PairTask", "TrainingPairs"]
 
@@ -159,7 +160,7 @@ class PairTask:
         if self.metric == "loss":
             return Evaluation(scores={"loss": loss})
         sizes = [len(entry.references) for entry in held_out.entries]
-        shares = held_out_shares(sizes, held_out.measured)
+        shares = shares_by_size(sizes, held_out.measured)
         sources = held_out_sources(held_out.entries, self._encoder.blank_of, shares)
         world = self._batches.world
         answers = self._answering.answer(model, self.tokenizer, sources, world)
@@ -198,10 +199,20 @@ class PairTask:
         assert make is not None
         return make(source, target, self._encoder.special)
 
+    def _measured(self) -> str:
+        """Return how many held-out sources, or examples for the loss, are measured."""
+        entries, limit = self._held_out.entries, self._held_out.measured
+        if self.metric == "loss":
+            total, noun = sum(map(len, entries)), "held-out example"
+        else:
+            total, noun = sum(len(entry.references) for entry in entries), "held-out source"
+        if limit is None or limit >= total:
+            return counted(total, noun)
+        return f"{limit:,} of {counted(total, noun)}"
+
     def _facts(self, padding: float) -> dict[str, str]:
-        train, held_out = self._training.entries, self._held_out.entries
+        train = self._training.entries
         num_pairs = sum(len(entry.references) for entry in train)
-        num_held_out = sum(len(entry.references) for entry in held_out)
         mixed = ", every other one of plain text" if self._training.plain_text else ""
         branch = {"branch": self._start.branch} if "ganlm" in self._start.family.applies else {}
         return {
@@ -209,5 +220,5 @@ class PairTask:
             "task": f"source to target, {num_pairs:,} pairs, {sum(map(len, train)):,} "
             f"examples an epoch in {self.steps_per_epoch:,} steps{mixed}",
             "batches": f"{self._batches}, {padding:.1%} padding",
-            "chosen by": f"{self.metric} of {num_held_out:,} held-out sources",
+            "chosen by": f"{self.metric} of {self._measured()}",
         }

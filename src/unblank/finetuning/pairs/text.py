@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from unblank.data.fields import field_names, field_text, field_value, require_text
+from unblank.data.files import find_files
 from unblank.data.pairs import pair_texts
-from unblank.data.records import Record, find_record_files, read_records
+from unblank.data.records import read_records
 from unblank.plurals import counted
 
 __all__ = ["TextPair", "read_text_pairs"]
@@ -52,33 +53,27 @@ def read_text_pairs(entry: str, source: str, target: str) -> list[TextPair]:
             entry, source, target = parts
         pairs = [
             _pair(place, record, source, target)
-            for path in find_record_files(entry)
-            for place, record in _records(path, source, target)
+            for path in find_files(entry)
+            for place, record in read_records(path, [*field_names(source), target])
         ]
     if not pairs:
         raise ValueError(f"{entry} has no pair of texts")
     return pairs
 
 
-def _records(path: Path, source: str, target: str) -> Iterator[Record]:
-    names = [*field_names(source), target]
-    return read_records(path, has_header=not all(name.isdecimal() for name in names))
-
-
 def _parallel_pairs(entry: str) -> Iterator[TextPair]:
     sides = pair_texts(entry)
     source, target = (side.shown_paths for side in sides)
-    texts = (side.texts(side.paths[0]) for side in sides)
-    for number, (first, second) in enumerate(zip_longest(*texts), start=1):
+    for number, (first, second) in enumerate(zip_longest(*(side.placed_texts() for side in sides))):
         if first is None or second is None:
             short, long = (source, target) if first is None else (target, source)
             raise ValueError(
-                f"{short} ends after {counted(number - 1, 'line')}, but {long} has more: line n "
-                "of one must belong to line n of the other"
+                f"{short} ends after {counted(number, 'text')}, but {long} has more: text n of "
+                "one must belong to text n of the other"
             )
-        for path, text in ((source, first), (target, second)):
-            require_text(text, f"{path}, line {number}: this side of the pair")
-        yield TextPair(f"{source}, line {number}", first.strip(), (second.strip(),))
+        for place, text in (first, second):
+            require_text(text, f"{place}: this side of the pair")
+        yield TextPair(first[0], first[1].strip(), (second[1].strip(),))
 
 
 def _pair(place: str, record: dict[str, Any], source: str, target: str) -> TextPair:

@@ -18,8 +18,8 @@ from unblank.data.sources import TextUnit
 from unblank.examples import Seq2SeqExample
 from unblank.objectives.seq2seq import build_seq2seq_objective
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
+from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.special import encoder_decoder_ids
-from unblank.tokenization.vocabulary import sentence_end_flags
 
 __all__ = ["AlternatingState", "alternate", "plain_text_sampler"]
 

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from torch import Tensor, tensor
 
-from unblank.data.records import find_record_files
+from unblank.data.files import find_files
 from unblank.engine.finish import RESULTS_NAME, chosen_predictions
 from unblank.engine.logging import read_json_lines
 from unblank.finetuning.labels.held_out import measured_examples
@@ -55,10 +55,8 @@ def run_ensemble(
     for member in members:
         run_finetune(member, given=given, memory=memory)
     task = load_task(settings.task)
-    files = [path for entry in settings.data.validation for path in find_record_files(entry)]
-    examples = measured_examples(
-        read_examples(task, files).examples, settings.train.validation_samples
-    )
+    held_out = read_examples(task, find_files(settings.data.validation)).examples
+    examples = measured_examples(held_out, settings.train.validation_samples)
     folders = [member.train.output_dir for member in members]
     evaluation = evaluation_of(task, examples, average_predictions(folders, examples))
     runs = [json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8")) for folder in folders]
@@ -81,7 +79,7 @@ def ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
     that is an ensemble: so one is measured on other data.
 
     Raises:
-        ValueError: fewer than two members, no held-out examples, or not a cloze task.
+        ValueError: fewer than two members, nothing held out or validated, or not a cloze task.
     """
     if settings.task == "seq2seq" or settings.method == "classifier" or settings.cloze.classifier:
         raise ValueError(
@@ -89,6 +87,11 @@ def ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
         )
     if not settings.data.validation:
         raise ValueError("an ensemble averages predictions: give --data.validation FILE")
+    if settings.method != "none" and settings.train.validate_every == 0:
+        raise ValueError(
+            "an ensemble averages the predictions of validations, and train.validate_every is 0: "
+            "leave it out, or give a number of steps"
+        )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError(
             "an ensemble runs in one process: start each pattern with torchrun instead"

@@ -1,5 +1,7 @@
 """The configuration of an ELECTRA on this library's encoder."""
 
+from typing import ClassVar
+
 from huggingface_hub.dataclasses import strict
 
 from unblank.models.glm.configuration import GlmInfillConfig
@@ -17,5 +19,11 @@ class ElectraInfillConfig(GlmInfillConfig):
     """
 
     model_type = "electra_infill"
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
+        *GlmInfillConfig.keys_to_ignore_at_inference,
+        "losses",
+        "rates",
+        "corrupted_ids",
+    ]
 
     generator_layers: int = 4

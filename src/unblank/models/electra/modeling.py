@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
+from transformers.utils.generic import can_return_tuple
 
 from unblank.examples import IGNORE_INDEX
 from unblank.models.electra.configuration import ElectraInfillConfig
@@ -28,11 +29,19 @@ class ElectraOutput(ModelOutput):
     """Output of one step of ELECTRA's objective.
 
     Attributes:
+        loss: float32 scalar, the weighted sum of both losses per token; None without labels.
+        logits: float[B, T, 2], the scores of "replaced" and "original"; None in training.
+        hidden_states: float[B, T, D] of the discriminator's embeddings and layers, on request.
+        attentions: float[B, H, T, T] of its layers, on request.
         losses: "generator", "discriminator" -> (float32 sum, int64 count).
         rates: "replaced_rate", "replaced_accuracy", "original_accuracy" -> (hits, out of).
         corrupted_ids: int64[B, T], what the discriminator read.
     """
 
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
     losses: dict[str, tuple[Tensor, Tensor]] | None = None
     rates: dict[str, tuple[Tensor, Tensor]] | None = None
     corrupted_ids: Tensor | None = None
@@ -49,6 +58,8 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
     """Generator, discriminator, and the head that says replaced or original."""
 
     config: ElectraInfillConfig
+    # The discriminator's loss has a count of its own, which no trainer knows beforehand.
+    accepts_loss_kwargs = False
     _tied_weights_keys: dict[str, str] = {
         "lm_head.weight": "model.embed_tokens.weight",
         "generator.embed_tokens.weight": "model.embed_tokens.weight",
@@ -69,9 +80,18 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
         """Return the token embedding."""
         return self.model.embed_tokens
 
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the token embedding."""
+        self.model.embed_tokens = value
+        self.generator.embed_tokens = value
+
     def get_output_embeddings(self) -> nn.Linear:
         """Return the generator's head."""
         return self.lm_head
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        """Replace the generator's head."""
+        self.lm_head = value
 
     def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
         """Return the generator's logits and the discriminator's judgements of plain texts."""
@@ -79,27 +99,47 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
         judging_BTD = self.model(token_ids).last_hidden_state
         return {"logits": self.lm_head(guessing_BTD), "judgements": self.head(judging_BTD)}
 
+    @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
-        labels: Tensor,
-        segment_ids: Tensor,
+        input_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        segment_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         generator: torch.Generator | None = None,
         sampled_ids: Tensor | None = None,
+        discriminator_weight: float = 50.0,
         **kwargs: Any,
     ) -> ElectraOutput:
-        """Return the two losses of ELECTRA (its paper, section 2).
+        """Return the two losses of ELECTRA (its paper, section 2), or judgements without labels.
 
         Args:
-            input_ids: int64[B, T], the text with masks.
+            input_ids: int64[B, T], the text, with masks if there are labels.
             labels: int64[B, T], the original where the text was masked, else -100.
-            segment_ids: int64[B, T], 0 on padding.
+            segment_ids: int64[B, T], 0 on padding, with `is_prefix`: packed rows.
+            attention_mask: [B, T], non-zero on real tokens, in place of `segment_ids`.
+            inputs_embeds: float[B, T, D], in place of `input_ids`, without labels.
             generator: source of the samples; None for torch's own.
             sampled_ids: int64[B, T], in place of the draw.
+            discriminator_weight: of the discriminator's loss in the sum; 50 in the paper.
             **kwargs: position_ids and is_prefix, as for `GlmInfillModel.forward`.
+
+        Raises:
+            ValueError: labels without `input_ids`.
         """
+        rows = {"segment_ids": segment_ids, "attention_mask": attention_mask, **kwargs}
+        rows["use_cache"] = False
+        if labels is None:
+            outputs = self.model(input_ids=input_ids, inputs_embeds=inputs_embeds, **rows)
+            return ElectraOutput(
+                logits=self.head(outputs.last_hidden_state),
+                hidden_states=outputs.hidden_states,
+                attentions=outputs.attentions,
+            )
+        if input_ids is None:
+            raise ValueError("labels need input_ids: a generator reads tokens, and replaces some")
         is_masked = labels != IGNORE_INDEX
-        rows = {"segment_ids": segment_ids, "use_cache": False, **kwargs}
         guessing_ND = self.generator(input_ids=input_ids, **rows).last_hidden_state[is_masked]
         weight_VD = self.lm_head.weight
         generator_loss = linear_cross_entropy_sum(guessing_ND, weight_VD, labels[is_masked])
@@ -109,18 +149,25 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
             corrupted_BT = original_BT.masked_scatter(is_masked, sampled_N)
         else:
             corrupted_BT = torch.where(is_masked, sampled_ids, original_BT)
-        is_real = segment_ids != 0
-        judging_ND = self.model(input_ids=corrupted_BT, **rows).last_hidden_state[is_real]
-        logits_N2 = self.head(judging_ND)
+        is_real = torch.ones_like(is_masked)
+        if attention_mask is not None:
+            is_real = attention_mask != 0
+        elif segment_ids is not None:
+            is_real = segment_ids != 0
+        outputs = self.model(input_ids=corrupted_BT, **rows)
+        logits_N2 = self.head(outputs.last_hidden_state[is_real])
         is_original_N = (corrupted_BT == original_BT)[is_real]
+        losses = {
+            "generator": (generator_loss, is_masked.sum()),
+            "discriminator": (discriminator_loss_sum(logits_N2, is_original_N), is_real.sum()),
+        }
+        means = {name: total / n.clamp(min=1) for name, (total, n) in losses.items()}
         return ElectraOutput(
-            losses={
-                "generator": (generator_loss, is_masked.sum()),
-                "discriminator": (
-                    discriminator_loss_sum(logits_N2, is_original_N),
-                    is_real.sum(),
-                ),
-            },
+            loss=means["generator"] + discriminator_weight * means["discriminator"],
+            logits=None if self.training else self.head(outputs.last_hidden_state),
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            losses=losses,
             rates=detection_rates(is_original_N, logits_N2.argmax(dim=-1) == 1),
             corrupted_ids=corrupted_BT,
         )

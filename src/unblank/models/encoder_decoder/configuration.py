@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from unblank.models.sizes import require_possible_sizes
+
 __all__ = ["EncoderDecoderConfig"]
 
 
@@ -44,7 +46,12 @@ class EncoderDecoderConfig(PreTrainedConfig):
         is_encoder_decoder: True; part of the transformers contract.
     """
 
-    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
+        "past_key_values",
+        "encoder_last_hidden_state",
+        "loss_sum",
+        "num_scored",
+    ]
     attribute_map: ClassVar[dict[str, str]] = {"num_hidden_layers": "encoder_layers"}
 
     vocab_size: int = 250104
@@ -85,9 +92,11 @@ class EncoderDecoderConfig(PreTrainedConfig):
         """Check the fields against each other.
 
         Raises:
-            ValueError: heads do not divide the width, an unknown activation, a number of buckets
-                that cannot be shared by two directions, or a tokenizer larger than the table.
+            ValueError: a number that no model can have, heads that do not divide the width, an
+                unknown activation, a number of buckets that cannot be shared by two directions, or
+                a tokenizer larger than the table.
         """
+        require_possible_sizes(self)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unblank.models.positions import check_positions
+
 __all__ = ["UNUSED_POSITIONS", "PositionEmbedding", "RelativeBias", "count_positions"]
 
 UNUSED_POSITIONS = 2
@@ -55,13 +57,9 @@ class PositionEmbedding(nn.Module):
             positions_BT: int64[B, T] or [1, T], rows of the table.
 
         Raises:
-            ValueError: more columns than the table has positions.
+            ValueError: more tokens than the table has positions.
         """
-        if tokens_BTD.shape[1] > self.max_tokens:
-            raise ValueError(
-                f"the text has {tokens_BTD.shape[1]} tokens, but the model has {self.max_tokens} "
-                "positions: shorten it, or train with a larger max_position_embeddings"
-            )
+        check_positions(positions_BT, self.embed_positions, self.max_tokens, UNUSED_POSITIONS)
         hidden_BTD: Tensor = self.norm(tokens_BTD * self.scale + self.embed_positions(positions_BT))
         return hidden_BTD
 

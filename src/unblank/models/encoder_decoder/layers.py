@@ -7,6 +7,7 @@ Shapes: `B` rows, `T` tokens, `S` source tokens, `D` width, `H` heads, `K` head 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,12 +15,12 @@ from torch.nn import functional
 from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from unblank.models.attention import attend
+from unblank.models.attention import Attended, attend
 from unblank.models.initialization import DECODER, ENCODER, Projection, StackStart
 from unblank.models.layers import FeedForward
 from unblank.models.masks import Mask
 
-__all__ = ["DecoderLayer", "EncoderLayer"]
+__all__ = ["Attention", "DecoderLayer", "EncoderLayer"]
 
 
 class Attention(nn.Module):
@@ -44,8 +45,8 @@ class Attention(nn.Module):
         mask: Mask,
         past_key_values: EncoderDecoderCache | None = None,
         source_BSD: Tensor | None = None,
-    ) -> Tensor:
-        """Return the attended states, [B, T, D].
+    ) -> Attended:
+        """Return the attended states, [B, T, D], and the weights.
 
         Args:
             hidden_BTD: where the queries come from.
@@ -66,7 +67,7 @@ class Attention(nn.Module):
                 key_BHSK, value_BHSK = cache.update(key_BHSK, value_BHSK, self.layer_idx)
         else:
             key_BHSK, value_BHSK = self._source_keys_and_values(source_BSD, past_key_values)
-        attended_BHTK = attend(
+        attended_BHTK, weights_BHTS = attend(
             query_BHTK,
             key_BHSK,
             value_BHSK,
@@ -75,7 +76,9 @@ class Attention(nn.Module):
             implementation=self.config._attn_implementation,
         )
         output: Tensor = self.o_proj(attended_BHTK.transpose(1, 2).reshape(shape))
-        return output
+        if weights_BHTS is not None and len(weights_BHTS) < shape[0]:
+            weights_BHTS = _row_each(weights_BHTS, shape[0])
+        return output, weights_BHTS
 
     def _heads(self, projected_BTD: Tensor) -> Tensor:
         rows, tokens, _ = projected_BTD.shape
@@ -97,6 +100,13 @@ class Attention(nn.Module):
         key_BHSK, value_BHSK = self._keys_and_values(source_BSD)
         cached: tuple[Tensor, Tensor] = cache.update(key_BHSK, value_BHSK, self.layer_idx)
         return cached
+
+
+def _row_each(weights_BHTS: Tensor, rows: int) -> Tensor:
+    """Return the weights with a row for each target where several shared a source."""
+    sources, heads, _, num_keys = weights_BHTS.shape
+    by_target = weights_BHTS.view(sources, heads, rows // sources, -1, num_keys)
+    return by_target.transpose(1, 2).reshape(rows, heads, -1, num_keys)
 
 
 class _ResidualLayer(GradientCheckpointingLayer):
@@ -128,10 +138,18 @@ class EncoderLayer(_ResidualLayer):
         self.mlp = FeedForward(config, ENCODER.output_gain(layer_idx, num_layers))
         self.mlp_norm = _norm(config)
 
-    def forward(self, hidden_BTD: Tensor, mask: Mask) -> Tensor:
-        """Return the next states, [B, T, D]."""
+    def forward(self, hidden_BTD: Tensor, mask: Mask, bias: Tensor | None = None) -> Tensor:
+        """Return the next states, [B, T, D].
+
+        Args:
+            hidden_BTD: the states.
+            mask: who sees whom.
+            bias: in place of the mask's; apart, because a checkpointed layer passes gradients only
+                to tensors that it is given.
+        """
+        mask = replace(mask, bias=bias)
         hidden_BTD = self._residual(
-            hidden_BTD, self.self_attn_norm, lambda states: self.self_attn(states, mask)
+            hidden_BTD, self.self_attn_norm, lambda states: self.self_attn(states, mask)[0]
         )
         return self._residual(hidden_BTD, self.mlp_norm, self.mlp)
 
@@ -167,14 +185,14 @@ class DecoderLayer(_ResidualLayer):
         hidden_BTD = self._residual(
             hidden_BTD,
             self.self_attn_norm,
-            lambda states: self.self_attn(states, mask, past_key_values),
+            lambda states: self.self_attn(states, mask, past_key_values)[0],
         )
         if self.is_interleaved:
             hidden_BTD = self._residual(hidden_BTD, self.bottom_mlp_norm, self.bottom_mlp)
         hidden_BTD = self._residual(
             hidden_BTD,
             self.cross_attn_norm,
-            lambda states: self.cross_attn(states, source_mask, past_key_values, source_BSD),
+            lambda states: self.cross_attn(states, source_mask, past_key_values, source_BSD)[0],
         )
         return self._residual(hidden_BTD, self.mlp_norm, self.mlp)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationMixin
+from transformers import GenerationConfig, GenerationMixin
 from transformers.cache_utils import EncoderDecoderCache
 from transformers.generation import LogitsProcessorList, SuppressTokensLogitsProcessor
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqModelOutput
@@ -26,7 +26,7 @@ from unblank.models.encoder_decoder.stacks import (
     EncoderDecoderPreTrainedModel,
     real_tokens,
 )
-from unblank.models.loss import linear_cross_entropy_sum
+from unblank.models.loss import loss_per_item, token_loss
 
 __all__ = [
     "EncoderDecoderForConditionalGeneration",
@@ -42,11 +42,14 @@ class Seq2SeqOutput(ModelOutput):
 
     Attributes:
         loss: float32 scalar, mean over scored positions; None without labels.
-        logits: float[B, T, V]; None with labels unless `logits_to_keep` asks for them.
+        logits: float[B, T, V]; None in training with labels, unless asked for.
         past_key_values: the cache.
         decoder_hidden_states: float[B, T, D] of the embeddings and every layer, on request.
+        decoder_attentions: float[B, H, T, T] of every layer, on request.
+        cross_attentions: float[B, H, T, S] of every layer, on request.
         encoder_last_hidden_state: float[B, S, D].
         encoder_hidden_states: float[B, S, D] of the embeddings and every layer, on request.
+        encoder_attentions: float[B, H, S, S] of every layer, on request.
         loss_sum: float32 scalar, summed over scored positions; None without labels.
         num_scored: int64 scalar, the number of scored positions; None without labels.
     """
@@ -55,8 +58,11 @@ class Seq2SeqOutput(ModelOutput):
     logits: Tensor | None = None
     past_key_values: EncoderDecoderCache | None = None
     decoder_hidden_states: tuple[Tensor, ...] | None = None
+    decoder_attentions: tuple[Tensor, ...] | None = None
+    cross_attentions: tuple[Tensor, ...] | None = None
     encoder_last_hidden_state: Tensor | None = None
     encoder_hidden_states: tuple[Tensor, ...] | None = None
+    encoder_attentions: tuple[Tensor, ...] | None = None
     loss_sum: Tensor | None = None
     num_scored: Tensor | None = None
 
@@ -123,7 +129,7 @@ class EncoderDecoderModel(EncoderDecoderPreTrainedModel):
                 **kwargs,
             )
         elif isinstance(encoder_outputs, tuple):
-            source = BaseModelOutput(last_hidden_state=encoder_outputs[0])
+            source = BaseModelOutput(*encoder_outputs)
         if decoder_inputs_embeds is None:
             decoder_inputs_embeds = self.encoder.embed_tokens(decoder_input_ids)
         decoder_outputs = self.decoder(
@@ -139,8 +145,11 @@ class EncoderDecoderModel(EncoderDecoderPreTrainedModel):
             last_hidden_state=decoder_outputs.last_hidden_state,
             past_key_values=decoder_outputs.past_key_values,
             decoder_hidden_states=decoder_outputs.hidden_states,
+            decoder_attentions=decoder_outputs.attentions,
+            cross_attentions=decoder_outputs.cross_attentions,
             encoder_last_hidden_state=source.last_hidden_state,
             encoder_hidden_states=source.hidden_states,
+            encoder_attentions=source.attentions,
         )
 
 
@@ -191,8 +200,10 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | None = None,
-        label_smoothing: float = 0.0,
+        smoothing: float = 0.0,
         sampled_softmax: int = 0,
+        num_items_in_batch: Tensor | int | None = None,
+        return_logits: bool | None = None,
         **kwargs: Any,
     ) -> Seq2SeqOutput:
         """Return loss or logits; arguments not named here as for `EncoderDecoderModel.forward`.
@@ -208,11 +219,14 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
             decoder_inputs_embeds: float[B, T, D].
             labels: int64[B, T], aligned, -100 where not scored.
             use_cache: whether to return a cache.
-            logits_to_keep: logits of that many last columns, 0 for all; None is all without
-                labels and none with labels.
-            label_smoothing: weight of the uniform distribution over all V rows, in [0, 1).
+            logits_to_keep: logits of that many last columns; 0 or None for all.
+            smoothing: of labels, weight of the uniform distribution over all V rows, in [0, 1).
             sampled_softmax: rows of the vocabulary from which the loss is estimated, without
                 smoothing; 0 is all of them.
+            num_items_in_batch: scored positions of a whole step, by which the summed loss is
+                divided; None for those of this call.
+            return_logits: None leaves them out in training with labels, unless `logits_to_keep`
+                asks for them.
             **kwargs: the rest of the transformers contract.
         """
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
@@ -227,44 +241,29 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
             use_cache=use_cache, **kwargs,
         )  # fmt: skip
         hidden_BTD = outputs.last_hidden_state
-        result = Seq2SeqOutput(
+        loss_sum, num_scored, logits = None, None, None
+        if labels is not None:
+            loss_sum, num_scored = token_loss(
+                hidden_BTD, self.lm_head.weight, labels, smoothing, sampled_softmax
+            )
+        if return_logits is None:
+            return_logits = labels is None or logits_to_keep is not None or not self.training
+        if return_logits:
+            kept = hidden_BTD[:, -logits_to_keep:] if logits_to_keep else hidden_BTD
+            logits = self.lm_head(kept)
+        return Seq2SeqOutput(
+            loss=loss_per_item(loss_sum, num_scored, num_items_in_batch),
+            logits=logits,
             past_key_values=outputs.past_key_values,
             decoder_hidden_states=outputs.decoder_hidden_states,
+            decoder_attentions=outputs.decoder_attentions,
+            cross_attentions=outputs.cross_attentions,
             encoder_last_hidden_state=outputs.encoder_last_hidden_state,
             encoder_hidden_states=outputs.encoder_hidden_states,
+            encoder_attentions=outputs.encoder_attentions,
+            loss_sum=loss_sum,
+            num_scored=num_scored,
         )
-        if labels is not None:
-            result.loss_sum, result.num_scored = self.token_loss(
-                hidden_BTD, labels, label_smoothing, sampled_softmax
-            )
-            result.loss = result.loss_sum / result.num_scored.clamp(min=1)
-        if labels is None or logits_to_keep is not None:
-            kept = hidden_BTD[:, -logits_to_keep:] if logits_to_keep else hidden_BTD
-            result.logits = self.lm_head(kept)
-        return result
-
-    def token_loss(
-        self,
-        hidden_BTD: Tensor,
-        labels_BT: Tensor,
-        label_smoothing: float = 0.0,
-        sampled_softmax: int = 0,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the summed cross-entropy of the head and the number of scored positions.
-
-        Args:
-            hidden_BTD: last hidden states of the decoder.
-            labels_BT: int64[B, T], -100 where not scored.
-            label_smoothing: weight of the uniform distribution over all V rows, in [0, 1).
-            sampled_softmax: rows of the vocabulary from which the loss is estimated, without
-                smoothing; 0 is all of them.
-        """
-        is_scored = labels_BT != IGNORE_INDEX
-        hidden_ND, target_N = hidden_BTD[is_scored], labels_BT[is_scored]
-        loss_sum = linear_cross_entropy_sum(
-            hidden_ND, self.lm_head.weight, target_N, label_smoothing, sampled_softmax
-        )
-        return loss_sum, is_scored.sum()
 
     def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
         """Return generated ids, as transformers' `generate`; padding in the source is found here.
@@ -281,9 +280,18 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
             kwargs["attention_mask"] = real_tokens(source, None, self.config)
         return super().generate(inputs, **kwargs)
 
-    def _get_logits_processor(self, *args: Any, **kwargs: Any) -> LogitsProcessorList:
+    def _get_logits_processor(
+        self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
+    ) -> LogitsProcessorList:
         """Padding and the rows above the tokenizer are never generated."""
-        processors: LogitsProcessorList = super()._get_logits_processor(*args, **kwargs)
+        if generation_config.guidance_scale not in (None, 1):
+            raise ValueError(
+                "guidance_scale does not work with an encoder-decoder: transformers would compute "
+                "the unguided logits without a decoder. Leave it out"
+            )
+        processors: LogitsProcessorList = super()._get_logits_processor(
+            generation_config, *args, **kwargs
+        )
         config = self.config
         size = config.vocab_size if config.tokenizer_size is None else config.tokenizer_size
         never = list(range(size, config.vocab_size))

@@ -13,18 +13,26 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
-from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPast
+from transformers.modeling_outputs import (
+    BaseModelOutput,
+    BaseModelOutputWithPastAndCrossAttentions,
+)
 from transformers.utils.generic import merge_with_config_defaults
-from transformers.utils.output_capturing import capture_outputs
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
-from unblank.models.attention import check_implementation, prepare_mask
+from unblank.models.attention import (
+    check_implementation,
+    prepare_mask,
+    warn_without_weights,
+)
+from unblank.models.caches import count_cached
 from unblank.models.encoder_decoder.configuration import EncoderDecoderConfig
 from unblank.models.encoder_decoder.embeddings import (
     PositionEmbedding,
     RelativeBias,
     count_positions,
 )
-from unblank.models.encoder_decoder.layers import DecoderLayer, EncoderLayer
+from unblank.models.encoder_decoder.layers import Attention, DecoderLayer, EncoderLayer
 from unblank.models.initialization import DECODER, ENCODER, draw_weights
 from unblank.models.layers import compute_dtype
 from unblank.models.masks import padding_visibility, prefix_visibility
@@ -59,16 +67,28 @@ class EncoderDecoderPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         draw_weights(module, ENCODER, self.config)
 
+    def _check_and_adjust_attn_implementation(
+        self, attn_implementation: str | None, *args: Any, **kwargs: Any
+    ) -> str:
+        if attn_implementation is not None:
+            check_implementation(attn_implementation, self.config)
+        chosen: str = super()._check_and_adjust_attn_implementation(
+            attn_implementation, *args, **kwargs
+        )
+        return chosen
+
 
 class Encoder(EncoderDecoderPreTrainedModel):
     """The bidirectional encoder."""
 
     main_input_name = "input_ids"
-    _can_record_outputs: dict[str, Any] = {"hidden_states": EncoderLayer}
+    _can_record_outputs: dict[str, Any] = {
+        "hidden_states": EncoderLayer,
+        "attentions": Attention,
+    }
 
     def __init__(self, config: EncoderDecoderConfig) -> None:
         super().__init__(config)
-        check_implementation(config._attn_implementation)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.embeddings = PositionEmbedding(config)
         self.relative_bias: nn.Module | None = None
@@ -117,16 +137,18 @@ class Encoder(EncoderDecoderPreTrainedModel):
         if attention_mask is None:
             attention_mask = inputs_embeds.new_ones(inputs_embeds.shape[:2], dtype=torch.bool)
         num_tokens = inputs_embeds.shape[1]
+        implementation = self.config._attn_implementation
+        warn_without_weights(kwargs.get("output_attentions"), implementation)
         mask = prepare_mask(
             padding_visibility(attention_mask, num_tokens),
             compute_dtype(self),
-            self.config._attn_implementation,
+            implementation,
             bias=None if self.relative_bias is None else self.relative_bias(num_tokens),
         )
         hidden_BSD = self.embeddings(inputs_embeds, count_positions(attention_mask))
         hidden_BSD = functional.dropout(hidden_BSD, self.config.hidden_dropout_prob, self.training)
         for layer in self.layers:
-            hidden_BSD = layer(hidden_BSD, mask)
+            hidden_BSD = layer(hidden_BSD, mask, mask.bias)
         return BaseModelOutput(last_hidden_state=self.norm(hidden_BSD))
 
 
@@ -134,7 +156,11 @@ class Decoder(EncoderDecoderPreTrainedModel):
     """A decoder over the encoder's states: causal, or bidirectional like a discriminator."""
 
     main_input_name = "inputs_embeds"
-    _can_record_outputs: dict[str, Any] = {"hidden_states": DecoderLayer}
+    _can_record_outputs: dict[str, Any] = {
+        "hidden_states": DecoderLayer,
+        "attentions": OutputRecorder(Attention, index=1, layer_name="self_attn"),
+        "cross_attentions": OutputRecorder(Attention, index=1, layer_name="cross_attn"),
+    }
 
     def __init__(
         self,
@@ -172,7 +198,7 @@ class Decoder(EncoderDecoderPreTrainedModel):
         is_bidirectional: bool = False,
         num_layers: int | None = None,
         **kwargs: Any,
-    ) -> BaseModelOutputWithPast:
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
         """Return the hidden states of the new target tokens.
 
         Args:
@@ -190,13 +216,13 @@ class Decoder(EncoderDecoderPreTrainedModel):
             **kwargs: the rest of the transformers contract.
 
         Raises:
-            ValueError: a bidirectional decoder with a cache, or too many tokens.
+            ValueError: a bidirectional decoder with a cache, a static cache, or too many tokens.
         """
         if use_cache and past_key_values is None:
             past_key_values = EncoderDecoderCache(
                 DynamicCache(config=self.config), DynamicCache(config=self.config)
             )
-        num_cached = 0 if past_key_values is None else past_key_values.get_seq_length()
+        num_cached = count_cached(past_key_values)
         if is_bidirectional and num_cached:
             raise ValueError(
                 "a bidirectional decoder cannot continue from a cache: leave past_key_values out"
@@ -206,6 +232,7 @@ class Decoder(EncoderDecoderPreTrainedModel):
         if is_real is None:
             is_real = inputs_embeds.new_ones((rows, num_cached + num_tokens), dtype=torch.bool)
         dtype, implementation = compute_dtype(self), self.config._attn_implementation
+        warn_without_weights(kwargs.get("output_attentions"), implementation)
         targets_per_source = rows // encoder_hidden_states.shape[0]
         visible, source_visible = None, None
         # A single new token without padding sees everything, and no mask is the fastest.
@@ -230,7 +257,7 @@ class Decoder(EncoderDecoderPreTrainedModel):
             hidden_BTD = layer(
                 hidden_BTD, mask, encoder_hidden_states, source_mask, past_key_values
             )
-        return BaseModelOutputWithPast(
+        return BaseModelOutputWithPastAndCrossAttentions(
             last_hidden_state=self.norm(hidden_BTD),
             past_key_values=past_key_values if use_cache else None,
         )

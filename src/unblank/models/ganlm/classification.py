@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.modeling_outputs import Seq2SeqSequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
+from unblank.models.classifier_loss import classifier_loss
 from unblank.models.encoder_decoder import Decoder, Encoder
 from unblank.models.encoder_decoder.stacks import real_tokens
 from unblank.models.ganlm.configuration import GanLMConfig
@@ -64,46 +64,73 @@ class GanLMForSequenceClassification(GanLMPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
-    ) -> SequenceClassifierOutput:
+    ) -> Seq2SeqSequenceClassifierOutput:
         """Return class scores.
 
         Args:
             input_ids: int64[B, S].
             attention_mask: [B, S], non-zero on real tokens; None finds the padding.
-            labels: int64[B] classes, or float[B] for one label (regression).
+            labels: what `config.problem_type` says, see `classifier_loss`: int64[B] classes, or
+                float[B] for one label (regression), or float[B, C].
+            inputs_embeds: float[B, S, D], in place of `input_ids`.
+            num_items_in_batch: labels of a whole step, by which the summed loss is divided; None
+                for those of this call.
             **kwargs: the rest of the transformers contract.
+
+        Raises:
+            ValueError: both or neither of ids and embeddings, or too many tokens.
         """
-        is_real = real_tokens(input_ids, attention_mask, self.config)
-        is_real = torch.ones_like(input_ids) if is_real is None else is_real
+        given = input_ids if inputs_embeds is None else inputs_embeds
+        if given is None:
+            raise ValueError("give exactly one of input_ids and inputs_embeds")
+        is_real = attention_mask
+        if input_ids is not None:
+            is_real = real_tokens(input_ids, attention_mask, self.config)
+        if is_real is None:
+            is_real = torch.ones(given.shape[:2], device=given.device)
         is_real = is_real.bool()
-        source_BSD = self.model["encoder"](input_ids, is_real, **kwargs).last_hidden_state
+        source = self.model["encoder"](input_ids, is_real, inputs_embeds, **kwargs)
         is_own = self.is_discriminator and not self.config.share_generator_discriminator
         decoder = self.discriminator["decoder"] if is_own else self.model["decoder"]
-        hidden_BSD = decoder(
-            inputs_embeds=self.get_input_embeddings()(rolled_source(input_ids, is_real)),
-            encoder_hidden_states=source_BSD,
+        rolled = rolled_source(given, is_real)
+        outputs = decoder(
+            inputs_embeds=self.get_input_embeddings()(rolled) if inputs_embeds is None else rolled,
+            encoder_hidden_states=source.last_hidden_state,
             attention_mask=is_real,
             encoder_attention_mask=is_real,
             use_cache=False,
             is_bidirectional=self.is_discriminator,
             num_layers=self.config.discriminator_layers if self.is_discriminator else None,
-        ).last_hidden_state
+            **kwargs,
+        )
+        hidden_BSD = outputs.last_hidden_state
         first = is_real.long().argmax(dim=1)
         pooled_BD = hidden_BSD[torch.arange(len(first), device=first.device), first]
         pooled_BD = torch.tanh(self.dense(self.dropout(pooled_BD)))
         logits_BC = self.out_proj(self.dropout(pooled_BD))
-        return SequenceClassifierOutput(loss=_loss(logits_BC, labels), logits=logits_BC)
+        return Seq2SeqSequenceClassifierOutput(
+            loss=classifier_loss(logits_BC, labels, self.config.problem_type, num_items_in_batch),
+            logits=logits_BC,
+            decoder_hidden_states=outputs.hidden_states,
+            decoder_attentions=outputs.attentions,
+            cross_attentions=outputs.cross_attentions,
+            encoder_last_hidden_state=source.last_hidden_state,
+            encoder_hidden_states=source.hidden_states,
+            encoder_attentions=source.attentions,
+        )
 
 
-def rolled_source(input_ids: Tensor, is_real: Tensor) -> Tensor:
+def rolled_source(tokens: Tensor, is_real: Tensor) -> Tensor:
     """Return each row's real tokens moved right by one, the last one first; padding stays.
 
     Args:
-        input_ids: int64[B, S].
+        tokens: int64[B, S], or their embeddings, float[B, S, D].
         is_real: bool[B, S], one run of real tokens in each row.
 
     Example:
@@ -112,13 +139,9 @@ def rolled_source(input_ids: Tensor, is_real: Tensor) -> Tensor:
     """
     first = is_real.long().argmax(dim=1, keepdim=True)
     last = first + is_real.sum(dim=1, keepdim=True) - 1
-    shifted = input_ids.roll(1, dims=1).scatter(1, first, input_ids.gather(1, last))
-    return torch.where(is_real, shifted, input_ids)
-
-
-def _loss(logits_BC: Tensor, labels: Tensor | None) -> Tensor | None:
-    if labels is None:
-        return None
-    if logits_BC.shape[1] == 1:
-        return functional.mse_loss(logits_BC[:, 0].float(), labels.float())
-    return functional.cross_entropy(logits_BC.float(), labels)
+    before = torch.arange(is_real.shape[1], device=is_real.device) - 1
+    column = before.expand(is_real.shape).scatter(1, first, last)
+    column = torch.where(is_real, column, before + 1)
+    if tokens.dim() == 3:
+        column = column[:, :, None].expand(tokens.shape)
+    return tokens.gather(1, column)

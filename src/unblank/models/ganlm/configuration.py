@@ -1,6 +1,6 @@
 """The configuration of a GanLM; the defaults are the published multilingual base model."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict
 
@@ -27,6 +27,13 @@ class GanLMConfig(EncoderDecoderConfig):
     """
 
     model_type = "ganlm"
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
+        *EncoderDecoderConfig.keys_to_ignore_at_inference,
+        "losses",
+        "rates",
+        "discriminator_input_ids",
+        "denoising_input_ids",
+    ]
 
     max_position_embeddings: int = 1024
     scale_embedding: bool = True

@@ -38,6 +38,9 @@ _CHUNK_BYTES = 16 * 2**20
 
 _WIDEST_BLOCK = 128
 
+_LEAST_CHANCE = torch.finfo(torch.float32).tiny / torch.finfo(torch.float32).eps
+"""Below it, fp32 holds too few digits of the chances that add up to it."""
+
 
 def content_ids(
     vocab_size: int,
@@ -95,13 +98,27 @@ def sample_tokens(
         weight_VD = weight_VD.to(torch.get_autocast_dtype(hidden_ND.device.type))
     drawn = []
     for rows, _, logits_CV in logits_in_chunks(hidden_ND, weight_VD, _CHUNK_BYTES):
-        if temperature != 1:
-            logits_CV = logits_CV / temperature
-        p_CV = torch.softmax(logits_CV, dim=-1, dtype=torch.float32)
-        if excluded_N is not None:
-            p_CV.scatter_(1, excluded_N[rows, None], 0.0)
-        drawn.append(_draw(p_CV, generator))
+        excluded_C = None if excluded_N is None else excluded_N[rows]
+        drawn.append(_draw(_probabilities(logits_CV, temperature, excluded_C), generator))
     return torch.cat(drawn) if drawn else hidden_ND.new_zeros(0, dtype=torch.long)
+
+
+def _probabilities(logits_CV: Tensor, temperature: float, excluded_C: Tensor | None) -> Tensor:
+    """Return float32[C, V], proportional to the chance of each token; 0 for the excluded ones."""
+    if temperature == 1 and excluded_C is None:
+        return torch.softmax(logits_CV, dim=-1, dtype=torch.float32)
+    p_CV = torch.softmax(logits_CV / temperature, dim=-1, dtype=torch.float32)
+    if excluded_C is not None:
+        p_CV.scatter_(1, excluded_C[:, None], 0.0)
+    # Where the excluded token had all of the chance, the others underflow: begin without it.
+    is_lost_C = ~(p_CV.sum(dim=1) > _LEAST_CHANCE)
+    if is_lost_C.any():
+        others = logits_CV[is_lost_C].float()
+        if excluded_C is not None:
+            others.scatter_(1, excluded_C[is_lost_C, None], -torch.inf)
+        below_best = others - others.amax(dim=1, keepdim=True)
+        p_CV[is_lost_C] = torch.softmax(below_best / temperature, dim=-1)
+    return p_CV
 
 
 def _draw(p_CV: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
-from transformers.modeling_outputs import BaseModelOutput
-from transformers.utils import ModelOutput
+from transformers.modeling_outputs import BaseModelOutput, Seq2SeqModelOutput
+from transformers.utils.generic import can_return_tuple
 
 from unblank.examples import IGNORE_INDEX
 from unblank.models.encoder_decoder import (
@@ -23,6 +23,7 @@ from unblank.models.encoder_decoder import (
     EncoderDecoderForConditionalGeneration,
     EncoderDecoderModel,
     EncoderDecoderPreTrainedModel,
+    Seq2SeqOutput,
 )
 from unblank.models.encoder_decoder.seq2seq import decoder_inputs
 from unblank.models.encoder_decoder.stacks import real_tokens
@@ -39,6 +40,7 @@ from unblank.models.ganlm.losses import (
     with_noise,
 )
 from unblank.models.ganlm.sentences import full_sentences
+from unblank.models.loss import token_loss
 
 __all__ = [
     "GanLMForConditionalGeneration",
@@ -50,11 +52,12 @@ __all__ = [
 
 
 @dataclass
-class GanLMPreTrainingOutput(ModelOutput):
-    """Output of one step of GanLM's objective.
+class GanLMPreTrainingOutput(Seq2SeqOutput):
+    """Output of one step of GanLM's objective; fields not named here as in `Seq2SeqOutput`.
 
     Attributes:
         loss: float32 scalar, the weighted sum of the three losses per token.
+        logits: float[B, T, V], of the generator; None in training, unless asked for.
         losses: "generator", "discriminator", "denoising" -> (float32 sum, int64 count); losses of
             weight 0 are left out. A mean over ranks and micro-batches is sum of sums / sum of
             counts, which also re-scales the discriminator's to the other two.
@@ -64,7 +67,6 @@ class GanLMPreTrainingOutput(ModelOutput):
         denoising_input_ids: int64[B, T], the disturbed decoder input.
     """
 
-    loss: Tensor | None = None
     losses: dict[str, tuple[Tensor, Tensor]] | None = None
     rates: dict[str, tuple[Tensor, Tensor]] | None = None
     discriminator_input_ids: Tensor | None = None
@@ -121,12 +123,15 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
     """Generator and discriminator: pretraining, and fine-tuning with the discriminator's help."""
 
     _keys_to_ignore_on_load_unexpected: list[str] = []
+    # The discriminator's loss has a count of its own, which no trainer knows beforehand.
+    accepts_loss_kwargs = False
 
     def __init__(self, config: GanLMConfig) -> None:
         super().__init__(config)
         self.discriminator = GanLMDiscriminator(config)
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -138,10 +143,12 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
         denoising_rule: DenoisingRule = "errors",
         discriminator_reads: Literal["target", "sentence"] = "target",
         temperature: float = 1.0,
-        label_smoothing: float = 0.0,
+        smoothing: float = 0.0,
         generator: torch.Generator | None = None,
         sampled_ids: Tensor | None = None,
         resampled_ids: Tensor | None = None,
+        return_logits: bool | None = None,
+        encoder_outputs: BaseModelOutput | None = None,
         **kwargs: Any,
     ) -> Any:
         """Return the three losses of GanLM; without labels, logits like the generator alone.
@@ -158,18 +165,18 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
                 program), "sentence" the whole source with these samples in its blanks (the paper's
                 wording). Either way sampled tokens are judged.
             temperature: of the sampling.
-            label_smoothing: of generator and denoising loss, over all V rows, in [0, 1).
+            smoothing: of labels, in generator and denoising loss, over all V rows, in [0, 1).
             generator: source of the samples; None for torch's own.
             sampled_ids: int64[B, T], in place of the first draw.
             resampled_ids: int64[B, T], in place of the second draw.
+            return_logits: None leaves the generator's logits out in training.
+            encoder_outputs: of an earlier call.
             **kwargs: passed to the generator.
         """
+        kwargs["encoder_outputs"] = encoder_outputs
         if labels is None:
             return super().forward(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                decoder_input_ids=decoder_input_ids,
-                **kwargs,
+                input_ids, attention_mask, decoder_input_ids, return_logits=return_logits, **kwargs
             )
         if decoder_input_ids is None:
             decoder_input_ids = decoder_inputs(labels, self.config)
@@ -179,13 +186,14 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
             input_ids=input_ids,
             attention_mask=attention_mask,
             decoder_input_ids=decoder_input_ids,
-            use_cache=self._reads_the_source_again(denoising_weight),
-            **kwargs,
+            **kwargs | {"use_cache": self._reads_the_source_again(denoising_weight)},
         )
         hidden_BTD, source_BSD = outputs.last_hidden_state, outputs.encoder_last_hidden_state
-        losses = {"generator": self.token_loss(hidden_BTD, labels, label_smoothing)}
-        result = GanLMPreTrainingOutput(losses=losses, rates={})
+        table_VD = self.lm_head.weight
+        losses = {"generator": token_loss(hidden_BTD, table_VD, labels, smoothing)}
         weights = {"generator": 1.0}
+        rates: dict[str, tuple[Tensor, Tensor]] = {}
+        judged_ids, noisy_ids = None, None
         if discriminator_weight or denoising_weight:
             draw = _Draw(hidden_BTD.detach(), self.lm_head.weight, generator, temperature)
             sentence = None
@@ -196,26 +204,27 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
             )
             losses["discriminator"] = detection.loss_sum, detection.is_content.sum()
             weights["discriminator"] = discriminator_weight
-            result.rates = detection.rates
-            result.discriminator_input_ids = detection.input_ids
+            rates, judged_ids = detection.rates, detection.input_ids
         if denoising_weight:
             noisy_ids, inconsistency = self._noisy_inputs(
                 labels, decoder_input_ids, detection, denoising_rule, draw, resampled_ids
             )
-            noisy_BTD = self.model(
-                encoder_outputs=BaseModelOutput(last_hidden_state=source_BSD),
-                attention_mask=attention_mask,
-                decoder_input_ids=noisy_ids,
-                past_key_values=_source_only(outputs.past_key_values),
-                use_cache=False,
-            ).last_hidden_state
-            losses["denoising"] = self.token_loss(noisy_BTD, labels, label_smoothing)
+            noisy_BTD = self._read_again(noisy_ids, outputs, attention_mask)
+            losses["denoising"] = token_loss(noisy_BTD, table_VD, labels, smoothing)
             weights["denoising"] = denoising_weight
-            result.rates = detection.rates | inconsistency
-            result.denoising_input_ids = noisy_ids
+            rates = detection.rates | inconsistency
         terms = [weights[name] * total / n.clamp(min=1) for name, (total, n) in losses.items()]
-        result.loss = torch.stack(terms).sum()
-        return result
+        if return_logits is None:
+            return_logits = not self.training
+        return GanLMPreTrainingOutput(
+            loss=torch.stack(terms).sum(),
+            logits=self.lm_head(hidden_BTD) if return_logits else None,
+            **_states(outputs),
+            losses=losses,
+            rates=rates,
+            discriminator_input_ids=judged_ids,
+            denoising_input_ids=noisy_ids,
+        )
 
     def writer(
         self, branch: Literal["generator", "discriminator"]
@@ -238,6 +247,19 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
         weights, own = decoder.state_dict(), writer.model.decoder
         own.load_state_dict({name: weights[name] for name in own.state_dict()})
         return writer
+
+    def _read_again(
+        self, decoder_input_ids: Tensor, outputs: Seq2SeqModelOutput, source_mask: Tensor | None
+    ) -> Tensor:
+        """Return the decoder's states over another target of the same source, float[B, T, D]."""
+        hidden_BTD: Tensor = self.model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=outputs.encoder_last_hidden_state),
+            attention_mask=source_mask,
+            decoder_input_ids=decoder_input_ids,
+            past_key_values=_source_only(outputs.past_key_values),
+            use_cache=False,
+        ).last_hidden_state
+        return hidden_BTD
 
     def _reads_the_source_again(self, denoising_weight: float) -> bool:
         """Return whether the source's keys and values are kept for a second pass over it.
@@ -292,13 +314,17 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
         )
 
     def judge(
-        self, input_ids: Tensor, is_real: Tensor, source_BSD: Tensor, source_mask: Tensor | None
+        self,
+        input_ids: Tensor,
+        is_real: Tensor | None,
+        source_BSD: Tensor,
+        source_mask: Tensor | None,
     ) -> Tensor:
         """Return the discriminator's last hidden states over a whole target, float[B, T, D].
 
         Args:
             input_ids: int64[B, T], from `discriminator_inputs`.
-            is_real: bool[B, T], False on padding.
+            is_real: bool[B, T], False on padding; None if all are real.
             source_BSD: states of the encoder.
             source_mask: [B, S], non-zero on real source tokens; None if all are real.
         """
@@ -313,6 +339,20 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
             num_layers=self.config.discriminator_layers,
         ).last_hidden_state
         return hidden_BTD
+
+    def discriminator_logits(self, input_ids: Tensor, decoder_input_ids: Tensor) -> Tensor:
+        """Return the scores of "replaced" and "original" of every target token, float[B, T, 2].
+
+        Args:
+            input_ids: int64[B, S], the source.
+            decoder_input_ids: int64[B, T], the target as the discriminator reads it, not shifted.
+        """
+        source_mask = real_tokens(input_ids, None, self.config)
+        source_BSD = self.model.encoder(input_ids, source_mask).last_hidden_state
+        is_real = real_tokens(decoder_input_ids, None, self.config)
+        judged_BTD = self.judge(decoder_input_ids, is_real, source_BSD, source_mask)
+        logits_BT2: Tensor = self.discriminator(judged_BTD)
+        return logits_BT2
 
     def _noisy_inputs(
         self,
@@ -339,6 +379,12 @@ class GanLMForPreTraining(GanLMForConditionalGeneration):
             "positive_inconsistency_rate": (with_other.sum(), num_scored),
             "negative_inconsistency_rate": (with_sample.sum(), num_scored),
         }
+
+
+def _states(outputs: Seq2SeqModelOutput) -> dict[str, Any]:
+    """Return all that an output of the model says beside its last states and its cache."""
+    left_out = ("last_hidden_state", "past_key_values")
+    return {name: value for name, value in outputs.items() if name not in left_out}
 
 
 def _source_only(cache: EncoderDecoderCache | None) -> EncoderDecoderCache | None:

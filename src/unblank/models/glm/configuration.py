@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from unblank.models.sizes import require_possible_sizes
+
 __all__ = ["GlmInfillConfig"]
 
 
@@ -36,7 +38,7 @@ class GlmInfillConfig(PreTrainedConfig):
     """
 
     model_type = "glm_infill"
-    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values", "loss_sum", "num_scored"]
     base_model_fsdp_plan: ClassVar[dict[str, Any]] = {
         "embed_tokens": "free_full_weight",
         "layers.*": "free_full_weight",
@@ -59,6 +61,7 @@ class GlmInfillConfig(PreTrainedConfig):
     block_position_encoding: bool = True
     tie_word_embeddings: bool = True
     use_cache: bool = True
+    bos_token_id: int | None = None
     pad_token_id: int | None = None
     eos_token_id: int | None = None
     cls_token_id: int | None = None
@@ -82,9 +85,10 @@ class GlmInfillConfig(PreTrainedConfig):
         """Check the fields against each other.
 
         Raises:
-            ValueError: heads do not divide the width, an unknown activation, or a tokenizer that is
-                larger than the table.
+            ValueError: a number that no model can have, heads that do not divide the width, an
+                unknown activation, or a tokenizer that is larger than the table.
         """
+        require_possible_sizes(self)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "

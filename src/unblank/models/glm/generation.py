@@ -1,17 +1,21 @@
 """How transformers' `generate` drives a GLM: two position rows, a prefix mask, no padded rows.
 
-`generate` serves one blank a row: Part A ends in `[sop]` and the tokens of the blank follow.
-`unblank.generation.fill` serves any number of blanks and is the better door.
+transformers counts columns, and cuts and extends that count in many places (beams, speculative
+decoding, caches). So columns are what it is given as positions; each step translates those of its
+tokens, from the positions of the prompt. `unblank.generation.fill` serves any number of blanks and
+is the better door.
 
-Shapes: `B` rows, `T` prompt columns.
+Shapes: `B` rows, `T` prompt columns, `S` columns of a step.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationMixin
+from transformers import GenerationConfig, GenerationMixin
 from transformers.generation import LogitsProcessorList, SuppressTokensLogitsProcessor
+
+from unblank.models.glm.layout import blank_ids, blank_positions, span_start_id
 
 __all__ = ["BlankGenerationMixin"]
 
@@ -19,86 +23,102 @@ __all__ = ["BlankGenerationMixin"]
 class BlankGenerationMixin(GenerationMixin):
     """The hooks of `generate` that a model with two position rows must answer itself."""
 
-    def prepare_inputs_for_generation(
-        self,
-        input_ids: Tensor,
-        next_sequence_length: int | None = None,
-        past_key_values: Any = None,
-        attention_mask: Tensor | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Return the inputs of one step: the new columns, their positions and the padding mask."""
-        position_ids = kwargs["position_ids"]
-        # Part A is what comes before the first token inside a span, left padding included.
-        prefix_lengths = (position_ids[1] == 0).sum(dim=1)
-        if next_sequence_length is not None:
-            input_ids = input_ids[:, -next_sequence_length:]
-        return {
-            "input_ids": input_ids,
-            "position_ids": position_ids[..., -input_ids.shape[1] :],
-            "attention_mask": attention_mask,
-            "prefix_lengths": prefix_lengths,
-            "past_key_values": past_key_values,
-            "use_cache": kwargs.get("use_cache"),
-            "logits_to_keep": 1,
-        }
+    def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
+        """Return generated ids, as transformers' `generate`; a blank of each row is filled.
+
+        Args:
+            inputs: int64[B, T], texts with a blank; or `input_ids=`. `[sop]` is appended if no row
+                has one. To continue from a cache, give the whole text, what was generated included.
+            **kwargs: of `GenerationMixin.generate`; `position_ids` as for `forward`.
+
+        Raises:
+            ValueError: a row without a blank, or some rows with `[sop]` and some without.
+        """
+        if kwargs.get("position_ids") is not None and "prompt_positions" not in kwargs:
+            kwargs["prompt_positions"] = _prompt_positions(
+                kwargs.pop("position_ids"), kwargs.pop("block_position_ids", None)
+            )
+        name = "inputs" if inputs is not None else "input_ids"
+        token_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
+        if token_ids is not None and "prompt_positions" not in kwargs:
+            token_ids, mask = self._with_start(token_ids, kwargs.get("attention_mask"))
+            kwargs["attention_mask"] = mask
+        if token_ids is not None:
+            kwargs[name] = token_ids
+        return super().generate(**kwargs)
+
+    def _with_start(self, token_ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return the texts and their mask with a column of `[sop]`, unless they have it already."""
+        if token_ids.numel() == 0 or bool((token_ids == span_start_id(self.config)).any()):
+            return token_ids, mask
+        start = torch.full_like(token_ids[:, :1], span_start_id(self.config))
+        if mask is not None:
+            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
+        return torch.cat([token_ids, start], dim=1), mask
 
     def _prepare_position_ids_for_generation(
         self, inputs_tensor: Tensor, model_kwargs: dict[str, Any]
     ) -> Tensor:
-        """Part A counts its real tokens; `[sop]`, the last column, stands at its blank."""
-        is_real = model_kwargs.get("attention_mask")
-        if is_real is None:
-            is_real = torch.ones_like(inputs_tensor)
-        columns = (is_real.long().cumsum(-1) - 1).clamp(min=0)
-        blanks = torch.tensor(self._blank_ids(), device=inputs_tensor.device)
-        is_blank = torch.isin(inputs_tensor, blanks) & is_real.bool()
-        if not bool(is_blank.any(dim=1).all()):
-            raise ValueError(
-                "generate needs a blank ([MASK], [sMASK] or [gMASK]) in every row, and "
-                "<|startofpiece|> as the last token"
-            )
-        first_blank = is_blank.long().argmax(dim=1, keepdim=True)
-        columns[:, -1:] = columns.gather(1, first_blank)
-        in_span = torch.zeros_like(columns)
-        in_span[:, -1] = 1
-        return torch.stack([columns, in_span])
+        """Return the columns, int64[B, T]; the steps are told where these stand."""
+        if "prompt_positions" not in model_kwargs:
+            token_ids = model_kwargs.get("input_ids")
+            if token_ids is None or token_ids.shape[1] == 0:
+                token_ids = inputs_tensor
+            if token_ids.is_floating_point():
+                token_ids = self._special_ids_of(token_ids)
+            positions = blank_positions(token_ids, model_kwargs.get("attention_mask"), self.config)
+            model_kwargs["prompt_positions"] = positions.transpose(0, 1)
+        rows, tokens = inputs_tensor.shape[:2]
+        return torch.arange(tokens, device=inputs_tensor.device).repeat(rows, 1)
 
-    def _expand_inputs_for_generation(
+    def prepare_inputs_for_generation(
         self,
-        expand_size: int = 1,
-        is_encoder_decoder: bool = False,
-        input_ids: Tensor | None = None,
-        **model_kwargs: Any,
-    ) -> tuple[Tensor | None, dict[str, Any]]:
-        """Repeat rows for beams: those of the positions lie along their second dimension."""
-        position_ids = model_kwargs.pop("position_ids")
-        input_ids, model_kwargs = super()._expand_inputs_for_generation(
-            expand_size, is_encoder_decoder, input_ids, **model_kwargs
-        )
-        model_kwargs["position_ids"] = position_ids.repeat_interleave(expand_size, dim=1)
-        return input_ids, model_kwargs
-
-    def _update_model_kwargs_for_generation(
-        self,
-        outputs: Any,
-        model_kwargs: dict[str, Any],
-        is_encoder_decoder: bool = False,
-        num_new_tokens: int = 1,
+        input_ids: Tensor,
+        prompt_positions: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        is_first_iteration: bool | None = False,
+        **kwargs: Any,
     ) -> dict[str, Any]:
-        """Later tokens keep the position of the blank and count on inside the span."""
-        position_ids = model_kwargs.pop("position_ids")
-        model_kwargs = super()._update_model_kwargs_for_generation(
-            outputs, model_kwargs, is_encoder_decoder, num_new_tokens
-        )
-        steps = torch.arange(1, num_new_tokens + 1, device=position_ids.device)
-        last = position_ids[..., -1:]
-        following = torch.stack([last[0].expand(-1, num_new_tokens), last[1] + steps])
-        model_kwargs["position_ids"] = torch.cat([position_ids, following], dim=-1)
-        return model_kwargs
+        """Return the inputs of one step, the columns translated to positions.
 
-    def _get_logits_processor(self, *args: Any, **kwargs: Any) -> LogitsProcessorList:
-        processors: LogitsProcessorList = super()._get_logits_processor(*args, **kwargs)
+        Args:
+            input_ids: int64[B, T + generated].
+            prompt_positions: int64[B, 2, T], positions of the prompt; None if `position_ids` among
+                the other arguments are not columns.
+            past_key_values: the cache.
+            inputs_embeds: float[B, T, D], the prompt in place of its ids.
+            is_first_iteration: whether this step reads the prompt.
+            **kwargs: of transformers' method.
+
+        Raises:
+            ValueError: a step that reads a part of Part A.
+        """
+        inputs: dict[str, Any] = super().prepare_inputs_for_generation(
+            input_ids, past_key_values=past_key_values, inputs_embeds=inputs_embeds,
+            is_first_iteration=is_first_iteration, **kwargs,
+        )  # fmt: skip
+        if prompt_positions is None:
+            return inputs
+        columns = inputs["position_ids"]
+        prefix_lengths = (prompt_positions[:, 1] == 0).sum(dim=1)
+        if is_first_iteration and columns.shape[1] > 0:
+            _check_prefix_is_whole(prefix_lengths, columns)
+        inputs["position_ids"] = _translated(columns, prompt_positions)
+        inputs["prefix_lengths"] = prefix_lengths
+        return inputs
+
+    def _get_logits_processor(
+        self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
+    ) -> LogitsProcessorList:
+        if generation_config.guidance_scale not in (None, 1):
+            raise ValueError(
+                "guidance_scale does not work with a GLM: transformers would compute the unguided "
+                "logits without the blank. Leave it out"
+            )
+        processors: LogitsProcessorList = super()._get_logits_processor(
+            generation_config, *args, **kwargs
+        )
         banned = self._never_generated()
         if banned:
             processors.append(SuppressTokensLogitsProcessor(banned, device=self.device))
@@ -113,11 +133,45 @@ class BlankGenerationMixin(GenerationMixin):
         padded_rows = range(config.tokenizer_size or config.vocab_size, config.vocab_size)
         return sorted(special) + list(padded_rows)
 
-    def _blank_ids(self) -> list[int]:
-        config = self.config
-        ids = (config.mask_token_id, config.smask_token_id, config.gmask_token_id)
-        return [token_id for token_id in ids if token_id is not None]
+    def _special_ids_of(self, embedded_BTD: Tensor) -> Tensor:
+        """Return the ids of columns that hold the embedding of a blank or of `[sop]`, else -1."""
+        table = self.get_input_embeddings().weight
+        token_ids = embedded_BTD.new_full(embedded_BTD.shape[:2], -1, dtype=torch.long)
+        for token_id in (*blank_ids(self.config), span_start_id(self.config)):
+            token_ids[(embedded_BTD == table[token_id]).all(dim=-1)] = token_id
+        return token_ids
 
     def _stop_at_end_of_piece(self) -> None:
         ends = (self.config.eop_token_id, self.config.eos_token_id)
         self.generation_config.eos_token_id = [end for end in ends if end is not None] or None
+
+
+def _prompt_positions(position_ids: Tensor, block_position_ids: Tensor | None) -> Tensor:
+    """Return int64[B, 2, T] of positions as `forward` takes them."""
+    if position_ids.dim() == 3:
+        return position_ids.transpose(0, 1)
+    if block_position_ids is None:
+        raise ValueError(
+            "position_ids without block_position_ids do not say where the blank is: give both, or "
+            "leave both out and they are found from the blank"
+        )
+    return torch.stack([position_ids, block_position_ids], dim=1)
+
+
+def _check_prefix_is_whole(prefix_lengths: Tensor, columns_BS: Tensor) -> None:
+    first, last = int(columns_BS[:, 0].max()), int(columns_BS[:, -1].min())
+    longest = int(prefix_lengths.max())
+    if 0 < first < longest or last + 1 < longest:
+        raise ValueError(
+            "a GLM reads Part A, the text before <|startofpiece|>, in one step: leave "
+            "prefill_chunk_size out, and continue only from a cache that holds all of Part A"
+        )
+
+
+def _translated(columns_BS: Tensor, prompt_B2T: Tensor) -> Tensor:
+    """Return int64[2, B, S]: tokens after the prompt count on in the span of its last token."""
+    last = prompt_B2T.shape[2] - 1
+    known = columns_BS.clamp(max=last)[:, None].expand(-1, 2, -1)
+    positions_2BS = prompt_B2T.gather(2, known).transpose(0, 1)
+    beyond_BS = (columns_BS - last).clamp(min=0)
+    return positions_2BS + torch.stack([torch.zeros_like(beyond_BS), beyond_BS])

@@ -11,14 +11,15 @@ from torch.nn import functional
 from transformers.modeling_outputs import MultipleChoiceModelOutput, SequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
+from unblank.examples import IGNORE_INDEX
+from unblank.models.classifier_loss import classifier_loss
 from unblank.models.glm.configuration import GlmInfillConfig
-from unblank.models.glm.modeling import (
-    GlmInfillForConditionalGeneration,
-    GlmInfillModel,
-    GlmInfillPreTrainedModel,
-)
+from unblank.models.glm.layout import blank_positions
+from unblank.models.glm.modeling import GlmInfillModel, GlmInfillPreTrainedModel
 
 __all__ = ["GlmInfillForMultipleChoice", "GlmInfillForSequenceClassification"]
+
+SINGLE_LABEL = "single_label_classification"
 
 
 class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
@@ -45,6 +46,7 @@ class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
         prefix_lengths: Tensor | None = None,
         labels: Tensor | None = None,
         pooled_columns: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """Return class scores.
@@ -54,18 +56,22 @@ class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
             attention_mask: [B, T] or [B, 1, T, T].
             position_ids: int64[2, B, T].
             prefix_lengths: int64[B]; None encodes all tokens bidirectionally.
-            labels: int64[B] classes, or float[B] for one label (regression).
+            labels: what `config.problem_type` says, see `classifier_loss`: int64[B] classes, or
+                float[B] for one label (regression), or float[B, C].
             pooled_columns: int64[B], the column to classify from; None for the first real token.
+            num_items_in_batch: labels of a whole step, by which the summed loss is divided; None
+                for those of this call.
             **kwargs: passed to `GlmInfillModel.forward`.
         """
-        hidden_BTD = self.model(
+        outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
             prefix_lengths=prefix_lengths,
             use_cache=False,
             **kwargs,
-        ).last_hidden_state
+        )
+        hidden_BTD = outputs.last_hidden_state
         rows = torch.arange(hidden_BTD.shape[0], device=hidden_BTD.device)
         if pooled_columns is None:
             pooled_columns = torch.zeros_like(rows)
@@ -73,14 +79,35 @@ class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
                 pooled_columns = attention_mask.long().argmax(dim=1)
         pooled_BD = torch.tanh(self.dense(hidden_BTD[rows, pooled_columns]))
         logits_BC = self.out_proj(self.dropout(pooled_BD))
-        return SequenceClassifierOutput(loss=_label_loss(logits_BC, labels), logits=logits_BC)
+        return SequenceClassifierOutput(
+            loss=classifier_loss(logits_BC, labels, self.config.problem_type, num_items_in_batch),
+            logits=logits_BC,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
 
 
-class GlmInfillForMultipleChoice(GlmInfillForConditionalGeneration):
+class GlmInfillForMultipleChoice(GlmInfillPreTrainedModel):
     """Choices scored by the language model: the summed log-probability of each choice's tokens.
 
     Takes one row a choice; `unblank.generation.score` does the same in one forward for all.
     """
+
+    _tied_weights_keys: dict[str, str] = {"lm_head.weight": "model.embed_tokens.weight"}
+
+    def __init__(self, config: GlmInfillConfig) -> None:
+        super().__init__(config)
+        self.model = GlmInfillModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """Return the head."""
+        return self.lm_head
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        """Replace the head."""
+        self.lm_head = value
 
     def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
         """Return the logits of the language model that scores the choices."""
@@ -89,50 +116,96 @@ class GlmInfillForMultipleChoice(GlmInfillForConditionalGeneration):
     @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
-        position_ids: Tensor,
-        prefix_lengths: Tensor,
-        target_ids: Tensor,
+        input_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        prefix_lengths: Tensor | None = None,
+        target_ids: Tensor | None = None,
         labels: Tensor | None = None,
         length_penalty: float = 0.0,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> MultipleChoiceModelOutput:
         """Return the score of every choice.
 
         Args:
-            input_ids: int64[B, C, T], context and choice in a row.
-            position_ids: int64[2, B, C, T].
-            prefix_lengths: int64[B, C].
-            target_ids: int64[B, C, T], aligned tokens of the choice, -100 elsewhere.
+            input_ids: int64[B, C, T], in each row a text with a blank, `[sop]`, and the choice that
+                fills the blank; its end token is scored if it is there.
+            position_ids: int64[2, B, C, T]; None finds them from blank and `[sop]`.
+            prefix_lengths: int64[B, C]; None is the text before `[sop]`.
+            target_ids: int64[B, C, T], aligned tokens of the choice, -100 elsewhere; None is all
+                tokens after `[sop]`.
             labels: int64[B], index of the right choice.
             length_penalty: scores are divided by (number of tokens) ** penalty.
-            **kwargs: passed to the language model.
+            attention_mask: [B, C, T], non-zero on real tokens; None if all are real.
+            inputs_embeds: float[B, C, T, D], in place of `input_ids`, with all of `position_ids`,
+                `prefix_lengths` and `target_ids`.
+            num_items_in_batch: examples of a whole step, by which the summed loss is divided; None
+                for those of this call.
+            **kwargs: passed to `GlmInfillModel.forward`.
+
+        Raises:
+            ValueError: a row without a blank or `[sop]`, or embeddings without the rest.
         """
-        examples, choices, tokens = input_ids.shape
-        logits = (
-            super()
-            .forward(
-                input_ids=input_ids.view(-1, tokens),
-                position_ids=position_ids.view(2, -1, tokens),
-                prefix_lengths=prefix_lengths.view(-1),
-                use_cache=False,
-                **kwargs,
+        given = input_ids if input_ids is not None else inputs_embeds
+        if given is None:
+            raise ValueError("give input_ids or inputs_embeds")
+        examples, choices, tokens = given.shape[:3]
+        rows = examples * choices
+        is_real = None if attention_mask is None else attention_mask.view(rows, tokens)
+        if position_ids is None or prefix_lengths is None or target_ids is None:
+            if input_ids is None:
+                raise ValueError(
+                    "with inputs_embeds, give position_ids, prefix_lengths and target_ids"
+                )
+            positions, lengths, targets = choice_rows(
+                input_ids.view(rows, tokens), is_real, self.config
             )
-            .logits
+        if position_ids is not None:
+            positions = position_ids.view(2, rows, tokens)
+        if prefix_lengths is not None:
+            lengths = prefix_lengths.view(rows)
+        if target_ids is not None:
+            targets = target_ids.view(rows, tokens)
+        outputs = self.model(
+            input_ids=None if input_ids is None else input_ids.view(rows, tokens),
+            inputs_embeds=None if inputs_embeds is None else inputs_embeds.flatten(0, 1),
+            attention_mask=is_real,
+            position_ids=positions,
+            prefix_lengths=lengths,
+            use_cache=False,
+            **kwargs,
         )
-        targets = target_ids.view(-1, tokens)
-        is_target = targets >= 0
+        logits = self.lm_head(outputs.last_hidden_state)
         log_p = -functional.cross_entropy(
-            logits.float().transpose(1, 2), targets, reduction="none", ignore_index=-100
+            logits.float().transpose(1, 2), targets, reduction="none", ignore_index=IGNORE_INDEX
         )
-        counts = is_target.sum(dim=1).clamp(min=1)
+        counts = (targets != IGNORE_INDEX).sum(dim=1).clamp(min=1)
         scores_BC = (log_p.sum(dim=1) / counts**length_penalty).view(examples, choices)
-        return MultipleChoiceModelOutput(loss=_label_loss(scores_BC, labels), logits=scores_BC)
+        return MultipleChoiceModelOutput(
+            loss=classifier_loss(scores_BC, labels, SINGLE_LABEL, num_items_in_batch),
+            logits=scores_BC,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
 
 
-def _label_loss(scores_BC: Tensor, labels: Tensor | None) -> Tensor | None:
-    if labels is None:
-        return None
-    if scores_BC.shape[1] == 1:
-        return functional.mse_loss(scores_BC[:, 0].float(), labels.float())
-    return functional.cross_entropy(scores_BC.float(), labels)
+def choice_rows(
+    input_ids: Tensor, is_real: Tensor | None, config: GlmInfillConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return positions, prefix lengths and targets of texts whose blanks are filled.
+
+    Args:
+        input_ids: int64[B, T].
+        is_real: [B, T], non-zero on tokens that are not padding; None if all are real.
+        config: names the special tokens.
+    """
+    positions = blank_positions(input_ids, is_real, config)
+    is_span = positions[1] > 0
+    follows = is_span[:, :-1] & is_span[:, 1:]
+    if is_real is not None:
+        follows &= is_real[:, 1:].bool()
+    targets = torch.full_like(input_ids, IGNORE_INDEX)
+    targets[:, :-1] = torch.where(follows, input_ids[:, 1:], IGNORE_INDEX)
+    return positions, (~is_span).sum(dim=1), targets

@@ -20,18 +20,24 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from unblank.examples import IGNORE_INDEX
-from unblank.models.attention import check_implementation, prepare_mask
+from unblank.models.attention import (
+    check_implementation,
+    prepare_mask,
+    warn_without_weights,
+)
+from unblank.models.caches import count_cached
 from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.glm.generation import BlankGenerationMixin
 from unblank.models.initialization import GLM_STACK, draw_weights
-from unblank.models.layers import TransformerLayer, compute_dtype
-from unblank.models.loss import linear_cross_entropy_sum
+from unblank.models.layers import SelfAttention, TransformerLayer, compute_dtype
+from unblank.models.loss import loss_per_item, token_loss
 from unblank.models.masks import (
     packed_visibility,
     prefix_visibility,
     queries_only,
     with_prompt_keys,
 )
+from unblank.models.positions import check_positions
 
 __all__ = [
     "GlmInfillForConditionalGeneration",
@@ -52,10 +58,10 @@ class GlmInfillOutput(ModelOutput):
 
     Attributes:
         loss: float32 scalar, mean over scored positions; None without labels.
-        logits: float[B, T, V]; None with labels unless `logits_to_keep` asks for them.
+        logits: float[B, T, V]; None in training with labels, unless asked for.
         past_key_values: the cache.
         hidden_states: float[B, T, D] of the embeddings and of every layer, on request.
-        attentions: always None: no attention weights are kept.
+        attentions: float[B, H, T, S] of every layer, on request.
         loss_sum: float32 scalar, summed over scored positions; None without labels.
         num_scored: int64 scalar, the number of scored positions; None without labels.
     """
@@ -82,7 +88,10 @@ class GlmInfillPreTrainedModel(PreTrainedModel):
     # Flash attention drops mask functions: a prefix mask would silently become causal.
     _supports_flash_attn = False
     _supports_context_parallel = False
-    _can_record_outputs: dict[str, Any] = {"hidden_states": TransformerLayer}
+    _can_record_outputs: dict[str, Any] = {
+        "hidden_states": TransformerLayer,
+        "attentions": SelfAttention,
+    }
 
     def get_submodule(self, target: str) -> nn.Module:
         """Return the module of that name.
@@ -115,13 +124,22 @@ class GlmInfillPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         draw_weights(module, GLM_STACK, self.config)
 
+    def _check_and_adjust_attn_implementation(
+        self, attn_implementation: str | None, *args: Any, **kwargs: Any
+    ) -> str:
+        if attn_implementation is not None:
+            check_implementation(attn_implementation, self.config)
+        chosen: str = super()._check_and_adjust_attn_implementation(
+            attn_implementation, *args, **kwargs
+        )
+        return chosen
+
 
 class GlmInfillModel(GlmInfillPreTrainedModel):
     """The Transformer without a head."""
 
     def __init__(self, config: GlmInfillConfig) -> None:
         super().__init__(config)
-        check_implementation(config._attn_implementation)
         rows = config.max_position_embeddings + 1
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.embed_positions = nn.Embedding(rows, config.hidden_size)
@@ -160,6 +178,7 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
         inputs_embeds: Tensor | None = None,
         use_cache: bool | None = None,
         output_columns: Tensor | None = None,
+        block_position_ids: Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPast:
         """Return the hidden states of new tokens.
@@ -172,8 +191,8 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
         Args:
             input_ids: int64[B, T].
             attention_mask: [B, S], non-zero on real tokens, or bool/0-1 [B, 1, T, S].
-            position_ids: int64[2, B, T], position in Part A and in the span. None counts the
-                columns of an encoder: 0.. and 0.
+            position_ids: int64[2, B, T], position in Part A and in the span; or int64[B, T], the
+                first of them. None counts the columns of an encoder: 0.. and 0.
             prefix_lengths: int64[B], columns before it are Part A; 0 is causal, T bidirectional.
             segment_ids: int64[B, T], packed examples 1, 2, ...; 0 is padding.
             is_prefix: bool[B, T], True on Part A.
@@ -183,10 +202,13 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
             use_cache: whether to return a cache.
             output_columns: int64[B, Q], the new tokens whose states are wanted; the last layer
                 leaves out the others. None for all.
+            block_position_ids: int64[B, T], position in the span beside a two-dimensional
+                `position_ids`, for what splits batches along their first dimension; None for 0.
             **kwargs: the rest of the transformers contract.
 
         Raises:
-            ValueError: visibility said twice or not fully, wrong shapes, or a static cache.
+            ValueError: visibility or positions said twice or not fully, wrong shapes, positions
+                that the model does not have, or a static cache.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
@@ -194,15 +216,22 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
             inputs_embeds = self._embed(input_ids)
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
-        num_cached = _num_cached(past_key_values)
+        num_cached = count_cached(past_key_values)
+        if num_cached and position_ids is None:
+            raise ValueError(
+                "with past_key_values, give position_ids: a cache does not say which blank its new "
+                "tokens fill"
+            )
         visible = _visibility(
             inputs_embeds, num_cached, attention_mask, prefix_lengths,
             segment_ids, is_prefix, branch_ends,
         )  # fmt: skip
         visible = with_prompt_keys(visible, self.num_prompt_keys)
         dtype, implementation = compute_dtype(self), self.config._attn_implementation
+        warn_without_weights(kwargs.get("output_attentions"), implementation)
         mask = prepare_mask(visible, dtype, implementation)
-        hidden_BTD = self.dropout(inputs_embeds + self._positions(inputs_embeds, position_ids))
+        placed_BTD = self._positions(inputs_embeds, position_ids, block_position_ids)
+        hidden_BTD = self.dropout(inputs_embeds + placed_BTD)
         for layer in self.layers[:-1]:
             hidden_BTD = layer(hidden_BTD, mask, past_key_values)
         if output_columns is not None:
@@ -220,31 +249,40 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
             embedded = self.soft_prompt(input_ids, self.embed_tokens)
         return embedded
 
-    def _positions(self, inputs_embeds: Tensor, position_ids: Tensor | None) -> Tensor:
-        rows, tokens = inputs_embeds.shape[:2]
-        if position_ids is None:
-            columns = torch.arange(tokens, device=inputs_embeds.device).expand(rows, tokens)
-            position_ids = torch.stack([columns, torch.zeros_like(columns)])
-        if position_ids.shape != (2, rows, tokens):
-            raise ValueError(
-                f"position_ids has shape {tuple(position_ids.shape)}: a GLM needs "
-                f"(2, {rows}, {tokens}), positions in Part A, then positions inside the span"
-            )
+    def _positions(
+        self, inputs_embeds: Tensor, position_ids: Tensor | None, block_position_ids: Tensor | None
+    ) -> Tensor:
+        position_ids = _both_positions(inputs_embeds, position_ids, block_position_ids)
+        check_positions(position_ids, self.embed_positions, self.config.max_position_embeddings)
         positions: Tensor = self.embed_positions(position_ids[0])
         if self.config.block_position_encoding:
             positions = positions + self.embed_block_positions(position_ids[1])
         return positions
 
 
-def _num_cached(past_key_values: Cache | None) -> int:
-    if past_key_values is None:
-        return 0
-    if past_key_values.is_compileable:
-        raise ValueError(
-            "a GLM cannot use a static cache, whose empty places every query would see: set "
-            "cache_implementation='dynamic'"
-        )
-    return int(past_key_values.get_seq_length())
+def _both_positions(
+    inputs_embeds: Tensor, position_ids: Tensor | None, block_position_ids: Tensor | None
+) -> Tensor:
+    """Return int64[2, B, T] however the positions were given."""
+    rows, tokens = inputs_embeds.shape[:2]
+    if position_ids is None:
+        position_ids = torch.arange(tokens, device=inputs_embeds.device).expand(rows, tokens)
+    if position_ids.dim() == 2 and position_ids.shape[0] in (1, rows):
+        position_ids = position_ids.expand(rows, -1)
+        inside = block_position_ids
+        if inside is None:
+            inside = torch.zeros_like(position_ids)
+        if inside.shape == position_ids.shape == (rows, tokens):
+            return torch.stack([position_ids, inside])
+    elif block_position_ids is None and position_ids.shape == (2, rows, tokens):
+        return position_ids
+    given = f"position_ids has shape {tuple(position_ids.shape)}"
+    if block_position_ids is not None:
+        given += f" and block_position_ids {tuple(block_position_ids.shape)}"
+    raise ValueError(
+        f"{given}: a GLM needs position_ids of shape (2, {rows}, {tokens}), positions in Part A, "
+        f"then positions inside the span; or both apart, each of shape ({rows}, {tokens})"
+    )
 
 
 def _visibility(
@@ -286,18 +324,15 @@ def _visibility(
 
 
 def _wanted_columns(
-    num_tokens: int, labels: Tensor | None, logits_to_keep: int | None, is_all: bool
+    num_tokens: int, labels: Tensor | None, logits_to_keep: int | None
 ) -> Tensor | None:
     """Return the columns that the head needs, int64[B or 1, Q]; None for all of them.
 
     With labels these are the scored ones; rows with fewer are filled up with unscored columns, to
     a round number: compilers and oneDNN make a kernel for every shape they meet, and keep it.
     """
-    if is_all or (labels is None) == (logits_to_keep is None):
-        return None
     if labels is None:
-        assert logits_to_keep is not None
-        if not 0 < logits_to_keep < num_tokens:
+        if logits_to_keep is None or not 0 < logits_to_keep < num_tokens:
             return None
         return torch.arange(num_tokens - logits_to_keep, num_tokens)[None]
     is_scored = labels != IGNORE_INDEX
@@ -346,8 +381,11 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
         inputs_embeds: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | None = None,
-        label_smoothing: float = 0.0,
+        smoothing: float = 0.0,
         sampled_softmax: int = 0,
+        block_position_ids: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        return_logits: bool | None = None,
         **kwargs: Any,
     ) -> GlmInfillOutput:
         """Return loss or logits; arguments not named here as for `GlmInfillModel.forward`.
@@ -355,7 +393,7 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
         Args:
             input_ids: int64[B, T].
             attention_mask: [B, S] or [B, 1, T, S].
-            position_ids: int64[2, B, T].
+            position_ids: int64[2, B, T], or int64[B, T].
             prefix_lengths: int64[B].
             segment_ids: int64[B, T].
             is_prefix: bool[B, T].
@@ -364,48 +402,55 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
             past_key_values: cache of earlier tokens.
             inputs_embeds: float[B, T, D].
             use_cache: whether to return a cache.
-            logits_to_keep: logits of that many last columns, 0 for all; None is all without
-                labels and none with labels (they cost most of a small model's time).
-            label_smoothing: weight of the uniform distribution over all V rows, in [0, 1).
+            logits_to_keep: logits of that many last columns; 0 or None for all.
+            smoothing: of labels, weight of the uniform distribution over all V rows, in [0, 1).
             sampled_softmax: rows of the vocabulary from which the loss is estimated, without
                 smoothing; 0 is all of them.
+            block_position_ids: int64[B, T].
+            num_items_in_batch: scored positions of a whole step, by which the summed loss is
+                divided; None for those of this call.
+            return_logits: None leaves them out in training with labels, where they would cost most
+                of a small model's time, unless `logits_to_keep` asks for them.
             **kwargs: the rest of the transformers contract.
         """
         if labels is not None and use_cache is None:
             use_cache = False
         tokens = input_ids if input_ids is not None else inputs_embeds
         assert tokens is not None
-        is_all = bool(kwargs.get("output_hidden_states", self.config.output_hidden_states))
-        columns = _wanted_columns(tokens.shape[1], labels, logits_to_keep, is_all)
+        if return_logits is None:
+            return_logits = labels is None or logits_to_keep is not None or not self.training
+        is_all = (labels is not None and torch.compiler.is_compiling()) or any(
+            kwargs.get(name, getattr(self.config, name))
+            for name in ("output_hidden_states", "output_attentions")
+        )
+        if return_logits and (labels is not None or not logits_to_keep):
+            is_all = True
+        columns = None if is_all else _wanted_columns(tokens.shape[1], labels, logits_to_keep)
         if columns is not None:
             columns = columns.to(tokens.device).expand(tokens.shape[0], -1)
         outputs = self.model(
             input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids,
             prefix_lengths=prefix_lengths, segment_ids=segment_ids, is_prefix=is_prefix,
             branch_ends=branch_ends, past_key_values=past_key_values, inputs_embeds=inputs_embeds,
-            use_cache=use_cache, output_columns=columns, **kwargs,
+            use_cache=use_cache, output_columns=columns, block_position_ids=block_position_ids,
+            **kwargs,
         )  # fmt: skip
         hidden_BTD = outputs.last_hidden_state
-        result = GlmInfillOutput(
-            past_key_values=outputs.past_key_values, hidden_states=outputs.hidden_states
-        )
+        loss_sum, num_scored, logits = None, None, None
         if labels is not None:
             kept_labels = labels if columns is None else labels.gather(1, columns)
-            result.loss_sum, result.num_scored = self._loss(
-                hidden_BTD, kept_labels, label_smoothing, sampled_softmax
+            loss_sum, num_scored = token_loss(
+                hidden_BTD, self.lm_head.weight, kept_labels, smoothing, sampled_softmax
             )
-            result.loss = result.loss_sum / result.num_scored.clamp(min=1)
-        if labels is None or logits_to_keep is not None:
+        if return_logits:
             kept = hidden_BTD[:, -logits_to_keep:] if logits_to_keep else hidden_BTD
-            result.logits = self.lm_head(kept)
-        return result
-
-    def _loss(
-        self, hidden_BTD: Tensor, labels_BT: Tensor, label_smoothing: float, sampled_softmax: int
-    ) -> tuple[Tensor, Tensor]:
-        is_scored = labels_BT != IGNORE_INDEX
-        hidden_ND, target_N = hidden_BTD[is_scored], labels_BT[is_scored]
-        loss_sum = linear_cross_entropy_sum(
-            hidden_ND, self.lm_head.weight, target_N, label_smoothing, sampled_softmax
+            logits = self.lm_head(kept)
+        return GlmInfillOutput(
+            loss=loss_per_item(loss_sum, num_scored, num_items_in_batch),
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            loss_sum=loss_sum,
+            num_scored=num_scored,
         )
-        return loss_sum, is_scored.sum()

@@ -1,0 +1,224 @@
+"""The commands as Python calls: the same settings, sections as keywords.
+
+`unblank.pretrain`, `.finetune`, `.evaluate` and `.show` are these functions.
+"""
+
+import html
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unblank.engine.finish import RESULTS_NAME
+from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
+from unblank.in_memory import as_files
+from unblank.settings.given import given_names
+from unblank.settings.recipes import from_mapping, read_mapping
+
+if TYPE_CHECKING:
+    from unblank.api import Unblank
+    from unblank.evaluation.results import Score
+
+__all__ = ["ModelScores", "TrainedRun", "evaluate_model", "finetune", "pretrain", "show"]
+
+_GIVEN_DATA = "given_data"
+"""Folder of a run that holds the data that was given in memory."""
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished training.
+
+    Attributes:
+        folder: of the run: model, tokenizer, metrics.
+    """
+
+    folder: Path
+
+    @cached_property
+    def model(self) -> "Unblank":
+        """The trained model, opened when it is first asked for."""
+        from unblank.api import load
+
+        return load(self.folder)
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """What was logged, one dict a line of metrics.jsonl."""
+        return read_json_lines(self.folder / METRICS_NAME)
+
+    @property
+    def validation(self) -> list[dict[str, Any]]:
+        """The held-out scores of the run, in the order of steps; none without held-out data."""
+        return read_json_lines(self.folder / VALIDATION_NAME)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The scores of the chosen model as results.json holds them; empty if there are none."""
+        path = self.folder / RESULTS_NAME
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name}={value}" for name, value in self._facts().items())
+        return f"TrainedRun({str(self.folder)!r}{', ' if facts else ''}{facts})"
+
+    def _repr_html_(self) -> str:
+        return _html_table(str(self.folder), self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        lines = self.metrics
+        return {name: lines[-1][name] for name in ("step", "loss") if lines and name in lines[-1]}
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """The scores of a model.
+
+    Attributes:
+        scores: each with name, value and spread.
+        path: JSON file that holds them and every prediction.
+    """
+
+    scores: "tuple[Score, ...]"
+    path: Path
+
+    def __repr__(self) -> str:
+        from rich.console import Console
+
+        from unblank.evaluation.results import results_table
+
+        console = Console(width=100, color_system=None)
+        with console.capture() as captured:
+            console.print(results_table(str(self.path), list(self.scores)))
+        return captured.get()
+
+
+def pretrain(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
+    """Pretrain a model as `unblank pretrain` does, and return the run.
+
+    Args:
+        recipe: YAML file of settings, which the keywords override.
+        **settings: sections as dicts (`model={"preset": "tiny"}`), or dotted names
+            (`**{"train.max_steps": 100}`). Data is files, a list of dicts, a pandas frame or a
+            `datasets.Dataset`.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError: as for `run_pretrain` and recipes.
+    """
+    from unblank.pretraining.run import run_pretrain
+    from unblank.pretraining.settings import PretrainSettings
+
+    return _train(PretrainSettings, run_pretrain, recipe, settings)
+
+
+def finetune(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
+    """Fine-tune a model as `unblank finetune` does; arguments and errors as for `pretrain`."""
+    from unblank.finetuning.run import run_finetune
+    from unblank.finetuning.settings import FinetuneSettings
+
+    return _train(FinetuneSettings, run_finetune, recipe, settings)
+
+
+def evaluate_model(
+    model: str | Path | TrainedRun, suite: str = "perplexity", **options: Any
+) -> ModelScores:
+    """Measure a model as `unblank evaluate` does.
+
+    Args:
+        model: folder, or what `pretrain` or `finetune` returned.
+        suite: what to measure.
+        **options: of the suite, named as the command's; data may be in memory, as for `pretrain`.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError, ImportError: as for the command.
+    """
+    from unblank.evaluation.options import suite_options
+    from unblank.evaluation.run import evaluate
+
+    folder = model.folder if isinstance(model, TrainedRun) else Path(model)
+    data = folder / "evaluations" / _GIVEN_DATA
+    values = {name: as_files(value, data, name) for name, value in options.items()}
+    kind = suite_options(suite)
+    scores, path = evaluate(from_mapping(kind, {"model": str(folder), "suite": suite, **values}))
+    return ModelScores(tuple(scores), path)
+
+
+def show(text: str | None = None, **options: Any) -> None:
+    """Print what a model sees of a text, or of an example of a task, as `unblank show` does.
+
+    Args:
+        text: the text, or a file of texts; None with `task`.
+        **options: named as the command's; `encoder_decoder=True` shows a text as DeltaLM and GanLM
+            see it.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError: as for the command.
+    """
+    from rich.console import Console
+
+    from unblank.showing.options import ShowPairOptions, ShowTaskOptions, ShowTextOptions
+    from unblank.showing.task import show_task
+    from unblank.showing.text import show_pair, show_text
+
+    console = Console(highlight=False)
+    is_pair = options.pop("encoder_decoder", False) or bool({"seq2seq", "translation"} & {*options})
+    given = _sections(options) | ({} if text is None else {"text": text})
+    if "task" in given:
+        show_task(from_mapping(ShowTaskOptions, given), console)
+    elif is_pair:
+        show_pair(from_mapping(ShowPairOptions, given), console)
+    else:
+        show_text(from_mapping(ShowTextOptions, given), console)
+
+
+def _train(
+    kind: type, run: Callable[..., Path], recipe: str | Path | None, settings: Mapping[str, Any]
+) -> TrainedRun:
+    base = read_mapping(recipe) if recipe is not None else {}
+    named = _sections(settings)
+    merged = _merged(base, named)
+    made: Any = from_mapping(kind, {**merged, "data": {}})
+    folder = Path(made.train.output_dir) / _GIVEN_DATA
+    data = {name: as_files(value, folder, name) for name, value in merged.get("data", {}).items()}
+    made = from_mapping(kind, {**merged, "data": data})
+    given = given_names(made, flags=_leaf_names(named), recipe=base)
+    return TrainedRun(run(made, given=given))
+
+
+def _sections(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return sections as in a recipe; dotted names are put into theirs."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        *outer, last = name.split(".")
+        nested: Any = {last: value}
+        for section in reversed(outer):
+            nested = {section: nested}
+        found = _merged(found, nested)
+    return found
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in changes.items():
+        old = merged.get(name)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[name] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _leaf_names(mapping: Mapping[str, Any], prefix: str = "") -> set[str]:
+    names: set[str] = set()
+    for name, value in mapping.items():
+        is_section = isinstance(value, Mapping)
+        names |= _leaf_names(value, f"{prefix}{name}.") if is_section else {f"{prefix}{name}"}
+    return names
+
+
+def _html_table(title: str, facts: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
+        for name, value in facts.items()
+    )
+    return f"<table><caption>{html.escape(title)}</caption>{rows}</table>"

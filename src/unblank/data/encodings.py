@@ -1,0 +1,133 @@
+"""What a file that is not UTF-8 probably is, so that the advice does not spoil its good lines.
+
+Bytes alone do not say which encoding they are in. What they do say is told: a packed file without
+its ending, a byte order mark, surrogates, one odd line among many of UTF-8.
+"""
+
+import codecs
+import re
+from collections.abc import Iterable
+
+__all__ = ["advise_on_file", "advise_on_line", "is_wide"]
+
+_SIGNATURES = {
+    b"\x1f\x8b": "gzip file: let its name end in .gz",
+    b"BZh": "bzip2 file: let its name end in .bz2",
+    b"\xfd7zXZ\0": "xz file: let its name end in .xz",
+    b"\x28\xb5\x2f\xfd": "zstd file: let its name end in .zst",
+    b"PAR1": "parquet file: let its name end in .parquet",
+    b"PK\x03\x04": "zip file (or an office document): unpack it, or save it as text",
+    b"%PDF": "PDF: extract its text first",
+}
+_MARKS = {  # the marks of UTF-32 begin with those of UTF-16
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_SURROGATE_PAIR = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
+_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+_LINES_LOOKED_AT = 100_000
+
+
+def advise_on_file(name: str, bad: bytes, lines: Iterable[bytes]) -> str:
+    r"""Return what to do about a file with a line that is not UTF-8.
+
+    Args:
+        name: of the file, for the command.
+        bad: the line.
+        lines: all lines of the file, from the first on.
+
+    Example:
+        >>> advise_on_file("a.txt", b"caf\xe9", [b"caf\xe9"])
+        'if it is LATIN1, convert it: iconv -f LATIN1 -t UTF-8 a.txt > NEW'
+    """
+    good, wrong, first = 0, 0, b""
+    for number, line in zip(range(_LINES_LOOKED_AT), lines, strict=False):
+        first = first if number else line
+        if not line.isascii():
+            good, wrong = (good + 1, wrong) if _is_utf8(line) else (good, wrong + 1)
+    for signature, advice in _SIGNATURES.items():
+        if first.startswith(signature):
+            return f"it is a {advice}"
+    encoding = _wide_encoding(first)
+    if encoding:
+        return f"it is {encoding}: convert it: iconv -f {encoding} -t UTF-8 {name} > NEW"
+    if good:
+        return (
+            f"do not convert the whole file: of its lines with characters beyond ASCII {good:,} "
+            f"are UTF-8 and {wrong:,} not. {_capital(advise_on_line(bad))}"
+        )
+    if _SURROGATE.search(bad):
+        return advise_on_line(bad)
+    guess = _single_byte_encoding(bad)
+    if guess is None:
+        return "find out its encoding and convert it: iconv -f ENCODING -t UTF-8 " + f"{name} > NEW"
+    return f"if it is {guess}, convert it: iconv -f {guess} -t UTF-8 {name} > NEW"
+
+
+def advise_on_line(bad: bytes) -> str:
+    r"""Return what to do about one line that is not UTF-8, whatever the others are.
+
+    Example:
+        >>> advise_on_line(b"a \xa3")
+        "correct or remove this line (as LATIN1 it reads 'a \xa3')"
+        >>> advise_on_line(bytes.fromhex("eda0bdedb880"))
+        'the line has CESU-8, as some databases write it: convert it with uconv -f CESU-8 -t UTF-8'
+    """
+    if _SURROGATE_PAIR.search(bad):
+        return (
+            "the line has CESU-8, as some databases write it: convert it with "
+            "uconv -f CESU-8 -t UTF-8"
+        )
+    if _SURROGATE.search(bad):
+        return "the line has half of a surrogate pair, which is no character: correct or remove it"
+    guess = None if _mixes_utf8(bad) else _single_byte_encoding(bad)
+    shown = ""
+    if guess is not None:
+        text = bad.decode("cp1252" if guess == "WINDOWS-1252" else "latin-1", "replace")
+        shown = f" (as {guess} it reads {text.strip()[:60]!r})"
+    return f"correct or remove this line{shown}"
+
+
+def is_wide(line: bytes) -> bool:
+    """Whether the first line of a file is UTF-16 without a mark, which may look like UTF-8."""
+    return len(line) >= 4 and _wide_encoding(line) in ("UTF-16LE", "UTF-16BE")
+
+
+def _wide_encoding(first: bytes) -> str | None:
+    for mark, encoding in _MARKS.items():
+        if first.startswith(mark):
+            return encoding
+    even, odd = first[0::2], first[1::2]
+    if len(first) >= 4 and b"\0" not in even and odd.count(0) > len(odd) // 2:
+        return "UTF-16LE"
+    if len(first) >= 4 and b"\0" not in odd[:-1] and even.count(0) > len(even) // 2:
+        return "UTF-16BE"
+    return None
+
+
+def _single_byte_encoding(line: bytes) -> str | None:
+    """Return what a line of Latin letters would be in; None if most of it is beyond ASCII."""
+    num_high = sum(byte >= 0x80 for byte in line)
+    if num_high > sum(not chr(byte).isspace() for byte in line) // 2:
+        return None
+    return "WINDOWS-1252" if any(0x80 <= byte < 0xA0 for byte in line) else "LATIN1"
+
+
+def _mixes_utf8(line: bytes) -> bool:
+    """Whether some characters of the line beyond ASCII are UTF-8."""
+    kept = line.decode("utf-8", "ignore")
+    return not kept.isascii()
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

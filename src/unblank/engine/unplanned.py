@@ -1,0 +1,43 @@
+"""Checkpoints that no number of steps plans: when a signal asks for the end, and by the clock.
+
+All processes of a run take part in each of them, so they agree after every step.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+from unblank.engine.parallel import World
+from unblank.interruption import Request
+
+__all__ = ["Unplanned"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Unplanned:
+    """Looks after each step whether a checkpoint is due.
+
+    Attributes:
+        save_minutes: minutes between two checkpoints; None leaves the clock out.
+        request: of the signals to this process.
+        saved_at: time of the last checkpoint, in seconds of `time.monotonic`.
+    """
+
+    save_minutes: float | None
+    request: Request = field(default_factory=Request)
+    saved_at: float = field(default_factory=time.monotonic)
+
+    def signal_number(self, world: World) -> int | None:
+        """Return the signal that asked some process of the run to end, the same in all of them."""
+        return next((number for number in world.gather(self.request.number) if number), None)
+
+    def look(self, world: World) -> tuple[bool, bool]:
+        """Return whether the run is to end and whether it is time to save; every process calls it.
+
+        Args:
+            world: the processes, which get the same answer.
+        """
+        minutes = (time.monotonic() - self.saved_at) / 60
+        # The clocks differ, so that of the main process counts.
+        is_time = world.is_main and self.save_minutes is not None and minutes >= self.save_minutes
+        asked, due = world.sum([float(self.request.number is not None), float(is_time)])
+        return asked > 0, due > 0

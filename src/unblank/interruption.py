@@ -1,0 +1,203 @@
+"""Signals that ask a process to end: SIGINT (Ctrl-C), SIGTERM and SIGHUP.
+
+The first one raises `Interrupted` in the main thread, so that what is half written is cleaned up;
+in a block of `finish_first` it is only noted. A command is watched by a process of its own, which
+ends it where this is not enough (`unblank.supervision`); what that has to know is told here.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+__all__ = [
+    "BEGUN",
+    "ENDED",
+    "FINISHING",
+    "GOING_ON",
+    "REQUESTS",
+    "SAID",
+    "TOGETHER",
+    "Interrupted",
+    "Request",
+    "asked_by",
+    "end_on_signals",
+    "finish_first",
+    "half_written",
+    "ignore_requests_to_end",
+    "leave",
+    "tell_from_now_on",
+]
+
+REQUESTS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+"""The signals, those that the system has."""
+
+TOGETHER = 0.2
+"""Seconds within which several signals are one request: `timeout` and SLURM send to a process and
+to its group, torchrun passes on what it gets."""
+
+FINISHING, GOING_ON, BEGUN, ENDED, SAID = "finishing", "going on", "begun ", "ended ", "said"
+"""What is told: a block of `finish_first` begins or ends, a path is half written or no longer, and
+that this process has said why it ends."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked this process to end.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int, message: str = "") -> None:
+        super().__init__(message)
+        self.number = number
+
+    @property
+    def status(self) -> int:
+        """The exit status that names the signal, as shells have it."""
+        return 128 + self.number
+
+
+@dataclass(slots=True)
+class Request:
+    """Whether the end was asked for while something had to be finished first."""
+
+    number: int | None = None
+    """The signal, once there was one."""
+
+
+@dataclass(slots=True)
+class _State:
+    """What this process was asked, and whom it tells."""
+
+    asked_at: float | None = None
+    """Time of the first signal."""
+    number: int | None = None
+    """The first signal."""
+    request: Request | None = None
+    """Of the innermost block of `finish_first`."""
+    channel: int | None = None
+    """File descriptor that the watching process reads, one line a message."""
+
+
+_state = _State()
+
+
+def asked_by() -> int | None:
+    """Return the signal that asked this process to end, if one did."""
+    return _state.number
+
+
+def tell_from_now_on(channel: int) -> None:
+    """Tell a process that watches this one what it has to know to end it.
+
+    Args:
+        channel: file descriptor to write to.
+    """
+    _state.channel = channel
+
+
+@contextmanager
+def end_on_signals() -> Iterator[None]:
+    """Handle signals within the block, except those that are to be ignored, as under `nohup`.
+
+    Raises:
+        Interrupted: in the block, at the first signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in REQUESTS}
+    ours = [number for number in REQUESTS if before[number] is not signal.SIG_IGN]
+    for number in ours:
+        signal.signal(number, _on_signal)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
+        if _state.channel is None:  # a process that lives on, such as that of a notebook
+            _state.asked_at = _state.number = None
+
+
+@contextmanager
+def finish_first(request: Request) -> Iterator[None]:
+    """Note the first signal in `request` instead of raising it; whoever runs the block looks there.
+
+    Raises:
+        Interrupted: in the block, at a second signal; after it, if nobody has looked.
+    """
+    outer, _state.request = _state.request, request
+    _tell(FINISHING)
+    try:
+        with end_on_signals():
+            yield
+    finally:
+        _state.request, _state.asked_at, _state.number = outer, None, None
+        _tell(GOING_ON)
+    if request.number is not None:
+        raise Interrupted(request.number)
+
+
+@contextmanager
+def half_written(path: Path) -> Iterator[None]:
+    """Name a file or folder that is removed if the process has to be ended within the block."""
+    _tell(f"{BEGUN}{path.absolute()}")
+    try:
+        yield
+    finally:
+        _tell(f"{ENDED}{path.absolute()}")
+
+
+def leave(status: int) -> NoReturn:
+    """End this process, which has said why; at once if it is watched, as all is cleaned up."""
+    if _state.channel is not None:
+        _tell(SAID)
+        # Taking down torch and its threads can take seconds.
+        os._exit(status)
+    sys.exit(status)
+
+
+def ignore_requests_to_end() -> None:
+    """Let this process, which works for another one, live on until that one ends it."""
+    for number in REQUESTS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    now, asked_at = time.monotonic(), _state.asked_at
+    if asked_at is not None:
+        # If there is one, the watching process sees to a second signal: an exception might break
+        # off the cleaning up.
+        if _state.channel is None and now - asked_at >= TOGETHER:
+            raise Interrupted(number)
+        return
+    _state.asked_at, _state.number = now, number
+    if _state.request is None:
+        raise Interrupted(number)
+    _state.request.number = number
+
+
+def _tell(message: str) -> None:
+    if _state.channel is not None:
+        os.write(_state.channel, f"{message}\0".encode("utf-8", "surrogateescape"))
+
+
+def _belong_to_the_parent() -> None:
+    """In a forked process: its signals and files are not those that are watched."""
+    if _state.channel is not None:
+        _state.channel = None
+        signal.set_wakeup_fd(-1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_belong_to_the_parent)

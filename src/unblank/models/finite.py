@@ -1,0 +1,39 @@
+"""Whether weights are numbers: a NaN or an infinity in one of them makes every answer worthless."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from torch import Tensor
+
+__all__ = ["is_finite", "nonfinite_name", "require_finite"]
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether all values of a tensor are finite, at about the speed of reading it."""
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    # A NaN is both the smallest and the largest; `isfinite` would write a second tensor.
+    return all(math.isfinite(float(value)) for value in tensor.detach().aminmax())
+
+
+def nonfinite_name(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
+    """Return the name of the first tensor with a value that is not finite, or None."""
+    return next((name for name, tensor in tensors if not is_finite(tensor)), None)
+
+
+def require_finite(tensors: Iterable[tuple[str, Tensor]], folder: Path) -> None:
+    """Refuse weights that are not finite.
+
+    Args:
+        tensors: name and values of each.
+        folder: where they come from, for the message.
+
+    Raises:
+        ValueError: one has a value that is not finite; the message names it.
+    """
+    if name := nonfinite_name(tensors):
+        raise ValueError(
+            f"the weights in {folder} are not all finite: {name} has NaN or infinite values, so "
+            "the model cannot be used. Take an earlier checkpoint, or copy or train it again"
+        )

@@ -1,0 +1,177 @@
+"""Which values a setting may have: a mark at the field, and one check of them all.
+
+`rate: Positive[float]`, `share: MayChange[ProperShare[float | None]]` say it where the field is;
+every dataclass of settings or options calls `check_values(self)` first in its `__post_init__`. What
+needs no mark is checked too: a number is finite, a count is whole, a choice is one of its own.
+Standard library only: `--help` reads settings.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from functools import cache
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+__all__ = [
+    "LengthPenalty",
+    "NotNegative",
+    "OpenShare",
+    "Positive",
+    "PositiveShare",
+    "Probability",
+    "ProperShare",
+    "Seed",
+    "check_count",
+    "check_values",
+    "minimum",
+]
+
+Number = TypeVar("Number")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """An interval of numbers, and how a message says it."""
+
+    text: str
+    low: float = -math.inf
+    high: float = math.inf
+    without_low: bool = False
+    without_high: bool = False
+
+    def hold(self, value: float) -> bool:
+        """Whether a number lies between them."""
+        is_above = value > self.low if self.without_low else value >= self.low
+        is_below = value < self.high if self.without_high else value <= self.high
+        return is_above and is_below
+
+
+def minimum(low: float) -> Bounds:
+    """Mark a number that may not be smaller than `low`."""
+    return Bounds(f"at least {low:g}", low=low)
+
+
+def _within(low: float, high: float) -> Bounds:
+    """Mark a number from `low` to `high`, both included."""
+    return Bounds(f"between {low:g} and {high:g}", low=low, high=high)
+
+
+Positive = Annotated[Number, Bounds("above 0", 0, without_low=True)]
+"""A number above 0."""
+NotNegative = Annotated[Number, Bounds("0 or more", 0)]
+"""A number that may be 0."""
+ProperShare = Annotated[Number, Bounds("in [0, 1)", 0, 1, without_high=True)]
+"""A share that is less than all."""
+PositiveShare = Annotated[Number, Bounds("in (0, 1]", 0, 1, without_low=True)]
+"""A share that is more than nothing."""
+OpenShare = Annotated[Number, Bounds("in (0, 1)", 0, 1, without_low=True, without_high=True)]
+"""A share that is neither nothing nor all."""
+Probability = Annotated[Number, Bounds("in [0, 1]", 0, 1)]
+"""A share or a probability, nothing and all included."""
+LengthPenalty = Annotated[Number, _within(-10, 10)]
+"""A power of the number of tokens; beyond, it overflows for long answers."""
+Seed = Annotated[Number, Bounds("0 or more and below 2**63", 0, 2**63 - 1)]
+"""A seed of random numbers, in the range of torch's generators."""
+
+
+def check_values(settings: Any) -> None:
+    """Check every number, switch and choice of a dataclass; numpy's numbers become Python's.
+
+    Args:
+        settings: a dataclass; its other fields, and those of its sections, are left alone.
+
+    Raises:
+        ValueError: a number is not finite or out of its range, or a choice does not exist.
+        TypeError: a value is not a number, a count is not whole, or a switch is neither on nor off.
+    """
+    kind: Any = type(settings)
+    for name, hint, bounds in _checked_fields(kind):
+        given = getattr(settings, name)
+        value = _checked(given, hint, bounds, name)
+        if value is not given:
+            object.__setattr__(settings, name, value)  # the dataclass is frozen
+
+
+def check_count(value: object, name: str, low: int = 1) -> None:
+    """Check a whole number that is an argument of a function.
+
+    Args:
+        value: as given.
+        name: of the argument.
+        low: the smallest that is allowed.
+
+    Raises:
+        TypeError: it is not a whole number.
+        ValueError: it is smaller than `low`.
+    """
+    _checked(value, int, (minimum(low),), name)
+
+
+@cache
+def _checked_fields(kind: Any) -> tuple[tuple[str, Any, tuple[Bounds, ...]], ...]:
+    """Return name, type and bounds of the fields that `check_values` looks at."""
+    found, names = [], {field.name for field in fields(kind)}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if name in names:
+            marks = getattr(hint, "__metadata__", ())
+            bounds = tuple(mark for mark in marks if isinstance(mark, Bounds))
+            plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+            found.append((name, plain, bounds))
+    return tuple(found)
+
+
+def _checked(value: Any, hint: Any, bounds: tuple[Bounds, ...], name: str) -> Any:
+    if get_origin(hint) in (Union, UnionType):
+        kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+        is_plain = value is None or len(kinds) != 1
+        return value if is_plain else _checked(value, kinds[0], bounds, name)
+    if get_origin(hint) is tuple:
+        return _checked_tuple(value, get_args(hint), bounds, name)
+    if get_origin(hint) is Literal:
+        return _checked_choice(value, get_args(hint), name)
+    if hint is bool and not isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}: it must be True or False")
+    return _checked_number(value, hint, bounds, name) if hint in (int, float) else value
+
+
+def _checked_tuple(
+    values: Any, hints: tuple[Any, ...], bounds: tuple[Bounds, ...], name: str
+) -> Any:
+    if not isinstance(values, tuple | list):
+        return values
+    if hints[-1] is not Ellipsis and len(values) != len(hints):
+        raise TypeError(f"{name} are {values!r}: give {len(hints)} values")
+    kinds = [hints[0]] * len(values) if hints[-1] is Ellipsis else hints
+    checked = tuple(
+        _checked(value, kind, bounds, f"a value of {name}")
+        for value, kind in zip(values, kinds, strict=True)
+    )
+    is_same = all(new is old for new, old in zip(checked, values, strict=True))
+    return values if is_same and isinstance(values, tuple) else checked
+
+
+def _checked_choice(value: Any, allowed: tuple[Any, ...], name: str) -> Any:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}: choose one of {', '.join(map(str, allowed))}")
+    return value
+
+
+def _checked_number(value: Any, kind: type, bounds: tuple[Bounds, ...], name: str) -> Any:
+    wanted, said = (Integral, "a whole number") if kind is int else (Real, "a number")
+    is_wanted: bool = isinstance(value, wanted) and not isinstance(value, bool)
+    if not is_wanted:
+        raise TypeError(f"{name} is {value!r}: it must be {said}")
+    if not _is_finite(value, kind):
+        raise ValueError(f"{name} is {value}: it must be a finite number")
+    for one in bounds:
+        if not one.hold(value):
+            raise ValueError(f"{name} is {value}: it must be {one.text}")
+    return value if type(value) in (int, float) else kind(value)
+
+
+def _is_finite(value: Any, kind: type) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return kind is int

@@ -1,0 +1,46 @@
+"""JSON of any origin: what is damaged, too deep or too large is an error that names the file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from unblank.untrusted.lfs_pointer import refuse_pointer
+
+__all__ = ["read_json", "read_json_object"]
+
+_MOST_BYTES = 2**28
+"""Largest file of settings, of a vocabulary or of recorded outputs; real ones have megabytes."""
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is not JSON in UTF-8, is nested too deeply, or is too large.
+    """
+    refuse_pointer(path)
+    if (size := path.stat().st_size) > _MOST_BYTES:
+        raise ValueError(f"{path} has {size:,} bytes: at most {_MOST_BYTES:,} are read as JSON")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path} is damaged: its brackets are nested too deeply") from error
+    except ValueError as error:  # not UTF-8, or not JSON
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: as for `read_json`, or it holds something else.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{path} is damaged: it should contain a JSON object, but contains a "
+            f"{type(content).__name__}"
+        )
+    return content

@@ -1,0 +1,186 @@
+"""The one way in which model, tokenizer and adapter folders are opened.
+
+Every `from_pretrained` of this library is here: it runs no code of a folder, never asks whether it
+should, reads no pickles and nothing outside of the folder. A test looks for others.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unblank.untrusted.folder import (
+    CONFIG_NAME,
+    refuse_custom_code,
+    require_safe_folder,
+    require_safe_model_folder,
+)
+from unblank.untrusted.panics import panics_named
+from unblank.untrusted.weight_files import INDEX_NAME, count_numbers, places_in_index
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+__all__ = ["config_in", "model_in", "tokenizer_in"]
+
+_SAFELY: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+_PLENTY = 3
+"""How often the weights of a model may be more than its files hold; a new head or a discriminator
+adds less."""
+_SPARE = 10**8
+"""Numbers that may be missing from any file: new layers are reported, not refused, here."""
+
+
+def config_in(folder: Path, **changes: Any) -> "PreTrainedConfig":
+    """Return the configuration of a model folder.
+
+    Args:
+        folder: of a model that transformers or this library knows.
+        **changes: fields that replace those of the file.
+
+    Raises:
+        FileNotFoundError: no `config.json`.
+        ValueError: damaged, impossible numbers, a type of model that only code of the folder could
+            open, or what `require_safe_model_folder` refuses.
+    """
+    from transformers import AutoConfig
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    settings = require_safe_model_folder(folder)
+    model_type = settings.get("model_type")
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
+        refuse_custom_code(folder / CONFIG_NAME, settings, f"the model type {model_type!r}")
+        raise ValueError(f"{folder / CONFIG_NAME} names an unknown model type {model_type!r}")
+    return _read_config(AutoConfig, folder, changes)
+
+
+def model_in(
+    folder: Path,
+    model_class: type["PreTrainedModel"],
+    changes: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> tuple[Any, dict[str, Any]]:
+    """Return the model of a folder, and transformers' report of missing and left-over weights.
+
+    Args:
+        folder: with `config.json` and safetensors.
+        model_class: of this library.
+        changes: fields of the configuration that replace those of the file.
+        **options: of `from_pretrained`.
+
+    Raises:
+        FileNotFoundError: no `config.json`, or no weights.
+        ValueError: as for `config_in`, damaged weights, an index that leads elsewhere, or a
+            configuration of a much larger model than the weights are.
+    """
+    from unblank.quiet import without_loading_report, without_progress_bar
+
+    require_safe_model_folder(folder)
+    config_class: Any = model_class.config_class
+    config = _read_config(config_class, folder, changes or {})
+    _require_weights(folder, model_class, config)
+    opener: Any = model_class
+    with without_progress_bar(), without_loading_report():  # callers read the report
+        model, report = opener.from_pretrained(
+            folder,
+            config=config,
+            use_safetensors=True,
+            output_loading_info=True,
+            **_SAFELY,
+            **options,
+        )
+    return model, report
+
+
+def tokenizer_in(folder: Path) -> "PreTrainedTokenizerFast":
+    """Return the tokenizer of a folder.
+
+    Args:
+        folder: with `tokenizer.json`, of a model or a tokenizer.
+
+    Raises:
+        FileNotFoundError: no `tokenizer.json`.
+        ValueError: damaged, a class that is not made from `tokenizer.json`, or one that only code
+            of the folder could provide.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    if not (folder / "tokenizer.json").is_file():
+        raise FileNotFoundError(
+            f"there is no tokenizer.json in {folder}: `unblank tokenize` makes one"
+        )
+    files = require_safe_folder(folder)
+    try:
+        kind = _kind_of_tokenizer(folder, files)
+        with panics_named("the tokenizers library gave up"):
+            tokenizer = AutoTokenizer.from_pretrained(folder, config=kind, **_SAFELY)
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise ValueError(
+            f"the tokenizer in {folder} cannot be read: {_first_line(error)}"
+        ) from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise ValueError(
+            f"the tokenizer in {folder} is a {type(tokenizer).__name__}, which does not use its "
+            f"tokenizer.json: set tokenizer_class in {_TOKENIZER_CONFIG} to PreTrainedTokenizerFast"
+        )
+    return tokenizer
+
+
+def _read_config(config_class: Any, folder: Path, changes: Mapping[str, Any]) -> "PreTrainedConfig":
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        config: PreTrainedConfig = config_class.from_pretrained(folder, **_SAFELY, **changes)
+    except StrictDataclassError as error:
+        raise ValueError(
+            f"{folder / CONFIG_NAME} is damaged: {_first_line(error.__cause__ or error)}"
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+        raise ValueError(f"{folder / CONFIG_NAME} is damaged: {_first_line(error)}") from error
+    return config
+
+
+def _require_weights(folder: Path, model_class: type["PreTrainedModel"], config: Any) -> None:
+    """Raise before memory is taken for weights that the files cannot hold."""
+    import torch
+
+    places = places_in_index(folder / INDEX_NAME)
+    single = folder / "model.safetensors"
+    paths = [single] if single.is_file() else sorted({folder / name for name in places.values()})
+    if not paths:
+        raise FileNotFoundError(f"{folder} has no weights: it has no {single.name}")
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        described: Any = model_class(config)
+    num_described = sum(parameter.numel() for parameter in described.parameters())
+    if num_described > _PLENTY * (num_stored := count_numbers(paths)) + _SPARE:
+        raise ValueError(
+            f"{folder / CONFIG_NAME} describes a model of {num_described:,} parameters, but its "
+            f"weights have {num_stored:,}: restore the {CONFIG_NAME} that belongs to them"
+        )
+
+
+def _kind_of_tokenizer(folder: Path, files: dict[str, dict[str, Any]]) -> Any:
+    """Return a configuration that tells transformers which of its classes the tokenizer has."""
+    from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
+
+    settings, of_model = files.get(_TOKENIZER_CONFIG, {}), files.get(CONFIG_NAME, {})
+    name = settings.get("tokenizer_class") or of_model.get("tokenizer_class")
+    model_type = of_model.get("model_type")
+    is_known = isinstance(model_type, str) and model_type in CONFIG_MAPPING
+    kind = CONFIG_MAPPING[model_type]() if is_known else PreTrainedConfig()
+    kind.tokenizer_class = name
+    if name is None:
+        return kind
+    known = tokenizer_class_from_name(str(name)) or tokenizer_class_from_name(f"{name}Fast")
+    if known is None:
+        refuse_custom_code(folder / _TOKENIZER_CONFIG, settings, f"the tokenizer class {name!r}")
+    elif not (isinstance(known, type) and issubclass(known, PreTrainedTokenizerFast)):
+        raise ValueError(f"its class {name!r} does not use tokenizer.json")
+    return kind
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

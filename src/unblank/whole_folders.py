@@ -1,0 +1,145 @@
+"""Folders that appear whole or not at all, and vanish at once.
+
+What is written goes into a hidden folder beside its place, or inside of it, which is renamed as the
+last step. The process that writes there holds a lock on it, which the system releases however the
+process ends: what no process owns is removed at the next start.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from glob import escape
+from pathlib import Path
+
+from unblank.disk_errors import writes_to
+from unblank.integrity import apply_umask
+from unblank.interruption import half_written
+
+__all__ = ["new_folder", "put_into_folder", "remove_folder", "remove_leftovers"]
+
+_UNFINISHED = ".unfinished-"
+
+
+@contextmanager
+def new_folder(output: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `output` if the block succeeds, else vanishes.
+
+    Args:
+        output: the folder.
+        replace: put it in the place of one that is there; else that is refused.
+
+    Raises:
+        FileExistsError: `output` exists.
+        OSError: it cannot be written.
+    """
+    output = Path(output)
+    if not replace and (output.exists() or output.is_symlink()):
+        raise FileExistsError(f"{output} exists: choose another folder, or remove it first")
+    with _temporary(output, output.parent) as temporary:
+        yield temporary
+        apply_umask(temporary)
+        # A rename cannot replace a folder that is not empty.
+        old = _moved_away(output) if replace else None
+        temporary.rename(output)
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def put_into_folder(output: Path) -> Iterator[Path]:
+    """Yield a temporary folder whose files go into `output` if the block succeeds.
+
+    They replace files of the same names there, one by one; other files stay.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    output = Path(output)
+    with _temporary(output, output) as temporary:
+        yield temporary
+        apply_umask(temporary)
+        for path in sorted(temporary.iterdir()):
+            path.replace(output / path.name)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder, which no longer has its name while that goes on; it may be absent."""
+    shutil.rmtree(_moved_away(folder), ignore_errors=True)
+
+
+def remove_leftovers(parent: Path, name: str = "*") -> None:
+    """Delete what ended processes have left half written or half removed in a folder.
+
+    Args:
+        parent: where it lies.
+        name: of the folder that it was to become, or was; a pattern.
+    """
+    found = list(parent.glob(f".{name}{_UNFINISHED}*"))
+    # Lest one is taken for a leftover that is just being made.
+    with _lock(parent, wait=True) if found else nullcontext():
+        for folder in found:
+            with suppress(FileNotFoundError), _lock(folder) as is_ours:
+                if is_ours:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _moved_away(folder: Path) -> Path:
+    """Give a folder, if there is one, a name of which nothing is expected, and return that."""
+    grave = folder.with_name(f".{folder.name}{_UNFINISHED}removed")
+    shutil.rmtree(grave, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        folder.rename(grave)
+    return grave
+
+
+@contextmanager
+def _temporary(output: Path, parent: Path) -> Iterator[Path]:
+    """Yield a temporary folder for `output`, in `parent`, which is gone after the block."""
+    blocking = next((path for path in (parent, *parent.parents) if path.exists()), None)
+    if blocking is not None and not blocking.is_dir():
+        raise FileExistsError(f"{blocking} is a file, so {output} cannot be made in it")
+    made = [path for path in (parent, *parent.parents) if not path.exists()]
+    with writes_to(output), ExitStack() as stack:
+        # Also after an interrupt, nothing may be left behind; folders with content stay.
+        stack.callback(_remove_empty, made)
+        parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(parent, escape(output.name))
+        prefix = f".{output.name}{_UNFINISHED}"
+        with _lock(parent, wait=True):
+            temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+            stack.enter_context(_lock(temporary))
+        stack.enter_context(half_written(temporary))
+        yield temporary
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+@contextmanager
+def _lock(folder: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Lock a folder for the block, and yield whether that was possible."""
+    if sys.platform == "win32":
+        yield False
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield _try_to_lock(descriptor, wait)
+    finally:
+        os.close(descriptor)
+
+
+def _try_to_lock(descriptor: int, wait: bool) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # another process has it, or the file system knows no locks
+        return False
+    return True

@@ -1,0 +1,177 @@
+"""Small files and texts that would cost hours or all memory: each is refused by name, at once."""
+
+import json
+import time
+import warnings
+
+import pytest
+import torch
+from tiny_models import tiny_unblank
+from tokenizers import Regex, pre_tokenizers
+
+from unblank.conversion.torch_files import read_torch_file
+from unblank.prompting.yaml_lines import build_from_yaml
+from unblank.settings.recipes import read_mapping
+from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.fewest import fewest_tokens
+from unblank.tokenization.long_words import LONGEST_WORD, with_words_divided
+from unblank.tokenization.train import train_tokenizer
+from unblank.untrusted.json_text import read_json_object
+
+
+def aliases(template: str, first: str) -> str:
+    """Return YAML in which every anchor holds the one before it several times."""
+    lines = [first]
+    for before, name in zip("abcdefghijklmnop", "bcdefghijklmnopq", strict=True):
+        lines.append(template.format(before=before, name=name))
+    return "\n".join(lines) + "\n"
+
+
+COSTLY_YAML = {
+    "aliases": aliases(
+        "{name}: &{name} [*{before}, *{before}, *{before}, *{before}]", "a: &a [x, x]"
+    ),
+    "merges": aliases(
+        "{name}: &{name} {{<<: [*{before}, *{before}, *{before}], z: 1}}", "a: &a {x: 1}"
+    ),
+    "itself": "a: &a [*a]",
+    "brackets": "[" * 3000,
+    "braces": "{a: " * 3000,
+    "dashes": "- " * 3000 + "x",
+    "keys": "? " * 3000 + "x",
+    "indents": "\n".join(" " * level + "k:" for level in range(200)),
+    "size": "a: x\n" + "#" * 2**20,
+    "wide": "[" + "x, " * 200_000 + "]",
+}
+
+
+def task_file(path):
+    return build_from_yaml(path, lambda _, content: content)
+
+
+@pytest.mark.parametrize("read", [read_mapping, task_file])
+@pytest.mark.parametrize("kind", COSTLY_YAML)
+def test_costly_yaml_is_refused_at_once(tmp_path, kind, read):
+    path = tmp_path / "costly.yaml"
+    path.write_text(COSTLY_YAML[kind], encoding="utf-8")
+    start = time.process_time()
+    with pytest.raises(ValueError, match=r"costly\.yaml") as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+    assert time.process_time() - start < 5
+
+
+def test_a_number_in_base_60_that_would_take_minutes_is_a_text(tmp_path):
+    path = tmp_path / "number.yaml"
+    path.write_text("a: " + "1:" * 100_000 + "1", encoding="utf-8")
+    assert isinstance(read_mapping(path)["a"], str)
+
+
+def test_an_alias_that_is_not_a_bomb_is_read(tmp_path):
+    path = tmp_path / "shared.yaml"
+    path.write_text("base: &base {x: 1}\nmore: {<<: *base, y: 2}\n", encoding="utf-8")
+    assert read_mapping(path) == {"base": {"x": 1}, "more": {"x": 1, "y": 2}}
+
+
+def test_a_key_of_a_recipe_occurs_once(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("model:\n  preset: a\nmodel:\n  preset: b\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"twice\.yaml, line 3: 'model' occurs twice"):
+        read_mapping(path)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a": '])
+def test_json_of_brackets_alone_is_damaged(tmp_path, opening):
+    path = tmp_path / "config.json"
+    path.write_text(opening * 100_000, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"config\.json is damaged: its brackets"):
+        read_json_object(path)
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"\xff\xfe", b"{", b'{"a": 1} x'])
+def test_json_that_is_no_object_is_damaged(tmp_path, content):
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        read_json_object(path)
+
+
+def test_an_object_is_read(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"a": 1}), encoding="utf-8")
+    assert read_json_object(path) == {"a": 1}
+
+
+COSTLY_PICKLES = {
+    "marks": b"(" * 5_000_000,
+    "lists": b"]" * 5_000_000,
+    "numbers": b"\x80\x02](" + b"K\x01" * 3_000_000 + b"e.",
+    "a key of tuples": b"\x80\x02}N" + b"\x85" * 500_000 + b"Ns.",
+    "tuples between other things": b"\x80\x02}N" + b"\x85N0" * 200_000 + b"Ns.",
+    "tuples from the memo": b"\x80\x02Nq\x00" + b"h\x00\x85q\x00" * 100_000 + b".",
+    "lists in lists": b"\x80\x02" + b"]" * 1000 + b"a" * 999 + b".",
+    "a text of 2**60 bytes": b"\x80\x04\x8d" + (2**60).to_bytes(8, "little") + b"x",
+}
+
+
+@pytest.mark.parametrize("kind", COSTLY_PICKLES)
+def test_a_costly_pickle_is_refused_before_it_is_read(tmp_path, kind):
+    path = tmp_path / "model.pt"
+    path.write_bytes(COSTLY_PICKLES[kind])
+    start = time.process_time()
+    with pytest.raises(ValueError, match=r"model\.pt"):
+        read_torch_file(path)
+    assert time.process_time() - start < 15
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_checkpoint_of_many_tensors_is_within_the_bounds(tmp_path, is_zip):
+    path = tmp_path / "model.pt"
+    tensors = {f"layers.{number}.weight": torch.zeros(3) for number in range(2000)}
+    content = {"model": tensors, "args": {"a": [1, {"b": (2, 3)}]}}
+    torch.save(content, path, _use_new_zipfile_serialization=is_zip)
+    assert len(read_torch_file(path)["model"]) == 2000
+
+
+@pytest.fixture(scope="module", params=["bpe", "unigram", "wordpiece"])
+def tokenizer(request):
+    words = "the old grey cat sat on a warm mat and saw one small dog run to some far house. "
+    with warnings.catch_warnings(action="ignore"):
+        return train_tokenizer(
+            [words] * 20, kind=request.param, vocab_size=900, show_progress=False
+        )
+
+
+@pytest.mark.parametrize(
+    "piece", ["the cat ", "x", " ", "\u00e9", "e\u0301", "\u4e2d", "\U0001f600", "\0", "\ufb01"]
+)
+def test_no_text_has_fewer_tokens_than_the_fewest(tokenizer, piece):
+    text = piece * 60_000
+    assert fewest_tokens(tokenizer, text) <= len(encode_texts(tokenizer, [text])[0])
+
+
+@pytest.mark.parametrize("text", ["the [MASK] " + "word " * 400_000, "[MASK]" + "x" * 2_000_000])
+def test_a_text_without_end_is_refused_before_it_is_tokenised(text, monkeypatch):
+    given = tiny_unblank("bpe")
+    called = []
+    monkeypatch.setattr("unblank.generation.prompts.encode_with_blanks", called.append)
+    with pytest.raises(ValueError, match=r"characters, which are at least .* 64 positions"):
+        given.fill(text)
+    assert not called
+
+
+def test_a_word_without_end_is_divided_for_training():
+    text = "before " + "x" * (2 * LONGEST_WORD + 5) + " after"
+    with pytest.warns(UserWarning, match="1 word of more than 10,000 characters was divided"):
+        pieces = list(with_words_divided(["short", text]))
+    assert "".join(pieces) == "short" + text
+    assert max(map(len, pieces)) == LONGEST_WORD
+
+
+def test_a_pattern_that_explodes_is_an_error_that_says_so():
+    tokenizer = tiny_unblank("bpe").tokenizer
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Split(
+        Regex(r"(x+x+)+y"), behavior="isolated"
+    )
+    with pytest.raises(ValueError, match="the tokenizer cannot read this text"):
+        encode_texts(tokenizer, ["x" * 60])

@@ -1,0 +1,250 @@
+"""Every file of a run, a model, an adapter and a corpus is harmed at random, in five ways.
+
+What opens the folder must refuse it by a message that names the file, or use the same content as
+before. Nothing else may happen: no KeyError, no other numbers.
+"""
+
+import contextlib
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from pydoc_data.topics import topics
+from typing import Any
+
+import pytest
+from counts import hard_count
+from pretraining_toys import small_settings
+from transformers import AutoTokenizer
+
+import unblank
+from unblank.adapters.settings import LoraSettings, PromptSettings
+from unblank.data.shards import PreparedCorpus
+from unblank.engine.resume import Identity, find_start
+from unblank.engine.written_lines import cut_lines
+from unblank.families.loading import load_folder
+from unblank.finetuning.methods import build_method
+from unblank.integrity import facts_of_files, seal
+from unblank.pretraining.run import run_pretrain
+from unblank.pretraining.settings import PretrainSettings
+from unblank.settings.recipes import from_mapping
+from unblank.tokenization.train import train_tokenizer
+
+NUM_HARMS = hard_count(30, 400)
+"""For each kind of folder."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder, and what opens it: returns what it holds, or raises."""
+
+    path: Path
+    open: Callable[[], Any]
+    left_alone: tuple[str, ...] = ()
+    """Files that are not read."""
+
+    def files(self) -> list[Path]:
+        found = [path for path in self.path.rglob("*") if path.is_file()]
+        return [path for path in sorted(found) if path.name not in self.left_alone]
+
+
+def flipped(content: bytes, draw: random.Random) -> bytes:
+    harmed = bytearray(content)
+    harmed[draw.randrange(len(harmed))] ^= 1 << draw.randrange(8)
+    return bytes(harmed)
+
+
+def cut(content: bytes, draw: random.Random) -> bytes:
+    return content[: draw.randrange(len(content))]
+
+
+def zeroed(content: bytes, draw: random.Random) -> bytes:
+    start = draw.randrange(len(content))
+    length = min(draw.randint(1, 512), len(content) - start)
+    return content[:start] + bytes(length) + content[start + length :]
+
+
+def doubled(content: bytes, draw: random.Random) -> bytes:
+    start = draw.randrange(len(content))
+    return content[:start] + content[max(0, start - 64) : start] + content[start:]
+
+
+def other(content: bytes, draw: random.Random) -> bytes:
+    return draw.randbytes(len(content))
+
+
+HARMS = (flipped, flipped, flipped, flipped, cut, zeroed, doubled, other)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with two checkpoints."""
+    folder = tmp_path_factory.mktemp("damaged")
+    texts = [text.replace("\n\n", "\n") for text in list(topics.values())[:8]]
+    (folder / "train.txt").write_text("\n\n".join(texts), encoding="utf-8")
+    tokenizer = train_tokenizer(texts, kind="wordpiece", vocab_size=400, show_progress=False)
+    tokenizer.save_pretrained(folder / "tokenizer")
+    settings = small_settings(folder, folder / "run")
+    settings["data"]["validation"] = [str(folder / "train.txt")]
+    settings["train"] |= {"keep_checkpoints": 2, "validate_every": 1, "sample_every": 1}
+    return run_pretrain(from_mapping(PretrainSettings, settings))
+
+
+def model_content(folder: Path) -> str:
+    model = unblank.load(folder, device="cpu")
+    digest = hashlib.sha256(model.model.config.to_json_string().encode())
+    digest.update(model.model.generation_config.to_json_string().encode())
+    digest.update(model.tokenizer.backend_tokenizer.to_str().encode())
+    digest.update(str(sorted(model.tokenizer.special_tokens_map.items())).encode())
+    for name, tensor in model.model.state_dict().items():
+        digest.update(name.encode() + tensor.float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def finished_model(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    copy = shutil.copytree(run, tmp_path / "model", ignore=shutil.ignore_patterns("checkpoints"))
+    unread = ("metrics.jsonl", "validation.jsonl", "fills.jsonl", "run.yaml", "loss.png", ".lock")
+    yield Folder(copy, lambda: model_content(copy), unread)
+
+
+def checkpoint_to_use(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    name = "checkpoints/step-00000002"
+    copy = shutil.copytree(run / name, tmp_path / name)
+    yield Folder(copy, lambda: model_content(copy), ("optimizer.safetensors", "trainer.json"))
+
+
+def start_of(output_dir: Path, resume: str) -> dict[str, Any]:
+    def identity(folder: Path | None) -> Identity:
+        text = (folder / "trainer.json").read_text() if folder else "{}"
+        settings = json.loads(text).get("settings", {})
+        return Identity(settings=settings, defaults={}, layout=set())
+
+    point = find_start(output_dir, resume, identity, lambda path: {})
+    assert point is not None
+    assert not point.notices
+    return point.trainer
+
+
+def checkpoint_to_continue(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    copy = shutil.copytree(run, tmp_path / "run")
+    folder = copy / "checkpoints" / "step-00000002"
+    yield Folder(folder, lambda: (start_of(copy, str(folder)), facts_of_files(folder)))
+
+
+def lines_of_a_run(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    """The lines after the checkpoint are written anew, so only those before it must hold."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "lines").mkdir()
+    for name in ("metrics.jsonl", "validation.jsonl", "fills.jsonl"):
+        shutil.move(copy / name, copy / "lines")
+    checkpoint = str(copy / "checkpoints" / "step-00000002")
+
+    def opened() -> list[bytes]:
+        output = copy / "out"
+        shutil.rmtree(output, ignore_errors=True)
+        shutil.copytree(copy / "lines", output)
+        cut_lines(output, start_of(output, checkpoint)["lines"], 2)
+        return [path.read_bytes() for path in sorted(output.iterdir())]
+
+    yield Folder(copy / "lines", opened)
+
+
+def corpus(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    (prepared,) = (run.parent / "shards").iterdir()
+    copy = shutil.copytree(prepared, tmp_path / "corpus")
+
+    def opened() -> list[list[int]]:
+        opened = PreparedCorpus(copy)
+        return [opened.tokens(index).tolist() for index in range(len(opened))]
+
+    yield Folder(copy, opened)
+
+
+def adapter(run: Path, tmp_path: Path, name: Any, **settings: Any) -> Iterator[Folder]:
+    base = shutil.copytree(run, tmp_path / "base", ignore=shutil.ignore_patterns("checkpoints"))
+    both = {"lora": LoraSettings(rank=2), "prompt": PromptSettings(length=3)} | settings
+    method = build_method(name, base=base, seed=0, described={"task": "x"}, **both)
+    model, tokenizer = load_folder(base, device="cpu")
+    weights = method.prepare(model, None).state_dict()
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    method.save(folder, model, weights, tokenizer)
+    record = {"steps": 1, "files": facts_of_files(folder)}
+    (folder / "provenance.json").write_text(seal(record), encoding="utf-8")
+    yield Folder(folder, lambda: model_content(folder))
+
+
+def lora(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    pytest.importorskip("peft")
+    yield from adapter(run, tmp_path, "lora")
+
+
+def prompt(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    yield from adapter(run, tmp_path, "prompt")
+
+
+KINDS = (
+    finished_model,
+    checkpoint_to_use,
+    checkpoint_to_continue,
+    lines_of_a_run,
+    corpus,
+    lora,
+    prompt,
+)
+
+
+def outcome(folder: Folder) -> tuple[Any, str]:
+    """What is in the folder, or the message of what refuses it."""
+    try:
+        return folder.open(), ""
+    except (ValueError, FileNotFoundError) as error:
+        return None, str(error)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_damage_is_named_or_harmless(kind, run, tmp_path, tally):
+    with contextlib.closing(kind(run, tmp_path)) as made:
+        folder = next(made)
+        expected = folder.open()
+        draw = random.Random(kind.__name__)
+        counts = {"named": 0, "harmless": 0}
+        for _ in range(NUM_HARMS):
+            path, harm = draw.choice(folder.files()), draw.choice(HARMS)
+            content = path.read_bytes()
+            if not content:
+                continue
+            path.write_bytes(harm(content, draw))
+            found, message = outcome(folder)
+            path.write_bytes(content)
+            case = f"{harm.__name__} {path.name}"
+            assert path.name in message or found == expected, f"{case}: {message or 'unseen'}"
+            counts["named" if message else "harmless"] += 1
+        tally("damaged records", tried=sum(counts.values()), **counts)
+
+
+def test_records_of_older_versions_are_opened_without_their_own_checksum(run, tmp_path):
+    (folder,) = (one.path for one in finished_model(run, tmp_path))
+    expected = model_content(folder)
+    record = json.loads((folder / "provenance.json").read_text())
+    assert record.pop("checksum")
+    (folder / "provenance.json").write_text(json.dumps(record))
+    assert model_content(folder) == expected
+    AutoTokenizer.from_pretrained(folder)
+
+
+def test_the_path_of_a_base_model_may_be_corrected_in_its_record_and_nothing_else(run, tmp_path):
+    (folder,) = (one.path for one in prompt(run, tmp_path))
+    expected = model_content(folder)
+    record = json.loads((folder / "adapter.json").read_text())
+    moved = shutil.move(tmp_path / "base", tmp_path / "moved")
+    corrected = record | {"base_model": str(moved)}
+    (folder / "adapter.json").write_text(json.dumps(corrected))
+    assert model_content(folder) == expected
+    (folder / "adapter.json").write_text(json.dumps(corrected | {"num_parameters": 1}))
+    with pytest.raises(ValueError, match=r"adapter\.json is damaged"):
+        unblank.load(folder)

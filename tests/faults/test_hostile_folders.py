@@ -1,0 +1,291 @@
+"""Folders that bring code, pickles, links or impossible numbers, given to every command.
+
+Each command runs as a process of its own, with `y` on its standard input: nothing may ask for it,
+and a file that custom code would make must not appear.
+"""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_models import tiny_unblank
+
+from unblank.api import load
+
+SOURCE = Path(__file__).resolve().parents[2] / "src" / "unblank"
+OPENERS = SOURCE / "untrusted"
+BYPASSES = {
+    *("from_pretrained", "safe_open", "load_file", "torch.load", "Tokenizer.from_file"),
+    *("yaml.load", "yaml.safe_load", "yaml.full_load", "pickle.load", "pickle.loads"),
+    *("snapshot_download", "hf_hub_download", "trust_remote_code"),
+}
+ALLOWED = {
+    ("conversion/torch_files.py", "torch.load"),  # restricted to tensors, after its bounds
+    ("bench/conversion.py", "torch.load"),  # what the benchmark has written itself
+    (
+        "conversion/fairseq_tokenizer.py",
+        "Tokenizer.from_file",
+    ),  # reads one file
+}
+
+
+def calls_of(path: Path) -> set[str]:
+    """Return the names of what a file calls or hands on, as `name` and as `module.name`."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute):
+            names |= {node.attr, ast.unparse(node)}
+        elif isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.name for alias in node.names}
+    return names
+
+
+def test_everything_is_opened_by_the_one_opener():
+    found = {
+        (str(path.relative_to(SOURCE)), name)
+        for path in SOURCE.rglob("*.py")
+        if OPENERS not in path.parents
+        for name in calls_of(path) & BYPASSES
+    }
+    assert found <= ALLOWED
+
+
+def changed(name: str, **fields):
+    """Return a change to a folder: fields of one of its JSON files."""
+
+    def change(folder: Path) -> None:
+        path = folder / name
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        path.write_text(json.dumps(content | fields), encoding="utf-8")
+
+    return change
+
+
+def written(name: str, content: str | bytes):
+    def change(folder: Path) -> None:
+        (folder / name).parent.mkdir(exist_ok=True)
+        data = content.encode() if isinstance(content, str) else content
+        (folder / name).write_bytes(data)
+
+    return change
+
+
+def linked(name: str):
+    """Return a change that moves a file out of the folder and leaves a link to it."""
+
+    def change(folder: Path) -> None:
+        outside = folder.parent / f"outside-{name}"
+        shutil.move(folder / name, outside)
+        (folder / name).symlink_to(outside)
+
+    return change
+
+
+def only_pickles(name: str):
+    def change(folder: Path) -> None:
+        (folder / "model.safetensors").unlink()
+        torch.save({"a": torch.zeros(1)}, folder / name)
+
+    return change
+
+
+def indexed(place):
+    def change(folder: Path) -> None:
+        shutil.move(folder / "model.safetensors", folder.parent / "outside.safetensors")
+        shutil.copy(folder.parent / "outside.safetensors", folder / "other.safetensors")
+        index = {"metadata": {}, "weight_map": {"model.embed_tokens.weight": place}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    return change
+
+
+AUTO_MAP = {name: f"evil.{name}" for name in ("AutoConfig", "AutoModel", "AutoModelForMaskedLM")}
+REFUSED = {
+    "a tokenizer of its own": (
+        changed(
+            "tokenizer_config.json",
+            tokenizer_class="EvilTokenizer",
+            auto_map={"AutoTokenizer": ["evil.EvilTokenizer", "evil.EvilTokenizer"]},
+        ),
+        "EvilTokenizer",
+    ),
+    "a model of its own": (
+        changed("config.json", model_type="evil", auto_map=AUTO_MAP),
+        "evil",
+    ),
+    "a slow tokenizer": (
+        changed("tokenizer_config.json", tokenizer_class="CanineTokenizer"),
+        "CanineTokenizer",
+    ),
+    "a class that is none": (
+        changed("tokenizer_config.json", tokenizer_class="pipeline"),
+        "pipeline",
+    ),
+    "a tokenizer elsewhere": (
+        changed("tokenizer_config.json", fast_tokenizer_files=["../tokenizer.4.0.0.json"]),
+        "tokenizer.4.0.0.json",
+    ),
+    "quantised": (changed("config.json", quantization_config={"a": 1}), "quantization_config"),
+    "weights elsewhere": (
+        changed("config.json", transformers_weights="../outside.safetensors"),
+        "transformers_weights",
+    ),
+    "a kernel of the hub": (
+        changed("config.json", attn_implementation="evil/kernel"),
+        "attn_implementation",
+    ),
+    "an adapter inside": (
+        written("adapter_config.json", json.dumps({"base_model_name_or_path": "evil/base"})),
+        "adapter",
+    ),
+    "pickled weights": (only_pickles("pytorch_model.bin"), "pytorch_model.bin"),
+    "pickled weights of Lightning": (only_pickles("last.ckpt"), "last.ckpt"),
+    "pickled weights in .pt": (only_pickles("model.pt"), "model.pt"),
+    "an index to elsewhere": (indexed("../outside.safetensors"), "outside.safetensors"),
+    "an index to a root": (indexed("/etc/hostname"), "/etc/hostname"),
+    "an index to a number": (indexed(7), "weight_map"),
+    "linked weights": (linked("model.safetensors"), "symbolic link"),
+    "a linked tokenizer": (linked("tokenizer.json"), "symbolic link"),
+    "linked settings": (linked("config.json"), "symbolic link"),
+    "no heads": (changed("config.json", num_attention_heads=0), "num_attention_heads"),
+    "ten million layers": (changed("config.json", num_hidden_layers=10**7), "num_hidden_layers"),
+    "half a layer": (changed("config.json", num_hidden_layers=1.5), "num_hidden_layers"),
+    "a true vocabulary": (changed("config.json", vocab_size=True), "vocab_size"),
+    "a vast vocabulary": (
+        changed("config.json", vocab_size=2**24, hidden_size=2**16),
+        "config.json",
+    ),
+    "a width below 0": (changed("config.json", hidden_size=-32), "hidden_size"),
+    "labels without end": (changed("config.json", num_labels=10**9), "num_labels"),
+    "a type that is none": (changed("config.json", dtype="load"), "dtype"),
+    "a thousand brackets": (written("config.json", "[" * 100_000), "config.json"),
+    "a thousand brackets to generate": (
+        written("generation_config.json", "[" * 100_000),
+        "generation_config.json",
+    ),
+    "a thousand brackets to tokenise": (written("tokenizer.json", "[" * 100_000), "tokenizer"),
+    "a pointer of git-lfs": (
+        written("model.safetensors", "version https://git-lfs.github.com/spec/v1\n"),
+        "git-lfs",
+    ),
+    "a header without end": (written("model.safetensors", b"\xff" * 4096), "model.safetensors"),
+}
+"""What is done to a good folder, and what the message names."""
+
+
+@pytest.fixture(scope="module")
+def good_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("good") / "model"
+    given = tiny_unblank("bpe")
+    given.model.save_pretrained(folder)
+    given.tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(good_folder, tmp_path) -> Path:
+    """A copy with code that would leave a file behind if it were run."""
+    copied = tmp_path / "model"
+    shutil.copytree(good_folder, copied)
+    code = f"open({str(tmp_path / 'canary')!r}, 'w').close()\n"
+    (copied / "evil.py").write_text(code)
+    (copied / "custom_generate").mkdir()
+    (copied / "custom_generate" / "generate.py").write_text(code)
+    return copied
+
+
+@pytest.fixture(autouse=True)
+def _no_code_was_run(tmp_path):
+    yield
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*holds code")
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_hostile_folder_is_refused_by_name(folder, kind):
+    change, named = REFUSED[kind]
+    change(folder)
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        load(folder, device="cpu")
+    assert named in str(caught.value)
+    assert str(folder.parent) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fields", [{}, {"auto_map": AUTO_MAP}])
+def test_code_that_is_not_needed_is_named_and_never_run(folder, fields):
+    changed("config.json", **fields)(folder)
+    with pytest.warns(UserWarning, match=r"holds code \(evil\.py, custom_generate\)"):
+        assert load(folder, device="cpu").fill("the old [MASK] cat", max_tokens=2).text
+
+
+@pytest.mark.filterwarnings("ignore:.*holds code")
+def test_links_inside_the_folder_and_in_the_cache_of_the_hub_are_followed(folder, tmp_path):
+    shutil.move(folder / "model.safetensors", folder / "weights.bin.safetensors")
+    (folder / "model.safetensors").symlink_to("weights.bin.safetensors")
+    (tmp_path / "link").symlink_to(folder)
+    load(tmp_path / "link", device="cpu")
+    snapshot = tmp_path / "models--a--b" / "snapshots" / "0"
+    blobs = tmp_path / "models--a--b" / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    for number, path in enumerate(path for path in folder.iterdir() if path.is_file()):
+        shutil.copy(path, blobs / str(number))
+        (snapshot / path.name).symlink_to(f"../../blobs/{number}")
+    load(snapshot, device="cpu")
+
+
+COMMANDS = {
+    "fill": "fill --model {folder} 'the [MASK] cat'",
+    "score": "score --model {folder} --candidate cat --candidate dog 'the [MASK] sat'",
+    "generate": "generate --model {folder} 'the cat'",
+    "evaluate": "evaluate --suite perplexity --model {folder} --file {text} --output {out}",
+    "finetune": "finetune --task seq2seq --data.train {pairs} --model.init-from {folder} "
+    "--train.output-dir {out}",
+    "pretrain": "pretrain --data.train {text} --model.init-from {folder} --train.max-steps 1 "
+    "--train.output-dir {out}",
+    "pretrain a tokenizer": "pretrain --data.train {text} --tokenizer.path {folder} "
+    "--train.max-steps 1 --train.output-dir {out}",
+    "pretrain an encoder": "pretrain --data.train {text} --model.init-from-encoder {folder} "
+    "--model.preset deltalm-tiny --train.max-steps 1 --train.output-dir {out}",
+    "convert": "convert {folder} {out}",
+    "verify": "convert --verify {folder}",
+    "trim": "trim {folder} {out} --text {text} --keep 300",
+    "show": "show --tokenizer {folder} --text 'the cat sat'",
+    "merge": "merge {folder} {out}",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["a tokenizer of its own", "a model of its own", "no heads"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_runs_the_code_of_a_folder_or_asks(folder, tmp_path, command, kind):
+    REFUSED[kind][0](folder)
+    (tmp_path / "text.txt").write_text("the cat sat on a mat\n" * 50)
+    (tmp_path / "pairs.tsv").write_text("the cat\tthe dog\n" * 50)
+    words = COMMANDS[command].format(
+        folder=folder,
+        out=tmp_path / "out",
+        text=tmp_path / "text.txt",
+        pairs=tmp_path / "pairs.tsv",
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m unblank.cli {words}"],
+        input="y\n" * 20,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(SOURCE.parent)},
+    )
+    assert "y/N" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    if kind == "a tokenizer of its own" and command not in ("convert", "verify", "merge"):
+        assert done.returncode == 2, done.stderr

@@ -1,0 +1,300 @@
+"""Odd files and folders: each is read whole, or refused with file, line and what to do."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import os
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unblank.data.csv_rows import read_csv_rows
+from unblank.data.drawing import draw_from_files
+from unblank.data.fields import is_visible
+from unblank.data.files import find_files
+from unblank.data.formats import FORMATS, format_of
+from unblank.data.lines import read_lines
+from unblank.data.records import read_records
+from unblank.data.sources import TextFiles
+from unblank.finetuning.pairs.text import read_text_pairs
+from unblank.prompting.verbalizers import require_label
+
+pyarrow = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def written(path: Path, content: bytes | str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def texts_of(*paths, **how) -> list[str]:
+    return list(TextFiles(paths=find_files(paths), **how))
+
+
+def error_of(path: Path, **how) -> str:
+    with pytest.raises(ValueError, match=re.escape(str(path))) as refused:
+        texts_of(path, **how)
+    return str(refused.value)
+
+
+# Folders
+
+
+def test_a_folder_is_walked_by_one_rule_and_what_is_passed_over_is_counted(tmp_path):
+    corpus = tmp_path / "corpus"
+    line = json.dumps({"text": "one two"})
+    for name, content in {
+        "B.TXT": b"one two",
+        "a.txt": b"one two",
+        "c.json": line.encode(),
+        "e.JSONL": line.encode(),
+        "f.txt.bz2": bz2.compress(b"one two"),
+        "g.jsonl.XZ": lzma.compress(line.encode()),
+        "h.ndjson": line.encode(),
+        "sub/i.csv": b"text\none two\n",
+        "sub/j.tsv.gz": gzip.compress(b"text\none two\n"),
+        ".ipynb_checkpoints/a-checkpoint.txt": b"copy",
+        ".hidden.txt": b"hidden",
+        "wiki_00": b"one two",
+        "picture.png": b"\x89PNG",
+    }.items():
+        written(corpus / name, content)
+    (corpus / "again.txt").symlink_to(corpus / "a.txt")
+    os.link(corpus / "a.txt", corpus / "hard.txt")
+    (corpus / "sub" / "loop").symlink_to(corpus)
+    (corpus / "lost.txt").symlink_to(tmp_path / "nowhere.txt")
+    with pytest.warns(UserWarning, match="9 files to read; passed over 8") as notes:
+        paths = find_files(corpus)
+    assert len(paths) == 9
+    note = str(notes[0].message)
+    for part in ("hidden 2", "other endings 2", "the same file again 3", "broken links 1"):
+        assert part in note
+    assert list(TextFiles(paths=paths, text_unit="line")) == ["one two"] * 9
+    assert texts_of(corpus / "wiki_00", text_unit="line") == ["one two"]
+    assert texts_of(f"{corpus}/wiki_*") == ["one two"]
+
+
+def test_a_linked_folder_is_followed(tmp_path):
+    written(tmp_path / "elsewhere" / "a.txt", "a")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "link").symlink_to(tmp_path / "elsewhere")
+    assert find_files(tmp_path / "corpus") == (tmp_path / "corpus" / "link" / "a.txt",)
+
+
+def test_a_folder_of_files_without_endings_says_how_to_read_them(tmp_path):
+    written(tmp_path / "corpus" / "AA" / "wiki_00", "x")
+    with pytest.raises(FileNotFoundError, match=r"name them: '.*wiki_00'"):
+        find_files(tmp_path / "corpus")
+
+
+def test_the_table_of_formats_is_that_of_the_docs():
+    page = Path(__file__).resolve().parents[2] / "docs" / "data.md"
+    rows = [
+        [cell.strip().replace("`", "") for cell in line.strip("|").split("|")]
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `.")
+    ]
+    expected = [
+        [", ".join(form.endings), form.document.replace("`", ""), form.record.replace("`", "")]
+        for form in FORMATS.values()
+    ]
+    assert [row for row in rows if len(row) == 3] == expected
+
+
+# Lines
+
+ODD = "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+"""Characters at which other readers divide lines."""
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(st.sampled_from("a b" + ODD), min_size=1), min_size=1, max_size=5))
+def test_only_newlines_divide_lines_in_every_format(tmp_path_factory, lines):
+    lines = [f"a{line}b" for line in lines]
+    folder = tmp_path_factory.mktemp("lines")
+    for end in ("\n", "\r\n"):
+        path = written(folder / "a.txt", end.join(lines))
+        assert [line.removesuffix("\n") for line in read_lines(path)] == lines
+        path = written(folder / "a.tsv", end.join(["text\tn", *(f"{one}\t1" for one in lines)]))
+        assert [record["text"] for _, record in read_records(path)] == lines
+        path = written(folder / "a.csv", end.join(["text,n", *(f"{one},1" for one in lines)]))
+        assert [record["text"] for _, record in read_records(path)] == lines
+        source = written(folder / "a.en", end.join(lines))
+        target = written(folder / "a.de", end.join(lines))
+        pairs = read_text_pairs(f"{source}:{target}", "source", "target")
+        assert [pair.source for pair in pairs] == lines
+
+
+# Tables
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.text(st.sampled_from('ab",\n\u2028 '), max_size=5), min_size=2, max_size=2),
+        max_size=4,
+    )
+)
+def test_what_the_standard_library_writes_is_read_back(rows):
+    file = io.StringIO(newline="")
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    lines = [line + "\n" for line in file.getvalue().split("\n")[:-1]]
+    assert [row for _, row in read_csv_rows(lines)] == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('en,de\na,b\n"two,c\nd,e\n"f,g\n', 3),
+        ('en,de\na "b",c\n', 2),
+        ('en,de\n5" disk,c\n', 2),
+        ('en,de\n"a" ,c\n', 2),
+        ('en,de\n"a\nb",c\n"d,e\n', 4),
+        ('en,de\n"a\nb",c\nd,e,f\n', 4),
+    ],
+)
+def test_a_stray_quote_is_refused_where_its_record_begins(tmp_path, content, line):
+    path = written(tmp_path / "a.csv", content)
+    with pytest.raises(ValueError, match=rf"a\.csv, line {line}: "):
+        read_text_pairs(f"{path}:en:de", "s", "t")
+
+
+def test_the_place_of_a_record_is_its_first_line(tmp_path):
+    path = written(tmp_path / "a.csv", 'text\n"one\ntwo"\nthree\n')
+    places = [place for place, _ in read_records(path)]
+    assert places == [f"{path}, line 2", f"{path}, line 4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text,text\na,b\n"),
+        ("a.tsv", "text\ttext\na\tb\n"),
+        ("a.jsonl", '{"text": "a", "text": "b"}\n'),
+        ("a.json", '[{"text": "a", "text": "b"}]'),
+    ],
+)
+def test_a_name_twice_is_refused(tmp_path, name, content):
+    assert "'text'" in error_of(written(tmp_path / name, content))
+
+
+def test_columns_of_every_type_of_text_are_read(tmp_path):
+    texts = ["one two three", "four five six", "one two three"]
+    path = tmp_path / "a.parquet"
+    for kind in (
+        pyarrow.string(),
+        pyarrow.large_string(),
+        pyarrow.dictionary(pyarrow.int8(), pyarrow.string()),
+    ):
+        parquet.write_table(pyarrow.table({"text": pyarrow.array(texts).cast(kind)}), path)
+        assert texts_of(path) == texts
+    columns = [pyarrow.array(texts)] * 2
+    parquet.write_table(pyarrow.Table.from_arrays(columns, names=["text", "text"]), path)
+    assert "2 columns have the name 'text'" in error_of(path)
+
+
+def test_nested_fields_are_named_with_dots(tmp_path):
+    records = [{"translation": {"en": f"rain {n}", "de": f"Regen {n}"}} for n in range(3)]
+    lines = written(tmp_path / "a.jsonl", "\n".join(map(json.dumps, records)))
+    array = written(tmp_path / "a.json", json.dumps(records, indent=2))
+    table = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist(records), table)
+    for path in (lines, array, table):
+        pairs = read_text_pairs(f"{path}:translation.en:translation.de", "s", "t")
+        assert [pair.targets for pair in pairs] == [(f"Regen {n}",) for n in range(3)]
+        assert texts_of(path, text_field="translation.en") == [f"rain {n}" for n in range(3)]
+    with pytest.raises(ValueError, match=r"did you mean 'translation.en'"):
+        read_text_pairs(f"{lines}:en:translation.de", "s", "t")
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        ('[{"text": "a"},\n {"text": "b"}]', [1, 2]),
+        ('{"text": "a"}\n{"text": "b"}\n', [1, 2]),
+        ('{"text":\n "a"}\n{"text": "b"}\n', [1, 3]),
+        ("[]", []),
+        ("", []),
+    ],
+)
+def test_objects_of_a_json_file_are_found_with_their_lines(tmp_path, content, lines):
+    path = written(tmp_path / "a.json", content)
+    assert [place for place, _ in read_records(path)] == [f"{path}, line {n}" for n in lines]
+
+
+@pytest.mark.parametrize(
+    "content", ['[{"text": "a"}', '[{"text": "a"} {"text": "b"}]', "[1]", '[{"text": "a"}] x', "{"]
+)
+def test_broken_json_is_refused_by_name(tmp_path, content):
+    assert "JSON" in error_of(written(tmp_path / "a.json", content))
+
+
+@pytest.mark.parametrize(("label", "index"), [("0", 0), ("1", 1), ("1.0", 1), ("1e0", 1)])
+def test_labels_of_one_value_are_one_label(label, index):
+    assert require_label(label, ("0.0", "1.0")) == index
+
+
+# Encodings
+
+
+@pytest.mark.parametrize(
+    ("content", "advised", "not_advised"),
+    [
+        ("good caf\u00e9\n".encode() * 50 + b"bad caf\xe9\n", "50 are UTF-8 and 1 not", "iconv"),
+        (b"bad caf\xe9\n" + "good caf\u00e9\n".encode() * 50, "do not convert", "iconv"),
+        (b"caf\xe9\n" * 3, "iconv -f LATIN1", "UTF-16"),
+        (b"\x93caf\xe9\x94\n", "iconv -f WINDOWS-1252", "LATIN1"),
+        (gzip.compress(b"text"), "gzip file: let its name end in .gz", "iconv"),
+        (bz2.compress(b"text" * 99), "end in .bz2", "iconv"),
+        (lzma.compress(b"text"), "end in .xz", "iconv"),
+        (b"PK\x03\x04\x14\x00\xff\xfe", "zip file", "iconv"),
+        (b"a \xed\xa0\xbd\xed\xb8\x80\n", "CESU-8", "LATIN1"),
+        (b"a \xed\xa0\xbd\n", "half of a surrogate pair", "iconv"),
+        ("plain".encode("utf-16-le"), "iconv -f UTF-16LE", "LATIN1"),
+        ("plain".encode("utf-16-be"), "iconv -f UTF-16BE", "LATIN1"),
+        ("\u043f\u0440\u0438\u0432\u0435\u0442".encode("koi8-r"), "find out", "LATIN1"),
+    ],
+)
+def test_the_advice_fits_the_file(tmp_path, content, advised, not_advised):
+    message = error_of(written(tmp_path / "a.txt", content))
+    assert advised in message
+    assert not_advised not in message
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\ufeff\u2060", "\u00ad", " \u3164 ", "\ufe0f", "\t\0"])
+def test_a_text_that_shows_nothing_is_empty(tmp_path, text):
+    assert not is_visible(text)
+    path = written(tmp_path / "a.jsonl", json.dumps({"en": "rain", "de": text}))
+    with pytest.raises(ValueError, match=r"line 1: the target \('de'\) is empty"):
+        read_text_pairs(f"{path}:en:de", "s", "t")
+    files = TextFiles(paths=(written(tmp_path / "b.jsonl", json.dumps({"text": text})),))
+    assert (list(files), files.num_empty) == ([], 1)
+
+
+# What is measured
+
+
+def test_a_limit_takes_a_fixed_share_of_every_file():
+    places = [f"{name}.txt, line {n}" for name in "abc" for n in range(40)]
+    drawn = draw_from_files(places, 12, str)
+    assert drawn == draw_from_files(places, 12, str)
+    assert [sum(place.startswith(name) for place in drawn) for name in "abc"] == [4, 4, 4]
+    assert drawn == sorted(drawn, key=places.index)
+    assert drawn[:4] != places[:4]
+
+
+def test_named_files_need_no_note(tmp_path):
+    path = written(tmp_path / "a.txt", "a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert find_files(path) == (path,)
+    assert format_of(path) == "text"

@@ -1,0 +1,249 @@
+"""Signals and kills: what ends how, what is left, and that a run goes on as if nothing had been."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import pytest
+from counts import hard_count
+
+from unblank.tokenization.train import train_tokenizer
+
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+RUN = [
+    *("--model.preset", "tiny", "--model.num_hidden_layers", "1", "--model.hidden_size", "32"),
+    *("--model.num_attention_heads", "2", "--model.hidden_dropout", "0.1"),
+    *("--data.max_length", "32", "--data.text_unit", "paragraph", "--optim.warmup_steps", "4"),
+    *("--train.batch_size", "4", "--train.micro_batch_size", "2", "--train.log_every", "3"),
+    *("--train.precision", "fp32", "--train.max_steps", "60", "--train.save_every", "25"),
+]
+TIMED = ("tokens_per_second",)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    texts = [text.replace("\n\n", "\n") for text in list(topics.values())[:12]]
+    (folder / "train.txt").write_text("\n\n".join(texts), encoding="utf-8")
+    tokenizer = train_tokenizer(texts, kind="wordpiece", vocab_size=400, show_progress=False)
+    tokenizer.save_pretrained(folder / "tokenizer")
+    return folder
+
+
+def pretrain_words(corpus: Path, output: Path) -> list[str]:
+    data = ["--data.train", corpus / "train.txt", "--data.cache_dir", corpus / "shards"]
+    where = ["--tokenizer.path", corpus / "tokenizer", "--train.output_dir", output]
+    return ["pretrain", *RUN, *map(str, [*data, *where])]
+
+
+def begin(words: list[str], log: Path, num_processes: int = 1) -> subprocess.Popen:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
+    with log.open("w") as file:
+        return subprocess.Popen(
+            [sys.executable, *(launcher if num_processes > 1 else []), "-m", "unblank", *words],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
+
+
+def wait_for(condition, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + 200
+    while not condition():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.01)
+
+
+def lines_of(run: Path, name: str = "metrics.jsonl") -> list[dict]:
+    path = run / name
+    text = path.read_text() if path.is_file() else ""
+    lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return [{k: v for k, v in line.items() if k not in TIMED} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def whole(corpus: Path) -> Path:
+    """A run that nothing interrupts."""
+    log = corpus / "whole.log"
+    assert begin(pretrain_words(corpus, corpus / "whole"), log).wait(300) == 0, log.read_text()
+    return corpus / "whole"
+
+
+def require_equal(run: Path, whole: Path) -> None:
+    assert lines_of(run) == lines_of(whole)
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (run, whole)]
+    assert weights[0] == weights[1]
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if ".unfinished-" in path.name]
+
+
+@pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
+def test_a_signal_ends_a_run_with_a_checkpoint_and_it_goes_on_exactly(
+    number, corpus, whole, tmp_path
+):
+    words, log = pretrain_words(corpus, tmp_path / "run"), tmp_path / "log"
+    process = begin(words, log)
+    step = random.randint(3, 40)
+    wait_for(lambda: any(x["step"] >= step for x in lines_of(tmp_path / "run")), process, log)
+    process.send_signal(number)
+    assert process.wait(60) == STATUS[number], log.read_text()
+    (said,) = [line for line in log.read_text().splitlines() if "stopped by" in line]
+    assert number.name in said
+    assert "run the same command again" in said
+    checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
+    assert f"after step {int(checkpoint.name.removeprefix('step-'))}," in said
+    assert begin(words, log).wait(300) == 0, log.read_text()
+    assert "the last one was made" in log.read_text()
+    require_equal(tmp_path / "run", whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["one", "all"])
+def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, corpus, tmp_path):
+    words, log = pretrain_words(corpus, tmp_path / "run"), tmp_path / "log"
+    words += ["--data.num_workers", "1"]
+    process = begin(words, log, num_processes=2)
+    wait_for(lambda: len(lines_of(tmp_path / "run")) > 1, process, log)
+    if to == "all":
+        os.killpg(process.pid, signal.SIGTERM)
+    else:
+        # The second rank; the first one writes the checkpoint.
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
+        )
+        os.kill(int(listed.stdout.split()[1]), signal.SIGTERM)
+    process.wait(100)
+    assert len([line for line in log.read_text().splitlines() if "stopped by" in line]) == 1
+    checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
+    state = json.loads((checkpoint / "trainer.json").read_text())
+    assert state["progress"]["step"] == int(checkpoint.name.removeprefix("step-"))
+    assert begin(words, log, num_processes=2).wait(300) == 0, log.read_text()
+    assert lines_of(tmp_path / "run")[-1]["step"] == 60
+
+
+def test_the_clock_saves_too(corpus, tmp_path):
+    words, log = pretrain_words(corpus, tmp_path / "run"), tmp_path / "log"
+    words += ["--train.save_minutes", "1e-6", "--train.save_every", "1000"]
+    words += ["--train.keep_checkpoints", "50", "--train.max_steps", "5"]
+    assert begin(words, log).wait(200) == 0, log.read_text()
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 5
+
+
+HANGS = """
+import sys, time, {imports}
+from unblank import cli
+from unblank.whole_folders import new_folder
+import unblank.commands.tokenize as command
+def run(settings):
+    with new_folder({folder!r}) as folder:
+        (folder / "half").write_text("half")
+        print("begun", flush=True)
+        while True:
+            try:
+                {work}
+            except KeyboardInterrupt:
+                pass
+command.run = run
+sys.argv[1:] = ["tokenize", "--train", "x", "--output", "y"]
+cli.main()
+"""
+WORK = {
+    "swallows": ("time", "time.sleep(1)"),
+    "native": ("torch", "torch.randn(4000, 4000) @ torch.randn(4000, 4000)"),
+    "holds the lock": ("re", "re.match('(a+)+$', 'a' * 40 + 'b')"),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="commands are watched on Linux only")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("kind", WORK)
+def test_a_command_that_cannot_listen_is_ended_and_leaves_nothing(kind, number, tmp_path):
+    imports, work = WORK[kind]
+    program = HANGS.format(imports=imports, work=work, folder=str(tmp_path / "out"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(0.3)
+    began = time.monotonic()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == STATUS[number]
+    assert time.monotonic() - began < 2
+    assert errors == f"unblank tokenize: stopped by {number.name}\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="commands are watched on Linux only")
+@pytest.mark.parametrize(
+    ("death", "named"), [("SIGKILL", "memory"), ("SIGSEGV", "a library failed (SIGSEGV)")]
+)
+def test_a_command_that_the_system_ends_says_so(death, named, tmp_path):
+    work = f"os.kill(os.getpid(), signal.{death})"
+    program = HANGS.format(imports="os, signal", work=work, folder=str(tmp_path / "out"))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 128 + getattr(signal, death)
+    assert named in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_killed_at_random_go_on_exactly(corpus, whole, tmp_path, tally):
+    kills, finished, left = hard_count(2, 50), 0, 0
+    log, killed, number = tmp_path / "log", 0, 0
+    while killed < kills:
+        run = tmp_path / f"run{number}"
+        words, number = pretrain_words(corpus, run), number + 1
+        process = begin(words, log)
+        step = 0
+        while killed < kills:
+            step += random.randint(1, 25)
+            if step > 57:
+                break
+            wait_for(lambda: any(x["step"] >= step for x in lines_of(run)), process, log)  # noqa: B023
+            time.sleep(random.uniform(0, 0.1))
+            process.kill()
+            process.wait(60)
+            killed += 1
+            process = begin(words, log)
+        assert process.wait(300) == 0, log.read_text()
+        require_equal(run, whole)
+        finished, left = finished + 1, left + len(leftovers(run))
+    tally("kill -9 while pretraining", kills=killed, runs_resumed_to_equal_bits=finished, left=left)
+    assert left == 0
+
+
+def test_a_conversion_removes_what_a_killed_one_left(tmp_path):
+    program = HANGS.format(imports="time", work="time.sleep(1)", folder=str(tmp_path / "out"))
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "begun\n"
+    second = subprocess.run(
+        [sys.executable, "-c", ONCE, str(tmp_path / "out2")], capture_output=True, text=True
+    )
+    assert second.returncode == 0, second.stderr
+    assert len(leftovers(tmp_path)) == 1, "what a live process owns stays"
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 5
+    while leftovers(tmp_path) and time.monotonic() < deadline:
+        subprocess.run([sys.executable, "-c", ONCE, str(tmp_path / "out")], capture_output=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out2"]
+
+
+ONCE = """
+import sys
+from pathlib import Path
+from unblank.whole_folders import new_folder
+with new_folder(Path(sys.argv[1])) as folder:
+    (folder / "file").write_text("whole")
+"""

@@ -1,0 +1,64 @@
+"""The commands as Python calls: same settings, data in memory, handles that give the rest."""
+
+import pandas
+import pytest
+from datasets import Dataset
+
+import unblank
+from unblank.in_memory import as_files
+
+TEXTS = [{"text": f"the cat sat on mat number {n % 7}. the dog ran to house {n}. " * 6}
+         for n in range(60)]  # fmt: skip
+SMALL = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2}
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "out"
+    return unblank.pretrain(
+        model={"preset": "tiny", **SMALL},
+        tokenizer={"kind": "bpe", "vocab_size": 400},
+        data={"train": TEXTS, "validation": pandas.DataFrame(TEXTS[:5]), "max_length": 64},
+        **{"train.max_steps": 2, "train.batch_size": 4, "train.micro_batch_size": 4},
+        train={"output_dir": str(folder), "device": "cpu"},
+    )
+
+
+def test_a_run_gives_its_metrics_and_its_model(pretrained):
+    assert [line["step"] for line in pretrained.metrics][-1] == 2
+    assert pretrained.validation
+    assert pretrained.model.fill("the [MASK] sat.", max_tokens=2).blanks
+    assert "step=2" in repr(pretrained)
+    assert "<table>" in pretrained._repr_html_()
+
+
+def test_the_same_data_is_the_same_file_whatever_holds_it(tmp_path):
+    tables = [TEXTS, pandas.DataFrame(TEXTS), Dataset.from_list(TEXTS)]
+    paths = {as_files(table, tmp_path, "train") for table in tables}
+    assert len(paths) == 1
+    assert as_files(["a.txt", TEXTS], tmp_path, "train") == ["a.txt", *paths]
+    with pytest.raises(TypeError, match="row 1"):
+        as_files([{"text": object()}], tmp_path, "train")
+
+
+def test_settings_are_checked_as_those_of_the_command(tmp_path):
+    with pytest.raises(ValueError, match="did you mean train"):
+        unblank.pretrain(trian={"max_steps": 2})
+    with pytest.raises(ValueError, match="lora"):
+        unblank.finetune(lora={"rank": 2}, data={"train": TEXTS}, **{"method": "full"})
+
+
+def test_a_model_is_measured_on_data_in_memory(pretrained):
+    found = unblank.evaluate(pretrained, "perplexity", file=TEXTS[:3])
+    assert found.scores
+    assert found.path.is_file()
+    assert "perplexity" in repr(found)
+
+
+def test_show_prints_a_sample(capsys):
+    unblank.show("the cat sat on the mat near the old house.", **{"objective.mask_ratio": 0.4})
+    assert "Part A" in capsys.readouterr().out
+
+
+def test_the_names_are_listed():
+    assert {"pretrain", "finetune", "evaluate", "show", "load"} <= set(dir(unblank))

@@ -1,0 +1,208 @@
+"""What transformers asks of any model, asked of all of ours."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.testing import assert_close
+from transformers.cache_utils import StaticCache
+from transformers.utils.generic import find_labels
+
+from unblank import models
+
+SHAPE: dict[str, Any] = {
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 24,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+    "pad_token_id": 0,
+    "mask_token_id": 5,
+    "num_labels": 3,
+}
+GLM = SHAPE | {"num_hidden_layers": 2, "sop_token_id": 6, "eop_token_id": 7}
+SEQ2SEQ = SHAPE | {"encoder_layers": 2, "decoder_layers": 2}
+IDS = torch.tensor([[10, 5, 11, 6, 12, 13], [14, 15, 5, 6, 16, 17]])
+LABELS = torch.tensor([[-100, 20, 21, -100], [30, -100, -100, -100]])
+POSITIONS = torch.tensor(
+    [[[0, 1, 2, 1, 1, 1], [0, 1, 2, 2, 2, 2]], [[0, 0, 0, 1, 2, 3], [0, 0, 0, 1, 2, 3]]]
+)
+
+
+def glm(name="GlmInfillForConditionalGeneration", **fields):
+    torch.manual_seed(0)
+    return getattr(models, name)(models.GlmInfillConfig(**GLM | fields)).eval()
+
+
+def seq2seq(name, **fields):
+    torch.manual_seed(0)
+    model_class = getattr(models, name)
+    return model_class(model_class.config_class(**SEQ2SEQ | fields)).eval()
+
+
+WRITERS = {
+    "glm": lambda **fields: glm(**fields),
+    "deltalm": lambda **fields: seq2seq("DeltaLMForConditionalGeneration", **fields),
+    "ganlm": lambda **fields: seq2seq("GanLMForConditionalGeneration", **fields),
+}
+
+
+@pytest.fixture(params=WRITERS)
+def writer(request):
+    return WRITERS[request.param]()
+
+
+def test_labels_are_the_only_labels():
+    for name in models.__all__:
+        if not name.endswith(("Config", "Model")):
+            assert find_labels(getattr(models, name)) == ["labels"], name
+
+
+def test_outputs_come_in_the_order_of_transformers(writer):
+    labels = LABELS if writer.config.is_encoder_decoder else torch.full_like(IDS, 10)
+    output = writer(IDS, labels=labels)
+    assert list(output)[:2] == ["loss", "logits"]
+    loss, logits = writer(IDS, labels=labels, return_dict=False)[:2]
+    assert_close(loss, output[0])
+    assert_close(logits, output[1])
+    assert logits.shape == (*labels.shape, SHAPE["vocab_size"])
+
+
+def test_a_loss_is_divided_by_the_items_of_the_whole_step(writer):
+    labels = LABELS if writer.config.is_encoder_decoder else LABELS.repeat(1, 2)[:, :6]
+    output = writer(IDS, labels=labels, num_items_in_batch=torch.tensor(10))
+    assert_close(output.loss, output.loss_sum / 10)
+
+
+def test_eager_attention_gives_its_weights():
+    for name, make in WRITERS.items():
+        model = make(attn_implementation="eager")
+        inputs = {"decoder_input_ids": IDS[:, :4]} if model.config.is_encoder_decoder else {}
+        output = model(IDS, **inputs, output_attentions=True, output_hidden_states=True)
+        kinds = ("encoder_", "decoder_", "cross_") if inputs else ("",)
+        for kind in kinds:
+            weights = output[f"{kind}attentions"]
+            assert len(weights) == 2, (name, kind)
+            sums = weights[-1].sum(-1)
+            assert_close(sums, torch.ones_like(sums))
+        states = output["decoder_hidden_states" if inputs else "hidden_states"]
+        assert len(states) == 3
+        assert_close(model.lm_head(states[-1]), output.logits)
+
+
+def test_positions_in_two_arguments_equal_one():
+    model = glm()
+    inputs = {"input_ids": IDS, "prefix_lengths": torch.tensor([3, 3])}
+    apart = model(**inputs, position_ids=POSITIONS[0], block_position_ids=POSITIONS[1])
+    together = model(**inputs, position_ids=POSITIONS)
+    assert_close(apart.logits, together.logits)
+
+
+@pytest.mark.parametrize("name", ["glm", "deltalm", "ganlm"])
+def test_a_static_cache_is_refused(name):
+    model = WRITERS[name]()
+    with pytest.raises(ValueError, match="static cache"):
+        model.generate(IDS[:, :4], cache_implementation="static", max_new_tokens=2)
+    cache = StaticCache(config=model.config, max_cache_len=16)
+    if name == "glm":
+        with pytest.raises(ValueError, match="static cache"):
+            model(IDS, past_key_values=cache)
+
+
+@pytest.mark.parametrize("how", ["columns", "positions", "decoder"])
+def test_text_beyond_the_positions_is_named(writer, how):
+    long = torch.full((1, 30), 10)
+    inputs = {"input_ids": long, "labels": long}
+    if how == "decoder":
+        if not writer.config.is_encoder_decoder:
+            pytest.skip("a GLM has one stack")
+        inputs = {"input_ids": IDS[:1], "decoder_input_ids": long}
+    elif how == "positions":
+        if writer.config.is_encoder_decoder:
+            pytest.skip("an encoder-decoder counts its positions itself")
+        positions = torch.stack([torch.arange(30), torch.zeros(30, dtype=torch.long)])
+        inputs = {"input_ids": long, "position_ids": positions[:, None]}
+    with pytest.raises(ValueError, match=r"30 tokens.* 24 positions"):
+        writer(**inputs)
+
+
+def test_an_implementation_that_cannot_work_is_refused_at_load():
+    with pytest.raises(ValueError, match="position bias"):
+        seq2seq("GanLMModel", attn_implementation="flex_attention")
+    with pytest.raises(ValueError, match="position bias"):
+        seq2seq("GanLMModel").set_attn_implementation("flex_attention")
+    with pytest.raises(ValueError, match="sdpa, eager"):
+        glm().set_attn_implementation("flash_attention_2")
+
+
+def test_flex_attention_works_without_a_mask():
+    with torch.no_grad():
+        flex = glm(attn_implementation="flex_attention")(IDS).logits
+        assert_close(flex, glm()(IDS).logits, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["GlmInfillForSequenceClassification",
+                                  "GanLMForSequenceClassification"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("problem", "num_labels", "labels", "loss"),
+    [
+        ("regression", 1, torch.tensor([0.5, 2.0]), torch.nn.MSELoss()),
+        ("regression", 2, torch.rand(2, 2), torch.nn.MSELoss()),
+        ("single_label_classification", 3, torch.tensor([2, 0]), torch.nn.CrossEntropyLoss()),
+        ("multi_label_classification", 3, torch.ones(2, 3), torch.nn.BCEWithLogitsLoss()),
+    ],
+)
+def test_every_problem_type_has_its_loss(name, problem, num_labels, labels, loss):
+    make = glm if name.startswith("Glm") else seq2seq
+    model = make(name, num_labels=num_labels, problem_type=problem)
+    output = model(IDS, labels=labels)
+    assert_close(output.loss, loss(output.logits.squeeze(1), labels))
+    embedded = model.get_input_embeddings()(IDS)
+    assert_close(model(inputs_embeds=embedded).logits, output.logits)
+
+
+def test_an_unknown_problem_type_names_the_choices():
+    with pytest.raises(Exception, match="multi_label_classification"):
+        glm("GlmInfillForSequenceClassification", problem_type="ranking")(
+            IDS, labels=torch.tensor([0, 1])
+        )
+
+
+def test_choices_need_only_their_ids():
+    model = glm("GlmInfillForMultipleChoice")
+    output = model(input_ids=IDS[None], labels=torch.tensor([1]))
+    targets = torch.full_like(IDS, -100)
+    targets[:, 3:5] = IDS[:, 4:]
+    given = model(
+        input_ids=IDS[None],
+        position_ids=POSITIONS[:, None],
+        prefix_lengths=torch.tensor([[3, 3]]),
+        target_ids=targets[None],
+    )
+    assert_close(output.logits, given.logits)
+    assert_close(output.loss, -output.logits.log_softmax(1)[0, 1])
+    padded = model(
+        input_ids=torch.nn.functional.pad(IDS, (0, 2))[None],
+        attention_mask=torch.nn.functional.pad(torch.ones_like(IDS), (0, 2))[None],
+    )
+    assert_close(padded.logits, output.logits)
+
+
+def test_a_ganlm_trains_with_reentrant_checkpoints():
+    grads = []
+    for is_checkpointed in (False, True):
+        model = seq2seq("GanLMForConditionalGeneration").train()
+        if is_checkpointed:
+            model.activation_checkpointing_enable({"use_reentrant": True})
+        model(IDS, labels=LABELS).loss.backward()
+        grads.append(model.model.encoder.relative_bias.bias.weight.grad)
+    assert_close(*grads)
+
+
+@pytest.mark.slow
+def test_training_compiles_as_one_graph(writer):
+    labels = LABELS if writer.config.is_encoder_decoder else LABELS.repeat(1, 2)[:, :6]
+    writer.train()
+    compiled = torch.compile(writer, fullgraph=True, backend="aot_eager")
+    assert_close(compiled(IDS, labels=labels).loss, writer(IDS, labels=labels).loss)
