@@ -13,7 +13,7 @@ PROGRAM = """
 import json, sys
 import torch
 from training_toys import toy_model, toy_stream, toy_trainer
-from unblank.engine.optimizers import build_optimizer
+from unblank.engine.optimizers import build_optimizers
 from unblank.engine.settings import OptimSettings
 from unblank.engine.parallel import join_world, share_model
 from unblank.engine.state import gather_state
@@ -21,19 +21,19 @@ from unblank.engine.units import InfillUnit, UnitModule
 
 results = {}
 with join_world("cpu") as world:
-    for parallel in sys.argv[1:]:
+    for name, parallel in (word.split("/") for word in sys.argv[1:]):
         model = toy_model()
         module = share_model(UnitModule(model, InfillUnit(), world.device), world, parallel)
-        optimizer = build_optimizer(model, OptimSettings(), learning_rate=4e-4)
+        optimizers = build_optimizers(model, OptimSettings(name=name), learning_rate=4e-4)
         trainer = toy_trainer(
-            model, world=world, module=module, optimizer=optimizer, clip_norm=0.0,
+            model, world=world, module=module, optimizers=optimizers, clip_norm=0.0,
             steps=toy_stream().micro_batches(
                 batch_size=8, micro_batch_size=2, rank=world.rank, world_size=world.size
             ),
         )
         trainer.run()
-        weights, moments = gather_state(model, optimizer)
-        results[parallel] = {
+        weights, moments = gather_state(model, optimizers)
+        results[f"{name}/{parallel}"] = {
             "losses": trainer.hooks.losses,
             "weights": {name: float(value.double().norm()) for name, value in weights.items()},
             "moments": {name: float(value.double().norm()) for name, value in moments.items()},
@@ -44,12 +44,14 @@ with join_world("cpu") as world:
 
 
 def test_two_processes_replicated_or_sharded_train_as_one_does():
-    one = run_program(PROGRAM, "ddp")["ddp"]
-    two = run_program(PROGRAM, "ddp", "fsdp", num_processes=2)
-    for parallel in ("ddp", "fsdp"):
+    alone = run_program(PROGRAM, "adamw/ddp", "muon/ddp")
+    kinds = [f"{name}/{parallel}" for name in ("adamw", "muon") for parallel in ("ddp", "fsdp")]
+    two = run_program(PROGRAM, *kinds, num_processes=2)
+    for kind in kinds:
+        one = alone[kind.replace("fsdp", "ddp")]
         for part in ("weights", "moments"):
-            assert two[parallel][part] == pytest.approx(one[part], rel=1e-4, abs=1e-7), parallel
-        assert two[parallel]["losses"] == pytest.approx(one["losses"], rel=1e-5), parallel
+            assert two[kind][part] == pytest.approx(one[part], rel=1e-4, abs=1e-7), kind
+        assert two[kind]["losses"] == pytest.approx(one["losses"], rel=1e-5), kind
 
 
 WAITING = """

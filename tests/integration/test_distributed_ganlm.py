@@ -17,7 +17,7 @@ from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.families.settings import GanLMSettings
 from unblank.engine.settings import OptimSettings
 from unblank.families.ganlm_unit import GanLMUnit
-from unblank.engine.optimizers import build_optimizer
+from unblank.engine.optimizers import build_optimizers
 from unblank.engine.parallel import join_world, share_model
 from unblank.engine.state import gather_state
 from unblank.engine.units import UnitModule
@@ -56,13 +56,13 @@ with join_world("cpu") as world:
         model = GanLMForPreTraining(config)
         unit = GanLMUnit(config, settings, seed=0)
         module = share_model(UnitModule(model, unit, world.device), world, parallel)
-        optimizer = build_optimizer(model, OptimSettings(), learning_rate=4e-4)
+        optimizers = build_optimizers(model, OptimSettings(), learning_rate=4e-4)
         trainer = toy_trainer(
-            model, world=world, module=module, unit=unit, optimizer=optimizer, clip_norm=0.0,
+            model, world=world, module=module, unit=unit, optimizers=optimizers, clip_norm=0.0,
             hooks=Losses(), steps=toy_steps(world),
         )
         trainer.run()
-        weights, moments = gather_state(model, optimizer)
+        weights, moments = gather_state(model, optimizers)
         results[parallel] = {
             "losses": trainer.hooks.lines,
             "weights": {name: float(value.double().norm()) for name, value in weights.items()},

@@ -36,6 +36,10 @@ def test_a_run_killed_at_a_random_step_resumes_bit_for_bit(pretraining):
     resume_equals_uninterrupted(pretraining)
 
 
+def test_a_run_of_muon_resumes_bit_for_bit(pretraining):
+    resume_equals_uninterrupted(pretraining, **{"optim.name": "muon"})
+
+
 def finetuning_resume_equals_uninterrupted(finetuning, **options):
     options |= DROPOUT
     whole = finetuning.start("whole", **options)

@@ -7,7 +7,7 @@ import torch
 
 from unblank.data.loader import DataState, RowStream
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.engine.optimizers import build_optimizer
+from unblank.engine.optimizers import build_optimizers
 from unblank.engine.parallel import World
 from unblank.engine.precision import Precision
 from unblank.engine.progress import Progress
@@ -97,7 +97,7 @@ def toy_trainer(
     values = {
         "module": UnitModule(model, unit, world.device),
         "unit": unit,
-        "optimizer": build_optimizer(model, OptimSettings(), learning_rate=4e-4),
+        "optimizers": build_optimizers(model, OptimSettings(), learning_rate=4e-4),
         "learning_rate": lambda update: 1e-3,
         "steps": stream.micro_batches(batch_size=batch_size, micro_batch_size=micro_batch_size),
         "world": world,

@@ -7,7 +7,7 @@ import torch
 
 from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
-from unblank.engine.optimizers import build_optimizer
+from unblank.engine.optimizers import build_optimizers
 from unblank.engine.precision import choose_precision
 from unblank.engine.settings import OptimSettings
 from unblank.examples import IGNORE_INDEX
@@ -71,25 +71,32 @@ def glm_training(size: str, vocabulary: int | None = None, sampled_softmax: int 
     return training_step(model, loss, shape)
 
 
-def training_step(model: torch.nn.Module, loss: Callable[[], torch.Tensor], size: Size) -> Workload:
+def training_step(
+    model: torch.nn.Module,
+    loss: Callable[[], torch.Tensor],
+    size: Size,
+    optim: OptimSettings | None = None,
+) -> Workload:
     """Return a step as the command takes it on a CPU; unit: tokens of original text.
 
     Args:
         model: in training mode.
         loss: computes what is minimised.
         size: says how many tokens of text a step sees.
+        optim: names the optimiser; None for AdamW.
     """
-    optimizer = build_optimizer(model, OptimSettings(), learning_rate=4e-4)
     device = torch.device("cpu")
     precision = choose_precision("auto", device)
+    optimizers = build_optimizers(model, optim or OptimSettings(), 4e-4, precision.dtype)
 
     def step() -> float:
         with fast_fp32_products(precision.dtype, device):
             with precision.autocast(device):
                 minimised = loss()
             minimised.backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
         return size.text_tokens
 
     return step

@@ -182,7 +182,7 @@ def _publish(
     results: Mapping[str, Any],
 ) -> None:
     saver, progress = validation.saver, trainer.progress
-    weights, _ = gather_state(saver.model, trainer.optimizer)
+    weights, _ = gather_state(saver.model, trainer.optimizers)
     require_finite_state(weights, trainer)
     if not trainer.world.is_main:
         return

@@ -26,7 +26,7 @@ from unblank.engine.logging import (
     Display,
     read_json_lines,
 )
-from unblank.engine.optimizers import build_optimizer
+from unblank.engine.optimizers import build_optimizers
 from unblank.engine.parallel import World, share_model
 from unblank.engine.parameters import count_parameters
 from unblank.engine.precision import Precision, choose_precision
@@ -37,7 +37,7 @@ from unblank.engine.saving import Saver
 from unblank.engine.schedules import learning_rate_multiplier
 from unblank.engine.selection import Selection
 from unblank.engine.settings import OptimSettings, TrainSettings
-from unblank.engine.state import load_optimizer
+from unblank.engine.state import load_optimizers
 from unblank.engine.task import RunContext, Task, TaskOpener, TuningMethod
 from unblank.engine.trackers import open_trackers
 from unblank.engine.trainer import Trainer
@@ -225,10 +225,10 @@ def _assemble(
     folder = point.folder if point else None
     model = what.method.prepare(task.build_model(), folder).to(world.device)
     module = share_model(UnitModule(model, task.unit, world.device), world, train.parallel)
-    optimizer = build_optimizer(model, optim, what.learning_rate)
+    optimizers = build_optimizers(model, optim, what.learning_rate, precision.dtype)
     progress, saved = Progress(), None
     if point is not None:
-        load_optimizer(point.folder, model, optimizer, world)
+        load_optimizers(point.folder, model, optimizers, world)
         progress = Progress.from_json(point.trainer["progress"])
         saved = point.trainer["data_state"]
     saver = Saver(
@@ -245,7 +245,7 @@ def _assemble(
     trainer = Trainer(
         module=module,
         unit=task.unit,
-        optimizer=optimizer,
+        optimizers=optimizers,
         learning_rate=partial(_learning_rate, optim, what.learning_rate, max_steps),
         steps=stack.enter_context(closing(task.steps(saved))) if max_steps else iter(()),
         world=world,

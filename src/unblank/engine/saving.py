@@ -59,7 +59,7 @@ class Saver:
         Raises:
             NonFiniteError: weights or moments are not finite; the checkpoints stay as they are.
         """
-        weights, moments = gather_state(self.model, trainer.optimizer)
+        weights, moments = gather_state(self.model, trainer.optimizers)
         require_finite_state({**weights, **moments}, trainer)
         if trainer.world.is_main:
             state = {

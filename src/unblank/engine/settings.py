@@ -20,10 +20,16 @@ TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimSettings:
-    """AdamW and its learning rate."""
+    """The optimiser and its learning rate."""
 
+    name: Literal["adamw", "muon"] = "adamw"
+    """adamw; or muon for the matrices inside layers (orthogonalised momentum) and AdamW for all
+    else."""
     learning_rate: Positive[float | None] = 4e-4
     """Peak learning rate."""
+    muon_factor: Positive[float | None] = None
+    """Learning rate of the matrices that muon changes, as a multiple of learning_rate. Default: 1;
+    updates have the size of AdamW's."""
     betas: ProperShare[tuple[float, float]] = (0.9, 0.98)
     """Decay rates of the first and second moments."""
     eps: Positive[float] = 1e-6
@@ -43,6 +49,11 @@ class OptimSettings:
 
     def __post_init__(self) -> None:
         check_values(self)
+        if self.muon_factor is not None and self.name != "muon":
+            raise ValueError(
+                f"muon_factor has no effect where the optimiser is {self.name}: set name to muon, "
+                "or leave it out"
+            )
 
     def warmup(self, max_steps: int) -> int:
         """Return the steps of warm-up in a run of `max_steps` steps."""

@@ -4,7 +4,7 @@ Works the same for one process, replicas (DDP) and shards (FSDP): states are gat
 main process, which writes them, and are spread from there when read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from unblank.untrusted.weight_files import tensors_in
 
 __all__ = [
     "gather_state",
-    "load_optimizer",
+    "load_optimizers",
     "load_weights",
     "save_model_folder",
     "save_optimizer",
@@ -36,7 +36,7 @@ ModelWriter = Callable[[Path, PreTrainedModel, State, PreTrainedTokenizerBase], 
 """(empty folder, model, its weights, its tokenizer) -> files that transformers opens."""
 
 
-def gather_state(model: nn.Module, optimizer: Optimizer) -> tuple[State, State]:
+def gather_state(model: nn.Module, optimizers: Sequence[Optimizer]) -> tuple[State, State]:
     """Return the whole weights and optimiser state on the CPU (empty on other processes).
 
     The optimiser state is flat: `<parameter>/<name of the moment>` -> tensor. Every process must
@@ -44,7 +44,7 @@ def gather_state(model: nn.Module, optimizer: Optimizer) -> tuple[State, State]:
     """
     # On the CPU, as a second copy of weights and moments may not fit on a GPU.
     options = dcp.StateDictOptions(full_state_dict=True, cpu_offload=True)
-    weights, optimizer_state = dcp.get_state_dict(model, optimizer, options=options)
+    weights, optimizer_state = dcp.get_state_dict(model, optimizers, options=options)
     moments = {
         f"{name}/{key}": value
         for name, values in cast("dict[str, Any]", optimizer_state.get("state", {})).items()
@@ -102,22 +102,24 @@ def save_optimizer(folder: Path, moments: State) -> None:
     )
 
 
-def load_optimizer(folder: Path, model: nn.Module, optimizer: Optimizer, world: World) -> None:
-    """Put a checkpoint's optimiser state into a live optimiser.
+def load_optimizers(
+    folder: Path, model: nn.Module, optimizers: Sequence[Optimizer], world: World
+) -> None:
+    """Put a checkpoint's optimiser state into live optimisers.
 
     Args:
         folder: a checkpoint folder that is not damaged.
         model: the model, replicated or sharded as it will train.
-        optimizer: the optimiser over its parameters.
+        optimizers: over its parameters.
         world: the processes of the run; all must call this, the main one reads.
     """
     is_shared = world.size > 1
     options = dcp.StateDictOptions(full_state_dict=True, broadcast_from_rank0=is_shared)
-    groups = dcp.get_optimizer_state_dict(model, optimizer)["param_groups"]
+    groups = dcp.get_optimizer_state_dict(model, optimizers)["param_groups"]
     state: dict[str, Any] = {}
     for name, value in tensors_in(folder / OPTIMIZER_NAME).items() if world.is_main else ():
         parameter, _, key = name.rpartition("/")
         state.setdefault(parameter, {})[key] = value
     dcp.set_optimizer_state_dict(
-        model, optimizer, {"state": state, "param_groups": groups}, options=options
+        model, optimizers, {"state": state, "param_groups": groups}, options=options
     )

@@ -49,7 +49,7 @@ class Trainer:
     Attributes:
         module: what is called with a batch, perhaps replicated or sharded (`share_model`).
         unit: the same unit that `module` holds, for its counts and weights.
-        optimizer: over the module's parameters.
+        optimizers: over the module's parameters, each of which one of them changes.
         learning_rate: number of an update, from 1 -> its learning rate.
         steps: the data, one item an optimiser step.
         world: the processes of the run.
@@ -65,7 +65,7 @@ class Trainer:
 
     module: nn.Module
     unit: TrainUnit
-    optimizer: torch.optim.Optimizer
+    optimizers: Sequence[torch.optim.Optimizer]
     learning_rate: Callable[[int], float]
     steps: Iterator[StepBatches]
     world: World
@@ -107,9 +107,10 @@ class Trainer:
         norm = self._clipped_norm()
         # One NaN would stay in the weights and moments for good, so such a step changes nothing.
         if math.isfinite(norm) and all(math.isfinite(value) for value in loss_sums.values()):
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.learning_rate(update)
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = self.learning_rate(update)
+                optimizer.step()
             self.progress.nonfinite_in_a_row = 0
             self.progress.window.add_losses(loss_sums, counts)
             self.progress.window.add_shares(shares)
@@ -118,7 +119,8 @@ class Trainer:
             self.progress.nonfinite_in_a_row += 1
             self.progress.skipped_steps += 1
         # None rather than zeros: the next backward pass then writes gradients instead of adding.
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         self._advance(step, update)
         if self.progress.nonfinite_in_a_row:
             self.hooks.on_skipped(self, step.sample_numbers)

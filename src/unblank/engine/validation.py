@@ -99,7 +99,7 @@ class Validation:
 
     def _save_snapshot(self, trainer: Trainer, is_best: bool) -> None:
         model = self.saver.model
-        weights, _ = gather_state(model, trainer.optimizer)
+        weights, _ = gather_state(model, trainer.optimizers)
         require_finite_state(weights, trainer)
         if trainer.world.is_main:
             trained = {

@@ -154,7 +154,7 @@ class FinetuneGanLMSettings(GanLMSettings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinetuneOptimSettings(OptimSettings):
-    """AdamW and its learning rate."""
+    """The optimiser and its learning rate."""
 
     learning_rate: Positive[float | None] = None
     """Peak learning rate. Default: 1e-4, but 5e-4 for lora and for a prompt with an encoder, 3e-2

@@ -51,15 +51,22 @@ __all__ = [
 
 
 class Projection(nn.Linear):
-    """A linear layer whose first weights are `gain` times as large as those of others.
+    """A linear layer that says more of its weights than their shape.
 
     transformers initialises modules that hold weights themselves, without saying where they are,
-    so a layer marks its own.
+    and an optimiser sees only matrices; so a layer marks its own.
+
+    Attributes:
+        gain: how many times as large as those of others the first weights are.
+        num_parts: matrices that stand one above the other in the weights, such as those of heads.
     """
 
-    def __init__(self, in_features: int, out_features: int, gain: float) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, gain: float = 1.0, num_parts: int = 1
+    ) -> None:
         super().__init__(in_features, out_features)
         self.gain = gain
+        self.num_parts = num_parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,8 +31,9 @@ class SelfAttention(nn.Module):
         self.layer_idx = layer_idx
         self.num_heads = config.num_attention_heads
         self.dropout = config.attention_probs_dropout_prob
-        self.qkv_proj = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.o_proj = Projection(config.hidden_size, config.hidden_size, output_gain)
+        width = config.hidden_size
+        self.qkv_proj = Projection(width, 3 * width, num_parts=3 * self.num_heads)
+        self.o_proj = Projection(width, width, output_gain)
         self.prompt: nn.Module | None = None  # a deep prompt: keys and values before all others
 
     def forward(

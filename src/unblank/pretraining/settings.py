@@ -125,7 +125,7 @@ class PretrainTrainSettings(TrainSettings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PretrainOptimSettings(OptimSettings):
-    """AdamW and its learning rate."""
+    """The optimiser and its learning rate."""
 
     learning_rate: Positive[float] = 4e-4
     warmup_steps: NotNegative[int] = 100

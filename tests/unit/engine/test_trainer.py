@@ -116,13 +116,14 @@ def test_the_run_stops_after_too_many_steps_in_a_row_without_finite_loss():
 def test_the_gradient_norm_is_clipped():
     seen = []
     trainer = toy_trainer(toy_model(), max_steps=1, clip_norm=0.01)
-    step = trainer.optimizer.step
+    (optimizer,) = trainer.optimizers
+    step = optimizer.step
 
     def record():
         grads = [p.grad.flatten() for p in trainer.module.parameters()]
         seen.append(float(torch.cat(grads).norm()))
         step()
 
-    trainer.optimizer.step = record
+    optimizer.step = record
     trainer.run()
     assert seen[0] == pytest.approx(0.01, rel=1e-3)

@@ -33,9 +33,9 @@ class Attention(nn.Module):
         self.num_heads = config.num_attention_heads
         self.dropout = dropout
         width = config.hidden_size
-        self.q_proj = Projection(width, width, start.input_gain)
-        self.k_proj = Projection(width, width, start.input_gain)
-        self.v_proj = Projection(width, width, start.input_gain)
+        self.q_proj = Projection(width, width, start.input_gain, self.num_heads)
+        self.k_proj = Projection(width, width, start.input_gain, self.num_heads)
+        self.v_proj = Projection(width, width, start.input_gain, self.num_heads)
         output_gain = start.output_gain(layer_idx, config.num_hidden_layers)
         self.o_proj = Projection(width, width, output_gain)
 
