@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
 from typing import Any
 
 from unblank.html_text import html_table, marked_html
@@ -103,8 +102,11 @@ class FillResult:
         tokens = [
             (number, token, f"{math.exp(log_p):.1%}", _others(others, token))
             for number, blank in enumerate(self.blanks, start=1)
-            for token, log_p, others in zip_longest(
-                blank.tokens, blank.log_probabilities, blank.alternatives, fillvalue=()
+            for token, log_p, others in zip(
+                blank.tokens,
+                blank.log_probabilities,
+                blank.alternatives or [()] * len(blank.tokens),
+                strict=True,
             )
         ]
         found = self._marked()
