@@ -2,11 +2,13 @@
 
 `unblank.load(folder)` opens a model, `unblank.convert(source, output)` makes one of a published
 checkpoint; `unblank.pretrain`, `finetune`, `evaluate` and `show` are the commands as calls.
+Importing it makes transformers' Auto classes know our models, once they are loaded.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from unblank.registration import register_when_needed
 from unblank.version import __version__
 
 if TYPE_CHECKING:
@@ -51,3 +53,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__]
+
+
+register_when_needed()

@@ -24,6 +24,7 @@ from unblank.generation.score import Cloze, score_batch
 from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer, generate_texts
 from unblank.generation.sources import read_sources
 from unblank.generation.target_score import score_targets
+from unblank.html_text import html_table
 from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import special_ids
@@ -56,6 +57,23 @@ class Unblank:
             )
         self.model = model.eval()
         self.tokenizer = tokenizer
+
+    def __repr__(self) -> str:
+        return f"Unblank({', '.join(f'{name}={value}' for name, value in self._facts().items())})"
+
+    def _repr_html_(self) -> str:
+        return html_table("Unblank", (), self._facts().items())
+
+    def _facts(self) -> dict[str, str]:
+        num_parameters = sum(weight.numel() for weight in self.model.parameters())
+        return {
+            "family": family_of_model(self.model).name,
+            "parameters": f"{num_parameters:,}",
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "device": str(self.model.device),
+            "tokens": f"{len(self.tokenizer):,}",
+            "positions": f"{self.model.config.max_position_embeddings:,}",
+        }
 
     @overload
     def fill(

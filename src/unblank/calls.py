@@ -3,7 +3,6 @@
 `unblank.pretrain`, `.finetune`, `.evaluate` and `.show` are these functions.
 """
 
-import html
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from unblank.engine.finish import RESULTS_NAME
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
+from unblank.html_text import html_table
 from unblank.in_memory import as_files
 from unblank.settings.given import given_names
 from unblank.settings.recipes import from_mapping, read_mapping
@@ -65,7 +65,7 @@ class TrainedRun:
         return f"TrainedRun({str(self.folder)!r}{', ' if facts else ''}{facts})"
 
     def _repr_html_(self) -> str:
-        return _html_table(str(self.folder), self._facts())
+        return html_table(str(self.folder), (), self._facts().items())
 
     def _facts(self) -> dict[str, Any]:
         lines = self.metrics
@@ -93,6 +93,10 @@ class ModelScores:
         with console.capture() as captured:
             console.print(results_table(str(self.path), list(self.scores)))
         return captured.get()
+
+    def _repr_html_(self) -> str:
+        rows = [(one.task, one.metric, f"{one.value:.2f}", one.count) for one in self.scores]
+        return html_table(str(self.path), ("task", "metric", "value", "count"), rows)
 
 
 def pretrain(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
@@ -214,11 +218,3 @@ def _leaf_names(mapping: Mapping[str, Any], prefix: str = "") -> set[str]:
         is_section = isinstance(value, Mapping)
         names |= _leaf_names(value, f"{prefix}{name}.") if is_section else {f"{prefix}{name}"}
     return names
-
-
-def _html_table(title: str, facts: Mapping[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
-        for name, value in facts.items()
-    )
-    return f"<table><caption>{html.escape(title)}</caption>{rows}</table>"

@@ -8,6 +8,7 @@ from unblank.adapters.opening import require_undamaged
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.families.loading import load_folder
 from unblank.integrity import PROVENANCE_NAME, facts_of_files, file_facts, seal, write_at_once
+from unblank.model_card import write_card
 from unblank.quiet import without_progress_bar
 from unblank.whole_folders import new_folder
 
@@ -51,4 +52,5 @@ def merge(folder: Path, output: Path) -> Path:
             "files": facts_of_files(staging),
         }
         write_at_once(staging / PROVENANCE_NAME, seal(provenance))
+        write_card(staging, provenance)
     return base

@@ -1,4 +1,4 @@
-"""The finished model in the folder of its run: all files at once, provenance last."""
+"""The finished model in the folder of its run: all files at once, then provenance and card."""
 
 import platform
 from collections.abc import Callable, Mapping
@@ -13,6 +13,7 @@ from unblank.integrity import (
     seal,
     write_at_once,
 )
+from unblank.model_card import write_card
 from unblank.version import __version__
 from unblank.whole_folders import put_into_folder
 
@@ -45,7 +46,7 @@ def publish_model(
     Args:
         output_dir: the folder.
         write_files: called with an empty folder; writes the model into it.
-        provenance: written beside it, with size and hash of every file.
+        provenance: written beside it, with size and hash of every file; the card says it in short.
     """
     with put_into_folder(output_dir) as staging:
         write_files(staging)
@@ -53,3 +54,4 @@ def publish_model(
         # Of the weights that lay here before; the new one follows the new weights.
         (output_dir / PROVENANCE_NAME).unlink(missing_ok=True)
     write_at_once(output_dir / PROVENANCE_NAME, seal({**provenance, "files": facts}))
+    write_card(output_dir, provenance)

@@ -4,6 +4,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from unblank.html_text import html_table, marked_html
+
 __all__ = ["BlankFill", "CandidateScore", "FillResult", "Generated", "Scores", "TokenEvent"]
 
 
@@ -88,6 +90,34 @@ class FillResult:
         ]
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        answers = [blank.text for blank in self.blanks]
+        others = f", alternatives={len(self.alternatives)}" if self.alternatives else ""
+        return (
+            f"FillResult({self.text!r}, blanks={answers}, "
+            f"log_probability={self.log_probability:.2f}{others})"
+        )
+
+    def _repr_html_(self) -> str:
+        tokens = [
+            (number, token, f"{math.exp(log_p):.1%}", _others(others, token))
+            for number, blank in enumerate(self.blanks, start=1)
+            for token, log_p, others in zip(
+                blank.tokens,
+                blank.log_probabilities,
+                blank.alternatives or [()] * len(blank.tokens),
+                strict=True,
+            )
+        ]
+        found = self._marked()
+        if tokens:
+            found += html_table("", ("blank", "token", "probability", "instead of it"), tokens)
+        return found + "".join(other._marked() for other in self.alternatives)
+
+    def _marked(self) -> str:
+        spans = sorted((blank.start, blank.end) for blank in self.blanks)
+        return marked_html(self.text, spans)
+
 
 @dataclass(frozen=True, slots=True)
 class TokenEvent:
@@ -153,6 +183,14 @@ class Scores:
             for candidate in self.ranked
         )
 
+    def __repr__(self) -> str:
+        shares = (f"{one.text!r}: {one.probability:.1%}" for one in self.ranked)
+        return f"Scores({', '.join(shares)})"
+
+    def _repr_html_(self) -> str:
+        rows = [(one.text, f"{one.score:.3f}", f"{one.probability:.1%}") for one in self.ranked]
+        return html_table("", ("candidate", "log-probability", "share"), rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Generated:
@@ -177,9 +215,25 @@ class Generated:
     def __str__(self) -> str:
         return self.text
 
+    def __repr__(self) -> str:
+        others = f", alternatives={len(self.alternatives)}" if self.alternatives else ""
+        return (
+            f"Generated({self.text!r}, log_probability={self.log_probability:.2f}, "
+            f"finished={self.finished}{others})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [(one.text, f"{one.log_probability:.2f}") for one in (self, *self.alternatives)]
+        return html_table("", ("answer", "log-probability"), rows)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         values = asdict(self)
         values["token_ids"] = list(self.token_ids)
         values["alternatives"] = [other.to_dict() for other in self.alternatives]
         return values
+
+
+def _others(likely: tuple[tuple[str, float], ...], chosen: str) -> str:
+    """Return the likely tokens but the chosen one, with their probabilities."""
+    return ", ".join(f"{token} {share:.1%}" for token, share in likely if token != chosen)

@@ -1,0 +1,62 @@
+"""The card of a model says where it comes from; what a person has touched is never replaced."""
+
+import json
+
+import pytest
+
+from unblank.engine.finished import publish_model
+from unblank.integrity import PROVENANCE_NAME, find_damage
+from unblank.model_card import write_card
+
+CONFIG = {"architectures": ["SomeModel"], "max_position_embeddings": 2048}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    return tmp_path
+
+
+def card_of(folder):
+    return (folder / "README.md").read_text()
+
+
+def test_a_card_says_what_the_model_was_made_of(folder):
+    write_card(
+        folder,
+        {"made_by": "unblank 1 finetune", "steps": 1500, "tokens": 7,
+         "settings": {"model": {"init_from": "/home/me/models/big"}}},
+    )  # fmt: skip
+    card = card_of(folder)
+    for fact in ("# SomeModel", "unblank 1 finetune", "`big`", "1,500 steps and 7 tokens", "2,048"):
+        assert fact in card
+    assert "/home/me" not in card
+    write_card(folder, {"program": "unblank convert", "source": {"path": "/x/old"}})
+    assert "Made from `old`" in card_of(folder)
+    assert "finetune" not in card_of(folder)
+
+
+@pytest.mark.parametrize("edited", ["mine", "", "{card}more", "more{card}", "{card}\n"])
+def test_what_a_person_wrote_stays(folder, edited):
+    write_card(folder, {"made_by": "first"})
+    text = edited.replace("{card}", card_of(folder))
+    (folder / "README.md").write_text(text)
+    write_card(folder, {"made_by": "second"})
+    assert card_of(folder) == text
+
+
+def test_a_published_model_has_a_card_and_may_have_another(tmp_path):
+    def write(folder):
+        (folder / "config.json").write_text(json.dumps(CONFIG))
+
+    publish_model(tmp_path, write, {"made_by": "unblank 1 pretrain"})
+    assert "unblank 1 pretrain" in card_of(tmp_path)
+    (tmp_path / "README.md").write_text("mine")
+    assert find_damage(tmp_path, PROVENANCE_NAME) is None
+    publish_model(tmp_path, write, {"made_by": "unblank 2 pretrain"})
+    assert card_of(tmp_path) == "mine"
+
+
+def test_a_folder_without_a_model_gets_no_card(tmp_path):
+    write_card(tmp_path, {"made_by": "unblank"})
+    assert not list(tmp_path.iterdir())
