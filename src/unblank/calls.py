@@ -3,7 +3,6 @@
 `unblank.pretrain`, `.finetune`, `.evaluate` and `.show` are these functions.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from unblank.html_text import html_table
 from unblank.in_memory import as_files
 from unblank.settings.given import given_names
 from unblank.settings.recipes import from_mapping, read_mapping
+from unblank.untrusted.json_text import read_json_object
 
 if TYPE_CHECKING:
     from unblank.api import Unblank
@@ -58,7 +58,7 @@ class TrainedRun:
     def results(self) -> dict[str, Any]:
         """The scores of the chosen model as results.json holds them; empty if there are none."""
         path = self.folder / RESULTS_NAME
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        return read_json_object(path) if path.is_file() else {}
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}={value}" for name, value in self._facts().items())

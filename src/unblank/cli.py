@@ -88,8 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _dispatch(*words)
         _flush()
     except BrokenPipeError:
-        _drop_output()
-        sys.exit(141)
+        _end_on_closed_pipe()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # rich makes this of it
+            _end_on_closed_pipe()
+        raise
     except OSError as error:
         _fail(f"unblank: the output cannot be written: {error.strerror}")
 
@@ -192,6 +195,12 @@ def _flush() -> None:
     """Write out what was printed; OSError if that cannot be."""
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
+
+
+def _end_on_closed_pipe() -> NoReturn:
+    """End as if SIGPIPE had done it: nobody reads what is printed any more."""
+    _drop_output()
+    sys.exit(141)
 
 
 def _drop_output() -> None:

@@ -78,12 +78,12 @@ def read_record(path: Path, *, editable: Collection[str] = ()) -> dict[str, Any]
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+        found = _checksum(record, editable) if isinstance(record, dict) else None
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} cannot be read ({type(error).__name__})") from error
     if not isinstance(record, dict):
         raise ValueError(f"{path.name} holds no record")
-    checksum = record.pop(_CHECKSUM, None)
-    if checksum not in (None, _checksum(record, editable)):
+    if record.pop(_CHECKSUM, None) not in (None, found):
         raise ValueError(f"{path.name} has changed since it was written")
     return record
 
@@ -182,7 +182,8 @@ def _are_facts(facts: object) -> bool:
 
 def _checksum(content: Mapping[str, Any], editable: Collection[str]) -> str:
     """Return a hash of what a record says, however it is laid out."""
-    guarded = {key: value for key, value in content.items() if key not in editable}
+    unguarded = {_CHECKSUM, *editable}
+    guarded = {key: value for key, value in content.items() if key not in unguarded}
     return hashlib.sha256(json.dumps(guarded, sort_keys=True).encode()).hexdigest()
 
 

@@ -193,6 +193,56 @@ def test_an_output_that_nobody_takes_ends_a_command_quietly(words, to, status):
     assert "Exception ignored" not in done.stderr
 
 
+PRINTS = """
+import sys
+from rich.console import Console
+from rich.table import Table
+from unblank import cli
+def run(name, words):
+    table = Table("a", "b")
+    table.add_row("1", "2")
+    {printing}
+cli._run = run
+sys.argv[1:] = ["fill"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize(
+    "printing",
+    [
+        "print('text', file=sys.{stream})",
+        "Console(file=sys.{stream}).print(table)",
+    ],
+)
+def test_what_is_printed_into_a_closed_pipe_ends_the_command_quietly(printing, stream):
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writer}
+    program = PRINTS.format(printing=printing.format(stream=stream))
+    done = subprocess.run([sys.executable, "-c", program], **streams, text=True)
+    os.close(writer)
+    assert done.returncode == 141
+    assert not done.stdout
+    assert not done.stderr
+
+
+def test_a_real_table_in_a_closed_pipe_ends_the_command_quietly(tmp_path):
+    (tmp_path / "text.txt").write_text("the cat sat on a mat\n" * 50)
+    words = ["tokenize", "--train", tmp_path / "text.txt", "--output", tmp_path / "out"]
+    words += ["--vocab-size", "300"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "unblank", *map(str, words)]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert done.returncode == 141, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert (tmp_path / "out" / "tokenizer.json").is_file()
+
+
 MEMORY = [
     MemoryError(),
     RuntimeError(

@@ -58,6 +58,19 @@ def test_everything_is_opened_by_the_one_opener():
     assert found <= ALLOWED
 
 
+def test_whole_files_of_json_are_read_by_one_reader():
+    found = {
+        str(path.relative_to(SOURCE))
+        for path in SOURCE.rglob("*.py")
+        if OPENERS not in path.parents
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and (text := ast.unparse(node)).startswith(("json.load(", "json.loads("))
+        and ("read_text" in text or "read_bytes" in text or "json.load(" in text)
+    }
+    assert found == {"integrity.py"}, "below `untrusted`; it catches what its caller names"
+
+
 def changed(name: str, **fields):
     """Return a change to a folder: fields of one of its JSON files."""
 

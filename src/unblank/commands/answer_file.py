@@ -11,6 +11,7 @@ from typing import Any
 
 from unblank.disk_errors import writes_to
 from unblank.integrity import write_at_once
+from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["AnswerFile", "require_absent"]
 
@@ -73,7 +74,7 @@ class AnswerFile:
 
     def _require_same(self, task: dict[str, Any]) -> None:
         try:
-            begun = json.loads(self._record.read_text(encoding="utf-8"))
+            begun = read_json_object(self._record)
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"{self._part} cannot be continued: {self._record.name} is missing or damaged; "

@@ -23,6 +23,7 @@ from unblank.engine.task import TuningMethod
 from unblank.engine.trainer import Trainer
 from unblank.engine.validation import Validation, prediction_name
 from unblank.integrity import find_damage, write_at_once
+from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["RESULTS_NAME", "chosen_predictions", "finish_run"]
 
@@ -77,7 +78,7 @@ def finish_run(
 
 def chosen_predictions(folder: Path) -> Path:
     """Return the file with what the chosen weights of a finished run predicted."""
-    results = json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8"))
+    results = read_json_object(folder / RESULTS_NAME)
     chosen = results["chosen"]
     (*_, last) = results["candidates"][chosen]["steps"]
     name = "average" if chosen == "average" else prediction_name(last)

@@ -77,7 +77,7 @@ def drop_lines_after(path: Path, step: int) -> None:
 def _read_line(line: bytes, place: str) -> dict[str, Any]:
     try:
         values = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: nested too deeply
         raise ValueError(f"{place} is damaged: restore the file from a copy ({error})") from error
     if not isinstance(values, dict):
         raise ValueError(f"{place} is damaged: restore the file from a copy (no JSON object)")

@@ -5,7 +5,6 @@ is marked at their fields (`unblank.settings.identity`); the ones that only shar
 with a printed notice. All others are refused by name.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any
 from unblank.engine.checkpoint import list_checkpoints
 from unblank.engine.written_lines import check_lines
 from unblank.integrity import CHECKPOINTS_NAME, find_damage
+from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["RUN_NAME", "TRAINER_NAME", "Identity", "ResumePoint", "find_start", "require_same_text"]
 
@@ -85,7 +85,7 @@ def find_start(
     if folder is None:
         _require_free_folder(output_dir, resume, identity, recorded)
         return None
-    trainer = json.loads((folder / TRAINER_NAME).read_text(encoding="utf-8"))
+    trainer = read_json_object(folder / TRAINER_NAME)
     layout = _require_same(trainer["settings"], identity(folder), folder)
     step = trainer["progress"]["step"]
     lost = check_lines(output_dir, trainer.get("lines", {}), step)

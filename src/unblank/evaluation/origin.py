@@ -1,11 +1,11 @@
 """How a model was pretrained, as the provenance in its folder says; nothing else knows it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from unblank.data.shards import SHARDS_NAME
 from unblank.integrity import PROVENANCE_NAME
+from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["pretraining_settings", "training_corpora"]
 
@@ -31,5 +31,5 @@ def _record(folder: Path) -> dict[str, Any]:
     path = folder / PROVENANCE_NAME
     if not path.is_file():
         return {}
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    record = read_json_object(path)
     return record if str(record.get("made_by", "")).endswith(" pretrain") else {}

@@ -24,6 +24,7 @@ from unblank.evaluation.suites import PairsSuite, Suite, WritingSuite
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
 from unblank.integrity import file_facts, write_at_once
+from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["evaluate"]
 
@@ -126,7 +127,7 @@ def _is_free(path: Path, config: EvaluationOptions) -> bool:
     if not path.exists():
         return True
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))["config"]
+        known = read_json_object(path)["config"]
     except (ValueError, KeyError, TypeError):
         return False
     return _measured(known) == _measured(json.loads(json.dumps(plain(config))))

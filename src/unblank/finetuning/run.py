@@ -27,6 +27,7 @@ from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.task import load_task
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
+from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["run_finetune"]
 
@@ -67,7 +68,7 @@ def run_finetune(
         for seed in settings.train.seeds:
             one = seed_settings(settings, seed)
             run(_described(one, given), world, memory)
-            results.append(json.loads((one.train.output_dir / RESULTS_NAME).read_text("utf-8")))
+            results.append(read_json_object(one.train.output_dir / RESULTS_NAME))
         _summarise(results, output_dir, world)
     return output_dir
 

@@ -88,7 +88,7 @@ def write_tokenizer(
         json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8"
     )
     path = folder / "tokenizer_config.json"
-    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings = read_json_object(path)
     settings.pop("added_tokens_decoder", None)  # old ids; they are in tokenizer.json
     settings["tokenizer_class"] = "TokenizersBackend"  # others would build their own vocabulary
     path.write_text(json.dumps(settings, ensure_ascii=False, indent=1), encoding="utf-8")

@@ -27,6 +27,7 @@ from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.examples import TaskExample, read_examples
 from unblank.prompting.task import load_task
+from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["run_ensemble"]
 
@@ -59,7 +60,7 @@ def run_ensemble(
     examples = measured_examples(held_out, settings.train.validation_samples)
     folders = [member.train.output_dir for member in members]
     evaluation = evaluation_of(task, examples, average_predictions(folders, examples))
-    runs = [json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8")) for folder in folders]
+    runs = [read_json_object(folder / RESULTS_NAME) for folder in folders]
     results = {
         **{name: runs[0][name] for name in ("task", "method", "metric", "higher_is_better")},
         "scores": evaluation.scores,

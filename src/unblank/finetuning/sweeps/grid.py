@@ -21,6 +21,7 @@ from unblank.finetuning.sweeps.ensemble import run_ensemble
 from unblank.finetuning.sweeps.seeds import seed_settings
 from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
+from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["run_finetune_command"]
 
@@ -103,8 +104,7 @@ def _run(
 
 
 def _finished(settings: FinetuneSettings) -> _Point:
-    path = settings.train.output_dir / RESULTS_NAME
-    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    results = read_json_object(settings.train.output_dir / RESULTS_NAME)
     first = results if "scores" in results else _of_first_seed(settings)
     scores = results.get("mean") or results["scores"]
     return _Point(settings, first["metric"], first["higher_is_better"], scores)
@@ -112,8 +112,7 @@ def _finished(settings: FinetuneSettings) -> _Point:
 
 def _of_first_seed(settings: FinetuneSettings) -> dict[str, Any]:
     folder = seed_settings(settings, settings.train.seeds[0]).train.output_dir
-    found: dict[str, Any] = json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8"))
-    return found
+    return read_json_object(folder / RESULTS_NAME)
 
 
 def _write(settings: FinetuneSettings, points: list[_Point], best: _Point) -> None:
