@@ -1,12 +1,14 @@
 """Folders that bring code, pickles, links or impossible numbers, given to every command.
 
-Each command runs as a process of its own, with `y` on its standard input: nothing may ask for it,
-and a file that custom code would make must not appear.
+Each command has `y` on its standard input: nothing may ask for it, and a file that custom code
+would make must not appear.
 """
 
 import ast
+import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import pytest
 import torch
 from tiny_models import tiny_unblank
 
+from unblank import cli
 from unblank.api import load
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "unblank"
@@ -257,48 +260,96 @@ def test_links_inside_the_folder_and_in_the_cache_of_the_hub_are_followed(folder
 
 
 COMMANDS = {
-    "fill": "fill --model {folder} 'the [MASK] cat'",
-    "score": "score --model {folder} --candidate cat --candidate dog 'the [MASK] sat'",
-    "generate": "generate --model {folder} 'the cat'",
-    "evaluate": "evaluate --suite perplexity --model {folder} --file {text} --output {out}",
-    "finetune": "finetune --task seq2seq --data.train {pairs} --model.init-from {folder} "
-    "--train.output-dir {out}",
+    "fill": "fill {folder} 'the [MASK] cat'",
+    "score": "score {folder} 'the [MASK] sat' --candidates cat dog",
+    "generate": "generate {folder} 'the cat'",
+    "evaluate": "evaluate {folder} --suite perplexity --file {text} --output {out}",
+    "finetune": "finetune --task seq2seq --data.train {pairs} --data.source a --data.target b "
+    "--model.init-from {folder} --train.max-steps 1 --train.output-dir {out}",
     "pretrain": "pretrain --data.train {text} --model.init-from {folder} --train.max-steps 1 "
     "--train.output-dir {out}",
-    "pretrain a tokenizer": "pretrain --data.train {text} --tokenizer.path {folder} "
-    "--train.max-steps 1 --train.output-dir {out}",
-    "pretrain an encoder": "pretrain --data.train {text} --model.init-from-encoder {folder} "
-    "--model.preset deltalm-tiny --train.max-steps 1 --train.output-dir {out}",
+    "pretrain with its tokenizer": "pretrain --data.train {text} --tokenizer.path {folder} "
+    "--model.preset tiny --train.max-steps 1 --train.output-dir {out}",
+    "pretrain from an encoder": "pretrain --data.train {text} --model.init-from-encoder {folder} "
+    "--model.preset deltalm-tiny --data.max-length 32 --train.max-steps 1 --train.output-dir {out}",
+    "compare": "compare {recipe}",
     "convert": "convert {folder} {out}",
+    "convert with its tokenizer": "convert {weights} {out} --tokenizer {folder}",
     "verify": "convert --verify {folder}",
-    "trim": "trim {folder} {out} --text {text} --keep 300",
-    "show": "show --tokenizer {folder} --text 'the cat sat'",
+    "trim": "trim {folder} {out} --corpus {text} --keep 300",
+    "show": "show --model {folder} 'the cat sat'",
+    "show with its tokenizer": "show --tokenizer {folder} 'the cat sat'",
     "merge": "merge {folder} {out}",
 }
+"""`bench` opens no folder, `demo` and `tokenize` none that they have not made."""
+
+
+def words_of(command: str, folder: Path) -> list[str]:
+    """Return the words of a command about a folder, and write the files that they name."""
+    root = folder.parent
+    (root / "text.txt").write_text("the cat sat on a mat\n" * 50)
+    (root / "pairs.jsonl").write_text('{"a": "the cat", "b": "the dog"}\n' * 50)
+    recipe = {
+        "output_dir": str(root / "out"),
+        "seeds": [1],
+        "pretrain": {
+            "model": {"init_from": str(folder)},
+            "data": {"train": [str(root / "text.txt")]},
+            "train": {"max_steps": 1},
+        },
+        "variants": {"one": {}},
+        "evaluate": {"own": {"suite": "perplexity", "file": [str(root / "text.txt")]}},
+    }
+    (root / "recipe.yaml").write_text(json.dumps(recipe))
+    return [
+        word.format(
+            folder=folder,
+            out=root / "out",
+            text=root / "text.txt",
+            pairs=root / "pairs.jsonl",
+            recipe=root / "recipe.yaml",
+            weights=folder / "model.safetensors",
+        )
+        for word in shlex.split(COMMANDS[command])
+    ]
+
+
+KINDS = ["a tokenizer of its own", "a model of its own", "no heads"]
+READ_THE_TOKENIZER_ALONE = ("pretrain with its tokenizer", "show", "show with its tokenizer")
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_runs_the_code_of_a_folder_or_asks(folder, command, kind, capfd, monkeypatch):
+    REFUSED[kind][0](folder)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 20))
+    status: object = 0
+    try:
+        cli.main(words_of(command, folder))
+    except SystemExit as end:
+        status = end.code
+    printed, errors = capfd.readouterr()
+    is_used = command in READ_THE_TOKENIZER_ALONE and kind != "a tokenizer of its own"
+    assert status == (0 if is_used else 2), errors
+    assert is_used or str(folder) in errors.splitlines()[-1]
+    assert sys.stdin.tell() == 0
+    assert "y/N" not in printed + errors
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["a tokenizer of its own", "a model of its own", "no heads"])
-@pytest.mark.parametrize("command", COMMANDS)
-def test_no_command_runs_the_code_of_a_folder_or_asks(folder, tmp_path, command, kind):
-    REFUSED[kind][0](folder)
-    (tmp_path / "text.txt").write_text("the cat sat on a mat\n" * 50)
-    (tmp_path / "pairs.tsv").write_text("the cat\tthe dog\n" * 50)
-    words = COMMANDS[command].format(
-        folder=folder,
-        out=tmp_path / "out",
-        text=tmp_path / "text.txt",
-        pairs=tmp_path / "pairs.tsv",
-    )
+@pytest.mark.parametrize("command", ["fill", "pretrain"])
+def test_no_process_runs_the_code_of_a_folder_or_asks(folder, command):
+    REFUSED["a tokenizer of its own"][0](folder)
     done = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m unblank.cli {words}"],
+        [sys.executable, "-m", "unblank", *words_of(command, folder)],
         input="y\n" * 20,
         capture_output=True,
         text=True,
         timeout=300,
         env={**os.environ, "PYTHONPATH": str(SOURCE.parent)},
     )
+    assert done.returncode == 2, done.stderr
+    assert "EvilTokenizer" in done.stderr
     assert "y/N" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    if kind == "a tokenizer of its own" and command not in ("convert", "verify", "merge"):
-        assert done.returncode == 2, done.stderr

@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from pydoc_data.topics import topics
 
 import pytest
 from counts import hard_count
+from pair_toys import write_pairs
 
 from unblank.tokenization.train import train_tokenizer
 
@@ -23,7 +26,21 @@ RUN = [
     *("--train.batch_size", "4", "--train.micro_batch_size", "2", "--train.log_every", "3"),
     *("--train.precision", "fp32", "--train.max_steps", "60", "--train.save_every", "25"),
 ]
-TIMED = ("tokens_per_second",)
+TUNING = [
+    *("--task", "seq2seq", "--data.source", "en", "--data.target", "de"),
+    *("--seq2seq.max_source_length", "32", "--seq2seq.max_target_length", "32"),
+    *("--train.batch_tokens", "256", "--train.log_every", "3", "--train.validate_every", "20"),
+    *("--train.precision", "fp32", "--train.max_steps", "60", "--train.save_every", "25"),
+]
+TIMED = ("tokens_per_second", "seconds")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that nothing interrupted, and the words of the same run into another folder."""
+
+    words: Callable[[Path], list[str]]
+    whole: Path
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +50,8 @@ def corpus(tmp_path_factory) -> Path:
     (folder / "train.txt").write_text("\n\n".join(texts), encoding="utf-8")
     tokenizer = train_tokenizer(texts, kind="wordpiece", vocab_size=400, show_progress=False)
     tokenizer.save_pretrained(folder / "tokenizer")
+    write_pairs(folder / "pairs.jsonl", 200)
+    write_pairs(folder / "held_out.jsonl", 6, first=1000)
     return folder
 
 
@@ -69,16 +88,33 @@ def lines_of(run: Path, name: str = "metrics.jsonl") -> list[dict]:
     return [{k: v for k, v in line.items() if k not in TIMED} for line in lines]
 
 
+def done_whole(words: Callable[[Path], list[str]], run: Path) -> Job:
+    log = run.with_suffix(".log")
+    assert begin(words(run), log).wait(300) == 0, log.read_text()
+    return Job(words, run)
+
+
 @pytest.fixture(scope="module")
-def whole(corpus: Path) -> Path:
-    """A run that nothing interrupts."""
-    log = corpus / "whole.log"
-    assert begin(pretrain_words(corpus, corpus / "whole"), log).wait(300) == 0, log.read_text()
-    return corpus / "whole"
+def pretraining(corpus: Path) -> Job:
+    return done_whole(lambda run: pretrain_words(corpus, run), corpus / "pretrained")
+
+
+@pytest.fixture(scope="module")
+def finetuning(corpus: Path, pretraining: Job) -> Job:
+    data = ["--data.train", corpus / "pairs.jsonl", "--data.validation", corpus / "held_out.jsonl"]
+    words = ["finetune", *TUNING, *map(str, ["--model.init-from", pretraining.whole, *data])]
+    return done_whole(lambda run: [*words, "--train.output_dir", str(run)], corpus / "finetuned")
+
+
+@pytest.fixture
+def job(request: pytest.FixtureRequest) -> Job:
+    return request.getfixturevalue(request.param)
 
 
 def require_equal(run: Path, whole: Path) -> None:
-    assert lines_of(run) == lines_of(whole)
+    assert lines_of(run)
+    for name in ("metrics.jsonl", "validation.jsonl"):
+        assert lines_of(run, name) == lines_of(whole, name)
     weights = [(folder / "model.safetensors").read_bytes() for folder in (run, whole)]
     assert weights[0] == weights[1]
 
@@ -87,11 +123,13 @@ def leftovers(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if ".unfinished-" in path.name]
 
 
-@pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
-def test_a_signal_ends_a_run_with_a_checkpoint_and_it_goes_on_exactly(
-    number, corpus, whole, tmp_path
-):
-    words, log = pretrain_words(corpus, tmp_path / "run"), tmp_path / "log"
+@pytest.mark.parametrize(
+    ("job", "number"),
+    [*(("pretraining", number) for number in STATUS), ("finetuning", signal.SIGTERM)],
+    indirect=["job"],
+)
+def test_a_signal_ends_a_run_with_a_checkpoint_and_it_goes_on_exactly(job, number, tmp_path):
+    words, log = job.words(tmp_path / "run"), tmp_path / "log"
     process = begin(words, log)
     step = random.randint(3, 40)
     wait_for(lambda: any(x["step"] >= step for x in lines_of(tmp_path / "run")), process, log)
@@ -104,7 +142,7 @@ def test_a_signal_ends_a_run_with_a_checkpoint_and_it_goes_on_exactly(
     assert f"after step {int(checkpoint.name.removeprefix('step-'))}," in said
     assert begin(words, log).wait(300) == 0, log.read_text()
     assert "the last one was made" in log.read_text()
-    require_equal(tmp_path / "run", whole)
+    require_equal(tmp_path / "run", job.whole)
 
 
 @pytest.mark.slow
@@ -131,8 +169,9 @@ def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, corpus, tmp
     assert lines_of(tmp_path / "run")[-1]["step"] == 60
 
 
-def test_the_clock_saves_too(corpus, tmp_path):
-    words, log = pretrain_words(corpus, tmp_path / "run"), tmp_path / "log"
+@pytest.mark.parametrize("job", ["pretraining", "finetuning"], indirect=True)
+def test_the_clock_saves_too(job, tmp_path):
+    words, log = job.words(tmp_path / "run"), tmp_path / "log"
     words += ["--train.save_minutes", "1e-6", "--train.save_every", "1000"]
     words += ["--train.keep_checkpoints", "50", "--train.max_steps", "5"]
     assert begin(words, log).wait(200) == 0, log.read_text()
@@ -198,12 +237,13 @@ def test_a_command_that_the_system_ends_says_so(death, named, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_runs_killed_at_random_go_on_exactly(corpus, whole, tmp_path, tally):
+@pytest.mark.parametrize("job", ["pretraining", "finetuning"], indirect=True)
+def test_runs_killed_at_random_go_on_exactly(job, tmp_path, tally):
     kills, finished, left = hard_count(2, 50), 0, 0
     log, killed, number = tmp_path / "log", 0, 0
     while killed < kills:
         run = tmp_path / f"run{number}"
-        words, number = pretrain_words(corpus, run), number + 1
+        words, number = job.words(run), number + 1
         process = begin(words, log)
         step = 0
         while killed < kills:
@@ -217,9 +257,10 @@ def test_runs_killed_at_random_go_on_exactly(corpus, whole, tmp_path, tally):
             killed += 1
             process = begin(words, log)
         assert process.wait(300) == 0, log.read_text()
-        require_equal(run, whole)
+        require_equal(run, job.whole)
         finished, left = finished + 1, left + len(leftovers(run))
-    tally("kill -9 while pretraining", kills=killed, runs_resumed_to_equal_bits=finished, left=left)
+    kind = f"kill -9 while {words[0].removesuffix('e')}ing"
+    tally(kind, kills=killed, runs_resumed_to_equal_bits=finished, left=left)
     assert left == 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
 from unblank.conversion.fairseq import (
@@ -29,6 +30,7 @@ from unblank.families.table import family_of_model_type
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
 from unblank.models.deltalm.from_encoder import decoder_sources
 from unblank.models.encoder_decoder.embeddings import UNUSED_POSITIONS
+from unblank.untrusted.opening import config_in
 
 __all__ = ["count_embeddings", "encoder_from_glm", "plan_encoder", "read_encoder"]
 
@@ -139,7 +141,7 @@ def read_encoder(path: Path) -> EncoderWeights:
     settings = source.settings or {}
     family = family_of_model_type(settings.get("model_type"))
     if family is not None and family.gives_encoder:
-        return encoder_from_glm(settings, source.tensors)
+        return encoder_from_glm(config_in(Path(path)).to_dict(), source.tensors)
     fields, parts, _ = _understand(source, ConvertOptions())
     return fields, {name: part.read() for name, part in parts.items()}
 
@@ -208,15 +210,26 @@ def _understand(
         elif ".in_proj_" in name:
             for letter, third in zip("qkv", tensor.chunk(3), strict=True):
                 path = name.replace("in_proj_", f"{letter}_proj.")
-                ours = _translate(key, path, is_fairseq)
+                ours = _translate(key, path, source)
                 parts[ours] = replace(copied(ours, key, third), action="split")
         else:
-            ours = TOKEN_TYPES if name == TOKEN_TYPES else _translate(key, name, is_fairseq)
+            ours = TOKEN_TYPES if name == TOKEN_TYPES else _translate(key, name, source)
             parts[ours] = copied(ours, key, tensor)
     _finish_positions(parts, source.settings)
     fields = shape_fields({name: part.shape for name, part in parts.items()}, "")
     _require_sizes(source.settings or {}, fields)
-    return fields | _other_fields(fields["hidden_size"], source, options), parts, dropped
+    fields |= _other_fields(fields["hidden_size"], source, options)
+    _require_possible(fields, source.path)
+    return fields, parts, dropped
+
+
+def _require_possible(fields: dict[str, Any], path: Path) -> None:
+    """Refuse fields that no model can have, which come from the encoder's own configuration."""
+    try:
+        DeltaLMConfig(**fields)
+    except (StrictDataclassError, TypeError, ValueError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ValueError(f"{path} has an impossible configuration: {reason}") from error
 
 
 def _require_sizes(settings: dict[str, Any], fields: dict[str, Any]) -> None:
@@ -287,12 +300,13 @@ def _with_padding(read: Callable[[], Tensor]) -> Callable[[], Tensor]:
     return lambda: _with_unused_rows(read())
 
 
-def _translate(key: str, name: str, is_fairseq: bool) -> str:
+def _translate(key: str, name: str, source: Source) -> str:
+    is_fairseq = source.settings is None
     ours = name_in_stack(name) if is_fairseq else _match(name, TRANSFORMERS_PATTERNS)
     if ours is None:
         raise ValueError(
-            f"{key!r} is not a weight of a supported encoder: only weights that are known to be "
-            "unused are left out"
+            f"{source.path} has {key!r}, which is not a weight of a supported encoder: only "
+            "weights that are known to be unused are left out"
         )
     return ours
 

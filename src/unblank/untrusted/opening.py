@@ -70,13 +70,14 @@ def model_in(
 
     Raises:
         FileNotFoundError: no `config.json`, or no weights.
-        ValueError: as for `config_in`, damaged weights, an index that leads elsewhere, or a
-            configuration of a much larger model than the weights are.
+        ValueError: as for `config_in`, another `model_type` than the class has, damaged weights, an
+            index that leads elsewhere, or a configuration of a much larger model than the weights
+            are.
     """
     from unblank.quiet import without_loading_report, without_progress_bar
 
-    require_safe_model_folder(folder)
     config_class: Any = model_class.config_class
+    _require_model_type(folder, require_safe_model_folder(folder), config_class.model_type)
     config = _read_config(config_class, folder, changes or {})
     _require_weights(folder, model_class, config)
     opener: Any = model_class
@@ -124,6 +125,16 @@ def tokenizer_in(folder: Path) -> "PreTrainedTokenizerFast":
             f"tokenizer.json: set tokenizer_class in {_TOKENIZER_CONFIG} to PreTrainedTokenizerFast"
         )
     return tokenizer
+
+
+def _require_model_type(folder: Path, settings: Mapping[str, Any], expected: str) -> None:
+    """Refuse a folder whose settings are of another kind of model than is opened."""
+    found = settings.get("model_type", expected)
+    if found != expected:
+        raise ValueError(
+            f"{folder / CONFIG_NAME} has model_type {found!r}, but a model of type {expected!r} "
+            "is opened: give the folder of such a model"
+        )
 
 
 def _read_config(config_class: Any, folder: Path, changes: Mapping[str, Any]) -> "PreTrainedConfig":
