@@ -125,7 +125,17 @@ def leftovers(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize(
     ("job", "number"),
-    [*(("pretraining", number) for number in STATUS), ("finetuning", signal.SIGTERM)],
+    [
+        ("pretraining", signal.SIGTERM),
+        *(
+            pytest.param(job, number, marks=pytest.mark.slow)
+            for job, number in [
+                ("pretraining", signal.SIGINT),
+                ("pretraining", signal.SIGHUP),
+                ("finetuning", signal.SIGTERM),
+            ]
+        ),
+    ],
     indirect=["job"],
 )
 def test_a_signal_ends_a_run_with_a_checkpoint_and_it_goes_on_exactly(job, number, tmp_path):
@@ -169,7 +179,9 @@ def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, corpus, tmp
     assert lines_of(tmp_path / "run")[-1]["step"] == 60
 
 
-@pytest.mark.parametrize("job", ["pretraining", "finetuning"], indirect=True)
+@pytest.mark.parametrize(
+    "job", ["pretraining", pytest.param("finetuning", marks=pytest.mark.slow)], indirect=True
+)
 def test_the_clock_saves_too(job, tmp_path):
     words, log = job.words(tmp_path / "run"), tmp_path / "log"
     words += ["--train.save_minutes", "1e-6", "--train.save_every", "1000"]
@@ -237,6 +249,7 @@ def test_a_command_that_the_system_ends_says_so(death, named, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow  # tests/resume kills a run of each kind in the fast suite
 @pytest.mark.parametrize("job", ["pretraining", "finetuning"], indirect=True)
 def test_runs_killed_at_random_go_on_exactly(job, tmp_path, tally):
     kills, finished, left = hard_count(2, 50), 0, 0
