@@ -14,7 +14,7 @@ from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_line
 from unblank.html_text import html_table
 from unblank.in_memory import as_files
 from unblank.settings.given import given_names
-from unblank.settings.recipes import from_mapping, read_mapping
+from unblank.settings.recipes import from_mapping, merged_sections, read_mapping
 from unblank.untrusted.json_text import read_json_object
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _train(
 ) -> TrainedRun:
     base = read_mapping(recipe) if recipe is not None else {}
     named = _sections(settings)
-    merged = _merged(base, named)
+    merged = merged_sections(base, named)
     made: Any = from_mapping(kind, {**merged, "data": {}})
     folder = Path(made.train.output_dir) / _GIVEN_DATA
     data = {name: as_files(value, folder, name) for name, value in merged.get("data", {}).items()}
@@ -199,17 +199,8 @@ def _sections(settings: Mapping[str, Any]) -> dict[str, Any]:
         nested: Any = {last: value}
         for section in reversed(outer):
             nested = {section: nested}
-        found = _merged(found, nested)
+        found = merged_sections(found, nested)
     return found
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for name, value in changes.items():
-        old = merged.get(name)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[name] = _merged(old, value) if both else value  # type: ignore[arg-type]
-    return merged
 
 
 def _leaf_names(mapping: Mapping[str, Any], prefix: str = "") -> set[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from unblank.evaluation.options import EvaluationOptions, suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
-from unblank.settings.recipes import from_mapping
+from unblank.settings.recipes import from_mapping, merged_sections
 from unblank.starting.trained_vocabulary import VocabularySettings
 from unblank.untrusted.yaml_text import read_yaml
 
@@ -159,13 +159,17 @@ class Recipe:
             "data": {"cache_dir": str(self.output_dir / "shards")},
             "train": {"output_dir": str(run.model_folder), "seed": run.seed},
         }
-        given = _merged(self.pretrain, run.variant.change)
+        given = merged_sections(self.pretrain, run.variant.change)
         _refuse_own(given, "pretrain", f"variant {run.variant.name}")
-        return from_mapping(PretrainSettings, _merged(given, own), f"variant {run.variant.name}")
+        return from_mapping(
+            PretrainSettings, merged_sections(given, own), f"variant {run.variant.name}"
+        )
 
     def evaluate_config(self, run: ComparedRun, measurement: Measurement) -> EvaluationOptions:
         """Return the settings of an evaluation of a run's model."""
-        settings = _merged(measurement.settings, run.variant.measure.get(measurement.name, {}))
+        settings = merged_sections(
+            measurement.settings, run.variant.measure.get(measurement.name, {})
+        )
         _refuse_own(settings, "evaluate", f"evaluate {measurement.name}")
         if settings.get("suite") in _WITH_CONTEXT:
             settings.setdefault("context", ["bi"])
@@ -193,9 +197,11 @@ class Recipe:
                 "seed": run.seed,
             },
         }
-        changed = _merged(measurement.settings, run.variant.measure.get(measurement.name, {}))
+        changed = merged_sections(
+            measurement.settings, run.variant.measure.get(measurement.name, {})
+        )
         _refuse_own(changed, "finetune", f"finetune {measurement.name}")
-        mapping = _merged(changed, own)
+        mapping = merged_sections(changed, own)
         return from_mapping(FinetuneSettings, mapping, f"finetune {measurement.name}")
 
 
@@ -306,16 +312,6 @@ def _refuse_own(settings: Mapping[str, Any], kind: str, where: str) -> None:
                 f"{where}: a comparison sets {path} itself (folders lie in output_dir, and every "
                 "model is fine-tuned once per seed): leave it out"
             )
-
-
-def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first mapping with the values of the second, section by section."""
-    merged = dict(first)
-    for key, value in second.items():
-        old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
-    return merged
 
 
 def _expanded(value: Any) -> Any:

@@ -13,7 +13,14 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from unblank.settings.marks import PathMark
 
-__all__ = ["from_mapping", "read_mapping", "read_settings", "to_mapping", "to_yaml"]
+__all__ = [
+    "from_mapping",
+    "merged_sections",
+    "read_mapping",
+    "read_settings",
+    "to_mapping",
+    "to_yaml",
+]
 
 _Settings = TypeVar("_Settings")
 
@@ -92,6 +99,16 @@ def from_mapping(kind: type[_Settings], mapping: object, name: str = "") -> _Set
         return kind(**values)
     except ValueError as error:
         raise ValueError(f"{name}: {error}" if name else str(error)) from error
+
+
+def merged_sections(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the first mapping with the values of the second, section by section."""
+    merged = dict(first)
+    for key, value in second.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merged_sections(old, value) if both else value  # type: ignore[arg-type]
+    return merged
 
 
 def to_mapping(settings: object) -> dict[str, Any]:
