@@ -183,6 +183,11 @@ def _train(
     base = read_mapping(recipe) if recipe is not None else {}
     named = _sections(settings)
     merged = merged_sections(base, named)
+    if not isinstance(merged.get("data", {}), Mapping):
+        raise TypeError(
+            f"data is a {type(merged['data']).__name__}: give a section, such as "
+            'data={"train": [...]}'
+        )
     made: Any = from_mapping(kind, {**merged, "data": {}})
     folder = Path(made.train.output_dir) / _GIVEN_DATA
     data = {name: as_files(value, folder, name) for name, value in merged.get("data", {}).items()}

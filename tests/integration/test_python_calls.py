@@ -62,3 +62,9 @@ def test_show_prints_a_sample(capsys):
 
 def test_the_names_are_listed():
     assert {"pretrain", "finetune", "evaluate", "show", "load"} <= set(dir(unblank))
+
+
+@pytest.mark.parametrize("data", [[{"text": "a"}], "text.txt"])
+def test_data_that_is_no_section_is_named(data):
+    with pytest.raises(TypeError, match=r"^data is a (list|str)\b"):
+        unblank.pretrain(data=data)
