@@ -1,1 +1,1 @@
-"""The one run: loop, processes, checkpoints, resume, logs. It knows no task and no command."""
+"""The one run: loop, processes, checkpoints, resume, logs. It knows no data and no command."""

@@ -19,8 +19,8 @@ from unblank.engine.recording import PREDICTIONS_NAME, score_text
 from unblank.engine.saving import require_finite_state
 from unblank.engine.selection import Selection, average_weights
 from unblank.engine.state import gather_state, load_weights
-from unblank.engine.task import TuningMethod
 from unblank.engine.trainer import Trainer
+from unblank.engine.training import TuningMethod
 from unblank.engine.validation import Validation, prediction_name
 from unblank.integrity import find_damage, write_at_once
 from unblank.untrusted.json_text import read_json_object

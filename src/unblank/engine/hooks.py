@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from unblank.engine.recording import Recorder
 from unblank.engine.saving import Saver
-from unblank.engine.task import Task
 from unblank.engine.trainer import Trainer
+from unblank.engine.training import Training
 from unblank.engine.unplanned import Unplanned
 from unblank.engine.validation import Validation
 from unblank.interruption import Interrupted
@@ -45,7 +45,7 @@ class RunHooks:
 
     Attributes:
         periods: what is due when.
-        task: fills blanks.
+        training: fills blanks.
         recorder: writes lines.
         validation: measures.
         saver: writes checkpoints.
@@ -53,7 +53,7 @@ class RunHooks:
     """
 
     periods: Periods
-    task: Task
+    training: Training
     recorder: Recorder
     validation: Validation
     saver: Saver
@@ -104,5 +104,5 @@ class RunHooks:
         if not trainer.world.is_main:
             return
         trainer.module.eval()
-        self.recorder.fills(self.task.fill(self.saver.model), trainer.progress.step)
+        self.recorder.fills(self.training.fill(self.saver.model), trainer.progress.step)
         trainer.module.train()

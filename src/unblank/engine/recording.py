@@ -13,9 +13,9 @@ from unblank.engine.logging import (
     Display,
     append_line,
 )
-from unblank.engine.task import Evaluation
 from unblank.engine.trackers import Tracker
 from unblank.engine.trainer import Trainer
+from unblank.engine.training import Evaluation
 
 __all__ = ["PREDICTIONS_NAME", "Recorder", "score_text"]
 

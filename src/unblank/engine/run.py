@@ -1,8 +1,8 @@
-"""The one run, for every task: open the folder, resume or begin, loop, finish.
+"""The one run, for pretraining and all fine-tuning: open the folder, resume or begin, loop, finish.
 
-It puts the parts together and has no idea of its own: what is learned is a `Task`, which weights
-change is a `TuningMethod`, the loop is `trainer`, what surrounds a step is `hooks`, and which
-weights become the model is `finish`.
+It puts the parts together and has no idea of its own: what is learned is a `Training`, which
+weights change is a `TuningMethod`, the loop is `trainer`, what surrounds a step is `hooks`, and
+which weights become the model is `finish`.
 """
 
 import math
@@ -38,9 +38,9 @@ from unblank.engine.schedules import learning_rate_multiplier
 from unblank.engine.selection import Selection
 from unblank.engine.settings import OptimSettings, TrainSettings
 from unblank.engine.state import load_optimizers
-from unblank.engine.task import RunContext, Task, TaskOpener, TuningMethod
 from unblank.engine.trackers import open_trackers
 from unblank.engine.trainer import Trainer
+from unblank.engine.training import RunContext, Training, TrainingOpener, TuningMethod
 from unblank.engine.units import UnitModule
 from unblank.engine.unplanned import Unplanned
 from unblank.engine.validation import SNAPSHOTS_NAME, Validation
@@ -80,7 +80,7 @@ class Run(Generic[_Settings]):
     Attributes:
         command: for the header and the provenance, such as `pretrain`.
         settings: whole, as they are written to `run.yaml`.
-        open_task: opens what is learned.
+        open_training: opens what is learned.
         method: which weights change.
         start: where the first weights come from, for the header.
         effective: settings, checkpoint or None, number of processes -> the settings that stand for
@@ -99,7 +99,7 @@ class Run(Generic[_Settings]):
 
     command: str
     settings: _Settings
-    open_task: TaskOpener
+    open_training: TrainingOpener
     method: TuningMethod
     start: str
     effective: Callable[[_Settings, Path | None, int], dict[str, Any]]
@@ -142,7 +142,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         talk = Display(total_steps=1, is_main=world.is_main, is_terminal=False)
         for notice in point.notices if point else ():
             talk.say(f"note: {notice}")
-        task = what.open_task(
+        training = what.open_training(
             RunContext(
                 world=world,
                 precision=precision,
@@ -151,13 +151,14 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
             )
         )
         if point is not None:
-            require_same_text(point, task.content)
-        trainer, hooks = _assemble(what, task, world, precision, point, stack)
+            require_same_text(point, training.content)
+        trainer, hooks = _assemble(what, training, world, precision, point, stack)
         _open_folder(what, world, trainer.progress.step, point)
         arithmetic = f"{precision.name}: {precision.reason}{products}"
         display = hooks.recorder.display
         display.header(
-            f"unblank {what.command}", _facts(what, task, trainer, hooks, point, arithmetic, memory)
+            f"unblank {what.command}",
+            _facts(what, training, trainer, hooks, point, arithmetic, memory),
         )
         # Only now: what reading and tokenising took is given back first.
         memory.begin_steps()
@@ -214,17 +215,17 @@ def _compared(
 
 def _assemble(
     what: Run[Any],
-    task: Task,
+    training: Training,
     world: World,
     precision: Precision,
     point: ResumePoint | None,
     stack: ExitStack,
 ) -> tuple[Trainer, RunHooks]:
     train, optim = what.settings.train, what.settings.optim
-    max_steps = _max_steps(what, task)
+    max_steps = _max_steps(what, training)
     folder = point.folder if point else None
-    model = what.method.prepare(task.build_model(), folder).to(world.device)
-    module = share_model(UnitModule(model, task.unit, world.device), world, train.parallel)
+    model = what.method.prepare(training.build_model(), folder).to(world.device)
+    module = share_model(UnitModule(model, training.unit, world.device), world, train.parallel)
     optimizers = build_optimizers(model, optim, what.learning_rate, precision.dtype)
     progress, saved = Progress(), None
     if point is not None:
@@ -235,26 +236,26 @@ def _assemble(
         output_dir=train.output_dir,
         keep=train.keep_checkpoints,
         model=model,
-        tokenizer=task.tokenizer,
+        tokenizer=training.tokenizer,
         method=what.method,
         identity={
-            "content": task.content,
+            "content": training.content,
             "settings": _compared(what, what.settings, folder, precision.name, world.size),
         },
     )
     trainer = Trainer(
         module=module,
-        unit=task.unit,
+        unit=training.unit,
         optimizers=optimizers,
         learning_rate=partial(_learning_rate, optim, what.learning_rate, max_steps),
-        steps=stack.enter_context(closing(task.steps(saved))) if max_steps else iter(()),
+        steps=stack.enter_context(closing(training.steps(saved))) if max_steps else iter(()),
         world=world,
         precision=precision,
         seed=train.seed,
         max_steps=max_steps,
         clip_norm=optim.clip_norm,
         max_nonfinite_steps=train.max_nonfinite_steps,
-        hooks=(hooks := _hooks(what, task, saver, world, max_steps, progress.step, stack)),
+        hooks=(hooks := _hooks(what, training, saver, world, max_steps, progress.step, stack)),
         progress=progress,
         data_state=DataState(),
     )
@@ -263,7 +264,7 @@ def _assemble(
 
 def _hooks(
     what: Run[Any],
-    task: Task,
+    training: Training,
     saver: Saver,
     world: World,
     max_steps: int,
@@ -284,26 +285,28 @@ def _hooks(
     )
     selection = None
     if what.final is not None:
-        selection = Selection(task.metric, task.higher_is_better, what.patience, what.average_last)
+        selection = Selection(
+            training.metric, training.higher_is_better, what.patience, what.average_last
+        )
     lines = read_json_lines(train.output_dir / VALIDATION_NAME) if step else []
     validation = Validation(
-        task=task,
+        training=training,
         selection=selection,
         history=[line for line in lines if line["step"] <= step],
         recorder=recorder,
         saver=saver,
     )
-    validate = _validate_every(what, task)
+    validate = _validate_every(what, training)
     periods = Periods(
         log=train.log_every,
         validate=validate,
         fill=what.fill_every,
-        save=train.save_every or validate or max(task.steps_per_epoch, 1),
+        save=train.save_every or validate or max(training.steps_per_epoch, 1),
         last=max(max_steps, 1),
     )
     return RunHooks(
         periods=periods,
-        task=task,
+        training=training,
         recorder=recorder,
         validation=validation,
         saver=saver,
@@ -311,18 +314,18 @@ def _hooks(
     )
 
 
-def _max_steps(what: Run[Any], task: Task) -> int:
+def _max_steps(what: Run[Any], training: Training) -> int:
     if not what.is_training:
         return 0
-    in_epochs = max(1, math.ceil(what.epochs * task.steps_per_epoch))
+    in_epochs = max(1, math.ceil(what.epochs * training.steps_per_epoch))
     return what.settings.train.max_steps or in_epochs
 
 
-def _validate_every(what: Run[Any], task: Task) -> int:
+def _validate_every(what: Run[Any], training: Training) -> int:
     if not what.is_validated or not what.is_training:
         return 0
     every = what.settings.train.validate_every
-    return task.steps_per_epoch if every is None else every
+    return training.steps_per_epoch if every is None else every
 
 
 def _learning_rate(optim: OptimSettings, peak: float, max_steps: int, update: int) -> float:
@@ -352,7 +355,7 @@ def _open_folder(what: Run[Any], world: World, step: int, point: ResumePoint | N
 
 def _facts(
     what: Run[Any],
-    task: Task,
+    training: Training,
     trainer: Trainer,
     hooks: RunHooks,
     point: ResumePoint | None,
@@ -368,7 +371,7 @@ def _facts(
     every = hooks.periods.validate
     validated = f"validated every {every:,}" if every else "no validation during training"
     rate = f"{what.learning_rate:g}{what.learning_rate_note}"
-    facts = dict(task.facts)
+    facts = dict(training.facts)
     estimate = facts.pop("memory", None)
     return {
         "device": f"{world.device}{processes}, {counted(threads, 'thread')}",

@@ -14,8 +14,8 @@ from unblank.engine.checkpoint import remove_old_checkpoints, write_checkpoint
 from unblank.engine.plots import draw_losses
 from unblank.engine.resume import TRAINER_NAME
 from unblank.engine.state import gather_state, save_optimizer
-from unblank.engine.task import TuningMethod
 from unblank.engine.trainer import NonFiniteError, Trainer
+from unblank.engine.training import TuningMethod
 from unblank.engine.written_lines import facts_of_lines
 from unblank.integrity import (
     CHECKPOINTS_NAME,

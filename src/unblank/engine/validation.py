@@ -11,8 +11,8 @@ from unblank.engine.recording import Recorder
 from unblank.engine.saving import Saver, require_finite_state
 from unblank.engine.selection import Selection
 from unblank.engine.state import gather_state
-from unblank.engine.task import Evaluation, Task
 from unblank.engine.trainer import Trainer
+from unblank.engine.training import Evaluation, Training
 from unblank.whole_folders import remove_folder
 
 __all__ = ["SNAPSHOTS_NAME", "Validation", "prediction_name"]
@@ -27,14 +27,14 @@ class Validation:
     """Measures the model of a run, and keeps what the selection needs.
 
     Attributes:
-        task: measures.
+        training: measures.
         selection: says what is worth keeping, and when to stop; None keeps and stops nothing.
         history: the validations so far, the same in every process.
         recorder: writes scores and predictions.
         saver: has the model, and writes the best one.
     """
 
-    task: Task
+    training: Training
     selection: Selection | None
     history: list[dict[str, Any]]
     recorder: Recorder
@@ -43,7 +43,7 @@ class Validation:
     def measure(self, trainer: Trainer) -> Evaluation:
         """Return the scores of the model as it is."""
         trainer.module.eval()
-        evaluation = self.task.evaluate(self.saver.model)
+        evaluation = self.training.evaluate(self.saver.model)
         trainer.module.train()
         return evaluation
 
@@ -52,8 +52,8 @@ class Validation:
         step, selection = trainer.progress.step, self.selection
         evaluation = self.measure(trainer)
         line: dict[str, Any] = {"step": step}
-        if self.task.steps_per_epoch:
-            line["epoch"] = round(step / self.task.steps_per_epoch, 3)
+        if self.training.steps_per_epoch:
+            line["epoch"] = round(step / self.training.steps_per_epoch, 3)
         line |= evaluation.scores
         self.history.append(line)
         is_best = selection is not None and selection.best_step(self.history) == step

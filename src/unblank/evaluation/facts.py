@@ -18,7 +18,7 @@ from torch import Tensor
 from unblank.data.splits import find_split
 from unblank.evaluation.fact_files import Fact, read_facts
 from unblank.evaluation.options import FactsOptions
-from unblank.evaluation.results import Score, TaskResult
+from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import FactSet
 from unblank.generation.prompts import encode_candidate
@@ -50,7 +50,7 @@ class _Question:
     slots: tuple[int, ...]
 
 
-def run_facts(session: Session[FactsOptions], sets: Mapping[str, FactSet]) -> Iterator[TaskResult]:
+def run_facts(session: Session[FactsOptions], sets: Mapping[str, FactSet]) -> Iterator[SuiteResult]:
     """Yield the accuracies on the facts of each set, relation by relation.
 
     Raises:
@@ -99,7 +99,7 @@ def _questions(session: Session[FactsOptions], name: str, facts: Sequence[Fact])
 
 def _measure(
     session: Session[FactsOptions], name: str, questions: Sequence[_Question]
-) -> TaskResult:
+) -> SuiteResult:
     started = time.perf_counter()
     scores = _score(session, name, questions)
     points = {
@@ -137,7 +137,7 @@ def _measure(
         }
         for number, (one, scores_C) in enumerate(zip(questions, scores, strict=True))
     ]
-    return TaskResult(rows, lines)
+    return SuiteResult(rows, lines)
 
 
 def _score(

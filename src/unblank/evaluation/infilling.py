@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from unblank.evaluation.options import InfillingOptions
-from unblank.evaluation.results import Score, TaskResult, text_row
+from unblank.evaluation.results import Score, SuiteResult, text_row
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.suites import InfillingSuite
 from unblank.generation.infill import Filler
@@ -78,7 +78,7 @@ def blank_words(text: str, ratio: float, rng: np.random.Generator) -> Blanked | 
 
 def run_infilling(
     session: Session[InfillingOptions], suite: InfillingSuite
-) -> Iterator[TaskResult]:
+) -> Iterator[SuiteResult]:
     """Yield BLEU of the filled sentences and exact matches of the blanks, for each mask ratio."""
     max_tokens = session.config.max_tokens or suite.max_tokens
     for part in session.texts(suite.sets):
@@ -88,7 +88,7 @@ def run_infilling(
 
 def _measure(
     session: Session[InfillingOptions], part: NamedTexts, ratio: float, max_tokens: int
-) -> TaskResult:
+) -> SuiteResult:
     started = time.perf_counter()
     name = f"{part.name} {ratio:.0%}"
     blanked = _blanked(session, part, ratio, name)
@@ -109,7 +109,7 @@ def _measure(
         }
         for sentence, result in zip(blanked, results, strict=True)
     ]
-    return TaskResult(rows, predictions)
+    return SuiteResult(rows, predictions)
 
 
 def _blanked(

@@ -7,7 +7,7 @@ from typing import Any
 
 from unblank.evaluation.left_to_right import Context, continuation_layout
 from unblank.evaluation.options import LambadaOptions
-from unblank.evaluation.results import Score, TaskResult
+from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.suites import TextSet
 from unblank.evaluation.token_scores import score_labels
@@ -26,7 +26,7 @@ _FRAME = 3
 
 def run_lambada(
     session: Session[LambadaOptions], sets: Mapping[str, TextSet]
-) -> Iterator[TaskResult]:
+) -> Iterator[SuiteResult]:
     """Yield the accuracy on the last words of each set, for each way to see the passage."""
     for part in session.texts(sets):
         pairs = [pair for text in part.texts if (pair := _split_last_word(text))]
@@ -71,7 +71,7 @@ def _measure(
     part: NamedTexts,
     pairs: list[tuple[str, str]],
     context: Context,
-) -> TaskResult:
+) -> SuiteResult:
     started = time.perf_counter()
     examples, num_cut = _examples(session, pairs, context)
     name = f"{part.name} ({context})"
@@ -102,7 +102,7 @@ def _measure(
         }
         for (before, word), score, correct in zip(pairs, scores, is_right, strict=True)
     ]
-    return TaskResult([row], predictions)
+    return SuiteResult([row], predictions)
 
 
 def _examples(

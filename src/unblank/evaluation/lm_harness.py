@@ -24,7 +24,7 @@ from yaml import YAMLError
 from unblank.evaluation.left_to_right import continuation_layout, window_bounds
 from unblank.evaluation.options import LmEvalOptions
 from unblank.evaluation.perplexity import choose_window
-from unblank.evaluation.results import Score, TaskResult
+from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session, counting_bar
 from unblank.evaluation.token_scores import score_labels
 from unblank.generation.options import GenerationOptions
@@ -49,7 +49,7 @@ _SAMPLE_FIELDS = ("doc_id", "doc", "target", "filtered_resps")
 _NAME = re.compile(r"^(group|task):[ \t]*([^\s#\[]+)[ \t]*(?:#.*)?$", re.MULTILINE)
 
 
-def run_lm_eval(session: Session[LmEvalOptions]) -> Iterator[TaskResult]:
+def run_lm_eval(session: Session[LmEvalOptions]) -> Iterator[SuiteResult]:
     """Yield the scores of each task file, as lm-eval computes and names them.
 
     Raises:
@@ -289,7 +289,7 @@ def _load(file: Path) -> tuple[TaskManager, list[Any]]:
     return manager, list((loaded["groups"] or loaded["tasks"]).values())
 
 
-def _result(found: dict[str, Any], seconds: float) -> TaskResult:
+def _result(found: dict[str, Any], seconds: float) -> SuiteResult:
     """Return what lm-eval found, under its own names; most of its metrics lie in [0, 1]."""
     scores = []
     for task, values in found.get("results", {}).items():
@@ -317,4 +317,4 @@ def _result(found: dict[str, Any], seconds: float) -> TaskResult:
         for task, samples in found.get("samples", {}).items()
         for sample in samples
     ]
-    return TaskResult(scores, lines)
+    return SuiteResult(scores, lines)

@@ -8,7 +8,7 @@ from unblank.evaluation.infilling import run_infilling
 from unblank.evaluation.lambada import run_lambada
 from unblank.evaluation.minimal_pairs import run_minimal_pairs
 from unblank.evaluation.perplexity import run_perplexity
-from unblank.evaluation.results import TaskResult
+from unblank.evaluation.results import SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import (
     FactsSuite,
@@ -26,7 +26,7 @@ from unblank.evaluation.writing import run_writing
 __all__ = ["measure"]
 
 
-def measure(session: Session[Any], suite: Suite) -> Iterator[TaskResult]:
+def measure(session: Session[Any], suite: Suite) -> Iterator[SuiteResult]:
     """Yield what is measured, part by part.
 
     Args:
@@ -58,7 +58,7 @@ def measure(session: Session[Any], suite: Suite) -> Iterator[TaskResult]:
             yield from _run_lm_eval(session)
 
 
-def _run_lm_eval(session: Session[Any]) -> Iterator[TaskResult]:
+def _run_lm_eval(session: Session[Any]) -> Iterator[SuiteResult]:
     """Import lm-eval, which is slow to, only when it is asked for."""
     try:
         from unblank.evaluation.lm_harness import run_lm_eval

@@ -15,7 +15,7 @@ from typing import Any
 from unblank.data.files import find_files
 from unblank.evaluation.options import PairsOptions
 from unblank.evaluation.pair_files import MinimalPair, read_pairs
-from unblank.evaluation.results import Score, TaskResult
+from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.sentence_layouts import Sentence, SentenceWay
 from unblank.evaluation.sentence_scores import SentenceScorer, choose_ways, encode_sentences
 from unblank.evaluation.session import Session
@@ -38,7 +38,7 @@ _NAMED = 5
 
 def run_minimal_pairs(
     session: Session[PairsOptions], sets: Mapping[str, PairSet]
-) -> Iterator[TaskResult]:
+) -> Iterator[SuiteResult]:
     """Yield the accuracies on each set, for each way to score a sentence.
 
     Raises:
@@ -120,7 +120,7 @@ def _measure(
     pairs: Sequence[MinimalPair],
     sentences: Sequence[Sentence],
     frequencies: TokenFrequencies | None,
-) -> TaskResult:
+) -> SuiteResult:
     started = time.perf_counter()
     scorer = SentenceScorer.of(session, way, session.config.blank)
     with session.bar(f"{name} ({way})", len(sentences)) as advance:
@@ -148,7 +148,7 @@ def _measure(
             pairs, found[::2], found[1::2], points[ACCURACY], strict=True
         )
     ]
-    return TaskResult(rows, lines)
+    return SuiteResult(rows, lines)
 
 
 def _points(scores: Sequence[float]) -> list[float]:

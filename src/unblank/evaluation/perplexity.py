@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from unblank.evaluation.left_to_right import Context, continuation_layout, window_bounds
 from unblank.evaluation.options import PerplexityOptions
-from unblank.evaluation.results import Score, TaskResult
+from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import NamedTexts, Session
 from unblank.evaluation.suites import TextSet
 from unblank.evaluation.token_scores import score_labels
@@ -38,7 +38,7 @@ class _Document:
 
 def run_perplexity(
     session: Session[PerplexityOptions], sets: Mapping[str, TextSet]
-) -> Iterator[TaskResult]:
+) -> Iterator[SuiteResult]:
     """Yield the perplexities of each set, for each way to see what comes before a window.
 
     WikiText is put together again before a model sees it; words and bytes are counted as in the
@@ -101,7 +101,7 @@ def _measure(
     part: NamedTexts,
     documents: Sequence[_Document],
     context: Context,
-) -> TaskResult:
+) -> SuiteResult:
     started = time.perf_counter()
     config = session.config
     window, stride = choose_window(config.window, config.stride, session.num_positions)
@@ -126,7 +126,7 @@ def _measure(
         {"task": name, "document": owner, "loss": loss, "tokens": tokens}
         for owner, (loss, tokens) in zip(owners, windows, strict=True)
     ]
-    return TaskResult(rows, predictions)
+    return SuiteResult(rows, predictions)
 
 
 def _windows(

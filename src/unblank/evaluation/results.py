@@ -13,7 +13,7 @@ from rich.text import Text
 
 from unblank.metrics.text import TWO_SIDED_95, TextScore
 
-__all__ = ["Score", "TaskResult", "plain", "results_json", "results_table", "text_row"]
+__all__ = ["Score", "SuiteResult", "plain", "results_json", "results_table", "text_row"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskResult:
+class SuiteResult:
     """Scores that were measured together.
 
     Attributes:
@@ -99,7 +99,7 @@ def results_table(title: str, scores: Sequence[Score]) -> Table:
     return table
 
 
-def results_json(about: dict[str, Any], results: Sequence[TaskResult]) -> str:
+def results_json(about: dict[str, Any], results: Sequence[SuiteResult]) -> str:
     """Return everything as JSON: settings and versions, all scores, every prediction.
 
     Numbers that JSON does not have (infinite perplexity) become null.

@@ -17,7 +17,7 @@ from unblank.api import Unblank, load
 from unblank.evaluation.measuring import measure
 from unblank.evaluation.options import EvaluationOptions
 from unblank.evaluation.pair_plot import draw_pairs
-from unblank.evaluation.results import Score, TaskResult, plain, results_json
+from unblank.evaluation.results import Score, SuiteResult, plain, results_json
 from unblank.evaluation.session import Session
 from unblank.evaluation.suite_files import load_suite, suite_names
 from unblank.evaluation.suites import PairsSuite, Suite, WritingSuite
@@ -57,7 +57,7 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
         )
     path = _free_output(config)
     path.parent.mkdir(parents=True, exist_ok=True)
-    results: list[TaskResult] = []
+    results: list[SuiteResult] = []
     files = _weights(Path(config.model))
     started = time.perf_counter()
 

@@ -16,7 +16,7 @@ from typing import Any
 from unblank.data.drawing import draw_from_files
 from unblank.data.files import find_files
 from unblank.evaluation.options import ClozeOptions, UnderstandingOptions
-from unblank.evaluation.results import Score, TaskResult
+from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import TaskSuite
 from unblank.metrics.answers import Answer, score_answers
@@ -34,7 +34,7 @@ Average = tuple[float, float | None]
 
 def run_understanding(
     session: Session[UnderstandingOptions], suite: TaskSuite
-) -> Iterator[TaskResult]:
+) -> Iterator[SuiteResult]:
     """Yield the scores of each task, and of several their average.
 
     Raises:
@@ -52,10 +52,10 @@ def run_understanding(
         yield result
     if len(averages) > 1:
         seconds = time.perf_counter() - started
-        yield TaskResult([_average(suite.name, averages, len(tasks), seconds)], [])
+        yield SuiteResult([_average(suite.name, averages, len(tasks), seconds)], [])
 
 
-def run_cloze(session: Session[ClozeOptions]) -> Iterator[TaskResult]:
+def run_cloze(session: Session[ClozeOptions]) -> Iterator[SuiteResult]:
     """Yield the scores of any tasks, named or as YAML files, on the user's own files.
 
     Raises:
@@ -75,7 +75,7 @@ def _measure(
     task: ClozeTask,
     files: Sequence[Path],
     counted: Sequence[str] | None = None,
-) -> tuple[TaskResult, Average]:
+) -> tuple[SuiteResult, Average]:
     """Return a task's result, and the mean of its counted metrics with the standard error."""
     started = time.perf_counter()
     data = read_examples(task, files)
@@ -122,7 +122,7 @@ def _measure(
         for (metric, value), metric_error in zip(values.items(), errors, strict=True)
     ]
     lines = [_line(task, *pair) for pair in zip(examples, predictions, strict=True)]
-    return TaskResult(scores, lines), (fmean(values[name] for name in averaged), error)
+    return SuiteResult(scores, lines), (fmean(values[name] for name in averaged), error)
 
 
 def _question_of(example: TaskExample) -> object:

@@ -20,7 +20,7 @@ from unblank.data.fields import (
 from unblank.data.files import find_files
 from unblank.data.records import read_records
 from unblank.evaluation.options import WritingOptions
-from unblank.evaluation.results import TaskResult, text_row
+from unblank.evaluation.results import SuiteResult, text_row
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import WritingSet
 from unblank.generation.options import GenerationOptions
@@ -32,7 +32,7 @@ __all__ = ["run_writing"]
 
 def run_writing(
     session: Session[WritingOptions], sets: Mapping[str, WritingSet]
-) -> Iterator[TaskResult]:
+) -> Iterator[SuiteResult]:
     """Yield the scores of each set, or of the user's own files, judged like the first set."""
     config = session.config
     if config.file:
@@ -45,7 +45,7 @@ def run_writing(
 
 def _try_penalties(
     session: Session[WritingOptions], name: str, part: WritingSet, files: Sequence[Path]
-) -> Iterator[TaskResult]:
+) -> Iterator[SuiteResult]:
     """Yield the scores with each length penalty, and say which is the best of several."""
     penalties = session.config.length_penalty
     if len(penalties) == 1:
@@ -67,7 +67,7 @@ def _measure(
     part: WritingSet,
     files: Sequence[Path],
     length_penalty: float,
-) -> TaskResult:
+) -> SuiteResult:
     started = time.perf_counter()
     config = session.config
     placed = draw_from_files(list(_pairs(session, part, files)), config.limit, itemgetter(0))
@@ -108,7 +108,7 @@ def _measure(
         }
         for (source, references), answer in zip(pairs, answers, strict=True)
     ]
-    return TaskResult(scores, predictions)
+    return SuiteResult(scores, predictions)
 
 
 def _pairs(

@@ -16,7 +16,7 @@ from unblank.adapters.lora import add_lora, put_lora, save_lora
 from unblank.adapters.prompts import load_training, save_prompt
 from unblank.adapters.record import AdapterKind, AdapterRecord, fingerprint
 from unblank.adapters.settings import LoraSettings, PromptSettings
-from unblank.engine.task import AllWeights, TuningMethod
+from unblank.engine.training import AllWeights, TuningMethod
 from unblank.finetuning.settings import MethodName
 from unblank.prompting.soft import attach_soft_prompt, new_soft_prompt
 from unblank.prompting.soft_deep import attach_deep_prompt, new_deep_prompt

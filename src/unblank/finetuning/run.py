@@ -1,6 +1,6 @@
 """`run_finetune`: from `FinetuneSettings` to the folder of the chosen model, for one or many seeds.
 
-The settings are taken apart here: what the engine, the task and the method get is what they need.
+The settings are taken apart here: engine, training and method get what they need.
 """
 
 import json
@@ -14,7 +14,7 @@ from unblank.engine.finish import RESULTS_NAME
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.parallel import World, join_world
 from unblank.engine.run import Run, run
-from unblank.engine.task import RunContext, Task
+from unblank.engine.training import RunContext, Training
 from unblank.families.table import family_of_run
 from unblank.finetuning.labels.opening import open_labelled
 from unblank.finetuning.methods import build_method, prompt_for_tokenizer
@@ -87,7 +87,7 @@ def _described(settings: FinetuneSettings, given: Collection[str]) -> Run[Finetu
     return Run(
         command="finetune",
         settings=settings,
-        open_task=partial(_open_task, settings, given),
+        open_training=partial(_open_training, settings, given),
         method=build_method(
             settings.method,
             base=_base(settings),
@@ -111,7 +111,9 @@ def _described(settings: FinetuneSettings, given: Collection[str]) -> Run[Finetu
     )
 
 
-def _open_task(settings: FinetuneSettings, given: Collection[str], context: RunContext) -> Task:
+def _open_training(
+    settings: FinetuneSettings, given: Collection[str], context: RunContext
+) -> Training:
     prepare = None
     base = _base(settings)
     if settings.method == "prompt" and base is not None:

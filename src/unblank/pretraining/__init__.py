@@ -1,1 +1,1 @@
-"""Pretraining: a task of the engine on plain and parallel text."""
+"""Pretraining: a training on plain and parallel text."""

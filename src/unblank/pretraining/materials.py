@@ -17,7 +17,7 @@ from unblank.data.report import documents_table
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
 from unblank.data.shards import SHARDS_NAME, PreparedCorpus, prepare_corpus
 from unblank.data.sources import TextFiles
-from unblank.engine.task import RunContext
+from unblank.engine.training import RunContext
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.pretraining.settings import PretrainDataSettings

@@ -7,11 +7,11 @@ from typing import Any
 
 from unblank.engine.parallel import join_world
 from unblank.engine.run import Run, run
-from unblank.engine.task import AllWeights, RunContext
+from unblank.engine.training import AllWeights, RunContext
 from unblank.families.settings import FamilySections
 from unblank.families.table import family_of_run
 from unblank.pretraining.settings import PretrainSettings
-from unblank.pretraining.task import PretrainTask, open_pretraining
+from unblank.pretraining.training import Pretraining, open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
@@ -50,7 +50,7 @@ def run_pretrain(
             Run(
                 command="pretrain",
                 settings=settings,
-                open_task=partial(_open_task, settings, given),
+                open_training=partial(_open_training, settings, given),
                 method=AllWeights(),
                 start=describe_start(settings.model),
                 effective=effective_pretrain_settings,
@@ -75,9 +75,9 @@ def _refuse_early(settings: PretrainSettings) -> None:
         )
 
 
-def _open_task(
+def _open_training(
     settings: PretrainSettings, given: Collection[str], context: RunContext
-) -> PretrainTask:
+) -> Pretraining:
     sections = FamilySections(
         objective=settings.objective, seq2seq=settings.seq2seq, ganlm=settings.ganlm
     )

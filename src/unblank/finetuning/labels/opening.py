@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
-from unblank.engine.task import RunContext, Task
+from unblank.engine.training import RunContext, Training
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.finetuning.labels.classifier import ClassifierWay
 from unblank.finetuning.labels.classifier_model import is_classifier as has_head
@@ -14,7 +14,7 @@ from unblank.finetuning.labels.cloze import ClozeWay
 from unblank.finetuning.labels.reading import StartingPoint, read_labelled
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.steps import Sizes
-from unblank.finetuning.labels.task import LabelTask, Way
+from unblank.finetuning.labels.training import LabelTraining, Way
 from unblank.finetuning.settings import FinetuneDataSettings, FinetuneTrainSettings
 from unblank.prompting.task import ClozeTask, load_task
 from unblank.untrusted.opening import config_in
@@ -33,8 +33,8 @@ def open_labelled(
     train: FinetuneTrainSettings,
     is_classifier: bool,
     prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None = None,
-) -> Task:
-    """Return the task: a classifier if asked for or in the model's folder, else cloze questions.
+) -> Training:
+    """Return the training: a classifier if asked for or in the model's folder, else by cloze.
 
     Args:
         context: of the run.
@@ -75,7 +75,7 @@ def open_labelled(
         way = ClassifierWay(labelled, pooled=cloze.pooled, branch=cloze.branch)
     else:
         way = ClozeWay(labelled, patterns=cloze.patterns, loss=cloze.loss, layout=cloze.layout)
-    return LabelTask(labelled, way, sizes, metric)
+    return LabelTraining(labelled, way, sizes, metric)
 
 
 def _task(name: str, cloze: ClozeSettings) -> ClozeTask:

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.data.files import find_files
 from unblank.engine.parallel import World
-from unblank.engine.task import RunContext
+from unblank.engine.training import RunContext
 from unblank.families.family import Family
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.families.table import FAMILIES, family_of_run

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unblank.engine.task import Evaluation
+from unblank.engine.training import Evaluation
 from unblank.engine.units import Share, TokenLoss
 from unblank.objectives.cloze import ClozeLossName, cloze_loss
 from unblank.prompting.examples import TaskExample

@@ -1,4 +1,4 @@
-"""The examples of the task `seq2seq`: files to encoded pairs, with the tags of their languages."""
+"""The examples of `--task seq2seq`: files to encoded pairs, with the tags of their languages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The task of pairs made ready: the `seq2seq` task's files read, encoded and dealt to batches."""
+"""Opens the training on pairs: files read, encoded and dealt to batches."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import get_args
@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 from unblank.data.sampling import Sampler
 from unblank.data.shards import SHARDS_NAME
 from unblank.engine.parallel import World
-from unblank.engine.task import RunContext
+from unblank.engine.training import RunContext
 from unblank.examples import Seq2SeqExample
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
@@ -25,7 +25,7 @@ from unblank.finetuning.pairs.entries import (
     sampling_settings,
 )
 from unblank.finetuning.pairs.start import PairStart
-from unblank.finetuning.pairs.task import HeldOutPairs, PairTask, TrainingPairs
+from unblank.finetuning.pairs.training import HeldOutPairs, PairTraining, TrainingPairs
 from unblank.finetuning.pairs.transfer import plain_text_sampler
 from unblank.finetuning.settings import (
     FinetuneDataSettings,
@@ -52,8 +52,8 @@ def open_pairs(
     generation: GenerationSettings,
     given: Collection[str],
     prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None = None,
-) -> PairTask:
-    """Return the task with its data read and encoded.
+) -> PairTraining:
+    """Return the training with its data read and encoded.
 
     Args:
         context: of the run.
@@ -102,7 +102,7 @@ def open_pairs(
     encoded, measured = encode_entries(entries, encoder), encode_entries(held_out, encoder)
     _show(context, entries, held_out, [*encoded, *measured])
     plain_text, plain_content = _plain_text(data, known, pairs, train, world)
-    return PairTask(
+    return PairTraining(
         start=start,
         tokenizer=known,
         encoder=encoder,

@@ -8,7 +8,7 @@ from typing import Literal
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.compatibility import enable_activation_checkpointing
-from unblank.engine.task import RunContext
+from unblank.engine.training import RunContext
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.finetuning.pairs.batches import SHORTEST_LENGTH

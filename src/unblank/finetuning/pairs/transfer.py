@@ -82,7 +82,7 @@ def plain_text_sampler(
 ) -> tuple[Sampler[Seq2SeqExample], list[str]]:
     """Return span corruption of `data.monolingual`, and a hash of each of its sources.
 
-    As in the task, the decoder starts with its start token, and targets have an end.
+    As in training, the decoder starts with its start token, and targets have an end.
 
     Args:
         texts: entries of `data.monolingual`.

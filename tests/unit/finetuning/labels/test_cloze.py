@@ -9,7 +9,7 @@ from unblank.families.settings import ModelSettings
 from unblank.families.table import FAMILIES
 from unblank.finetuning.labels.cloze import ClozeWay, describe_prompts
 from unblank.finetuning.labels.reading import Labelled, StartingPoint, split_held_out
-from unblank.finetuning.labels.task import LabelBatch, LabelUnit
+from unblank.finetuning.labels.training import LabelBatch, LabelUnit
 from unblank.prompting import load_task, make_examples, read_examples
 from unblank.prompting.scoring import encode_example
 from unblank.prompting.training import target_shares

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.data.loader import StepBatches
-from unblank.engine.task import Evaluation
+from unblank.engine.training import Evaluation
 from unblank.engine.units import Share, TokenLoss, TrainUnit
 from unblank.finetuning.labels.reading import Labelled
 from unblank.finetuning.labels.scores import evaluation_of, label_loss
@@ -25,7 +25,7 @@ from unblank.objectives.cloze import ClozeLossName
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.training import draw_candidates, target_shares
 
-__all__ = ["LabelTask", "Way"]
+__all__ = ["LabelTraining", "Way"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ class LabelUnit:
         return {self._way.name: loss}
 
 
-class LabelTask:
-    """The task of a run, with its data read; see `unblank.engine.task.Task`.
+class LabelTraining:
+    """Training on examples with labels; see `unblank.engine.training.Training`.
 
     Args:
         data: the task with its examples.

@@ -1,4 +1,4 @@
-"""The task of pairs: from source text to target text, with any family that writes.
+"""Training on pairs: from source text to target text, with any family that writes.
 
 Its examples share rows as in pretraining; held-out pairs give a loss, and answers that are scored.
 """
@@ -14,7 +14,7 @@ from unblank.data.loader import DataState, StepBatches
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.engine.held_out import held_out_loss
 from unblank.engine.precision import Precision
-from unblank.engine.task import Evaluation
+from unblank.engine.training import Evaluation
 from unblank.engine.units import TrainUnit
 from unblank.examples import AnyExample, IntArray, Seq2SeqExample
 from unblank.finetuning.pairs.answers import (
@@ -31,7 +31,7 @@ from unblank.finetuning.pairs.start import PairStart
 from unblank.finetuning.pairs.transfer import AlternatingState, alternate
 from unblank.plurals import counted
 
-__all__ = ["HeldOutPairs", "PairTask", "TrainingPairs"]
+__all__ = ["HeldOutPairs", "PairTraining", "TrainingPairs"]
 
 _HELD_OUT_SEED = 0
 """Seed for the order of held-out pairs, the same in every run so that runs can be compared."""
@@ -75,8 +75,8 @@ class HeldOutPairs:
     precision: Precision
 
 
-class PairTask:
-    """See `unblank.engine.task.Task`; made by `open_pairs`.
+class PairTraining:
+    """See `unblank.engine.training.Training`; made by `open_pairs`.
 
     Args:
         start: gives the model.
@@ -121,7 +121,7 @@ class PairTask:
         self.facts: Mapping[str, str] = self._facts(epoch.padding)
 
     def build_model(self) -> PreTrainedModel:
-        """Return the model to start from; see `Task`."""
+        """Return the model to start from; see `Training`."""
         model, start = self._start.build_model(self.tokenizer), self._start
         smoothing = self._training.label_smoothing
         self.unit = start.family.unit(
@@ -136,7 +136,7 @@ class PairTask:
         return model
 
     def steps(self, saved: Mapping[str, int] | None, /) -> Generator[StepBatches]:
-        """Yield the data of each step; see `Task`."""
+        """Yield the data of each step; see `Training`."""
         assert self._sampler is not None
         window = min(self._sampler.num_chunks, LARGEST_WINDOW)
         plain_text = self._training.plain_text
@@ -152,7 +152,7 @@ class PairTask:
         )
 
     def evaluate(self, model: PreTrainedModel, /) -> Evaluation:
-        """Return the held-out scores; see `Task`."""
+        """Return the held-out scores; see `Training`."""
         held_out = self._held_out
         if not held_out.entries:
             raise ValueError("there are no held-out pairs: give --data.validation FILE [...]")

@@ -1,8 +1,8 @@
-"""The interface between the engine and what is learned: a task, and a method.
+"""The interface between the engine and what is learned: a `Training` and a method.
 
 The engine (`run`) owns the loop, resume, validation, early stopping, the best checkpoint, averages
-and what is written. A task owns its examples, its loss and its scores; a method says which weights
-change. Nothing here computes.
+and what is written. A training owns its examples, its loss and its scores; a method says which
+weights change. Nothing here computes.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -20,12 +20,12 @@ from unblank.engine.precision import Precision
 from unblank.engine.state import save_model_folder
 from unblank.engine.units import TrainUnit
 
-__all__ = ["AllWeights", "Evaluation", "RunContext", "Task", "TaskOpener", "TuningMethod"]
+__all__ = ["AllWeights", "Evaluation", "RunContext", "Training", "TrainingOpener", "TuningMethod"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """What the engine gives a task that is opened."""
+    """What the engine gives whoever opens a training."""
 
     world: World
     """The processes of the run."""
@@ -39,7 +39,7 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What a task found out about a model on its held-out examples."""
+    """What a training found out about a model on its held-out examples."""
 
     scores: dict[str, float]
     """Name -> value, the selection metric among them; the same in every process."""
@@ -49,8 +49,8 @@ class Evaluation:
     """Notes, such as signatures of the metrics, printed once."""
 
 
-class Task(Protocol):
-    """What the engine needs to know of the task that is learned."""
+class Training(Protocol):
+    """What is learned, as the engine sees it: data, model, losses, scores."""
 
     tokenizer: PreTrainedTokenizerFast
     """Tokenizer that is saved with the model."""
@@ -100,22 +100,22 @@ class Task(Protocol):
         ...
 
 
-TaskOpener = Callable[[RunContext], Task]
-"""Makes a task ready: reads its data and opens its tokenizer."""
+TrainingOpener = Callable[[RunContext], Training]
+"""Makes a training ready: reads its data and opens its tokenizer."""
 
 
 class TuningMethod(Protocol):
     """Which weights a run changes, and what it leaves behind."""
 
     saves_whole_models: ClassVar[bool]
-    """Whether `save` writes all weights and the tokenizer; otherwise a task opens the base model
-    even if the run is continued (`RunContext.checkpoint` is None)."""
+    """Whether `save` writes all weights and the tokenizer; otherwise a training opens the base
+    model even if the run is continued (`RunContext.checkpoint` is None)."""
 
     def prepare(self, model: PreTrainedModel, checkpoint: Path | None, /) -> PreTrainedModel:
         """Return the model that is trained: frozen, wrapped or extended as the method wants.
 
         Args:
-            model: from the task; already the checkpoint's weights if the method saves whole models.
+            model: from the training; with the checkpoint's weights if the method saves all.
             checkpoint: the folder that `save` wrote, of a run that is continued.
         """
         ...

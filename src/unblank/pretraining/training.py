@@ -1,4 +1,4 @@
-"""Pretraining as a task of the engine: samples of plain and parallel text, and their loss."""
+"""Pretraining as the engine sees it: samples of plain and parallel text, and their loss."""
 
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import closing
@@ -9,7 +9,7 @@ from unblank.data.loader import DataState, RowStream, StepBatches, validation_ba
 from unblank.engine.held_out import held_out_loss
 from unblank.engine.parallel import World
 from unblank.engine.parameters import estimate_memory
-from unblank.engine.task import Evaluation, RunContext
+from unblank.engine.training import Evaluation, RunContext
 from unblank.engine.units import TrainUnit
 from unblank.examples import TrainBatch
 from unblank.families.building import require_possible_model
@@ -23,7 +23,7 @@ from unblank.pretraining.settings import PretrainDataSettings, PretrainTrainSett
 from unblank.settings.given import refuse_unused
 from unblank.starting.model import build_model
 
-__all__ = ["PretrainTask", "open_pretraining"]
+__all__ = ["Pretraining", "open_pretraining"]
 
 
 def open_pretraining(
@@ -35,8 +35,8 @@ def open_pretraining(
     sections: FamilySections,
     train: PretrainTrainSettings,
     given: Collection[str],
-) -> "PretrainTask":
-    """Return the task with its text tokenized.
+) -> "Pretraining":
+    """Return the training with its text tokenized.
 
     Args:
         context: of the run.
@@ -74,7 +74,7 @@ def open_pretraining(
         micro_batch_size=train.rows_per_pass,
         output_dir=train.output_dir,
     )
-    return PretrainTask(
+    return Pretraining(
         context,
         family,
         materials,
@@ -85,8 +85,8 @@ def open_pretraining(
     )
 
 
-class PretrainTask:
-    """See `unblank.engine.task.Task`; made by `open_pretraining`.
+class Pretraining:
+    """See `unblank.engine.training.Training`; made by `open_pretraining`.
 
     Args:
         context: of the run.
@@ -136,7 +136,7 @@ class PretrainTask:
             )
 
     def build_model(self) -> PreTrainedModel:
-        """Return the model to start from; see `Task`."""
+        """Return the model to start from; see `Training`."""
         train, materials = self._train, self._materials
         model = build_model(
             self._model,
@@ -164,7 +164,7 @@ class PretrainTask:
         return model
 
     def steps(self, saved: Mapping[str, int] | None, /) -> Generator[StepBatches]:
-        """Yield the data of each step; see `Task`."""
+        """Yield the data of each step; see `Training`."""
         materials, train = self._materials, self._train
         window = self._family.rows.window_size(
             materials.sampler.mean_text_length, materials.row_length
@@ -185,14 +185,14 @@ class PretrainTask:
             )
 
     def evaluate(self, model: PreTrainedModel, /) -> Evaluation:
-        """Return the loss of the held-out samples; see `Task`."""
+        """Return the loss of the held-out samples; see `Training`."""
         if self._batches is None:
             self._batches = self._held_out_batches()
         loss = held_out_loss(model, self.unit, self._batches, self._world, self._precision)
         return Evaluation(scores={"loss": loss})
 
     def fill(self, model: PreTrainedModel, /) -> list[dict[str, str]]:
-        """Return a few held-out blanks with what the model puts into them; see `Task`."""
+        """Return a few held-out blanks with what the model puts into them; see `Training`."""
         if not self._can_fill:
             return []
         if self._fill is None:
