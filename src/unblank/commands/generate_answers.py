@@ -15,8 +15,8 @@ from rich.text import Text
 
 from unblank.api import load
 from unblank.commands.answer_file import AnswerFile, require_absent
-from unblank.commands.generate import GenerateSettings
 from unblank.commands.generate_input import Job, read_job
+from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.texts import raise_any
 from unblank.data.fields import is_visible
 from unblank.generation.results import Generated, TokenEvent
@@ -34,7 +34,7 @@ _NOTHING = Generated(text="", token_ids=(), log_probability=0.0, finished=True)
 
 
 def generate_and_print(settings: GenerateSettings) -> None:
-    """Answer the sources and score the answers; errors as for `unblank.commands.generate.run`."""
+    """Answer the sources and score the answers; errors as for `run`."""
     if settings.output is not None and not settings.overwrite:
         require_absent(settings.output)
     job = read_job(settings)

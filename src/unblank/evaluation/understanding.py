@@ -24,7 +24,8 @@ from unblank.metrics.spread import bootstrap_errors
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import right_label, to_answers
 from unblank.prompting.scoring import Prediction, encode_example, predict
-from unblank.prompting.task import ClozeTask, load_task
+from unblank.prompting.task import ClozeTask
+from unblank.prompting.task_files import load_task
 
 __all__ = ["run_cloze", "run_understanding"]
 

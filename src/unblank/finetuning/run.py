@@ -24,7 +24,7 @@ from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.seeds import seed_settings, show_summary, summarise
 from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
-from unblank.prompting.task import load_task
+from unblank.prompting.task_files import load_task
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
 from unblank.untrusted.json_text import read_json_object

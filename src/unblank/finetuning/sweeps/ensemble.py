@@ -26,7 +26,7 @@ from unblank.finetuning.sweeps.score_table import score_table
 from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.examples import TaskExample, read_examples
-from unblank.prompting.task import load_task
+from unblank.prompting.task_files import load_task
 from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["run_ensemble"]
