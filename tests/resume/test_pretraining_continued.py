@@ -42,6 +42,46 @@ def test_a_longer_run_of_a_constant_rate_continues_a_shorter_one(make_config, tm
     assert losses(run_pretrain(longer)) == losses(run_pretrain(whole))
 
 
+WSD = {"optim__schedule": "wsd", "optim__warmup_steps": 2}
+
+
+def test_a_run_is_continued_from_its_stable_part_with_another_length(make_config, tmp_path):
+    short = run_pretrain(make_config(**WSD, train__max_steps=5, train__keep_checkpoints=1))
+    kept = sorted(folder.name for folder in (short / "checkpoints").iterdir())
+    assert kept == ["step-00000004", "step-00000005"]  # the last stable step, and the end
+    longer = {**WSD, "train__max_steps": 8, "optim__decay_ratio": 0.25}
+    whole = run_pretrain(make_config(**longer, train__output_dir=tmp_path / "whole"))
+    stable = str(short / "checkpoints" / "step-00000004")
+    elsewhere = {"train__resume": stable, "train__output_dir": tmp_path / "other"}
+    assert losses(run_pretrain(make_config(**longer, **elsewhere))) == losses(whole)[4:]
+    assert [line["learning_rate"] / 4e-4 for line in metrics(whole)][:6] == [0.5, *[1.0] * 5]
+
+
+@pytest.mark.parametrize("killed_at", [2, 4, 5])
+def test_a_run_killed_before_or_in_its_decay_resumes_with_the_same_losses(
+    make_config, tmp_path, killed_at
+):
+    decaying = {**WSD, "optim__decay_ratio": 0.5, "train__max_steps": 6}
+    config = make_config(**decaying, train__save_every=1, train__keep_checkpoints=9)
+    whole = run_pretrain(config)
+    checkpoint = whole / "checkpoints" / f"step-{killed_at:08d}"
+    elsewhere = {"train__resume": str(checkpoint), "train__output_dir": tmp_path / "other"}
+    assert losses(run_pretrain(make_config(**decaying, **elsewhere))) == losses(whole)[killed_at:]
+
+
+def test_another_length_in_the_decay_is_refused_with_what_to_do(make_config):
+    run_pretrain(make_config(**WSD, train__max_steps=5))
+    with pytest.raises(ValueError, match=r"schedule wsd was 'from step 5 to 5'.*--train\.res"):
+        run_pretrain(make_config(**WSD, train__max_steps=9))
+
+
+def test_a_length_whose_decay_would_have_begun_is_refused(make_config, tmp_path):
+    short = run_pretrain(make_config(**WSD, train__max_steps=5))
+    named = {"train__resume": str(short / "checkpoints" / "step-00000004")}
+    with pytest.raises(ValueError, match="was 'not begun', now 'from step 3 to 4'"):
+        run_pretrain(make_config(**WSD, **named, train__max_steps=4, optim__decay_ratio=0.5))
+
+
 def test_a_finished_run_started_again_stays_finished(make_config, finished):
     before = losses(finished)
     assert losses(run_pretrain(make_config())) == before

@@ -189,7 +189,7 @@ def _publish(
         return
     provenance = {
         **origin(command),
-        "data": saver.identity["content"],
+        "data": saver.content,
         "steps": progress.step,
         "samples": progress.samples,
         "tokens": progress.tokens,

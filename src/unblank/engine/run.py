@@ -34,9 +34,9 @@ from unblank.engine.progress import Progress
 from unblank.engine.recording import Recorder
 from unblank.engine.resume import RUN_NAME, Identity, ResumePoint, find_start, require_same_text
 from unblank.engine.saving import Saver
-from unblank.engine.schedules import learning_rate_multiplier
+from unblank.engine.schedules import learning_rate_multiplier, stable_steps
 from unblank.engine.selection import Selection
-from unblank.engine.settings import OptimSettings, TrainSettings
+from unblank.engine.settings import DECAY_RATIO, OptimSettings, TrainSettings
 from unblank.engine.state import load_optimizers
 from unblank.engine.trackers import open_trackers
 from unblank.engine.trainer import Trainer
@@ -83,8 +83,8 @@ class Run(Generic[_Settings]):
         open_training: opens what is learned.
         method: which weights change.
         start: where the first weights come from, for the header.
-        effective: settings, checkpoint or None, number of processes -> the settings that stand for
-            others, by dotted name, when two starts are compared.
+        effective: settings, checkpoint or None, steps done, number of processes -> the settings
+            that stand for others, by dotted name, when two starts are compared.
         learning_rate: the peak.
         learning_rate_note: where it comes from, for the header.
         is_training: whether weights change; else the model is only measured.
@@ -102,7 +102,7 @@ class Run(Generic[_Settings]):
     open_training: TrainingOpener
     method: TuningMethod
     start: str
-    effective: Callable[[_Settings, Path | None, int], dict[str, Any]]
+    effective: Callable[[_Settings, Path | None, int, int], dict[str, Any]]
     learning_rate: float
     learning_rate_note: str = ""
     is_training: bool = True
@@ -180,9 +180,9 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
 def _find_start(what: Run[Any], precision: str, num_processes: int) -> ResumePoint | None:
     settings = what.settings
 
-    def identity(folder: Path | None) -> Identity:
+    def identity(folder: Path | None, step: int) -> Identity:
         return Identity(
-            settings=_compared(what, settings, folder, precision, num_processes),
+            settings=_compared(what, settings, folder, step, precision, num_processes),
             defaults=earlier_settings(type(settings)),
             layout={*layout_settings(settings), "processes"},
         )
@@ -196,18 +196,23 @@ def _find_start(what: Run[Any], precision: str, num_processes: int) -> ResumePoi
         is_whole = all(f"{section}:" in text for section in to_mapping(settings))
         if not is_whole or not text.endswith("\n"):
             return None
-        return _compared(what, before, None, precision, num_processes)
+        return _compared(what, before, None, 0, precision, num_processes)
 
     return find_start(settings.train.output_dir, settings.train.resume, identity, recorded)
 
 
 def _compared(
-    what: Run[Any], settings: Any, checkpoint: Path | None, precision: str, num_processes: int
+    what: Run[Any],
+    settings: Any,
+    checkpoint: Path | None,
+    step: int,
+    precision: str,
+    num_processes: int,
 ) -> dict[str, Any]:
-    """Return what two starts of a run are compared by."""
+    """Return what two starts of a run are compared by, after `step` steps."""
     return {
         **compared_settings(settings),
-        **what.effective(settings, checkpoint, num_processes),
+        **what.effective(settings, checkpoint, step, num_processes),
         "train.precision": precision,
         "processes": num_processes,
     }
@@ -238,10 +243,11 @@ def _assemble(
         model=model,
         tokenizer=training.tokenizer,
         method=what.method,
-        identity={
-            "content": training.content,
-            "settings": _compared(what, what.settings, folder, precision.name, world.size),
-        },
+        content=training.content,
+        compared=lambda step: _compared(
+            what, what.settings, folder, step, precision.name, world.size
+        ),
+        kept_step=stable_steps(optim, max_steps),
     )
     trainer = Trainer(
         module=module,
@@ -335,6 +341,7 @@ def _learning_rate(optim: OptimSettings, peak: float, max_steps: int, update: in
         warmup_steps=optim.warmup(max_steps),
         decay_steps=optim.decay_steps or max(max_steps, 1),
         floor=optim.min_learning_rate_ratio,
+        decay_ratio=optim.decay_ratio or DECAY_RATIO,
     )
 
 

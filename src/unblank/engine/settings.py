@@ -10,11 +10,20 @@ from typing import Literal
 
 from unblank.settings.identity import MayChange, SharesOut
 from unblank.settings.marks import PathText
-from unblank.settings.ranges import NotNegative, Positive, ProperShare, Seed, check_values
+from unblank.settings.ranges import (
+    NotNegative,
+    Positive,
+    PositiveShare,
+    ProperShare,
+    Seed,
+    check_values,
+)
 
-__all__ = ["OptimSettings", "ScheduleName", "TrackerName", "TrainSettings"]
+__all__ = ["DECAY_RATIO", "OptimSettings", "ScheduleName", "TrackerName", "TrainSettings"]
 
-ScheduleName = Literal["cosine", "linear", "inverse_sqrt", "constant"]
+ScheduleName = Literal["cosine", "linear", "wsd", "inverse_sqrt", "constant"]
+DECAY_RATIO = 0.2
+"""Share of a run over which wsd decays where nothing else is said."""
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 
@@ -39,11 +48,14 @@ class OptimSettings:
     warmup_steps: NotNegative[int | None] = 100
     """Number of steps of linear warm-up."""
     schedule: ScheduleName = "cosine"
-    """Shape of the decay after warm-up."""
+    """Shape of the decay after warm-up. wsd (warm-up, stable, decay) decays only at the end, so a
+    run can be continued from its stable part with another length."""
+    decay_ratio: PositiveShare[float | None] = None
+    """wsd: share of the steps over which the learning rate decays, in (0, 1]. Default: 0.2."""
     min_learning_rate_ratio: ProperShare[float] = 0.05
     """Floor of the schedule, as a fraction of the peak."""
     decay_steps: Positive[int | None] = None
-    """Step at which cosine and linear reach the floor. Default: the last step."""
+    """Step at which cosine, linear and wsd reach the floor. Default: the last step."""
     clip_norm: NotNegative[float] = 1.0
     """Largest norm of the gradient, above which it is clipped; 0 = never."""
 
@@ -53,6 +65,11 @@ class OptimSettings:
             raise ValueError(
                 f"muon_factor has no effect where the optimiser is {self.name}: set name to muon, "
                 "or leave it out"
+            )
+        if self.decay_ratio is not None and self.schedule != "wsd":
+            raise ValueError(
+                f"decay_ratio has no effect where the schedule is {self.schedule}: set schedule to "
+                "wsd, or leave it out"
             )
 
     def warmup(self, max_steps: int) -> int:
