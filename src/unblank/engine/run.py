@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 
 from unblank.data.loader import DataState
+from unblank.engine.averages import MovingAverage, load_average
 from unblank.engine.checkpoint import remove_unfinished
 from unblank.engine.finish import finish_run
 from unblank.engine.folder_lock import lock_folder
@@ -232,8 +233,11 @@ def _assemble(
     model = what.method.prepare(training.build_model(), folder).to(world.device)
     module = share_model(UnitModule(model, training.unit, world.device), world, train.parallel)
     optimizers = build_optimizers(model, optim, what.learning_rate, precision.dtype)
+    average = MovingAverage(model, train.ema_decay) if train.ema_decay is not None else None
     progress, saved = Progress(), None
     if point is not None:
+        if average is not None:
+            load_average(point.folder, average, world)
         load_optimizers(point.folder, model, optimizers, world)
         progress = Progress.from_json(point.trainer["progress"])
         saved = point.trainer["data_state"]
@@ -264,6 +268,7 @@ def _assemble(
         hooks=(hooks := _hooks(what, training, saver, world, max_steps, progress.step, stack)),
         progress=progress,
         data_state=DataState(),
+        average=average,
     )
     return trainer, hooks
 
@@ -378,6 +383,7 @@ def _facts(
     every = hooks.periods.validate
     validated = f"validated every {every:,}" if every else "no validation during training"
     rate = f"{what.learning_rate:g}{what.learning_rate_note}"
+    weights = _kept_weights(what)
     facts = dict(training.facts)
     estimate = facts.pop("memory", None)
     return {
@@ -388,9 +394,23 @@ def _facts(
         **facts,
         "learning rate": rate if what.is_training else "none: evaluation only",
         "steps": f"{trainer.max_steps:,} (seed {train.seed}), {validated}",
+        **({"the model": weights} if weights and what.is_training else {}),
         "writes to": str(train.output_dir),
         **({"checkpoints": _checkpoints(train, hooks.periods, point)} if what.is_training else {}),
     }
+
+
+def _kept_weights(what: Run[Any]) -> str:
+    """Say which weights become the model, if that is not the last ones in any case."""
+    train = what.settings.train
+    averages = [f"ema, decay {train.ema_decay:g}"] if train.ema_decay is not None else []
+    averages += [f"average of the last {what.average_last}"] if what.average_last else []
+    if what.final in (None, "last") or (what.final == "better" and not averages):
+        return ""
+    names = {"best": "the best weights", "average": averages[-1], "ema": averages[0]}
+    if what.final == "better":
+        return f"the best of: single weights; {'; '.join(averages)}"
+    return names[what.final]
 
 
 def _checkpoints(train: TrainSettings, periods: Periods, point: ResumePoint | None) -> str:

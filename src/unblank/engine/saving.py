@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from unblank.engine.averages import save_average
 from unblank.engine.checkpoint import remove_old_checkpoints, write_checkpoint
 from unblank.engine.plots import draw_losses
 from unblank.engine.resume import TRAINER_NAME
@@ -63,6 +64,7 @@ class Saver:
         Raises:
             NonFiniteError: weights or moments are not finite; the checkpoints stay as they are.
         """
+        averaged = trainer.average.gather() if trainer.average is not None else {}
         weights, moments = gather_state(self.model, trainer.optimizers)
         require_finite_state({**weights, **moments}, trainer)
         if trainer.world.is_main:
@@ -78,6 +80,8 @@ class Saver:
             def write_files(folder: Path) -> None:
                 self._write(folder, weights)
                 save_optimizer(folder, moments)
+                if averaged:
+                    save_average(folder, averaged)
                 (folder / TRAINER_NAME).write_text(json.dumps(state, indent=1), encoding="utf-8")
 
             root = self.output_dir / CHECKPOINTS_NAME

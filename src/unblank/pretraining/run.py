@@ -58,6 +58,8 @@ def run_pretrain(
                 learning_rate=settings.optim.learning_rate,
                 is_validated=bool(data.validation or data.validation_pairs),
                 fill_every=train.sample_every,
+                average_last=train.average_last,
+                final=train.chosen_weights,
             ),
             world,
             memory,
@@ -70,10 +72,17 @@ def _refuse_early(settings: PretrainSettings) -> None:
     data = settings.data
     if not data.train and not data.pairs:
         raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
-    if settings.train.sample_every and not (data.validation or data.validation_pairs):
-        raise ValueError(
-            "train.sample_every needs held-out text: give --data.validation FILE_OR_FOLDER [...]"
-        )
+    train = settings.train
+    wanted = {
+        "train.sample_every": train.sample_every > 0,
+        "train.average_last": train.average_last > 0,
+        "train.final best": train.final == "best",
+    }
+    for name, is_wanted in wanted.items():
+        if is_wanted and not (data.validation or data.validation_pairs):
+            raise ValueError(
+                f"{name} needs held-out text: give --data.validation FILE_OR_FOLDER [...]"
+            )
 
 
 def _open_training(
