@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.engine.checkpoint import list_checkpoints
+from unblank.engine.schedules import WSD_DECAY
 from unblank.engine.written_lines import check_lines
 from unblank.integrity import CHECKPOINTS_NAME, find_damage
 from unblank.untrusted.json_text import read_json_object
@@ -60,7 +61,7 @@ class Identity:
 def find_start(
     output_dir: Path,
     resume: str,
-    identity: Callable[[Path | None], Identity],
+    identity: Callable[[Path | None, int], Identity],
     recorded: Callable[[Path], dict[str, Any] | None],
 ) -> ResumePoint | None:
     """Return the checkpoint to continue from, or None to start a new run.
@@ -68,7 +69,8 @@ def find_start(
     Args:
         output_dir: folder of the run.
         resume: `train.resume`.
-        identity: checkpoint folder, or None for a new run -> what this start is compared by.
+        identity: checkpoint folder, or None for a new run, and its steps -> what this start is
+            compared by.
         recorded: a run's settings file -> what that run is compared by; None if it was cut.
 
     Raises:
@@ -86,8 +88,8 @@ def find_start(
         _require_free_folder(output_dir, resume, identity, recorded)
         return None
     trainer = read_json_object(folder / TRAINER_NAME)
-    layout = _require_same(trainer["settings"], identity(folder), folder)
     step = trainer["progress"]["step"]
+    layout = _require_same(trainer["settings"], identity(folder, step), folder)
     lost = check_lines(output_dir, trainer.get("lines", {}), step)
     return ResumePoint(folder, trainer, (*notices, *layout, *lost))
 
@@ -143,7 +145,7 @@ def _named(folder: Path) -> Path:
 def _require_free_folder(
     output_dir: Path,
     resume: str,
-    identity: Callable[[Path | None], Identity],
+    identity: Callable[[Path | None, int], Identity],
     recorded: Callable[[Path], dict[str, Any] | None],
 ) -> None:
     found = [name for name in _RUN_FILES if (output_dir / name).exists()]
@@ -154,7 +156,7 @@ def _require_free_folder(
         # A run that died before its first checkpoint: the same settings may start it over.
         before = recorded(run_path)
         if before is not None:
-            _require_same(before, identity(None), output_dir)
+            _require_same(before, identity(None, 0), output_dir)
             return
         if "model.safetensors" not in found:
             return
@@ -184,6 +186,11 @@ def _require_same(before: Mapping[str, Any], now: Identity, folder: Path) -> tup
             hint = (
                 " (optim.decay_steps is train.max_steps unless it is given; to keep the schedule: "
                 f"--optim.decay-steps {before.get('optim.decay_steps')})"
+            )
+        elif WSD_DECAY in changed:
+            hint = (
+                " (its length may change up to the step at which the decay begins: give a longer "
+                "one, or continue from an earlier checkpoint with --train.resume FOLDER)"
             )
         raise ValueError(
             f"{folder} belongs to a run with other settings: {'; '.join(refused)}{hint}. Use the "
