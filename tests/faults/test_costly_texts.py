@@ -179,7 +179,14 @@ def test_a_pattern_that_explodes_is_an_error_that_says_so():
         encode_texts(tokenizer, ["x" * 60])
 
 
-COSTLY_PATTERNS = [r"(x+x+)+y", r"(\w+)+\d", r"[a-z ]+foo", r"(a|aa)+$", r"\s+\s+\s+x", r"(\w|\s)+z"]
+COSTLY_PATTERNS = [
+    r"(x+x+)+y",
+    r"(\w+)+\d",
+    r"[a-z ]+foo",
+    r"(a|aa)+$",
+    r"\s+\s+\s+x",
+    r"(\w|\s)+z",
+]
 USUAL_PATTERNS = [
     r"\s+",
     r" {2,}",
@@ -222,5 +229,5 @@ def test_usual_patterns_of_tokenizers_are_no_cost(tmp_path, pattern):
 def test_a_tokenizer_that_lets_texts_grow_without_bound_is_not_opened(tmp_path):
     doubling = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
     saved_with(tmp_path, "normalizer", {"type": "Sequence", "normalizers": [doubling] * 40})
-    with pytest.raises(ValueError, match="normalizer .* 1,099,511,627,776 times longer"):
+    with pytest.raises(ValueError, match=r"normalizer .* 1,099,511,627,776 times longer"):
         tokenizer_in(tmp_path)
