@@ -94,9 +94,9 @@ def _bounded(place: str, value: Any) -> Any:
 
 def _wanted_columns(path: Path, present: list[str], names: Sequence[str]) -> list[str] | None:
     """Return the columns that the wanted fields are in; None for all."""
-    twice = [name for name, times in Counter(present).items() if times > 1]
-    if twice:
-        raise ValueError(f"{path}: several columns have the name {twice[0]!r}: rename them")
+    name, times = Counter(present).most_common(1)[0] if present else ("", 0)
+    if times > 1:
+        raise ValueError(f"{path}: {times} columns have the name {name!r}: rename them")
     columns = [name if name in present else name.partition(".")[0] for name in names]
     for name, column in zip(names, columns, strict=True):
         if column not in present:
