@@ -5,7 +5,6 @@ ones, where `better` takes an average if its score is better than that of the be
 otherwise. Without any validation the moving average is taken if there is one, else the last.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,18 +15,16 @@ from torch import Tensor
 from unblank.engine.finished import origin, publish_model
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.engine.recording import PREDICTIONS_NAME, score_text
+from unblank.engine.results import write_results
 from unblank.engine.saving import require_finite_state
 from unblank.engine.selection import Selection, average_weights
 from unblank.engine.state import gather_state, load_weights
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import TuningMethod
 from unblank.engine.validation import Validation, prediction_name, scores_of_line
-from unblank.integrity import find_damage, write_at_once
-from unblank.untrusted.json_text import read_json_object
+from unblank.integrity import find_damage
 
-__all__ = ["RESULTS_NAME", "chosen_predictions", "finish_run"]
-
-RESULTS_NAME = "results.json"
+__all__ = ["finish_run"]
 
 Candidates = dict[str, dict[str, Any]]
 """Name of the weights that may become the model -> their `steps` and `scores`."""
@@ -67,7 +64,7 @@ def finish_run(
         _publish(trainer, validation, method, command, settings, found)
     if trainer.world.is_main:
         if found:
-            write_at_once(output_dir / RESULTS_NAME, json.dumps(found, indent=1))
+            write_results(output_dir, found, _predictions(output_dir, found))
             _say_candidates(validation, found)
         if is_training:
             if find_spec("matplotlib") is None:
@@ -76,13 +73,12 @@ def finish_run(
     trainer.world.wait()
 
 
-def chosen_predictions(folder: Path) -> Path:
-    """Return the file with what the chosen weights of a finished run predicted."""
-    results = read_json_object(folder / RESULTS_NAME)
+def _predictions(output_dir: Path, results: Mapping[str, Any]) -> Path:
+    """Return the file with what the chosen weights predicted; not every run has one."""
     chosen = results["chosen"]
     (*_, last) = results["candidates"][chosen]["steps"]
     name = "average" if chosen == "average" else prediction_name(last)
-    return folder / PREDICTIONS_NAME / f"{name}.jsonl"
+    return output_dir / PREDICTIONS_NAME / f"{name}.jsonl"
 
 
 def _candidates(

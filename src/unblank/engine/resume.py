@@ -14,10 +14,18 @@ from typing import Any
 from unblank.engine.checkpoint import list_checkpoints
 from unblank.engine.schedules import WSD_DECAY
 from unblank.engine.written_lines import check_lines
-from unblank.integrity import CHECKPOINTS_NAME, find_damage
+from unblank.integrity import CHECKPOINTS_NAME, find_damage, require_sealed_text
 from unblank.untrusted.json_text import read_json_object
 
-__all__ = ["RUN_NAME", "TRAINER_NAME", "Identity", "ResumePoint", "find_start", "require_same_text"]
+__all__ = [
+    "RUN_NAME",
+    "TRAINER_NAME",
+    "Identity",
+    "ResumePoint",
+    "find_start",
+    "require_recorded_settings",
+    "require_same_text",
+]
 
 RUN_NAME = "run.yaml"
 TRAINER_NAME = "trainer.json"
@@ -112,6 +120,19 @@ def require_same_text(point: ResumePoint, content: list[str]) -> None:
         )
 
 
+def require_recorded_settings(output_dir: Path) -> None:
+    """Raise if the settings that a run wrote into its folder have changed.
+
+    Raises:
+        ValueError: they have, so that nobody can say whether another start continues that run.
+    """
+    require_sealed_text(
+        output_dir / RUN_NAME,
+        "restore it from a copy; to start over, empty that folder or choose another "
+        "train.output_dir",
+    )
+
+
 def _latest_good(root: Path) -> tuple[Path | None, tuple[str, ...]]:
     notices: list[str] = []
     for folder in list_checkpoints(root):
@@ -154,6 +175,7 @@ def _require_free_folder(
     run_path = output_dir / RUN_NAME
     if resume == "auto" and run_path.is_file():
         # A run that died before its first checkpoint: the same settings may start it over.
+        require_recorded_settings(output_dir)
         before = recorded(run_path)
         if before is not None:
             _require_same(before, identity(None, 0), output_dir)

@@ -46,7 +46,7 @@ from unblank.engine.units import UnitModule
 from unblank.engine.unplanned import Unplanned
 from unblank.engine.validation import SNAPSHOTS_NAME, Validation
 from unblank.engine.written_lines import cut_lines
-from unblank.integrity import CHECKPOINTS_NAME, write_at_once
+from unblank.integrity import CHECKPOINTS_NAME, seal_text, write_at_once
 from unblank.interruption import finish_first
 from unblank.models.products import fast_fp32_products
 from unblank.plurals import counted
@@ -361,7 +361,7 @@ def _open_folder(what: Run[Any], world: World, step: int, point: ResumePoint | N
     output_dir = what.settings.train.output_dir
     for root in (output_dir, output_dir / CHECKPOINTS_NAME, output_dir / SNAPSHOTS_NAME):
         remove_unfinished(root)
-    write_at_once(output_dir / RUN_NAME, to_yaml(what.settings))
+    write_at_once(output_dir / RUN_NAME, seal_text(to_yaml(what.settings)))
     cut_lines(output_dir, point.trainer.get("lines", {}) if point else {}, step)
 
 

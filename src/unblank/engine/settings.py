@@ -114,7 +114,7 @@ class TrainSettings:
     validate_every: MayChange[NotNegative[int | None]] = None
     """Steps between two validations; 0 = never."""
     validation_samples: MayChange[Positive[int | None]] = None
-    """Number of held-out samples to measure, the same ones each time."""
+    """Number of held-out samples to measure, the same random choice each time."""
     resume: MayChange[PathText] = "auto"
     """auto = continue the run in output_dir, if there is one; never = refuse if there is one; or a
     checkpoint folder to continue from."""

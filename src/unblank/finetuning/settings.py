@@ -205,8 +205,8 @@ class FinetuneTrainSettings(TrainSettings):
     validate_every: MayChange[NotNegative[int | None]] = None
     """Steps between two validations; 0 = never. Default: once an epoch."""
     validation_samples: MayChange[Positive[int | None]] = None
-    """Number of held-out examples to validate on, the same ones each time, from each file in
-    proportion. Default: all."""
+    """Number of held-out examples to validate on, the same random choice each time, from each file
+    in proportion. Default: all."""
     patience: MayChange[Positive[int | None]] = None
     """Stop after this many validations in a row without a better score. Default: never."""
     final: MayChange[FinalName] = "better"
