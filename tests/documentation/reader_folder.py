@@ -56,6 +56,8 @@ def write_texts(folder: Path) -> None:
     write_lines(folder / "held_out.jsonl", documents[:3])
     (folder / "held_out.txt").write_text(" ".join(ENGLISH[:4]), encoding="utf-8")
     (folder / "texts.txt").write_text("The [MASK] sat.\nA [MASK] ran.\n", encoding="utf-8")
+    (folder / "damaged.csv").write_text("id,line\n1,The [MASK] sat.\n", encoding="utf-8")
+    write_lines(folder / "cloze.jsonl", [{"question": "Did the cat sit? [MASK]."}])
     (folder / "recipe.yaml").write_text(
         "model: {preset: tiny, hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2}\n"
         "tokenizer: {kind: bpe, vocab_size: 280}\n"

@@ -1,9 +1,10 @@
-"""`unblank fill`: fills the blanks of texts; coloured lines or JSON lines come out."""
+"""`unblank fill`: fills the blanks of texts; coloured lines, JSON lines or a file come out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
+from unblank.commands.file_settings import FileSettings
 from unblank.commands.parsing import parse_settings
 from unblank.generation.options import DecodingOptions
 from unblank.settings.marks import Excludes, PathText, Positional
@@ -13,18 +14,26 @@ __all__ = ["FillSettings", "parse", "run"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FillSettings(DecodingOptions):
-    """Fill the blanks ([MASK], [sMASK], [gMASK]) of texts."""
+class FillSettings(FileSettings, DecodingOptions):
+    """Fill the blanks ([MASK], [sMASK], [gMASK]) of texts.
+
+    A text: unblank fill MODEL "The cat [MASK] on the mat." --num-beams 5 --num-return 5
+
+    A file: unblank fill MODEL --input damaged.csv --text-field line --output filled.csv
+    """
 
     model: Positional[PathText]
     """Model folder."""
     text: Positional[tuple[str, ...]]
-    """Texts with blanks. Without any, or with a single -, one text per line of standard input."""
+    """Texts with blanks. Without any, --input is read, or without that (or with a single -) one
+    text per line of standard input."""
     order: NotNegative[tuple[int, ...] | None] = None
     """Order in which the blanks are filled, counted from 0. Default: left to right."""
     batch_size: Positive[int] = 16
     """Number of texts decoded together."""
-    stream: Annotated[bool, Excludes("json")] = False
+    tokens: Annotated[bool, Excludes("stream")] = False
+    """Also show the tokens of every fill, and the likely ones in their place."""
+    stream: Annotated[bool, Excludes("json", "output")] = False
     """Print each token as soon as it is chosen."""
     json: bool = False
     """Print one JSON object per text."""
@@ -45,11 +54,12 @@ def parse(words: Sequence[str]) -> FillSettings:
 
 
 def run(settings: FillSettings) -> None:
-    """Fill the texts and print them.
+    """Fill the texts and print them, or write them to a file.
 
     Raises:
         ValueError: as for `Unblank.fill`, once the others are filled; also if nothing is given.
-        FileNotFoundError: as for `unblank.load`.
+        FileNotFoundError: as for `unblank.load`; also for `--input`.
+        FileExistsError: `--output` is there already.
     """
     from unblank.commands.fill_printing import fill_and_print
 
