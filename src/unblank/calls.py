@@ -1,7 +1,7 @@
 """The commands as Python calls: the same settings, sections as keywords.
 
-`unblank.pretrain`, `.finetune`, `.evaluate`, `.fill_file`, `.score_file` and `.show` are these
-functions.
+`unblank.pretrain`, `.finetune`, `.evaluate`, `.fill_file`, `.score_file`, `.predict_file` and
+`.show` are these functions.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +30,7 @@ __all__ = [
     "evaluate_model",
     "fill_file",
     "finetune",
+    "predict_file",
     "pretrain",
     "score_file",
     "show",
@@ -181,8 +182,8 @@ def fill_file(
         ValueError, TypeError, FileNotFoundError, FileExistsError: as for the command; a record that
             cannot be filled raises nothing.
     """
-    from unblank.commands.fill import FillSettings
     from unblank.commands.fill_printing import fill_to_file
+    from unblank.commands.fill_settings import FillSettings
 
     with _given_input(input) as path:
         return fill_to_file(_file_settings(FillSettings, model, path, output, options))
@@ -199,6 +200,25 @@ def score_file(
 
     with _given_input(input) as path:
         return score_to_file(_file_settings(ScoreSettings, model, path, output, options))
+
+
+def predict_file(
+    model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
+) -> list[dict[str, Any]]:
+    """Predict the labels of every record of a file as `unblank predict` does.
+
+    Args, results and errors as for `fill_file`; the task is the one that the model was tuned on,
+    unless `task` names another.
+    """
+    from unblank.commands.predict import PredictSettings, predict_to_file
+
+    folder = model.folder if isinstance(model, TrainedRun) else Path(model)
+    with _given_input(input) as path:
+        given = {"model": str(folder), "input": path, "output": str(output), **options}
+        answers, report = predict_to_file(from_mapping(PredictSettings, given))
+    if report is not None:
+        report.write(Path(output))
+    return answers
 
 
 @contextmanager

@@ -100,6 +100,7 @@ def write_labels(folder: Path) -> None:
     ]
     write_lines(folder / "mails.jsonl", mails)
     write_lines(folder / "more_mails.jsonl", mails[:4])
+    (folder / "new_mails.csv").write_text("subject,body\nMy cat,It sat.\n", encoding="utf-8")
     moods = [
         {"text": f"{text} {number}", "label": ("good", "bad")[number % 2]}
         for number, text in enumerate(ENGLISH * 2)

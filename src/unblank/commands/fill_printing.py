@@ -11,7 +11,7 @@ from rich.text import Text
 
 from unblank.answering.fill import fill_records
 from unblank.api import load
-from unblank.commands.fill import FillSettings
+from unblank.commands.fill_settings import FillSettings
 from unblank.commands.texts import (
     Refused,
     each_text,

@@ -124,7 +124,7 @@ def run(settings: ScoreSettings) -> None:
 
 
 def score_to_file(settings: ScoreSettings) -> list[dict[str, Any]]:
-    """Score candidates in the texts of a file; return the answers; errors as for `score_records`."""
+    """Score candidates in the texts of a file, and return the answers; see `score_records`."""
     from unblank.answering.score import ScoringOptions, score_records
     from unblank.api import load
     from unblank.commands.texts import require_files
