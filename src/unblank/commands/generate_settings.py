@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
+from unblank.data.written_records import require_writable
 from unblank.generation.options import GenerationOptions
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
 from unblank.metrics.text import TextMetric
@@ -38,8 +39,8 @@ class GenerateSettings(GenerationOptions):
     """Field of --input that is the source, or a text with fields in braces, such as
     "{passage} Question: [MASK] Answer: {answer}". Default: source; for a .txt, the line."""
     output: Path | None = None
-    """File for the answers: .txt (one per line) or .jsonl (with sources, log-probabilities and
-    alternatives). Default: standard output."""
+    """File for the answers: .txt (one per line), or .jsonl, .csv, .tsv or .parquet (with sources,
+    log-probabilities and alternatives). Default: standard output."""
     overwrite: Annotated[bool, Needs("output")] = False
     """Replace --output if it exists, and start over."""
     json: Annotated[bool, Excludes("output")] = False
@@ -69,10 +70,12 @@ class GenerateSettings(GenerationOptions):
 
     def __post_init__(self) -> None:
         GenerationOptions.__post_init__(self)
-        if self.output is not None and self.output.suffix not in (".txt", ".jsonl"):
-            raise ValueError(f"output is {self.output}: its name must end in .txt or .jsonl")
-        if self.output is not None and self.output.suffix == ".txt" and self.num_return > 1:
-            raise ValueError("a .txt output has one answer per source: for several, give a .jsonl")
+        if self.output is not None:
+            require_writable(self.output, also=(".txt",))
+            if self.output.suffix.lower() == ".txt" and self.num_return > 1:
+                raise ValueError(
+                    "a .txt output has one answer per source: for several, give a .jsonl"
+                )
 
     def options(self) -> GenerationOptions:
         """Return how answers are written, alone."""

@@ -178,6 +178,7 @@ _BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Suite]] = {
     "facts": _facts_suite,
     "understanding": _task_suite,
     "cloze": _own_files_suite,
+    "classifier": _own_files_suite,
     "lm-eval": _own_files_suite,
     "writing": _writing_suite,
 }

@@ -1,7 +1,7 @@
 """Filling the blanks of texts: from strings to results, over either decoder."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,12 @@ class Filler:
         self._read(text, order)
 
     def fill(
-        self, texts: Sequence[str], *, order: Sequence[int] | None = None, batch_size: int = 16
+        self,
+        texts: Sequence[str],
+        *,
+        order: Sequence[int] | None = None,
+        batch_size: int = 16,
+        on_batch: Callable[[int], None] = lambda _: None,
     ) -> list[FillResult]:
         """Return the results of all texts, in their order.
 
@@ -53,6 +58,7 @@ class Filler:
             texts: each with at least one blank.
             order: blanks, counted from 0, in the order of filling; None for left to right.
             batch_size: texts decoded together.
+            on_batch: called with the number of texts that were just filled.
 
         Raises:
             ValueError: a text without a blank, too long, or not fitting `order`.
@@ -62,6 +68,7 @@ class Filler:
         results: dict[int, FillResult] = {}
         for batch in decode_in_batches(self._setup, prompts, batch_size):
             results |= {number: self._result(blanked[number], found) for number, found in batch}
+            on_batch(len(batch))
         return [results[number] for number in range(len(texts))]
 
     def stream(
