@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from unblank.generation.beam import BeamDecoder
-from unblank.generation.independent import IndependentDecoder
+from unblank.generation.independent import DecodingJob, IndependentDecoder
 from unblank.generation.pieces import Filling
 from unblank.generation.results import TokenEvent
 from unblank.generation.rows import Prompt
@@ -85,8 +85,8 @@ def _stream(
     tokenizer: "PreTrainedTokenizerFast",
     text_of: Callable[[Sequence[int]], str],
 ) -> Iterator[TokenEvent | Filling]:
-    decoder = IndependentDecoder(setup, [prompt])
-    choices = decoder.run()
+    job = DecodingJob(setup, prompt)
+    choices = IndependentDecoder().run([job])
     answers: list[list[int]] = [[] for _ in prompt.blanks]
     while True:
         # The mode must not leak into the caller's code between two tokens.
@@ -101,16 +101,13 @@ def _stream(
         yield TokenEvent(
             choice.blank, token, token_id, choice.log_probability, text_of(answer), is_end
         )
-    ((filling,),) = decoder.fillings()
-    yield filling
+    yield job.fillings[0]
 
 
 def _decode(setup: DecoderSetup, prompts: Sequence[Prompt]) -> list[list[Filling]]:
     if setup.options.num_beams > 1:
         return BeamDecoder(setup, prompts).run()
-    decoder = IndependentDecoder(setup, prompts)
-    for _ in decoder.run():
+    jobs = [DecodingJob(setup, prompt) for prompt in prompts]
+    for _ in IndependentDecoder().run(jobs):
         pass
-    return [
-        sorted(found, key=lambda filling: -filling.log_probability) for found in decoder.fillings()
-    ]
+    return [job.ranked() for job in jobs]
