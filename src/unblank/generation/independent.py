@@ -8,7 +8,7 @@ Shapes: `R` rows, `V` vocabulary, `K` ranked tokens.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +32,7 @@ class DecodingJob:
         prompt: the prompt.
         fillings: what was decoded so far, one for each of the `num_return` rows.
         is_done: whether all of it is decoded; who sets it gives up the rest.
+        ends_early: whether a piece that has come so far ends there, cut; None for never.
         num_open: fillings with blanks that are still to be filled.
     """
 
@@ -39,6 +40,7 @@ class DecodingJob:
     prompt: Prompt
     fillings: list[Filling] = field(init=False)
     is_done: bool = False
+    ends_early: Callable[[Piece], bool] | None = None
     num_open: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -215,11 +217,16 @@ class _RowState:
             piece.log_probabilities.append(event.log_probability)
             piece.alternatives.append(alternatives)
             self._inputs.append((token_id, self._blanks[self.blank], len(piece.token_ids) + 1))
-        is_cut = not piece.is_finished and len(piece.token_ids) == self._max_tokens
+        is_cut = not piece.is_finished and self._is_long_enough(piece)
         if is_cut and not self._feeds_cut_token:
             self._inputs.clear()
         if piece.is_finished or is_cut:
             self._open_next_blank()
+
+    def _is_long_enough(self, piece: Piece) -> bool:
+        ends_early = self.job.ends_early
+        is_longest = len(piece.token_ids) == self._max_tokens
+        return is_longest or (ends_early is not None and ends_early(piece))
 
     def _open_next_blank(self) -> None:
         self._is_filled = self.blank + 1 == len(self._blanks)

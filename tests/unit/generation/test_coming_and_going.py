@@ -180,3 +180,18 @@ def test_joined_rows_begin_where_they_have_something():
     assert not first.layers[0].keys[:2, :, :-3].any()
     first.drop([0, 1], 77)
     assert torch.equal(first.layers[0].values, short)
+
+
+@torch.no_grad()
+def test_a_piece_that_ends_early_is_cut_there_and_the_next_blank_is_filled():
+    rules = TokenRules(
+        end_ids=(END,), forbidden_ids=FORBIDDEN, vocab_size=VOCABULARY, max_tokens=5, min_tokens=5
+    )
+    setup = DecoderSetup(model=GLM, options=DecodingOptions(), rules=rules, start_id=SOP)
+    prompt = Prompt((11, 12, 13, 14), (1, 2))
+    job = DecodingJob(setup, prompt, ends_early=lambda piece: len(piece.token_ids) == 2)
+    list(IndependentDecoder().run([job]))
+    whole = alone(job)[0].pieces[0].token_ids
+    assert [len(piece.token_ids) for piece in job.fillings[0].pieces] == [2, 2]
+    assert job.fillings[0].pieces[0].token_ids == whole[:2]
+    assert not job.fillings[0].pieces[0].is_finished
