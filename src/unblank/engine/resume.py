@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from unblank.data.settings import MIXTURE
 from unblank.engine.checkpoint import list_checkpoints
 from unblank.engine.written_lines import check_lines
 from unblank.integrity import CHECKPOINTS_NAME, find_damage, require_sealed_text
@@ -202,6 +203,12 @@ def _require_same(before: Mapping[str, Any], now: Identity, folder: Path) -> tup
     refused = [text for name, text in changed.items() if name not in now.layout]
     if refused:
         hint = ""
+        if MIXTURE in changed and not changed.keys() & {"data.alpha", "data.temperature_start"}:
+            raise ValueError(
+                f"{folder} was made by a version that mixed by samples what is now mixed by tokens "
+                "(data.alpha or data.temperature_*): finish it with that version, or start a new "
+                f"run from its weights, in another train.output_dir (--model.init-from {folder})"
+            )
         if "optim.decay_steps" in changed:
             hint = (
                 " (optim.decay_steps is train.max_steps unless it is given; to keep the schedule: "
