@@ -18,6 +18,7 @@ from unblank.integrity import CHECKPOINTS_NAME, find_damage, require_sealed_text
 from unblank.untrusted.json_text import read_json_object
 
 __all__ = [
+    "OWED_NAME",
     "RUN_NAME",
     "TRAINER_NAME",
     "Identity",
@@ -29,6 +30,8 @@ __all__ = [
 
 RUN_NAME = "run.yaml"
 TRAINER_NAME = "trainer.json"
+OWED_NAME = "owes_validation"
+"""Key in `trainer.json`: whether a signal broke off the validation of the step."""
 
 _RUN_FILES = (RUN_NAME, CHECKPOINTS_NAME, "metrics.jsonl", "model.safetensors", "config.json")
 
@@ -43,6 +46,11 @@ class ResumePoint:
     """Its counters, data state and settings."""
     notices: tuple[str, ...]
     """Notices for the user: damaged checkpoints that were skipped, a changed layout."""
+
+    @property
+    def owes_validation(self) -> bool:
+        """Whether a signal broke off the validation of its step."""
+        return bool(self.trainer.get(OWED_NAME))
 
     @property
     def saved_at(self) -> datetime:
