@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _FOLDER = re.compile(r"step-(\d+)")
-_UNFINISHED_BEFORE = ".tmp-"
+_UNFINISHED_BEFORE, _FINAL_BEFORE = ".tmp-", "final.tmp"
 """In the names of half-written folders of version 0.2."""
 
 
@@ -81,6 +81,7 @@ def remove_unfinished(root: Path) -> None:
     remove_leftovers(root)
     for folder in root.glob(f"step-*{_UNFINISHED_BEFORE}*"):
         shutil.rmtree(folder)
+    shutil.rmtree(root / _FINAL_BEFORE, ignore_errors=True)
 
 
 def _write_manifest(folder: Path) -> None:
