@@ -36,7 +36,7 @@ def sweep(folder: Path) -> list[str]:
     return [
         *("finetune", "--task", "seq2seq", "--data.train", "pairs.jsonl"),
         *("--data.source", "en", "--data.target", "de", "--data.validation", "pairs.jsonl"),
-        *("--model.family", "glm", "--model.preset", "tiny", *TINY, "--tokenizer.kind", "bpe"),
+        *("--model.preset", "tiny", *TINY, "--tokenizer.kind", "bpe"),
         *("--tokenizer.vocab_size", "400", "--seq2seq.max_source_length", "32"),
         *("--seq2seq.max_target_length", "32", "--train.batch_tokens", "256"),
         *("--train.max_steps", "30", "--train.seeds", "0", "1", "--train.output_dir", "out"),
@@ -103,7 +103,7 @@ def test_a_command_of_several_steps_is_ended_anywhere_and_continued(
         said = ended_by(process, number, tmp_path)
         assert "run the same command again to continue" in said
         ends += 1
-    assert begin(words, tmp_path).wait(300) == 0, (tmp_path / "log").read_text()
+    assert begin(words, tmp_path).wait(900) == 0, (tmp_path / "log").read_text()
     assert not [path for path in tmp_path.rglob("*") if ".unfinished-" in path.name]
     tally(f"signals to {kind}", sent=ends, ended_in_time=ends, continued=1)
 

@@ -108,7 +108,7 @@ def _cannot_write(target: Path, error: Exception) -> str:
     earlier = list_checkpoints(target.parent)
     kept = f"the last good one is {earlier[0]}" if earlier else "there is no earlier one"
     return (
-        f"could not save the checkpoint {target}: {error}. Its partial files were removed; {kept}. "
-        "Free some space (or lower train.keep_checkpoints) and run the same command again to "
-        "continue from there"
+        f"the checkpoint was not saved: {error}. Nothing is left of it; {kept}. After that, run "
+        "the same command again to continue from there (a lower train.keep_checkpoints takes less "
+        "room)"
     )

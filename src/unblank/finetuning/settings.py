@@ -232,12 +232,13 @@ class FinetuneTrainSettings(TrainSettings):
         )
         require(
             self.final != "average" or self.average_last > 0,
-            "final 'average' needs train.average_last",
+            "final is average, and average_last is 0: set average_last, or choose another final",
         )
         needs_validation = self.patience or self.average_last or self.final == "best"
         require(
             self.validate_every != 0 or not needs_validation,
-            "patience, average_last and final 'best' need validation: validate_every is 0",
+            "patience, average_last and final best choose by validation, and validate_every is 0: "
+            "give a number of steps, or leave them out",
         )
 
 
