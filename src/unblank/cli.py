@@ -227,8 +227,9 @@ def _note(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print a warning without the place in our source, which tells a user nothing."""
-    print(f"note: {message}", file=sys.stderr)
+    """Print a warning, once a run, without the place in our source, which tells a user nothing."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"note: {message}", file=sys.stderr)
 
 
 def _fail(message: str) -> NoReturn:

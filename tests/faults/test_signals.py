@@ -155,6 +155,17 @@ def test_a_signal_ends_a_run_with_a_checkpoint_and_it_goes_on_exactly(job, numbe
     require_equal(tmp_path / "run", job.whole)
 
 
+def signal_to(process: subprocess.Popen, to: str) -> None:
+    if to == "all":
+        os.killpg(process.pid, signal.SIGTERM)
+        return
+    # The second rank; the first one writes the checkpoint.
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
+    )
+    os.kill(int(listed.stdout.split()[1]), signal.SIGTERM)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("to", ["one", "all"])
 def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, corpus, tmp_path):
@@ -162,14 +173,7 @@ def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, corpus, tmp
     words += ["--data.num_workers", "1"]
     process = begin(words, log, num_processes=2)
     wait_for(lambda: len(lines_of(tmp_path / "run")) > 1, process, log)
-    if to == "all":
-        os.killpg(process.pid, signal.SIGTERM)
-    else:
-        # The second rank; the first one writes the checkpoint.
-        listed = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
-        )
-        os.kill(int(listed.stdout.split()[1]), signal.SIGTERM)
+    signal_to(process, to)
     process.wait(100)
     assert len([line for line in log.read_text().splitlines() if "stopped by" in line]) == 1
     checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
@@ -177,6 +181,23 @@ def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, corpus, tmp
     assert state["progress"]["step"] == int(checkpoint.name.removeprefix("step-"))
     assert begin(words, log, num_processes=2).wait(300) == 0, log.read_text()
     assert lines_of(tmp_path / "run")[-1]["step"] == 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["one", "all"])
+def test_processes_break_off_a_validation_together_whoever_gets_the_signal(to, corpus, tmp_path):
+    words, log = pretrain_words(corpus, tmp_path / "run"), tmp_path / "log"
+    words += ["--data.validation", str(corpus / "train.txt"), "--train.validation_samples", "600"]
+    words += ["--train.validate_every", "1", "--train.max_steps", "3"]
+    process = begin(words, log, num_processes=2)
+    # The second validation takes most of the time from here on.
+    wait_for(lambda: lines_of(tmp_path / "run", "validation.jsonl"), process, log)
+    signal_to(process, to)
+    process.wait(100)
+    assert len([line for line in log.read_text().splitlines() if "stopped by" in line]) == 1
+    assert begin(words, log, num_processes=2).wait(300) == 0, log.read_text()
+    validated = [line["step"] for line in lines_of(tmp_path / "run", "validation.jsonl")]
+    assert validated == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

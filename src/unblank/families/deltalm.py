@@ -46,7 +46,8 @@ def _from_encoder(
     if encoder_fields["max_position_embeddings"] < max_length:
         raise ValueError(
             f"data.max_length {max_length} exceeds the "
-            f"{encoder_fields['max_position_embeddings']} positions of the encoder in {folder}"
+            f"{encoder_fields['max_position_embeddings']} positions of the encoder in {folder}: "
+            "lower it"
         )
     # Rows that only pad the encoder's table may be more than the tokens.
     size = encoder_fields.get("tokenizer_size") or weights["embed_tokens.weight"].shape[0]

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from unblank.data.settings import MIXTURE
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.parallel import World, join_world
 from unblank.engine.results import read_results, write_results
@@ -156,7 +157,7 @@ def effective_finetune_settings(
     train = settings.train
     found: dict[str, Any] = {
         "optim.learning_rate": settings.learning_rate,
-        "the mixture of data.alpha or data.temperature_*": settings.data.mixture,
+        MIXTURE: settings.data.mixture,
     }
     schedule = settings.optim.schedule
     if schedule == "wsd" and train.max_steps is not None:

@@ -10,9 +10,9 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from unblank.data.files import find_files
+from unblank.data.files import FileSearch, files_of_entries, find_files
 from unblank.data.mixing import TemperatureSchedule
-from unblank.data.pairs import PairCorpus, pair_texts, prepare_pairs
+from unblank.data.pairs import PairCorpus, pair_texts, parse_pair_source, prepare_pairs
 from unblank.data.report import documents_table
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
 from unblank.data.shards import SHARDS_NAME, PreparedCorpus, prepare_corpus
@@ -177,15 +177,17 @@ class _Preparing:
 
     def all_of(self, texts: Sequence[str], pairs: Sequence[str]) -> list[_Corpus]:
         """Return the corpora of some entries, pairs last."""
-        return [*map(self._text, texts), *map(self._pairs, pairs)]
+        search = FileSearch(any_ending=True)
+        for entry in pairs:
+            pair = parse_pair_source(entry)
+            search.take(entry, (pair.source, pair.target), (pair.source_field, pair.target_field))
+        return [*map(self._text, files_of_entries(texts)), *map(self._pairs, pairs)]
 
-    def _text(self, entry: str) -> PreparedCorpus:
+    def _text(self, paths: tuple[Path, ...]) -> PreparedCorpus:
         return prepare_corpus(
-            entry,
+            TextFiles(paths=paths, text_field=self.data.text_field, text_unit=self.data.text_unit),
             self.tokenizer,
             cache_dir=self.cache_dir,
-            text_field=self.data.text_field,
-            text_unit=self.data.text_unit,
             min_tokens=MINIMUM_TOKENS,
             show_progress=self.show_progress,
         )

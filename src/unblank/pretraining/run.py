@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from unblank.data.settings import MIXTURE
 from unblank.engine.parallel import join_world
 from unblank.engine.run import Run, run
 from unblank.engine.schedules import wsd_identity
@@ -121,7 +122,7 @@ def effective_pretrain_settings(
         # Without sentence spans there is nothing that it could limit.
         "objective.sentence_limit": objective.sentence_limit if objective.sentence else 0.0,
         "train.micro_batch_size": train.rows_per_pass,
-        "the mixture of data.alpha or data.temperature_*": settings.data.mixture,
+        MIXTURE: settings.data.mixture,
     }
     if family_of_run(settings.model, checkpoint).rows.is_forward_pass:
         # Then it decides which samples share a batch.

@@ -113,7 +113,7 @@ def trim_model(
     if keep is not None:
         check_count(keep, "keep")
     if coverage is not None and not 0 < coverage <= 1:
-        raise ValueError(f"coverage is {coverage}: it must be in (0, 1]")
+        raise ValueError(f"coverage is {coverage}: it must be above 0 and at most 1")
     settings, tokenizer = _open(source)
     if output.exists():
         raise FileExistsError(f"{output} already exists: choose a new folder")

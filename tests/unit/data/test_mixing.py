@@ -1,5 +1,7 @@
 """Shares of sources, their exact schedule, and the permutation without memory."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -138,6 +140,9 @@ def test_a_far_sample_is_located_at_once():
         ({"weights": (1, 2), "alpha": 0.5}, "weights.*alpha"),
         ({"weights": (1,)}, "2 sources"),
         ({"weights": (1, 0)}, "positive"),
+        ({"weights": (1, float("nan"))}, "positive"),
+        ({"weights": (1, float("inf"))}, "positive"),
+        ({"alpha": float("nan")}, r"alpha.*\[0, 1\]"),
         ({"alpha": 1.5}, r"alpha.*\[0, 1\]"),
     ],
 )
@@ -146,9 +151,12 @@ def test_impossible_mixtures_are_refused(mixture, message):
         SourceSchedule([10, 20], seed=0, **mixture)
 
 
-def test_an_impossible_schedule_is_refused():
-    with pytest.raises(ValueError, match="start=3"):
-        TemperatureSchedule(start=3, end=2, epochs=5)
+@pytest.mark.parametrize(
+    ("start", "end"), [(3, 2), (0, 2), (math.nan, 2), (1, math.nan), (1, math.inf)]
+)
+def test_an_impossible_schedule_is_refused(start, end):
+    with pytest.raises(ValueError, match=f"start={start}, end={end}"):
+        TemperatureSchedule(start=start, end=end, epochs=5)
 
 
 def test_shares_of_small_data_follow_the_temperature_in_every_epoch():
