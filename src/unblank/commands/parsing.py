@@ -56,7 +56,8 @@ class _RecipeWords:
     """What a training command takes without a flag."""
 
     recipe: Positional[str] = ""
-    """YAML file of settings; a flag overrides the setting of the same name."""
+    """YAML file of settings, or recipe:NAME for one of `unblank recipes`; a flag overrides the
+    setting of the same name."""
     print_config: bool = False
     """Print the complete resulting recipe and stop."""
 
@@ -101,7 +102,6 @@ def parse_recipe(
     *,
     about: str,
     usual: Sequence[str],
-    advice: str,
 ) -> GivenSettings[_Settings]:
     """Return the settings that a recipe and flags over it give.
 
@@ -112,7 +112,6 @@ def parse_recipe(
             `--train.max-steps 100`; `--print-config` prints the resulting recipe.
         about: what the command does, for the help.
         usual: names of the options that the short help shows.
-        advice: where recipes are found.
 
     Raises:
         SystemExit: after `--help` and `--print-config` (code 0).
@@ -123,7 +122,7 @@ def parse_recipe(
     page = HelpPage(f"unblank {command}", about, (*usual, "print_config") if usual else ())
     given = read_words(words, options, page, old_switches=True)
     path, prints = given.pop("recipe", None), given.pop("print_config", False)
-    recipe = read_mapping(path, advice) if path else {}
+    recipe = read_mapping(path) if path else {}
     mapping = _with(recipe, given) if isinstance(recipe, Mapping) else recipe
     try:
         settings = _made(kind, mapping)
