@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unblank.data.formats import compression_of, format_of, shown_endings
+from unblank.data.formats import compression_of, format_of, package_of, shown_endings
+from unblank.extras import require_package
 from unblank.plurals import counted
 
 __all__ = ["find_files"]
@@ -44,12 +45,16 @@ def find_files(
         FileNotFoundError: if a path or pattern matches no file; near names are offered.
         ValueError: if a named or matched file has an ending that cannot be read, or nothing is
             asked for.
+        ImportError: if a file needs an extra that is not installed.
     """
     asked = [paths] if isinstance(paths, str | Path) else list(paths)
     if not asked:
         raise ValueError("no text: give at least one file, folder or glob")
     walk = _Walk(any_ending)
     found = [path for entry in asked for path in walk.files_of(Path(entry))]
+    for path in found:
+        if package := package_of(path):
+            require_package(package, f"reading {path}")
     if walk.passed_over:
         warnings.warn(walk.note(len(found)), stacklevel=1)  # one place: said once a run
     return tuple(found)

@@ -14,8 +14,9 @@ from typing import Any, BinaryIO
 
 from unblank.data.encodings import advise_on_file, is_wide
 from unblank.data.formats import compression_of
+from unblank.extras import optional_package
 
-__all__ = ["OnRead", "decode_line", "optional_module", "read_lines"]
+__all__ = ["OnRead", "decode_line", "read_lines"]
 
 OnRead = Callable[[int], None]
 """Called with the bytes of the file that were read so far, as it lies on disk."""
@@ -64,21 +65,6 @@ def decode_line(line: bytes, *, is_first: bool) -> str:
     return text.removesuffix("\r\n") + "\n" if text.endswith("\r\n") else text
 
 
-def optional_module(name: str, path: Path) -> Any:
-    """Return a module of the extra `data`, which a file needs.
-
-    Raises:
-        ImportError: if it is not installed; the message names the file.
-    """
-    try:
-        return __import__(name)
-    except ImportError as error:
-        raise ImportError(
-            f"reading {path} needs the package {name.partition('.')[0]}: "
-            "pip install 'unblank[data]'"
-        ) from error
-
-
 def _byte_lines(path: Path, on_read: OnRead | None = None) -> Iterator[bytes]:
     packing = compression_of(path)
     try:
@@ -111,7 +97,7 @@ def _damaged(path: Path, packing: str, error: Exception) -> str:
 
 
 def _zstd_lines(path: Path, raw: BinaryIO) -> Iterator[bytes]:
-    zstandard = optional_module("zstandard", path)
+    zstandard = optional_package("zstandard", f"reading {path}")
     pending = b""
     try:
         for chunk in _zstd_chunks(zstandard, raw):

@@ -14,7 +14,8 @@ from unblank.data.csv_rows import read_csv_rows
 from unblank.data.fields import no_field
 from unblank.data.formats import format_of
 from unblank.data.json_records import json_line_records, json_records
-from unblank.data.lines import OnRead, optional_module, read_lines
+from unblank.data.lines import OnRead, read_lines
+from unblank.extras import optional_package
 from unblank.plurals import counted
 
 __all__ = ["Record", "is_text", "read_records"]
@@ -109,8 +110,8 @@ def _require_unique(place: str, names: Sequence[str]) -> None:
 
 
 def _parquet_records(path: Path, names: Sequence[str], on_read: OnRead | None) -> Iterator[Record]:
-    parquet = optional_module("pyarrow.parquet", path).parquet
-    arrow = optional_module("pyarrow", path)
+    parquet = optional_package("pyarrow.parquet", f"reading {path}")
+    arrow = optional_package("pyarrow", f"reading {path}")
     numbers = count(1)
     try:
         with parquet.ParquetFile(path) as table:

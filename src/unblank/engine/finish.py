@@ -7,7 +7,6 @@ the best otherwise. Without any validation the last weights are taken.
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from unblank.engine.state import gather_state, load_weights
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import TuningMethod
 from unblank.engine.validation import Validation, prediction_name
+from unblank.extras import install_command, is_installed
 from unblank.integrity import find_damage, write_at_once
 from unblank.untrusted.json_text import read_json_object
 
@@ -70,8 +70,9 @@ def finish_run(
             write_at_once(output_dir / RESULTS_NAME, json.dumps(found, indent=1))
             _say_candidates(validation, found)
         if is_training:
-            if find_spec("matplotlib") is None:
-                display.say("loss.png was not drawn; to draw it: pip install 'unblank[plot]'")
+            if not is_installed("matplotlib"):
+                command = install_command("matplotlib")
+                display.say(f"loss.png was not drawn; to draw it: {command}")
             display.say(f"done: the model is in {output_dir}")
     trainer.world.wait()
 

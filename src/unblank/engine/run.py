@@ -38,7 +38,7 @@ from unblank.engine.schedules import learning_rate_multiplier
 from unblank.engine.selection import Selection
 from unblank.engine.settings import OptimSettings, TrainSettings
 from unblank.engine.state import load_optimizers
-from unblank.engine.trackers import open_trackers
+from unblank.engine.trackers import open_trackers, require_trackers
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import RunContext, Training, TrainingOpener, TuningMethod
 from unblank.engine.units import UnitModule
@@ -131,6 +131,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         Interrupted: a signal asked for the end; the step was finished and a checkpoint written.
     """
     train = what.settings.train
+    require_trackers(train.track)
     with ExitStack() as stack:
         precision = choose_precision(train.precision, world.device)
         products = stack.enter_context(fast_fp32_products(precision.dtype, world.device))

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from unblank.data.files import find_files
 from unblank.engine.parallel import join_world
 from unblank.engine.run import Run, run
 from unblank.engine.training import AllWeights, RunContext
@@ -69,6 +70,8 @@ def _refuse_early(settings: PretrainSettings) -> None:
     data = settings.data
     if not data.train and not data.pairs:
         raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
+    for entry in (*data.train, *data.validation):
+        find_files(entry)  # what is not there, or needs a package, is said before hours of work
     if settings.train.sample_every and not (data.validation or data.validation_pairs):
         raise ValueError(
             "train.sample_every needs held-out text: give --data.validation FILE_OR_FOLDER [...]"
