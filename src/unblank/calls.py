@@ -12,13 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from unblank.engine.finish import RESULTS_NAME
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
+from unblank.engine.results import RESULTS_NAME, read_results
 from unblank.html_text import html_table
 from unblank.in_memory import as_files
 from unblank.settings.given import given_names
 from unblank.settings.recipes import from_mapping, merged_sections, read_mapping
-from unblank.untrusted.json_text import read_json_object
 
 if TYPE_CHECKING:
     from unblank.api import Unblank
@@ -72,8 +71,7 @@ class TrainedRun:
     @property
     def results(self) -> dict[str, Any]:
         """The scores of the chosen model as results.json holds them; empty if there are none."""
-        path = self.folder / RESULTS_NAME
-        return read_json_object(path) if path.is_file() else {}
+        return read_results(self.folder) if (self.folder / RESULTS_NAME).is_file() else {}
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}={value}" for name, value in self._facts().items())

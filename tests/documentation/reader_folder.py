@@ -29,6 +29,7 @@ def make_reader_folder(folder: Path) -> Path:
     write_texts(folder)
     write_pairs(folder)
     write_labels(folder)
+    write_languages(folder)
     write_data_sets(folder / "data")
     write_models(folder)
     write_published(folder)
@@ -113,6 +114,18 @@ def write_labels(folder: Path) -> None:
     write_lines(folder / "questions.jsonl", questions)
     capitals = [{"country": "France", "cities": ["Paris", "Rome"], "label": 0}] * 2
     write_lines(folder / "capitals.jsonl", capitals)
+
+
+def write_languages(folder: Path) -> None:
+    """Write labelled examples and questions in several languages."""
+    texts = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH}
+    for code, (first, second, *_) in texts.items():
+        examples = [
+            {"premise": first, "hypothesis": second, "label": label, "lang": code}
+            for label in ("entailment", "neutral", "contradiction")
+        ]
+        for split in ("train", "validation"):
+            write_lines(folder / f"xnli/{split}.{code}.jsonl", examples)
 
 
 def write_data_sets(folder: Path) -> None:

@@ -14,8 +14,8 @@ from rich.text import Text
 from unblank.answering.answer_file import AnswerFile, require_absent, told_on_failure
 from unblank.answering.run import BATCHES_A_WINDOW, content_hash, model_facts
 from unblank.api import load
-from unblank.commands.generate import GenerateSettings
 from unblank.commands.generate_input import Job, read_job
+from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.texts import raise_any
 from unblank.data.fields import is_visible
 from unblank.data.written_records import flattened, is_table, write_records
@@ -31,7 +31,7 @@ _NOTHING = Generated(text="", token_ids=(), log_probability=0.0, finished=True)
 
 
 def generate_and_print(settings: GenerateSettings) -> None:
-    """Answer the sources and score the answers; errors as for `unblank.commands.generate.run`."""
+    """Answer the sources and score the answers; errors as for `run`."""
     if settings.output is not None and not settings.overwrite:
         require_absent(settings.output)
     job = read_job(settings)
