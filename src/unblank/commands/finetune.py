@@ -49,6 +49,11 @@ def run(parsed: GivenSettings[FinetuneSettings]) -> None:
     from unblank.finetuning.sweeps.grid import run_finetune_command
 
     settings = _with_recorded_seed(settings, parsed.given)
+    if parsed.dry_run:
+        from unblank.finetuning.run import dry_run_finetune
+
+        dry_run_finetune(settings, given=parsed.given, memory=memory)
+        return
     run_finetune_command(settings, given=parsed.given, memory=memory)
 
 

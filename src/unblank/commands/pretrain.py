@@ -43,6 +43,7 @@ def run(parsed: GivenSettings[PretrainSettings]) -> None:
 
     settings = parsed.settings
     memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
-    from unblank.pretraining.run import run_pretrain
+    from unblank.pretraining.run import dry_run_pretrain, run_pretrain
 
-    run_pretrain(settings, given=parsed.given, memory=memory)
+    start = dry_run_pretrain if parsed.dry_run else run_pretrain
+    start(settings, given=parsed.given, memory=memory)

@@ -152,7 +152,7 @@ def _model(path: Path) -> Description:
 
 def _model_next(path: Path, family: Any, is_headed: bool) -> list[str]:
     if not (path / "tokenizer.json").is_file():
-        return [f"unblank convert --tokenizer VOCABULARY --complete {path}"]
+        return [f"unblank convert --complete {path} --tokenizer VOCABULARY"]
     if family is None:
         return []
     if is_headed:

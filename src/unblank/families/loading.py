@@ -104,8 +104,8 @@ def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
         if not (folder / name).is_file():
             if name == "tokenizer.json" and (folder / PROVENANCE_NAME).is_file():
                 raise FileNotFoundError(
-                    f"{folder} has a model but no tokenizer: convert the checkpoint again into "
-                    "another folder, with --tokenizer VOCABULARY"
+                    f"{folder} has a model but no tokenizer: unblank convert --complete {folder} "
+                    "--tokenizer VOCABULARY gives it one"
                 )
             _refuse_unfinished_run(folder)
             raise FileNotFoundError(

@@ -5,12 +5,14 @@ The main process makes what is not there yet (a tokenizer, shards); the others w
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
 from unblank.data.files import find_files
+from unblank.data.hold_out import Part
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.pairs import PairCorpus, pair_texts, prepare_pairs
 from unblank.data.report import documents_table
@@ -95,6 +97,7 @@ def gather_materials(
     seed: int,
     micro_batch_size: int,
     output_dir: Path,
+    hold_out: Sequence[int],
 ) -> Materials:
     """Return what the run needs, making what is not there yet.
 
@@ -108,6 +111,8 @@ def gather_materials(
         seed: of the samples.
         micro_batch_size: rows of a forward pass.
         output_dir: folder of the run.
+        hold_out: for each entry of `train` the threshold below which documents are held out, 0 for
+            none; empty if nothing is.
 
     Raises:
         ValueError: if a file is broken, or text, tokenizer and objective do not fit.
@@ -119,7 +124,7 @@ def gather_materials(
             model,
             tokenizer,
             family,
-            lambda: _training_texts(data),
+            lambda: _training_texts(data, hold_out),
             folder=output_dir / TOKENIZER_NAME,
             world=world,
             checkpoint=context.checkpoint,
@@ -133,10 +138,14 @@ def gather_materials(
         show_progress=world.is_main,
     )
     with world.main_first():
-        corpora = preparing.all_of(data.train, data.pairs)
+        corpora = preparing.all_of(data.train, data.pairs, hold_out)
         held_out = preparing.all_of(data.validation, data.validation_pairs)
+        held_out += preparing.parts_of(data.train, hold_out)
+    divided = [entry for entry, below in zip(data.train, hold_out, strict=False) if below]
     names = [*data.train, *data.pairs]
-    names += [f"{entry} (held out)" for entry in (*data.validation, *data.validation_pairs)]
+    names += [
+        f"{entry} (held out)" for entry in (*data.validation, *data.validation_pairs, *divided)
+    ]
     rows = list(zip(names, [*corpora, *held_out], strict=True))
     context.display.show(documents_table(rows, max_length=data.max_length))
     sampling = SamplingSettings(
@@ -153,7 +162,7 @@ def gather_materials(
         tokenizer=opened,
         sampler=sampler,
         held_out=held_out,
-        held_out_languages=data.validation_languages,
+        held_out_languages=_held_out_languages(data, hold_out),
         max_length=data.max_length,
         length=length,
         row_length=family.rows.row_length(length, micro_batch_size),
@@ -175,17 +184,27 @@ class _Preparing:
     cache_dir: Path
     show_progress: bool
 
-    def all_of(self, texts: Sequence[str], pairs: Sequence[str]) -> list[_Corpus]:
-        """Return the corpora of some entries, pairs last."""
-        return [*map(self._text, texts), *map(self._pairs, pairs)]
+    def all_of(
+        self, texts: Sequence[str], pairs: Sequence[str], hold_out: Sequence[int] = ()
+    ) -> list[_Corpus]:
+        """Return the corpora of some entries, without what is held out of them, pairs last."""
+        parts = [Part(below, is_held_out=False) if below else None for below in hold_out]
+        of_texts = [self._text(entry, part) for entry, part in zip_longest(texts, parts)]
+        return [*of_texts, *map(self._pairs, pairs)]
 
-    def _text(self, entry: str) -> PreparedCorpus:
+    def parts_of(self, texts: Sequence[str], hold_out: Sequence[int]) -> list[_Corpus]:
+        """Return what is held out of the entries of which something is."""
+        return [
+            self._text(entry, Part(below, is_held_out=True))
+            for entry, below in zip(texts, hold_out, strict=False)
+            if below
+        ]
+
+    def _text(self, entry: str, part: Part | None) -> PreparedCorpus:
         return prepare_corpus(
-            entry,
+            _texts(self.data, entry, part),
             self.tokenizer,
             cache_dir=self.cache_dir,
-            text_field=self.data.text_field,
-            text_unit=self.data.text_unit,
             min_tokens=MINIMUM_TOKENS,
             show_progress=self.show_progress,
         )
@@ -239,14 +258,39 @@ def _temperature(data: PretrainDataSettings) -> TemperatureSchedule | None:
     return TemperatureSchedule(start=start, end=end, epochs=epochs)
 
 
-def _training_texts(data: PretrainDataSettings) -> Iterable[str]:
+def _texts(
+    data: PretrainDataSettings, entries: str | Sequence[str], part: Part | None
+) -> TextFiles:
+    return TextFiles(
+        paths=find_files(entries),
+        text_field=data.text_field,
+        text_unit=data.text_unit,
+        part=part,
+    )
+
+
+def _training_texts(data: PretrainDataSettings, hold_out: Sequence[int]) -> Iterable[str]:
     """Return what a new tokenizer is trained on."""
     found: list[TextFiles] = []
-    if data.train:
-        paths = find_files(data.train)
-        found.append(TextFiles(paths=paths, text_field=data.text_field, text_unit=data.text_unit))
+    if any(hold_out):
+        found += [
+            _texts(data, entry, Part(below, is_held_out=False))
+            for entry, below in zip(data.train, hold_out, strict=True)
+        ]
+    elif data.train:
+        found.append(_texts(data, data.train, None))
     found += [side for entry in data.pairs for side in pair_texts(entry)]
     return found[0] if len(found) == 1 else _Joined(found)
+
+
+def _held_out_languages(
+    data: PretrainDataSettings, hold_out: Sequence[int]
+) -> tuple[str, ...] | None:
+    """Return the language of each held-out text."""
+    if not any(hold_out) or data.languages is None:
+        return data.validation_languages
+    pairs = zip(data.languages, hold_out, strict=True)
+    return tuple(language for language, below in pairs if below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +305,7 @@ class _Joined:
 
 
 def _describe_vocabulary(tokenizer: PreTrainedTokenizerFast, data: PretrainDataSettings) -> str:
-    words = count_words(tokenizer, _training_texts(data), num_characters=200_000)
+    words = count_words(tokenizer, _training_texts(data, ()), num_characters=200_000)
     if words.total and words.unknown == words.total:
         raise ValueError(
             f"the tokenizer ({describe_tokenizer(tokenizer)}) knows no word of the training text: "
