@@ -19,10 +19,11 @@ from unblank.conversion.plan import copied
 from unblank.conversion.provenance import write_provenance
 from unblank.conversion.source import Source, open_source
 from unblank.integrity import PROVENANCE_NAME, find_damage, read_record
+from unblank.model_card import write_card
 from unblank.untrusted.opening import config_in
 from unblank.whole_folders import new_folder
 
-__all__ = ["Completion", "complete"]
+__all__ = ["complete"]
 
 _TABLE = "model.embed_tokens.weight"
 _TRANSFORMERS_SETTINGS = "config.json"
@@ -71,12 +72,21 @@ def complete(folder: Path, vocabulary: Path, *, language_tags: Sequence[str] = (
         "options": {**(options if isinstance(options, dict) else {}),
                     "language_tags": list(language_tags)},
     }  # fmt: skip
-    changed.pop("files", None)
+    recorded = changed.pop("files", {})
     with new_folder(folder, replace=True) as staging:
-        shutil.copytree(folder, staging, copy_function=_link_weights, dirs_exist_ok=True)
+        for name in recorded:
+            _link_weights(str(folder / name), str(staging / name))
         config.save_pretrained(staging)
         found.tokenizer.save_pretrained(staging)
         write_provenance(staging, changed)
+        # Only now, as the record is of the model alone: what else a person keeps there.
+        shutil.copytree(
+            folder,
+            staging,
+            ignore=lambda _, names: {PROVENANCE_NAME, *recorded}.intersection(names),
+            dirs_exist_ok=True,
+        )
+        write_card(staging, changed)
     return found
 
 

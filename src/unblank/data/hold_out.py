@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from unblank.data.drawing import shares_by_size
 
-__all__ = ["Part", "hold_out_thresholds"]
+__all__ = ["HashPart", "hold_out_thresholds"]
 
 _HASHES = 2**64
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class HashPart:
     """One side of the threshold.
 
     Attributes:

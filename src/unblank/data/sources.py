@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unblank.data.fields import is_visible, no_field, with_nested
-from unblank.data.hold_out import Part
+from unblank.data.hold_out import HashPart
 from unblank.data.lines import read_lines
 from unblank.data.records import is_text, read_records
 from unblank.data.unpacking import joined
@@ -55,7 +55,7 @@ class TextFiles:
     paths: tuple[Path, ...]
     text_field: str = "text"
     text_unit: TextUnit = "file"
-    part: Part | None = None
+    part: HashPart | None = None
     num_documents: int = field(default=0, init=False)
     num_empty: int = field(default=0, init=False)
     num_characters: int = field(default=0, init=False)

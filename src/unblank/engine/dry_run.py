@@ -22,7 +22,7 @@ from rich.table import Table
 from unblank.engine.run_state import read_run_state
 from unblank.engine.trainer import Trainer
 
-__all__ = ["DryRun", "measure_steps", "thrown_away"]
+__all__ = ["DryRun", "measure_first_steps", "thrown_away"]
 
 _WARM_UP, _MEASURED = 1, 2
 """Steps that are not measured, as the first ones are slow, and steps that are."""
@@ -86,7 +86,7 @@ class _Clock:
         """Nothing is written."""
 
 
-def measure_steps(trainer: Trainer, dry_run: DryRun, *, steps_per_epoch: int) -> Table:
+def measure_first_steps(trainer: Trainer, dry_run: DryRun, *, steps_per_epoch: int) -> Table:
     """Do the first steps, write nothing, and return what the whole run would take.
 
     Args:

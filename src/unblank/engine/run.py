@@ -19,7 +19,7 @@ import torch
 from unblank.data.loader import DataState
 from unblank.engine.averages import MovingAverage, load_average
 from unblank.engine.checkpoint import remove_unfinished
-from unblank.engine.dry_run import DryRun, measure_steps
+from unblank.engine.dry_run import DryRun, measure_first_steps
 from unblank.engine.finish import finish_run
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.hooks import Periods, RunHooks
@@ -169,7 +169,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         memory.begin_steps()
         if what.dry_run is not None:
             epoch = training.steps_per_epoch
-            display.show(measure_steps(trainer, what.dry_run, steps_per_epoch=epoch))
+            display.show(measure_first_steps(trainer, what.dry_run, steps_per_epoch=epoch))
             return
         # A run that had stopped early stays stopped when it is started again.
         hooks.validation.stop_if_due(trainer)

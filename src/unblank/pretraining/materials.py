@@ -12,7 +12,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from unblank.data.files import find_files
-from unblank.data.hold_out import Part
+from unblank.data.hold_out import HashPart
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.pairs import PairCorpus, pair_texts, prepare_pairs
 from unblank.data.report import documents_table
@@ -188,19 +188,19 @@ class _Preparing:
         self, texts: Sequence[str], pairs: Sequence[str], hold_out: Sequence[int] = ()
     ) -> list[_Corpus]:
         """Return the corpora of some entries, without what is held out of them, pairs last."""
-        parts = [Part(below, is_held_out=False) if below else None for below in hold_out]
+        parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
         of_texts = [self._text(entry, part) for entry, part in zip_longest(texts, parts)]
         return [*of_texts, *map(self._pairs, pairs)]
 
     def parts_of(self, texts: Sequence[str], hold_out: Sequence[int]) -> list[_Corpus]:
         """Return what is held out of the entries of which something is."""
         return [
-            self._text(entry, Part(below, is_held_out=True))
+            self._text(entry, HashPart(below, is_held_out=True))
             for entry, below in zip(texts, hold_out, strict=False)
             if below
         ]
 
-    def _text(self, entry: str, part: Part | None) -> PreparedCorpus:
+    def _text(self, entry: str, part: HashPart | None) -> PreparedCorpus:
         return prepare_corpus(
             _texts(self.data, entry, part),
             self.tokenizer,
@@ -259,7 +259,7 @@ def _temperature(data: PretrainDataSettings) -> TemperatureSchedule | None:
 
 
 def _texts(
-    data: PretrainDataSettings, entries: str | Sequence[str], part: Part | None
+    data: PretrainDataSettings, entries: str | Sequence[str], part: HashPart | None
 ) -> TextFiles:
     return TextFiles(
         paths=find_files(entries),
@@ -274,7 +274,7 @@ def _training_texts(data: PretrainDataSettings, hold_out: Sequence[int]) -> Iter
     found: list[TextFiles] = []
     if any(hold_out):
         found += [
-            _texts(data, entry, Part(below, is_held_out=False))
+            _texts(data, entry, HashPart(below, is_held_out=False))
             for entry, below in zip(data.train, hold_out, strict=True)
         ]
     elif data.train:

@@ -76,8 +76,8 @@ def test_what_does_not_fit_is_refused_and_nothing_changes(
     other = tmp_path / "other"
     shutil.copytree(bpe_files, other)
     tokens = json.loads((other / "vocab.json").read_text())
-    fewer = {token: number for token, number in tokens.items() if number < 100}
-    (other / "vocab.json").write_text(json.dumps({**fewer, "<|endoftext|>": 100}))
+    more = [*(f"more{number}" for number in range(200)), *tokens]
+    (other / "vocab.json").write_text(json.dumps({token: n for n, token in enumerate(more)}))
     for vocabulary, named in ((other, "rows"), (tmp_path / "none", "no vocabulary")):
         with pytest.raises(SystemExit):
             main(["convert", "--complete", str(bare), "--tokenizer", str(vocabulary)])

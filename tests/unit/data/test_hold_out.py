@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unblank.data.hold_out import Part, hold_out_thresholds
+from unblank.data.hold_out import HashPart, hold_out_thresholds
 from unblank.data.sources import TextFiles
 
 DOCUMENTS = [f"document number {n}" for n in range(1000)]
 
 
 def held(documents, threshold):
-    return [one for one in documents if Part(threshold, is_held_out=True).has(one)]
+    return [one for one in documents if HashPart(threshold, is_held_out=True).has(one)]
 
 
 @given(
@@ -23,7 +23,7 @@ def held(documents, threshold):
 def test_each_document_is_on_one_side_and_neither_is_empty(documents, amount):
     (threshold,) = hold_out_thresholds([documents], amount)
     out = held(documents, threshold)
-    kept = [one for one in documents if Part(threshold, is_held_out=False).has(one)]
+    kept = [one for one in documents if HashPart(threshold, is_held_out=False).has(one)]
     assert sorted(out + kept) == sorted(documents)
     assert not set(out) & set(kept)
     assert kept
@@ -51,8 +51,8 @@ def test_files_give_out_their_part(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps({"text": one}) + "\n" for one in DOCUMENTS[:50]))
     (threshold,) = hold_out_thresholds([TextFiles(paths=(path,))], 5)
-    out = TextFiles(paths=(path,), part=Part(threshold, is_held_out=True))
-    rest = TextFiles(paths=(path,), part=Part(threshold, is_held_out=False))
+    out = TextFiles(paths=(path,), part=HashPart(threshold, is_held_out=True))
+    rest = TextFiles(paths=(path,), part=HashPart(threshold, is_held_out=False))
     assert list(out) == held(DOCUMENTS[:50], threshold)
     assert sorted([*out, *rest]) == sorted(DOCUMENTS[:50])
     assert (out.num_documents, rest.num_documents) == (5, 45)
