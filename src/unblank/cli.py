@@ -48,6 +48,7 @@ COMMANDS: dict[str, Command] = {
         _TRY, "train a tiny GLM on this machine and fill blanks with it; no download", trains=True
     ),
     "show": Command(_TRY, "show what the model sees of a text, or of an example of a task"),
+    "recipes": Command(_TRAIN, "list the recipes that come with the library, or show one"),
     "tokenize": Command(_TRAIN, "train a tokenizer on your text"),
     "pretrain": Command(
         _TRAIN, "pretrain a model on your text, or continue from a model", trains=True
@@ -58,6 +59,7 @@ COMMANDS: dict[str, Command] = {
         trains=True,
     ),
     "fill": Command(_USE, "fill the blanks of texts"),
+    "info": Command(_USE, "say what a folder holds, and how far a run is"),
     "score": Command(_USE, "score candidates for a blank"),
     "predict": Command(_USE, "predict the labels of every record of a file"),
     "generate": Command(

@@ -19,6 +19,7 @@ EXTRAS = {
     "matplotlib": "plot",
     "peft": "peft",
     "sentencepiece": "convert",
+    "google": "convert",
     "sacrebleu": "eval",
     "rouge_score": "eval",
     "nltk": "eval",

@@ -40,8 +40,8 @@ and an answer after a few tokens."""
 LESS = {
     "--grid.learning-rates": "--grid.learning-rates 1e-5 2e-5 --grid.batch-sizes 4 --train.seeds 1",
     "--cloze.ensemble": "--cloze.patterns 0 1 --train.seeds 1 2",
-    "recipes/finetune/fewglue_rte.yaml": "--cloze.patterns 0 1 --train.seeds 1 2",
-    "recipes/pretrain/cpu_small.yaml": "--model.num_hidden_layers 1",
+    "recipe:fewglue_rte": "--cloze.patterns 0 1 --train.seeds 1 2",
+    "recipe:cpu_small": "--model.num_hidden_layers 1",
     "--data.source": "--train.batch_tokens 512",
     "runs/short/checkpoints/step-00000800": "--train.resume runs/short/checkpoints/step-00000002",
     "summarization": "--max-tokens 8",

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unblank.extras import optional_package
 from unblank.families.family import LoraTargets
 from unblank.families.table import FAMILIES, family_of_model
 from unblank.models.finite import require_finite
@@ -143,8 +144,4 @@ def _old_names_allowed() -> Iterator[None]:
 
 
 def _peft() -> Any:
-    try:
-        import peft
-    except ImportError as error:
-        raise ImportError("LoRA needs PEFT: pip install 'unblank[peft]'") from error
-    return peft
+    return optional_package("peft", "LoRA")

@@ -1,4 +1,4 @@
-"""What `unblank convert` is told: a conversion, or the check of a converted folder."""
+"""What `unblank convert` is told: a conversion, a vocabulary for its folder, or a check of it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from unblank.conversion.options import ConvertOptions
 from unblank.settings.marks import Positional
 from unblank.settings.ranges import NotNegative, check_values
 
-__all__ = ["ConvertSettings", "VerifySettings"]
+__all__ = ["CompleteSettings", "ConvertSettings", "VerifySettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +17,8 @@ class ConvertSettings(ConvertOptions):
     SOURCE is a file or folder as published. No pickle is executed. OUTPUT gets config.json,
     safetensors, a fast tokenizer and provenance.json, which accounts for every key.
 
-    Check a converted folder with
+    Give a folder that was converted without a vocabulary its tokenizer with
+    `unblank convert --complete OUTPUT --tokenizer VOCABULARY`. Check a converted folder with
     `unblank convert --verify OUTPUT [--reference FILE] [--tolerance 1e-4]`.
     """
 
@@ -29,6 +30,25 @@ class ConvertSettings(ConvertOptions):
 
     shard_size: str = "5GB"
     """Largest weights file, e.g. 500MB; the conversion needs about as much memory."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompleteSettings:
+    """Give a converted folder its tokenizer, if no vocabulary was found when it was converted.
+
+    The vocabulary is checked against the weights, which are not read again.
+    """
+
+    complete: Path
+    """Converted folder without a tokenizer."""
+
+    tokenizer: Path
+    """Vocabulary file, or folder with it: vocab.txt, vocab.json + merges.txt, a SentencePiece
+    model, dict.txt + spm.model."""
+
+    language_tags: tuple[str, ...] = ()
+    """deltalm, ganlm, xlmr: names of language tags, e.g. __de__ __fr__, for the rows that
+    fine-tuning added after the known tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

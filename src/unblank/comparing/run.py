@@ -12,7 +12,8 @@ from unblank.engine.results import RESULTS_NAME, read_results
 from unblank.engine.resume import RUN_NAME
 from unblank.evaluation.options import LambadaOptions, PerplexityOptions
 from unblank.evaluation.results import plain
-from unblank.evaluation.run import evaluate
+from unblank.evaluation.run import evaluate, require_suite_packages
+from unblank.finetuning.requirements import require_tuning_packages
 from unblank.finetuning.run import run_finetune
 from unblank.integrity import (
     PROVENANCE_NAME,
@@ -65,6 +66,9 @@ def compare(
     """
     recipe = load_comparison(path)
     runs = recipe.runs(variants, seeds)
+    if not plan:
+        for run in runs:
+            _require_packages(recipe, run)
     steps = [_tokenizer_step(recipe)] + [
         step for run in runs for step in _steps_of(recipe, run, memory)
     ]
@@ -78,6 +82,17 @@ def compare(
     if not plan:
         _report(recipe)
     return recipe
+
+
+def _require_packages(recipe: Recipe, run: ComparedRun) -> None:
+    """Raise ImportError for a package that a measurement will want after hours of training."""
+    for measurement in recipe.measurements:
+        if measurement.name in run.variant.without:
+            continue
+        if measurement.kind == "evaluate":
+            require_suite_packages(recipe.evaluate_config(run, measurement))
+        else:
+            require_tuning_packages(recipe.finetune_config(run, measurement))
 
 
 def _tokenizer_step(recipe: Recipe) -> _Step:

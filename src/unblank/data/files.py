@@ -49,6 +49,7 @@ def find_files(
         FileNotFoundError: if a path or pattern matches no file; near names are offered.
         ValueError: if a named or matched file has an ending that cannot be read, or nothing is
             asked for.
+        ImportError: if a file needs an extra that is not installed.
     """
     asked = [paths] if isinstance(paths, str | Path) else list(paths)
     if not asked:
@@ -191,6 +192,8 @@ class FileSearch:
         if read in self._seen:
             self._pass_over(path, _AGAIN)
             return
+        if package := package_of(path):
+            require_package(package, f"reading {path}")
         self._seen.add(read)
         yield path
 

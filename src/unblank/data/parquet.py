@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from unblank.data.fields import no_field
-from unblank.data.optional_modules import optional_module
 from unblank.data.unpacking import LONGEST, OnRead
+from unblank.extras import optional_package
 
 __all__ = ["read_parquet"]
 
@@ -32,8 +32,8 @@ def read_parquet(
         ValueError: the file is damaged, lacks a field, or has rows that do not fit into memory.
         ImportError: pyarrow is not installed.
     """
-    parquet = optional_module("pyarrow.parquet", path).parquet
-    arrow = optional_module("pyarrow", path)
+    parquet = optional_package("pyarrow.parquet", f"reading {path}")
+    arrow = optional_package("pyarrow", f"reading {path}")
     numbers = count(1)
     try:
         facts = parquet.read_metadata(path)

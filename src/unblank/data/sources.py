@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unblank.data.fields import is_visible, no_field, with_nested
+from unblank.data.hold_out import HashPart
 from unblank.data.lines import read_lines
 from unblank.data.records import is_text, read_records
 from unblank.data.unpacking import joined
@@ -36,6 +37,7 @@ class TextFiles:
         paths: files to read, in this order (see `unblank.data.files`).
         text_field: key or column that holds the text, where a file has several.
         text_unit: what makes one document of a `.txt` file.
+        part: which side of a division by hash is given out; None for all documents.
         num_documents: documents given out so far.
         num_empty: documents passed over because they hold nothing visible, or null.
         num_characters: characters given out so far.
@@ -53,6 +55,7 @@ class TextFiles:
     paths: tuple[Path, ...]
     text_field: str = "text"
     text_unit: TextUnit = "file"
+    part: HashPart | None = None
     num_documents: int = field(default=0, init=False)
     num_empty: int = field(default=0, init=False)
     num_characters: int = field(default=0, init=False)
@@ -81,6 +84,8 @@ class TextFiles:
             for _, text in self._placed(path):
                 if not is_visible(text):
                     self.num_empty += 1
+                    continue
+                if self.part is not None and not self.part.has(text):
                     continue
                 self.num_documents += 1
                 self.num_characters += len(text)

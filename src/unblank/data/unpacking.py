@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from unblank.data.formats import compression_of
-from unblank.data.optional_modules import optional_module
+from unblank.extras import optional_package
 
 __all__ = ["LONGEST", "OnRead", "byte_lines", "joined"]
 
@@ -105,7 +105,7 @@ def _unpacked(path: Path, raw: BinaryIO) -> Iterator[bytes]:
         return
     errors: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError)
     if packing == ".zst":
-        zstandard = optional_module("zstandard", path)
+        zstandard = optional_package("zstandard", f"reading {path}")
         streams, errors = _zstd_blocks(zstandard, raw), (zstandard.ZstdError, EOFError)
     else:
         streams = _blocks(packing, raw)

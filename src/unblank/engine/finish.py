@@ -6,7 +6,6 @@ otherwise. Without any validation the moving average is taken if there is one, e
 """
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from unblank.engine.state import gather_state, load_weights
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import TuningMethod
 from unblank.engine.validation import Validation, prediction_name, scores_of_line
+from unblank.extras import install_command, is_installed
 from unblank.integrity import find_damage
 
 __all__ = ["finish_run"]
@@ -67,8 +67,9 @@ def finish_run(
             write_results(output_dir, found, _predictions(output_dir, found))
             _say_candidates(validation, found)
         if is_training:
-            if find_spec("matplotlib") is None:
-                display.say("loss.png was not drawn; to draw it: pip install 'unblank[plot]'")
+            if not is_installed("matplotlib"):
+                command = install_command("matplotlib")
+                display.say(f"loss.png was not drawn; to draw it: {command}")
             display.say(f"done: the model is in {output_dir}")
     trainer.world.wait()
 

@@ -19,6 +19,7 @@ import torch
 from unblank.data.loader import DataState
 from unblank.engine.averages import MovingAverage, load_average
 from unblank.engine.checkpoint import remove_unfinished
+from unblank.engine.dry_run import DryRun, measure_first_steps
 from unblank.engine.finish import finish_run
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.hooks import Periods, RunHooks
@@ -39,7 +40,7 @@ from unblank.engine.schedules import learning_rate_multiplier, stable_steps
 from unblank.engine.selection import Selection
 from unblank.engine.settings import DECAY_RATIO, OptimSettings, TrainSettings
 from unblank.engine.state import load_optimizers
-from unblank.engine.trackers import open_trackers
+from unblank.engine.trackers import open_trackers, require_trackers
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import RunContext, Training, TrainingOpener, TuningMethod
 from unblank.engine.units import UnitModule
@@ -96,6 +97,7 @@ class Run(Generic[_Settings]):
         average_last: how many of the last validated weights are averaged.
         final: which weights become the model; None for the last ones, and no others are kept.
         results: what `results.json` says of the run beside scores.
+        dry_run: what the run stands for if only its first steps are done, and nothing is kept.
     """
 
     command: str
@@ -114,6 +116,7 @@ class Run(Generic[_Settings]):
     average_last: int = 0
     final: str | None = None
     results: dict[str, Any] = field(default_factory=dict)
+    dry_run: DryRun | None = None
 
 
 def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) -> None:
@@ -132,6 +135,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         Interrupted: a signal asked for the end; the step was finished and a checkpoint written.
     """
     train = what.settings.train
+    require_trackers(train.track)
     with ExitStack() as stack:
         precision = choose_precision(train.precision, world.device)
         products = stack.enter_context(fast_fp32_products(precision.dtype, world.device))
@@ -163,6 +167,10 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         )
         # Only now: what reading and tokenising took is given back first.
         memory.begin_steps()
+        if what.dry_run is not None:
+            epoch = training.steps_per_epoch
+            display.show(measure_first_steps(trainer, what.dry_run, steps_per_epoch=epoch))
+            return
         # A run that had stopped early stays stopped when it is started again.
         hooks.validation.stop_if_due(trainer)
         with display, finish_first(hooks.unplanned.request):
@@ -399,7 +407,7 @@ def _facts(
         "learning rate": rate if what.is_training else "none: evaluation only",
         "steps": f"{trainer.max_steps:,} (seed {train.seed}), {validated}",
         **({"the model": weights} if weights and what.is_training else {}),
-        "writes to": str(train.output_dir),
+        "writes to": str(what.dry_run.output_dir if what.dry_run else train.output_dir),
         **({"checkpoints": _checkpoints(train, hooks.periods, point)} if what.is_training else {}),
     }
 

@@ -62,10 +62,6 @@ def measure(session: Session[Any], suite: Suite) -> Iterator[SuiteResult]:
 
 def _run_lm_eval(session: Session[Any]) -> Iterator[SuiteResult]:
     """Import lm-eval, which is slow to, only when it is asked for."""
-    try:
-        from unblank.evaluation.lm_harness import run_lm_eval
-    except ImportError as error:
-        raise ImportError(
-            f"the suite lm-eval is not installed: pip install 'unblank[eval]' ({error})"
-        ) from error
+    from unblank.evaluation.lm_harness import run_lm_eval
+
     yield from run_lm_eval(session)

@@ -15,19 +15,27 @@ from rich.console import Console
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import Unblank, load
 from unblank.evaluation.measuring import measure
-from unblank.evaluation.options import ClassifierOptions, EvaluationOptions
+from unblank.evaluation.options import (
+    ClassifierOptions,
+    ClozeOptions,
+    EvaluationOptions,
+    UnderstandingOptions,
+)
 from unblank.evaluation.pair_plot import draw_pairs
 from unblank.evaluation.results import Score, SuiteResult, plain, results_json
 from unblank.evaluation.session import Session
 from unblank.evaluation.suite_files import load_suite, suite_names
-from unblank.evaluation.suites import PairsSuite, Suite, WritingSuite
+from unblank.evaluation.suites import PairsSuite, Suite, TaskSuite, WritingSuite
+from unblank.extras import install_command, require_package
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
 from unblank.finetuning.labels.tuned import has_label_head, open_tuned
 from unblank.integrity import file_facts, write_at_once
+from unblank.metrics.packages import require_metric_packages
+from unblank.prompting import load_task
 from unblank.untrusted.json_text import read_json_object
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "require_suite_packages"]
 
 
 _PACKAGES = (
@@ -48,6 +56,7 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
         ImportError: a package of the extra `eval` is missing.
     """
     suite = load_suite(config.suite)
+    require_suite_packages(config)
     session = _session(config, suite)
     family = family_of_model(session.model)
     if session.tuned is None and family.writes != "blanks" and not isinstance(suite, _FOR_ALL):
@@ -82,7 +91,22 @@ def _draw(session: Session[EvaluationOptions], scores: Sequence[Score], path: Pa
     if draw_pairs(title, scores, path):
         session.say(f"picture: {path}")
     else:
-        session.say(f"{path} was not drawn; to draw it: pip install 'unblank[plot]'")
+        session.say(f"{path} was not drawn; to draw it: {install_command('matplotlib')}")
+
+
+def require_suite_packages(config: EvaluationOptions) -> None:
+    """Raise ImportError, before a model is opened, if a suite's scores need what is not there."""
+    suite = load_suite(config.suite)
+    metrics: list[str] = []
+    if isinstance(suite, WritingSuite):
+        metrics = [metric for part in suite.sets.values() for metric in part.metrics]
+    elif isinstance(config, UnderstandingOptions | ClozeOptions | ClassifierOptions):
+        tasks = suite.tasks if isinstance(suite, TaskSuite) else {}
+        chosen = [str(tasks.get(name, name)) for name in config.tasks] or map(str, tasks.values())
+        metrics = [metric for name in chosen for metric in load_task(name).metrics]
+    elif config.suite == "lm-eval":
+        require_package("lm_eval", "the suite lm-eval")
+    require_metric_packages(metrics)
 
 
 def _session(config: EvaluationOptions, suite: Suite) -> Session[EvaluationOptions]:

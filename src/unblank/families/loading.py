@@ -104,9 +104,10 @@ def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
         if not (folder / name).is_file():
             if name == "tokenizer.json" and (folder / PROVENANCE_NAME).is_file():
                 raise FileNotFoundError(
-                    f"{folder} has a model but no tokenizer: convert the checkpoint again into "
-                    "another folder, with --tokenizer VOCABULARY"
+                    f"{folder} has a model but no tokenizer: unblank convert --complete {folder} "
+                    "--tokenizer VOCABULARY gives it one"
                 )
+            _refuse_unfinished_run(folder)
             raise FileNotFoundError(
                 f"{folder} is not a model folder: it has no {name}. Give the folder with "
                 "config.json, model.safetensors and tokenizer.json"
@@ -123,6 +124,22 @@ def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
         )
     _refuse_classifier(folder, config)
     return family.generating_class
+
+
+def _refuse_unfinished_run(folder: Path) -> None:
+    """Say how far a run is that has not made its model yet, and what can be opened instead."""
+    from unblank.engine.run_state import read_run_state
+
+    state = read_run_state(folder)
+    if state is None:
+        return
+    doing = "is still training" if state.is_running else "has not been finished"
+    advice = (
+        f"its last checkpoint can be used now: {state.checkpoint}"
+        if state.checkpoint
+        else "it has no checkpoint yet"
+    )
+    raise FileNotFoundError(f"the run {folder} {doing} ({state}); {advice}")
 
 
 def _refuse_classifier(folder: Path, config: dict[str, Any]) -> None:

@@ -5,11 +5,14 @@ The settings are taken apart here: engine, training and method get what they nee
 
 from collections.abc import Collection
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from unblank.data.settings import MIXTURE
+from unblank.data.shards import SHARDS_NAME
+from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.parallel import World, join_world
 from unblank.engine.results import read_results, write_results
@@ -18,6 +21,7 @@ from unblank.engine.schedules import wsd_identity
 from unblank.engine.training import RunContext, Training
 from unblank.families.table import family_of_run
 from unblank.finetuning.labels.opening import open_labelled
+from unblank.finetuning.labels.settings import GridSettings
 from unblank.finetuning.methods import build_method, prompt_for_tokenizer
 from unblank.finetuning.pairs.opening import open_pairs
 from unblank.finetuning.requirements import PAIRS, require_possible_method
@@ -27,8 +31,9 @@ from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.task_files import load_task
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
+from unblank.starting.tokenizer import TOKENIZER_NAME
 
-__all__ = ["run_finetune"]
+__all__ = ["dry_run_finetune", "run_finetune"]
 
 
 def run_finetune(
@@ -70,6 +75,37 @@ def run_finetune(
             results.append(read_results(one.train.output_dir))
         _summarise(results, output_dir, world)
     return output_dir
+
+
+def dry_run_finetune(
+    settings: FinetuneSettings,
+    *,
+    given: Collection[str] | None = None,
+    memory: MemoryArrangement = LEFT_ALONE,
+) -> None:
+    """Say what a run would take, from its first steps; arguments and errors as `run_finetune`.
+
+    Nothing is left of it. Of several seeds the first is measured.
+
+    Raises:
+        ValueError: also for a grid or an ensemble, which are runs of several kinds.
+    """
+    given = changed_names(settings) if given is None else given
+    if settings.grid != GridSettings() or settings.cloze.ensemble:
+        raise ValueError("--dry-run measures one run: leave out the grid and cloze.ensemble")
+    require_possible_method(settings, given)
+    train = settings.train
+    num_runs = max(len(train.seeds), 1)
+    one = seed_settings(settings, train.seeds[0]) if train.seeds else settings
+    output_dir = one.train.output_dir
+    cache_dir = output_dir.parent / SHARDS_NAME
+    with (
+        join_world(train.device) as world,
+        thrown_away(output_dir, cache_dir, [TOKENIZER_NAME]) as folder,
+    ):
+        measured = replace(one, train=replace(one.train, output_dir=folder, track=()))
+        stands_for = DryRun(output_dir=output_dir, num_runs=num_runs)
+        run(replace(_described(measured, given), dry_run=stands_for), world, memory)
 
 
 def _summarise(results: list[dict[str, Any]], output_dir: Path, world: World) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["ReliabilityBin", "calibration_error", "reliability"]
+__all__ = ["calibration_error", "reliability"]
 
 
 @dataclass(frozen=True, slots=True)

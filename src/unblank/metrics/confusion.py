@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Confusion", "LabelScores", "confusion_of"]
+__all__ = ["Confusion", "confusion_of"]
 
 
 @dataclass(frozen=True, slots=True)

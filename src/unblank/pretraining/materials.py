@@ -11,6 +11,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from unblank.data.files import FileSearch, files_of_entries, find_files
+from unblank.data.hold_out import HashPart
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.pairs import PairCorpus, pair_texts, parse_pair_source, prepare_pairs
 from unblank.data.report import documents_table
@@ -95,6 +96,7 @@ def gather_materials(
     seed: int,
     micro_batch_size: int,
     output_dir: Path,
+    hold_out: Sequence[int],
 ) -> Materials:
     """Return what the run needs, making what is not there yet.
 
@@ -108,6 +110,8 @@ def gather_materials(
         seed: of the samples.
         micro_batch_size: rows of a forward pass.
         output_dir: folder of the run.
+        hold_out: for each entry of `train` the threshold below which documents are held out, 0 for
+            none; empty if nothing is.
 
     Raises:
         ValueError: if a file is broken, or text, tokenizer and objective do not fit.
@@ -119,7 +123,7 @@ def gather_materials(
             model,
             tokenizer,
             family,
-            lambda: _training_texts(data),
+            lambda: _training_texts(data, hold_out),
             folder=output_dir / TOKENIZER_NAME,
             world=world,
             checkpoint=context.checkpoint,
@@ -133,10 +137,14 @@ def gather_materials(
         show_progress=world.is_main,
     )
     with world.main_first():
-        corpora = preparing.all_of(data.train, data.pairs)
+        corpora = preparing.all_of(data.train, data.pairs, hold_out)
         held_out = preparing.all_of(data.validation, data.validation_pairs)
+        held_out += preparing.parts_of(data.train, hold_out)
+    divided = [entry for entry, below in zip(data.train, hold_out, strict=False) if below]
     names = [*data.train, *data.pairs]
-    names += [f"{entry} (held out)" for entry in (*data.validation, *data.validation_pairs)]
+    names += [
+        f"{entry} (held out)" for entry in (*data.validation, *data.validation_pairs, *divided)
+    ]
     rows = list(zip(names, [*corpora, *held_out], strict=True))
     context.display.show(documents_table(rows, max_length=data.max_length))
     sampling = SamplingSettings(
@@ -153,7 +161,7 @@ def gather_materials(
         tokenizer=opened,
         sampler=sampler,
         held_out=held_out,
-        held_out_languages=data.validation_languages,
+        held_out_languages=_held_out_languages(data, hold_out),
         max_length=data.max_length,
         length=length,
         row_length=family.rows.row_length(length, micro_batch_size),
@@ -175,17 +183,29 @@ class _Preparing:
     cache_dir: Path
     show_progress: bool
 
-    def all_of(self, texts: Sequence[str], pairs: Sequence[str]) -> list[_Corpus]:
-        """Return the corpora of some entries, pairs last."""
+    def all_of(
+        self, texts: Sequence[str], pairs: Sequence[str], hold_out: Sequence[int] = ()
+    ) -> list[_Corpus]:
+        """Return the corpora of some entries, without what is held out of them, pairs last."""
         search = FileSearch(any_ending=True)
         for entry in pairs:
             pair = parse_pair_source(entry)
             search.take(entry, (pair.source, pair.target), (pair.source_field, pair.target_field))
-        return [*map(self._text, files_of_entries(texts)), *map(self._pairs, pairs)]
+        parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
+        of_texts = map(self._text, files_of_entries(texts), parts or [None] * len(texts))
+        return [*of_texts, *map(self._pairs, pairs)]
 
-    def _text(self, paths: tuple[Path, ...]) -> PreparedCorpus:
+    def parts_of(self, texts: Sequence[str], hold_out: Sequence[int]) -> list[_Corpus]:
+        """Return what is held out of the entries of which something is."""
+        return [
+            self._text(paths, HashPart(below, is_held_out=True))
+            for paths, below in zip(files_of_entries(texts), hold_out, strict=False)
+            if below
+        ]
+
+    def _text(self, paths: tuple[Path, ...], part: HashPart | None) -> PreparedCorpus:
         return prepare_corpus(
-            TextFiles(paths=paths, text_field=self.data.text_field, text_unit=self.data.text_unit),
+            _texts(self.data, paths, part),
             self.tokenizer,
             cache_dir=self.cache_dir,
             min_tokens=MINIMUM_TOKENS,
@@ -241,14 +261,37 @@ def _temperature(data: PretrainDataSettings) -> TemperatureSchedule | None:
     return TemperatureSchedule(start=start, end=end, epochs=epochs)
 
 
-def _training_texts(data: PretrainDataSettings) -> Iterable[str]:
+def _texts(data: PretrainDataSettings, paths: tuple[Path, ...], part: HashPart | None) -> TextFiles:
+    return TextFiles(
+        paths=paths,
+        text_field=data.text_field,
+        text_unit=data.text_unit,
+        part=part,
+    )
+
+
+def _training_texts(data: PretrainDataSettings, hold_out: Sequence[int]) -> Iterable[str]:
     """Return what a new tokenizer is trained on."""
     found: list[TextFiles] = []
-    if data.train:
-        paths = find_files(data.train)
-        found.append(TextFiles(paths=paths, text_field=data.text_field, text_unit=data.text_unit))
+    if any(hold_out):
+        found += [
+            _texts(data, paths, HashPart(below, is_held_out=False))
+            for paths, below in zip(files_of_entries(data.train), hold_out, strict=True)
+        ]
+    elif data.train:
+        found.append(_texts(data, find_files(data.train), None))
     found += [side for entry in data.pairs for side in pair_texts(entry)]
     return found[0] if len(found) == 1 else _Joined(found)
+
+
+def _held_out_languages(
+    data: PretrainDataSettings, hold_out: Sequence[int]
+) -> tuple[str, ...] | None:
+    """Return the language of each held-out text."""
+    if not any(hold_out) or data.languages is None:
+        return data.validation_languages
+    pairs = zip(data.languages, hold_out, strict=True)
+    return tuple(language for language, below in pairs if below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +306,7 @@ class _Joined:
 
 
 def _describe_vocabulary(tokenizer: PreTrainedTokenizerFast, data: PretrainDataSettings) -> str:
-    words = count_words(tokenizer, _training_texts(data), num_characters=200_000)
+    words = count_words(tokenizer, _training_texts(data, ()), num_characters=200_000)
     if words.total and words.unknown == words.total:
         raise ValueError(
             f"the tokenizer ({describe_tokenizer(tokenizer)}) knows no word of the training text: "

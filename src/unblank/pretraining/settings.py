@@ -40,6 +40,9 @@ class PretrainDataSettings(DataSettings):
     """Files, folders or globs of training text, of any format (docs/data.md)."""
     validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out text, whose loss is logged and whose blanks are filled at intervals."""
+    hold_out: MayChange[Positive[float | None]] = None
+    """Documents to hold out of `train` where there is no `validation`: their share (below 1) or
+    their number, chosen by a hash of their text, so the same ones in every run."""
     pairs: tuple[PathText, ...] = ()
     """Parallel text for encoder-decoders: SOURCE_FILE:TARGET_FILE, line by line, or
     FILE:SOURCE_FIELD:TARGET_FIELD for .jsonl and .parquet."""
@@ -66,6 +69,10 @@ class PretrainDataSettings(DataSettings):
     def __post_init__(self) -> None:
         DataSettings.__post_init__(self)
         require(
+            self.hold_out is None or self.hold_out < 1 or self.hold_out.is_integer(),
+            f"hold_out is {self.hold_out}: give a share below 1, or a whole number of documents",
+        )
+        require(
             self.row_length is None or self.row_length >= self.max_length,
             f"row_length ({self.row_length}) must be at least max_length ({self.max_length}): a "
             "sample must fit into a row",
@@ -84,6 +91,11 @@ class PretrainDataSettings(DataSettings):
             self.weights is None or (self.alpha is None and self.temperature_start is None),
             "weights, alpha and temperature_* exclude each other: give one of them",
         )
+
+    @property
+    def has_held_out_files(self) -> bool:
+        """Whether held-out text is named, so that none is taken from `train`."""
+        return bool(self.validation or self.validation_pairs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,10 +1,11 @@
 """Pretraining as the engine sees it: samples of plain and parallel text, and their loss."""
 
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 
 from transformers import PreTrainedModel
 
+from unblank.data.files import find_files
 from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
 from unblank.engine.held_out import held_out_loss
 from unblank.engine.parallel import World
@@ -35,6 +36,7 @@ def open_pretraining(
     sections: FamilySections,
     train: PretrainTrainSettings,
     given: Collection[str],
+    hold_out: Sequence[int] = (),
 ) -> "Pretraining":
     """Return the training with its text tokenized.
 
@@ -46,6 +48,8 @@ def open_pretraining(
         sections: what is hidden, and which losses there are.
         train: the `train` section.
         given: dotted names of the settings that were given.
+        hold_out: for each entry of the training text the threshold of `hold_out_thresholds`; none
+            if nothing is held out of it.
 
     Raises:
         ValueError: text, model and settings do not fit; the message says what to do.
@@ -63,6 +67,8 @@ def open_pretraining(
     _require_tags_of_use(data, sections)
     if context.checkpoint is None:
         require_possible_model(family, model)
+    for entry in (*data.train, *data.validation):
+        find_files(entry)  # what is not there, or needs a package, is said before hours of work
     materials = gather_materials(
         context,
         family,
@@ -73,6 +79,7 @@ def open_pretraining(
         seed=train.seed,
         micro_batch_size=train.rows_per_pass,
         output_dir=train.output_dir,
+        hold_out=hold_out,
     )
     return Pretraining(
         context,

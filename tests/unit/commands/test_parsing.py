@@ -199,7 +199,7 @@ def test_a_mistake_in_the_recipe_is_said_with_its_path_and_one_in_a_flag_without
         pretrain.parse([path])
     with pytest.raises(ValueError, match=r"^train: max_steps"):
         pretrain.parse([save(tmp_path, "train: {seed: 1}"), "--train.max-steps", "0"])
-    with pytest.raises(FileNotFoundError, match="recipes/pretrain"):
+    with pytest.raises(FileNotFoundError, match="unblank recipes"):
         pretrain.parse([str(tmp_path / "none.yaml")])
 
 

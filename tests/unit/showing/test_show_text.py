@@ -255,5 +255,5 @@ def test_a_token_with_two_dollars_is_written_as_it_is(tmp_path):
 
 def test_drawing_without_matplotlib_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ModuleNotFoundError, match=r"unblank\[plot\]"):
+    with pytest.raises(ImportError, match=r"unblank\[plot\]"):
         draw_mask(WORKED, NAMES[:10], tmp_path / "mask.png")
