@@ -11,6 +11,7 @@ from tiny_models import encoder_decoder
 from unblank.api import Unblank
 from unblank.serving.application import build_application
 from unblank.serving.opening import build_service
+from unblank.serving.server import listen, serve_beside
 
 
 def toy_glm() -> Unblank:
@@ -21,6 +22,18 @@ def toy_glm() -> Unblank:
 def toy_translator() -> Unblank:
     model, tokenizer = encoder_decoder("deltalm")
     return Unblank(model, tokenizer)
+
+
+@contextmanager
+def server_of(*, max_body: int = 1_000_000, models=None, **settings: Any):
+    """Give (address, service) of a server in a thread of this process, with both toys."""
+    models = models or {"toy": toy_glm(), "de": toy_translator()}
+    service = build_service(models, **settings)
+    app = build_application(service, max_body=max_body)
+    with serve_beside(app, listen("127.0.0.1", 0)) as address:
+        yield address, service
+    for model in service.models.values():
+        model.engine.stop()
 
 
 @contextmanager

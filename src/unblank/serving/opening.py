@@ -8,7 +8,7 @@ from unblank.families.table import family_of_model
 from unblank.serving.application import build_application
 from unblank.serving.engine import Engine
 from unblank.serving.served_model import ServedModel
-from unblank.serving.server import listen, serve_until_asked
+from unblank.serving.server import address_of, listen, serve_until_asked
 from unblank.serving.service import Service
 
 __all__ = ["build_service", "serve_models"]
@@ -91,7 +91,5 @@ def serve_models(
         api_key=api_key,
     )
     app = build_application(service, max_body=max_body, allowed_origins=allowed_origins)
-    address, number = bound.getsockname()[:2]
-    shown = f"[{address}]" if ":" in address else address
-    print(f"serving {', '.join(folders)} on http://{shown}:{number} (Ctrl-C ends it)", flush=True)
+    print(f"serving {', '.join(folders)} on {address_of(bound)} (Ctrl-C ends it)", flush=True)
     serve_until_asked(app, service, bound, grace)

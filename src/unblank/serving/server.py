@@ -6,6 +6,8 @@ second signal ends the process at once (`unblank.supervision`).
 
 import asyncio
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +19,7 @@ from unblank.interruption import Request, finish_first
 from unblank.serving.gate import App
 from unblank.serving.service import Service
 
-__all__ = ["listen", "serve_until_asked"]
+__all__ = ["address_of", "listen", "serve_beside", "serve_until_asked"]
 
 MOST_CONNECTIONS = 1000
 """Connections beyond which requests are answered by 503 at once."""
@@ -64,6 +66,39 @@ def serve_until_asked(app: App, service: Service, bound: socket.socket, grace: f
         bound: from `listen`.
         grace: seconds for what is under way then.
     """
+    server, request = _new_server(app), Request()
+    with finish_first(request):
+        asyncio.run(_serve(server, service, bound, request, grace))
+        request.number = None  # it was looked at
+
+
+@contextmanager
+def serve_beside(app: App, bound: socket.socket) -> Iterator[str]:
+    """Serve in a thread of its own while the block lasts; gives the address, `http://...`.
+
+    Args:
+        app: from `build_application`.
+        bound: from `listen`.
+    """
+    server = _new_server(app)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield address_of(bound)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def address_of(bound: socket.socket) -> str:
+    """Return the address of a bound socket, `http://...`."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _new_server(app: App) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         http=_Protocol,
@@ -75,10 +110,7 @@ def serve_until_asked(app: App, service: Service, bound: socket.socket, grace: f
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=FLUSH_SECONDS,
     )
-    server, request = _Server(config), Request()
-    with finish_first(request):
-        asyncio.run(_serve(server, service, bound, request, grace))
-        request.number = None  # it was looked at
+    return _Server(config)
 
 
 async def _serve(
