@@ -25,11 +25,11 @@ def toy_translator() -> Unblank:
 
 
 @contextmanager
-def server_of(*, max_body: int = 1_000_000, models=None, **settings: Any):
+def server_of(*, models=None, max_body=1_000_000, body_seconds=30.0, **settings: Any):
     """Give (address, service) of a server in a thread of this process, with both toys."""
     models = models or {"toy": toy_glm(), "de": toy_translator()}
     service = build_service(models, **settings)
-    app = build_application(service, max_body=max_body)
+    app = build_application(service, max_body=max_body, body_seconds=body_seconds)
     with serve_beside(app, listen("127.0.0.1", 0)) as address:
         yield address, service
     for model in service.models.values():

@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from unblank.serving.completions import completion_routes
 from unblank.serving.engine import EngineClosedError, EngineFailedError, QueueFullError
-from unblank.serving.gate import App, Gate
+from unblank.serving.gate import BODY_SECONDS, App, Gate
 from unblank.serving.infill import infill_routes
 from unblank.serving.metrics import Metrics
 from unblank.serving.reference_page import reference_page
@@ -37,7 +37,11 @@ ABOUT = "Blank-infilling language models over HTTP: fill, score, generate, class
 
 
 def build_application(
-    service: Service, *, max_body: int = 1_000_000, allowed_origins: Sequence[str] = ()
+    service: Service,
+    *,
+    max_body: int = 1_000_000,
+    allowed_origins: Sequence[str] = (),
+    body_seconds: float = BODY_SECONDS,
 ) -> App:
     """Return the application.
 
@@ -45,6 +49,7 @@ def build_application(
         service: the models and limits.
         max_body: bytes of the largest body of a request.
         allowed_origins: origins whose pages may call it from a browser.
+        body_seconds: within which a body must have come, and each part of a response be taken.
     """
     api = FastAPI(
         title="Unblank", description=ABOUT, version=__version__, docs_url=None, redoc_url=None
@@ -59,7 +64,7 @@ def build_application(
         app = CORSMiddleware(
             api, allow_origins=list(allowed_origins), allow_methods=["*"], allow_headers=["*"]
         )
-    return Gate(app, service, metrics, max_body)
+    return Gate(app, service, metrics, max_body, body_seconds)
 
 
 def _add_pages(api: FastAPI, service: Service, metrics: Metrics) -> None:

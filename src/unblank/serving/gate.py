@@ -12,7 +12,7 @@ from typing import Any
 from unblank.serving.metrics import Metrics
 from unblank.serving.service import JsonResponse, Service, error_body
 
-__all__ = ["Gate"]
+__all__ = ["BODY_SECONDS", "App", "Gate"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -40,7 +40,7 @@ class Gate:
         service: the key, and whether the end is near.
         metrics: counts requests.
         max_body: bytes of the largest body.
-        body_seconds: as `BODY_SECONDS`.
+        body_seconds: as for `build_application`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Gate:
         service: Service,
         metrics: Metrics,
         max_body: int,
-        body_seconds: float = BODY_SECONDS,
+        body_seconds: float,
     ) -> None:
         self._app = app
         self._service = service
