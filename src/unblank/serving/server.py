@@ -152,5 +152,5 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def _close_if_silent(self) -> None:
-        if self.cycle is None:
+        if getattr(self, "cycle", None) is None:
             self.transport.close()
