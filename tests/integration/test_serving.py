@@ -84,7 +84,7 @@ def server(folders):
 
 
 def fill(url, **body):
-    return httpx.post(f"{url}/v1/fill", json={"text": "a [MASK]"} | body, timeout=60)
+    return httpx.post(f"{url}/v1/fill", json={"text": "a [MASK]"} | body, timeout=100)
 
 
 def test_the_client_of_openai_works_with_the_process(server):
@@ -126,10 +126,10 @@ def test_no_call_that_fits_the_document_or_not_makes_the_server_fail(server):
 
 
 def test_at_sigterm_what_runs_is_finished_and_new_work_refused(folders):
-    with running(folders) as server:
-        texts = [LONG["text"]] * 60
+    with running(folders, "--grace", "100") as server:
+        texts = [LONG["text"]] * 6
         with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(fill, server.url, **LONG | {"text": texts, "num_beams": 4})
+            answer = pool.submit(fill, server.url, **LONG | {"text": texts, "num_beams": 2})
             while 'rows{model="toy"} 0.0' in httpx.get(f"{server.url}/metrics").text:
                 time.sleep(0.01)
             server.process.send_signal(signal.SIGTERM)
@@ -138,8 +138,8 @@ def test_at_sigterm_what_runs_is_finished_and_new_work_refused(folders):
                 refused = fill(server.url, max_tokens=1).status_code
             assert refused == 503
             assert httpx.get(f"{server.url}/ready").status_code == 503
-            assert len(answer.result().json()["results"]) == 60
-        assert server.process.wait(20) == 0
+            assert len(answer.result().json()["results"]) == 6
+        assert server.process.wait(60) == 0
         assert server.process.stderr.read() == ""
 
 
@@ -152,7 +152,7 @@ def test_the_time_of_grace_is_kept(folders):
                 time.sleep(0.01)
             start = time.monotonic()
             assert server.end()[0] == 0
-            assert time.monotonic() - start < 15
+            assert time.monotonic() - start < 30
             assert answer.result().status_code == 503
 
 
@@ -161,7 +161,7 @@ def test_after_a_kill_the_server_starts_again_at_the_same_port(folders):
         port = server.url.rpartition(":")[2]
         assert client.get(f"{server.url}/health").status_code == 200
         os.kill(server.worker, signal.SIGKILL)
-        assert server.process.wait(20) == 128 + signal.SIGKILL
+        assert server.process.wait(60) == 128 + signal.SIGKILL
         with running(folders, "--port", port) as again:
             assert again.url == server.url
             assert fill(again.url).status_code == 200

@@ -40,7 +40,7 @@ PROMPT_TOKENS = 4096
 LONGEST_RETRY = 60
 """Most seconds after which a client is told to come again."""
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class QueueFullError(Exception):
@@ -248,7 +248,7 @@ class Engine:
             try:
                 self._turn()
             except Exception:
-                logger.exception("a step of the engine failed")
+                _logger.exception("a step of the engine failed")
                 self._fail_all(EngineFailedError())
         self._fail_all(EngineClosedError())
 

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from unblank.generation.independent import RowEvent
+from unblank.serving.bodies import Text
 from unblank.serving.continuation import Continuation, Continued, Sampling
 from unblank.serving.growing_text import GrowingText
 from unblank.serving.response_examples import INFILLED, answers, refusals
@@ -23,8 +24,6 @@ __all__ = ["infill_routes"]
 
 OTHER_TOKENS = 8
 """Positions kept for special tokens and for tokens that differ where a text is cut."""
-
-Text = Annotated[str, Field(max_length=1_000_000)]
 
 
 class InfillBody(BaseModel):

@@ -1,14 +1,18 @@
 """Completions, as OpenAI's own client sees them, and the shape of llama.cpp's infill."""
 
 import json
+import re
 
 import httpx
 import openai
 import pytest
 from served_toys import server_of
+from source_trees import SOURCE
 
 from unblank.generation.prompts import splice
 from unblank.serving.growing_text import GrowingText
+
+REPOSITORY = SOURCE.parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +191,17 @@ def test_infill_reads_what_is_near_the_cursor(server):
 
 def test_blanks_in_a_file_are_only_text(server):
     assert post(server, input_prefix="write [MASK] or", input_suffix=" [gMASK]").status_code == 200
+
+
+def test_the_page_shows_requests_that_work(server, capsys):
+    """docs/serving.md, with this server in place of its own."""
+    page = (REPOSITORY / "docs" / "serving.md").read_text(encoding="utf-8")
+    requests = re.findall(r"curl localhost:8000(\S+) .* -d '(.*)'", page)
+    assert len(requests) == 4
+    for path, body in requests:
+        response = httpx.post(server[0] + path, json=json.loads(body))
+        assert response.status_code == 200, response.text
+    (block,) = re.findall(r"```text\n(from openai.*?)```", page, re.S)
+    block = block.replace("http://127.0.0.1:8000", server[0]).replace('"mine"', '"toy"')
+    exec(compile(block, "docs/serving.md", "exec"), {})
+    assert capsys.readouterr().out.strip()
