@@ -29,7 +29,7 @@ from unblank.prompting.task import ClozeTask, load_task
 from unblank.serving.engine import CallTask, DecodingTask, Engine, Task
 from unblank.unicode import require_unicode
 
-__all__ = ["Classified", "DecodingRequest", "ServedModel"]
+__all__ = ["DecodingRequest", "ServedModel"]
 
 KEPT_OPTIONS = 256
 """Sets of options whose preparation is kept."""
