@@ -20,6 +20,7 @@ EXPECTED = {
         for texts in (1, 16)
     ],
     "generate": ["generate, toy, greedy, batch 16", "generate, toy, beam 5, batch 16"],
+    "serve": ["serve, toy, 32 clients", "serve, toy, 1 client"],
     "score": ["score, toy, 8 candidates", "score, toy, 64 candidates"],
     "train": [
         "training step, toy, against BERT",

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unblank.data.formats import compression_of, format_of, shown_endings
+from unblank.data.formats import compression_of, format_of, package_of, shown_endings
+from unblank.extras import require_package
 from unblank.plurals import counted
 
 __all__ = ["FileSearch", "files_of_entries", "find_files"]
