@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.adapters.prompts import save_prompt
@@ -83,7 +83,6 @@ def test_a_score_does_not_depend_on_what_else_is_in_the_batch(tiny):
 
 
 @given(st.integers(0, 60), st.integers(2, 20), st.data())
-@settings(deadline=None)
 def test_windows_score_every_token_but_the_first_once_with_all_the_context_there_is(
     num_tokens, window, data
 ):
