@@ -69,9 +69,9 @@ def test_auto_classes_open_our_folders_whatever_is_imported_first(imports, folde
 @pytest.mark.parametrize(
     "imports",
     [
-        "from transformers import AutoConfig",
+        pytest.param("from transformers import AutoConfig", marks=pytest.mark.slow),
         "from transformers import Trainer, AutoConfig",  # its import loads the Auto classes midway
-        "from transformers import pipeline, AutoConfig",
+        pytest.param("from transformers import pipeline, AutoConfig", marks=pytest.mark.slow),
         "from unblank.models.glm.configuration import GlmInfillConfig; "
         "from transformers import AutoConfig",
     ],

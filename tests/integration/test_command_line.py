@@ -105,6 +105,7 @@ def failing(words, capsys):
     return stopped.value.code, capsys.readouterr()
 
 
+@pytest.mark.slow  # test_wrong_paths_are_named_without_a_traceback does it in this process
 def test_an_error_of_a_command_that_loads_torch_is_one_line_too(tmp_path):
     result = unblank("fill", "no-such-folder", "a [MASK]", cwd=tmp_path)
     assert result.returncode == 2
