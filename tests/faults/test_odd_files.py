@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.data.csv_rows import read_csv_rows
@@ -118,7 +118,6 @@ ODD = "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 """Characters at which other readers divide lines."""
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(st.sampled_from("a b" + ODD), min_size=1), min_size=1, max_size=5))
 def test_only_newlines_divide_lines_in_every_format(tmp_path_factory, lines):
     lines = [f"a{line}b" for line in lines]
@@ -139,7 +138,6 @@ def test_only_newlines_divide_lines_in_every_format(tmp_path_factory, lines):
 # Tables
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.lists(
         st.lists(st.text(st.sampled_from('ab",\n\u2028 '), max_size=5), min_size=2, max_size=2),

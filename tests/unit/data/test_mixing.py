@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.data.mixing import (
@@ -28,7 +28,6 @@ def test_uniform_fills_the_unit_interval_evenly():
     assert np.abs(counts - 1000).max() < 5 * np.sqrt(1000)
 
 
-@settings(max_examples=60, deadline=None)
 @given(size=st.integers(1, 600), key=st.integers(0, 2**64 - 1))
 def test_permuted_is_a_bijection(size, key):
     assert sorted(permuted(index, size, key) for index in range(size)) == list(range(size))
@@ -168,7 +167,6 @@ def test_shares_of_small_data_follow_the_temperature_in_every_epoch():
         assert share == pytest.approx(1 / (1 + 9 ** (1 / tau)), abs=0.002)
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 12_000), min_size=1, max_size=4),
     epochs=st.integers(1, 4),
