@@ -116,8 +116,13 @@ class EncoderDecoderModel(EncoderDecoderPreTrainedModel):
         Raises:
             ValueError: no target, or source and target said twice.
         """
-        if (decoder_input_ids is None) == (decoder_inputs_embeds is None):
-            raise ValueError("give exactly one of decoder_input_ids and decoder_inputs_embeds")
+        if decoder_input_ids is None and decoder_inputs_embeds is None:
+            raise ValueError(
+                "the decoder needs a target: give decoder_input_ids. The features of a text alone "
+                "are those of the encoder: model.get_encoder()(input_ids)"
+            )
+        if decoder_input_ids is not None and decoder_inputs_embeds is not None:
+            raise ValueError("give only one of decoder_input_ids and decoder_inputs_embeds")
         if input_ids is not None:
             attention_mask = real_tokens(input_ids, attention_mask, self.config)
         source: BaseModelOutput = encoder_outputs

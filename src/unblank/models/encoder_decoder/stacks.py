@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import (
     BaseModelOutput,
@@ -37,11 +36,12 @@ from unblank.models.encoder_decoder.layers import Attention, DecoderLayer, Encod
 from unblank.models.initialization import DECODER, ENCODER, draw_weights
 from unblank.models.layers import compute_dtype
 from unblank.models.masks import padding_visibility, prefix_visibility
+from unblank.models.saving import WithCard
 
 __all__ = ["Decoder", "Encoder", "EncoderDecoderPreTrainedModel", "real_tokens"]
 
 
-class EncoderDecoderPreTrainedModel(PreTrainedModel):
+class EncoderDecoderPreTrainedModel(WithCard):
     """Initialisation and the transformers contract of every encoder-decoder."""
 
     config: EncoderDecoderConfig

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import GenerationConfig
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.utils import ModelOutput
@@ -39,6 +39,7 @@ from unblank.models.masks import (
     with_prompt_keys,
 )
 from unblank.models.positions import check_positions
+from unblank.models.saving import WithCard
 
 __all__ = [
     "GlmInfillForConditionalGeneration",
@@ -76,7 +77,7 @@ class GlmInfillOutput(ModelOutput):
     num_scored: Tensor | None = None
 
 
-class GlmInfillPreTrainedModel(PreTrainedModel):
+class GlmInfillPreTrainedModel(WithCard):
     """Weights, initialisation and the transformers contract of every GLM."""
 
     config: GlmInfillConfig
