@@ -52,7 +52,7 @@ def run_pretrain(
                 settings=settings,
                 open_training=partial(_open_training, settings, given),
                 method=AllWeights(),
-                start=describe_start(settings.model),
+                start=_describe_start(settings),
                 effective=effective_pretrain_settings,
                 learning_rate=settings.optim.learning_rate,
                 is_validated=bool(data.validation or data.validation_pairs),
@@ -64,11 +64,24 @@ def run_pretrain(
     return train.output_dir
 
 
+def _describe_start(settings: PretrainSettings) -> str:
+    start = describe_start(settings.model)
+    if settings.train.first_embeddings == "cooccurrence":
+        return f"{start}, embeddings from the co-occurrence of tokens"
+    return start
+
+
 def _refuse_early(settings: PretrainSettings) -> None:
     """Raise what can be known before text is read, which may take hours."""
     data = settings.data
     if not data.train and not data.pairs:
         raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
+    has_weights = settings.model.init_from or settings.model.init_from_encoder
+    if settings.train.first_embeddings != "drawn" and has_weights:
+        raise ValueError(
+            f"train.first_embeddings is {settings.train.first_embeddings}, but the embeddings come "
+            f"from {has_weights}: leave it out"
+        )
     if settings.train.sample_every and not (data.validation or data.validation_pairs):
         raise ValueError(
             "train.sample_every needs held-out text: give --data.validation FILE_OR_FOLDER [...]"

@@ -103,6 +103,10 @@ class PretrainTrainSettings(TrainSettings):
     """Steps between two rounds of filling blanks in held-out text; 0 = never."""
     compile: SharesOut[bool] = False
     """Compile the encoder stack with torch.compile."""
+    first_embeddings: Literal["drawn", "cooccurrence"] = "drawn"
+    """Where the embeddings of new weights come from: drawn at random, or computed from the training
+    text, so that tokens with the same neighbours are alike. With little text or time a model then
+    learns much sooner."""
     sampled_softmax: NotNegative[int] = 0
     """Number of rows of the vocabulary, the micro-batch's targets among them, from which the
     training loss is estimated; 0 = all rows, exactly. Faster for vocabularies above some 60,000."""
