@@ -61,7 +61,8 @@ def cooccurrence_embeddings(
     is_known = counts_VC.sum(dim=1) > 0
     vectors_VD = torch.where(is_known[:, None], vectors_VD, drawn_VD)
     norms_V1 = vectors_VD.norm(dim=1, keepdim=True).clamp_min(_TOO_RARE)
-    return vectors_VD / norms_V1 * (std * width**0.5)
+    scaled_VD: Tensor = vectors_VD / norms_V1 * (std * width**0.5)
+    return scaled_VD
 
 
 def _neighbour_counts(documents: Iterable[NDArray[np.int64]], num_tokens: int) -> Tensor:
