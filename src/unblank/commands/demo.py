@@ -1,4 +1,4 @@
-"""`unblank demo`: from nothing to filled blanks in about three minutes, without a download."""
+"""`unblank demo`: from nothing to filled blanks in minutes, without a download."""
 
 import time
 from collections.abc import Sequence

@@ -4,6 +4,7 @@ Nothing here trains or decodes on its own; it writes a `PretrainSettings` as a u
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ NUM_MEASURED = 500
 NUM_ANSWERS = 5
 NUM_CANDIDATES = 4
 LONGEST_ANSWER = 12
+PHRASE_LENGTHS = (2, 3, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +159,17 @@ def measure_demo(folder: Path, corpus: DemoCorpus, *, seed: int, num_shown: int)
     frequent = most_frequent_word(corpus.train)
     # Other seeds, so that these are not the paragraphs of the single words.
     several = hide_words(paragraphs, num_shown, seed + 1, num_blanks=3)
-    phrases = hide_words(paragraphs, num_shown, seed + 2, words_in_a_blank=3)
-    scored = hide_words(paragraphs, num_shown, seed + 3)
+    scored = hide_words(paragraphs, num_shown, seed + 2)
+    phrases = [
+        text
+        for length in PHRASE_LENGTHS
+        for text in hide_words(
+            paragraphs,
+            math.ceil(num_shown / len(PHRASE_LENGTHS)),
+            seed + 2 + length,
+            words_in_a_blank=length,
+        )
+    ]
     return DemoReport(
         loss=_held_out_loss(model, corpus.train, corpus.held_out),
         words=words,
@@ -167,7 +178,7 @@ def measure_demo(folder: Path, corpus: DemoCorpus, *, seed: int, num_shown: int)
         frequent=frequent,
         baseline=share_right([[frequent]] * len(originals), originals),
         several=_filled(model, several),
-        phrases=_filled(model, phrases),
+        phrases=_filled(model, phrases[:num_shown]),
         scored=_scored(model, scored, originals, seed),
         curve=loss_curve(folder),
     )
