@@ -14,7 +14,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from itertools import chain
 from pathlib import Path
 
-__all__ = ["installed_prose", "prose_paragraphs", "split_by_source", "word_runs"]
+__all__ = ["installed_prose", "split_by_source"]
 
 _PACKAGE = "unblank"
 _LEFT_OUT = {"_vendor", "idlelib", "lib2to3", "test", "testing", "tests", "turtledemo"}
