@@ -59,6 +59,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "fill": Command(_USE, "fill the blanks of texts"),
     "score": Command(_USE, "score candidates for a blank"),
+    "predict": Command(_USE, "predict the labels of every record of a file"),
     "generate": Command(
         _USE, "write a target for each source (translate, summarise, answer), and score it"
     ),

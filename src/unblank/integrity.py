@@ -25,7 +25,9 @@ __all__ = [
     "file_facts",
     "find_damage",
     "read_record",
+    "require_sealed_text",
     "seal",
+    "seal_text",
     "weights_files",
     "write_at_once",
 ]
@@ -35,6 +37,7 @@ PROVENANCE_NAME = "provenance.json"
 ADAPTER_RECORD_NAME = "adapter.json"
 """Name of the record of an adapter, in which a person may write the new path of its base model."""
 _CHECKSUM = "checksum"
+_TEXT_CHECKSUM = "# checksum of all lines above: "
 CHECKPOINTS_NAME = "checkpoints"
 """Name of the folder of a run's checkpoints, inside the folder of its finished model."""
 
@@ -54,16 +57,40 @@ def facts_of_files(folder: Path) -> dict[str, dict[str, int | str]]:
     }
 
 
-def seal(record: Mapping[str, Any], *, editable: Collection[str] = ()) -> str:
+def seal(
+    record: Mapping[str, Any], *, editable: Collection[str] = (), readable: bool = False
+) -> str:
     """Return a record as JSON, with a checksum of its content.
 
     Args:
         record: what JSON can hold; anything else is written as its text.
         editable: keys whose values a person may change.
+        readable: write characters beyond ASCII as they are.
     """
     content = json.loads(json.dumps(record, default=str))
     sealed = content | {_CHECKSUM: _checksum(content, editable)}
-    return json.dumps(sealed, indent=1) + "\n"
+    return json.dumps(sealed, indent=1, ensure_ascii=not readable) + "\n"
+
+
+def seal_text(text: str) -> str:
+    """Return YAML or another text with `#` comments, with a last line that is its checksum."""
+    return f"{text}{_TEXT_CHECKSUM}{hashlib.sha256(text.encode()).hexdigest()}\n"
+
+
+def require_sealed_text(path: Path, advice: str) -> None:
+    """Raise if a text is not as `seal_text` made it; one of an older version has no checksum.
+
+    Args:
+        path: of the file.
+        advice: what to do, for the message.
+
+    Raises:
+        ValueError: it has changed.
+    """
+    content = path.read_bytes()
+    before, mark, checksum = content.rpartition(_TEXT_CHECKSUM.encode())
+    if mark and checksum != hashlib.sha256(before).hexdigest().encode() + b"\n":
+        raise ValueError(f"{path} has changed since it was written: {advice}")
 
 
 def read_record(path: Path, *, editable: Collection[str] = ()) -> dict[str, Any]:

@@ -43,6 +43,7 @@ LESS = {
     "recipes/finetune/fewglue_rte.yaml": "--cloze.patterns 0 1 --train.seeds 1 2",
     "recipes/pretrain/cpu_small.yaml": "--model.num_hidden_layers 1",
     "--data.source": "--train.batch_tokens 512",
+    "runs/short/checkpoints/step-00000800": "--train.resume runs/short/checkpoints/step-00000002",
     "summarization": "--max-tokens 8",
 }
 """The same by a word of the command: fewer runs, smaller models, steps and answers."""

@@ -202,6 +202,20 @@ def test_columns_of_every_type_of_text_are_read(tmp_path):
     assert "2 columns have the name 'text'" in error_of(path)
 
 
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_columns_of_string_views_are_text(tmp_path, use_dictionary):
+    texts = ["short", "longer than the twelve bytes of a view", "", None, "\u4e00\u5929"]
+    path = tmp_path / "a.parquet"
+    column = pyarrow.array(texts, pyarrow.string_view())
+    try:
+        table = pyarrow.table({"text": column, "other": column})
+        parquet.write_table(table, path, use_dictionary=use_dictionary)
+    except pyarrow.ArrowNotImplementedError:
+        pytest.skip("this pyarrow writes no views")
+    assert [record["text"] for _, record in read_records(path, ("text",))] == texts
+    assert texts_of(path) == [texts[0], texts[1], texts[4]]
+
+
 def test_nested_fields_are_named_with_dots(tmp_path):
     records = [{"translation": {"en": f"rain {n}", "de": f"Regen {n}"}} for n in range(3)]
     lines = written(tmp_path / "a.jsonl", "\n".join(map(json.dumps, records)))

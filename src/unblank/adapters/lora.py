@@ -123,8 +123,8 @@ def _open(model: Any, folder: Path, *, is_trainable: bool) -> Any:
     if lacking := set(settings.get("modules_to_save") or ()) - own:
         raise ValueError(
             f"{folder} was trained with a head ({', '.join(sorted(lacking))}) that a "
-            f"{type(model).__name__} does not have: load it into the class it was trained with, "
-            "using unblank.adapters.opening.put_adapter"
+            f"{type(model).__name__} does not have: use `unblank predict`, or `unblank "
+            "evaluate --suite classifier`"
         )
     with _old_names_allowed():
         opened = with_adapter(model, folder, is_trainable=is_trainable)

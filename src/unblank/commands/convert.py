@@ -1,57 +1,12 @@
 """`unblank convert`: turns a published checkpoint into a safe model folder, or verifies one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
+from unblank.commands.convert_settings import ConvertSettings, VerifySettings
 from unblank.commands.parsing import Variants, parse_settings
 from unblank.commands.words import named_values
-from unblank.conversion.options import ConvertOptions
-from unblank.settings.marks import Positional
-from unblank.settings.ranges import NotNegative, check_values
 
-__all__ = ["ConvertSettings", "VerifySettings", "parse", "run"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConvertSettings(ConvertOptions):
-    """Turn a published checkpoint into a safe, self-contained transformers folder.
-
-    SOURCE is a file or folder as published. No pickle is executed. OUTPUT gets config.json,
-    safetensors, a fast tokenizer and provenance.json, which accounts for every key.
-
-    Check a converted folder with
-    `unblank convert --verify OUTPUT [--reference FILE] [--tolerance 1e-4]`.
-    """
-
-    source: Positional[Path]
-    """Published checkpoint: a file or a folder."""
-
-    output: Positional[Path]
-    """Folder to write; it must not exist."""
-
-    shard_size: str = "5GB"
-    """Largest weights file, e.g. 500MB; the conversion needs about as much memory."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VerifySettings:
-    """Check a converted folder: reload it, look at every weight, and run the model.
-
-    With a reference file, the model must also give the recorded outputs.
-    """
-
-    verify: Path
-    """Converted folder."""
-
-    reference: Path | None = None
-    """Recorded inputs and outputs, .safetensors, .npz or .json."""
-
-    tolerance: NotNegative[float] = 1e-4
-    """Largest absolute and relative difference from the reference, in fp32."""
-
-    def __post_init__(self) -> None:
-        check_values(self)
+__all__ = ["parse", "run"]
 
 
 def parse(words: Sequence[str]) -> ConvertSettings | VerifySettings:

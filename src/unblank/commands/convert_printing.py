@@ -6,7 +6,7 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from unblank.commands.convert import ConvertSettings, VerifySettings
+from unblank.commands.convert_settings import ConvertSettings, VerifySettings
 from unblank.conversion.convert import Conversion, plan_conversion, write_conversion
 from unblank.conversion.options import parse_size
 from unblank.conversion.verify import Verification, verify

@@ -58,11 +58,12 @@ def _with_recorded_seed(settings: FinetuneSettings, given: Collection[str]) -> F
 
     Runs of version 0.1 had another seed by default.
     """
-    from unblank.engine.resume import RUN_NAME
+    from unblank.engine.resume import RUN_NAME, require_recorded_settings
 
     path, train = settings.train.output_dir / RUN_NAME, settings.train
     if "train.seed" in given or train.resume == "never" or not path.is_file():
         return settings
+    require_recorded_settings(train.output_dir)
     seed = (read_mapping(path).get("train") or {}).get("seed")
     if not isinstance(seed, int) or seed == train.seed:
         return settings

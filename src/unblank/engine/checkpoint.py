@@ -70,10 +70,11 @@ def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None])
     return target
 
 
-def remove_old_checkpoints(root: Path, keep: int) -> None:
-    """Delete all but the latest `keep` checkpoints under `root`."""
+def remove_old_checkpoints(root: Path, keep: int, kept_step: int | None = None) -> None:
+    """Delete all but the latest `keep` checkpoints under `root`, and that of `kept_step`."""
     for folder in list_checkpoints(root)[keep:]:
-        remove_folder(folder)
+        if checkpoint_step(folder) != kept_step:
+            remove_folder(folder)
 
 
 def remove_unfinished(root: Path) -> None:

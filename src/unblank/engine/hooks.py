@@ -78,7 +78,8 @@ class RunHooks:
         # What the selection keeps must not be ahead of the checkpoint that a resume starts from.
         is_selected = is_validated and self.validation.selection is not None
         must_end, is_time = self.unplanned.look(trainer.world)
-        if is_selected or periods.is_due(step, periods.save) or must_end or is_time:
+        is_due = step == self.saver.kept_step or periods.is_due(step, periods.save)
+        if is_selected or is_due or must_end or is_time:
             self.saver.save(trainer)
             self.unplanned.saved_at = time.monotonic()
         if is_selected:

@@ -20,7 +20,7 @@ from unblank.evaluation.suites import (
     TaskSuite,
     WritingSuite,
 )
-from unblank.evaluation.understanding import run_cloze, run_understanding
+from unblank.evaluation.understanding import run_classifier, run_cloze, run_understanding
 from unblank.evaluation.writing import run_writing
 
 __all__ = ["measure"]
@@ -54,6 +54,8 @@ def measure(session: Session[Any], suite: Suite) -> Iterator[SuiteResult]:
             yield from run_writing(session, suite.sets)
         case OwnFilesSuite(measure="cloze"):
             yield from run_cloze(session)
+        case OwnFilesSuite(measure="classifier"):
+            yield from run_classifier(session)
         case _:
             yield from _run_lm_eval(session)
 

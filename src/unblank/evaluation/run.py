@@ -15,7 +15,7 @@ from rich.console import Console
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import Unblank, load
 from unblank.evaluation.measuring import measure
-from unblank.evaluation.options import EvaluationOptions
+from unblank.evaluation.options import ClassifierOptions, EvaluationOptions
 from unblank.evaluation.pair_plot import draw_pairs
 from unblank.evaluation.results import Score, SuiteResult, plain, results_json
 from unblank.evaluation.session import Session
@@ -23,6 +23,7 @@ from unblank.evaluation.suite_files import load_suite, suite_names
 from unblank.evaluation.suites import PairsSuite, Suite, WritingSuite
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
+from unblank.finetuning.labels.tuned import has_label_head, open_tuned
 from unblank.integrity import file_facts, write_at_once
 from unblank.untrusted.json_text import read_json_object
 
@@ -47,9 +48,9 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
         ImportError: a package of the extra `eval` is missing.
     """
     suite = load_suite(config.suite)
-    session = Session(_open(config, suite), config, Console(stderr=True))
+    session = _session(config, suite)
     family = family_of_model(session.model)
-    if family.writes != "blanks" and not isinstance(suite, _FOR_ALL):
+    if session.tuned is None and family.writes != "blanks" and not isinstance(suite, _FOR_ALL):
         others = [name for name in suite_names() if isinstance(load_suite(name), _FOR_ALL)]
         raise ValueError(
             f"{config.model} is a {family.name}, which fills no blanks: choose a suite of "
@@ -82,6 +83,18 @@ def _draw(session: Session[EvaluationOptions], scores: Sequence[Score], path: Pa
         session.say(f"picture: {path}")
     else:
         session.say(f"{path} was not drawn; to draw it: pip install 'unblank[plot]'")
+
+
+def _session(config: EvaluationOptions, suite: Suite) -> Session[EvaluationOptions]:
+    console = Console(stderr=True)
+    if not isinstance(config, ClassifierOptions):
+        return Session(_open(config, suite), config, console)
+    folder = Path(config.model)
+    if not has_label_head(folder):
+        raise ValueError(f"{folder} has no classification head: choose the suite cloze")
+    task = config.tasks[0] if config.tasks else None
+    tuned = open_tuned(folder, task, device=config.device, dtype=config.dtype)
+    return Session(Unblank(tuned.model, tuned.tokenizer), config, console, tuned)
 
 
 def _open(config: EvaluationOptions, suite: Suite) -> Unblank:

@@ -1,4 +1,4 @@
-"""Understanding tasks as cloze questions: SuperGLUE, GLUE and any task file, in one pass each.
+"""Understanding tasks: SuperGLUE, GLUE and any task file, as cloze questions or by a classifier.
 
 What a task asks, where its examples lie and how it is judged is data in `unblank.prompting`. All
 candidates of a question are scored in one forward pass.
@@ -6,16 +6,15 @@ candidates of a question are scored in one forward pass.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, groupby
 from math import hypot
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from unblank.data.drawing import draw_from_files
-from unblank.data.files import find_files
-from unblank.evaluation.options import ClozeOptions, UnderstandingOptions
+from unblank.data.language_files import LanguageFile, find_language_files
+from unblank.evaluation.options import ClassifierOptions, ClozeOptions, UnderstandingOptions
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import TaskSuite
@@ -23,10 +22,11 @@ from unblank.metrics.answers import Answer, score_answers
 from unblank.metrics.spread import bootstrap_errors
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import right_label, to_answers
-from unblank.prompting.scoring import Prediction, encode_example, predict
-from unblank.prompting.task import ClozeTask, load_task
+from unblank.prompting.scoring import Prediction, decide, encode_example, predict
+from unblank.prompting.task import ClozeTask
+from unblank.prompting.task_files import load_task
 
-__all__ = ["run_cloze", "run_understanding"]
+__all__ = ["run_classifier", "run_cloze", "run_understanding"]
 
 Average = tuple[float, float | None]
 """A task's share of the mean over tasks, and its standard error."""
@@ -48,7 +48,8 @@ def run_understanding(
             raise ValueError(f"{task.path} does not say where its examples are: add `files:`")
     for name, files in session.files({name: task.files for name, task in tasks.items()}):
         counted = suite.averaged.get(name)
-        result, averages[name] = _measure(session, tasks[name], files, counted)
+        placed = [LanguageFile(path) for path in files]
+        result, averages[name] = _measure_cloze(session, tasks[name], placed, counted)
         yield result
     if len(averages) > 1:
         seconds = time.perf_counter() - started
@@ -66,17 +67,66 @@ def run_cloze(session: Session[ClozeOptions]) -> Iterator[SuiteResult]:
         raise ValueError(
             "the suite cloze needs one task and its examples: --tasks NAME_OR_YAML --file FILE"
         )
-    result, _ = _measure(session, load_task(config.tasks[0]), find_files(config.file))
+    result, _ = _measure_cloze(
+        session, load_task(config.tasks[0]), find_language_files(config.file)
+    )
     yield result
 
 
-def _measure(
+def run_classifier(session: Session[ClassifierOptions]) -> Iterator[SuiteResult]:
+    """Yield the scores of a classifier on the user's own files.
+
+    Raises:
+        ValueError: if there is no file.
+    """
+    tuned, config = session.tuned, session.config
+    assert tuned is not None
+    if not config.file:
+        raise ValueError("the suite classifier needs examples: --file FILE")
+
+    def answer(examples: Sequence[TaskExample]) -> list[Prediction]:
+        shares = tuned.shares(examples, config.batch_size)
+        return [decide(tuned.task, *pair) for pair in zip(examples, shares, strict=True)]
+
+    result, _ = _measure(session, tuned.task, find_language_files(config.file), answer)
+    yield result
+
+
+def _measure_cloze(
     session: Session[UnderstandingOptions | ClozeOptions],
     task: ClozeTask,
-    files: Sequence[Path],
+    files: Sequence[LanguageFile],
     counted: Sequence[str] | None = None,
 ) -> tuple[SuiteResult, Average]:
-    """Return a task's result, and the mean of its counted metrics with the standard error."""
+    """Return a task's result as cloze questions; see `_measure`."""
+
+    def answer(examples: Sequence[TaskExample]) -> list[Prediction]:
+        _tell_shortened(session, task, examples)
+        return predict(
+            session.model,
+            session.tokenizer,
+            task,
+            examples,
+            patterns=session.config.pattern,
+            batch_size=session.config.batch_size,
+            layout=session.config.layout,
+            show_progress=True,
+        )
+
+    return _measure(session, task, files, answer, counted)
+
+
+def _measure(
+    session: Session[UnderstandingOptions | ClozeOptions | ClassifierOptions],
+    task: ClozeTask,
+    files: Sequence[LanguageFile],
+    answer: Callable[[Sequence[TaskExample]], list[Prediction]],
+    counted: Sequence[str] | None = None,
+) -> tuple[SuiteResult, Average]:
+    """Return a task's result, and the mean of its counted metrics with the standard error.
+
+    Of several languages each has its rows, and the task's own are means with equal weight.
+    """
     started = time.perf_counter()
     data = read_examples(task, files)
     questions = [list(group) for _, group in groupby(data.examples, key=_question_of)]
@@ -92,37 +142,92 @@ def _measure(
             f"{task.name}: {examples[0].place} to {examples[-1].place}: all {len(examples)} "
             f"examples have the label {label!r}: a model that always predicts it would score best"
         )
-    _tell_shortened(session, task, examples)
-    predictions = predict(
-        session.model,
-        session.tokenizer,
-        task,
-        examples,
-        patterns=session.config.pattern,
-        batch_size=session.config.batch_size,
-        layout=session.config.layout,
-        show_progress=True,
-    )
+    predictions = answer(examples)
     answers = to_answers(task, examples, predictions)
-    values = score_answers(answers, task.metrics)
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, example in enumerate(examples):
+        groups[example.language].append(index)
     seconds = time.perf_counter() - started
-    averaged = [name for name in values if counted is None or name in counted]
+    details = {"files": [str(file.path) for file in files], "records": data.num_records}
+    found = [
+        _scores(
+            task,
+            f"{task.name} {language}".strip() if len(groups) > 1 else task.name,
+            [examples[index] for index in some],
+            [answers[index] for index in some],
+            counted,
+            seed=session.config.seed,
+            seconds=seconds,
+            details={**details, **({"lang": language} if language else {})},
+        )
+        for language, some in groups.items()
+    ]
+    scores = [score for rows, _ in found for score in rows]
+    average = found[0][1]
+    if len(found) > 1:
+        scores += _means(task.name, [rows for rows, _ in found], seconds, details)
+        average = _mean_of([average for _, average in found])
+    lines = [_line(task, *pair) for pair in zip(examples, predictions, strict=True)]
+    return SuiteResult(scores, lines), average
+
+
+def _scores(
+    task: ClozeTask,
+    name: str,
+    examples: Sequence[TaskExample],
+    answers: Sequence[Answer],
+    counted: Sequence[str] | None,
+    *,
+    seed: int,
+    seconds: float,
+    details: dict[str, Any],
+) -> tuple[list[Score], Average]:
+    """Return the rows of a task, or of one of its languages, and the mean of what is counted."""
+    values = score_answers(answers, task.metrics)
+    averaged = [metric for metric in values if counted is None or metric in counted]
     num_questions = len({example.group for example in examples})
-    *errors, error = _errors(task, answers, averaged, session.config.seed)
-    scores = [
+    *errors, error = _errors(task, answers, averaged, seed)
+    rows = [
         Score(
-            task=task.name,
+            task=name,
             metric=metric,
             value=value,
             count=num_questions if metric == "em" else len(examples),
             standard_error=metric_error,
             seconds=seconds,
-            details={"files": [str(path) for path in files], "records": data.num_records},
+            details=details,
         )
         for (metric, value), metric_error in zip(values.items(), errors, strict=True)
     ]
-    lines = [_line(task, *pair) for pair in zip(examples, predictions, strict=True)]
-    return SuiteResult(scores, lines), (fmean(values[name] for name in averaged), error)
+    return rows, (fmean(values[metric] for metric in averaged), error)
+
+
+def _means(
+    name: str, languages: Sequence[Sequence[Score]], seconds: float, details: dict[str, Any]
+) -> list[Score]:
+    """Return the rows of a task's means over its languages."""
+    rows = []
+    for of_languages in zip(*languages, strict=True):
+        value, error = _mean_of([(row.value, row.standard_error) for row in of_languages])
+        rows.append(
+            Score(
+                task=name,
+                metric=f"{of_languages[0].metric}, mean of {len(languages)} languages",
+                value=value,
+                count=sum(row.count for row in of_languages),
+                standard_error=error,
+                seconds=seconds,
+                details=details,
+            )
+        )
+    return rows
+
+
+def _mean_of(averages: Sequence[Average]) -> Average:
+    errors = [error for _, error in averages if error is not None]
+    is_known = len(errors) == len(averages)
+    value = fmean(value for value, _ in averages)
+    return value, hypot(*errors) / len(errors) if is_known else None
 
 
 def _question_of(example: TaskExample) -> object:
@@ -172,6 +277,7 @@ def _line(task: ClozeTask, example: TaskExample, prediction: Prediction) -> dict
     return {
         "task": task.name,
         "place": example.place,
+        **({"lang": example.language} if example.language else {}),
         "group": example.group or None,
         "prediction": prediction.label,
         "labels": [right_label(task, example, answer) for answer in example.answers],
@@ -183,14 +289,14 @@ def _line(task: ClozeTask, example: TaskExample, prediction: Prediction) -> dict
 
 def _average(suite: str, averages: dict[str, Average], num_tasks: int, seconds: float) -> Score:
     """Return the mean over tasks; a task with two metrics counts with their mean."""
-    errors = [error for _, error in averages.values() if error is not None]
+    value, error = _mean_of(list(averages.values()))
     whole = "all" if len(averages) == num_tasks else "only"
     return Score(
         task=suite,
         metric=f"mean of {whole} {len(averages)} tasks",
-        value=fmean(value for value, _ in averages.values()),
+        value=value,
         count=len(averages),
-        standard_error=hypot(*errors) / len(errors) if len(errors) == len(averages) else None,
+        standard_error=error,
         seconds=seconds,
         details={"tasks": list(averages)},
     )

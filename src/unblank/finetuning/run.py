@@ -3,17 +3,17 @@
 The settings are taken apart here: engine, training and method get what they need.
 """
 
-import json
 from collections.abc import Collection
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unblank.engine.finish import RESULTS_NAME
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.parallel import World, join_world
+from unblank.engine.results import read_results, write_results
 from unblank.engine.run import Run, run
+from unblank.engine.schedules import wsd_identity
 from unblank.engine.training import RunContext, Training
 from unblank.families.table import family_of_run
 from unblank.finetuning.labels.opening import open_labelled
@@ -22,12 +22,10 @@ from unblank.finetuning.pairs.opening import open_pairs
 from unblank.finetuning.requirements import PAIRS, require_possible_method
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.seeds import seed_settings, show_summary, summarise
-from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
-from unblank.prompting.task import load_task
+from unblank.prompting.task_files import load_task
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
-from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["run_finetune"]
 
@@ -68,7 +66,7 @@ def run_finetune(
         for seed in settings.train.seeds:
             one = seed_settings(settings, seed)
             run(_described(one, given), world, memory)
-            results.append(read_json_object(one.train.output_dir / RESULTS_NAME))
+            results.append(read_results(one.train.output_dir))
         _summarise(results, output_dir, world)
     return output_dir
 
@@ -76,7 +74,7 @@ def run_finetune(
 def _summarise(results: list[dict[str, Any]], output_dir: Path, world: World) -> None:
     if world.is_main:
         summary = summarise(results)
-        write_at_once(output_dir / RESULTS_NAME, json.dumps(summary, indent=1))
+        write_results(output_dir, summary)
         show_summary(summary, output_dir)
     world.wait()
 
@@ -145,13 +143,14 @@ def _open_training(
 
 
 def effective_finetune_settings(
-    settings: FinetuneSettings, checkpoint: Path | None, num_processes: int
+    settings: FinetuneSettings, checkpoint: Path | None, step: int, num_processes: int
 ) -> dict[str, Any]:
     """Return the settings that stand for others when two starts are compared.
 
     Args:
         settings: of the run.
         checkpoint: that is continued, or None.
+        step: steps done.
         num_processes: of this start.
     """
     train = settings.train
@@ -159,7 +158,10 @@ def effective_finetune_settings(
         "optim.learning_rate": settings.learning_rate,
         "the mixture of data.alpha or data.temperature_*": settings.data.mixture,
     }
-    if settings.optim.schedule in ("cosine", "linear"):  # a longer run has another schedule
+    schedule = settings.optim.schedule
+    if schedule == "wsd" and train.max_steps is not None:
+        found |= wsd_identity(settings.optim, train.max_steps, step)
+    elif schedule in ("cosine", "linear", "wsd"):  # a longer run has another schedule
         found["the length of the run"] = [train.epochs, train.max_steps]
     if settings.task == PAIRS:  # it decides which pairs share a batch
         share = max(train.batch_tokens // num_processes, 1)

@@ -22,6 +22,7 @@ from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
+from unblank.tokenization.fidelity import count_words, describe_tokenizer
 from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.source_layout import language_tag_id
 
@@ -46,6 +47,7 @@ class Materials:
         max_length: positions of a sample.
         length: positions of a packed row, or of one of the samples that share a group.
         row_length: positions of a row of the stream.
+        vocabulary: the tokenizer in words, and what it keeps of the training text.
         content: hash of each training source: its text, tokenizer and settings.
         description: documents and tokens, for the header.
         has_texts: whether there is plain text to learn from.
@@ -60,6 +62,7 @@ class Materials:
     max_length: int
     length: int
     row_length: int
+    vocabulary: str
     content: list[str]
     description: str
     has_texts: bool
@@ -154,6 +157,7 @@ def gather_materials(
         max_length=data.max_length,
         length=length,
         row_length=family.rows.row_length(length, micro_batch_size),
+        vocabulary=_describe_vocabulary(opened, data),
         content=[_content(corpus) for corpus in corpora],
         description=_describe(corpora, sampler),
         has_texts=bool(data.train),
@@ -254,6 +258,16 @@ class _Joined:
     def __iter__(self) -> Iterator[str]:
         for source in self.sources:
             yield from source
+
+
+def _describe_vocabulary(tokenizer: PreTrainedTokenizerFast, data: PretrainDataSettings) -> str:
+    words = count_words(tokenizer, _training_texts(data), num_characters=200_000)
+    if words.total and words.unknown == words.total:
+        raise ValueError(
+            f"the tokenizer ({describe_tokenizer(tokenizer)}) knows no word of the training text: "
+            "use the tokenizer of its language, or leave tokenizer.path out to train one"
+        )
+    return f"{describe_tokenizer(tokenizer)}; {words}"
 
 
 def _describe(corpora: Sequence[_Corpus], sampler: Sampler[Any]) -> str:

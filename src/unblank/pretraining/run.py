@@ -7,6 +7,7 @@ from typing import Any
 
 from unblank.engine.parallel import join_world
 from unblank.engine.run import Run, run
+from unblank.engine.schedules import wsd_identity
 from unblank.engine.training import AllWeights, RunContext
 from unblank.families.settings import FamilySections
 from unblank.families.table import family_of_run
@@ -57,6 +58,8 @@ def run_pretrain(
                 learning_rate=settings.optim.learning_rate,
                 is_validated=bool(data.validation or data.validation_pairs),
                 fill_every=train.sample_every,
+                average_last=train.average_last,
+                final=train.chosen_weights,
             ),
             world,
             memory,
@@ -69,10 +72,17 @@ def _refuse_early(settings: PretrainSettings) -> None:
     data = settings.data
     if not data.train and not data.pairs:
         raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
-    if settings.train.sample_every and not (data.validation or data.validation_pairs):
-        raise ValueError(
-            "train.sample_every needs held-out text: give --data.validation FILE_OR_FOLDER [...]"
-        )
+    train = settings.train
+    wanted = {
+        "train.sample_every": train.sample_every > 0,
+        "train.average_last": train.average_last > 0,
+        "train.final best": train.final == "best",
+    }
+    for name, is_wanted in wanted.items():
+        if is_wanted and not (data.validation or data.validation_pairs):
+            raise ValueError(
+                f"{name} needs held-out text: give --data.validation FILE_OR_FOLDER [...]"
+            )
 
 
 def _open_training(
@@ -93,13 +103,14 @@ def _open_training(
 
 
 def effective_pretrain_settings(
-    settings: PretrainSettings, checkpoint: Path | None, num_processes: int
+    settings: PretrainSettings, checkpoint: Path | None, step: int, num_processes: int
 ) -> dict[str, Any]:
     """Return the settings that stand for others when two starts are compared.
 
     Args:
         settings: of the run.
         checkpoint: that is continued, or None.
+        step: steps done.
         num_processes: of this start.
     """
     optim, train, objective = settings.optim, settings.train, settings.objective
@@ -115,4 +126,6 @@ def effective_pretrain_settings(
     if family_of_run(settings.model, checkpoint).rows.is_forward_pass:
         # Then it decides which samples share a batch.
         found["train.micro_batch_size (of an encoder-decoder)"] = train.rows_per_pass
+    if optim.schedule == "wsd":
+        found |= wsd_identity(optim, train.max_steps, step)
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from unblank.data.settings import DataSettings
-from unblank.engine.settings import OptimSettings, TrainSettings
+from unblank.engine.settings import FinalName, OptimSettings, TrainSettings
 from unblank.families.settings import (
     FamilySections,
     GanLMSettings,
@@ -103,6 +103,10 @@ class PretrainTrainSettings(TrainSettings):
     """Steps between two rounds of filling blanks in held-out text; 0 = never."""
     compile: SharesOut[bool] = False
     """Compile the encoder stack with torch.compile."""
+    final: MayChange[FinalName | None] = None
+    """Which weights become the finished model: the last ones, the best checkpoint, the average of
+    the last checkpoints, the moving average (ema), or the best of all these on held-out text
+    (better). Default: better where there are averages, otherwise last."""
     sampled_softmax: NotNegative[int] = 0
     """Number of rows of the vocabulary, the micro-batch's targets among them, from which the
     training loss is estimated; 0 = all rows, exactly. Faster for vocabularies above some 60,000."""
@@ -114,6 +118,15 @@ class PretrainTrainSettings(TrainSettings):
             f"batch_size ({self.batch_size}) must be a multiple of micro_batch_size "
             f"({self.micro_batch_size})",
         )
+
+    @property
+    def chosen_weights(self) -> FinalName | None:
+        """Which weights become the model: as set, or the better ones if there are averages.
+
+        None are the last ones, without a comparison.
+        """
+        has_average = self.average_last > 0 or self.ema_decay is not None
+        return self.final or ("better" if has_average else None)
 
     @property
     def rows_per_pass(self) -> int:

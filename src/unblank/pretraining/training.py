@@ -124,6 +124,7 @@ class Pretraining:
         self._batches: list[TrainBatch] | None = None
         self._fill: Callable[[], list[dict[str, str]]] | None = None
         self.facts: Mapping[str, str] = {
+            "tokenizer": materials.vocabulary,
             "text": materials.description,
             "step": _step_text(train, materials, context.world),
             "objective": _objective_text(family, sections, materials),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.data.fields import is_visible, with_nested
+from unblank.data.language_files import LANGUAGE_FIELD, LanguageFile, language_of_record
 from unblank.data.records import read_records
 from unblank.plurals import counted
 from unblank.prompting.patterns import FieldUse, fill_template
@@ -42,6 +43,7 @@ class TaskExample:
         candidates: what may fill the blank, where the labels of the task do not say it.
         value: what a regression must predict.
         group: questions of one group are judged together (MultiRC).
+        language: code, from the field `lang` or the file; empty if neither tells.
     """
 
     place: str
@@ -50,6 +52,7 @@ class TaskExample:
     candidates: tuple[str, ...] = ()
     value: float | None = None
     group: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,13 @@ class TaskData:
     num_skipped: int
 
 
-def read_examples(task: ClozeTask, paths: Sequence[str | Path]) -> TaskData:
+def read_examples(task: ClozeTask, paths: Sequence[str | Path | LanguageFile]) -> TaskData:
     """Return the examples of some files, in order.
 
     Args:
         task: says which fields there must be.
-        paths: of any kind that `unblank.data.records` reads; tables have a header.
+        paths: of any kind that `unblank.data.records` reads; tables have a header. Perhaps with
+            their languages.
 
     Raises:
         FileNotFoundError: if a file is not there.
@@ -81,25 +85,27 @@ def read_examples(task: ClozeTask, paths: Sequence[str | Path]) -> TaskData:
     """
     examples: list[TaskExample] = []
     num_records = num_skipped = 0
-    for path in map(Path, paths):
+    files = [one if isinstance(one, LanguageFile) else LanguageFile(Path(one)) for one in paths]
+    for file in files:
         before = num_records
-        for place, record in read_records(path):
+        for place, record in read_records(file.path):
             num_records += 1
-            made = make_examples(task, record, place)
+            made = make_examples(task, record, place, file.language)
             num_skipped += made is None
             examples += made or ()
         if num_records == before:
-            raise ValueError(f"{path} has no example")
-    if paths and not examples:
+            raise ValueError(f"{file.path} has no example")
+    if files and not examples:
+        shown = ", ".join(str(file.path) for file in files)
         raise ValueError(
-            f"{', '.join(map(str, paths))}: no example in {counted(num_records, 'record')} "
-            f"(left out by `skip_labels`: {num_skipped})"
+            f"{shown}: no example in {counted(num_records, 'record')} (left out "
+            f"by `skip_labels`: {num_skipped})"
         )
     return TaskData(tuple(examples), num_records, num_skipped)
 
 
 def make_examples(
-    task: ClozeTask, record: dict[str, Any], place: str = "example"
+    task: ClozeTask, record: dict[str, Any], place: str = "example", language: str = ""
 ) -> list[TaskExample] | None:
     """Return the examples of one raw record; None if its label says to leave it out.
 
@@ -107,16 +113,19 @@ def make_examples(
         task: the task.
         record: one JSON object.
         place: file and line, for messages.
+        language: code of the file's language, or nothing.
 
     Raises:
-        ValueError: if a field is missing, or the label is none of the task's.
+        ValueError: if a field is missing, the label is none of the task's, or the record is in
+            another language than its file.
     """
     label = label_text(with_nested(record).get(task.label_field, ""))
     if any(is_same_label(label, skipped) for skipped in task.skip_labels):
         return None
     try:
+        language = language_of_record(record.get(LANGUAGE_FIELD), language)
         raws = READERS[task.reader](record, task.label_field)
-        return [_example(task, raw, place) for raw in raws]
+        return [_example(task, raw, place, language) for raw in raws]
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
 
@@ -154,7 +163,7 @@ def _has_label(example: TaskExample) -> bool:
     return bool(example.answers) or example.value is not None
 
 
-def _example(task: ClozeTask, raw: RawExample, place: str) -> TaskExample:
+def _example(task: ClozeTask, raw: RawExample, place: str, language: str) -> TaskExample:
     fields = {name: label_text(value) for name, value in raw.fields.items() if value is not None}
     for name, derived in task.derive.items():
         source = _required(fields, derived.source)
@@ -180,7 +189,7 @@ def _example(task: ClozeTask, raw: RawExample, place: str) -> TaskExample:
         raise ValueError(f"two candidates have the same words {twice[0]!r}: drop one")
     answers, value = _answers(task, raw, candidates)
     group = f"{place}/{raw.group}" if raw.group else ""
-    return TaskExample(place, fields, answers, candidates, value, group)
+    return TaskExample(place, fields, answers, candidates, value, group, language)
 
 
 def _candidates(task: ClozeTask, raw: RawExample, fields: dict[str, str]) -> tuple[str, ...]:

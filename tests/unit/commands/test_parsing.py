@@ -8,7 +8,7 @@ import yaml
 
 from unblank.commands import evaluate, finetune, pretrain, show
 from unblank.commands.fill import FillSettings
-from unblank.commands.generate import GenerateSettings
+from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.options import options_of
 from unblank.commands.parsing import Variants, parse_settings
 from unblank.commands.score import ScoreSettings

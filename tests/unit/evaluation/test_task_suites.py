@@ -13,7 +13,7 @@ from unblank.evaluation.run import evaluate
 from unblank.metrics.text import score_texts
 from unblank.prompting.examples import make_examples
 from unblank.prompting.scoring import encode_example
-from unblank.prompting.task import load_task
+from unblank.prompting.task_files import load_task
 from unblank.tokenization import special_ids
 
 RTE = [
@@ -222,3 +222,16 @@ def test_a_missing_field_is_named_with_file_and_line(model_folder, tmp_path, cap
     assert "validation.jsonl, line 1" in error
     assert "'question'" in error
     assert "did you mean 'quest'" in error
+
+
+def test_languages_have_rows_of_their_own_and_a_mean_of_equal_weight(model_folder, tmp_path):
+    records = RTE[:4]
+    for language, some in (("en", records), ("swh", records[:1])):
+        write(tmp_path / f"rte.{language}.jsonl", some)
+    options = {"suite": "cloze", "tasks": ("rte",), "file": (f"{tmp_path}/rte.{{lang}}.jsonl",)}
+    scores, content = run(model_folder, tmp_path, **options)
+    assert [score.task for score in scores] == ["rte en", "rte sw", "rte"]
+    assert scores[-1].metric == "accuracy, mean of 2 languages"
+    assert scores[-1].value == pytest.approx((scores[0].value + scores[1].value) / 2)
+    assert scores[-1].count == len(records) + 1
+    assert {line["lang"] for line in content["predictions"]} == {"en", "sw"}

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from unblank.data.files import find_files
+from unblank.data.language_files import find_language_files
 from unblank.engine.parallel import World
 from unblank.engine.training import RunContext
 from unblank.families.family import Family
@@ -142,7 +142,7 @@ def read_labelled(
     _require_able(family, task, by_classifier)
     if is_sharded and not by_classifier:
         raise ValueError("cloze questions do not support --train.parallel fsdp: use ddp")
-    paths = {name: find_files(entries) if entries else () for name, entries in files.items()}
+    paths = {name: find_language_files(one) if one else () for name, one in files.items()}
     read = {name: read_examples(task, of_name) for name, of_name in paths.items()}
     for name, data in read.items():
         if data.num_skipped:
@@ -176,7 +176,7 @@ def read_labelled(
         train=examples,
         validation=validation,
         max_length=_max_length(max_length, start.folder),
-        content=[hashlib.sha256(path.read_bytes()).hexdigest() for path in paths["train"]],
+        content=[hashlib.sha256(file.path.read_bytes()).hexdigest() for file in paths["train"]],
         world=context.world,
     )
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unblank.engine.training import Evaluation
 from unblank.engine.units import Share, TokenLoss
+from unblank.metrics.by_language import score_by_language
 from unblank.objectives.cloze import ClozeLossName, cloze_loss
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.judging import judge, right_label
@@ -41,11 +42,18 @@ def label_loss(
 def evaluation_of(
     task: ClozeTask, examples: Sequence[TaskExample], shares: Sequence[Tensor]
 ) -> Evaluation:
-    """Return scores, mean loss and predictions from the probabilities of each example's labels."""
+    """Return scores, mean loss and predictions from the probabilities of each example's labels.
+
+    Of several languages the scores are means with equal weight, beside those of each.
+    """
     predictions = [decide(task, *pair) for pair in zip(examples, shares, strict=True)]
     losses = [_surprise(task, *pair) for pair in zip(examples, shares, strict=True)]
     lines = [_line(task, *pair) for pair in zip(examples, predictions, strict=True)]
-    scores = judge(task, examples, predictions)
+
+    def score(some: list[int]) -> dict[str, float]:
+        return judge(task, [examples[n] for n in some], [predictions[n] for n in some])
+
+    scores = score_by_language([example.language for example in examples], score).named
     return Evaluation(scores={**scores, "loss": float(np.mean(losses))}, predictions=lines)
 
 
@@ -57,6 +65,7 @@ def _line(task: ClozeTask, example: TaskExample, prediction: Prediction) -> dict
         "probability": round(max(prediction.probabilities), 4),
         "place": example.place,
         "probabilities": list(prediction.probabilities),
+        **({"lang": example.language} if example.language else {}),
     }
 
 

@@ -5,7 +5,9 @@ the part becomes the file. A command does not continue a part that is not its ow
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from unblank.disk_errors import writes_to
 from unblank.integrity import write_at_once
 from unblank.untrusted.json_text import read_json_object
 
-__all__ = ["AnswerFile", "require_absent"]
+__all__ = ["AnswerFile", "require_absent", "told_on_failure"]
 
 
 class AnswerFile:
@@ -98,6 +100,23 @@ def require_absent(path: Path) -> None:
     """Raise FileExistsError if there is a file already."""
     if path.exists():
         raise FileExistsError(f"{path} already exists: choose another --output, or add --overwrite")
+
+
+@contextmanager
+def told_on_failure(file: AnswerFile, total: int) -> Iterator[None]:
+    """Say where the answers so far are if the rest does not come."""
+    try:
+        yield
+    except BaseException:
+        if num_done := len(file.lines()):
+            print(
+                f"{num_done:,} of {total:,} answers are in {file.part}; run the same command "
+                "again to continue after them",
+                file=sys.stderr,
+            )
+        else:
+            file.discard()
+        raise
 
 
 def _and(names: Sequence[str]) -> str:
