@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from unblank.api import Unblank
-from unblank.families.table import family_of_model
 from unblank.generation.options import GenerationOptions
 from unblank.generation.prompts import read_text
 from unblank.generation.sources import read_sources
@@ -33,7 +32,10 @@ class SeenToken:
 
 
 def view_fills(
-    model: Unblank, text: str, fills: Sequence[Sequence[int]] = (), order: Sequence[int] | None = None
+    model: Unblank,
+    text: str,
+    fills: Sequence[Sequence[int]] = (),
+    order: Sequence[int] | None = None,
 ) -> list[SeenToken]:
     """Return Part A and, for each fill, its part of Part B, as filling lays them out.
 
@@ -85,11 +87,6 @@ def view_source(model: Unblank, source: str, answer: str = "") -> list[SeenToken
         *_side("A", names(read.prompt.token_ids)),
         *_side("B", names((config.decoder_start_token_id, *answered)) if answered else []),
     ]
-
-
-def writes_blanks(model: Unblank) -> bool:
-    """Whether a model fills blanks; otherwise it answers sources."""
-    return family_of_model(model.model).writes == "blanks"
 
 
 def _side(part: Literal["A", "B"], names: Sequence[str]) -> Iterator[SeenToken]:

@@ -28,7 +28,7 @@ export async function view(request, signal) {
   return (await call("POST", "v1/view", request, signal)).json();
 }
 
-/** Yield the events of an answer that is streamed, each a JSON object. */
+/** Yield `[kind, event]` of an answer that is streamed: "token" for each, then "result". */
 export async function* stream(path, request, signal) {
   const response = await call("POST", path, { ...request, stream: true }, signal);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -40,13 +40,13 @@ export async function* stream(path, request, signal) {
     const messages = waiting.split("\n\n");
     waiting = messages.pop();
     for (const message of messages) {
-      const data = message.split("\n").filter((line) => line.startsWith("data:"));
-      const text = data.map((line) => line.slice(5).trimStart()).join("\n");
-      if (text === "[DONE]") return;
-      if (text === "") continue;
-      const event = JSON.parse(text);
+      const lines = message.split("\n");
+      const named = lines.find((line) => line.startsWith("event:"));
+      const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice(5));
+      const event = JSON.parse(data.join("\n"));
       if (event.error) throw new Error(event.error.message);
-      yield event;
+      yield [named.slice(6).trim(), event];
+      if (named.endsWith("result")) return;
     }
   }
 }
@@ -58,7 +58,7 @@ async function call(method, path, body, signal) {
   let response;
   try {
     const content = body === undefined ? undefined : JSON.stringify(body);
-    response = await fetch(`../${path}`, { method, headers, body: content, signal });
+    response = await fetch(path, { method, headers, body: content, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Error("The server does not answer. Is it still running?");

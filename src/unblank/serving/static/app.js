@@ -35,7 +35,7 @@ function model() {
 }
 
 function writesBlanks() {
-  return model()?.writes !== "targets";
+  return model()?.can.includes("fill") ?? true;
 }
 
 async function begin() {
@@ -102,7 +102,7 @@ function draw() {
   at("score-blank").replaceChildren(
     ...Array.from({ length: count }, (_, blank) => new Option(blank + 1, blank)),
   );
-  if (Number(chosen) < count) at("score-blank").value = chosen;
+  if (chosen !== "" && Number(chosen) < count) at("score-blank").value = chosen;
 }
 
 function choose(blank, text) {
@@ -204,7 +204,7 @@ async function fillBlanks() {
     viewSoon();
     if (Number(at("num-return").value) > 1) {
       at("status").textContent = "Looking for alternatives …";
-      const { result } = await api.fill({ ...request, ...severalOptions() }, signal);
+      const result = await api.fill({ ...request, ...severalOptions() }, signal);
       const fillings = [filled, result, ...result.alternatives];
       open.forEach((blank, number) => {
         state.fills.get(blank).alternatives = alternativesOf(fillings, number);
@@ -216,15 +216,15 @@ async function fillBlanks() {
 }
 
 async function streamFills(request, open, signal) {
-  for await (const event of api.stream("v1/fill", request, signal)) {
-    if (event.type === "result") {
-      event.result.blanks.forEach((blank, number) => {
+  for await (const [kind, event] of api.stream("v1/fill", request, signal)) {
+    if (kind === "result") {
+      event.blanks.forEach((blank, number) => {
         const fill = state.fills.get(open[number]);
         fill.text = blank.text;
-        fill.probability = Math.exp(blank.log_probability);
+        fill.probability = probabilityOf(blank);
       });
       draw();
-      return event.result;
+      return event;
     }
     const fill = state.fills.get(open[event.blank]);
     if (!event.is_end) {
@@ -240,13 +240,19 @@ async function streamFills(request, open, signal) {
   throw new Error("The answer ended early. Try again.");
 }
 
+/** Of a whole fill: its tokens, and its end if the model wrote one. */
+function probabilityOf(blank) {
+  const sum = blank.log_probabilities.reduce((one, other) => one + other, 0);
+  return Math.exp(sum + (blank.end_log_probability ?? 0));
+}
+
 async function writeAnswer() {
   const source = at("text").value;
   await attempt("Writing …", async (signal) => {
     state.answered = source;
     const list = at("answers");
     list.replaceChildren();
-    const { result } = await api.generate({ model: model().id, source, ...severalOptions() }, signal);
+    const result = await api.generate({ model: model().id, source, ...severalOptions() }, signal);
     const all = [result, ...result.alternatives];
     list.replaceChildren(
       ...all.map((one) => {
@@ -274,7 +280,7 @@ async function scoreCandidates() {
       request.text = withPins(text, others);
       request.blank = openBlanks(text, others).indexOf(blank);
     }
-    const { result } = await api.score(request, signal);
+    const result = await api.score(request, signal);
     drawScores(result.candidates);
     remember({ text, shown: `${result.candidates[0].text} ← ${candidates.length} candidates` });
   });
