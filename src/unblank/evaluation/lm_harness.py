@@ -46,6 +46,9 @@ _BATCH_POSITIONS = 4096
 DEFAULT_GENERATED = 256
 """Most tokens of an answer, unless the task sets a number."""
 
+_DEFAULT_DEVICE = "cuda:0"
+"""The device of lm-eval's command, unless it is given one."""
+
 _SAMPLE_FIELDS = ("doc_id", "doc", "target", "filtered_resps")
 
 _NAME = re.compile(r"^(group|task):[ \t]*([^\s#\[]+)[ \t]*(?:#.*)?$", re.MULTILINE)
@@ -222,7 +225,8 @@ class FolderLM(BlankLM):
 
     Args:
         pretrained: a GLM's folder, or that of an adapter on one.
-        device: "auto" (a GPU if there is one), or a torch device name; None is "auto".
+        device: "auto" (a GPU if there is one), or a torch device name; "cuda:0", which
+            lm-eval gives where nobody chose, is "auto" too.
         dtype: "fp32", "bf16" or "fp16"; None for the saved one.
         batch_size: lm-eval always gives one; batches are as large as fits here.
         max_batch_size: likewise.
@@ -236,12 +240,14 @@ class FolderLM(BlankLM):
         self,
         pretrained: str,
         *,
-        device: str | None = None,
+        device: str = "auto",
         dtype: str | None = None,
         batch_size: int | str | None = None,
         max_batch_size: int | None = None,
     ) -> None:
-        opened = load(pretrained, device=device or "auto", dtype=dtype)
+        if device == _DEFAULT_DEVICE:
+            device = "auto"
+        opened = load(pretrained, device=device, dtype=dtype)
         family = family_of_model(opened.model)
         if family.writes != "blanks":
             raise ValueError(

@@ -191,7 +191,7 @@ def test_lm_evals_own_command_knows_our_models(model_folder, tmp_path, monkeypat
     from unblank.lm_eval import cli_evaluate
 
     task = choice_task(tmp_path)
-    own = f"--model unblank --model_args pretrained={model_folder},dtype=fp32 --device cpu"
+    own = f"--model unblank --model_args pretrained={model_folder},dtype=fp32"
     results = tmp_path / "results.json"
     asked = f"--tasks {task} --output_path {results}"
     monkeypatch.setattr("sys.argv", ["lm_eval", *own.split(), *asked.split()])

@@ -125,6 +125,14 @@ def test_eager_attention_gives_its_weights():
         assert_close(model.lm_head(states[-1]), output.logits)
 
 
+def test_a_classifier_answers_alike_with_every_attention():
+    scores = []
+    for implementation in ("eager", "sdpa"):
+        model = seq2seq("GanLMForSequenceClassification", attn_implementation=implementation)
+        scores.append(model(IDS, attention_mask=IDS != 17).logits)
+    assert_close(*scores)
+
+
 def test_positions_in_two_arguments_equal_one():
     model = glm()
     inputs = {"input_ids": IDS, "prefix_lengths": torch.tensor([3, 3])}

@@ -278,10 +278,8 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
 
         Args:
             inputs: int64[B, S], the source; or `input_ids=`.
-            **kwargs: of `GenerationMixin.generate`. Labels, which `Seq2SeqTrainer` hands over with
-                the rest of a batch, are of no use here.
+            **kwargs: of `GenerationMixin.generate`.
         """
-        kwargs.pop("labels", None)
         source = kwargs.get("input_ids") if inputs is None else inputs
         if source is not None and kwargs.get("attention_mask") is None:
             kwargs["attention_mask"] = real_tokens(source, None, self.config)

@@ -124,13 +124,12 @@ class Encoder(EncoderDecoderPreTrainedModel):
             input_ids: int64[B, S].
             attention_mask: [B, S], non-zero on real tokens; None finds the padding in `input_ids`.
             inputs_embeds: float[B, S, D], in place of `input_ids`.
-            **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`.
+            **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`; `generate`
+                hands over all that the whole model takes, which the decoder checks.
 
         Raises:
-            TypeError: an argument that the encoder does not have.
             ValueError: both or neither of ids and embeddings, or too many tokens.
         """
-        check_rest(kwargs)
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         if input_ids is not None:
