@@ -22,6 +22,7 @@ from transformers import AutoTokenizer
 
 import unblank
 from unblank.adapters.settings import LoraSettings, PromptSettings
+from unblank.commands.answer_file import AnswerFile
 from unblank.data.shards import PreparedCorpus
 from unblank.engine.results import chosen_predictions, read_results, write_results
 from unblank.engine.resume import Identity, find_start
@@ -219,7 +220,18 @@ def settings_of_a_run(run: Path, tmp_path: Path) -> Iterator[Folder]:
     yield Folder(folder, opened)
 
 
+def answers_of_a_job(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    """Answers of `unblank generate` that an interruption left."""
+    folder = tmp_path / "answers"
+    task = {"model": "m", "sources": "0123abcd", "options": {"num_beams": 4}}
+    begun = AnswerFile(folder / "a.txt", task)
+    begun.append(["one", "two \u00e9"])
+    begun.append(["three"])
+    yield Folder(folder, lambda: AnswerFile(folder / "a.txt", task).lines())
+
+
 KINDS = (
+    answers_of_a_job,
     results_of_a_run,
     settings_of_a_run,
     finished_model,

@@ -1,9 +1,11 @@
 """A file of answers that grows in order and can be continued after an interruption.
 
-Answers go to `NAME.part`, line by line; `NAME.part.json` says what they answer. When all are there
-the part becomes the file. A command does not continue a part that is not its own.
+Answers go to `NAME.part`, line by line; `NAME.part.json` says what they answer, and what has been
+written so far. When all are there the part becomes the file. A command does not continue a part
+that is not its own, or that has changed.
 """
 
+import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from unblank.disk_errors import writes_to
-from unblank.integrity import write_at_once
-from unblank.untrusted.json_text import read_json_object
+from unblank.integrity import digest_damage, read_record, seal, write_at_once
 
 __all__ = ["AnswerFile", "require_absent", "told_on_failure"]
+
+_SO_FAR = "answers_so_far"
+"""Key of the record under which size and hash of the answers are."""
 
 
 class AnswerFile:
@@ -41,13 +45,16 @@ class AnswerFile:
         else:
             require_absent(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._task = task
+        self._written = hashlib.sha256()
+        self._num_bytes = 0
         if self._part.exists():
+            self._require_same()
             self._drop_half_a_line()
-        if self._part.exists() and self.lines():
-            self._require_same(task)
+            self._count(self._part.read_bytes())
         else:
-            write_at_once(self._record, json.dumps(task, ensure_ascii=False, indent=1))
             self._part.touch()
+        self._note()
 
     @property
     def part(self) -> Path:
@@ -61,8 +68,11 @@ class AnswerFile:
 
     def append(self, lines: Iterable[str]) -> None:
         """Add answers; none may hold a line end."""
-        with writes_to(self._part), self._part.open("a", encoding="utf-8", newline="") as file:
-            file.writelines(f"{line}\n" for line in lines)
+        content = "".join(f"{line}\n" for line in lines).encode()
+        with writes_to(self._part), self._part.open("ab") as file:
+            file.write(content)
+        self._count(content)
+        self._note()
 
     def finish(self) -> None:
         """Give the file its name; all answers are there."""
@@ -74,15 +84,35 @@ class AnswerFile:
         self._part.unlink()
         self._record.unlink()
 
-    def _require_same(self, task: dict[str, Any]) -> None:
+    def _count(self, content: bytes) -> None:
+        self._written.update(content)
+        self._num_bytes += len(content)
+
+    def _note(self) -> None:
+        """Write down what is answered, and what of it is there."""
+        facts = {"size": self._num_bytes, "sha256": self._written.hexdigest()}
+        write_at_once(self._record, seal(self._task | {_SO_FAR: facts}, readable=True))
+
+    def _require_same(self) -> None:
+        if not self._part.stat().st_size and not self._record.exists():  # begun, and no more
+            return
         try:
-            begun = read_json_object(self._record)
-        except (OSError, ValueError) as error:
+            begun = read_record(self._record)
+        except ValueError as error:
+            why = str(error) if self._record.exists() else f"{self._record.name} is missing"
             raise ValueError(
-                f"{self._part} cannot be continued: {self._record.name} is missing or damaged; "
-                "add --overwrite to start over"
+                f"{self._part} cannot be continued ({why}): add --overwrite to start over"
             ) from error
-        different = [name for name in task if begun.get(name) != json.loads(json.dumps(task[name]))]
+        so_far = begun.get(_SO_FAR)  # older versions did not record it
+        if so_far is not None and (damage := digest_damage(self._part, so_far)):
+            raise ValueError(
+                f"{self._part} is damaged ({damage}): restore it from a copy, or add --overwrite "
+                "to start over"
+            )
+        if not self._part.stat().st_size:
+            return
+        plain = json.loads(json.dumps(self._task))
+        different = [name for name in plain if begun.get(name) != plain[name]]
         if different:
             raise ValueError(
                 f"{self._part} was started by another command ({_and(different)} changed): "
