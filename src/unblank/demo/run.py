@@ -47,6 +47,7 @@ NUM_ANSWERS = 5
 NUM_CANDIDATES = 4
 LONGEST_ANSWER = 12
 PHRASE_LENGTHS = (2, 3, 4)
+LEFT_OUT_OF_CURVE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def measure_demo(folder: Path, corpus: DemoCorpus, *, seed: int, num_shown: int)
         num_shown: how many paragraphs with several words or a phrase blanked to fill.
     """
     model, paragraphs = load(folder), corpus.held_out
-    words = _filled(model, hide_words(paragraphs, NUM_MEASURED, seed))
+    words = _filled(model, hide_words(paragraphs, NUM_MEASURED, seed), NUM_ANSWERS)
     originals = [one.hidden.originals[0] for one in words]
     answers = [_answers(one.fill) for one in words]
     frequent = most_frequent_word(corpus.train)
@@ -185,16 +186,24 @@ def measure_demo(folder: Path, corpus: DemoCorpus, *, seed: int, num_shown: int)
 
 
 def loss_curve(folder: Path) -> list[str]:
-    """Return the losses of a run, training `.` and held-out `o`, as lines of characters."""
+    """Return the losses of a run, training `.` and held-out `o`, as lines of characters.
+
+    The first steps, in which the loss falls from that of chance, are left out.
+    """
     files = {".": METRICS_NAME, "o": VALIDATION_NAME}
+    curves = {
+        sign: [
+            (line["step"], line["loss"])
+            for line in read_json_lines(folder / name)
+            if line.get("loss") is not None
+        ]
+        for sign, name in files.items()
+    }
+    last = max((step for curve in curves.values() for step, _ in curve), default=0)
     return text_plot(
         {
-            sign: [
-                (line["step"], line["loss"])
-                for line in read_json_lines(folder / name)
-                if line.get("loss") is not None
-            ]
-            for sign, name in files.items()
+            sign: [point for point in curve if point[0] > last * LEFT_OUT_OF_CURVE]
+            for sign, curve in curves.items()
         }
     )
 
@@ -254,12 +263,13 @@ def _run_settings(corpus: DemoCorpus, output: Path, steps: int, seed: int) -> Pr
     )
 
 
-def _filled(model: Unblank, hidden: Sequence[HiddenText]) -> list[Filled]:
+def _filled(model: Unblank, hidden: Sequence[HiddenText], num_answers: int = 1) -> list[Filled]:
+    """Fill the blanks: greedily, or by a beam search for several answers."""
     fills = model.fill(
         [one.text for one in hidden],
         max_tokens=LONGEST_ANSWER,
-        num_beams=NUM_ANSWERS,
-        num_return=NUM_ANSWERS,
+        num_beams=num_answers,
+        num_return=num_answers,
         num_alternatives=0,
         batch_size=32,
     )
