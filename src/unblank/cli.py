@@ -65,6 +65,7 @@ COMMANDS: dict[str, Command] = {
     "generate": Command(
         _USE, "write a target for each source (translate, summarise, answer), and score it"
     ),
+    "serve": Command(_USE, "answer over HTTP: fill, score, generate, OpenAI's completions"),
     "evaluate": Command(_MEASURE, "measure a model on tasks and text; keep every prediction"),
     "compare": Command(
         _MEASURE, "pretrain variants of a model and measure them in one table", trains=True
@@ -229,8 +230,9 @@ def _note(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print a warning without the place in our source, which tells a user nothing."""
-    print(f"note: {message}", file=sys.stderr)
+    """Print a warning, once a run, without the place in our source, which tells a user nothing."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"note: {message}", file=sys.stderr)
 
 
 def _fail(message: str) -> NoReturn:

@@ -8,6 +8,7 @@ write. This module knows files only, not what is in them.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ PROVENANCE_NAME = "provenance.json"
 ADAPTER_RECORD_NAME = "adapter.json"
 """Name of the record of an adapter, in which a person may write the new path of its base model."""
 _CHECKSUM = "checksum"
+_HASH = re.compile("[0-9a-f]{64}")
 _TEXT_CHECKSUM = "# checksum of all lines above: "
 CHECKPOINTS_NAME = "checkpoints"
 """Name of the folder of a run's checkpoints, inside the folder of its finished model."""
@@ -110,7 +112,10 @@ def read_record(path: Path, *, editable: Collection[str] = ()) -> dict[str, Any]
         raise ValueError(f"{path.name} cannot be read ({type(error).__name__})") from error
     if not isinstance(record, dict):
         raise ValueError(f"{path.name} holds no record")
-    if record.pop(_CHECKSUM, None) not in (None, found):
+    # Only what was sealed ends with a hash; under another name, that name is damaged.
+    last = str(next(reversed(record.values()), ""))
+    is_renamed = _CHECKSUM not in record and _HASH.fullmatch(last)
+    if is_renamed or record.pop(_CHECKSUM, None) not in (None, found):
         raise ValueError(f"{path.name} has changed since it was written")
     return record
 

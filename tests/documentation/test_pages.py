@@ -22,6 +22,7 @@ NOT_RUN = {
     "make": "it installs the project; that the target exists is checked, and `make demo` is run as "
     "`unblank demo`",
     "unblank bench": "it takes minutes; tests/integration runs a toy",
+    "unblank serve": "it serves until a signal comes; tests/integration runs it",
     "unblank compare": "it takes hours; tests/integration runs a small recipe",
 }
 PARSED_ONLY = {"torchrun": "it needs several processes; tests/integration runs them"}

@@ -91,7 +91,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = small_settings(folder, folder / "run")
     settings["data"]["validation"] = [str(folder / "train.txt")]
     settings["train"] |= {"keep_checkpoints": 2, "validate_every": 1, "sample_every": 1}
-    return run_pretrain(from_mapping(PretrainSettings, settings))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unblank.engine.saving.draw_losses", lambda folder: None)
+        return run_pretrain(from_mapping(PretrainSettings, settings))
 
 
 def model_content(folder: Path) -> str:

@@ -10,8 +10,10 @@ import torch
 from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
+from unblank.data.settings import MIXTURE
 from unblank.engine import state
 from unblank.engine.checkpoint import CheckpointError, list_checkpoints
+from unblank.integrity import facts_of_files, seal
 from unblank.pretraining.run import run_pretrain
 
 
@@ -156,6 +158,20 @@ def test_what_needs_held_out_text_is_refused_without_it(make_config, change):
     name = next(iter(change)).replace("__", ".")
     with pytest.raises(ValueError, match=rf"{name}.*--data\.validation"):
         run_pretrain(make_config(**change))
+
+
+def test_a_run_that_mixed_by_samples_is_not_continued_by_tokens(make_config, text_folder, tmp_path):
+    both = tuple(str(text_folder / name) for name in ("train.txt", "held_out.txt"))
+    config = make_config(data__train=both, data__alpha=0.5)
+    checkpoint, *_ = list_checkpoints(run_pretrain(config) / "checkpoints")
+    assert losses(run_pretrain(config))[-1][0] == 4
+    # As older versions wrote it.
+    trainer = json.loads((checkpoint / "trainer.json").read_text())
+    assert trainer["settings"].pop(MIXTURE) == "by tokens"
+    (checkpoint / "trainer.json").write_text(json.dumps(trainer))
+    (checkpoint / "manifest.json").write_text(seal({"files": facts_of_files(checkpoint)}))
+    with pytest.raises(ValueError, match=r"mixed by samples .*--model\.init-from"):
+        run_pretrain(config)
 
 
 def test_a_finished_run_started_again_stays_finished(make_config, finished):

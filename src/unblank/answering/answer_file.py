@@ -85,8 +85,8 @@ class AnswerFile:
         different = [name for name in task if begun.get(name) != json.loads(json.dumps(task[name]))]
         if different:
             raise ValueError(
-                f"{self._part} was started by another command ({_and(different)} differ): use the "
-                "same, choose another --output, or add --overwrite to start over"
+                f"{self._part} was started by another command ({_and(different)} changed): "
+                "use the same, choose another --output, or add --overwrite to start over"
             )
 
     def _drop_half_a_line(self) -> None:

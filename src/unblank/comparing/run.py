@@ -183,7 +183,7 @@ def _has_settings(path: Path, settings: dict[str, Any]) -> bool:
         found = read_yaml(path)
     if changed := _changed(found, settings):
         raise ValueError(
-            f"{path.parent} was made with other settings ({', '.join(changed)} differ): give the "
+            f"{path.parent} was made with other settings (changed: {', '.join(changed)}): give the "
             "recipe another output_dir, or remove that folder"
         )
     return True

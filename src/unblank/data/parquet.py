@@ -60,7 +60,7 @@ def read_parquet(
 
 def _stored_once(facts: Any) -> list[str]:
     """Return the columns of texts in which those that occur often are stored once."""
-    found = {}
+    found: dict[str, None] = {}
     for group in range(facts.num_row_groups):
         for number in range(facts.num_columns):
             chunk = facts.row_group(group).column(number)

@@ -103,11 +103,12 @@ def _unpacked(path: Path, raw: BinaryIO) -> Iterator[bytes]:
     if not packing:
         yield from iter(partial(raw.read, _READ_AT_ONCE), b"")
         return
+    errors: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError)
     if packing == ".zst":
         zstandard = optional_package("zstandard", f"reading {path}")
         streams, errors = _zstd_blocks(zstandard, raw), (zstandard.ZstdError, EOFError)
     else:
-        streams, errors = _blocks(packing, raw), (zlib.error, lzma.LZMAError, OSError, EOFError)
+        streams = _blocks(packing, raw)
     try:
         yield from streams
     except errors as error:
@@ -120,12 +121,13 @@ def _unpacked(path: Path, raw: BinaryIO) -> Iterator[bytes]:
 
 def _blocks(packing: str, raw: BinaryIO) -> Iterator[bytes]:
     """Unpack stream after stream, no more at once than is asked for."""
-    begin: Callable[[], Any] = {
+    begin: dict[str, Callable[[], Any]] = {
         ".gz": _Gzip,
         ".bz2": bz2.BZ2Decompressor,
         ".xz": partial(lzma.LZMADecompressor, memlimit=_XZ_MEMORY),
-    }[packing]
-    stream, packed = None, b""
+    }
+    stream: Any = None
+    packed = b""
     while True:
         if not packed and (stream is None or stream.needs_input):
             packed = raw.read(_READ_AT_ONCE)
@@ -135,7 +137,7 @@ def _blocks(packing: str, raw: BinaryIO) -> Iterator[bytes]:
             packed = packed.lstrip(b"\0") if raw.tell() > len(packed) else packed
             if not packed:  # zeros fill up the end, as tapes and xz have it
                 continue
-            stream = begin()
+            stream = begin[packing]()
         if block := stream.decompress(packed, _UNPACKED_AT_ONCE):
             yield block
         packed = b""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from unblank.data.settings import MIXTURE
 from unblank.engine.checkpoint import list_checkpoints
 from unblank.engine.schedules import WSD_DECAY
 from unblank.engine.written_lines import check_lines
@@ -18,6 +19,7 @@ from unblank.integrity import CHECKPOINTS_NAME, find_damage, require_sealed_text
 from unblank.untrusted.json_text import read_json_object
 
 __all__ = [
+    "OWED_NAME",
     "RUN_NAME",
     "TRAINER_NAME",
     "Identity",
@@ -29,6 +31,8 @@ __all__ = [
 
 RUN_NAME = "run.yaml"
 TRAINER_NAME = "trainer.json"
+OWED_NAME = "owes_validation"
+"""Key in `trainer.json`: whether a signal broke off the validation of the step."""
 
 _RUN_FILES = (RUN_NAME, CHECKPOINTS_NAME, "metrics.jsonl", "model.safetensors", "config.json")
 
@@ -43,6 +47,11 @@ class ResumePoint:
     """Its counters, data state and settings."""
     notices: tuple[str, ...]
     """Notices for the user: damaged checkpoints that were skipped, a changed layout."""
+
+    @property
+    def owes_validation(self) -> bool:
+        """Whether a signal broke off the validation of its step."""
+        return bool(self.trainer.get(OWED_NAME))
 
     @property
     def saved_at(self) -> datetime:
@@ -204,6 +213,12 @@ def _require_same(before: Mapping[str, Any], now: Identity, folder: Path) -> tup
     refused = [text for name, text in changed.items() if name not in now.layout]
     if refused:
         hint = ""
+        if MIXTURE in changed and not changed.keys() & {"data.alpha", "data.temperature_start"}:
+            raise ValueError(
+                f"{folder} was made by a version that mixed by samples what is now mixed by tokens "
+                "(data.alpha or data.temperature_*): finish it with that version, or start a new "
+                f"run from its weights, in another train.output_dir (--model.init-from {folder})"
+            )
         if "optim.decay_steps" in changed:
             hint = (
                 " (optim.decay_steps is train.max_steps unless it is given; to keep the schedule: "

@@ -174,6 +174,8 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         # A run that had stopped early stays stopped when it is started again.
         hooks.validation.stop_if_due(trainer)
         with display, finish_first(hooks.unplanned.request):
+            if point is not None and point.owes_validation:
+                hooks.catch_up(trainer)
             trainer.run()
         finish_run(
             trainer,
@@ -273,7 +275,7 @@ def _assemble(
         max_steps=max_steps,
         clip_norm=optim.clip_norm,
         max_nonfinite_steps=train.max_nonfinite_steps,
-        hooks=(hooks := _hooks(what, training, saver, world, max_steps, progress.step, stack)),
+        hooks=(hooks := _hooks(what, training, saver, world, max_steps, point, stack)),
         progress=progress,
         data_state=DataState(),
         average=average,
@@ -287,10 +289,12 @@ def _hooks(
     saver: Saver,
     world: World,
     max_steps: int,
-    step: int,
+    point: ResumePoint | None,
     stack: ExitStack,
 ) -> RunHooks:
     train = what.settings.train
+    step = Progress.from_json(point.trainer["progress"]).step if point is not None else 0
+    validated = step - (point is not None and point.owes_validation)
     trackers = open_trackers(
         train.track if world.is_main else (),
         train.output_dir,
@@ -311,7 +315,7 @@ def _hooks(
     validation = Validation(
         training=training,
         selection=selection,
-        history=[line for line in lines if line["step"] <= step],
+        history=[line for line in lines if line["step"] <= validated],
         recorder=recorder,
         saver=saver,
     )

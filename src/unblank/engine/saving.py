@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from unblank.engine.averages import save_average
 from unblank.engine.checkpoint import remove_old_checkpoints, write_checkpoint
 from unblank.engine.plots import draw_losses
-from unblank.engine.resume import TRAINER_NAME
+from unblank.engine.resume import OWED_NAME, TRAINER_NAME
 from unblank.engine.state import gather_state, save_optimizer
 from unblank.engine.trainer import NonFiniteError, Trainer
 from unblank.engine.training import TuningMethod
@@ -58,8 +58,12 @@ class Saver:
     compared: Callable[[int], dict[str, Any]]
     kept_step: int | None = None
 
-    def save(self, trainer: Trainer) -> None:
+    def save(self, trainer: Trainer, *, owes_validation: bool = False) -> None:
         """Write a checkpoint of this moment and drop the oldest; every process calls this.
+
+        Args:
+            trainer: of the run.
+            owes_validation: whether what was due after this step has still to be measured.
 
         Raises:
             NonFiniteError: weights or moments are not finite; the checkpoints stay as they are.
@@ -74,6 +78,7 @@ class Saver:
                 "progress": trainer.progress.to_json(),
                 "data_state": asdict(trainer.data_state),
                 "lines": facts_of_lines(self.output_dir),
+                OWED_NAME: owes_validation,
                 "saved_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
 

@@ -146,10 +146,11 @@ class TrainSettings:
         check_values(self)
         require(
             self.final != "average" or self.average_last > 0,
-            "final 'average' needs train.average_last",
+            "final is average, and average_last is 0: set average_last, or choose another final",
         )
         require(self.final != "ema" or self.ema_decay is not None, "final 'ema' needs ema_decay")
         require(
             self.validate_every != 0 or not (self.average_last or self.final == "best"),
-            "average_last and final 'best' need validation: validate_every is 0",
+            "average_last and final best choose by validation, and validate_every is 0: give a "
+            "number of steps, or leave them out",
         )

@@ -44,14 +44,23 @@ class Validation:
     saver: Saver
 
     def measure(self, trainer: Trainer) -> Evaluation:
-        """Return the scores of the model as it is."""
+        """Return the scores of the model as it is.
+
+        Raises:
+            BrokenOff: the end of the run was asked for.
+        """
         trainer.module.eval()
-        evaluation = self.training.evaluate(self.saver.model)
-        trainer.module.train()
-        return evaluation
+        try:
+            return self.training.evaluate(self.saver.model)
+        finally:
+            trainer.module.train()
 
     def validate(self, trainer: Trainer) -> None:
-        """Measure the model of this step, write its scores, keep its weights if they count."""
+        """Measure the model of this step, write its scores, keep its weights if they count.
+
+        Raises:
+            BrokenOff: the end of the run was asked for; nothing is written.
+        """
         step, selection = trainer.progress.step, self.selection
         evaluation = self.measure(trainer)
         line: dict[str, Any] = {"step": step}

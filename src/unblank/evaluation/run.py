@@ -1,11 +1,9 @@
 """One measurement: opens the model, runs one suite, writes scores and predictions as JSON."""
 
 import json
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -30,10 +28,12 @@ from unblank.extras import install_command, require_package
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
 from unblank.finetuning.labels.tuned import has_label_head, open_tuned
+from unblank.installed import installed_versions
 from unblank.integrity import file_facts, write_at_once
 from unblank.metrics.packages import require_metric_packages
 from unblank.prompting import load_task
 from unblank.untrusted.json_text import read_json_object
+from unblank.version import __version__
 
 __all__ = ["evaluate", "require_suite_packages"]
 
@@ -182,7 +182,7 @@ def _about(
     """Return what the scores depend on."""
     folder = Path(session.config.model)
     return {
-        "made_by": f"unblank {_version('unblank')} evaluate",
+        "made_by": f"unblank {__version__} evaluate",
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": seconds,
         "model": {
@@ -193,13 +193,5 @@ def _about(
             "dtype": str(session.model.dtype).removeprefix("torch."),
         },
         "config": plain(session.config),
-        "versions": {"python": platform.python_version()}
-        | {name: _version(name) for name in _PACKAGES},
+        "versions": installed_versions(_PACKAGES),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -55,7 +55,8 @@ class ModelSettings:
         )
         require(
             self.decoder_start == "interleaved" or self.init_from_encoder is not None,
-            f"decoder_start {self.decoder_start!r} needs init_from_encoder",
+            f"decoder_start {self.decoder_start!r} needs init_from_encoder: give both, or "
+            "leave it out",
         )
 
     @property

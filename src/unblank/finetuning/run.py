@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from unblank.data.settings import MIXTURE
 from unblank.data.shards import SHARDS_NAME
 from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.folder_lock import lock_folder
@@ -192,7 +193,7 @@ def effective_finetune_settings(
     train = settings.train
     found: dict[str, Any] = {
         "optim.learning_rate": settings.learning_rate,
-        "the mixture of data.alpha or data.temperature_*": settings.data.mixture,
+        MIXTURE: settings.data.mixture,
     }
     schedule = settings.optim.schedule
     if schedule == "wsd" and train.max_steps is not None:

@@ -228,7 +228,8 @@ class FinetuneTrainSettings(TrainSettings):
         )
         require(
             self.validate_every != 0 or not self.patience,
-            "patience needs validation: validate_every is 0",
+            "patience counts validations, and validate_every is 0: give a number of steps, or "
+            "leave it out",
         )
 
 

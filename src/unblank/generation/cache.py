@@ -14,7 +14,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-__all__ = ["LayerCache", "RowCache"]
+__all__ = ["RowCache"]
 
 # Room beyond what is stored, so that most steps need no larger buffer.
 SPARE_COLUMNS = 64

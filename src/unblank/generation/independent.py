@@ -102,6 +102,11 @@ class IndependentDecoder:
         token_ids, positions, span_positions = zip(*inputs, strict=True)
         return _choose(self._rows.step(token_ids, (positions, span_positions)), self._states)
 
+    def drop_if_idle(self) -> None:
+        """Free the memory of the last rows, once they are done."""
+        if self.is_idle:
+            self._rows, self._states = None, []
+
     def _add(self, jobs: Sequence[DecodingJob]) -> list[RowEvent]:
         setup = jobs[0].setup
         rows = setup.new_rows(setup.model)

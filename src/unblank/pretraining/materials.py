@@ -5,16 +5,15 @@ The main process makes what is not there yet (a tokenizer, shards); the others w
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from unblank.data.files import find_files
+from unblank.data.files import FileSearch, files_of_entries, find_files
 from unblank.data.hold_out import HashPart
 from unblank.data.mixing import TemperatureSchedule
-from unblank.data.pairs import PairCorpus, pair_texts, prepare_pairs
+from unblank.data.pairs import PairCorpus, pair_texts, parse_pair_source, prepare_pairs
 from unblank.data.report import documents_table
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
 from unblank.data.shards import SHARDS_NAME, PreparedCorpus, prepare_corpus
@@ -188,21 +187,25 @@ class _Preparing:
         self, texts: Sequence[str], pairs: Sequence[str], hold_out: Sequence[int] = ()
     ) -> list[_Corpus]:
         """Return the corpora of some entries, without what is held out of them, pairs last."""
+        search = FileSearch(any_ending=True)
+        for entry in pairs:
+            pair = parse_pair_source(entry)
+            search.take(entry, (pair.source, pair.target), (pair.source_field, pair.target_field))
         parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
-        of_texts = [self._text(entry, part) for entry, part in zip_longest(texts, parts)]
+        of_texts = map(self._text, files_of_entries(texts), parts or [None] * len(texts))
         return [*of_texts, *map(self._pairs, pairs)]
 
     def parts_of(self, texts: Sequence[str], hold_out: Sequence[int]) -> list[_Corpus]:
         """Return what is held out of the entries of which something is."""
         return [
-            self._text(entry, HashPart(below, is_held_out=True))
-            for entry, below in zip(texts, hold_out, strict=False)
+            self._text(paths, HashPart(below, is_held_out=True))
+            for paths, below in zip(files_of_entries(texts), hold_out, strict=False)
             if below
         ]
 
-    def _text(self, entry: str, part: HashPart | None) -> PreparedCorpus:
+    def _text(self, paths: tuple[Path, ...], part: HashPart | None) -> PreparedCorpus:
         return prepare_corpus(
-            _texts(self.data, entry, part),
+            _texts(self.data, paths, part),
             self.tokenizer,
             cache_dir=self.cache_dir,
             min_tokens=MINIMUM_TOKENS,
@@ -258,11 +261,9 @@ def _temperature(data: PretrainDataSettings) -> TemperatureSchedule | None:
     return TemperatureSchedule(start=start, end=end, epochs=epochs)
 
 
-def _texts(
-    data: PretrainDataSettings, entries: str | Sequence[str], part: HashPart | None
-) -> TextFiles:
+def _texts(data: PretrainDataSettings, paths: tuple[Path, ...], part: HashPart | None) -> TextFiles:
     return TextFiles(
-        paths=find_files(entries),
+        paths=paths,
         text_field=data.text_field,
         text_unit=data.text_unit,
         part=part,
@@ -274,11 +275,11 @@ def _training_texts(data: PretrainDataSettings, hold_out: Sequence[int]) -> Iter
     found: list[TextFiles] = []
     if any(hold_out):
         found += [
-            _texts(data, entry, HashPart(below, is_held_out=False))
-            for entry, below in zip(data.train, hold_out, strict=True)
+            _texts(data, paths, HashPart(below, is_held_out=False))
+            for paths, below in zip(files_of_entries(data.train), hold_out, strict=True)
         ]
     elif data.train:
-        found.append(_texts(data, data.train, None))
+        found.append(_texts(data, find_files(data.train), None))
     found += [side for entry in data.pairs for side in pair_texts(entry)]
     return found[0] if len(found) == 1 else _Joined(found)
 

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unblank.data.files import find_files
+from unblank.data.files import files_of_entries
 from unblank.data.hold_out import hold_out_thresholds
+from unblank.data.settings import MIXTURE
 from unblank.data.shards import SHARDS_NAME
 from unblank.data.sources import TextFiles
 from unblank.engine.dry_run import DryRun, thrown_away
@@ -138,8 +139,8 @@ def _hold_out(data: PretrainDataSettings, *, tells: bool) -> list[int]:
             )
         return []
     texts = [
-        TextFiles(paths=find_files(entry), text_field=data.text_field, text_unit=data.text_unit)
-        for entry in data.train
+        TextFiles(paths=paths, text_field=data.text_field, text_unit=data.text_unit)
+        for paths in files_of_entries(data.train)
     ]
     found = hold_out_thresholds(texts, data.hold_out)
     if not any(found) and tells:
@@ -191,7 +192,7 @@ def effective_pretrain_settings(
         # Without sentence spans there is nothing that it could limit.
         "objective.sentence_limit": objective.sentence_limit if objective.sentence else 0.0,
         "train.micro_batch_size": train.rows_per_pass,
-        "the mixture of data.alpha or data.temperature_*": settings.data.mixture,
+        MIXTURE: settings.data.mixture,
     }
     if family_of_run(settings.model, checkpoint).rows.is_forward_pass:
         # Then it decides which samples share a batch.

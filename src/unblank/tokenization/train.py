@@ -126,8 +126,10 @@ def _special_tokens(num_sentinels: int, extra_tokens: Sequence[str]) -> list[Add
     names += [sentinel_token(number) for number in range(1, num_sentinels + 1)]
     names += extra_tokens
     twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice or "" in names:
-        raise ValueError(f"special tokens must be different and not empty; repeated are {twice}")
+    if "" in names:
+        raise ValueError("an extra token is empty: leave it out")
+    if twice:
+        raise ValueError(f"the special token {twice[0]!r} occurs twice: leave one out")
     # The space before a blank belongs to the answer, as in the published vocabularies.
     return [
         AddedToken(name, special=True, normalized=False, lstrip=name in BLANK_TOKENS)

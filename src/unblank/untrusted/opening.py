@@ -51,7 +51,10 @@ def config_in(folder: Path, **changes: Any) -> "PreTrainedConfig":
     model_type = settings.get("model_type")
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         refuse_custom_code(folder / CONFIG_NAME, settings, f"the model type {model_type!r}")
-        raise ValueError(f"{folder / CONFIG_NAME} names an unknown model type {model_type!r}")
+        raise ValueError(
+            f"{folder / CONFIG_NAME} names an unknown model type "
+            f"{model_type!r}: neither transformers nor this library has it"
+        )
     return _read_config(AutoConfig, folder, changes)
 
 

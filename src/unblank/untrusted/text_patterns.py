@@ -84,7 +84,7 @@ def _require_fast(path: Path, pattern: str) -> None:
         raise ValueError(f"{shown}, which is no regular expression: {error}") from error
     for text, bound in _trials(pattern):
         began = time.thread_time()
-        with panics_named(f"{shown}, which fails on short texts: take another tokenizer"):
+        with panics_named(f"{shown}, which gives up on short texts (take another tokenizer)"):
             divide(text)
         # Once more, as the first time may have been slow for other reasons.
         if bound < (seconds := time.thread_time() - began) < 3 * bound:

@@ -166,7 +166,7 @@ def test_an_interrupted_run_goes_on_with_the_same_answers(
 
     monkeypatch.setattr(generate_command, "_answers", usual)
     error = fails(*arguments, "--output", output, "--num-beams", "2", capsys=capsys)
-    assert "(options differ)" in error
+    assert "(options changed)" in error
     generate(*arguments, "--output", output)
     assert "continuing after 2 of 5" in capsys.readouterr().err
     assert output.read_text() == whole.read_text()

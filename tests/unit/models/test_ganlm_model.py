@@ -3,7 +3,7 @@
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 from transformers import AutoModelForSeq2SeqLM
@@ -68,7 +68,6 @@ def test_parameter_counts_are_the_published_ones(model_class, preset, expected):
 
 
 @given(st.integers(2, 16), st.sampled_from([64, 128, 10**8]))
-@settings(max_examples=20, deadline=None)
 def test_buckets_equal_those_of_t5(half, max_distance):
     distance = torch.arange(-300, 301)
     theirs = T5Attention._relative_position_bucket(
@@ -117,7 +116,6 @@ def naive_noise(labels, sampled, judged_original, is_content, rule):
 
 
 @given(st.integers(0, 2**31), st.sampled_from(["errors", "agreements", "all"]))
-@settings(max_examples=60, deadline=None)
 def test_noise_goes_where_a_naive_reading_of_the_rule_puts_it(seed, rule):
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, 6, (3, 7), generator=generator)
@@ -390,7 +388,6 @@ def naive_sentence(source, inputs, labels, sampled):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
 def test_a_full_sentence_is_the_source_with_the_samples_in_its_blanks(data):
     rows = []
     for _ in range(data.draw(st.integers(1, 3))):

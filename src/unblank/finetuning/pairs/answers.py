@@ -10,6 +10,7 @@ from unblank.engine.parallel import World
 from unblank.finetuning.pairs.encoded import EncodedPairs
 from unblank.finetuning.settings import GenerationSettings
 from unblank.generation.options import GenerationOptions
+from unblank.generation.results import Generated
 from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import generate_from_ids
 
@@ -93,15 +94,19 @@ class Answering:
             world: the processes of the run; all must call this.
         """
         own = [source.prompt for source in sources[world.rank :: world.size]]
-        with torch.inference_mode():
-            answers = generate_from_ids(
-                model,
-                tokenizer,
-                own,
-                self.options,
-                batch_size=self.batch_size,
-                show_progress=world.is_main,
-            )
+
+        def answer_own() -> list[Generated]:
+            with torch.inference_mode():
+                return generate_from_ids(
+                    model,
+                    tokenizer,
+                    own,
+                    self.options,
+                    batch_size=self.batch_size,
+                    show_progress=world.is_main,
+                )
+
+        answers = world.alone(answer_own, model)
         shares = world.gather([answer.text for answer in answers])
         return [shares[place % world.size][place // world.size] for place in range(len(sources))]
 
