@@ -17,6 +17,7 @@ from unblank.disk_errors import writes_to
 
 __all__ = [
     "ADAPTER_RECORD_NAME",
+    "CARD_NAME",
     "CHECKPOINTS_NAME",
     "MANIFEST_NAME",
     "PROVENANCE_NAME",
@@ -40,6 +41,8 @@ ADAPTER_RECORD_NAME = "adapter.json"
 _CHECKSUM = "checksum"
 _HASH = re.compile("[0-9a-f]{64}")
 _TEXT_CHECKSUM = "# checksum of all lines above: "
+CARD_NAME = "README.md"
+"""Name of the card of a model, which belongs to the reader: no record names it."""
 CHECKPOINTS_NAME = "checkpoints"
 """Name of the folder of a run's checkpoints, inside the folder of its finished model."""
 
@@ -50,12 +53,15 @@ def file_facts(path: Path) -> dict[str, int | str]:
 
 
 def facts_of_files(folder: Path) -> dict[str, dict[str, int | str]]:
-    """Return name -> facts of every file below a folder but the records, which guard themselves."""
-    records = (MANIFEST_NAME, PROVENANCE_NAME, ADAPTER_RECORD_NAME)
+    """Return name -> facts of every file below a folder but the card and the records.
+
+    Records guard themselves, and a person may edit the card.
+    """
+    others = (CARD_NAME, MANIFEST_NAME, PROVENANCE_NAME, ADAPTER_RECORD_NAME)
     return {
         path.relative_to(folder).as_posix(): file_facts(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in records
+        if path.is_file() and path.name not in others
     }
 
 

@@ -17,6 +17,7 @@ from reader_folder import STAND_IN, make_reader_folder
 from shown_blocks import PAGES, REPOSITORY, Block, Command, blocks, commands
 
 from unblank.cli import COMMANDS, main
+from unblank.lm_eval import cli_evaluate
 
 NOT_RUN = {
     "make": "it installs the project; that the target exists is checked, and `make demo` is run as "
@@ -115,6 +116,11 @@ def run_command(command: Command, monkeypatch) -> None:
         if "demo" in words:
             words = ["unblank", "demo"]
     if words[0] in NOT_RUN or " ".join(words[:2]) in NOT_RUN:
+        return
+    if words[:3] == ["python", "-m", "unblank.lm_eval"]:
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.argv", words[2:])
+            cli_evaluate()
         return
     assert words[0] == "unblank" or words[0] in PARSED_ONLY, f"not run, and not listed: {words}"
     is_parsed_only = words[0] in PARSED_ONLY

@@ -83,10 +83,26 @@ def test_configurations_are_known_however_the_auto_classes_are_reached(
     assert words_said_by(f"import unblank; {imports}; {opened}") == ["DeltaLMConfig"]
 
 
+@pytest.mark.parametrize(
+    "imports",
+    ["import unblank; import peft, lm_eval", "import peft, lm_eval.models; import unblank"],
+    ids=["first", "last"],
+)
+def test_peft_and_lm_eval_know_our_models_whatever_is_imported_first(imports):
+    code = (
+        f"{imports}; from peft.utils.constants import "
+        "TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as targets; "
+        "import lm_eval.models; from lm_eval.api.registry import model_registry; "
+        "print(*targets['glm_infill'], 'unblank' in model_registry)"
+    )
+    assert words_said_by(code) == ["qkv_proj", "o_proj", "True"]
+
+
 def test_the_import_alone_is_quick_and_loads_nothing_heavy():
     code = (
         "import sys, time; start = time.process_time(); import unblank; "
-        "print(time.process_time() - start, *({'torch', 'transformers'} & sys.modules.keys()))"
+        "heavy = {'torch', 'transformers', 'peft', 'lm_eval'} & sys.modules.keys(); "
+        "print(time.process_time() - start, *heavy)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     seconds, *heavy = ran.stdout.split()

@@ -95,7 +95,10 @@ def save_model_folder(
     """Write weights, configuration and tokenizer as a folder that transformers opens."""
     with without_progress_bar():
         # One file of any size; a copy of the dict, as save_pretrained empties the one it is given.
-        model.save_pretrained(folder, state_dict=dict(weights), max_shard_size="10TB")
+        # transformers' own: the card is written where the finished model goes, beside its record.
+        PreTrainedModel.save_pretrained(
+            model, folder, state_dict=dict(weights), max_shard_size="10TB"
+        )
     tokenizer.save_pretrained(folder)
 
 

@@ -42,6 +42,7 @@ class Materials:
     Attributes:
         family: of the model.
         tokenizer: saved with the model.
+        corpora: training text; pairs last.
         sampler: training samples.
         held_out: held-out text, perhaps none; pairs last.
         held_out_languages: of the held-out texts, if they have tags.
@@ -57,6 +58,7 @@ class Materials:
 
     family: Family
     tokenizer: PreTrainedTokenizerFast
+    corpora: list[_Corpus]
     sampler: Sampler[Any]
     held_out: list[_Corpus]
     held_out_languages: Sequence[str] | None
@@ -159,6 +161,7 @@ def gather_materials(
     return Materials(
         family=family,
         tokenizer=opened,
+        corpora=corpora,
         sampler=sampler,
         held_out=held_out,
         held_out_languages=_held_out_languages(data, hold_out),

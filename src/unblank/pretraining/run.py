@@ -66,7 +66,7 @@ def run_pretrain(
                 settings=settings,
                 open_training=partial(_open_training, settings, given, hold_out),
                 method=AllWeights(),
-                start=describe_start(settings.model),
+                start=_describe_start(settings),
                 effective=effective_pretrain_settings,
                 learning_rate=settings.optim.learning_rate,
                 is_validated=data.has_held_out_files or any(hold_out),
@@ -104,11 +104,24 @@ def dry_run_pretrain(
         run_pretrain(measured, given=given, memory=memory, dry_run=stands_for)
 
 
+def _describe_start(settings: PretrainSettings) -> str:
+    start = describe_start(settings.model)
+    if settings.train.first_embeddings == "cooccurrence":
+        return f"{start}, embeddings from the co-occurrence of tokens"
+    return start
+
+
 def _refuse_early(settings: PretrainSettings) -> None:
     """Raise what can be known before text is read, which may take hours."""
     data = settings.data
     if not data.train and not data.pairs:
         raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
+    has_weights = settings.model.init_from or settings.model.init_from_encoder
+    if settings.train.first_embeddings != "drawn" and has_weights:
+        raise ValueError(
+            f"train.first_embeddings is {settings.train.first_embeddings}, but the embeddings come "
+            f"from {has_weights}: leave it out"
+        )
 
 
 def _require_held_out(settings: PretrainSettings, *, is_there: bool) -> None:

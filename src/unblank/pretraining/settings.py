@@ -119,6 +119,10 @@ class PretrainTrainSettings(TrainSettings):
     """Which weights become the finished model: the last ones, the best checkpoint, the average of
     the last checkpoints, the moving average (ema), or the best of all these on held-out text
     (better). Default: better where there are averages, otherwise last."""
+    first_embeddings: Literal["drawn", "cooccurrence"] = "drawn"
+    """Where the embeddings of new weights come from: drawn at random, or computed from the training
+    text, so that tokens with the same neighbours are alike. With little text or time a model then
+    learns much sooner."""
     sampled_softmax: NotNegative[int] = 0
     """Number of rows of the vocabulary, the micro-batch's targets among them, from which the
     training loss is estimated; 0 = all rows, exactly. Faster for vocabularies above some 60,000."""

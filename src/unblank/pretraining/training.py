@@ -22,6 +22,7 @@ from unblank.pretraining.fills import fill_function
 from unblank.pretraining.materials import Materials, gather_materials
 from unblank.pretraining.settings import PretrainDataSettings, PretrainTrainSettings
 from unblank.settings.given import refuse_unused
+from unblank.starting.first_embeddings import start_from_cooccurrence
 from unblank.starting.model import build_model
 
 __all__ = ["Pretraining", "open_pretraining"]
@@ -154,6 +155,8 @@ class Pretraining:
             seed=train.seed,
             checkpoint=self._checkpoint,
         )
+        if train.first_embeddings == "cooccurrence" and self._checkpoint is None:
+            start_from_cooccurrence(model, materials.corpora, train.seed)
         if train.compile:
             stack = model.base_model
             stack.compile(dynamic=False)

@@ -33,6 +33,13 @@ __all__ = ["build_application"]
 STATIC = Path(__file__).parent / "static"
 """Folder of the page that is shown at /, if there is one."""
 
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""The page loads nothing from elsewhere, and no other page may hold it in a frame."""
+
 ABOUT = "Blank-infilling language models over HTTP: fill, score, generate, classify, complete."
 
 
@@ -93,7 +100,8 @@ def _add_pages(api: FastAPI, service: Service, metrics: Metrics) -> None:
     @api.get("/", include_in_schema=False)
     async def page() -> Response:
         if has_page:
-            return HTMLResponse((STATIC / "index.html").read_text(encoding="utf-8"))
+            page = (STATIC / "index.html").read_text(encoding="utf-8")
+            return HTMLResponse(page, headers=PAGE_HEADERS)
         return RedirectResponse("/docs")
 
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from unblank.generation.options import DecodingOptions, GenerationOptions
-from unblank.prompting.task import task_names
+from unblank.prompting.task_files import task_names
 
-__all__ = ["ClassifyBody", "FillBody", "GenerateBody", "ModelBody", "ScoreBody"]
+__all__ = ["ClassifyBody", "FillBody", "GenerateBody", "ModelBody", "ScoreBody", "ViewBody"]
 
 MOST_TEXTS = 256
 """Most texts of a request."""
@@ -136,6 +136,22 @@ class ClassifyBody(ModelBody):
         examples=[{"sentence": "a charming and often moving journey ."}],
     )
     pattern: CountOrNone | None = Field(None, description="Number of the task's pattern.")
+
+
+class ViewBody(ModelBody):
+    """A text whose tokens, positions and parts are to be seen."""
+
+    text: Text = Field(
+        description="GLM: a text with a blank. Encoder-decoder: a source.",
+        examples=["The film was [MASK]."],
+    )
+    fills: list[list[CountOrNone]] = Field(
+        [], max_length=1000, description="GLM: the token ids of the first blanks' fills."
+    )
+    order: list[CountOrNone] | None = Field(
+        None, max_length=1000, description="GLM: order in which the blanks are filled, from 0."
+    )
+    answer: Text = Field("", description="Encoder-decoder: what it writes to the source.")
 
 
 def _values(body: BaseModel, of: Iterable[Any]) -> dict[str, Any]:

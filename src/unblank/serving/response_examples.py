@@ -10,6 +10,7 @@ __all__ = [
     "INFILLED",
     "MODELS",
     "SCORED",
+    "VIEWED",
     "answers",
     "refusals",
 ]
@@ -83,6 +84,14 @@ INFILLED = {
     "stop_type": "eos",
     "stopping_word": "",
     "truncated": False,
+}
+
+
+VIEWED = {
+    "rows": [
+        {"part": "A", "token": "\u0120[MASK]", "position": 4, "block_position": 0},
+        {"part": "B", "token": "<|startofpiece|>", "position": 4, "block_position": 1},
+    ]
 }
 
 

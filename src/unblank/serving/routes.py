@@ -8,18 +8,20 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from unblank.generation.results import FillResult, Generated, TokenEvent
-from unblank.serving.bodies import ClassifyBody, FillBody, GenerateBody, ScoreBody
+from unblank.serving.bodies import ClassifyBody, FillBody, GenerateBody, ScoreBody, ViewBody
 from unblank.serving.response_examples import (
     CLASSIFIED,
     FILLED,
     GENERATED,
     MODELS,
     SCORED,
+    VIEWED,
     answers,
     refusals,
 )
 from unblank.serving.served_model import ServedModel
 from unblank.serving.service import JsonResponse, Service, to_json
+from unblank.serving.view import view_fills, view_source
 
 __all__ = ["library_routes"]
 
@@ -73,6 +75,15 @@ def library_routes(service: Service) -> APIRouter:
         found = await service.wait_for(request, work)
         predictions = [[asdict(one) for one in of_input] for of_input in found]
         return JsonResponse({"task": body.task, "predictions": predictions})
+
+    @router.post("/view", summary="See what the model reads", responses=answers(VIEWED))
+    async def view(body: ViewBody) -> Response:
+        model = service.model(body.model)
+        if model.family.writes == "blanks":
+            seen = view_fills(model.unblank, body.text, body.fills, body.order)
+        else:
+            seen = view_source(model.unblank, body.text, body.answer)
+        return JsonResponse({"rows": [asdict(one) for one in seen]})
 
     return router
 

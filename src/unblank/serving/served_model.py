@@ -25,7 +25,8 @@ from unblank.generation.seq2seq import SourceAnswerer
 from unblank.generation.setup import DecoderSetup
 from unblank.prompting.examples import make_examples
 from unblank.prompting.scoring import Prediction, predict
-from unblank.prompting.task import ClozeTask, load_task
+from unblank.prompting.task import ClozeTask
+from unblank.prompting.task_files import load_task
 from unblank.serving.engine import CallTask, DecodingTask, Engine, Task
 from unblank.unicode import require_unicode
 

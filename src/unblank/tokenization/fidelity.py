@@ -17,7 +17,7 @@ from unblank.tokenization.encoding import encode_texts
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["WordCounts", "count_words", "describe_tokenizer", "is_lowercased"]
+__all__ = ["count_words", "describe_tokenizer", "is_lowercased"]
 
 # Joiners are part of the spelling in Persian and in the scripts of India.
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}\u200c\u200d]+")

@@ -1,11 +1,13 @@
 """lm-eval on a GLM: each kind of request, and a local task from file to table."""
 
+import json
 import math
 import shutil
 
 import pytest
 import torch
 from evaluation_toys import write
+from tiny_models import encoder_decoder
 
 from unblank.evaluation.options import LmEvalOptions
 from unblank.evaluation.run import evaluate
@@ -134,13 +136,12 @@ def test_long_contexts_lose_their_beginning_and_are_counted(tiny):
     assert harness.num_cut == 2
 
 
-def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
+def choice_task(folder):
+    """Write a task: one question with either answer as the right one."""
     choices = [{"question": "a cat", "choices": ["sat", "on a mat"]} for _ in range(2)]
     choices = [{**record, "label": n} for n, record in enumerate(choices)]
-    data = write(tmp_path / "data.jsonl", choices)
-    task = tmp_path / "choice.yaml"
-    (tmp_path / "copies").mkdir()
-    (tmp_path / "copies" / "other.yaml").write_text("task: choice\ndataset_path: none\n")
+    data = write(folder / "data.jsonl", choices)
+    task = folder / "choice.yaml"
     task.write_text(
         f"task: choice\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {data}}}}}\n"
         "test_split: test\noutput_type: multiple_choice\ndoc_to_text: '{{question}}'\n"
@@ -148,6 +149,13 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
         "metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]\n",
         encoding="utf-8",
     )
+    return task
+
+
+def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
+    task = choice_task(tmp_path)
+    (tmp_path / "copies").mkdir()
+    (tmp_path / "copies" / "other.yaml").write_text("task: choice\ndataset_path: none\n")
     scores, path = evaluate(
         LmEvalOptions(model=str(model_folder), tasks=(str(task),), output=tmp_path / "o.json")
     )
@@ -177,3 +185,27 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
         task.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=message):
             evaluate(LmEvalOptions(model=str(model_folder), tasks=(str(task),)))
+
+
+def test_lm_evals_own_command_knows_our_models(model_folder, tmp_path, monkeypatch, capsys):
+    from unblank.lm_eval import cli_evaluate
+
+    task = choice_task(tmp_path)
+    own = f"--model unblank --model_args pretrained={model_folder},dtype=fp32 --device cpu"
+    results = tmp_path / "results.json"
+    asked = f"--tasks {task} --output_path {results}"
+    monkeypatch.setattr("sys.argv", ["lm_eval", *own.split(), *asked.split()])
+    cli_evaluate()
+    assert "|choice|" in capsys.readouterr().out
+    (found,) = tmp_path.glob("results_*.json")
+    scores = json.loads(found.read_text(encoding="utf-8"))["results"]["choice"]
+    assert scores["acc,none"] == 0.5
+
+
+def test_lm_eval_measures_what_fills_blanks(tmp_path):
+    from unblank.evaluation.lm_harness import FolderLM
+
+    for part in encoder_decoder("deltalm"):
+        part.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="deltalm"):
+        FolderLM(str(tmp_path))

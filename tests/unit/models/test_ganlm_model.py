@@ -285,12 +285,12 @@ def test_a_classifier_starts_from_a_pretrained_folder(branch, model, tmp_path):
     classifier = GanLMForSequenceClassification.from_pretrained(
         tmp_path, classifier_branch=branch, num_labels=3
     ).eval()
-    ours = classifier.model["encoder"].state_dict()
+    ours = classifier.model.encoder.state_dict()
     theirs = model.model.encoder.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     layers = (model.discriminator if branch == "discriminator" else model.model).decoder.layers
     own = classifier.discriminator if branch == "discriminator" else classifier.model
-    assert torch.equal(own["decoder"].layers[0].mlp.up_proj.weight, layers[0].mlp.up_proj.weight)
+    assert torch.equal(own.decoder.layers[0].mlp.up_proj.weight, layers[0].mlp.up_proj.weight)
     padded = classifier(SOURCE, labels=torch.tensor([0, 2]))
     left = torch.tensor([[7, 8, 50, 10, 11, 2], [1, 1, 12, 13, 50, 2]])
     assert padded.logits.shape == (2, 3)
