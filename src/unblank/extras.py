@@ -26,6 +26,9 @@ EXTRAS = {
     "sklearn": "eval",
     "scipy": "eval",
     "lm_eval": "eval",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
 }
 """Package, as it is imported -> the extra that installs it."""
 

@@ -97,7 +97,10 @@ class LabelReport:
         if self.confusion is not None:
             parts += [_label_table(self.confusion)]
             if len(self.confusion.labels) <= _MOST_SHOWN_LABELS:
-                parts += [_confusion_table(self.confusion)]
+                parts += [
+                    Text("right (rows) and predicted (columns)"),
+                    _confusion_table(self.confusion),
+                ]
         for one in values.get("mistakes", [])[:_SHOWN_MISTAKES]:
             line = f"{one['place']}: {one['predicted']} ({one['probability']:.0%})"
             parts.append(Text(f"{line}, right: {' or '.join(one['right'])}"))
@@ -160,7 +163,7 @@ def _task_scores(task: ClozeTask, judged: Sequence[Judged]) -> dict[str, float]:
         )
         for one in judged
     ]
-    found = {}
+    found: dict[str, float] = {}
     for metric in task.metrics:
         try:
             found |= score_answers(answers, [metric])
@@ -204,7 +207,7 @@ def _label_table(confusion: Confusion) -> Table:
 
 
 def _confusion_table(confusion: Confusion) -> Table:
-    table = Table(title="right (rows) and predicted (columns)", title_justify="left", box=None)
+    table = Table(box=None)
     table.add_column("", overflow="fold")
     for label in confusion.labels:
         table.add_column(Text(label), justify="right", overflow="fold")

@@ -13,6 +13,7 @@ from unblank.data.fields import field_text, field_value
 from unblank.data.sources import TextUnit
 from unblank.data.written_records import require_writable
 from unblank.generation.results import Scores
+from unblank.settings.ranges import NotNegative, check_values
 
 __all__ = ["ScoringOptions", "score_records"]
 
@@ -21,11 +22,14 @@ __all__ = ["ScoringOptions", "score_records"]
 class ScoringOptions:
     """How candidates are scored; see `Unblank.score`."""
 
-    blank: int = 0
+    blank: NotNegative[int] = 0
     normalization: Literal["sum", "mean"] = "sum"
     include_end: bool = True
     context: Literal["bi", "uni"] = "bi"
     source_tag: str | None = None
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 _Question = tuple[str, list[str]]

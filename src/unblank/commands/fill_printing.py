@@ -93,7 +93,7 @@ def _print_fill(console: Console, result: FillResult, *, with_tokens: bool) -> N
         line.append(blank.text or "(nothing)", style="bold green")
         line.append(f"  log p {blank.log_probability:.2f}", style="dim")
         if len(choices) > 1:
-            shown = ", ".join(f"{text or '(nothing)'} {share:.0%}" for text, share in choices)
+            shown = ", ".join(f"{text or '(nothing)'} {share:.1%}" for text, share in choices)
             line.append(f"  {shown}", style="dim")
         if not blank.finished:
             line.append("  cut: raise --max-tokens", style="yellow")

@@ -106,14 +106,12 @@ def run(settings: ServeSettings) -> None:
         OSError: the port is in use.
         ImportError: the packages of the extra `serve` are missing.
     """
-    try:
-        from unblank.serving.opening import serve_models
-    except ImportError as error:
-        if error.name and error.name.startswith("unblank"):
-            raise
-        raise ImportError(
-            f"serving needs the package {error.name}: pip install 'unblank[serve]'"
-        ) from error
+    from unblank.extras import require_package
+
+    for package in ("fastapi", "uvicorn", "prometheus_client"):
+        require_package(package, "serving")
+    from unblank.serving.opening import serve_models
+
     serve_models(
         settings.named_folders(),
         host=settings.host,

@@ -120,6 +120,9 @@ def _verified(path: Path, record: str, kind: str) -> tuple[str, bool]:
         except ValueError as error:
             return str(error), True
         return "", True
+    if kind == "checkpoints":
+        found = {one: find_damage(one) for one in list_checkpoints(path)}
+        return next((f"{one}: {damage}" for one, damage in found.items() if damage), ""), True
     if not record:
         return "", False
     return find_damage(path, record) or "", True

@@ -96,7 +96,7 @@ def _num_steps(train: dict[str, Any], validations: list[dict[str, Any]]) -> int 
     sizes = [one["step"] / one["epoch"] for one in validations if one.get("epoch")]
     if not isinstance(epochs, int | float) or not sizes:
         return None
-    return round(epochs * sizes[-1])
+    return int(epochs * sizes[-1] + 0.5)
 
 
 def _seconds_per_step(metrics: list[dict[str, Any]]) -> float | None:

@@ -87,7 +87,7 @@ def mask_figure(example: Example, tokens: Sequence[str]) -> "Figure":
     size = len(example)
     labelled = size <= _LABELLED
     side = max(5.0, 0.27 * size) if labelled else 8.0
-    figure = matplotlib_figure.Figure(
+    figure: Figure = matplotlib_figure.Figure(
         figsize=(side + 2.4, side + 2.6), layout="constrained", facecolor="white"
     )
     pieces = piece_numbers(example)

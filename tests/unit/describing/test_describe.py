@@ -104,6 +104,9 @@ def test_damage_is_named(run_folder, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["info", str(folder), "--verify"])
     assert "model.safetensors has changed" in capsys.readouterr().err
+    (checkpoint, *_) = list_checkpoints(folder / "checkpoints")
+    (checkpoint / "config.json").write_text("{}")
+    assert checkpoint.name in describe(folder / "checkpoints", verify=True).damage
     main(["info", str(folder), "--json"])
     assert json.loads(capsys.readouterr().out)["verified"] is False
 

@@ -30,6 +30,7 @@ from unblank.finetuning.labels.training import Way
 from unblank.integrity import PROVENANCE_NAME
 from unblank.prompting import ClozeTask, TaskExample, load_task
 from unblank.prompting.scoring import Layout
+from unblank.settings.recipes import from_mapping
 from unblank.untrusted.adapter import PEFT_CONFIG_NAME
 from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.links import refuse_links_out
@@ -158,12 +159,12 @@ def _tuned_with(folder: Path) -> tuple[str | None, ClozeSettings]:
     names = {field.name for field in fields(ClozeSettings)}
     asked = settings.get("cloze")
     values = {
-        name: tuple(value) if isinstance(value, list) else value
+        name: value
         for name, value in (asked if isinstance(asked, Mapping) else {}).items()
         if name in names and name != "ensemble"
     }
     try:
-        return str(settings["task"]), ClozeSettings(**values)
+        return str(settings["task"]), from_mapping(ClozeSettings, values)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged: its settings of cloze do not fit ({error})"
