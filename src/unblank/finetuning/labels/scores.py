@@ -53,7 +53,7 @@ def evaluation_of(
     def score(some: list[int]) -> dict[str, float]:
         return judge(task, [examples[n] for n in some], [predictions[n] for n in some])
 
-    scores = score_by_language([example.language for example in examples], score).named
+    scores = score_by_language([example.language for example in examples], score).named()
     return Evaluation(scores={**scores, "loss": float(np.mean(losses))}, predictions=lines)
 
 

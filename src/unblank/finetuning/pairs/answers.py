@@ -10,6 +10,7 @@ from unblank.engine.parallel import World
 from unblank.finetuning.pairs.encoded import EncodedPairs
 from unblank.finetuning.settings import GenerationSettings
 from unblank.generation.options import GenerationOptions
+from unblank.generation.results import Generated
 from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import generate_from_ids
 
@@ -92,18 +93,28 @@ class Answering:
             sources: the same in every process.
             world: the processes of the run; all must call this.
         """
-        own = [source.prompt for source in sources[world.rank :: world.size]]
+        prompts = [source.prompt for source in sources]
+        return [answer.text for answer in self.write(model, tokenizer, prompts, world)]
+
+    def write(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerFast",
+        prompts: Sequence[Prompt],
+        world: World,
+    ) -> list[Generated]:
+        """Return what the model writes to some prompts; see `answer`."""
         with torch.inference_mode():
             answers = generate_from_ids(
                 model,
                 tokenizer,
-                own,
+                prompts[world.rank :: world.size],
                 self.options,
                 batch_size=self.batch_size,
                 show_progress=world.is_main,
             )
-        shares = world.gather([answer.text for answer in answers])
-        return [shares[place % world.size][place // world.size] for place in range(len(sources))]
+        shares = world.gather(answers)
+        return [shares[place % world.size][place // world.size] for place in range(len(prompts))]
 
     def score(
         self, answers: Sequence[str], sources: Sequence[HeldOutSource], metric: str
