@@ -38,6 +38,8 @@ __all__ = [
 
 _Context = Literal["bi", "uni", "causal"]
 _Way = Literal["blanks", "gmask", "causal", "masked", "judged"]
+_Prompts = Literal["english", "translated", "universal"]
+_Words = Literal["english", "own", "all"]
 _Layout = Literal["blank", "sentinel", "masked"]
 _BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 _PairsSuite = Literal["blimp", "choices"]
@@ -243,6 +245,15 @@ class UnderstandingOptions(DataOptions):
     pattern: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
+    prompts: _Prompts | None = None
+    """In which words a task of many languages is asked: english, the example's own (translated), or
+    none (universal). Default: the task's patterns as they stand."""
+    words: _Words | None = None
+    """Which words name a label: English ones, those of the language, or those of all languages,
+    which share its probability. Default: those of the language with translated prompts, else
+    English ones."""
+    calibrate: bool = False
+    """Subtract from all scores what the prompt scores with empty fields."""
     layout: _Layout = "blank"
     """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
     models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
@@ -267,6 +278,15 @@ class ClozeOptions(EvaluationOptions):
     pattern: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
+    prompts: _Prompts | None = None
+    """In which words a task of many languages is asked: english, the example's own (translated), or
+    none (universal). Default: the task's patterns as they stand."""
+    words: _Words | None = None
+    """Which words name a label: English ones, those of the language, or those of all languages,
+    which share its probability. Default: those of the language with translated prompts, else
+    English ones."""
+    calibrate: bool = False
+    """Subtract from all scores what the prompt scores with empty fields."""
     layout: _Layout = "blank"
     """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
     models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""

@@ -20,6 +20,7 @@ from unblank.evaluation.session import Session
 from unblank.evaluation.suites import TaskSuite
 from unblank.metrics.answers import Answer, score_answers
 from unblank.metrics.spread import bootstrap_errors
+from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import right_label, to_answers
 from unblank.prompting.scoring import Prediction, encode_example, predict
@@ -95,13 +96,17 @@ def _measure(
             f"{task.name}: {examples[0].place} to {examples[-1].place}: all {len(examples)} "
             f"examples have the label {label!r}: a model that always predicts it would score best"
         )
-    _tell_shortened(session, task, examples)
+    asking = Asking(session.config.prompts, session.config.words)
+    asking.check(task, session.config.pattern)
+    _tell_shortened(session, task, examples, asking)
     predictions = predict(
         session.model,
         session.tokenizer,
         task,
         examples,
         patterns=session.config.pattern,
+        asking=asking,
+        calibrate=session.config.calibrate,
         batch_size=session.config.batch_size,
         layout=session.config.layout,
         show_progress=True,
@@ -220,12 +225,16 @@ def _tell_shortened(
     session: Session[UnderstandingOptions | ClozeOptions],
     task: ClozeTask,
     examples: Sequence[TaskExample],
+    asking: Asking,
 ) -> None:
     """Say how many questions lose text because the model has too few positions."""
     limit = session.model.config.max_position_embeddings
-    for number in session.config.pattern or (task.default_pattern,):
+    usual = task.default_pattern if asking.prompts is None else 0
+    for number in session.config.pattern or (usual,):
         prompts = [
-            encode_example(session.tokenizer, task, example, task.pattern(number), max_length=limit)
+            encode_example(
+                session.tokenizer, task, *asking.ask(task, example, number), max_length=limit
+            )
             for example in examples
         ]
         num_shortened = sum(bool(prompt.filled.num_removed) for prompt in prompts)

@@ -16,6 +16,7 @@ from unblank.engine.parallel import World, join_world
 from unblank.engine.run import Run, run
 from unblank.engine.training import RunContext, Training
 from unblank.families.table import family_of_run
+from unblank.finetuning.labels.cloze import Words
 from unblank.finetuning.labels.opening import open_labelled
 from unblank.finetuning.methods import build_method, prompt_for_tokenizer
 from unblank.finetuning.pairs.opening import open_pairs
@@ -203,9 +204,9 @@ def _adapter_facts(settings: FinetuneSettings) -> dict[str, str | int | float]:
     """Return what the record of an adapter says of its training."""
     facts: dict[str, str | int | float] = {"task": settings.task, "seed": settings.train.seed}
     if settings.task not in WRITING_TASKS and not settings.cloze.classifier:
-        task = load_task(settings.task)
-        numbers = settings.cloze.patterns or (task.default_pattern,)
-        facts["patterns"] = " | ".join(task.pattern(number).pattern.text for number in numbers)
+        task, asking = load_task(settings.task), Words.of(settings.cloze, 0).training
+        usual = task.default_pattern if asking.prompts is None else 0
+        facts["patterns"] = " | ".join(asking.texts(task, settings.cloze.patterns or (usual,)))
     return facts
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from unblank.languages import find_language
 from unblank.metrics.answers import ANSWER_METRICS
 from unblank.prompting.entries import (
     choice,
@@ -23,6 +24,14 @@ from unblank.prompting.patterns import End, Pattern, Template, parse_pattern, pa
 from unblank.prompting.readers import READERS
 from unblank.prompting.task_checks import check_keys, check_task
 from unblank.prompting.verbalizers import Verbalizer, parse_verbalizer
+from unblank.prompting.wording import (
+    ENGLISH,
+    Wording,
+    read_universal,
+    read_verbalizers,
+    read_wordings,
+    words_of_all,
+)
 from unblank.prompting.yaml_lines import at_line, build_from_yaml, find_yaml, names_in
 
 __all__ = ["TEMPLATES", "ClozeTask", "Scoring", "TaskPattern", "load_task", "task_names"]
@@ -36,7 +45,7 @@ Scoring = Literal["logit", "sum", "mean"]
 Decision = Literal["label", "first", "text"]
 """What a prediction is: a label, whether the first candidate won, or the words that won."""
 
-_NESTED = ("record", "wsc")  # readers that find the candidates themselves
+_NESTED = ("record", "wsc", "winograd")  # readers that find the candidates themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,11 @@ class ClozeTask:
         metrics: scores, the first chooses the best model.
         classifier: the texts that the classifier sees, joined by [SEP].
         example: a raw record, for showing.
+        language: of examples, if neither their fields nor their files tell; empty for none.
+        wordings: language -> the prompts in its words.
+        universal: prompts without words.
+        verbalizers: language -> the words of the labels.
+        all_words: those of all languages together.
     """
 
     name: str
@@ -105,6 +119,11 @@ class ClozeTask:
     metrics: tuple[str, ...] = ("accuracy",)
     classifier: tuple[Template, ...] = ()
     example: Mapping[str, Any] | None = None
+    language: str = ""
+    wordings: Mapping[str, Wording] = field(default_factory=dict)
+    universal: tuple[Pattern, ...] = ()
+    verbalizers: Mapping[str, Verbalizer] = field(default_factory=dict)
+    all_words: Verbalizer = field(default_factory=dict)
 
     def pattern(self, number: int | None = None) -> TaskPattern:
         """Return a pattern by its number; None for the default one.
@@ -156,6 +175,11 @@ def _build(path: Path, entries: Any) -> ClozeTask:
                 f"{list(other.verbalizer)}, but the first has {list(labels)}: all patterns must "
                 "have the same labels"
             )
+    language = _language(entries)
+    verbalizers = read_verbalizers(
+        entries, labels, {} if verbalizer is None else parse_verbalizer(verbalizer),
+        language or ENGLISH,
+    )  # fmt: skip
     is_regression = is_true(entries, "regression")
     metrics = text_list(entries, "metrics")
     for metric in metrics:
@@ -185,6 +209,11 @@ def _build(path: Path, entries: Any) -> ClozeTask:
         metrics=metrics or (("pearson", "spearman") if is_regression else ("accuracy",)),
         classifier=tuple(map(parse_template, text_list(entries, "classifier"))),
         example=entries.get("example"),
+        language=language,
+        wordings=read_wordings(entries),
+        universal=read_universal(entries),
+        verbalizers=verbalizers,
+        all_words=words_of_all(verbalizers),
     )
     check_task(task, entries)
     return task
@@ -202,6 +231,15 @@ def _task_pattern(entry: Any, verbalizer: Any) -> TaskPattern:
             f"words), got {own!r}"
         )
     return TaskPattern(parse_pattern(entry), {} if own is None else parse_verbalizer(own))
+
+
+def _language(entries: Mapping[str, Any]) -> str:
+    if "language" not in entries:
+        return ""
+    try:
+        return find_language(entries["language"]).code
+    except ValueError as error:
+        raise ValueError(f"{line_of(entries, 'language')}{error}") from error
 
 
 def _candidates(entries: Mapping[str, Any]) -> tuple[tuple[Template, ...], str]:

@@ -17,7 +17,7 @@ from unblank.prompting.scoring import Prediction, decide
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.training import target_shares
 
-__all__ = ["evaluation_of", "label_loss"]
+__all__ = ["evaluation_of", "label_loss", "symmetric_kl"]
 
 _SMALLEST = 1e-30
 
@@ -37,6 +37,15 @@ def label_loss(
     num_right = torch.stack([s.argmax() == target.argmax() for s, target in pairs]).sum()
     share = (num_right, torch.tensor(len(pairs), device=num_right.device))
     return TokenLoss(loss_sum, len(pairs)), share
+
+
+def symmetric_kl(one_L: Tensor, other_L: Tensor) -> Tensor:
+    """Return KL(p||q) + KL(q||p) in nats, of the probabilities that two scores stand for.
+
+    Both get gradients (PCT, Qi and others, ACL 2022).
+    """
+    log_p_L, log_q_L = one_L.float().log_softmax(dim=0), other_L.float().log_softmax(dim=0)
+    return ((log_p_L.exp() - log_q_L.exp()) * (log_p_L - log_q_L)).sum()
 
 
 def evaluation_of(

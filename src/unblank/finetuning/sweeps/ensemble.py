@@ -18,6 +18,7 @@ from torch import Tensor, tensor
 from unblank.data.language_files import find_language_files
 from unblank.engine.finish import RESULTS_NAME, chosen_predictions
 from unblank.engine.logging import read_json_lines
+from unblank.finetuning.labels.cloze import Words
 from unblank.finetuning.labels.held_out import measured_examples
 from unblank.finetuning.labels.scores import evaluation_of
 from unblank.finetuning.requirements import WRITING_TASKS
@@ -99,7 +100,8 @@ def ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
         raise ValueError(
             "an ensemble runs in one process: start each pattern with torchrun instead"
         )
-    patterns = settings.cloze.patterns or tuple(range(len(load_task(settings.task).patterns)))
+    asking = Words.of(settings.cloze, 0).training
+    patterns = settings.cloze.patterns or tuple(asking.numbers(load_task(settings.task)))
     pairs = [(p, seed) for p in patterns for seed in settings.train.seeds or (settings.train.seed,)]
     if len(pairs) < 2:
         raise ValueError(
