@@ -123,6 +123,7 @@ def write_languages(folder: Path) -> None:
         ]
         for split in ("train", "validation"):
             write_lines(folder / f"xnli/{split}.{code}.jsonl", examples)
+        write_lines(folder / f"data/xling/xnli/validation.{code}.jsonl", examples)
         word = first.split()[1]
         asked = {"id": "1", "context": f"{first} {second}", "question": f"{word}?"}
         write_lines(folder / f"xquad/validation.{code}.jsonl", [{**asked, "answers": [word]}])

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from unblank.generation.rows import Prompt
 from unblank.languages import find_language
 from unblank.prompting.patterns import Pattern, fill_template, parse_pattern
 from unblank.prompting.yaml_lines import build_from_yaml
@@ -117,6 +118,13 @@ class QuestionEncoder:
             return encoder_source(ids, self.special.eos)
         ids = encode_around_blanks(self.tokenizer, [before, after], [self.blank])
         return glm_part_a(ids, self.special)
+
+    def prompt(self, token_ids: tuple[int, ...]) -> Prompt:
+        """Return an input of `encode` as decoding takes it."""
+        if not self.blank:
+            return Prompt(token_ids, (0,))
+        place = next(n for n, token in enumerate(token_ids) if token in self.special.blanks)
+        return Prompt(token_ids, (place,))
 
     def text(self, question: Question, context: str) -> str:
         """Return the same as a text."""

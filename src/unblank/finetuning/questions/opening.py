@@ -23,15 +23,9 @@ from unblank.finetuning.pairs.opening import plain_text_of, unused_of_family
 from unblank.finetuning.pairs.start import PairStart
 from unblank.finetuning.pairs.text import TextPair
 from unblank.finetuning.pairs.training import HeldOutPairs, PairTraining, TrainingPairs
-from unblank.finetuning.questions.answers import require_rules
 from unblank.finetuning.questions.settings import QuestionMetric, QuestionSettings
 from unblank.finetuning.questions.training import HeldOutQuestions, QuestionTraining
-from unblank.finetuning.questions.windows import (
-    AskedQuestion,
-    WindowCounts,
-    ask,
-    windows_as_pairs,
-)
+from unblank.finetuning.questions.windows import windows_as_pairs
 from unblank.finetuning.settings import (
     FinetuneDataSettings,
     FinetuneGanLMSettings,
@@ -39,6 +33,8 @@ from unblank.finetuning.settings import (
     GenerationSettings,
     PairSettings,
 )
+from unblank.questions.answers import require_rules
+from unblank.questions.asked import AskedQuestion, WindowCounts, ask
 from unblank.questions.asking import QuestionEncoder
 from unblank.questions.reading import Question, read_questions
 from unblank.settings.given import refuse_unused
@@ -135,8 +131,7 @@ def open_questions(
     held_out_questions = HeldOutQuestions(
         asked=[one for entry in measured for one in entry],
         rules=questions.rules,
-        special=special,
-        in_blank=in_blank,
+        encoder=encoder,
         answering=replace(answering, options=at_least_one),
         world=world,
     )

@@ -16,18 +16,17 @@ from unblank.engine.training import Evaluation
 from unblank.engine.units import TrainUnit
 from unblank.finetuning.pairs.answers import Answering
 from unblank.finetuning.pairs.training import PairTraining
-from unblank.finetuning.questions.answers import (
+from unblank.finetuning.questions.settings import QuestionMetric
+from unblank.metrics.questions import AnswerRules
+from unblank.plurals import counted
+from unblank.questions.answers import (
     answer_line,
     best_answers,
     named_scores,
     score_answers,
 )
-from unblank.finetuning.questions.settings import QuestionMetric
-from unblank.finetuning.questions.windows import AskedQuestion, WindowCounts
-from unblank.generation.rows import Prompt
-from unblank.metrics.questions import AnswerRules
-from unblank.plurals import counted
-from unblank.tokenization.special import SpecialIds
+from unblank.questions.asked import AskedQuestion, WindowCounts
+from unblank.questions.asking import QuestionEncoder
 
 __all__ = ["HeldOutQuestions", "QuestionTraining"]
 
@@ -39,16 +38,14 @@ class HeldOutQuestions:
     Attributes:
         asked: questions with the windows of their passages; perhaps none.
         rules: whose official scores.
-        special: the tokenizer's special tokens, to find the blank of an input.
-        in_blank: whether answers stand in a blank.
+        encoder: has laid the windows out.
         answering: how answers are decoded.
         world: the processes of the run.
     """
 
     asked: Sequence[AskedQuestion]
     rules: AnswerRules
-    special: SpecialIds
-    in_blank: bool
+    encoder: QuestionEncoder
     answering: Answering
     world: World
 
@@ -102,7 +99,7 @@ class QuestionTraining:
         if self.metric == "loss":
             return Evaluation(scores=loss)
         prompts = [
-            Prompt(window.token_ids, (self._blank_of(window.token_ids),))
+            held_out.encoder.prompt(window.token_ids)
             for one in held_out.asked
             for window in one.windows
         ]
@@ -123,12 +120,6 @@ class QuestionTraining:
     def fill(self, model: PreTrainedModel, /) -> list[dict[str, str]]:
         """Return nothing: predictions show what is answered."""
         return []
-
-    def _blank_of(self, source: Sequence[int]) -> int:
-        if not self._held_out.in_blank:
-            return 0
-        blanks = self._held_out.special.blanks
-        return next(place for place, token in enumerate(source) if token in blanks)
 
 
 def describe(counts: WindowCounts) -> str:

@@ -4,15 +4,16 @@ import pytest
 from tiny_glms import tiny_glm
 
 from unblank.families.table import FAMILIES
-from unblank.finetuning.questions.answers import (
+from unblank.finetuning.questions.windows import windows_as_pairs
+from unblank.generation.results import Generated
+from unblank.questions.answers import (
     FoundAnswer,
     best_answers,
     named_scores,
     require_rules,
     score_answers,
 )
-from unblank.finetuning.questions.windows import WindowCounts, ask, windows_as_pairs
-from unblank.generation.results import Generated
+from unblank.questions.asked import WindowCounts, ask
 from unblank.questions.asking import QuestionEncoder
 from unblank.questions.reading import GoldAnswer, Question
 

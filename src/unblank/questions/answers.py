@@ -18,7 +18,15 @@ from unblank.metrics.questions import (
 from unblank.questions.reading import Question
 from unblank.questions.spans import find_in_context, text_in_context
 
-__all__ = ["FoundAnswer", "best_answers", "named_scores", "require_rules", "score_answers"]
+__all__ = [
+    "FoundAnswer",
+    "answer_line",
+    "answer_scores",
+    "best_answers",
+    "named_scores",
+    "require_rules",
+    "score_answers",
+]
 
 _ENGLISH = "en"
 
