@@ -100,15 +100,18 @@ class ModelScores:
     def __repr__(self) -> str:
         from rich.console import Console
 
-        from unblank.evaluation.results import results_table
+        from unblank.evaluation.language_tables import scores_table
 
         console = Console(width=100, color_system=None)
         with console.capture() as captured:
-            console.print(results_table(str(self.path), list(self.scores)))
+            console.print(scores_table(str(self.path), list(self.scores)))
         return captured.get()
 
     def _repr_html_(self) -> str:
-        rows = [(one.task, one.metric, f"{one.value:.2f}", one.count) for one in self.scores]
+        rows = [
+            (f"{one.task} {one.language}".strip(), one.metric, f"{one.value:.2f}", one.count)
+            for one in self.scores
+        ]
         return html_table(str(self.path), ("task", "metric", "value", "count"), rows)
 
 

@@ -126,6 +126,13 @@ def write_languages(folder: Path) -> None:
         ]
         for split in ("train", "validation"):
             write_lines(folder / f"xnli/{split}.{code}.jsonl", examples)
+        write_lines(folder / f"data/xling/xnli/validation.{code}.jsonl", examples)
+        word = first.split()[1]
+        asked = {"id": "1", "context": f"{first} {second}", "question": f"{word}?"}
+        write_lines(folder / f"xquad/validation.{code}.jsonl", [{**asked, "answers": [word]}])
+    question = {"id": "1", "question": "What cat?", "answers": [{"text": "old", "answer_start": 4}]}
+    paragraph = {"context": ENGLISH[0], "qas": [question]}
+    (folder / "squad.json").write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}))
 
 
 def write_data_sets(folder: Path) -> None:

@@ -37,10 +37,10 @@ def run(settings: EvaluationOptions) -> None:
     """
     from rich.console import Console
 
-    from unblank.evaluation.results import results_table
+    from unblank.evaluation.language_tables import scores_table
     from unblank.evaluation.run import evaluate
 
     scores, path = evaluate(settings)
     console = Console()
-    console.print(results_table(f"{settings.suite} of {settings.model}", scores))
+    console.print(scores_table(f"{settings.suite} of {settings.model}", scores))
     console.print(f"predictions: {path}", highlight=False, markup=False, soft_wrap=True)

@@ -97,7 +97,7 @@ class World:
         return cast("_Result", result)
 
     def gather(self, value: Any) -> list[Any]:
-        """Return the values of all processes, in their order; they must be plain Python values."""
+        """Return the values of all processes, in their order; they must be picklable."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size

@@ -8,6 +8,7 @@ from unblank.evaluation.infilling import run_infilling
 from unblank.evaluation.lambada import run_lambada
 from unblank.evaluation.minimal_pairs import run_minimal_pairs
 from unblank.evaluation.perplexity import run_perplexity
+from unblank.evaluation.questions import run_questions
 from unblank.evaluation.results import SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import (
@@ -16,6 +17,7 @@ from unblank.evaluation.suites import (
     LanguageSuite,
     OwnFilesSuite,
     PairsSuite,
+    QuestionsSuite,
     Suite,
     TaskSuite,
     WritingSuite,
@@ -50,6 +52,8 @@ def measure(session: Session[Any], suite: Suite) -> Iterator[SuiteResult]:
             yield from run_facts(session, suite.sets)
         case TaskSuite():
             yield from run_understanding(session, suite)
+        case QuestionsSuite():
+            yield from run_questions(session, suite.sets)
         case WritingSuite():
             yield from run_writing(session, suite.sets)
         case OwnFilesSuite(measure="cloze"):

@@ -28,9 +28,11 @@ __all__ = [
     "FactsOptions",
     "InfillingOptions",
     "LambadaOptions",
+    "LanguagesOptions",
     "LmEvalOptions",
     "PairsOptions",
     "PerplexityOptions",
+    "QuestionsOptions",
     "TextOptions",
     "UnderstandingOptions",
     "WritingOptions",
@@ -39,10 +41,14 @@ __all__ = [
 
 _Context = Literal["bi", "uni", "causal"]
 _Way = Literal["blanks", "gmask", "causal", "masked", "judged"]
+_Prompts = Literal["english", "translated", "universal"]
+_Words = Literal["english", "own", "all"]
 _Layout = Literal["blank", "sentinel", "masked"]
 _BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 _PairsSuite = Literal["blimp", "choices"]
 UnderstandingSuite = Literal["superglue", "glue", "classification"]
+LanguagesSuite = Literal["xnli", "paws-x", "xcopa", "xwinograd"]
+_QuestionsSuite = Literal["xquad", "mlqa", "tydiqa"]
 _WritingSuite = Literal[
     "summarization",
     "compression",
@@ -59,6 +65,8 @@ SuiteName = Literal[
     _PairsSuite,
     "facts",
     UnderstandingSuite,
+    LanguagesSuite,
+    _QuestionsSuite,
     "cloze",
     "classifier",
     "lm-eval",
@@ -75,8 +83,10 @@ class EvaluationOptions:
     suite: str = "perplexity"
     """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
     Blanks: infilling. Minimal pairs of sentences: blimp, choices. Knowledge: facts. Understanding,
-    by cloze questions: superglue, glue, classification, cloze (your own task and files); by a head:
-    classifier (your own files). EleutherAI's lm-eval tasks: lm-eval. Generation: the others."""
+    by cloze questions: superglue, glue, classification, cloze (your own task and files), in many
+    languages xnli, paws-x, xcopa, xwinograd; by a head: classifier (your own files). Questions
+    about passages: xquad, mlqa, tydiqa. EleutherAI's lm-eval tasks: lm-eval. Generation: the
+    others."""
     limit: Positive[int | None] = None
     """Number of examples of each part to measure: a fixed random choice, of every file its
     share."""
@@ -241,10 +251,19 @@ class UnderstandingOptions(DataOptions):
     unblank evaluate MODEL --suite superglue --tasks rte cb --data FOLDER
     """
 
-    suite: UnderstandingSuite
+    suite: Literal[UnderstandingSuite, LanguagesSuite]
     pattern: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
+    prompts: _Prompts | None = None
+    """In which words a task of many languages is asked: english, the example's own (translated), or
+    none (universal). Default: the task's patterns as they stand."""
+    words: _Words | None = None
+    """Which words name a label: English ones, those of the language, or those of all languages,
+    which share its probability. Default: those of the language with translated prompts, else
+    English ones."""
+    calibrate: bool = False
+    """Subtract from all scores what the prompt scores with empty fields."""
     layout: _Layout = "blank"
     """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
     models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
@@ -252,6 +271,46 @@ class UnderstandingOptions(DataOptions):
     """Number of examples scored together."""
     seed: Seed[int] = 0
     """Seed for the standard errors."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LanguagesOptions(UnderstandingOptions):
+    """Measure a model on a task with labels in many languages, asked as cloze questions.
+
+    unblank evaluate MODEL --suite xnli --prompts translated --data FOLDER
+    """
+
+    suite: LanguagesSuite
+    languages: tuple[str, ...] = ()
+    """Codes of the languages to measure. Default: all that are there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuestionsOptions(DataOptions):
+    """Measure a model by its answers to questions about passages, language by language.
+
+    unblank evaluate MODEL --suite xquad --data FOLDER
+    """
+
+    suite: _QuestionsSuite
+    file: tuple[PathText, ...] = ()
+    """Your own files, folders or globs instead, of SQuAD's JSON or one question a record."""
+    languages: tuple[str, ...] = ()
+    """Codes of the languages to measure. Default: all that are there."""
+    prompts: _Prompts = "english"
+    """In which words a question is put: English ones, those of its language, or none: as in
+    training."""
+    max_source_length: Positive[int | None] = None
+    """Most tokens of a window of the passage with its question. Default: 512, or what the model
+    has positions for."""
+    blank: _BlankToken | None = None
+    """Token for the answer of a GLM. Default: [sMASK]."""
+    num_beams: Positive[int] = 1
+    """Number of beams; 1 is greedy decoding."""
+    max_tokens: Positive[int] = 64
+    """Most tokens of an answer."""
+    batch_size: Positive[int] = 32
+    """Number of windows answered together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -269,6 +328,15 @@ class ClozeOptions(EvaluationOptions):
     pattern: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
+    prompts: _Prompts | None = None
+    """In which words a task of many languages is asked: english, the example's own (translated), or
+    none (universal). Default: the task's patterns as they stand."""
+    words: _Words | None = None
+    """Which words name a label: English ones, those of the language, or those of all languages,
+    which share its probability. Default: those of the language with translated prompts, else
+    English ones."""
+    calibrate: bool = False
+    """Subtract from all scores what the prompt scores with empty fields."""
     layout: _Layout = "blank"
     """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
     models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
@@ -367,6 +435,8 @@ SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
     **dict.fromkeys(get_args(_PairsSuite), PairsOptions),
     "facts": FactsOptions,
     **dict.fromkeys(get_args(UnderstandingSuite), UnderstandingOptions),
+    **dict.fromkeys(get_args(LanguagesSuite), LanguagesOptions),
+    **dict.fromkeys(get_args(_QuestionsSuite), QuestionsOptions),
     "cloze": ClozeOptions,
     "classifier": ClassifierOptions,
     "lm-eval": LmEvalOptions,

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from unblank.prompting.readers import pronoun_span
+
 __all__ = ["PAIR_READERS", "text_in"]
 
 Fields = Mapping[str, Any]
@@ -45,23 +47,14 @@ def _copa(record: Fields, good: str, bad: str) -> tuple[str, str]:
 def _winograd(record: Fields, good: str, bad: str) -> tuple[str, str]:
     """Return the sentence with each candidate for its pronoun."""
     sentence = text_in(record, "sentence")
-    candidates, span = _value(record, "candidates"), _value(record, "pronoun_span")
+    candidates = _value(record, "candidates")
     right = [one["text"] for one in candidates if one["is_antecedent"]]
     wrong = [one["text"] for one in candidates if not one["is_antecedent"]]
     if (len(right), len(wrong)) != (1, 1):
         raise ValueError(
             f"there are {len(right)} right and {len(wrong)} wrong candidates: one of each is needed"
         )
-    pronoun, tokens = text_in(record, "pronoun"), _value(record, "tokens")
-    end = 0
-    for token in tokens[: span[0]]:
-        start = sentence.find(token, end)
-        if start >= 0:  # quotes have another form among the tokens
-            end = start + len(token)
-    first = sentence.find(pronoun, end)
-    if first < 0:
-        raise ValueError(f"the pronoun {pronoun!r} is not in its place in {sentence!r}")
-    last = first + len(pronoun)
+    first, last = pronoun_span(record)
     return (
         sentence[:first] + right[0] + sentence[last:],
         sentence[:first] + wrong[0] + sentence[last:],

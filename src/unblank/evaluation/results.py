@@ -27,6 +27,7 @@ class Score:
         count: examples (or tokens, where the metric is a mean over these) that it rests on.
         standard_error: in the unit of `value`; None if there is none.
         seconds: that the task took, model time and all.
+        language: code of the language that it is of, or which mean over languages it is.
         details: what else belongs to the number, such as signatures and counts.
     """
 
@@ -36,6 +37,7 @@ class Score:
     count: int
     standard_error: float | None = None
     seconds: float = 0.0
+    language: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
 

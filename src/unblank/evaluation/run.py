@@ -12,6 +12,7 @@ from rich.console import Console
 
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import Unblank, load
+from unblank.evaluation.language_tables import languages_csv, languages_markdown
 from unblank.evaluation.measuring import measure
 from unblank.evaluation.options import (
     ClassifierOptions,
@@ -23,7 +24,13 @@ from unblank.evaluation.pair_plot import draw_pairs
 from unblank.evaluation.results import Score, SuiteResult, plain, results_json
 from unblank.evaluation.session import Session
 from unblank.evaluation.suite_files import load_suite, suite_names
-from unblank.evaluation.suites import PairsSuite, Suite, TaskSuite, WritingSuite
+from unblank.evaluation.suites import (
+    PairsSuite,
+    QuestionsSuite,
+    Suite,
+    TaskSuite,
+    WritingSuite,
+)
 from unblank.extras import install_command, require_package
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
@@ -43,7 +50,7 @@ _PACKAGES = (
     "lm_eval",
 )  # fmt: skip
 
-_FOR_ALL = (PairsSuite, WritingSuite)
+_FOR_ALL = (PairsSuite, WritingSuite, QuestionsSuite)
 """Suites that need no blanks in a text."""
 
 
@@ -81,6 +88,9 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
         write(is_complete=False)
     write(is_complete=True)
     scores = [score for result in results for score in result.scores]
+    if len({score.language for score in scores}) > 1:
+        write_at_once(path.with_suffix(".csv"), languages_csv(scores))
+        write_at_once(path.with_suffix(".md"), languages_markdown(scores))
     if isinstance(suite, PairsSuite):
         _draw(session, scores, path.with_suffix(".png"))
     return scores, path

@@ -19,6 +19,8 @@ from unblank.evaluation.suites import (
     OwnFilesSuite,
     PairSet,
     PairsSuite,
+    QuestionSet,
+    QuestionsSuite,
     Suite,
     TaskSuite,
     TextSet,
@@ -26,6 +28,7 @@ from unblank.evaluation.suites import (
     WritingSuite,
 )
 from unblank.metrics.answers import ANSWER_METRICS
+from unblank.metrics.questions import AnswerRules
 from unblank.metrics.text import TextMetric
 from unblank.prompting.entries import (
     Shapes,
@@ -47,7 +50,7 @@ SUITES = Path(__file__).parent / "suites"
 _HEAD: Shapes = {"about": (str,), "measure": (str,)}
 _LANGUAGE: Shapes = {**_HEAD, "sets": (dict,)}
 _INFILLING: Shapes = {**_LANGUAGE, "max_tokens": (str,)}
-_TASKS: Shapes = {**_HEAD, "tasks": (list,), "averaged": (dict,)}
+_TASKS: Shapes = {**_HEAD, "tasks": (list,), "averaged": (dict,), "files": (dict,)}
 _WRITING: Shapes = {**_LANGUAGE, "metrics": (list,)}
 _TEXT_SET: Shapes = {"files": (str,), "field": (str,)}
 _PERPLEXITY_SET: Shapes = {**_TEXT_SET, "detokenize": (str,)}
@@ -58,6 +61,7 @@ _PAIR_SET: Shapes = {
 }  # fmt: skip
 _FACT_KEYS = ("relation", "subject", "object")
 _FACT_SET: Shapes = {**dict.fromkeys(("files", "relations", *_FACT_KEYS), (str,))}
+_QUESTION_SET: Shapes = {"files": (str,), "rules": (str,)}
 _WRITING_SET: Shapes = {
     "files": (str,), "languages": (list,), "source": (str,), "target": (str, list),
     "more_targets": (list,), "metrics": (list,),
@@ -149,7 +153,22 @@ def _task_suite(path: Path, entries: dict[str, Any]) -> Suite:
     for name in entries.get("averaged", {}):
         require_known(name, tasks)
         averaged[str(name)] = _metrics(entries["averaged"], name, tuple(ANSWER_METRICS))
-    return TaskSuite(**_head(path, entries), tasks=tasks, averaged=averaged)
+    found = {}
+    for name, pattern in entries.get("files", {}).items():
+        require_known(name, tasks)
+        found[str(name)] = files_pattern({"files": pattern}, "lang")
+    return TaskSuite(**_head(path, entries), tasks=tasks, averaged=averaged, files=found)
+
+
+def _questions_suite(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, _LANGUAGE, "a suite")
+    sets = {}
+    for name, entry in _sets(entries).items():
+        check_shapes(entry, _QUESTION_SET, f"the set {name}")
+        _require(name, entry, "files")
+        rules = cast("AnswerRules", choice(entry, "rules", get_args(AnswerRules), "squad"))
+        sets[str(name)] = QuestionSet(files=files_pattern(entry, "lang"), rules=rules)
+    return QuestionsSuite(**_head(path, entries), sets=sets)
 
 
 def _writing_suite(path: Path, entries: dict[str, Any]) -> Suite:
@@ -181,6 +200,7 @@ _BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Suite]] = {
     "classifier": _own_files_suite,
     "lm-eval": _own_files_suite,
     "writing": _writing_suite,
+    "questions": _questions_suite,
 }
 """Name of what is measured -> the builder of a suite."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from unblank.metrics.questions import AnswerRules
 from unblank.metrics.text import TextMetric
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "OwnFilesSuite",
     "PairSet",
     "PairsSuite",
+    "QuestionSet",
+    "QuestionsSuite",
     "Suite",
     "TaskSuite",
     "TextSet",
@@ -170,10 +173,36 @@ class TaskSuite(Suite):
         tasks: name -> file, for `unblank.prompting.load_task`.
         averaged: the metrics of a task that count for the mean over tasks, where not all of them
             do.
+        files: where the examples of a task lie in all languages, `{lang}` for the code.
     """
 
     tasks: Mapping[str, Path]
     averaged: Mapping[str, tuple[str, ...]]
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionSet:
+    """Questions about passages.
+
+    Attributes:
+        files: where they lie, `{lang}` for the code of their language.
+        rules: whose official rules score the answers.
+    """
+
+    files: str
+    rules: AnswerRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionsSuite(Suite):
+    """Questions about passages, answered in the words of the passage.
+
+    Attributes:
+        sets: the questions by name; the user's own files are judged like the first.
+    """
+
+    sets: Mapping[str, QuestionSet]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

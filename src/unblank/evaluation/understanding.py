@@ -8,18 +8,20 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, groupby
-from math import hypot
 from statistics import fmean
 from typing import Any
 
 from unblank.data.drawing import draw_from_files
 from unblank.data.language_files import LanguageFile, find_language_files
+from unblank.evaluation.language_means import language_means, mean_and_error
+from unblank.evaluation.language_split import in_languages
 from unblank.evaluation.options import ClassifierOptions, ClozeOptions, UnderstandingOptions
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import TaskSuite
 from unblank.metrics.answers import Answer, score_answers
 from unblank.metrics.spread import bootstrap_errors
+from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import right_label, to_answers
 from unblank.prompting.scoring import Prediction, decide, encode_example, predict
@@ -44,11 +46,14 @@ def run_understanding(
     started = time.perf_counter()
     tasks = {name: load_task(path) for name, path in suite.tasks.items()}
     for task in tasks.values():
-        if not task.files:
+        if not task.files and task.name not in suite.files:
             raise ValueError(f"{task.path} does not say where its examples are: add `files:`")
-    for name, files in session.files({name: task.files for name, task in tasks.items()}):
+    patterns = {name: suite.files.get(name, task.files) for name, task in tasks.items()}
+    globs = {name: pattern.replace("{lang}", "*") for name, pattern in patterns.items()}
+    wanted = getattr(session.config, "languages", ())
+    for name, files in session.files(globs):
         counted = suite.averaged.get(name)
-        placed = [LanguageFile(path) for path in files]
+        placed = in_languages(files, patterns[name], wanted)
         result, averages[name] = _measure_cloze(session, tasks[name], placed, counted)
         yield result
     if len(averages) > 1:
@@ -99,15 +104,19 @@ def _measure_cloze(
     counted: Sequence[str] | None = None,
 ) -> tuple[SuiteResult, Average]:
     """Return a task's result as cloze questions; see `_measure`."""
+    asking = Asking(session.config.prompts, session.config.words)
+    asking.check(task, session.config.pattern)
 
     def answer(examples: Sequence[TaskExample]) -> list[Prediction]:
-        _tell_shortened(session, task, examples)
+        _tell_shortened(session, task, examples, asking)
         return predict(
             session.model,
             session.tokenizer,
             task,
             examples,
             patterns=session.config.pattern,
+            asking=asking,
+            calibrate=session.config.calibrate,
             batch_size=session.config.batch_size,
             layout=session.config.layout,
             show_progress=True,
@@ -152,28 +161,30 @@ def _measure(
     found = [
         _scores(
             task,
-            f"{task.name} {language}".strip() if len(groups) > 1 else task.name,
+            language,
             [examples[index] for index in some],
             [answers[index] for index in some],
             counted,
             seed=session.config.seed,
             seconds=seconds,
-            details={**details, **({"lang": language} if language else {})},
+            details=details,
         )
         for language, some in groups.items()
     ]
     scores = [score for rows, _ in found for score in rows]
     average = found[0][1]
     if len(found) > 1:
-        scores += _means(task.name, [rows for rows, _ in found], seconds, details)
-        average = _mean_of([average for _, average in found])
+        scores += language_means(
+            task.name, dict(zip(groups, (rows for rows, _ in found), strict=True)), seconds, details
+        )
+        average = mean_and_error([average for _, average in found])
     lines = [_line(task, *pair) for pair in zip(examples, predictions, strict=True)]
     return SuiteResult(scores, lines), average
 
 
 def _scores(
     task: ClozeTask,
-    name: str,
+    language: str,
     examples: Sequence[TaskExample],
     answers: Sequence[Answer],
     counted: Sequence[str] | None,
@@ -189,9 +200,10 @@ def _scores(
     *errors, error = _errors(task, answers, averaged, seed)
     rows = [
         Score(
-            task=name,
+            task=task.name,
             metric=metric,
             value=value,
+            language=language,
             count=num_questions if metric == "em" else len(examples),
             standard_error=metric_error,
             seconds=seconds,
@@ -200,34 +212,6 @@ def _scores(
         for (metric, value), metric_error in zip(values.items(), errors, strict=True)
     ]
     return rows, (fmean(values[metric] for metric in averaged), error)
-
-
-def _means(
-    name: str, languages: Sequence[Sequence[Score]], seconds: float, details: dict[str, Any]
-) -> list[Score]:
-    """Return the rows of a task's means over its languages."""
-    rows = []
-    for of_languages in zip(*languages, strict=True):
-        value, error = _mean_of([(row.value, row.standard_error) for row in of_languages])
-        rows.append(
-            Score(
-                task=name,
-                metric=f"{of_languages[0].metric}, mean of {len(languages)} languages",
-                value=value,
-                count=sum(row.count for row in of_languages),
-                standard_error=error,
-                seconds=seconds,
-                details=details,
-            )
-        )
-    return rows
-
-
-def _mean_of(averages: Sequence[Average]) -> Average:
-    errors = [error for _, error in averages if error is not None]
-    is_known = len(errors) == len(averages)
-    value = fmean(value for value, _ in averages)
-    return value, hypot(*errors) / len(errors) if is_known else None
 
 
 def _question_of(example: TaskExample) -> object:
@@ -257,12 +241,16 @@ def _tell_shortened(
     session: Session[UnderstandingOptions | ClozeOptions],
     task: ClozeTask,
     examples: Sequence[TaskExample],
+    asking: Asking,
 ) -> None:
     """Say how many questions lose text because the model has too few positions."""
     limit = session.model.config.max_position_embeddings
-    for number in session.config.pattern or (task.default_pattern,):
+    usual = task.default_pattern if asking.prompts is None else 0
+    for number in session.config.pattern or (usual,):
         prompts = [
-            encode_example(session.tokenizer, task, example, task.pattern(number), max_length=limit)
+            encode_example(
+                session.tokenizer, task, *asking.ask(task, example, number), max_length=limit
+            )
             for example in examples
         ]
         num_shortened = sum(bool(prompt.filled.num_removed) for prompt in prompts)
@@ -289,7 +277,7 @@ def _line(task: ClozeTask, example: TaskExample, prediction: Prediction) -> dict
 
 def _average(suite: str, averages: dict[str, Average], num_tasks: int, seconds: float) -> Score:
     """Return the mean over tasks; a task with two metrics counts with their mean."""
-    value, error = _mean_of(list(averages.values()))
+    value, error = mean_and_error(list(averages.values()))
     whole = "all" if len(averages) == num_tasks else "only"
     return Score(
         task=suite,

@@ -12,16 +12,29 @@ from unblank.prompting.soft import require_glm
 from unblank.settings.given import changed_names, refuse_unused
 from unblank.untrusted.opening import config_in
 
-__all__ = ["PAIRS", "require_possible_method", "require_tuning_packages"]
+__all__ = [
+    "PAIRS",
+    "QUESTIONS",
+    "WRITING_TASKS",
+    "require_possible_method",
+    "require_tuning_packages",
+]
 
 PAIRS = "seq2seq"
-"""Name of the task for pairs; every other name is that of a task with labels."""
+"""Name of the task for pairs."""
+QUESTIONS = "qa"
+"""Name of the task for questions about passages."""
+WRITING_TASKS = (PAIRS, QUESTIONS)
+"""Tasks in which a model writes; every other name is that of a task with labels."""
 
 _BESIDE = ("lora", "prompt", "deep-prompt")
 """Methods that train something alongside a frozen model."""
 
 _ONLY_PAIRS = (
     *("data.source", "data.target", "data.languages", "data.validation_languages", "data.tag"),
+    "seq2seq.too_long",
+)
+_ONLY_WRITING = (
     *("data.alpha", "data.temperature_start", "data.temperature_end", "data.temperature_epochs"),
     *("data.monolingual", "data.text_field", "data.text_unit", "data.num_workers"),
     *("train.batch_tokens", "train.micro_batch_tokens", "seq2seq", "generation", "ganlm"),
@@ -34,10 +47,14 @@ _ONLY_LABELS = (
 def unused_settings(settings: FinetuneSettings) -> dict[str, str]:
     """Return what this task and method do not use: dotted name -> why, as half a sentence."""
     unused: dict[str, str] = {}
-    if settings.task == PAIRS:
+    if settings.task in WRITING_TASKS:
         unused |= dict.fromkeys(_ONLY_LABELS, "only tasks with labels use it")
     else:
+        unused |= dict.fromkeys(_ONLY_WRITING, f"only --task {PAIRS} and {QUESTIONS} use it")
+    if settings.task != PAIRS:
         unused |= dict.fromkeys(_ONLY_PAIRS, f"only --task {PAIRS} uses it")
+    if settings.task != QUESTIONS:
+        unused["qa"] = f"only --task {QUESTIONS} uses it"
     method = f"--method {settings.method}"
     if settings.method != "lora":
         unused["lora"] = f"--method {method} trains no adapters"
@@ -133,7 +150,7 @@ def _require_base(settings: FinetuneSettings) -> None:
 
 def _require_room(settings: FinetuneSettings, positions: int) -> None:
     limits = {"positions of the model": positions}
-    if settings.task == PAIRS:
+    if settings.task in WRITING_TASKS:
         limits["seq2seq.max_source_length"] = settings.seq2seq.max_source_length
     length = settings.prompt.length
     for name, limit in limits.items():

@@ -20,11 +20,18 @@ from unblank.engine.run import Run, run
 from unblank.engine.schedules import wsd_identity
 from unblank.engine.training import RunContext, Training
 from unblank.families.table import family_of_run
+from unblank.finetuning.labels.cloze import Words
 from unblank.finetuning.labels.opening import open_labelled
 from unblank.finetuning.labels.settings import GridSettings
 from unblank.finetuning.methods import build_method, prompt_for_tokenizer
 from unblank.finetuning.pairs.opening import open_pairs
-from unblank.finetuning.requirements import PAIRS, require_possible_method
+from unblank.finetuning.questions.opening import open_questions
+from unblank.finetuning.requirements import (
+    PAIRS,
+    QUESTIONS,
+    WRITING_TASKS,
+    require_possible_method,
+)
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.seeds import seed_settings, show_summary, summarise
 from unblank.process import LEFT_ALONE, MemoryArrangement
@@ -166,6 +173,20 @@ def _open_training(
             given=given,
             prepare_tokenizer=prepare,
         )
+    if settings.task == QUESTIONS:
+        return open_questions(
+            context,
+            model=settings.model,
+            tokenizer=settings.tokenizer,
+            data=settings.data,
+            pairs=settings.seq2seq,
+            questions=settings.qa,
+            ganlm=settings.ganlm,
+            train=settings.train,
+            generation=settings.generation,
+            given=given,
+            prepare_tokenizer=prepare,
+        )
     return open_labelled(
         context,
         settings.task,
@@ -200,7 +221,7 @@ def effective_finetune_settings(
         found |= wsd_identity(settings.optim, train.max_steps, step)
     elif schedule in ("cosine", "linear", "wsd"):  # a longer run has another schedule
         found["the length of the run"] = [train.epochs, train.max_steps]
-    if settings.task == PAIRS:  # it decides which pairs share a batch
+    if settings.task in WRITING_TASKS:  # it decides which pairs share a batch
         share = max(train.batch_tokens // num_processes, 1)
         found["train.micro_batch_tokens"] = train.micro_batch_tokens or share
     return found
@@ -213,7 +234,7 @@ def _base(settings: FinetuneSettings) -> Path | None:
 
 def _finish(settings: FinetuneSettings) -> Any:
     """Return what takes the parts that only training needs from a finished model."""
-    if settings.task != PAIRS or settings.ganlm.keep_discriminator:
+    if settings.task not in WRITING_TASKS or settings.ganlm.keep_discriminator:
         return None
     return family_of_run(settings.model).published
 
@@ -221,10 +242,10 @@ def _finish(settings: FinetuneSettings) -> Any:
 def _adapter_facts(settings: FinetuneSettings) -> dict[str, str | int | float]:
     """Return what the record of an adapter says of its training."""
     facts: dict[str, str | int | float] = {"task": settings.task, "seed": settings.train.seed}
-    if settings.task != PAIRS and not settings.cloze.classifier:
-        task = load_task(settings.task)
-        numbers = settings.cloze.patterns or (task.default_pattern,)
-        facts["patterns"] = " | ".join(task.pattern(number).pattern.text for number in numbers)
+    if settings.task not in WRITING_TASKS and not settings.cloze.classifier:
+        task, asking = load_task(settings.task), Words.of(settings.cloze, 0).training
+        usual = task.default_pattern if asking.prompts is None else 0
+        facts["patterns"] = " | ".join(asking.texts(task, settings.cloze.patterns or (usual,)))
     return facts
 
 

@@ -13,6 +13,7 @@ from unblank.data.settings import DataSettings
 from unblank.engine.settings import FinalName, OptimSettings, ScheduleName, TrainSettings
 from unblank.families.settings import GanLMSettings, ModelSettings, TokenizerSettings
 from unblank.finetuning.labels.settings import ClozeSettings, GridSettings
+from unblank.finetuning.questions.settings import QuestionSettings
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
@@ -199,7 +200,8 @@ class FinetuneTrainSettings(TrainSettings):
     """Several seeds: one run each, in OUTPUT_DIR/seed-N, then their mean and standard deviation."""
     metric: str | None = None
     """Metric that chooses the checkpoint. Text pairs: loss, bleu, chrf, rouge1, rouge2, rougeL,
-    exact_match. Default: the task's own; loss for text pairs."""
+    exact_match. Questions: f1, em, char_f1, loss, by language, each with equal weight. Default:
+    the task's own; loss for text pairs, f1 for questions."""
     save_every: MayChange[Positive[int | None]] = None
     """Steps between two checkpoints to resume from. Default: one at each validation."""
     validate_every: MayChange[NotNegative[int | None]] = None
@@ -262,7 +264,8 @@ class FinetuneSettings:
     """Everything that defines a fine-tuning run."""
 
     task: PathText = "seq2seq"
-    """seq2seq (text pairs), the name of a task with labels, or your own YAML file."""
+    """seq2seq (text pairs), qa (questions about passages), the name of a task with labels, or your
+    own YAML file."""
     method: MethodName = "full"
     """Which weights are trained: all (full), all with a classifier head (classifier), few (lora,
     prompt, deep-prompt), or none, to evaluate only."""
@@ -274,6 +277,8 @@ class FinetuneSettings:
     """The examples."""
     seq2seq: PairSettings = field(default_factory=PairSettings)
     """Text pairs: source to target."""
+    qa: QuestionSettings = field(default_factory=QuestionSettings)
+    """Question answering."""
     ganlm: FinetuneGanLMSettings = field(default_factory=FinetuneGanLMSettings)
     """The losses of a GanLM."""
     cloze: ClozeSettings = field(default_factory=ClozeSettings)

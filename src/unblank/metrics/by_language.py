@@ -23,12 +23,15 @@ class LanguageScores:
     means: Mapping[str, float]
     by_language: Mapping[str, Mapping[str, float]]
 
-    @property
-    def named(self) -> dict[str, float]:
-        """The means, and of several languages also each value, as `f1 de`."""
+    def named(self, alone: Sequence[str] | None = None) -> dict[str, float]:
+        """Return the means, and of several languages also their values, as `f1 de`.
+
+        Args:
+            alone: names of the scores that are given language by language; None for all.
+        """
         found = dict(self.means)
         if len(self.by_language) > 1:
-            for name in self.means:
+            for name in self.means if alone is None else alone:
                 for language, values in self.by_language.items():
                     found[f"{name} {language or '(no language)'}"] = values[name]
         return found

@@ -123,7 +123,7 @@ def make_examples(
     if any(is_same_label(label, skipped) for skipped in task.skip_labels):
         return None
     try:
-        language = language_of_record(record.get(LANGUAGE_FIELD), language)
+        language = language_of_record(record.get(LANGUAGE_FIELD), language) or task.language
         raws = READERS[task.reader](record, task.label_field)
         return [_example(task, raw, place, language) for raw in raws]
     except ValueError as error:
@@ -250,6 +250,9 @@ def _needed_fields(task: ClozeTask) -> dict[str, str]:
         line = at_line(entry.pattern.text).removesuffix(": ")
         asker = f"{task.path.name}, {line}," if line else task.path.name
         askers += [(entry.pattern.before, asker), (entry.pattern.after, asker)]
+    wordings = [pattern for one in task.wordings.values() for pattern in one.patterns]
+    for pattern in (*wordings, *task.universal):
+        askers += [(pattern.before, task.path.name), (pattern.after, task.path.name)]
     return {
         part.name: asker
         for template, asker in reversed(askers)

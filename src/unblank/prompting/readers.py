@@ -1,4 +1,4 @@
-"""From a raw record to questions: plain records, and the three SuperGLUE tasks that are nested.
+"""From a raw record to questions: plain records, SuperGLUE's nested ones, Winograd schemas.
 
 A reader knows the layout of the data and nothing else; fields derived from others, candidates and
 labels are described in the task's YAML.
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from unblank.data.fields import with_nested
 
-__all__ = ["READERS", "RawExample"]
+__all__ = ["READERS", "RawExample", "pronoun_span"]
 
 Kind = TypeVar("Kind")
 
@@ -116,13 +116,51 @@ def _wsc(record: Mapping[str, Any], label_field: str) -> list[RawExample]:
     ]
 
 
+def _winograd(record: Mapping[str, Any], _label_field: str) -> list[RawExample]:
+    """XWinograd: which candidate a pronoun stands for, in the place of the pronoun."""
+    sentence = _text(record, "sentence")
+    first, last = pronoun_span(record)
+    candidates = _list(record, "candidates")
+    return [
+        RawExample(
+            fields={"before": sentence[:first], "after": sentence[last:]},
+            candidates=tuple(_text(one, "text") for one in candidates),
+            answers=tuple(
+                place
+                for place, one in enumerate(candidates)
+                if str(_get(one, "is_antecedent")).lower() == "true"
+            ),
+        )
+    ]
+
+
 READERS: dict[str, Callable[[Mapping[str, Any], str], list[RawExample]]] = {
     "records": _records,
     "multirc": _multirc,
     "record": _record,
     "wsc": _wsc,
+    "winograd": _winograd,
 }
 """Every reader by the name that a task's YAML file uses."""
+
+
+def pronoun_span(record: Mapping[str, Any]) -> tuple[int, int]:
+    """Return first character and end of the pronoun in the sentence of a Winograd schema.
+
+    Raises:
+        ValueError: it is not where its tokens say.
+    """
+    sentence, pronoun = _text(record, "sentence"), _text(record, "pronoun")
+    span, end = _list(record, "pronoun_span"), 0
+    for token in _list(record, "tokens")[: int(span[0])]:
+        start = sentence.find(token, end)
+        if start >= 0:  # quotes have another form among the tokens
+            end = start + len(token)
+    first = sentence.find(pronoun, end)
+    if first < 0:
+        raise ValueError(f"the pronoun {pronoun!r} is not in its place in {sentence!r}")
+    return first, first + len(pronoun)
+
 
 _DETERMINER_WORDS = """a an the this that these those my your his her its our their some any no
 every each"""

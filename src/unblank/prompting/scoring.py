@@ -6,7 +6,7 @@ sum. Scores carry gradients, so that fine-tuning uses the same functions.
 Shapes: `L` labels or candidates of an example.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze, score_batch
 from unblank.progress_bars import progress_bar
+from unblank.prompting.asking import AS_IT_STANDS, Asking, without_content
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.masked_scoring import score_masked
 from unblank.prompting.patterns import FilledPattern, fill_pattern, fit_pattern
@@ -204,6 +205,8 @@ def score_examples(
     examples: Sequence[TaskExample],
     *,
     pattern: int | None = None,
+    asking: Asking = AS_IT_STANDS,
+    calibrate: bool = False,
     max_length: int | None = None,
     batch_size: int = 32,
     layout: Layout = "blank",
@@ -216,7 +219,10 @@ def score_examples(
         tokenizer: its tokenizer.
         task: the task.
         examples: its examples.
-        pattern: number of the pattern; None for the task's default.
+        pattern: number of the pattern; None for the usual one.
+        asking: in which words.
+        calibrate: subtract what the prompt scores without content, its fields empty (Zhao and
+            others 2021, https://arxiv.org/abs/2102.09690; of candidates, PMI).
         max_length: positions of an example; None for what the model has.
         batch_size: examples scored together; it does not change a score.
         layout: how the model answers.
@@ -228,19 +234,45 @@ def score_examples(
     if max_length is not None:
         check_count(max_length, "max_length")
     limit = max_length or model.config.max_position_embeddings
-    prompts = [
-        encode_example(tokenizer, task, example, task.pattern(pattern), max_length=limit)
-        for example in examples
-    ]
-    special = special_ids(tokenizer)
-    scores: list[Tensor] = [torch.empty(0)] * len(prompts)
+    asked = [asking.ask(task, example, pattern) for example in examples]
+    prompts = [encode_example(tokenizer, task, *one, max_length=limit) for one in asked]
     with torch.inference_mode(), progress_bar(show=show_progress) as progress:
         bar = progress.add_task(f"scoring {task.name}", total=len(prompts))
-        for batch in length_batches([prompt.num_positions for prompt in prompts], batch_size):
-            found = score_prompts(model, special, [prompts[index] for index in batch], layout)
-            for index, scores_L in zip(batch, found, strict=True):
-                scores[index] = scores_L.cpu()
-            progress.advance(bar, len(batch))
+        scores = _score_all(
+            model, tokenizer, prompts, batch_size, layout, lambda done: progress.advance(bar, done)
+        )
+        if not calibrate:
+            return scores
+        empty = [
+            encode_example(tokenizer, task, without_content(one, task), entry, max_length=limit)
+            for one, entry in asked
+        ]
+        different = list(dict.fromkeys((one.cloze, one.slots, one.scoring) for one in empty))
+        place = {key: number for number, key in enumerate(different)}
+        firsts = {place[one.cloze, one.slots, one.scoring]: one for one in reversed(empty)}
+        of_prompts = _score_all(
+            model, tokenizer, [firsts[n] for n in range(len(different))], batch_size, layout
+        )
+        keys = [place[one.cloze, one.slots, one.scoring] for one in empty]
+        return [one - of_prompts[key] for one, key in zip(scores, keys, strict=True)]
+
+
+def _score_all(
+    model: Any,
+    tokenizer: "PreTrainedTokenizerFast",
+    prompts: Sequence[ClozePrompt],
+    batch_size: int,
+    layout: Layout,
+    on_batch: Callable[[int], None] = lambda _: None,
+) -> list[Tensor]:
+    """Return the scores of each prompt, on the CPU."""
+    special = special_ids(tokenizer)
+    scores: list[Tensor] = [torch.empty(0)] * len(prompts)
+    for batch in length_batches([prompt.num_positions for prompt in prompts], batch_size):
+        found = score_prompts(model, special, [prompts[index] for index in batch], layout)
+        for index, scores_L in zip(batch, found, strict=True):
+            scores[index] = scores_L.cpu()
+        on_batch(len(batch))
     return scores
 
 
@@ -251,6 +283,8 @@ def predict(
     examples: Sequence[TaskExample],
     *,
     patterns: Sequence[int] = (),
+    asking: Asking = AS_IT_STANDS,
+    calibrate: bool = False,
     max_length: int | None = None,
     batch_size: int = 32,
     layout: Layout = "blank",
@@ -264,7 +298,9 @@ def predict(
         task: the task.
         examples: its examples.
         patterns: numbers of the patterns; the probabilities of several are averaged. None given
-            is the task's default.
+            is the usual one.
+        asking: in which words.
+        calibrate: as for `score_examples`.
         max_length: positions of an example; None for what the model has.
         batch_size: examples scored together; it does not change a prediction.
         layout: how the model answers.
@@ -273,13 +309,13 @@ def predict(
     Raises:
         ValueError: as for `encode_example`.
     """
-    numbers = list(patterns) or [task.default_pattern]
     of_patterns = [
         score_examples(
-            model, tokenizer, task, examples, pattern=number, max_length=max_length,
-            batch_size=batch_size, layout=layout, show_progress=show_progress,
+            model, tokenizer, task, examples, pattern=number, asking=asking, calibrate=calibrate,
+            max_length=max_length, batch_size=batch_size, layout=layout,
+            show_progress=show_progress,
         )
-        for number in numbers
+        for number in patterns or (None,)
     ]  # fmt: skip
     return [
         decide(task, example, torch.stack([s.softmax(dim=0) for s in scores]).mean(dim=0))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from unblank.prompting.patterns import End, Pattern, Template
 from unblank.prompting.verbalizers import Verbalizer
+from unblank.prompting.wording import Wording
 
 __all__ = ["ClozeTask", "Decision", "Derived", "Scoring", "TaskPattern"]
 
@@ -63,6 +64,11 @@ class ClozeTask:
         metrics: scores, the first chooses the best model.
         classifier: the texts that the classifier sees, joined by [SEP].
         example: a raw record, for showing.
+        language: of examples, if neither their fields nor their files tell; empty for none.
+        wordings: language -> the prompts in its words.
+        universal: prompts without words.
+        verbalizers: language -> the words of the labels.
+        all_words: those of all languages together.
     """
 
     name: str
@@ -86,6 +92,11 @@ class ClozeTask:
     metrics: tuple[str, ...] = ("accuracy",)
     classifier: tuple[Template, ...] = ()
     example: Mapping[str, Any] | None = None
+    language: str = ""
+    wordings: Mapping[str, Wording] = field(default_factory=dict)
+    universal: tuple[Pattern, ...] = ()
+    verbalizers: Mapping[str, Verbalizer] = field(default_factory=dict)
+    all_words: Verbalizer = field(default_factory=dict)
 
     def pattern(self, number: int | None = None) -> TaskPattern:
         """Return a pattern by its number; None for the default one.

@@ -19,7 +19,8 @@ _SHAPES: Shapes = {
     "verbalizer": (dict,), "candidates": (str, list), "patterns": (list,),
     "default_pattern": (str,), "shorten": (dict,), "scoring": (str,), "decision": (str,),
     "regression": (str,), "max_wrong": (str,), "metrics": (list,), "classifier": (list,),
-    "example": (dict,),
+    "example": (dict,), "language": (str,), "translated": (list,), "hints": (dict,),
+    "languages": (dict,), "universal": (list,), "verbalizers": (dict,),
 }  # fmt: skip
 
 _OF_NUMBERS = ("pearson", "spearman")
@@ -106,5 +107,7 @@ def _used_fields(task: ClozeTask) -> tuple[str, ...]:
     of_classifier = [
         part.name for template in task.classifier for part in template if isinstance(part, FieldUse)
     ]
-    of_patterns = [name for entry in task.patterns for name in entry.pattern.fields]
+    patterns = [entry.pattern for entry in task.patterns] + [*task.universal]
+    patterns += [pattern for one in task.wordings.values() for pattern in one.patterns]
+    of_patterns = [name for pattern in patterns for name in pattern.fields]
     return tuple(dict.fromkeys([*of_patterns, *of_classifier]))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from unblank.languages import find_language
 from unblank.metrics.answers import ANSWER_METRICS
 from unblank.prompting.entries import (
     choice,
@@ -23,6 +24,13 @@ from unblank.prompting.readers import READERS
 from unblank.prompting.task import ClozeTask, Decision, Derived, Scoring, TaskPattern
 from unblank.prompting.task_checks import check_keys, check_task
 from unblank.prompting.verbalizers import parse_verbalizer
+from unblank.prompting.wording import (
+    ENGLISH,
+    read_universal,
+    read_verbalizers,
+    read_wordings,
+    words_of_all,
+)
 from unblank.prompting.yaml_lines import at_line, build_from_yaml, find_yaml, names_in
 
 __all__ = ["TEMPLATES", "load_task", "task_names"]
@@ -30,7 +38,7 @@ __all__ = ["TEMPLATES", "load_task", "task_names"]
 TEMPLATES = Path(__file__).parent / "templates"
 """Folder of the library's own tasks."""
 
-_NESTED = ("record", "wsc")  # readers that find the candidates themselves
+_NESTED = ("record", "wsc", "winograd")  # readers that find the candidates themselves
 
 
 def task_names() -> tuple[str, ...]:
@@ -69,6 +77,11 @@ def _build(path: Path, entries: Any) -> ClozeTask:
                 f"{list(other.verbalizer)}, but the first has {list(labels)}: all patterns must "
                 "have the same labels"
             )
+    language = _language(entries)
+    verbalizers = read_verbalizers(
+        entries, labels, {} if verbalizer is None else parse_verbalizer(verbalizer),
+        language or ENGLISH,
+    )  # fmt: skip
     is_regression = is_true(entries, "regression")
     metrics = text_list(entries, "metrics")
     for metric in metrics:
@@ -98,6 +111,11 @@ def _build(path: Path, entries: Any) -> ClozeTask:
         metrics=metrics or (("pearson", "spearman") if is_regression else ("accuracy",)),
         classifier=tuple(map(parse_template, text_list(entries, "classifier"))),
         example=entries.get("example"),
+        language=language,
+        wordings=read_wordings(entries),
+        universal=read_universal(entries),
+        verbalizers=verbalizers,
+        all_words=words_of_all(verbalizers),
     )
     check_task(task, entries)
     return task
@@ -115,6 +133,15 @@ def _task_pattern(entry: Any, verbalizer: Any) -> TaskPattern:
             f"words), got {own!r}"
         )
     return TaskPattern(parse_pattern(entry), {} if own is None else parse_verbalizer(own))
+
+
+def _language(entries: Mapping[str, Any]) -> str:
+    if "language" not in entries:
+        return ""
+    try:
+        return find_language(entries["language"]).code
+    except ValueError as error:
+        raise ValueError(f"{line_of(entries, 'language')}{error}") from error
 
 
 def _candidates(entries: Mapping[str, Any]) -> tuple[tuple[Template, ...], str]:

@@ -82,6 +82,14 @@ class ShowTaskOptions:
     """Which example of the data to show, counted from 0."""
     pattern: NotNegative[int | None] = None
     """Which pattern to show token by token, counted from 0. Default: the task's own choice."""
+    language: str | None = None
+    """Show the prompt in this language, with its parts in the order in which they are read."""
+    prompts: Literal["english", "translated", "universal"] | None = None
+    """In which words the example is asked. Default: the task's patterns as they stand, with
+    --language translated."""
+    words: Literal["english", "own", "all"] | None = None
+    """Which words name a label: English ones, those of the language, or those of all languages.
+    Default: those of the language with translated prompts, else English ones."""
     model: Path | None = None
     """Model folder; the candidates are then scored too."""
     tokenizer: Path | None = None

@@ -16,7 +16,9 @@ from unblank.data.splits import find_split
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
 from unblank.generation.branches import build_tree
+from unblank.languages import find_language
 from unblank.plurals import counted
+from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, make_examples, read_examples
 from unblank.prompting.judging import right_label
 from unblank.prompting.patterns import fill_pattern
@@ -32,6 +34,7 @@ from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task, task_names
 from unblank.showing.columns import NOTHING, print_columns
 from unblank.showing.options import ShowTaskOptions
+from unblank.showing.reading_order import print_in_order
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
 from unblank.untrusted.opening import tokenizer_in
 
@@ -58,22 +61,30 @@ def show_task(config: ShowTaskOptions, console: "Console") -> None:
         ValueError: if the task, its data or an option does not fit.
     """
     task = load_task(config.task)
-    chosen = task.pattern(config.pattern)
+    asking = Asking(config.prompts or ("translated" if config.language else None), config.words)
+    asking.check(task, () if config.pattern is None else (config.pattern,))
     example = _example(config, task)
+    if config.language:
+        example = replace(example, language=find_language(config.language).code)
     console.print(f"task {task.name}: {task.about}", style="bold", markup=False)
     console.print(f"{example.place}, scored by {task.metrics[0]}\n", markup=False, style="dim")
-    for number, entry in enumerate(task.patterns):
-        mark = ">" if entry is chosen else " "
-        filled = fill_pattern(entry.pattern, example.fields)
+    usual = task.default_pattern if asking.prompts is None else 0
+    chosen = usual if config.pattern is None else config.pattern
+    for number in asking.numbers(task):
+        mark = ">" if number == chosen else " "
+        asked, entry = asking.ask(task, example, number)
+        filled = fill_pattern(entry.pattern, asked.fields)
         words = " | ".join(" / ".join(entry.verbalizer[label]) for label in task.labels)
         console.print(f"{mark} {number}  {filled.text}", markup=False)
         console.print(f"     {words}\n" if words else "", markup=False, style="dim")
+    if asking.prompts is not None:
+        print_in_order(asking.ask(task, example, chosen)[1].pattern, console)
     console.print(_answer(task, example), markup=False)
     folder = config.model or config.tokenizer
     if folder is None:
         console.print("give --model or --tokenizer FOLDER to see tokens and scores", style="dim")
         return
-    _show_layout(config, task, example, console)
+    _show_layout(config, task, example, asking, console)
 
 
 def _example(config: ShowTaskOptions, task: ClozeTask) -> TaskExample:
@@ -119,7 +130,11 @@ def _answer(task: ClozeTask, example: TaskExample) -> str:
 
 
 def _show_layout(
-    config: ShowTaskOptions, task: ClozeTask, example: TaskExample, console: "Console"
+    config: ShowTaskOptions,
+    task: ClozeTask,
+    example: TaskExample,
+    asking: Asking,
+    console: "Console",
 ) -> None:
     """Print the candidates, with their scores if there is a model, and all tokens."""
     if config.model is not None:
@@ -135,6 +150,7 @@ def _show_layout(
             task,
             [example],
             pattern=config.pattern,
+            asking=asking,
             max_length=limit,
             layout=config.layout,
         )[0].tolist()
@@ -142,9 +158,8 @@ def _show_layout(
         assert config.tokenizer is not None
         tokenizer = tokenizer_in(config.tokenizer)
         limit, scores = config.max_length or _USUAL_LENGTH, None
-    prompt = encode_example(
-        tokenizer, task, example, task.pattern(config.pattern), max_length=limit
-    )
+    asked = asking.ask(task, example, config.pattern)
+    prompt = encode_example(tokenizer, task, *asked, max_length=limit)
     names, special = _token_names(tokenizer), special_ids(tokenizer)
     _print_candidates(task, example, prompt, names, scores, config.layout, console)
     for name, count in (prompt.filled.num_removed or {}).items():

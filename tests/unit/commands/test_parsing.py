@@ -127,7 +127,7 @@ def test_a_suite_takes_its_own_options_and_no_others(suite):
     for flag, other in every.items():
         option = own.get(flag, other)
         default = option.default if isinstance(option.default, tuple) else (option.default,)
-        values = [str(value) for value in default]
+        values = [] if option.is_switch else [str(value) for value in default]
         words = ["m", "--suite", suite, flag, *values]
         if flag in own:
             evaluate.parse(words)

@@ -42,7 +42,9 @@ def write_suite(folder, text, name="my.yaml"):
 def places(suite):
     """Return the files of every part of a suite."""
     if isinstance(suite, TaskSuite):
-        return [load_task(path).files for path in suite.tasks.values()]
+        return [
+            suite.files.get(name) or load_task(path).files for name, path in suite.tasks.items()
+        ]
     return [part.files for part in getattr(suite, "sets", {}).values()]
 
 
@@ -53,7 +55,7 @@ def test_the_data_folder_holds_what_the_suites_name(name, data_dir):
     assert suite.name == name
     assert suite.about
     for place in places(suite):
-        stem = place.replace("{split}", "*")
+        stem = place.replace("{split}", "*").replace("{lang}", "*")
         assert list(data_dir.glob(f"{stem}.jsonl*")) + list(data_dir.glob(f"{stem}.txt*")), place
 
 

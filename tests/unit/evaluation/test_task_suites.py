@@ -8,12 +8,16 @@ import torch
 from evaluation_toys import write
 
 from unblank.cli import main
+from unblank.data.language_files import LanguageFile
 from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
 from unblank.metrics.text import score_texts
 from unblank.prompting.examples import make_examples
 from unblank.prompting.scoring import encode_example
 from unblank.prompting.task_files import load_task
+from unblank.questions.asking import QuestionEncoder
+from unblank.questions.reading import read_questions
+from unblank.questions.windows import cut_windows
 from unblank.tokenization import special_ids
 
 RTE = [
@@ -226,12 +230,66 @@ def test_a_missing_field_is_named_with_file_and_line(model_folder, tmp_path, cap
 
 def test_languages_have_rows_of_their_own_and_a_mean_of_equal_weight(model_folder, tmp_path):
     records = RTE[:4]
-    for language, some in (("en", records), ("swh", records[:1])):
+    for language, some in (("en", records), ("swh", records[:1]), ("de", records[:2])):
         write(tmp_path / f"rte.{language}.jsonl", some)
     options = {"suite": "cloze", "tasks": ("rte",), "file": (f"{tmp_path}/rte.{{lang}}.jsonl",)}
     scores, content = run(model_folder, tmp_path, **options)
-    assert [score.task for score in scores] == ["rte en", "rte sw", "rte"]
-    assert scores[-1].metric == "accuracy, mean of 2 languages"
-    assert scores[-1].value == pytest.approx((scores[0].value + scores[1].value) / 2)
-    assert scores[-1].count == len(records) + 1
-    assert {line["lang"] for line in content["predictions"]} == {"en", "sw"}
+    values = {score.language: score.value for score in scores}
+    assert list(values) == ["de", "en", "sw", "mean", "mean without en", "en above the others"]
+    assert values["mean"] == pytest.approx(fmean([values["de"], values["en"], values["sw"]]))
+    assert values["mean without en"] == pytest.approx(fmean([values["de"], values["sw"]]))
+    gap = values["en"] - values["mean without en"]
+    assert values["en above the others"] == pytest.approx(gap)
+    assert {score.task for score in scores} == {"rte"}
+    assert scores[3].count == 7
+    assert {line["lang"] for line in content["predictions"]} == {"en", "sw", "de"}
+    head, row = (tmp_path / "out.csv").read_text().splitlines()
+    assert head == "task,metric,de,en,sw,mean,mean without en,en above the others"
+    assert row.split(",")[3] == f"{values['en']:.2f}"
+    assert (tmp_path / "out.md").read_text().startswith("| task | metric | de | en | sw |")
+
+
+def test_a_suite_of_many_languages_reads_the_language_from_names(model_folder, tmp_path):
+    label = {"premise": "the cat", "hypothesis": "a dog", "label": "neutral"}
+    for language in ("de", "zho", "en"):
+        write(tmp_path / f"xling/xnli/validation.{language}.jsonl", [label] * 2)
+    options = {"suite": "xnli", "data": tmp_path, "prompts": "translated", "words": "english"}
+    scores, content = run(model_folder, tmp_path, **options)
+    assert [score.language for score in scores][:3] == ["de", "en", "zh"]
+    assert {line["lang"] for line in content["predictions"]} == {"de", "en", "zh"}
+    scores, _ = run(model_folder, tmp_path, languages=("zh",), **options)
+    assert [score.language for score in scores] == ["zh"]
+    with pytest.raises(ValueError, match="in is: there are"):
+        run(model_folder, tmp_path, languages=("is",), **options)
+
+
+def test_a_suite_of_questions_equals_finding_the_best_answer_of_each_window(
+    tiny, model_folder, tmp_path
+):
+    context = "the cat sat on a mat so the dog ran and " * 6
+    record = {"context": context, "question": "what sat?", "answers": ["cat", "dog"]}
+    for language in ("en", "de"):
+        write(tmp_path / f"xling/xquad/validation.{language}.jsonl", [record])
+    options = {"suite": "xquad", "data": tmp_path, "max_source_length": 48, "max_tokens": 3}
+    scores, content = run(model_folder, tmp_path, **options)
+    line = content["predictions"][0]
+    special = special_ids(tiny.tokenizer)
+    encoder = QuestionEncoder(tiny.tokenizer, special, "english", "[sMASK]")
+    question = read_questions(LanguageFile(tmp_path / "xling/xquad/validation.en.jsonl", "en"))[0]
+    windows = cut_windows(tiny.tokenizer, context, lambda part: encoder.encode(question, part), 48)
+    assert len(windows) > 2
+    written = [
+        tiny.fill(
+            encoder.text(question, context[window.start : window.end]), max_tokens=3, min_tokens=1
+        ).blanks[0]
+        for window in windows
+    ]
+    best = max(
+        written, key=lambda one: sum(one.log_probabilities) + (one.end_log_probability or 0.0)
+    )
+    assert line["written"].strip() == best.text.strip()
+    assert {score.metric for score in scores} == {
+        "f1", "em", "char_f1", "in_context", "other_script",
+    }  # fmt: skip
+    values = {(score.language, score.metric): score.value for score in scores}
+    assert values["mean", "f1"] == pytest.approx(values["de", "f1"])

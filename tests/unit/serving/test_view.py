@@ -32,7 +32,7 @@ def test_fills_stand_in_the_order_of_filling():
 
 @pytest.mark.parametrize("fills", [[[1], [2], [3]], [[10**6]]])
 def test_fills_that_do_not_belong_to_the_text_are_refused(fills):
-    with pytest.raises(ValueError, match="blanks of the text|not in the vocabulary"):
+    with pytest.raises(ValueError, match=r"blanks of the text|not in the vocabulary"):
         view_fills(toy_glm(), "a [MASK] b [MASK]", fills)
 
 

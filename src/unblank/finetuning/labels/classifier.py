@@ -37,6 +37,8 @@ class ClassifierWay:
     """
 
     name = "classifier"
+    num_prompts = 1
+    consistency = 0.0
     loss: ClozeLossName = "cross_entropy"
 
     def __init__(self, data: Labelled, *, pooled: Pooled = "cls", branch: Branch) -> None:
@@ -73,9 +75,9 @@ class ClassifierWay:
         """Return the model with a new head, or with the head of its folder."""
         return build_classifier(self._data, self._classes, self._branch)
 
-    def encode(self, example: TaskExample, sample: Sample) -> list[ClassifierRow]:
-        """Return the rows of an example."""
-        return self._encoder.rows(example)
+    def encode(self, example: TaskExample, sample: Sample) -> list[list[ClassifierRow]]:
+        """Return the rows of an example, as one input."""
+        return [self._encoder.rows(example)]
 
     def scores(
         self, model: nn.Module, inputs: list[list[ClassifierRow]], device: torch.device

@@ -10,7 +10,7 @@ from unblank.engine.training import RunContext, Training
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.finetuning.labels.classifier import ClassifierWay
 from unblank.finetuning.labels.classifier_model import is_classifier as has_head
-from unblank.finetuning.labels.cloze import ClozeWay
+from unblank.finetuning.labels.cloze import ClozeWay, Words
 from unblank.finetuning.labels.reading import StartingPoint, read_labelled
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.steps import Sizes
@@ -52,9 +52,15 @@ def open_labelled(
         ValueError: data, model and settings do not fit; the message names the file and line.
         FileNotFoundError: a file or folder is not there.
     """
-    task = _task(name, cloze)
+    words = Words.of(cloze, train.seed)
+    task = _task(name, cloze, words)
     start = StartingPoint(model, train.seed, context.checkpoint)
     by_classifier = is_classifier or _is_head_in(start.folder)
+    if by_classifier and words != Words(seed=train.seed):
+        raise ValueError(
+            "a classifier has no prompts: leave cloze.prompts, words, their test settings and "
+            "calibrate out"
+        )
     labelled = read_labelled(
         context,
         start,
@@ -75,18 +81,19 @@ def open_labelled(
     if by_classifier:
         way = ClassifierWay(labelled, pooled=cloze.pooled, branch=cloze.branch)
     else:
-        way = ClozeWay(labelled, patterns=cloze.patterns, loss=cloze.loss, layout=cloze.layout)
+        way = ClozeWay(
+            labelled, patterns=cloze.patterns, loss=cloze.loss, layout=cloze.layout, words=words
+        )
     return LabelTraining(labelled, way, sizes, metric)
 
 
-def _task(name: str, cloze: ClozeSettings) -> ClozeTask:
+def _task(name: str, cloze: ClozeSettings, words: Words) -> ClozeTask:
     if cloze.ensemble:
         raise ValueError("cloze.ensemble trains several models: start it with unblank finetune")
     task = load_task(name)
     if cloze.scoring is not None:
         task = replace(task, scoring=cloze.scoring)
-    for number in cloze.patterns:
-        task.pattern(number)
+    words.check(task, cloze.patterns)
     return task
 
 

@@ -17,7 +17,7 @@ from unblank.prompting.scoring import Prediction, decide
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.training import target_shares
 
-__all__ = ["evaluation_of", "label_loss"]
+__all__ = ["evaluation_of", "label_loss", "symmetric_kl"]
 
 _SMALLEST = 1e-30
 
@@ -39,6 +39,15 @@ def label_loss(
     return TokenLoss(loss_sum, len(pairs)), share
 
 
+def symmetric_kl(one_L: Tensor, other_L: Tensor) -> Tensor:
+    """Return KL(p||q) + KL(q||p) in nats, of the probabilities that two scores stand for.
+
+    Both get gradients (PCT, Qi and others, ACL 2022).
+    """
+    log_p_L, log_q_L = one_L.float().log_softmax(dim=0), other_L.float().log_softmax(dim=0)
+    return ((log_p_L.exp() - log_q_L.exp()) * (log_p_L - log_q_L)).sum()
+
+
 def evaluation_of(
     task: ClozeTask, examples: Sequence[TaskExample], shares: Sequence[Tensor]
 ) -> Evaluation:
@@ -53,7 +62,7 @@ def evaluation_of(
     def score(some: list[int]) -> dict[str, float]:
         return judge(task, [examples[n] for n in some], [predictions[n] for n in some])
 
-    scores = score_by_language([example.language for example in examples], score).named
+    scores = score_by_language([example.language for example in examples], score).named()
     return Evaluation(scores={**scores, "loss": float(np.mean(losses))}, predictions=lines)
 
 

@@ -28,6 +28,23 @@ class ClozeSettings:
     scoring: Literal["logit", "sum", "mean"] | None = None
     """How candidates are compared: by the logits of single tokens, or by the sum or the mean of
     their log-probabilities, the end included. Default: as the task says."""
+    prompts: Literal["english", "translated", "cross", "universal"] | None = None
+    """In which words a task of many languages is asked: in English, in the example's language
+    (translated), without words (universal), or in training both in English and in another language
+    drawn at random (cross). Default: the task's patterns as they stand."""
+    test_prompts: Literal["english", "translated", "universal"] | None = None
+    """The same for held-out examples. Default: as in training, english after cross."""
+    words: Literal["english", "own", "all"] | None = None
+    """Which words name a label: English ones, those of the language, or those of all languages,
+    which share its probability. Default: those of the language with translated prompts, else
+    English ones."""
+    test_words: Literal["english", "own", "all"] | None = None
+    """The same for held-out examples. Default: as in training."""
+    consistency: NotNegative[float] = 0.0
+    """With prompts cross: weight of the symmetric KL divergence between the answers to the two
+    prompts of an example."""
+    calibrate: bool = False
+    """Subtract from the scores of held-out examples what the prompt scores with empty fields."""
     layout: Literal["blank", "sentinel", "masked"] = "blank"
     """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained
     with objective.sentinels), or in one [MASK] per token, as BERT does (objective.masked)."""
@@ -50,6 +67,11 @@ class ClozeSettings:
         require(
             len(set(self.patterns)) == len(self.patterns),
             f"cloze.patterns are {self.patterns}: they must be different numbers",
+        )
+        require(
+            not self.consistency or self.prompts == "cross",
+            "cloze.consistency compares the two prompts of an example, which only cloze.prompts "
+            "cross has: choose it, or leave consistency out",
         )
 
 

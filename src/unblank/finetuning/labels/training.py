@@ -20,7 +20,7 @@ from unblank.data.loader import StepBatches
 from unblank.engine.training import Evaluation
 from unblank.engine.units import Share, TokenLoss, TrainUnit
 from unblank.finetuning.labels.reading import Labelled
-from unblank.finetuning.labels.scores import evaluation_of, label_loss
+from unblank.finetuning.labels.scores import evaluation_of, label_loss, symmetric_kl
 from unblank.finetuning.labels.steps import ExampleSteps, Sample, Sizes
 from unblank.objectives.cloze import ClozeLossName
 from unblank.prompting.examples import TaskExample
@@ -28,14 +28,17 @@ from unblank.prompting.training import draw_candidates, target_shares
 
 __all__ = ["LabelTraining", "Way"]
 
+_CONSISTENCY = "consistency"
+"""Name of the loss that compares the prompts of an example."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelBatch:
     """Examples of one forward pass.
 
     Attributes:
-        inputs: the examples as their way encodes them, one item each.
-        targets: for each, float32[L]: how much of the answer each label is.
+        inputs: the examples as their way encodes them, one item for each of their prompts.
+        targets: for each item, float32[L]: how much of the answer each label is.
         sample_numbers: number of each draw.
     """
 
@@ -51,6 +54,10 @@ class Way(Protocol):
     """Name of the loss."""
     loss: ClozeLossName
     """Which loss is computed from the scores."""
+    num_prompts: int
+    """Number of prompts in which an example is asked at once."""
+    consistency: float
+    """Weight of the difference between the answers to these; 0 for none."""
     examples: Sequence[TaskExample]
     """Training examples, perhaps none."""
     lengths: Sequence[int]
@@ -62,8 +69,8 @@ class Way(Protocol):
         """Return the model to start from."""
         ...
 
-    def encode(self, example: TaskExample, sample: Sample) -> Any:
-        """Return an example as the model reads it.
+    def encode(self, example: TaskExample, sample: Sample) -> list[Any]:
+        """Return an example as the model reads it, an item for each of its prompts.
 
         Args:
             example: with the candidates that were drawn.
@@ -85,6 +92,9 @@ class Way(Protocol):
 class LabelUnit:
     """One loss, named after the way, a mean over examples; and the share that is answered right.
 
+    Where an example has two prompts, their losses are averaged, and a second loss may be how much
+    their answers differ.
+
     Args:
         way: gives the scores.
     """
@@ -92,23 +102,33 @@ class LabelUnit:
     def __init__(self, way: Way) -> None:
         self._way = way
         self.weights: Mapping[str, float] = {way.name: 1.0}
+        if way.consistency:
+            self.weights = {way.name: 1.0, _CONSISTENCY: way.consistency}
         self.shares: Mapping[str, Share] = {}
 
     def start_step(self, update: int) -> None:
         """Nothing changes between steps."""
 
     def counts(self, batch: LabelBatch) -> dict[str, int]:
-        """Return the examples by the name of the loss."""
-        return {self._way.name: len(batch.targets)}
+        """Return the prompts and the examples by the names of the losses."""
+        counts = {self._way.name: len(batch.targets)}
+        if self._way.consistency:
+            counts[_CONSISTENCY] = len(batch.targets) // self._way.num_prompts
+        return counts
 
     def __call__(
         self, model: nn.Module, batch: LabelBatch, device: torch.device
     ) -> dict[str, TokenLoss]:
-        """Return the summed loss by its name."""
+        """Return the summed losses by their names."""
         scores = self._way.scores(model, batch.inputs, device)
         loss, share = label_loss(scores, batch.targets, self._way.loss)
         self.shares = {"right": share}
-        return {self._way.name: loss}
+        losses = {self._way.name: loss}
+        if self._way.consistency:
+            pairs = zip(scores[0::2], scores[1::2], strict=True)
+            apart = torch.stack([symmetric_kl(*pair) for pair in pairs])
+            losses[_CONSISTENCY] = TokenLoss(apart.sum(), len(apart))
+        return losses
 
 
 class LabelTraining:
@@ -154,9 +174,14 @@ class LabelTraining:
 
     def _batch(self, samples: list[Sample]) -> LabelBatch:
         examples = [self._drawn(sample) for sample in samples]
+        encoded = [self._way.encode(*pair) for pair in zip(examples, samples, strict=True)]
         return LabelBatch(
-            [self._way.encode(*pair) for pair in zip(examples, samples, strict=True)],
-            [target_shares(self._data.task, example) for example in examples],
+            [prompt for of_example in encoded for prompt in of_example],
+            [
+                target_shares(self._data.task, example)
+                for example in examples
+                for _ in range(self._way.num_prompts)
+            ],
             [sample.number for sample in samples],
         )
 

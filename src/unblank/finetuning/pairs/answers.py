@@ -93,9 +93,20 @@ class Answering:
             sources: the same in every process.
             world: the processes of the run; all must call this.
         """
-        own = [source.prompt for source in sources[world.rank :: world.size]]
+        prompts = [source.prompt for source in sources]
+        return [answer.text for answer in self.write(model, tokenizer, prompts, world)]
 
-        def answer_own() -> list[Generated]:
+    def write(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerFast",
+        prompts: Sequence[Prompt],
+        world: World,
+    ) -> list[Generated]:
+        """Return what the model writes to some prompts; see `answer`."""
+        own = prompts[world.rank :: world.size]
+
+        def write_own() -> list[Generated]:
             with torch.inference_mode():
                 return generate_from_ids(
                     model,
@@ -106,9 +117,8 @@ class Answering:
                     show_progress=world.is_main,
                 )
 
-        answers = world.alone(answer_own, model)
-        shares = world.gather([answer.text for answer in answers])
-        return [shares[place % world.size][place // world.size] for place in range(len(sources))]
+        shares = world.gather(world.alone(write_own, model))
+        return [shares[place % world.size][place // world.size] for place in range(len(prompts))]
 
     def score(
         self, answers: Sequence[str], sources: Sequence[HeldOutSource], metric: str

@@ -37,7 +37,7 @@ from unblank.finetuning.settings import (
 )
 from unblank.settings.given import refuse_unused
 
-__all__ = ["open_pairs"]
+__all__ = ["open_pairs", "plain_text_of", "unused_of_family"]
 
 
 def open_pairs(
@@ -74,7 +74,7 @@ def open_pairs(
     world = context.world
     family = family_of_run(model, context.checkpoint)
     _require_able(family)
-    refuse_unused(given, _unused_settings(family))
+    refuse_unused(given, unused_of_family(family))
     metric = _metric(train, world)
     entries = read_entries(data, data.train, data.languages)
     held_out = read_entries(data, data.validation, data.validation_languages)
@@ -101,7 +101,7 @@ def open_pairs(
     )
     encoded, measured = encode_entries(entries, encoder), encode_entries(held_out, encoder)
     _show(context, entries, held_out, [*encoded, *measured])
-    plain_text, plain_content = _plain_text(data, known, pairs, train, world)
+    plain_text, plain_content = plain_text_of(data, known, pairs, train, world)
     return PairTraining(
         start=start,
         tokenizer=known,
@@ -142,7 +142,7 @@ def _require_able(family: Family) -> None:
         )
 
 
-def _unused_settings(family: Family) -> dict[str, str]:
+def unused_of_family(family: Family) -> dict[str, str]:
     """Return what tuning a model of the family does not use: dotted name -> why, for messages."""
     unused: dict[str, str] = {}
     if "ganlm" not in family.applies:
@@ -167,7 +167,7 @@ def _metric(train: FinetuneTrainSettings, world: World) -> str:
     return metric
 
 
-def _plain_text(
+def plain_text_of(
     data: FinetuneDataSettings,
     tokenizer: PreTrainedTokenizerFast,
     pairs: PairSettings,

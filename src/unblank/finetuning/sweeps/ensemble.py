@@ -15,11 +15,13 @@ from typing import Any
 from rich.console import Console
 from torch import Tensor, tensor
 
-from unblank.data.files import find_files
+from unblank.data.language_files import find_language_files
 from unblank.engine.logging import read_json_lines
 from unblank.engine.results import chosen_predictions, read_results, write_results
+from unblank.finetuning.labels.cloze import Words
 from unblank.finetuning.labels.held_out import measured_examples
 from unblank.finetuning.labels.scores import evaluation_of
+from unblank.finetuning.requirements import WRITING_TASKS
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.score_table import score_table
@@ -55,7 +57,7 @@ def run_ensemble(
     for member in members:
         run_finetune(member, given=given, memory=memory)
     task = load_task(settings.task)
-    held_out = read_examples(task, find_files(settings.data.validation)).examples
+    held_out = read_examples(task, find_language_files(settings.data.validation)).examples
     examples = measured_examples(held_out, settings.train.validation_samples)
     folders = [member.train.output_dir for member in members]
     evaluation = evaluation_of(task, examples, average_predictions(folders, examples))
@@ -81,7 +83,8 @@ def ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
     Raises:
         ValueError: fewer than two members, nothing held out or validated, or not a cloze task.
     """
-    if settings.task == "seq2seq" or settings.method == "classifier" or settings.cloze.classifier:
+    is_classifier = settings.method == "classifier" or settings.cloze.classifier
+    if settings.task in WRITING_TASKS or is_classifier:
         raise ValueError(
             "cloze.ensemble applies to cloze questions only: a classifier has no patterns"
         )
@@ -96,7 +99,8 @@ def ensemble_members(settings: FinetuneSettings) -> list[FinetuneSettings]:
         raise ValueError(
             "an ensemble runs in one process: start each pattern with torchrun instead"
         )
-    patterns = settings.cloze.patterns or tuple(range(len(load_task(settings.task).patterns)))
+    asking = Words.of(settings.cloze, 0).training
+    patterns = settings.cloze.patterns or tuple(asking.numbers(load_task(settings.task)))
     pairs = [(p, seed) for p in patterns for seed in settings.train.seeds or (settings.train.seed,)]
     if len(pairs) < 2:
         raise ValueError(

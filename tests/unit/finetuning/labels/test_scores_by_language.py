@@ -42,4 +42,4 @@ def test_one_language_or_none_has_the_scores_of_its_examples(task):
 
 def test_examples_without_a_language_are_named_beside_others():
     found = score_by_language(["", "de"], lambda some: {"f1": float(some[0])})
-    assert found.named == {"f1": 0.5, "f1 (no language)": 0.0, "f1 de": 1.0}
+    assert found.named() == {"f1": 0.5, "f1 (no language)": 0.0, "f1 de": 1.0}

@@ -1,0 +1,80 @@
+"""Scores of many languages: on the screen a row each, in files a column each.
+
+A screen is not wide enough for fifteen columns; files have the shape in which results are
+published: rows for tasks and metrics, columns for languages and means.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from unblank.evaluation.results import Score, results_table
+
+__all__ = ["languages_csv", "languages_markdown", "scores_table"]
+
+
+def scores_table(title: str, scores: Sequence[Score]) -> Table:
+    """Return the scores as a table, of several languages with a row for each."""
+    has_languages = len({score.language for score in scores}) > 1
+    return (languages_table if has_languages else results_table)(title, scores)
+
+
+def languages_table(title: str, scores: Sequence[Score]) -> Table:
+    """Return the scores as a table: rows for languages and means, columns for metrics.
+
+    Args:
+        title: above the table.
+        scores: each with its language, or the name of a mean.
+    """
+    metrics = list(dict.fromkeys(score.metric for score in scores))
+    table = Table(title=Text(title), box=SIMPLE_HEAD, title_justify="left")
+    table.add_column("task", overflow="fold")
+    table.add_column("language")
+    for heading in ("n", *metrics):
+        table.add_column(heading, justify="right")
+    previous = None
+    for task, language in dict.fromkeys((score.task, score.language) for score in scores):
+        row = {
+            score.metric: score
+            for score in scores
+            if (score.task, score.language) == (task, language)
+        }
+        table.add_row(
+            task if task != previous else "",
+            language or "-",
+            f"{next(iter(row.values())).count:,}",
+            *(_with_error(row[metric]) if metric in row else "" for metric in metrics),
+        )
+        previous = task
+    return table
+
+
+def languages_csv(scores: Sequence[Score]) -> str:
+    """Return the values as CSV: rows for tasks and metrics, columns for languages and means."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(_rows(scores))
+    return text.getvalue()
+
+
+def languages_markdown(scores: Sequence[Score]) -> str:
+    """Return the same as a table in Markdown."""
+    head, *rows = _rows(scores)
+    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _rows(scores: Sequence[Score]) -> list[list[str]]:
+    languages = list(dict.fromkeys(score.language for score in scores))
+    values = {(score.task, score.metric, score.language): f"{score.value:.2f}" for score in scores}
+    names = dict.fromkeys((score.task, score.metric) for score in scores)
+    rows = [[*name, *(values.get((*name, code), "") for code in languages)] for name in names]
+    return [["task", "metric", *(code or "-" for code in languages)], *rows]
+
+
+def _with_error(score: Score) -> str:
+    error = "" if score.standard_error is None else f" \u00b1 {score.standard_error:.2f}"
+    return f"{score.value:.2f}{error}"

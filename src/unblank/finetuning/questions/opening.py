@@ -1,0 +1,264 @@
+"""Opens the training on questions: files read, passages cut into windows, batches made."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from rich.table import Table
+from transformers import PreTrainedTokenizerFast
+
+from unblank.data.drawing import shares_by_size
+from unblank.data.language_files import LanguageFile, find_language_files
+from unblank.engine.parallel import World
+from unblank.engine.training import RunContext
+from unblank.families.family import Family
+from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
+from unblank.families.table import family_of_run
+from unblank.finetuning.pairs.answers import Answering
+from unblank.finetuning.pairs.batches import PairBatches
+from unblank.finetuning.pairs.encoded import EncodedPairs
+from unblank.finetuning.pairs.encoding import PairEncoder
+from unblank.finetuning.pairs.entries import RawEntry, sampling_settings
+from unblank.finetuning.pairs.opening import plain_text_of, unused_of_family
+from unblank.finetuning.pairs.start import PairStart
+from unblank.finetuning.pairs.text import TextPair
+from unblank.finetuning.pairs.training import HeldOutPairs, PairTraining, TrainingPairs
+from unblank.finetuning.questions.settings import QuestionMetric, QuestionSettings
+from unblank.finetuning.questions.training import HeldOutQuestions, QuestionTraining
+from unblank.finetuning.questions.windows import windows_as_pairs
+from unblank.finetuning.settings import (
+    FinetuneDataSettings,
+    FinetuneGanLMSettings,
+    FinetuneTrainSettings,
+    GenerationSettings,
+    PairSettings,
+)
+from unblank.questions.answers import require_rules
+from unblank.questions.asked import AskedQuestion, WindowCounts, ask
+from unblank.questions.asking import QuestionEncoder
+from unblank.questions.reading import Question, read_questions
+from unblank.settings.given import refuse_unused
+
+__all__ = ["open_questions"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """The questions of one file."""
+
+    file: LanguageFile
+    questions: list[Question]
+
+
+def open_questions(
+    context: RunContext,
+    *,
+    model: ModelSettings,
+    tokenizer: TokenizerSettings,
+    data: FinetuneDataSettings,
+    pairs: PairSettings,
+    questions: QuestionSettings,
+    ganlm: FinetuneGanLMSettings,
+    train: FinetuneTrainSettings,
+    generation: GenerationSettings,
+    given: Collection[str],
+    prepare_tokenizer: Callable[[PreTrainedTokenizerFast], None] | None = None,
+) -> QuestionTraining:
+    """Return the training with its data read and encoded.
+
+    Args:
+        context: of the run.
+        model: the `model` section.
+        tokenizer: the `tokenizer` section.
+        data: the `data` section.
+        pairs: the `seq2seq` section: lengths, smoothing, and the blank of a GLM.
+        questions: the `qa` section.
+        ganlm: the `ganlm` section.
+        train: the `train` section.
+        generation: the `generation` section.
+        given: dotted names of the settings that were given.
+        prepare_tokenizer: called with the tokenizer once it is there.
+
+    Raises:
+        ValueError: data, model and settings do not fit; the message names file and line.
+        FileNotFoundError: a file or folder is not there.
+    """
+    world, family = context.world, family_of_run(model, context.checkpoint)
+    _require_able(family)
+    refuse_unused(given, unused_of_family(family))
+    metric = _metric(train, world)
+    entries, held_out = _read(data.train), _measured(_read(data.validation), train)
+    for entry in held_out:
+        require_rules(entry.questions, questions.rules)
+    start = _start(context, family, model, tokenizer, pairs, ganlm, train)
+    with world.main_first():
+        known = start.open_tokenizer([_as_texts(entry) for entry in entries])
+    if prepare_tokenizer is not None:
+        prepare_tokenizer(known)
+    special, in_blank = family.special_ids(known), family.writes == "blanks"
+    encoder = QuestionEncoder(known, special, questions.prompts, pairs.blank if in_blank else "")
+    asked = [_ask(entry, encoder, pairs, world) for entry in entries]
+    measured = [_ask(entry, encoder, pairs, world) for entry in held_out]
+    _show(context, [*entries, *held_out], [*asked, *measured], len(entries))
+    plain_text, plain_content = plain_text_of(data, known, pairs, train, world)
+    encoded = [windows_as_pairs(one, encoder, pairs.max_target_length, train.seed) for one in asked]
+    answering = Answering.of(generation, generation.max_tokens or pairs.max_target_length - 1)
+    batches = PairBatches.of(
+        family.rows,
+        batch_tokens=train.batch_tokens,
+        micro_batch_tokens=train.micro_batch_tokens,
+        longest=pairs.max_source_length + pairs.max_target_length,
+        num_workers=data.num_workers,
+        world=world,
+    )
+    as_pairs = PairTraining(
+        start=start,
+        tokenizer=known,
+        encoder=PairEncoder(known, special, pairs, in_blank, world.is_main),
+        metric="loss",
+        batches=batches,
+        training=TrainingPairs(
+            entries=encoded,
+            sampling=sampling_settings(data, train.seed),
+            label_smoothing=pairs.label_smoothing,
+            plain_text=plain_text,
+            content=[*(entry.content for entry in encoded), *plain_content],
+        ),
+        held_out=_held_out_pairs(context, held_out, measured, encoder, pairs, train),
+        answering=answering,
+    )
+    at_least_one = replace(answering.options, min_tokens=max(1, generation.min_tokens))
+    held_out_questions = HeldOutQuestions(
+        asked=[one for entry in measured for one in entry],
+        rules=questions.rules,
+        encoder=encoder,
+        answering=replace(answering, options=at_least_one),
+        world=world,
+    )
+    counts = WindowCounts.of([one for entry in asked for one in entry])
+    return QuestionTraining(as_pairs, held_out_questions, metric, counts)
+
+
+def _start(
+    context: RunContext,
+    family: Family,
+    model: ModelSettings,
+    tokenizer: TokenizerSettings,
+    pairs: PairSettings,
+    ganlm: FinetuneGanLMSettings,
+    train: FinetuneTrainSettings,
+) -> PairStart:
+    return PairStart(
+        family=family,
+        model=model,
+        tokenizer=tokenizer,
+        sections=FamilySections(ganlm=ganlm.of_any_run),
+        branch=ganlm.branch,
+        limits={
+            "max_source_length": pairs.max_source_length,
+            "max_target_length": pairs.max_target_length,
+        },
+        seed=train.seed,
+        output_dir=train.output_dir,
+        context=context,
+    )
+
+
+def _held_out_pairs(
+    context: RunContext,
+    entries: Sequence[_Entry],
+    asked: Sequence[Sequence[AskedQuestion]],
+    encoder: QuestionEncoder,
+    pairs: PairSettings,
+    train: FinetuneTrainSettings,
+) -> HeldOutPairs:
+    """Return the windows with an answer, whose loss is measured."""
+    encoded: list[EncodedPairs] = [
+        windows_as_pairs(one, encoder, pairs.max_target_length, None) for one in asked
+    ]
+    return HeldOutPairs(
+        entries=encoded,
+        names=[str(entry.file.path) for entry in entries],
+        measured=None,
+        is_shared=train.parallel == "ddp",
+        precision=context.precision,
+    )
+
+
+def _require_able(family: Family) -> None:
+    if family.pair_example is None:
+        raise ValueError(
+            f"a model of the family {family.name} writes no text: --task qa needs a GLM, a DeltaLM "
+            "or a GanLM"
+        )
+
+
+def _metric(train: FinetuneTrainSettings, world: World) -> QuestionMetric:
+    metric = train.metric or "f1"
+    if metric not in get_args(QuestionMetric):
+        allowed = ", ".join(get_args(QuestionMetric))
+        raise ValueError(f"train.metric is {metric!r}: for --task qa choose one of {allowed}")
+    if metric != "loss" and train.parallel == "fsdp" and world.size > 1:
+        raise ValueError(
+            f"train.metric {metric} needs the whole model in each process: use --train.parallel "
+            "ddp, or --train.metric loss"
+        )
+    found: QuestionMetric = metric  # type: ignore[assignment]  # just checked
+    return found
+
+
+def _read(entries: Sequence[str]) -> list[_Entry]:
+    files = find_language_files(entries) if entries else ()
+    return [_Entry(file, read_questions(file)) for file in files]
+
+
+def _measured(entries: Sequence[_Entry], train: FinetuneTrainSettings) -> list[_Entry]:
+    """Return the entries with as many questions as are measured, of each its share."""
+    if not entries:
+        return []
+    shares = shares_by_size([len(entry.questions) for entry in entries], train.validation_samples)
+    return [
+        _Entry(entry.file, entry.questions[:share])
+        for entry, share in zip(entries, shares, strict=True)
+        if share
+    ]
+
+
+def _as_texts(entry: _Entry) -> RawEntry:
+    """Return what a new tokenizer is trained on."""
+    texts = [
+        TextPair(one.place, one.context, (one.text, *(answer.text for answer in one.answers)))
+        for one in entry.questions
+    ]
+    return RawEntry(str(entry.file.path), texts, None)
+
+
+def _ask(
+    entry: _Entry, encoder: QuestionEncoder, pairs: PairSettings, world: World
+) -> list[AskedQuestion]:
+    return ask(entry.questions, encoder, pairs.max_source_length, show_progress=world.is_main)
+
+
+def _show(
+    context: RunContext,
+    entries: Sequence[_Entry],
+    asked: Sequence[Sequence[AskedQuestion]],
+    num_train: int,
+) -> None:
+    """Print what became of the questions of each file."""
+    table = Table(title="questions", title_justify="left")
+    table.add_column("file", overflow="fold")
+    table.add_column("language")
+    for name in ("questions", "windows", "no window has the answer"):
+        table.add_column(name, justify="right")
+    for number, (entry, of_entry) in enumerate(zip(entries, asked, strict=True)):
+        counts = WindowCounts.of(of_entry)
+        languages = dict.fromkeys(one.language for one in entry.questions)
+        held_out = " (held out)" * (number >= num_train)
+        numbers = (counts.num_questions, counts.num_windows, counts.num_unfindable)
+        table.add_row(
+            f"{entry.file.path.name}{held_out}",
+            ", ".join(filter(None, languages)) or "-",
+            *(f"{count:,}" for count in numbers),
+        )
+    context.display.show(table)

@@ -1,0 +1,131 @@
+"""Training on questions about passages; see `unblank.engine.training.Training`.
+
+What is learned are pairs (a window of a passage with its question, and the answer), so batches,
+losses and resuming are those of pairs. Only what is measured is another thing: official scores of
+the best answer over all windows.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from unblank.data.loader import StepBatches
+from unblank.engine.parallel import World
+from unblank.engine.training import Evaluation
+from unblank.engine.units import TrainUnit
+from unblank.finetuning.pairs.answers import Answering
+from unblank.finetuning.pairs.training import PairTraining
+from unblank.finetuning.questions.settings import QuestionMetric
+from unblank.metrics.questions import AnswerRules
+from unblank.plurals import counted
+from unblank.questions.answers import (
+    answer_line,
+    best_answers,
+    named_scores,
+    score_answers,
+)
+from unblank.questions.asked import AskedQuestion, WindowCounts
+from unblank.questions.asking import QuestionEncoder
+
+__all__ = ["HeldOutQuestions", "QuestionTraining"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutQuestions:
+    """What is measured, and how.
+
+    Attributes:
+        asked: questions with the windows of their passages; perhaps none.
+        rules: whose official scores.
+        encoder: has laid the windows out.
+        answering: how answers are decoded.
+        world: the processes of the run.
+    """
+
+    asked: Sequence[AskedQuestion]
+    rules: AnswerRules
+    encoder: QuestionEncoder
+    answering: Answering
+    world: World
+
+
+class QuestionTraining:
+    """See `unblank.engine.training.Training`; made by `open_questions`.
+
+    Args:
+        pairs: the windows with their answers, and the loss of those held out.
+        held_out: what is measured.
+        metric: the score that chooses the best checkpoint.
+        counts: what became of the training questions.
+    """
+
+    unit: TrainUnit
+
+    def __init__(
+        self,
+        pairs: PairTraining,
+        held_out: HeldOutQuestions,
+        metric: QuestionMetric,
+        counts: WindowCounts,
+    ) -> None:
+        self.tokenizer: PreTrainedTokenizerFast = pairs.tokenizer
+        self.metric: str = metric
+        self.higher_is_better = metric != "loss"
+        self.steps_per_epoch = pairs.steps_per_epoch
+        self.content = pairs.content
+        self._pairs, self._held_out = pairs, held_out
+        self.facts: Mapping[str, str] = {
+            **pairs.facts,
+            "task": f"question answering, {describe(counts)}, {self.steps_per_epoch:,} steps an "
+            "epoch",
+            "chosen by": f"{metric} of {describe(WindowCounts.of(held_out.asked))}",
+        }
+
+    def build_model(self) -> PreTrainedModel:
+        """Return the model to start from."""
+        model = self._pairs.build_model()
+        self.unit = self._pairs.unit
+        return model
+
+    def steps(self, saved: Mapping[str, int] | None, /) -> Generator[StepBatches]:
+        """Yield the data of each step."""
+        yield from self._pairs.steps(saved)
+
+    def evaluate(self, model: PreTrainedModel, /) -> Evaluation:
+        """Return the loss of held-out answers and, unless it is the metric, scores of answers."""
+        loss = self._pairs.evaluate(model).scores
+        held_out = self._held_out
+        if self.metric == "loss":
+            return Evaluation(scores=loss)
+        prompts = [
+            held_out.encoder.prompt(window.token_ids)
+            for one in held_out.asked
+            for window in one.windows
+        ]
+        written = held_out.answering.write(model, self.tokenizer, prompts, held_out.world)
+        questions = [one.question for one in held_out.asked]
+        num_windows = [len(one.windows) for one in held_out.asked]
+        answers = best_answers(questions, num_windows, written)
+        scores = named_scores(score_answers(questions, answers, held_out.rules))
+        return Evaluation(
+            scores={**loss, **scores},
+            predictions=[
+                answer_line(question, answer, held_out.rules)
+                for question, answer in zip(questions, answers, strict=True)
+            ],
+            note=f"f1, em: official rules of {held_out.rules}; char_f1: of characters, our own",
+        )
+
+    def fill(self, model: PreTrainedModel, /) -> list[dict[str, str]]:
+        """Return nothing: predictions show what is answered."""
+        return []
+
+
+def describe(counts: WindowCounts) -> str:
+    """Return how many questions and windows there are."""
+    lost = f", {counts.num_unfindable:,} with no answer whole in one" * bool(counts.num_unfindable)
+    return (
+        f"{counted(counts.num_questions, 'question')} in "
+        f"{counted(counts.num_windows, 'window')}{lost}"
+    )

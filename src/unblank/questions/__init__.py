@@ -1,0 +1,1 @@
+"""Questions about a passage: reading them, cutting the passage into windows, finding answers."""
