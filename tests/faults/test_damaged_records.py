@@ -19,10 +19,10 @@ import pytest
 from counts import hard_count
 from pretraining_toys import small_settings
 from transformers import AutoTokenizer
-from unblank.commands.answer_file import AnswerFile
 
 import unblank
 from unblank.adapters.settings import LoraSettings, PromptSettings
+from unblank.answering.answer_file import AnswerFile
 from unblank.data.shards import PreparedCorpus
 from unblank.engine.results import chosen_predictions, read_results, write_results
 from unblank.engine.resume import Identity, find_start
