@@ -44,9 +44,9 @@ def run(settings: InfoSettings) -> None:
     from rich.text import Text
 
     from unblank.commands.texts import print_json
-    from unblank.describing.folder import describe
+    from unblank.describing.folder import describe_folder
 
-    found = describe(settings.path, verify=settings.verify)
+    found = describe_folder(settings.path, verify=settings.verify)
     if settings.json:
         print_json(found.to_dict())
     else:

@@ -21,7 +21,7 @@ from unblank.integrity import (
 )
 from unblank.untrusted.json_text import read_json_object
 
-__all__ = ["describe"]
+__all__ = ["describe_folder"]
 
 _Facts = dict[str, str]
 
@@ -57,7 +57,7 @@ class Description:
         }
 
 
-def describe(path: Path, *, verify: bool = False) -> Description:
+def describe_folder(path: Path, *, verify: bool = False) -> Description:
     """Return what a folder is.
 
     Args:

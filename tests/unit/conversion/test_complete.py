@@ -10,7 +10,7 @@ from test_glm_conversion import cut
 
 from unblank.api import load
 from unblank.cli import main
-from unblank.describing.folder import describe
+from unblank.describing.folder import describe_folder
 from unblank.integrity import PROVENANCE_NAME, find_damage
 
 TEXTS = ["the old grey cat sat on a warm mat and saw one small dog run to some far house"] * 9
@@ -39,7 +39,7 @@ def test_a_glm_becomes_what_it_would_have_been(
     whole = converted(source, tmp_path / "whole", *heads, "--tokenizer", bpe_files)
     bare = converted(source, tmp_path / "bare", *heads)
     assert "--complete" in capsys.readouterr().out
-    assert describe(bare).next_commands == [
+    assert describe_folder(bare).next_commands == [
         f"unblank convert --complete {bare} --tokenizer VOCABULARY"
     ]
     with pytest.raises(FileNotFoundError, match="--complete"):

@@ -10,7 +10,7 @@ from pretraining_toys import small_settings, text_folder
 import unblank
 from unblank.adapters.settings import LoraSettings
 from unblank.cli import main
-from unblank.describing.folder import describe
+from unblank.describing.folder import describe_folder
 from unblank.engine.checkpoint import list_checkpoints
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.run_state import read_run_state
@@ -45,7 +45,7 @@ def unfinished(run_folder, tmp_path):
 
 
 def test_a_model_says_its_size_its_vocabulary_and_where_it_comes_from(run_folder):
-    found = describe(run_folder, verify=True)
+    found = describe_folder(run_folder, verify=True)
     model = unblank.load(run_folder)
     num_parameters = sum(weight.numel() for weight in model.model.parameters())
     assert found.kind == "model"
@@ -65,7 +65,7 @@ def test_a_model_says_its_size_its_vocabulary_and_where_it_comes_from(run_folder
 def test_parts_add_up(run_folder):
     from safetensors.torch import load_file
 
-    text = describe(run_folder).facts["model"]["parameters"]
+    text = describe_folder(run_folder).facts["model"]["parameters"]
     parts = dict(part.rsplit(" ", 1) for part in text.partition("(")[2].rstrip(")").split(", "))
     weights = load_file(run_folder / "model.safetensors")
     layers = sum(tensor.numel() for name, tensor in weights.items() if ".layers." in name)
@@ -82,7 +82,7 @@ def test_a_run_says_how_far_it_is_and_so_does_every_command(unfinished, capsys):
     (checkpoint,) = list_checkpoints(unfinished / "checkpoints")
     assert state.checkpoint == checkpoint
     with lock_folder(unfinished):
-        found = describe(unfinished)
+        found = describe_folder(unfinished)
         assert (found.kind, found.facts["run"]["state"]) == ("run", "running")
         with pytest.raises(SystemExit):
             main(["fill", str(unfinished), "a [MASK]"])
@@ -92,7 +92,7 @@ def test_a_run_says_how_far_it_is_and_so_does_every_command(unfinished, capsys):
     with pytest.raises(FileNotFoundError, match="has not been finished"):
         unblank.load(unfinished)
     assert unblank.load(checkpoint).fill("a [MASK]", max_tokens=2).text
-    assert describe(checkpoint, verify=True).kind == "checkpoint of a model"
+    assert describe_folder(checkpoint, verify=True).kind == "checkpoint of a model"
 
 
 def test_damage_is_named(run_folder, tmp_path, capsys):
@@ -106,16 +106,16 @@ def test_damage_is_named(run_folder, tmp_path, capsys):
     assert "model.safetensors has changed" in capsys.readouterr().err
     (checkpoint, *_) = list_checkpoints(folder / "checkpoints")
     (checkpoint / "config.json").write_text("{}")
-    assert checkpoint.name in describe(folder / "checkpoints", verify=True).damage
+    assert checkpoint.name in describe_folder(folder / "checkpoints", verify=True).damage
     main(["info", str(folder), "--json"])
     assert json.loads(capsys.readouterr().out)["verified"] is False
 
 
 def test_tokenizers_and_prepared_text(run_folder, text_folder):
-    found = describe(text_folder / "tokenizer")
+    found = describe_folder(text_folder / "tokenizer")
     assert found.kind == "tokenizer"
     (corpus, *_) = (one.parent for one in text_folder.rglob("offsets.bin"))
-    found = describe(corpus, verify=True)
+    found = describe_folder(corpus, verify=True)
     assert (found.kind, found.damage) == ("prepared corpus", "")
     assert int(found.facts["corpus"]["documents"].replace(",", "")) > 0
 
@@ -127,12 +127,12 @@ def test_adapters_and_classifiers_say_their_task(toys, tmp_path):
             toys, tmp_path / "lora", method="lora", lora=LoraSettings(rank=2), train=train
         )
     )
-    found = describe(lora)
+    found = describe_folder(lora)
     assert found.kind == "LoRA adapter"
     assert found.facts["LoRA adapter"]["base model"] == str(toys["model"])
     assert any("unblank merge" in command for command in found.next_commands)
     head = run_finetune(labelled_config(toys, tmp_path / "head", method="classifier", train=train))
-    found = describe(head)
+    found = describe_folder(head)
     assert found.kind == "classifier"
     assert found.facts["classifier"]["labels"] == "good, bad"
     assert found.facts["made"]["task"] == str(toys["task"])
@@ -142,9 +142,9 @@ def test_adapters_and_classifiers_say_their_task(toys, tmp_path):
 def test_what_is_no_folder_of_ours_is_said(tmp_path):
     (tmp_path / "model").mkdir()
     with pytest.raises(FileNotFoundError, match="did you mean"):
-        describe(tmp_path / "modle")
+        describe_folder(tmp_path / "modle")
     with pytest.raises(ValueError, match="nothing"):
-        describe(tmp_path / "model")
+        describe_folder(tmp_path / "model")
     (tmp_path / "model" / "mp_rank_00_model_states.pt").write_bytes(b"x")
     with pytest.raises(ValueError, match="unblank convert"):
-        describe(tmp_path / "model")
+        describe_folder(tmp_path / "model")
