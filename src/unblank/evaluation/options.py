@@ -27,7 +27,6 @@ __all__ = [
     "FactsOptions",
     "InfillingOptions",
     "LambadaOptions",
-    "LanguagesOptions",
     "LmEvalOptions",
     "PairsOptions",
     "PerplexityOptions",

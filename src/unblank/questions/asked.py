@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from unblank.progress_bars import progress_bar
 from unblank.questions.asking import QuestionEncoder
 from unblank.questions.reading import Question
-from unblank.questions.windows import Window, cut_windows
+from unblank.questions.windows import PassageWindow, cut_windows
 
 __all__ = ["AskedQuestion", "WindowCounts", "ask"]
 
@@ -24,7 +24,7 @@ class AskedQuestion:
     """
 
     question: Question
-    windows: tuple[Window, ...]
+    windows: tuple[PassageWindow, ...]
 
     @property
     def is_findable(self) -> bool:

@@ -23,7 +23,7 @@ from unblank.questions.answers import (
     answer_line,
     best_answers,
     named_scores,
-    score_answers,
+    question_scores,
 )
 from unblank.questions.asked import AskedQuestion, WindowCounts
 from unblank.questions.asking import QuestionEncoder
@@ -107,7 +107,7 @@ class QuestionTraining:
         questions = [one.question for one in held_out.asked]
         num_windows = [len(one.windows) for one in held_out.asked]
         answers = best_answers(questions, num_windows, written)
-        scores = named_scores(score_answers(questions, answers, held_out.rules))
+        scores = named_scores(question_scores(questions, answers, held_out.rules))
         return Evaluation(
             scores={**loss, **scores},
             predictions=[
