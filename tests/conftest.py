@@ -5,11 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from counts import hard_count
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Tests are small and run side by side: several threads each only get in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Of every property: few examples in the usual suite, many with UNBLANK_HARD=1.
+settings.register_profile("unblank", max_examples=hard_count(25, 1000), deadline=None)
+settings.load_profile("unblank")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -13,7 +13,16 @@ from unblank.version import __version__
 
 if TYPE_CHECKING:
     from unblank.api import Unblank, load
-    from unblank.calls import ModelScores, TrainedRun, finetune, pretrain, show
+    from unblank.calls import (
+        ModelScores,
+        TrainedRun,
+        fill_file,
+        finetune,
+        predict_file,
+        pretrain,
+        score_file,
+        show,
+    )
     from unblank.calls import evaluate_model as evaluate
     from unblank.conversion.convert import convert
 
@@ -24,9 +33,12 @@ __all__ = [
     "__version__",
     "convert",
     "evaluate",
+    "fill_file",
     "finetune",
     "load",
+    "predict_file",
     "pretrain",
+    "score_file",
     "show",
 ]
 
@@ -36,9 +48,12 @@ _HOMES = {
     "Unblank": ("unblank.api", "Unblank"),
     "convert": ("unblank.conversion.convert", "convert"),
     "evaluate": ("unblank.calls", "evaluate_model"),
+    "fill_file": ("unblank.calls", "fill_file"),
     "finetune": ("unblank.calls", "finetune"),
     "load": ("unblank.api", "load"),
+    "predict_file": ("unblank.calls", "predict_file"),
     "pretrain": ("unblank.calls", "pretrain"),
+    "score_file": ("unblank.calls", "score_file"),
     "show": ("unblank.calls", "show"),
 }
 """Name -> module and name there: imported only when asked for, as they bring torch."""

@@ -1,27 +1,41 @@
 """The commands as Python calls: the same settings, sections as keywords.
 
-`unblank.pretrain`, `.finetune`, `.evaluate` and `.show` are these functions.
+`unblank.pretrain`, `.finetune`, `.evaluate`, `.fill_file`, `.score_file`, `.predict_file` and
+`.show` are these functions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from unblank.engine.finish import RESULTS_NAME
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
+from unblank.engine.results import RESULTS_NAME, read_results
 from unblank.html_text import html_table
 from unblank.in_memory import as_files
 from unblank.settings.given import given_names
 from unblank.settings.recipes import from_mapping, merged_sections, read_mapping
-from unblank.untrusted.json_text import read_json_object
 
 if TYPE_CHECKING:
     from unblank.api import Unblank
     from unblank.evaluation.results import Score
 
-__all__ = ["ModelScores", "TrainedRun", "evaluate_model", "finetune", "pretrain", "show"]
+__all__ = [
+    "ModelScores",
+    "TrainedRun",
+    "evaluate_model",
+    "fill_file",
+    "finetune",
+    "predict_file",
+    "pretrain",
+    "score_file",
+    "show",
+]
+
+_Settings = TypeVar("_Settings")
 
 _GIVEN_DATA = "given_data"
 """Folder of a run that holds the data that was given in memory."""
@@ -57,8 +71,7 @@ class TrainedRun:
     @property
     def results(self) -> dict[str, Any]:
         """The scores of the chosen model as results.json holds them; empty if there are none."""
-        path = self.folder / RESULTS_NAME
-        return read_json_object(path) if path.is_file() else {}
+        return read_results(self.folder) if (self.folder / RESULTS_NAME).is_file() else {}
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}={value}" for name, value in self._facts().items())
@@ -150,6 +163,83 @@ def evaluate_model(
     kind = suite_options(suite)
     scores, path = evaluate(from_mapping(kind, {"model": str(folder), "suite": suite, **values}))
     return ModelScores(tuple(scores), path)
+
+
+def fill_file(
+    model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
+) -> list[dict[str, Any]]:
+    """Fill the blanks of every text of a file as `unblank fill --input --output` does.
+
+    Args:
+        model: folder, or what `pretrain` or `finetune` returned.
+        input: file of texts, or data in memory as for `pretrain`.
+        output: file for the answers: .jsonl, .csv, .tsv or .parquet.
+        **options: named as the command's.
+
+    Returns:
+        The answers, one a record, in order; `error` says why a record was not filled.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError, FileExistsError: as for the command; a record that
+            cannot be filled raises nothing.
+    """
+    from unblank.commands.fill_printing import fill_to_file
+    from unblank.commands.fill_settings import FillSettings
+
+    with _given_input(input) as path:
+        return fill_to_file(_file_settings(FillSettings, model, path, output, options))
+
+
+def score_file(
+    model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
+) -> list[dict[str, Any]]:
+    """Score candidates in every text of a file as `unblank score --input --output` does.
+
+    Args, results and errors as for `fill_file`; `candidates` or `candidates_field` must be given.
+    """
+    from unblank.commands.score import ScoreSettings, score_to_file
+
+    with _given_input(input) as path:
+        return score_to_file(_file_settings(ScoreSettings, model, path, output, options))
+
+
+def predict_file(
+    model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
+) -> list[dict[str, Any]]:
+    """Predict the labels of every record of a file as `unblank predict` does.
+
+    Args, results and errors as for `fill_file`; the task is the one that the model was tuned on,
+    unless `task` names another.
+    """
+    from unblank.commands.predict import PredictSettings, predict_to_file
+
+    folder = model.folder if isinstance(model, TrainedRun) else Path(model)
+    with _given_input(input) as path:
+        given = {"model": str(folder), "input": path, "output": str(output), **options}
+        answers, report = predict_to_file(from_mapping(PredictSettings, given))
+    if report is not None:
+        report.write(Path(output))
+    return answers
+
+
+@contextmanager
+def _given_input(given: Any) -> Iterator[str]:
+    """Give the path of a file, or of one that holds data in memory for a while."""
+    with TemporaryDirectory() as folder:
+        yield str(as_files(given, Path(folder), "input"))
+
+
+def _file_settings(
+    kind: type[_Settings],
+    model: str | Path | TrainedRun,
+    path: str,
+    output: str | Path,
+    options: Mapping[str, Any],
+) -> _Settings:
+    """Return the settings of a command that answers the records of a file."""
+    folder = model.folder if isinstance(model, TrainedRun) else Path(model)
+    given = {"model": str(folder), "text": (), "input": path, "output": str(output)}
+    return from_mapping(kind, {**given, **options})
 
 
 def show(text: str | None = None, **options: Any) -> None:

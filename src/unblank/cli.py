@@ -48,6 +48,7 @@ COMMANDS: dict[str, Command] = {
         _TRY, "train a tiny GLM on this machine and fill blanks with it; no download", trains=True
     ),
     "show": Command(_TRY, "show what the model sees of a text, or of an example of a task"),
+    "recipes": Command(_TRAIN, "list the recipes that come with the library, or show one"),
     "tokenize": Command(_TRAIN, "train a tokenizer on your text"),
     "pretrain": Command(
         _TRAIN, "pretrain a model on your text, or continue from a model", trains=True
@@ -58,10 +59,13 @@ COMMANDS: dict[str, Command] = {
         trains=True,
     ),
     "fill": Command(_USE, "fill the blanks of texts"),
+    "info": Command(_USE, "say what a folder holds, and how far a run is"),
     "score": Command(_USE, "score candidates for a blank"),
+    "predict": Command(_USE, "predict the labels of every record of a file"),
     "generate": Command(
         _USE, "write a target for each source (translate, summarise, answer), and score it"
     ),
+    "serve": Command(_USE, "answer over HTTP: fill, score, generate, OpenAI's completions"),
     "evaluate": Command(_MEASURE, "measure a model on tasks and text; keep every prediction"),
     "compare": Command(
         _MEASURE, "pretrain variants of a model and measure them in one table", trains=True
@@ -226,8 +230,9 @@ def _note(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print a warning without the place in our source, which tells a user nothing."""
-    print(f"note: {message}", file=sys.stderr)
+    """Print a warning, once a run, without the place in our source, which tells a user nothing."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"note: {message}", file=sys.stderr)
 
 
 def _fail(message: str) -> NoReturn:

@@ -8,6 +8,7 @@ write. This module knows files only, not what is in them.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from unblank.disk_errors import writes_to
 
 __all__ = [
     "ADAPTER_RECORD_NAME",
+    "CARD_NAME",
     "CHECKPOINTS_NAME",
     "MANIFEST_NAME",
     "PROVENANCE_NAME",
@@ -25,7 +27,9 @@ __all__ = [
     "file_facts",
     "find_damage",
     "read_record",
+    "require_sealed_text",
     "seal",
+    "seal_text",
     "weights_files",
     "write_at_once",
 ]
@@ -35,6 +39,10 @@ PROVENANCE_NAME = "provenance.json"
 ADAPTER_RECORD_NAME = "adapter.json"
 """Name of the record of an adapter, in which a person may write the new path of its base model."""
 _CHECKSUM = "checksum"
+_HASH = re.compile("[0-9a-f]{64}")
+_TEXT_CHECKSUM = "# checksum of all lines above: "
+CARD_NAME = "README.md"
+"""Name of the card of a model, which belongs to the reader: no record names it."""
 CHECKPOINTS_NAME = "checkpoints"
 """Name of the folder of a run's checkpoints, inside the folder of its finished model."""
 
@@ -45,25 +53,52 @@ def file_facts(path: Path) -> dict[str, int | str]:
 
 
 def facts_of_files(folder: Path) -> dict[str, dict[str, int | str]]:
-    """Return name -> facts of every file below a folder but the records, which guard themselves."""
-    records = (MANIFEST_NAME, PROVENANCE_NAME, ADAPTER_RECORD_NAME)
+    """Return name -> facts of every file below a folder but the card and the records.
+
+    Records guard themselves, and a person may edit the card.
+    """
+    others = (CARD_NAME, MANIFEST_NAME, PROVENANCE_NAME, ADAPTER_RECORD_NAME)
     return {
         path.relative_to(folder).as_posix(): file_facts(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in records
+        if path.is_file() and path.name not in others
     }
 
 
-def seal(record: Mapping[str, Any], *, editable: Collection[str] = ()) -> str:
+def seal(
+    record: Mapping[str, Any], *, editable: Collection[str] = (), readable: bool = False
+) -> str:
     """Return a record as JSON, with a checksum of its content.
 
     Args:
         record: what JSON can hold; anything else is written as its text.
         editable: keys whose values a person may change.
+        readable: write characters beyond ASCII as they are.
     """
     content = json.loads(json.dumps(record, default=str))
     sealed = content | {_CHECKSUM: _checksum(content, editable)}
-    return json.dumps(sealed, indent=1) + "\n"
+    return json.dumps(sealed, indent=1, ensure_ascii=not readable) + "\n"
+
+
+def seal_text(text: str) -> str:
+    """Return YAML or another text with `#` comments, with a last line that is its checksum."""
+    return f"{text}{_TEXT_CHECKSUM}{hashlib.sha256(text.encode()).hexdigest()}\n"
+
+
+def require_sealed_text(path: Path, advice: str) -> None:
+    """Raise if a text is not as `seal_text` made it; one of an older version has no checksum.
+
+    Args:
+        path: of the file.
+        advice: what to do, for the message.
+
+    Raises:
+        ValueError: it has changed.
+    """
+    content = path.read_bytes()
+    before, mark, checksum = content.rpartition(_TEXT_CHECKSUM.encode())
+    if mark and checksum != hashlib.sha256(before).hexdigest().encode() + b"\n":
+        raise ValueError(f"{path} has changed since it was written: {advice}")
 
 
 def read_record(path: Path, *, editable: Collection[str] = ()) -> dict[str, Any]:
@@ -83,7 +118,10 @@ def read_record(path: Path, *, editable: Collection[str] = ()) -> dict[str, Any]
         raise ValueError(f"{path.name} cannot be read ({type(error).__name__})") from error
     if not isinstance(record, dict):
         raise ValueError(f"{path.name} holds no record")
-    if record.pop(_CHECKSUM, None) not in (None, found):
+    # Only what was sealed ends with a hash; under another name, that name is damaged.
+    last = str(next(reversed(record.values()), ""))
+    is_renamed = _CHECKSUM not in record and _HASH.fullmatch(last)
+    if is_renamed or record.pop(_CHECKSUM, None) not in (None, found):
         raise ValueError(f"{path.name} has changed since it was written")
     return record
 

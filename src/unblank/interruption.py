@@ -28,10 +28,12 @@ __all__ = [
     "Interrupted",
     "Request",
     "asked_by",
+    "break_off",
     "end_on_signals",
     "finish_first",
     "half_written",
     "ignore_requests_to_end",
+    "is_finishing",
     "leave",
     "tell_from_now_on",
 ]
@@ -85,6 +87,8 @@ class _State:
     """The first signal."""
     request: Request | None = None
     """Of the innermost block of `finish_first`."""
+    breaks_off: bool = False
+    """Whether a signal is raised although something is to be finished first."""
     channel: int | None = None
     """File descriptor that the watching process reads, one line a message."""
 
@@ -95,6 +99,11 @@ _state = _State()
 def asked_by() -> int | None:
     """Return the signal that asked this process to end, if one did."""
     return _state.number
+
+
+def is_finishing() -> bool:
+    """Return whether this is inside a block of `finish_first`."""
+    return _state.request is not None
 
 
 def tell_from_now_on(channel: int) -> None:
@@ -149,6 +158,29 @@ def finish_first(request: Request) -> Iterator[None]:
 
 
 @contextmanager
+def break_off(*, is_possible: bool = True) -> Iterator[None]:
+    """Let a signal be raised in the block, inside of one that is to be finished first.
+
+    Args:
+        is_possible: else a signal is only noted, as outside of the block.
+
+    Raises:
+        Interrupted: in the block, or at its beginning if the end was asked for before.
+    """
+    request = _state.request
+    if request is None or not is_possible:
+        yield
+        return
+    if request.number is not None:
+        raise Interrupted(request.number)
+    _state.breaks_off = True
+    try:
+        yield
+    finally:
+        _state.breaks_off = False
+
+
+@contextmanager
 def half_written(path: Path) -> Iterator[None]:
     """Name a file or folder that is removed if the process has to be ended within the block."""
     _tell(f"{BEGUN}{path.absolute()}")
@@ -185,6 +217,8 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if _state.request is None:
         raise Interrupted(number)
     _state.request.number = number
+    if _state.breaks_off:
+        raise Interrupted(number)
 
 
 def _tell(message: str) -> None:

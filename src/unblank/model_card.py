@@ -9,30 +9,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unblank.integrity import PROVENANCE_NAME, write_at_once
+from unblank.integrity import ADAPTER_RECORD_NAME, CARD_NAME, PROVENANCE_NAME, write_at_once
 from unblank.untrusted.json_text import read_json_object
+from unblank.version import __version__
 
 __all__ = ["write_card"]
 
-CARD_NAME = "README.md"
 _CONFIG_NAME = "config.json"
 _MARK = "<!-- written by unblank, replaced unless edited: "
 
 
 def write_card(folder: Path, provenance: Mapping[str, Any]) -> None:
-    """Write the card of a model folder, unless a person has written or edited one.
+    """Write the card of a folder, unless a person has written or edited one.
 
     Args:
-        folder: of a whole model; one without `config.json`, as of an adapter, gets no card.
-        provenance: of the model.
+        folder: of a whole model, or of an adapter; another one gets no card.
+        provenance: of what is in it; empty where nothing is known.
 
     Raises:
         OSError: it cannot be written.
     """
     path = folder / CARD_NAME
-    if not (folder / _CONFIG_NAME).is_file() or (path.exists() and not _is_ours(path)):
+    if path.exists() and not _is_ours(path):
         return
-    text = _card_text(read_json_object(folder / _CONFIG_NAME), provenance)
+    if (folder / _CONFIG_NAME).is_file():
+        text = _model_text(read_json_object(folder / _CONFIG_NAME), provenance)
+    elif (folder / ADAPTER_RECORD_NAME).is_file():
+        text = _adapter_text(read_json_object(folder / ADAPTER_RECORD_NAME), provenance)
+    else:
+        return
     write_at_once(path, f"{text}{_MARK}{_digest(text)} -->\n")
 
 
@@ -45,19 +50,39 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _card_text(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+def _model_text(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
     names = config.get("architectures") or [config.get("model_type", "model")]
-    facts = "\n".join(f"- {fact}" for fact in _facts(provenance))
     positions = config.get("max_position_embeddings")
-    longest = f"- It reads and writes at most {positions:,} tokens.\n" if positions else ""
+    limits = [f"It reads and writes at most {positions:,} tokens."] if positions else []
+    use = "After `import unblank`, transformers' Auto classes open it, too."
+    return _text(names[0], _facts(provenance), use, limits)
+
+
+def _adapter_text(record: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+    base = Path(str(record.get("base_model"))).name
+    facts = [
+        f"Trained beside `{base}`, whose weights did not change.",
+        f"It holds {record.get('num_parameters', 0):,} numbers.",
+    ]
+    limits = [f"It works with the weights of `{base}` alone; `{ADAPTER_RECORD_NAME}` has its path."]
+    use = "The model that it belongs to is opened with it."
+    title = f"{record.get('kind', 'adapter')} of {base}"
+    return _text(title, [*_facts(provenance), *facts], use, limits)
+
+
+def _text(title: str, facts: list[str], use: str, limits: list[str]) -> str:
+    limits = [
+        *limits,
+        "It repeats what its training text says, wrong and harmful statements included.",
+        "What was not measured is not known: measure it on your own data with `unblank evaluate`.",
+    ]
     return f"""---
 library_name: unblank
 ---
 
-# {names[0]}
+# {title}
 
-{facts}
-- Everything else that is known of its making is in `{PROVENANCE_NAME}`.
+{_listed(facts)}
 
 ## How to use it
 
@@ -67,17 +92,21 @@ import unblank
 model = unblank.load("path/of/this/folder")
 ```
 
-After `import unblank`, transformers' Auto classes open it, too.
+{use}
 
 ## Limits
 
-{longest}- It repeats what its training text says, wrong and harmful statements included.
-- What was not measured is not known: measure it on your own data with `unblank evaluate`.
+{_listed(limits)}
 """
 
 
+def _listed(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
 def _facts(provenance: Mapping[str, Any]) -> list[str]:
-    facts = [f"Made by `{provenance.get('made_by') or provenance.get('program')}`."]
+    made_by = provenance.get("made_by") or provenance.get("program")
+    facts = [f"Made by `{made_by}`." if made_by else f"Saved by unblank {__version__}."]
     origins = [
         provenance.get("source", {}).get("path"),
         provenance.get("base_model", {}).get("folder"),
@@ -85,4 +114,8 @@ def _facts(provenance: Mapping[str, Any]) -> list[str]:
     ]
     facts += [f"Made from `{Path(origin).name}`." for origin in origins if origin]
     counts = [f"{provenance[name]:,} {name}" for name in ("steps", "tokens") if name in provenance]
-    return [*facts, f"Trained for {' and '.join(counts)}."] if counts else facts
+    if counts:
+        facts.append(f"Trained for {' and '.join(counts)}.")
+    if made_by:
+        facts.append(f"Everything else that is known of its making is in `{PROVENANCE_NAME}`.")
+    return facts

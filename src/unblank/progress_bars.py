@@ -1,6 +1,7 @@
 """Progress displays on the error stream, one look for all commands."""
 
 from collections.abc import Iterable, Iterator, Sized
+from importlib.util import find_spec
 from typing import Protocol, runtime_checkable
 
 from rich.console import Console
@@ -27,9 +28,21 @@ def progress_bar(*, show: bool) -> Progress:
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=_console(),
         disable=not show,
     )
+
+
+def _console() -> Console:
+    """Return the console for a bar: live in a terminal and in a notebook that has widgets.
+
+    A notebook without them shows what is written as it comes, so that a bar may be written only
+    once, when it is full, and without the sequences that move a terminal's cursor.
+    """
+    console = Console(stderr=True)
+    if console.is_jupyter and find_spec("ipywidgets") is None:
+        return Console(stderr=True, force_jupyter=False, force_terminal=False)
+    return console
 
 
 def track(texts: Iterable[str], progress: Progress, description: str) -> Iterator[str]:

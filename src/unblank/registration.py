@@ -1,8 +1,8 @@
-"""Makes transformers' Auto classes know our models, without importing either before it is needed.
+"""Makes other libraries know our models, without importing any of them before it is needed.
 
-The models register themselves when `unblank.models` is imported. That needs transformers' model
-classes, which may be half made when the Auto classes are; so it waits for the end of the outermost
-import of a transformers module.
+Each registration waits for the module that holds the other library's table. Such a table is often
+imported midway, when classes that ours need are half made; so it also waits for the end of the
+outermost import of a watched library.
 """
 
 import sys
@@ -15,32 +15,45 @@ from types import ModuleType
 
 __all__ = ["register_when_needed"]
 
-_AUTO_CLASSES = "transformers.models.auto.configuration_auto"
-"""The module that every Auto class imports."""
+_REGISTRATIONS = {
+    "transformers.models.auto.configuration_auto": "unblank.models",
+    "peft.utils.constants": "unblank.adapters.default_targets",
+    "lm_eval.models": "unblank.evaluation.lm_harness_name",
+}
+"""The module with a table of another library -> ours that writes into it when it is imported."""
+
+_WATCHED = tuple({f"{name.partition('.')[0]}." for name in _REGISTRATIONS})
 
 
 def register_when_needed() -> None:
-    """Register our models at once if transformers' Auto classes are loaded, else when they are."""
-    if _AUTO_CLASSES in sys.modules:
-        _register()
-    else:
-        sys.meta_path.insert(0, _Watcher())
+    """Register our models at once where a library is loaded, else when it is."""
+    waiting = _register_loaded(_REGISTRATIONS)
+    if waiting:
+        sys.meta_path.insert(0, _Watcher(waiting))
 
 
-def _register() -> None:
-    import_module("unblank.models")
+def _register_loaded(registrations: dict[str, str]) -> dict[str, str]:
+    """Register with the libraries that are loaded, and return what is left to do."""
+    for name in sys.modules.keys() & registrations.keys():
+        import_module(registrations[name])
+    return {name: ours for name, ours in registrations.items() if name not in sys.modules}
 
 
 class _Watcher(MetaPathFinder):
-    """Finds transformers' modules as Python does, and sees when the outermost import has ended."""
+    """Finds modules of those libraries as Python does, and sees when an outermost import ended.
 
-    def __init__(self) -> None:
+    Args:
+        waiting: registrations that are to be made.
+    """
+
+    def __init__(self, waiting: dict[str, str]) -> None:
+        self._waiting = waiting
         self._thread = local()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if not fullname.startswith("transformers."):
+        if not fullname.startswith(_WATCHED):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
@@ -48,16 +61,18 @@ class _Watcher(MetaPathFinder):
         return spec
 
     def execute(self, loader: Loader, module: ModuleType) -> None:
-        """Execute a module; after the outermost one, register if the Auto classes were loaded."""
+        """Execute a module; after the outermost one, register where a table was loaded."""
         depth = getattr(self._thread, "depth", 0)
         self._thread.depth = depth + 1
         try:
             loader.exec_module(module)
         finally:
             self._thread.depth = depth
-        if depth == 0 and _AUTO_CLASSES in sys.modules and self in sys.meta_path:
-            sys.meta_path.remove(self)
-            _register()
+        if depth == 0 and sys.modules.keys() & self._waiting.keys():
+            due, self._waiting = self._waiting, {}  # what registers may import these libraries
+            self._waiting = _register_loaded(due)
+            if not self._waiting and self in sys.meta_path:
+                sys.meta_path.remove(self)
 
 
 class _WatchedLoader(Loader):

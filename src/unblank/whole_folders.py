@@ -9,14 +9,17 @@ import os
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from glob import escape
 from pathlib import Path
 
 from unblank.disk_errors import writes_to
+from unblank.earlier_leftovers import earlier_leftovers
 from unblank.integrity import apply_umask
 from unblank.interruption import half_written
+from unblank.plurals import counted
 
 __all__ = ["new_folder", "put_into_folder", "remove_folder", "remove_leftovers"]
 
@@ -76,14 +79,26 @@ def remove_leftovers(parent: Path, name: str = "*") -> None:
     Args:
         parent: where it lies.
         name: of the folder that it was to become, or was; a pattern.
+
+    Warns:
+        UserWarning: with the names of what was deleted.
     """
-    found = list(parent.glob(f".{name}{_UNFINISHED}*"))
+    found = [*parent.glob(f".{name}{_UNFINISHED}*"), *earlier_leftovers(parent, name)]
+    removed = []
     # Lest one is taken for a leftover that is just being made.
     with _lock(parent, wait=True) if found else nullcontext():
         for folder in found:
             with suppress(FileNotFoundError), _lock(folder) as is_ours:
                 if is_ours:
                     shutil.rmtree(folder, ignore_errors=True)
+                    removed.append(folder)
+    if removed:
+        warnings.warn(
+            f"removed {counted(len(removed), 'folder')} that interrupted commands left half "
+            f"written in {parent}: {', '.join(folder.name for folder in removed[:3])}"
+            f"{', ...' * (len(removed) > 3)}",
+            stacklevel=2,
+        )
 
 
 def _moved_away(folder: Path) -> Path:

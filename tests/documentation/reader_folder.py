@@ -57,6 +57,8 @@ def write_texts(folder: Path) -> None:
     write_lines(folder / "held_out.jsonl", documents[:3])
     (folder / "held_out.txt").write_text(" ".join(ENGLISH[:4]), encoding="utf-8")
     (folder / "texts.txt").write_text("The [MASK] sat.\nA [MASK] ran.\n", encoding="utf-8")
+    (folder / "damaged.csv").write_text("id,line\n1,The [MASK] sat.\n", encoding="utf-8")
+    write_lines(folder / "cloze.jsonl", [{"question": "Did the cat sit? [MASK]."}])
     (folder / "recipe.yaml").write_text(
         "model: {preset: tiny, hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2}\n"
         "tokenizer: {kind: bpe, vocab_size: 280}\n"
@@ -99,6 +101,7 @@ def write_labels(folder: Path) -> None:
     ]
     write_lines(folder / "mails.jsonl", mails)
     write_lines(folder / "more_mails.jsonl", mails[:4])
+    (folder / "new_mails.csv").write_text("subject,body\nMy cat,It sat.\n", encoding="utf-8")
     moods = [
         {"text": f"{text} {number}", "label": ("good", "bad")[number % 2]}
         for number, text in enumerate(ENGLISH * 2)

@@ -17,11 +17,13 @@ from reader_folder import STAND_IN, make_reader_folder
 from shown_blocks import PAGES, REPOSITORY, Block, Command, blocks, commands
 
 from unblank.cli import COMMANDS, main
+from unblank.lm_eval import cli_evaluate
 
 NOT_RUN = {
     "make": "it installs the project; that the target exists is checked, and `make demo` is run as "
     "`unblank demo`",
     "unblank bench": "it takes minutes; tests/integration runs a toy",
+    "unblank serve": "it serves until a signal comes; tests/integration runs it",
     "unblank compare": "it takes hours; tests/integration runs a small recipe",
 }
 PARSED_ONLY = {"torchrun": "it needs several processes; tests/integration runs them"}
@@ -40,9 +42,10 @@ and an answer after a few tokens."""
 LESS = {
     "--grid.learning-rates": "--grid.learning-rates 1e-5 2e-5 --grid.batch-sizes 4 --train.seeds 1",
     "--cloze.ensemble": "--cloze.patterns 0 1 --train.seeds 1 2",
-    "recipes/finetune/fewglue_rte.yaml": "--cloze.patterns 0 1 --train.seeds 1 2",
-    "recipes/pretrain/cpu_small.yaml": "--model.num_hidden_layers 1",
+    "recipe:fewglue_rte": "--cloze.patterns 0 1 --train.seeds 1 2",
+    "recipe:cpu_small": "--model.num_hidden_layers 1",
     "--data.source": "--train.batch_tokens 512",
+    "runs/short/checkpoints/step-00000800": "--train.resume runs/short/checkpoints/step-00000002",
     "summarization": "--max-tokens 8",
 }
 """The same by a word of the command: fewer runs, smaller models, steps and answers."""
@@ -113,6 +116,11 @@ def run_command(command: Command, monkeypatch) -> None:
         if "demo" in words:
             words = ["unblank", "demo"]
     if words[0] in NOT_RUN or " ".join(words[:2]) in NOT_RUN:
+        return
+    if words[:3] == ["python", "-m", "unblank.lm_eval"]:
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.argv", words[2:])
+            cli_evaluate()
         return
     assert words[0] == "unblank" or words[0] in PARSED_ONLY, f"not run, and not listed: {words}"
     is_parsed_only = words[0] in PARSED_ONLY

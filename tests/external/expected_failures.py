@@ -1,6 +1,12 @@
-"""What is known to fail, most of it by design: class -> test -> reason. The rest must pass."""
+"""What is known to fail by design: class -> test or pattern of tests -> reason.
+
+The rest must pass.
+"""
+
+from fnmatch import fnmatch
 
 _INDIRECT = "the class inherits GenerationMixin through its base class, which the test does not see"
+_OWN_TARGET = "the decoder reads the source once more, and another target is refused"
 _WRITERS = (
     "DeltaLMForConditionalGeneration",
     "GanLMForConditionalGeneration",
@@ -15,6 +21,13 @@ EXPECTED: dict[str, dict[str, str]] = {
     },
     "GlmInfillForMultipleChoice": {
         "test_inputs_embeds": "choices are scored token by token, and embeddings are not tokens",
+        "test_eager_matches_sdpa_inference_*": (
+            "the test masks out whole choices and adds rows without a start: they are refused"
+        ),
+    },
+    "GanLMForSequenceClassification": {
+        "test_inputs_embeds": _OWN_TARGET,
+        "test_eager_matches_sdpa_inference_*": _OWN_TARGET,
     },
 } | {
     name: {
@@ -22,3 +35,9 @@ EXPECTED: dict[str, dict[str, str]] = {
     }
     for name in _WRITERS
 }
+
+
+def reason_for(class_name: str, test: str) -> str | None:
+    """Return why a test of a class is expected to fail, None if it is not."""
+    reasons = EXPECTED.get(class_name, {}).items()
+    return next((reason for pattern, reason in reasons if fnmatch(test, pattern)), None)

@@ -102,7 +102,9 @@ class EncoderDecoderTester(Tester):
 
 class GanLMTester(EncoderDecoderTester):
     def fields(self) -> dict[str, Any]:
-        return super().fields() | {"discriminator_layers": 1, "sentinel_token_ids": [SENTINEL]}
+        # A classifier's outputs are those of the discriminator, and the tests count their layers.
+        layers = self.num_hidden_layers
+        return super().fields() | {"discriminator_layers": layers, "sentinel_token_ids": [SENTINEL]}
 
 
 class SourceTester(GanLMTester):
@@ -135,7 +137,8 @@ class Common(ModelTesterMixin):
         if self.labels == "choices":
             shape = (-1, self.model_tester.num_choices, -1)
             for name, value in inputs.items():
-                inputs[name] = value.unsqueeze(1).expand(shape).contiguous()
+                if isinstance(value, torch.Tensor):
+                    inputs[name] = value.unsqueeze(1).expand(shape).contiguous()
         if return_labels and self.labels == "tokens":
             target = inputs.get("decoder_input_ids", inputs["input_ids"])
             inputs["labels"] = torch.full_like(target, FIRST_WORD)

@@ -5,11 +5,11 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
-from expected_failures import EXPECTED
-from mixin_sources import fetch_mixins
+from expected_failures import reason_for
+from mixin_sources import FROM_REPOSITORY, REPOSITORY, fetch_mixins, missing_modules
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent.parent / "build" / "transformers-tests"
@@ -20,13 +20,19 @@ def main() -> int:
     parser.add_argument("-k", default="", help="which tests, as for pytest")
     parser.add_argument("--checkout", type=Path, help="a git checkout of transformers' repository")
     arguments = parser.parse_args()
-    if not (FOLDER / "tests" / "generation" / "test_utils.py").exists():
-        fetch_mixins(FOLDER, arguments.checkout)
+    fetch_mixins(FOLDER, arguments.checkout)
+    missing = missing_modules(FOLDER)
     report = FOLDER / "report.xml"
     report.unlink(missing_ok=True)
     run_pytest(report, arguments.k)
     failed, counts = read_report(report)
-    unexpected = print_table(failed, counts)
+    print_counts(counts)
+    unexpected = print_failures(failed)
+    for name in missing:
+        print(
+            f"the tests of {FROM_REPOSITORY[name]} were not run: {name} is not in the distribution "
+            f"and was not found; give --checkout FOLDER, a git checkout of {REPOSITORY}"
+        )
     return 1 if unexpected else 0
 
 
@@ -39,31 +45,41 @@ def run_pytest(report: Path, which: str) -> None:
     subprocess.run(command, env=environment, check=False)
 
 
-def read_report(report: Path) -> tuple[dict[str, dict[str, str]], dict[str, int]]:
-    """Return test -> class -> message of what failed, and how many ran, failed and were skipped."""
+def read_report(report: Path) -> tuple[dict[str, dict[str, str]], dict[str, Counter[str]]]:
+    """Return test -> class -> message of what failed, and class -> how many ran and so on."""
     failed: dict[str, dict[str, str]] = defaultdict(dict)
-    counts = {"run": 0, "failed": 0, "skipped": 0}
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for case in ElementTree.parse(report).iter("testcase"):
+        class_name = case.get("classname", "").rpartition(".")[2].removesuffix("Test")
         found = case.find("failure") if case.find("failure") is not None else case.find("error")
-        is_skipped = found is None and case.find("skipped") is not None
-        counts["skipped" if is_skipped else "run"] += 1
+        if found is None and case.find("skipped") is not None:
+            counts[class_name]["skipped"] += 1
+            continue
+        counts[class_name]["run"] += 1
         if found is not None:
-            counts["failed"] += 1
-            class_name = case.get("classname", "").rpartition(".")[2].removesuffix("Test")
+            counts[class_name]["failed"] += 1
             failed[case.get("name", "")][class_name] = found.get("message", "").split("\n")[0]
     return failed, counts
 
 
-def print_table(failed: dict[str, dict[str, str]], counts: dict[str, int]) -> int:
-    """Print the failures and return how many are not expected."""
+def print_counts(counts: dict[str, Counter[str]]) -> None:
+    """Print how many tests ran, failed and were skipped, by class and in all."""
+    kinds = ("run", "failed", "skipped")
+    print(f"{'class':36}" + "".join(f"{kind:>9}" for kind in kinds))
+    total: Counter[str] = sum(counts.values(), Counter())
+    for class_name, count in [*counts.items(), ("all", total)]:
+        print(f"{class_name:36}" + "".join(f"{count[kind]:>9,}" for kind in kinds))
+
+
+def print_failures(failed: dict[str, dict[str, str]]) -> int:
+    """Print what failed, and return how many of it are not expected."""
     num_unexpected = 0
     for name, by_class in sorted(failed.items()):
         for class_name, message in sorted(by_class.items()):
-            reason = EXPECTED.get(class_name, {}).get(name)
+            reason = reason_for(class_name, name)
             num_unexpected += reason is None
             note = f"known: {reason}" if reason else message[:100]
             print(f"{class_name:36} {name:60} {note}")
-    print(", ".join(f"{count} {name}" for name, count in counts.items()), end="; ")
     print(f"{num_unexpected} failed without being expected to")
     return num_unexpected
 

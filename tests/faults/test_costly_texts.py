@@ -17,6 +17,8 @@ from unblank.tokenization.fewest import fewest_tokens
 from unblank.tokenization.long_words import LONGEST_WORD, with_words_divided
 from unblank.tokenization.train import train_tokenizer
 from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.opening import tokenizer_in
+from unblank.untrusted.text_patterns import refuse_costly_patterns
 
 
 def aliases(template: str, first: str) -> str:
@@ -175,3 +177,57 @@ def test_a_pattern_that_explodes_is_an_error_that_says_so():
     )
     with pytest.raises(ValueError, match="the tokenizer cannot read this text"):
         encode_texts(tokenizer, ["x" * 60])
+
+
+COSTLY_PATTERNS = [
+    r"(x+x+)+y",
+    r"(\w+)+\d",
+    r"[a-z ]+foo",
+    r"(a|aa)+$",
+    r"\s+\s+\s+x",
+    r"(\w|\s)+z",
+]
+USUAL_PATTERNS = [
+    r"\s+",
+    r" {2,}",
+    r"\s+$",
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+]
+
+
+def saved_with(tmp_path, part, value):
+    tiny_unblank("bpe").tokenizer.save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {part: value}), encoding="utf-8")
+    return path
+
+
+def divided_by(pattern):
+    return {
+        "type": "Split",
+        "pattern": {"Regex": pattern},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+
+
+@pytest.mark.parametrize("pattern", COSTLY_PATTERNS)
+def test_a_tokenizer_with_a_costly_pattern_is_not_opened(tmp_path, pattern):
+    saved_with(tmp_path, "pre_tokenizer", divided_by(pattern))
+    start = time.process_time()
+    with pytest.raises(ValueError, match=r"tokenizer\.json has the pattern"):
+        tokenizer_in(tmp_path)
+    assert time.process_time() - start < 30
+
+
+@pytest.mark.parametrize("pattern", USUAL_PATTERNS)
+def test_usual_patterns_of_tokenizers_are_no_cost(tmp_path, pattern):
+    refuse_costly_patterns(saved_with(tmp_path, "pre_tokenizer", divided_by(pattern)))
+
+
+def test_a_tokenizer_that_lets_texts_grow_without_bound_is_not_opened(tmp_path):
+    doubling = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    saved_with(tmp_path, "normalizer", {"type": "Sequence", "normalizers": [doubling] * 40})
+    with pytest.raises(ValueError, match=r"normalizer .* 1,099,511,627,776 times longer"):
+        tokenizer_in(tmp_path)

@@ -22,7 +22,9 @@ from transformers import AutoTokenizer
 
 import unblank
 from unblank.adapters.settings import LoraSettings, PromptSettings
+from unblank.answering.answer_file import AnswerFile
 from unblank.data.shards import PreparedCorpus
+from unblank.engine.results import chosen_predictions, read_results, write_results
 from unblank.engine.resume import Identity, find_start
 from unblank.engine.written_lines import cut_lines
 from unblank.families.loading import load_folder
@@ -30,7 +32,7 @@ from unblank.finetuning.methods import build_method
 from unblank.integrity import facts_of_files, seal
 from unblank.pretraining.run import run_pretrain
 from unblank.pretraining.settings import PretrainSettings
-from unblank.settings.recipes import from_mapping
+from unblank.settings.recipes import from_mapping, read_mapping
 from unblank.tokenization.train import train_tokenizer
 
 NUM_HARMS = hard_count(30, 400)
@@ -90,7 +92,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = small_settings(folder, folder / "run")
     settings["data"]["validation"] = [str(folder / "train.txt")]
     settings["train"] |= {"keep_checkpoints": 2, "validate_every": 1, "sample_every": 1}
-    return run_pretrain(from_mapping(PretrainSettings, settings))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unblank.engine.saving.draw_losses", lambda folder: None)
+        return run_pretrain(from_mapping(PretrainSettings, settings))
 
 
 def model_content(folder: Path) -> str:
@@ -187,7 +191,49 @@ def prompt(run: Path, tmp_path: Path) -> Iterator[Folder]:
     yield from adapter(run, tmp_path, "prompt")
 
 
+def results_of_a_run(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    """What a sweep chooses by, with the predictions that an ensemble averages."""
+    folder = tmp_path / "run"
+    (folder / "predictions").mkdir(parents=True)
+    predictions = folder / "predictions" / "step-00000002.jsonl"
+    predictions.write_text('{"place": "a.txt, line 1", "probabilities": [0.25, 0.75]}\n' * 20)
+    scores = {"accuracy": 0.7, "loss": 1.25}
+    candidates = {"last": {"steps": [2], "scores": scores}}
+    write_results(
+        folder, {"chosen": "last", "scores": scores, "candidates": candidates}, predictions
+    )
+    yield Folder(folder, lambda: (read_results(folder), chosen_predictions(folder).read_bytes()))
+
+
+def settings_of_a_run(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    """A run that ended before its first checkpoint, which the same settings start over."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(run / "run.yaml", folder)
+    (folder / "run.yaml").chmod(0o644)
+    settings = read_mapping(folder / "run.yaml")
+    identity = Identity(settings=settings, defaults={}, layout=set())
+
+    def opened() -> Any:
+        return find_start(folder, "auto", lambda _: identity, read_mapping)
+
+    yield Folder(folder, opened)
+
+
+def answers_of_a_job(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    """Answers of `unblank generate` that an interruption left."""
+    folder = tmp_path / "answers"
+    task = {"model": "m", "sources": "0123abcd", "options": {"num_beams": 4}}
+    begun = AnswerFile(folder / "a.txt", task)
+    begun.append(["one", "two \u00e9"])
+    begun.append(["three"])
+    yield Folder(folder, lambda: AnswerFile(folder / "a.txt", task).lines())
+
+
 KINDS = (
+    answers_of_a_job,
+    results_of_a_run,
+    settings_of_a_run,
     finished_model,
     checkpoint_to_use,
     checkpoint_to_continue,

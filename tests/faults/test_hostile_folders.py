@@ -269,7 +269,9 @@ COMMANDS = {
     "pretrain": "pretrain --data.train {text} --model.init-from {folder} --train.max-steps 1 "
     "--train.output-dir {out}",
     "pretrain with its tokenizer": "pretrain --data.train {text} --tokenizer.path {folder} "
-    "--model.preset tiny --train.max-steps 1 --train.output-dir {out}",
+    "--model.preset tiny --model.num-hidden-layers 1 --model.hidden-size 32 "
+    "--model.num-attention-heads 2 --data.max-length 32 --train.batch-size 2 --train.max-steps 1 "
+    "--train.output-dir {out}",
     "pretrain from an encoder": "pretrain --data.train {text} --model.init-from-encoder {folder} "
     "--model.preset deltalm-tiny --data.max-length 32 --train.max-steps 1 --train.output-dir {out}",
     "compare": "compare {recipe}",

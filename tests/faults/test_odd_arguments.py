@@ -16,7 +16,7 @@ from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.train import train_tokenizer
 from unblank.trimming.trim import trim_model
 
-NUM_TEXTS = hard_count(5, 100)
+NUM_TEXTS = hard_count(5, 160)
 LONE = ["\ud800", "\udbff", "\udc00", "\udfff", "\ude00\ud83d", "\ud83d \ude00"]
 
 

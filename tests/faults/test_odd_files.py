@@ -12,18 +12,20 @@ import warnings
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.data.csv_rows import read_csv_rows
 from unblank.data.drawing import draw_from_files
 from unblank.data.fields import is_visible
-from unblank.data.files import find_files
+from unblank.data.files import files_of_entries, find_files
 from unblank.data.formats import FORMATS, format_of
 from unblank.data.lines import read_lines
 from unblank.data.records import read_records
 from unblank.data.sources import TextFiles
+from unblank.finetuning.pairs.entries import read_entries
 from unblank.finetuning.pairs.text import read_text_pairs
+from unblank.finetuning.settings import FinetuneDataSettings
 from unblank.prompting.verbalizers import require_label
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -116,7 +118,6 @@ ODD = "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 """Characters at which other readers divide lines."""
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(st.sampled_from("a b" + ODD), min_size=1), min_size=1, max_size=5))
 def test_only_newlines_divide_lines_in_every_format(tmp_path_factory, lines):
     lines = [f"a{line}b" for line in lines]
@@ -137,7 +138,6 @@ def test_only_newlines_divide_lines_in_every_format(tmp_path_factory, lines):
 # Tables
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.lists(
         st.lists(st.text(st.sampled_from('ab",\n\u2028 '), max_size=5), min_size=2, max_size=2),
@@ -200,6 +200,20 @@ def test_columns_of_every_type_of_text_are_read(tmp_path):
     columns = [pyarrow.array(texts)] * 2
     parquet.write_table(pyarrow.Table.from_arrays(columns, names=["text", "text"]), path)
     assert "2 columns have the name 'text'" in error_of(path)
+
+
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_columns_of_string_views_are_text(tmp_path, use_dictionary):
+    texts = ["short", "longer than the twelve bytes of a view", "", None, "\u4e00\u5929"]
+    path = tmp_path / "a.parquet"
+    column = pyarrow.array(texts, pyarrow.string_view())
+    try:
+        table = pyarrow.table({"text": column, "other": column})
+        parquet.write_table(table, path, use_dictionary=use_dictionary)
+    except pyarrow.ArrowNotImplementedError:
+        pytest.skip("this pyarrow writes no views")
+    assert [record["text"] for _, record in read_records(path, ("text",))] == texts
+    assert texts_of(path) == [texts[0], texts[1], texts[4]]
 
 
 def test_nested_fields_are_named_with_dots(tmp_path):
@@ -290,6 +304,41 @@ def test_a_limit_takes_a_fixed_share_of_every_file():
     assert [sum(place.startswith(name) for place in drawn) for name in "abc"] == [4, 4, 4]
     assert drawn == sorted(drawn, key=places.index)
     assert drawn[:4] != places[:4]
+
+
+def test_a_file_belongs_to_the_first_entry_that_names_it(tmp_path):
+    one, other = (written(tmp_path / "d" / name, name) for name in ("a.txt", "b.txt"))
+    (tmp_path / "link.txt").symlink_to(one)
+    with pytest.warns(UserWarning, match=r"2 files to read; passed over 1: the same file again 1"):
+        assert files_of_entries([one, tmp_path / "d"]) == [(one,), (other,)]
+    with pytest.warns(UserWarning, match=r"the same file again 3"):
+        assert find_files([one, one, tmp_path / "d", tmp_path / "link.txt"]) == (one, other)
+    for again in (one, tmp_path / "link.txt", tmp_path / "d" / "a*"):
+        with pytest.raises(ValueError, match=re.escape(f"{again} has only files that another")):
+            files_of_entries([one, again])
+
+
+def test_the_same_pairs_are_read_once_in_each_direction(tmp_path):
+    line = json.dumps({"en": "rain", "de": "Regen"})
+    path = written(tmp_path / "a.jsonl", line)
+    sides = [written(tmp_path / name, "one\ntwo\n") for name in ("t.en", "t.de", "t.fr")]
+    both = [f"{path}:en:de", f"{path}:de:en", f"{sides[0]}:{sides[1]}", f"{sides[0]}:{sides[2]}"]
+    data = FinetuneDataSettings(train=(str(path),))
+    assert len(read_entries(data, both, None)) == 4
+    for again in (both[0], both[2]):
+        with pytest.raises(ValueError, match="only files that another entry has"):
+            read_entries(data, [*both, again], None)
+
+
+def test_pipes_are_refused_and_never_opened(tmp_path):
+    written(tmp_path / "d" / "a.txt", "a")
+    os.mkfifo(tmp_path / "d" / "b.txt")
+    with pytest.raises(ValueError, match=r"b\.txt is a pipe or a device"):
+        find_files(tmp_path / "d" / "b.txt")
+    with pytest.warns(UserWarning, match="pipes and devices 1"):
+        assert find_files(tmp_path / "d") == (tmp_path / "d" / "a.txt",)
+    with pytest.raises(ValueError, match="a pipe or a device"):
+        find_files("/dev/null")
 
 
 def test_named_files_need_no_note(tmp_path):

@@ -14,6 +14,8 @@ from pydoc_data.topics import topics
 
 import pytest
 from counts import hard_count
+from forked import start_program
+from launched import Run
 from pair_toys import write_pairs
 
 from unblank.tokenization.train import train_tokenizer
@@ -61,23 +63,28 @@ def pretrain_words(corpus: Path, output: Path) -> list[str]:
     return ["pretrain", *RUN, *map(str, [*data, *where])]
 
 
-def begin(words: list[str], log: Path, num_processes: int = 1) -> subprocess.Popen:
+def begin(words: list[str], log: Path, num_processes: int = 1) -> Run:
+    """Start `unblank WORDS`, with the process that watches over it."""
+    if num_processes == 1:
+        program = "from unblank.cli import main; main()"
+        return Run(start_program(program, words, log, {"OMP_NUM_THREADS": "1"}), log)
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
     with log.open("w") as file:
-        return subprocess.Popen(
-            [sys.executable, *(launcher if num_processes > 1 else []), "-m", "unblank", *words],
+        process = subprocess.Popen(
+            [sys.executable, *launcher, "-m", "unblank", *words],
             stdout=file,
             stderr=subprocess.STDOUT,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             start_new_session=True,
         )
+    return Run(process, log)
 
 
-def wait_for(condition, process: subprocess.Popen, log: Path) -> None:
+def wait_for(condition, run: Run) -> None:
     deadline = time.monotonic() + 200
     while not condition():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
+        assert run.is_alive(), run.printed()
+        assert time.monotonic() < deadline, run.printed()
         time.sleep(0.01)
 
 
@@ -89,8 +96,7 @@ def lines_of(run: Path, name: str = "metrics.jsonl") -> list[dict]:
 
 
 def done_whole(words: Callable[[Path], list[str]], run: Path) -> Job:
-    log = run.with_suffix(".log")
-    assert begin(words(run), log).wait(300) == 0, log.read_text()
+    begin(words(run), run.with_suffix(".log")).finish()
     return Job(words, run)
 
 
@@ -140,19 +146,29 @@ def leftovers(folder: Path) -> list[Path]:
 )
 def test_a_signal_ends_a_run_with_a_checkpoint_and_it_goes_on_exactly(job, number, tmp_path):
     words, log = job.words(tmp_path / "run"), tmp_path / "log"
-    process = begin(words, log)
+    run = begin(words, log)
     step = random.randint(3, 40)
-    wait_for(lambda: any(x["step"] >= step for x in lines_of(tmp_path / "run")), process, log)
-    process.send_signal(number)
-    assert process.wait(60) == STATUS[number], log.read_text()
+    wait_for(lambda: any(x["step"] >= step for x in lines_of(tmp_path / "run")), run)
+    run.signal(number)
+    assert run.status(60) == STATUS[number], log.read_text()
     (said,) = [line for line in log.read_text().splitlines() if "stopped by" in line]
     assert number.name in said
     assert "run the same command again" in said
     checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
     assert f"after step {int(checkpoint.name.removeprefix('step-'))}," in said
-    assert begin(words, log).wait(300) == 0, log.read_text()
-    assert "the last one was made" in log.read_text()
+    assert "the last one was made" in begin(words, log).finish()
     require_equal(tmp_path / "run", job.whole)
+
+
+def signal_to(process: subprocess.Popen, to: str) -> None:
+    if to == "all":
+        os.killpg(process.pid, signal.SIGTERM)
+        return
+    # The second rank; the first one writes the checkpoint.
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
+    )
+    os.kill(int(listed.stdout.split()[1]), signal.SIGTERM)
 
 
 @pytest.mark.slow
@@ -160,23 +176,33 @@ def test_a_signal_ends_a_run_with_a_checkpoint_and_it_goes_on_exactly(job, numbe
 def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, corpus, tmp_path):
     words, log = pretrain_words(corpus, tmp_path / "run"), tmp_path / "log"
     words += ["--data.num_workers", "1"]
-    process = begin(words, log, num_processes=2)
-    wait_for(lambda: len(lines_of(tmp_path / "run")) > 1, process, log)
-    if to == "all":
-        os.killpg(process.pid, signal.SIGTERM)
-    else:
-        # The second rank; the first one writes the checkpoint.
-        listed = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
-        )
-        os.kill(int(listed.stdout.split()[1]), signal.SIGTERM)
-    process.wait(100)
+    run = begin(words, log, num_processes=2)
+    wait_for(lambda: len(lines_of(tmp_path / "run")) > 1, run)
+    signal_to(run.process, to)
+    run.status(100)
     assert len([line for line in log.read_text().splitlines() if "stopped by" in line]) == 1
     checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
     state = json.loads((checkpoint / "trainer.json").read_text())
     assert state["progress"]["step"] == int(checkpoint.name.removeprefix("step-"))
-    assert begin(words, log, num_processes=2).wait(300) == 0, log.read_text()
+    begin(words, log, num_processes=2).finish()
     assert lines_of(tmp_path / "run")[-1]["step"] == 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["one", "all"])
+def test_processes_break_off_a_validation_together_whoever_gets_the_signal(to, corpus, tmp_path):
+    words, log = pretrain_words(corpus, tmp_path / "run"), tmp_path / "log"
+    words += ["--data.validation", str(corpus / "train.txt"), "--train.validation_samples", "600"]
+    words += ["--train.validate_every", "1", "--train.max_steps", "3"]
+    run = begin(words, log, num_processes=2)
+    # The second validation takes most of the time from here on.
+    wait_for(lambda: lines_of(tmp_path / "run", "validation.jsonl"), run)
+    signal_to(run.process, to)
+    run.status(100)
+    assert len([line for line in log.read_text().splitlines() if "stopped by" in line]) == 1
+    begin(words, log, num_processes=2).finish()
+    validated = [line["step"] for line in lines_of(tmp_path / "run", "validation.jsonl")]
+    assert validated == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +212,7 @@ def test_the_clock_saves_too(job, tmp_path):
     words, log = job.words(tmp_path / "run"), tmp_path / "log"
     words += ["--train.save_minutes", "1e-6", "--train.save_every", "1000"]
     words += ["--train.keep_checkpoints", "50", "--train.max_steps", "5"]
-    assert begin(words, log).wait(200) == 0, log.read_text()
+    begin(words, log).finish()
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 5
 
 
@@ -210,7 +236,7 @@ cli.main()
 """
 WORK = {
     "swallows": ("time", "time.sleep(1)"),
-    "native": ("torch", "torch.randn(4000, 4000) @ torch.randn(4000, 4000)"),
+    "native": ("numpy", "numpy.ones((6000, 6000)) @ numpy.ones((6000, 6000))"),
     "holds the lock": ("re", "re.match('(a+)+$', 'a' * 40 + 'b')"),
 }
 
@@ -263,13 +289,13 @@ def test_runs_killed_at_random_go_on_exactly(job, tmp_path, tally):
             step += random.randint(1, 25)
             if step > 57:
                 break
-            wait_for(lambda: any(x["step"] >= step for x in lines_of(run)), process, log)  # noqa: B023
+            wait_for(lambda: any(x["step"] >= step for x in lines_of(run)), process)  # noqa: B023
             time.sleep(random.uniform(0, 0.1))
-            process.kill()
-            process.wait(60)
+            process.signal(signal.SIGKILL)
+            process.status(60)
             killed += 1
             process = begin(words, log)
-        assert process.wait(300) == 0, log.read_text()
+        process.finish()
         require_equal(run, job.whole)
         finished, left = finished + 1, left + len(leftovers(run))
     kind = f"kill -9 while {words[0].removesuffix('e')}ing"

@@ -23,17 +23,37 @@ def test_without_arguments_the_commands_are_listed():
     assert all(f"  {name} " in result.stdout for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_answers_within_half_a_second_without_loading_torch(name):
+HELP = """
+import sys
+from unblank.cli import main
+for name in sys.argv[1:]:
+    try:
+        main([name, "--help"])
+    except SystemExit as stop:
+        assert not stop.code, name
+    assert not {"torch", "transformers"} & sys.modules.keys(), name
+"""
+
+
+def test_help_of_no_command_loads_torch():
+    words = [sys.executable, "-c", HELP, *COMMANDS]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert all(f"unblank {name}" in result.stdout for name in COMMANDS)
+
+
+SLOWEST = ("pretrain", "finetune", "evaluate")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in SLOWEST else pytest.param(name, marks=pytest.mark.slow) for name in COMMANDS],
+)
+def test_help_answers_within_half_a_second(name):
     """Counted in time of the processor, which does not depend on who else works here."""
-    code = (
-        f"import sys; from unblank.cli import main\ntry: main([{name!r}, '--help'])\n"
-        "except SystemExit as stop: assert not stop.code, stop.code\n"
-        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
-    )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-c", HELP, name], capture_output=True, text=True, check=False
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert result.returncode == 0, result.stderr
@@ -85,6 +105,7 @@ def failing(words, capsys):
     return stopped.value.code, capsys.readouterr()
 
 
+@pytest.mark.slow  # test_wrong_paths_are_named_without_a_traceback does it in this process
 def test_an_error_of_a_command_that_loads_torch_is_one_line_too(tmp_path):
     result = unblank("fill", "no-such-folder", "a [MASK]", cwd=tmp_path)
     assert result.returncode == 2

@@ -13,6 +13,7 @@ PROGRAM = """
 import json, sys
 import torch
 from training_toys import toy_model, toy_stream, toy_trainer
+from unblank.engine.averages import MovingAverage
 from unblank.engine.optimizers import build_optimizers
 from unblank.engine.settings import OptimSettings
 from unblank.engine.parallel import join_world, share_model
@@ -25,15 +26,19 @@ with join_world("cpu") as world:
         model = toy_model()
         module = share_model(UnitModule(model, InfillUnit(), world.device), world, parallel)
         optimizers = build_optimizers(model, OptimSettings(name=name), learning_rate=4e-4)
+        average = MovingAverage(model, 0.7)
         trainer = toy_trainer(
-            model, world=world, module=module, optimizers=optimizers, clip_norm=0.0,
+            model, world=world, module=module, optimizers=optimizers, average=average,
+            clip_norm=0.0,
             steps=toy_stream().micro_batches(
                 batch_size=8, micro_batch_size=2, rank=world.rank, world_size=world.size
             ),
         )
         trainer.run()
         weights, moments = gather_state(model, optimizers)
+        averaged = average.gather()
         results[f"{name}/{parallel}"] = {
+            "average": {name: float(value.double().norm()) for name, value in averaged.items()},
             "losses": trainer.hooks.losses,
             "weights": {name: float(value.double().norm()) for name, value in weights.items()},
             "moments": {name: float(value.double().norm()) for name, value in moments.items()},
@@ -49,7 +54,7 @@ def test_two_processes_replicated_or_sharded_train_as_one_does():
     two = run_program(PROGRAM, *kinds, num_processes=2)
     for kind in kinds:
         one = alone[kind.replace("fsdp", "ddp")]
-        for part in ("weights", "moments"):
+        for part in ("weights", "moments", "average"):
             assert two[kind][part] == pytest.approx(one[part], rel=1e-4, abs=1e-7), kind
         assert two[kind]["losses"] == pytest.approx(one["losses"], rel=1e-5), kind
 

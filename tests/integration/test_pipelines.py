@@ -60,6 +60,15 @@ def test_features_of_a_glm_are_its_hidden_states(glm):
     torch.testing.assert_close(found, wanted)
 
 
+def test_features_of_an_encoder_decoder_are_those_of_its_encoder(ganlm):
+    """The pipeline gives no target; the message names what has features without one."""
+    extract = pipeline("feature-extraction", model=ganlm, device="cpu")
+    with pytest.raises(ValueError, match="get_encoder"):
+        extract(TEXTS[0])
+    read = extract.tokenizer(TEXTS[0], return_tensors="pt")
+    assert extract.model.get_encoder()(**read).last_hidden_state.dim() == 3
+
+
 @pytest.mark.parametrize("task", ["fill-mask", "text-generation"])
 @pytest.mark.parametrize("family", ["glm", "ganlm"])
 def test_what_would_be_wrong_is_refused(task, family, request):

@@ -1,10 +1,31 @@
 """transformers' Trainer on our models: what it learns, evaluates and predicts."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
+from launched import run_program
+from tiny_models import encoder_decoder
 from torch.testing import assert_close
-from transformers import Trainer, TrainingArguments
+from training_toys import RecordingHooks
+from transformers import (
+    DataCollatorForSeq2Seq,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    Trainer,
+    TrainingArguments,
+)
 
+import unblank.engine.trainer
+from unblank.data.loader import DataState, StepBatches
+from unblank.engine.optimizers import build_optimizers
+from unblank.engine.parallel import World
+from unblank.engine.precision import Precision
+from unblank.engine.progress import Progress
+from unblank.engine.settings import OptimSettings
+from unblank.engine.units import InfillUnit, UnitModule
 from unblank.models import (
     DeltaLMConfig,
     DeltaLMForConditionalGeneration,
@@ -35,13 +56,14 @@ def deltalm():
     return DeltaLMForConditionalGeneration(config), pairs()
 
 
-def glm_examples():
+def glm_examples(count=4):
     """Rows whose labels differ in number, positions in two arguments."""
     examples = []
-    for number in range(4):
+    for number in range(count):
         ids = torch.randint(10, 60, (8,), generator=torch.Generator().manual_seed(number))
         labels = torch.full((8,), -100)
-        labels[4 : 5 + number] = ids[3 : 4 + number]
+        scored = 1 + number % 4
+        labels[4 : 4 + scored] = ids[3 : 3 + scored]
         examples.append(
             {
                 "input_ids": ids,
@@ -54,8 +76,13 @@ def glm_examples():
     return examples
 
 
-def pairs():
-    return [{"input_ids": e["input_ids"], "labels": e["labels"].roll(4)} for e in glm_examples()]
+def pairs(count=4):
+    examples = glm_examples(count)
+    return [{"input_ids": e["input_ids"], "labels": e["labels"].roll(4)} for e in examples]
+
+
+def stacked(examples):
+    return {name: torch.stack([e[name] for e in examples]) for name in examples[0]}
 
 
 @pytest.fixture(params=[glm, deltalm])
@@ -114,3 +141,129 @@ def test_evaluation_gives_the_loss_and_predicts_logits(make, tmp_path):
     predicted = evaluated.predict(examples)
     assert_close(torch.tensor(predicted.predictions), output.logits, atol=1e-5, rtol=1e-4)
     assert predicted.label_ids.tolist() == batch["labels"].tolist()
+
+
+STEPS, BATCH = 3, 8
+
+
+def our_loop(model, examples):
+    """Train with our loop, 4 micro-batches of 2 a step, and return its losses and weights."""
+    unit, world, hooks = InfillUnit(), World(0, 1, torch.device("cpu")), RecordingHooks()
+    micro = [stacked(examples[start : start + 2]) for start in range(0, len(examples), 2)]
+    batches = [
+        SimpleNamespace(labels=one["labels"], model_inputs=lambda device, one=one: one)
+        for one in micro
+    ]
+    steps = [StepBatches(batches[n : n + 4], DataState(), [], 0, 0) for n in range(0, 12, 4)]
+    unblank.engine.trainer.Trainer(
+        module=UnitModule(model, unit, world.device), unit=unit,
+        optimizers=build_optimizers(model, OptimSettings(), learning_rate=0.01),
+        learning_rate=lambda update: 0.01, steps=iter(steps), world=world,
+        precision=Precision("fp32", "test"), seed=0, max_steps=STEPS, clip_norm=1.0,
+        max_nonfinite_steps=3, hooks=hooks, progress=Progress(), data_state=DataState(),
+    ).run()  # fmt: skip
+    return hooks.losses, norm_of(model)
+
+
+def transformers_loop(model, examples, folder, processes=1):
+    """The same by transformers' Trainer."""
+    (optimizer,) = build_optimizers(model, OptimSettings(), learning_rate=0.01)
+    arguments = TrainingArguments(
+        output_dir=str(folder), per_device_train_batch_size=2, max_steps=STEPS, max_grad_norm=1.0,
+        gradient_accumulation_steps=4 // processes, train_sampling_strategy="sequential",
+        use_cpu=True, report_to=[], disable_tqdm=True, save_strategy="no", logging_steps=1,
+    )  # fmt: skip
+    constant = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    trainer = Trainer(model, arguments, train_dataset=examples, optimizers=(optimizer, constant))
+    trainer.train()
+    losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
+    return losses, norm_of(model)
+
+
+def norm_of(model):
+    """Return a number that every weight changes."""
+    weights = [weight.detach().double().flatten() for weight in model.parameters()]
+    return float(sum((w * torch.arange(1, len(w) + 1).cos()).sum() for w in weights))
+
+
+@pytest.mark.parametrize(
+    ("make", "examples"), [(glm, glm_examples), (deltalm, pairs)], ids=["glm", "deltalm"]
+)
+def test_losses_and_weights_are_those_of_our_loop(make, examples, tmp_path):
+    ours, weights = our_loop(make()[0], examples(STEPS * BATCH))
+    theirs, other = transformers_loop(make()[0], examples(STEPS * BATCH), tmp_path)
+    assert theirs == pytest.approx(ours, abs=1e-4)
+    assert other == pytest.approx(weights, rel=1e-4)
+
+
+PROGRAM = """
+import sys, json, tempfile, torch
+sys.path[:0] = sys.argv[1:]
+import test_transformers_trainer as toys
+found = {}
+kinds = {"glm": (toys.glm, toys.glm_examples), "deltalm": (toys.deltalm, toys.pairs)}
+for name, (make, examples) in kinds.items():
+    with tempfile.TemporaryDirectory() as folder:
+        found[name] = toys.transformers_loop(make()[0], examples(24), folder, processes=2)
+if torch.distributed.get_rank() == 0:
+    print("RESULT " + json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_our_loop_does():
+    here = Path(__file__).parent
+    found = run_program(PROGRAM, str(here), str(here.parent / "toys"), num_processes=2)
+    for name, make, examples in (("glm", glm, glm_examples), ("deltalm", deltalm, pairs)):
+        ours, weights = our_loop(make()[0], examples(STEPS * BATCH))
+        losses, other = found[name]
+        assert losses == pytest.approx(ours, abs=1e-4)
+        assert other == pytest.approx(weights, rel=1e-4)
+
+
+@pytest.fixture
+def written():
+    """A DeltaLM, its tokenizer, and a Seq2SeqTrainer of it."""
+    model, tokenizer = encoder_decoder("deltalm")
+    examples = [
+        {"input_ids": [20 + n, 30, 2], "labels": [40 + n, 41][: 1 + n % 2]} for n in range(4)
+    ]
+
+    def make(folder, **changes):
+        arguments = Seq2SeqTrainingArguments(
+            output_dir=str(folder), per_device_eval_batch_size=4, generation_max_length=12,
+            use_cpu=True, report_to=[], disable_tqdm=True, **changes,
+        )  # fmt: skip
+        collate = DataCollatorForSeq2Seq(tokenizer, model=model)
+        return Seq2SeqTrainer(
+            model, arguments, train_dataset=examples, eval_dataset=examples,
+            data_collator=collate, compute_metrics=lambda found: {"shape": found.predictions.shape},
+        )  # fmt: skip
+
+    return model, examples, make
+
+
+def test_answers_are_those_of_generate_and_reach_the_metrics(written, tmp_path):
+    model, examples, make = written
+    trainer = make(tmp_path, predict_with_generate=True)
+    batch = trainer.data_collator(examples)
+    with torch.no_grad():
+        wanted = model.generate(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], max_length=12
+        )
+        loss = model(**batch).loss.item()
+    found = trainer.predict(examples)
+    answers = np.where(found.predictions < 0, model.config.pad_token_id, found.predictions)
+    assert answers[:, : wanted.shape[1]].tolist() == wanted.tolist()
+    measured = trainer.evaluate()
+    assert measured["eval_loss"] == pytest.approx(loss, abs=1e-5)
+    assert measured["eval_shape"][0] == 4
+
+
+def test_label_smoothing_of_the_trainer_is_that_of_the_model(written, tmp_path):
+    model, examples, make = written
+    trainer = make(tmp_path, label_smoothing_factor=0.1)
+    batch = trainer.data_collator(examples)
+    assert batch["decoder_input_ids"][:, 0].eq(model.config.decoder_start_token_id).all()
+    wanted = model(**batch, smoothing=0.1).loss
+    assert_close(trainer.compute_loss(model, dict(batch)), wanted, atol=1e-5, rtol=1e-5)

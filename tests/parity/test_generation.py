@@ -17,7 +17,7 @@ from torch.testing import assert_close
 from unblank.families.decoding import GLM_INTERACTIVE_STOPPING, GLM_STOPPING
 from unblank.generation.beam import BeamDecoder
 from unblank.generation.decoding import TokenRules
-from unblank.generation.independent import IndependentDecoder
+from unblank.generation.independent import DecodingJob, IndependentDecoder
 from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling
 from unblank.generation.rows import Prompt, Rows
@@ -61,9 +61,10 @@ def interactive(glm, options, rules, ids) -> DecoderSetup:
 
 
 def greedy(glm, prompts, rules, ids) -> list[Filling]:
-    decoder = IndependentDecoder(interactive(glm, DecodingOptions(), rules, ids), prompts)
-    list(decoder.run())
-    return [fillings[0] for fillings in decoder.fillings()]
+    setup = interactive(glm, DecodingOptions(), rules, ids)
+    jobs = [DecodingJob(setup, prompt) for prompt in prompts]
+    list(IndependentDecoder().run(jobs))
+    return [job.fillings[0] for job in jobs]
 
 
 def interactive_output(prompt: Prompt, filling: Filling, ids: dict[str, int]) -> list[int]:

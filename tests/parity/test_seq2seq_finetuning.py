@@ -14,7 +14,7 @@ from unblank.data.collate import collate
 from unblank.data.packing import lay_out
 from unblank.engine.units import InfillUnit
 from unblank.examples import IGNORE_INDEX
-from unblank.families.encoder_decoder import fairseq_smoothing
+from unblank.families.table import FAMILIES
 from unblank.models.loss import linear_cross_entropy_sum
 from unblank.objectives.infilling import blank_layout
 from unblank.objectives.source_target import glm_pair
@@ -138,5 +138,7 @@ def test_label_smoothing_equals_the_formula_of_fairseq():
     nll = -log_p[torch.arange(5), targets]
     each = epsilon / (num_rows - 1)
     expected = (1 - epsilon - each) * nll.sum() - each * log_p.sum()
-    found = linear_cross_entropy_sum(hidden, table, targets, fairseq_smoothing(epsilon, num_rows))
+    found = linear_cross_entropy_sum(
+        hidden, table, targets, FAMILIES["deltalm"].smoothing(epsilon, num_rows)
+    )
     torch.testing.assert_close(found, expected)

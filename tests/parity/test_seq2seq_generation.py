@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from unblank.families.decoding import FAIRSEQ_STOPPING
 from unblank.generation.beam import BeamDecoder
 from unblank.generation.decoding import TokenRules
-from unblank.generation.independent import IndependentDecoder
+from unblank.generation.independent import DecodingJob, IndependentDecoder
 from unblank.generation.options import DecodingOptions
 from unblank.generation.rows import Prompt
 from unblank.generation.setup import DecoderSetup
@@ -117,10 +117,13 @@ def test_greedy_writes_the_recorded_ids(family):
             max_tokens=longest_of(run, padded.shape[1]),
             min_tokens=1,
         )
-        decoder = IndependentDecoder(setup_of(model, DecodingOptions(), rules), prompts)
-        list(decoder.run())
-        for (filling,), theirs in zip(decoder.fillings(), run["hypotheses"], strict=True):
-            assert [*filling.pieces[0].token_ids, config.eos_token_id] == theirs[0]["tokens"]
+        setup = setup_of(model, DecodingOptions(), rules)
+        jobs = [DecodingJob(setup, prompt) for prompt in prompts]
+        list(IndependentDecoder().run(jobs))
+        for job, theirs in zip(jobs, run["hypotheses"], strict=True):
+            assert [*job.fillings[0].pieces[0].token_ids, config.eos_token_id] == theirs[0][
+                "tokens"
+            ]
             compared += 1
     if not compared:
         pytest.skip("no recorded run is greedy")

@@ -2,16 +2,14 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from pydoc_data.topics import topics
 
 import pytest
 from forked import start_command
+from launched import Run
 from pictures import no_pictures
 from pretraining_toys import finished, finished_once, make_config, text_folder
 
@@ -35,38 +33,6 @@ SMALL_MODEL = {
     "train.precision": "fp32",
 }
 TIMED_FIELDS = {"tokens_per_second"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run in a process of its own, or in several."""
-
-    process: BaseProcess | subprocess.Popen[bytes]
-    log: Path
-
-    def is_alive(self) -> bool:
-        if isinstance(self.process, subprocess.Popen):
-            return self.process.poll() is None
-        return self.process.is_alive()
-
-    def printed(self) -> str:
-        return self.log.read_text(encoding="utf-8")
-
-    def kill(self) -> None:
-        """Kill all its processes."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self._wait()
-
-    def finish(self) -> str:
-        """Wait for its end and return what it printed."""
-        assert self._wait() == 0, self.printed()
-        return self.printed()
-
-    def _wait(self) -> int | None:
-        if isinstance(self.process, subprocess.Popen):
-            return self.process.wait(timeout=300)
-        self.process.join(timeout=300)
-        return self.process.exitcode
 
 
 class Training:
@@ -148,10 +114,10 @@ SMALL_FINETUNING = {
     "data.target": "target",
     "seq2seq.max_source_length": 64,
     "seq2seq.max_target_length": 64,
-    "train.max_steps": 24,
+    "train.max_steps": 14,
     "train.batch_tokens": 512,
     "train.micro_batch_tokens": 256,
-    "train.validate_every": 5,
+    "train.validate_every": 3,
     "train.average_last": 2,
     "train.log_every": 2,
     "train.save_every": 4,

@@ -3,12 +3,17 @@
 import json
 import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
+from unblank.data.settings import MIXTURE
 from unblank.engine import state
 from unblank.engine.checkpoint import CheckpointError, list_checkpoints
+from unblank.integrity import facts_of_files, seal
 from unblank.pretraining.run import run_pretrain
 
 
@@ -40,6 +45,133 @@ def test_a_longer_run_of_a_constant_rate_continues_a_shorter_one(make_config, tm
     longer = replace(config, train=replace(config.train, max_steps=6))
     whole = make_config(**constant, train__max_steps=6, train__output_dir=tmp_path / "whole")
     assert losses(run_pretrain(longer)) == losses(run_pretrain(whole))
+
+
+WSD = {"optim__schedule": "wsd", "optim__warmup_steps": 2}
+
+
+def test_a_run_is_continued_from_its_stable_part_with_another_length(make_config, tmp_path):
+    short = run_pretrain(make_config(**WSD, train__max_steps=5, train__keep_checkpoints=1))
+    kept = sorted(folder.name for folder in (short / "checkpoints").iterdir())
+    assert kept == ["step-00000004", "step-00000005"]  # the last stable step, and the end
+    longer = {**WSD, "train__max_steps": 8, "optim__decay_ratio": 0.25}
+    whole = run_pretrain(make_config(**longer, train__output_dir=tmp_path / "whole"))
+    stable = str(short / "checkpoints" / "step-00000004")
+    elsewhere = {"train__resume": stable, "train__output_dir": tmp_path / "other"}
+    assert losses(run_pretrain(make_config(**longer, **elsewhere))) == losses(whole)[4:]
+    assert [line["learning_rate"] / 4e-4 for line in metrics(whole)][:6] == [0.5, *[1.0] * 5]
+
+
+@pytest.mark.parametrize("killed_at", [2, 4, 5])
+def test_a_run_killed_before_or_in_its_decay_resumes_with_the_same_losses(
+    make_config, tmp_path, killed_at
+):
+    decaying = {**WSD, "optim__decay_ratio": 0.5, "train__max_steps": 6}
+    config = make_config(**decaying, train__save_every=1, train__keep_checkpoints=9)
+    whole = run_pretrain(config)
+    checkpoint = whole / "checkpoints" / f"step-{killed_at:08d}"
+    elsewhere = {"train__resume": str(checkpoint), "train__output_dir": tmp_path / "other"}
+    assert losses(run_pretrain(make_config(**decaying, **elsewhere))) == losses(whole)[killed_at:]
+
+
+def test_another_length_in_the_decay_is_refused_with_what_to_do(make_config):
+    run_pretrain(make_config(**WSD, train__max_steps=5))
+    with pytest.raises(ValueError, match=r"schedule wsd was 'from step 5 to 5'.*--train\.res"):
+        run_pretrain(make_config(**WSD, train__max_steps=9))
+
+
+def test_a_length_whose_decay_would_have_begun_is_refused(make_config, tmp_path):
+    short = run_pretrain(make_config(**WSD, train__max_steps=5))
+    named = {"train__resume": str(short / "checkpoints" / "step-00000004")}
+    with pytest.raises(ValueError, match="was 'not begun', now 'from step 3 to 4'"):
+        run_pretrain(make_config(**WSD, **named, train__max_steps=4, optim__decay_ratio=0.5))
+
+
+@pytest.fixture
+def averaging(make_config, text_folder):
+    """Make a run of six steps with both averages, validated at every other step."""
+    held_out = {
+        "data__validation": (str(text_folder / "held_out.txt"),),
+        "train__validate_every": 2,
+        "train__max_steps": 6,
+        "train__ema_decay": 0.8,
+        "train__average_last": 2,
+        "optim__learning_rate": 5e-3,
+    }
+    return partial(make_config, **held_out)
+
+
+def validation(folder):
+    return [json.loads(line) for line in (folder / "validation.jsonl").read_text().splitlines()]
+
+
+def test_averages_are_measured_and_the_best_weights_become_the_model(averaging):
+    folder = run_pretrain(averaging())
+    results = json.loads((folder / "results.json").read_text())
+    candidates = results["candidates"]
+    assert candidates["average"]["steps"] == [4, 6]
+    assert set(candidates) == {"last", "best", "average", "ema"}
+    last = validation(folder)[-1]
+    assert candidates["ema"]["scores"] == {"loss": last["ema_loss"]}
+    losses_of = {name: one["scores"]["loss"] for name, one in candidates.items()}
+    assert losses_of[results["chosen"]] == min(losses_of.values())
+    assert len(set(losses_of.values())) >= 3
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["validation_loss"] == min(losses_of.values())
+
+
+@pytest.mark.parametrize("final", ["ema", "average", "last"])
+def test_the_weights_that_are_asked_for_become_the_model(averaging, final):
+    folder = run_pretrain(averaging(train__final=final))
+    checkpoint = folder / "checkpoints" / "step-00000006"
+    snapshots = [folder / "snapshots" / f"step-{step:08d}/weights.safetensors" for step in (4, 6)]
+    kept = load_file(folder / "model.safetensors")
+    wanted = {
+        "ema": lambda: load_file(checkpoint / "average.safetensors"),
+        "last": lambda: load_file(checkpoint / "model.safetensors"),
+        "average": lambda: average_of(*map(load_file, snapshots)),
+    }[final]()
+    assert all(torch.equal(kept[name], wanted[name]) for name in kept if name in wanted)
+    assert set(wanted) <= {*kept, "lm_head.weight"}
+    assert len(set(wanted) & set(kept)) > 10
+
+
+def average_of(one, other):
+    return {name: ((one[name].double() + other[name].double()) / 2).float() for name in one}
+
+
+def test_averages_go_on_from_a_checkpoint_with_the_same_numbers(averaging, tmp_path):
+    whole = run_pretrain(averaging(train__final="ema", train__keep_checkpoints=9))
+    named = {"train__resume": str(whole / "checkpoints" / "step-00000002")}
+    resumed = run_pretrain(
+        averaging(train__final="ema", **named, train__output_dir=tmp_path / "other")
+    )
+    assert validation(resumed) == validation(whole)[1:]
+    weights = [load_file(folder / "model.safetensors") for folder in (whole, resumed)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+@pytest.mark.parametrize(
+    "change", [{"train__average_last": 2}, {"train__final": "best"}, {"train__sample_every": 2}]
+)
+def test_what_needs_held_out_text_is_refused_without_it(make_config, change):
+    name = next(iter(change)).replace("__", ".")
+    with pytest.raises(ValueError, match=rf"{name}.*--data\.validation"):
+        run_pretrain(make_config(**change))
+
+
+def test_a_run_that_mixed_by_samples_is_not_continued_by_tokens(make_config, text_folder, tmp_path):
+    both = tuple(str(text_folder / name) for name in ("train.txt", "held_out.txt"))
+    config = make_config(data__train=both, data__alpha=0.5)
+    checkpoint, *_ = list_checkpoints(run_pretrain(config) / "checkpoints")
+    assert losses(run_pretrain(config))[-1][0] == 4
+    # As older versions wrote it.
+    trainer = json.loads((checkpoint / "trainer.json").read_text())
+    assert trainer["settings"].pop(MIXTURE) == "by tokens"
+    (checkpoint / "trainer.json").write_text(json.dumps(trainer))
+    (checkpoint / "manifest.json").write_text(seal({"files": facts_of_files(checkpoint)}))
+    with pytest.raises(ValueError, match=r"mixed by samples .*--model\.init-from"):
+        run_pretrain(config)
 
 
 def test_a_finished_run_started_again_stays_finished(make_config, finished):

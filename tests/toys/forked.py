@@ -1,7 +1,8 @@
 """Processes that start at once.
 
 They are copies of a process that has imported torch and the library already, which takes seconds,
-and has done nothing else.
+and has done nothing else. As in the other tests, their runs draw no loss curves, which takes longer
+than they train.
 """
 
 import multiprocessing
@@ -51,6 +52,9 @@ def _start(
 def _enter(
     do: Callable[[list[str]], None], words: list[str], printed: str, environment: dict[str, str]
 ) -> None:
+    from unblank.engine import saving
+
+    saving.draw_losses = lambda folder: None
     os.setsid()
     os.environ.update(environment)
     file = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)

@@ -2,15 +2,55 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from forked import start_program
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in a process of its own, or in several, which lead a group of their own."""
+
+    process: BaseProcess | subprocess.Popen[bytes]
+    log: Path
+
+    def is_alive(self) -> bool:
+        if isinstance(self.process, subprocess.Popen):
+            return self.process.poll() is None
+        return self.process.is_alive()
+
+    def printed(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its first process."""
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        """Kill all its processes."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.status()
+
+    def finish(self) -> str:
+        """Wait for its end and return what it printed."""
+        assert self.status() == 0, self.printed()
+        return self.printed()
+
+    def status(self, timeout: float = 300) -> int | None:
+        """Wait for its end and return its exit status."""
+        if isinstance(self.process, subprocess.Popen):
+            return self.process.wait(timeout=timeout)
+        self.process.join(timeout=timeout)
+        return self.process.exitcode
 
 
 def run_command(

@@ -1,4 +1,4 @@
-"""Runs of tests draw no loss curve, unless a test looks at it: it takes longer than they do."""
+"""Tests draw no picture, unless they look at it: it takes longer than what it shows."""
 
 import pytest
 
@@ -10,6 +10,13 @@ def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr("unblank.engine.saving.draw_losses", lambda folder: None)
 
 
+@pytest.fixture(autouse=True)
+def no_pair_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no scores of minimal pairs, unless the test asks for `pictures`."""
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr("unblank.evaluation.run.draw_pairs", lambda title, scores, path: True)
+
+
 @pytest.fixture
 def pictures() -> None:
-    """Draw the loss curve."""
+    """Draw pictures."""

@@ -1,10 +1,13 @@
 """A tiny tokenizer and tiny random models that end blanks now and then."""
 
+import copy
 import warnings
 from dataclasses import asdict
+from functools import cache
 
 import pytest
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from unblank.api import Unblank
 from unblank.models import (
@@ -39,9 +42,19 @@ def tiny_words() -> Unblank:
     return tiny_unblank("wordpiece")
 
 
-def tiny_unblank(kind: str) -> Unblank:
+@cache
+def trained_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     with warnings.catch_warnings(action="ignore"):  # the corpus is smaller than the vocabulary
-        tokenizer = train_tokenizer(CORPUS, kind=kind, vocab_size=320, show_progress=False)
+        return train_tokenizer(CORPUS, kind=kind, vocab_size=320, show_progress=False)
+
+
+def small_tokenizer(kind: str) -> PreTrainedTokenizerFast:
+    """Return a tokenizer of the corpus, which may be changed."""
+    return copy.deepcopy(trained_tokenizer(kind))
+
+
+def tiny_unblank(kind: str) -> Unblank:
+    tokenizer = small_tokenizer(kind)
     ids = asdict(special_ids(tokenizer))
     config = GlmInfillConfig(
         vocab_size=len(tokenizer) + 20,
@@ -79,8 +92,7 @@ def deltalm_folder(tmp_path_factory) -> str:
 
 
 def encoder_decoder(family: str):
-    with warnings.catch_warnings(action="ignore"):
-        tokenizer = train_tokenizer(CORPUS, kind="bpe", vocab_size=320, show_progress=False)
+    tokenizer = small_tokenizer("bpe")
     tokenizer.add_tokens(["__de__"], special_tokens=True)
     ids = encoder_decoder_ids(tokenizer)
     sizes = {

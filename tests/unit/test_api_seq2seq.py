@@ -177,7 +177,7 @@ def test_a_classifier_is_refused_with_the_command_that_measures_it(folder, tmp_p
     classifier.save_pretrained(tmp_path)
     unblank.load(folder).tokenizer.save_pretrained(tmp_path)
     name = type(classifier).__name__
-    with pytest.raises(ValueError, match=rf"{name}.*finetune --task NAME --method none"):
+    with pytest.raises(ValueError, match=rf"{name}.*evaluate --suite classifier"):
         unblank.load(tmp_path)
 
 

@@ -3,10 +3,13 @@
 import json
 
 import pytest
+from tiny_models import encoder_decoder
 
+from unblank.adapters.record import AdapterRecord
 from unblank.engine.finished import publish_model
 from unblank.integrity import PROVENANCE_NAME, find_damage
 from unblank.model_card import write_card
+from unblank.version import __version__
 
 CONFIG = {"architectures": ["SomeModel"], "max_position_embeddings": 2048}
 
@@ -55,6 +58,32 @@ def test_a_published_model_has_a_card_and_may_have_another(tmp_path):
     assert find_damage(tmp_path, PROVENANCE_NAME) is None
     publish_model(tmp_path, write, {"made_by": "unblank 2 pretrain"})
     assert card_of(tmp_path) == "mine"
+
+
+def test_every_saved_model_has_a_card(tmp_path):
+    model, _ = encoder_decoder("deltalm")
+    model.save_pretrained(tmp_path / "first")
+    card = card_of(tmp_path / "first")
+    for fact in ("# DeltaLMForConditionalGeneration", f"Saved by unblank {__version__}", "at most"):
+        assert fact in card
+    assert "Made from" not in card
+    assert PROVENANCE_NAME not in card
+    again = type(model).from_pretrained(tmp_path / "first")
+    again.save_pretrained(tmp_path / "second")
+    assert "Made from `first`" in card_of(tmp_path / "second")
+    (tmp_path / "second" / "README.md").write_text("mine")
+    again.save_pretrained(tmp_path / "second")
+    assert card_of(tmp_path / "second") == "mine"
+
+
+def test_the_card_of_an_adapter_names_its_base(tmp_path):
+    record = {"base_model": "/home/me/models/base", "base_fingerprint": None}
+    AdapterRecord(kind="lora", num_parameters=4096, **record).write(tmp_path)
+    write_card(tmp_path, {"made_by": "unblank 1 finetune", "steps": 20})
+    card = card_of(tmp_path)
+    for fact in ("# lora of base", "unblank 1 finetune", "4,096 numbers", "20 steps"):
+        assert fact in card
+    assert "/home/me" not in card
 
 
 def test_a_folder_without_a_model_gets_no_card(tmp_path):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unblank.extras import optional_package
 from unblank.families.family import LoraTargets
 from unblank.families.table import FAMILIES, family_of_model
 from unblank.models.finite import require_finite
@@ -123,8 +124,8 @@ def _open(model: Any, folder: Path, *, is_trainable: bool) -> Any:
     if lacking := set(settings.get("modules_to_save") or ()) - own:
         raise ValueError(
             f"{folder} was trained with a head ({', '.join(sorted(lacking))}) that a "
-            f"{type(model).__name__} does not have: load it into the class it was trained with, "
-            "using unblank.adapters.opening.put_adapter"
+            f"{type(model).__name__} does not have: use `unblank predict`, or `unblank "
+            "evaluate --suite classifier`"
         )
     with _old_names_allowed():
         opened = with_adapter(model, folder, is_trainable=is_trainable)
@@ -143,8 +144,4 @@ def _old_names_allowed() -> Iterator[None]:
 
 
 def _peft() -> Any:
-    try:
-        import peft
-    except ImportError as error:
-        raise ImportError("LoRA needs PEFT: pip install 'unblank[peft]'") from error
-    return peft
+    return optional_package("peft", "LoRA")

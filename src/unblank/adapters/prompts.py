@@ -87,8 +87,8 @@ def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
     if unknown := sorted(set(head) - set(own)):
         raise ValueError(
             f"{folder} was trained with a head ({', '.join(unknown)}) that a "
-            f"{type(model).__name__} does not have: load it into the class it was trained with, "
-            "using unblank.adapters.opening.put_adapter"
+            f"{type(model).__name__} does not have: use `unblank predict`, or `unblank "
+            "evaluate --suite classifier`"
         )
     with torch.no_grad():
         for name, tensor in head.items():

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from unblank.bench import conversion, fill, generate, sampler, score, train
+from unblank.bench import conversion, fill, generate, sampler, score, serve, train
 from unblank.bench.machine import OthersShare
 from unblank.bench.race import Tell
 from unblank.bench.report import Section
@@ -34,6 +34,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, ...]] = {
     "fill": (Benchmark(fill.measure_fill),),
     "generate": (Benchmark(generate.measure_generate),),
     "score": (Benchmark(score.measure_score),),
+    "serve": (Benchmark(serve.measure_serve),),
     "convert": (Benchmark(conversion.measure_conversion),),
 }
 

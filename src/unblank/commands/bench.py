@@ -21,7 +21,7 @@ class BenchSettings:
     """Measure speed and memory beside transformers' BERT, T5 and BART, in turns on this machine."""
 
     which: Positional[
-        Literal["train", "sampler", "fill", "generate", "score", "convert", "all"]
+        Literal["train", "sampler", "fill", "generate", "score", "serve", "convert", "all"]
     ] = "all"
     """What to measure."""
     size: tuple[SizeName, ...] = ("small", "base")

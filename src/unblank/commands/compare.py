@@ -15,12 +15,13 @@ __all__ = ["CompareSettings", "parse", "run"]
 class CompareSettings:
     """Pretrain variants of a model, measure each, and print and plot one table.
 
-    What is finished is not done again: stop it when you like, and start it again. recipes/compare
-    of the repository has examples.
+    What is finished is not done again: stop it when you like, and start it again. `unblank
+    recipes` lists examples.
     """
 
     recipe: Positional[Path]
-    """YAML file with pretraining settings, variants, seeds, evaluations and fine-tunings."""
+    """YAML file, or recipe:NAME, with pretraining settings, variants, seeds, evaluations and
+    fine-tunings."""
     plan: bool = False
     """Only list what is done and what remains to do."""
     variants: tuple[str, ...] = ()

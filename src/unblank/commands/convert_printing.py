@@ -6,13 +6,14 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from unblank.commands.convert import ConvertSettings, VerifySettings
+from unblank.commands.convert_settings import CompleteSettings, ConvertSettings, VerifySettings
+from unblank.conversion.complete import complete
 from unblank.conversion.convert import Conversion, plan_conversion, write_conversion
 from unblank.conversion.options import parse_size
 from unblank.conversion.verify import Verification, verify
 from unblank.progress_bars import progress_bar
 
-__all__ = ["convert_and_print", "print_verification", "verify_and_print"]
+__all__ = ["complete_and_print", "convert_and_print", "print_verification", "verify_and_print"]
 
 SHOWN_DROPPED = 5
 
@@ -37,6 +38,17 @@ def convert_and_print(settings: ConvertSettings) -> None:
             advance=lambda weights: progress.advance(task, weights),
         )
     console.print(f"wrote {settings.output}: every key is accounted for in provenance.json")
+
+
+def complete_and_print(settings: CompleteSettings) -> None:
+    """Give a folder its tokenizer, and print which; errors as for `complete`."""
+    found = complete(settings.complete, settings.tokenizer, language_tags=settings.language_tags)
+    files = " + ".join(found.facts.get("files", {}))
+    kind = found.facts.get("kind", "")
+    size = f"{len(found.tokenizer):,} tokens"
+    print(f"{settings.complete} has its tokenizer: {kind} from {files}, {size}")
+    for line in found.traps:
+        print(f"note: {line}")
 
 
 def verify_and_print(settings: VerifySettings) -> None:
@@ -89,7 +101,8 @@ def _tokenizer_line(conversion: Conversion) -> str:
     if conversion.plan.tokenizer is None:
         return (
             "none: no vocabulary was found beside the weights. from_pretrained opens the result, "
-            "but fill and score need a tokenizer: convert again with --tokenizer VOCABULARY"
+            "but fill and score need a tokenizer: give it with unblank convert --complete OUTPUT "
+            "--tokenizer VOCABULARY"
         )
     files = " + ".join(facts.get("files", {}))
     return f"{facts.get('kind', '')} from {files}: {len(conversion.plan.tokenizer):,} tokens"

@@ -1,21 +1,12 @@
-"""`unblank demo`: from nothing to filled blanks in about three minutes, without a download."""
+"""`unblank demo`: from nothing to filled blanks in minutes, without a download."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.ranges import NotNegative, Positive, Seed, check_values
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from unblank.demo.measure import HiddenWord
-    from unblank.demo.run import DemoReport
-    from unblank.generation.results import FillResult
 
 __all__ = ["DemoSettings", "parse", "run"]
 
@@ -24,21 +15,21 @@ __all__ = ["DemoSettings", "parse", "run"]
 class DemoSettings:
     """Train a tiny GLM on this machine and fill blanks with it.
 
-    The corpus is the English prose that every Python carries (the language reference and the
-    standard library's docstrings), or your own text.
+    The corpus is the English prose that the installation carries (the documentation inside Python
+    and the packages that Unblank needs), or your own text.
     """
 
     text: tuple[Path, ...] = ()
-    """Your own text: files, folders or globs of .txt, .jsonl, .parquet. Default: the
-    documentation of the installed Python."""
+    """Your own text: files, folders or globs, of any format (docs/data.md). Default: the
+    documentation inside the installed packages."""
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
     steps: Positive[int] = 2000
     """Training steps; fewer are quicker but give a worse model."""
     seed: Seed[int] = 0
     """Seed for everything random."""
-    sentences: NotNegative[int] = 6
-    """Number of held-out sentences to fill at the end."""
+    sentences: NotNegative[int] = 4
+    """Number of held-out paragraphs of each kind to show at the end."""
 
     arrange_memory: bool = True
     """Use huge pages and a malloc that keeps freed memory, for this process (Linux)."""
@@ -64,61 +55,33 @@ def run(settings: DemoSettings) -> None:
     memory = arrange_memory(settings.arrange_memory)
     from rich.console import Console
 
+    from unblank.commands.demo_printing import print_report
     from unblank.demo.run import make_corpus, measure_demo, train_demo
 
     console = Console(highlight=False)
     started = time.perf_counter()
+    console.print("collecting text")
     corpus = make_corpus(settings.text, settings.output)
     console.print(
-        f"corpus: {len(corpus.train):,} documents "
+        f"corpus: {len(corpus.train):,} paragraphs "
         f"({sum(map(len, corpus.train)) / 1e6:.1f} million characters), "
         f"{len(corpus.held_out):,} more are held out"
     )
     folder = train_demo(
         corpus, settings.output, steps=settings.steps, seed=settings.seed, memory=memory
     )
-    _print_report(console, measure_demo(folder, corpus, settings.seed), settings.sentences)
-    console.print(f"\nmodel    {folder}\nplot     {folder / 'loss.png'}")
-    console.print(f"metrics  {folder / 'metrics.jsonl'}")
+    report = measure_demo(folder, corpus, seed=settings.seed, num_shown=settings.sentences)
+    print_report(console, report, settings.sentences)
     minutes = (time.perf_counter() - started) / 60
-    console.print(f"\n{minutes:.1f} minutes. Next:")
-    console.print(f'  unblank fill {folder} "Return the [MASK] of the list."')
-    console.print("  unblank pretrain --help          train on your own text")
+    console.print(f"\n{minutes:.1f} minutes; all of it is in {settings.output}. Next:")
+    for line in _next_commands(folder):
+        console.print(f"  {line}", soft_wrap=True)
 
 
-def _print_report(console: "Console", report: "DemoReport", num_sentences: int) -> None:
-    from unblank.demo.measure import FEWEST_WORDS, MOST_WORDS
-
-    loss = report.loss
-    if loss.num_tokens:
-        console.print(
-            f"\nheld-out loss: {loss.model:.2f} nats per blank token; the unigram entropy of the "
-            f"same {loss.num_tokens:,} tokens is {loss.unigram:.2f}"
-        )
-    else:
-        console.print("\nheld-out loss: not measured, as the text is too short for a blank")
-    if not report.clozes:
-        console.print(
-            "single-word blanks: not measured, as no paragraph of the held-out text has a word in "
-            f"Latin letters among {FEWEST_WORDS} to {MOST_WORDS} words: give more text"
-        )
-        return
-    console.print(
-        f"single-word blanks: {report.hits:.0%} of {len(report.clozes)} held-out words exactly "
-        f"right; baseline that always answers {report.frequent!r}: {report.baseline:.0%}\n"
+def _next_commands(folder: Path) -> tuple[str, ...]:
+    return (
+        f'unblank fill {folder} "Return the [MASK] of the list." --num-beams 5 --num-return 3',
+        f'unblank score {folder} "If the file does not [MASK], it is created." '
+        "--candidates exist end open",
+        "unblank pretrain recipes/pretrain/cpu_small.yaml --data.train your_text/",
     )
-    for fill, cloze in list(zip(report.fills, report.clozes, strict=True))[:num_sentences]:
-        _print_fill(console, fill, cloze)
-
-
-def _print_fill(console: "Console", fill: "FillResult", cloze: "HiddenWord") -> None:
-    from rich.text import Text
-
-    blank = fill.blanks[0]
-    probability = math.exp(sum(blank.log_probabilities))
-    before, after = cloze.text.split("[MASK]")
-    shown = Text(before)
-    shown.append(blank.text.strip(), style="bold green")
-    shown.append(f"{after}  ")
-    shown.append(f"(p = {probability:.2g}; original: {cloze.word})", style="dim")
-    console.print(shown)

@@ -1,42 +1,11 @@
-"""`unblank fill`: fills the blanks of texts; coloured lines or JSON lines come out."""
+"""`unblank fill`: fills the blanks of texts; coloured lines, JSON lines or a file come out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Annotated, Literal
 
+from unblank.commands.fill_settings import FillSettings
 from unblank.commands.parsing import parse_settings
-from unblank.generation.options import DecodingOptions
-from unblank.settings.marks import Excludes, PathText, Positional
-from unblank.settings.ranges import NotNegative, Positive
 
-__all__ = ["FillSettings", "parse", "run"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FillSettings(DecodingOptions):
-    """Fill the blanks ([MASK], [sMASK], [gMASK]) of texts."""
-
-    model: Positional[PathText]
-    """Model folder."""
-    text: Positional[tuple[str, ...]]
-    """Texts with blanks. Without any, or with a single -, one text per line of standard input."""
-    order: NotNegative[tuple[int, ...] | None] = None
-    """Order in which the blanks are filled, counted from 0. Default: left to right."""
-    batch_size: Positive[int] = 16
-    """Number of texts decoded together."""
-    stream: Annotated[bool, Excludes("json")] = False
-    """Print each token as soon as it is chosen."""
-    json: bool = False
-    """Print one JSON object per text."""
-    device: str = "auto"
-    """auto (a GPU if there is one), cpu or cuda."""
-    dtype: Literal["fp32", "bf16"] | None = None
-    """Data type of the computation. Default: as the model was saved."""
-
-    def decoding(self) -> DecodingOptions:
-        """Return the decoding options alone."""
-        names = [field.name for field in fields(DecodingOptions)]
-        return DecodingOptions(**{name: getattr(self, name) for name in names})
+__all__ = ["parse", "run"]
 
 
 def parse(words: Sequence[str]) -> FillSettings:
@@ -45,11 +14,12 @@ def parse(words: Sequence[str]) -> FillSettings:
 
 
 def run(settings: FillSettings) -> None:
-    """Fill the texts and print them.
+    """Fill the texts and print them, or write them to a file.
 
     Raises:
         ValueError: as for `Unblank.fill`, once the others are filled; also if nothing is given.
-        FileNotFoundError: as for `unblank.load`.
+        FileNotFoundError: as for `unblank.load`; also for `--input`.
+        FileExistsError: `--output` is there already.
     """
     from unblank.commands.fill_printing import fill_and_print
 

@@ -1,22 +1,37 @@
-"""What `unblank fill` prints: filled texts in colour, tokens as they are chosen, or JSON lines."""
+"""What `unblank fill` prints or writes: filled texts in colour, tokens one by one, JSON, a file."""
 
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
+from unblank.answering.fill import fill_records
 from unblank.api import load
-from unblank.commands.fill import FillSettings
-from unblank.commands.texts import Refused, each_text, print_json, raise_any
+from unblank.commands.fill_settings import FillSettings
+from unblank.commands.texts import (
+    Refused,
+    each_text,
+    print_json,
+    raise_any,
+    raise_refused,
+    require_files,
+    texts_of,
+)
 from unblank.generation.infill import Filler
 from unblank.generation.results import FillResult, TokenEvent
 
-__all__ = ["fill_and_print"]
+__all__ = ["fill_and_print", "fill_to_file"]
 
 
 def fill_and_print(settings: FillSettings) -> None:
-    """Fill the texts and print them; errors as for `unblank.commands.fill.run`."""
+    """Fill the texts and print or write them; errors as for `unblank.commands.fill.run`."""
+    if settings.output is not None:
+        raise_refused(fill_to_file(settings), settings.output, "filled")
+        return
     unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
     filler = Filler(unblank.model, unblank.tokenizer, settings.decoding())
     console = Console(highlight=False, soft_wrap=True)
@@ -26,7 +41,7 @@ def fill_and_print(settings: FillSettings) -> None:
         filler.check(text, order=settings.order)
         return text
 
-    texts = each_text(settings.text, checked, problems)
+    texts = each_text(texts_of(settings.text, settings), checked, problems)
     if settings.stream:
         for text in texts:
             if isinstance(text, Refused):
@@ -43,29 +58,66 @@ def fill_and_print(settings: FillSettings) -> None:
             elif isinstance(answer, Refused):
                 _print_refusal(console, answer)
             else:
-                _print_fill(console, answer)
+                _print_fill(console, answer, with_tokens=settings.tokens)
     raise_any(problems)
+
+
+def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
+    """Fill the texts of a file; return the answers; errors as for `fill_records`."""
+    input_path, output = require_files(settings)
+    return fill_records(
+        load(settings.model, device=settings.device, dtype=settings.dtype),
+        Path(settings.model),
+        input_path,
+        output,
+        settings.decoding(),
+        text_field=settings.text_field,
+        text_unit=settings.text_unit,
+        order=settings.order,
+        batch_size=settings.batch_size,
+        with_tokens=settings.tokens,
+        overwrite=settings.overwrite,
+    )
 
 
 def _print_refusal(console: Console, refused: Refused) -> None:
     console.print(Text(f"{refused.text}  ").append(f"not filled: {refused.reason}", style="yellow"))
 
 
-def _print_fill(console: Console, result: FillResult) -> None:
+def _print_fill(console: Console, result: FillResult, *, with_tokens: bool) -> None:
     console.print(_highlighted(result))
-    for number, blank in enumerate(result.blanks, start=1):
+    for number, (blank, choices) in enumerate(
+        zip(result.blanks, result.choices, strict=True), start=1
+    ):
         line = Text(f"  {number}. ", style="dim")
         line.append(blank.text or "(nothing)", style="bold green")
         line.append(f"  log p {blank.log_probability:.2f}", style="dim")
+        if len(choices) > 1:
+            shown = ", ".join(f"{text or '(nothing)'} {share:.1%}" for text, share in choices)
+            line.append(f"  {shown}", style="dim")
         if not blank.finished:
             line.append("  cut: raise --max-tokens", style="yellow")
         console.print(line)
         for token, pairs in zip(blank.tokens, blank.alternatives, strict=True):
-            if pairs:
+            if pairs and with_tokens:
                 others = "  ".join(f"{other} {p:.0%}" for other, p in pairs)
                 console.print(Text(f"       {token}: {others}", style="dim"))
-    for other in result.alternatives:
-        console.print(Text("  or: ", style="dim"), _highlighted(other), sep="")
+    if result.alternatives:
+        console.print(_alternatives(result), soft_wrap=False)
+
+
+def _alternatives(result: FillResult) -> Table:
+    """Return all fillings with their shares of the probability of all of them."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("  share", justify="right")
+    table.add_column("log p", justify="right")
+    table.add_column("text", overflow="fold")
+    for one, share in zip((result, *result.alternatives), result.shares, strict=True):
+        text = Text(one.text)
+        for blank in one.blanks:
+            text.stylize("bold green", blank.start, blank.end)
+        table.add_row(f"{share:.1%}", f"{one.log_probability:.2f}", text)
+    return table
 
 
 def _highlighted(result: FillResult) -> Text:

@@ -25,8 +25,8 @@ _ABOUT = """Fine-tune a model on your own examples: text pairs, labels, cloze ta
 unblank finetune [recipe.yaml] --task seq2seq --model.init-from FOLDER --data.train FILE
   --data.validation FILE --data.source FIELD --data.target FIELD [--section.name VALUE ...]
 
-A recipe is a YAML file with the same names; recipes/finetune in the repository has examples. To
-use several processes: torchrun --nproc-per-node N -m unblank finetune ..."""
+A recipe is a YAML file with the same names, or recipe:NAME: `unblank recipes` lists them. To use
+several processes: torchrun --nproc-per-node N -m unblank finetune ..."""
 
 
 def parse(words: Sequence[str]) -> GivenSettings[FinetuneSettings]:
@@ -37,7 +37,6 @@ def parse(words: Sequence[str]) -> GivenSettings[FinetuneSettings]:
         words,
         about=_ABOUT,
         usual=_USUAL,
-        advice="see recipes/finetune in the repository",
     )
 
 
@@ -50,6 +49,11 @@ def run(parsed: GivenSettings[FinetuneSettings]) -> None:
     from unblank.finetuning.sweeps.grid import run_finetune_command
 
     settings = _with_recorded_seed(settings, parsed.given)
+    if parsed.dry_run:
+        from unblank.finetuning.run import dry_run_finetune
+
+        dry_run_finetune(settings, given=parsed.given, memory=memory)
+        return
     run_finetune_command(settings, given=parsed.given, memory=memory)
 
 
@@ -58,11 +62,12 @@ def _with_recorded_seed(settings: FinetuneSettings, given: Collection[str]) -> F
 
     Runs of version 0.1 had another seed by default.
     """
-    from unblank.engine.resume import RUN_NAME
+    from unblank.engine.resume import RUN_NAME, require_recorded_settings
 
     path, train = settings.train.output_dir / RUN_NAME, settings.train
     if "train.seed" in given or train.resume == "never" or not path.is_file():
         return settings
+    require_recorded_settings(train.output_dir)
     seed = (read_mapping(path).get("train") or {}).get("seed")
     if not isinstance(seed, int) or seed == train.seed:
         return settings

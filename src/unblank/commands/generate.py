@@ -1,85 +1,11 @@
 """`unblank generate`: sources in, answers out in their order, and scores of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Annotated, Literal
 
+from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.parsing import parse_settings
-from unblank.generation.options import GenerationOptions
-from unblank.metrics.bleu_tokenizers import BleuTokenizer
-from unblank.metrics.text import TextMetric
-from unblank.settings.marks import Excludes, Needs, PathText, Positional
-from unblank.settings.ranges import Positive
 
-__all__ = ["GenerateSettings", "parse", "run"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GenerateSettings(GenerationOptions):
-    """Write answers to sources: translate, summarise, ask, verbalise, as the model was trained to.
-
-    One source: unblank generate MODEL "A man sleeps." --num-beams 5
-
-    A file: unblank generate MODEL --input test.jsonl --source en --references de --num-beams 5
-    --output test.de.jsonl --metrics bleu chrf
-
-    Answers keep the order of the sources. With --output they are written as they come to
-    OUTPUT.part, which becomes OUTPUT when all are there; the same command again continues where an
-    interrupted one stopped.
-    """
-
-    model: Positional[PathText]
-    """Model folder."""
-    text: Annotated[Positional[tuple[str, ...]], Excludes("input")]
-    """Sources. Without any, --input is read, or without that (or with a single -) one source per
-    line of standard input."""
-    input: Path | None = None
-    """File of sources, of any format (docs/data.md); of any other ending: lines of text."""
-    source: Annotated[str | None, Needs("input")] = None
-    """Field of --input that is the source, or a text with fields in braces, such as
-    "{passage} Question: [MASK] Answer: {answer}". Default: source; for a .txt, the line."""
-    output: Path | None = None
-    """File for the answers: .txt (one per line) or .jsonl (with sources, log-probabilities and
-    alternatives). Default: standard output."""
-    overwrite: Annotated[bool, Needs("output")] = False
-    """Replace --output if it exists, and start over."""
-    json: Annotated[bool, Excludes("output")] = False
-    """On standard output: one JSON object per source."""
-    stream: Annotated[bool, Excludes("output", "json", "references")] = False
-    """On standard output: each token as soon as it is chosen."""
-    references: tuple[PathText, ...] = ()
-    """References to score the answers against: fields of --input (a list holds several references)
-    or text files with one reference per line."""
-    metrics: Annotated[tuple[TextMetric, ...], Needs("references")] = ("bleu", "chrf", "rouge")
-    """Metrics; each score is printed with its signature."""
-    tokenize: Annotated[BleuTokenizer, Needs("references")] = "auto"
-    """Tokenizer for BLEU, of sacreBLEU; auto follows the script of the references, as in `unblank
-    evaluate`."""
-    lowercase: Annotated[bool, Needs("references")] = False
-    """Ignore case in BLEU, chrF and exact match."""
-    stem: Annotated[bool, Needs("references")] = False
-    """Compare the stems of English words in ROUGE."""
-    margins: Annotated[bool, Needs("references")] = False
-    """Also print the 95 % confidence interval of every score."""
-    batch_size: Positive[int] = 32
-    """Number of sources answered together."""
-    device: str = "auto"
-    """auto (a GPU if there is one), cpu or cuda."""
-    dtype: Literal["fp32", "bf16"] | None = None
-    """Data type of the computation. Default: as the model was saved."""
-
-    def __post_init__(self) -> None:
-        GenerationOptions.__post_init__(self)
-        if self.output is not None and self.output.suffix not in (".txt", ".jsonl"):
-            raise ValueError(f"output is {self.output}: its name must end in .txt or .jsonl")
-        if self.output is not None and self.output.suffix == ".txt" and self.num_return > 1:
-            raise ValueError("a .txt output has one answer per source: for several, give a .jsonl")
-
-    def options(self) -> GenerationOptions:
-        """Return how answers are written, alone."""
-        names = [field.name for field in fields(GenerationOptions)]
-        return GenerationOptions(**{name: getattr(self, name) for name in names})
+__all__ = ["parse", "run"]
 
 
 def parse(words: Sequence[str]) -> GenerateSettings:

@@ -1,11 +1,9 @@
 """Answering all sources of `unblank generate`: on standard output or to a file, with scores."""
 
-import hashlib
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from unblank.answering.answer_file import AnswerFile, require_absent, told_on_failure
+from unblank.answering.run import BATCHES_A_WINDOW, content_hash, model_facts
 from unblank.api import load
-from unblank.commands.answer_file import AnswerFile, require_absent
-from unblank.commands.generate import GenerateSettings
 from unblank.commands.generate_input import Job, read_job
+from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.texts import raise_any
 from unblank.data.fields import is_visible
+from unblank.data.written_records import flattened, is_table, write_records
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.metrics.text import TextScores, score_texts
@@ -26,15 +26,12 @@ from unblank.progress_bars import progress_bar
 
 __all__ = ["generate_and_print"]
 
-BATCHES_A_WINDOW = 32
-"""Number of batches within which sources are sorted by length before they are answered."""
-
 _NOTHING = Generated(text="", token_ids=(), log_probability=0.0, finished=True)
 """The answer to an empty source, and to one that is refused."""
 
 
 def generate_and_print(settings: GenerateSettings) -> None:
-    """Answer the sources and score the answers; errors as for `unblank.commands.generate.run`."""
+    """Answer the sources and score the answers; errors as for `run`."""
     if settings.output is not None and not settings.overwrite:
         require_absent(settings.output)
     job = read_job(settings)
@@ -112,20 +109,38 @@ def _write(
     settings: GenerateSettings, job: Job, answerer: SourceAnswerer, file: AnswerFile
 ) -> list[str]:
     """Write the answers that are still missing; return all."""
-    is_json = file.part.name.endswith(".jsonl.part")
+    output = settings.output
+    assert output is not None
+    is_json = output.suffix.lower() != ".txt"
     num_done = len(file.lines())
     if num_done:
         _tell(f"continuing after {num_done:,} of {len(job.sources):,} answers in {file.part}")
-    with _told_on_failure(file, len(job.sources)):
+    with told_on_failure(file, len(job.sources)):
         for window, answers in _windows(settings, job, answerer, num_done):
             if is_json:
                 file.append(map(_json_line, _records(job, window, answers)))
             else:
                 file.append(_in_one_line(answer.text) for answer in answers)
     lines = file.lines()
-    file.finish()
+    if output.suffix.lower() in (".txt", ".jsonl"):
+        file.finish()
+    else:
+        _write_table(output, lines)
+        file.discard()
     _tell(f"answers: {len(lines):,}, in {settings.output}")
     return [json.loads(line)["prediction"] for line in lines] if is_json else lines
+
+
+def _write_table(output: Path, lines: Sequence[str]) -> None:
+    """Write the answers that a part holds as JSON lines as another kind of file."""
+    records = [json.loads(line) for line in lines]
+    columns = dict.fromkeys(name for record in records for name in record)
+    full = [{**columns, **record} for record in records]
+    num_joined = write_records(
+        output, [flattened(one) for one in full] if is_table(output) else full
+    )
+    if num_joined:
+        _tell(f"tabs and line ends became spaces in {num_joined:,} cells")
 
 
 def _print_all(settings: GenerateSettings, job: Job, answerer: SourceAnswerer) -> list[str]:
@@ -192,7 +207,7 @@ def _windows(
             for number, answer in zip(window, answers, strict=True):
                 counts.add(job.sources[number], answer)
             yield window, answers
-    is_text = settings.output.suffix == ".txt" if settings.output else not settings.json
+    is_text = settings.output.suffix.lower() == ".txt" if settings.output else not settings.json
     counts.tell(joins_lines=is_text)
 
 
@@ -229,15 +244,9 @@ def _records(job: Job, window: range, answers: Sequence[Generated]) -> Iterator[
 
 def _task(settings: GenerateSettings, job: Job) -> dict[str, Any]:
     """Return what makes the answers what they are, for going on with them later."""
-    folder = Path(settings.model)
-    weights = {
-        path.name: [path.stat().st_size, path.stat().st_mtime_ns]
-        for path in sorted(folder.glob("*.safetensors"))
-    }
-    texts = json.dumps([job.sources, job.references], ensure_ascii=False)
     return {
-        "model": [str(folder.resolve()), weights],
-        "input": hashlib.sha256(texts.encode("utf-8", "surrogatepass")).hexdigest(),
+        "model": model_facts(Path(settings.model)),
+        "input": content_hash([job.sources, job.references]),
         "options": asdict(settings.options()),
         "dtype": settings.dtype,
     }
@@ -255,22 +264,6 @@ def _score(
         stem=settings.stem,
         with_margin=settings.margins,
     )
-
-
-@contextmanager
-def _told_on_failure(file: AnswerFile, total: int) -> Iterator[None]:
-    """Say where the answers so far are if the rest does not come."""
-    try:
-        yield
-    except BaseException:
-        if num_done := len(file.lines()):
-            _tell(
-                f"{num_done:,} of {total:,} answers are in {file.part}; run the same command "
-                "again to continue after them"
-            )
-        else:
-            file.discard()
-        raise
 
 
 def _print_stream(answerer: SourceAnswerer, source: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unblank.commands.generate import GenerateSettings
+from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.texts import given_texts
 from unblank.data.fields import field_names, field_text, field_value, is_visible
 from unblank.data.files import find_files

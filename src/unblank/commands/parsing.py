@@ -45,10 +45,14 @@ NO_VARIANTS = Variants()
 
 @dataclass(frozen=True, slots=True)
 class GivenSettings(Generic[_Settings]):
-    """The settings of a run, and the dotted names of those that were given (`given_names`)."""
+    """The settings of a run, and the dotted names of those that were given (`given_names`).
+
+    With `dry_run` it is only measured, and nothing is written.
+    """
 
     settings: _Settings
     given: frozenset[str]
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +60,12 @@ class _RecipeWords:
     """What a training command takes without a flag."""
 
     recipe: Positional[str] = ""
-    """YAML file of settings; a flag overrides the setting of the same name."""
+    """YAML file of settings, or recipe:NAME for one of `unblank recipes`; a flag overrides the
+    setting of the same name."""
     print_config: bool = False
     """Print the complete resulting recipe and stop."""
+    dry_run: bool = False
+    """Read the data, measure the first steps, say what the run would take, and write nothing."""
 
 
 def parse_settings(
@@ -101,7 +108,6 @@ def parse_recipe(
     *,
     about: str,
     usual: Sequence[str],
-    advice: str,
 ) -> GivenSettings[_Settings]:
     """Return the settings that a recipe and flags over it give.
 
@@ -112,7 +118,6 @@ def parse_recipe(
             `--train.max-steps 100`; `--print-config` prints the resulting recipe.
         about: what the command does, for the help.
         usual: names of the options that the short help shows.
-        advice: where recipes are found.
 
     Raises:
         SystemExit: after `--help` and `--print-config` (code 0).
@@ -120,10 +125,13 @@ def parse_recipe(
         ValueError: an option that does not exist, or a value that does not fit.
     """
     options = (*options_of(_RecipeWords), *options_of(kind))
-    page = HelpPage(f"unblank {command}", about, (*usual, "print_config") if usual else ())
+    page = HelpPage(
+        f"unblank {command}", about, (*usual, "print_config", "dry_run") if usual else ()
+    )
     given = read_words(words, options, page, old_switches=True)
     path, prints = given.pop("recipe", None), given.pop("print_config", False)
-    recipe = read_mapping(path, advice) if path else {}
+    dry_run = given.pop("dry_run", False)
+    recipe = read_mapping(path) if path else {}
     mapping = _with(recipe, given) if isinstance(recipe, Mapping) else recipe
     try:
         settings = _made(kind, mapping)
@@ -134,7 +142,7 @@ def parse_recipe(
     if prints:
         sys.stdout.write(to_yaml(settings))
         raise SystemExit(0)
-    return GivenSettings(settings, given_names(settings, flags=given, recipe=recipe))
+    return GivenSettings(settings, given_names(settings, flags=given, recipe=recipe), dry_run)
 
 
 def _choosing(option: Option, variants: Variants) -> Option:

@@ -22,8 +22,8 @@ _ABOUT = """Pretrain a blank-infilling language model on your own text, or conti
 
 unblank pretrain [recipe.yaml] --data.train FILE --train.output-dir FOLDER [--section.name VALUE]
 
-A recipe is a YAML file with the same names; recipes/pretrain in the repository has examples. To
-use several processes: torchrun --nproc-per-node N -m unblank pretrain ..."""
+A recipe is a YAML file with the same names, or recipe:NAME: `unblank recipes` lists them. To use
+several processes: torchrun --nproc-per-node N -m unblank pretrain ..."""
 
 
 def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
@@ -34,7 +34,6 @@ def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
         words,
         about=_ABOUT,
         usual=_USUAL,
-        advice="see recipes/pretrain in the repository",
     )
 
 
@@ -44,6 +43,7 @@ def run(parsed: GivenSettings[PretrainSettings]) -> None:
 
     settings = parsed.settings
     memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
-    from unblank.pretraining.run import run_pretrain
+    from unblank.pretraining.run import dry_run_pretrain, run_pretrain
 
-    run_pretrain(settings, given=parsed.given, memory=memory)
+    start = dry_run_pretrain if parsed.dry_run else run_pretrain
+    start(settings, given=parsed.given, memory=memory)

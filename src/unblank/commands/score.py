@@ -2,31 +2,42 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from unblank.commands.file_settings import FileSettings
 from unblank.commands.parsing import parse_settings
-from unblank.settings.marks import PathText, Positional
-from unblank.settings.ranges import NotNegative, check_values
+from unblank.settings.marks import Excludes, Needs, PathText, Positional
+from unblank.settings.ranges import NotNegative, Positive, check_values
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from unblank.generation.results import Scores
 
-__all__ = ["ScoreSettings", "parse", "run"]
+__all__ = ["ScoreSettings", "parse", "run", "score_to_file"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ScoreSettings:
-    """Score candidates for a blank, or for what answers a source, by their log-probability."""
+class ScoreSettings(FileSettings):
+    """Score candidates for a blank, or for what answers a source, by their log-probability.
+
+    A text: unblank score MODEL "The cat [MASK] on the mat." --candidates sat slept
+
+    A file: unblank score MODEL --input questions.csv --text-field question --candidates yes no
+    --output scored.csv
+    """
 
     model: Positional[PathText]
     """Model folder."""
     text: Positional[tuple[str, ...]]
-    """Texts with a blank, or sources. Without any, or with a single -, one per line of standard
-    input."""
-    candidates: tuple[str, ...]
+    """Texts with a blank, or sources. Without any, --input is read, or without that (or with a
+    single -) one per line of standard input."""
+    candidates: tuple[str, ...] = ()
     """Candidates for the blank, or for the target of a source; at least one."""
+    candidates_field: Annotated[str | None, Needs("output"), Excludes("candidates")] = None
+    """Field of --input that lists the candidates of each text; in a table as JSON, such as
+    ["sat", "slept"]."""
     blank: NotNegative[int] = 0
     """Which blank of the text the candidates are for, counted from 0; the others stay blank."""
     normalization: Literal["sum", "mean"] = "sum"
@@ -38,6 +49,8 @@ class ScoreSettings:
     see all of the text."""
     source_tag: str | None = None
     """Encoder-decoder: language tag to put before every source, such as __de__."""
+    batch_size: Annotated[Positive[int], Needs("output")] = 16
+    """Number of texts scored together."""
     json: bool = False
     """Print one JSON object per text."""
     device: str = "auto"
@@ -47,6 +60,8 @@ class ScoreSettings:
 
     def __post_init__(self) -> None:
         check_values(self)
+        if not self.candidates and self.candidates_field is None:
+            raise ValueError("no candidates: give --candidates, one or more")
 
 
 def parse(words: Sequence[str]) -> ScoreSettings:
@@ -55,16 +70,28 @@ def parse(words: Sequence[str]) -> ScoreSettings:
 
 
 def run(settings: ScoreSettings) -> None:
-    """Score the candidates in each text and print them, best first.
+    """Score the candidates in each text and print them, best first, or write them to a file.
 
     Raises:
         ValueError: as for `Unblank.score`, once the others are scored; also if none is given.
-        FileNotFoundError: as for `unblank.load`.
+        FileNotFoundError: as for `unblank.load`; also for `--input`.
+        FileExistsError: `--output` is there already.
     """
     from rich.console import Console
 
     from unblank.api import load
-    from unblank.commands.texts import Refused, each_text, print_json, raise_any
+    from unblank.commands.texts import (
+        Refused,
+        each_text,
+        print_json,
+        raise_any,
+        raise_refused,
+        texts_of,
+    )
+
+    if settings.output is not None:
+        raise_refused(score_to_file(settings), settings.output, "scored")
+        return
 
     unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
     console = Console(highlight=False)
@@ -81,7 +108,7 @@ def run(settings: ScoreSettings) -> None:
             source_tag=settings.source_tag,
         )
 
-    for answer in each_text(settings.text, scored, problems):
+    for answer in each_text(texts_of(settings.text, settings), scored, problems):
         if isinstance(answer, Refused):
             if settings.json:
                 print_json(answer.to_dict())
@@ -94,6 +121,34 @@ def run(settings: ScoreSettings) -> None:
         else:
             console.print(_table(text, scores, settings.normalization))
     raise_any(problems)
+
+
+def score_to_file(settings: ScoreSettings) -> list[dict[str, Any]]:
+    """Score candidates in the texts of a file, and return the answers; see `score_records`."""
+    from unblank.answering.score import ScoringOptions, score_records
+    from unblank.api import load
+    from unblank.commands.texts import require_files
+
+    input_path, output = require_files(settings)
+    return score_records(
+        load(settings.model, device=settings.device, dtype=settings.dtype),
+        Path(settings.model),
+        input_path,
+        output,
+        ScoringOptions(
+            blank=settings.blank,
+            normalization=settings.normalization,
+            include_end=settings.include_end,
+            context=settings.context,
+            source_tag=settings.source_tag,
+        ),
+        candidates=settings.candidates,
+        candidates_field=settings.candidates_field,
+        text_field=settings.text_field,
+        text_unit=settings.text_unit,
+        batch_size=settings.batch_size,
+        overwrite=settings.overwrite,
+    )
 
 
 def _table(text: str, scores: "Scores", normalization: str) -> "Table":

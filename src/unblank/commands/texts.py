@@ -6,14 +6,30 @@ one that cannot be used is answered with the reason.
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
+from unblank.answering.answer_file import require_absent
+from unblank.answering.given import read_given
+from unblank.commands.file_settings import FileSettings
 from unblank.data.encodings import advise_on_line
 from unblank.data.lines import decode_line
+from unblank.data.written_records import require_writable
+from unblank.plurals import counted
 
-__all__ = ["GivenText", "Refused", "each_text", "given_texts", "print_json", "raise_any"]
+__all__ = [
+    "GivenText",
+    "Refused",
+    "each_text",
+    "given_texts",
+    "print_json",
+    "raise_any",
+    "raise_refused",
+    "require_files",
+    "texts_of",
+]
 
 _Result = TypeVar("_Result")
 
@@ -51,10 +67,10 @@ class Refused:
 
 
 def each_text(
-    given: Sequence[str], attempt: Callable[[str], _Result], problems: list[str]
+    given: Iterable[GivenText], attempt: Callable[[str], _Result], problems: list[str]
 ) -> Iterator[_Result | Refused]:
     """Yield what `attempt` makes of each text; a text that it refuses is noted, not fatal."""
-    for one in given_texts(given):
+    for one in given:
         try:
             if one.problem:
                 raise ValueError(one.problem)
@@ -68,6 +84,52 @@ def raise_any(problems: Sequence[str]) -> None:
     """Raise one error for all texts that were refused, now that the others are done."""
     if problems:
         raise ValueError("\n".join(problems))
+
+
+def raise_refused(answers: Sequence[Mapping[str, Any]], output: Path, done: str) -> None:
+    """Raise one error for the records of a file that were refused, now that all are written.
+
+    Args:
+        answers: those that were refused have an `error`.
+        output: where they are.
+        done: what the others were, such as filled.
+    """
+    refused = [(number, one["error"]) for number, one in enumerate(answers, 1) if "error" in one]
+    if refused:
+        number, reason = refused[0]
+        raise ValueError(
+            f"{len(refused):,} of {counted(len(answers), 'record')} could not be {done}: the field "
+            f"error of {output} says why; the first is number {number}: {reason}"
+        )
+
+
+def require_files(settings: FileSettings) -> tuple[Path, Path]:
+    """Return input and output, once it is sure that the output can be written.
+
+    Raises:
+        ValueError: one of them is not given, or the output has an ending that cannot be written.
+        FileExistsError: the output is there already.
+        ImportError: it needs a package that is not installed.
+    """
+    if settings.input is None or settings.output is None:
+        raise ValueError("input and output belong together: give both")
+    require_writable(settings.output)
+    if not settings.overwrite:
+        require_absent(settings.output)
+    return settings.input, settings.output
+
+
+def texts_of(given: Sequence[str], settings: FileSettings) -> Iterator[GivenText]:
+    """Yield the texts of a command: of its `--input`, or as for `given_texts`."""
+    if settings.input is None:
+        yield from given_texts(given)
+        return
+    read = read_given(settings.input, settings.text_field, text_unit=settings.text_unit)
+    placed = read.texts(settings.text_field)
+    for number, place in enumerate(read.places):
+        problem = placed.problems.get(number, "")
+        text = placed.found.get(number, "")
+        yield GivenText(place, text, problem.removeprefix(f"{place}: "))
 
 
 def given_texts(given: Sequence[str]) -> Iterator[GivenText]:

@@ -46,6 +46,7 @@ def run(settings: TokenizeSettings) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from unblank.tokenization.fidelity import count_words, describe_tokenizer
     from unblank.whole_folders import put_into_folder
 
     output = Path(settings.output)
@@ -56,12 +57,13 @@ def run(settings: TokenizeSettings) -> None:
     tokenizer, texts = train_vocabulary(settings)
     with put_into_folder(output) as staging:
         tokenizer.save_pretrained(staging)
-    table = Table("tokenizer", settings.kind, title="Trained", show_header=True)
+    table = Table("tokenizer", describe_tokenizer(tokenizer), title="Trained", show_header=True)
     table.add_row("documents", f"{texts.num_documents:,} ({texts.num_empty:,} empty ones skipped)")
     table.add_row("characters", f"{texts.num_characters:,}")
     table.add_row("vocabulary", f"{len(tokenizer):,} tokens (requested: {settings.vocab_size:,})")
     for name, value in _sample_statistics(tokenizer, texts).items():
         table.add_row(name, value)
+    table.add_row("words", str(count_words(tokenizer, texts)))
     table.add_row("saved in", str(output))
     Console().print(table)
 

@@ -16,6 +16,7 @@ from unblank.evaluation.options import EvaluationOptions, suite_options
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import from_mapping, merged_sections
+from unblank.settings.shipped_recipes import recipe_path
 from unblank.starting.trained_vocabulary import VocabularySettings
 from unblank.untrusted.yaml_text import read_yaml
 
@@ -212,8 +213,7 @@ def load_comparison(path: Path) -> Recipe:
         FileNotFoundError: if there is no such file.
         ValueError: a key, name or value that does not fit, or a variable that is not set.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no recipe at {path}: see recipes/compare in the repository")
+    path = recipe_path(path)
     content = read_yaml(path)
     try:
         recipe = _build(path, _expanded(content))

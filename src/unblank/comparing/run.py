@@ -8,18 +8,24 @@ from typing import Any
 
 from unblank.comparing.recipe import ComparedRun, Measurement, Recipe, load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
-from unblank.engine.finish import RESULTS_NAME
+from unblank.engine.results import RESULTS_NAME, read_results
 from unblank.engine.resume import RUN_NAME
 from unblank.evaluation.options import LambadaOptions, PerplexityOptions
 from unblank.evaluation.results import plain
-from unblank.evaluation.run import evaluate
+from unblank.evaluation.run import evaluate, require_suite_packages
+from unblank.finetuning.requirements import require_tuning_packages
 from unblank.finetuning.run import run_finetune
-from unblank.integrity import PROVENANCE_NAME, read_record, write_at_once
+from unblank.integrity import (
+    PROVENANCE_NAME,
+    read_record,
+    require_sealed_text,
+    seal_text,
+    write_at_once,
+)
 from unblank.pretraining.run import run_pretrain
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.recipes import to_mapping, to_yaml
 from unblank.starting.trained_vocabulary import train_vocabulary
-from unblank.untrusted.json_text import read_json
 from unblank.untrusted.yaml_text import read_yaml
 from unblank.whole_folders import put_into_folder
 
@@ -60,6 +66,9 @@ def compare(
     """
     recipe = load_comparison(path)
     runs = recipe.runs(variants, seeds)
+    if not plan:
+        for run in runs:
+            _require_packages(recipe, run)
     steps = [_tokenizer_step(recipe)] + [
         step for run in runs for step in _steps_of(recipe, run, memory)
     ]
@@ -73,6 +82,17 @@ def compare(
     if not plan:
         _report(recipe)
     return recipe
+
+
+def _require_packages(recipe: Recipe, run: ComparedRun) -> None:
+    """Raise ImportError for a package that a measurement will want after hours of training."""
+    for measurement in recipe.measurements:
+        if measurement.name in run.variant.without:
+            continue
+        if measurement.kind == "evaluate":
+            require_suite_packages(recipe.evaluate_config(run, measurement))
+        else:
+            require_tuning_packages(recipe.finetune_config(run, measurement))
 
 
 def _tokenizer_step(recipe: Recipe) -> _Step:
@@ -90,7 +110,7 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
 
     def train() -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_at_once(settings, to_yaml(config))
+        write_at_once(settings, seal_text(to_yaml(config)))
         tokenizer, _ = train_vocabulary(config)
         with put_into_folder(folder) as staging:
             tokenizer.save_pretrained(staging)
@@ -159,10 +179,11 @@ def _has_settings(path: Path, settings: dict[str, Any]) -> bool:
                 f"{path.parent} is damaged ({error}): remove that folder to make it again"
             ) from error
     else:
+        require_sealed_text(path, f"remove {path.parent} to make it again")
         found = read_yaml(path)
     if changed := _changed(found, settings):
         raise ValueError(
-            f"{path.parent} was made with other settings ({', '.join(changed)} differ): give the "
+            f"{path.parent} was made with other settings (changed: {', '.join(changed)}): give the "
             "recipe another output_dir, or remove that folder"
         )
     return True
@@ -185,11 +206,18 @@ def _is_evaluated(path: Path | None, settings: dict[str, Any]) -> bool:
     assert path is not None
     if not path.is_file():
         return False
-    content = read_json(path)
+    content = _evaluation(path)
     found = content["config"]  # an older version also named what the suite did not use
     asked = json.loads(json.dumps(settings))
     same = all(name in found and found[name] == value for name, value in asked.items())
     return bool(same and content["complete"])
+
+
+def _evaluation(path: Path) -> dict[str, Any]:
+    try:
+        return read_record(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it to measure again") from error
 
 
 def cells(recipe: Recipe) -> list[Cell]:
@@ -216,7 +244,7 @@ def _evaluated(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> di
     if not _is_evaluated(config.output, plain(config)):
         return {}
     assert config.output is not None
-    content = read_json(config.output)
+    content = _evaluation(config.output)
     _require_metrics(recipe, measurement, [score["metric"] for score in content["scores"]])
     values = {}
     for score in content["scores"]:
@@ -234,10 +262,10 @@ def _evaluated(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> di
 
 
 def _finetuned(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> dict[str, float]:
-    path = recipe.finetune_config(run, measurement).train.output_dir / RESULTS_NAME
-    if not path.is_file():
+    folder = recipe.finetune_config(run, measurement).train.output_dir
+    if not (folder / RESULTS_NAME).is_file():
         return {}
-    results = read_json(path)
+    results = read_results(folder)
     _require_metrics(recipe, measurement, list(results["scores"]))
     names = measurement.metrics or (results["metric"],)
     return {f"{measurement.name}, {name}": results["scores"][name] for name in names}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unblank.conversion.plan import table_shape
 from unblank.conversion.source import copy_mapped
+from unblank.plurals import counted
 
 __all__ = ["check_ranks", "merge_ranks", "merged_shape"]
 
@@ -85,8 +86,9 @@ def check_ranks(names: list[str], modules: list[dict[str, Tensor]]) -> None:
         ]
         if differing:
             raise ValueError(
-                f"{names[0]} and {name} disagree about {differing[0]} (and {len(differing) - 1} "
-                "more): they are not pieces of one checkpoint, fetch all pieces of one"
+                f"{names[0]} and {name} disagree about {differing[0]} "
+                f"({counted(len(differing), 'such weight')}): they are not pieces of one "
+                "checkpoint, fetch all pieces of one"
             )
     key = next((key for key in first if key.endswith("attention.query_key_value.weight")), None)
     if key is not None:

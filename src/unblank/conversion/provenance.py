@@ -1,7 +1,5 @@
 """`provenance.json` of a converted folder: where every byte came from and what was done to it."""
 
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +7,7 @@ from unblank.conversion.detect import Detection
 from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import ConversionPlan, PlannedTensor
 from unblank.conversion.source import Source
+from unblank.installed import installed_versions
 from unblank.integrity import PROVENANCE_NAME, facts_of_files, file_facts, seal, write_at_once
 from unblank.model_card import write_card
 
@@ -57,8 +56,7 @@ def provenance_of(
         "dropped": [{"key": dropped.key, "reason": dropped.reason} for dropped in plan.dropped],
         "untrained": list(plan.untrained),
         "tokenizer": plan.tokenizer_facts or "none",
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in PACKAGES},
+        "versions": installed_versions(PACKAGES),
     }
 
 

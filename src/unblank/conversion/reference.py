@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.npz import arrays_in
 from unblank.untrusted.weight_files import tensors_in
 
 __all__ = ["ReferenceCase", "read_reference"]
@@ -96,8 +96,7 @@ def _read(path: Path) -> Tensors:
         if path.suffix == ".safetensors":
             return tensors_in(path)
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+            return {name: torch.from_numpy(array) for name, array in arrays_in(path).items()}
         if path.suffix == ".json":
             cases = read_json_object(path)
             return {

@@ -13,6 +13,7 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from unblank.conversion.normalization import charsmap_normalizers
+from unblank.extras import optional_package
 from unblank.untrusted.lfs_pointer import refuse_pointer
 
 __all__ = ["read_sentencepiece", "sentencepiece_core"]
@@ -163,16 +164,11 @@ def _decoders(read: SentencePieces, commands: Sequence[str]) -> list[decoders.De
 
 def _parse(path: Path) -> Any:
     refuse_pointer(path)
-    try:
-        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-        from sentencepiece import sentencepiece_model_pb2
-    except ImportError as error:
-        raise ImportError(
-            f"{path} is a SentencePiece model; to read it: pip install 'unblank[convert]'"
-        ) from error
-    model = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
+    purpose = f"reading {path}, a SentencePiece model,"
+    decode_error = optional_package("google.protobuf.message", purpose).DecodeError
+    model = optional_package("sentencepiece.sentencepiece_model_pb2", purpose).ModelProto()
     try:
         model.ParseFromString(path.read_bytes())
-    except DecodeError as error:
+    except decode_error as error:
         raise ValueError(f"{path} is damaged, or not a SentencePiece model") from error
     return model

@@ -183,8 +183,8 @@ def _open_transformers(path: Path) -> Source:
     source = _open_files(path, files, evidence, settings)
     if absent := sorted(places.keys() - source.tensors.keys()):
         raise ValueError(
-            f"the index of {path} names {absent[0]} (and {len(absent) - 1} more), which is in none "
-            "of its files: they are not of one checkpoint, fetch them again"
+            f"the index of {path} names {absent[0]} ({counted(len(absent), 'such weight')}), which "
+            "is in none of its files: they are not of one checkpoint, fetch them again"
         )
     return source
 

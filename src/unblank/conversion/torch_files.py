@@ -45,7 +45,7 @@ def read_torch_file(path: Path) -> dict[str, Any]:
             it would unfold to more than its size, or it asks for too much work.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist")
+        raise FileNotFoundError(f"there is no file {path}: give a checkpoint")
     is_zip = zipfile.is_zipfile(path)
     _check_container(path, is_zip)
     require_bounded_pickle(path, is_zip=is_zip)

@@ -7,6 +7,8 @@ of a line, and does not say where a record begins.
 import re
 from collections.abc import Iterable, Iterator
 
+from unblank.data.unpacking import LONGEST
+
 __all__ = ["read_csv_rows"]
 
 _FIELD = r"""(?:"[^"]*(?:""[^"]*)*"|[^",\n]*)"""
@@ -41,6 +43,8 @@ def read_csv_rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
         if not is_open:
             first, row = number, ""
         row += line
+        if len(row) > LONGEST:
+            raise ValueError(f"line {first}: a row of more than {LONGEST:,} characters{_ADVICE}")
         is_open ^= line.count('"') % 2 == 1
         if not is_open:
             yield first, _fields(first, row)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate, groupby, pairwise
 from typing import TypeVar
 
-__all__ = ["draw_from_files", "shares_by_size"]
+__all__ = ["draw_from_files", "drawn_places", "shares_by_size"]
 
 Drawn = TypeVar("Drawn")
 
@@ -50,8 +50,22 @@ def draw_from_files(
         list(of_file)
         for _, of_file in groupby(items, key=lambda item: place_of(item).rpartition(", ")[0])
     ]
+    places = drawn_places([len(of_file) for of_file in files], limit)
+    pairs = zip(files, places, strict=True)
+    return [of_file[place] for of_file, drawn in pairs for place in drawn]
+
+
+def drawn_places(sizes: Sequence[int], limit: int | None) -> list[list[int]]:
+    """Return which items of each part a fixed random choice takes, in their order.
+
+    Args:
+        sizes: of the parts, one or more.
+        limit: how many of all, at most; None for all.
+
+    Example:
+        >>> drawn_places([2, 2], None)
+        [[0, 1], [0, 1]]
+    """
     rng = random.Random(_SEED)
-    drawn: list[Drawn] = []
-    for of_file, share in zip(files, shares_by_size(list(map(len, files)), limit), strict=True):
-        drawn += [of_file[place] for place in sorted(rng.sample(range(len(of_file)), share))]
-    return drawn
+    shares = zip(sizes, shares_by_size(sizes, limit), strict=True)
+    return [sorted(rng.sample(range(size), share)) for size, share in shares]

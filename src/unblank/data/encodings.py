@@ -28,6 +28,7 @@ _MARKS = {  # the marks of UTF-32 begin with those of UTF-16
 _SURROGATE_PAIR = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _LINES_LOOKED_AT = 100_000
+_BYTES_LOOKED_AT = 2**28
 
 
 def advise_on_file(name: str, bad: bytes, lines: Iterable[bytes]) -> str:
@@ -42,9 +43,12 @@ def advise_on_file(name: str, bad: bytes, lines: Iterable[bytes]) -> str:
         >>> advise_on_file("a.txt", b"caf\xe9", [b"caf\xe9"])
         'if it is LATIN1, convert it: iconv -f LATIN1 -t UTF-8 a.txt > NEW'
     """
-    good, wrong, first = 0, 0, b""
+    good, wrong, first, num_bytes = 0, 0, b"", 0
     for number, line in zip(range(_LINES_LOOKED_AT), lines, strict=False):
         first = first if number else line
+        num_bytes += len(line)
+        if num_bytes > _BYTES_LOOKED_AT:
+            break
         if not line.isascii():
             good, wrong = (good + 1, wrong) if _is_utf8(line) else (good, wrong + 1)
     for signature, advice in _SIGNATURES.items():

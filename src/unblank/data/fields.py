@@ -98,7 +98,7 @@ def _raw_value(place: str, record: Mapping[str, Any], name: str) -> Any:
     value: Any = record
     for part in name.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            raise ValueError(f"{no_field(place, record, name)} (source and target name the fields)")
+            raise ValueError(no_field(place, record, name))
         value = value[part]
     return value
 

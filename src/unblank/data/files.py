@@ -1,6 +1,7 @@
 """The files that paths, folders and patterns stand for: one walk with one rule for every command.
 
-What a folder holds besides is passed over and counted in a note, never in silence.
+A file is read once, for the first entry that names it. What a folder holds besides is passed over
+and counted in a note, never in silence.
 """
 
 import difflib
@@ -11,17 +12,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unblank.data.formats import compression_of, format_of, shown_endings
+from unblank.data.formats import compression_of, format_of, package_of, shown_endings
+from unblank.extras import require_package
 from unblank.plurals import counted
 
-__all__ = ["find_files"]
+__all__ = ["FileSearch", "files_of_entries", "find_files"]
 
 _Identity = tuple[int, int]
 """Device and number of a file, whatever its name."""
 
+_Read = tuple[_Identity, tuple[str, ...]]
+"""A file, and the fields that are read of it."""
+
 _HIDDEN = "hidden"
 _AGAIN = "the same file again"
 _BROKEN = "broken links"
+_SPECIAL = "pipes and devices"
 _OTHER = "other endings"
 
 
@@ -44,69 +50,128 @@ def find_files(
         FileNotFoundError: if a path or pattern matches no file; near names are offered.
         ValueError: if a named or matched file has an ending that cannot be read, or nothing is
             asked for.
+        ImportError: if a file needs an extra that is not installed.
     """
     asked = [paths] if isinstance(paths, str | Path) else list(paths)
     if not asked:
         raise ValueError("no text: give at least one file, folder or glob")
-    walk = _Walk(any_ending)
-    found = [path for entry in asked for path in walk.files_of(Path(entry))]
-    if walk.passed_over:
-        warnings.warn(walk.note(len(found)), stacklevel=1)  # one place: said once a run
+    search = FileSearch(any_ending=any_ending)
+    found = [path for entry in asked for path in search._files_of(Path(entry), ())]
+    search.tell()
     return tuple(found)
 
 
-@dataclass(slots=True)
-class _Walk:
-    """One search: what was seen so far, and what was passed over."""
+def files_of_entries(entries: Sequence[str | Path]) -> list[tuple[Path, ...]]:
+    """Return the files of entries that are kept apart; a file belongs to the first that names it.
 
-    any_ending: bool
-    passed_over: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, Path] = field(default_factory=dict)
-    seen: set[_Identity] = field(default_factory=set)
+    Raises:
+        FileNotFoundError: as for `find_files`.
+        ValueError: as for `find_files`, or an entry has no file of its own.
+    """
+    search = FileSearch()
+    found = [search.files_of(entry) for entry in entries]
+    search.tell()
+    return found
 
-    def files_of(self, entry: Path) -> Iterator[Path]:
-        """Yield the files of one path or pattern that were not there before."""
+
+@dataclass(slots=True, kw_only=True)
+class FileSearch:
+    """A search for the files of several entries: what was found so far, and what was passed over.
+
+    Attributes:
+        any_ending: as for `find_files`.
+    """
+
+    any_ending: bool = False
+    _passed_over: Counter[str] = field(default_factory=Counter)
+    _examples: dict[str, Path] = field(default_factory=dict)
+    _seen: set[_Read] = field(default_factory=set)
+
+    def files_of(self, entry: str | Path, fields: tuple[str, ...] = ()) -> tuple[Path, ...]:
+        """Return the files of an entry that no entry before it has.
+
+        Args:
+            entry: a path or a pattern.
+            fields: that are read of them; the same file with other fields is something else.
+
+        Raises:
+            FileNotFoundError: as for `find_files`.
+            ValueError: as for `find_files`, or all of its files are read for other entries.
+        """
+        found = tuple(self._files_of(Path(entry), fields))
+        if not found:
+            raise ValueError(_nothing_new(entry))
+        return found
+
+    def take(self, entry: str, paths: Sequence[Path], fields: tuple[str, ...]) -> None:
+        """Note that an entry reads files together, such as the two sides of a pair.
+
+        Raises:
+            ValueError: an entry before it reads the same.
+        """
+        first, *others = map(_identity, paths)
+        read = (first, (*fields, *map(str, others)))
+        if read in self._seen:
+            raise ValueError(_nothing_new(entry))
+        self._seen.add(read)
+
+    def tell(self) -> None:
+        """Say what was passed over, if anything was."""
+        if self._passed_over:
+            note = self._note(len(self._seen))
+            warnings.warn(note, stacklevel=1)  # one place: said once a run
+
+    def _files_of(self, entry: Path, fields: tuple[str, ...]) -> Iterator[Path]:
         if entry.is_dir():
-            yield from self._of_folder(entry)
+            yield from self._of_folder(entry, fields)
             return
         matched = [entry] if entry.exists() else sorted(map(Path, _glob(entry)))
+        special = [path for path in matched if _is_special(path)]
+        if special and special == matched:
+            raise ValueError(
+                f"{special[0]} is a pipe or a device, which cannot be read twice: write its "
+                "content to a file, and give that"
+            )
         if not any(path.is_file() or path.is_dir() for path in matched):
             raise FileNotFoundError(f"no file matches {entry}{_near_names(entry)}")
         for path in matched:
             if path.is_dir():
-                yield from self._below(path, {_identity(path)})
+                yield from self._below(path, {_identity(path)}, fields)
             elif path.is_file():
                 self._require_readable(path)
-                yield from self._once(path, is_counted=False)
+                yield from self._once(path, fields)
+            elif path in special:
+                self._pass_over(path, _SPECIAL)
 
-    def note(self, num_files: int) -> str:
-        """Return what was passed over, for the user."""
+    def _note(self, num_files: int) -> str:
         parts = [
-            f"{reason} {count:,} ({self.examples[reason]}{', ...' * (count > 1)})"
-            for reason, count in self.passed_over.items()
+            f"{reason} {count:,} ({self._examples[reason]}{', ...' * (count > 1)})"
+            for reason, count in self._passed_over.items()
         ]
-        hint = f"; can be read: {shown_endings()}" if _OTHER in self.passed_over else ""
-        total = sum(self.passed_over.values())
+        hint = f"; can be read: {shown_endings()}" if _OTHER in self._passed_over else ""
+        total = sum(self._passed_over.values())
         return (
             f"{counted(num_files, 'file')} to read; passed over {total:,}: {', '.join(parts)}{hint}"
         )
 
-    def _of_folder(self, folder: Path) -> Iterator[Path]:
-        before = len(self.seen)
-        yield from self._below(folder, {_identity(folder)})
-        if len(self.seen) == before and not self.passed_over[_AGAIN]:
+    def _of_folder(self, folder: Path, fields: tuple[str, ...]) -> Iterator[Path]:
+        before = len(self._seen) + self._passed_over[_AGAIN]
+        yield from self._below(folder, {_identity(folder)}, fields)
+        if len(self._seen) + self._passed_over[_AGAIN] == before:
             raise FileNotFoundError(
                 f"folder {folder} has no text: neither it nor its subfolders have a file ending in "
                 f"{shown_endings()}{self._what_else(folder)}"
             )
 
     def _what_else(self, folder: Path) -> str:
-        plain = self.examples.get(_OTHER)
+        plain = self._examples.get(_OTHER)
         if plain is None or plain.suffix:
             return ""
         return f"; to read files without an ending as text, name them: '{folder}/**/{plain.name}'"
 
-    def _below(self, folder: Path, seen_folders: set[_Identity]) -> Iterator[Path]:
+    def _below(
+        self, folder: Path, seen_folders: set[_Identity], fields: tuple[str, ...]
+    ) -> Iterator[Path]:
         for path in sorted(folder.iterdir()):
             if path.name.startswith("."):
                 self._pass_over(path, _HIDDEN)
@@ -115,25 +180,27 @@ class _Walk:
                     self._pass_over(path, _AGAIN)
                     continue
                 seen_folders.add(_identity(path))
-                yield from self._below(path, seen_folders)
+                yield from self._below(path, seen_folders, fields)
             elif not path.is_file():
-                self._pass_over(path, _BROKEN if path.is_symlink() else _OTHER)
+                self._pass_over(path, _SPECIAL if path.exists() else _BROKEN)
             elif format_of(path) is None:
                 self._pass_over(path, _OTHER)
             else:
-                yield from self._once(path, is_counted=True)
+                yield from self._once(path, fields)
 
-    def _once(self, path: Path, *, is_counted: bool) -> Iterator[Path]:
-        if _identity(path) in self.seen:
-            if is_counted:
-                self._pass_over(path, _AGAIN)
+    def _once(self, path: Path, fields: tuple[str, ...]) -> Iterator[Path]:
+        read = (_identity(path), fields)
+        if read in self._seen:
+            self._pass_over(path, _AGAIN)
             return
-        self.seen.add(_identity(path))
+        if package := package_of(path):
+            require_package(package, f"reading {path}")
+        self._seen.add(read)
         yield path
 
     def _pass_over(self, path: Path, reason: str) -> None:
-        self.passed_over[reason] += 1
-        self.examples.setdefault(reason, path)
+        self._passed_over[reason] += 1
+        self._examples.setdefault(reason, path)
 
     def _require_readable(self, path: Path) -> None:
         if format_of(path) is not None or self.any_ending:
@@ -144,6 +211,14 @@ class _Walk:
                 f"cannot read {path}: its name must end in {shown_endings()}, or have no ending, "
                 "which means text"
             )
+
+
+def _nothing_new(entry: str | Path) -> str:
+    return f"{entry} has only files that another entry has, and each is read once: leave it out"
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _identity(path: Path) -> _Identity:

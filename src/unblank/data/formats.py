@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["FORMATS", "compression_of", "format_of", "shown_endings"]
+__all__ = ["FORMATS", "compression_of", "format_of", "package_of", "shown_endings"]
 
 _FormatName = Literal["text", "JSON lines", "JSON", "tab-separated", "comma-separated", "parquet"]
 
@@ -78,6 +78,18 @@ def compression_of(path: Path) -> str:
     """
     ending = path.suffix.lower()
     return ending if ending in _COMPRESSIONS else ""
+
+
+def package_of(path: Path) -> str | None:
+    """Return the package that reads a file, as it is imported; None for the standard library.
+
+    Example:
+        >>> package_of(Path("a.parquet")), package_of(Path("a.txt.zst")), package_of(Path("a.csv"))
+        ('pyarrow', 'zstandard', None)
+    """
+    if format_of(path) == "parquet":
+        return "pyarrow"
+    return "zstandard" if compression_of(path) == ".zst" else None
 
 
 def shown_endings() -> str:

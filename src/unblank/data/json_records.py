@@ -6,9 +6,11 @@ A name that an object has twice is refused, as one of its values would be lost.
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
+
+from unblank.data.unpacking import joined
 
 __all__ = ["json_line_records", "json_records"]
 
@@ -48,19 +50,20 @@ def json_records(path: Path, lines: Iterable[str]) -> Iterator[_Placed]:
         lines: its lines.
 
     Raises:
-        ValueError: if it is not JSON, or holds anything but objects; the message names file and
-            line.
+        ValueError: if it is not JSON, holds anything but objects, or is too large for memory; the
+            message names file and line.
     """
     lines = iter(lines)
-    begin: list[str] = []
-    for line in lines:
-        begin.append(line)
-        if not line.isspace():
+    num_blank, first = 0, ""
+    for first in lines:
+        if not first.isspace():
             break
-    if begin and _is_object(begin[-1]):
-        yield from json_line_records(path, chain(begin, lines))
+        num_blank += 1
+    lines = chain(repeat("\n", num_blank), [first], lines)
+    if _is_object(first):
+        yield from json_line_records(path, lines)
         return
-    text = "".join(chain(begin, lines))
+    text = joined(lines, str(path), "write an object a line, as .jsonl")
     has_escapes = "\\ud" in text.lower()
     for number, start, value in _values(path, text):
         place = f"{path}, line {number}"

@@ -4,21 +4,14 @@ Only `\n` and `\r\n` end a line: a bare `\r`, a form feed or U+2028 is part of i
 whatever the locale, perhaps after a byte order mark.
 """
 
-import bz2
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from unblank.data.encodings import advise_on_file, is_wide
 from unblank.data.formats import compression_of
+from unblank.data.unpacking import OnRead, byte_lines
 
-__all__ = ["OnRead", "decode_line", "optional_module", "read_lines"]
-
-OnRead = Callable[[int], None]
-"""Called with the bytes of the file that were read so far, as it lies on disk."""
+__all__ = ["decode_line", "read_lines"]
 
 
 def read_lines(path: Path, on_read: OnRead | None = None) -> Iterator[str]:
@@ -29,11 +22,11 @@ def read_lines(path: Path, on_read: OnRead | None = None) -> Iterator[str]:
         on_read: told how far the reading is.
 
     Raises:
-        ValueError: if the file is not UTF-8 or damaged.
+        ValueError: if the file is not UTF-8 or damaged, or a line has no end in sight.
         ImportError: if it needs an extra that is not installed.
     """
     offset = 0
-    for number, line in enumerate(_byte_lines(path, on_read), start=1):
+    for number, line in enumerate(byte_lines(path, on_read), start=1):
         try:
             if number == 1 and is_wide(line):
                 raise UnicodeDecodeError("utf-8", line, line.index(0), line.index(0) + 1, "NUL")
@@ -43,7 +36,7 @@ def read_lines(path: Path, on_read: OnRead | None = None) -> Iterator[str]:
             raise ValueError(
                 f"{path}, line {number}, is not UTF-8: byte {offset + error.start}{unpacked} is "
                 f"0x{line[error.start]:02x} ({error.reason}); "
-                f"{advise_on_file(str(path), line, _byte_lines(path))}"
+                f"{advise_on_file(str(path), line, byte_lines(path))}"
             ) from error
         offset += len(line)
 
@@ -62,76 +55,3 @@ def decode_line(line: bytes, *, is_first: bool) -> str:
     if is_first:
         text = text.removeprefix("\ufeff")
     return text.removesuffix("\r\n") + "\n" if text.endswith("\r\n") else text
-
-
-def optional_module(name: str, path: Path) -> Any:
-    """Return a module of the extra `data`, which a file needs.
-
-    Raises:
-        ImportError: if it is not installed; the message names the file.
-    """
-    try:
-        return __import__(name)
-    except ImportError as error:
-        raise ImportError(
-            f"reading {path} needs the package {name.partition('.')[0]}: "
-            "pip install 'unblank[data]'"
-        ) from error
-
-
-def _byte_lines(path: Path, on_read: OnRead | None = None) -> Iterator[bytes]:
-    packing = compression_of(path)
-    try:
-        with path.open("rb") as raw:
-            for line in _unpacked_lines(path, packing, raw):
-                if on_read is not None:
-                    on_read(raw.tell())
-                yield line
-    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
-        raise ValueError(_damaged(path, packing, error)) from error
-    except OSError as error:
-        if packing != ".bz2" or error.errno is not None:  # so bz2 says that data is damaged
-            raise
-        raise ValueError(_damaged(path, packing, error)) from error
-
-
-def _unpacked_lines(path: Path, packing: str, raw: BinaryIO) -> Iterable[bytes]:
-    if packing == ".gz":
-        return gzip.GzipFile(fileobj=raw)
-    if packing == ".bz2":
-        return bz2.BZ2File(raw)
-    if packing == ".xz":
-        return lzma.LZMAFile(raw)
-    return _zstd_lines(path, raw) if packing == ".zst" else raw
-
-
-def _damaged(path: Path, packing: str, error: Exception) -> str:
-    names = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
-    return f"{path} is a damaged or truncated {names[packing]} file: {error}"
-
-
-def _zstd_lines(path: Path, raw: BinaryIO) -> Iterator[bytes]:
-    zstandard = optional_module("zstandard", path)
-    pending = b""
-    try:
-        for chunk in _zstd_chunks(zstandard, raw):
-            *lines, pending = (pending + chunk).split(b"\n")
-            for line in lines:
-                yield line + b"\n"
-    except zstandard.ZstdError as error:
-        raise ValueError(_damaged(path, ".zst", error)) from error
-    if pending:
-        yield pending
-
-
-def _zstd_chunks(zstandard: Any, raw: BinaryIO) -> Iterator[bytes]:
-    """Decompress frame by frame: the package's own stream reader takes a cut file for complete."""
-    frame = None
-    while compressed := raw.read(1 << 16):
-        while compressed:
-            frame = frame or zstandard.ZstdDecompressor().decompressobj()
-            yield frame.decompress(compressed)
-            compressed = frame.unused_data if frame.eof else b""
-            frame = None if frame.eof else frame
-    if frame is not None:
-        raise zstandard.ZstdError("it ends in the middle of a frame")

@@ -7,6 +7,7 @@ how many samples of that source came before it, follow from the number alone. Wh
 with its running index is in `sampling`.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,9 +42,10 @@ class TemperatureSchedule:
     """Epochs over which the temperature moves from `start` to `end`."""
 
     def __post_init__(self) -> None:
-        if self.start <= 0 or self.end < self.start or self.epochs < 1:
+        is_possible = 0 < self.start <= self.end < math.inf  # of NaN nothing is
+        if not is_possible or self.epochs < 1:
             raise ValueError(
-                "a temperature schedule needs 0 < start <= end and epochs >= 1, got "
+                "a temperature schedule needs finite 0 < start <= end and epochs >= 1, got "
                 f"start={self.start}, end={self.end}, epochs={self.epochs}"
             )
 
@@ -203,7 +205,8 @@ def _check(
         raise ValueError(f"{' and '.join(given)} exclude each other: give only one of them")
     if not 1 <= len(sizes) <= BLOCK_SIZE // 2:
         raise ValueError(f"between 1 and {BLOCK_SIZE // 2} sources can be mixed, got {len(sizes)}")
-    if weights is not None and (len(weights) != len(sizes) or min(weights) <= 0):
+    is_weighted = weights is None or all(0 < weight < math.inf for weight in weights)
+    if weights is not None and (len(weights) != len(sizes) or not is_weighted):
         raise ValueError(
             f"weights must be one positive number for each of the {len(sizes)} sources, got "
             f"{tuple(weights)}; to leave a source out of the mixture, leave it out of the list"

@@ -6,7 +6,6 @@ A place is `FILE, line N` (of a record over several lines the first), so that a 
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ from unblank.data.csv_rows import read_csv_rows
 from unblank.data.fields import no_field
 from unblank.data.formats import format_of
 from unblank.data.json_records import json_line_records, json_records
-from unblank.data.lines import OnRead, optional_module, read_lines
+from unblank.data.lines import read_lines
+from unblank.data.parquet import read_parquet
+from unblank.data.unpacking import OnRead
 from unblank.plurals import counted
 
 __all__ = ["Record", "is_text", "read_records"]
@@ -48,7 +49,7 @@ def read_records(
     """
     kind = format_of(path)
     if kind == "parquet":
-        return _parquet_records(path, names, on_read)
+        return read_parquet(path, names, on_read)
     lines = read_lines(path, on_read)
     if kind == "JSON lines":
         return json_line_records(path, lines)
@@ -106,31 +107,3 @@ def _require_unique(place: str, names: Sequence[str]) -> None:
     name, times = Counter(names).most_common(1)[0] if names else ("", 0)
     if times > 1:
         raise ValueError(f"{place}: {times} columns have the name {name!r}: rename them")
-
-
-def _parquet_records(path: Path, names: Sequence[str], on_read: OnRead | None) -> Iterator[Record]:
-    parquet = optional_module("pyarrow.parquet", path).parquet
-    arrow = optional_module("pyarrow", path)
-    numbers = count(1)
-    try:
-        with parquet.ParquetFile(path) as table:
-            columns = _wanted_columns(path, table.schema_arrow.names, names)
-            for batch in table.iter_batches(batch_size=256, columns=columns):
-                for record in batch.to_pylist():
-                    yield f"{path}, row {next(numbers)}", record
-    except arrow.ArrowException as error:
-        raise ValueError(f"{path} is a damaged parquet file: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}, near row {next(numbers)}: a text is not UTF-8") from error
-    if on_read is not None:
-        on_read(path.stat().st_size)
-
-
-def _wanted_columns(path: Path, present: list[str], names: Sequence[str]) -> list[str] | None:
-    """Return the columns that the wanted fields are in; None for all."""
-    _require_unique(str(path), present)
-    columns = [name if name in present else name.partition(".")[0] for name in names]
-    for name, column in zip(names, columns, strict=True):
-        if column not in present:
-            raise ValueError(no_field(str(path), dict.fromkeys(present), name))
-    return list(dict.fromkeys(columns)) or None

@@ -19,7 +19,7 @@ from unblank.examples import AnyExample, Example, IntArray
 from unblank.settings.ranges import Positive, Probability, Seed, check_values, minimum
 from unblank.tokenization.special import SpecialIds
 
-__all__ = ["MINIMUM_TOKENS", "Objective", "Sampler", "SamplingSettings"]
+__all__ = ["MINIMUM_TOKENS", "Corpus", "Objective", "Sampler", "SamplingSettings"]
 
 MINIMUM_TOKENS = 2
 """A document with fewer tokens is skipped (and counted): a single token has no context."""

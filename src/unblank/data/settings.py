@@ -9,7 +9,10 @@ from unblank.settings.identity import MayChange
 from unblank.settings.marks import PathText
 from unblank.settings.ranges import NotNegative, Positive, Probability, check_values, minimum
 
-__all__ = ["DataSettings"]
+__all__ = ["MIXTURE", "DataSettings"]
+
+MIXTURE = "the mixture of data.alpha or data.temperature_*"
+"""Name of `DataSettings.mixture` where two starts of a run are compared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -192,11 +192,13 @@ def prepare_corpus(
     if not isinstance(texts, TextFiles):
         texts = TextFiles(paths=find_files(texts), text_field=text_field, text_unit=text_unit)
     core = text_encoder(tokenizer)
-    settings = {
+    settings: dict[str, Any] = {
         "text_field": texts.text_field,
         "text_unit": texts.text_unit,
         "min_tokens": min_tokens,
     }
+    if texts.part is not None:
+        settings["part"] = [texts.part.threshold, texts.part.is_held_out]
     name = _content_hash(texts.paths, core, settings)
     cache = Path(cache_dir)
     cache.mkdir(parents=True, exist_ok=True)

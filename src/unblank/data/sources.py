@@ -8,12 +8,15 @@ counted.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, Literal
 
 from unblank.data.fields import is_visible, no_field, with_nested
+from unblank.data.hold_out import HashPart
 from unblank.data.lines import read_lines
 from unblank.data.records import is_text, read_records
+from unblank.data.unpacking import joined
 
 __all__ = ["TextFiles", "TextUnit"]
 
@@ -34,6 +37,7 @@ class TextFiles:
         paths: files to read, in this order (see `unblank.data.files`).
         text_field: key or column that holds the text, where a file has several.
         text_unit: what makes one document of a `.txt` file.
+        part: which side of a division by hash is given out; None for all documents.
         num_documents: documents given out so far.
         num_empty: documents passed over because they hold nothing visible, or null.
         num_characters: characters given out so far.
@@ -51,6 +55,7 @@ class TextFiles:
     paths: tuple[Path, ...]
     text_field: str = "text"
     text_unit: TextUnit = "file"
+    part: HashPart | None = None
     num_documents: int = field(default=0, init=False)
     num_empty: int = field(default=0, init=False)
     num_characters: int = field(default=0, init=False)
@@ -80,6 +85,8 @@ class TextFiles:
                 if not is_visible(text):
                     self.num_empty += 1
                     continue
+                if self.part is not None and not self.part.has(text):
+                    continue
                 self.num_documents += 1
                 self.num_characters += len(text)
                 yield text
@@ -101,7 +108,7 @@ class TextFiles:
             if self.text_unit == "paragraph":
                 yield from _paragraphs(path, lines)
             else:
-                yield str(path), "".join(lines)
+                yield str(path), joined(lines, str(path), "set text_unit to paragraph or line")
             return
         name = "text" if is_text(path) else self.text_field
         for place, record in read_records(path, (name,), on_read=on_read):
@@ -109,17 +116,13 @@ class TextFiles:
 
 
 def _paragraphs(path: Path, lines: Iterable[str]) -> Iterator[_Placed]:
-    block: list[str] = []
-    first = 1
-    for number, line in enumerate(lines, start=1):
+    numbered = enumerate(lines, start=1)
+    for first, line in numbered:
         if line.strip():
-            first = first if block else number
-            block.append(line)
-        elif block:
-            yield f"{path}, line {first}", "".join(block).rstrip("\n")
-            block = []
-    if block:
-        yield f"{path}, line {first}", "".join(block).rstrip("\n")
+            place = f"{path}, line {first}"
+            rest = takewhile(str.strip, (line for _, line in numbered))
+            block = joined(chain([line], rest), place, "set text_unit to line, or divide it")
+            yield place, block.rstrip("\n")
 
 
 def _text_of(record: dict[str, Any], name: str, place: str) -> str:

@@ -1,1 +1,1 @@
-"""`unblank demo`: from nothing to filled blanks in about three minutes, without a download."""
+"""`unblank demo`: from nothing to filled blanks in minutes, without a download."""

@@ -1,7 +1,6 @@
 """What the demo reports of a model on held-out text, each number beside what needs no model."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,21 +12,10 @@ from numpy.typing import NDArray
 from unblank.api import Unblank
 from unblank.data.loader import validation_batches
 from unblank.data.sampling import Sampler
+from unblank.demo.blanks import WORD
 from unblank.examples import IGNORE_INDEX
 
-__all__ = [
-    "FEWEST_WORDS",
-    "MOST_WORDS",
-    "BlankLoss",
-    "HiddenWord",
-    "blank_losses",
-    "exact_fills",
-    "hide_words",
-    "most_frequent_word",
-]
-
-WORD = re.compile(r"[A-Za-z][a-z]+")
-FEWEST_WORDS, MOST_WORDS = 8, 40
+__all__ = ["BlankLoss", "blank_losses", "most_frequent_word", "share_right"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +31,6 @@ class BlankLoss:
     model: float
     unigram: float
     num_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class HiddenWord:
-    """A held-out text with one word blanked."""
-
-    text: str
-    word: str
 
 
 @torch.inference_mode()
@@ -81,35 +61,25 @@ def blank_losses(
     return BlankLoss(model_sum / num_tokens, unigram_sum / num_tokens, num_tokens)
 
 
-def hide_words(documents: Sequence[str], count: int, seed: int) -> list[HiddenWord]:
-    """Return up to `count` held-out paragraphs of moderate length, one word of each blanked."""
-    rng = np.random.default_rng(seed)
-    paragraphs = [part for document in documents for part in document.split("\n\n")]
-    clozes = []
-    for index in rng.permutation(len(paragraphs)):
-        text = " ".join(paragraphs[index].split())
-        words = list(WORD.finditer(text))
-        if FEWEST_WORDS <= len(text.split()) <= MOST_WORDS and words:
-            match = words[rng.integers(len(words))]
-            blanked = f"{text[: match.start()]}[MASK]{text[match.end() :]}"
-            clozes.append(HiddenWord(blanked, match.group()))
-        if len(clozes) == count:
-            break
-    return clozes
-
-
-def most_frequent_word(documents: Sequence[str]) -> str:
+def most_frequent_word(texts: Sequence[str]) -> str:
     """Return the commonest word, lower-cased: what to answer without a model; "" without words."""
     counts: Counter[str] = Counter()
-    for document in documents:
-        counts.update(word.lower() for word in WORD.findall(document))
+    for text in texts:
+        counts.update(word.lower() for word in WORD.findall(text))
     return next((word for word, _ in counts.most_common(1)), "")
 
 
-def exact_fills(answers: Sequence[str], clozes: Sequence[HiddenWord]) -> float:
-    """Return the share of answers that are the blanked word, ignoring case and outer spaces."""
-    hits = sum(
-        answer.strip().lower() == cloze.word.lower()
-        for answer, cloze in zip(answers, clozes, strict=True)
+def share_right(answers: Sequence[Sequence[str]], words: Sequence[str]) -> float:
+    """Return the share of words that are among their answers, ignoring case and outer spaces.
+
+    Args:
+        answers: for each word the answers that count; NaN comes back without any.
+        words: what was hidden.
+    """
+    if not words:
+        return math.nan
+    hits = (
+        word.lower() in (answer.strip().lower() for answer in given)
+        for given, word in zip(answers, words, strict=True)
     )
-    return hits / len(clozes) if clozes else math.nan
+    return sum(hits) / len(words)

@@ -4,6 +4,7 @@ Nothing here trains or decodes on its own; it writes a `PretrainSettings` as a u
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +16,13 @@ from unblank.data.files import find_files
 from unblank.data.in_memory import TokenLists
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.data.sources import TextFiles
-from unblank.demo.corpus import python_prose, split_documents
-from unblank.demo.measure import (
-    BlankLoss,
-    HiddenWord,
-    blank_losses,
-    exact_fills,
-    hide_words,
-    most_frequent_word,
-)
+from unblank.demo.blanks import HiddenText, hide_words
+from unblank.demo.corpus import installed_prose, split_by_source
+from unblank.demo.curve import text_plot
+from unblank.demo.measure import BlankLoss, blank_losses, most_frequent_word, share_right
+from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.families.settings import ModelSettings, TokenizerSettings
-from unblank.generation.results import FillResult
+from unblank.generation.results import FillResult, Scores
 from unblank.integrity import write_at_once
 from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
@@ -41,16 +38,21 @@ from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.special import special_ids
 
-__all__ = ["DemoReport", "make_corpus", "measure_demo", "train_demo"]
+__all__ = ["DemoReport", "Filled", "Scored", "make_corpus", "measure_demo", "train_demo"]
 
-MAX_LENGTH = 64
+MAX_LENGTH = 96
 VOCAB_SIZE = 6000
-NUM_CLOZES = 200
+NUM_MEASURED = 500
+NUM_ANSWERS = 5
+NUM_CANDIDATES = 4
+LONGEST_ANSWER = 12
+PHRASE_LENGTHS = (2, 3, 4)
+LEFT_OUT_OF_CURVE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class DemoCorpus:
-    """The text of a demo, in documents and as the files that training reads."""
+    """The paragraphs of a demo, in lists and as the files that training reads."""
 
     train: list[str]
     held_out: list[str]
@@ -59,39 +61,63 @@ class DemoCorpus:
 
 
 @dataclass(frozen=True, slots=True)
+class Filled:
+    """A held-out paragraph with blanks, and what the model wrote into them."""
+
+    hidden: HiddenText
+    fill: FillResult
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A held-out paragraph with a blank, and what the model thinks of words for it."""
+
+    hidden: HiddenText
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True)
 class DemoReport:
     """What a demo's model learned.
 
     Attributes:
         loss: of held-out blanks, beside that of token frequencies.
-        clozes: held-out sentences with one word blanked.
-        fills: the model's answers.
-        hits: share of them that is exactly right.
+        words: held-out paragraphs with a word blanked, all that are measured.
+        first: share of them whose most likely answer is the word.
+        among: share of them with the word among the `NUM_ANSWERS` most likely answers.
         frequent: the most frequent word of the training text.
         baseline: share that is right if that is always the answer.
+        several: paragraphs with several words blanked.
+        phrases: paragraphs with a few words in a row blanked, as one blank.
+        scored: paragraphs with candidates for a blank, the original among them.
+        curve: the loss curve as lines of characters.
     """
 
     loss: BlankLoss
-    clozes: list[HiddenWord]
-    fills: list[FillResult]
-    hits: float
+    words: list[Filled]
+    first: float
+    among: float
     frequent: str
     baseline: float
+    several: list[Filled]
+    phrases: list[Filled]
+    scored: list[Scored]
+    curve: list[str]
 
 
 def make_corpus(texts: Sequence[Path], output: Path) -> DemoCorpus:
-    """Write the corpus: the user's text, or without any the English prose of Python.
+    """Write the corpus: the user's text, or without any the English prose of the installation.
 
     Raises:
         ValueError: too little text to hold some out.
         FileNotFoundError: a path names nothing.
     """
-    documents = _user_documents(texts) if texts else python_prose()
-    train, held_out = split_documents(documents)
+    sources = _paragraphs_of_files(texts) if texts else installed_prose()
+    train, held_out = split_by_source(sources)
     if not train or not held_out:
         raise ValueError(
-            f"too few documents to hold some out ({len(documents)}): give more text, or text with "
-            "blank lines between its parts"
+            f"too few paragraphs to hold some out ({sum(map(len, sources.values()))}): give more "
+            "text, or text with blank lines between its parts"
         )
     train_file = _write(output / "corpus" / "train.jsonl", train)
     held_out_file = _write(output / "corpus" / "held_out.jsonl", held_out)
@@ -118,57 +144,155 @@ def train_demo(
     return run_pretrain(_run_settings(corpus, output, steps, seed), memory=memory)
 
 
-def measure_demo(folder: Path, corpus: DemoCorpus, seed: int) -> DemoReport:
-    """Return what the model learned, on held-out text."""
-    model = load(folder)
-    loss = _held_out_loss(model, corpus.train, corpus.held_out)
-    clozes = hide_words(corpus.held_out, NUM_CLOZES, seed)
-    fills = model.fill([cloze.text for cloze in clozes], max_tokens=12)
+def measure_demo(folder: Path, corpus: DemoCorpus, *, seed: int, num_shown: int) -> DemoReport:
+    """Return what the model learned, on held-out text.
+
+    Args:
+        folder: of the model.
+        corpus: from `make_corpus`.
+        seed: by which paragraphs, words and candidates are chosen.
+        num_shown: how many paragraphs with several words or a phrase blanked to fill.
+    """
+    model, paragraphs = load(folder), corpus.held_out
+    words = _filled(model, hide_words(paragraphs, NUM_MEASURED, seed), NUM_ANSWERS)
+    originals = [one.hidden.originals[0] for one in words]
+    answers = [_answers(one.fill) for one in words]
     frequent = most_frequent_word(corpus.train)
+    # Other seeds, so that these are not the paragraphs of the single words.
+    several = hide_words(paragraphs, num_shown, seed + 1, num_blanks=3)
+    scored = hide_words(paragraphs, num_shown, seed + 2)
+    phrases = [
+        text
+        for length in PHRASE_LENGTHS
+        for text in hide_words(
+            paragraphs,
+            math.ceil(num_shown / len(PHRASE_LENGTHS)),
+            seed + 2 + length,
+            words_in_a_blank=length,
+        )
+    ]
     return DemoReport(
-        loss=loss,
-        clozes=clozes,
-        fills=fills,
-        hits=exact_fills([fill.blanks[0].text for fill in fills], clozes),
+        loss=_held_out_loss(model, corpus.train, corpus.held_out),
+        words=words,
+        first=share_right([given[:1] for given in answers], originals),
+        among=share_right(answers, originals),
         frequent=frequent,
-        baseline=exact_fills([frequent] * len(clozes), clozes),
+        baseline=share_right([[frequent]] * len(originals), originals),
+        several=_filled(model, several),
+        phrases=_filled(model, phrases[:num_shown]),
+        scored=_scored(model, scored, originals, seed),
+        curve=loss_curve(folder),
     )
 
 
-def _user_documents(paths: Sequence[Path]) -> list[str]:
-    return list(TextFiles(paths=find_files(list(paths)), text_unit="paragraph"))
+def loss_curve(folder: Path) -> list[str]:
+    """Return the losses of a run, training `.` and held-out `o`, as lines of characters.
+
+    The first steps, in which the loss falls from that of chance, are left out.
+    """
+    files = {".": METRICS_NAME, "o": VALIDATION_NAME}
+    curves = {
+        sign: [
+            (line["step"], line["loss"])
+            for line in read_json_lines(folder / name)
+            if line.get("loss") is not None
+        ]
+        for sign, name in files.items()
+    }
+    last = max((step for curve in curves.values() for step, _ in curve), default=0)
+    return text_plot(
+        {
+            sign: [point for point in curve if point[0] > last * LEFT_OUT_OF_CURVE]
+            for sign, curve in curves.items()
+        }
+    )
 
 
-def _write(path: Path, documents: Sequence[str]) -> Path:
+def _paragraphs_of_files(paths: Sequence[Path]) -> dict[str, list[str]]:
+    """Return the paragraphs of a user's text, each a source of its own."""
+    texts = TextFiles(paths=find_files(list(paths)), text_unit="paragraph")
+    return {text: [text] for text in texts}
+
+
+def _write(path: Path, paragraphs: Sequence[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps({"text": document}, ensure_ascii=False) for document in documents]
+    lines = [json.dumps({"text": paragraph}, ensure_ascii=False) for paragraph in paragraphs]
     write_at_once(path, "\n".join(lines) + "\n")
     return path
 
 
 def _run_settings(corpus: DemoCorpus, output: Path, steps: int, seed: int) -> PretrainSettings:
     return PretrainSettings(
-        model=ModelSettings(preset="tiny", hidden_dropout=0.0, attention_dropout=0.0),
+        model=ModelSettings(
+            preset="tiny",
+            hidden_size=128,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            hidden_dropout=0.0,
+            attention_dropout=0.0,
+        ),
         tokenizer=TokenizerSettings(kind="wordpiece", vocab_size=VOCAB_SIZE),
         data=PretrainDataSettings(
             train=(str(corpus.train_file),),
             validation=(str(corpus.held_out_file),),
             max_length=MAX_LENGTH,
+            row_length=128,
         ),
-        # More and shorter blanks than the paper's: in three minutes every scored token counts.
-        objective=ObjectiveSettings(mask_ratio=0.4, mean_span_length=1.5),
-        optim=PretrainOptimSettings(learning_rate=2e-3, warmup_steps=50, weight_decay=0.01),
+        # Many short blanks: in so few minutes every scored token counts (docs/log.md).
+        objective=ObjectiveSettings(token=0.8, causal=0.2, mask_ratio=0.35, mean_span_length=1.0),
+        optim=PretrainOptimSettings(
+            name="muon",
+            learning_rate=2e-3,
+            muon_factor=5.0,
+            warmup_steps=20,
+            weight_decay=0.01,
+            schedule="linear",
+            min_learning_rate_ratio=0.0,
+        ),
         train=PretrainTrainSettings(
             output_dir=output / "model",
             max_steps=steps,
-            batch_size=32,
-            micro_batch_size=32,
-            validate_every=max(1, steps // 6),
+            batch_size=4,
+            first_embeddings="cooccurrence",
+            validate_every=max(1, steps // 5),
+            validation_samples=256,
             save_every=steps,
             keep_checkpoints=1,
             seed=seed,
         ),
     )
+
+
+def _filled(model: Unblank, hidden: Sequence[HiddenText], num_answers: int = 1) -> list[Filled]:
+    """Fill the blanks: greedily, or by a beam search for several answers."""
+    fills = model.fill(
+        [one.text for one in hidden],
+        max_tokens=LONGEST_ANSWER,
+        num_beams=num_answers,
+        num_return=num_answers,
+        num_alternatives=0,
+        batch_size=32,
+    )
+    return [Filled(one, fill) for one, fill in zip(hidden, fills, strict=True)]
+
+
+def _answers(fill: FillResult) -> list[str]:
+    return [one.blanks[0].text for one in (fill, *fill.alternatives)]
+
+
+def _scored(
+    model: Unblank, hidden: Sequence[HiddenText], words: Sequence[str], seed: int
+) -> list[Scored]:
+    """Score the original word of each text beside other hidden words, drawn by the seed."""
+    rng = np.random.default_rng(seed)
+    others = sorted({word.lower() for word in words})
+    scored = []
+    for one in hidden:
+        (original,) = one.originals
+        drawn = [str(word) for word in rng.permutation(others) if word != original.lower()]
+        candidates = sorted([original, *drawn[: NUM_CANDIDATES - 1]])
+        scored.append(Scored(one, model.score(one.text, candidates)))
+    return scored
 
 
 def _held_out_loss(model: Unblank, train: Sequence[str], held_out: Sequence[str]) -> BlankLoss:

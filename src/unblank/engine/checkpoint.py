@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _FOLDER = re.compile(r"step-(\d+)")
-_UNFINISHED_BEFORE = ".tmp-"
+_UNFINISHED_BEFORE, _FINAL_BEFORE = ".tmp-", "final.tmp"
 """In the names of half-written folders of version 0.2."""
 
 
@@ -70,10 +70,11 @@ def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None])
     return target
 
 
-def remove_old_checkpoints(root: Path, keep: int) -> None:
-    """Delete all but the latest `keep` checkpoints under `root`."""
+def remove_old_checkpoints(root: Path, keep: int, kept_step: int | None = None) -> None:
+    """Delete all but the latest `keep` checkpoints under `root`, and that of `kept_step`."""
     for folder in list_checkpoints(root)[keep:]:
-        remove_folder(folder)
+        if checkpoint_step(folder) != kept_step:
+            remove_folder(folder)
 
 
 def remove_unfinished(root: Path) -> None:
@@ -81,6 +82,7 @@ def remove_unfinished(root: Path) -> None:
     remove_leftovers(root)
     for folder in root.glob(f"step-*{_UNFINISHED_BEFORE}*"):
         shutil.rmtree(folder)
+    shutil.rmtree(root / _FINAL_BEFORE, ignore_errors=True)
 
 
 def _write_manifest(folder: Path) -> None:
@@ -107,7 +109,7 @@ def _cannot_write(target: Path, error: Exception) -> str:
     earlier = list_checkpoints(target.parent)
     kept = f"the last good one is {earlier[0]}" if earlier else "there is no earlier one"
     return (
-        f"could not save the checkpoint {target}: {error}. Its partial files were removed; {kept}. "
-        "Free some space (or lower train.keep_checkpoints) and run the same command again to "
-        "continue from there"
+        f"the checkpoint was not saved: {error}. Nothing is left of it; {kept}. After that, run "
+        "the same command again to continue from there (a lower train.keep_checkpoints takes less "
+        "room)"
     )

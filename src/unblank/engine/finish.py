@@ -1,13 +1,11 @@
 """The end of a run: which weights become the model, and what was measured of them.
 
-The rule: the last weights without a selection; else `final` names the last, the best or the
-averaged ones, where `better` takes the average if its score is better than that of the best, and
-the best otherwise. Without any validation the last weights are taken.
+The rule: the last weights without a selection; else `final` names the last, the best or averaged
+ones, where `better` takes an average if its score is better than that of the best, and the best
+otherwise. Without any validation the moving average is taken if there is one, else the last.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +14,17 @@ from torch import Tensor
 from unblank.engine.finished import origin, publish_model
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.engine.recording import PREDICTIONS_NAME, score_text
+from unblank.engine.results import write_results
 from unblank.engine.saving import require_finite_state
 from unblank.engine.selection import Selection, average_weights
 from unblank.engine.state import gather_state, load_weights
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import TuningMethod
-from unblank.engine.validation import Validation, prediction_name
-from unblank.integrity import find_damage, write_at_once
-from unblank.untrusted.json_text import read_json_object
+from unblank.engine.validation import Validation, prediction_name, scores_of_line
+from unblank.extras import install_command, is_installed
+from unblank.integrity import find_damage
 
-__all__ = ["RESULTS_NAME", "chosen_predictions", "finish_run"]
-
-RESULTS_NAME = "results.json"
+__all__ = ["finish_run"]
 
 Candidates = dict[str, dict[str, Any]]
 """Name of the weights that may become the model -> their `steps` and `scores`."""
@@ -67,22 +64,22 @@ def finish_run(
         _publish(trainer, validation, method, command, settings, found)
     if trainer.world.is_main:
         if found:
-            write_at_once(output_dir / RESULTS_NAME, json.dumps(found, indent=1))
+            write_results(output_dir, found, _predictions(output_dir, found))
             _say_candidates(validation, found)
         if is_training:
-            if find_spec("matplotlib") is None:
-                display.say("loss.png was not drawn; to draw it: pip install 'unblank[plot]'")
+            if not is_installed("matplotlib"):
+                command = install_command("matplotlib")
+                display.say(f"loss.png was not drawn; to draw it: {command}")
             display.say(f"done: the model is in {output_dir}")
     trainer.world.wait()
 
 
-def chosen_predictions(folder: Path) -> Path:
-    """Return the file with what the chosen weights of a finished run predicted."""
-    results = read_json_object(folder / RESULTS_NAME)
+def _predictions(output_dir: Path, results: Mapping[str, Any]) -> Path:
+    """Return the file with what the chosen weights predicted; not every run has one."""
     chosen = results["chosen"]
     (*_, last) = results["candidates"][chosen]["steps"]
     name = "average" if chosen == "average" else prediction_name(last)
-    return folder / PREDICTIONS_NAME / f"{name}.jsonl"
+    return output_dir / PREDICTIONS_NAME / f"{name}.jsonl"
 
 
 def _candidates(
@@ -94,7 +91,7 @@ def _candidates(
         scores = _measured(trainer, validation, prediction_name(0))
         return {"last": {"steps": [0], "scores": scores}}
     last = trainer.progress.step
-    by_step = {line["step"]: _scores(line) for line in history}
+    by_step = {line["step"]: scores_of_line(line) for line in history}
     candidates = {"last": {"steps": [last], "scores": by_step.get(last, {})}}
     best = selection.best_step(history)
     if best is not None:
@@ -107,6 +104,10 @@ def _candidates(
         load_weights(validation.saver.model, weights, trainer.world)
         scores = _measured(trainer, validation, "average")
         candidates["average"] = {"steps": averaged, "scores": scores}
+    if trainer.average is not None:
+        measured = history[-1] if history and history[-1]["step"] == last else {}
+        scores = scores_of_line(measured, of_average=True)
+        candidates["ema"] = {"steps": [last], "scores": scores}
     return candidates
 
 
@@ -118,24 +119,28 @@ def _measured(trainer: Trainer, validation: Validation, name: str) -> dict[str, 
     return evaluation.scores
 
 
-def _scores(line: dict[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in line.items() if name not in ("step", "epoch")}
-
-
 def _choose(final: str, selection: Selection, candidates: Candidates) -> str:
     """Return the name of the weights that become the model."""
     if final != "better":
         return final if final in candidates else "best"
     if "best" not in candidates:
-        return "last"
-    if "average" not in candidates:
-        return "best"
-    average, best = (candidates[name]["scores"][selection.metric] for name in ("average", "best"))
-    return "average" if selection.is_better(average, best) else "best"
+        return "ema" if "ema" in candidates else "last"
+    chosen = "best"
+    for name in ("average", "ema"):
+        score = candidates.get(name, {}).get("scores", {}).get(selection.metric)
+        if score is not None and selection.is_better(
+            score, candidates[chosen]["scores"][selection.metric]
+        ):
+            chosen = name
+    return chosen
 
 
 def _load(candidates: Candidates, chosen: str, trainer: Trainer, validation: Validation) -> None:
     """Put the chosen weights into the model."""
+    if chosen == "ema":
+        assert trainer.average is not None
+        trainer.average.put_into_model()
+        return
     steps = candidates[chosen]["steps"]
     if steps == [trainer.progress.step] and "average" not in candidates:
         return
@@ -189,13 +194,17 @@ def _publish(
         return
     provenance = {
         **origin(command),
-        "data": saver.identity["content"],
+        "data": saver.content,
         "steps": progress.step,
         "samples": progress.samples,
         "tokens": progress.tokens,
         "skipped_steps": progress.skipped_steps,
         "loss": _last_loss(saver.output_dir / METRICS_NAME),
-        "validation_loss": _last_loss(saver.output_dir / VALIDATION_NAME),
+        "validation_loss": (
+            results["scores"].get("loss")
+            if results
+            else _last_loss(saver.output_dir / VALIDATION_NAME)
+        ),
         **results,
         "settings": settings,
     }

@@ -1,12 +1,11 @@
 """The finished model in the folder of its run: all files at once, then provenance and card."""
 
-import platform
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from unblank.installed import installed_versions
 from unblank.integrity import (
     PROVENANCE_NAME,
     facts_of_files,
@@ -31,10 +30,7 @@ def origin(command: str) -> dict[str, Any]:
     return {
         "made_by": f"unblank {__version__} {command}",
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
-        },
+        "versions": installed_versions(_PACKAGES),
     }
 
 

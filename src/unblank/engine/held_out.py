@@ -28,15 +28,22 @@ def held_out_loss(
         batches: of this process, which may be none.
         world: sums are taken over all its processes.
         precision: of the forward passes.
+
+    Raises:
+        BrokenOff: the end of the run was asked for.
     """
     names = list(unit.weights)
     sums, counts = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    with torch.no_grad(), precision.autocast(world.device):
-        for batch in batches:
-            losses: Mapping[str, TokenLoss] = unit(model, batch, world.device)
-            for name, loss in losses.items():
-                sums[name] += float(loss.loss_sum)
-                counts[name] += loss.num_scored
+
+    def measure_own() -> None:
+        with torch.no_grad(), precision.autocast(world.device):
+            for batch in batches:
+                losses: Mapping[str, TokenLoss] = unit(model, batch, world.device)
+                for name, loss in losses.items():
+                    sums[name] += float(loss.loss_sum)
+                    counts[name] += loss.num_scored
+
+    world.alone(measure_own, model)
     totals = world.sum([*sums.values(), *counts.values()])
     pairs = zip(names, totals[: len(names)], totals[len(names) :], strict=True)
     return sum(unit.weights[name] * total / max(count, 1) for name, total, count in pairs)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unblank.engine.parallel import BrokenOff
 from unblank.engine.recording import Recorder
 from unblank.engine.saving import Saver
 from unblank.engine.trainer import Trainer
@@ -70,27 +71,43 @@ class RunHooks:
             self.recorder.display.advance(step)
         if periods.is_due(step, periods.log):
             self.recorder.metrics(trainer)
-        is_validated = periods.is_due(step, periods.validate)
-        if is_validated:
-            self.validation.validate(trainer)
-        if periods.is_due(step, periods.fill):
-            self._fill(trainer)
+        self._measure_and_save(trainer)
+
+    def catch_up(self, trainer: Trainer) -> None:
+        """Do what a signal kept the last step from, its validation and what follows, and save.
+
+        Raises:
+            Interrupted: as for `after_step`.
+        """
+        self._measure_and_save(trainer, must_save=True)
+
+    def on_skipped(self, trainer: Trainer, sample_numbers: Sequence[int]) -> None:
+        """Say which samples had no finite loss."""
+        if trainer.world.is_main:
+            self.recorder.skipped(trainer.progress.step, sample_numbers)
+
+    def _measure_and_save(self, trainer: Trainer, *, must_save: bool = False) -> None:
+        step, periods = trainer.progress.step, self.periods
+        is_validated, is_broken_off = periods.is_due(step, periods.validate), False
+        try:
+            if is_validated:
+                self.validation.validate(trainer)
+            if periods.is_due(step, periods.fill):
+                self._fill(trainer)
+        except BrokenOff:
+            is_validated, is_broken_off = False, True
         # What the selection keeps must not be ahead of the checkpoint that a resume starts from.
         is_selected = is_validated and self.validation.selection is not None
         must_end, is_time = self.unplanned.look(trainer.world)
-        if is_selected or periods.is_due(step, periods.save) or must_end or is_time:
-            self.saver.save(trainer)
+        is_due = step == self.saver.kept_step or periods.is_due(step, periods.save)
+        if is_selected or is_due or must_end or is_time or must_save:
+            self.saver.save(trainer, owes_validation=is_broken_off)
             self.unplanned.saved_at = time.monotonic()
         if is_selected:
             self.validation.forget_snapshots(trainer)
             self.validation.stop_if_due(trainer)
         if must_end:
             raise self._interrupted(trainer)
-
-    def on_skipped(self, trainer: Trainer, sample_numbers: Sequence[int]) -> None:
-        """Say which samples had no finite loss."""
-        if trainer.world.is_main:
-            self.recorder.skipped(trainer.progress.step, sample_numbers)
 
     def _interrupted(self, trainer: Trainer) -> Interrupted:
         number = self.unplanned.signal_number(trainer.world) or signal.SIGTERM

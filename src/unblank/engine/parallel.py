@@ -6,25 +6,33 @@ One process needs none of this; several are started by torchrun (gloo on CPU, nc
 import atexit
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 
 from unblank.engine.precision import choose_device
 from unblank.engine.units import UnitModule
-from unblank.interruption import Interrupted
+from unblank.interruption import Interrupted, break_off, is_finishing
 from unblank.process import end_with_the_parent
 
-__all__ = ["World", "join_world", "share_model"]
+__all__ = ["BrokenOff", "World", "join_world", "share_model"]
 
 # Preparing a large corpus keeps the other processes waiting at a barrier.
 _PATIENCE = timedelta(hours=12)
+
+
+_Result = TypeVar("_Result")
+
+
+class BrokenOff(Exception):
+    """A measurement was given up, as the end of the run was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,28 @@ class World:
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
         return [float(value) for value in total.tolist()]
+
+    def alone(self, work: Callable[[], _Result], model: nn.Module) -> _Result:
+        """Return the result of what each process does by itself; a signal breaks it off in all.
+
+        Args:
+            work: waits for no other process.
+            model: that it calls; while one that is sharded computes, a signal is only noted.
+
+        Raises:
+            BrokenOff: in every process, if one was asked to end.
+        """
+        broken_off, result = 0.0, None
+        try:
+            with break_off(is_possible=not isinstance(model, FSDPModule)):
+                result = work()
+        except Interrupted:
+            if not is_finishing():
+                raise
+            broken_off = 1.0
+        if any(self.sum([broken_off])):
+            raise BrokenOff
+        return cast("_Result", result)
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all processes, in their order; they must be picklable."""

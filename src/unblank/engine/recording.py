@@ -64,17 +64,17 @@ class Recorder:
         per_step = window.seconds / window.steps
         self.display.show_metrics(values, per_step * (trainer.max_steps - progress.step))
 
-    def validation(self, line: dict[str, Any], evaluation: Evaluation, *, is_best: bool) -> None:
+    def validation(self, line: dict[str, Any], *, is_best: bool) -> None:
         """Write the scores of a validated step.
 
         Args:
             line: the scores with their `step`.
-            evaluation: with the predictions.
             is_best: whether no step was better so far.
         """
         append_line(self.output_dir / VALIDATION_NAME, line)
         mark = "  (best so far)" if is_best else ""
-        self.display.say(f"step {line['step']}  held out: {score_text(evaluation.scores)}{mark}")
+        scores = {name: line[name] for name in line if name not in ("step", "epoch")}
+        self.display.say(f"step {line['step']}  held out: {score_text(scores)}{mark}")
         self._track("validation", line, line["step"])
 
     def predictions(self, evaluation: Evaluation, name: str) -> None:

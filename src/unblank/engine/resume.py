@@ -11,15 +11,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from unblank.data.settings import MIXTURE
 from unblank.engine.checkpoint import list_checkpoints
+from unblank.engine.schedules import WSD_DECAY
 from unblank.engine.written_lines import check_lines
-from unblank.integrity import CHECKPOINTS_NAME, find_damage
+from unblank.integrity import CHECKPOINTS_NAME, find_damage, require_sealed_text
 from unblank.untrusted.json_text import read_json_object
 
-__all__ = ["RUN_NAME", "TRAINER_NAME", "Identity", "ResumePoint", "find_start", "require_same_text"]
+__all__ = [
+    "OWED_NAME",
+    "RUN_NAME",
+    "TRAINER_NAME",
+    "Identity",
+    "ResumePoint",
+    "find_start",
+    "require_recorded_settings",
+    "require_same_text",
+]
 
 RUN_NAME = "run.yaml"
 TRAINER_NAME = "trainer.json"
+OWED_NAME = "owes_validation"
+"""Key in `trainer.json`: whether a signal broke off the validation of the step."""
 
 _RUN_FILES = (RUN_NAME, CHECKPOINTS_NAME, "metrics.jsonl", "model.safetensors", "config.json")
 
@@ -34,6 +47,11 @@ class ResumePoint:
     """Its counters, data state and settings."""
     notices: tuple[str, ...]
     """Notices for the user: damaged checkpoints that were skipped, a changed layout."""
+
+    @property
+    def owes_validation(self) -> bool:
+        """Whether a signal broke off the validation of its step."""
+        return bool(self.trainer.get(OWED_NAME))
 
     @property
     def saved_at(self) -> datetime:
@@ -60,7 +78,7 @@ class Identity:
 def find_start(
     output_dir: Path,
     resume: str,
-    identity: Callable[[Path | None], Identity],
+    identity: Callable[[Path | None, int], Identity],
     recorded: Callable[[Path], dict[str, Any] | None],
 ) -> ResumePoint | None:
     """Return the checkpoint to continue from, or None to start a new run.
@@ -68,7 +86,8 @@ def find_start(
     Args:
         output_dir: folder of the run.
         resume: `train.resume`.
-        identity: checkpoint folder, or None for a new run -> what this start is compared by.
+        identity: checkpoint folder, or None for a new run, and its steps -> what this start is
+            compared by.
         recorded: a run's settings file -> what that run is compared by; None if it was cut.
 
     Raises:
@@ -86,8 +105,8 @@ def find_start(
         _require_free_folder(output_dir, resume, identity, recorded)
         return None
     trainer = read_json_object(folder / TRAINER_NAME)
-    layout = _require_same(trainer["settings"], identity(folder), folder)
     step = trainer["progress"]["step"]
+    layout = _require_same(trainer["settings"], identity(folder, step), folder)
     lost = check_lines(output_dir, trainer.get("lines", {}), step)
     return ResumePoint(folder, trainer, (*notices, *layout, *lost))
 
@@ -108,6 +127,19 @@ def require_same_text(point: ResumePoint, content: list[str]) -> None:
             "Restore the files, or start a new run in another train.output_dir (with "
             f"--model.init-from {point.folder} to start from its weights)"
         )
+
+
+def require_recorded_settings(output_dir: Path) -> None:
+    """Raise if the settings that a run wrote into its folder have changed.
+
+    Raises:
+        ValueError: they have, so that nobody can say whether another start continues that run.
+    """
+    require_sealed_text(
+        output_dir / RUN_NAME,
+        "restore it from a copy; to start over, empty that folder or choose another "
+        "train.output_dir",
+    )
 
 
 def _latest_good(root: Path) -> tuple[Path | None, tuple[str, ...]]:
@@ -143,7 +175,7 @@ def _named(folder: Path) -> Path:
 def _require_free_folder(
     output_dir: Path,
     resume: str,
-    identity: Callable[[Path | None], Identity],
+    identity: Callable[[Path | None, int], Identity],
     recorded: Callable[[Path], dict[str, Any] | None],
 ) -> None:
     found = [name for name in _RUN_FILES if (output_dir / name).exists()]
@@ -152,9 +184,10 @@ def _require_free_folder(
     run_path = output_dir / RUN_NAME
     if resume == "auto" and run_path.is_file():
         # A run that died before its first checkpoint: the same settings may start it over.
+        require_recorded_settings(output_dir)
         before = recorded(run_path)
         if before is not None:
-            _require_same(before, identity(None), output_dir)
+            _require_same(before, identity(None, 0), output_dir)
             return
         if "model.safetensors" not in found:
             return
@@ -180,10 +213,21 @@ def _require_same(before: Mapping[str, Any], now: Identity, folder: Path) -> tup
     refused = [text for name, text in changed.items() if name not in now.layout]
     if refused:
         hint = ""
+        if MIXTURE in changed and not changed.keys() & {"data.alpha", "data.temperature_start"}:
+            raise ValueError(
+                f"{folder} was made by a version that mixed by samples what is now mixed by tokens "
+                "(data.alpha or data.temperature_*): finish it with that version, or start a new "
+                f"run from its weights, in another train.output_dir (--model.init-from {folder})"
+            )
         if "optim.decay_steps" in changed:
             hint = (
                 " (optim.decay_steps is train.max_steps unless it is given; to keep the schedule: "
                 f"--optim.decay-steps {before.get('optim.decay_steps')})"
+            )
+        elif WSD_DECAY in changed:
+            hint = (
+                " (its length may change up to the step at which the decay begins: give a longer "
+                "one, or continue from an earlier checkpoint with --train.resume FOLDER)"
             )
         raise ValueError(
             f"{folder} belongs to a run with other settings: {'; '.join(refused)}{hint}. Use the "

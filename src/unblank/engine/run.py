@@ -17,7 +17,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 
 from unblank.data.loader import DataState
+from unblank.engine.averages import MovingAverage, load_average
 from unblank.engine.checkpoint import remove_unfinished
+from unblank.engine.dry_run import DryRun, measure_first_steps
 from unblank.engine.finish import finish_run
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.hooks import Periods, RunHooks
@@ -34,18 +36,18 @@ from unblank.engine.progress import Progress
 from unblank.engine.recording import Recorder
 from unblank.engine.resume import RUN_NAME, Identity, ResumePoint, find_start, require_same_text
 from unblank.engine.saving import Saver
-from unblank.engine.schedules import learning_rate_multiplier
+from unblank.engine.schedules import learning_rate_multiplier, stable_steps
 from unblank.engine.selection import Selection
-from unblank.engine.settings import OptimSettings, TrainSettings
+from unblank.engine.settings import DECAY_RATIO, OptimSettings, TrainSettings
 from unblank.engine.state import load_optimizers
-from unblank.engine.trackers import open_trackers
+from unblank.engine.trackers import open_trackers, require_trackers
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import RunContext, Training, TrainingOpener, TuningMethod
 from unblank.engine.units import UnitModule
 from unblank.engine.unplanned import Unplanned
 from unblank.engine.validation import SNAPSHOTS_NAME, Validation
 from unblank.engine.written_lines import cut_lines
-from unblank.integrity import CHECKPOINTS_NAME, write_at_once
+from unblank.integrity import CHECKPOINTS_NAME, seal_text, write_at_once
 from unblank.interruption import finish_first
 from unblank.models.products import fast_fp32_products
 from unblank.plurals import counted
@@ -83,8 +85,8 @@ class Run(Generic[_Settings]):
         open_training: opens what is learned.
         method: which weights change.
         start: where the first weights come from, for the header.
-        effective: settings, checkpoint or None, number of processes -> the settings that stand for
-            others, by dotted name, when two starts are compared.
+        effective: settings, checkpoint or None, steps done, number of processes -> the settings
+            that stand for others, by dotted name, when two starts are compared.
         learning_rate: the peak.
         learning_rate_note: where it comes from, for the header.
         is_training: whether weights change; else the model is only measured.
@@ -95,6 +97,7 @@ class Run(Generic[_Settings]):
         average_last: how many of the last validated weights are averaged.
         final: which weights become the model; None for the last ones, and no others are kept.
         results: what `results.json` says of the run beside scores.
+        dry_run: what the run stands for if only its first steps are done, and nothing is kept.
     """
 
     command: str
@@ -102,7 +105,7 @@ class Run(Generic[_Settings]):
     open_training: TrainingOpener
     method: TuningMethod
     start: str
-    effective: Callable[[_Settings, Path | None, int], dict[str, Any]]
+    effective: Callable[[_Settings, Path | None, int, int], dict[str, Any]]
     learning_rate: float
     learning_rate_note: str = ""
     is_training: bool = True
@@ -113,6 +116,7 @@ class Run(Generic[_Settings]):
     average_last: int = 0
     final: str | None = None
     results: dict[str, Any] = field(default_factory=dict)
+    dry_run: DryRun | None = None
 
 
 def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) -> None:
@@ -131,6 +135,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         Interrupted: a signal asked for the end; the step was finished and a checkpoint written.
     """
     train = what.settings.train
+    require_trackers(train.track)
     with ExitStack() as stack:
         precision = choose_precision(train.precision, world.device)
         products = stack.enter_context(fast_fp32_products(precision.dtype, world.device))
@@ -162,9 +167,15 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         )
         # Only now: what reading and tokenising took is given back first.
         memory.begin_steps()
+        if what.dry_run is not None:
+            epoch = training.steps_per_epoch
+            display.show(measure_first_steps(trainer, what.dry_run, steps_per_epoch=epoch))
+            return
         # A run that had stopped early stays stopped when it is started again.
         hooks.validation.stop_if_due(trainer)
         with display, finish_first(hooks.unplanned.request):
+            if point is not None and point.owes_validation:
+                hooks.catch_up(trainer)
             trainer.run()
         finish_run(
             trainer,
@@ -180,9 +191,9 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
 def _find_start(what: Run[Any], precision: str, num_processes: int) -> ResumePoint | None:
     settings = what.settings
 
-    def identity(folder: Path | None) -> Identity:
+    def identity(folder: Path | None, step: int) -> Identity:
         return Identity(
-            settings=_compared(what, settings, folder, precision, num_processes),
+            settings=_compared(what, settings, folder, step, precision, num_processes),
             defaults=earlier_settings(type(settings)),
             layout={*layout_settings(settings), "processes"},
         )
@@ -196,18 +207,23 @@ def _find_start(what: Run[Any], precision: str, num_processes: int) -> ResumePoi
         is_whole = all(f"{section}:" in text for section in to_mapping(settings))
         if not is_whole or not text.endswith("\n"):
             return None
-        return _compared(what, before, None, precision, num_processes)
+        return _compared(what, before, None, 0, precision, num_processes)
 
     return find_start(settings.train.output_dir, settings.train.resume, identity, recorded)
 
 
 def _compared(
-    what: Run[Any], settings: Any, checkpoint: Path | None, precision: str, num_processes: int
+    what: Run[Any],
+    settings: Any,
+    checkpoint: Path | None,
+    step: int,
+    precision: str,
+    num_processes: int,
 ) -> dict[str, Any]:
-    """Return what two starts of a run are compared by."""
+    """Return what two starts of a run are compared by, after `step` steps."""
     return {
         **compared_settings(settings),
-        **what.effective(settings, checkpoint, num_processes),
+        **what.effective(settings, checkpoint, step, num_processes),
         "train.precision": precision,
         "processes": num_processes,
     }
@@ -227,8 +243,11 @@ def _assemble(
     model = what.method.prepare(training.build_model(), folder).to(world.device)
     module = share_model(UnitModule(model, training.unit, world.device), world, train.parallel)
     optimizers = build_optimizers(model, optim, what.learning_rate, precision.dtype)
+    average = MovingAverage(model, train.ema_decay) if train.ema_decay is not None else None
     progress, saved = Progress(), None
     if point is not None:
+        if average is not None:
+            load_average(point.folder, average, world)
         load_optimizers(point.folder, model, optimizers, world)
         progress = Progress.from_json(point.trainer["progress"])
         saved = point.trainer["data_state"]
@@ -238,10 +257,11 @@ def _assemble(
         model=model,
         tokenizer=training.tokenizer,
         method=what.method,
-        identity={
-            "content": training.content,
-            "settings": _compared(what, what.settings, folder, precision.name, world.size),
-        },
+        content=training.content,
+        compared=lambda step: _compared(
+            what, what.settings, folder, step, precision.name, world.size
+        ),
+        kept_step=stable_steps(optim, max_steps),
     )
     trainer = Trainer(
         module=module,
@@ -255,9 +275,10 @@ def _assemble(
         max_steps=max_steps,
         clip_norm=optim.clip_norm,
         max_nonfinite_steps=train.max_nonfinite_steps,
-        hooks=(hooks := _hooks(what, training, saver, world, max_steps, progress.step, stack)),
+        hooks=(hooks := _hooks(what, training, saver, world, max_steps, point, stack)),
         progress=progress,
         data_state=DataState(),
+        average=average,
     )
     return trainer, hooks
 
@@ -268,10 +289,12 @@ def _hooks(
     saver: Saver,
     world: World,
     max_steps: int,
-    step: int,
+    point: ResumePoint | None,
     stack: ExitStack,
 ) -> RunHooks:
     train = what.settings.train
+    step = Progress.from_json(point.trainer["progress"]).step if point is not None else 0
+    validated = step - (point is not None and point.owes_validation)
     trackers = open_trackers(
         train.track if world.is_main else (),
         train.output_dir,
@@ -292,7 +315,7 @@ def _hooks(
     validation = Validation(
         training=training,
         selection=selection,
-        history=[line for line in lines if line["step"] <= step],
+        history=[line for line in lines if line["step"] <= validated],
         recorder=recorder,
         saver=saver,
     )
@@ -335,6 +358,7 @@ def _learning_rate(optim: OptimSettings, peak: float, max_steps: int, update: in
         warmup_steps=optim.warmup(max_steps),
         decay_steps=optim.decay_steps or max(max_steps, 1),
         floor=optim.min_learning_rate_ratio,
+        decay_ratio=optim.decay_ratio or DECAY_RATIO,
     )
 
 
@@ -349,7 +373,7 @@ def _open_folder(what: Run[Any], world: World, step: int, point: ResumePoint | N
     output_dir = what.settings.train.output_dir
     for root in (output_dir, output_dir / CHECKPOINTS_NAME, output_dir / SNAPSHOTS_NAME):
         remove_unfinished(root)
-    write_at_once(output_dir / RUN_NAME, to_yaml(what.settings))
+    write_at_once(output_dir / RUN_NAME, seal_text(to_yaml(what.settings)))
     cut_lines(output_dir, point.trainer.get("lines", {}) if point else {}, step)
 
 
@@ -371,6 +395,7 @@ def _facts(
     every = hooks.periods.validate
     validated = f"validated every {every:,}" if every else "no validation during training"
     rate = f"{what.learning_rate:g}{what.learning_rate_note}"
+    weights = _kept_weights(what)
     facts = dict(training.facts)
     estimate = facts.pop("memory", None)
     return {
@@ -381,9 +406,23 @@ def _facts(
         **facts,
         "learning rate": rate if what.is_training else "none: evaluation only",
         "steps": f"{trainer.max_steps:,} (seed {train.seed}), {validated}",
-        "writes to": str(train.output_dir),
+        **({"the model": weights} if weights and what.is_training else {}),
+        "writes to": str(what.dry_run.output_dir if what.dry_run else train.output_dir),
         **({"checkpoints": _checkpoints(train, hooks.periods, point)} if what.is_training else {}),
     }
+
+
+def _kept_weights(what: Run[Any]) -> str:
+    """Say which weights become the model, if that is not the last ones in any case."""
+    train = what.settings.train
+    averages = [f"ema, decay {train.ema_decay:g}"] if train.ema_decay is not None else []
+    averages += [f"average of the last {what.average_last}"] if what.average_last else []
+    if what.final in (None, "last") or (what.final == "better" and not averages):
+        return ""
+    names = {"best": "the best weights", "average": averages[-1], "ema": averages[0]}
+    if what.final == "better":
+        return f"the best of: single weights; {'; '.join(averages)}"
+    return names[what.final]
 
 
 def _checkpoints(train: TrainSettings, periods: Periods, point: ResumePoint | None) -> str:

@@ -1,7 +1,7 @@
 """The checkpoints of a run, written whole and at once, each with what a resume is checked by."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +10,10 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from unblank.engine.averages import save_average
 from unblank.engine.checkpoint import remove_old_checkpoints, write_checkpoint
 from unblank.engine.plots import draw_losses
-from unblank.engine.resume import TRAINER_NAME
+from unblank.engine.resume import OWED_NAME, TRAINER_NAME
 from unblank.engine.state import gather_state, save_optimizer
 from unblank.engine.trainer import NonFiniteError, Trainer
 from unblank.engine.training import TuningMethod
@@ -43,7 +44,9 @@ class Saver:
         model: the bare model.
         tokenizer: saved with it.
         method: writes a folder of it.
-        identity: what `trainer.json` records beside counters, so that a resume can be checked.
+        content: hash of each training source, for `trainer.json`: a resume is checked by it.
+        compared: steps done -> what another start is compared by, for the same.
+        kept_step: step whose checkpoint is kept beside the latest ones; None for no such step.
     """
 
     output_dir: Path
@@ -51,33 +54,44 @@ class Saver:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
     method: TuningMethod
-    identity: dict[str, Any]
+    content: list[str]
+    compared: Callable[[int], dict[str, Any]]
+    kept_step: int | None = None
 
-    def save(self, trainer: Trainer) -> None:
+    def save(self, trainer: Trainer, *, owes_validation: bool = False) -> None:
         """Write a checkpoint of this moment and drop the oldest; every process calls this.
+
+        Args:
+            trainer: of the run.
+            owes_validation: whether what was due after this step has still to be measured.
 
         Raises:
             NonFiniteError: weights or moments are not finite; the checkpoints stay as they are.
         """
+        averaged = trainer.average.gather() if trainer.average is not None else {}
         weights, moments = gather_state(self.model, trainer.optimizers)
         require_finite_state({**weights, **moments}, trainer)
         if trainer.world.is_main:
             state = {
-                **self.identity,
+                "content": self.content,
+                "settings": self.compared(trainer.progress.step),
                 "progress": trainer.progress.to_json(),
                 "data_state": asdict(trainer.data_state),
                 "lines": facts_of_lines(self.output_dir),
+                OWED_NAME: owes_validation,
                 "saved_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
 
             def write_files(folder: Path) -> None:
                 self._write(folder, weights)
                 save_optimizer(folder, moments)
+                if averaged:
+                    save_average(folder, averaged)
                 (folder / TRAINER_NAME).write_text(json.dumps(state, indent=1), encoding="utf-8")
 
             root = self.output_dir / CHECKPOINTS_NAME
             write_checkpoint(root, trainer.progress.step, write_files)
-            remove_old_checkpoints(root, self.keep)
+            remove_old_checkpoints(root, self.keep, self.kept_step)
             draw_losses(self.output_dir)
         trainer.world.wait()
 

@@ -83,7 +83,10 @@ def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
         for path in paths:
             with opened_weights(path) as file:
                 if set(file.keys()) != set(names):
-                    raise ValueError(f"{path} and {paths[0]} have different tensors")
+                    raise ValueError(
+                        f"{path} and {paths[0]} have different tensors, so they cannot be "
+                        "averaged: set train.average_last to 0"
+                    )
                 tensor = file.get_tensor(name)
             # In float64, so that the mean is rounded only once, at the end.
             total = tensor.double() if total is None else total + tensor.double()

@@ -8,13 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
 from unblank.settings.marks import PathText
-from unblank.settings.ranges import NotNegative, Positive, ProperShare, Seed, check_values
+from unblank.settings.ranges import (
+    NotNegative,
+    OpenShare,
+    Positive,
+    PositiveShare,
+    ProperShare,
+    Seed,
+    check_values,
+)
 
-__all__ = ["OptimSettings", "ScheduleName", "TrackerName", "TrainSettings"]
+__all__ = [
+    "DECAY_RATIO",
+    "FinalName",
+    "OptimSettings",
+    "ScheduleName",
+    "TrackerName",
+    "TrainSettings",
+]
 
-ScheduleName = Literal["cosine", "linear", "inverse_sqrt", "constant"]
+ScheduleName = Literal["cosine", "linear", "wsd", "inverse_sqrt", "constant"]
+DECAY_RATIO = 0.2
+"""Share of a run over which wsd decays where nothing else is said."""
+FinalName = Literal["better", "best", "average", "ema", "last"]
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 
@@ -39,11 +58,14 @@ class OptimSettings:
     warmup_steps: NotNegative[int | None] = 100
     """Number of steps of linear warm-up."""
     schedule: ScheduleName = "cosine"
-    """Shape of the decay after warm-up."""
+    """Shape of the decay after warm-up. wsd (warm-up, stable, decay) decays only at the end, so a
+    run can be continued from its stable part with another length."""
+    decay_ratio: PositiveShare[float | None] = None
+    """wsd: share of the steps over which the learning rate decays, in (0, 1]. Default: 0.2."""
     min_learning_rate_ratio: ProperShare[float] = 0.05
     """Floor of the schedule, as a fraction of the peak."""
     decay_steps: Positive[int | None] = None
-    """Step at which cosine and linear reach the floor. Default: the last step."""
+    """Step at which cosine, linear and wsd reach the floor. Default: the last step."""
     clip_norm: NotNegative[float] = 1.0
     """Largest norm of the gradient, above which it is clipped; 0 = never."""
 
@@ -53,6 +75,11 @@ class OptimSettings:
             raise ValueError(
                 f"muon_factor has no effect where the optimiser is {self.name}: set name to muon, "
                 "or leave it out"
+            )
+        if self.decay_ratio is not None and self.schedule != "wsd":
+            raise ValueError(
+                f"decay_ratio has no effect where the schedule is {self.schedule}: set schedule to "
+                "wsd, or leave it out"
             )
 
     def warmup(self, max_steps: int) -> int:
@@ -87,7 +114,7 @@ class TrainSettings:
     validate_every: MayChange[NotNegative[int | None]] = None
     """Steps between two validations; 0 = never."""
     validation_samples: MayChange[Positive[int | None]] = None
-    """Number of held-out samples to measure, the same ones each time."""
+    """Number of held-out samples to measure, the same random choice each time."""
     resume: MayChange[PathText] = "auto"
     """auto = continue the run in output_dir, if there is one; never = refuse if there is one; or a
     checkpoint folder to continue from."""
@@ -98,6 +125,15 @@ class TrainSettings:
     parallel: SharesOut[Literal["ddp", "fsdp"]] = "ddp"
     """How processes started by torchrun hold the model: a copy each (ddp), or a shard each
     (fsdp)."""
+    ema_decay: OpenShare[float | None] = None
+    """Also keep an exponential moving average of the weights, with this decay for each step, and
+    measure it at each validation. Default: none."""
+    average_last: MayChange[NotNegative[int]] = 0
+    """Also average the weights of this many last validated checkpoints; 0 = none."""
+    final: MayChange[FinalName | None] = None
+    """Which weights become the finished model: the last ones, the best checkpoint, the average of
+    the last checkpoints, the moving average (ema), or the best of all these on held-out examples
+    (better). Default: the last ones."""
     max_nonfinite_steps: MayChange[Positive[int]] = 5
     """Stop after this many steps in a row whose loss or gradient is not finite."""
     arrange_memory: MayChange[bool] = True
@@ -108,3 +144,13 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_values(self)
+        require(
+            self.final != "average" or self.average_last > 0,
+            "final is average, and average_last is 0: set average_last, or choose another final",
+        )
+        require(self.final != "ema" or self.ema_decay is not None, "final 'ema' needs ema_decay")
+        require(
+            self.validate_every != 0 or not (self.average_last or self.final == "best"),
+            "average_last and final best choose by validation, and validate_every is 0: give a "
+            "number of steps, or leave them out",
+        )

@@ -26,6 +26,7 @@ __all__ = [
     "load_weights",
     "save_model_folder",
     "save_optimizer",
+    "shard_again",
 ]
 
 OPTIMIZER_NAME = "optimizer.safetensors"
@@ -74,13 +75,18 @@ def load_weights(model: nn.Module, weights: State, world: World) -> None:
         # Not strict: frozen parameters are not among them.
         model.load_state_dict(weights, strict=False)
         return
-    for part in model.modules():
-        if isinstance(part, FSDPModule):
-            part.reshard()  # a forward pass without a backward pass leaves the root whole
+    shard_again(model)
     options = dcp.StateDictOptions(
         full_state_dict=True, broadcast_from_rank0=True, strict=False, ignore_frozen_params=True
     )
     dcp.set_model_state_dict(model, cast("dict[str, Any]", weights), options=options)
+
+
+def shard_again(model: nn.Module) -> None:
+    """Let no part of a sharded model stay whole: a forward pass alone leaves the root so."""
+    for part in model.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()
 
 
 def save_model_folder(
@@ -89,7 +95,10 @@ def save_model_folder(
     """Write weights, configuration and tokenizer as a folder that transformers opens."""
     with without_progress_bar():
         # One file of any size; a copy of the dict, as save_pretrained empties the one it is given.
-        model.save_pretrained(folder, state_dict=dict(weights), max_shard_size="10TB")
+        # transformers' own: the card is written where the finished model goes, beside its record.
+        PreTrainedModel.save_pretrained(
+            model, folder, state_dict=dict(weights), max_shard_size="10TB"
+        )
     tokenizer.save_pretrained(folder)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from unblank.engine.settings import TrackerName
+from unblank.extras import require_package
 
-__all__ = ["Tracker", "open_trackers"]
+__all__ = ["Tracker", "open_trackers", "require_trackers"]
 
 
 class Tracker(Protocol):
@@ -73,6 +74,12 @@ _TRACKERS: dict[TrackerName, Callable[[Path, dict[str, Any], int], Tracker]] = {
 }
 
 
+def require_trackers(names: Sequence[TrackerName]) -> None:
+    """Raise ImportError if the package of a tracker is not installed; none is started."""
+    for name in names:
+        require_package(name, f"train.track {name}")
+
+
 @contextmanager
 def open_trackers(
     names: Sequence[TrackerName], output_dir: Path, settings: dict[str, Any], first_step: int
@@ -86,18 +93,13 @@ def open_trackers(
         first_step: step from which on this process reports.
 
     Raises:
-        ValueError: if a tracker's package is not installed.
+        ImportError: if a tracker's package is not installed.
     """
+    require_trackers(names)
     trackers: list[Tracker] = []
     with ExitStack() as stack:
         for name in names:
-            try:
-                tracker = _TRACKERS[name](output_dir, settings, first_step)
-            except ImportError as error:
-                raise ValueError(
-                    f"train.track names {name}, which is not installed ({error}): "
-                    f"pip install {name}, or leave it out"
-                ) from error
+            tracker = _TRACKERS[name](output_dir, settings, first_step)
             stack.callback(tracker.close)
             trackers.append(tracker)
         yield trackers

@@ -18,6 +18,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from unblank.data.loader import DataState, StepBatches
+from unblank.engine.averages import MovingAverage
 from unblank.engine.parallel import World
 from unblank.engine.precision import Precision
 from unblank.engine.progress import Progress, Window
@@ -58,6 +59,7 @@ class Trainer:
         max_steps: steps in the whole run.
         clip_norm: largest gradient norm, 0 = not clipped.
         max_nonfinite_steps: stop after that many skipped steps in a row.
+        average: moves with the weights; None for no average.
         hooks: called after each step.
         progress: where the run is; a resumed run starts with that of its checkpoint.
         data_state: where the data is after the last step.
@@ -77,6 +79,7 @@ class Trainer:
     hooks: TrainerHooks
     progress: Progress
     data_state: DataState
+    average: MovingAverage | None = None
 
     def run(self) -> None:
         """Train until `max_steps` steps are done.
@@ -111,6 +114,8 @@ class Trainer:
                 for group in optimizer.param_groups:
                     group["lr"] = self.learning_rate(update)
                 optimizer.step()
+            if self.average is not None:
+                self.average.update(update)
             self.progress.nonfinite_in_a_row = 0
             self.progress.window.add_losses(loss_sums, counts)
             self.progress.window.add_shares(shares)

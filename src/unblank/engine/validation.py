@@ -1,5 +1,6 @@
 """Validation on the way: scores, the weights worth keeping, and when to stop."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from unblank.engine.trainer import Trainer
 from unblank.engine.training import Evaluation, Training
 from unblank.whole_folders import remove_folder
 
-__all__ = ["SNAPSHOTS_NAME", "Validation", "prediction_name"]
+__all__ = ["SNAPSHOTS_NAME", "Validation", "prediction_name", "scores_of_line"]
 
 SNAPSHOTS_NAME = "snapshots"
 """Folder of the validated weights that are kept, inside the folder of the run."""
 WEIGHTS_NAME = "weights.safetensors"
+_OF_AVERAGE = "ema_"
+"""Before the names of scores of the moving average, in `validation.jsonl`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,26 +44,38 @@ class Validation:
     saver: Saver
 
     def measure(self, trainer: Trainer) -> Evaluation:
-        """Return the scores of the model as it is."""
+        """Return the scores of the model as it is.
+
+        Raises:
+            BrokenOff: the end of the run was asked for.
+        """
         trainer.module.eval()
-        evaluation = self.training.evaluate(self.saver.model)
-        trainer.module.train()
-        return evaluation
+        try:
+            return self.training.evaluate(self.saver.model)
+        finally:
+            trainer.module.train()
 
     def validate(self, trainer: Trainer) -> None:
-        """Measure the model of this step, write its scores, keep its weights if they count."""
+        """Measure the model of this step, write its scores, keep its weights if they count.
+
+        Raises:
+            BrokenOff: the end of the run was asked for; nothing is written.
+        """
         step, selection = trainer.progress.step, self.selection
         evaluation = self.measure(trainer)
         line: dict[str, Any] = {"step": step}
         if self.training.steps_per_epoch:
             line["epoch"] = round(step / self.training.steps_per_epoch, 3)
         line |= evaluation.scores
+        if trainer.average is not None:
+            with trainer.average.in_place():
+                line |= averaged_scores(self.measure(trainer))
         self.history.append(line)
         is_best = selection is not None and selection.best_step(self.history) == step
         if trainer.world.is_main:
             if evaluation.note and len(self.history) == 1:
                 self.recorder.display.say(evaluation.note)
-            self.recorder.validation(line, evaluation, is_best=is_best)
+            self.recorder.validation(line, is_best=is_best)
             self.recorder.predictions(evaluation, prediction_name(step))
         if selection is not None and step in selection.needed_steps(self.history):
             self._save_snapshot(trainer, is_best)
@@ -114,6 +129,21 @@ class Validation:
             if is_best:
                 self.saver.replace_best(weights)
         trainer.world.wait()
+
+
+def averaged_scores(evaluation: Evaluation) -> dict[str, float]:
+    """Return the scores of the moving average by the names that they have in a line."""
+    return {f"{_OF_AVERAGE}{name}": value for name, value in evaluation.scores.items()}
+
+
+def scores_of_line(line: Mapping[str, Any], *, of_average: bool = False) -> dict[str, float]:
+    """Return the scores of the weights of a validated step, or those of their moving average."""
+    scores = {name: value for name, value in line.items() if name not in ("step", "epoch")}
+    return {
+        name.removeprefix(_OF_AVERAGE): value
+        for name, value in scores.items()
+        if name.startswith(_OF_AVERAGE) == of_average
+    }
 
 
 def prediction_name(step: int) -> str:

@@ -61,13 +61,16 @@ def cut_lines(output_dir: Path, recorded: LineFacts, step: int) -> None:
 
     Args:
         output_dir: folder of the run.
-        recorded: by the checkpoint that is continued, and checked; empty for a new run and for
-            checkpoints of older versions, where each line is read.
+        recorded: by the checkpoint that is continued, and checked; a file that it lacks was not
+            there. Empty for a new run and for checkpoints of older versions, where each line is
+            read.
         step: of the checkpoint, 0 for a new run.
     """
     for name in _NAMES:
         path = output_dir / name
         if name in recorded and path.is_file():
             os.truncate(path, recorded[name]["size"])
+        elif recorded:
+            path.unlink(missing_ok=True)
         else:
             drop_lines_after(path, step)

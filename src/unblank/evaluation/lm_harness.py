@@ -21,12 +21,14 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 from yaml import YAMLError
 
+from unblank.api import load
 from unblank.evaluation.left_to_right import continuation_layout, window_bounds
 from unblank.evaluation.options import LmEvalOptions
 from unblank.evaluation.perplexity import choose_window
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session, counting_bar
 from unblank.evaluation.token_scores import score_labels
+from unblank.families.table import family_of_model
 from unblank.generation.options import GenerationOptions
 from unblank.generation.rows import Prompt
 from unblank.generation.score import Cloze, score_first_choices
@@ -43,6 +45,9 @@ _BATCH_POSITIONS = 4096
 
 DEFAULT_GENERATED = 256
 """Most tokens of an answer, unless the task sets a number."""
+
+_DEFAULT_DEVICE = "cuda:0"
+"""The device of lm-eval's command, unless it is given one."""
 
 _SAMPLE_FIELDS = ("doc_id", "doc", "target", "filtered_resps")
 
@@ -213,6 +218,42 @@ class BlankLM(LM):  # type: ignore[misc]
             for request in requests:
                 place = cloze.candidates.index(request.continuation_ids)
                 results[request.index] = (float(sums_C[place]), bool(is_first_C[place]))
+
+
+class FolderLM(BlankLM):
+    """The model of a folder, as lm-eval makes it for `--model unblank`.
+
+    Args:
+        pretrained: a GLM's folder, or that of an adapter on one.
+        device: "auto" (a GPU if there is one), or a torch device name; "cuda:0", which
+            lm-eval gives where nobody chose, is "auto" too.
+        dtype: "fp32", "bf16" or "fp16"; None for the saved one.
+        batch_size: lm-eval always gives one; batches are as large as fits here.
+        max_batch_size: likewise.
+
+    Raises:
+        FileNotFoundError: no such folder, or files of a model are missing from it.
+        ValueError: a model that fills no blanks, or one that cannot be opened.
+    """
+
+    def __init__(
+        self,
+        pretrained: str,
+        *,
+        device: str = "auto",
+        dtype: str | None = None,
+        batch_size: int | str | None = None,
+        max_batch_size: int | None = None,
+    ) -> None:
+        if device == _DEFAULT_DEVICE:
+            device = "auto"
+        opened = load(pretrained, device=device, dtype=dtype)
+        family = family_of_model(opened.model)
+        if family.writes != "blanks":
+            raise ValueError(
+                f"{pretrained} is a {family.name}, which fills no blanks: lm-eval can measure a GLM"
+            )
+        super().__init__(opened.model, opened.tokenizer, show_progress=True)
 
 
 def _by_context(requests: Sequence[_Request]) -> list[list[_Request]]:

@@ -22,7 +22,7 @@ from unblank.evaluation.suites import (
     TaskSuite,
     WritingSuite,
 )
-from unblank.evaluation.understanding import run_cloze, run_understanding
+from unblank.evaluation.understanding import run_classifier, run_cloze, run_understanding
 from unblank.evaluation.writing import run_writing
 
 __all__ = ["measure"]
@@ -58,16 +58,14 @@ def measure(session: Session[Any], suite: Suite) -> Iterator[SuiteResult]:
             yield from run_writing(session, suite.sets)
         case OwnFilesSuite(measure="cloze"):
             yield from run_cloze(session)
+        case OwnFilesSuite(measure="classifier"):
+            yield from run_classifier(session)
         case _:
             yield from _run_lm_eval(session)
 
 
 def _run_lm_eval(session: Session[Any]) -> Iterator[SuiteResult]:
     """Import lm-eval, which is slow to, only when it is asked for."""
-    try:
-        from unblank.evaluation.lm_harness import run_lm_eval
-    except ImportError as error:
-        raise ImportError(
-            f"the suite lm-eval is not installed: pip install 'unblank[eval]' ({error})"
-        ) from error
+    from unblank.evaluation.lm_harness import run_lm_eval
+
     yield from run_lm_eval(session)

@@ -21,6 +21,7 @@ from unblank.settings.ranges import (
 
 __all__ = [
     "SUITE_OPTIONS",
+    "ClassifierOptions",
     "ClozeOptions",
     "DataOptions",
     "EvaluationOptions",
@@ -66,6 +67,7 @@ SuiteName = Literal[
     LanguagesSuite,
     _QuestionsSuite,
     "cloze",
+    "classifier",
     "lm-eval",
     _WritingSuite,
 ]
@@ -81,8 +83,9 @@ class EvaluationOptions:
     """What to measure. Language modelling: perplexity, lambada (the last word of a passage).
     Blanks: infilling. Minimal pairs of sentences: blimp, choices. Knowledge: facts. Understanding,
     by cloze questions: superglue, glue, classification, cloze (your own task and files), in many
-    languages xnli, paws-x, xcopa, xwinograd. Questions about passages: xquad, mlqa, tydiqa.
-    EleutherAI's lm-eval tasks: lm-eval. Generation: the others."""
+    languages xnli, paws-x, xcopa, xwinograd; by a head: classifier (your own files). Questions
+    about passages: xquad, mlqa, tydiqa. EleutherAI's lm-eval tasks: lm-eval. Generation: the
+    others."""
     limit: Positive[int | None] = None
     """Number of examples of each part to measure: a fixed random choice, of every file its
     share."""
@@ -343,6 +346,29 @@ class ClozeOptions(EvaluationOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ClassifierOptions(EvaluationOptions):
+    """Measure a classifier on your own examples: a whole one, LoRA or a trained prompt.
+
+    unblank evaluate MODEL --suite classifier --file examples.jsonl
+    """
+
+    suite: Literal["classifier"] = "classifier"
+    tasks: tuple[PathText, ...] = ()
+    """One task: its name, or your own YAML file. Default: the one that the model was tuned on."""
+    file: tuple[PathText, ...] = ()
+    """Files of examples."""
+    batch_size: Positive[int] = 32
+    """Number of examples scored together."""
+    seed: Seed[int] = 0
+    """Seed for the standard errors."""
+
+    def __post_init__(self) -> None:
+        EvaluationOptions.__post_init__(self)
+        if len(self.tasks) > 1:
+            raise ValueError(f"tasks are {self.tasks}: a classifier answers one")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LmEvalOptions(EvaluationOptions):
     """Measure a model on tasks of EleutherAI's lm-eval.
 
@@ -411,6 +437,7 @@ SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
     **dict.fromkeys(get_args(LanguagesSuite), LanguagesOptions),
     **dict.fromkeys(get_args(_QuestionsSuite), QuestionsOptions),
     "cloze": ClozeOptions,
+    "classifier": ClassifierOptions,
     "lm-eval": LmEvalOptions,
     **dict.fromkeys(get_args(_WritingSuite), WritingOptions),
 }

@@ -1,6 +1,5 @@
 """What suites find out, as plain values, as a table and as JSON."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from unblank.integrity import seal
 from unblank.metrics.text import TWO_SIDED_95, TextScore
 
 __all__ = ["Score", "SuiteResult", "plain", "results_json", "results_table", "text_row"]
@@ -102,7 +102,7 @@ def results_table(title: str, scores: Sequence[Score]) -> Table:
 
 
 def results_json(about: dict[str, Any], results: Sequence[SuiteResult]) -> str:
-    """Return everything as JSON: settings and versions, all scores, every prediction.
+    """Return everything as a record: settings and versions, all scores, every prediction.
 
     Numbers that JSON does not have (infinite perplexity) become null.
     """
@@ -111,7 +111,7 @@ def results_json(about: dict[str, Any], results: Sequence[SuiteResult]) -> str:
         "scores": [asdict(score) for result in results for score in result.scores],
         "predictions": [line for result in results for line in result.predictions],
     }
-    return json.dumps(_finite(content), ensure_ascii=False, indent=1) + "\n"
+    return seal(_finite(content), readable=True)
 
 
 def plain(settings: Any) -> dict[str, Any]:

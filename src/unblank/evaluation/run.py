@@ -1,11 +1,9 @@
 """One measurement: opens the model, runs one suite, writes scores and predictions as JSON."""
 
 import json
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -16,18 +14,35 @@ from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import Unblank, load
 from unblank.evaluation.language_tables import languages_csv, languages_markdown
 from unblank.evaluation.measuring import measure
-from unblank.evaluation.options import EvaluationOptions
+from unblank.evaluation.options import (
+    ClassifierOptions,
+    ClozeOptions,
+    EvaluationOptions,
+    UnderstandingOptions,
+)
 from unblank.evaluation.pair_plot import draw_pairs
 from unblank.evaluation.results import Score, SuiteResult, plain, results_json
 from unblank.evaluation.session import Session
 from unblank.evaluation.suite_files import load_suite, suite_names
-from unblank.evaluation.suites import PairsSuite, QuestionsSuite, Suite, WritingSuite
+from unblank.evaluation.suites import (
+    PairsSuite,
+    QuestionsSuite,
+    Suite,
+    TaskSuite,
+    WritingSuite,
+)
+from unblank.extras import install_command, require_package
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
+from unblank.finetuning.labels.tuned import has_label_head, open_tuned
+from unblank.installed import installed_versions
 from unblank.integrity import file_facts, write_at_once
+from unblank.metrics.packages import require_metric_packages
+from unblank.prompting import load_task
 from unblank.untrusted.json_text import read_json_object
+from unblank.version import __version__
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "require_suite_packages"]
 
 
 _PACKAGES = (
@@ -48,9 +63,10 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
         ImportError: a package of the extra `eval` is missing.
     """
     suite = load_suite(config.suite)
-    session = Session(_open(config, suite), config, Console(stderr=True))
+    require_suite_packages(config)
+    session = _session(config, suite)
     family = family_of_model(session.model)
-    if family.writes != "blanks" and not isinstance(suite, _FOR_ALL):
+    if session.tuned is None and family.writes != "blanks" and not isinstance(suite, _FOR_ALL):
         others = [name for name in suite_names() if isinstance(load_suite(name), _FOR_ALL)]
         raise ValueError(
             f"{config.model} is a {family.name}, which fills no blanks: choose a suite of "
@@ -85,7 +101,34 @@ def _draw(session: Session[EvaluationOptions], scores: Sequence[Score], path: Pa
     if draw_pairs(title, scores, path):
         session.say(f"picture: {path}")
     else:
-        session.say(f"{path} was not drawn; to draw it: pip install 'unblank[plot]'")
+        session.say(f"{path} was not drawn; to draw it: {install_command('matplotlib')}")
+
+
+def require_suite_packages(config: EvaluationOptions) -> None:
+    """Raise ImportError, before a model is opened, if a suite's scores need what is not there."""
+    suite = load_suite(config.suite)
+    metrics: list[str] = []
+    if isinstance(suite, WritingSuite):
+        metrics = [metric for part in suite.sets.values() for metric in part.metrics]
+    elif isinstance(config, UnderstandingOptions | ClozeOptions | ClassifierOptions):
+        tasks = suite.tasks if isinstance(suite, TaskSuite) else {}
+        chosen = [str(tasks.get(name, name)) for name in config.tasks] or map(str, tasks.values())
+        metrics = [metric for name in chosen for metric in load_task(name).metrics]
+    elif config.suite == "lm-eval":
+        require_package("lm_eval", "the suite lm-eval")
+    require_metric_packages(metrics)
+
+
+def _session(config: EvaluationOptions, suite: Suite) -> Session[EvaluationOptions]:
+    console = Console(stderr=True)
+    if not isinstance(config, ClassifierOptions):
+        return Session(_open(config, suite), config, console)
+    folder = Path(config.model)
+    if not has_label_head(folder):
+        raise ValueError(f"{folder} has no classification head: choose the suite cloze")
+    task = config.tasks[0] if config.tasks else None
+    tuned = open_tuned(folder, task, device=config.device, dtype=config.dtype)
+    return Session(Unblank(tuned.model, tuned.tokenizer), config, console, tuned)
 
 
 def _open(config: EvaluationOptions, suite: Suite) -> Unblank:
@@ -149,7 +192,7 @@ def _about(
     """Return what the scores depend on."""
     folder = Path(session.config.model)
     return {
-        "made_by": f"unblank {_version('unblank')} evaluate",
+        "made_by": f"unblank {__version__} evaluate",
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": seconds,
         "model": {
@@ -160,13 +203,5 @@ def _about(
             "dtype": str(session.model.dtype).removeprefix("torch."),
         },
         "config": plain(session.config),
-        "versions": {"python": platform.python_version()}
-        | {name: _version(name) for name in _PACKAGES},
+        "versions": installed_versions(_PACKAGES),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -18,6 +18,7 @@ from unblank.data.sources import TextFiles, TextUnit
 from unblank.data.splits import find_split
 from unblank.evaluation.options import DataOptions, EvaluationOptions, TextOptions
 from unblank.evaluation.suites import TextSet
+from unblank.finetuning.labels.tuned import TunedTask
 from unblank.progress_bars import progress_bar
 from unblank.tokenization.special import SpecialIds, special_ids
 
@@ -51,6 +52,8 @@ class Session(Generic[Options_co]):
     config: Options_co
     console: Console
     """Console for progress and notes, on standard error."""
+    tuned: TunedTask | None = None
+    """The model with its task, where it is a classifier."""
 
     @property
     def model(self) -> Any:

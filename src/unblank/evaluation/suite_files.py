@@ -40,7 +40,7 @@ from unblank.prompting.entries import (
     text_list,
     whole_number,
 )
-from unblank.prompting.task import TEMPLATES
+from unblank.prompting.task_files import TEMPLATES
 from unblank.prompting.yaml_lines import at_line, build_from_yaml, find_yaml, names_in
 
 __all__ = ["load_suite", "suite_names"]
@@ -197,6 +197,7 @@ _BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Suite]] = {
     "facts": _facts_suite,
     "understanding": _task_suite,
     "cloze": _own_files_suite,
+    "classifier": _own_files_suite,
     "lm-eval": _own_files_suite,
     "writing": _writing_suite,
     "questions": _questions_suite,

@@ -221,7 +221,7 @@ class OwnFilesSuite(Suite):
     """What the user names, task and data.
 
     Attributes:
-        measure: a task as cloze questions, or task files of lm-eval.
+        measure: a task as cloze questions or by a classifier, or task files of lm-eval.
     """
 
-    measure: Literal["cloze", "lm-eval"]
+    measure: Literal["cloze", "classifier", "lm-eval"]

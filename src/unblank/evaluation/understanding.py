@@ -1,4 +1,4 @@
-"""Understanding tasks as cloze questions: SuperGLUE, GLUE and any task file, in one pass each.
+"""Understanding tasks: SuperGLUE, GLUE and any task file, as cloze questions or by a classifier.
 
 What a task asks, where its examples lie and how it is judged is data in `unblank.prompting`. All
 candidates of a question are scored in one forward pass.
@@ -6,7 +6,7 @@ candidates of a question are scored in one forward pass.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, groupby
 from statistics import fmean
 from typing import Any
@@ -15,7 +15,7 @@ from unblank.data.drawing import draw_from_files
 from unblank.data.language_files import LanguageFile, find_language_files
 from unblank.evaluation.language_means import language_means, mean_and_error
 from unblank.evaluation.language_split import in_languages
-from unblank.evaluation.options import ClozeOptions, UnderstandingOptions
+from unblank.evaluation.options import ClassifierOptions, ClozeOptions, UnderstandingOptions
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import TaskSuite
@@ -24,10 +24,11 @@ from unblank.metrics.spread import bootstrap_errors
 from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import right_label, to_answers
-from unblank.prompting.scoring import Prediction, encode_example, predict
-from unblank.prompting.task import ClozeTask, load_task
+from unblank.prompting.scoring import Prediction, decide, encode_example, predict
+from unblank.prompting.task import ClozeTask
+from unblank.prompting.task_files import load_task
 
-__all__ = ["run_cloze", "run_understanding"]
+__all__ = ["run_classifier", "run_cloze", "run_understanding"]
 
 Average = tuple[float, float | None]
 """A task's share of the mean over tasks, and its standard error."""
@@ -53,7 +54,7 @@ def run_understanding(
     for name, files in session.files(globs):
         counted = suite.averaged.get(name)
         placed = in_languages(files, patterns[name], wanted)
-        result, averages[name] = _measure(session, tasks[name], placed, counted)
+        result, averages[name] = _measure_cloze(session, tasks[name], placed, counted)
         yield result
     if len(averages) > 1:
         seconds = time.perf_counter() - started
@@ -71,14 +72,64 @@ def run_cloze(session: Session[ClozeOptions]) -> Iterator[SuiteResult]:
         raise ValueError(
             "the suite cloze needs one task and its examples: --tasks NAME_OR_YAML --file FILE"
         )
-    result, _ = _measure(session, load_task(config.tasks[0]), find_language_files(config.file))
+    result, _ = _measure_cloze(
+        session, load_task(config.tasks[0]), find_language_files(config.file)
+    )
     yield result
 
 
-def _measure(
+def run_classifier(session: Session[ClassifierOptions]) -> Iterator[SuiteResult]:
+    """Yield the scores of a classifier on the user's own files.
+
+    Raises:
+        ValueError: if there is no file.
+    """
+    tuned, config = session.tuned, session.config
+    assert tuned is not None
+    if not config.file:
+        raise ValueError("the suite classifier needs examples: --file FILE")
+
+    def answer(examples: Sequence[TaskExample]) -> list[Prediction]:
+        shares = tuned.shares(examples, config.batch_size)
+        return [decide(tuned.task, *pair) for pair in zip(examples, shares, strict=True)]
+
+    result, _ = _measure(session, tuned.task, find_language_files(config.file), answer)
+    yield result
+
+
+def _measure_cloze(
     session: Session[UnderstandingOptions | ClozeOptions],
     task: ClozeTask,
     files: Sequence[LanguageFile],
+    counted: Sequence[str] | None = None,
+) -> tuple[SuiteResult, Average]:
+    """Return a task's result as cloze questions; see `_measure`."""
+    asking = Asking(session.config.prompts, session.config.words)
+    asking.check(task, session.config.pattern)
+
+    def answer(examples: Sequence[TaskExample]) -> list[Prediction]:
+        _tell_shortened(session, task, examples, asking)
+        return predict(
+            session.model,
+            session.tokenizer,
+            task,
+            examples,
+            patterns=session.config.pattern,
+            asking=asking,
+            calibrate=session.config.calibrate,
+            batch_size=session.config.batch_size,
+            layout=session.config.layout,
+            show_progress=True,
+        )
+
+    return _measure(session, task, files, answer, counted)
+
+
+def _measure(
+    session: Session[UnderstandingOptions | ClozeOptions | ClassifierOptions],
+    task: ClozeTask,
+    files: Sequence[LanguageFile],
+    answer: Callable[[Sequence[TaskExample]], list[Prediction]],
     counted: Sequence[str] | None = None,
 ) -> tuple[SuiteResult, Average]:
     """Return a task's result, and the mean of its counted metrics with the standard error.
@@ -100,21 +151,7 @@ def _measure(
             f"{task.name}: {examples[0].place} to {examples[-1].place}: all {len(examples)} "
             f"examples have the label {label!r}: a model that always predicts it would score best"
         )
-    asking = Asking(session.config.prompts, session.config.words)
-    asking.check(task, session.config.pattern)
-    _tell_shortened(session, task, examples, asking)
-    predictions = predict(
-        session.model,
-        session.tokenizer,
-        task,
-        examples,
-        patterns=session.config.pattern,
-        asking=asking,
-        calibrate=session.config.calibrate,
-        batch_size=session.config.batch_size,
-        layout=session.config.layout,
-        show_progress=True,
-    )
+    predictions = answer(examples)
     answers = to_answers(task, examples, predictions)
     groups: dict[str, list[int]] = defaultdict(list)
     for index, example in enumerate(examples):

@@ -5,6 +5,7 @@ from transformers import PreTrainedModel
 from unblank.families.electra_unit import ElectraUnit
 from unblank.families.family import Family, UsualVocabulary
 from unblank.families.infilling import (
+    INFILLING_LORA_TARGETS,
     infilling_objective,
     infilling_shares,
     new_infilling_fields,
@@ -46,6 +47,7 @@ ELECTRA = Family(
     generating_class=None,
     writes="nothing",
     stopping=None,
+    lora_targets=INFILLING_LORA_TARGETS,
     gives_encoder=True,
     special_ids=special_ids,
     vocabulary=UsualVocabulary(kind="wordpiece"),

@@ -8,7 +8,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from unblank.data.sampling import Objective
 from unblank.engine.units import InfillUnit
 from unblank.examples import IntArray, Seq2SeqExample
-from unblank.families.family import LoraTargets, OptionalSetting, UsualVocabulary
+from unblank.families.decoding import FAIRSEQ_STOPPING
+from unblank.families.family import Family, LoraTargets, OptionalSetting, UsualVocabulary
+from unblank.families.rows import GROUPED
 from unblank.families.settings import FamilySections, ModelSettings
 from unblank.objectives.seq2seq import (
     build_pair_objective,
@@ -20,37 +22,70 @@ from unblank.tokenization.special import SpecialIds, encoder_decoder_ids
 from unblank.tokenization.vocabulary import padded_vocab_size
 
 __all__ = [
-    "APPLIES",
-    "ENCODER_DECODER_LORA_TARGETS",
-    "VOCABULARY",
-    "fairseq_smoothing",
+    "encoder_decoder_family",
     "new_encoder_decoder_fields",
-    "pair_example",
     "seq2seq_unit",
-    "shape",
-    "shares",
-    "source_objective",
-    "translation_objective",
 ]
 
-VOCABULARY = UsualVocabulary(kind="unigram", size=250104, num_sentinels=100)
+_VOCABULARY = UsualVocabulary(kind="unigram", size=250104, num_sentinels=100)
 """As published with DeltaLM and GanLM."""
 
-APPLIES: frozenset[OptionalSetting] = frozenset(
+_APPLIES: frozenset[OptionalSetting] = frozenset(
     {"seq2seq", "data.pairs", "data.languages", "train.sample_every"}
 )
 """Optional settings that apply to every encoder-decoder."""
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 
-ENCODER_DECODER_LORA_TARGETS: dict[LoraTargets, tuple[str, ...]] = {
+_LORA_TARGETS: dict[LoraTargets, tuple[str, ...]] = {
     "attention": _ATTENTION,
     "all": (*_ATTENTION, "up_proj", "down_proj"),
 }
 """Linear layers that get adapters, in the encoder and the decoder."""
 
 
-def source_objective(
+def encoder_decoder_family(
+    *,
+    name: str,
+    presets: Mapping[str, Mapping[str, Any]],
+    pretraining_class: type[PreTrainedModel],
+    generating_class: type[PreTrainedModel],
+    also_applies: OptionalSetting,
+) -> Family:
+    """Return what all encoder-decoders have in common; `dataclasses.replace` changes the rest.
+
+    Args:
+        name: of the family.
+        presets: its sizes.
+        pretraining_class: model class that pretraining builds.
+        generating_class: model class that writes.
+        also_applies: the optional setting that applies besides those of every encoder-decoder.
+    """
+    return Family(
+        name=name,
+        presets=presets,
+        pretraining_class=pretraining_class,
+        generating_class=generating_class,
+        writes="targets",
+        stopping=FAIRSEQ_STOPPING,
+        lora_targets=_LORA_TARGETS,
+        special_ids=encoder_decoder_ids,
+        vocabulary=_VOCABULARY,
+        applies=_APPLIES | {also_applies},
+        text_objective=_source_objective,
+        pair_objective=_translation_objective,
+        objective_shares=_shares,
+        pair_example=_pair_example,
+        rows=GROUPED,
+        unit=seq2seq_unit,
+        smoothing=_fairseq_smoothing,
+        new_fields=new_encoder_decoder_fields,
+        shape=_shape,
+        keeps_preset_positions=True,
+    )
+
+
+def _source_objective(
     sections: FamilySections,
     special: SpecialIds,
     sentence_end: Any,
@@ -61,19 +96,19 @@ def source_objective(
     return build_seq2seq_objective(sections.seq2seq, special, sentence_end, max_length, language_id)
 
 
-def translation_objective(
+def _translation_objective(
     sections: FamilySections, special: SpecialIds, sentence_end: Any, max_length: int
 ) -> Objective[Any]:
     """Return translation span corruption, for pairs."""
     return build_pair_objective(sections.seq2seq, special, sentence_end, max_length)
 
 
-def shares(sections: FamilySections) -> dict[str, float]:
+def _shares(sections: FamilySections) -> dict[str, float]:
     """Return objective name -> share of the texts' samples."""
     return seq2seq_shares(sections.seq2seq)
 
 
-def pair_example(source: IntArray, target: IntArray, special: SpecialIds) -> Seq2SeqExample:
+def _pair_example(source: IntArray, target: IntArray, special: SpecialIds) -> Seq2SeqExample:
     """Return the example of a source, laid out as the encoder reads it, and its target."""
     return encoder_decoder_pair(source, target, special)
 
@@ -90,7 +125,7 @@ def seq2seq_unit(
     return InfillUnit(label_smoothing, sampled_softmax)
 
 
-def fairseq_smoothing(epsilon: float, num_rows: int) -> float:
+def _fairseq_smoothing(epsilon: float, num_rows: int) -> float:
     """Return the smoothing over all V rows that is `epsilon` over the V - 1 wrong tokens.
 
     DeltaLM's and GanLM's programs spread epsilon over the other tokens: the target keeps 1 -
@@ -101,13 +136,13 @@ def fairseq_smoothing(epsilon: float, num_rows: int) -> float:
         num_rows: V, rows of the model's vocabulary.
 
     Example:
-        >>> round(fairseq_smoothing(0.1, 11), 6)
+        >>> round(_fairseq_smoothing(0.1, 11), 6)
         0.11
     """
     return epsilon * num_rows / (num_rows - 1)
 
 
-def shape(preset: Mapping[str, Any], settings: ModelSettings) -> dict[str, int]:
+def _shape(preset: Mapping[str, Any], settings: ModelSettings) -> dict[str, int]:
     """Return the fields that the settings change; the decoder keeps the preset's ratio of depth.
 
     Args:

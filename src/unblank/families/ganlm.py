@@ -1,29 +1,20 @@
 """The family GanLM: an encoder-decoder that a discriminator helps in training."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.engine.units import TrainUnit
-from unblank.families.decoding import FAIRSEQ_STOPPING
 from unblank.families.encoder_decoder import (
-    APPLIES,
-    ENCODER_DECODER_LORA_TARGETS,
-    VOCABULARY,
-    fairseq_smoothing,
+    encoder_decoder_family,
     new_encoder_decoder_fields,
-    pair_example,
     seq2seq_unit,
-    shape,
-    shares,
-    source_objective,
-    translation_objective,
 )
-from unblank.families.family import Classifier, Family
+from unblank.families.family import Classifier
 from unblank.families.ganlm_unit import GanLMUnit
-from unblank.families.rows import GROUPED
 from unblank.families.settings import FamilySections, GanLMSettings
 from unblank.models.ganlm import (
     GanLMConfig,
@@ -130,34 +121,23 @@ def _between(special: SpecialIds) -> tuple[int, ...]:
     return (special.eos, special.eos)
 
 
-GANLM = Family(
-    name="ganlm",
-    presets=GANLM_PRESETS,
-    pretraining_class=GanLMForPreTraining,
-    generating_class=GanLMForConditionalGeneration,
-    writes="targets",
-    stopping=FAIRSEQ_STOPPING,
+GANLM = replace(
+    encoder_decoder_family(
+        name="ganlm",
+        presets=GANLM_PRESETS,
+        pretraining_class=GanLMForPreTraining,
+        generating_class=GanLMForConditionalGeneration,
+        also_applies="ganlm",
+    ),
     classifier=Classifier(
         model_class=GanLMForSequenceClassification,
         between=_between,
         branch_field="classifier_branch",
     ),
-    lora_targets=ENCODER_DECODER_LORA_TARGETS,
     memory_factor=1.5,
-    special_ids=encoder_decoder_ids,
-    vocabulary=VOCABULARY,
-    applies=APPLIES | {"ganlm"},
     check_sections=_check_sections,
-    text_objective=source_objective,
-    pair_objective=translation_objective,
-    objective_shares=shares,
-    pair_example=pair_example,
-    rows=GROUPED,
     unit=_unit,
-    smoothing=fairseq_smoothing,
     new_fields=_new_fields,
-    shape=shape,
-    keeps_preset_positions=True,
     optional_parts=(_DISCRIMINATOR,),
     prepare=_prepare,
     add_special_ids=_add_special_ids,

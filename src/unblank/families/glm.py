@@ -9,6 +9,7 @@ from unblank.examples import Example, IntArray
 from unblank.families.decoding import GLM_STOPPING
 from unblank.families.family import Classifier, Family, UsualVocabulary
 from unblank.families.infilling import (
+    INFILLING_LORA_TARGETS,
     PUBLISHED_KINDS,
     infilling_objective,
     infilling_shares,
@@ -51,8 +52,6 @@ def _between(special: SpecialIds) -> tuple[int, ...]:
     return (special.sep,)
 
 
-_ATTENTION = ("qkv_proj", "o_proj")
-
 GLM = Family(
     name="glm",
     presets=GLM_PRESETS,
@@ -66,7 +65,7 @@ GLM = Family(
         starts_new=True,
         pools_any_token=True,
     ),
-    lora_targets={"attention": _ATTENTION, "all": (*_ATTENTION, "up_proj", "down_proj")},
+    lora_targets=INFILLING_LORA_TARGETS,
     gives_encoder=True,
     takes_prompts=True,
     special_ids=special_ids,

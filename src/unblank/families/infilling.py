@@ -5,13 +5,28 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from unblank.data.sampling import Objective
+from unblank.families.family import LoraTargets
 from unblank.families.settings import FamilySections
 from unblank.objectives.mixture import build_objective, objective_shares
 from unblank.tokenization.kinds import TokenizerKind
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds, special_ids
 from unblank.tokenization.vocabulary import padded_vocab_size
 
-__all__ = ["PUBLISHED_KINDS", "infilling_objective", "infilling_shares", "new_infilling_fields"]
+__all__ = [
+    "INFILLING_LORA_TARGETS",
+    "PUBLISHED_KINDS",
+    "infilling_objective",
+    "infilling_shares",
+    "new_infilling_fields",
+]
+
+_ATTENTION = ("qkv_proj", "o_proj")
+
+INFILLING_LORA_TARGETS: dict[LoraTargets, tuple[str, ...]] = {
+    "attention": _ATTENTION,
+    "all": (*_ATTENTION, "up_proj", "down_proj"),
+}
+"""Linear layers that get adapters."""
 
 PUBLISHED_KINDS: dict[str, TokenizerKind] = {
     "roberta": "bpe",

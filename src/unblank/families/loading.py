@@ -21,7 +21,13 @@ from unblank.untrusted.weight_files import opened_weights, refuse_only_pickles
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["LanguageModel", "load_folder", "require_whole_weights"]
+__all__ = [
+    "LanguageModel",
+    "load_folder",
+    "require_whole_weights",
+    "torch_device",
+    "torch_dtype",
+]
 
 LanguageModel = GlmInfillForConditionalGeneration | EncoderDecoderForConditionalGeneration
 """Model that `unblank.load` returns; for a GanLM the generator, as only training uses the
@@ -51,9 +57,9 @@ def load_folder(
     _check_as_written(folder)
     model_class = _check_files(folder, must_write)
     _check_weights(folder)
-    loaded = _load_weights(model_class, folder, _dtype(dtype))
+    loaded = _load_weights(model_class, folder, torch_dtype(dtype))
     require_finite(loaded.named_parameters(), folder)
-    model: Any = loaded.to(_device(device))
+    model: Any = loaded.to(torch_device(device))
     return model, tokenizer_in(folder)
 
 
@@ -98,9 +104,10 @@ def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
         if not (folder / name).is_file():
             if name == "tokenizer.json" and (folder / PROVENANCE_NAME).is_file():
                 raise FileNotFoundError(
-                    f"{folder} has a model but no tokenizer: convert the checkpoint again into "
-                    "another folder, with --tokenizer VOCABULARY"
+                    f"{folder} has a model but no tokenizer: unblank convert --complete {folder} "
+                    "--tokenizer VOCABULARY gives it one"
                 )
+            _refuse_unfinished_run(folder)
             raise FileNotFoundError(
                 f"{folder} is not a model folder: it has no {name}. Give the folder with "
                 "config.json, model.safetensors and tokenizer.json"
@@ -119,14 +126,30 @@ def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
     return family.generating_class
 
 
+def _refuse_unfinished_run(folder: Path) -> None:
+    """Say how far a run is that has not made its model yet, and what can be opened instead."""
+    from unblank.engine.run_state import read_run_state
+
+    state = read_run_state(folder)
+    if state is None:
+        return
+    doing = "is still training" if state.is_running else "has not been finished"
+    advice = (
+        f"its last checkpoint can be used now: {state.checkpoint}"
+        if state.checkpoint
+        else "it has no checkpoint yet"
+    )
+    raise FileNotFoundError(f"the run {folder} {doing} ({state}); {advice}")
+
+
 def _refuse_classifier(folder: Path, config: dict[str, Any]) -> None:
     """Without its head a classifier would open too, but nobody has trained it to write."""
     for name in config.get("architectures") or ():
         if "Classification" in name or "MultipleChoice" in name:
             raise ValueError(
-                f"{folder} has a {name}, which assigns labels and writes no text: measure it with "
-                f"`unblank finetune --task NAME --method none --model.init-from {folder} "
-                f"--data.validation FILE`, or open it with unblank.models.{name}.from_pretrained"
+                f"{folder} has a {name}, which assigns labels and writes no text: use `unblank "
+                f"predict`, measure it with `unblank evaluate --suite classifier`, or open it with "
+                f"unblank.models.{name}.from_pretrained"
             )
 
 
@@ -164,7 +187,8 @@ def _load_weights(
     return loaded
 
 
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | str:
+def torch_dtype(dtype: str | torch.dtype | None) -> torch.dtype | str:
+    """Return a data type by its name; None is the one that weights were saved in."""
     if dtype is None:
         return "auto"
     if isinstance(dtype, torch.dtype):
@@ -174,7 +198,8 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | str:
     return _DTYPES[dtype]
 
 
-def _device(device: str) -> torch.device:
+def torch_device(device: str) -> torch.device:
+    """Return a device by its name, or the best one for "auto"; ValueError if it is not there."""
     has_gpu = torch.cuda.is_available()
     if device == "auto":
         return torch.device("cuda" if has_gpu else "cpu")

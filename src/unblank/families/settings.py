@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.checks import require
-from unblank.settings.identity import SharesOut
+from unblank.settings.identity import MayChange, SharesOut
 from unblank.settings.ranges import NotNegative, Positive, ProperShare, check_values, minimum
 
 __all__ = ["FamilySections", "GanLMSettings", "ModelSettings", "TokenizerSettings"]
@@ -55,7 +55,8 @@ class ModelSettings:
         )
         require(
             self.decoder_start == "interleaved" or self.init_from_encoder is not None,
-            f"decoder_start {self.decoder_start!r} needs init_from_encoder",
+            f"decoder_start {self.decoder_start!r} needs init_from_encoder: give both, or "
+            "leave it out",
         )
 
     @property
@@ -125,8 +126,9 @@ class TokenizerSettings:
     """Kind of tokenizer to train. Default: the preset's."""
     vocab_size: Positive[int | None] = None
     """Number of tokens to train, special tokens included. Default: the preset's."""
-    lowercase: bool | None = None
-    """Lower-case the text. Default: for wordpiece only, as BERT does."""
+    lowercase: MayChange[bool | None] = None
+    """Lower-case the text (wordpiece: and drop accents), as the uncased English models do. A run
+    that is continued keeps its tokenizer. Default: no."""
     num_sentinels: NotNegative[int] = 0
     """Number of sentinels [MASK1], [MASK2], ... to reserve (for objective.sentinels and span
     corruption); 0 means 100 for an encoder-decoder, also with an existing vocabulary."""

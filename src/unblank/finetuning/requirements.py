@@ -4,12 +4,21 @@ from collections.abc import Collection
 from pathlib import Path
 
 from unblank.adapters.record import has_adapter
+from unblank.extras import require_package
 from unblank.finetuning.settings import FinetuneSettings
+from unblank.metrics.packages import require_metric_packages
+from unblank.prompting import load_task
 from unblank.prompting.soft import require_glm
 from unblank.settings.given import changed_names, refuse_unused
 from unblank.untrusted.opening import config_in
 
-__all__ = ["PAIRS", "QUESTIONS", "WRITING_TASKS", "require_possible_method"]
+__all__ = [
+    "PAIRS",
+    "QUESTIONS",
+    "WRITING_TASKS",
+    "require_possible_method",
+    "require_tuning_packages",
+]
 
 PAIRS = "seq2seq"
 """Name of the task for pairs."""
@@ -67,11 +76,13 @@ def require_possible_method(
             are by default.
 
     Raises:
+        ImportError: a package that the run would want later is not installed.
         ValueError: settings that contradict one another, that the task or the method does not use,
             or that the model to start from cannot follow.
     """
     given = changed_names(settings) if given is None else given
     refuse_unused(given, unused_settings(settings))
+    require_tuning_packages(settings)
     data, model, train = settings.data, settings.model, settings.train
     if model.init_from is not None and has_adapter(model.init_from):
         raise ValueError(
@@ -95,6 +106,18 @@ def require_possible_method(
             "train.metric, patience, average_last and final need held-out examples: give "
             "--data.validation FILE [...]"
         )
+
+
+def require_tuning_packages(settings: FinetuneSettings) -> None:
+    """Raise ImportError for a package that a run would want after its first step."""
+    if settings.method == "lora":
+        require_package("peft", "--method lora")
+    if not settings.data.is_validated:
+        return
+    if settings.task == PAIRS:
+        require_metric_packages([settings.train.metric or "loss"])
+    else:
+        require_metric_packages(load_task(settings.task).metrics)
 
 
 def _require_base(settings: FinetuneSettings) -> None:

@@ -3,21 +3,26 @@
 The settings are taken apart here: engine, training and method get what they need.
 """
 
-import json
 from collections.abc import Collection
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unblank.engine.finish import RESULTS_NAME
+from unblank.data.settings import MIXTURE
+from unblank.data.shards import SHARDS_NAME
+from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.parallel import World, join_world
+from unblank.engine.results import read_results, write_results
 from unblank.engine.run import Run, run
+from unblank.engine.schedules import wsd_identity
 from unblank.engine.training import RunContext, Training
 from unblank.families.table import family_of_run
 from unblank.finetuning.labels.cloze import Words
 from unblank.finetuning.labels.opening import open_labelled
+from unblank.finetuning.labels.settings import GridSettings
 from unblank.finetuning.methods import build_method, prompt_for_tokenizer
 from unblank.finetuning.pairs.opening import open_pairs
 from unblank.finetuning.questions.opening import open_questions
@@ -29,14 +34,13 @@ from unblank.finetuning.requirements import (
 )
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.seeds import seed_settings, show_summary, summarise
-from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
-from unblank.prompting.task import load_task
+from unblank.prompting.task_files import load_task
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
-from unblank.untrusted.json_text import read_json_object
+from unblank.starting.tokenizer import TOKENIZER_NAME
 
-__all__ = ["run_finetune"]
+__all__ = ["dry_run_finetune", "run_finetune"]
 
 
 def run_finetune(
@@ -75,15 +79,46 @@ def run_finetune(
         for seed in settings.train.seeds:
             one = seed_settings(settings, seed)
             run(_described(one, given), world, memory)
-            results.append(read_json_object(one.train.output_dir / RESULTS_NAME))
+            results.append(read_results(one.train.output_dir))
         _summarise(results, output_dir, world)
     return output_dir
+
+
+def dry_run_finetune(
+    settings: FinetuneSettings,
+    *,
+    given: Collection[str] | None = None,
+    memory: MemoryArrangement = LEFT_ALONE,
+) -> None:
+    """Say what a run would take, from its first steps; arguments and errors as `run_finetune`.
+
+    Nothing is left of it. Of several seeds the first is measured.
+
+    Raises:
+        ValueError: also for a grid or an ensemble, which are runs of several kinds.
+    """
+    given = changed_names(settings) if given is None else given
+    if settings.grid != GridSettings() or settings.cloze.ensemble:
+        raise ValueError("--dry-run measures one run: leave out the grid and cloze.ensemble")
+    require_possible_method(settings, given)
+    train = settings.train
+    num_runs = max(len(train.seeds), 1)
+    one = seed_settings(settings, train.seeds[0]) if train.seeds else settings
+    output_dir = one.train.output_dir
+    cache_dir = output_dir.parent / SHARDS_NAME
+    with (
+        join_world(train.device) as world,
+        thrown_away(output_dir, cache_dir, [TOKENIZER_NAME]) as folder,
+    ):
+        measured = replace(one, train=replace(one.train, output_dir=folder, track=()))
+        stands_for = DryRun(output_dir=output_dir, num_runs=num_runs)
+        run(replace(_described(measured, given), dry_run=stands_for), world, memory)
 
 
 def _summarise(results: list[dict[str, Any]], output_dir: Path, world: World) -> None:
     if world.is_main:
         summary = summarise(results)
-        write_at_once(output_dir / RESULTS_NAME, json.dumps(summary, indent=1))
+        write_results(output_dir, summary)
         show_summary(summary, output_dir)
     world.wait()
 
@@ -166,21 +201,25 @@ def _open_training(
 
 
 def effective_finetune_settings(
-    settings: FinetuneSettings, checkpoint: Path | None, num_processes: int
+    settings: FinetuneSettings, checkpoint: Path | None, step: int, num_processes: int
 ) -> dict[str, Any]:
     """Return the settings that stand for others when two starts are compared.
 
     Args:
         settings: of the run.
         checkpoint: that is continued, or None.
+        step: steps done.
         num_processes: of this start.
     """
     train = settings.train
     found: dict[str, Any] = {
         "optim.learning_rate": settings.learning_rate,
-        "the mixture of data.alpha or data.temperature_*": settings.data.mixture,
+        MIXTURE: settings.data.mixture,
     }
-    if settings.optim.schedule in ("cosine", "linear"):  # a longer run has another schedule
+    schedule = settings.optim.schedule
+    if schedule == "wsd" and train.max_steps is not None:
+        found |= wsd_identity(settings.optim, train.max_steps, step)
+    elif schedule in ("cosine", "linear", "wsd"):  # a longer run has another schedule
         found["the length of the run"] = [train.epochs, train.max_steps]
     if settings.task in WRITING_TASKS:  # it decides which pairs share a batch
         share = max(train.batch_tokens // num_processes, 1)

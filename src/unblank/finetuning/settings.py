@@ -10,7 +10,7 @@ from typing import Literal
 
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.data.settings import DataSettings
-from unblank.engine.settings import OptimSettings, ScheduleName, TrainSettings
+from unblank.engine.settings import FinalName, OptimSettings, ScheduleName, TrainSettings
 from unblank.families.settings import GanLMSettings, ModelSettings, TokenizerSettings
 from unblank.finetuning.labels.settings import ClozeSettings, GridSettings
 from unblank.finetuning.questions.settings import QuestionSettings
@@ -207,15 +207,11 @@ class FinetuneTrainSettings(TrainSettings):
     validate_every: MayChange[NotNegative[int | None]] = None
     """Steps between two validations; 0 = never. Default: once an epoch."""
     validation_samples: MayChange[Positive[int | None]] = None
-    """Number of held-out examples to validate on, the same ones each time, from each file in
-    proportion. Default: all."""
+    """Number of held-out examples to validate on, the same random choice each time, from each file
+    in proportion. Default: all."""
     patience: MayChange[Positive[int | None]] = None
     """Stop after this many validations in a row without a better score. Default: never."""
-    average_last: MayChange[NotNegative[int]] = 0
-    """Also average the weights of this many last validated checkpoints; 0 = none."""
-    final: MayChange[Literal["better", "best", "average", "last"]] = "better"
-    """Which weights become the finished model: the best checkpoint, the average, the last ones, or
-    the better of best and average."""
+    final: MayChange[FinalName] = "better"
 
     def __post_init__(self) -> None:
         TrainSettings.__post_init__(self)
@@ -233,13 +229,9 @@ class FinetuneTrainSettings(TrainSettings):
             f"seeds are {self.seeds}: they must be different numbers",
         )
         require(
-            self.final != "average" or self.average_last > 0,
-            "final 'average' needs train.average_last",
-        )
-        needs_validation = self.patience or self.average_last or self.final == "best"
-        require(
-            self.validate_every != 0 or not needs_validation,
-            "patience, average_last and final 'best' need validation: validate_every is 0",
+            self.validate_every != 0 or not self.patience,
+            "patience counts validations, and validate_every is 0: give a number of steps, or "
+            "leave it out",
         )
 
 

@@ -11,7 +11,7 @@ Shapes: `N` texts, `W` beams, `R` = N * W rows, `V` vocabulary, `K` ranked token
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -69,6 +69,9 @@ class BeamDecoder:
         setup: how to decode.
         prompts: the batch.
         pick: chooses the continuations to look at.
+
+    Attributes:
+        fillings: of every prompt, the best so far, `num_return` or fewer, best first.
     """
 
     def __init__(
@@ -79,17 +82,24 @@ class BeamDecoder:
         self._rules = setup.rules
         self._prompts = prompts
         self._pick = pick
+        self.fillings: list[list[Filling]] = [[Filling()] for _ in prompts]
 
     def run(self) -> list[list[Filling]]:
         """Return the best fillings of every prompt, `num_return` or fewer, best first."""
-        fillings: list[list[Filling]] = [[Filling()] for _ in self._prompts]
+        for _ in self.steps():
+            pass
+        return self.fillings
+
+    def steps(self) -> Iterator[None]:
+        """Search step by step, one token of every beam each; `fillings` holds what is found."""
+        fillings = self.fillings
         setup = self._setup
         rows = setup.new_rows(setup.model)
         logits_RV = rows.feed_prompts(self._prompts, setup.start_id, self._options.context)
         live = list(range(len(self._prompts)))
         for blank in range(max(len(prompt.blanks) for prompt in self._prompts)):
             searches = [self._new_search(text, blank, fillings[text]) for text in live]
-            self._search(searches, rows, logits_RV)
+            yield from self._search(searches, rows, logits_RV)
             kept: list[int] = []
             first_row = 0
             for text, search in zip(live, searches, strict=True):
@@ -101,7 +111,6 @@ class BeamDecoder:
             if live:
                 rows = rows.select(kept)
                 logits_RV = rows.feed([c for text in live for c in self._bridges(text, fillings)])
-        return fillings
 
     def _new_search(self, text: int, blank: int, roots: list[Filling]) -> "_BlankSearch":
         prompt = self._prompts[text]
@@ -129,7 +138,7 @@ class BeamDecoder:
 
     def _search(
         self, searches: Sequence["_BlankSearch"], base: Rows, base_logits_RV: Tensor
-    ) -> None:
+    ) -> Iterator[None]:
         """Run the searches of one blank to their ends; `base` holds one row a root."""
         root_rows: list[int] = []
         first_row = 0
@@ -164,6 +173,7 @@ class BeamDecoder:
             else:
                 rows.reorder(parents, shared)
             positions = [search.position for search in searches for _ in range(num_beams)]
+            yield
             logits_RV = rows.step(token_ids, (positions, [length + 1] * len(positions)))
 
     def _advance(self, searches: Sequence["_BlankSearch"], logits_RV: Tensor) -> None:

@@ -3,13 +3,15 @@
 From token ids to token ids; `infill` and `seq2seq` turn texts into prompts and back.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
 from unblank.generation.beam import BeamDecoder
-from unblank.generation.independent import IndependentDecoder
+from unblank.generation.independent import DecodingJob, IndependentDecoder, RowEvent
+from unblank.generation.options import SearchOptions
 from unblank.generation.pieces import Filling
 from unblank.generation.results import TokenEvent
 from unblank.generation.rows import Prompt
@@ -19,7 +21,7 @@ from unblank.settings.ranges import check_count
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["decode_in_batches", "stream_tokens"]
+__all__ = ["TokenReader", "decode_in_batches", "require_streamable", "stream_tokens"]
 
 
 def decode_in_batches(
@@ -71,12 +73,47 @@ def stream_tokens(
     Raises:
         ValueError: for beam search and several answers, which have no single next token.
     """
-    if setup.options.num_beams > 1 or setup.options.num_return > 1:
+    require_streamable(setup.options)
+    return _stream(setup, prompt, tokenizer, text_of)
+
+
+def require_streamable(options: SearchOptions) -> None:
+    """Raise ValueError for beam search and several answers, which have no single next token."""
+    if options.num_beams > 1 or options.num_return > 1:
         raise ValueError(
             "only greedy decoding and sampling of one answer can be streamed: set num_beams and "
             "num_return to 1"
         )
-    return _stream(setup, prompt, tokenizer, text_of)
+
+
+class TokenReader:
+    """Turns the chosen tokens of one row into events with the answer so far.
+
+    Args:
+        setup: how it is decoded.
+        tokenizer: of the model.
+        text_of: the text of an answer so far.
+    """
+
+    def __init__(
+        self,
+        setup: DecoderSetup,
+        tokenizer: "PreTrainedTokenizerFast",
+        text_of: Callable[[Sequence[int]], str],
+    ) -> None:
+        self._end_ids = setup.rules.end_ids
+        self._tokenizer = tokenizer
+        self._text_of = text_of
+        self._answers: dict[int, list[int]] = defaultdict(list)
+
+    def read(self, choice: RowEvent) -> TokenEvent:
+        """Return the event of the next token, its blank counted in the order of filling."""
+        answer, token_id = self._answers[choice.blank], choice.token_id
+        is_end = token_id in self._end_ids
+        answer += [] if is_end else [token_id]
+        token = self._tokenizer.convert_ids_to_tokens(token_id)
+        text = self._text_of(answer)
+        return TokenEvent(choice.blank, token, token_id, choice.log_probability, text, is_end)
 
 
 def _stream(
@@ -85,32 +122,23 @@ def _stream(
     tokenizer: "PreTrainedTokenizerFast",
     text_of: Callable[[Sequence[int]], str],
 ) -> Iterator[TokenEvent | Filling]:
-    decoder = IndependentDecoder(setup, [prompt])
-    choices = decoder.run()
-    answers: list[list[int]] = [[] for _ in prompt.blanks]
+    job = DecodingJob(setup, prompt)
+    choices = IndependentDecoder().run([job])
+    reader = TokenReader(setup, tokenizer, text_of)
     while True:
         # The mode must not leak into the caller's code between two tokens.
         with torch.inference_mode():
             choice = next(choices, None)
         if choice is None:
             break
-        answer, token_id = answers[choice.blank], choice.token_id
-        is_end = token_id in setup.rules.end_ids
-        answer += [] if is_end else [token_id]
-        token = tokenizer.convert_ids_to_tokens(token_id)
-        yield TokenEvent(
-            choice.blank, token, token_id, choice.log_probability, text_of(answer), is_end
-        )
-    ((filling,),) = decoder.fillings()
-    yield filling
+        yield reader.read(choice)
+    yield job.fillings[0]
 
 
 def _decode(setup: DecoderSetup, prompts: Sequence[Prompt]) -> list[list[Filling]]:
     if setup.options.num_beams > 1:
         return BeamDecoder(setup, prompts).run()
-    decoder = IndependentDecoder(setup, prompts)
-    for _ in decoder.run():
+    jobs = [DecodingJob(setup, prompt) for prompt in prompts]
+    for _ in IndependentDecoder().run(jobs):
         pass
-    return [
-        sorted(found, key=lambda filling: -filling.log_probability) for found in decoder.fillings()
-    ]
+    return [job.ranked() for job in jobs]

@@ -1,7 +1,7 @@
 """Filling the blanks of texts: from strings to results, over either decoder."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ class Filler:
         tokenizer: its tokenizer.
         options: decoding options.
 
+    Attributes:
+        setup: how the blanks are decoded.
+
     Raises:
         ValueError: if a blank may have more tokens than the model has positions, or for a model
             that is no GLM.
@@ -35,17 +38,22 @@ class Filler:
     def __init__(
         self, model: Any, tokenizer: "PreTrainedTokenizerFast", options: DecodingOptions
     ) -> None:
-        self._setup = fill_setup(model, tokenizer, options)
+        self.setup = fill_setup(model, tokenizer, options)
         self._tokenizer = tokenizer
         self._special: SpecialIds = special_ids(tokenizer)
         self._max_positions: int = model.config.max_position_embeddings
 
     def check(self, text: str, *, order: Sequence[int] | None = None) -> None:
         """Raise what `fill` would raise for this text."""
-        self._read(text, order)
+        self.read(text, order)
 
     def fill(
-        self, texts: Sequence[str], *, order: Sequence[int] | None = None, batch_size: int = 16
+        self,
+        texts: Sequence[str],
+        *,
+        order: Sequence[int] | None = None,
+        batch_size: int = 16,
+        on_batch: Callable[[int], None] = lambda _: None,
     ) -> list[FillResult]:
         """Return the results of all texts, in their order.
 
@@ -53,15 +61,17 @@ class Filler:
             texts: each with at least one blank.
             order: blanks, counted from 0, in the order of filling; None for left to right.
             batch_size: texts decoded together.
+            on_batch: called with the number of texts that were just filled.
 
         Raises:
             ValueError: a text without a blank, too long, or not fitting `order`.
         """
-        blanked = [self._read(text, order) for text in texts]
+        blanked = [self.read(text, order) for text in texts]
         prompts = [one.prompt for one in blanked]
         results: dict[int, FillResult] = {}
-        for batch in decode_in_batches(self._setup, prompts, batch_size):
-            results |= {number: self._result(blanked[number], found) for number, found in batch}
+        for batch in decode_in_batches(self.setup, prompts, batch_size):
+            results |= {number: self.result(blanked[number], found) for number, found in batch}
+            on_batch(len(batch))
         return [results[number] for number in range(len(texts))]
 
     def stream(
@@ -77,8 +87,8 @@ class Filler:
             ValueError: also for beam search and several alternatives, which have no single next
                 token.
         """
-        blanked = self._read(text, order)
-        events = stream_tokens(self._setup, blanked.prompt, self._tokenizer, self._text)
+        blanked = self.read(text, order)
+        events = stream_tokens(self.setup, blanked.prompt, self._tokenizer, self.text_of)
         return self._in_text_order(blanked, events)
 
     def _in_text_order(
@@ -88,17 +98,20 @@ class Filler:
             if isinstance(event, TokenEvent):
                 yield replace(event, blank=blanked.order[event.blank])
             else:
-                yield self._result(blanked, [event])
+                yield self.result(blanked, [event])
 
-    def _text(self, token_ids: Sequence[int]) -> str:
+    def text_of(self, token_ids: Sequence[int]) -> str:
+        """Return the text of an answer by itself."""
         return decode_after(self._tokenizer, "", token_ids).lstrip(" ")
 
-    def _read(self, text: str, order: Sequence[int] | None) -> BlankedText:
+    def read(self, text: str, order: Sequence[int] | None = None) -> BlankedText:
+        """Return what is decoded to fill a text; arguments and errors as for `fill`."""
         return read_text(
             self._tokenizer, self._special, text, max_positions=self._max_positions, order=order
         )
 
-    def _result(self, blanked: BlankedText, fillings: Sequence[Filling]) -> FillResult:
+    def result(self, blanked: BlankedText, fillings: Sequence[Filling]) -> FillResult:
+        """Return what was decoded, best first, as the filled text."""
         first, *others = [self._one_result(blanked, filling) for filling in fillings]
         return FillResult(first.text, first.blanks, tuple(others))
 

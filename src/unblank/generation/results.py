@@ -1,12 +1,15 @@
 """What filling and scoring return, as plain values that print readably."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from unblank.html_text import html_table, marked_html
 
 __all__ = ["BlankFill", "CandidateScore", "FillResult", "Generated", "Scores", "TokenEvent"]
+
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,34 @@ class FillResult:
     def log_probability(self) -> float:
         """Joint log-probability of all answers."""
         return math.fsum(blank.log_probability for blank in self.blanks)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Share of this filling, then of each alternative, in the probability of all of them.
+
+        The same filling twice, as sampling may give it, counts once.
+        """
+        found = (self, *self.alternatives)
+        weights = _shares({one._key: one.log_probability for one in found})
+        return tuple(weights[one._key] for one in found)
+
+    @property
+    def choices(self) -> tuple[tuple[tuple[str, float], ...], ...]:
+        """For each blank what fills it here or in an alternative, with its share, best first."""
+        found = {one._key: one for one in (self, *self.alternatives)}
+        weights = _shares({key: one.log_probability for key, one in found.items()})
+        choices = []
+        for blank in range(len(self.blanks)):
+            of_texts: dict[str, float] = {}
+            for key, one in found.items():
+                text = one.blanks[blank].text
+                of_texts[text] = of_texts.get(text, 0.0) + weights[key]
+            choices.append(tuple(sorted(of_texts.items(), key=lambda pair: -pair[1])))
+        return tuple(choices)
+
+    @property
+    def _key(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(blank.token_ids for blank in self.blanks)
 
     @property
     def finished(self) -> tuple[bool, ...]:
@@ -232,6 +263,14 @@ class Generated:
         values["token_ids"] = list(self.token_ids)
         values["alternatives"] = [other.to_dict() for other in self.alternatives]
         return values
+
+
+def _shares(log_probabilities: Mapping[_Key, float]) -> dict[_Key, float]:
+    """Return the share of each in the sum of all probabilities."""
+    highest = max(log_probabilities.values())
+    weights = {key: math.exp(log_p - highest) for key, log_p in log_probabilities.items()}
+    total = math.fsum(weights.values())
+    return {key: weight / total for key, weight in weights.items()}
 
 
 def _others(likely: tuple[tuple[str, float], ...], chosen: str) -> str:

@@ -1,18 +1,19 @@
 """Rows that grow token by token from encoded texts: positions, padding and cache of one batch.
 
 Chunks are padded on the left and the padding is never seen, so a row's numbers do not depend on
-what else is in the batch.
+what else is in the batch. Rows may join a batch that is under way, and leave it.
 
 Shapes: `R` rows, `T` new columns, `V` vocabulary.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from unblank.generation.cache import RowCache
 from unblank.models.products import fast_fp32_products
@@ -128,6 +129,43 @@ class Rows:
         if self._is_real is not None:
             self._is_real = self._is_real[index]
 
+    def join(self, other: Self) -> None:
+        """Add the rows of another batch after these.
+
+        Args:
+            other: encoded and decoded as far as it likes; not to be used any more.
+        """
+        ours, theirs = self._which_are_real(), other._which_are_real()
+        width = max(ours.shape[1], theirs.shape[1])
+        is_real = torch.cat([padded(ours, width), padded(theirs, width)])
+        self._is_real = None if is_real.all() else is_real
+        self._cache.join(other._cache)
+
+    def drop(self, rows: Collection[int]) -> list[int]:
+        """Drop rows, but not all, in place; later rows take their places.
+
+        Returns:
+            For each row that is left, which row it was.
+        """
+        num_left = self._cache.num_rows - len(rows)
+        movers = [row for row in range(num_left, self._cache.num_rows) if row not in rows]
+        order = [movers.pop() if row in rows else row for row in range(num_left)]
+        num_unseen = 0
+        if self._is_real is not None:
+            is_real = self._is_real[torch.tensor(order, device=self._is_real.device)]
+            num_unseen = num_padded(is_real)
+            is_real = is_real[:, num_unseen:]
+            self._is_real = None if is_real.all() else is_real
+        self._cache.drop(order, num_unseen)
+        return order
+
+    def _which_are_real(self) -> Tensor:
+        """Return bool[R, columns], False on padding."""
+        if self._is_real is not None:
+            return self._is_real
+        shape = (self._cache.num_rows, self.num_columns)
+        return torch.ones(shape, dtype=torch.bool, device=self._model.device)
+
     def _note_padding(self, is_real: Tensor) -> None:
         if self._is_real is None and not is_real.all():
             self._is_real = is_real.new_ones(is_real.shape[0], self.num_columns)
@@ -153,6 +191,16 @@ class Rows:
 
 RowsMaker = Callable[[Any], Rows]
 """model -> empty rows for it."""
+
+
+def padded(is_real: Tensor, width: int) -> Tensor:
+    """Return bool[R, width], more columns of padding in front."""
+    return functional.pad(is_real, (width - is_real.shape[1], 0), value=False)
+
+
+def num_padded(is_real: Tensor) -> int:
+    """Return how many columns at the front are padding in every row of bool[R, S]."""
+    return int(is_real.any(dim=0).int().argmax())
 
 
 def _left_padded(values: Sequence[int], width: int) -> list[int]:

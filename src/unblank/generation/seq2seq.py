@@ -103,6 +103,9 @@ class SourceAnswerer:
         tokenizer: its tokenizer.
         options: how answers are written.
 
+    Attributes:
+        setup: how answers are decoded.
+
     Raises:
         ValueError: options that the model cannot follow, or a model in training mode.
     """
@@ -112,7 +115,7 @@ class SourceAnswerer:
     ) -> None:
         if model.training:
             raise ValueError("the model is in training mode: call model.eval() to turn dropout off")
-        self._setup = answer_setup(model, tokenizer, options)
+        self.setup = answer_setup(model, tokenizer, options)
         self._config: Any = model.config
         self._tokenizer = tokenizer
         self._options = options
@@ -160,21 +163,25 @@ class SourceAnswerer:
         Raises:
             ValueError: also for beam search and several answers, which have no single next token.
         """
-        (read,) = read_sources(self._config, self._tokenizer, [source], self._options)
-        prompt = self._limited(read.prompt)
-        events = stream_tokens(self._setup, prompt, self._tokenizer, self._text)
+        read = self.read(source)
+        events = stream_tokens(self.setup, read.prompt, self._tokenizer, self.text_of)
         return (
-            event if isinstance(event, TokenEvent) else self._result(read, [event])
+            event if isinstance(event, TokenEvent) else self.result(read, [event])
             for event in events
         )
+
+    def read(self, source: str) -> EncodedSource:
+        """Return what is decoded to answer a source; errors as for `generate_texts`."""
+        (read,) = read_sources(self._config, self._tokenizer, [source], self._options)
+        return replace(read, prompt=self._limited(read.prompt))
 
     def _answer(
         self, sources: Sequence[EncodedSource], batch_size: int, on_batch: Callable[[int], None]
     ) -> list[Generated]:
         prompts = [self._limited(source.prompt) for source in sources]
         answers: dict[int, Generated] = {}
-        for batch in decode_in_batches(self._setup, prompts, batch_size, longest_first=True):
-            answers |= {number: self._result(sources[number], found) for number, found in batch}
+        for batch in decode_in_batches(self.setup, prompts, batch_size, longest_first=True):
+            answers |= {number: self.result(sources[number], found) for number, found in batch}
             on_batch(len(batch))
         return [answers[number] for number in range(len(sources))]
 
@@ -183,11 +190,12 @@ class SourceAnswerer:
         if prompt.max_tokens is not None:
             return prompt
         more = int(self._options.max_tokens_ratio * len(prompt.token_ids))
-        most = self._setup.rules.max_tokens + more
+        most = self.setup.rules.max_tokens + more
         longest = longest_answer(self._config, self._options)
         return replace(prompt, max_tokens=min(most, longest))
 
-    def _result(self, source: EncodedSource, fillings: Sequence[Filling]) -> Generated:
+    def result(self, source: EncodedSource, fillings: Sequence[Filling]) -> Generated:
+        """Return what was decoded, best first, as an answer."""
         first, *others = [self._one_result(source, filling) for filling in fillings]
         return replace(first, alternatives=tuple(others))
 
@@ -196,14 +204,15 @@ class SourceAnswerer:
         # At the greatest length a beam is made to end.
         limit = self._limited(source.prompt).max_tokens
         return Generated(
-            text=self._text(piece.token_ids),
+            text=self.text_of(piece.token_ids),
             token_ids=tuple(piece.token_ids),
             log_probability=piece.log_probability,
             finished=piece.is_finished and len(piece.token_ids) != limit,
             is_source_cut=source.is_cut,
         )
 
-    def _text(self, token_ids: Sequence[int]) -> str:
+    def text_of(self, token_ids: Sequence[int]) -> str:
+        """Return the text of an answer."""
         text: str = self._tokenizer.decode(
             list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )

@@ -6,7 +6,7 @@ values, which are stored and read once for all of them.
 Shapes: `N` sources, `R` rows, `S` source tokens, `D` width, `V` vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from math import gcd
 from typing import Any, Self
@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
 from unblank.generation.cache import RowCache
-from unblank.generation.rows import Chunk, Prompt, Rows
+from unblank.generation.rows import Chunk, Prompt, Rows, num_padded, padded
 from unblank.models.products import fast_fp32_products
 
 __all__ = ["SourceRows", "encode_sources"]
@@ -53,52 +53,80 @@ class SourceRows(Rows):
         # Without padding there is no mask, which is faster.
         self._is_source_NS = None if is_source_NS.all() else is_source_NS
         start = (sop_id, *self._first_ids)
-        return self.feed([Chunk(start, start, start)] * len(prompts))
+        logits_RV = self.feed([Chunk(start, start, start)] * len(prompts))
+        # Its keys and values are stored: from now on only the number of sources is asked for.
+        self._source_NSD = self._source_NSD[:, :1].clone()
+        return logits_RV
 
     def select(self, rows: Sequence[int]) -> Self:
         """Return new rows: a copy of these, any number of times each."""
-        rows_per_source = self._cache.num_rows // len(self._source_NSD)
-        sources = _shared_sources([row // rows_per_source for row in rows])
-        index = torch.tensor(sources, device=self._model.device)
+        sources = _shared_sources([row // self._rows_per_source for row in rows])
         selected = super().select(rows)
-        selected._source_NSD = self._source_NSD[index]
-        if self._is_source_NS is not None:
-            selected._is_source_NS = self._is_source_NS[index]
-        selected._cache.cross_attention_cache = self._cache.cross_attention_cache.select(index)
+        selected._take_sources(self, sources)
         return selected
+
+    def join(self, other: Self) -> None:
+        """Add the rows of another batch after these; each row then has a source of its own."""
+        self._unshare_sources()
+        other._unshare_sources()
+        super().join(other)
+        ours, theirs = self._which_are_sources(), other._which_are_sources()
+        width = max(ours.shape[1], theirs.shape[1])
+        is_source = torch.cat([padded(ours, width), padded(theirs, width)])
+        self._is_source_NS = None if is_source.all() else is_source
+        self._source_NSD = torch.cat([self._source_NSD, other._source_NSD])
+        self._cache.cross_attention_cache.join(other._cache.cross_attention_cache)
+
+    def drop(self, rows: Collection[int]) -> list[int]:
+        """Drop rows, but not all, in place; each row then has a source of its own."""
+        self._unshare_sources()
+        order = super().drop(rows)
+        index = torch.tensor(order, device=self._model.device)
+        num_unseen = 0
+        if self._is_source_NS is not None:
+            is_source = self._is_source_NS[index]
+            num_unseen = num_padded(is_source)
+            is_source = is_source[:, num_unseen:]
+            self._is_source_NS = None if is_source.all() else is_source
+        self._source_NSD = self._source_NSD[index]
+        self._cache.cross_attention_cache.drop(order, num_unseen)
+        return order
+
+    @property
+    def _rows_per_source(self) -> int:
+        return self._cache.num_rows // len(self._source_NSD)
+
+    def _unshare_sources(self) -> None:
+        if self._rows_per_source > 1:
+            rows = range(self._cache.num_rows)
+            self._take_sources(self, [row // self._rows_per_source for row in rows])
+
+    def _take_sources(self, given: Self, sources: Sequence[int]) -> None:
+        index = torch.tensor(sources, device=self._model.device)
+        cross_cache = given._cache.cross_attention_cache
+        self._cache.cross_attention_cache = cross_cache.select(index)
+        self._source_NSD = given._source_NSD[index]
+        if given._is_source_NS is not None:
+            self._is_source_NS = given._is_source_NS[index]
+
+    def _which_are_sources(self) -> Tensor:
+        """Return bool[N, S], False on padding."""
+        if self._is_source_NS is not None:
+            return self._is_source_NS
+        shape = (len(self._source_NSD), self._cache.cross_attention_cache.get_seq_length())
+        return torch.ones(shape, dtype=torch.bool, device=self._model.device)
 
     def _forward(self, token_ids: Tensor, positions: Tensor, prefix_length: int | None) -> Tensor:
         logits_R1V: Tensor = self._model(
             encoder_outputs=BaseModelOutput(last_hidden_state=self._source_NSD),
             attention_mask=self._is_source_NS,
             decoder_input_ids=token_ids.to(self._model.device),
+            decoder_attention_mask=self._is_real,
             past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
         ).logits
         return logits_R1V[:, 0]
-
-
-class _Layer:
-    """Keys and values of one layer, by the names that the model reads them with."""
-
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        self.keys = keys
-        self.values = values
-
-
-class _CrossCache:
-    """Keys and values of the sources, written once."""
-
-    def __init__(self, layers: Sequence[_Layer] = ()) -> None:
-        self.layers = list(layers)
-
-    def update(self, keys: Tensor, values: Tensor, layer_idx: int) -> tuple[Tensor, Tensor]:
-        self.layers.append(_Layer(keys, values))
-        return keys, values
-
-    def select(self, sources: Tensor) -> "_CrossCache":
-        return _CrossCache([_Layer(one.keys[sources], one.values[sources]) for one in self.layers])
 
 
 class SourceCache(RowCache):
@@ -111,18 +139,13 @@ class SourceCache(RowCache):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cross_attention_cache = _CrossCache()
+        self.cross_attention_cache = RowCache(spare_columns=0)
         self.is_updated: dict[int, bool] = {}
 
     @property
     def self_attention_cache(self) -> Self:
         """The answers."""
         return self
-
-    @property
-    def num_rows(self) -> int:
-        """Rows of the answers."""
-        return len(self._layers[0][0])
 
     def select(self, rows: Tensor) -> Self:
         """Return a new cache of these answers, int64[R]; its sources are still to be given."""

@@ -12,6 +12,7 @@ from itertools import zip_longest
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from unblank.extras import install_command
 from unblank.metrics.bleu_tokenizers import BleuTokenizer, choose_bleu_tokenizer
 from unblank.metrics.words import split_words
 from unblank.metrics.written_form import written_form
@@ -219,7 +220,7 @@ def _rouge(
         from nltk.stem.porter import PorterStemmer
         from rouge_score.rouge_scorer import RougeScorer
     except ImportError as error:
-        raise _needs("rouge-score", "rouge") from error
+        raise _needs("rouge_score", "rouge") from error
     words = _RougeWords(PorterStemmer() if settings.stem else None)
     scorer = RougeScorer(_ROUGE_KINDS, tokenizer=words)
     values: dict[str, list[float]] = {kind: [] for kind in _ROUGE_KINDS}
@@ -306,7 +307,7 @@ def _num_references(references: Sequence[Sequence[str]]) -> str:
 
 
 def _needs(package: str, metric: str) -> ImportError:
-    return ImportError(f"{metric} needs the package {package}: pip install 'unblank[eval]'")
+    return ImportError(f"{metric} needs the package {package}: {install_command(package)}")
 
 
 def _check(

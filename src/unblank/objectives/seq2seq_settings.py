@@ -7,6 +7,7 @@ prints. Objectives are built from it in `seq2seq`.
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from unblank.objectives.weights import require_a_weight, weights_in
 from unblank.settings.ranges import (
     NotNegative,
     OpenShare,
@@ -104,11 +105,7 @@ class Seq2SeqSettings:
 
     def __post_init__(self) -> None:
         check_values(self)
-        weights = self.weights()
-        if not any(weights.values()):
-            raise ValueError(
-                f"every objective has weight 0: give one of {', '.join(weights)} a weight above 0"
-            )
+        require_a_weight(self.weights())
         if self.remove_target_sentinels and not self.start_token:
             raise ValueError(
                 "remove_target_sentinels leaves the decoder without a first input: set "
@@ -117,5 +114,4 @@ class Seq2SeqSettings:
 
     def weights(self) -> dict[str, float]:
         """Return objective name -> weight as given, those of weight 0 included."""
-        names = ("span_corruption", "denoising", "mass")
-        return {name: getattr(self, name) for name in names}
+        return weights_in(self, ("span_corruption", "denoising", "mass"))

@@ -7,6 +7,7 @@ It is the `objective` section of a training configuration, so each field's docst
 from dataclasses import dataclass
 from typing import Annotated
 
+from unblank.objectives.weights import require_a_weight, weights_in
 from unblank.settings.identity import Before
 from unblank.settings.ranges import (
     NotNegative,
@@ -96,19 +97,13 @@ class ObjectiveSettings:
 
     def __post_init__(self) -> None:
         check_values(self)
-        self._check_weights()
+        if self.single_span_probability < 1:
+            require_a_weight(self.weights())
         self._check_reach()
 
     def weights(self) -> dict[str, float]:
         """Return objective name -> weight as given, those of weight 0 included."""
-        return {name: getattr(self, name) for name in WEIGHTED_OBJECTIVES}
-
-    def _check_weights(self) -> None:
-        if not any(self.weights().values()) and self.single_span_probability < 1:
-            raise ValueError(
-                "every objective has weight 0: give one of "
-                f"{', '.join(WEIGHTED_OBJECTIVES)} a weight above 0"
-            )
+        return weights_in(self, WEIGHTED_OBJECTIVES)
 
     def _check_reach(self) -> None:
         """Between two spans one token stays, which bounds the share that spans can cover."""

@@ -10,9 +10,10 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from unblank.data.files import find_files
+from unblank.data.files import FileSearch, files_of_entries, find_files
+from unblank.data.hold_out import HashPart
 from unblank.data.mixing import TemperatureSchedule
-from unblank.data.pairs import PairCorpus, pair_texts, prepare_pairs
+from unblank.data.pairs import PairCorpus, pair_texts, parse_pair_source, prepare_pairs
 from unblank.data.report import documents_table
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
 from unblank.data.shards import SHARDS_NAME, PreparedCorpus, prepare_corpus
@@ -22,6 +23,7 @@ from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
+from unblank.tokenization.fidelity import count_words, describe_tokenizer
 from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.source_layout import language_tag_id
 
@@ -40,12 +42,14 @@ class Materials:
     Attributes:
         family: of the model.
         tokenizer: saved with the model.
+        corpora: training text; pairs last.
         sampler: training samples.
         held_out: held-out text, perhaps none; pairs last.
         held_out_languages: of the held-out texts, if they have tags.
         max_length: positions of a sample.
         length: positions of a packed row, or of one of the samples that share a group.
         row_length: positions of a row of the stream.
+        vocabulary: the tokenizer in words, and what it keeps of the training text.
         content: hash of each training source: its text, tokenizer and settings.
         description: documents and tokens, for the header.
         has_texts: whether there is plain text to learn from.
@@ -54,12 +58,14 @@ class Materials:
 
     family: Family
     tokenizer: PreTrainedTokenizerFast
+    corpora: list[_Corpus]
     sampler: Sampler[Any]
     held_out: list[_Corpus]
     held_out_languages: Sequence[str] | None
     max_length: int
     length: int
     row_length: int
+    vocabulary: str
     content: list[str]
     description: str
     has_texts: bool
@@ -92,6 +98,7 @@ def gather_materials(
     seed: int,
     micro_batch_size: int,
     output_dir: Path,
+    hold_out: Sequence[int],
 ) -> Materials:
     """Return what the run needs, making what is not there yet.
 
@@ -105,6 +112,8 @@ def gather_materials(
         seed: of the samples.
         micro_batch_size: rows of a forward pass.
         output_dir: folder of the run.
+        hold_out: for each entry of `train` the threshold below which documents are held out, 0 for
+            none; empty if nothing is.
 
     Raises:
         ValueError: if a file is broken, or text, tokenizer and objective do not fit.
@@ -116,7 +125,7 @@ def gather_materials(
             model,
             tokenizer,
             family,
-            lambda: _training_texts(data),
+            lambda: _training_texts(data, hold_out),
             folder=output_dir / TOKENIZER_NAME,
             world=world,
             checkpoint=context.checkpoint,
@@ -130,10 +139,14 @@ def gather_materials(
         show_progress=world.is_main,
     )
     with world.main_first():
-        corpora = preparing.all_of(data.train, data.pairs)
+        corpora = preparing.all_of(data.train, data.pairs, hold_out)
         held_out = preparing.all_of(data.validation, data.validation_pairs)
+        held_out += preparing.parts_of(data.train, hold_out)
+    divided = [entry for entry, below in zip(data.train, hold_out, strict=False) if below]
     names = [*data.train, *data.pairs]
-    names += [f"{entry} (held out)" for entry in (*data.validation, *data.validation_pairs)]
+    names += [
+        f"{entry} (held out)" for entry in (*data.validation, *data.validation_pairs, *divided)
+    ]
     rows = list(zip(names, [*corpora, *held_out], strict=True))
     context.display.show(documents_table(rows, max_length=data.max_length))
     sampling = SamplingSettings(
@@ -148,12 +161,14 @@ def gather_materials(
     return Materials(
         family=family,
         tokenizer=opened,
+        corpora=corpora,
         sampler=sampler,
         held_out=held_out,
-        held_out_languages=data.validation_languages,
+        held_out_languages=_held_out_languages(data, hold_out),
         max_length=data.max_length,
         length=length,
         row_length=family.rows.row_length(length, micro_batch_size),
+        vocabulary=_describe_vocabulary(opened, data),
         content=[_content(corpus) for corpus in corpora],
         description=_describe(corpora, sampler),
         has_texts=bool(data.train),
@@ -171,17 +186,31 @@ class _Preparing:
     cache_dir: Path
     show_progress: bool
 
-    def all_of(self, texts: Sequence[str], pairs: Sequence[str]) -> list[_Corpus]:
-        """Return the corpora of some entries, pairs last."""
-        return [*map(self._text, texts), *map(self._pairs, pairs)]
+    def all_of(
+        self, texts: Sequence[str], pairs: Sequence[str], hold_out: Sequence[int] = ()
+    ) -> list[_Corpus]:
+        """Return the corpora of some entries, without what is held out of them, pairs last."""
+        search = FileSearch(any_ending=True)
+        for entry in pairs:
+            pair = parse_pair_source(entry)
+            search.take(entry, (pair.source, pair.target), (pair.source_field, pair.target_field))
+        parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
+        of_texts = map(self._text, files_of_entries(texts), parts or [None] * len(texts))
+        return [*of_texts, *map(self._pairs, pairs)]
 
-    def _text(self, entry: str) -> PreparedCorpus:
+    def parts_of(self, texts: Sequence[str], hold_out: Sequence[int]) -> list[_Corpus]:
+        """Return what is held out of the entries of which something is."""
+        return [
+            self._text(paths, HashPart(below, is_held_out=True))
+            for paths, below in zip(files_of_entries(texts), hold_out, strict=False)
+            if below
+        ]
+
+    def _text(self, paths: tuple[Path, ...], part: HashPart | None) -> PreparedCorpus:
         return prepare_corpus(
-            entry,
+            _texts(self.data, paths, part),
             self.tokenizer,
             cache_dir=self.cache_dir,
-            text_field=self.data.text_field,
-            text_unit=self.data.text_unit,
             min_tokens=MINIMUM_TOKENS,
             show_progress=self.show_progress,
         )
@@ -235,14 +264,37 @@ def _temperature(data: PretrainDataSettings) -> TemperatureSchedule | None:
     return TemperatureSchedule(start=start, end=end, epochs=epochs)
 
 
-def _training_texts(data: PretrainDataSettings) -> Iterable[str]:
+def _texts(data: PretrainDataSettings, paths: tuple[Path, ...], part: HashPart | None) -> TextFiles:
+    return TextFiles(
+        paths=paths,
+        text_field=data.text_field,
+        text_unit=data.text_unit,
+        part=part,
+    )
+
+
+def _training_texts(data: PretrainDataSettings, hold_out: Sequence[int]) -> Iterable[str]:
     """Return what a new tokenizer is trained on."""
     found: list[TextFiles] = []
-    if data.train:
-        paths = find_files(data.train)
-        found.append(TextFiles(paths=paths, text_field=data.text_field, text_unit=data.text_unit))
+    if any(hold_out):
+        found += [
+            _texts(data, paths, HashPart(below, is_held_out=False))
+            for paths, below in zip(files_of_entries(data.train), hold_out, strict=True)
+        ]
+    elif data.train:
+        found.append(_texts(data, find_files(data.train), None))
     found += [side for entry in data.pairs for side in pair_texts(entry)]
     return found[0] if len(found) == 1 else _Joined(found)
+
+
+def _held_out_languages(
+    data: PretrainDataSettings, hold_out: Sequence[int]
+) -> tuple[str, ...] | None:
+    """Return the language of each held-out text."""
+    if not any(hold_out) or data.languages is None:
+        return data.validation_languages
+    pairs = zip(data.languages, hold_out, strict=True)
+    return tuple(language for language, below in pairs if below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +306,16 @@ class _Joined:
     def __iter__(self) -> Iterator[str]:
         for source in self.sources:
             yield from source
+
+
+def _describe_vocabulary(tokenizer: PreTrainedTokenizerFast, data: PretrainDataSettings) -> str:
+    words = count_words(tokenizer, _training_texts(data, ()), num_characters=200_000)
+    if words.total and words.unknown == words.total:
+        raise ValueError(
+            f"the tokenizer ({describe_tokenizer(tokenizer)}) knows no word of the training text: "
+            "use the tokenizer of its language, or leave tokenizer.path out to train one"
+        )
+    return f"{describe_tokenizer(tokenizer)}; {words}"
 
 
 def _describe(corpora: Sequence[_Corpus], sampler: Sampler[Any]) -> str:

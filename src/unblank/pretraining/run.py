@@ -1,22 +1,32 @@
 """`run_pretrain`: from `PretrainSettings` to a folder that `unblank.load` and transformers open."""
 
-from collections.abc import Collection
+import warnings
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from unblank.data.files import files_of_entries
+from unblank.data.hold_out import hold_out_thresholds
+from unblank.data.settings import MIXTURE
+from unblank.data.shards import SHARDS_NAME
+from unblank.data.sources import TextFiles
+from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.parallel import join_world
 from unblank.engine.run import Run, run
+from unblank.engine.schedules import wsd_identity
 from unblank.engine.training import AllWeights, RunContext
 from unblank.families.settings import FamilySections
 from unblank.families.table import family_of_run
-from unblank.pretraining.settings import PretrainSettings
+from unblank.pretraining.settings import PretrainDataSettings, PretrainSettings
 from unblank.pretraining.training import Pretraining, open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
+from unblank.starting.tokenizer import TOKENIZER_NAME
 
-__all__ = ["run_pretrain"]
+__all__ = ["dry_run_pretrain", "run_pretrain"]
 
 
 def run_pretrain(
@@ -24,6 +34,7 @@ def run_pretrain(
     *,
     given: Collection[str] | None = None,
     memory: MemoryArrangement = LEFT_ALONE,
+    dry_run: DryRun | None = None,
 ) -> Path:
     """Pretrain, or continue to, and return the folder of the finished model.
 
@@ -32,6 +43,7 @@ def run_pretrain(
         given: dotted names of the settings that were given, which the model's family must use; None
             takes those that are not as they are by default.
         memory: what `unblank.process.arrange_memory` returned; a library call leaves it alone.
+        dry_run: what the run stands for if only its first steps are to be measured.
 
     Returns:
         `settings.train.output_dir`, holding model, tokenizer, metrics and provenance.
@@ -46,17 +58,22 @@ def run_pretrain(
     given = changed_names(settings) if given is None else given
     data, train = settings.data, settings.train
     with join_world(train.device) as world:
+        hold_out = _hold_out(data, tells=world.is_main)
+        _require_held_out(settings, is_there=data.has_held_out_files or any(hold_out))
         run(
             Run(
                 command="pretrain",
                 settings=settings,
-                open_training=partial(_open_training, settings, given),
+                open_training=partial(_open_training, settings, given, hold_out),
                 method=AllWeights(),
-                start=describe_start(settings.model),
+                start=_describe_start(settings),
                 effective=effective_pretrain_settings,
                 learning_rate=settings.optim.learning_rate,
-                is_validated=bool(data.validation or data.validation_pairs),
+                is_validated=data.has_held_out_files or any(hold_out),
                 fill_every=train.sample_every,
+                average_last=train.average_last,
+                final=train.chosen_weights,
+                dry_run=dry_run,
             ),
             world,
             memory,
@@ -64,19 +81,95 @@ def run_pretrain(
     return train.output_dir
 
 
+def dry_run_pretrain(
+    settings: PretrainSettings,
+    *,
+    given: Collection[str] | None = None,
+    memory: MemoryArrangement = LEFT_ALONE,
+) -> None:
+    """Say what a run would take, from its first steps; arguments and errors as `run_pretrain`.
+
+    Nothing is left of it; text that earlier runs have prepared is not tokenised again.
+    """
+    given = changed_names(settings) if given is None else given
+    train, data = settings.train, settings.data
+    cache_dir = data.cache_dir or train.output_dir.parent / SHARDS_NAME
+    with thrown_away(train.output_dir, cache_dir, [TOKENIZER_NAME]) as folder:
+        measured = replace(
+            settings,
+            train=replace(train, output_dir=folder, track=()),
+            data=replace(data, cache_dir=folder.parent / SHARDS_NAME),
+        )
+        stands_for = DryRun(output_dir=train.output_dir)
+        run_pretrain(measured, given=given, memory=memory, dry_run=stands_for)
+
+
+def _describe_start(settings: PretrainSettings) -> str:
+    start = describe_start(settings.model)
+    if settings.train.first_embeddings == "cooccurrence":
+        return f"{start}, embeddings from the co-occurrence of tokens"
+    return start
+
+
 def _refuse_early(settings: PretrainSettings) -> None:
     """Raise what can be known before text is read, which may take hours."""
     data = settings.data
     if not data.train and not data.pairs:
         raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
-    if settings.train.sample_every and not (data.validation or data.validation_pairs):
+    has_weights = settings.model.init_from or settings.model.init_from_encoder
+    if settings.train.first_embeddings != "drawn" and has_weights:
         raise ValueError(
-            "train.sample_every needs held-out text: give --data.validation FILE_OR_FOLDER [...]"
+            f"train.first_embeddings is {settings.train.first_embeddings}, but the embeddings come "
+            f"from {has_weights}: leave it out"
         )
 
 
+def _require_held_out(settings: PretrainSettings, *, is_there: bool) -> None:
+    """Raise ValueError for a setting that means nothing without held-out text."""
+    train = settings.train
+    wanted = {
+        "train.sample_every": train.sample_every > 0,
+        "train.average_last": train.average_last > 0,
+        "train.final best": train.final == "best",
+    }
+    for name, is_wanted in wanted.items():
+        if is_wanted and not is_there:
+            raise ValueError(
+                f"{name} needs held-out text: give --data.validation FILE_OR_FOLDER [...], or "
+                "--data.hold-out SHARE"
+            )
+
+
+def _hold_out(data: PretrainDataSettings, *, tells: bool) -> list[int]:
+    """Return for each entry of `train` the threshold below which documents are held out."""
+    if data.hold_out is None:
+        return []
+    if data.has_held_out_files:
+        if tells:
+            warnings.warn(
+                "nothing is held out of data.train (data.hold_out), as data.validation is given",
+                stacklevel=1,
+            )
+        return []
+    texts = [
+        TextFiles(paths=paths, text_field=data.text_field, text_unit=data.text_unit)
+        for paths in files_of_entries(data.train)
+    ]
+    found = hold_out_thresholds(texts, data.hold_out)
+    if not any(found) and tells:
+        warnings.warn(
+            "data.hold_out holds nothing out, as there is only one document: to divide .txt files, "
+            "set --data.text-unit paragraph or line",
+            stacklevel=1,
+        )
+    return found
+
+
 def _open_training(
-    settings: PretrainSettings, given: Collection[str], context: RunContext
+    settings: PretrainSettings,
+    given: Collection[str],
+    hold_out: Sequence[int],
+    context: RunContext,
 ) -> Pretraining:
     sections = FamilySections(
         objective=settings.objective, seq2seq=settings.seq2seq, ganlm=settings.ganlm
@@ -89,17 +182,19 @@ def _open_training(
         sections=sections,
         train=settings.train,
         given=given,
+        hold_out=hold_out,
     )
 
 
 def effective_pretrain_settings(
-    settings: PretrainSettings, checkpoint: Path | None, num_processes: int
+    settings: PretrainSettings, checkpoint: Path | None, step: int, num_processes: int
 ) -> dict[str, Any]:
     """Return the settings that stand for others when two starts are compared.
 
     Args:
         settings: of the run.
         checkpoint: that is continued, or None.
+        step: steps done.
         num_processes: of this start.
     """
     optim, train, objective = settings.optim, settings.train, settings.objective
@@ -110,9 +205,11 @@ def effective_pretrain_settings(
         # Without sentence spans there is nothing that it could limit.
         "objective.sentence_limit": objective.sentence_limit if objective.sentence else 0.0,
         "train.micro_batch_size": train.rows_per_pass,
-        "the mixture of data.alpha or data.temperature_*": settings.data.mixture,
+        MIXTURE: settings.data.mixture,
     }
     if family_of_run(settings.model, checkpoint).rows.is_forward_pass:
         # Then it decides which samples share a batch.
         found["train.micro_batch_size (of an encoder-decoder)"] = train.rows_per_pass
+    if optim.schedule == "wsd":
+        found |= wsd_identity(optim, train.max_steps, step)
     return found

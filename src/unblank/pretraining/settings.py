@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from unblank.data.settings import DataSettings
-from unblank.engine.settings import OptimSettings, TrainSettings
+from unblank.engine.settings import FinalName, OptimSettings, TrainSettings
 from unblank.families.settings import (
     FamilySections,
     GanLMSettings,
@@ -40,6 +40,9 @@ class PretrainDataSettings(DataSettings):
     """Files, folders or globs of training text, of any format (docs/data.md)."""
     validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out text, whose loss is logged and whose blanks are filled at intervals."""
+    hold_out: MayChange[Positive[float | None]] = None
+    """Documents to hold out of `train` where there is no `validation`: their share (below 1) or
+    their number, chosen by a hash of their text, so the same ones in every run."""
     pairs: tuple[PathText, ...] = ()
     """Parallel text for encoder-decoders: SOURCE_FILE:TARGET_FILE, line by line, or
     FILE:SOURCE_FIELD:TARGET_FIELD for .jsonl and .parquet."""
@@ -66,6 +69,10 @@ class PretrainDataSettings(DataSettings):
     def __post_init__(self) -> None:
         DataSettings.__post_init__(self)
         require(
+            self.hold_out is None or self.hold_out < 1 or self.hold_out.is_integer(),
+            f"hold_out is {self.hold_out}: give a share below 1, or a whole number of documents",
+        )
+        require(
             self.row_length is None or self.row_length >= self.max_length,
             f"row_length ({self.row_length}) must be at least max_length ({self.max_length}): a "
             "sample must fit into a row",
@@ -85,6 +92,11 @@ class PretrainDataSettings(DataSettings):
             "weights, alpha and temperature_* exclude each other: give one of them",
         )
 
+    @property
+    def has_held_out_files(self) -> bool:
+        """Whether held-out text is named, so that none is taken from `train`."""
+        return bool(self.validation or self.validation_pairs)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PretrainTrainSettings(TrainSettings):
@@ -103,6 +115,14 @@ class PretrainTrainSettings(TrainSettings):
     """Steps between two rounds of filling blanks in held-out text; 0 = never."""
     compile: SharesOut[bool] = False
     """Compile the encoder stack with torch.compile."""
+    final: MayChange[FinalName | None] = None
+    """Which weights become the finished model: the last ones, the best checkpoint, the average of
+    the last checkpoints, the moving average (ema), or the best of all these on held-out text
+    (better). Default: better where there are averages, otherwise last."""
+    first_embeddings: Literal["drawn", "cooccurrence"] = "drawn"
+    """Where the embeddings of new weights come from: drawn at random, or computed from the training
+    text, so that tokens with the same neighbours are alike. With little text or time a model then
+    learns much sooner."""
     sampled_softmax: NotNegative[int] = 0
     """Number of rows of the vocabulary, the micro-batch's targets among them, from which the
     training loss is estimated; 0 = all rows, exactly. Faster for vocabularies above some 60,000."""
@@ -114,6 +134,15 @@ class PretrainTrainSettings(TrainSettings):
             f"batch_size ({self.batch_size}) must be a multiple of micro_batch_size "
             f"({self.micro_batch_size})",
         )
+
+    @property
+    def chosen_weights(self) -> FinalName | None:
+        """Which weights become the model: as set, or the better ones if there are averages.
+
+        None are the last ones, without a comparison.
+        """
+        has_average = self.average_last > 0 or self.ema_decay is not None
+        return self.final or ("better" if has_average else None)
 
     @property
     def rows_per_pass(self) -> int:

@@ -1,10 +1,11 @@
 """Pretraining as the engine sees it: samples of plain and parallel text, and their loss."""
 
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 
 from transformers import PreTrainedModel
 
+from unblank.data.files import find_files
 from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
 from unblank.engine.held_out import held_out_loss
 from unblank.engine.parallel import World
@@ -21,6 +22,7 @@ from unblank.pretraining.fills import fill_function
 from unblank.pretraining.materials import Materials, gather_materials
 from unblank.pretraining.settings import PretrainDataSettings, PretrainTrainSettings
 from unblank.settings.given import refuse_unused
+from unblank.starting.first_embeddings import start_from_cooccurrence
 from unblank.starting.model import build_model
 
 __all__ = ["Pretraining", "open_pretraining"]
@@ -35,6 +37,7 @@ def open_pretraining(
     sections: FamilySections,
     train: PretrainTrainSettings,
     given: Collection[str],
+    hold_out: Sequence[int] = (),
 ) -> "Pretraining":
     """Return the training with its text tokenized.
 
@@ -46,6 +49,8 @@ def open_pretraining(
         sections: what is hidden, and which losses there are.
         train: the `train` section.
         given: dotted names of the settings that were given.
+        hold_out: for each entry of the training text the threshold of `hold_out_thresholds`; none
+            if nothing is held out of it.
 
     Raises:
         ValueError: text, model and settings do not fit; the message says what to do.
@@ -63,6 +68,8 @@ def open_pretraining(
     _require_tags_of_use(data, sections)
     if context.checkpoint is None:
         require_possible_model(family, model)
+    for entry in (*data.train, *data.validation):
+        find_files(entry)  # what is not there, or needs a package, is said before hours of work
     materials = gather_materials(
         context,
         family,
@@ -73,6 +80,7 @@ def open_pretraining(
         seed=train.seed,
         micro_batch_size=train.rows_per_pass,
         output_dir=train.output_dir,
+        hold_out=hold_out,
     )
     return Pretraining(
         context,
@@ -124,6 +132,7 @@ class Pretraining:
         self._batches: list[TrainBatch] | None = None
         self._fill: Callable[[], list[dict[str, str]]] | None = None
         self.facts: Mapping[str, str] = {
+            "tokenizer": materials.vocabulary,
             "text": materials.description,
             "step": _step_text(train, materials, context.world),
             "objective": _objective_text(family, sections, materials),
@@ -146,6 +155,8 @@ class Pretraining:
             seed=train.seed,
             checkpoint=self._checkpoint,
         )
+        if train.first_embeddings == "cooccurrence" and self._checkpoint is None:
+            start_from_cooccurrence(model, materials.corpora, train.seed)
         if train.compile:
             stack = model.base_model
             stack.compile(dynamic=False)

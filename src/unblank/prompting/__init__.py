@@ -2,7 +2,8 @@
 
 from unblank.prompting.examples import TaskData, TaskExample, make_examples, read_examples
 from unblank.prompting.scoring import Prediction, predict, score_examples
-from unblank.prompting.task import ClozeTask, load_task, task_names
+from unblank.prompting.task import ClozeTask
+from unblank.prompting.task_files import load_task, task_names
 
 __all__ = [
     "ClozeTask",

@@ -4,14 +4,12 @@ Each part's own syntax is checked where it is read: patterns, verbalizers, examp
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unblank.prompting.entries import Shapes, check_shapes, line_of, require_known
 from unblank.prompting.patterns import FieldUse
+from unblank.prompting.task import ClozeTask
 from unblank.prompting.yaml_lines import at_line
-
-if TYPE_CHECKING:
-    from unblank.prompting.task import ClozeTask
 
 __all__ = ["check_keys", "check_task"]
 
@@ -48,7 +46,7 @@ def check_keys(entries: Any) -> None:
             require_known(key, ("pattern", "verbalizer"))
 
 
-def check_task(task: "ClozeTask", entries: Mapping[str, Any]) -> None:
+def check_task(task: ClozeTask, entries: Mapping[str, Any]) -> None:
     """Check that the settings of a task fit together.
 
     Args:
@@ -88,7 +86,7 @@ def check_task(task: "ClozeTask", entries: Mapping[str, Any]) -> None:
             raise ValueError(f"{at_line(metric)}metric {metric!r} {reason}")
 
 
-def _why_unfit(task: "ClozeTask", metric: str) -> str:
+def _why_unfit(task: ClozeTask, metric: str) -> str:
     if task.is_regression != (metric in _OF_NUMBERS):
         fit = ", ".join(_OF_NUMBERS) if task.is_regression else "accuracy, macro_f1, matthews"
         return f"does not apply to {'numbers' if task.is_regression else 'labels'}: choose {fit}"
@@ -104,7 +102,7 @@ def _why_unfit(task: "ClozeTask", metric: str) -> str:
     return ""
 
 
-def _used_fields(task: "ClozeTask") -> tuple[str, ...]:
+def _used_fields(task: ClozeTask) -> tuple[str, ...]:
     """Return the fields of patterns and of the classifier's texts."""
     of_classifier = [
         part.name for template in task.classifier for part in template if isinstance(part, FieldUse)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from unblank.settings.marks import PathMark
+from unblank.settings.shipped_recipes import recipe_path
 
 __all__ = [
     "from_mapping",
@@ -25,32 +26,30 @@ __all__ = [
 _Settings = TypeVar("_Settings")
 
 
-def read_settings(kind: type[_Settings], path: Path | str, advice: str = "") -> _Settings:
+def read_settings(kind: type[_Settings], path: Path | str) -> _Settings:
     """Return the settings of a YAML file.
 
     Args:
         kind: the dataclass of the whole, such as `PretrainSettings`.
         path: the file; fields that it does not name keep their defaults.
-        advice: where recipes are found, for the message if there is no such file.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is not YAML, or holds an unknown key or a value out of range.
         TypeError: if a value has the wrong type.
     """
-    content = read_mapping(path, advice)
+    content = read_mapping(path)
     try:
         return from_mapping(kind, content)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{path}: {error}") from error
 
 
-def read_mapping(path: Path | str, advice: str = "") -> Any:
+def read_mapping(path: Path | str) -> Any:
     """Return what a YAML file holds; nothing is an empty mapping.
 
     Args:
-        path: the file.
-        advice: where recipes are found, for the message if there is no such file.
+        path: the file, or `recipe:NAME` for one that comes with the library.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -58,10 +57,7 @@ def read_mapping(path: Path | str, advice: str = "") -> Any:
     """
     from unblank.untrusted.yaml_text import read_yaml
 
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"no recipe at {path}" + (f"; {advice}" if advice else ""))
-    content = read_yaml(path)
+    content = read_yaml(recipe_path(path))
     return {} if content is None else content
 
 

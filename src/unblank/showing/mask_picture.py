@@ -12,6 +12,7 @@ import numpy as np
 
 from unblank.data.packing import visible_keys
 from unblank.examples import Example, IntArray
+from unblank.extras import optional_package
 from unblank.integrity import write_at_once
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def draw_mask(example: Example, tokens: Sequence[str], path: Path) -> None:
         path: the picture; its suffix is the format (.png, .svg, .pdf).
 
     Raises:
-        ModuleNotFoundError: if matplotlib is not installed.
+        ImportError: if matplotlib is not installed.
         ValueError: if the suffix is not a format that matplotlib writes.
     """
     figure = mask_figure(example, tokens)
@@ -82,16 +83,13 @@ def draw_mask(example: Example, tokens: Sequence[str], path: Path) -> None:
 
 def mask_figure(example: Example, tokens: Sequence[str]) -> "Figure":
     """Return the picture of the mask; arguments and errors as in `draw_mask`."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ModuleNotFoundError(
-            "drawing the mask needs matplotlib: pip install 'unblank[plot]'"
-        ) from error
+    matplotlib_figure = optional_package("matplotlib.figure", "drawing the mask")
     size = len(example)
     labelled = size <= _LABELLED
     side = max(5.0, 0.27 * size) if labelled else 8.0
-    figure = Figure(figsize=(side + 2.4, side + 2.6), layout="constrained", facecolor="white")
+    figure: Figure = matplotlib_figure.Figure(
+        figsize=(side + 2.4, side + 2.6), layout="constrained", facecolor="white"
+    )
     pieces = piece_numbers(example)
     axes = figure.add_subplot(aspect="equal")
     _draw_cells(axes, example, pieces)

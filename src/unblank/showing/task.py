@@ -30,7 +30,8 @@ from unblank.prompting.scoring import (
     start_of_answer,
     with_sentinel,
 )
-from unblank.prompting.task import ClozeTask, load_task, task_names
+from unblank.prompting.task import ClozeTask
+from unblank.prompting.task_files import load_task, task_names
 from unblank.showing.columns import NOTHING, print_columns
 from unblank.showing.options import ShowTaskOptions
 from unblank.showing.reading_order import print_in_order

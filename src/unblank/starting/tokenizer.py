@@ -12,6 +12,7 @@ from unblank.families.family import Family
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.plurals import counted
 from unblank.starting.vocabulary import check_vocabulary
+from unblank.tokenization.fidelity import is_lowercased
 from unblank.tokenization.special import add_sentinels
 from unblank.untrusted.opening import tokenizer_in
 from unblank.whole_folders import put_into_folder
@@ -51,7 +52,8 @@ def open_tokenizer(
             from.
     """
     _require_use_of_transfer(model, settings)
-    given = checkpoint or settings.path or model.init_from or model.init_from_encoder
+    existing = settings.path or model.init_from or model.init_from_encoder
+    given = checkpoint or existing
     if given is None:
         given = folder
         if world.is_main:
@@ -62,6 +64,8 @@ def open_tokenizer(
     elif checkpoint is None and (ignored := _ignored(model, settings, family)):
         display.say(f"note: {', '.join(ignored)} ignored: {given} has its tokenizer")
     tokenizer = tokenizer_in(given)
+    if checkpoint is not None and existing is None:
+        _require_same_case(tokenizer, settings.lowercase, checkpoint)
     if checkpoint is None and model.init_from is not None and settings.path is not None:
         check_vocabulary(
             tokenizer,
@@ -96,17 +100,31 @@ def _require_use_of_transfer(model: ModelSettings, settings: TokenizerSettings) 
         )
 
 
+def _require_same_case(
+    tokenizer: PreTrainedTokenizerFast, lowercase: bool | None, checkpoint: Path
+) -> None:
+    """Refuse another case than that of a run that is continued.
+
+    What a run without the setting did depends on its version, so its tokenizer is asked.
+    """
+    if lowercase is not None and lowercase != is_lowercased(tokenizer):
+        raise ValueError(
+            f"tokenizer.lowercase is {lowercase}, but the tokenizer of {checkpoint} is "
+            f"{'cased' if lowercase else 'lower-cased'}: leave it out to continue the run, or "
+            "choose another train.output_dir"
+        )
+
+
 def _train(
     model: ModelSettings, settings: TokenizerSettings, family: Family, texts: Iterable[str]
 ) -> PreTrainedTokenizerFast:
     from unblank.tokenization.train import train_tokenizer
 
-    kind = settings.kind or family.tokenizer_kind(model.preset)
     return train_tokenizer(
         texts,
-        kind=kind,
+        kind=settings.kind or family.tokenizer_kind(model.preset),
         vocab_size=settings.vocab_size or family.vocabulary_size(model.preset),
-        lowercase=kind == "wordpiece" if settings.lowercase is None else settings.lowercase,
+        lowercase=settings.lowercase or False,
         num_sentinels=family.num_sentinels(settings.num_sentinels),
         extra_tokens=settings.extra_tokens,
     )

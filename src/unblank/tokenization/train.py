@@ -68,7 +68,8 @@ def train_tokenizer(
             read into memory.
         kind: "wordpiece", "unigram" or "bpe".
         vocab_size: number of tokens, special ones included.
-        lowercase: turn text to lower case (wordpiece: and drop accents).
+        lowercase: turn text to lower case (wordpiece: and drop accents). Else text is only brought
+            into one form of Unicode (NFC), in which equal characters are equal bytes.
         num_sentinels: number of tokens `[MASK1]`, `[MASK2]`, ... to add.
         extra_tokens: further special tokens.
         show_progress: show bars on the error stream.
@@ -125,8 +126,10 @@ def _special_tokens(num_sentinels: int, extra_tokens: Sequence[str]) -> list[Add
     names += [sentinel_token(number) for number in range(1, num_sentinels + 1)]
     names += extra_tokens
     twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice or "" in names:
-        raise ValueError(f"special tokens must be different and not empty; repeated are {twice}")
+    if "" in names:
+        raise ValueError("an extra token is empty: leave it out")
+    if twice:
+        raise ValueError(f"the special token {twice[0]!r} occurs twice: leave one out")
     # The space before a blank belongs to the answer, as in the published vocabularies.
     return [
         AddedToken(name, special=True, normalized=False, lstrip=name in BLANK_TOKENS)
@@ -142,7 +145,7 @@ def _wordpiece(
     progress: Progress,
 ) -> Tokenizer:
     core = Tokenizer(models.WordPiece(unk_token=UNK_TOKEN))
-    core.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    core.normalizer = _wordpiece_normalizer(lowercase)
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     core.decoder = decoders.WordPiece(prefix="##")
     ascii_kept = [char for char in _ASCII if core.normalizer.normalize_str(char) == char]
@@ -163,6 +166,14 @@ def _wordpiece(
     return _with_model(core, models.WordPiece(vocab=vocabulary, unk_token=UNK_TOKEN), specials)
 
 
+def _wordpiece_normalizer(lowercase: bool) -> normalizers.Normalizer:
+    if lowercase:  # as the published uncased vocabularies of BERT and GLM do
+        return normalizers.BertNormalizer(lowercase=True)
+    # Not `clean_text`: it drops the joiners that Persian and the scripts of India are spelt with.
+    divided = normalizers.BertNormalizer(clean_text=False, strip_accents=False, lowercase=False)
+    return normalizers.Sequence([normalizers.NFC(), divided])
+
+
 def _bpe(
     texts: Iterable[str],
     vocab_size: int,
@@ -171,8 +182,8 @@ def _bpe(
     progress: Progress,
 ) -> Tokenizer:
     core = Tokenizer(models.BPE())
-    if lowercase:
-        core.normalizer = normalizers.Lowercase()
+    folding = [normalizers.Lowercase()] if lowercase else []
+    core.normalizer = normalizers.Sequence([normalizers.NFC(), *folding])
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -220,7 +231,7 @@ def _unigram(
 def _unigram_normalizer(lowercase: bool) -> normalizers.Normalizer:
     folding = [normalizers.Lowercase()] if lowercase else []
     one_space = normalizers.Replace(Regex(r"\s+"), " ")
-    return normalizers.Sequence([normalizers.NFKC(), *folding, one_space])
+    return normalizers.Sequence([normalizers.NFC(), *folding, one_space])
 
 
 def _repeatable(learnt: list[tuple[str, float]]) -> list[tuple[str, float]]:

@@ -1,10 +1,8 @@
 """Trimming: a model folder in, a smaller one out, proven equal on what it keeps."""
 
 import json
-import platform
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from unblank.conversion.provenance import PACKAGES, write_provenance
 from unblank.families.loading import require_whole_weights
+from unblank.installed import installed_versions
 from unblank.integrity import PROVENANCE_NAME, file_facts, weights_files
 from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts, text_encoder
@@ -113,7 +112,7 @@ def trim_model(
     if keep is not None:
         check_count(keep, "keep")
     if coverage is not None and not 0 < coverage <= 1:
-        raise ValueError(f"coverage is {coverage}: it must be in (0, 1]")
+        raise ValueError(f"coverage is {coverage}: it must be above 0 and at most 1")
     settings, tokenizer = _open(source)
     if output.exists():
         raise FileExistsError(f"{output} already exists: choose a new folder")
@@ -230,7 +229,6 @@ def _write_record(
         },
         "settings": {"keep": keep, "coverage": coverage},
         "report": asdict(report),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in PACKAGES},
+        "versions": installed_versions(PACKAGES),
     }
     write_provenance(staging, record)

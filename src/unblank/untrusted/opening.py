@@ -15,6 +15,7 @@ from unblank.untrusted.folder import (
     require_safe_model_folder,
 )
 from unblank.untrusted.panics import panics_named
+from unblank.untrusted.text_patterns import refuse_costly_patterns
 from unblank.untrusted.weight_files import INDEX_NAME, count_numbers, places_in_index
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ def config_in(folder: Path, **changes: Any) -> "PreTrainedConfig":
     model_type = settings.get("model_type")
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         refuse_custom_code(folder / CONFIG_NAME, settings, f"the model type {model_type!r}")
-        raise ValueError(f"{folder / CONFIG_NAME} names an unknown model type {model_type!r}")
+        raise ValueError(
+            f"{folder / CONFIG_NAME} names an unknown model type "
+            f"{model_type!r}: neither transformers nor this library has it"
+        )
     return _read_config(AutoConfig, folder, changes)
 
 
@@ -101,8 +105,8 @@ def tokenizer_in(folder: Path) -> "PreTrainedTokenizerFast":
 
     Raises:
         FileNotFoundError: no `tokenizer.json`.
-        ValueError: damaged, a class that is not made from `tokenizer.json`, or one that only code
-            of the folder could provide.
+        ValueError: damaged, patterns that cost too much, a class that is not made from
+            `tokenizer.json`, or one that only code of the folder could provide.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -111,6 +115,7 @@ def tokenizer_in(folder: Path) -> "PreTrainedTokenizerFast":
             f"there is no tokenizer.json in {folder}: `unblank tokenize` makes one"
         )
     files = require_safe_folder(folder)
+    refuse_costly_patterns(folder / "tokenizer.json")
     try:
         kind = _kind_of_tokenizer(folder, files)
         with panics_named("the tokenizers library gave up"):

@@ -75,7 +75,7 @@ def opened_weights(path: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist")
+        raise FileNotFoundError(f"there is no file {path}: copy or save it again")
     refuse_pointer(path)
     try:
         with safe_open(path, framework="pt") as file:

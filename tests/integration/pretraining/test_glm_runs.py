@@ -15,6 +15,8 @@ from unblank.settings.recipes import read_settings
 from unblank.tokenization.train import train_tokenizer
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "pretrain").glob("*.yaml"))
+LIKE_OTHERS = {"baseline_mbart_base", "deltalm_large", "ganlm_large", "glm_large"}
+"""Recipes that differ in sizes and numbers from another one, which is run."""
 
 
 def metrics(folder):
@@ -162,7 +164,13 @@ def test_what_cannot_be_done_is_said(make_config, change, error, named):
         run_pretrain(make_config(**change))
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in LIKE_OTHERS))
+        for path in RECIPES
+    ],
+)
 def test_every_recipe_runs_two_steps_with_a_small_model(path, make_config, text_folder):
     recipe, small = read_settings(PretrainSettings, path), make_config()
     train = replace(

@@ -209,7 +209,7 @@ def test_a_prompt_is_not_merged(base, tmp_path):
     assert not (tmp_path / "merged").exists()
 
 
-@every_method
+@pytest.mark.parametrize("name", ["lora", "prompt"])
 def test_a_damaged_adapter_is_refused(name, base, tmp_path):
     method, one = opened(name, base)
     publish_model(

@@ -8,7 +8,7 @@ import pytest
 
 from unblank import api
 from unblank.commands import fill, fill_printing, score
-from unblank.commands.fill import FillSettings
+from unblank.commands.fill_settings import FillSettings
 from unblank.commands.score import ScoreSettings
 
 TEXT = "the [MASK] sat on [b]a[/b] mat and [MASK]."

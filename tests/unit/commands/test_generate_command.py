@@ -1,14 +1,15 @@
 """`unblank generate`: files in, answers in order out, scores, and going on where it stopped."""
 
+import csv
 import gzip
 import io
 import json
 
 import pytest
 
+from unblank.answering.answer_file import AnswerFile
 from unblank.cli import main
 from unblank.commands import generate_answers as generate_command
-from unblank.commands.answer_file import AnswerFile
 
 SOURCES = ["the old cat", "a dog", "one small dog run to some far house", "a mat", "the cat sat"]
 
@@ -120,6 +121,21 @@ def test_tokens_are_streamed(folder, capsys):
     assert shown.replace("\n", "") == expected(folder)[0].replace("\n", "")
 
 
+def test_answers_are_written_as_a_table_too(folder, data, tmp_path):
+    words = ["--input", data, "--source", "en", "--num-beams", "2", "--num-return", "2"]
+    lines, table = tmp_path / "out.jsonl", tmp_path / "out.csv"
+    generate(folder, *words, "--output", lines)
+    generate(folder, *words, "--output", table)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    records = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [row["prediction"] for row in rows] == [one["prediction"] for one in records]
+    assert [row["alternatives_1_prediction"] for row in rows] == [
+        one["alternatives"][0]["prediction"] for one in records
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "out.jsonl", data.name]
+
+
 class Stopped(Exception):
     pass
 
@@ -150,7 +166,7 @@ def test_an_interrupted_run_goes_on_with_the_same_answers(
 
     monkeypatch.setattr(generate_command, "_answers", usual)
     error = fails(*arguments, "--output", output, "--num-beams", "2", capsys=capsys)
-    assert "(options differ)" in error
+    assert "(options changed)" in error
     generate(*arguments, "--output", output)
     assert "continuing after 2 of 5" in capsys.readouterr().err
     assert output.read_text() == whole.read_text()
@@ -180,7 +196,7 @@ def test_a_finished_file_is_not_replaced_by_accident(folder, data, tmp_path, cap
         ),
         (["--source", "en"], "--source has no effect without --input"),
         (["a dog", "--input", "{data}"], "TEXT ... and --input exclude each other"),
-        (["a dog", "--output", "out.csv"], r"end in .txt or .jsonl"),
+        (["a dog", "--output", "out.xlsx"], "end in .txt, .jsonl, .csv, .tsv or .parquet"),
         (["a dog", "--output", "out.txt", "--json"], "--json and --output exclude each other"),
         (["a dog", "--stream", "--json"], "--stream and --json exclude each other"),
         (["  "], "no source"),
@@ -264,7 +280,7 @@ def test_cut_sources_are_counted(folder, capsys):
 def test_a_part_without_its_record_is_refused(tmp_path):
     AnswerFile(tmp_path / "a.txt", {"model": 1}).append(["one"])
     (tmp_path / "a.txt.part.json").unlink()
-    with pytest.raises(ValueError, match="missing or damaged"):
+    with pytest.raises(ValueError, match=r"a\.txt\.part\.json is missing"):
         AnswerFile(tmp_path / "a.txt", {"model": 1})
     file = AnswerFile(tmp_path / "a.txt", {"model": 2}, overwrite=True)
     file.append(["one"])

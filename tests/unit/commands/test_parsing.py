@@ -8,7 +8,7 @@ import yaml
 
 from unblank.commands import evaluate, finetune, pretrain, show
 from unblank.commands.fill import FillSettings
-from unblank.commands.generate import GenerateSettings
+from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.options import options_of
 from unblank.commands.parsing import Variants, parse_settings
 from unblank.commands.score import ScoreSettings
@@ -199,7 +199,7 @@ def test_a_mistake_in_the_recipe_is_said_with_its_path_and_one_in_a_flag_without
         pretrain.parse([path])
     with pytest.raises(ValueError, match=r"^train: max_steps"):
         pretrain.parse([save(tmp_path, "train: {seed: 1}"), "--train.max-steps", "0"])
-    with pytest.raises(FileNotFoundError, match="recipes/pretrain"):
+    with pytest.raises(FileNotFoundError, match="unblank recipes"):
         pretrain.parse([str(tmp_path / "none.yaml")])
 
 

@@ -81,9 +81,10 @@ def test_every_key_is_used_once_or_dropped_with_a_reason(make, tmp_path):
     dropped = [entry["key"] for entry in report["dropped"]]
     assert sorted(used + dropped) == sorted(module)
     assert all(entry["reason"] for entry in report["dropped"])
+    converted = weights(tmp_path / "out")
     for entry in report["keys"]:
         (key,) = entry["from"]
-        assert torch.equal(weights(tmp_path / "out")[entry["name"]], module[key])
+        assert torch.equal(converted[entry["name"]], module[key])
 
 
 @pytest.mark.parametrize("make", [released_deltalm, ganlm])

@@ -1,7 +1,7 @@
 """Our cores cut and show text as the sentencepiece library itself does."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.conversion.sentencepiece import read_sentencepiece, sentencepiece_core
@@ -36,7 +36,6 @@ def pair(request, tmp_path_factory):
     return Pair(prefix.with_suffix(".model"))
 
 
-@settings(max_examples=300, deadline=None)
 @given(text=st.text(ALPHABET, max_size=40))
 def test_ids_and_shown_text_equal_the_library(pair, text):
     ids = pair.processor.encode(text)

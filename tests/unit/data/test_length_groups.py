@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from stand_ins import make_sampler
 
@@ -26,7 +26,6 @@ def halves(ids, rng):
     return Seq2SeqExample(ids[:cut], ids[cut - 1 : -1], ids[cut:], "halves")
 
 
-@settings(deadline=None)
 @given(SIDES, st.integers(20, 400))
 def test_groups_hold_every_example_once_and_keep_their_budget(sides, budget):
     groups = group_by_length(sides, budget)

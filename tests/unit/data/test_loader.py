@@ -2,16 +2,15 @@
 
 import itertools
 import multiprocessing
-import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-import stand_ins
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from stand_ins import assert_same_rows, make_sampler
 
@@ -45,13 +44,17 @@ def test_workers_do_not_change_the_stream():
     assert_same_rows(first_rows(120), first_rows(120, num_workers=2))
 
 
-@settings(max_examples=20, deadline=None)
 @given(taken=st.integers(0, 90))
 def test_resuming_anywhere_equals_the_uninterrupted_stream(taken):
     with stream(window_size=WINDOW) as rows:
         list(itertools.islice(rows, taken))
         state = DataState(rows.state.window, rows.state.row)
-    assert_same_rows(first_rows(10, state=state), first_rows(taken + 10)[taken:])
+    assert_same_rows(first_rows(10, state=state), hundred_rows()[taken : taken + 10])
+
+
+@cache
+def hundred_rows() -> list[Row]:
+    return first_rows(100)
 
 
 def test_resuming_with_workers_equals_the_uninterrupted_stream():
@@ -135,29 +138,25 @@ def test_closing_ends_the_workers():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the workers")
 def test_killing_the_run_ends_its_workers():
-    code = (
-        "import multiprocessing, time\n"
-        "from stand_ins import make_sampler\n"
-        "from unblank.data.loader import RowStream\n"
-        "stream = RowStream(make_sampler([40, 9, 300] * 4, seed=7), row_length=80, num_workers=2)\n"
-        "next(stream)\n"
-        "print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
-        "time.sleep(60)"
-    )
-    run = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=Path(stand_ins.__file__).parent,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    workers = [int(pid) for pid in run.stdout.readline().split()]
+    context = multiprocessing.get_context("fork")
+    ours, its = context.Pipe()
+    run = context.Process(target=read_and_wait, args=(its,))
+    run.start()
+    workers = ours.recv()
     assert len(workers) == 2
     run.kill()
-    run.wait()
+    run.join()
     deadline = time.monotonic() + 20
     while any(is_running(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(is_running(pid) for pid in workers)
+
+
+def read_and_wait(pipe) -> None:
+    rows = stream(num_workers=2)
+    next(rows)
+    pipe.send([child.pid for child in multiprocessing.active_children()])
+    time.sleep(60)
 
 
 def is_running(pid: int) -> bool:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from stand_ins import make_sampler
 
@@ -92,7 +92,6 @@ def test_the_order_of_rows_is_drawn_from_the_generator():
     assert len(orders) == 5
 
 
-@settings(max_examples=40, deadline=None)
 @given(data=st.data(), num_examples=st.integers(1, 4))
 def test_visible_keys_equal_the_rule_spelt_out(data, num_examples):
     sizes = [

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from stand_ins import FIRST_WORD, SPECIAL, CountingCorpus, make_sampler, plain_objective
 
@@ -22,7 +22,6 @@ def same(example, other) -> bool:
     return all(np.array_equal(getattr(example, f), getattr(other, f)) for f in fields)
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=8))
 def test_a_sample_depends_on_its_number_only(numbers):
     sampler = make_sampler(LENGTHS, [25] * 30, seed=3)
@@ -66,7 +65,6 @@ def test_a_source_without_usable_documents_is_refused():
         make_sampler([])
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     length=st.integers(MINIMUM_TOKENS, 500),
     max_length=st.integers(32, 200),
@@ -104,7 +102,6 @@ def test_long_documents_are_covered_evenly(length):
     assert ends / epochs > 0.35
 
 
-@settings(max_examples=60, deadline=None)
 @given(number=st.integers(0, 10**9), max_length=st.integers(32, 300))
 def test_examples_never_exceed_the_limit_and_use_most_of_it(number, max_length):
     example = make_sampler([5000], max_length=max_length).draw_example(number)

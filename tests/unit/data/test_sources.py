@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.data.fields import is_visible
@@ -72,7 +72,6 @@ def test_text_unit_decides_what_a_document_is(tmp_path, unit, expected):
         assert read(path, text_unit=unit) == expected
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.lists(st.text().filter(is_visible), max_size=5))
 def test_jsonl_gives_back_any_text(tmp_path_factory, texts):
     path = written(tmp_path_factory.mktemp("any") / "a.jsonl.gz", gzip.compress(as_jsonl(texts)))

@@ -67,11 +67,10 @@ def test_tensorboard_gets_the_numbers(tmp_path):
 
 @pytest.mark.parametrize("name", ["wandb", "trackio", "tensorboard"])
 def test_a_tracker_that_is_not_installed_is_said(tmp_path, monkeypatch, name):
-    module = "torch.utils.tensorboard" if name == "tensorboard" else name
-    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, name, None)
     trackers = open_trackers((name,), tmp_path, {}, 1)
-    message = f"{name}.*pip install {name}"
-    with pytest.raises(ValueError, match=message), trackers:
+    message = rf"{name}.*pip install 'unblank\[track\]'"
+    with pytest.raises(ImportError, match=message), trackers:
         pass
 
 

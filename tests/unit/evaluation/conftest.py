@@ -4,12 +4,21 @@ from pathlib import Path
 
 import pytest
 from evaluation_toys import write
+from pictures import no_pair_pictures, pictures
 from tiny_glms import tiny_glm, write_folder
 
 from unblank.api import Unblank
 
+__all__ = ["no_pair_pictures", "pictures"]
+
 WORDS = "the old grey cat sat on a warm mat and saw one small dog run to some far house"
 CORPUS = [f"{WORDS}. {WORDS[start:]}" for start in range(40)]
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch) -> None:
+    """Estimate standard errors from few draws; their size is for the tests of metrics."""
+    monkeypatch.setattr("unblank.metrics.spread.NUM_DRAWS", 10)
 
 
 @pytest.fixture(scope="session")

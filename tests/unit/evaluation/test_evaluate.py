@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from evaluation_toys import write
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.cli import main
@@ -24,7 +24,6 @@ def test_every_suite_has_its_options():
 
 
 @given(WORD_LISTS, st.floats(0.05, 0.95), st.integers(0, 99))
-@settings(deadline=None)
 def test_blanks_and_answers_put_the_sentence_together_again(words, ratio, seed):
     blanked = blank_words(" ".join(words), ratio, np.random.default_rng(seed))
     count = max(1, round(ratio * len(words)))

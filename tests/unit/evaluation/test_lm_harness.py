@@ -1,11 +1,13 @@
 """lm-eval on a GLM: each kind of request, and a local task from file to table."""
 
+import json
 import math
 import shutil
 
 import pytest
 import torch
 from evaluation_toys import write
+from tiny_models import encoder_decoder
 
 from unblank.evaluation.options import LmEvalOptions
 from unblank.evaluation.run import evaluate
@@ -29,24 +31,27 @@ def harness(tiny):
     return BlankLM(tiny.model, tiny.tokenizer)
 
 
-def naive_log_probability(tiny, context_ids, continuation_ids):
-    """One forward a token; whether greedy decoding would write the same."""
+def next_logits(tiny, context_ids, written):
     special = special_ids(tiny.tokenizer)
     part_a = [special.cls, *context_ids, special.gmask]
+    num_b = 1 + len(written)
+    positions = [
+        [*range(len(part_a)), *[len(part_a) - 1] * num_b],
+        [0] * len(part_a) + list(range(1, num_b + 1)),
+    ]
+    with torch.inference_mode():
+        return tiny.model(
+            input_ids=torch.tensor([[*part_a, special.sop, *written]]),
+            position_ids=torch.tensor(positions)[:, None],
+            prefix_lengths=torch.tensor([len(part_a)]),
+        ).logits[0, -1]
+
+
+def naive_log_probability(tiny, context_ids, continuation_ids):
+    """One forward a token; whether greedy decoding would write the same."""
     total, is_greedy = 0.0, True
     for index, token in enumerate(continuation_ids):
-        ids = [*part_a, special.sop, *continuation_ids[:index]]
-        num_b = index + 1
-        positions = [
-            [*range(len(part_a)), *[len(part_a) - 1] * num_b],
-            [0] * len(part_a) + list(range(1, num_b + 1)),
-        ]
-        with torch.inference_mode():
-            logits = tiny.model(
-                input_ids=torch.tensor([ids]),
-                position_ids=torch.tensor(positions)[:, None],
-                prefix_lengths=torch.tensor([len(part_a)]),
-            ).logits[0, -1]
+        logits = next_logits(tiny, context_ids, continuation_ids[:index])
         total += float(logits.log_softmax(0)[token])
         is_greedy &= int(logits.argmax()) == token
     return total, is_greedy
@@ -78,11 +83,7 @@ def test_greedy_is_true_for_what_the_model_itself_writes(tiny, harness):
     context_ids = encode_texts(tiny.tokenizer, ["the old cat"])[0]
     best = []
     for _ in range(2):
-        scores = [
-            naive_log_probability(tiny, context_ids, [*best, token])[1]
-            for token in range(tiny.model.config.vocab_size)
-        ]
-        best.append(scores.index(True))
+        best.append(int(next_logits(tiny, context_ids, best).argmax()))
     from unblank.generation.score import Cloze, score_first_choices
 
     special = special_ids(tiny.tokenizer)
@@ -135,13 +136,12 @@ def test_long_contexts_lose_their_beginning_and_are_counted(tiny):
     assert harness.num_cut == 2
 
 
-def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
+def choice_task(folder):
+    """Write a task: one question with either answer as the right one."""
     choices = [{"question": "a cat", "choices": ["sat", "on a mat"]} for _ in range(2)]
     choices = [{**record, "label": n} for n, record in enumerate(choices)]
-    data = write(tmp_path / "data.jsonl", choices)
-    task = tmp_path / "choice.yaml"
-    (tmp_path / "copies").mkdir()
-    (tmp_path / "copies" / "other.yaml").write_text("task: choice\ndataset_path: none\n")
+    data = write(folder / "data.jsonl", choices)
+    task = folder / "choice.yaml"
     task.write_text(
         f"task: choice\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {data}}}}}\n"
         "test_split: test\noutput_type: multiple_choice\ndoc_to_text: '{{question}}'\n"
@@ -149,6 +149,13 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
         "metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]\n",
         encoding="utf-8",
     )
+    return task
+
+
+def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
+    task = choice_task(tmp_path)
+    (tmp_path / "copies").mkdir()
+    (tmp_path / "copies" / "other.yaml").write_text("task: choice\ndataset_path: none\n")
     scores, path = evaluate(
         LmEvalOptions(model=str(model_folder), tasks=(str(task),), output=tmp_path / "o.json")
     )
@@ -178,3 +185,27 @@ def test_a_local_task_runs_offline_from_file_to_table(model_folder, tmp_path):
         task.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=message):
             evaluate(LmEvalOptions(model=str(model_folder), tasks=(str(task),)))
+
+
+def test_lm_evals_own_command_knows_our_models(model_folder, tmp_path, monkeypatch, capsys):
+    from unblank.lm_eval import cli_evaluate
+
+    task = choice_task(tmp_path)
+    own = f"--model unblank --model_args pretrained={model_folder},dtype=fp32"
+    results = tmp_path / "results.json"
+    asked = f"--tasks {task} --output_path {results}"
+    monkeypatch.setattr("sys.argv", ["lm_eval", *own.split(), *asked.split()])
+    cli_evaluate()
+    assert "|choice|" in capsys.readouterr().out
+    (found,) = tmp_path.glob("results_*.json")
+    scores = json.loads(found.read_text(encoding="utf-8"))["results"]["choice"]
+    assert scores["acc,none"] == 0.5
+
+
+def test_lm_eval_measures_what_fills_blanks(tmp_path):
+    from unblank.evaluation.lm_harness import FolderLM
+
+    for part in encoder_decoder("deltalm"):
+        part.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="deltalm"):
+        FolderLM(str(tmp_path))

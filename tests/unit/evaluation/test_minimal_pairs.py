@@ -122,18 +122,22 @@ def test_the_way_is_that_of_pretraining(tiny, pairs_file, tmp_path, capsys, obje
     assert f"scored by {way}, as the model was pretrained" in capsys.readouterr().err
 
 
-@pytest.fixture
-def seq2seq_folder(tmp_path):
-    """Return a function: weights of objectives -> a folder of a DeltaLM pretrained with them."""
+@pytest.fixture(scope="module")
+def deltalm_of_sentinels():
     model, tokenizer = encoder_decoder("deltalm")
     add_sentinels(tokenizer, 3)
     config = copy.deepcopy(model.config)
     config.vocab_size = config.tokenizer_size = len(tokenizer)
     torch.manual_seed(5)
-    model = type(model)(config).eval()
+    return Unblank(type(model)(config).eval(), tokenizer)
+
+
+@pytest.fixture
+def seq2seq_folder(deltalm_of_sentinels, tmp_path):
+    """Return a function: weights of objectives -> a folder of a DeltaLM pretrained with them."""
 
     def written(**weights):
-        folder = write_folder(Unblank(model, tokenizer), tmp_path / "seq2seq")
+        folder = write_folder(deltalm_of_sentinels, tmp_path / "seq2seq")
         record = {"made_by": "unblank 9 pretrain", "settings": {"seq2seq": weights}, "files": {}}
         (folder / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
         return folder
@@ -220,7 +224,7 @@ def test_a_constant_model_gets_half(tmp_path):
         assert (score.value, score.details["ties"]) == (50.0, 2)
 
 
-def test_every_paradigm_weighs_the_same(model_folder, pairs_file, tmp_path):
+def test_every_paradigm_weighs_the_same(model_folder, pairs_file, tmp_path, pictures):
     scores, content = measured(model_folder, data=tmp_path, output=tmp_path / "o.json")
     points = [100 * line["points"] for line in content["predictions"]]
     by_task = {score.task: score for score in scores}

@@ -14,7 +14,7 @@ from unblank.evaluation.run import evaluate
 from unblank.metrics.text import score_texts
 from unblank.prompting.examples import make_examples
 from unblank.prompting.scoring import encode_example
-from unblank.prompting.task import load_task
+from unblank.prompting.task_files import load_task
 from unblank.questions.asking import QuestionEncoder
 from unblank.questions.reading import read_questions
 from unblank.questions.windows import cut_windows

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
@@ -42,7 +42,6 @@ def score_candidates(model, cloze, **options) -> torch.Tensor:
 
 
 @given(token_lists, st.integers(0, 6), st.booleans(), st.booleans())
-@settings(max_examples=40, deadline=None)
 def test_one_forward_over_the_tree_equals_one_forward_each(tiny, candidates, blank, has_end, bi):
     cloze = Cloze((11, 2, 3, 14, 15, 16, 17), blank, candidates)
     end = 9 if has_end else None

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.metrics import labels as metrics
@@ -25,7 +25,6 @@ def naive_f1(pairs, positive):
     return 200 * hits / max(2 * hits + false_alarms + misses, 1)
 
 
-@settings(deadline=None)
 @given(LABELS)
 def test_f1_and_matthews_follow_their_definitions(pairs):
     predictions, labels = zip(*pairs, strict=True)
@@ -40,7 +39,6 @@ def test_f1_and_matthews_follow_their_definitions(pairs):
     assert metrics.matthews(*zip(*two, strict=True)) == pytest.approx(expected)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=30))
 def test_spearman_is_pearson_of_the_ranks(pairs):
     left, right = map(list, zip(*pairs, strict=True))

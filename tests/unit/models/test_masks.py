@@ -42,7 +42,6 @@ def rows(draw):
 
 
 @given(rows())
-@settings(deadline=None)
 def test_packed_rule_equals_its_definition(row):
     segments, prefix, ends = row
     visible = packed_visibility(
@@ -52,7 +51,6 @@ def test_packed_rule_equals_its_definition(row):
 
 
 @given(rows())
-@settings(deadline=None)
 def test_without_branches_part_b_is_one_branch(row):
     segments, prefix, _ = row
     visible = packed_visibility(torch.tensor([segments]), torch.tensor([prefix]))
@@ -80,7 +78,7 @@ def test_cached_columns_are_all_visible():
 
 
 @given(rows(), st.integers(1, 4), st.sampled_from([1, 2, 64]))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_key_ranges_cover_every_visible_key(monkeypatch, row, query_block, key_multiple):
     monkeypatch.setattr(masks, "KEY_MULTIPLE", key_multiple)
     segments, prefix, ends = (torch.tensor([part]) for part in row)

@@ -59,6 +59,40 @@ def test_labels_are_the_only_labels():
             assert find_labels(getattr(models, name)) == ["labels"], name
 
 
+EVERY_MODEL = [name for name in models.__all__ if not name.endswith("Config")]
+
+
+def model_and_inputs(name):
+    """Return a model and the least that its forward takes."""
+    if name.startswith("Glm"):
+        model = glm(name)
+    elif name.startswith("Electra"):
+        config = models.ElectraInfillConfig(**GLM, generator_layers=1)
+        model = getattr(models, name)(config).eval()
+    else:
+        model = seq2seq(name)
+    inputs = {"input_ids": IDS.unsqueeze(1) if name.endswith("Choice") else IDS}
+    if model.config.is_encoder_decoder and not name.endswith("Classification"):
+        inputs["decoder_input_ids"] = IDS
+    return model, inputs
+
+
+@pytest.mark.parametrize("name", EVERY_MODEL)
+def test_an_argument_without_effect_is_refused(name):
+    model, inputs = model_and_inputs(name)
+    model(**inputs, cache_position=torch.arange(6), output_attentions=False, cross_attn_mask=None)
+    for argument in ("label_smoothing", "cu_seq_lens_q"):
+        with pytest.raises(TypeError, match=argument):
+            model(**inputs, **{argument: torch.ones(1)})
+
+
+def test_training_refuses_what_pretraining_cannot_use():
+    model = seq2seq("GanLMForPreTraining")
+    for argument in ("sampled_softmax", "logits_to_keep", "num_items_in_batch"):
+        with pytest.raises(TypeError, match=argument):
+            model(IDS, labels=IDS, **{argument: 3})
+
+
 def test_outputs_come_in_the_order_of_transformers(writer):
     labels = LABELS if writer.config.is_encoder_decoder else torch.full_like(IDS, 10)
     output = writer(IDS, labels=labels)
@@ -89,6 +123,14 @@ def test_eager_attention_gives_its_weights():
         states = output["decoder_hidden_states" if inputs else "hidden_states"]
         assert len(states) == 3
         assert_close(model.lm_head(states[-1]), output.logits)
+
+
+def test_a_classifier_answers_alike_with_every_attention():
+    scores = []
+    for implementation in ("eager", "sdpa"):
+        model = seq2seq("GanLMForSequenceClassification", attn_implementation=implementation)
+        scores.append(model(IDS, attention_mask=IDS != 17).logits)
+    assert_close(*scores)
 
 
 def test_positions_in_two_arguments_equal_one():

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.objectives.seq2seq import build_pair_objective, build_seq2seq_objective
@@ -35,7 +35,6 @@ def test_counts_are_the_published_ones(ratio, rule, noise, spans):
     assert span_counts(512, ratio, 3.0, rule) == (noise, spans)
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     st.integers(2, 300), st.floats(0.01, 0.99), st.floats(1, 6), RULES, st.integers(0, 2**32 - 1)
 )
@@ -54,7 +53,6 @@ def test_spans_never_touch_and_end_where_the_rule_says(length, ratio, mean, rule
         assert spans[-1, 1] == length
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.integers(2, 150), RULES, st.integers(0, 1000))
 def test_source_and_target_together_hold_the_text(special, sentence_end, n, rule, seed):
     objective = build_seq2seq_objective(Seq2SeqSettings(span_rule=rule), special, sentence_end, 200)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.objectives.spans import (
@@ -49,7 +49,6 @@ def test_documents_are_what_lies_between_cls_and_eos(tokens: np.ndarray) -> None
     assert document_bounds(tokens, CLS, EOS).tolist() == naive_documents(tokens)
 
 
-@settings(max_examples=200, deadline=None)
 @given(texts(), st.floats(0.05, 0.6), seeds)
 def test_token_spans_keep_apart_and_keep_cls_eos_and_the_last_token(tokens, ratio, seed) -> None:
     documents = document_bounds(tokens, CLS, EOS)
@@ -62,7 +61,6 @@ def test_token_spans_keep_apart_and_keep_cls_eos_and_the_last_token(tokens, rati
         assert end < len(tokens)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(40, 600), st.floats(0.02, 0.3), seeds)
 def test_token_spans_reach_the_ratio_and_stop_with_the_span_that_does(length, ratio, seed) -> None:
     documents = np.array([[1, length - 1]])
@@ -122,7 +120,6 @@ def test_no_span_is_longer_than_the_maximum(longest: int) -> None:
     assert lengths.sum() >= int(0.15 * 512)
 
 
-@settings(deadline=None)
 @given(texts(), seeds)
 def test_a_single_span_lies_in_one_document(tokens: np.ndarray, seed: int) -> None:
     documents = document_bounds(tokens, CLS, EOS)

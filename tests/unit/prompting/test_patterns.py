@@ -1,7 +1,7 @@
 """Filling and shortening patterns: what gives way, and what never does."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.prompting.patterns import fill_pattern, fit_pattern, parse_pattern
@@ -48,7 +48,6 @@ def test_a_blank_in_the_data_is_only_text(tiny):
     assert filled.text == "a [MASK] {b} It was [MASK]."
 
 
-@settings(max_examples=60, deadline=None)
 @given(first=WORDS, second=WORDS, room=st.integers(12, 60), end=st.sampled_from(["start", "end"]))
 def test_a_fitted_pattern_keeps_its_blank_and_loses_fields_in_order(
     tiny_of_each_kind, first, second, room, end

@@ -15,7 +15,7 @@ from unblank.prompting import load_task, make_examples, read_examples, score_exa
 from unblank.prompting.asking import AS_IT_STANDS, Asking
 from unblank.prompting.patterns import fill_pattern
 from unblank.prompting.scoring import predict
-from unblank.prompting.task import TEMPLATES
+from unblank.prompting.task_files import TEMPLATES
 from unblank.prompting.verbalizers import parse_verbalizer
 
 TASK = """

@@ -3,6 +3,7 @@
 import json
 import shutil
 import warnings
+from functools import cache
 from pydoc_data.topics import topics
 
 import pytest
@@ -106,16 +107,25 @@ def tokenizer_of(model, settings, folder):
     )
 
 
+@pytest.fixture(scope="module")
+def existing_of(folders, tmp_path_factory):
+    """Return a function: preset -> the settings of a model that exists, its tokenizer beside it."""
+
+    @cache
+    def saved(preset):
+        folder, own = tmp_path_factory.mktemp("model"), opened(folders / "own-wordpiece")
+        layers = None if preset.startswith("ganlm") else 2
+        new = ModelSettings(preset=preset, num_hidden_layers=layers)
+        build_model(new, own, max_length=64, seed=0).save_pretrained(folder)
+        own.save_pretrained(folder)
+        return ModelSettings(init_from=folder)
+
+    return saved
+
+
 @pytest.fixture(params=PRESETS)
-def existing(request, folders, tmp_path):
-    """The settings of a model that exists, with its own tokenizer in its folder."""
-    own = opened(folders / "own-wordpiece")
-    layers = None if request.param.startswith("ganlm") else 2
-    new = ModelSettings(preset=request.param, num_hidden_layers=layers)
-    model = build_model(new, own, max_length=64, seed=0)
-    model.save_pretrained(tmp_path / "model")
-    own.save_pretrained(tmp_path / "model")
-    return ModelSettings(init_from=tmp_path / "model")
+def existing(request, existing_of):
+    return existing_of(request.param)
 
 
 def tables(model):
@@ -131,10 +141,14 @@ def test_a_foreign_tokenizer_of_the_same_size_is_refused(existing, folders, tmp_
     assert tokenizer_of(existing, TokenizerSettings(path=copy), tmp_path)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("preset", "kind"),
+    [*((preset, "wordpiece") for preset in PRESETS), ("tiny", "bpe"), ("deltalm-tiny", "unigram")],
+)
 def test_rows_follow_their_tokens_into_another_vocabulary(
-    existing, folders, tmp_path, capsys, kind
+    existing_of, folders, tmp_path, capsys, preset, kind
 ):
+    existing = existing_of(preset)
     settings = TokenizerSettings(path=folders / f"other-{kind}", transfer_rows=True)
     tokenizer = tokenizer_of(existing, settings, tmp_path)
     shown = capsys.readouterr().out
@@ -169,8 +183,9 @@ def test_rows_follow_their_tokens_into_another_vocabulary(
     assert all(map(torch.equal, model.parameters(), again.parameters()))
 
 
-@pytest.mark.parametrize("count", [1, 80])
-def test_extra_tokens_of_an_existing_model_get_rows(existing, tmp_path, capsys, count):
+@pytest.mark.parametrize(("preset", "count"), [*((preset, 80) for preset in PRESETS), ("tiny", 1)])
+def test_extra_tokens_of_an_existing_model_get_rows(existing_of, tmp_path, capsys, preset, count):
+    existing = existing_of(preset)
     extra = tuple(f"__x{number}__" for number in range(count))
     tokenizer = tokenizer_of(existing, TokenizerSettings(extra_tokens=extra), tmp_path)
     assert f"added {count} extra token" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 """Blanks in text become ids and come back; everything else stays text."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unblank.tokenization import special_ids
@@ -41,7 +41,6 @@ wild = st.lists(
 
 
 @kinds
-@settings(deadline=None, max_examples=60)
 @given(text=natural)
 def test_natural_text_comes_back_as_written(kind, text):
     tokenizer = tokenizer_of(kind)
@@ -52,7 +51,6 @@ def test_natural_text_comes_back_as_written(kind, text):
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-@settings(deadline=None, max_examples=150)
 @given(text=wild)
 def test_ids_come_back_whatever_the_text(kind, text):
     tokenizer = tokenizer_of(kind)
@@ -65,7 +63,6 @@ def test_ids_come_back_whatever_the_text(kind, text):
 
 
 @kinds
-@settings(deadline=None, max_examples=60)
 @given(text=wild)
 def test_blanks_are_where_the_text_has_them_and_nothing_else_is_special(kind, text):
     tokenizer = tokenizer_of(kind)

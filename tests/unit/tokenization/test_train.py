@@ -174,7 +174,7 @@ def test_bad_requests_are_refused(kind):
         train(kind, vocab_size=100)
     with pytest.raises(ValueError, match="no text"):
         train(kind, ["", " \n"])
-    with pytest.raises(ValueError, match=r"repeated are \['\[MASK\]'\]"):
+    with pytest.raises(ValueError, match=r"'\[MASK\]' occurs twice"):
         train(kind, extra_tokens=["[MASK]"])
 
 

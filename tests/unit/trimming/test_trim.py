@@ -5,7 +5,7 @@ import random
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch.testing import assert_close
@@ -161,7 +161,6 @@ def test_special_tokens_and_their_ids_in_the_configuration_survive(
     assert generation["pad_token_id"] == ids.pad
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_text_of_kept_tokens_is_cut_as_before(data, tokenizers):
     kind = data.draw(st.sampled_from(["wordpiece", "unigram", "bpe"]))

@@ -16,7 +16,8 @@ from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.steps import Sizes
 from unblank.finetuning.labels.training import LabelTraining, Way
 from unblank.finetuning.settings import FinetuneDataSettings, FinetuneTrainSettings
-from unblank.prompting.task import ClozeTask, load_task
+from unblank.prompting.task import ClozeTask
+from unblank.prompting.task_files import load_task
 from unblank.untrusted.opening import config_in
 
 __all__ = ["open_labelled"]

@@ -8,6 +8,7 @@ Shapes: `L` labels or candidates of an example.
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -163,7 +164,8 @@ class LabelTraining:
         """Return the task's scores and the mean loss on the held-out examples."""
         examples = self._data.validation
         batch_size = self._sizes.micro_batch_size or self._sizes.batch_size
-        shares = self._way.shares(model, examples, batch_size)
+        measure = partial(self._way.shares, model, examples, batch_size)
+        shares = self._data.world.alone(measure, model)
         return evaluation_of(self._data.task, examples, shares)
 
     def fill(self, model: PreTrainedModel) -> list[dict[str, str]]:

@@ -104,16 +104,20 @@ class Answering:
         world: World,
     ) -> list[Generated]:
         """Return what the model writes to some prompts; see `answer`."""
-        with torch.inference_mode():
-            answers = generate_from_ids(
-                model,
-                tokenizer,
-                prompts[world.rank :: world.size],
-                self.options,
-                batch_size=self.batch_size,
-                show_progress=world.is_main,
-            )
-        shares = world.gather(answers)
+        own = prompts[world.rank :: world.size]
+
+        def write_own() -> list[Generated]:
+            with torch.inference_mode():
+                return generate_from_ids(
+                    model,
+                    tokenizer,
+                    own,
+                    self.options,
+                    batch_size=self.batch_size,
+                    show_progress=world.is_main,
+                )
+
+        shares = world.gather(world.alone(write_own, model))
         return [shares[place % world.size][place // world.size] for place in range(len(prompts))]
 
     def score(
@@ -133,27 +137,22 @@ class Answering:
 def held_out_sources(
     entries: Sequence[EncodedPairs],
     blank_of: Callable[[Sequence[int]], int],
-    shares: Sequence[int],
+    places: Sequence[Sequence[int]],
 ) -> list[HeldOutSource]:
-    """Return the first sources of each entry of held-out pairs, in their order.
+    """Return some sources of each entry of held-out pairs, in their order.
 
     Args:
         entries: the pairs.
         blank_of: source -> place of its blank; 0 for an encoder-decoder.
-        shares: from `shares_by_size`.
+        places: which of each entry, from `drawn_places`.
     """
-    return [
-        HeldOutSource(
-            Prompt(tuple(source.tolist()), (blank_of(source.tolist()),)), text, references
-        )
-        for entry, share in zip(entries, shares, strict=True)
-        for source, text, references in zip(
-            map(entry.sources.__getitem__, range(share)),
-            entry.texts[:share],
-            entry.references[:share],
-            strict=True,
-        )
-    ]
+    found = []
+    for entry, drawn in zip(entries, places, strict=True):
+        for place in drawn:
+            source = entry.sources[place].tolist()
+            prompt = Prompt(tuple(source), (blank_of(source),))
+            found.append(HeldOutSource(prompt, entry.texts[place], entry.references[place]))
+    return found
 
 
 def scores_by_entry(

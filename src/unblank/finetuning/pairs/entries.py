@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from unblank.data.files import FileSearch
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.sampling import SamplingSettings
 from unblank.finetuning.pairs.encoded import EncodedPairs
@@ -56,10 +57,13 @@ def read_entries(
     if languages is not None:
         sides = [pair.split("-") for pair in languages]
         tags = [f"__{side[data.tag == 'target']}__" for side in sides]
-    return [
-        RawEntry(entry, read_text_pairs(entry, data.source, data.target), tag)
+    search = FileSearch()
+    found = [
+        RawEntry(entry, read_text_pairs(entry, data.source, data.target, search), tag)
         for entry, tag in zip(entries, tags, strict=True)
     ]
+    search.tell()
+    return found
 
 
 def encode_entries(entries: Sequence[RawEntry], encoder: PairEncoder) -> list[EncodedPairs]:

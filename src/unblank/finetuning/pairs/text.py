@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.data.fields import field_names, field_text, field_value, require_text
-from unblank.data.files import find_files
+from unblank.data.files import FileSearch
 from unblank.data.pairs import pair_texts
 from unblank.data.records import read_records
 from unblank.plurals import counted
@@ -31,7 +31,9 @@ class TextPair:
     """The references, at least one."""
 
 
-def read_text_pairs(entry: str, source: str, target: str) -> list[TextPair]:
+def read_text_pairs(
+    entry: str, source: str, target: str, search: FileSearch | None = None
+) -> list[TextPair]:
     """Return the pairs of one entry of `data.train` or `data.validation`.
 
     Args:
@@ -39,30 +41,35 @@ def read_text_pairs(entry: str, source: str, target: str) -> list[TextPair]:
             SOURCE_FILE:TARGET_FILE, which are read line by line, with any ending.
         source: field of the source, or a text with fields in braces.
         target: field of the targets.
+        search: of all entries that are read together; by default of this one.
 
     Raises:
         FileNotFoundError: if a file is not there.
         ValueError: if a side is missing or empty, two files have different lengths, or a file is
             broken; the message names file and line.
     """
+    own = search or FileSearch()
     parts = entry.split(":")
     if len(parts) == 2 and not Path(entry).exists():
-        pairs = list(_parallel_pairs(entry))
+        pairs = list(_parallel_pairs(entry, own))
     else:
         if len(parts) == 3 and not Path(entry).exists():
             entry, source, target = parts
         pairs = [
             _pair(place, record, source, target)
-            for path in find_files(entry)
+            for path in own.files_of(entry, (source, target))
             for place, record in read_records(path, [*field_names(source), target])
         ]
+    if search is None:
+        own.tell()
     if not pairs:
         raise ValueError(f"{entry} has no pair of texts")
     return pairs
 
 
-def _parallel_pairs(entry: str) -> Iterator[TextPair]:
+def _parallel_pairs(entry: str, search: FileSearch) -> Iterator[TextPair]:
     sides = pair_texts(entry)
+    search.take(entry, [path for side in sides for path in side.paths], ())
     source, target = (side.shown_paths for side in sides)
     for number, (first, second) in enumerate(zip_longest(*(side.placed_texts() for side in sides))):
         if first is None or second is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from unblank.data.drawing import shares_by_size
+from unblank.data.drawing import drawn_places
 from unblank.data.length_groups import window_size
 from unblank.data.loader import DataState, StepBatches
 from unblank.data.sampling import Sampler, SamplingSettings
@@ -160,14 +160,14 @@ class PairTraining:
         if self.metric == "loss":
             return Evaluation(scores={"loss": loss})
         sizes = [len(entry.references) for entry in held_out.entries]
-        shares = shares_by_size(sizes, held_out.measured)
-        sources = held_out_sources(held_out.entries, self._encoder.blank_of, shares)
+        places = drawn_places(sizes, held_out.measured)
+        sources = held_out_sources(held_out.entries, self._encoder.blank_of, places)
         world = self._batches.world
         answers = self._answering.answer(model, self.tokenizer, sources, world)
         found = self._answering.score(answers, sources, self.metric)
         scores = {"loss": loss, **found.values}
         if len(held_out.entries) > 1:
-            counts = dict(zip(held_out.names, shares, strict=True))
+            counts = dict(zip(held_out.names, map(len, places), strict=True))
             scores |= scores_by_entry(self._answering, answers, sources, counts, self.metric)
         return Evaluation(
             scores=scores,

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
+from unblank.data.files import files_of_entries
 from unblank.data.loader import DataState, StepBatches
 from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
 from unblank.data.shards import prepare_corpus
-from unblank.data.sources import TextUnit
+from unblank.data.sources import TextFiles, TextUnit
 from unblank.examples import Seq2SeqExample
 from unblank.objectives.seq2seq import build_seq2seq_objective
 from unblank.objectives.seq2seq_settings import Seq2SeqSettings
@@ -105,15 +106,13 @@ def plain_text_sampler(
     )
     corpora = [
         prepare_corpus(
-            entry,
+            TextFiles(paths=paths, text_field=text_field, text_unit=text_unit),
             tokenizer,
             cache_dir=cache_dir,
-            text_field=text_field,
-            text_unit=text_unit,
             min_tokens=MINIMUM_TOKENS,
             show_progress=show_progress,
         )
-        for entry in texts
+        for paths in files_of_entries(texts)
     ]
     flags = sentence_end_flags(tokenizer)
     objective = build_seq2seq_objective(settings, special, flags, max_length)

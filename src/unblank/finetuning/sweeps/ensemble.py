@@ -16,8 +16,8 @@ from rich.console import Console
 from torch import Tensor, tensor
 
 from unblank.data.language_files import find_language_files
-from unblank.engine.finish import RESULTS_NAME, chosen_predictions
 from unblank.engine.logging import read_json_lines
+from unblank.engine.results import chosen_predictions, read_results, write_results
 from unblank.finetuning.labels.cloze import Words
 from unblank.finetuning.labels.held_out import measured_examples
 from unblank.finetuning.labels.scores import evaluation_of
@@ -28,8 +28,7 @@ from unblank.finetuning.sweeps.score_table import score_table
 from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.examples import TaskExample, read_examples
-from unblank.prompting.task import load_task
-from unblank.untrusted.json_text import read_json_object
+from unblank.prompting.task_files import load_task
 
 __all__ = ["run_ensemble"]
 
@@ -62,7 +61,7 @@ def run_ensemble(
     examples = measured_examples(held_out, settings.train.validation_samples)
     folders = [member.train.output_dir for member in members]
     evaluation = evaluation_of(task, examples, average_predictions(folders, examples))
-    runs = [read_json_object(folder / RESULTS_NAME) for folder in folders]
+    runs = [read_results(folder) for folder in folders]
     results = {
         **{name: runs[0][name] for name in ("task", "method", "metric", "higher_is_better")},
         "scores": evaluation.scores,
@@ -70,7 +69,7 @@ def run_ensemble(
     }
     lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in evaluation.predictions)
     write_at_once(settings.train.output_dir / ENSEMBLE_NAME, lines)
-    write_at_once(settings.train.output_dir / RESULTS_NAME, json.dumps(results, indent=1))
+    write_results(settings.train.output_dir, results)
     _show(results, settings.train.output_dir)
     return settings.train.output_dir
 

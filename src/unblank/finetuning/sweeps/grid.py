@@ -1,6 +1,5 @@
 """A grid of settings: one run for each combination, then the best by the task's score."""
 
-import json
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -12,16 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from unblank.engine.finish import RESULTS_NAME
+from unblank.engine.results import read_results, write_results
 from unblank.finetuning.labels.settings import GridSettings
 from unblank.finetuning.requirements import require_possible_method
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.ensemble import run_ensemble
 from unblank.finetuning.sweeps.seeds import seed_settings
-from unblank.integrity import write_at_once
 from unblank.process import LEFT_ALONE, MemoryArrangement
-from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["run_finetune_command"]
 
@@ -104,7 +101,7 @@ def _run(
 
 
 def _finished(settings: FinetuneSettings) -> _Point:
-    results = read_json_object(settings.train.output_dir / RESULTS_NAME)
+    results = read_results(settings.train.output_dir)
     first = results if "scores" in results else _of_first_seed(settings)
     scores = results.get("mean") or results["scores"]
     return _Point(settings, first["metric"], first["higher_is_better"], scores)
@@ -112,7 +109,7 @@ def _finished(settings: FinetuneSettings) -> _Point:
 
 def _of_first_seed(settings: FinetuneSettings) -> dict[str, Any]:
     folder = seed_settings(settings, settings.train.seeds[0]).train.output_dir
-    return read_json_object(folder / RESULTS_NAME)
+    return read_results(folder)
 
 
 def _write(settings: FinetuneSettings, points: list[_Point], best: _Point) -> None:
@@ -126,7 +123,7 @@ def _write(settings: FinetuneSettings, points: list[_Point], best: _Point) -> No
         for point in points
     ]
     results = {"metric": best.metric, "best": best.settings.train.output_dir.name, "runs": lines}
-    write_at_once(settings.train.output_dir / RESULTS_NAME, json.dumps(results, indent=1))
+    write_results(settings.train.output_dir, results)
 
 
 def _show(points: list[_Point], best: _Point) -> None:

@@ -126,7 +126,8 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
             **kwargs: position_ids and is_prefix, as for `GlmInfillModel.forward`.
 
         Raises:
-            ValueError: labels without `input_ids`.
+            TypeError: an argument that the model does not have.
+            ValueError: labels without `input_ids`, or with embeddings.
         """
         rows = {"segment_ids": segment_ids, "attention_mask": attention_mask, **kwargs}
         rows["use_cache"] = False
@@ -137,8 +138,10 @@ class ElectraInfillForPreTraining(GlmInfillPreTrainedModel):
                 hidden_states=outputs.hidden_states,
                 attentions=outputs.attentions,
             )
-        if input_ids is None:
-            raise ValueError("labels need input_ids: a generator reads tokens, and replaces some")
+        if input_ids is None or inputs_embeds is not None:
+            raise ValueError(
+                "labels need input_ids alone: a generator reads tokens, and replaces some"
+            )
         is_masked = labels != IGNORE_INDEX
         guessing_ND = self.generator(input_ids=input_ids, **rows).last_hidden_state[is_masked]
         weight_VD = self.lm_head.weight

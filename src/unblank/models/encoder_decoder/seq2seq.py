@@ -111,13 +111,18 @@ class EncoderDecoderModel(EncoderDecoderPreTrainedModel):
             inputs_embeds: float[B, S, D], in place of `input_ids`.
             decoder_inputs_embeds: float[B, T, D], in place of `decoder_input_ids`.
             use_cache: whether to return a cache.
-            **kwargs: the rest of the transformers contract.
+            **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`.
 
         Raises:
             ValueError: no target, or source and target said twice.
         """
-        if (decoder_input_ids is None) == (decoder_inputs_embeds is None):
-            raise ValueError("give exactly one of decoder_input_ids and decoder_inputs_embeds")
+        if decoder_input_ids is None and decoder_inputs_embeds is None:
+            raise ValueError(
+                "the decoder needs a target: give decoder_input_ids. The features of a text alone "
+                "are those of the encoder: model.get_encoder()(input_ids)"
+            )
+        if decoder_input_ids is not None and decoder_inputs_embeds is not None:
+            raise ValueError("give only one of decoder_input_ids and decoder_inputs_embeds")
         if input_ids is not None:
             attention_mask = real_tokens(input_ids, attention_mask, self.config)
         source: BaseModelOutput = encoder_outputs
@@ -227,7 +232,7 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
                 divided; None for those of this call.
             return_logits: None leaves them out in training with labels, unless `logits_to_keep`
                 asks for them.
-            **kwargs: the rest of the transformers contract.
+            **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`.
         """
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             decoder_input_ids = decoder_inputs(labels, self.config)

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import (
     BaseModelOutput,
@@ -20,6 +19,7 @@ from transformers.modeling_outputs import (
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
+from unblank.models.arguments import check_rest
 from unblank.models.attention import (
     check_implementation,
     prepare_mask,
@@ -36,11 +36,12 @@ from unblank.models.encoder_decoder.layers import Attention, DecoderLayer, Encod
 from unblank.models.initialization import DECODER, ENCODER, draw_weights
 from unblank.models.layers import compute_dtype
 from unblank.models.masks import padding_visibility, prefix_visibility
+from unblank.models.saving import WithCard
 
 __all__ = ["Decoder", "Encoder", "EncoderDecoderPreTrainedModel", "real_tokens"]
 
 
-class EncoderDecoderPreTrainedModel(PreTrainedModel):
+class EncoderDecoderPreTrainedModel(WithCard):
     """Initialisation and the transformers contract of every encoder-decoder."""
 
     config: EncoderDecoderConfig
@@ -123,7 +124,8 @@ class Encoder(EncoderDecoderPreTrainedModel):
             input_ids: int64[B, S].
             attention_mask: [B, S], non-zero on real tokens; None finds the padding in `input_ids`.
             inputs_embeds: float[B, S, D], in place of `input_ids`.
-            **kwargs: the rest of the transformers contract.
+            **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`; `generate`
+                hands over all that the whole model takes, which the decoder checks.
 
         Raises:
             ValueError: both or neither of ids and embeddings, or too many tokens.
@@ -213,11 +215,13 @@ class Decoder(EncoderDecoderPreTrainedModel):
             use_cache: whether to return a cache.
             is_bidirectional: every token sees every real token, earlier or later.
             num_layers: run only that many first layers; None for all.
-            **kwargs: the rest of the transformers contract.
+            **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`.
 
         Raises:
+            TypeError: an argument that the decoder does not have.
             ValueError: a bidirectional decoder with a cache, a static cache, or too many tokens.
         """
+        check_rest(kwargs)
         if use_cache and past_key_values is None:
             past_key_values = EncoderDecoderCache(
                 DynamicCache(config=self.config), DynamicCache(config=self.config)

@@ -22,6 +22,29 @@ from unblank.models.ganlm.modeling import GanLMPreTrainedModel
 __all__ = ["GanLMForSequenceClassification"]
 
 
+class GanLMClassifierStacks(GanLMPreTrainedModel):
+    """The encoder, and the generator's decoder if that is the one that reads.
+
+    They are what a classifier shares with other classes, and saves and loads like these.
+    """
+
+    def __init__(self, config: GanLMConfig) -> None:
+        super().__init__(config)
+        self.encoder = Encoder(config)
+        self.decoder: Decoder | None = None
+        if not _reads_with_own_decoder(config):
+            self.decoder = Decoder(config, config.decoder_layers)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the token embedding."""
+        return self.encoder.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the token embedding."""
+        self.encoder.embed_tokens = value
+
+
 class GanLMForSequenceClassification(GanLMPreTrainedModel):
     """Encoder, one decoder, and a head: dense, tanh, projection of the first column."""
 
@@ -35,13 +58,11 @@ class GanLMForSequenceClassification(GanLMPreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.is_discriminator = config.classifier_branch == "discriminator"
-        self.model = nn.ModuleDict({"encoder": Encoder(config)})
-        if self.is_discriminator and not config.share_generator_discriminator:
+        self.model = GanLMClassifierStacks(config)
+        if _reads_with_own_decoder(config):
             dropout = config.discriminator_dropout
             decoder = Decoder(config, config.discriminator_layers, dropout, dropout)
             self.discriminator = nn.ModuleDict({"decoder": decoder})
-        else:
-            self.model["decoder"] = Decoder(config, config.decoder_layers)
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
@@ -49,13 +70,11 @@ class GanLMForSequenceClassification(GanLMPreTrainedModel):
 
     def get_input_embeddings(self) -> nn.Embedding:
         """Return the token embedding."""
-        encoder: Any = self.model["encoder"]
-        table: nn.Embedding = encoder.embed_tokens
-        return table
+        return self.model.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
         """Replace the token embedding."""
-        self.model["encoder"].embed_tokens = value
+        self.model.set_input_embeddings(value)
 
     def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
         """Return the class scores of plain texts."""
@@ -81,7 +100,7 @@ class GanLMForSequenceClassification(GanLMPreTrainedModel):
             inputs_embeds: float[B, S, D], in place of `input_ids`.
             num_items_in_batch: labels of a whole step, by which the summed loss is divided; None
                 for those of this call.
-            **kwargs: the rest of the transformers contract.
+            **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`.
 
         Raises:
             ValueError: both or neither of ids and embeddings, or too many tokens.
@@ -95,9 +114,8 @@ class GanLMForSequenceClassification(GanLMPreTrainedModel):
         if is_real is None:
             is_real = torch.ones(given.shape[:2], device=given.device)
         is_real = is_real.bool()
-        source = self.model["encoder"](input_ids, is_real, inputs_embeds, **kwargs)
-        is_own = self.is_discriminator and not self.config.share_generator_discriminator
-        decoder = self.discriminator["decoder"] if is_own else self.model["decoder"]
+        source = self.model.encoder(input_ids, is_real, inputs_embeds, **kwargs)
+        decoder = self.model.decoder or self.discriminator["decoder"]
         rolled = rolled_source(given, is_real)
         outputs = decoder(
             inputs_embeds=self.get_input_embeddings()(rolled) if inputs_embeds is None else rolled,
@@ -124,6 +142,12 @@ class GanLMForSequenceClassification(GanLMPreTrainedModel):
             encoder_hidden_states=source.hidden_states,
             encoder_attentions=source.attentions,
         )
+
+
+def _reads_with_own_decoder(config: GanLMConfig) -> bool:
+    """Return whether the discriminator reads, with a decoder that is not the generator's."""
+    is_shared: bool = config.share_generator_discriminator
+    return config.classifier_branch == "discriminator" and not is_shared
 
 
 def rolled_source(tokens: Tensor, is_real: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import GenerationConfig
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.utils import ModelOutput
@@ -20,6 +20,7 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from unblank.examples import IGNORE_INDEX
+from unblank.models.arguments import check_rest
 from unblank.models.attention import (
     check_implementation,
     prepare_mask,
@@ -38,6 +39,7 @@ from unblank.models.masks import (
     with_prompt_keys,
 )
 from unblank.models.positions import check_positions
+from unblank.models.saving import WithCard
 
 __all__ = [
     "GlmInfillForConditionalGeneration",
@@ -75,7 +77,7 @@ class GlmInfillOutput(ModelOutput):
     num_scored: Tensor | None = None
 
 
-class GlmInfillPreTrainedModel(PreTrainedModel):
+class GlmInfillPreTrainedModel(WithCard):
     """Weights, initialisation and the transformers contract of every GLM."""
 
     config: GlmInfillConfig
@@ -204,12 +206,14 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
                 leaves out the others. None for all.
             block_position_ids: int64[B, T], position in the span beside a two-dimensional
                 `position_ids`, for what splits batches along their first dimension; None for 0.
-            **kwargs: the rest of the transformers contract.
+            **kwargs: `output_hidden_states`, `output_attentions` and `return_dict`.
 
         Raises:
+            TypeError: an argument that the model does not have.
             ValueError: visibility or positions said twice or not fully, wrong shapes, positions
                 that the model does not have, or a static cache.
         """
+        check_rest(kwargs)
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         if inputs_embeds is None:
@@ -411,7 +415,7 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
                 divided; None for those of this call.
             return_logits: None leaves them out in training with labels, where they would cost most
                 of a small model's time, unless `logits_to_keep` asks for them.
-            **kwargs: the rest of the transformers contract.
+            **kwargs: passed to `GlmInfillModel.forward`.
         """
         if labels is not None and use_cache is None:
             use_cache = False

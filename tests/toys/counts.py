@@ -1,4 +1,4 @@
-"""How many inputs a test of faults tries: few in the usual suite, all in `make test-hard`.
+"""How many inputs a test of faults or of a property tries: few in the usual suite, else all.
 
 `UNBLANK_HARD` unset or 0 gives the fast counts, 1 the hard ones, 0.1 a tenth of the hard ones.
 """

@@ -1,0 +1,153 @@
+"""A file of answers that grows in order and can be continued after an interruption.
+
+Answers go to `NAME.part`, line by line; `NAME.part.json` says what they answer, and what has been
+written so far. When all are there the part becomes the file. A command does not continue a part
+that is not its own, or that has changed.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from unblank.disk_errors import writes_to
+from unblank.integrity import digest_damage, read_record, seal, write_at_once
+
+__all__ = ["AnswerFile", "require_absent", "told_on_failure"]
+
+_SO_FAR = "answers_so_far"
+"""Key of the record under which size and hash of the answers are."""
+
+
+class AnswerFile:
+    """The answers of one job.
+
+    Args:
+        path: the finished file.
+        task: plain values that say what is answered and how; a part with others is refused.
+        overwrite: remove what is there.
+
+    Raises:
+        FileExistsError: if the file is there already.
+        ValueError: if a part is there that another task began.
+    """
+
+    def __init__(self, path: Path, task: dict[str, Any], *, overwrite: bool = False) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._record = path.with_name(path.name + ".part.json")
+        if overwrite:
+            self._part.unlink(missing_ok=True)
+            self._record.unlink(missing_ok=True)
+        else:
+            require_absent(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._task = task
+        self._written = hashlib.sha256()
+        self._num_bytes = 0
+        if self._part.exists():
+            self._require_same()
+            self._drop_half_a_line()
+            self._count(self._part.read_bytes())
+        else:
+            self._part.touch()
+        self._note()
+
+    @property
+    def part(self) -> Path:
+        """Where the answers are until all are there."""
+        return self._part
+
+    def lines(self) -> list[str]:
+        """Return the answers that are there, without line ends."""
+        with self._part.open(encoding="utf-8", newline="") as file:
+            return [line.removesuffix("\n") for line in file]
+
+    def append(self, lines: Iterable[str]) -> None:
+        """Add answers; none may hold a line end."""
+        content = "".join(f"{line}\n" for line in lines).encode()
+        with writes_to(self._part), self._part.open("ab") as file:
+            file.write(content)
+        self._count(content)
+        self._note()
+
+    def finish(self) -> None:
+        """Give the file its name; all answers are there."""
+        self._part.replace(self._path)
+        self._record.unlink()
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._part.unlink()
+        self._record.unlink()
+
+    def _count(self, content: bytes) -> None:
+        self._written.update(content)
+        self._num_bytes += len(content)
+
+    def _note(self) -> None:
+        """Write down what is answered, and what of it is there."""
+        facts = {"size": self._num_bytes, "sha256": self._written.hexdigest()}
+        write_at_once(self._record, seal(self._task | {_SO_FAR: facts}, readable=True))
+
+    def _require_same(self) -> None:
+        if not self._part.stat().st_size and not self._record.exists():  # begun, and no more
+            return
+        try:
+            begun = read_record(self._record)
+        except ValueError as error:
+            why = str(error) if self._record.exists() else f"{self._record.name} is missing"
+            raise ValueError(
+                f"{self._part} cannot be continued ({why}): add --overwrite to start over"
+            ) from error
+        so_far = begun.get(_SO_FAR)  # older versions did not record it
+        if so_far is not None and (damage := digest_damage(self._part, so_far)):
+            raise ValueError(
+                f"{self._part} is damaged ({damage}): restore it from a copy, or add --overwrite "
+                "to start over"
+            )
+        if not self._part.stat().st_size:
+            return
+        plain = json.loads(json.dumps(self._task))
+        different = [name for name in plain if begun.get(name) != plain[name]]
+        if different:
+            raise ValueError(
+                f"{self._part} was started by another command ({_and(different)} changed): "
+                "use the same, choose another --output, or add --overwrite to start over"
+            )
+
+    def _drop_half_a_line(self) -> None:
+        """A kill may have cut the last line."""
+        with self._part.open("rb+") as file:
+            content = file.read()
+            file.truncate(content.rfind(b"\n") + 1)
+
+
+def require_absent(path: Path) -> None:
+    """Raise FileExistsError if there is a file already."""
+    if path.exists():
+        raise FileExistsError(f"{path} already exists: choose another --output, or add --overwrite")
+
+
+@contextmanager
+def told_on_failure(file: AnswerFile, total: int) -> Iterator[None]:
+    """Say where the answers so far are if the rest does not come."""
+    try:
+        yield
+    except BaseException:
+        if num_done := len(file.lines()):
+            print(
+                f"{num_done:,} of {total:,} answers are in {file.part}; run the same command "
+                "again to continue after them",
+                file=sys.stderr,
+            )
+        else:
+            file.discard()
+        raise
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

@@ -1,0 +1,133 @@
+"""The blanks of every text of a file, filled: `unblank fill --input --output`."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from unblank.answering.given import read_given
+from unblank.answering.run import answer_to_file, content_hash, model_facts
+from unblank.api import Unblank
+from unblank.data.sources import TextUnit
+from unblank.data.written_records import require_writable
+from unblank.generation.infill import Filler
+from unblank.generation.options import DecodingOptions
+from unblank.generation.results import BlankFill, FillResult
+
+__all__ = ["fill_records"]
+
+
+def fill_records(
+    unblank: Unblank,
+    folder: Path,
+    input_path: Path,
+    output: Path,
+    options: DecodingOptions,
+    *,
+    text_field: str = "text",
+    text_unit: TextUnit = "line",
+    order: Sequence[int] | None = None,
+    batch_size: int = 16,
+    with_tokens: bool = False,
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Fill the blanks of every text of a file; return the answers, one a record, in order.
+
+    Args:
+        unblank: the model.
+        folder: of the model; a run goes on only with the same weights.
+        input_path: file of texts.
+        output: file for the answers: .jsonl, .csv, .tsv or .parquet.
+        options: decoding options.
+        text_field: field of the text, or a text with fields in braces.
+        text_unit: what a text of a .txt file is.
+        order: blanks, counted from 0, in the order of filling; None for left to right.
+        batch_size: texts decoded together.
+        with_tokens: add the tokens of every fill, and the likely ones in their place.
+        overwrite: replace the output if it is there.
+
+    Raises:
+        FileNotFoundError: no such input.
+        FileExistsError: the output is there already.
+        ValueError: a broken input, no text in it, an ending that cannot be written, or a model
+            that fills no blanks.
+    """
+    require_writable(output)
+    given = read_given(input_path, text_field, text_unit=text_unit)
+    placed = given.texts(text_field)
+    filler = Filler(unblank.model, unblank.tokenizer, options)
+    problems = dict(placed.problems)
+    for number, text in placed.found.items():
+        try:
+            filler.check(text, order=order)
+        except ValueError as error:
+            problems[number] = str(error)
+
+    def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
+        texts = [placed.found[number] for number in numbers]
+        found = filler.fill(texts, order=order, batch_size=batch_size, on_batch=on_batch)
+        return [_fill_record(result, with_tokens=with_tokens) for result in found]
+
+    return answer_to_file(
+        given,
+        problems,
+        answer,
+        output,
+        task={
+            "command": "fill",
+            "model": model_facts(folder),
+            "input": content_hash([list(placed.found.items()), len(given.records)]),
+            "options": asdict(options) | {"order": order, "tokens": with_tokens},
+            "dtype": str(unblank.model.dtype),
+        },
+        batch_size=batch_size,
+        doing="fill",
+        overwrite=overwrite,
+    )
+
+
+def _fill_record(result: FillResult, *, with_tokens: bool = False) -> dict[str, Any]:
+    """Return a filled text as plain values.
+
+    Args:
+        result: with its alternatives.
+        with_tokens: add the tokens of every fill, and the likely ones in their place.
+    """
+    of_blanks = [dict(choices) for choices in result.choices]
+    found = [
+        {
+            "filled": one.text,
+            "probability": math.exp(one.log_probability),
+            "share": share,
+            "blanks": [
+                _blank(blank, shares[blank.text], with_tokens)
+                for blank, shares in zip(one.blanks, of_blanks, strict=True)
+            ],
+        }
+        for one, share in zip((result, *result.alternatives), result.shares, strict=True)
+    ]
+    first, *others = found
+    return first | ({"alternatives": others} if others else {})
+
+
+def _blank(blank: BlankFill, share: float, with_tokens: bool) -> dict[str, Any]:
+    """Return one blank; its probability is that of its text and its end, after those before it."""
+    values: dict[str, Any] = {
+        "text": blank.text,
+        "probability": math.exp(blank.log_probability),
+        "share": share,
+        "finished": blank.finished,
+    }
+    if with_tokens:
+        values["tokens"] = [
+            {
+                "token": token,
+                "probability": math.exp(log_p),
+                "likely": [{"token": other, "probability": p} for other, p in likely],
+            }
+            for token, log_p, likely in zip(
+                blank.tokens, blank.log_probabilities, blank.alternatives, strict=True
+            )
+        ]
+    return values

@@ -1,0 +1,193 @@
+"""The labels of every record of a file: `unblank predict`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from unblank.answering.given import GivenRecords, Placed, read_given
+from unblank.answering.report import Judged, LabelReport, report_on
+from unblank.answering.run import answer_to_file, content_hash, model_facts
+from unblank.data.written_records import require_writable
+from unblank.finetuning.labels.tuned import TunedTask
+from unblank.prompting import ClozeTask, TaskExample, make_examples
+from unblank.prompting.judging import right_label
+from unblank.prompting.scoring import decide
+
+__all__ = ["predict_records"]
+
+_SEVERAL = ("multirc", "record")
+"""Readers that make several questions of a record."""
+
+
+def predict_records(
+    tuned: TunedTask,
+    folder: Path,
+    input_path: Path,
+    output: Path,
+    *,
+    abstain_below: float = 0.0,
+    batch_size: int = 32,
+    overwrite: bool = False,
+) -> tuple[list[dict[str, Any]], LabelReport | None]:
+    """Predict the labels of every record; return the answers, and a report if there are labels.
+
+    Args:
+        tuned: the model with its task.
+        folder: of the model; a run goes on only with the same weights.
+        input_path: file of records, with the fields that the task needs, perhaps with labels.
+        output: file for the answers: .jsonl, .csv, .tsv or .parquet.
+        abstain_below: predict nothing where the best label has a lower probability.
+        batch_size: examples scored together.
+        overwrite: replace the output if it is there.
+
+    Raises:
+        FileNotFoundError: no such input.
+        FileExistsError: the output is there already.
+        ValueError: a broken input, no record with the fields of the task, an ending that cannot
+            be written, or a threshold for a task of numbers.
+    """
+    require_writable(output)
+    task = tuned.task
+    if abstain_below and task.is_regression:
+        raise ValueError(
+            f"task {task.name} predicts a number, which has no probability: leave out abstain_below"
+        )
+    given = read_given(input_path)
+    placed, num_strange = _questions(task, given)
+
+    def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = {}
+        by_length = sorted(numbers, key=lambda number: _length(placed.found[number]))
+        for start in range(0, len(numbers), batch_size):
+            batch = by_length[start : start + batch_size]
+            answers = _answered(tuned, [placed.found[n] for n in batch], batch_size, abstain_below)
+            found |= dict(zip(batch, answers, strict=True))
+            on_batch(len(batch))
+        return [found[number] for number in numbers]
+
+    answers = answer_to_file(
+        given,
+        placed.problems,
+        answer,
+        output,
+        task={
+            "command": "predict",
+            "model": model_facts(folder),
+            "input": content_hash(given.records),
+            "task": content_hash(repr(replace(task, path=Path(task.path.name)))),
+            "options": {"facts": dict(tuned.way.facts), "abstain_below": abstain_below},
+            "dtype": str(tuned.model.dtype),
+        },
+        batch_size=batch_size,
+        doing=f"predict {task.name}",
+        overwrite=overwrite,
+    )
+    judged = [
+        one
+        for number, examples in placed.found.items()
+        if "error" not in answers[number]
+        for one in _judged(task, examples, answers[number])
+    ]
+    return answers, report_on(task, judged, abstain_below, num_strange) if judged else None
+
+
+def _questions(task: ClozeTask, given: GivenRecords) -> tuple[Placed[list[TaskExample]], int]:
+    """Return the examples of each record, and the number of labels that the task does not know."""
+    num_strange = 0
+
+    def read(place: str, record: dict[str, Any]) -> list[TaskExample]:
+        nonlocal num_strange
+        without = {name: value for name, value in record.items() if name != task.label_field}
+        try:
+            made = make_examples(task, record, place)
+        except ValueError:
+            if len(without) == len(record):
+                raise
+            made = None
+        if made is None:  # left out in training, or a label of no use
+            made = make_examples(task, without, place)
+            num_strange += 1
+        if not made:
+            raise ValueError(f"{place}: the record asks no question")
+        return made
+
+    return given.each(read), num_strange
+
+
+def _length(examples: Sequence[TaskExample]) -> int:
+    return max(sum(map(len, example.fields.values())) for example in examples)
+
+
+def _answered(
+    tuned: TunedTask,
+    records: Sequence[list[TaskExample]],
+    batch_size: int,
+    abstain_below: float,
+) -> list[dict[str, Any]]:
+    """Return the answers to some records; if one of them is refused, each is answered alone."""
+    try:
+        shares = iter(tuned.shares([one for examples in records for one in examples], batch_size))
+    except ValueError as error:
+        if len(records) == 1:
+            return [{"error": str(error).removeprefix(f"{records[0][0].place}: ")}]
+        return [_answered(tuned, [examples], batch_size, abstain_below)[0] for examples in records]
+    answers = []
+    for examples in records:
+        found = [_answer(tuned.task, one, next(shares), abstain_below) for one in examples]
+        answers.append({"answers": found} if tuned.task.reader in _SEVERAL else found[0])
+    return answers
+
+
+def _answer(
+    task: ClozeTask, example: TaskExample, shares_L: Tensor, abstain_below: float
+) -> dict[str, Any]:
+    prediction = decide(task, example, shares_L)
+    if task.is_regression:
+        return {
+            "predicted": prediction.value,
+            "probabilities": dict(zip(task.labels, prediction.probabilities, strict=True)),
+        }
+    shares = list(prediction.probabilities)
+    if task.decision == "first":
+        names: Sequence[str] = ("true", "false")
+        shares = [shares[0], 1.0 - shares[0]]
+        probability = shares[0] if prediction.index == 0 else shares[1]
+    else:
+        names = example.candidates or task.labels
+        probability = shares[prediction.index]
+    answer: dict[str, Any] = {"predicted": prediction.label, "probability": probability}
+    if abstain_below:
+        answer["abstained"] = probability < abstain_below
+        answer["predicted"] = None if answer["abstained"] else prediction.label
+    if example.candidates and task.decision != "first":
+        pairs = zip(names, shares, strict=True)
+        answer["candidates"] = [{"text": text, "probability": p} for text, p in pairs]
+    else:
+        answer["probabilities"] = dict(zip(names, shares, strict=True))
+    return answer
+
+
+def _judged(
+    task: ClozeTask, examples: Sequence[TaskExample], answer: Mapping[str, Any]
+) -> list[Judged]:
+    """Return what was predicted beside what is right, of the examples that have a label."""
+    found = []
+    for example, one in zip(examples, answer.get("answers", [answer]), strict=True):
+        if not example.answers and example.value is None:
+            continue
+        right = tuple(right_label(task, example, number) for number in example.answers)
+        found.append(Judged(example, right, _guess(task, one), one.get("probability", 0.0)))
+    return found
+
+
+def _guess(task: ClozeTask, answer: Mapping[str, Any]) -> str | float:
+    """Return what was the likeliest, also where the model abstained."""
+    if task.is_regression or answer["predicted"] is not None:
+        guess: str | float = answer["predicted"]
+        return guess
+    of_texts = {one["text"]: one["probability"] for one in answer.get("candidates", ())}
+    shares: dict[str, float] = of_texts or answer["probabilities"]
+    return max(shares, key=shares.__getitem__)

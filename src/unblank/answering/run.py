@@ -1,0 +1,136 @@
+"""Answers to all records of a file, in their order, to a file; a run that was killed goes on.
+
+Every record has its answer in its place, with its number: one that cannot be answered has the
+reason in the field `error`. All fields of the record go with it.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unblank.answering.answer_file import AnswerFile, told_on_failure
+from unblank.answering.given import GivenRecords
+from unblank.data.written_records import flattened, is_table, require_writable, write_records
+from unblank.integrity import ADAPTER_RECORD_NAME
+from unblank.plurals import counted
+from unblank.progress_bars import progress_bar
+from unblank.untrusted.json_text import read_json_object
+
+__all__ = ["BATCHES_A_WINDOW", "answer_to_file", "content_hash", "model_facts"]
+
+BATCHES_A_WINDOW = 32
+"""Number of batches within which texts are sorted by length before they are answered."""
+
+_Answerer = Callable[[Sequence[int], Callable[[int], None]], list[dict[str, Any]]]
+"""Numbers of records, and what is told how many of them were just answered -> their answers."""
+
+
+def answer_to_file(
+    given: GivenRecords,
+    problems: Mapping[int, str],
+    answer: _Answerer,
+    output: Path,
+    *,
+    task: Mapping[str, Any],
+    batch_size: int,
+    doing: str,
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Write an answer for every record; return the answers, without the fields of the records.
+
+    Args:
+        given: the records.
+        problems: number of a record from 0 -> why it cannot be answered.
+        answer: answers the others.
+        output: its ending says the format.
+        task: what makes the answers what they are; another command's answers are not continued.
+        batch_size: records answered together.
+        doing: beside the progress bar.
+        overwrite: replace the file if it is there, and start over.
+
+    Raises:
+        FileExistsError: the output is there already.
+        ValueError: its ending, or another command's unfinished answers.
+        OSError: it cannot be written.
+    """
+    require_writable(output)
+    file = AnswerFile(output, dict(task), overwrite=overwrite)
+    total, size = len(given.records), batch_size * BATCHES_A_WINDOW
+    num_done = len(file.lines())
+    if num_done:
+        _tell(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
+    with told_on_failure(file, total), progress_bar(show=total - num_done > batch_size) as progress:
+        bar = progress.add_task(doing, total=total, completed=num_done)
+        for start in range(num_done, total, size):
+            window = range(start, min(start + size, total))
+            asked = [number for number in window if number not in problems]
+            answers = iter(answer(asked, lambda count: progress.advance(bar, count)))
+            progress.advance(bar, len(window) - len(asked))
+            file.append(
+                json.dumps(
+                    {"error": problems[number]} if number in problems else next(answers),
+                    ensure_ascii=False,
+                )
+                for number in window
+            )
+    found = [json.loads(line) for line in file.lines()]
+    num_joined = write_records(output, _rows(given, found, output))
+    file.discard()
+    joined = f"; tabs and line ends became spaces in {counted(num_joined, 'cell')}"
+    _tell(f"answers: {total:,}, in {output}{joined * bool(num_joined)}")
+    return found
+
+
+def model_facts(folder: Path) -> list[Any]:
+    """Return which weights a folder holds, those of an adapter's base model included."""
+    weights = {
+        path.name: [path.stat().st_size, path.stat().st_mtime_ns]
+        for path in sorted(folder.glob("*.safetensors"))
+    }
+    facts = [str(folder.resolve()), weights]
+    record = folder / ADAPTER_RECORD_NAME
+    if record.is_file() and isinstance(base := read_json_object(record).get("base_model"), str):
+        facts += model_facts(Path(base))
+    return facts
+
+
+def content_hash(values: Any) -> str:
+    """Return a hash of texts, for going on later only if they are the same."""
+    text = json.dumps(values, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _rows(
+    given: GivenRecords, answers: Sequence[Mapping[str, Any]], output: Path
+) -> list[dict[str, Any]]:
+    """Return number, fields of the record and answer of each; `error` comes last."""
+    own = [flattened(answer) if is_table(output) else dict(answer) for answer in answers]
+    taken = {"number", "error", *(name for answer in own for name in answer)}
+    names = _free_names(dict.fromkeys(name for one in given.records for name in one), taken)
+    rows = []
+    for number, (record, answer) in enumerate(zip(given.records, own, strict=True), start=1):
+        passed_through = {names[name]: value for name, value in record.items()}
+        rows.append({"number": number, **passed_through, **answer})
+    if output.suffix.lower() != ".jsonl":  # where all rows have all columns
+        columns = dict.fromkeys(name for row in rows for name in row if name != "error")
+        rows = [{**columns, **row, "error": row.get("error")} for row in rows]
+    return rows
+
+
+def _free_names(given: Iterable[str], taken: set[str]) -> dict[str, str]:
+    """Return a name for every field that no answer has: `input.text` if there is a `text`."""
+    names = list(given)
+    free = {}
+    for name in names:
+        new = name
+        while new in taken or (new != name and new in names):
+            new = f"input.{new}"
+        free[name] = new
+    return free
+
+
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr)

@@ -1,0 +1,161 @@
+"""Candidates scored in every text of a file: `unblank score --input --output`."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from unblank.answering.given import GivenRecords, Placed, read_given
+from unblank.answering.run import answer_to_file, content_hash, model_facts
+from unblank.api import Unblank
+from unblank.data.fields import field_text, field_value
+from unblank.data.sources import TextUnit
+from unblank.data.written_records import require_writable
+from unblank.generation.results import Scores
+from unblank.settings.ranges import NotNegative, check_values
+
+__all__ = ["ScoringOptions", "score_records"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoringOptions:
+    """How candidates are scored; see `Unblank.score`."""
+
+    blank: NotNegative[int] = 0
+    normalization: Literal["sum", "mean"] = "sum"
+    include_end: bool = True
+    context: Literal["bi", "uni"] = "bi"
+    source_tag: str | None = None
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+_Question = tuple[str, list[str]]
+"""A text and its candidates."""
+
+
+def score_records(
+    unblank: Unblank,
+    folder: Path,
+    input_path: Path,
+    output: Path,
+    options: ScoringOptions,
+    *,
+    candidates: Sequence[str] = (),
+    candidates_field: str | None = None,
+    text_field: str = "text",
+    text_unit: TextUnit = "line",
+    batch_size: int = 16,
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Score candidates in every text of a file; return the answers, one a record, in order.
+
+    Args:
+        unblank: the model.
+        folder: of the model; a run goes on only with the same weights.
+        input_path: file of texts.
+        output: file for the answers: .jsonl, .csv, .tsv or .parquet.
+        options: how candidates are scored.
+        candidates: of every text.
+        candidates_field: or the field that lists those of a text; in a table as JSON.
+        text_field: field of the text, or a text with fields in braces.
+        text_unit: what a text of a .txt file is.
+        batch_size: texts scored together.
+        overwrite: replace the output if it is there.
+
+    Raises:
+        FileNotFoundError: no such input.
+        FileExistsError: the output is there already.
+        ValueError: a broken input, no text or no candidates in it, or an ending that cannot be
+            written.
+    """
+    require_writable(output)
+    more = () if candidates_field is None else (candidates_field,)
+    given = read_given(input_path, text_field, more=more, text_unit=text_unit)
+    placed = _questions(given, text_field, candidates, candidates_field)
+
+    def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = {}
+        by_length = sorted(numbers, key=lambda number: len(placed.found[number][0]))
+        for start in range(0, len(numbers), batch_size):
+            batch = by_length[start : start + batch_size]
+            answers = _scored(unblank, [placed.found[number] for number in batch], options)
+            found |= dict(zip(batch, answers, strict=True))
+            on_batch(len(batch))
+        return [found[number] for number in numbers]
+
+    return answer_to_file(
+        given,
+        placed.problems,
+        answer,
+        output,
+        task={
+            "command": "score",
+            "model": model_facts(folder),
+            "input": content_hash([list(placed.found.items()), len(given.records)]),
+            "options": asdict(options),
+            "dtype": str(unblank.model.dtype),
+        },
+        batch_size=batch_size,
+        doing="score",
+        overwrite=overwrite,
+    )
+
+
+def _score_record(scores: Scores) -> dict[str, Any]:
+    """Return the best candidate, and all in the order given, as plain values."""
+    return {
+        "best": scores.best.text,
+        "share": scores.best.probability,
+        "candidates": [
+            {"text": one.text, "score": one.score, "share": one.probability}
+            for one in scores.candidates
+        ],
+    }
+
+
+def _questions(
+    given: GivenRecords, text_field: str, candidates: Sequence[str], candidates_field: str | None
+) -> Placed[_Question]:
+    def read(place: str, record: Mapping[str, Any]) -> _Question:
+        text = field_text(place, record, text_field)
+        if candidates_field is None:
+            return text, list(candidates)
+        return text, _listed(place, candidates_field, field_value(place, record, candidates_field))
+
+    return given.each(read)
+
+
+def _listed(place: str, name: str, value: str | list[str]) -> list[str]:
+    """Return a list of candidates, which a table holds as JSON."""
+    if isinstance(value, list):
+        return value
+    try:
+        found = json.loads(value)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ValueError(
+            f'{place}: field {name!r} must list the candidates, in a table as JSON (["sat", '
+            f'"slept"]), got {value[:60]!r}'
+        )
+    return found
+
+
+def _scored(
+    unblank: Unblank, questions: Sequence[_Question], options: ScoringOptions
+) -> Iterator[dict[str, Any]]:
+    """Yield the answers to a batch; if one of it is refused, each is scored alone."""
+    chosen = asdict(options)
+    try:
+        texts, candidates = [text for text, _ in questions], [listed for _, listed in questions]
+        yield from map(_score_record, unblank.score(texts, candidates, **chosen))
+        return
+    except ValueError as error:
+        if len(questions) == 1:
+            yield {"error": str(error)}
+            return
+    for question in questions:
+        yield from _scored(unblank, [question], options)

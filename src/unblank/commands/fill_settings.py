@@ -1,0 +1,46 @@
+"""The settings of `unblank fill`."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Literal
+
+from unblank.commands.file_settings import FileSettings
+from unblank.generation.options import DecodingOptions
+from unblank.settings.marks import Excludes, PathText, Positional
+from unblank.settings.ranges import NotNegative, Positive
+
+__all__ = ["FillSettings"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FillSettings(FileSettings, DecodingOptions):
+    """Fill the blanks ([MASK], [sMASK], [gMASK]) of texts.
+
+    A text: unblank fill MODEL "The cat [MASK] on the mat." --num-beams 5 --num-return 5
+
+    A file: unblank fill MODEL --input damaged.csv --text-field line --output filled.csv
+    """
+
+    model: Positional[PathText]
+    """Model folder."""
+    text: Positional[tuple[str, ...]]
+    """Texts with blanks. Without any, --input is read, or without that (or with a single -) one
+    text per line of standard input."""
+    order: NotNegative[tuple[int, ...] | None] = None
+    """Order in which the blanks are filled, counted from 0. Default: left to right."""
+    batch_size: Positive[int] = 16
+    """Number of texts decoded together."""
+    tokens: Annotated[bool, Excludes("stream")] = False
+    """Also show the tokens of every fill, and the likely ones in their place."""
+    stream: Annotated[bool, Excludes("json", "output")] = False
+    """Print each token as soon as it is chosen."""
+    json: bool = False
+    """Print one JSON object per text."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu or cuda."""
+    dtype: Literal["fp32", "bf16"] | None = None
+    """Data type of the computation. Default: as the model was saved."""
+
+    def decoding(self) -> DecodingOptions:
+        """Return the decoding options alone."""
+        names = [field.name for field in fields(DecodingOptions)]
+        return DecodingOptions(**{name: getattr(self, name) for name in names})

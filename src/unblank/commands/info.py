@@ -1,0 +1,72 @@
+"""`unblank info`: what a folder holds, where it comes from and what can be done with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import Positional
+
+__all__ = ["InfoSettings", "parse", "run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InfoSettings:
+    """Say what a folder holds: a model, adapter, prompt, tokenizer, checkpoint, corpus or run.
+
+    unblank info runs/mine
+
+    No weights are loaded. Of a run that is still going: step, loss, time left, and where the last
+    checkpoint is.
+    """
+
+    path: Positional[Path]
+    """The folder."""
+    verify: bool = False
+    """Compare every file with the size and hash that were recorded when it was written."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def parse(words: Sequence[str]) -> InfoSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("info", InfoSettings, words)
+
+
+def run(settings: InfoSettings) -> None:
+    """Print what the folder is.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        ValueError: it is none of these, a file is damaged, or one has changed (`--verify`).
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from unblank.commands.texts import print_json
+    from unblank.describing.folder import describe
+
+    found = describe(settings.path, verify=settings.verify)
+    if settings.json:
+        print_json(found.to_dict())
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(Text(f"{settings.path}: {found.kind}", style="bold"))
+        for heading, facts in found.facts.items():
+            console.print(Text(heading, style="bold"))
+            width = max(map(len, facts), default=0)
+            for name, fact in facts.items():
+                console.print(Text(f"  {name:<{width}}  {fact}"))
+        if settings.verify and not found.damage:
+            said = (
+                "every file is as it was written"
+                if found.is_verified
+                else "there is no record of sizes and hashes to compare with"
+            )
+            console.print(Text(f"verified: {said}"))
+        if found.next_commands:
+            console.print(Text("next", style="bold"))
+            for command in found.next_commands:
+                console.print(Text(f"  {command}"))
+    if found.damage:
+        raise ValueError(f"{settings.path} is damaged: {found.damage}")

@@ -1,0 +1,117 @@
+"""`unblank predict`: the labels of every record of a file, and a report if it has labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import PathText, Positional
+from unblank.settings.ranges import NotNegative, Positive, PositiveShare, check_values
+
+if TYPE_CHECKING:
+    from unblank.answering.report import LabelReport
+
+__all__ = ["PredictSettings", "parse", "predict_to_file", "run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PredictSettings:
+    """Predict the labels of every record of a file.
+
+    unblank predict runs/mails mails.csv labelled.csv
+
+    MODEL is what `unblank finetune` made of a task with labels, in any way: in a blank or by a
+    classifier, all weights, LoRA or a trained prompt; or a pretrained GLM with --task. If the
+    records have labels, a report says how often they are predicted.
+    """
+
+    model: Positional[PathText]
+    """Folder of a model, a classifier, an adapter or a trained prompt."""
+    input: Positional[Path]
+    """File of records, of any format (docs/data.md), with the fields that the task needs."""
+    output: Positional[Path]
+    """File for the predictions: .jsonl, .csv, .tsv or .parquet, a record for every record of the
+    input, with its other fields. The same command again goes on where an interrupted one
+    stopped."""
+    task: PathText | None = None
+    """Name of a task, or your own YAML file. Default: the one that the model was tuned on."""
+    patterns: NotNegative[tuple[int, ...]] = ()
+    """Numbers of the task's patterns, counted from 0; the probabilities of several are averaged.
+    Default: those that the model was tuned with, or the task's own choice."""
+    layout: Literal["blank", "sentinel", "masked"] | None = None
+    """How the model answers: see cloze.layout of finetune. Default: as it was tuned, else in a
+    blank."""
+    abstain_below: PositiveShare[float | None] = None
+    """Predict nothing where the best label has a lower probability, from 0 to 1."""
+    batch_size: Positive[int] = 32
+    """Number of examples scored together."""
+    overwrite: bool = False
+    """Replace OUTPUT if it exists, and start over."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu or cuda."""
+    dtype: Literal["fp32", "bf16"] | None = None
+    """Data type of the computation. Default: as the model was saved."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+def parse(words: Sequence[str]) -> PredictSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("predict", PredictSettings, words)
+
+
+def run(settings: PredictSettings) -> None:
+    """Predict, write the file, and print and write the report if there are labels.
+
+    Raises:
+        ValueError: model, task and records do not fit; also, once all is written, if some records
+            could not be labelled.
+        FileNotFoundError: the model, the task or the input is not there.
+        FileExistsError: the output is there already.
+    """
+    import sys
+
+    from rich.console import Console
+
+    from unblank.commands.texts import raise_refused
+
+    answers, report = predict_to_file(settings)
+    if report is not None:
+        Console(highlight=False).print(report.shown())
+        for line in report.write(settings.output):
+            print(line, file=sys.stderr)
+    raise_refused(answers, settings.output, "labelled")
+
+
+def predict_to_file(
+    settings: PredictSettings,
+) -> "tuple[list[dict[str, Any]], LabelReport | None]":
+    """Predict and write the file; return the answers, and a report if there are labels."""
+    from unblank.answering.answer_file import require_absent
+    from unblank.answering.predict import predict_records
+    from unblank.data.written_records import require_writable
+    from unblank.finetuning.labels.tuned import open_tuned
+
+    require_writable(settings.output)  # before a model is opened
+    if not settings.overwrite:
+        require_absent(settings.output)
+    folder = Path(settings.model)
+    tuned = open_tuned(
+        folder,
+        settings.task,
+        patterns=settings.patterns,
+        layout=settings.layout,
+        device=settings.device,
+        dtype=settings.dtype,
+    )
+    return predict_records(
+        tuned,
+        folder,
+        settings.input,
+        settings.output,
+        abstain_below=settings.abstain_below or 0.0,
+        batch_size=settings.batch_size,
+        overwrite=settings.overwrite,
+    )

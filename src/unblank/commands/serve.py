@@ -1,0 +1,128 @@
+"""`unblank serve`: models over HTTP, for any client."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import PathText, Positional
+from unblank.settings.ranges import NotNegative, Positive, check_values
+
+__all__ = ["ServeSettings", "parse", "run"]
+
+API_KEY = "UNBLANK_API_KEY"
+"""Environment variable of the key that clients must send."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServeSettings:
+    """Serve models over HTTP: fill, score, generate, classify, and complete for OpenAI's clients.
+
+    unblank serve runs/mine --port 8000
+
+    Several models: unblank serve runs/mine runs/translator=de-en. The page /docs says what clients
+    can ask; docs/serving.md how a server is run.
+    """
+
+    models: Positional[tuple[PathText, ...]]
+    """Model folders, each with =NAME if it is not to be called by the folder's name."""
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for all of this machine."""
+    port: NotNegative[int] = 8000
+    """Port; 0 for any that is free."""
+    api_key_file: Path | None = None
+    """File with the key that clients must send as a bearer token. Default: the environment variable
+    UNBLANK_API_KEY; without both no key is asked for."""
+    allow_origin: tuple[str, ...] = ()
+    """Origins whose pages may call the server from a browser, such as https://example.org."""
+    cache_tokens: Positive[int] = 16384
+    """Tokens whose keys and values are held at once, by each model; more texts wait."""
+    max_waiting: Positive[int] = 256
+    """Texts that may wait; beyond, requests are told to come again (429)."""
+    max_body: Positive[int] = 1_000_000
+    """Largest body of a request in bytes."""
+    time_limit: Positive[float] = 120.0
+    """Seconds that a request may take, waiting included."""
+    grace: NotNegative[float] = 30.0
+    """Seconds for what is under way when the server is asked to end."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu or cuda."""
+    dtype: Literal["fp32", "bf16"] | None = None
+    """Data type of the computation. Default: as the models were saved."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
+        if not self.models:
+            raise ValueError("no model to serve: give a model folder")
+        if self.port > 65535:
+            raise ValueError(f"port is {self.port}: it must be between 0 and 65535")
+
+    def named_folders(self) -> dict[str, Path]:
+        """Return name -> folder.
+
+        Raises:
+            ValueError: two models have the same name.
+        """
+        named: dict[str, Path] = {}
+        for given in self.models:
+            folder, _, name = given.rpartition("=")
+            if not folder or Path(given).exists():
+                folder, name = given, Path(given).resolve().name
+            if name in named:
+                raise ValueError(
+                    f"two models are called {name!r}: give one another name, as in {folder}=NAME"
+                )
+            named[name] = Path(folder)
+        return named
+
+    def api_key(self) -> str | None:
+        """Return the key that clients must send; None for none.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it is empty.
+        """
+        if self.api_key_file is None:
+            return os.environ.get(API_KEY) or None
+        key = self.api_key_file.read_text(encoding="utf-8").strip()
+        if not key:
+            raise ValueError(f"{self.api_key_file} is empty: write the key into it")
+        return key
+
+
+def parse(words: Sequence[str]) -> ServeSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("serve", ServeSettings, words)
+
+
+def run(settings: ServeSettings) -> None:
+    """Serve until a signal asks for the end.
+
+    Raises:
+        ValueError: two models have the same name, or one cannot be opened.
+        FileNotFoundError: as for `unblank.load`.
+        OSError: the port is in use.
+        ImportError: the packages of the extra `serve` are missing.
+    """
+    from unblank.extras import require_package
+
+    for package in ("fastapi", "uvicorn", "prometheus_client"):
+        require_package(package, "serving")
+    from unblank.serving.opening import serve_models
+
+    serve_models(
+        settings.named_folders(),
+        host=settings.host,
+        port=settings.port,
+        api_key=settings.api_key(),
+        allowed_origins=settings.allow_origin,
+        cache_tokens=settings.cache_tokens,
+        max_waiting=settings.max_waiting,
+        max_body=settings.max_body,
+        time_limit=settings.time_limit,
+        grace=settings.grace,
+        device=settings.device,
+        dtype=settings.dtype,
+    )

@@ -1,0 +1,104 @@
+"""The rows of parquet files, in bounded memory: a small file may unpack to any size.
+
+A text that many rows share is stored once, so that it must not be unpacked for all of them at once.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from unblank.data.fields import no_field
+from unblank.data.unpacking import LONGEST, OnRead
+from unblank.extras import optional_package
+
+__all__ = ["read_parquet"]
+
+_ROWS_AT_ONCE = 256
+
+
+def read_parquet(
+    path: Path, names: Sequence[str], on_read: OnRead | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a file after their places, `FILE, row N`.
+
+    Args:
+        path: of the file.
+        names: the fields that are wanted, whose columns alone are read; none for all.
+        on_read: told how many bytes of the file are read, at the end.
+
+    Raises:
+        ValueError: the file is damaged, lacks a field, or has rows that do not fit into memory.
+        ImportError: pyarrow is not installed.
+    """
+    parquet = optional_package("pyarrow.parquet", f"reading {path}")
+    arrow = optional_package("pyarrow", f"reading {path}")
+    numbers = count(1)
+    try:
+        facts = parquet.read_metadata(path)
+        with parquet.ParquetFile(path, read_dictionary=_stored_once(facts)) as table:
+            columns = _wanted_columns(path, table.schema_arrow.names, names)
+            for group in range(facts.num_row_groups):
+                batches = table.iter_batches(
+                    batch_size=_rows_at_once(path, facts.row_group(group), columns),
+                    columns=columns,
+                    row_groups=[group],
+                )
+                for batch in batches:
+                    for row in zip(*batch.columns, strict=True):
+                        place = f"{path}, row {next(numbers)}"
+                        values = [_bounded(place, value.as_py()) for value in row]
+                        yield place, dict(zip(batch.schema.names, values, strict=True))
+    except arrow.ArrowException as error:
+        raise ValueError(f"{path} is a damaged parquet file: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}, near row {next(numbers)}: a text is not UTF-8") from error
+    if on_read is not None:
+        on_read(path.stat().st_size)
+
+
+def _stored_once(facts: Any) -> list[str]:
+    """Return the columns of texts in which those that occur often are stored once."""
+    found: dict[str, None] = {}
+    for group in range(facts.num_row_groups):
+        for number in range(facts.num_columns):
+            chunk = facts.row_group(group).column(number)
+            if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page:
+                found[chunk.path_in_schema] = None
+    return list(found)
+
+
+def _rows_at_once(path: Path, group: Any, columns: Sequence[str] | None) -> int:
+    """Return how many rows of a group are unpacked at once, by what it says of its size."""
+    chunks = [group.column(number) for number in range(group.num_columns)]
+    num_bytes = sum(
+        chunk.total_uncompressed_size
+        for chunk in chunks
+        if columns is None
+        or not {chunk.path_in_schema, chunk.path_in_schema.partition(".")[0]}.isdisjoint(columns)
+    )
+    if num_bytes > LONGEST * max(group.num_rows, 1):
+        raise ValueError(
+            f"{path} has rows of {num_bytes // max(group.num_rows, 1):,} bytes on average: at most "
+            f"{LONGEST:,} are read of one; divide them"
+        )
+    return _ROWS_AT_ONCE if num_bytes <= LONGEST else 1
+
+
+def _bounded(place: str, value: Any) -> Any:
+    if isinstance(value, str) and len(value) > LONGEST:
+        raise ValueError(f"{place} has a text of more than {LONGEST:,} characters: divide it")
+    return value
+
+
+def _wanted_columns(path: Path, present: list[str], names: Sequence[str]) -> list[str] | None:
+    """Return the columns that the wanted fields are in; None for all."""
+    name, times = Counter(present).most_common(1)[0] if present else ("", 0)
+    if times > 1:
+        raise ValueError(f"{path}: {times} columns have the name {name!r}: rename them")
+    columns = [name if name in present else name.partition(".")[0] for name in names]
+    for name, column in zip(names, columns, strict=True):
+        if column not in present:
+            raise ValueError(no_field(str(path), dict.fromkeys(present), name))
+    return list(dict.fromkeys(columns)) or None

@@ -1,0 +1,1 @@
+"""What a folder holds, told from its files alone: no weights are loaded."""

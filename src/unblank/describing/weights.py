@@ -1,0 +1,59 @@
+"""Parameters by part, told from the headers of a folder's weights."""
+
+import re
+from collections import Counter
+from math import prod
+from pathlib import Path
+
+from unblank.integrity import weights_files
+from unblank.untrusted.weight_files import opened_weights
+
+__all__ = ["size_text", "weights_facts"]
+
+_LAYERS = re.compile(r"(?:^|\.)((?:[a-z_]+\.)?layers)\.\d+\.")
+
+
+def weights_facts(folder: Path) -> dict[str, str]:
+    """Return parameters, those of each part, data types and size of the weights of a folder.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    counts: Counter[str] = Counter()
+    types: Counter[str] = Counter()
+    files = weights_files(folder)
+    for path in files:
+        with opened_weights(path) as file:
+            for name in file.keys():  # noqa: SIM118  # no dict
+                entry = file.get_slice(name)
+                count = prod(entry.get_shape())
+                counts[_part(name)] += count
+                types[str(entry.get_dtype())] += count
+    if not files:
+        return {"weights": "none"}
+    parts = ", ".join(f"{part} {count:,}" for part, count in counts.most_common())
+    return {
+        "parameters": f"{sum(counts.values()):,} ({parts})",
+        "data type": ", ".join(name for name, _ in types.most_common()),
+        "size on disk": size_text(folder),
+    }
+
+
+def size_text(folder: Path) -> str:
+    """Return how much the files of a folder take, without its subfolders."""
+    size = float(sum(path.stat().st_size for path in folder.iterdir() if path.is_file()))
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"
+
+
+def _part(name: str) -> str:
+    """Return the part of a model that a tensor belongs to, in the words of a user."""
+    if "embed" in name:
+        return "embeddings"
+    if found := _LAYERS.search(name):
+        stack = found.group(1).removesuffix("layers").strip(".")
+        return f"layers of the {stack}" if stack in ("encoder", "decoder") else "layers"
+    return "heads" if "head" in name or name.startswith(("dense", "out_proj")) else "other"

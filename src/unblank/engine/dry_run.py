@@ -1,0 +1,156 @@
+"""A run measured by its first steps in a folder that is thrown away: what it would take and write.
+
+The folder of the run and its prepared text are read and never written.
+"""
+
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from unblank.engine.run_state import read_run_state
+from unblank.engine.trainer import Trainer
+
+__all__ = ["DryRun", "measure_first_steps", "thrown_away"]
+
+_WARM_UP, _MEASURED = 1, 2
+"""Steps that are not measured, as the first ones are slow, and steps that are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What a measured run stands for.
+
+    Attributes:
+        output_dir: where the run itself would write.
+        num_runs: runs of the same kind that would be made, such as one a seed.
+    """
+
+    output_dir: Path
+    num_runs: int = 1
+
+
+@contextmanager
+def thrown_away(output_dir: Path, cache_dir: Path, kept: Sequence[str]) -> Iterator[Path]:
+    """Give a folder for a dry run, which finds in it what earlier runs have prepared.
+
+    Args:
+        output_dir: of the run itself.
+        cache_dir: of the run's prepared text; what lies there is used, and nothing is added.
+        kept: names of folders in `output_dir` that a new run would use, such as its tokenizer.
+
+    Yields:
+        A folder for the run, `run`, beside one for prepared text, `shards`.
+
+    Raises:
+        ValueError: there are several processes.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("--dry-run measures one process: leave torchrun out")
+    with TemporaryDirectory(prefix="unblank-dry-run-") as name:
+        folder = Path(name) / "run"
+        shards = Path(name) / "shards"
+        shards.mkdir()
+        for prepared in cache_dir.glob("*/"):
+            (shards / prepared.name).symlink_to(prepared.resolve())
+        for one in kept:
+            if (output_dir / one).is_dir():
+                shutil.copytree(output_dir / one, folder / one)
+        yield folder
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Hooks of a run that do nothing but look at the clock."""
+
+    ends: list[float] = field(default_factory=list)
+
+    def after_step(self, trainer: Trainer) -> None:
+        """Note when a step has ended."""
+        if trainer.world.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.ends.append(time.perf_counter())
+
+    def on_skipped(self, trainer: Trainer, sample_numbers: Sequence[int]) -> None:
+        """Nothing is written."""
+
+
+def measure_first_steps(trainer: Trainer, dry_run: DryRun, *, steps_per_epoch: int) -> Table:
+    """Do the first steps, write nothing, and return what the whole run would take.
+
+    Args:
+        trainer: at its first step; it is of no use afterwards.
+        dry_run: what it stands for.
+        steps_per_epoch: of the training; 0 if it has no epochs.
+    """
+    num_steps, clock = trainer.max_steps, _Clock()
+    trainer.max_steps = min(num_steps, _WARM_UP + _MEASURED)
+    trainer.hooks = clock
+    started = time.perf_counter()
+    trainer.run()
+    times = [end - start for start, end in zip([started, *clock.ends], clock.ends, strict=False)]
+    measured = times[_WARM_UP:] or times
+    seconds = sum(measured) / max(len(measured), 1)
+    tokens = trainer.progress.tokens / max(trainer.progress.step, 1)
+    weights = [parameter for _, parameter in trainer.module.named_parameters()]
+    size = sum(weight.numel() * weight.element_size() for weight in weights)
+    trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+    epochs = f" ({num_steps / steps_per_epoch:,.1f} epochs)" if steps_per_epoch else ""
+    facts = {
+        "steps": f"{num_steps:,}{epochs}",
+        "tokens": f"about {num_steps * tokens:,.0f} ({tokens:,.0f} a step)",
+        "speed": f"{seconds:.2f} s a step, {tokens / max(seconds, 1e-9):,.0f} tokens/s "
+        f"(mean of {len(measured)} after {len(times) - len(measured)})",
+        "time": f"about {timedelta(seconds=round(num_steps * seconds))}, without validation and "
+        "saving",
+        "memory": _memory(trainer.world.device),
+        "writes": f"{dry_run.output_dir}: a model of about {_shown(size)}, checkpoints of about "
+        f"{_shown(size + 8 * trained)} each",
+        **_earlier(dry_run.output_dir),
+    }
+    if dry_run.num_runs > 1:
+        facts["runs"] = f"{dry_run.num_runs:,} like this one"
+    return _table(facts)
+
+
+def _earlier(output_dir: Path) -> dict[str, str]:
+    """Return how far a run is that would be continued."""
+    state = read_run_state(output_dir) if output_dir.is_dir() else None
+    if state is None or state.checkpoint is None:
+        return {}
+    return {"continues": f"{state.checkpoint} ({state})"}
+
+
+def _memory(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{_shown(torch.cuda.max_memory_allocated(device))} on {device} at its peak"
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return f"{_shown(peak)} at its peak, reading the text included"
+
+
+def _shown(num_bytes: float) -> str:
+    return f"{num_bytes / 1e6:,.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:,.1f} GB"
+
+
+def _table(facts: Mapping[str, str]) -> Table:
+    table = Table(
+        title="dry run: nothing was written", title_justify="left", box=SIMPLE_HEAD,
+        show_header=False,
+    )  # fmt: skip
+    table.add_column("")
+    table.add_column("", overflow="fold")
+    for name, fact in facts.items():
+        table.add_row(name, fact)
+    return table

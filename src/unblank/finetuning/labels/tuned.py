@@ -1,0 +1,215 @@
+"""A model that answers a task with labels, opened from the folder of any way to tune it.
+
+Whole models and classifiers, LoRA and trained prompts, in a blank or under a head; also a
+pretrained model that was never tuned. How it was tuned (task, patterns, layout, pooled token) is
+read from what its training wrote beside it.
+
+Shapes: `L` labels or candidates of an example.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unblank.adapters.opening import load_adapted, put_adapter, require_undamaged
+from unblank.adapters.record import AdapterRecord, has_adapter
+from unblank.engine.parallel import World
+from unblank.families.loading import load_folder, torch_device, torch_dtype
+from unblank.families.settings import ModelSettings
+from unblank.families.table import family_of_model
+from unblank.finetuning.labels.classifier import ClassifierWay
+from unblank.finetuning.labels.classifier_model import is_classifier
+from unblank.finetuning.labels.cloze import ClozeWay
+from unblank.finetuning.labels.reading import Labelled, StartingPoint
+from unblank.finetuning.labels.settings import ClozeSettings
+from unblank.finetuning.labels.training import Way
+from unblank.integrity import PROVENANCE_NAME
+from unblank.prompting import ClozeTask, TaskExample, load_task
+from unblank.prompting.scoring import Layout
+from unblank.settings.recipes import from_mapping
+from unblank.untrusted.adapter import PEFT_CONFIG_NAME
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.links import refuse_links_out
+from unblank.untrusted.opening import config_in, tokenizer_in
+from unblank.untrusted.weight_files import opened_weights
+
+__all__ = ["TunedTask", "has_label_head", "open_tuned", "tuned_on"]
+
+_NOT_A_TASK = "seq2seq"
+"""What a run on text pairs has in the place of a task."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunedTask:
+    """A task, and the model that answers it.
+
+    Attributes:
+        task: what is asked.
+        model: in evaluation mode.
+        tokenizer: of the model.
+        way: how the model answers.
+    """
+
+    task: ClozeTask
+    model: Any
+    tokenizer: Any
+    way: Way
+
+    def shares(self, examples: Sequence[TaskExample], batch_size: int = 32) -> list[Tensor]:
+        """Return for each example float32[L], the probabilities of its labels or candidates.
+
+        Args:
+            examples: of the task; they need no labels.
+            batch_size: examples scored together.
+
+        Raises:
+            ValueError: an example that is too long and cannot be shortened.
+        """
+        return self.way.shares(self.model, examples, batch_size)
+
+
+def open_tuned(
+    folder: Path,
+    task: str | None = None,
+    *,
+    patterns: Sequence[int] = (),
+    layout: Layout | None = None,
+    device: str = "auto",
+    dtype: str | torch.dtype | None = None,
+) -> TunedTask:
+    """Return the model of a folder with the task that it answers.
+
+    Args:
+        folder: of a model, a classifier, an adapter or a trained prompt.
+        task: name of a task, or its YAML file; None for the one that it was tuned on.
+        patterns: numbers of the task's patterns; none for those that it was tuned with, or the
+            task's own choice.
+        layout: how the model answers; None for how it was tuned.
+        device: as for `unblank.load`.
+        dtype: as for `unblank.load`.
+
+    Raises:
+        FileNotFoundError: no such folder, task file, or base model.
+        ValueError: no task is known, or model and task do not fit.
+    """
+    known, cloze = _tuned_with(folder)
+    name = task or known
+    if name is None:
+        raise ValueError(f"{folder} does not say which task it was tuned on: give --task")
+    loaded = load_task(name)
+    if cloze.scoring is not None:
+        loaded = replace(loaded, scoring=cloze.scoring)
+    is_same = known is not None and _stem(name) == _stem(known)
+    numbers = tuple(patterns) or (cloze.patterns if is_same else ())
+    for number in numbers:
+        loaded.pattern(number)
+    if has_label_head(folder):
+        if patterns or layout:
+            raise ValueError(
+                f"{folder} is a classifier, which has no patterns and no layout: leave them out"
+            )
+        return _open_classifier(folder, loaded, cloze, device, dtype)
+    opened = load_adapted if has_adapter(folder) else load_folder
+    model, tokenizer = opened(folder, device=device, dtype=dtype)
+    if family_of_model(model).writes != "blanks":
+        raise ValueError(
+            f"{folder} is a {family_of_model(model).name}, which fills no blanks: a task with "
+            "labels needs a GLM, or a classifier"
+        )
+    data = _labelled(folder, loaded, model, tokenizer, cloze.max_length)
+    way = ClozeWay(data, patterns=numbers, loss=cloze.loss, layout=layout or cloze.layout)
+    return TunedTask(loaded, model.eval(), tokenizer, way)
+
+
+def has_label_head(folder: Path) -> bool:
+    """Whether a folder has a classification head: a classifier, or an adapter that brings one.
+
+    Raises:
+        FileNotFoundError: an adapter lacks its file.
+        ValueError: its files are damaged.
+    """
+    if (folder / "prompt.safetensors").is_file():
+        with opened_weights(folder / "prompt.safetensors") as file:
+            return any(name.startswith("head.") for name in file.keys())  # noqa: SIM118
+    if (folder / PEFT_CONFIG_NAME).is_file():
+        return bool(read_json_object(folder / PEFT_CONFIG_NAME).get("modules_to_save"))
+    return (folder / "config.json").is_file() and is_classifier(config_in(folder))
+
+
+def tuned_on(folder: Path) -> str | None:
+    """Return the task with labels that a folder was tuned on, as its training named it."""
+    return _tuned_with(folder)[0]
+
+
+def _stem(name: str) -> str:
+    """Return a task's name without its folder, by which the same one is known after a move."""
+    return Path(name).stem
+
+
+def _tuned_with(folder: Path) -> tuple[str | None, ClozeSettings]:
+    """Return the task of a folder's training and how it was asked; the defaults if unknown."""
+    path = folder / PROVENANCE_NAME
+    settings = read_json_object(path).get("settings") if path.is_file() else None
+    if not isinstance(settings, Mapping) or settings.get("task") in (None, _NOT_A_TASK):
+        return None, ClozeSettings()
+    names = {field.name for field in fields(ClozeSettings)}
+    asked = settings.get("cloze")
+    values = {
+        name: value
+        for name, value in (asked if isinstance(asked, Mapping) else {}).items()
+        if name in names and name != "ensemble"
+    }
+    try:
+        return str(settings["task"]), from_mapping(ClozeSettings, values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged: its settings of cloze do not fit ({error})"
+        ) from error
+
+
+def _open_classifier(
+    folder: Path,
+    task: ClozeTask,
+    cloze: ClozeSettings,
+    device: str,
+    dtype: str | torch.dtype | None,
+) -> TunedTask:
+    refuse_links_out(folder)
+    record, base = None, folder
+    if has_adapter(folder):
+        require_undamaged(folder)
+        record = AdapterRecord.read(folder)
+        base = record.require_base(folder)
+    tokenizer = tokenizer_in(base)
+    data = _labelled(base, task, None, tokenizer, cloze.max_length)
+    model: Any = ClassifierWay(data, pooled=cloze.pooled, branch=cloze.branch).build_model()
+    if record is not None:
+        model = put_adapter(model, tokenizer, folder, record)
+    if dtype is not None:
+        model = model.to(torch_dtype(dtype))
+    way = ClassifierWay(data, pooled=cloze.pooled, branch=cloze.branch)  # a prompt is there now
+    return TunedTask(task, model.to(torch_device(device)).eval(), tokenizer, way)
+
+
+def _labelled(
+    folder: Path, task: ClozeTask, model: Any, tokenizer: Any, max_length: int | None
+) -> Labelled:
+    """Return a task without examples, as a way to answer takes it."""
+    config = config_in(folder) if model is None else model.config
+    positions = int(config.max_position_embeddings)
+    settings = ModelSettings(init_from=folder)
+    return Labelled(
+        start=StartingPoint(settings, 0, None),
+        family=family_of_model(config),
+        task=task,
+        tokenizer=tokenizer,
+        train=(),
+        validation=(),
+        max_length=min(max_length or positions, positions),
+        content=[],
+        world=World(0, 1, torch.device("cpu")),
+    )

@@ -1,0 +1,154 @@
+"""The ASGI application: endpoints, errors and the gate before them."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from unblank.serving.completions import completion_routes
+from unblank.serving.engine import EngineClosedError, EngineFailedError, QueueFullError
+from unblank.serving.gate import BODY_SECONDS, App, Gate
+from unblank.serving.infill import infill_routes
+from unblank.serving.metrics import Metrics
+from unblank.serving.reference_page import reference_page
+from unblank.serving.routes import library_routes
+from unblank.serving.service import (
+    ClientGoneError,
+    JsonResponse,
+    Service,
+    TimeLimitError,
+    UnknownModelError,
+    error_body,
+)
+from unblank.version import __version__
+
+__all__ = ["build_application"]
+
+STATIC = Path(__file__).parent / "static"
+"""Folder of the page that is shown at /, if there is one."""
+
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""The page loads nothing from elsewhere, and no other page may hold it in a frame."""
+
+ABOUT = "Blank-infilling language models over HTTP: fill, score, generate, classify, complete."
+
+
+def build_application(
+    service: Service,
+    *,
+    max_body: int = 1_000_000,
+    allowed_origins: Sequence[str] = (),
+    body_seconds: float = BODY_SECONDS,
+) -> App:
+    """Return the application.
+
+    Args:
+        service: the models and limits.
+        max_body: bytes of the largest body of a request.
+        allowed_origins: origins whose pages may call it from a browser.
+        body_seconds: within which a body must have come, and each part of a response be taken.
+    """
+    api = FastAPI(
+        title="Unblank", description=ABOUT, version=__version__, docs_url=None, redoc_url=None
+    )
+    metrics = Metrics(service)
+    _add_pages(api, service, metrics)
+    for routes in (library_routes, completion_routes, infill_routes):
+        api.include_router(routes(service))
+    _add_errors(api)
+    app: App = api
+    if allowed_origins:
+        app = CORSMiddleware(
+            api, allow_origins=list(allowed_origins), allow_methods=["*"], allow_headers=["*"]
+        )
+    return Gate(app, service, metrics, max_body, body_seconds)
+
+
+def _add_pages(api: FastAPI, service: Service, metrics: Metrics) -> None:
+    @api.get("/health", summary="Whether the process lives", tags=["operation"])
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @api.get("/ready", summary="Whether it takes requests", tags=["operation"])
+    async def ready() -> Response:
+        if service.is_draining:
+            return JsonResponse({"status": "shutting down"}, 503)
+        return JsonResponse({"status": "ready"})
+
+    @api.get("/metrics", summary="Figures for Prometheus", tags=["operation"])
+    async def figures() -> Response:
+        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @api.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(reference_page(api.openapi()))
+
+    has_page = (STATIC / "index.html").is_file()
+    if has_page:
+        api.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @api.get("/", include_in_schema=False)
+    async def page() -> Response:
+        if has_page:
+            page = (STATIC / "index.html").read_text(encoding="utf-8")
+            return HTMLResponse(page, headers=PAGE_HEADERS)
+        return RedirectResponse("/docs")
+
+
+def _add_errors(api: FastAPI) -> None:
+    statuses: dict[type[Exception], int] = {
+        ValueError: 422,
+        TypeError: 422,
+        UnknownModelError: 404,
+        EngineFailedError: 500,
+        EngineClosedError: 503,
+        TimeLimitError: 504,
+        ClientGoneError: 499,
+    }
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        status = next(number for kind, number in statuses.items() if isinstance(error, kind))
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        headers = {"Retry-After": "5"} if status == 503 else None
+        return JsonResponse(error_body(str(error), kind), status, headers)
+
+    async def too_many(request: Request, error: Exception) -> Response:
+        assert isinstance(error, QueueFullError)
+        headers = {"Retry-After": str(error.retry_after)}
+        return JsonResponse(error_body(str(error), "rate_limit_error"), 429, headers)
+
+    async def not_valid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            content = error_body("the body is not valid JSON", "invalid_request_error")
+            return JsonResponse(content, 400)
+        where = ".".join(str(part) for part in first["loc"][1:])[:100]
+        message = f"{where}: {first['msg']}" if where else str(first["msg"])
+        return JsonResponse(error_body(message, "invalid_request_error", where or None), 422)
+
+    async def of_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        content = error_body(str(error.detail), "invalid_request_error")
+        return JsonResponse(content, error.status_code, error.headers)
+
+    async def failed(request: Request, error: Exception) -> Response:
+        message = "the server failed while it worked on this; its log says why"
+        return JsonResponse(error_body(message, "server_error"), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    for kind in statuses:
+        api.add_exception_handler(kind, refuse)
+    api.add_exception_handler(QueueFullError, too_many)
+    api.add_exception_handler(RequestValidationError, not_valid)
+    api.add_exception_handler(HTTPException, of_http)
+    api.add_exception_handler(Exception, failed)

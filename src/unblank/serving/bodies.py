@@ -1,0 +1,158 @@
+"""What requests hold: the fields of `DecodingOptions`, `GenerationOptions` and of scoring, as JSON.
+
+Names, defaults and meanings are those of the library; a test compares them. What fits together is
+checked by the library's own options.
+"""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from unblank.generation.options import DecodingOptions, GenerationOptions
+from unblank.prompting.task_files import task_names
+
+__all__ = ["ClassifyBody", "FillBody", "GenerateBody", "ModelBody", "ScoreBody", "ViewBody"]
+
+MOST_TEXTS = 256
+"""Most texts of a request."""
+
+LARGEST = 1_000_000
+"""Bound of counts whose real bound only the model knows; it keeps numbers in the range of C."""
+
+Text = Annotated[str, Field(max_length=1_000_000)]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+CountOrNone = Annotated[int, Field(ge=0, le=LARGEST)]
+
+
+class ModelBody(BaseModel):
+    """A request to one of the models."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: str | None = Field(None, description="Name of the model. Default: the first one.")
+
+
+class _SearchBody(ModelBody):
+    num_beams: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Number of beams.")
+    do_sample: bool = Field(False, description="Draw tokens at random.")
+    temperature: float = Field(1.0, ge=0.001, le=1000, description="Of sampling.")
+    top_k: CountOrNone = Field(0, description="Draw from the k most likely tokens only; 0 = all.")
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="Draw from the likeliest tokens of this probability only."
+    )
+    num_return: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="Alternative answers to each text, best first."
+    )
+    min_tokens: CountOrNone = Field(0, description="Fewest tokens of an answer.")
+    max_tokens: Count | None = Field(None, description="Most tokens of an answer.")
+    no_repeat_ngram: CountOrNone = Field(
+        0, description="No n-gram of this length occurs twice in an answer; 0 = off."
+    )
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="Of sampling.")
+    stream: bool = Field(
+        False, description="Send each token of one text as a server-sent event, then the result."
+    )
+
+
+class FillBody(_SearchBody):
+    """Texts with blanks to be filled."""
+
+    text: Text | Texts = Field(
+        description="One text or several, with [MASK], [sMASK] or [gMASK] where something is "
+        "missing.",
+        examples=["The [MASK] was called off because of the [MASK]."],
+    )
+    order: list[CountOrNone] | None = Field(
+        None, max_length=1000, description="Order in which the blanks are filled, from 0."
+    )
+    length_penalty: float = Field(0.0, ge=-10, le=10, description="Of beam search.")
+    num_alternatives: Annotated[int, Field(ge=0, le=100)] = Field(
+        5, description="Most likely tokens to report for each token."
+    )
+    context: Literal["bi", "uni"] = Field("bi", description="What a token of the text sees.")
+    decoder: Literal["evaluation", "interactive"] = Field(
+        "evaluation", description="Which decoder of the published GLM is followed."
+    )
+
+    def options(self) -> DecodingOptions:
+        """Return how to decode; ValueError if the options do not go together."""
+        return DecodingOptions(**_values(self, fields(DecodingOptions)))
+
+
+class GenerateBody(_SearchBody):
+    """Sources to be answered."""
+
+    source: Text | Texts = Field(
+        description="One source or several.", examples=["A dog runs across the field."]
+    )
+    length_penalty: float = Field(1.0, ge=-10, le=10, description="Of beam search.")
+    max_tokens_ratio: float = Field(
+        0.0, ge=0, le=1000, description="Added to max_tokens for each token of the source."
+    )
+    source_tag: str | None = Field(None, description="Language tag before the source.")
+    target_tag: str | None = Field(None, description="Language tag that the answer starts with.")
+    blank: Literal["[MASK]", "[sMASK]", "[gMASK]"] | None = Field(
+        None, description="GLM: the blank after the source that the answer fills."
+    )
+    too_long: Literal["refuse", "cut"] = Field(
+        "refuse", description="What happens to a source beyond the model's positions."
+    )
+
+    def options(self) -> GenerationOptions:
+        """Return how to decode; ValueError if the options do not go together."""
+        return GenerationOptions(**_values(self, fields(GenerationOptions)))
+
+
+class ScoreBody(ModelBody):
+    """Candidates for a blank, or for the answer to a source, to be scored."""
+
+    text: Text = Field(
+        description="GLM: a text with a blank. Encoder-decoder: a source.",
+        examples=["The film was [MASK]."],
+    )
+    candidates: Annotated[list[Text], Field(min_length=1, max_length=1000)] = Field(
+        description="Answers of any lengths.", examples=[["great", "a waste of time"]]
+    )
+    blank: CountOrNone = Field(0, description="GLM: which blank, counted from 0.")
+    normalization: Literal["sum", "mean"] = Field("sum", description="Over a candidate's tokens.")
+    include_end: bool = Field(True, description="Count that the candidate ends where it does.")
+    context: Literal["bi", "uni"] = Field("bi", description="GLM: what a token of the text sees.")
+    source_tag: str | None = Field(None, description="Encoder-decoder: language tag.")
+
+
+class ClassifyBody(ModelBody):
+    """Examples of a task whose labels are to be predicted."""
+
+    task: Literal[task_names()] = Field(  # type: ignore[valid-type]  # the files are the names
+        description="Name of a task of the library.", examples=["sst2"]
+    )
+    inputs: (
+        dict[str, Any] | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_TEXTS)]
+    ) = Field(
+        description="The fields that the task needs, of one example or of several.",
+        examples=[{"sentence": "a charming and often moving journey ."}],
+    )
+    pattern: CountOrNone | None = Field(None, description="Number of the task's pattern.")
+
+
+class ViewBody(ModelBody):
+    """A text whose tokens, positions and parts are to be seen."""
+
+    text: Text = Field(
+        description="GLM: a text with a blank. Encoder-decoder: a source.",
+        examples=["The film was [MASK]."],
+    )
+    fills: list[list[CountOrNone]] = Field(
+        [], max_length=1000, description="GLM: the token ids of the first blanks' fills."
+    )
+    order: list[CountOrNone] | None = Field(
+        None, max_length=1000, description="GLM: order in which the blanks are filled, from 0."
+    )
+    answer: Text = Field("", description="Encoder-decoder: what it writes to the source.")
+
+
+def _values(body: BaseModel, of: Iterable[Any]) -> dict[str, Any]:
+    return {field.name: getattr(body, field.name) for field in of}

@@ -1,0 +1,258 @@
+"""`POST /v1/completions` in the shape of OpenAI's API, for its clients.
+
+`suffix` makes it infilling: the model writes between prompt and suffix. What a blank-infilling
+model cannot do (penalties, biases, `best_of` beyond `n`) is refused, not ignored.
+"""
+
+import secrets
+import time
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from unblank.generation.independent import RowEvent
+from unblank.generation.pieces import Filling, Piece
+from unblank.serving.bodies import MOST_TEXTS, ModelBody, Text
+from unblank.serving.continuation import Continuation, FinishReason, Sampling
+from unblank.serving.growing_text import GrowingText
+from unblank.serving.response_examples import COMPLETED, answers, refusals
+from unblank.serving.served_model import DecodingRequest, ServedModel
+from unblank.serving.service import JsonResponse, Service, to_json
+
+__all__ = ["completion_routes"]
+
+Stop = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class _StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    include_usage: bool = Field(False, description="Send the usage in a last chunk.")
+
+
+class CompletionBody(ModelBody):
+    """A prompt to be continued, or a gap between prompt and suffix to be filled."""
+
+    prompt: Text | Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)] = Field(
+        description="One prompt or several; a GLM also takes one with a blank in it.",
+        examples=["The game was called"],
+    )
+    suffix: Text | None = Field(None, description="What follows the text that is written.")
+    n: int | None = Field(1, ge=1, le=64, description="Answers to each prompt.")
+    max_tokens: int | None = Field(16, ge=1, le=1_000_000, description="Most tokens of an answer.")
+    temperature: float | None = Field(1.0, ge=0, le=2, description="0 = greedy decoding.")
+    top_p: float | None = Field(1.0, gt=0, le=1, description="Draw from the likeliest tokens only.")
+    seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1, description="Of the draws.")
+    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = Field(
+        None, description="Up to four strings before which an answer ends."
+    )
+    logprobs: int | None = Field(
+        None, ge=0, le=20, description="Report the tokens and as many rivals of each."
+    )
+    echo: bool | None = Field(False, description="Return the prompt before the answer.")
+    stream: bool | None = Field(False, description="Send text as soon as it is written.")
+    stream_options: _StreamOptions | None = None
+    best_of: int | None = Field(None, description="As many as n, or none.")
+    frequency_penalty: float | None = Field(None, description="0 or none.")
+    presence_penalty: float | None = Field(None, description="0 or none.")
+    logit_bias: dict[str, float] | None = Field(None, description="Empty or none.")
+    user: str | None = Field(None, max_length=1000, description="Not used.")
+
+    @property
+    def num_answers(self) -> int:
+        """Answers to each prompt."""
+        return self.n or 1
+
+    def require_supported(self) -> None:
+        """Raise ValueError for what cannot be done."""
+        for name in ("frequency_penalty", "presence_penalty", "logit_bias"):
+            if getattr(self, name):
+                raise ValueError(f"{name} is not supported: leave it out")
+        if self.best_of not in (None, self.num_answers):
+            raise ValueError(f"best_of is {self.best_of}: leave it out, or give it the value of n")
+
+    def sampling(self) -> Sampling:
+        """Return how tokens are drawn."""
+        seed = secrets.randbits(32) if self.seed is None else self.seed % 2**63
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return Sampling(
+            max_tokens=16 if self.max_tokens is None else self.max_tokens,
+            temperature=1.0 if self.temperature is None else self.temperature,
+            top_p=1.0 if self.top_p is None else self.top_p,
+            seed=seed,
+            num_return=self.num_answers,
+            num_alternatives=self.logprobs or 0,
+            stops=tuple(stops),
+        )
+
+
+def completion_routes(service: Service) -> APIRouter:
+    """Return the endpoint of completions.
+
+    Args:
+        service: what all endpoints share.
+    """
+    router = APIRouter(prefix="/v1", default_response_class=JsonResponse, tags=["OpenAI's shape"])
+
+    @router.post(
+        "/completions",
+        summary="Continue a prompt, or fill the gap before a suffix",
+        responses=answers(COMPLETED) | refusals(),
+    )
+    async def completions(body: CompletionBody, request: Request) -> Response:
+        body.require_supported()
+        completion = _Completion(service.model(body.model), body)
+        if body.stream:
+            return service.stream(completion.chunks(), str)
+        return JsonResponse(await service.wait_for(request, completion.whole()))
+
+    return router
+
+
+class _Completion:
+    """One request: its prompts, and the shape of what is sent back."""
+
+    def __init__(self, model: ServedModel, body: CompletionBody) -> None:
+        self._model = model
+        self._body = body
+        self._prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+        sampling = body.sampling()
+        self._stops = sampling.stops
+        self._places = [
+            Continuation(model, prompt, body.suffix, sampling) for prompt in self._prompts
+        ]
+        self._about = {
+            "id": f"cmpl-{uuid.uuid4().hex}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": model.name,
+        }
+
+    async def whole(self) -> dict[str, Any]:
+        """Return the response when all is written."""
+        found = await self._model.decode(self._requests())
+        choices: list[dict[str, Any]] = []
+        num_tokens = 0
+        for number, (place, fillings) in enumerate(zip(self._places, found, strict=True)):
+            for filling in [one for one in fillings for _ in range(place.num_copies)]:
+                one = place.result(filling)
+                text = self._echo(number) + one.text
+                logprobs = self._logprobs(number, one.piece, 0)
+                choices.append(_choice(len(choices), text, logprobs, one.finish_reason))
+                num_tokens += len(filling.pieces[0].token_ids)
+        return self._about | {"choices": choices, "usage": self._usage(num_tokens)}
+
+    def chunks(self) -> AsyncGenerator[str]:
+        """Return an iterator over the response as server-sent events; submits at once."""
+        events = self._model.decode_stream(self._requests())
+
+        async def sent() -> AsyncGenerator[str]:
+            streams: dict[int, _Stream] = {}
+            num_tokens = 0
+            try:
+                async for number, event in events:
+                    for index, text, piece, reason in self._news(streams, number, event):
+                        if isinstance(event, list) and piece is not None:
+                            num_tokens += len(piece.token_ids)
+                        start = streams[index].num_reported
+                        logprobs = None if piece is None else self._logprobs(number, piece, start)
+                        streams[index].num_reported = start + _num_of(logprobs)
+                        choice = _choice(index, text, logprobs, reason)
+                        yield _event(self._about | {"choices": [choice]})
+                if self._body.stream_options and self._body.stream_options.include_usage:
+                    yield _event(self._about | {"choices": [], "usage": self._usage(num_tokens)})
+                yield "data: [DONE]\n\n"
+            finally:
+                await events.aclose()
+
+        return sent()
+
+    def _news(
+        self, streams: dict[int, "_Stream"], number: int, event: RowEvent | list[Filling]
+    ) -> list[tuple[int, str, Piece | None, FinishReason | None]]:
+        """Return for each answer that goes on its index, new text, tokens, and why it ends."""
+        place, copies = self._places[number], self._places[number].num_copies
+        first = number * self._body.num_answers
+        news: list[tuple[int, str, Piece | None, FinishReason | None]] = []
+        fillings = event if isinstance(event, list) else [event.job.fillings[event.sample]]
+        samples = range(len(fillings)) if isinstance(event, list) else [event.sample]
+        for sample, filling in zip(samples, fillings, strict=True):
+            for index in range(first + sample * copies, first + (sample + 1) * copies):
+                stream = streams.setdefault(index, _Stream(self._stops, self._echo(number)))
+                if isinstance(event, list):
+                    one = place.result(filling)
+                    text = stream.opening() + stream.growing.more(one.text, is_whole=True)
+                    news.append((index, text, one.piece, one.finish_reason))
+                    continue
+                # The engine's thread goes on writing: a copy is what it is now.
+                tokens = list(filling.pieces[0].token_ids)
+                new = stream.growing.more(place.text_of(tokens))
+                if new:
+                    news.append((index, stream.opening() + new, None, None))
+        return news
+
+    def _requests(self) -> list[DecodingRequest]:
+        return [
+            (place.setup, place.prompt, place.has_stop if self._stops else None)
+            for place in self._places
+        ]
+
+    def _echo(self, number: int) -> str:
+        return self._prompts[number] if self._body.echo else ""
+
+    def _usage(self, num_tokens: int) -> dict[str, int]:
+        num_prompt = sum(len(place.prompt.token_ids) for place in self._places)
+        return {
+            "prompt_tokens": num_prompt,
+            "completion_tokens": num_tokens,
+            "total_tokens": num_prompt + num_tokens,
+        }
+
+    def _logprobs(self, number: int, piece: Piece, start: int) -> dict[str, Any] | None:
+        """Return the tokens from number `start` on, in the shape of OpenAI's API."""
+        if self._body.logprobs is None:
+            return None
+        tokenizer, place = self._model.unblank.tokenizer, self._places[number]
+        numbers = range(start, len(piece.token_ids))
+        offset = len(self._echo(number))
+        return {
+            "tokens": [tokenizer.decode([piece.token_ids[i]]) for i in numbers],
+            "token_logprobs": [piece.log_probabilities[i] for i in numbers],
+            "top_logprobs": [
+                {tokenizer.decode([token_id]): log_p for token_id, log_p in piece.alternatives[i]}
+                for i in numbers
+            ],
+            "text_offset": [offset + len(place.text_of(piece.token_ids[:i])) for i in numbers],
+        }
+
+
+class _Stream:
+    """What was sent of one answer."""
+
+    def __init__(self, stops: Sequence[str], echo: str) -> None:
+        self.growing = GrowingText(stops)
+        self.num_reported = 0
+        self._echo = echo
+
+    def opening(self) -> str:
+        """Return the prompt, the first time."""
+        echo, self._echo = self._echo, ""
+        return echo
+
+
+def _num_of(logprobs: dict[str, Any] | None) -> int:
+    return len(logprobs["tokens"]) if logprobs else 0
+
+
+def _choice(
+    index: int, text: str, logprobs: dict[str, Any] | None, reason: FinishReason | None
+) -> dict[str, Any]:
+    return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}
+
+
+def _event(content: dict[str, Any]) -> str:
+    return f"data: {to_json(content)}\n\n"

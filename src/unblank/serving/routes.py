@@ -1,0 +1,127 @@
+"""The endpoints of the library's own calls: fill, score, generate, classify, and the models."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from unblank.generation.results import FillResult, Generated, TokenEvent
+from unblank.serving.bodies import ClassifyBody, FillBody, GenerateBody, ScoreBody, ViewBody
+from unblank.serving.response_examples import (
+    CLASSIFIED,
+    FILLED,
+    GENERATED,
+    MODELS,
+    SCORED,
+    VIEWED,
+    answers,
+    refusals,
+)
+from unblank.serving.served_model import ServedModel
+from unblank.serving.service import JsonResponse, Service, to_json
+from unblank.serving.view import view_fills, view_source
+
+__all__ = ["library_routes"]
+
+_Result = TypeVar("_Result")
+
+
+def library_routes(service: Service) -> APIRouter:
+    """Return the endpoints of the library's own calls.
+
+    Args:
+        service: what they share.
+    """
+    router = APIRouter(prefix="/v1", default_response_class=JsonResponse, tags=["models"])
+
+    @router.get("/models", summary="The models that are served", responses=answers(MODELS))
+    async def models() -> Response:
+        found = [_about(model) for model in service.models.values()]
+        return JsonResponse({"object": "list", "data": found})
+
+    @router.post("/fill", summary="Fill blanks", responses=answers(FILLED) | refusals())
+    async def fill(body: FillBody, request: Request) -> Response:
+        model, options = service.model(body.model), body.options()
+        if body.stream:
+            events = model.fill_stream(_only_text(body.text), options, body.order)
+            return service.stream(events, _as_event)
+        work = model.fill(_texts(body.text), options, body.order)
+        return _response(body.text, await service.wait_for(request, work))
+
+    @router.post("/generate", summary="Answer sources", responses=answers(GENERATED) | refusals())
+    async def generate(body: GenerateBody, request: Request) -> Response:
+        model, options = service.model(body.model), body.options()
+        if body.stream:
+            events = model.generate_stream(_only_text(body.source), options)
+            return service.stream(events, _as_event)
+        work = model.generate(_texts(body.source), options)
+        return _response(body.source, await service.wait_for(request, work))
+
+    @router.post("/score", summary="Score candidates", responses=answers(SCORED) | refusals())
+    async def score(body: ScoreBody, request: Request) -> Response:
+        model = service.model(body.model)
+        options = body.model_dump(exclude={"model", "text", "candidates"})
+        work = model.score([body.text], [body.candidates], **options)
+        (found,) = await service.wait_for(request, work)
+        return JsonResponse(found.to_dict())
+
+    @router.post("/classify", summary="Predict labels", responses=answers(CLASSIFIED) | refusals())
+    async def classify(body: ClassifyBody, request: Request) -> Response:
+        model = service.model(body.model)
+        inputs = [body.inputs] if isinstance(body.inputs, dict) else body.inputs
+        work = model.classify(body.task, inputs, body.pattern)
+        found = await service.wait_for(request, work)
+        predictions = [[asdict(one) for one in of_input] for of_input in found]
+        return JsonResponse({"task": body.task, "predictions": predictions})
+
+    @router.post("/view", summary="See what the model reads", responses=answers(VIEWED))
+    async def view(body: ViewBody) -> Response:
+        model = service.model(body.model)
+        if model.family.writes == "blanks":
+            seen = view_fills(model.unblank, body.text, body.fills, body.order)
+        else:
+            seen = view_source(model.unblank, body.text, body.answer)
+        return JsonResponse({"rows": [asdict(one) for one in seen]})
+
+    return router
+
+
+def _about(model: ServedModel) -> dict[str, Any]:
+    network = model.unblank.model
+    can = ["score", "generate"]
+    if model.family.writes == "blanks":
+        can += ["fill", "classify"]
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "unblank",
+        "family": model.family.name,
+        "parameters": network.num_parameters(),
+        "positions": network.config.max_position_embeddings,
+        "can": can,
+    }
+
+
+def _texts(given: str | list[str]) -> list[str]:
+    return [given] if isinstance(given, str) else given
+
+
+def _only_text(given: str | list[str]) -> str:
+    if isinstance(given, str):
+        return given
+    raise ValueError("stream applies to one text: give it as a text, not as a list")
+
+
+def _response(given: str | list[str], found: Sequence[FillResult | Generated]) -> Response:
+    """Return one result for one text, a list of them for a list."""
+    results = [one.to_dict() for one in found]
+    return JsonResponse(results[0] if isinstance(given, str) else {"results": results})
+
+
+def _as_event(event: TokenEvent | FillResult | Generated) -> str:
+    if isinstance(event, TokenEvent):
+        return f"event: token\ndata: {to_json(asdict(event))}\n\n"
+    return f"event: result\ndata: {to_json(event.to_dict())}\n\n"

@@ -1,0 +1,296 @@
+"""A model as the server offers it: the calls of `unblank.load(...)`, awaited.
+
+Texts are read in the event loop, so that bad ones are refused before they wait; the model is only
+used in its engine's thread.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Any, Generic, TypeVar
+
+from unblank.api import Unblank
+from unblank.families.table import family_of_model
+from unblank.generation.decode import TokenReader, require_streamable
+from unblank.generation.independent import RowEvent
+from unblank.generation.infill import Filler
+from unblank.generation.options import DecodingOptions, GenerationOptions
+from unblank.generation.pieces import Filling, Piece
+from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
+from unblank.generation.rows import Prompt
+from unblank.generation.seq2seq import SourceAnswerer
+from unblank.generation.setup import DecoderSetup
+from unblank.prompting.examples import make_examples
+from unblank.prompting.scoring import Prediction, predict
+from unblank.prompting.task import ClozeTask
+from unblank.prompting.task_files import load_task
+from unblank.serving.engine import CallTask, DecodingTask, Engine, Task
+from unblank.unicode import require_unicode
+
+__all__ = ["DecodingRequest", "ServedModel"]
+
+KEPT_OPTIONS = 256
+"""Sets of options whose preparation is kept."""
+
+DecodingRequest = tuple[DecoderSetup, Prompt, Callable[[Piece], bool] | None]
+"""How to decode, what, and whether a piece ends early."""
+
+_Result = TypeVar("_Result")
+_Options = TypeVar("_Options", DecodingOptions, GenerationOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """The prediction for one example.
+
+    Attributes:
+        label: the label that won, or the candidate; for a regression the number.
+        probabilities: of each label or candidate by its name.
+        value: what a regression predicts.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    value: float | None
+
+
+class ServedModel:
+    """A model, its name and its engine.
+
+    Args:
+        name: by which requests choose it.
+        unblank: the model.
+        engine: that works with it, and with no other model.
+    """
+
+    def __init__(self, name: str, unblank: Unblank, engine: Engine) -> None:
+        self.name = name
+        self.unblank = unblank
+        self.engine = engine
+        self.family = family_of_model(unblank.model)
+        # The engine's thread reads texts, too, while the event loop does.
+        self._in_engine = Unblank(unblank.model, deepcopy(unblank.tokenizer))
+        self._filler = lru_cache(KEPT_OPTIONS)(self._new_filler)
+        self._answerer = lru_cache(KEPT_OPTIONS)(self._new_answerer)
+        self._task = lru_cache(KEPT_OPTIONS)(load_task)
+
+    def filler(self, options: DecodingOptions) -> Filler:
+        """Return what fills texts; options that differ only in their seed share its rules."""
+        return self._filler(_without_seed(options))
+
+    def answerer(self, options: GenerationOptions) -> SourceAnswerer:
+        """Return what answers sources; options that differ only in their seed share its rules."""
+        return self._answerer(_without_seed(options))
+
+    async def fill(
+        self, texts: Sequence[str], options: DecodingOptions, order: Sequence[int] | None = None
+    ) -> list[FillResult]:
+        """Return the filled texts, as `Unblank.fill` does; errors as there and of `Engine`."""
+        filler = self.filler(options)
+        blanked = [filler.read(_checked(text, "text"), order) for text in texts]
+        setup = _with_seed(filler.setup, options)
+        fillings = await self.decode([(setup, one.prompt, None) for one in blanked])
+        return [filler.result(one, found) for one, found in zip(blanked, fillings, strict=True)]
+
+    def fill_stream(
+        self, text: str, options: DecodingOptions, order: Sequence[int] | None = None
+    ) -> AsyncGenerator[TokenEvent | FillResult]:
+        """Return an iterator over the tokens of a text as they are chosen, then the result."""
+        require_streamable(options)
+        filler = self.filler(options)
+        blanked = filler.read(_checked(text, "text"), order)
+        setup = _with_seed(filler.setup, options)
+        reader = TokenReader(setup, self.unblank.tokenizer, filler.text_of)
+        chosen = self.decode_stream([(setup, blanked.prompt, None)])
+
+        async def events() -> AsyncGenerator[TokenEvent | FillResult]:
+            async for _, event in chosen:
+                if isinstance(event, RowEvent):
+                    token = reader.read(event)
+                    yield replace(token, blank=blanked.order[token.blank])
+                else:
+                    yield filler.result(blanked, event)
+
+        return events()
+
+    async def generate(self, sources: Sequence[str], options: GenerationOptions) -> list[Generated]:
+        """Return the answers, as `Unblank.generate` does; errors as there and of `Engine`."""
+        answerer = self.answerer(options)
+        read = [answerer.read(_checked(source, "source")) for source in sources]
+        setup = _with_seed(answerer.setup, options)
+        fillings = await self.decode([(setup, one.prompt, None) for one in read])
+        return [answerer.result(one, found) for one, found in zip(read, fillings, strict=True)]
+
+    def generate_stream(
+        self, source: str, options: GenerationOptions
+    ) -> AsyncGenerator[TokenEvent | Generated]:
+        """Return an iterator over the tokens of an answer as they are chosen, then the answer."""
+        require_streamable(options)
+        answerer = self.answerer(options)
+        read = answerer.read(_checked(source, "source"))
+        setup = _with_seed(answerer.setup, options)
+        reader = TokenReader(setup, self.unblank.tokenizer, answerer.text_of)
+        chosen = self.decode_stream([(setup, read.prompt, None)])
+
+        async def events() -> AsyncGenerator[TokenEvent | Generated]:
+            async for _, event in chosen:
+                if isinstance(event, RowEvent):
+                    yield reader.read(event)
+                else:
+                    yield answerer.result(read, event)
+
+        return events()
+
+    async def score(
+        self, texts: list[str], candidates: list[list[str]], **options: Any
+    ) -> list[Scores]:
+        """Return the scores, as `Unblank.score` does, with its options and its errors."""
+        return await self._call(lambda: self._in_engine.score(texts, candidates, **options))
+
+    async def classify(
+        self, task_name: str, records: Sequence[Mapping[str, Any]], pattern: int | None = None
+    ) -> list[list[Classified]]:
+        """Return for each record its predictions: one, or one for each question that it holds.
+
+        Args:
+            task_name: a task of the library.
+            records: raw records, as in a file of examples.
+            pattern: number of the pattern; None for the task's default.
+
+        Raises:
+            ValueError: fields that the task needs are missing, or the model does not fill blanks.
+        """
+        if self.family.writes != "blanks":
+            raise ValueError(f"{self.name} fills no blanks, and so cannot classify: choose a GLM")
+        task = self._task(task_name)
+        examples = [make_examples(task, dict(one), f"input {i}") for i, one in enumerate(records)]
+        flat = [example for found in examples for example in found or ()]
+        model, tokenizer = self._in_engine.model, self._in_engine.tokenizer
+        patterns = () if pattern is None else (pattern,)
+        task.pattern(pattern)
+        predictions = await self._call(
+            lambda: predict(model, tokenizer, task, flat, patterns=patterns)
+        )
+        named = iter(
+            _classified(task, example.candidates, prediction)
+            for example, prediction in zip(flat, predictions, strict=True)
+        )
+        return [[next(named) for _ in found or ()] for found in examples]
+
+    async def decode(self, requests: Sequence[DecodingRequest]) -> list[list[Filling]]:
+        """Return the fillings of prompts, best first; a cancelled call gives up its places."""
+        waits = [_Wait[list[Filling]]() for _ in requests]
+        tasks = [
+            DecodingTask(setup, prompt, wait.end, ends_early=ends_early)
+            for (setup, prompt, ends_early), wait in zip(requests, waits, strict=True)
+        ]
+        with self._submitted(tasks):
+            return [await wait.future for wait in waits]
+
+    def decode_stream(
+        self, requests: Sequence[DecodingRequest]
+    ) -> AsyncGenerator[tuple[int, RowEvent | list[Filling]]]:
+        """Return an iterator over the chosen tokens of prompts; of each at last its fillings.
+
+        All are submitted at once, and given up when the iterator is closed.
+
+        Args:
+            requests: decoded greedily or by sampling.
+
+        Returns:
+            Pairs of the number of a request and a token, or its fillings in the order of samples.
+        """
+        loop = asyncio.get_running_loop()
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+
+        def put(number: int, event: Any) -> None:
+            loop.call_soon_threadsafe(queue.put_nowait, (number, event))
+
+        tasks = [
+            DecodingTask(
+                setup, prompt, partial(put, number), on_token=partial(put, number), ends_early=early
+            )
+            for number, (setup, prompt, early) in enumerate(requests)
+        ]
+        self.engine.submit(tasks)
+
+        async def events() -> AsyncGenerator[tuple[int, RowEvent | list[Filling]]]:
+            num_left = len(tasks)
+            try:
+                while num_left:
+                    number, event = await queue.get()
+                    if isinstance(event, Exception):
+                        raise event
+                    if isinstance(event, RowEvent):
+                        yield number, event
+                    else:
+                        num_left -= 1
+                        yield number, tasks[number].job.fillings
+            finally:
+                for task in tasks:
+                    self.engine.cancel(task)
+
+        return events()
+
+    async def _call(self, function: Callable[[], _Result]) -> _Result:
+        wait = _Wait[_Result]()
+        with self._submitted([CallTask(function, wait.end)]):
+            return await wait.future
+
+    @contextmanager
+    def _submitted(self, tasks: Sequence[Task]) -> Iterator[None]:
+        self.engine.submit(tasks)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                self.engine.cancel(task)
+
+    def _new_filler(self, options: DecodingOptions) -> Filler:
+        return Filler(self.unblank.model, self.unblank.tokenizer, options)
+
+    def _new_answerer(self, options: GenerationOptions) -> SourceAnswerer:
+        return SourceAnswerer(self.unblank.model, self.unblank.tokenizer, options)
+
+
+class _Wait(Generic[_Result]):
+    """A future of the event loop that another thread fulfils."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[_Result] = self._loop.create_future()
+
+    def end(self, result: Any) -> None:
+        self._loop.call_soon_threadsafe(self._set, result)
+
+    def _set(self, result: Any) -> None:
+        if self.future.done():
+            return
+        if isinstance(result, Exception):
+            self.future.set_exception(result)
+        else:
+            self.future.set_result(result)
+
+
+def _checked(text: str, name: str) -> str:
+    require_unicode(text, name)
+    return text
+
+
+def _without_seed(options: _Options) -> _Options:
+    return replace(options, seed=0)
+
+
+def _with_seed(setup: DecoderSetup, options: DecodingOptions | GenerationOptions) -> DecoderSetup:
+    if options.seed == setup.options.seed:
+        return setup
+    return replace(setup, options=replace(setup.options, seed=options.seed))
+
+
+def _classified(task: ClozeTask, candidates: Sequence[str], prediction: Prediction) -> Classified:
+    names = candidates or task.labels
+    probabilities = dict(zip(names, prediction.probabilities, strict=True))
+    return Classified(prediction.label, probabilities, prediction.value)

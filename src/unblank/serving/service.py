@@ -1,0 +1,189 @@
+"""What all endpoints share: the models, the limits, and how a request is waited for."""
+
+import asyncio
+import hmac
+import json
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.responses import Response, StreamingResponse
+
+from unblank.serving.engine import EngineClosedError, EngineFailedError
+from unblank.serving.served_model import ServedModel
+
+__all__ = [
+    "ClientGoneError",
+    "JsonResponse",
+    "Service",
+    "TimeLimitError",
+    "UnknownModelError",
+    "error_body",
+    "to_json",
+]
+
+_Result = TypeVar("_Result")
+
+
+class ClientGoneError(Exception):
+    """The client has closed the connection; nobody reads an answer."""
+
+
+class TimeLimitError(Exception):
+    """A request took longer than the server allows."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"this took longer than the {seconds:g} s that the server allows: ask for less"
+        )
+
+
+class UnknownModelError(Exception):
+    """A request names a model that is not served."""
+
+    def __init__(self, name: str, names: list[str]) -> None:
+        super().__init__(f"no model {name[:100]!r}: this server has {', '.join(names)}")
+
+
+class JsonResponse(Response):
+    """JSON in which numbers that are not finite are null, as strict clients demand."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Return the content as bytes."""
+        return to_json(content).encode(errors="backslashreplace")
+
+
+@dataclass(kw_only=True)
+class Service:
+    """The models of a server, and its limits.
+
+    Attributes:
+        models: by their names; the first is the default.
+        time_limit: seconds that a request may take, waiting included.
+        api_key: that clients must send; None for none.
+        is_draining: whether the server is about to end.
+    """
+
+    models: Mapping[str, ServedModel]
+    time_limit: float
+    api_key: str | None = field(default=None, repr=False)
+    is_draining: bool = False
+
+    def model(self, name: str | None) -> ServedModel:
+        """Return a model by its name; None for the first.
+
+        Raises:
+            UnknownModelError: there is none of that name.
+        """
+        if name is None:
+            return next(iter(self.models.values()))
+        if name not in self.models:
+            raise UnknownModelError(name, list(self.models))
+        return self.models[name]
+
+    def allows(self, authorization: str) -> bool:
+        """Whether a request with this header may pass."""
+        if self.api_key is None:
+            return True
+        given = authorization.removeprefix("Bearer ").encode()
+        return hmac.compare_digest(given, self.api_key.encode())
+
+    def drain(self) -> None:
+        """Take no new requests; those that are there are finished."""
+        self.is_draining = True
+        for model in self.models.values():
+            model.engine.close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no engine has anything to do."""
+        return all(model.engine.is_idle for model in self.models.values())
+
+    async def wait_for(self, request: Request, work: Awaitable[_Result]) -> _Result:
+        """Return what is awaited, unless the client goes away or the time is up.
+
+        Raises:
+            ClientGoneError: the client has closed the connection.
+            TimeLimitError: the time is up.
+        """
+        working = asyncio.ensure_future(work)
+        gone = asyncio.ensure_future(_disconnection(request))
+        try:
+            await asyncio.wait(
+                {working, gone}, timeout=self.time_limit, return_when=asyncio.FIRST_COMPLETED
+            )
+            if working.done():
+                return working.result()
+            raise ClientGoneError if gone.done() else TimeLimitError(self.time_limit)
+        finally:
+            for one in (working, gone):
+                one.cancel()
+            await asyncio.gather(working, gone, return_exceptions=True)
+
+    def stream(
+        self, events: AsyncGenerator[_Result], shown: Callable[[_Result], str]
+    ) -> StreamingResponse:
+        """Return a response that sends each event as soon as it comes.
+
+        Args:
+            events: closed when the client goes away or the time is up.
+            shown: an event -> text of server-sent events.
+        """
+        return StreamingResponse(
+            self._server_sent(events, shown),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+
+    async def _server_sent(
+        self, events: AsyncGenerator[_Result], shown: Callable[[_Result], str]
+    ) -> AsyncIterator[str]:
+        end = asyncio.get_running_loop().time() + self.time_limit
+        try:
+            while True:
+                async with asyncio.timeout_at(end):
+                    event = await anext(events, None)
+                if event is None:
+                    return
+                if text := shown(event):
+                    yield text
+        except TimeoutError:
+            message = str(TimeLimitError(self.time_limit))
+            yield f"data: {to_json(error_body(message, 'timeout'))}\n\n"
+        except (EngineClosedError, EngineFailedError) as error:
+            yield f"data: {to_json(error_body(str(error), 'server_error'))}\n\n"
+        finally:
+            await events.aclose()
+
+
+def error_body(message: str, kind: str, param: str | None = None) -> dict[str, Any]:
+    """Return the body of every error, in the shape that OpenAI's clients read."""
+    return {"error": {"message": message, "type": kind, "param": param, "code": None}}
+
+
+def to_json(content: Any) -> str:
+    """Return JSON in one line; numbers that are not finite are null."""
+    try:
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        return json.dumps(_finite(content), ensure_ascii=False, separators=(",", ":"))
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, dict):
+        return {name: _finite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return content
+
+
+async def _disconnection(request: Request) -> None:
+    """Return when the client has closed the connection; the body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,65 @@
+"""`--dry-run`: what a run would take, measured, with nothing written anywhere."""
+
+import json
+import re
+
+import pytest
+from labelled_toys import labelled_config, toys
+from pretraining_toys import make_config, text_folder
+
+from unblank.finetuning.labels.settings import GridSettings
+from unblank.finetuning.run import dry_run_finetune
+from unblank.pretraining.run import dry_run_pretrain, run_pretrain
+
+__all__ = ["make_config", "text_folder", "toys"]
+
+
+def everything_in(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_nothing_is_written_and_the_whole_run_is_told(make_config, text_folder, tmp_path, capsys):
+    validation = (str(text_folder / "held_out.txt"),)
+    config = make_config(
+        train__max_steps=1000, data__validation=validation, train__save_every=1,
+        train__validate_every=1, train__log_every=1, data__cache_dir=tmp_path / "shards",
+    )  # fmt: skip
+    before = everything_in(tmp_path)
+    dry_run_pretrain(config)
+    assert everything_in(tmp_path) == before
+    assert not list(tmp_path.iterdir())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "nothing was written" in printed
+    assert str(config.train.output_dir) in printed
+    assert "1,000" in printed
+    per_step = float(re.search(r"speed ([\d.]+) s a step", printed)[1])
+    hours, minutes, seconds = map(int, re.search(r"about (\d+):(\d+):(\d+)", printed).groups())
+    assert (hours * 60 + minutes) * 60 + seconds == pytest.approx(1000 * per_step, abs=6)
+
+
+def test_it_tells_the_tokens_that_a_run_sees(make_config, capsys, tmp_path):
+    config = make_config(train__max_steps=3)
+    dry_run_pretrain(config)
+    told = re.search(r"tokens about ([\d,]+)", " ".join(capsys.readouterr().out.split()))[1]
+    folder = run_pretrain(config)
+    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert int(told.replace(",", "")) == last["tokens"]
+    before = everything_in(folder)
+    capsys.readouterr()
+    dry_run_pretrain(make_config(train__max_steps=9))
+    assert everything_in(folder) == before
+    assert "step-00000003" in "".join(capsys.readouterr().out.split())
+
+
+def test_fine_tuning_too(toys, tmp_path, capsys):
+    config = labelled_config(toys, tmp_path / "run", train={"max_steps": None, "epochs": 2.0})
+    dry_run_finetune(config)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "8 (2.0 epochs)" in printed
+    assert not list(tmp_path.iterdir())
+    seeds = labelled_config(toys, tmp_path / "run", train={"seeds": (1, 2, 3)})
+    dry_run_finetune(seeds)
+    assert "3 like this one" in " ".join(capsys.readouterr().out.split())
+    grid = labelled_config(toys, tmp_path / "run", grid=GridSettings(batch_sizes=(4, 8)))
+    with pytest.raises(ValueError, match="leave out the grid"):
+        dry_run_finetune(grid)

@@ -1,0 +1,74 @@
+"""PEFT's own calls on our families, without naming layers."""
+
+import pytest
+import torch
+from tiny_models import encoder_decoder, tiny_unblank
+
+from unblank.models import (
+    ElectraInfillConfig,
+    ElectraInfillForPreTraining,
+    GlmInfillForSequenceClassification,
+)
+
+peft = pytest.importorskip("peft", reason="needs the extra peft")
+
+# PEFT asks models for an attribute by a name that newer transformers warn about.
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+
+IDS = torch.tensor([[11, 12, 13, 14]])
+
+
+def electra():
+    config = ElectraInfillConfig(
+        vocab_size=60, hidden_size=32, num_attention_heads=4, num_hidden_layers=2,
+        generator_layers=1, max_position_embeddings=24,
+    )  # fmt: skip
+    return ElectraInfillForPreTraining(config)
+
+
+FAMILIES = {
+    "glm": (lambda: tiny_unblank("bpe").model, "CAUSAL_LM"),
+    "deltalm": (lambda: encoder_decoder("deltalm")[0], "SEQ_2_SEQ_LM"),
+    "ganlm": (lambda: encoder_decoder("ganlm")[0], "SEQ_2_SEQ_LM"),
+    "electra": (electra, None),
+}
+
+
+def layers_of(model):
+    """Return the last names of the adapted layers, and of those that train."""
+    trained = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    assert all(".lora_" in name for name in trained)
+    return {name.split(".lora_")[0].rpartition(".")[2] for name in trained}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_lora_finds_the_layers_of_attention(name):
+    make, _ = FAMILIES[name]
+    is_split = name in ("deltalm", "ganlm")
+    wanted = {"q_proj", "k_proj", "v_proj", "o_proj"} if is_split else {"qkv_proj", "o_proj"}
+    assert layers_of(peft.get_peft_model(make(), peft.LoraConfig(r=2))) == wanted
+
+
+@pytest.mark.parametrize("name", ["glm", "deltalm", "ganlm"])
+def test_a_task_type_trains_and_generates_the_same(name):
+    make, task_type = FAMILIES[name]
+    model = make().eval()
+    ids = torch.tensor([[11, 12, model.config.mask_token_id, 13]])
+    wanted = model.generate(input_ids=ids, max_new_tokens=4, do_sample=False)
+    adapted = peft.get_peft_model(model, peft.LoraConfig(r=2, task_type=task_type)).eval()
+    found = adapted.generate(input_ids=ids, max_new_tokens=4, do_sample=False)
+    assert found.tolist() == wanted.tolist()  # untrained adapters add nothing
+    adapted.train()(input_ids=ids, labels=ids).loss.backward()
+    trained = {n: w for n, w in adapted.named_parameters() if w.requires_grad}
+    assert all(weight.grad is not None for weight in trained.values())
+    assert any(weight.grad.abs().sum() > 0 for weight in trained.values())
+
+
+def test_a_classifiers_new_head_is_named_and_trains():
+    config = tiny_unblank("bpe").model.config
+    model = GlmInfillForSequenceClassification(config)
+    settings = {"task_type": "SEQ_CLS", "modules_to_save": ["dense", "out_proj"]}
+    adapted = peft.get_peft_model(model, peft.LoraConfig(r=2, **settings))
+    adapted(input_ids=IDS, labels=torch.tensor([1])).loss.backward()
+    trained = {n for n, w in adapted.named_parameters() if w.grad is not None}
+    assert sum(".dense." in name or ".out_proj." in name for name in trained) == 4

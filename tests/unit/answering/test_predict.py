@@ -1,0 +1,183 @@
+"""`unblank predict`: what a tuned model predicts of a file is what its training measured."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from labelled_toys import labelled_config, toys
+
+import unblank
+from unblank.adapters.settings import LoraSettings, PromptSettings
+from unblank.cli import main
+from unblank.finetuning.labels.settings import ClozeSettings
+from unblank.finetuning.run import run_finetune
+from unblank.metrics.calibration import calibration_error, reliability
+from unblank.metrics.confusion import confusion_of
+
+__all__ = ["toys"]
+
+WAYS = {
+    "full": {"method": "full", "cloze": ClozeSettings(patterns=(1, 0))},
+    "classifier": {"method": "classifier", "cloze": ClozeSettings(pooled="end")},
+    "lora": {"method": "lora", "lora": LoraSettings(rank=2)},
+    "prompt": {"method": "prompt", "prompt": PromptSettings(length=3)},
+    "deep-prompt": {"method": "deep-prompt", "prompt": PromptSettings(length=3)},
+    "lora-classifier": {
+        "method": "lora", "lora": LoraSettings(rank=2), "cloze": ClozeSettings(classifier=True),
+    },
+    "prompt-classifier": {
+        "method": "prompt", "prompt": PromptSettings(length=3),
+        "cloze": ClozeSettings(classifier=True),
+    },
+    "deep-prompt-classifier": {
+        "method": "deep-prompt", "prompt": PromptSettings(length=3),
+        "cloze": ClozeSettings(classifier=True),
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tuned(toys, tmp_path_factory):
+    """A folder for each way, made when it is asked for."""
+    made = {}
+
+    def folder(way):
+        if way not in made:
+            output = tmp_path_factory.mktemp("tuned") / way
+            train = {"max_steps": 3, "validate_every": 3, "final": "last"}
+            made[way] = run_finetune(labelled_config(toys, output, train=train, **WAYS[way]))
+        return made[way]
+
+    return folder
+
+
+def measured(folder):
+    """Return the last held-out predictions of a run."""
+    (path,) = sorted((folder / "predictions").glob("*3.jsonl"))
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_predictions_are_those_of_the_training(way, tuned, toys, tmp_path, capsys):
+    folder, output = tuned(way), tmp_path / "out.jsonl"
+    main(["predict", str(folder), str(toys["validation"]), str(output), "--batch-size", "5"])
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    for row, expected in zip(rows, measured(folder), strict=True):
+        assert row["predicted"] == expected["predicted"]
+        assert list(row["probabilities"]) == ["good", "bad"]
+        assert list(row["probabilities"].values()) == pytest.approx(
+            expected["probabilities"], abs=1e-4
+        )
+        assert row["probability"] == max(row["probabilities"].values())
+        assert row["label"] == expected["right"]
+    report = json.loads((tmp_path / "out.report.json").read_text())
+    right = [row["predicted"] == row["label"] for row in rows]
+    assert report["scores"]["accuracy"] == pytest.approx(100 * np.mean(right))
+    assert f"{100 * np.mean(right):.2f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("way", ["classifier", "lora-classifier", "lora", "prompt", "deep-prompt"])
+def test_every_way_is_measured_on_other_data(way, tuned, toys, tmp_path):
+    folder = tuned(way)
+    suite = "classifier" if "classifier" in way else "cloze"
+    tasks = {} if suite == "classifier" else {"tasks": (str(toys["task"]),)}
+    output = tmp_path / "out.json"
+    found = unblank.evaluate(folder, suite, file=[str(toys["validation"])], output=output, **tasks)
+    right = [one["predicted"] == one["right"] for one in measured(folder)]
+    assert found.scores[0].value == pytest.approx(100 * np.mean(right))
+
+
+def test_records_without_labels_and_bad_ones_keep_their_places(tuned, tmp_path, capsys):
+    source, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    rows = [("a play", "good"), ("the film", ""), ("a song", "?"), ("fine " * 99 + "song", "")]
+    with source.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("text", "label"), *rows])
+    main(["predict", str(tuned("full")), str(source), str(output)])
+    capsys.readouterr()
+    with output.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["number"] for row in found] == ["1", "2", "3", "4"]
+    assert all(row["predicted"] in ("good", "bad") for row in found)
+    assert float(found[0]["probabilities_good"]) == pytest.approx(
+        1 - float(found[0]["probabilities_bad"])
+    )
+    report = json.loads((tmp_path / "out.report.json").read_text())
+    assert (report["count"], report["unknown_labels"]) == (1, 1)
+    source.write_text('{"text": "a play"}\n{"other": 1}\n')
+    with pytest.raises(SystemExit):
+        main(["predict", str(tuned("full")), str(source.rename(tmp_path / "in.jsonl")),
+              str(tmp_path / "out2.jsonl")])  # fmt: skip
+    assert "1 of 2 records could not be labelled" in capsys.readouterr().err
+    first, second = map(json.loads, (tmp_path / "out2.jsonl").read_text().splitlines())
+    assert "predicted" in first
+    assert "no field 'text'" in second["error"]
+    assert not (tmp_path / "out2.report.json").exists()
+
+
+def test_nothing_is_predicted_below_the_threshold(tuned, toys, tmp_path):
+    output = tmp_path / "out.jsonl"
+    rows = unblank.predict_file(tuned("full"), toys["validation"], output)
+    threshold = float(np.median([row["probability"] for row in rows]))
+    again = unblank.predict_file(
+        tuned("full"), toys["validation"], tmp_path / "again.jsonl", abstain_below=threshold
+    )
+    for row, other in zip(rows, again, strict=True):
+        assert other["abstained"] == (row["probability"] < threshold)
+        assert other["predicted"] == (None if other["abstained"] else row["predicted"])
+    report = json.loads((tmp_path / "again.report.json").read_text())
+    share = 100 * np.mean([row["probability"] >= threshold for row in rows])
+    assert report["scores"]["answered"] == pytest.approx(share)
+    whole = json.loads((tmp_path / "out.report.json").read_text())
+    assert report["scores"]["accuracy"] == whole["scores"]["accuracy"]
+
+
+def test_candidates_and_numbers_are_predicted_too(toys, tmp_path):
+    task, data = tmp_path / "choose.yaml", tmp_path / "in.jsonl"
+    task.write_text("candidates: options\npatterns: ['{text} [MASK].']\n")
+    data.write_text('{"text": "the play", "options": ["fine", "very poor"], "label": "fine"}\n')
+    (row,) = unblank.predict_file(toys["model"], data, tmp_path / "o.jsonl", task=str(task))
+    assert [one["text"] for one in row["candidates"]] == ["fine", "very poor"]
+    assert sum(one["probability"] for one in row["candidates"]) == pytest.approx(1)
+    task.write_text(
+        "regression: true\nverbalizer: {'0': No, '5': Yes}\npatterns: ['{text} [MASK].']\n"
+    )
+    data.write_text('{"text": "the play", "label": 2.5}\n{"text": "a film", "label": 1}\n')
+    rows = unblank.predict_file(toys["model"], data, tmp_path / "n.csv", task=str(task))
+    assert rows[0]["predicted"] == pytest.approx(5 * rows[0]["probabilities"]["5"])
+    with pytest.raises(ValueError, match="number"):
+        unblank.predict_file(
+            toys["model"], data, tmp_path / "x.csv", task=str(task), abstain_below=0.5
+        )
+
+
+def test_a_model_without_a_task_asks_for_one(toys, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["predict", str(toys["model"]), str(toys["train"]), str(tmp_path / "o.csv")])
+    assert "give --task" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_confusion_is_that_of_scikit_learn():
+    sklearn = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    labels = ["a", "b", "c", "never"]
+    right = [labels[n] for n in rng.integers(0, 3, 50)]
+    predicted = [labels[n] for n in rng.integers(0, 2, 50)]
+    found = confusion_of(right, predicted, labels)
+    assert (found.counts == sklearn.confusion_matrix(right, predicted, labels=labels)).all()
+    expected = sklearn.precision_recall_fscore_support(
+        right, predicted, labels=labels, zero_division=0
+    )
+    ours = np.array([(one.precision, one.recall, one.f1) for one in found.scores]).T / 100
+    assert ours == pytest.approx(np.array(expected[:3]))
+    macro = sklearn.f1_score(right, predicted, average="macro", zero_division=0)
+    assert found.macro_f1 == pytest.approx(100 * macro)
+
+
+def test_calibration_error_of_a_case_by_hand():
+    bins = reliability([0.95, 0.91, 0.55, 1.0], [True, False, True, True])
+    assert [one.count for one in bins] == [1, 3]
+    assert calibration_error(bins) == pytest.approx(
+        0.25 * abs(1 - 0.55) + 0.75 * abs(2 / 3 - (0.95 + 0.91 + 1.0) / 3)
+    )

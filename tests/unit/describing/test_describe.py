@@ -1,0 +1,150 @@
+"""`unblank info`: a folder of every kind is told from its files."""
+
+import json
+import shutil
+
+import pytest
+from labelled_toys import labelled_config, toys
+from pretraining_toys import small_settings, text_folder
+
+import unblank
+from unblank.adapters.settings import LoraSettings
+from unblank.cli import main
+from unblank.describing.folder import describe
+from unblank.engine.checkpoint import list_checkpoints
+from unblank.engine.folder_lock import lock_folder
+from unblank.engine.run_state import read_run_state
+from unblank.finetuning.run import run_finetune
+from unblank.pretraining.run import run_pretrain
+from unblank.pretraining.settings import PretrainSettings
+from unblank.settings.recipes import from_mapping
+
+__all__ = ["text_folder", "toys"]
+
+
+@pytest.fixture(scope="module")
+def run_folder(text_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "mine"
+    settings = small_settings(text_folder, folder)
+    settings["data"]["validation"] = [str(text_folder / "held_out.txt")]
+    run_pretrain(from_mapping(PretrainSettings, settings))
+    return folder
+
+
+@pytest.fixture
+def unfinished(run_folder, tmp_path):
+    """The folder of the run as it was after two of its four steps."""
+    folder = tmp_path / "going"
+    shutil.copytree(run_folder, folder)
+    for name in ("config.json", "model.safetensors", "provenance.json", "README.md"):
+        (folder / name).unlink()
+    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_text("".join(lines[:2]))
+    shutil.rmtree(list_checkpoints(folder / "checkpoints")[0])
+    return folder
+
+
+def test_a_model_says_its_size_its_vocabulary_and_where_it_comes_from(run_folder):
+    found = describe(run_folder, verify=True)
+    model = unblank.load(run_folder)
+    num_parameters = sum(weight.numel() for weight in model.model.parameters())
+    assert found.kind == "model"
+    assert found.facts["model"]["parameters"].startswith(f"{num_parameters:,} (")
+    assert found.facts["model"]["family"] == "glm"
+    assert found.facts["vocabulary"]["tokens"] == f"{len(model.tokenizer):,}"
+    assert found.facts["vocabulary"]["kind"] == "wordpiece"
+    assert found.facts["vocabulary"]["case"] == "kept"
+    assert f"[MASK] {model.tokenizer.mask_token_id}" in found.facts["vocabulary"]["special ids"]
+    assert found.facts["made"]["steps"] == "4"
+    assert "train.txt" in found.facts["made"]["trained on"]
+    assert found.facts["run"]["state"] == "finished"
+    assert any("unblank fill" in command for command in found.next_commands)
+    assert (found.is_verified, found.damage) == (True, "")
+
+
+def test_parts_add_up(run_folder):
+    from safetensors.torch import load_file
+
+    text = describe(run_folder).facts["model"]["parameters"]
+    parts = dict(part.rsplit(" ", 1) for part in text.partition("(")[2].rstrip(")").split(", "))
+    weights = load_file(run_folder / "model.safetensors")
+    layers = sum(tensor.numel() for name, tensor in weights.items() if ".layers." in name)
+    assert parts["layers"] == f"{layers:,}"
+
+
+def test_a_run_says_how_far_it_is_and_so_does_every_command(unfinished, capsys):
+    last = json.loads((unfinished / "metrics.jsonl").read_text().splitlines()[-1])
+    before = json.loads((unfinished / "metrics.jsonl").read_text().splitlines()[-2])
+    state = read_run_state(unfinished)
+    assert (state.step, state.num_steps, state.is_running) == (2, 4, False)
+    seconds = (last["tokens"] - before["tokens"]) / last["tokens_per_second"]
+    assert state.seconds_left == pytest.approx(2 * seconds)
+    (checkpoint,) = list_checkpoints(unfinished / "checkpoints")
+    assert state.checkpoint == checkpoint
+    with lock_folder(unfinished):
+        found = describe(unfinished)
+        assert (found.kind, found.facts["run"]["state"]) == ("run", "running")
+        with pytest.raises(SystemExit):
+            main(["fill", str(unfinished), "a [MASK]"])
+    said = capsys.readouterr().err
+    assert "is still training (step 2 of 4, loss " in said
+    assert str(checkpoint) in said
+    with pytest.raises(FileNotFoundError, match="has not been finished"):
+        unblank.load(unfinished)
+    assert unblank.load(checkpoint).fill("a [MASK]", max_tokens=2).text
+    assert describe(checkpoint, verify=True).kind == "checkpoint of a model"
+
+
+def test_damage_is_named(run_folder, tmp_path, capsys):
+    folder = tmp_path / "damaged"
+    shutil.copytree(run_folder, folder)
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(SystemExit):
+        main(["info", str(folder), "--verify"])
+    assert "model.safetensors has changed" in capsys.readouterr().err
+    (checkpoint, *_) = list_checkpoints(folder / "checkpoints")
+    (checkpoint / "config.json").write_text("{}")
+    assert checkpoint.name in describe(folder / "checkpoints", verify=True).damage
+    main(["info", str(folder), "--json"])
+    assert json.loads(capsys.readouterr().out)["verified"] is False
+
+
+def test_tokenizers_and_prepared_text(run_folder, text_folder):
+    found = describe(text_folder / "tokenizer")
+    assert found.kind == "tokenizer"
+    (corpus, *_) = (one.parent for one in text_folder.rglob("offsets.bin"))
+    found = describe(corpus, verify=True)
+    assert (found.kind, found.damage) == ("prepared corpus", "")
+    assert int(found.facts["corpus"]["documents"].replace(",", "")) > 0
+
+
+def test_adapters_and_classifiers_say_their_task(toys, tmp_path):
+    train = {"max_steps": 1, "validate_every": 1, "final": "last"}
+    lora = run_finetune(
+        labelled_config(
+            toys, tmp_path / "lora", method="lora", lora=LoraSettings(rank=2), train=train
+        )
+    )
+    found = describe(lora)
+    assert found.kind == "LoRA adapter"
+    assert found.facts["LoRA adapter"]["base model"] == str(toys["model"])
+    assert any("unblank merge" in command for command in found.next_commands)
+    head = run_finetune(labelled_config(toys, tmp_path / "head", method="classifier", train=train))
+    found = describe(head)
+    assert found.kind == "classifier"
+    assert found.facts["classifier"]["labels"] == "good, bad"
+    assert found.facts["made"]["task"] == str(toys["task"])
+    assert not any("fill" in command for command in found.next_commands)
+
+
+def test_what_is_no_folder_of_ours_is_said(tmp_path):
+    (tmp_path / "model").mkdir()
+    with pytest.raises(FileNotFoundError, match="did you mean"):
+        describe(tmp_path / "modle")
+    with pytest.raises(ValueError, match="nothing"):
+        describe(tmp_path / "model")
+    (tmp_path / "model" / "mp_rank_00_model_states.pt").write_bytes(b"x")
+    with pytest.raises(ValueError, match="unblank convert"):
+        describe(tmp_path / "model")

@@ -1,0 +1,44 @@
+"""The fields of requests are those of the library's options: names and defaults."""
+
+from dataclasses import fields
+
+import pytest
+
+from unblank.commands.serve import ServeSettings
+from unblank.generation.options import DecodingOptions, GenerationOptions
+from unblank.serving.bodies import FillBody, GenerateBody
+
+NOT_OPTIONS = {"model", "text", "source", "order", "stream"}
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "required"),
+    [(FillBody, DecodingOptions, "text"), (GenerateBody, GenerationOptions, "source")],
+)
+def test_a_body_has_the_options_of_the_library(body, options, required):
+    names = {field.name for field in fields(options)}
+    assert set(body.model_fields) - NOT_OPTIONS == names
+    assert body(**{required: "a"}).options() == options()
+
+
+def test_a_folder_may_be_given_another_name(tmp_path):
+    odd = tmp_path / "a=b"
+    odd.mkdir()
+    settings = ServeSettings(models=("runs/mine", "runs/other/=de-en", str(odd)))
+    names = {name: str(folder) for name, folder in settings.named_folders().items()}
+    assert names == {"mine": "runs/mine", "de-en": "runs/other", "a=b": str(odd)}
+    with pytest.raises(ValueError, match="mine"):
+        ServeSettings(models=("runs/mine", "old/mine")).named_folders()
+
+
+def test_the_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
+    file = tmp_path / "key"
+    file.write_text("of the file\n")
+    monkeypatch.setenv("UNBLANK_API_KEY", "of the environment")
+    assert ServeSettings(models=("a",)).api_key() == "of the environment"
+    assert ServeSettings(models=("a",), api_key_file=file).api_key() == "of the file"
+    file.write_text("\n")
+    with pytest.raises(ValueError, match="empty"):
+        ServeSettings(models=("a",), api_key_file=file).api_key()
+    monkeypatch.delenv("UNBLANK_API_KEY")
+    assert ServeSettings(models=("a",)).api_key() is None

@@ -1,0 +1,164 @@
+"""The endpoints answer as the library does when it is called alone."""
+
+import json
+
+import pytest
+from served_toys import client_of
+
+from unblank.serving import response_examples
+
+
+@pytest.fixture(scope="module")
+def client():
+    with client_of() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def toy(client):
+    return client.service.models["toy"].unblank
+
+
+TEXTS = ["the cat [MASK] on a mat", "Maybe [MASK] is true, [MASK] or bad?", "so the dog [gMASK]"]
+
+
+def assert_alike(given, expected):
+    """Equal in all but the last digits of numbers."""
+    if isinstance(expected, dict):
+        assert given.keys() == expected.keys()
+        for name in expected:
+            assert_alike(given[name], expected[name])
+    elif isinstance(expected, list | tuple):
+        assert len(given) == len(expected)
+        for one, other in zip(given, expected, strict=True):
+            assert_alike(one, other)
+    elif isinstance(expected, float):
+        assert given == pytest.approx(expected, abs=1e-4)
+    else:
+        assert given == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"do_sample": True, "seed": 5, "num_return": 3, "top_k": 20},
+        {"num_beams": 3, "num_return": 2, "max_tokens": 6},
+        {"order": [1, 0], "max_tokens": 5, "min_tokens": 2, "num_alternatives": 2},
+    ],
+)
+def test_fill_is_that_of_the_library(client, toy, options):
+    text = TEXTS[1]
+    response = client.post("/v1/fill", json={"text": text, **options})
+    assert response.status_code == 200
+    assert_alike(response.json(), toy.fill(text, **options).to_dict())
+
+
+def test_several_texts_are_filled_in_their_order(client, toy):
+    found = client.post("/v1/fill", json={"text": TEXTS, "max_tokens": 7}).json()["results"]
+    assert_alike(found, [one.to_dict() for one in toy.fill(TEXTS, max_tokens=7)])
+
+
+def test_answers_of_both_kinds_of_models_are_those_of_the_library(client):
+    for name, source in [("toy", "the cat sat"), ("de", "one two three")]:
+        unblank = client.service.models[name].unblank
+        for options in ({}, {"num_beams": 2}, {"do_sample": True, "seed": 2}):
+            body = {"model": name, "source": source, "max_tokens": 9, **options}
+            found = client.post("/v1/generate", json=body).json()
+            assert_alike(found, unblank.generate(source, max_tokens=9, **options).to_dict())
+
+
+def test_scores_are_those_of_the_library(client, toy):
+    body = {"text": TEXTS[0], "candidates": ["sat", "ran so"], "normalization": "mean"}
+    found = client.post("/v1/score", json=body).json()
+    assert_alike(found, toy.score(TEXTS[0], ["sat", "ran so"], normalization="mean").to_dict())
+
+
+def test_a_task_is_chosen_by_its_name(client):
+    body = {"task": "sst2", "inputs": [{"sentence": "the cat ran"}, {"sentence": "so bad"}]}
+    found = client.post("/v1/classify", json=body).json()
+    assert len(found["predictions"]) == 2
+    for (one,) in found["predictions"]:
+        assert set(one["probabilities"]) == {"0", "1"}
+        assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert one["label"] == max(one["probabilities"], key=one["probabilities"].get)
+
+
+def events_of(response):
+    lines = [line for line in response.text.splitlines() if line.startswith("data: {")]
+    return [json.loads(line.removeprefix("data: ")) for line in lines]
+
+
+def test_a_stream_gives_every_token_and_then_the_result(client, toy):
+    body = {"text": TEXTS[1], "max_tokens": 5, "stream": True}
+    *tokens, result = events_of(client.post("/v1/fill", json=body))
+    plain = toy.fill(TEXTS[1], max_tokens=5)
+    assert_alike(result, plain.to_dict())
+    for number, blank in enumerate(plain.blanks):
+        of_blank = [one for one in tokens if one["blank"] == number and not one["is_end"]]
+        assert [one["token_id"] for one in of_blank] == list(blank.token_ids)
+
+
+def test_an_answer_is_streamed(client):
+    body = {"model": "de", "source": "one two", "max_tokens": 4, "stream": True}
+    *tokens, result = events_of(client.post("/v1/generate", json=body))
+    assert [one["token_id"] for one in tokens if not one["is_end"]] == result["token_ids"]
+
+
+def test_models_say_what_they_can(client):
+    found = {one["id"]: one["can"] for one in client.get("/v1/models").json()["data"]}
+    assert "fill" in found["toy"]
+    assert "fill" not in found["de"]
+
+
+def shape_of(value):
+    if isinstance(value, dict):
+        return set(value)
+    return [shape_of(value[0])] if isinstance(value, list) and value else type(value)
+
+
+def test_examples_in_the_documentation_have_the_shape_of_real_answers(client):
+    real = {
+        "MODELS": client.get("/v1/models"),
+        "FILLED": client.post("/v1/fill", json={"text": TEXTS[0], "num_alternatives": 2}),
+        "GENERATED": client.post("/v1/generate", json={"source": "a cat"}),
+        "SCORED": client.post("/v1/score", json={"text": TEXTS[0], "candidates": ["sat"]}),
+        "CLASSIFIED": client.post(
+            "/v1/classify", json={"task": "sst2", "inputs": {"sentence": "so"}}
+        ),
+        "COMPLETED": client.post("/v1/completions", json={"prompt": "a cat"}),
+        "INFILLED": client.post("/infill", json={"input_prefix": "a cat"}),
+    }
+    for name, response in real.items():
+        example = getattr(response_examples, name)
+        assert set(response.json()) == set(example), name
+        for field, value in example.items():
+            assert shape_of(response.json()[field]) == shape_of(value), (name, field)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("/v1/fill", {"text": "no blank"}, 422, "no blank"),
+        ("/v1/fill", {"text": "[MASK]", "temperature": 2.0}, 422, "do_sample"),
+        ("/v1/fill", {"text": "[MASK]", "beams": 2}, 422, "beams"),
+        ("/v1/fill", {"text": "[MASK]", "model": "other"}, 404, "toy, de"),
+        ("/v1/fill", {"text": "[MASK] a", "model": "de"}, 422, "fills no blanks"),
+        ("/v1/fill", {"text": ["[MASK]"], "stream": True}, 422, "one text"),
+        ("/v1/fill", {"text": "[MASK]", "num_beams": 2, "stream": True}, 422, "streamed"),
+        ("/v1/fill", {"text": "cat " * 500 + "[MASK]"}, 422, "160 positions"),
+        ("/v1/score", {"text": "[MASK]", "candidates": ["a", "a"]}, 422, "same tokens"),
+        ("/v1/classify", {"task": "sst2", "inputs": {"text": "a"}}, 422, "sentence"),
+        ("/v1/classify", {"task": "../../secret", "inputs": {}}, 422, "task"),
+        ("/v1/completions", {"prompt": "a", "presence_penalty": 1.0}, 422, "presence_penalty"),
+        ("/v1/completions", {"prompt": "a [MASK]", "suffix": "b"}, 422, "blank"),
+        ("/v1/nothing", {}, 404, "Not Found"),
+    ],
+)
+def test_what_cannot_be_done_is_said(client, path, body, status, said):
+    response = client.post(path, json=body)
+    assert response.status_code == status
+    error = response.json()["error"]
+    assert said in error["message"]
+    assert "Traceback" not in response.text
+    assert "/src/" not in response.text
