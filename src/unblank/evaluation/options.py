@@ -28,7 +28,6 @@ __all__ = [
     "FactsOptions",
     "InfillingOptions",
     "LambadaOptions",
-    "LanguagesOptions",
     "LmEvalOptions",
     "PairsOptions",
     "PerplexityOptions",

@@ -16,7 +16,6 @@ from unblank.generation.options import GenerationOptions
 from unblank.generation.seq2seq import generate_from_ids
 from unblank.metrics.questions import AnswerRules
 from unblank.metrics.spread import mean_error
-from unblank.plurals import counted
 from unblank.questions.answers import (
     FoundAnswer,
     answer_line,
@@ -61,12 +60,7 @@ def _measure(
     questions = draw_from_files(every, config.limit, lambda one: one.place)
     require_rules(questions, rules)
     asked = _asked(session, questions)
-    counts = WindowCounts.of(asked)
-    lost = f", {counts.num_unfindable:,} with no answer whole in one" * bool(counts.num_unfindable)
-    session.say(
-        f"{name}: {counted(counts.num_questions, 'question')} in "
-        f"{counted(counts.num_windows, 'window')}{lost}"
-    )
+    session.say(f"{name}: {WindowCounts.of(asked)}")
     answers = _answers(session, asked)
     seconds = time.perf_counter() - started
     details = {"files": [str(file.path) for file in files], "rules": rules}

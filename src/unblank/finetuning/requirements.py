@@ -116,7 +116,7 @@ def require_tuning_packages(settings: FinetuneSettings) -> None:
         return
     if settings.task == PAIRS:
         require_metric_packages([settings.train.metric or "loss"])
-    else:
+    elif settings.task != QUESTIONS:  # whose scores need none
         require_metric_packages(load_task(settings.task).metrics)
 
 

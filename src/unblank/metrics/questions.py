@@ -19,7 +19,6 @@ __all__ = [
     "AnswerRules",
     "answer_f1",
     "answer_is_exact",
-    "answer_words",
     "character_f1",
 ]
 

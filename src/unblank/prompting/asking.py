@@ -15,7 +15,7 @@ from unblank.prompting.task import ClozeTask, TaskPattern
 from unblank.prompting.verbalizers import Verbalizer
 from unblank.prompting.wording import ENGLISH, Wording
 
-__all__ = ["AS_IT_STANDS", "Asking", "PromptMode", "WordMode", "without_content"]
+__all__ = ["AS_IT_STANDS", "Asking", "without_content"]
 
 PromptMode = Literal["english", "translated", "universal"]
 WordMode = Literal["english", "own", "all"]

@@ -24,8 +24,8 @@ __all__ = [
     "answer_scores",
     "best_answers",
     "named_scores",
+    "question_scores",
     "require_rules",
-    "score_answers",
 ]
 
 _ENGLISH = "en"
@@ -84,7 +84,7 @@ def require_rules(questions: Sequence[Question], rules: AnswerRules) -> None:
             )
 
 
-def score_answers(
+def question_scores(
     questions: Sequence[Question], answers: Sequence[FoundAnswer], rules: AnswerRules
 ) -> LanguageScores:
     """Return F1 and exact match by official rules, and our own scores, language by language.
@@ -108,7 +108,7 @@ def score_answers(
 
 
 def answer_scores(question: Question, answer: FoundAnswer, rules: AnswerRules) -> dict[str, float]:
-    """Return the scores of one answer; see `score_answers`."""
+    """Return the scores of one answer; see `question_scores`."""
     right = [one.text for one in question.answers]
     language = _base(question)
     return {

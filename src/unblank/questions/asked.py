@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
 from unblank.questions.asking import QuestionEncoder
 from unblank.questions.reading import Question
-from unblank.questions.windows import Window, cut_windows
+from unblank.questions.windows import PassageWindow, cut_windows
 
 __all__ = ["AskedQuestion", "WindowCounts", "ask"]
 
@@ -24,7 +25,7 @@ class AskedQuestion:
     """
 
     question: Question
-    windows: tuple[Window, ...]
+    windows: tuple[PassageWindow, ...]
 
     @property
     def is_findable(self) -> bool:
@@ -52,6 +53,13 @@ class WindowCounts:
         """Count some questions."""
         num_windows = sum(len(one.windows) for one in asked)
         return cls(len(asked), num_windows, sum(not one.is_findable for one in asked))
+
+    def __str__(self) -> str:
+        lost = f", {self.num_unfindable:,} with no answer whole in one"
+        return (
+            f"{counted(self.num_questions, 'question')} in "
+            f"{counted(self.num_windows, 'window')}{lost * bool(self.num_unfindable)}"
+        )
 
 
 def ask(

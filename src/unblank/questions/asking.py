@@ -22,7 +22,9 @@ from unblank.tokenization.special import SpecialIds
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["QuestionEncoder", "QuestionPrompts", "question_texts"]
+__all__ = [
+    "QuestionEncoder",
+]
 
 QuestionPrompts = Literal["english", "translated", "universal"]
 """In which words a question is put."""

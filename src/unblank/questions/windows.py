@@ -13,14 +13,14 @@ from unblank.questions.reading import GoldAnswer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["Window", "cut_windows"]
+__all__ = ["PassageWindow", "cut_windows"]
 
 _FEWEST = 8
 """Tokens of a passage that a window must have room for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class PassageWindow:
     """A part of a passage as the model reads it with its question.
 
     Attributes:
@@ -43,7 +43,7 @@ def cut_windows(
     context: str,
     encode: Callable[[str], Sequence[int]],
     max_tokens: int,
-) -> list[Window]:
+) -> list[PassageWindow]:
     """Return windows that cover a passage, each beginning in the middle of the one before.
 
     Args:
@@ -57,7 +57,7 @@ def cut_windows(
     """
     whole = tuple(encode(context))
     if len(whole) <= max_tokens:
-        return [Window(0, len(context), whole)]
+        return [PassageWindow(0, len(context), whole)]
     pieces: list[tuple[int, int]] = tokenizer(
         context, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True,
         verbose=False,
@@ -65,7 +65,7 @@ def cut_windows(
     room = max_tokens - (len(whole) - len(pieces))
     if room < _FEWEST:
         raise _no_room(max_tokens - room, max_tokens)
-    windows: list[Window] = []
+    windows: list[PassageWindow] = []
     first = 0
     while True:
         last = min(first + room, len(pieces))
@@ -94,8 +94,8 @@ def _window(
     first: int,
     last: int,
     encode: Callable[[str], Sequence[int]],
-) -> Window:
+) -> PassageWindow:
     start, end = pieces[first][0], pieces[last - 1][1]
     text = context[start:end]
     start += len(text) - len(text.lstrip())
-    return Window(start, end, tuple(encode(context[start:end])))
+    return PassageWindow(start, end, tuple(encode(context[start:end])))

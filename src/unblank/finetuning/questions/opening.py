@@ -7,7 +7,7 @@ from typing import get_args
 from rich.table import Table
 from transformers import PreTrainedTokenizerFast
 
-from unblank.data.drawing import shares_by_size
+from unblank.data.drawing import drawn_places
 from unblank.data.language_files import LanguageFile, find_language_files
 from unblank.engine.parallel import World
 from unblank.engine.training import RunContext
@@ -213,14 +213,15 @@ def _read(entries: Sequence[str]) -> list[_Entry]:
 
 
 def _measured(entries: Sequence[_Entry], train: FinetuneTrainSettings) -> list[_Entry]:
-    """Return the entries with as many questions as are measured, of each its share."""
+    """Return the entries with a fixed random choice of as many questions as are measured."""
     if not entries:
         return []
-    shares = shares_by_size([len(entry.questions) for entry in entries], train.validation_samples)
+    sizes = [len(entry.questions) for entry in entries]
+    places = drawn_places(sizes, train.validation_samples)
     return [
-        _Entry(entry.file, entry.questions[:share])
-        for entry, share in zip(entries, shares, strict=True)
-        if share
+        _Entry(entry.file, [entry.questions[place] for place in drawn])
+        for entry, drawn in zip(entries, places, strict=True)
+        if drawn
     ]
 
 

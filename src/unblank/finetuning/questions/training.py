@@ -18,12 +18,11 @@ from unblank.finetuning.pairs.answers import Answering
 from unblank.finetuning.pairs.training import PairTraining
 from unblank.finetuning.questions.settings import QuestionMetric
 from unblank.metrics.questions import AnswerRules
-from unblank.plurals import counted
 from unblank.questions.answers import (
     answer_line,
     best_answers,
     named_scores,
-    score_answers,
+    question_scores,
 )
 from unblank.questions.asked import AskedQuestion, WindowCounts
 from unblank.questions.asking import QuestionEncoder
@@ -77,9 +76,8 @@ class QuestionTraining:
         self._pairs, self._held_out = pairs, held_out
         self.facts: Mapping[str, str] = {
             **pairs.facts,
-            "task": f"question answering, {describe(counts)}, {self.steps_per_epoch:,} steps an "
-            "epoch",
-            "chosen by": f"{metric} of {describe(WindowCounts.of(held_out.asked))}",
+            "task": f"question answering, {counts}, {self.steps_per_epoch:,} steps an epoch",
+            "chosen by": f"{metric} of {WindowCounts.of(held_out.asked)}",
         }
 
     def build_model(self) -> PreTrainedModel:
@@ -107,7 +105,7 @@ class QuestionTraining:
         questions = [one.question for one in held_out.asked]
         num_windows = [len(one.windows) for one in held_out.asked]
         answers = best_answers(questions, num_windows, written)
-        scores = named_scores(score_answers(questions, answers, held_out.rules))
+        scores = named_scores(question_scores(questions, answers, held_out.rules))
         return Evaluation(
             scores={**loss, **scores},
             predictions=[
@@ -120,12 +118,3 @@ class QuestionTraining:
     def fill(self, model: PreTrainedModel, /) -> list[dict[str, str]]:
         """Return nothing: predictions show what is answered."""
         return []
-
-
-def describe(counts: WindowCounts) -> str:
-    """Return how many questions and windows there are."""
-    lost = f", {counts.num_unfindable:,} with no answer whole in one" * bool(counts.num_unfindable)
-    return (
-        f"{counted(counts.num_questions, 'question')} in "
-        f"{counted(counts.num_windows, 'window')}{lost}"
-    )

@@ -13,7 +13,7 @@ import numpy as np
 from unblank.finetuning.pairs.encoded import EncodedPairs, TokenTable
 from unblank.questions.asked import AskedQuestion
 from unblank.questions.asking import QuestionEncoder
-from unblank.questions.windows import Window
+from unblank.questions.windows import PassageWindow
 
 __all__ = ["windows_as_pairs"]
 
@@ -63,7 +63,7 @@ def answers_of(asked: AskedQuestion) -> str:
 
 def _rows(
     asked: AskedQuestion, encoder: QuestionEncoder, seed: int | None
-) -> list[tuple[AskedQuestion, Window, list[int]]]:
+) -> list[tuple[AskedQuestion, PassageWindow, list[int]]]:
     """Return windows with what is written in each."""
     answer = asked.question.answers[0]
     with_answer = [window for window in asked.windows if window.holds(answer)]

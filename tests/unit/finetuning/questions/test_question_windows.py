@@ -10,8 +10,8 @@ from unblank.questions.answers import (
     FoundAnswer,
     best_answers,
     named_scores,
+    question_scores,
     require_rules,
-    score_answers,
 )
 from unblank.questions.asked import WindowCounts, ask
 from unblank.questions.asking import QuestionEncoder
@@ -87,12 +87,12 @@ def test_languages_count_alike_and_english_is_also_left_out():
         question("Oslo", "ko", context),
     ]
     answers = [found("red")] * 3 + [found("北京"), found("Oslo")]
-    scores = named_scores(score_answers(questions, answers, "squad"))
+    scores = named_scores(question_scores(questions, answers, "squad"))
     assert scores["f1"] == pytest.approx(200 / 3)
     assert scores["f1 zh"] == 0.0
     assert scores["char_f1 zh"] == pytest.approx(80)
     assert scores["f1 without en"] == scores["em without en"] == 50.0
-    scores = named_scores(score_answers(questions[3:4], answers[3:4], "mlqa"))
+    scores = named_scores(question_scores(questions[3:4], answers[3:4], "mlqa"))
     assert scores["f1"] == pytest.approx(80)
     assert "f1 without en" not in scores
 
@@ -106,7 +106,7 @@ def test_accidental_translation_is_what_is_neither_in_the_passage_nor_in_the_scr
         found("上海", is_in_context=False),
         found("12", is_in_context=False),
     ]
-    scores = score_answers(questions, answers, "squad").means
+    scores = question_scores(questions, answers, "squad").means
     assert scores["other_script"] == 25.0
     assert scores["in_context"] == 25.0
 
