@@ -42,6 +42,7 @@ class Materials:
         tokenizer: saved with the model.
         sampler: training samples.
         held_out: held-out text, perhaps none; pairs last.
+        held_out_names: a short name of each.
         held_out_languages: of the held-out texts, if they have tags.
         max_length: positions of a sample.
         length: positions of a packed row, or of one of the samples that share a group.
@@ -56,6 +57,7 @@ class Materials:
     tokenizer: PreTrainedTokenizerFast
     sampler: Sampler[Any]
     held_out: list[_Corpus]
+    held_out_names: list[str]
     held_out_languages: Sequence[str] | None
     max_length: int
     length: int
@@ -150,6 +152,7 @@ def gather_materials(
         tokenizer=opened,
         sampler=sampler,
         held_out=held_out,
+        held_out_names=_short_names([*data.validation, *data.validation_pairs]),
         held_out_languages=data.validation_languages,
         max_length=data.max_length,
         length=length,
@@ -222,6 +225,15 @@ def _sampler(
         tag = tags[place] if tags else None
         objectives.append(family.text_objective(sections, special, flags, max_length, tag))
     return Sampler(corpora, objectives, special, sampling)
+
+
+def _short_names(entries: Sequence[str]) -> list[str]:
+    """Return the last part of each path; the whole entry where two would have one name."""
+    names = [Path(entry).name for entry in entries]
+    return [
+        name if names.count(name) == 1 else entry
+        for name, entry in zip(names, entries, strict=True)
+    ]
 
 
 def _content(corpus: _Corpus) -> str:

@@ -9,7 +9,6 @@ from unblank.engine.parallel import join_world
 from unblank.engine.run import Run, run
 from unblank.engine.schedules import wsd_identity
 from unblank.engine.training import AllWeights, RunContext
-from unblank.families.settings import FamilySections
 from unblank.families.table import family_of_run
 from unblank.pretraining.settings import PretrainSettings
 from unblank.pretraining.training import Pretraining, open_pretraining
@@ -88,15 +87,12 @@ def _refuse_early(settings: PretrainSettings) -> None:
 def _open_training(
     settings: PretrainSettings, given: Collection[str], context: RunContext
 ) -> Pretraining:
-    sections = FamilySections(
-        objective=settings.objective, seq2seq=settings.seq2seq, ganlm=settings.ganlm
-    )
     return open_pretraining(
         context,
         model=settings.model,
         tokenizer=settings.tokenizer,
         data=settings.data,
-        sections=sections,
+        sections=settings.sections,
         train=settings.train,
         given=given,
     )
