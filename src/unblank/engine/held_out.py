@@ -13,11 +13,11 @@ from unblank.engine.units import TokenLoss, TrainUnit
 
 __all__ = ["HeldOutLosses", "held_out_losses"]
 
-Part = TypeVar("Part", bound=Hashable)
+_Part = TypeVar("_Part", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class HeldOutLosses(Generic[Part]):
+class HeldOutLosses(Generic[_Part]):
     """What a unit's losses came to.
 
     Attributes:
@@ -26,9 +26,9 @@ class HeldOutLosses(Generic[Part]):
     """
 
     weights: Mapping[str, float]
-    sums: Mapping[Part, Mapping[str, tuple[float, float]]]
+    sums: Mapping[_Part, Mapping[str, tuple[float, float]]]
 
-    def each(self, parts: Collection[Part] | None = None) -> dict[str, float]:
+    def each(self, parts: Collection[_Part] | None = None) -> dict[str, float]:
         """Return each loss per scored token, over some parts or, if None, all of them."""
         chosen = [self.sums[part] for part in (self.sums if parts is None else parts)]
         means = {}
@@ -37,7 +37,7 @@ class HeldOutLosses(Generic[Part]):
             means[name] = total / max(sum(sums[name][1] for sums in chosen), 1)
         return means
 
-    def total(self, parts: Collection[Part] | None = None) -> float:
+    def total(self, parts: Collection[_Part] | None = None) -> float:
         """Return the weighted sum of the losses, each per scored token."""
         return sum(self.weights[name] * mean for name, mean in self.each(parts).items())
 
@@ -45,10 +45,10 @@ class HeldOutLosses(Generic[Part]):
 def held_out_losses(
     model: PreTrainedModel,
     unit: TrainUnit,
-    batches: Mapping[Part, Sequence[Any]],
+    batches: Mapping[_Part, Sequence[Any]],
     world: World,
     precision: Precision,
-) -> HeldOutLosses[Part]:
+) -> HeldOutLosses[_Part]:
     """Measure a unit's losses.
 
     Args:

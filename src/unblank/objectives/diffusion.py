@@ -13,7 +13,7 @@ from unblank.examples import Example, IntArray
 from unblank.objectives.context import ObjectiveContext
 from unblank.objectives.masked import masked_layout
 
-__all__ = ["hidden_tokens", "num_hidden"]
+__all__ = ["hidden_tokens"]
 
 
 def num_hidden(most: int, rng: np.random.Generator) -> int:

@@ -13,7 +13,7 @@ from unblank.examples import IGNORE_INDEX, Example, IntArray
 from unblank.objectives.context import ObjectiveContext
 from unblank.objectives.infilling import blank_layout
 
-__all__ = ["fill_in_the_middle", "middle_layout"]
+__all__ = ["fill_in_the_middle"]
 
 
 def middle_layout(

@@ -9,12 +9,13 @@ three; `[MASK]`, random and kept tokens are drawn as BERT does.
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unblank.examples import Example, IntArray
 from unblank.objectives.context import ObjectiveContext
 from unblank.objectives.masked import masked_layout, shown_tokens
 
-__all__ = ["MaskKind", "mixed_layout", "mixed_masks"]
+__all__ = ["mixed_masks"]
 
 MaskKind = Literal["both sides", "two parts", "left to right", "right to left"]
 
@@ -74,7 +75,7 @@ def mixed_masks(tokens: IntArray, rng: np.random.Generator, context: ObjectiveCo
     )
 
 
-def _runs(is_open: IntArray, count: int, rng: np.random.Generator) -> IntArray:
+def _runs(is_open: NDArray[np.bool_], count: int, rng: np.random.Generator) -> IntArray:
     """Return int64[<= count], places of single tokens and of runs, each place once."""
     starts = rng.permutation(np.flatnonzero(is_open))
     longer = rng.integers(2, _LONGEST_RUN + 1, len(starts))

@@ -6,6 +6,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +94,7 @@ def only(name: str, settings: ObjectiveSettings) -> ObjectiveSettings:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         known = ", ".join(OBJECTIVES)
         raise ValueError(f"unknown objective {name!r}: choose one of {known}{hint}")
-    weights = {other: float(other == name) for other in settings.weights()}
+    weights: dict[str, Any] = {other: float(other == name) for other in settings.weights()}
     return replace(settings, **weights, single_span_probability=float(name == "single_span"))
 
 
