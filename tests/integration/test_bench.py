@@ -31,6 +31,7 @@ EXPECTED = {
         "training step, toy: 1,024 rows, exact loss",
         "training step, toy: 1,024 rows, sampled loss",
         "GanLM step, toy: against the T5 objective",
+        "training step, toy: Muon's share",
     ],
 }
 

@@ -74,6 +74,15 @@ def test_a_run_killed_before_or_in_its_decay_resumes_with_the_same_losses(
     assert losses(run_pretrain(make_config(**decaying, **elsewhere))) == losses(whole)[killed_at:]
 
 
+def test_a_continued_run_writes_checkpoints_after_the_one_it_came_from_is_gone(make_config):
+    config = make_config(train__save_every=1, train__keep_checkpoints=1)
+    folder = run_pretrain(config)
+    longer = replace(config, optim=replace(config.optim, decay_steps=4))
+    longer = replace(longer, train=replace(longer.train, max_steps=6))
+    assert len(metrics(run_pretrain(longer))) == 6
+    assert [one.name for one in (folder / "checkpoints").iterdir()] == ["step-00000006"]
+
+
 def test_another_length_in_the_decay_is_refused_with_what_to_do(make_config):
     run_pretrain(make_config(**WSD, train__max_steps=5))
     with pytest.raises(ValueError, match=r"schedule wsd was 'from step 5 to 5'.*--train\.res"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import torch
 
@@ -14,7 +15,7 @@ from unblank.examples import IGNORE_INDEX
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
 from unblank.models.products import fast_fp32_products
 
-__all__ = ["build_glm", "glm_training", "matrix_ceiling", "training_step"]
+__all__ = ["build_glm", "glm_training", "matrix_ceiling", "muon_alone", "training_step"]
 
 _CEILING_WIDTH = 2048
 _CEILING_PRODUCTS = 10
@@ -50,13 +51,19 @@ def glm_batch(size: Size) -> dict[str, torch.Tensor]:
     }
 
 
-def glm_training(size: str, vocabulary: int | None = None, sampled_softmax: int = 0) -> Workload:
-    """Return our training step as the command runs it: precision by hardware, fused AdamW.
+def glm_training(
+    size: str,
+    vocabulary: int | None = None,
+    sampled_softmax: int = 0,
+    optimizer: Literal["adamw", "muon"] = "adamw",
+) -> Workload:
+    """Return our training step as the command runs it, precision by hardware.
 
     Args:
         size: a key of `SIZES`.
         vocabulary: rows of the table, if not the size's own.
         sampled_softmax: as `train.sampled_softmax`.
+        optimizer: as `optim.name`.
     """
     shape = SIZES[size]
     if vocabulary is not None:
@@ -68,7 +75,25 @@ def glm_training(size: str, vocabulary: int | None = None, sampled_softmax: int 
         found: torch.Tensor = model(**batch, sampled_softmax=sampled_softmax).loss
         return found
 
-    return training_step(model, loss, shape)
+    return training_step(model, loss, shape, OptimSettings(name=optimizer))
+
+
+def muon_alone(size: str) -> Workload:
+    """Return what Muon does in such a step, again and again with the same gradients."""
+    shape, device = SIZES[size], torch.device("cpu")
+    precision = choose_precision("auto", device)
+    model = build_glm(shape).train()
+    muon, _ = build_optimizers(model, OptimSettings(name="muon"), 4e-4, precision.dtype)
+    with precision.autocast(device):
+        loss = model(**glm_batch(shape)).loss
+    loss.backward()
+
+    def step() -> float:
+        with fast_fp32_products(precision.dtype, device):
+            muon.step()
+        return shape.text_tokens
+
+    return step
 
 
 def training_step(

@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, ...]] = {
         Benchmark(train.measure_steps),
         Benchmark(train.measure_vocabulary, sizes=("toy", "small")),
         Benchmark(train.measure_ganlm),
+        Benchmark(train.measure_muon, sizes=("toy", "tiny", "small")),
         Benchmark(train.measure_start, sizes=("toy", "small")),
     ),
     "sampler": (

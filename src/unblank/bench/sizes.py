@@ -9,7 +9,7 @@ from typing import Literal
 
 __all__ = ["SIZES", "Size", "SizeName"]
 
-SizeName = Literal["toy", "small", "base"]
+SizeName = Literal["toy", "tiny", "small", "base"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,10 @@ SIZES: dict[str, Size] = {
     "toy": Size(
         name="toy", layers=2, width=64, heads=2, vocabulary=512, large_vocabulary=1024,
         text=64, part_a=58, part_b=16, batch=2,
+    ),
+    "tiny": Size(  # the demo's step
+        name="tiny", layers=4, width=192, heads=3, vocabulary=8192, large_vocabulary=250112,
+        text=51, part_a=34, part_b=30, batch=32,
     ),
     "small": Size(
         name="small", layers=6, width=384, heads=6, vocabulary=30592, large_vocabulary=250112,

@@ -24,7 +24,7 @@ from unblank.bench.report import (
 )
 from unblank.bench.sizes import Size
 
-__all__ = ["measure_ganlm", "measure_start", "measure_steps", "measure_vocabulary"]
+__all__ = ["measure_ganlm", "measure_muon", "measure_start", "measure_steps", "measure_vocabulary"]
 
 _PEERS = {"BERT": "bert_training", "T5": "t5_training", "BART": "bart_training"}
 
@@ -38,6 +38,8 @@ _TARGETS: dict[tuple[str, str], Target] = {
     ("small", "start"): at_most(12, of="ours"),
     ("small", "GanLM"): at_most(1.5),
     ("base", "GanLM"): at_most(1.5),
+    ("tiny", "Muon"): at_most(0.08),
+    ("small", "Muon"): at_most(0.08),
     ("base", "BERT"): at_least(3),
     ("base", "T5"): at_least(3),
     ("base", "BART"): at_least(6),
@@ -100,6 +102,31 @@ def measure_ganlm(size: Size, repeats: int, tell: Tell) -> list[Section]:
         floor=f"{ganlm_step_flops(size) / t5_objective_flops(size):.2f} x the FLOP",
     )
     return [Section(name="GanLM step", size=size.name, rows=[row], results=results)]
+
+
+def measure_muon(size: Size, repeats: int, tell: Tell) -> list[Section]:
+    """Return the row of the share of a training step that Muon takes."""
+    arguments = {"size": size.name}
+    contestants = {
+        "Muon": Contestant(
+            workload="unblank.bench.models:muon_alone", arguments=arguments, is_arranged=True
+        ),
+        "step": Contestant(
+            workload="unblank.bench.models:glm_training",
+            arguments={**arguments, "optimizer": "muon"},
+            is_arranged=True,
+        ),
+    }
+    results = race(contestants, repeats, tell)
+    positions = size.batch * size.row_length
+    row = compare_times(
+        results["Muon"],
+        results["step"],
+        name=f"training step, {size.name}: Muon's share",
+        peer_name=f"whole step, {positions:,} positions",
+        target=_TARGETS.get((size.name, "Muon")),
+    )
+    return [Section(name="Muon", size=size.name, rows=[row], results=results)]
 
 
 def measure_start(size: Size, repeats: int, tell: Tell) -> list[Section]:

@@ -24,8 +24,8 @@ class BenchSettings:
         Literal["train", "sampler", "fill", "generate", "score", "serve", "convert", "all"]
     ] = "all"
     """What to measure."""
-    size: tuple[SizeName, ...] = ("small", "base")
-    """Model sizes; toy only checks that everything runs."""
+    size: tuple[SizeName, ...] = ("tiny", "small", "base")
+    """Model sizes; toy only checks that everything runs, and tiny, the demo's, has few rows."""
     repeats: Positive[int] = 5
     """Timed turns of each program; a ratio is the median over the turns."""
     json: Path | None = None

@@ -9,7 +9,7 @@ source and a target are not packed: there a row is a group of them, one forward 
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -223,6 +223,7 @@ def validation_batches(
     row_length: int,
     batch_size: int,
     max_samples: int = 512,
+    numbers: Sequence[int] | None = None,
     rank: int = 0,
     world_size: int = 1,
 ) -> list[TrainBatch]:
@@ -233,6 +234,7 @@ def validation_batches(
         row_length: positions of a row.
         batch_size: rows of one forward pass; the last batch may be smaller.
         max_samples: samples to take from the first on, at most one pass over the corpora.
+        numbers: the samples to take instead.
         rank: index of this process.
         world_size: number of processes; rows are dealt in turn, so that some ranks may get one more
             row than others, or none.
@@ -241,7 +243,8 @@ def validation_batches(
         ValueError: if a row is shorter than the longest example.
     """
     _check_row_length(sampler, row_length)
-    numbers = range(min(max_samples, sampler.num_chunks))
+    if numbers is None:
+        numbers = range(min(max_samples, sampler.num_chunks))
     rows = _pack_samples(sampler, numbers, row_length, window=0)
     return _micro_batches(rows[rank::world_size], batch_size, sampler.special.pad)
 
@@ -257,7 +260,7 @@ def default_window_size(sampler: ExampleSource, row_length: int) -> int:
 
 
 def _pack_samples(
-    sampler: ExampleSource, numbers: range, row_length: int, window: int
+    sampler: ExampleSource, numbers: Sequence[int], row_length: int, window: int
 ) -> list[AnyRow]:
     examples = [sampler.draw_example(number) for number in numbers]
     # The third number keeps this stream apart from the samples' own, (seed, number).

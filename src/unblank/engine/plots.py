@@ -1,12 +1,30 @@
-"""The loss curve of a run as a picture, from its own files; needs the extra `plot`."""
+"""The curves of a run as a picture, from its own files; needs the extra `plot`.
 
+The first panel has the loss; where a run logs them, a second one has its parts (by loss, objective
+and source) and a third one the shares that its losses measure, such as replaced tokens.
+"""
+
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.integrity import write_at_once
 
 __all__ = ["draw_losses"]
+
+_OF_A_RUN = frozenset(
+    (
+        *("step", "loss", "learning_rate", "gradient_norm", "samples", "tokens"),
+        *("packing_efficiency", "skipped_steps", "tokens_per_second"),
+    )
+)
+"""Names in a line of metrics that every run has; what else there is, is a loss or a share."""
+
+Lines = Sequence[Mapping[str, Any]]
+Curve = tuple[str, str, Lines]
+"""What the legend says, the name in the lines, and the lines."""
 
 
 def draw_losses(output_dir: Path) -> Path | None:
@@ -20,26 +38,54 @@ def draw_losses(output_dir: Path) -> Path | None:
         from matplotlib.figure import Figure
     except ImportError:
         return None
-    training = [
-        line for line in read_json_lines(output_dir / METRICS_NAME) if line["loss"] is not None
-    ]
-    held_out = [line for line in read_json_lines(output_dir / VALIDATION_NAME) if "loss" in line]
-    if not training:
+    training = read_json_lines(output_dir / METRICS_NAME)
+    panels = _panels(training, read_json_lines(output_dir / VALIDATION_NAME))
+    if not any(line["loss"] is not None for line in training):
         return None
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 1.5 + 3 * len(panels)), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(
-        xlabel="optimiser step", ylabel="loss per scored token (nats)", title=output_dir.name
-    )
-    axes.plot([line["step"] for line in training], [line["loss"] for line in training])
-    if held_out:
-        axes.plot(
-            [line["step"] for line in held_out], [line["loss"] for line in held_out], marker="o"
-        )
-    axes.legend(["training", "held-out"][: 1 + bool(held_out)])
-    axes.grid(alpha=0.3)
+    all_axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    for axes, (label, curves) in zip(all_axes, panels.items(), strict=True):
+        for legend, name, lines in curves:
+            points = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
+            marker = "o" if legend.startswith("held-out") else None
+            axes.plot(*zip(*points, strict=True), marker=marker, label=legend)
+        axes.set_ylabel(label)
+        axes.legend(fontsize="small")
+        axes.grid(alpha=0.3)
+    all_axes[0].set_title(output_dir.name)
+    all_axes[-1].set_xlabel("optimiser step")
     path = output_dir / "loss.png"
     picture = BytesIO()
     figure.savefig(picture, dpi=120)
     write_at_once(path, picture.getvalue())
     return path
+
+
+def _panels(training: Lines, held_out: Lines) -> dict[str, list[Curve]]:
+    """Return the label of each panel -> its curves, each with a point at least."""
+    measured, learned = _names(held_out), _names(training)
+    parts: list[Curve] = [
+        (f"{legend} {name.removeprefix('loss_').replace('_', ' ')}", name, lines)
+        for legend, names, lines in (
+            ("training", learned, training),
+            ("held-out", measured, held_out),
+        )
+        for name in names
+        if name.startswith("loss_")
+    ]
+    shares: list[Curve] = [
+        (name.replace("_", " "), name, training)
+        for name in learned
+        if name not in _OF_A_RUN and not name.startswith("loss_")
+    ]
+    whole: list[Curve] = [("training", "loss", training)]
+    legends = {"loss": "held-out", "ema_loss": "held-out, moving average"}
+    whole += [(legend, name, held_out) for name, legend in legends.items() if name in measured]
+    panels = {"loss per scored token (nats)": whole, "parts of the loss": parts, "shares": shares}
+    return {label: curves for label, curves in panels.items() if curves}
+
+
+def _names(lines: Lines) -> list[str]:
+    """Return the names that have a number in some line, in their order."""
+    return list(dict.fromkeys(key for line in lines for key in line if line[key] is not None))

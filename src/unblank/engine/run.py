@@ -36,7 +36,7 @@ from unblank.engine.progress import Progress
 from unblank.engine.recording import Recorder
 from unblank.engine.resume import RUN_NAME, Identity, ResumePoint, find_start, require_same_text
 from unblank.engine.saving import Saver
-from unblank.engine.schedules import learning_rate_multiplier, stable_steps
+from unblank.engine.schedules import learning_rate_multiplier, stable_steps, wsd_identity
 from unblank.engine.selection import Selection
 from unblank.engine.settings import DECAY_RATIO, OptimSettings, TrainSettings
 from unblank.engine.state import load_optimizers
@@ -85,8 +85,8 @@ class Run(Generic[_Settings]):
         open_training: opens what is learned.
         method: which weights change.
         start: where the first weights come from, for the header.
-        effective: settings, checkpoint or None, steps done, number of processes -> the settings
-            that stand for others, by dotted name, when two starts are compared.
+        effective: settings, checkpoint or None, number of processes -> the settings that stand for
+            others, by dotted name, when two starts are compared.
         learning_rate: the peak.
         learning_rate_note: where it comes from, for the header.
         is_training: whether weights change; else the model is only measured.
@@ -105,7 +105,7 @@ class Run(Generic[_Settings]):
     open_training: TrainingOpener
     method: TuningMethod
     start: str
-    effective: Callable[[_Settings, Path | None, int, int], dict[str, Any]]
+    effective: Callable[[_Settings, Path | None, int], dict[str, Any]]
     learning_rate: float
     learning_rate_note: str = ""
     is_training: bool = True
@@ -223,10 +223,19 @@ def _compared(
     """Return what two starts of a run are compared by, after `step` steps."""
     return {
         **compared_settings(settings),
-        **what.effective(settings, checkpoint, step, num_processes),
+        **what.effective(settings, checkpoint, num_processes),
+        **_compared_at(settings, step),
         "train.precision": precision,
         "processes": num_processes,
     }
+
+
+def _compared_at(settings: RunSettings, step: int) -> dict[str, Any]:
+    """Return the part of it that changes as the run goes on."""
+    optim, max_steps = settings.optim, settings.train.max_steps
+    if optim.schedule != "wsd" or max_steps is None:
+        return {}
+    return wsd_identity(optim, max_steps, step)
 
 
 def _assemble(
@@ -251,6 +260,7 @@ def _assemble(
         load_optimizers(point.folder, model, optimizers, world)
         progress = Progress.from_json(point.trainer["progress"])
         saved = point.trainer["data_state"]
+    compared = _compared(what, what.settings, folder, 0, precision.name, world.size)
     saver = Saver(
         output_dir=train.output_dir,
         keep=train.keep_checkpoints,
@@ -258,9 +268,8 @@ def _assemble(
         tokenizer=training.tokenizer,
         method=what.method,
         content=training.content,
-        compared=lambda step: _compared(
-            what, what.settings, folder, step, precision.name, world.size
-        ),
+        # Now, as the checkpoint that is continued may be gone when the next ones are written.
+        compared=lambda step: {**compared, **_compared_at(what.settings, step)},
         kept_step=stable_steps(optim, max_steps),
     )
     trainer = Trainer(

@@ -139,7 +139,7 @@ def _fill(
     filler = Filler(
         session.model,
         session.tokenizer,
-        DecodingOptions(max_tokens=max_tokens),
+        DecodingOptions(max_tokens=max_tokens, context=config.context),
     )
     # Texts of similar length are decoded together, as they need the least padding.
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))

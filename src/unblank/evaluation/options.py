@@ -178,6 +178,9 @@ class InfillingOptions(TextOptions):
     suite: Literal["infilling"] = "infilling"
     mask_ratios: OpenShare[tuple[float, ...]] = (0.1, 0.2, 0.3, 0.4, 0.5)
     """Shares of the words to blank."""
+    context: Literal["bi", "uni"] = "bi"
+    """How the text around the blanks is seen: bi (bidirectionally), uni (left to right, for models
+    pretrained with objective.fill_in_the_middle)."""
     max_tokens: Positive[int | None] = None
     """Most tokens of an answer. Default: 32."""
     batch_size: Positive[int] = 32

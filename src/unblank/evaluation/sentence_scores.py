@@ -41,6 +41,9 @@ _TRAINED: dict[str, SentenceWay] = {
     "token": "blanks",
     "masked": "masked",
     "causal": "causal",
+    "mixed_masks": "masked",
+    "fill_in_the_middle": "causal",
+    "diffusion": "masked",
     "document": "gmask",
     "sentence": "gmask",
 }

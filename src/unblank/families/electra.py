@@ -18,11 +18,10 @@ from unblank.tokenization.special import special_ids
 
 __all__ = ["ELECTRA"]
 
-_ONLY_MASKED = {"token": 0.0, "sentence": 0.0, "document": 0.0, "masked": 1.0, "causal": 0.0}
-
 
 def _require_masked(sections: FamilySections) -> None:
-    if sections.objective.weights() != _ONLY_MASKED:
+    weights = sections.objective.weights()
+    if weights != {name: float(name == "masked") for name in weights}:
         raise ValueError(
             "ELECTRA trains with the objective masked alone: give --objective.masked 1 "
             "--objective.token 0, and no other objective"
@@ -37,7 +36,7 @@ def _unit(
     label_smoothing: float = 0.0,
     sampled_softmax: int = 0,
 ) -> ElectraUnit:
-    return ElectraUnit(seed)
+    return ElectraUnit(seed, sections.electra)
 
 
 ELECTRA = Family(
@@ -51,7 +50,7 @@ ELECTRA = Family(
     gives_encoder=True,
     special_ids=special_ids,
     vocabulary=UsualVocabulary(kind="wordpiece"),
-    applies=frozenset({"objective"}),
+    applies=frozenset({"objective", "electra"}),
     check_sections=_require_masked,
     text_objective=infilling_objective,
     objective_shares=infilling_shares,

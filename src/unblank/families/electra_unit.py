@@ -8,6 +8,7 @@ from torch import nn
 
 from unblank.engine.units import Share, TokenLoss, sampling_generator
 from unblank.examples import IGNORE_INDEX, Batch, TrainBatch
+from unblank.families.settings import ElectraSettings
 
 __all__ = ["ElectraUnit"]
 
@@ -17,20 +18,29 @@ class ElectraUnit:
 
     Args:
         seed: seed of the samples.
+        settings: weight and start of the discriminator.
 
     Attributes:
-        weights: 1 and 50, as in the paper.
+        weights: name of each loss -> its factor at this step; 1 and 50 in the paper.
         shares: of the last batch: replaced tokens, both accuracies.
     """
 
-    weights: Mapping[str, float] = {"generator": 1.0, "discriminator": 50.0}
-
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, settings: ElectraSettings) -> None:
         self._seed = seed
+        self._settings = settings
         self.shares: Mapping[str, Share] = {}
+        self.weights: Mapping[str, float] = {}
+        self.start_step(1)
 
     def start_step(self, update: int) -> None:
-        """Nothing changes between steps."""
+        """Set the weights of optimiser step `update`, counted from 1."""
+        settings = self._settings
+        has_begun = update > settings.discriminator_start_step
+        # A weight of 0 stays in: every parameter needs a gradient in every process.
+        self.weights = {
+            "generator": 1.0,
+            "discriminator": settings.discriminator_weight if has_begun else 0.0,
+        }
 
     def counts(self, batch: TrainBatch) -> dict[str, int]:
         """Return how many tokens were masked, and how many there are."""

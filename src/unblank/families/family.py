@@ -27,6 +27,7 @@ OptionalSetting = Literal[
     "objective",
     "seq2seq",
     "ganlm",
+    "electra",
     "data.pairs",
     "data.languages",
     "train.sample_every",

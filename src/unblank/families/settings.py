@@ -10,7 +10,13 @@ from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
 from unblank.settings.ranges import NotNegative, Positive, ProperShare, check_values, minimum
 
-__all__ = ["FamilySections", "GanLMSettings", "ModelSettings", "TokenizerSettings"]
+__all__ = [
+    "ElectraSettings",
+    "FamilySections",
+    "GanLMSettings",
+    "ModelSettings",
+    "TokenizerSettings",
+]
 
 DecoderStart = Literal["interleaved", "vanilla", "vanilla-random-cross-attention", "random"]
 
@@ -104,6 +110,19 @@ class GanLMSettings:
         check_values(self)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ElectraSettings:
+    """The weight of ELECTRA's discriminator, and when it begins."""
+
+    discriminator_weight: Positive[float] = 50.0
+    """Weight of replaced-token detection; 50 in the paper."""
+    discriminator_start_step: NotNegative[int] = 0
+    """Step before which that weight is 0, so that the generator learns first."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilySections:
     """The sections of a run that belong to some families; each family reads its own."""
@@ -114,6 +133,8 @@ class FamilySections:
     """What an encoder-decoder hides, and how often."""
     ganlm: GanLMSettings = field(default_factory=GanLMSettings)
     """The discriminator of a GanLM, and the weights of its losses."""
+    electra: ElectraSettings = field(default_factory=ElectraSettings)
+    """The discriminator of an ELECTRA."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

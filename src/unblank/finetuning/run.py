@@ -17,7 +17,6 @@ from unblank.engine.folder_lock import lock_folder
 from unblank.engine.parallel import World, join_world
 from unblank.engine.results import read_results, write_results
 from unblank.engine.run import Run, run
-from unblank.engine.schedules import wsd_identity
 from unblank.engine.training import RunContext, Training
 from unblank.families.table import family_of_run
 from unblank.finetuning.labels.cloze import Words
@@ -201,14 +200,13 @@ def _open_training(
 
 
 def effective_finetune_settings(
-    settings: FinetuneSettings, checkpoint: Path | None, step: int, num_processes: int
+    settings: FinetuneSettings, checkpoint: Path | None, num_processes: int
 ) -> dict[str, Any]:
     """Return the settings that stand for others when two starts are compared.
 
     Args:
         settings: of the run.
         checkpoint: that is continued, or None.
-        step: steps done.
         num_processes: of this start.
     """
     train = settings.train
@@ -217,9 +215,8 @@ def effective_finetune_settings(
         MIXTURE: settings.data.mixture,
     }
     schedule = settings.optim.schedule
-    if schedule == "wsd" and train.max_steps is not None:
-        found |= wsd_identity(settings.optim, train.max_steps, step)
-    elif schedule in ("cosine", "linear", "wsd"):  # a longer run has another schedule
+    # A longer run has another schedule; of wsd with a number of steps, the engine knows since when.
+    if schedule in ("cosine", "linear") or (schedule == "wsd" and train.max_steps is None):
         found["the length of the run"] = [train.epochs, train.max_steps]
     if settings.task in WRITING_TASKS:  # it decides which pairs share a batch
         share = max(train.batch_tokens // num_processes, 1)

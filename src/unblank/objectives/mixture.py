@@ -6,6 +6,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 from unblank.examples import Example, IntArray
 from unblank.objectives.causal import causal_tokens
 from unblank.objectives.context import ObjectiveContext, make_context
+from unblank.objectives.diffusion import hidden_tokens
 from unblank.objectives.drawing import Mixture, mixture_of
+from unblank.objectives.fill_in_the_middle import fill_in_the_middle
 from unblank.objectives.infilling import (
     document_span,
     sentence_spans,
@@ -21,6 +24,7 @@ from unblank.objectives.infilling import (
     token_spans,
 )
 from unblank.objectives.masked import masked_tokens
+from unblank.objectives.mixed_masks import mixed_masks
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.objectives.spans import short_stretch
 from unblank.tokenization.special import SpecialIds
@@ -33,6 +37,9 @@ OBJECTIVES: dict[str, Callable[[IntArray, np.random.Generator, ObjectiveContext]
     "document": document_span,
     "masked": masked_tokens,
     "causal": causal_tokens,
+    "mixed_masks": mixed_masks,
+    "fill_in_the_middle": fill_in_the_middle,
+    "diffusion": hidden_tokens,
     "single_span": single_token_span,
 }
 """Every objective by name; an example carries the name of the objective that made it."""
@@ -87,15 +94,8 @@ def only(name: str, settings: ObjectiveSettings) -> ObjectiveSettings:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         known = ", ".join(OBJECTIVES)
         raise ValueError(f"unknown objective {name!r}: choose one of {known}{hint}")
-    return replace(
-        settings,
-        token=float(name == "token"),
-        sentence=float(name == "sentence"),
-        document=float(name == "document"),
-        masked=float(name == "masked"),
-        causal=float(name == "causal"),
-        single_span_probability=float(name == "single_span"),
-    )
+    weights: dict[str, Any] = {other: float(other == name) for other in settings.weights()}
+    return replace(settings, **weights, single_span_probability=float(name == "single_span"))
 
 
 def objective_shares(settings: ObjectiveSettings) -> dict[str, float]:

@@ -19,7 +19,10 @@ from unblank.settings.ranges import (
 
 __all__ = ["ObjectiveSettings"]
 
-WEIGHTED_OBJECTIVES = ("token", "sentence", "document", "masked", "causal")
+WEIGHTED_OBJECTIVES = (
+    *("token", "sentence", "document", "masked", "causal"),
+    *("mixed_masks", "fill_in_the_middle", "diffusion"),
+)
 """Objectives that a mixture draws from; each has a weight in `ObjectiveSettings`."""
 
 
@@ -47,8 +50,20 @@ class ObjectiveSettings:
     causal: NotNegative[float] = 0.0
     """Weight of GPT's objective (a baseline): each token is predicted from those before it."""
 
+    mixed_masks: NotNegative[float] = 0.0
+    """Weight of UniLM's objective (a rival): tokens are hidden and predicted in place, seen from
+    both sides, from one, or as source and target."""
+
+    fill_in_the_middle: NotNegative[float] = 0.0
+    """Weight of fill-in-the-middle (a rival): a causal model reads prefix, suffix and middle. Half
+    of the weight on causal is its usual mixture."""
+
+    diffusion: NotNegative[float] = 0.0
+    """Weight of masked diffusion (a rival): any share of the tokens is hidden and predicted in
+    place."""
+
     mask_ratio: PositiveShare[float] = 0.15
-    """Share of the tokens to mask, in (0, 1]; for token, sentence and masked."""
+    """Share of the tokens to mask, in (0, 1]; for token, sentence, masked and mixed_masks."""
     sentence_limit: Annotated[NotNegative[float], Before(0.0)] = 2.0
     """Sentence spans hide at most so many times mask_ratio: of a longer sentence, a part. 0 has no
     limit, as the published program."""

@@ -45,6 +45,7 @@ class Materials:
         corpora: training text; pairs last.
         sampler: training samples.
         held_out: held-out text, perhaps none; pairs last.
+        held_out_names: a short name of each.
         held_out_languages: of the held-out texts, if they have tags.
         max_length: positions of a sample.
         length: positions of a packed row, or of one of the samples that share a group.
@@ -61,6 +62,7 @@ class Materials:
     corpora: list[_Corpus]
     sampler: Sampler[Any]
     held_out: list[_Corpus]
+    held_out_names: list[str]
     held_out_languages: Sequence[str] | None
     max_length: int
     length: int
@@ -164,6 +166,7 @@ def gather_materials(
         corpora=corpora,
         sampler=sampler,
         held_out=held_out,
+        held_out_names=_short_names([*data.validation, *data.validation_pairs, *divided]),
         held_out_languages=_held_out_languages(data, hold_out),
         max_length=data.max_length,
         length=length,
@@ -251,6 +254,15 @@ def _sampler(
         tag = tags[place] if tags else None
         objectives.append(family.text_objective(sections, special, flags, max_length, tag))
     return Sampler(corpora, objectives, special, sampling)
+
+
+def _short_names(entries: Sequence[str]) -> list[str]:
+    """Return the last part of each path; the whole entry where two would have one name."""
+    names = [Path(entry).name for entry in entries]
+    return [
+        name if names.count(name) == 1 else entry
+        for name, entry in zip(names, entries, strict=True)
+    ]
 
 
 def _content(corpus: _Corpus) -> str:

@@ -15,9 +15,7 @@ from unblank.data.sources import TextFiles
 from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.parallel import join_world
 from unblank.engine.run import Run, run
-from unblank.engine.schedules import wsd_identity
 from unblank.engine.training import AllWeights, RunContext
-from unblank.families.settings import FamilySections
 from unblank.families.table import family_of_run
 from unblank.pretraining.settings import PretrainDataSettings, PretrainSettings
 from unblank.pretraining.training import Pretraining, open_pretraining
@@ -171,15 +169,12 @@ def _open_training(
     hold_out: Sequence[int],
     context: RunContext,
 ) -> Pretraining:
-    sections = FamilySections(
-        objective=settings.objective, seq2seq=settings.seq2seq, ganlm=settings.ganlm
-    )
     return open_pretraining(
         context,
         model=settings.model,
         tokenizer=settings.tokenizer,
         data=settings.data,
-        sections=sections,
+        sections=settings.sections,
         train=settings.train,
         given=given,
         hold_out=hold_out,
@@ -187,14 +182,13 @@ def _open_training(
 
 
 def effective_pretrain_settings(
-    settings: PretrainSettings, checkpoint: Path | None, step: int, num_processes: int
+    settings: PretrainSettings, checkpoint: Path | None, num_processes: int
 ) -> dict[str, Any]:
     """Return the settings that stand for others when two starts are compared.
 
     Args:
         settings: of the run.
         checkpoint: that is continued, or None.
-        step: steps done.
         num_processes: of this start.
     """
     optim, train, objective = settings.optim, settings.train, settings.objective
@@ -210,6 +204,4 @@ def effective_pretrain_settings(
     if family_of_run(settings.model, checkpoint).rows.is_forward_pass:
         # Then it decides which samples share a batch.
         found["train.micro_batch_size (of an encoder-decoder)"] = train.rows_per_pass
-    if optim.schedule == "wsd":
-        found |= wsd_identity(optim, train.max_steps, step)
     return found

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from unblank.data.settings import DataSettings
 from unblank.engine.settings import FinalName, OptimSettings, TrainSettings
 from unblank.families.settings import (
+    ElectraSettings,
     FamilySections,
     GanLMSettings,
     ModelSettings,
@@ -176,6 +177,8 @@ class PretrainSettings:
     """What is hidden, and how often, by an encoder-decoder."""
     ganlm: GanLMSettings = field(default_factory=GanLMSettings)
     """The losses of a GanLM."""
+    electra: ElectraSettings = field(default_factory=ElectraSettings)
+    """The losses of an ELECTRA."""
     optim: PretrainOptimSettings = field(default_factory=PretrainOptimSettings)
     """The optimiser."""
     train: PretrainTrainSettings = field(default_factory=PretrainTrainSettings)
@@ -184,4 +187,9 @@ class PretrainSettings:
     @property
     def sections(self) -> FamilySections:
         """The sections that belong to some families."""
-        return FamilySections(objective=self.objective, seq2seq=self.seq2seq, ganlm=self.ganlm)
+        return FamilySections(
+            objective=self.objective,
+            seq2seq=self.seq2seq,
+            ganlm=self.ganlm,
+            electra=self.electra,
+        )

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
+from typing import NamedTuple
 
 from transformers import PreTrainedModel
 
 from unblank.data.files import find_files
 from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
-from unblank.engine.held_out import held_out_loss
+from unblank.engine.held_out import HeldOutLosses, held_out_losses
 from unblank.engine.parallel import World
 from unblank.engine.parameters import estimate_memory
 from unblank.engine.training import Evaluation, RunContext
@@ -93,6 +94,37 @@ def open_pretraining(
     )
 
 
+class HeldOutPart(NamedTuple):
+    """Where a held-out sample comes from."""
+
+    source: int
+    """Number of the entry of held-out data."""
+    objective: str
+    """What was asked of it."""
+
+
+def held_out_scores(losses: HeldOutLosses[HeldOutPart], names: Sequence[str]) -> dict[str, float]:
+    """Return the loss and, where there are several, its parts: by loss, objective and source.
+
+    Args:
+        losses: what was measured.
+        names: of the sources.
+    """
+    scores = {"loss": losses.total()}
+    each = losses.each()
+    if len(each) > 1:
+        scores |= {f"loss_{name}": mean for name, mean in each.items()}
+    by_objective: dict[str, list[HeldOutPart]] = {}
+    by_source: dict[str, list[HeldOutPart]] = {}
+    for part in losses.sums:
+        by_objective.setdefault(part.objective, []).append(part)
+        by_source.setdefault(names[part.source], []).append(part)
+    for kind in (by_objective, by_source):
+        if len(kind) > 1:
+            scores |= {f"loss_on_{name}": losses.total(parts) for name, parts in kind.items()}
+    return scores
+
+
 class Pretraining:
     """See `unblank.engine.training.Training`; made by `open_pretraining`.
 
@@ -129,7 +161,7 @@ class Pretraining:
         self._family, self._materials = family, materials
         self._model, self._sections, self._train = model, sections, train
         self._num_workers = num_workers
-        self._batches: list[TrainBatch] | None = None
+        self._batches: dict[HeldOutPart, list[TrainBatch]] | None = None
         self._fill: Callable[[], list[dict[str, str]]] | None = None
         self.facts: Mapping[str, str] = {
             "tokenizer": materials.vocabulary,
@@ -199,8 +231,8 @@ class Pretraining:
         """Return the loss of the held-out samples; see `Training`."""
         if self._batches is None:
             self._batches = self._held_out_batches()
-        loss = held_out_loss(model, self.unit, self._batches, self._world, self._precision)
-        return Evaluation(scores={"loss": loss})
+        losses = held_out_losses(model, self.unit, self._batches, self._world, self._precision)
+        return Evaluation(scores=held_out_scores(losses, self._materials.held_out_names))
 
     def fill(self, model: PreTrainedModel, /) -> list[dict[str, str]]:
         """Return a few held-out blanks with what the model puts into them; see `Training`."""
@@ -214,18 +246,27 @@ class Pretraining:
     def _rows_per_pass(self) -> int:
         return self._family.rows.rows_per_pass(self._train.rows_per_pass)
 
-    def _held_out_batches(self) -> list[TrainBatch]:
+    def _held_out_batches(self) -> dict[HeldOutPart, list[TrainBatch]]:
         # Shards compute in step: with them every process measures everything.
         is_shared = self._train.parallel == "ddp"
         sampler = self._materials.held_out_sampler(self._sections)
-        return validation_batches(
-            sampler,
-            row_length=self._materials.row_length,
-            batch_size=self._rows_per_pass,
-            max_samples=self._train.validation_samples,
-            rank=self._world.rank if is_shared else 0,
-            world_size=self._world.size if is_shared else 1,
-        )
+        # A batch has samples of one source and one objective, so that each is measured alone.
+        parts: dict[HeldOutPart, list[int]] = {}
+        for number in range(min(self._train.validation_samples, sampler.num_chunks)):
+            objective = sampler.draw_example(number).objective
+            part = HeldOutPart(sampler.locate(number).source, objective)
+            parts.setdefault(part, []).append(number)
+        return {
+            part: validation_batches(
+                sampler,
+                row_length=self._materials.row_length,
+                batch_size=self._rows_per_pass,
+                numbers=numbers,
+                rank=self._world.rank if is_shared else 0,
+                world_size=self._world.size if is_shared else 1,
+            )
+            for part, numbers in sorted(parts.items())
+        }
 
 
 def _require_tags_of_use(data: PretrainDataSettings, sections: FamilySections) -> None:

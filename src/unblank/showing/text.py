@@ -121,7 +121,8 @@ def _summary(example: Example, special: SpecialIds) -> list[str]:
     num_predicted = int((scored != special.eop).sum())
     blank_ids = [*special.blanks, *special.sentinels]
     num_blanks = int(np.isin(example.input_ids[:size_a], blank_ids).sum())
-    num_text = size_a - num_blanks + num_predicted if size_a and size_b else len(example)
+    # A piece has a blank in Part A and one position more than its tokens.
+    num_text = len(example) - 2 * int((example.labels == special.eop).sum())
     return [
         f"objective {example.objective}: {len(example)} positions, {size_a} in Part A and {size_b} "
         "in Part B",

@@ -12,7 +12,7 @@ from unblank.data.drawing import drawn_places
 from unblank.data.length_groups import window_size
 from unblank.data.loader import DataState, StepBatches
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.engine.held_out import held_out_loss
+from unblank.engine.held_out import held_out_losses
 from unblank.engine.precision import Precision
 from unblank.engine.training import Evaluation
 from unblank.engine.units import TrainUnit
@@ -187,7 +187,10 @@ class PairTraining:
             sampler, held_out.measured or sampler.num_chunks, is_shared=held_out.is_shared
         )
         world = self._batches.world
-        return held_out_loss(model, self._measuring_unit, batches, world, held_out.precision)
+        losses = held_out_losses(
+            model, self._measuring_unit, {"all": batches}, world, held_out.precision
+        )
+        return losses.total()
 
     def _sampler_of(
         self, entries: Sequence[EncodedPairs], settings: SamplingSettings

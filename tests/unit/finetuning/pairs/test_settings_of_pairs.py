@@ -16,11 +16,11 @@ def test_one_branch_has_no_losses_of_the_other():
 def test_other_groups_of_pairs_are_never_continued_on(pairs_config):
     config = pairs_config()
     alone, shared = (
-        effective_finetune_settings(config, None, 0, num_processes) for num_processes in (1, 2)
+        effective_finetune_settings(config, None, num_processes) for num_processes in (1, 2)
     )
     assert alone["train.micro_batch_tokens"] == 2 * shared["train.micro_batch_tokens"]
     given = pairs_config(train__micro_batch_tokens=64)
     one, other = (
-        effective_finetune_settings(given, None, 0, num_processes) for num_processes in (1, 2)
+        effective_finetune_settings(given, None, num_processes) for num_processes in (1, 2)
     )
     assert one["train.micro_batch_tokens"] == other["train.micro_batch_tokens"] == 64
