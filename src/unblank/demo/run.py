@@ -46,6 +46,7 @@ NUM_MEASURED = 500
 NUM_ANSWERS = 5
 NUM_CANDIDATES = 4
 LONGEST_ANSWER = 12
+MOST_BLANKS = 3
 PHRASE_LENGTHS = (2, 3, 4)
 LEFT_OUT_OF_CURVE = 0.03
 
@@ -153,13 +154,14 @@ def measure_demo(folder: Path, corpus: DemoCorpus, *, seed: int, num_shown: int)
         seed: by which paragraphs, words and candidates are chosen.
         num_shown: how many paragraphs with several words or a phrase blanked to fill.
     """
-    model, paragraphs = load(folder), corpus.held_out
+    model = load(folder)
+    paragraphs = _short_enough(model, corpus.held_out)
     words = _filled(model, hide_words(paragraphs, NUM_MEASURED, seed), NUM_ANSWERS)
     originals = [one.hidden.originals[0] for one in words]
     answers = [_answers(one.fill) for one in words]
     frequent = most_frequent_word(corpus.train)
     # Other seeds, so that these are not the paragraphs of the single words.
-    several = hide_words(paragraphs, num_shown, seed + 1, num_blanks=3)
+    several = hide_words(paragraphs, num_shown, seed + 1, num_blanks=MOST_BLANKS)
     scored = hide_words(paragraphs, num_shown, seed + 2)
     phrases = [
         text
@@ -274,6 +276,13 @@ def _filled(model: Unblank, hidden: Sequence[HiddenText], num_answers: int = 1) 
         batch_size=32,
     )
     return [Filled(one, fill) for one, fill in zip(hidden, fills, strict=True)]
+
+
+def _short_enough(model: Unblank, paragraphs: Sequence[str]) -> list[str]:
+    """Return the paragraphs that the model has positions for, with the longest answers in them."""
+    longest = MAX_LENGTH - MOST_BLANKS * LONGEST_ANSWER
+    encoded = encode_texts(model.tokenizer, paragraphs)
+    return [text for text, ids in zip(paragraphs, encoded, strict=True) if len(ids) <= longest]
 
 
 def _answers(fill: FillResult) -> list[str]:
