@@ -1,6 +1,7 @@
 """A folder with what the pages take for granted: small data and models under their names."""
 
 import json
+import random
 import shutil
 import warnings
 from collections.abc import Iterable
@@ -49,6 +50,9 @@ def write_texts(folder: Path) -> None:
     for name in ("corpus", "my_corpus", "my_text"):
         (folder / name).mkdir(parents=True)
         (folder / name / "text.txt").write_text("\n".join(ENGLISH), encoding="utf-8")
+    words = " ".join(ENGLISH).split()
+    paragraphs = [" ".join(random.Random(number).sample(words, 14)) for number in range(150)]
+    (folder / "paragraphs.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
     foreign = "\n".join(GERMAN + FRENCH)
     (folder / "foreign.txt").write_text(foreign, encoding="utf-8")
     documents = [{"text": " ".join(ENGLISH[start:])} for start in range(12)]

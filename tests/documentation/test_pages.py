@@ -33,7 +33,7 @@ SHORT = {
     "pretrain": f"{STEPS} --train.batch-size 2 --train.micro-batch-size 2 --data.max-length 256 "
     "--data.num-workers 0",
     "finetune": STEPS,
-    "demo": "--text corpus.jsonl --steps 2 --sentences 1 --no-arrange-memory",
+    "demo": "--text paragraphs.txt --steps 2 --sentences 1 --no-arrange-memory",
     "generate": "--max-tokens 4",
     "fill": "--max-tokens 4",
 }

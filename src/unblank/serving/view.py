@@ -11,7 +11,7 @@ from unblank.generation.sources import read_sources
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import special_ids
 
-__all__ = ["SeenToken", "view_fills", "view_source"]
+__all__ = ["view_fills", "view_source"]
 
 
 @dataclass(frozen=True, slots=True)
