@@ -121,7 +121,7 @@ def checkpoint_to_use(run: Path, tmp_path: Path) -> Iterator[Folder]:
 
 
 def start_of(output_dir: Path, resume: str) -> dict[str, Any]:
-    def identity(folder: Path | None) -> Identity:
+    def identity(folder: Path | None, _step: int) -> Identity:
         text = (folder / "trainer.json").read_text() if folder else "{}"
         settings = json.loads(text).get("settings", {})
         return Identity(settings=settings, defaults={}, layout=set())
@@ -215,7 +215,7 @@ def settings_of_a_run(run: Path, tmp_path: Path) -> Iterator[Folder]:
     identity = Identity(settings=settings, defaults={}, layout=set())
 
     def opened() -> Any:
-        return find_start(folder, "auto", lambda _: identity, read_mapping)
+        return find_start(folder, "auto", lambda *_: identity, read_mapping)
 
     yield Folder(folder, opened)
 

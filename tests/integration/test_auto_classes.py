@@ -88,7 +88,7 @@ def test_configurations_are_known_however_the_auto_classes_are_reached(
     ["import unblank; import peft, lm_eval", "import peft, lm_eval.models; import unblank"],
     ids=["first", "last"],
 )
-def test_peft_and_lm_eval_know_our_models_whatever_is_imported_first(imports):
+def test_peft_and_lm_eval_know_our_models_whatever_is_imported_first(imports, words_said_by):
     code = (
         f"{imports}; from peft.utils.constants import "
         "TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as targets; "

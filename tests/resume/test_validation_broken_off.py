@@ -2,11 +2,12 @@
 
 import json
 import signal
+from itertools import count
 
 import pytest
 
 from unblank.engine.checkpoint import list_checkpoints
-from unblank.engine.held_out import held_out_loss
+from unblank.engine.held_out import held_out_losses
 from unblank.engine.parallel import BrokenOff, World
 from unblank.interruption import Interrupted, Request, finish_first
 from unblank.pretraining.run import run_pretrain
@@ -33,18 +34,21 @@ def test_a_run_goes_on_as_if_its_validation_had_not_been_broken_off(
     seen = []
 
     def interrupted(model, unit, batches, world, precision):
-        def broken():
-            for place, batch in enumerate(batches):
-                if len(seen) == step and place == 1:
+        places = count()
+
+        def broken(part):
+            for batch in part:
+                if next(places) == 1 and len(seen) == step:
                     signal.raise_signal(number)
                     pytest.fail("the rest of the validation went on")
                 yield batch
 
         seen.append(True)
-        return held_out_loss(model, unit, broken(), world, precision)
+        parts = {name: broken(part) for name, part in batches.items()}
+        return held_out_losses(model, unit, parts, world, precision)
 
     with monkeypatch.context() as patch:
-        patch.setattr("unblank.pretraining.training.held_out_loss", interrupted)
+        patch.setattr("unblank.pretraining.training.held_out_losses", interrupted)
         with pytest.raises(
             Interrupted, match=f"{number.name} after step {step}, with a checkpoint"
         ):

@@ -424,11 +424,14 @@ def _facts(
 def _kept_weights(what: Run[Any]) -> str:
     """Say which weights become the model, if that is not the last ones in any case."""
     train = what.settings.train
-    averages = [f"ema, decay {train.ema_decay:g}"] if train.ema_decay is not None else []
-    averages += [f"average of the last {what.average_last}"] if what.average_last else []
+    names = {"best": "the best weights"}
+    if train.ema_decay is not None:
+        names["ema"] = f"ema, decay {train.ema_decay:g}"
+    if what.average_last:
+        names["average"] = f"average of the last {what.average_last}"
+    averages = [name for final, name in names.items() if final != "best"]
     if what.final in (None, "last") or (what.final == "better" and not averages):
         return ""
-    names = {"best": "the best weights", "average": averages[-1], "ema": averages[0]}
     if what.final == "better":
         return f"the best of: single weights; {'; '.join(averages)}"
     return names[what.final]

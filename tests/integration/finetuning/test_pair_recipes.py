@@ -1,6 +1,7 @@
 """The recipes of the papers: each is short, loads, and runs two steps with a tiny model."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,16 +43,23 @@ def test_a_recipe_runs_two_steps(path, pairs_config, pair_folder, tmp_path):
         {"de": pair["de"], "en": pair["en"], **{name: pair[to] for name, to in FIELDS.items()}}
         for pair in map(json.loads, (pair_folder / "train.jsonl").read_text().splitlines()[:20])
     ]
-    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    text = "\n".join(map(json.dumps, records))
+
+    def copies(name: str, content: str, entries: Sequence[str]) -> tuple[str, ...]:
+        files = [tmp_path / f"{number}.{name}" for number in range(len(entries))]
+        for file in files:
+            file.write_text(content, encoding="utf-8")
+        return tuple(map(str, files))
+
     data = recipe.data
     source = data.source if "{" in data.source else "en"
     data = replace(
         data,
-        train=(str(tmp_path / "pairs.jsonl"),) * len(data.train),
-        validation=(str(tmp_path / "pairs.jsonl"),) * len(data.validation),
+        train=copies("train.jsonl", text, data.train),
+        validation=copies("validation.jsonl", text, data.validation),
         source=source,
         target="de",
-        monolingual=tuple(str(pair_folder / "plain.txt") for _ in data.monolingual),
+        monolingual=copies("txt", (pair_folder / "plain.txt").read_text(), data.monolingual),
         text_unit="line",
     )
     seq2seq = replace(recipe.seq2seq, max_source_length=64, max_target_length=12)

@@ -192,19 +192,27 @@ def test_each_entry_gives_its_share_of_the_held_out_samples(pairs_config, pair_f
     few = pair_folder / "few.jsonl"
     held_out = (pair_folder / "held_out.jsonl").read_text().splitlines()
     few.write_text("\n".join(held_out[:6]))
-    val = pair_folder / "held_out.jsonl"
+    val, again = pair_folder / "held_out.jsonl", pair_folder / "again" / "held_out.jsonl"
+    again.parent.mkdir()
+    again.write_text("\n".join(held_out))
     folder = run_finetune(
         pairs_config(
-            data__validation=(f"{val}:en:de", f"{few}:de:en", f"{val}:en:de"),
+            data__validation=(f"{val}:en:de", f"{few}:de:en", f"{again}:en:de"),
             train__metric="exact_match",
             train__validation_samples=5,
         )
     )
     records = [json.loads(line) for line in held_out]
-    expected = [records[0]["en"], records[1]["en"], records[0]["de"]]
-    expected += [records[0]["en"], records[1]["en"]]
-    shown = lines(folder, "predictions/step-00000004.jsonl")
-    assert [line["source"] for line in shown] == expected
+    shown = [line["source"] for line in lines(folder, "predictions/step-00000004.jsonl")]
+    parts = [
+        (shown[:2], "en", records),
+        (shown[2:3], "de", records[:6]),
+        (shown[3:], "en", records),
+    ]
+    for sources, field, own in parts:
+        places = [[record[field] for record in own].index(source) for source in sources]
+        assert places == sorted(set(places))
+    assert len(shown) == 5
     names = [name for name in lines(folder, "validation.jsonl")[0] if "match " in name]
     assert [name.removeprefix("exact_match ") for name in names] == [
         "held_out.jsonl:en:de (1)",
