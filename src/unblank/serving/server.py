@@ -104,7 +104,7 @@ def _new_server(app: App) -> uvicorn.Server:
         http=_Protocol,
         ws="none",
         lifespan="off",
-        log_level="warning",
+        log_config=None,  # the handlers of the process stay as they are
         access_log=False,
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,
