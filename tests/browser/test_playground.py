@@ -1,5 +1,6 @@
 """The page that `unblank serve` opens, used in a real browser as a person would."""
 
+import os
 import re
 
 import pytest
@@ -57,12 +58,11 @@ def test_selected_words_become_a_blank_by_button_and_by_key(page):
     assert page.input_value("#text") == "the cat [MASK] on [MASK] mat"
 
 
-def test_a_blank_shows_alternatives_and_is_pinned(page, take_picture):
+def test_a_blank_shows_alternatives_and_is_pinned(page):
     fill(page)
     blanks(page).first.click()
     items = page.locator("[role=menuitem]")
     assert items.count() >= 2
-    take_picture(page, "playground.png")
     assert all(re.search(r"\d %$", text.strip()) for text in items.all_inner_texts())
     other = items.nth(1).locator("span").first.inner_text()
     items.nth(1).click()
@@ -208,3 +208,16 @@ def test_it_fits_a_phone(page, take_picture):
     fill(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     take_picture(page, "playground-phone.png")
+
+
+@pytest.mark.skipif(not os.environ.get("UNBLANK_SCREENSHOTS"), reason="no picture is asked for")
+def test_the_picture_of_the_docs(page, take_picture):
+    page.click("summary")
+    page.fill("#max-tokens", "3")
+    fill(page, "Return the [MASK] of the array, or None if it is not [MASK].")
+    page.fill("#candidates", "shape\nnumber\nlength\nname")
+    page.click("#score")
+    page.wait_for_selector("#scores li")
+    page.click("summary")
+    blanks(page).first.click()
+    take_picture(page, "playground.png")

@@ -24,7 +24,7 @@ class DemoSettings:
     documentation inside the installed packages."""
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
-    steps: Positive[int] = 2000
+    steps: Positive[int] = 2700
     """Training steps; fewer are quicker but give a worse model."""
     seed: Seed[int] = 0
     """Seed for everything random."""
@@ -83,5 +83,6 @@ def _next_commands(folder: Path) -> tuple[str, ...]:
         f'unblank fill {folder} "Return the [MASK] of the list." --num-beams 5 --num-return 3',
         f'unblank score {folder} "If the file does not [MASK], it is created." '
         "--candidates exist end open",
-        "unblank pretrain recipes/pretrain/cpu_small.yaml --data.train your_text/",
+        f"unblank serve {folder}  # a playground in your browser (pip install 'unblank[serve]')",
+        "unblank pretrain recipe:cpu_small --data.train your_text/",
     )

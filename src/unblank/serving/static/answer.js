@@ -69,13 +69,19 @@ function toggleMenu(place, blank, fill, pinned, choose) {
     choose(blank, text);
   };
   if (pinned !== undefined) menu.append(item("Open this blank again", "", () => pin(null)));
-  else menu.append(item(`Pin “${fill.text}”`, percent(fill.probability), () => pin(fill.text)));
+  else menu.append(item(`Pin “${fill.text}”`, shareOf(fill), () => pin(fill.text)));
   const others = (fill?.alternatives ?? []).filter((one) => one.text !== (pinned ?? fill.text));
   menu.append(...others.map((one) => item(one.text || "(nothing)", percent(one.share), () => pin(one.text))));
   menu.addEventListener("keydown", (event) => moveInMenu(event, menu, button));
   place.append(menu);
   button.setAttribute("aria-expanded", "true");
   menu.querySelector("button").focus();
+}
+
+/** Among the alternatives where they are known, otherwise as a whole. */
+function shareOf(fill) {
+  const found = fill.alternatives.find((one) => one.text === fill.text);
+  return percent(found ? found.share : fill.probability);
 }
 
 function item(text, share, act) {
