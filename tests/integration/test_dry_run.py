@@ -30,7 +30,7 @@ def test_nothing_is_written_and_the_whole_run_is_told(make_config, text_folder, 
     assert not list(tmp_path.iterdir())
     printed = " ".join(capsys.readouterr().out.split())
     assert "nothing was written" in printed
-    assert str(config.train.output_dir) in printed
+    assert str(config.train.output_dir) in printed.replace(" ", "")  # lines may break in a path
     assert "1,000" in printed
     per_step = float(re.search(r"speed ([\d.]+) s a step", printed)[1])
     hours, minutes, seconds = map(int, re.search(r"about (\d+):(\d+):(\d+)", printed).groups())
