@@ -24,7 +24,7 @@ class DemoSettings:
     documentation inside the installed packages."""
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
-    steps: Positive[int] = 2700
+    steps: Positive[int] = 2000
     """Training steps; fewer are quicker but give a worse model."""
     seed: Seed[int] = 0
     """Seed for everything random."""
@@ -75,7 +75,7 @@ def run(settings: DemoSettings) -> None:
     minutes = (time.perf_counter() - started) / 60
     console.print(f"\n{minutes:.1f} minutes; all of it is in {settings.output}. Next:")
     for line in _next_commands(folder):
-        console.print(f"  {line}", soft_wrap=True)
+        console.print(f"  {line}", soft_wrap=True, markup=False)
 
 
 def _next_commands(folder: Path) -> tuple[str, ...]:
