@@ -224,7 +224,7 @@ def test_pages_of_other_origins_may_call_only_if_they_are_named(models):
 
 def test_a_failure_says_nothing_about_us(models, monkeypatch):
     def fail(*given, **more):
-        raise RuntimeError("/root/secret.py line 3")
+        raise RuntimeError("/srv/secret.py line 3")
 
     monkeypatch.setattr("unblank.generation.infill.Filler.read", fail)
     with client_of(models=models) as client:

@@ -37,7 +37,7 @@ from unblank.finetuning.settings import (
 )
 from unblank.settings.given import refuse_unused
 
-__all__ = ["open_pairs", "plain_text_of", "unused_of_family"]
+__all__ = ["open_pairs", "pair_start", "plain_text_of", "unused_of_family"]
 
 
 def open_pairs(
@@ -78,20 +78,7 @@ def open_pairs(
     metric = _metric(train, world)
     entries = read_entries(data, data.train, data.languages)
     held_out = read_entries(data, data.validation, data.validation_languages)
-    start = PairStart(
-        family=family,
-        model=model,
-        tokenizer=tokenizer,
-        sections=FamilySections(ganlm=ganlm.of_any_run),
-        branch=ganlm.branch,
-        limits={
-            "max_source_length": pairs.max_source_length,
-            "max_target_length": pairs.max_target_length,
-        },
-        seed=train.seed,
-        output_dir=train.output_dir,
-        context=context,
-    )
+    start = pair_start(context, family, model, tokenizer, pairs, ganlm, train)
     with world.main_first():
         known = start.open_tokenizer(entries)
     if prepare_tokenizer is not None:
@@ -131,6 +118,32 @@ def open_pairs(
             precision=context.precision,
         ),
         answering=Answering.of(generation, generation.max_tokens or pairs.max_target_length - 1),
+    )
+
+
+def pair_start(
+    context: RunContext,
+    family: Family,
+    model: ModelSettings,
+    tokenizer: TokenizerSettings,
+    pairs: PairSettings,
+    ganlm: FinetuneGanLMSettings,
+    train: FinetuneTrainSettings,
+) -> PairStart:
+    """Return what a run on pairs starts from, out of its sections."""
+    return PairStart(
+        family=family,
+        model=model,
+        tokenizer=tokenizer,
+        sections=FamilySections(ganlm=ganlm.of_any_run),
+        branch=ganlm.branch,
+        limits={
+            "max_source_length": pairs.max_source_length,
+            "max_target_length": pairs.max_target_length,
+        },
+        seed=train.seed,
+        output_dir=train.output_dir,
+        context=context,
     )
 
 

@@ -12,15 +12,14 @@ from unblank.data.language_files import LanguageFile, find_language_files
 from unblank.engine.parallel import World
 from unblank.engine.training import RunContext
 from unblank.families.family import Family
-from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
+from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.families.table import family_of_run
 from unblank.finetuning.pairs.answers import Answering
 from unblank.finetuning.pairs.batches import PairBatches
 from unblank.finetuning.pairs.encoded import EncodedPairs
 from unblank.finetuning.pairs.encoding import PairEncoder
 from unblank.finetuning.pairs.entries import RawEntry, sampling_settings
-from unblank.finetuning.pairs.opening import plain_text_of, unused_of_family
-from unblank.finetuning.pairs.start import PairStart
+from unblank.finetuning.pairs.opening import pair_start, plain_text_of, unused_of_family
 from unblank.finetuning.pairs.text import TextPair
 from unblank.finetuning.pairs.training import HeldOutPairs, PairTraining, TrainingPairs
 from unblank.finetuning.questions.settings import QuestionMetric, QuestionSettings
@@ -90,7 +89,7 @@ def open_questions(
     entries, held_out = _read(data.train), _measured(_read(data.validation), train)
     for entry in held_out:
         require_rules(entry.questions, questions.rules)
-    start = _start(context, family, model, tokenizer, pairs, ganlm, train)
+    start = pair_start(context, family, model, tokenizer, pairs, ganlm, train)
     with world.main_first():
         known = start.open_tokenizer([_as_texts(entry) for entry in entries])
     if prepare_tokenizer is not None:
@@ -137,31 +136,6 @@ def open_questions(
     )
     counts = WindowCounts.of([one for entry in asked for one in entry])
     return QuestionTraining(as_pairs, held_out_questions, metric, counts)
-
-
-def _start(
-    context: RunContext,
-    family: Family,
-    model: ModelSettings,
-    tokenizer: TokenizerSettings,
-    pairs: PairSettings,
-    ganlm: FinetuneGanLMSettings,
-    train: FinetuneTrainSettings,
-) -> PairStart:
-    return PairStart(
-        family=family,
-        model=model,
-        tokenizer=tokenizer,
-        sections=FamilySections(ganlm=ganlm.of_any_run),
-        branch=ganlm.branch,
-        limits={
-            "max_source_length": pairs.max_source_length,
-            "max_target_length": pairs.max_target_length,
-        },
-        seed=train.seed,
-        output_dir=train.output_dir,
-        context=context,
-    )
 
 
 def _held_out_pairs(
