@@ -13,7 +13,7 @@ CANDIDATES = ["cat", "old dog", "mat"]
 
 @pytest.fixture(autouse=True)
 def no_loading(monkeypatch, tiny):
-    monkeypatch.setattr(api, "load", lambda folder, device, dtype: tiny)
+    monkeypatch.setattr(api, "load", lambda folder, **options: tiny)
 
 
 def score(folder, *words):

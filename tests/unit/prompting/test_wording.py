@@ -229,11 +229,11 @@ def test_calibration_subtracts_what_the_prompt_scores_with_empty_fields(task, ti
     asking = Asking("translated")
     plain = score_examples(tiny.model, tiny.tokenizer, task, [*examples, empty], asking=asking)
     found = score_examples(
-        tiny.model, tiny.tokenizer, task, examples, asking=asking, calibrate=True
+        tiny.model, tiny.tokenizer, task, examples, asking=asking, prior="pmi"
     )
     for one, other in zip(found, plain, strict=False):
         torch.testing.assert_close(one, other - plain[2])
-    predicted = predict(tiny.model, tiny.tokenizer, task, examples, asking=asking, calibrate=True)
+    predicted = predict(tiny.model, tiny.tokenizer, task, examples, asking=asking, prior="pmi")
     assert predicted[0].probabilities == pytest.approx(found[0].softmax(dim=0).tolist())
 
 
@@ -242,8 +242,8 @@ def test_candidates_are_calibrated_by_the_prompt_without_the_premise(tiny):
     (example,) = make_examples(task, dict(task.example), language="it")
     asking = Asking("translated")
     plain, calibrated = (
-        score_examples(tiny.model, tiny.tokenizer, task, [example], asking=asking, calibrate=one)[0]
-        for one in (False, True)
+        score_examples(tiny.model, tiny.tokenizer, task, [example], asking=asking, prior=one)[0]
+        for one in (None, "pmi")
     )
     empty = [
         tiny.score(", quindi [MASK].", [word.strip()]).best.score for word in example.candidates
