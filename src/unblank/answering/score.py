@@ -1,12 +1,11 @@
 """Candidates scored in every text of a file: `unblank score --input --output`."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from unblank.answering.given import GivenRecords, Placed, read_given
+from unblank.answering.given import GivenRecords, Placed, listed_texts, read_given
 from unblank.answering.run import answer_to_file, content_hash, model_facts
 from unblank.api import Unblank
 from unblank.data.fields import field_text, field_value
@@ -111,25 +110,10 @@ def _questions(
         text = field_text(place, record, text_field)
         if candidates_field is None:
             return text, list(candidates)
-        return text, _listed(place, candidates_field, field_value(place, record, candidates_field))
+        value = field_value(place, record, candidates_field)
+        return text, listed_texts(place, candidates_field, value)
 
     return given.each(read)
-
-
-def _listed(place: str, name: str, value: str | list[str]) -> list[str]:
-    """Return a list of candidates, which a table holds as JSON."""
-    if isinstance(value, list):
-        return value
-    try:
-        found = json.loads(value)
-    except ValueError:
-        found = None
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise ValueError(
-            f'{place}: field {name!r} must list the candidates, in a table as JSON (["sat", '
-            f'"slept"]), got {value[:60]!r}'
-        )
-    return found
 
 
 def _scored(scorer: CandidateScorer, questions: Sequence[_Question]) -> Iterator[dict[str, Any]]:
