@@ -111,7 +111,9 @@ def ask_candidates(
     """
     template, label_field = settings.text_field or "text", settings.answer_field or _LABEL
     given = _drawn(read_given(settings.data, template), settings.limit)
-    keys, candidates, right = [], [], []
+    keys: list[str] = []
+    candidates: list[list[str]] = []
+    right: list[tuple[int, ...]] = []
     for place, record in zip(given.places, given.records, strict=True):
         keys.append(field_text(place, record, template))
         listed = list(settings.candidates)

@@ -1,4 +1,4 @@
-"""Answers of a model beside what is right: of fills, and of choices between labels or candidates."""
+"""Answers of a model beside what is right: fills, and choices of labels or candidates."""
 
 import math
 from collections.abc import Sequence
@@ -99,7 +99,8 @@ class KnownChoices:
 
     def fit(self, numbers: Sequence[int], folds: Sequence[int]) -> Fitted:
         """Return the temperature, learned from some of them."""
-        shares, right = ([of[number] for number in numbers] for of in (self.shares, self.right))
+        shares = [self.shares[number] for number in numbers]
+        right = [self.right[number] for number in numbers]
         return Fitted("temperature", temperature=fit_temperature(shares, right))
 
     def confidences(self, fitted: Fitted | None) -> Floats:

@@ -21,7 +21,7 @@ from unblank.calibration.record import (
     read_calibration,
 )
 from unblank.extras import require_package
-from unblank.finetuning.labels.tuned import open_tuned, tuned_on
+from unblank.finetuning.labels.tuned import has_label_head, open_tuned, tuned_on
 from unblank.generation.candidates import ScoringOptions
 
 __all__ = ["calibrate"]
@@ -78,7 +78,8 @@ def calibrate(settings: CalibrateSettings) -> tuple[CalibrationReport, list[str]
 def _usual_kind(folder: Path, settings: CalibrateSettings) -> AnswerKind:
     if settings.candidates or settings.candidates_field is not None:
         return "candidates"
-    return "labels" if settings.task is not None or tuned_on(folder) is not None else "fills"
+    is_tuned = has_label_head(folder) or tuned_on(folder) is not None
+    return "labels" if settings.task is not None or is_tuned else "fills"
 
 
 def _scoring(settings: CalibrateSettings) -> ScoringOptions:
