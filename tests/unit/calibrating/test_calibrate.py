@@ -6,15 +6,23 @@ import shutil
 import numpy as np
 import pytest
 from labelled_toys import record
-from served_toys import client_of
+from served_toys import client_of, toy_glm
 
 import unblank
+from unblank.api import Unblank
 from unblank.calibrating.parts import parts_of
 from unblank.calibrating.report import Measured, verdict
 from unblank.calibration.maps import tempered
-from unblank.calibration.record import read_calibration
+from unblank.calibration.record import (
+    CalibratedOn,
+    Calibration,
+    LabelCalibration,
+    read_calibration,
+)
 from unblank.cli import main
+from unblank.finetuning.labels.tuned import asked_of
 from unblank.metrics.calibration import calibration_error, reliability
+from unblank.prompting import load_task
 
 pytest.importorskip("sklearn")
 WORDS = "the old grey cat sat on a warm mat and saw one small dog run to some far house".split()
@@ -201,7 +209,7 @@ def test_a_calibration_of_other_weights_is_refused(calibrated_fills, toys, tmp_p
     changed = tmp_path / "changed"
     shutil.copytree(calibrated_fills[0], changed)
     path = changed / "calibration.json"
-    path.write_text(path.read_text().replace('"num_fitted": 6', '"num_fitted": 9'))
+    path.write_text(path.read_text().replace('"num_fitted": ', '"num_fitted": 1'))
     with pytest.raises(ValueError, match="damaged"):
         unblank.load(changed)
 
@@ -288,6 +296,34 @@ def test_the_verdict_follows_the_numbers():
     assert "within chance" in verdict(of(0.2), of(0.11, 0.12), of(0.0), 100)
     assert "too simple" in verdict(of(0.2), of(0.15), of(0.14), 100)
     assert "does not carry over" in verdict(of(0.2), of(0.15), of(0.02), 100)
+
+
+def test_labels_are_tempered_by_the_server_too():
+    model = toy_glm()
+    source = CalibratedOn(
+        file="known.csv", num_fitted=90, num_measured=90, error_before=0.2, error_after=0.1
+    )
+    labels = {"sst2": LabelCalibration(3.0, asked_of(load_task("sst2")), source)}
+    calibration = Calibration("any", labels=labels)
+    body = {"task": "sst2", "inputs": {"sentence": "the cat ran"}}
+    answers = []
+    for given in (None, calibration):
+        with client_of(models={"toy": Unblank(model.model, model.tokenizer, given)}) as client:
+            answers.append(client.post("/v1/classify", json=body).json()["predictions"][0][0])
+            if given is None:
+                continue
+            sure = max(answers[1]["probabilities"].values())
+            unsure = client.post("/v1/classify", json=body | {"abstain_below": sure + 1e-6})
+            other = client.post("/v1/classify", json=body | {"normalization": "pmi"}).json()
+    raw, found = answers
+    expected = tempered(list(raw["probabilities"].values()), 3.0)
+    assert list(found["probabilities"].values()) == pytest.approx(expected, abs=1e-6)
+    assert (found["label"], found["abstained"]) == (raw["label"], False)
+    assert (raw["calibration"], found["calibration"]) == ("", str(source))
+    abstained = unsure.json()["predictions"][0][0]
+    assert (abstained["label"], abstained["abstained"]) == (None, True)
+    assert abstained["probabilities"] == found["probabilities"]
+    assert other["predictions"][0][0]["calibration"] == ""
 
 
 def test_the_server_says_what_the_library_says(calibrated_fills, texts):
