@@ -25,7 +25,7 @@ from unblank.metrics.calibration import calibration_error, reliability
 from unblank.prompting import load_task
 
 pytest.importorskip("sklearn")
-WORDS = "the old grey cat sat on a warm mat and saw one small dog run to some far house".split()
+WORDS = ["the", "old", "grey", "cat", "sat", "on", "warm", "mat", "saw", "small", "dog", "far"]
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +117,7 @@ def test_abstained_fills_stay_in_a_file_and_are_marked(calibrated_fills, texts, 
     data, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
     data.write_text("\n".join(texts[:20]) + "\n")
     found = unblank.fill_file(folder, data, output, max_tokens=4, abstain_below=0.5)
-    plain = unblank.fill_file(
-        folder, data, tmp_path / "plain.csv", max_tokens=4, calibration=False
-    )
+    plain = unblank.fill_file(folder, data, tmp_path / "plain.csv", max_tokens=4, calibration=False)
     marks = [one["blanks"][0]["abstained"] for one in found]
     assert True in marks
     assert False in marks
@@ -194,8 +192,7 @@ def test_shares_of_candidates_are_tempered_for_those_candidates(known_labels, ca
         assert found.calibration.startswith("calibrated on")
     for pair, how in ((["fine", "dull"], "contextual"), (["fine", "poor"], "sum")):
         found = model.score(given[0]["text"], pair, normalization=how)
-        raw = plain.score(given[0]["text"], pair, normalization=how)
-        assert found == raw
+        assert found == plain.score(given[0]["text"], pair, normalization=how)
     main(["score", str(folder), given[0]["text"], "--candidates", "fine", "poor"])
     assert "normalization" in capsys.readouterr().err
 
@@ -261,9 +258,7 @@ def test_bad_input_is_named_and_nothing_is_kept(toys, tmp_path, capsys, rows, wo
     data = rows_to(tmp_path / "known.jsonl", rows)
     words = [str(toys["task"]) if word == "toy.yaml" else word for word in words]
     given = ["--max-tokens", "2"] if not words else []
-    assert named in fails(
-        "calibrate", toys["model"], "--data", data, *words, *given, capsys=capsys
-    )
+    assert named in fails("calibrate", toys["model"], "--data", data, *words, *given, capsys=capsys)
     assert not (toys["model"] / "calibration.json").exists()
 
 

@@ -1,4 +1,4 @@
-"""Candidates without a prior: by the formulas of the papers, over scores that are asked one by one."""
+"""Candidates without a prior: by the formulas of the papers, over scores asked one by one."""
 
 import math
 

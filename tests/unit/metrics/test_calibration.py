@@ -1,4 +1,4 @@
-"""Calibration error, Brier score, log-loss and risk against coverage, by hand and by scikit-learn."""
+"""Calibration error, Brier score, log-loss, risk and coverage: by hand and by scikit-learn."""
 
 import numpy as np
 import pytest

@@ -228,9 +228,7 @@ def test_calibration_subtracts_what_the_prompt_scores_with_empty_fields(task, ti
     empty = example_of(task, text="", lang="de")
     asking = Asking("translated")
     plain = score_examples(tiny.model, tiny.tokenizer, task, [*examples, empty], asking=asking)
-    found = score_examples(
-        tiny.model, tiny.tokenizer, task, examples, asking=asking, prior="pmi"
-    )
+    found = score_examples(tiny.model, tiny.tokenizer, task, examples, asking=asking, prior="pmi")
     for one, other in zip(found, plain, strict=False):
         torch.testing.assert_close(one, other - plain[2])
     predicted = predict(tiny.model, tiny.tokenizer, task, examples, asking=asking, prior="pmi")
