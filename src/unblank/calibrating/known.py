@@ -13,7 +13,7 @@ from unblank.calibration.maps import FillMap, tempered
 
 __all__ = ["Fitted", "KnownChoices", "KnownFills"]
 
-Floats = NDArray[np.float64]
+_Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class KnownFills:
         )
         return Fitted(form, map=found, losses=losses)
 
-    def confidences(self, fitted: Fitted | None) -> Floats:
+    def confidences(self, fitted: Fitted | None) -> _Floats:
         """Return the probability of each to be right; without a curve the model's own."""
         curve = None if fitted is None else fitted.map
         return np.exp(self.log_p) if curve is None else curve(self.log_p)
@@ -103,12 +103,12 @@ class KnownChoices:
         right = [self.right[number] for number in numbers]
         return Fitted("temperature", temperature=fit_temperature(shares, right))
 
-    def confidences(self, fitted: Fitted | None) -> Floats:
+    def confidences(self, fitted: Fitted | None) -> _Floats:
         """Return the probability of each to be right; without a temperature the model's own."""
         temperature = 1.0 if fitted is None else fitted.temperature
         return np.array([self._confidence(tempered(one, temperature)) for one in self.shares])
 
-    def _confidence(self, shares_L: Floats) -> float:
+    def _confidence(self, shares_L: _Floats) -> float:
         if self.first_alone and shares_L.argmax():
             return float(1 - shares_L[0])
         return float(shares_L.max())

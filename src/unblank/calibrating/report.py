@@ -24,7 +24,7 @@ from unblank.metrics.calibration import (
     reliability,
 )
 
-__all__ = ["CalibrationReport", "Measured", "measure", "report_of"]
+__all__ = ["CalibrationReport", "measure_confidences", "report_of"]
 
 _THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _SEED = 0
@@ -127,7 +127,7 @@ class CalibrationReport:
         return True
 
 
-def measure(confidences: Sequence[float], is_right: Sequence[bool]) -> Measured:
+def measure_confidences(confidences: Sequence[float], is_right: Sequence[bool]) -> Measured:
     """Return how good probabilities of being right are, of at least one answer."""
     return Measured(
         error=calibration_error(reliability(confidences, is_right)),
@@ -156,7 +156,10 @@ def report_of(
         is_right: whether they are right.
         fitted: how good the calibrated ones are on what they were learned from.
     """
-    measured = {"before": measure(before, is_right), "after": measure(after, is_right)}
+    measured = {
+        "before": measure_confidences(before, is_right),
+        "after": measure_confidences(after, is_right),
+    }
     both = {"before": before, "after": after}
     values: dict[str, Any] = dict(source)
     values |= {"accuracy": float(np.mean(is_right)), "bins": "10 of equal width"}

@@ -10,7 +10,7 @@ from unblank.api import load
 from unblank.calibrating.asking import ask_candidates, ask_fills, ask_labels
 from unblank.calibrating.known import Fitted, KnownChoices, KnownFills
 from unblank.calibrating.parts import parts_of
-from unblank.calibrating.report import CalibrationReport, measure, report_of
+from unblank.calibrating.report import CalibrationReport, measure_confidences, report_of
 from unblank.calibrating.settings import AnswerKind, CalibrateSettings
 from unblank.calibration.fitting import ISOTONIC_PACKAGE
 from unblank.calibration.record import (
@@ -122,7 +122,9 @@ def _learned(
         before=before[parts.measured].tolist(),
         after=after[parts.measured].tolist(),
         is_right=of_measured,
-        fitted=measure(after[parts.fitted].tolist(), [is_right[number] for number in parts.fitted]),
+        fitted=measure_confidences(
+            after[parts.fitted].tolist(), [is_right[number] for number in parts.fitted]
+        ),
     )
     source = CalibratedOn(
         file=settings.data.name,

@@ -17,8 +17,8 @@ __all__ = ["ISOTONIC_PACKAGE", "choose_fill_map", "fit_temperature"]
 ISOTONIC_PACKAGE = "sklearn"
 """What isotonic regression comes from."""
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+_Floats = NDArray[np.float64]
+_Bools = NDArray[np.bool_]
 
 _TEMPERATURES = np.geomspace(0.02, 50.0, 120)
 """Where the search begins; the best neighbours are then narrowed down."""
@@ -51,14 +51,14 @@ def fit_temperature(
     return _least(loss)
 
 
-def fit_joint_temperature(log_p_N: Floats, is_right_N: Bools) -> JointTemperature:
+def fit_joint_temperature(log_p_N: _Floats, is_right_N: _Bools) -> JointTemperature:
     """Return the temperature of whole fills under which the outcomes are most likely."""
     return JointTemperature(
         _least(lambda one: log_loss(JointTemperature(one)(log_p_N), is_right_N))
     )
 
 
-def fit_logistic(log_p_N: Floats, is_right_N: Bools) -> Logistic:
+def fit_logistic(log_p_N: _Floats, is_right_N: _Bools) -> Logistic:
     """Return the logistic curve of Platt (1999), whose targets are kept off 0 and 1.
 
     Newton's method on a convex loss; with steps halved until it falls.
@@ -67,7 +67,7 @@ def fit_logistic(log_p_N: Floats, is_right_N: Bools) -> Logistic:
     target_N = np.where(is_right_N, (num_right + 1) / (num_right + 2), 1 / (num_wrong + 2))
     inputs_N2 = np.stack([log_p_N, np.ones_like(log_p_N)], axis=1)
 
-    def loss(weights_2: Floats) -> float:
+    def loss(weights_2: _Floats) -> float:
         logit_N = inputs_N2 @ weights_2
         return float((np.logaddexp(0, logit_N) - target_N * logit_N).mean())
 
@@ -86,7 +86,7 @@ def fit_logistic(log_p_N: Floats, is_right_N: Bools) -> Logistic:
     return Logistic(*map(float, weights_2))
 
 
-def fit_isotonic(log_p_N: Floats, is_right_N: Bools) -> RisingLine:
+def fit_isotonic(log_p_N: _Floats, is_right_N: _Bools) -> RisingLine:
     """Return scikit-learn's isotonic regression; its ends keep off 0 and 1.
 
     Where all of some answers are right, the next may yet be wrong: at most (N + 1) / (N + 2), the
@@ -104,7 +104,7 @@ def fit_isotonic(log_p_N: Floats, is_right_N: Bools) -> RisingLine:
     )
 
 
-FITS: Mapping[str, Callable[[Floats, Bools], FillMap]] = {
+FITS: Mapping[str, Callable[[_Floats, _Bools], FillMap]] = {
     "isotonic": fit_isotonic,
     "platt": fit_logistic,
     "temperature": fit_joint_temperature,

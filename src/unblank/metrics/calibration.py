@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 __all__ = [
-    "AnsweredShare",
     "answered_shares",
     "brier_score",
     "calibration_error",

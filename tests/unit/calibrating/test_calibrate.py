@@ -5,10 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from labelled_toys import record
+from safetensors.torch import save_file
 from served_toys import client_of, toy_glm
 
 import unblank
+from unblank.adapters.record import AdapterRecord, fingerprint, weights_identity
 from unblank.api import Unblank
 from unblank.calibrating.parts import parts_of
 from unblank.calibrating.report import Measured, verdict
@@ -20,6 +23,7 @@ from unblank.calibration.record import (
     read_calibration,
 )
 from unblank.cli import main
+from unblank.engine.finished import publish_model
 from unblank.finetuning.labels.tuned import asked_of
 from unblank.metrics.calibration import calibration_error, reliability
 from unblank.prompting import load_task
@@ -209,6 +213,34 @@ def test_a_calibration_of_other_weights_is_refused(calibrated_fills, toys, tmp_p
     path.write_text(path.read_text().replace('"num_fitted": ', '"num_fitted": 1'))
     with pytest.raises(ValueError, match="damaged"):
         unblank.load(changed)
+
+
+def test_adapters_of_the_same_shapes_are_different_weights(toys, tmp_path):
+    """LoRA has matrices only, which the fingerprint of a whole model leaves out."""
+    base = fingerprint(toys["model"])
+    identities = []
+    for number in range(2):
+        folder = tmp_path / f"lora-{number}"
+        folder.mkdir()
+        weights = {"a.lora_A": torch.full((2, 3), float(number))}
+        save_file(weights, folder / "adapter_model.safetensors")
+        AdapterRecord(
+            kind="lora", base_model=str(toys["model"]), base_fingerprint=base, num_parameters=6
+        ).write(folder)
+        identities.append(weights_identity(folder))
+    assert len({*identities, base}) == 3
+    assert weights_identity(toys["model"]) == base
+
+
+def test_a_folder_says_what_it_was_calibrated_on(calibrated_fills, tmp_path, capsys):
+    main(["info", str(calibrated_fills[0])])
+    assert "examples of known.jsonl" in capsys.readouterr().out
+
+
+def test_new_weights_in_a_folder_leave_no_calibration_of_the_old_ones(calibrated_fills, tmp_path):
+    shutil.copy(calibrated_fills[0] / "calibration.json", tmp_path)
+    publish_model(tmp_path, lambda folder: (folder / "config.json").write_text("{}"), {})
+    assert not (tmp_path / "calibration.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,18 @@ def test_calibration_subtracts_what_the_prompt_scores_with_empty_fields(task, ti
     assert predicted[0].probabilities == pytest.approx(found[0].softmax(dim=0).tolist())
 
 
+def test_contextual_calibration_divides_by_the_mean_share_of_empty_fields_and_of_na(task, tiny):
+    example, *free = [example_of(task, text=text, lang="de") for text in ("a dog", "", "N/A")]
+    asking = Asking("translated")
+    plain = score_examples(tiny.model, tiny.tokenizer, task, [example, *free], asking=asking)
+    shares = [one.softmax(dim=0) for one in plain]
+    odds = shares[0] / torch.stack(shares[1:]).mean(dim=0)
+    (found,) = predict(
+        tiny.model, tiny.tokenizer, task, [example], asking=asking, prior="contextual"
+    )
+    assert found.probabilities == pytest.approx((odds / odds.sum()).tolist(), abs=1e-5)
+
+
 def test_candidates_are_calibrated_by_the_prompt_without_the_premise(tiny):
     task = load_task("xcopa")
     (example,) = make_examples(task, dict(task.example), language="it")
