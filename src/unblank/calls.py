@@ -1,7 +1,7 @@
 """The commands as Python calls: the same settings, sections as keywords.
 
-`unblank.pretrain`, `.finetune`, `.evaluate`, `.fill_file`, `.score_file`, `.predict_file` and
-`.show` are these functions.
+`unblank.pretrain`, `.finetune`, `.evaluate`, `.calibrate`, `.fill_file`, `.score_file`,
+`.predict_file` and `.show` are these functions.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,11 +21,13 @@ from unblank.settings.recipes import from_mapping, merged_sections, read_mapping
 
 if TYPE_CHECKING:
     from unblank.api import Unblank
+    from unblank.calibrating.report import CalibrationReport
     from unblank.evaluation.results import Score
 
 __all__ = [
     "ModelScores",
     "TrainedRun",
+    "calibrate_model",
     "evaluate_model",
     "fill_file",
     "finetune",
@@ -220,6 +222,28 @@ def predict_file(
     if report is not None:
         report.write(Path(output))
     return answers
+
+
+def calibrate_model(
+    model: str | Path | TrainedRun, data: Any, **options: Any
+) -> "CalibrationReport":
+    """Learn how sure a model may be as `unblank calibrate` does, and keep it in its folder.
+
+    Args:
+        model: folder, or what `pretrain` or `finetune` returned.
+        data: file with known answers, or data in memory as for `pretrain`.
+        **options: named as the command's.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError, ImportError: as for the command.
+    """
+    from unblank.calibrating.run import calibrate
+    from unblank.calibrating.settings import CalibrateSettings
+
+    folder = model.folder if isinstance(model, TrainedRun) else Path(model)
+    with _given_input(data) as path:
+        given = {"model": str(folder), "data": path, **options}
+        return calibrate(from_mapping(CalibrateSettings, given))[0]
 
 
 @contextmanager
