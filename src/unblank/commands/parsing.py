@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from unblank.commands.options import Option, options_of
 from unblank.commands.words import HelpPage, UnknownOptionError, read_words
-from unblank.settings.given import given_names
+from unblank.settings.given import given_names, recipe_beside
 from unblank.settings.marks import Excludes, Needs, Positional
 from unblank.settings.recipes import from_mapping, read_mapping, to_yaml
 
@@ -132,7 +132,9 @@ def parse_recipe(
     path, prints = given.pop("recipe", None), given.pop("print_config", False)
     dry_run = given.pop("dry_run", False)
     recipe = read_mapping(path) if path else {}
-    mapping = _with(recipe, given) if isinstance(recipe, Mapping) else recipe
+    mapping = recipe
+    if isinstance(recipe, Mapping):
+        mapping = _with(recipe_beside(kind, given, recipe), given)
     try:
         settings = _made(kind, mapping)
     except ValueError:
