@@ -40,9 +40,11 @@ def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
 def run(parsed: GivenSettings[PretrainSettings]) -> None:
     """Pretrain; errors as for `run_pretrain`."""
     from unblank.process import arrange_memory
+    from unblank.waiting_threads import choose_waiting
 
     settings = parsed.settings
     memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
+    choose_waiting()
     from unblank.pretraining.run import dry_run_pretrain, run_pretrain
 
     start = dry_run_pretrain if parsed.dry_run else run_pretrain

@@ -60,6 +60,7 @@ from unblank.plurals import counted
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.identity import compared_settings, earlier_settings, layout_settings
 from unblank.settings.recipes import read_settings, to_mapping, to_yaml
+from unblank.waiting_threads import describe_waiting
 
 __all__ = ["Run", "run"]
 
@@ -471,7 +472,7 @@ def _facts(
     facts = dict(training.facts)
     estimate = facts.pop("memory", None)
     return {
-        "device": f"{world.device}{processes}, {counted(threads, 'thread')}",
+        "device": f"{world.device}{processes}, {counted(threads, 'thread')}{describe_waiting()}",
         "precision": arithmetic,
         "memory": f"{estimate}; {memory.description}" if estimate else memory.description,
         "model": f"{trained:,}{of_all} parameters, from {start}",
