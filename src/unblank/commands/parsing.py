@@ -5,7 +5,7 @@ first look at the words; a training command also has a recipe, which its flags o
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
@@ -108,6 +108,7 @@ def parse_recipe(
     *,
     about: str,
     usual: Sequence[str],
+    complete: Callable[[_Settings, frozenset[str]], _Settings] | None = None,
 ) -> GivenSettings[_Settings]:
     """Return the settings that a recipe and flags over it give.
 
@@ -118,6 +119,8 @@ def parse_recipe(
             `--train.max-steps 100`; `--print-config` prints the resulting recipe.
         about: what the command does, for the help.
         usual: names of the options that the short help shows.
+        complete: settings without a recipe, dotted names of those that were given -> the settings
+            that take their place.
 
     Raises:
         SystemExit: after `--help` and `--print-config` (code 0).
@@ -141,10 +144,13 @@ def parse_recipe(
         if path:
             _made(kind, recipe, path)  # if it is the recipe that does not fit, its path is named
         raise
+    names = given_names(settings, flags=given, recipe=recipe)
+    if complete is not None and not path:
+        settings = complete(settings, names)
     if prints:
         sys.stdout.write(to_yaml(settings))
         raise SystemExit(0)
-    return GivenSettings(settings, given_names(settings, flags=given, recipe=recipe), dry_run)
+    return GivenSettings(settings, names, dry_run)
 
 
 def _choosing(option: Option, variants: Variants) -> Option:
