@@ -6,6 +6,7 @@ import shutil
 import pytest
 from labelled_toys import labelled_config, toys
 
+from unblank.cli import main
 from unblank.engine import run as engine_run
 from unblank.engine.minutes import FittedSteps, fit_steps
 from unblank.finetuning.run import run_finetune
@@ -62,6 +63,28 @@ def test_a_timed_run_is_one_of_so_many_steps_and_is_continued_as_such(
     assert f"{NUM_STEPS}, chosen for 0.2 min" in " ".join(capsys.readouterr().out.split())
     assert losses(folder) == losses(finished)
     assert weights(folder) == weights(finished)
+
+
+def test_a_run_of_which_only_the_text_is_given_is_chosen_once(
+    text_folder, fitted, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    words = ["pretrain", "--data.train", str(text_folder / "train.txt"), "--train.minutes", "0.2"]
+    words += ["--train.output-dir", str(tmp_path / "run"), "--train.no-arrange-memory"]
+    main(words)
+    printed = capsys.readouterr()
+    assert "--data.text-unit paragraph" in printed.err
+    begun = read_settings(PretrainSettings, tmp_path / "run" / "run.yaml")
+    assert begun.optim.name == "muon"
+    assert begun.train.max_steps == NUM_STEPS
+    before = losses(tmp_path / "run")
+    monkeypatch.setenv("OMP_NUM_THREADS", "4096")  # for which it would be a larger model
+    main(words)
+    printed = capsys.readouterr()
+    assert "as the run in" in printed.err
+    assert "from step 4" in " ".join(printed.out.split())
+    assert read_settings(PretrainSettings, tmp_path / "run" / "run.yaml") == begun
+    assert losses(tmp_path / "run") == before
 
 
 def test_fine_tuning_too(toys, fitted, tmp_path):
