@@ -158,8 +158,10 @@ def test_labels_are_tempered_for_the_task_as_it_was_asked(known_labels, toys, tm
     printed = capsys.readouterr()
     assert "Brier score" in printed.out
     assert "calibrated on" in printed.err
-    raw = unblank.predict_file(folder, data, tmp_path / "a.jsonl", task=task, calibration=False)
-    found = unblank.predict_file(folder, data, tmp_path / "b.jsonl", task=task)
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(data.read_text().splitlines(keepends=True)[:12]))
+    raw = unblank.predict_file(folder, few, tmp_path / "a.jsonl", task=task, calibration=False)
+    found = unblank.predict_file(folder, few, tmp_path / "b.jsonl", task=task)
     said = capsys.readouterr().err
     assert "calibrated on" in said
     temperature = json.loads((folder / "calibration.json").read_text())["labels"]["toy"][
@@ -172,7 +174,7 @@ def test_labels_are_tempered_for_the_task_as_it_was_asked(known_labels, toys, tm
     report = json.loads((tmp_path / "b.report.json").read_text())
     assert report["calibrated"].startswith("calibrated on")
     assert "calibrated" not in json.loads((tmp_path / "a.report.json").read_text())
-    unblank.predict_file(folder, data, tmp_path / "c.jsonl", task=task, patterns=[1])
+    unblank.predict_file(folder, few, tmp_path / "c.jsonl", task=task, patterns=[1])
     said = capsys.readouterr().err
     assert "not calibrated" in said
     assert "patterns" in said
