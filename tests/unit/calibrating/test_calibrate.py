@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from served_toys import client_of, toy_glm
 import unblank
 from unblank.adapters.record import AdapterRecord, fingerprint, weights_identity
 from unblank.api import Unblank
+from unblank.calibrating.asking import ask_labels
 from unblank.calibrating.parts import parts_of
 from unblank.calibrating.report import Measured, verdict
+from unblank.calibrating.settings import CalibrateSettings
 from unblank.calibration.maps import tempered
 from unblank.calibration.record import (
     CalibratedOn,
@@ -303,6 +306,21 @@ def test_numbers_that_are_none_are_refused():
         KnownFills(["a"], [float("nan")], [True])
     with pytest.raises(ValueError, match="NaN"):
         KnownChoices(["a"], [[0.5, float("nan")]], [(0,)])
+
+
+def test_where_only_the_first_candidate_counts_the_others_are_one_answer(tmp_path):
+    """WSC asks whether the phrase that a question is about wins over all others."""
+    task = load_task("wsc")
+    records = [{**task.example, "label": label} for label in (True, False, False)]
+    data = rows_to(tmp_path / "wsc.jsonl", records)
+    shares = torch.tensor([[0.3, 0.4, 0.3], [0.3, 0.4, 0.3], [0.6, 0.2, 0.2]])
+    tuned = SimpleNamespace(task=task, shares=lambda examples, batch_size: list(shares))
+    known = ask_labels(tuned, CalibrateSettings(model="any", data=data))
+    assert known.is_right == [False, True, False]
+    assert known.confidences(None) == pytest.approx([0.7, 0.7, 0.6])
+    with pytest.raises(ValueError, match="number"):
+        numbers = SimpleNamespace(task=load_task("stsb"))
+        ask_labels(numbers, CalibrateSettings(model="any", data=data))
 
 
 def test_the_parts_depend_on_the_record_alone():
