@@ -16,7 +16,7 @@ from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_line
 from unblank.engine.results import RESULTS_NAME, read_results
 from unblank.html_text import html_table
 from unblank.in_memory import as_files
-from unblank.settings.given import given_names
+from unblank.settings.given import given_names, recipe_beside
 from unblank.settings.recipes import from_mapping, merged_sections, read_mapping
 
 if TYPE_CHECKING:
@@ -299,7 +299,8 @@ def _train(
 ) -> TrainedRun:
     base = read_mapping(recipe) if recipe is not None else {}
     named = _sections(settings)
-    merged = merged_sections(base, named)
+    flags = _leaf_names(named)
+    merged = merged_sections(recipe_beside(kind, flags, base), named)
     if not isinstance(merged.get("data", {}), Mapping):
         raise TypeError(
             f"data is a {type(merged['data']).__name__}: give a section, such as "
@@ -309,7 +310,7 @@ def _train(
     folder = Path(made.train.output_dir) / _GIVEN_DATA
     data = {name: as_files(value, folder, name) for name, value in merged.get("data", {}).items()}
     made = from_mapping(kind, {**merged, "data": data})
-    given = given_names(made, flags=_leaf_names(named), recipe=base)
+    given = given_names(made, flags=flags, recipe=base)
     return TrainedRun(run(made, given=given))
 
 
