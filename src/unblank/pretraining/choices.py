@@ -78,7 +78,7 @@ class _Size:
         max_length: positions of a sample.
         rows: of that length in a step.
         warmup_steps: of the learning rate.
-        positions_a_minute: that one thread reads, roughly (measured without bf16 units: half).
+        positions_a_minute: that one thread reads in float32, roughly; the largest is not measured.
     """
 
     thread_minutes: float
@@ -96,11 +96,11 @@ _SIZES = (
     _Size(thread_minutes=15, layers=3, width=128, heads=4, vocabulary=6000, max_length=128, rows=4,
           warmup_steps=20, positions_a_minute=300_000),
     _Size(thread_minutes=150, layers=4, width=192, heads=4, vocabulary=8000, max_length=128, rows=8,
-          warmup_steps=50, positions_a_minute=120_000),
+          warmup_steps=50, positions_a_minute=180_000),
     _Size(thread_minutes=1500, layers=6, width=256, heads=4, vocabulary=12000, max_length=256,
-          rows=8, warmup_steps=100, positions_a_minute=50_000),
+          rows=8, warmup_steps=100, positions_a_minute=75_000),
     _Size(thread_minutes=float("inf"), layers=8, width=384, heads=6, vocabulary=16000,
-          max_length=256, rows=32, warmup_steps=300, positions_a_minute=15_000),
+          max_length=256, rows=32, warmup_steps=300, positions_a_minute=30_000),
 )  # fmt: skip
 """By the time; each has about three times the weights of the one before for ten times the time."""
 
