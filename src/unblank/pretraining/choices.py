@@ -197,10 +197,10 @@ def _held_out(means: Means) -> tuple[Choice, ...]:
     why = "to see what is learned, not repeated"
     unless = ("data.validation", "data.validation_pairs")
     share = round(min(max(_HELD_OUT_BYTES / max(means.text_bytes, 1), 0.005), 0.05), 3)
-    found = (Choice("data.hold_out", share, why, unless),)
-    if means.text_unit:
-        found += (Choice("data.text_unit", means.text_unit, why, unless),)
-    return found
+    held_out = Choice("data.hold_out", share, why, unless)
+    if not means.text_unit:
+        return (held_out,)
+    return (held_out, Choice("data.text_unit", means.text_unit, why, unless))
 
 
 def _step(size: _Size) -> tuple[Choice, ...]:
