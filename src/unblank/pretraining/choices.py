@@ -46,7 +46,8 @@ class Means:
 
     def __str__(self) -> str:
         hardware = "a GPU" if self.has_gpu else counted(self.threads, "thread")
-        time = "" if self.minutes is None else f"{self.minutes:g} minutes of "
+        plural = "" if self.minutes == 1 else "s"
+        time = "" if self.minutes is None else f"{self.minutes:g} minute{plural} of "
         return f"{_shown_size(self.text_bytes)} of text, {time}{hardware}"
 
 

@@ -99,6 +99,13 @@ def settings_of(text: Path, **train: object) -> PretrainSettings:
     )
 
 
+def test_the_means_are_said_in_words():
+    means = Means(text_bytes=525_261, minutes=1, threads=2)
+    assert str(means) == "525 kB of text, 1 minute of 2 threads"
+    means = Means(text_bytes=12 * MB, minutes=None, threads=8, has_gpu=True)
+    assert str(means) == "12.0 MB of text, a GPU"
+
+
 def test_what_is_given_stays_and_takes_along_what_belongs_to_it(text):
     given = settings_of(text, batch_size=6)
     names = {"data.train", "train.batch_size", "optim.name", "objective.document"}
