@@ -21,6 +21,8 @@ __all__ = [
     "CHECKPOINTS_NAME",
     "MANIFEST_NAME",
     "PROVENANCE_NAME",
+    "SHARDED_NAME",
+    "FileFacts",
     "apply_umask",
     "digest_damage",
     "facts_of_files",
@@ -45,22 +47,33 @@ CARD_NAME = "README.md"
 """Name of the card of a model, which belongs to the reader: no record names it."""
 CHECKPOINTS_NAME = "checkpoints"
 """Name of the folder of a run's checkpoints, inside the folder of its finished model."""
+SHARDED_NAME = "sharded"
+"""Name of the folder of what several processes wrote, each its shards, inside a checkpoint."""
 
 
-def file_facts(path: Path) -> dict[str, int | str]:
+FileFacts = dict[str, int | str]
+"""Size and hash of a file."""
+
+
+def file_facts(path: Path) -> FileFacts:
     """Return size and hash of a file, as they are recorded under `files`."""
     return {"size": path.stat().st_size, "sha256": _sha256(path)}
 
 
-def facts_of_files(folder: Path) -> dict[str, dict[str, int | str]]:
+def facts_of_files(folder: Path, known: Mapping[str, FileFacts] = {}) -> dict[str, FileFacts]:
     """Return name -> facts of every file below a folder but the card and the records.
 
     Records guard themselves, and a person may edit the card.
+
+    Args:
+        folder: the folder.
+        known: facts of some files, which are not read again.
     """
     others = (CARD_NAME, MANIFEST_NAME, PROVENANCE_NAME, ADAPTER_RECORD_NAME)
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
     return {
-        path.relative_to(folder).as_posix(): file_facts(path)
-        for path in sorted(folder.rglob("*"))
+        name: known[name] if name in known else file_facts(path)
+        for name, path in paths.items()
         if path.is_file() and path.name not in others
     }
 

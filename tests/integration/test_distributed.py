@@ -17,7 +17,7 @@ from unblank.engine.averages import MovingAverage
 from unblank.engine.optimizers import build_optimizers
 from unblank.engine.settings import OptimSettings
 from unblank.engine.parallel import join_world, share_model
-from unblank.engine.state import gather_state
+from unblank.engine.state import named_moments, named_weights, whole
 from unblank.engine.units import InfillUnit, UnitModule
 
 results = {}
@@ -35,8 +35,10 @@ with join_world("cpu") as world:
             ),
         )
         trainer.run()
-        weights, moments = gather_state(model, optimizers)
-        averaged = average.gather()
+        weights, moments, averaged = (
+            {name: whole(value) for name, value in state.items()}
+            for state in (named_weights(model), named_moments(model, optimizers), average.weights)
+        )
         results[f"{name}/{parallel}"] = {
             "average": {name: float(value.double().norm()) for name, value in averaged.items()},
             "losses": trainer.hooks.losses,

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from torch.distributed.fsdp import FSDPModule
 
 from unblank.data.loader import DataState
-from unblank.engine.averages import MovingAverage, load_average
+from unblank.engine.averages import MovingAverage
 from unblank.engine.checkpoint import remove_unfinished
 from unblank.engine.dry_run import DryRun, measure_first_steps
 from unblank.engine.finish import finish_run
@@ -39,7 +40,8 @@ from unblank.engine.saving import Saver
 from unblank.engine.schedules import learning_rate_multiplier, stable_steps, wsd_identity
 from unblank.engine.selection import Selection
 from unblank.engine.settings import DECAY_RATIO, OptimSettings, TrainSettings
-from unblank.engine.state import load_optimizers
+from unblank.engine.sharded_saving import ShardWriter
+from unblank.engine.state import fill_from, load_optimizers
 from unblank.engine.trackers import open_trackers, require_trackers
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import RunContext, Training, TrainingOpener, TuningMethod
@@ -180,7 +182,6 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         finish_run(
             trainer,
             hooks.validation,
-            what.method,
             command=what.command,
             final=what.final,
             settings=to_mapping(what.settings),
@@ -256,11 +257,15 @@ def _assemble(
     progress, saved = Progress(), None
     if point is not None:
         if average is not None:
-            load_average(point.folder, average, world)
-        load_optimizers(point.folder, model, optimizers, world)
+            fill_from(point.folder, "average", average.weights)
+        load_optimizers(point.folder, model, optimizers)
         progress = Progress.from_json(point.trainer["progress"])
         saved = point.trainer["data_state"]
     compared = _compared(what, what.settings, folder, 0, precision.name, world.size)
+    shards = None
+    if isinstance(model, FSDPModule):
+        shards = ShardWriter(train.output_dir / CHECKPOINTS_NAME, world)
+        stack.callback(shards.close)
     saver = Saver(
         output_dir=train.output_dir,
         keep=train.keep_checkpoints,
@@ -271,6 +276,7 @@ def _assemble(
         # Now, as the checkpoint that is continued may be gone when the next ones are written.
         compared=lambda step: {**compared, **_compared_at(what.settings, step)},
         kept_step=stable_steps(optim, max_steps),
+        shards=shards,
     )
     trainer = Trainer(
         module=module,
