@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ def find_damage(
     Args:
         folder: with a record; its lack is damage.
         record_name: JSON file with the facts of each file under `files`.
-        unused: names of files that nobody will read, which are not looked at.
+        unused: names of files that nobody will read, which are not looked at; patterns.
     """
     try:
         record = read_record(folder / record_name)
@@ -182,7 +183,7 @@ def find_damage(
     if not isinstance(files, dict) or not all(map(_are_facts, files.values())):
         return f"{record_name} does not say which files there were"
     for name, expected in files.items():
-        if name in unused:
+        if any(fnmatch(name, pattern) for pattern in unused):
             continue
         path = folder / name
         if not path.is_file():

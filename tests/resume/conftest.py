@@ -9,7 +9,7 @@ from pydoc_data.topics import topics
 
 import pytest
 from forked import start_command
-from launched import Run
+from launched import Run, worlds_of
 from pictures import no_pictures
 from pretraining_toys import finished, finished_once, make_config, text_folder
 
@@ -75,6 +75,15 @@ class Training:
     def run(self, output: str, **options: object) -> str:
         return self.start(output, **options).finish()
 
+    def run_together(self, output: str, num_processes: int, **changes: object) -> str:
+        """Run in processes that start at once, without torchrun; what the main one prints."""
+        logs = [self.folder / f"{output}.{rank}.printed" for rank in range(num_processes)]
+        runs = [
+            Run(start_command(self.words(output, **changes), log, world), log)
+            for world, log in zip(worlds_of(num_processes), logs, strict=True)
+        ]
+        return [run.finish() for run in runs][0]
+
     def metrics(self, output: str, name: str = "metrics.jsonl") -> list[dict[str, object]]:
         path = self.folder / output / name
         text = path.read_text() if path.exists() else ""
@@ -95,14 +104,19 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def pretraining(corpus: Path, tmp_path: Path) -> Training:
+@pytest.fixture(scope="session")
+def settings_of_corpus(corpus: Path) -> dict[str, object]:
     where = {
         "data.train": corpus / "train.txt",
         "data.cache_dir": corpus / "shards",
         "tokenizer.path": corpus / "tokenizer",
     }
-    return Training(tmp_path, {**SMALL_MODEL, **where})
+    return {**SMALL_MODEL, **where}
+
+
+@pytest.fixture
+def pretraining(settings_of_corpus: dict[str, object], tmp_path: Path) -> Training:
+    return Training(tmp_path, settings_of_corpus)
 
 
 SMALL_FINETUNING = {

@@ -71,22 +71,29 @@ def run_command(
     assert done.returncode == 0, done.stderr
 
 
+def worlds_of(num_processes: int) -> list[dict[str, str]]:
+    """Return the variables of processes that find each other as those of torchrun do."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    world = {"WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return [
+        {**world, "RANK": str(rank), "LOCAL_RANK": str(rank)} if num_processes > 1 else {}
+        for rank in range(num_processes)
+    ]
+
+
 def run_program(program: str, *arguments: str, num_processes: int = 1) -> dict[str, Any]:
     """Run a Python program in processes that find each other as those of torchrun do.
 
     Returns:
         What its main process prints behind `RESULT `, as JSON.
     """
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    world = {"WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    worlds = worlds_of(num_processes)
     with tempfile.TemporaryDirectory() as folder:
         logs = [Path(folder) / str(rank) for rank in range(num_processes)]
         processes = [
-            start_program(
-                program, arguments, log, {**world, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            )
-            for rank, log in enumerate(logs)
+            start_program(program, arguments, log, world)
+            for world, log in zip(worlds, logs, strict=True)
         ]
         for process in processes:
             process.join(timeout=200)

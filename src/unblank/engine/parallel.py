@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
+from unblank.engine.lost_processes import signs_of_life
 from unblank.engine.precision import choose_device
 from unblank.engine.units import UnitModule
 from unblank.interruption import Interrupted, break_off, is_finishing
@@ -106,14 +107,16 @@ class World:
 
 
 @contextmanager
-def join_world(device_setting: str) -> Iterator[World]:
+def join_world(device_setting: str, lost_after: float = 300.0) -> Iterator[World]:
     """Join the processes that torchrun started, if any, and leave them at the end.
 
     Args:
         device_setting: `train.device`.
+        lost_after: seconds without a sign of life after which a process is lost.
 
     Raises:
         ValueError: if the device is not there.
+        LostProcess: another process has ended, or cannot be reached.
     """
     if dist.is_torchelastic_launched():
         end_with_the_parent()  # torchrun, which ends the others only as long as it lives itself
@@ -132,7 +135,8 @@ def join_world(device_setting: str) -> Iterator[World]:
     statuses: list[int] = []
     atexit.register(_skip_teardown, statuses)
     try:
-        yield World(rank, size, device)
+        with signs_of_life(rank, size, lost_after):
+            yield World(rank, size, device)
         statuses.append(0)
     except Interrupted as interrupted:
         statuses.append(interrupted.status)

@@ -125,6 +125,9 @@ class TrainSettings:
     parallel: SharesOut[Literal["ddp", "fsdp"]] = "ddp"
     """How processes started by torchrun hold the model: a copy each (ddp), or a shard each
     (fsdp)."""
+    lost_after: MayChange[Positive[float]] = 300.0
+    """Several processes: seconds without a sign of life of one of them after which the others
+    end."""
     ema_decay: OpenShare[float | None] = None
     """Also keep an exponential moving average of the weights, with this decay for each step, and
     measure it at each validation. Default: none."""

@@ -117,8 +117,12 @@ def fill_from(folder: Path, part: Part, tensors: Mapping[str, Tensor]) -> None:
         ValueError: the checkpoint has other names, or is damaged.
     """
     shapes = _saved_shapes(folder, part)
-    for name in shapes:
-        _of_name(tensors, name)
+    for name, shape in shapes.items():
+        if tuple(_of_name(tensors, name).shape) != shape:
+            raise ValueError(
+                f"{folder} has {name} of shape {list(shape)} among its {part}, but the model's is "
+                f"{list(tensors[name].shape)}: restore the files from a copy"
+            )
     if lacking := sorted(set(tensors) - set(shapes)):
         raise ValueError(
             f"{folder} lacks {lacking[0]} among its {part} ({len(lacking)} in all): it belongs to "
@@ -157,9 +161,8 @@ def load_optimizers(folder: Path, model: nn.Module, optimizers: Sequence[Optimiz
         parameter_name, _, key = name.rpartition("/")
         parameter = _of_name(own, parameter_name)
         # Moments have the shape of their parameter, and are sharded as it is; counts do not.
-        is_alike = tuple(parameter.shape) == shape
         owners[parameter].state[parameter][key] = (
-            torch.zeros_like(parameter) if is_alike else torch.zeros(shape, device=parameter.device)
+            torch.zeros_like(parameter) if shape else torch.zeros((), device=parameter.device)
         )
     fill_from(folder, "moments", named_moments(model, optimizers))
 

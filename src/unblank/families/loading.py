@@ -8,7 +8,13 @@ import torch
 from transformers import PreTrainedModel
 
 from unblank.families.table import FAMILIES, family_of_model_type
-from unblank.integrity import CHECKPOINTS_NAME, MANIFEST_NAME, PROVENANCE_NAME, find_damage
+from unblank.integrity import (
+    CHECKPOINTS_NAME,
+    MANIFEST_NAME,
+    PROVENANCE_NAME,
+    SHARDED_NAME,
+    find_damage,
+)
 from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
 from unblank.models.finite import require_finite
 from unblank.models.glm import GlmInfillForConditionalGeneration
@@ -34,7 +40,11 @@ LanguageModel = GlmInfillForConditionalGeneration | EncoderDecoderForConditional
 """Model that `unblank.load` returns; for a GanLM the generator, as only training uses the
 discriminator."""
 
-_FOR_TRAINING = ("optimizer.safetensors", "trainer.json")
+_FOR_TRAINING = (
+    "optimizer.safetensors",
+    "trainer.json",
+    f"{SHARDED_NAME}/*-model-0000[!1]-of-*",
+)
 """Files of a checkpoint that are not read when its model is used."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

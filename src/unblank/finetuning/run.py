@@ -68,7 +68,10 @@ def run_finetune(
     given = changed_names(settings) if given is None else given
     require_possible_method(settings, given)
     output_dir = settings.train.output_dir
-    with join_world(settings.train.device) as world, ExitStack() as stack:
+    with (
+        join_world(settings.train.device, settings.train.lost_after) as world,
+        ExitStack() as stack,
+    ):
         if not settings.train.seeds:
             run(_described(settings, given), world, memory)
             return output_dir
@@ -106,7 +109,7 @@ def dry_run_finetune(
     output_dir = one.train.output_dir
     cache_dir = output_dir.parent / SHARDS_NAME
     with (
-        join_world(train.device) as world,
+        join_world(train.device, train.lost_after) as world,
         thrown_away(output_dir, cache_dir, [TOKENIZER_NAME]) as folder,
     ):
         measured = replace(one, train=replace(one.train, output_dir=folder, track=()))

@@ -55,7 +55,7 @@ def run_pretrain(
     _refuse_early(settings)
     given = changed_names(settings) if given is None else given
     data, train = settings.data, settings.train
-    with join_world(train.device) as world:
+    with join_world(train.device, train.lost_after) as world:
         hold_out = _hold_out(data, tells=world.is_main)
         _require_held_out(settings, is_there=data.has_held_out_files or any(hold_out))
         run(
