@@ -82,7 +82,8 @@ class Training:
             Run(start_command(self.words(output, **changes), log, world), log)
             for world, log in zip(worlds_of(num_processes), logs, strict=True)
         ]
-        return [run.finish() for run in runs][0]
+        printed = [run.finish() for run in runs]
+        return printed[0]
 
     def metrics(self, output: str, name: str = "metrics.jsonl") -> list[dict[str, object]]:
         path = self.folder / output / name

@@ -1,4 +1,4 @@
-"""A run goes on with another number of processes, replicated or sharded; what is broken is named."""
+"""A run goes on with another number of processes, replicated or sharded; damage is named."""
 
 import shutil
 
@@ -55,7 +55,7 @@ def require_same_run(pretraining, one, other):
 
 @pytest.fixture(scope="module")
 def sharded(corpus, settings_of_corpus, tmp_path_factory):
-    """A finished run of two processes, each with a shard, with two checkpoints; not to be changed."""
+    """A finished run of two processes, with two checkpoints of two shards; not to be changed."""
     pretraining = Training(tmp_path_factory.mktemp("sharded"), settings_of_corpus)
     go_on(pretraining, "run", 2 * STEPS, 2, "fsdp")
     return pretraining

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import torch.distributed as dist
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
 __all__ = ["LostProcess", "signs_of_life"]
 
@@ -79,16 +81,16 @@ class _Signs:
     size: int
     lost_after: float
     is_over: threading.Event = field(default_factory=threading.Event)
-    store: dist.Store = field(init=False)
+    store: Any = field(init=False)
     seen: dict[int, tuple[str, float]] = field(default_factory=dict)
     """Process -> its last sign, and the time at which it was new."""
 
     def __post_init__(self) -> None:
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        self.store = dist.PrefixStore(
+        self.store = PrefixStore(
             f"signs of life/{attempt}",
             # A connection of its own: the process group's is used by one thread at a time.
-            dist.TCPStore(
+            TCPStore(
                 os.environ["MASTER_ADDR"],
                 int(os.environ["MASTER_PORT"]),
                 is_master=False,

@@ -251,7 +251,8 @@ def _assemble(
     max_steps = _max_steps(what, training)
     folder = point.folder if point else None
     model = what.method.prepare(training.build_model(), folder).to(world.device)
-    module = share_model(UnitModule(model, training.unit, world.device), world, train.parallel)
+    unit_module = UnitModule(model, training.unit, world.device)
+    module = share_model(unit_module, world, train.parallel, train.shard_group)
     optimizers = build_optimizers(model, optim, what.learning_rate, precision.dtype)
     average = MovingAverage(model, train.ema_decay) if train.ema_decay is not None else None
     progress, saved = Progress(), None

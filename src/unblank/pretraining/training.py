@@ -59,9 +59,10 @@ def open_pretraining(
     """
     world = context.world
     if train.batch_size % world.size:
+        nearest = max(round(train.batch_size / world.size), 1) * world.size
         raise ValueError(
             f"train.batch_size ({train.batch_size}) must be a multiple of the number of processes "
-            f"({world.size})"
+            f"({world.size}), such as {nearest}"
         )
     family = family_of_run(model, context.checkpoint)
     refuse_unused(given, family.unused_settings)
