@@ -26,15 +26,17 @@ STEPS = 2
 """Steps in each layout."""
 
 
-def go_on(pretraining, output, last_step, num_processes, parallel):
+def go_on(pretraining, output, last_step, num_processes, parallel, shard_group=None):
     settings = {"train.max_steps": last_step, "train.save_every": STEPS, "train.parallel": parallel}
+    if shard_group is not None:
+        settings["train.shard_group"] = shard_group
     return pretraining.run_together(output, num_processes, **LASTING, **settings)
 
 
 def in_layouts(pretraining, output, *layouts):
     """Do some steps in each layout, each going on where the one before ended."""
-    for number, (num_processes, parallel) in enumerate(layouts, start=1):
-        printed = go_on(pretraining, output, number * STEPS, num_processes, parallel)
+    for number, layout in enumerate(layouts, start=1):
+        printed = go_on(pretraining, output, number * STEPS, *layout)
         assert ("from step" in printed) == (number > 1)
 
 
@@ -121,7 +123,7 @@ def test_shards_that_do_not_make_up_a_tensor_are_refused(copy):
 
 @pytest.mark.slow
 def test_a_run_goes_on_with_four_two_one_and_three_processes(pretraining):
-    in_layouts(pretraining, "moved", (4, "fsdp"), (2, "fsdp"), (1, "ddp"), (3, "fsdp"))
+    in_layouts(pretraining, "moved", (4, "fsdp", 2), (2, "fsdp"), (1, "ddp"), (3, "fsdp"))
     go_on(pretraining, "whole", 4 * STEPS, 1, "ddp")
     require_same_run(pretraining, "moved", "whole")
 

@@ -47,12 +47,14 @@ NO_VARIANTS = Variants()
 class GivenSettings(Generic[_Settings]):
     """The settings of a run, and the dotted names of those that were given (`given_names`).
 
-    With `dry_run` it is only measured, and nothing is written.
+    With `dry_run` it is only measured, and nothing is written; with `world` too, its memory is
+    planned for that many processes.
     """
 
     settings: _Settings
     given: frozenset[str]
     dry_run: bool = False
+    world: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +68,9 @@ class _RecipeWords:
     """Print the complete resulting recipe and stop."""
     dry_run: bool = False
     """Read the data, measure the first steps, say what the run would take, and write nothing."""
+    world: int | None = None
+    """With --dry-run: say by formulas what each of this many processes would take; none of them is
+    started, and no step is made."""
 
 
 def parse_settings(
@@ -126,11 +131,13 @@ def parse_recipe(
     """
     options = (*options_of(_RecipeWords), *options_of(kind))
     page = HelpPage(
-        f"unblank {command}", about, (*usual, "print_config", "dry_run") if usual else ()
+        f"unblank {command}", about, (*usual, "print_config", "dry_run", "world") if usual else ()
     )
     given = read_words(words, options, page, old_switches=True)
     path, prints = given.pop("recipe", None), given.pop("print_config", False)
-    dry_run = given.pop("dry_run", False)
+    dry_run, world = given.pop("dry_run", False), given.pop("world", None)
+    if world is not None and (not dry_run or world < 1):
+        raise ValueError(f"--world {world} needs --dry-run, and a number of at least 1")
     recipe = read_mapping(path) if path else {}
     mapping = _with(recipe, given) if isinstance(recipe, Mapping) else recipe
     try:
@@ -142,7 +149,9 @@ def parse_recipe(
     if prints:
         sys.stdout.write(to_yaml(settings))
         raise SystemExit(0)
-    return GivenSettings(settings, given_names(settings, flags=given, recipe=recipe), dry_run)
+    return GivenSettings(
+        settings, given_names(settings, flags=given, recipe=recipe), dry_run, world
+    )
 
 
 def _choosing(option: Option, variants: Variants) -> Option:

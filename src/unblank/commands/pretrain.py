@@ -45,5 +45,7 @@ def run(parsed: GivenSettings[PretrainSettings]) -> None:
     memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
     from unblank.pretraining.run import dry_run_pretrain, run_pretrain
 
-    start = dry_run_pretrain if parsed.dry_run else run_pretrain
-    start(settings, given=parsed.given, memory=memory)
+    if parsed.dry_run:
+        dry_run_pretrain(settings, given=parsed.given, memory=memory, world=parsed.world)
+    else:
+        run_pretrain(settings, given=parsed.given, memory=memory)

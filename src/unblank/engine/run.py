@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from rich.table import Table
 from torch.distributed.fsdp import FSDPModule
 
 from unblank.data.loader import DataState
 from unblank.engine.averages import MovingAverage
 from unblank.engine.checkpoint import remove_unfinished
-from unblank.engine.dry_run import DryRun, measure_first_steps
+from unblank.engine.dry_run import DryRun, measure_first_steps, plan_run
 from unblank.engine.finish import finish_run
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.hooks import Periods, RunHooks
@@ -29,7 +30,8 @@ from unblank.engine.logging import (
     Display,
     read_json_lines,
 )
-from unblank.engine.optimizers import build_optimizers
+from unblank.engine.memory_plan import Layout
+from unblank.engine.optimizers import build_optimizers, layer_matrices
 from unblank.engine.parallel import World, share_model
 from unblank.engine.parameters import count_parameters
 from unblank.engine.precision import Precision, choose_precision
@@ -159,6 +161,9 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         )
         if point is not None:
             require_same_text(point, training.content)
+        if what.dry_run is not None and what.dry_run.world is not None:
+            talk.show(_plan(what, what.dry_run, training, what.dry_run.world, precision))
+            return
         trainer, hooks = _assemble(what, training, world, precision, point, stack)
         _open_folder(what, world, trainer.progress.step, point)
         arithmetic = f"{precision.name}: {precision.reason}{products}"
@@ -237,6 +242,28 @@ def _compared_at(settings: RunSettings, step: int) -> dict[str, Any]:
     if optim.schedule != "wsd" or max_steps is None:
         return {}
     return wsd_identity(optim, max_steps, step)
+
+
+def _plan(
+    what: Run[Any], dry_run: DryRun, training: Training, num_processes: int, precision: Precision
+) -> Table:
+    """Return what each of some processes would need; the model takes no memory meanwhile."""
+    train, optim = what.settings.train, what.settings.optim
+    with torch.device("meta"):
+        model = what.method.prepare(training.build_model(), None)
+    layout = Layout(train.parallel, num_processes, train.shard_group)
+    with closing(training.steps(None)) as steps:
+        step = next(steps)
+    return plan_run(
+        model,
+        layer_matrices(model) if optim.name == "muon" else (),
+        training.unit,
+        step,
+        layout,
+        dry_run,
+        activation_bytes=2 if precision.name == "bf16" else 4,
+        has_average=train.ema_decay is not None,
+    )
 
 
 def _assemble(
