@@ -55,7 +55,7 @@ def start_host(number, port, words, output):
     """Start one of two hosts."""
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"),
-        *("--max-restarts=5", "--rdzv-backend=c10d", "--rdzv-id=test"),
+        *("--max-restarts=9", "--rdzv-backend=c10d", "--rdzv-id=test"),
         f"--rdzv-endpoint=127.0.0.1:{port}",
         f"--rdzv-conf=is_host={1 - number},timeout=120",
         *("--local-addr=127.0.0.1", "-m", "unblank", "pretrain", *words),

@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 import torch
+from forked import start_program
+from launched import Run, worlds_of
 from safetensors.torch import load_file
 
 import unblank
@@ -133,3 +135,33 @@ def test_a_run_moves_between_shards_and_copies(pretraining):
     in_layouts(pretraining, "moved", (2, "fsdp"), (2, "ddp"), (2, "fsdp"))
     go_on(pretraining, "whole", 3 * STEPS, 1, "ddp")
     require_same_run(pretraining, "moved", "whole")
+
+
+FULL_FOR_ONE = """
+import os, resource
+if os.environ["RANK"] == "1":
+    # As a full disk: Python ignores the signal, and the write fails.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+from unblank.cli import main
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_for_one_process_ends_all_with_one_message(copy):
+    before = [path.name for path in list_checkpoints(copy.folder / "run" / "checkpoints")]
+    longer = {"train.max_steps": 6 * STEPS, "train.save_every": STEPS, "train.parallel": "fsdp"}
+    words, logs = copy.words("run", **LASTING, **longer), [copy.folder / "0", copy.folder / "1"]
+    runs = [
+        Run(start_program(FULL_FOR_ONE, words, log, world), log)
+        for world, log in zip(worlds_of(2), logs, strict=True)
+    ]
+    assert [run.status(200) for run in runs] == [2, 2], [run.printed() for run in runs]
+    said = "".join(run.printed() for run in runs)
+    assert said.count("the checkpoint was not saved: process 1: ") == 1, said
+    assert "File too large" in said
+    assert "the last good one is" in said
+    checkpoints = copy.folder / "run" / "checkpoints"
+    assert [path.name for path in list_checkpoints(checkpoints)] == before
+    assert not list(checkpoints.glob(".*"))
+    go_on(copy, "run", 3 * STEPS, 1, "ddp")

@@ -12,11 +12,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 import torch.distributed as dist
-from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
 __all__ = ["LostProcess", "signs_of_life"]
 
@@ -37,18 +35,19 @@ class LostProcess(RuntimeError):
 
 
 @contextmanager
-def signs_of_life(rank: int, size: int, lost_after: float) -> Iterator[None]:
+def signs_of_life(rank: int, size: int, lost_after: float, store: Any) -> Iterator[None]:
     """Give signs of life within the block, and say which other process gave none if it fails.
 
     Args:
         rank: number of this process.
         size: number of processes; they have a process group.
         lost_after: seconds without a sign after which this process ends.
+        store: of the processes, from `engine.meeting`.
 
     Raises:
         LostProcess: the block failed, and another process is gone or ending.
     """
-    signs = _Signs(rank, size, lost_after)
+    signs = _Signs(rank, size, lost_after, store)
     thread = threading.Thread(target=signs.give, name="signs of life", daemon=True)
     thread.start()
     last = _ENDING
@@ -73,6 +72,10 @@ def _is_of_a_connection(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or any(mark in str(error) for mark in marks)
 
 
+def _name(rank: int) -> str:
+    return f"signs of life/{rank}"
+
+
 @dataclass(slots=True)
 class _Signs:
     """The signs of all processes, seen from one of them."""
@@ -80,32 +83,22 @@ class _Signs:
     rank: int
     size: int
     lost_after: float
+    store: Any
     is_over: threading.Event = field(default_factory=threading.Event)
-    store: Any = field(init=False)
     seen: dict[int, tuple[str, float]] = field(default_factory=dict)
     """Process -> its last sign, and the time at which it was new."""
 
     def __post_init__(self) -> None:
-        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        self.store = PrefixStore(
-            f"signs of life/{attempt}",
-            # A connection of its own: the process group's is used by one thread at a time.
-            TCPStore(
-                os.environ["MASTER_ADDR"],
-                int(os.environ["MASTER_PORT"]),
-                is_master=False,
-                wait_for_workers=False,
-                timeout=timedelta(seconds=max(self.lost_after, 10 * _INTERVAL)),
-            ),
-        )
+        # A connection of its own: one waits for another's answers.
+        self.store = self.store.clone()
         self.show("0")
         # From here on all have given one.
-        self.store.wait([str(rank) for rank in range(self.size)])
+        self.store.wait([_name(rank) for rank in range(self.size)])
 
     def show(self, sign: str) -> None:
         """Give a sign."""
         try:
-            self.store.set(str(self.rank), f"{socket.gethostname()} {sign}")
+            self.store.set(_name(self.rank), f"{socket.gethostname()} {sign}")
         except dist.DistError:  # whoever keeps them is gone
             return
 
@@ -140,7 +133,7 @@ class _Signs:
         """Take notice of all signs, and return whether that was possible."""
         now = time.monotonic()
         try:
-            signs = self.store.multi_get([str(rank) for rank in range(self.size)])
+            signs = self.store.multi_get([_name(rank) for rank in range(self.size)])
         except dist.DistError:  # whoever keeps them is gone
             return False
         for rank, sign in enumerate(signs):

@@ -27,8 +27,8 @@ __all__ = [
     "plan_memory",
 ]
 
-LIBRARIES = 0.6 * 2**30
-"""Memory of Python, torch and transformers alone, in bytes (measured on Linux, CPU)."""
+LIBRARIES = 0.42 * 2**30
+"""Memory of Python, torch and transformers with their kernels, in bytes (Linux, CPU)."""
 ACTIVATIONS_OF_A_LAYER = 34
 """Numbers of the layer's width that are kept for each position: inputs of each product, LayerNorm,
 GELU and dropout."""
@@ -158,9 +158,12 @@ def plan_memory(sizes: Sizes, layout: Layout, *, libraries: float = LIBRARIES) -
         # The blocks in which gradients are exchanged are laid out again after the first step.
         gradients *= 2
         gradients_text = " + 4 P"
-    kept = 1 if sizes.recomputes else ACTIVATIONS_OF_A_LAYER
-    size = sizes.activation_bytes
-    activations = float(sizes.positions * sizes.layers * sizes.passes * sizes.width * kept * size)
+    size, of_a_layer = sizes.activation_bytes, ACTIVATIONS_OF_A_LAYER
+    # Recomputed, each layer keeps its input, and one of them the rest.
+    passed = sizes.layers * sizes.passes
+    kept = passed + of_a_layer if sizes.recomputes else passed * of_a_layer
+    kept_text = f"(N + {of_a_layer})" if sizes.recomputes else f"{of_a_layer} N"
+    activations = size * float(sizes.positions) * kept * sizes.width
     chunk = min(CHUNK_BYTES, 4 * sizes.scored * sizes.vocabulary)
     moments = (8.0 * sizes.trained - 4.0 * sizes.matrices) / number
     average = {"average": Need(f"4 P{share}", 4.0 * sizes.trained / number)}
@@ -169,7 +172,7 @@ def plan_memory(sizes: Sizes, layout: Layout, *, libraries: float = LIBRARIES) -
         "gradients": Need(f"4 P{share}{gradients_text}", gradients),
         "optimiser": Need(f"{'8 P - 4 M' if sizes.matrices else '8 P'}{share}", moments),
         **(average if sizes.has_average else {}),
-        "activations": Need(f"{size} T N {'' if kept == 1 else f'{kept} '}W", activations),
+        "activations": Need(f"{size} T {kept_text} W", activations),
         "logits": Need(
             f"{_CHUNKS} chunks + {size} V W",
             float(_CHUNKS * chunk + sizes.vocabulary * sizes.width * size),

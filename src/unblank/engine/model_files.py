@@ -16,11 +16,17 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.engine.parallel import World
-from unblank.engine.state import LARGEST_FILE, named_weights, save_model_folder, whole
+from unblank.engine.state import (
+    LARGEST_FILE,
+    named_weights,
+    save_model_folder,
+    trained_weights,
+    whole,
+)
 from unblank.engine.training import TuningMethod
 from unblank.untrusted.weight_files import INDEX_NAME
 
-__all__ = ["trained_weights", "write_model", "write_weights"]
+__all__ = ["whole_trained_weights", "write_model", "write_weights"]
 
 
 def write_model(
@@ -52,19 +58,16 @@ def write_model(
             save_model_folder(folder, model, {}, tokenizer)
         write_weights(folder, weights, world)
         return
-    weights = trained_weights(model) if isinstance(model, FSDPModule) else named_weights(model)
+    is_sharded = isinstance(model, FSDPModule)
+    weights = whole_trained_weights(model) if is_sharded else named_weights(model)
     if world.is_main:
         on_cpu = {name: value.cpu() for name, value in weights.items()}
         method.save(folder, model, on_cpu, tokenizer, to_continue=to_continue)
 
 
-def trained_weights(model: PreTrainedModel) -> dict[str, Tensor]:
-    """Return the whole weights that are trained, in every process; all must call this."""
-    return {
-        name: whole(parameter.detach())
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
+def whole_trained_weights(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Return all of the weights that are trained, in every process; all must call this."""
+    return {name: whole(value) for name, value in trained_weights(model).items()}
 
 
 def write_weights(

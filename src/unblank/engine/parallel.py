@@ -19,6 +19,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule
 
 from unblank.engine.lost_processes import signs_of_life
+from unblank.engine.meeting import meet
 from unblank.engine.precision import choose_device
 from unblank.engine.units import UnitModule
 from unblank.interruption import Interrupted, break_off, is_finishing
@@ -130,13 +131,19 @@ def join_world(device_setting: str, lost_after: float = 300.0) -> Iterator[World
         yield World(0, 1, device)
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
+    store = meet(rank, size, _PATIENCE)
     dist.init_process_group(
-        backend, timeout=_PATIENCE, device_id=device if device.type == "cuda" else None
+        backend,
+        timeout=_PATIENCE,
+        store=store,
+        rank=rank,
+        world_size=size,
+        device_id=device if device.type == "cuda" else None,
     )
     statuses: list[int] = []
     atexit.register(_skip_teardown, statuses)
     try:
-        with signs_of_life(rank, size, lost_after):
+        with signs_of_life(rank, size, lost_after, store):
             yield World(rank, size, device)
         statuses.append(0)
     except Interrupted as interrupted:

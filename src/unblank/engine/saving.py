@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.engine.checkpoint import remove_old_checkpoints, write_checkpoint
-from unblank.engine.model_files import trained_weights, write_model
+from unblank.engine.model_files import whole_trained_weights, write_model
 from unblank.engine.parallel import World
 from unblank.engine.plots import draw_losses
 from unblank.engine.resume import OWED_NAME, TRAINER_NAME
@@ -164,7 +164,7 @@ class Saver:
         """Return what writes all of a folder of the model but what each process writes itself."""
         if self.method.saves_whole_models:
             return lambda folder: save_model_folder(folder, self.model, {}, self.tokenizer)
-        trained = {name: value.cpu() for name, value in trained_weights(self.model).items()}
+        trained = {name: value.cpu() for name, value in whole_trained_weights(self.model).items()}
         return lambda folder: self.method.save(
             folder, self.model, trained, self.tokenizer, to_continue=True
         )

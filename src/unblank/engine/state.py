@@ -39,6 +39,7 @@ __all__ = [
     "save_model_folder",
     "save_tensors",
     "shard_again",
+    "trained_weights",
     "whole",
 ]
 
@@ -68,8 +69,19 @@ def named_weights(model: PreTrainedModel) -> State:
     return {name: value for name, value in model.state_dict().items() if name not in tied}
 
 
+def trained_weights(model: nn.Module) -> State:
+    """Return the live weights that are trained, by name, as `named_weights` does."""
+    shard_again(model)
+    return {
+        name: parameter.detach()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
 def named_moments(model: nn.Module, optimizers: Sequence[Optimizer]) -> State:
     """Return the live optimiser state: `<parameter>/<name of the moment>` -> tensor."""
+    shard_again(model)
     names: dict[Tensor, str] = {value: name for name, value in model.named_parameters()}
     return {
         f"{names[parameter]}/{key}": value
@@ -150,6 +162,7 @@ def load_optimizers(folder: Path, model: nn.Module, optimizers: Sequence[Optimiz
     Raises:
         ValueError: if the model has no parameter of one of the names.
     """
+    shard_again(model)
     own = dict(model.named_parameters())
     owners = {
         parameter: optimizer

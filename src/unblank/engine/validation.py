@@ -11,7 +11,7 @@ from unblank.engine.recording import Recorder
 from unblank.engine.saving import Saver, require_finite_state
 from unblank.engine.selection import Selection
 from unblank.engine.shared_folders import folder_for_all
-from unblank.engine.state import shard_again
+from unblank.engine.state import trained_weights
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import Evaluation, Training
 from unblank.whole_folders import remove_folder
@@ -112,12 +112,7 @@ class Validation:
         return self.saver.output_dir / SNAPSHOTS_NAME
 
     def _save_snapshot(self, trainer: Trainer, is_best: bool) -> None:
-        trained = {
-            name: parameter.detach()
-            for name, parameter in sorted(self.saver.model.named_parameters())
-            if parameter.requires_grad
-        }
-        shard_again(self.saver.model)
+        trained = trained_weights(self.saver.model)
         require_finite_state(trained, trainer)
         world = trainer.world
         with folder_for_all(world, new_checkpoint(self.root, trainer.progress.step)) as folder:
