@@ -6,7 +6,7 @@ python benchmarks/scaling_table.py
 import torch
 
 from unblank.engine.memory_plan import (
-    Layout,
+    ProcessLayout,
     checkpoint_bytes,
     count_sizes,
     exchanged_bytes,
@@ -19,14 +19,14 @@ POSITIONS = 4 * 1024
 """Of a micro-batch: 4 rows."""
 SCORED = POSITIONS // 5
 LAYOUTS = {
-    "base": [Layout("ddp", 1), Layout("ddp", 8), Layout("fsdp", 8)],
-    "large": [Layout("ddp", 1), Layout("ddp", 8), Layout("fsdp", 8)],
-    "2b": [Layout("fsdp", 8), Layout("fsdp", 16)],
+    "base": [ProcessLayout("ddp", 1), ProcessLayout("ddp", 8), ProcessLayout("fsdp", 8)],
+    "large": [ProcessLayout("ddp", 1), ProcessLayout("ddp", 8), ProcessLayout("fsdp", 8)],
+    "2b": [ProcessLayout("fsdp", 8), ProcessLayout("fsdp", 16)],
     "10b": [
-        Layout("fsdp", 8),
-        Layout("fsdp", 16),
-        Layout("fsdp", 64),
-        Layout("fsdp", 64, shard_group=8),
+        ProcessLayout("fsdp", 8),
+        ProcessLayout("fsdp", 16),
+        ProcessLayout("fsdp", 64),
+        ProcessLayout("fsdp", 64, shard_group=8),
     ],
 }
 

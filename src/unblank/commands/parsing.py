@@ -14,6 +14,7 @@ from unblank.commands.options import Option, options_of
 from unblank.commands.words import HelpPage, UnknownOptionError, read_words
 from unblank.settings.given import given_names
 from unblank.settings.marks import Excludes, Needs, Positional
+from unblank.settings.ranges import Positive, check_values
 from unblank.settings.recipes import from_mapping, read_mapping, to_yaml
 
 __all__ = ["NO_VARIANTS", "GivenSettings", "Variants", "parse_recipe", "parse_settings"]
@@ -54,7 +55,10 @@ class GivenSettings(Generic[_Settings]):
     settings: _Settings
     given: frozenset[str]
     dry_run: bool = False
-    world: int | None = None
+    world: Positive[int | None] = None
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +72,7 @@ class _RecipeWords:
     """Print the complete resulting recipe and stop."""
     dry_run: bool = False
     """Read the data, measure the first steps, say what the run would take, and write nothing."""
-    world: int | None = None
+    world: Positive[int | None] = None
     """With --dry-run: say by formulas what each of this many processes would take; none of them is
     started, and no step is made."""
 
@@ -136,8 +140,8 @@ def parse_recipe(
     given = read_words(words, options, page, old_switches=True)
     path, prints = given.pop("recipe", None), given.pop("print_config", False)
     dry_run, world = given.pop("dry_run", False), given.pop("world", None)
-    if world is not None and (not dry_run or world < 1):
-        raise ValueError(f"--world {world} needs --dry-run, and a number of at least 1")
+    if world is not None and not dry_run:
+        raise ValueError(f"--world {world} needs --dry-run: no other run is planned")
     recipe = read_mapping(path) if path else {}
     mapping = _with(recipe, given) if isinstance(recipe, Mapping) else recipe
     try:

@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 from unblank.compatibility import recomputes_activations
 from unblank.data.loader import StepBatches
 from unblank.engine.memory_plan import (
-    Layout,
+    ProcessLayout,
     checkpoint_bytes,
     count_sizes,
     exchanged_bytes,
@@ -147,7 +147,7 @@ def plan_run(
     matrices: Iterable[nn.Parameter],
     unit: TrainUnit,
     step: StepBatches,
-    layout: Layout,
+    layout: ProcessLayout,
     dry_run: DryRun,
     *,
     activation_bytes: int,

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch.distributed as dist
 
-__all__ = ["LostProcess", "signs_of_life"]
+__all__ = ["signs_of_life"]
 
 _INTERVAL = 1.0
 """Seconds between two signs of life."""

@@ -18,9 +18,7 @@ from transformers import PreTrainedModel
 from unblank.models.loss import CHUNK_BYTES
 
 __all__ = [
-    "Layout",
-    "Need",
-    "Sizes",
+    "ProcessLayout",
     "checkpoint_bytes",
     "count_sizes",
     "exchanged_bytes",
@@ -37,7 +35,7 @@ _CHUNKS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ProcessLayout:
     """How processes hold the model.
 
     Attributes:
@@ -57,7 +55,7 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
+class MemorySizes:
     """What of a model and a step its memory depends on.
 
     Attributes:
@@ -97,20 +95,20 @@ class Sizes:
 
 def count_sizes(
     model: PreTrainedModel, matrices: Iterable[nn.Parameter] = (), **of_the_step: Any
-) -> Sizes:
+) -> MemorySizes:
     """Return the sizes of a model, which may be on the meta device.
 
     Args:
         model: not sharded.
         matrices: that Muon changes.
-        **of_the_step: the fields of `Sizes` that are no property of the model.
+        **of_the_step: the fields of `MemorySizes` that are no property of the model.
     """
     config: Any = model.config
     kinds = set(getattr(model, "_no_split_modules", None) or ())
     layers = [one for one in model.modules() if type(one).__name__.removeprefix("FSDP") in kinds]
     in_layers = [sum(one.numel() for one in layer.parameters()) for layer in layers]
     total = sum(one.numel() for one in model.parameters())
-    return Sizes(
+    return MemorySizes(
         all=total,
         trained=sum(one.numel() for one in model.parameters() if one.requires_grad),
         root=total - sum(in_layers),
@@ -133,7 +131,9 @@ class Need:
     """At the peak of a step."""
 
 
-def plan_memory(sizes: Sizes, layout: Layout, *, libraries: float = LIBRARIES) -> dict[str, Need]:
+def plan_memory(
+    sizes: MemorySizes, layout: ProcessLayout, *, libraries: float = LIBRARIES
+) -> dict[str, Need]:
     """Return name of each part -> what one process needs for it at the peak of a step.
 
     Args:
@@ -181,13 +181,13 @@ def plan_memory(sizes: Sizes, layout: Layout, *, libraries: float = LIBRARIES) -
     }
 
 
-def checkpoint_bytes(sizes: Sizes) -> float:
+def checkpoint_bytes(sizes: MemorySizes) -> float:
     """Return the size of a checkpoint: weights, moments, and a moving average if there is one."""
     moments = 8.0 * sizes.trained - 4.0 * sizes.matrices
     return 4.0 * sizes.all + moments + 4.0 * sizes.trained * sizes.has_average
 
 
-def exchanged_bytes(sizes: Sizes, layout: Layout) -> float:
+def exchanged_bytes(sizes: MemorySizes, layout: ProcessLayout) -> float:
     """Return what one process sends in a step: ring exchange, each over (n - 1) / n of all.
 
     Replicas add up gradients, which takes two such exchanges. Shards are gathered twice for each

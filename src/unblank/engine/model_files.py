@@ -26,10 +26,10 @@ from unblank.engine.state import (
 from unblank.engine.training import TuningMethod
 from unblank.untrusted.weight_files import INDEX_NAME
 
-__all__ = ["whole_trained_weights", "write_model", "write_weights"]
+__all__ = ["whole_trained_weights", "write_run_model", "write_weight_files"]
 
 
-def write_model(
+def write_run_model(
     folder: Path,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
@@ -56,7 +56,7 @@ def write_model(
                 model, weights = method.finished(model, weights)
         if world.is_main:
             save_model_folder(folder, model, {}, tokenizer)
-        write_weights(folder, weights, world)
+        write_weight_files(folder, weights, world)
         return
     is_sharded = isinstance(model, FSDPModule)
     weights = whole_trained_weights(model) if is_sharded else named_weights(model)
@@ -70,7 +70,7 @@ def whole_trained_weights(model: PreTrainedModel) -> dict[str, Tensor]:
     return {name: whole(value) for name, value in trained_weights(model).items()}
 
 
-def write_weights(
+def write_weight_files(
     folder: Path,
     weights: Mapping[str, Tensor],
     world: World,

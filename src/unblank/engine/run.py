@@ -30,7 +30,7 @@ from unblank.engine.logging import (
     Display,
     read_json_lines,
 )
-from unblank.engine.memory_plan import Layout
+from unblank.engine.memory_plan import ProcessLayout
 from unblank.engine.optimizers import build_optimizers, layer_matrices
 from unblank.engine.parallel import World, share_model
 from unblank.engine.parameters import count_parameters
@@ -42,7 +42,7 @@ from unblank.engine.saving import Saver
 from unblank.engine.schedules import learning_rate_multiplier, stable_steps, wsd_identity
 from unblank.engine.selection import Selection
 from unblank.engine.settings import DECAY_RATIO, OptimSettings, TrainSettings
-from unblank.engine.sharded_saving import ShardWriter
+from unblank.engine.sharded_saving import ShardedSaving
 from unblank.engine.state import fill_from, load_optimizers
 from unblank.engine.trackers import open_trackers, require_trackers
 from unblank.engine.trainer import Trainer
@@ -251,7 +251,7 @@ def _plan(
     train, optim = what.settings.train, what.settings.optim
     with torch.device("meta"):
         model = what.method.prepare(training.build_model(), None)
-    layout = Layout(train.parallel, num_processes, train.shard_group)
+    layout = ProcessLayout(train.parallel, num_processes, train.shard_group)
     with closing(training.steps(None)) as steps:
         step = next(steps)
     return plan_run(
@@ -292,7 +292,7 @@ def _assemble(
     compared = _compared(what, what.settings, folder, 0, precision.name, world.size)
     shards = None
     if isinstance(model, FSDPModule):
-        shards = ShardWriter(train.output_dir / CHECKPOINTS_NAME, world)
+        shards = ShardedSaving(train.output_dir / CHECKPOINTS_NAME, world)
         stack.callback(shards.close)
     saver = Saver(
         output_dir=train.output_dir,

@@ -11,11 +11,11 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.engine.checkpoint import remove_old_checkpoints, write_checkpoint
-from unblank.engine.model_files import whole_trained_weights, write_model
+from unblank.engine.model_files import whole_trained_weights, write_run_model
 from unblank.engine.parallel import World
 from unblank.engine.plots import draw_losses
 from unblank.engine.resume import OWED_NAME, TRAINER_NAME
-from unblank.engine.sharded_saving import ShardWriter
+from unblank.engine.sharded_saving import ShardedSaving
 from unblank.engine.shared_folders import folder_for_all
 from unblank.engine.state import (
     State,
@@ -36,7 +36,7 @@ from unblank.integrity import (
     write_at_once,
 )
 from unblank.models.finite import nonfinite_name
-from unblank.untrusted.sharded_weights import Part
+from unblank.untrusted.sharded_weights import CheckpointPart
 from unblank.whole_folders import new_folder
 
 __all__ = ["Saver", "require_finite_state"]
@@ -69,7 +69,7 @@ class Saver:
     content: list[str]
     compared: Callable[[int], dict[str, Any]]
     kept_step: int | None = None
-    shards: ShardWriter | None = None
+    shards: ShardedSaving | None = None
 
     def save(self, trainer: Trainer, *, owes_validation: bool = False) -> None:
         """Write a checkpoint of this moment and drop the oldest; every process calls this.
@@ -102,7 +102,7 @@ class Saver:
             write_record(folder)
 
         if self.shards is not None:
-            parts: dict[Part, State] = {"moments": moments, "average": averaged}
+            parts: dict[CheckpointPart, State] = {"moments": moments, "average": averaged}
             if self.method.saves_whole_models:
                 parts = {"weights": weights, **parts}
             self.shards.start(
@@ -131,7 +131,9 @@ class Saver:
             world: the processes of the run.
             to_continue: as for the method's `save`.
         """
-        write_model(folder, self.model, self.tokenizer, self.method, world, to_continue=to_continue)
+        write_run_model(
+            folder, self.model, self.tokenizer, self.method, world, to_continue=to_continue
+        )
 
     def replace_best(self, world: World) -> None:
         """Put the model of this moment in the place of the best one so far; all call this.

@@ -21,12 +21,12 @@ from unblank.engine.checkpoint import CheckpointError, cannot_write, new_checkpo
 from unblank.engine.parallel import World
 from unblank.engine.shared_folders import agree, open_for_all
 from unblank.integrity import SHARDED_NAME, FileFacts, file_facts
-from unblank.untrusted.sharded_weights import Part, named
+from unblank.untrusted.sharded_weights import CheckpointPart, named
 
-__all__ = ["ShardWriter"]
+__all__ = ["ShardedSaving"]
 
 
-class ShardWriter:
+class ShardedSaving:
     """Writes the checkpoints of a run whose model is sharded, one at a time.
 
     Args:
@@ -45,7 +45,7 @@ class ShardWriter:
     def start(
         self,
         step: int,
-        parts: Mapping[Part, Mapping[str, Tensor]],
+        parts: Mapping[CheckpointPart, Mapping[str, Tensor]],
         write_rest: Iterable[Callable[[Path], None]],
         when_complete: Callable[[], None],
     ) -> None:

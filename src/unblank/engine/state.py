@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from unblank.integrity import SHARDED_NAME
 from unblank.quiet import without_progress_bar
 from unblank.untrusted.sharded_weights import (
-    Part,
+    CheckpointPart,
     is_sharded,
     named,
     shapes_in,
@@ -46,7 +46,7 @@ __all__ = [
 OPTIMIZER_NAME = "optimizer.safetensors"
 AVERAGE_NAME = "average.safetensors"
 """File of a checkpoint with the moving average."""
-_FILES: dict[Part, str] = {"moments": OPTIMIZER_NAME, "average": AVERAGE_NAME}
+_FILES: dict[CheckpointPart, str] = {"moments": OPTIMIZER_NAME, "average": AVERAGE_NAME}
 
 State = dict[str, Tensor]
 """Name -> tensor."""
@@ -117,7 +117,7 @@ def put_weights(model: nn.Module, weights: Iterable[tuple[str, Tensor]]) -> None
         _put(_of_name(own, name), values)
 
 
-def fill_from(folder: Path, part: Part, tensors: Mapping[str, Tensor]) -> None:
+def fill_from(folder: Path, part: CheckpointPart, tensors: Mapping[str, Tensor]) -> None:
     """Put what a checkpoint holds of one part of it into live tensors.
 
     Args:
@@ -200,7 +200,7 @@ def save_model_folder(
     tokenizer.save_pretrained(folder)
 
 
-def save_tensors(folder: Path, part: Part, tensors: Mapping[str, Tensor]) -> None:
+def save_tensors(folder: Path, part: CheckpointPart, tensors: Mapping[str, Tensor]) -> None:
     """Write the whole tensors of a part of a checkpoint that is not its weights."""
     # safetensors refuses tensors that are not contiguous.
     kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
@@ -224,7 +224,7 @@ def _of_name(tensors: Mapping[str, Tensor], name: str) -> Tensor:
         raise ValueError(f"the model has no parameter {name!r}, which the checkpoint has") from None
 
 
-def _saved(folder: Path, part: Part) -> Iterator[tuple[str, Tensor]]:
+def _saved(folder: Path, part: CheckpointPart) -> Iterator[tuple[str, Tensor]]:
     """Yield name and values of the whole tensors of a part of a checkpoint, one at a time."""
     if is_sharded(folder):
         yield from whole_tensors(folder, part)
@@ -234,7 +234,7 @@ def _saved(folder: Path, part: Part) -> Iterator[tuple[str, Tensor]]:
             yield name, file.get_tensor(name)
 
 
-def _saved_shapes(folder: Path, part: Part) -> dict[str, tuple[int, ...]]:
+def _saved_shapes(folder: Path, part: CheckpointPart) -> dict[str, tuple[int, ...]]:
     if is_sharded(folder):
         return shapes_in(folder, part)
     with opened_weights(folder / _FILES[part]) as file:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.engine.checkpoint import list_checkpoints, new_checkpoint
-from unblank.engine.model_files import write_weights
+from unblank.engine.model_files import write_weight_files
 from unblank.engine.recording import Recorder
 from unblank.engine.saving import Saver, require_finite_state
 from unblank.engine.selection import Selection
@@ -116,7 +116,7 @@ class Validation:
         require_finite_state(trained, trainer)
         world = trainer.world
         with folder_for_all(world, new_checkpoint(self.root, trainer.progress.step)) as folder:
-            write_weights(folder, trained, world, stem="weights")
+            write_weight_files(folder, trained, world, stem="weights")
         if is_best:
             self.saver.replace_best(world)
 

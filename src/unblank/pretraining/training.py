@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from unblank.data.files import find_files
 from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
 from unblank.engine.held_out import HeldOutLosses, held_out_losses
-from unblank.engine.memory_plan import Layout, count_sizes, plan_memory
+from unblank.engine.memory_plan import ProcessLayout, count_sizes, plan_memory
 from unblank.engine.parallel import World
 from unblank.engine.training import Evaluation, RunContext
 from unblank.engine.units import TrainUnit
@@ -207,7 +207,7 @@ class Pretraining:
             activation_bytes=2 if self._precision.name == "bf16" else 4,
             recomputes=self._model.activation_checkpointing,
         )
-        layout = Layout(train.parallel, self._world.size, train.shard_group)
+        layout = ProcessLayout(train.parallel, self._world.size, train.shard_group)
         needs = plan_memory(sizes, layout).values()
         estimate = sum(need.num_bytes for need in needs)
         memory = f"about {estimate / 2**30:.1f} GiB per process at the peak"

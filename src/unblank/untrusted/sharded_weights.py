@@ -18,9 +18,9 @@ from unblank.untrusted.weight_files import opened_weights
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Part", "is_sharded", "named", "shapes_in", "shard_files", "whole_tensors"]
+__all__ = ["CheckpointPart", "is_sharded", "named", "shapes_in", "shard_files", "whole_tensors"]
 
-Part = Literal["weights", "moments", "average"]
+CheckpointPart = Literal["weights", "moments", "average"]
 """What of a training run a tensor belongs to."""
 
 _OFFSETS = "DCP_SHARDING_INFO"
@@ -46,12 +46,12 @@ def shard_files(folder: Path) -> list[Path]:
     return sorted((folder / SHARDED_NAME).glob("*.safetensors"))
 
 
-def named(part: Part, name: str) -> str:
+def named(part: CheckpointPart, name: str) -> str:
     """Return the name under which a tensor of a part of a checkpoint is written."""
     return f"{part}/{name}"
 
 
-def shapes_in(folder: Path, part: Part) -> dict[str, tuple[int, ...]]:
+def shapes_in(folder: Path, part: CheckpointPart) -> dict[str, tuple[int, ...]]:
     """Return name -> shape of the whole tensors of a part of a sharded checkpoint.
 
     Raises:
@@ -60,7 +60,7 @@ def shapes_in(folder: Path, part: Part) -> dict[str, tuple[int, ...]]:
     return {name: _whole_shape(name, pieces) for name, pieces in _pieces(folder, part).items()}
 
 
-def whole_tensors(folder: Path, part: Part) -> Iterator[tuple[str, "torch.Tensor"]]:
+def whole_tensors(folder: Path, part: CheckpointPart) -> Iterator[tuple[str, "torch.Tensor"]]:
     """Yield name and values of each tensor of a part of a sharded checkpoint, put together.
 
     Args:
@@ -86,7 +86,7 @@ def whole_tensors(folder: Path, part: Part) -> Iterator[tuple[str, "torch.Tensor
         yield name, whole
 
 
-def _pieces(folder: Path, part: Part) -> dict[str, list[_Piece]]:
+def _pieces(folder: Path, part: CheckpointPart) -> dict[str, list[_Piece]]:
     """Return the pieces of each tensor of a part."""
     found: dict[str, list[_Piece]] = {}
     prefix = named(part, "")

@@ -6,7 +6,7 @@ import pytest
 from training_toys import toy_model
 
 from unblank.engine.memory_plan import (
-    Layout,
+    ProcessLayout,
     checkpoint_bytes,
     count_sizes,
     exchanged_bytes,
@@ -32,7 +32,7 @@ def sizes():
 
 
 def needs(sizes, *layout):
-    return {name: one.num_bytes for name, one in plan_memory(sizes, Layout(*layout)).items()}
+    return {name: one.num_bytes for name, one in plan_memory(sizes, ProcessLayout(*layout)).items()}
 
 
 def test_one_process_needs_what_its_tensors_take(sizes):
@@ -70,8 +70,8 @@ def test_gradients_of_several_micro_batches_are_whole(sizes):
 
 
 def test_what_is_exchanged_grows_with_the_processes_up_to_a_bound(sizes):
-    assert exchanged_bytes(sizes, Layout("ddp", 1)) == 0
-    assert exchanged_bytes(sizes, Layout("ddp", 2)) == 4 * sizes.trained
-    assert exchanged_bytes(sizes, Layout("ddp", 1000)) < 8 * sizes.trained
+    assert exchanged_bytes(sizes, ProcessLayout("ddp", 1)) == 0
+    assert exchanged_bytes(sizes, ProcessLayout("ddp", 2)) == 4 * sizes.trained
+    assert exchanged_bytes(sizes, ProcessLayout("ddp", 1000)) < 8 * sizes.trained
     # Gathered twice and scattered once: half of it by two processes.
-    assert exchanged_bytes(sizes, Layout("fsdp", 2)) == 1.5 * 4 * sizes.all
+    assert exchanged_bytes(sizes, ProcessLayout("fsdp", 2)) == 1.5 * 4 * sizes.all

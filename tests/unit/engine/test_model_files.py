@@ -6,7 +6,7 @@ import torch
 from training_toys import toy_model
 from transformers import PreTrainedModel
 
-from unblank.engine.model_files import write_weights
+from unblank.engine.model_files import write_weight_files
 from unblank.engine.parallel import World
 from unblank.engine.state import named_weights
 from unblank.untrusted.weight_files import tensors_in
@@ -31,7 +31,7 @@ def test_the_files_are_those_of_transformers(tmp_path):
     for size in ("5GB", 20_000):
         ours, theirs = tmp_path / f"ours-{size}", tmp_path / f"theirs-{size}"
         ours.mkdir()
-        write_weights(ours, named_weights(model), ONE, largest_file=size)
+        write_weight_files(ours, named_weights(model), ONE, largest_file=size)
         PreTrainedModel.save_pretrained(model, theirs, max_shard_size=size)
         same(written(ours), written(theirs))
     places = [
@@ -48,7 +48,7 @@ def test_each_process_writes_its_files(tmp_path):
         folder = tmp_path / str(rank)
         folder.mkdir()
         world = World(rank, 3, torch.device("cpu"))
-        write_weights(folder, weights, world, stem="weights", largest_file=10_000)
+        write_weight_files(folder, weights, world, stem="weights", largest_file=10_000)
     found = [set(written(tmp_path / str(rank))) for rank in range(3)]
     assert sum(map(len, found)) == len(set.union(*found))
     tensors = [
