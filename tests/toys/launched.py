@@ -71,11 +71,16 @@ def run_command(
     assert done.returncode == 0, done.stderr
 
 
-def worlds_of(num_processes: int) -> list[dict[str, str]]:
-    """Return the variables of processes that find each other as those of torchrun do."""
+def world_of(num_processes: int) -> dict[str, str]:
+    """Return the variables by which processes find each other, but for their ranks."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    world = {"WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return {"WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
+def worlds_of(num_processes: int) -> list[dict[str, str]]:
+    """Return the variables of processes that find each other as those of torchrun do."""
+    world = world_of(num_processes)
     return [
         {**world, "RANK": str(rank), "LOCAL_RANK": str(rank)} if num_processes > 1 else {}
         for rank in range(num_processes)
