@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -114,18 +115,19 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def settings_of_corpus(corpus: Path) -> dict[str, object]:
+def pretraining_in(corpus: Path) -> Callable[[Path], Training]:
+    """Return what makes a training of a folder."""
     where = {
         "data.train": corpus / "train.txt",
         "data.cache_dir": corpus / "shards",
         "tokenizer.path": corpus / "tokenizer",
     }
-    return {**SMALL_MODEL, **where}
+    return lambda folder: Training(folder, {**SMALL_MODEL, **where})
 
 
 @pytest.fixture
-def pretraining(settings_of_corpus: dict[str, object], tmp_path: Path) -> Training:
-    return Training(tmp_path, settings_of_corpus)
+def pretraining(pretraining_in: Callable[[Path], Training], tmp_path: Path) -> Training:
+    return pretraining_in(tmp_path)
 
 
 SMALL_FINETUNING = {

@@ -9,7 +9,6 @@ from launched import Run, worlds_of
 from safetensors.torch import load_file
 
 import unblank
-from conftest import Training
 from unblank.engine.checkpoint import list_checkpoints
 from unblank.integrity import find_damage
 from unblank.untrusted.sharded_weights import shapes_in, whole_tensors
@@ -58,17 +57,17 @@ def require_same_run(pretraining, one, other):
 
 
 @pytest.fixture(scope="module")
-def sharded(corpus, settings_of_corpus, tmp_path_factory):
+def sharded(pretraining_in, tmp_path_factory):
     """A finished run of two processes, with two checkpoints of two shards; not to be changed."""
-    pretraining = Training(tmp_path_factory.mktemp("sharded"), settings_of_corpus)
+    pretraining = pretraining_in(tmp_path_factory.mktemp("sharded"))
     go_on(pretraining, "run", 2 * STEPS, 2, "fsdp")
     return pretraining
 
 
 @pytest.fixture
-def copy(sharded, tmp_path):
+def copy(sharded, pretraining_in, tmp_path):
     shutil.copytree(sharded.folder / "run", tmp_path / "run")
-    return Training(tmp_path, sharded.settings)
+    return pretraining_in(tmp_path)
 
 
 def test_a_sharded_run_goes_on_in_one_process(copy):

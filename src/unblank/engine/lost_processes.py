@@ -16,6 +16,8 @@ from typing import Any
 
 import torch.distributed as dist
 
+from unblank.engine.meeting import kept_by_torchrun
+
 __all__ = ["signs_of_life"]
 
 _INTERVAL = 1.0
@@ -165,7 +167,7 @@ class _Signs:
 
     def _message_without_a_store(self) -> str:
         """Return what is said if nobody keeps the signs any more."""
-        is_by_torchrun = dist.is_torchelastic_launched()
+        is_by_torchrun = kept_by_torchrun()
         where = os.environ["MASTER_ADDR"]
         keeper = (
             f"the torchrun of process 0 ({where})" if is_by_torchrun else f"process 0 ({where})"

@@ -12,10 +12,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-import torch.distributed as dist
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
-__all__ = ["meet"]
+__all__ = ["kept_by_torchrun", "meet"]
 
 _PAUSE = 0.05
 """Seconds between two looks at who has come."""
@@ -32,12 +31,17 @@ def meet(rank: int, size: int, patience: timedelta) -> Any:
     store = TCPStore(
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
-        is_master=rank == 0 and not dist.is_torchelastic_launched(),
+        is_master=rank == 0 and not kept_by_torchrun(),
         wait_for_workers=False,
         timeout=patience,
     )
     name = _receive(store, rank, size) if rank == 0 else _ask(store, rank)
     return PrefixStore(name, store)
+
+
+def kept_by_torchrun() -> bool:
+    """Return whether torchrun keeps the store, which then lives longer than any process."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
 def _ask(store: Any, rank: int) -> str:

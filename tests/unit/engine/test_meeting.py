@@ -17,7 +17,7 @@ def store(monkeypatch):
         port = server.getsockname()[1]
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(port))
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
     return TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
 
 
