@@ -128,7 +128,8 @@ def _dispatch(name: str, *words: str) -> None:
             _fail(f"unblank {name}: memory ran out: {_memory_advice(name)}")
         if os.environ.get("UNBLANK_TRACEBACK") or not _is_for_the_user(error):
             raise
-        _fail(f"unblank {name}: {error}")
+        # Of several processes that fail together, one says why.
+        _fail(f"unblank {name}: {error}" if str(error) else "")
 
 
 def overview() -> str:
@@ -237,7 +238,7 @@ def _note(
 
 
 def _fail(message: str) -> NoReturn:
-    if sys.stderr is not None:
+    if sys.stderr is not None and message:
         print(message, file=sys.stderr)
     _drop_output()
     sys.exit(2)

@@ -58,8 +58,10 @@ def run(parsed: GivenSettings[PretrainSettings]) -> None:
     choose_waiting()
     from unblank.pretraining.run import dry_run_pretrain, run_pretrain
 
-    start = dry_run_pretrain if parsed.dry_run else run_pretrain
-    start(settings, given=parsed.given, memory=memory)
+    if parsed.dry_run:
+        dry_run_pretrain(settings, given=parsed.given, memory=memory, world=parsed.world)
+    else:
+        run_pretrain(settings, given=parsed.given, memory=memory)
 
 
 def _complete(settings: PretrainSettings, given: frozenset[str]) -> PretrainSettings:

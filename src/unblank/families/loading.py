@@ -8,7 +8,13 @@ import torch
 from transformers import PreTrainedModel
 
 from unblank.families.table import FAMILIES, family_of_model_type
-from unblank.integrity import CHECKPOINTS_NAME, MANIFEST_NAME, PROVENANCE_NAME, find_damage
+from unblank.integrity import (
+    CHECKPOINTS_NAME,
+    MANIFEST_NAME,
+    PROVENANCE_NAME,
+    SHARDED_NAME,
+    find_damage,
+)
 from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
 from unblank.models.finite import require_finite
 from unblank.models.glm import GlmInfillForConditionalGeneration
@@ -16,6 +22,7 @@ from unblank.plurals import counted
 from unblank.untrusted.folder import require_safe_model_folder
 from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.opening import model_in, tokenizer_in
+from unblank.untrusted.sharded_weights import shard_files
 from unblank.untrusted.weight_files import opened_weights, refuse_only_pickles
 
 if TYPE_CHECKING:
@@ -33,7 +40,11 @@ LanguageModel = GlmInfillForConditionalGeneration | EncoderDecoderForConditional
 """Model that `unblank.load` returns; for a GanLM the generator, as only training uses the
 discriminator."""
 
-_FOR_TRAINING = ("optimizer.safetensors", "trainer.json")
+_FOR_TRAINING = (
+    "optimizer.safetensors",
+    "trainer.json",
+    f"{SHARDED_NAME}/*-model-0000[!1]-of-*",
+)
 """Files of a checkpoint that are not read when its model is used."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -156,7 +167,7 @@ def _refuse_classifier(folder: Path, config: dict[str, Any]) -> None:
 def _check_weights(folder: Path) -> None:
     refuse_links_out(folder)
     refuse_only_pickles(folder)
-    paths = sorted(folder.glob("*.safetensors"))
+    paths = sorted(folder.glob("*.safetensors")) or shard_files(folder)
     if not paths:
         raise FileNotFoundError(f"{folder} is not a model folder: it has no model.safetensors")
     for path in paths:

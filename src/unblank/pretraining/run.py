@@ -59,7 +59,7 @@ def run_pretrain(
     given = changed_names(settings) if given is None else given
     settings = _with_length(settings)
     data, train = settings.data, settings.train
-    with join_world(train.device) as world:
+    with join_world(train.device, train.lost_after) as world:
         hold_out = _hold_out(data, tells=world.is_main)
         _require_held_out(settings, is_there=data.has_held_out_files or any(hold_out))
         run(
@@ -88,10 +88,17 @@ def dry_run_pretrain(
     *,
     given: Collection[str] | None = None,
     memory: MemoryArrangement = LEFT_ALONE,
+    world: int | None = None,
 ) -> None:
-    """Say what a run would take, from its first steps; arguments and errors as `run_pretrain`.
+    """Say what a run would take, from its first steps; errors as `run_pretrain`.
 
     Nothing is left of it; text that earlier runs have prepared is not tokenised again.
+
+    Args:
+        settings: as for `run_pretrain`.
+        given: as for `run_pretrain`.
+        memory: as for `run_pretrain`.
+        world: number of processes for which memory is planned by formulas, without a step.
     """
     given = changed_names(settings) if given is None else given
     train, data = settings.train, settings.data
@@ -102,7 +109,8 @@ def dry_run_pretrain(
             train=replace(train, output_dir=folder, track=()),
             data=replace(data, cache_dir=folder.parent / SHARDS_NAME),
         )
-        stands_for = DryRun(output_dir=train.output_dir)
+        passes = family_of_run(settings.model, None).memory_factor
+        stands_for = DryRun(output_dir=train.output_dir, world=world, passes=passes)
         run_pretrain(measured, given=given, memory=memory, dry_run=stands_for)
 
 
