@@ -113,10 +113,10 @@ def describe_folder(path: Path, *, verify: bool = False) -> Description:
 def _verified(path: Path, record: str, kind: str) -> tuple[str, bool]:
     """Return what is wrong with the files of a folder, and whether it has a record to tell."""
     if kind == "prepared corpus":
-        from unblank.data.shards import PreparedCorpus
+        from unblank.data.prepared import PreparedCorpus
 
         try:
-            PreparedCorpus(path)
+            PreparedCorpus(path, verify=True)
         except ValueError as error:
             return str(error), True
         return "", True

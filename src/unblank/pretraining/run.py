@@ -1,23 +1,20 @@
 """`run_pretrain`: from `PretrainSettings` to a folder that `unblank.load` and transformers open."""
 
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unblank.data.files import files_of_entries
-from unblank.data.hold_out import hold_out_thresholds
 from unblank.data.settings import MIXTURE
 from unblank.data.shards import SHARDS_NAME
-from unblank.data.sources import TextFiles
 from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.parallel import join_world
 from unblank.engine.run import Run, run
 from unblank.engine.training import AllWeights, RunContext
 from unblank.families.table import family_of_run
-from unblank.pretraining.settings import PretrainDataSettings, PretrainSettings
+from unblank.pretraining.prepared_text import find_hold_out
+from unblank.pretraining.settings import PretrainSettings
 from unblank.pretraining.training import Pretraining, open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.given import changed_names
@@ -56,7 +53,7 @@ def run_pretrain(
     given = changed_names(settings) if given is None else given
     data, train = settings.data, settings.train
     with join_world(train.device) as world:
-        hold_out = _hold_out(data, tells=world.is_main)
+        hold_out = find_hold_out(data, train.output_dir, world)
         _require_held_out(settings, is_there=data.has_held_out_files or any(hold_out))
         run(
             Run(
@@ -136,31 +133,6 @@ def _require_held_out(settings: PretrainSettings, *, is_there: bool) -> None:
                 f"{name} needs held-out text: give --data.validation FILE_OR_FOLDER [...], or "
                 "--data.hold-out SHARE"
             )
-
-
-def _hold_out(data: PretrainDataSettings, *, tells: bool) -> list[int]:
-    """Return for each entry of `train` the threshold below which documents are held out."""
-    if data.hold_out is None:
-        return []
-    if data.has_held_out_files:
-        if tells:
-            warnings.warn(
-                "nothing is held out of data.train (data.hold_out), as data.validation is given",
-                stacklevel=1,
-            )
-        return []
-    texts = [
-        TextFiles(paths=paths, text_field=data.text_field, text_unit=data.text_unit)
-        for paths in files_of_entries(data.train)
-    ]
-    found = hold_out_thresholds(texts, data.hold_out)
-    if not any(found) and tells:
-        warnings.warn(
-            "data.hold_out holds nothing out, as there is only one document: to divide .txt files, "
-            "set --data.text-unit paragraph or line",
-            stacklevel=1,
-        )
-    return found
 
 
 def _open_training(

@@ -66,6 +66,8 @@ class PretrainDataSettings(DataSettings):
     samples of similar length. Default: max_length."""
     cache_dir: MayChange[Path | None] = None
     """Folder of tokenized shards. Default: `shards` beside the output folder."""
+    verify: MayChange[bool] = False
+    """Hash all text and all tokenized shards again, also of files that seem unchanged."""
 
     def __post_init__(self) -> None:
         DataSettings.__post_init__(self)
