@@ -108,6 +108,7 @@ def parse_recipe(
     *,
     about: str,
     usual: Sequence[str],
+    has_dry_run: bool = True,
 ) -> GivenSettings[_Settings]:
     """Return the settings that a recipe and flags over it give.
 
@@ -118,16 +119,16 @@ def parse_recipe(
             `--train.max-steps 100`; `--print-config` prints the resulting recipe.
         about: what the command does, for the help.
         usual: names of the options that the short help shows.
+        has_dry_run: whether the command has `--dry-run`.
 
     Raises:
         SystemExit: after `--help` and `--print-config` (code 0).
         FileNotFoundError: if the recipe is not there.
         ValueError: an option that does not exist, or a value that does not fit.
     """
-    options = (*options_of(_RecipeWords), *options_of(kind))
-    page = HelpPage(
-        f"unblank {command}", about, (*usual, "print_config", "dry_run") if usual else ()
-    )
+    own = [one for one in options_of(_RecipeWords) if has_dry_run or one.name != "dry_run"]
+    options = (*own, *options_of(kind))
+    page = HelpPage(f"unblank {command}", about, (*usual, *(one.name for one in own[1:])))
     given = read_words(words, options, page, old_switches=True)
     path, prints = given.pop("recipe", None), given.pop("print_config", False)
     dry_run = given.pop("dry_run", False)

@@ -202,7 +202,7 @@ class _Shard:
         content = self._tokens.view(np.uint8)
         for block in range(first, last + 1):
             piece = content[block * CHECKED_BYTES : (block + 1) * CHECKED_BYTES]
-            if zlib.crc32(memoryview(piece)) != self._checks[block]:
+            if zlib.crc32(piece.tobytes()) != self._checks[block]:
                 raise ValueError(
                     f"{self._path} is damaged: it has changed since it was written, near byte "
                     f"{block * CHECKED_BYTES:,}; --data.verify prepares it again"

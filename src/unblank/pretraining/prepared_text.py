@@ -29,7 +29,7 @@ from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 
-__all__ = ["find_hold_out", "open_cache", "prepare_text", "training_texts"]
+__all__ = ["PreparedText", "find_hold_out", "open_cache", "prepare_text", "training_texts"]
 
 _Corpus = PreparedCorpus | PairCorpus
 

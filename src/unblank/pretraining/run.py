@@ -21,7 +21,7 @@ from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
 from unblank.starting.tokenizer import TOKENIZER_NAME
 
-__all__ = ["dry_run_pretrain", "run_pretrain"]
+__all__ = ["dry_run_pretrain", "refuse_without_text", "run_pretrain"]
 
 
 def run_pretrain(
@@ -99,6 +99,12 @@ def dry_run_pretrain(
         run_pretrain(measured, given=given, memory=memory, dry_run=stands_for)
 
 
+def refuse_without_text(settings: PretrainSettings) -> None:
+    """Raise ValueError if no text is named."""
+    if not settings.data.train and not settings.data.pairs:
+        raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
+
+
 def _describe_start(settings: PretrainSettings) -> str:
     start = describe_start(settings.model)
     if settings.train.first_embeddings == "cooccurrence":
@@ -108,9 +114,7 @@ def _describe_start(settings: PretrainSettings) -> str:
 
 def _refuse_early(settings: PretrainSettings) -> None:
     """Raise what can be known before text is read, which may take hours."""
-    data = settings.data
-    if not data.train and not data.pairs:
-        raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
+    refuse_without_text(settings)
     has_weights = settings.model.init_from or settings.model.init_from_encoder
     if settings.train.first_embeddings != "drawn" and has_weights:
         raise ValueError(
