@@ -18,6 +18,7 @@ from unblank.data.fields import is_visible
 from unblank.data.files import find_files
 from unblank.data.prepared import PreparedCorpus
 from unblank.data.records import is_text
+from unblank.data.remote import split_entry
 from unblank.data.shards import CorpusCache
 from unblank.data.sources import TextFiles
 from unblank.examples import IntArray
@@ -129,7 +130,7 @@ def parse_pair_source(entry: str) -> PairSource:
         ValueError: if it is neither.
         FileNotFoundError: if a file is not there.
     """
-    parts = entry.split(":")
+    parts = split_entry(entry)
     if len(parts) not in (2, 3) or not all(parts):
         raise ValueError(_no_pair(entry))
     if len(parts) == 2:

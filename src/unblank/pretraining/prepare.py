@@ -21,6 +21,7 @@ from unblank.pretraining.prepared_text import (
 )
 from unblank.pretraining.run import refuse_without_text
 from unblank.pretraining.settings import PretrainSettings
+from unblank.pretraining.standard_input import keep_standard_input
 from unblank.settings.given import changed_names, refuse_unused
 
 __all__ = ["run_prepare"]
@@ -45,6 +46,7 @@ def run_prepare(settings: PretrainSettings, *, given: Collection[str] | None = N
     family = family_of_run(settings.model, None)
     refuse_unused(given, family.unused_settings)
     with join_world("cpu") as world:
+        settings = keep_standard_input(settings, world)
         display = Display(total_steps=1, is_main=world.is_main, is_terminal=False)
         text, folder = _prepared(settings, world, display)
         display.show(text.table(settings.data.max_length))

@@ -15,6 +15,7 @@ from unblank.engine.training import AllWeights, RunContext
 from unblank.families.table import family_of_run
 from unblank.pretraining.prepared_text import find_hold_out
 from unblank.pretraining.settings import PretrainSettings
+from unblank.pretraining.standard_input import keep_standard_input
 from unblank.pretraining.training import Pretraining, open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.given import changed_names
@@ -51,8 +52,9 @@ def run_pretrain(
     """
     _refuse_early(settings)
     given = changed_names(settings) if given is None else given
-    data, train = settings.data, settings.train
-    with join_world(train.device) as world:
+    with join_world(settings.train.device) as world:
+        settings = keep_standard_input(settings, world)
+        data, train = settings.data, settings.train
         hold_out = find_hold_out(data, train.output_dir, world)
         _require_held_out(settings, is_there=data.has_held_out_files or any(hold_out))
         run(
@@ -73,7 +75,7 @@ def run_pretrain(
             world,
             memory,
         )
-    return train.output_dir
+    return settings.train.output_dir
 
 
 def dry_run_pretrain(

@@ -1,7 +1,9 @@
 """`unblank prepare` makes what `unblank pretrain` then finds."""
 
+import io
 import json
 import shutil
+import sys
 
 import pytest
 from launched import run_command
@@ -84,3 +86,21 @@ def test_the_call_prepares_what_the_command_does_in_two_processes(text_folder, t
 def test_a_setting_of_another_family_is_refused(settings):
     with pytest.raises(ValueError, match="ganlm"):
         run_prepare(settings, given={"ganlm.discriminator_weight"})
+
+
+def test_standard_input_is_text_that_the_recipe_then_names(
+    make_config, tmp_path, monkeypatch
+):
+    config = make_config(data__train=("-",), data__cache_dir=tmp_path / "cache", train__max_steps=1)
+    text = "\n\n".join(f"the cat sat on mat {number}" for number in range(40)).encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    folder = run_pretrain(config)
+    (kept,) = (tmp_path / "cache").glob("standard-input-*.txt")
+    assert kept.read_bytes() == text
+    assert str(kept) in (folder / "run.yaml").read_text()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(ValueError, match="which is empty"):
+        run_pretrain(config)
+    assert not list((tmp_path / "cache").glob(".standard-input*"))
+    with pytest.raises(ValueError, match="twice"):
+        run_pretrain(make_config(data__train=("-", "-")))
