@@ -75,7 +75,7 @@ class RemotePath(PosixPath):
         """Return the path, which is."""
         return self
 
-    def open(self, mode: str = "rb", *_: Any, **options: Any) -> Any:  # type: ignore[override]
+    def open(self, mode: str = "rb", *_: Any, **options: Any) -> Any:
         """Return the file for reading from its beginning to its end.
 
         Args:
@@ -100,9 +100,8 @@ class RemotePath(PosixPath):
             # Nothing tells, so it is never taken for unchanged.
             return RemoteFacts(int(info.get("size") or 0), time.time_ns(), 0)
         changed = 0
-        if version is None:
-            is_time = isinstance(moment, datetime)
-            changed = int(moment.timestamp() * 10**9) if is_time else 0
+        if version is None and isinstance(moment, datetime):
+            changed = int(moment.timestamp() * 10**9)
         return RemoteFacts(int(info.get("size") or 0), changed, _number_of(f"{version}|{moment}"))
 
 

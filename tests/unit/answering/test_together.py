@@ -38,7 +38,8 @@ def command(*words):
 
 def fill(name):
     command("fill", model, "--input", folder / "texts.jsonl", "--text-field", "blanked",
-            "--output", output / name, "--batch-size", 3, "--max-tokens", 4, "--num-beams", 2, "--num-return", 2)
+            "--output", output / name, "--batch-size", 3, "--max-tokens", 4,
+            "--num-beams", 2, "--num-return", 2)
 
 
 if len(sys.argv) > 5:  # killed after its first batch, and started again
