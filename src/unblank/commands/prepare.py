@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
+from unblank.commands.pretrain import complete_settings
 from unblank.pretraining.settings import PretrainSettings
 
 __all__ = ["parse", "run"]
@@ -28,7 +29,13 @@ torchrun --nproc-per-node N -m unblank prepare ..."""
 def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
     """Return the run that the words describe; errors as for `parse_recipe`."""
     return parse_recipe(
-        "prepare", PretrainSettings, words, about=_ABOUT, usual=_USUAL, has_dry_run=False
+        "prepare",
+        PretrainSettings,
+        words,
+        about=_ABOUT,
+        usual=_USUAL,
+        has_dry_run=False,
+        complete=complete_settings,
     )
 
 

@@ -24,6 +24,9 @@ from unblank.starting.tokenizer import TOKENIZER_NAME
 
 __all__ = ["dry_run_pretrain", "refuse_without_text", "run_pretrain"]
 
+USUAL_STEPS = 1000
+"""Steps of a run whose length is not given."""
+
 
 def run_pretrain(
     settings: PretrainSettings,
@@ -52,6 +55,7 @@ def run_pretrain(
     """
     _refuse_early(settings)
     given = changed_names(settings) if given is None else given
+    settings = _with_length(settings)
     with join_world(settings.train.device) as world:
         settings = keep_standard_input(settings, world)
         data, train = settings.data, settings.train
@@ -112,6 +116,14 @@ def _describe_start(settings: PretrainSettings) -> str:
     if settings.train.first_embeddings == "cooccurrence":
         return f"{start}, embeddings from the co-occurrence of tokens"
     return start
+
+
+def _with_length(settings: PretrainSettings) -> PretrainSettings:
+    """Return settings that say how long the run is: in steps, or in minutes."""
+    train = settings.train
+    if train.max_steps is not None or train.minutes is not None:
+        return settings
+    return replace(settings, train=replace(train, max_steps=USUAL_STEPS))
 
 
 def _refuse_early(settings: PretrainSettings) -> None:
