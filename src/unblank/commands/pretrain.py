@@ -66,7 +66,7 @@ def complete_settings(settings: PretrainSettings, given: frozenset[str]) -> Pret
     """Return the settings with what is chosen where a run without a recipe leaves it open."""
     from unblank.pretraining.choosing import choose_settings, is_open
 
-    if not is_open(given):
+    if not is_open(given) or "-" in settings.data.train:  # which can be read once
         return settings
     chosen = choose_settings(settings, given)
     if os.environ.get("RANK", "0") == "0":

@@ -1,6 +1,7 @@
 """One measurement: opens the model, runs one suite, writes scores and predictions as JSON."""
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -62,6 +63,8 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
         FileNotFoundError: a model or data that is not there.
         ImportError: a package of the extra `eval` is missing.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("evaluate measures in one process: leave torchrun out")
     suite = load_suite(config.suite)
     require_suite_packages(config)
     session = _session(config, suite)

@@ -88,9 +88,7 @@ def test_a_setting_of_another_family_is_refused(settings):
         run_prepare(settings, given={"ganlm.discriminator_weight"})
 
 
-def test_standard_input_is_text_that_the_recipe_then_names(
-    make_config, tmp_path, monkeypatch
-):
+def test_standard_input_is_text_that_the_recipe_then_names(make_config, tmp_path, monkeypatch):
     config = make_config(data__train=("-",), data__cache_dir=tmp_path / "cache", train__max_steps=1)
     text = "\n\n".join(f"the cat sat on mat {number}" for number in range(40)).encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))

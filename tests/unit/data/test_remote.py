@@ -148,7 +148,6 @@ def test_a_changed_file_is_read_again_and_one_that_tells_nothing_always(memory, 
     memory.pipe("/corpus/a.jsonl", b"behind")
     assert KnownText(tmp_path).digest(path) != first
 
-
     server, url = serve(NoFacts)
     try:
         known = KnownText(tmp_path)
