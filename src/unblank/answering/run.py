@@ -13,8 +13,9 @@ from typing import Any
 
 from unblank.answering.answer_file import AnswerFile, told_on_failure
 from unblank.answering.given import GivenRecords
-from unblank.answering.together import SharedAnswers, batches_of, join_processes, refuse_parts
+from unblank.answering.together import SharedAnswers, batches_of, refuse_parts
 from unblank.data.written_records import flattened, is_table, require_writable, write_records
+from unblank.engine.replicas import join_replicas
 from unblank.integrity import ADAPTER_RECORD_NAME
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
@@ -67,7 +68,7 @@ def answer_to_file(
     size = batch_size * BATCHES_A_WINDOW
     windows = [range(start, min(start + size, len(given.records)))
                for start in range(0, len(given.records), size)]  # fmt: skip
-    with join_processes() as world:
+    with join_replicas() as world:
         if world.size == 1:
             refuse_parts(output, {output.with_name(f"{output.name}.part")}, overwrite=overwrite)
             file = AnswerFile(output, dict(task), overwrite=overwrite)

@@ -6,53 +6,20 @@ joins the parts in the order of the records.
 """
 
 import json
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
-import torch.distributed as dist
 
 from unblank.answering.answer_file import AnswerFile, told_on_failure
 from unblank.data.shards import share_out
 from unblank.engine.parallel import World
-from unblank.process import end_with_the_parent
 from unblank.progress_bars import progress_bar
 
-__all__ = ["SharedAnswers", "batches_of", "is_main_process", "join_processes", "refuse_parts"]
-
-_PATIENCE = timedelta(hours=12)
-"""How long a process waits for others that have more to answer."""
+__all__ = ["SharedAnswers", "batches_of", "refuse_parts"]
 
 _Answer = Callable[[Sequence[int]], Sequence[Any]]
 """Numbers of records that are one batch -> their answers, as JSON can hold them."""
-
-
-def is_main_process() -> bool:
-    """Whether this process writes and talks: the first of torchrun, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-@contextmanager
-def join_processes() -> Iterator[World]:
-    """Join the processes that torchrun started, if any; each answers with a model of its own."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    rank = int(os.environ.get("RANK", "0"))
-    world = World(rank, size, torch.device("cpu"))
-    if size == 1 or dist.is_initialized():
-        yield world
-        return
-    if dist.is_torchelastic_launched():
-        end_with_the_parent()
-    dist.init_process_group("gloo", timeout=_PATIENCE)
-    try:
-        yield world
-    finally:
-        dist.destroy_process_group()
 
 
 def batches_of(

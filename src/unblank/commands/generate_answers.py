@@ -13,19 +13,14 @@ from rich.text import Text
 
 from unblank.answering.answer_file import AnswerFile, require_absent, told_on_failure
 from unblank.answering.run import BATCHES_A_WINDOW, content_hash, model_facts
-from unblank.answering.together import (
-    SharedAnswers,
-    batches_of,
-    is_main_process,
-    join_processes,
-    refuse_parts,
-)
+from unblank.answering.together import SharedAnswers, batches_of, refuse_parts
 from unblank.api import load
 from unblank.commands.generate_input import Job, read_job
 from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.texts import raise_any
 from unblank.data.fields import is_visible
 from unblank.data.written_records import flattened, is_table, write_records
+from unblank.engine.replicas import is_main_process, join_replicas
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.integrity import write_at_once
@@ -119,7 +114,7 @@ def _answered(
 ) -> list[str]:
     """Write the answers to a file; return them, in the main process of several."""
     task, overwrite = _task(settings, job), settings.overwrite
-    with join_processes() as world:
+    with join_replicas() as world:
         if world.size > 1:
             shared = SharedAnswers(world, output, task, overwrite=overwrite)
             return _write_together(settings, job, answerer, output, shared)

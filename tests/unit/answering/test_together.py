@@ -69,6 +69,10 @@ command("generate", model, "--input", folder / "texts.jsonl", "--source", "text"
         "--output", output / "written.txt", "--batch-size", 3, "--max-tokens", 4)
 command("predict", model, folder / "texts.jsonl", output / "labels.tsv", "--batch-size", 3,
         "--task", task)
+for suite, words in (("perplexity", []), ("infilling", ["--max-tokens", 3, "--batch-size", 3]),
+                     ("cloze", ["--tasks", task, "--batch-size", 3])):
+    command("evaluate", model, "--suite", suite, "--file", folder / "texts.jsonl",
+            "--output", output / f"{suite}.json", *words)
 if int(os.environ.get("RANK", "0")) == 0:
     print("RESULT", json.dumps(sorted(path.name for path in output.iterdir())))
 """
@@ -96,11 +100,24 @@ def test_three_processes_write_what_one_does_also_after_a_kill(toys, given_folde
     together = run_program(PROGRAM, *given, str(tmp_path / "three"), "killed", num_processes=3)
     assert together == files
     assert [name for name in files if name.endswith((".part", ".part.json"))] == []
-    assert len(files) >= 7
+    assert len(files) >= 10
     for name in files:
-        if not name.endswith(".png"):
-            same = [(tmp_path / folder / name).read_bytes() for folder in ("one", "three")]
-            assert same[0] == same[1], name
+        paths = [tmp_path / folder / name for folder in ("one", "three")]
+        if name in ("perplexity.json", "infilling.json", "cloze.json"):
+            one, three = map(measured, paths)
+            assert one == three, name
+        elif not name.endswith(".png"):
+            assert paths[0].read_bytes() == paths[1].read_bytes(), name
+
+
+def measured(path):
+    """Return scores and predictions of an evaluation, without the time that it took."""
+    content = json.loads(path.read_text())
+    assert content["complete"]
+    scores = [{**score, "seconds": 0} for score in content["scores"]]
+    assert scores
+    assert content["predictions"]
+    return scores, content["predictions"]
 
 
 @given(
