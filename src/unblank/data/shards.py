@@ -307,7 +307,7 @@ def share_out(sizes: Sequence[int], num_processes: int) -> list[list[int]]:
 
     Example:
         >>> share_out([5, 1, 3, 2], 2)
-        [[0], [1, 2, 3]]
+        [[0, 1], [2, 3]]
     """
     shares: list[list[int]] = [[] for _ in range(num_processes)]
     loads = [(0, process) for process in range(num_processes)]
