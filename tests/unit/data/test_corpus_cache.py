@@ -17,6 +17,7 @@ from unblank.data.prepared import PreparedCorpus
 from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.data.shards import CorpusCache, prepare_corpus, share_out
 from unblank.data.sources import TextFiles
+from unblank.describing.folder import describe_folder
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import special_ids
 from unblank.tokenization.train import train_tokenizer
@@ -206,6 +207,9 @@ def test_a_flipped_bit_is_found_when_it_is_read_and_by_verify(
     assert num_read + len(messages) == len(whole)
     with pytest.raises(ValueError, match="checksum"):
         PreparedCorpus(corpus.folder, verify=True)
+    described = describe_folder(corpus.folder, verify=True)
+    assert described.kind == "prepared corpus"
+    assert str(path) in described.damage
     (again,) = CorpusCache(cache, verify=True, num_threads=1).prepare(
         [(TextFiles(paths=find_files(folder)), 2)], tokenizer
     )
