@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from unblank.generation.building import fill_setup
+from unblank.generation.constraining import AnswerRules, TextRules, rules_of_each
 from unblank.generation.decode import decode_in_batches, stream_tokens
 from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling
 from unblank.generation.prompts import BlankedText, decode_after, read_text, splice
 from unblank.generation.results import BlankFill, FillResult, TokenEvent
+from unblank.rules.rule import Rule, RuleLike, read_rules
 from unblank.tokenization.special import SpecialIds, special_ids
 
 if TYPE_CHECKING:
@@ -42,16 +44,20 @@ class Filler:
         self._tokenizer = tokenizer
         self._special: SpecialIds = special_ids(tokenizer)
         self._max_positions: int = model.config.max_position_embeddings
+        self._rules = AnswerRules(tokenizer, self.setup.rules, options, stands_alone=False)
 
-    def check(self, text: str, *, order: Sequence[int] | None = None) -> None:
+    def check(
+        self, text: str, *, order: Sequence[int] | None = None, rules: Sequence[Rule] = ()
+    ) -> None:
         """Raise what `fill` would raise for this text."""
-        self.read(text, order)
+        self.read(text, order, rules)
 
     def fill(
         self,
         texts: Sequence[str],
         *,
         order: Sequence[int] | None = None,
+        rules: TextRules | None = None,
         batch_size: int = 16,
         on_batch: Callable[[int], None] = lambda _: None,
     ) -> list[FillResult]:
@@ -60,13 +66,16 @@ class Filler:
         Args:
             texts: each with at least one blank.
             order: blanks, counted from 0, in the order of filling; None for left to right.
+            rules: on the answers, of all texts or a list for each.
             batch_size: texts decoded together.
             on_batch: called with the number of texts that were just filled.
 
         Raises:
-            ValueError: a text without a blank, too long, or not fitting `order`.
+            ValueError: a text without a blank, too long, or not fitting `order`; rules that
+                cannot be met.
         """
-        blanked = [self.read(text, order) for text in texts]
+        of_each = rules_of_each(rules, len(texts))
+        blanked = [self.read(text, order, own) for text, own in zip(texts, of_each, strict=True)]
         prompts = [one.prompt for one in blanked]
         results: dict[int, FillResult] = {}
         for batch in decode_in_batches(self.setup, prompts, batch_size):
@@ -75,19 +84,24 @@ class Filler:
         return [results[number] for number in range(len(texts))]
 
     def stream(
-        self, text: str, *, order: Sequence[int] | None = None
+        self,
+        text: str,
+        *,
+        order: Sequence[int] | None = None,
+        rules: Sequence[RuleLike] | RuleLike | None = None,
     ) -> Iterator[TokenEvent | FillResult]:
         """Yield every token of one text as it is chosen, then the result.
 
         Args:
             text: with at least one blank.
             order: as for `fill`.
+            rules: on the answers.
 
         Raises:
             ValueError: also for beam search and several alternatives, which have no single next
                 token.
         """
-        blanked = self.read(text, order)
+        blanked = self.read(text, order, read_rules(rules or ()))
         events = stream_tokens(self.setup, blanked.prompt, self._tokenizer, self.text_of)
         return self._in_text_order(blanked, events)
 
@@ -104,11 +118,19 @@ class Filler:
         """Return the text of an answer by itself."""
         return decode_after(self._tokenizer, "", token_ids).lstrip(" ")
 
-    def read(self, text: str, order: Sequence[int] | None = None) -> BlankedText:
+    def read(
+        self, text: str, order: Sequence[int] | None = None, rules: Sequence[Rule] = ()
+    ) -> BlankedText:
         """Return what is decoded to fill a text; arguments and errors as for `fill`."""
-        return read_text(
+        blanked = read_text(
             self._tokenizer, self._special, text, max_positions=self._max_positions, order=order
         )
+        if not rules:
+            return blanked
+        constraints = self._rules.constraints(
+            rules, blanked.order, max_tokens=self.setup.rules.max_tokens
+        )
+        return replace(blanked, prompt=replace(blanked.prompt, constraints=constraints))
 
     def result(self, blanked: BlankedText, fillings: Sequence[Filling]) -> FillResult:
         """Return what was decoded, best first, as the filled text."""
