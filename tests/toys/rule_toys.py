@@ -38,7 +38,7 @@ def toy_of_kind(kind: str) -> Unblank:
 
 
 def all_answers(tokenizer, rules: Sequence[Rule], most: int) -> list[list[int]]:
-    """Return every sequence of at most so many tokens that writes one of `TEXTS` under the rules."""
+    """Return every sequence of at most so many tokens that writes one of `TEXTS`."""
     special = {*tokenizer.all_special_ids}
     wanted = {text for text in TEXTS if all(meets(text, rule) for rule in rules)}
     starts = {text[:length] for text in wanted for length in range(len(text) + 1)}
@@ -64,7 +64,8 @@ def all_answers(tokenizer, rules: Sequence[Rule], most: int) -> list[list[int]]:
     return found
 
 
-WORDS = "cat cats dog dogs the far house mat sat one old warm a small grey C Cat Dog".split()
+WORDS = ["cat", "cats", "dog", "dogs", "the", "far", "house", "mat", "sat", "one", "old", "warm"]
+WORDS += ["a", "small", "grey", "C", "Cat", "Dog"]
 PAIRS = [f"{one} {other}" for one in WORDS for other in WORDS]
 TEXTS = [*WORDS, *PAIRS, *(f"{pair} {word}" for pair in PAIRS for word in WORDS)]
 """Texts of up to three words, among which are all that the rules of tests allow."""
@@ -144,4 +145,3 @@ def random_pattern(rng: random.Random, depth: int = 2) -> str:
     shapes = [f"{inner[0]}{inner[1]}", f"(?:{inner[0]}|{inner[1]})", f"(?:{inner[0]})?{inner[1]}"]
     shapes += [f"(?:{inner[0]}){{1,3}}", f"(?:{inner[0]})*{inner[1]}"]
     return rng.choice(shapes)
-

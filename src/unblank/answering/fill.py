@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.answering.given import read_given
+from unblank.answering.own_rules import rules_of_record
 from unblank.answering.run import answer_to_file, content_hash, model_facts
 from unblank.api import Unblank
 from unblank.data.sources import TextUnit
@@ -14,6 +15,7 @@ from unblank.data.written_records import require_writable
 from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions
 from unblank.generation.results import BlankFill, FillResult
+from unblank.rules.rule import Rule
 
 __all__ = ["fill_records"]
 
@@ -28,6 +30,8 @@ def fill_records(
     text_field: str = "text",
     text_unit: TextUnit = "line",
     order: Sequence[int] | None = None,
+    rules: Sequence[Rule] = (),
+    rules_field: str | None = None,
     batch_size: int = 16,
     with_tokens: bool = False,
     overwrite: bool = False,
@@ -43,6 +47,8 @@ def fill_records(
         text_field: field of the text, or a text with fields in braces.
         text_unit: what a text of a .txt file is.
         order: blanks, counted from 0, in the order of filling; None for left to right.
+        rules: on the answers in all texts.
+        rules_field: field with further rules of each text; None for none.
         batch_size: texts decoded together.
         with_tokens: add the tokens of every fill, and the likely ones in their place.
         overwrite: replace the output if it is there.
@@ -58,15 +64,26 @@ def fill_records(
     placed = given.texts(text_field)
     filler = Filler(unblank.model, unblank.tokenizer, options)
     problems = dict(placed.problems)
+    own_rules: dict[int, tuple[Rule, ...]] = {}
     for number, text in placed.found.items():
         try:
-            filler.check(text, order=order)
+            own = rules_of_record(given.places[number], given.records[number], rules_field)
+            own_rules[number] = (*rules, *own)
+            filler.check(text, order=order, rules=own_rules[number])
         except ValueError as error:
             problems[number] = str(error)
 
+    any_rules = any(own_rules.values())
+
     def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
         texts = [placed.found[number] for number in numbers]
-        found = filler.fill(texts, order=order, batch_size=batch_size, on_batch=on_batch)
+        found = filler.fill(
+            texts,
+            order=order,
+            rules=[own_rules[number] for number in numbers],
+            batch_size=batch_size,
+            on_batch=on_batch,
+        )
         return [_fill_record(result, with_tokens=with_tokens) for result in found]
 
     return answer_to_file(
@@ -79,6 +96,7 @@ def fill_records(
             "model": model_facts(folder),
             "input": content_hash([list(placed.found.items()), len(given.records)]),
             "options": asdict(options) | {"order": order, "tokens": with_tokens},
+            **({"rules": content_hash([*map(str, own_rules.items())])} if any_rules else {}),
             "dtype": str(unblank.model.dtype),
         },
         batch_size=batch_size,

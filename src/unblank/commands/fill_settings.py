@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 from unblank.commands.file_settings import FileSettings
+from unblank.commands.rule_settings import RuleSettings
 from unblank.generation.options import DecodingOptions
 from unblank.settings.marks import Excludes, PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive
@@ -12,10 +13,13 @@ __all__ = ["FillSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FillSettings(FileSettings, DecodingOptions):
-    """Fill the blanks ([MASK], [sMASK], [gMASK]) of texts.
+class FillSettings(FileSettings, RuleSettings, DecodingOptions):
+    r"""Fill the blanks ([MASK], [sMASK], [gMASK]) of texts.
 
     A text: unblank fill MODEL "The cat [MASK] on the mat." --num-beams 5 --num-return 5
+
+    Under rules: unblank fill MODEL "Born in [MASK], he [MASK]." --rules '0: regex=\d{4}' '1:
+    words=2..4'
 
     A file: unblank fill MODEL --input damaged.csv --text-field line --output filled.csv
     """

@@ -23,6 +23,7 @@ from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.metrics.text import TextScores, score_texts
 from unblank.progress_bars import progress_bar
+from unblank.rules.rule import Rule
 
 __all__ = ["generate_and_print"]
 
@@ -44,7 +45,7 @@ def generate_and_print(settings: GenerateSettings) -> None:
     if settings.stream:
         for number, source in enumerate(job.sources):
             if _is_answered(job, number):
-                _print_stream(answerer, source)
+                _print_stream(answerer, source, job.rules[number])
             else:
                 print()
         _raise_refusals(job)
@@ -78,13 +79,13 @@ def _checked(answerer: SourceAnswerer, job: Job) -> Job:
     """
     answerer.check([""])  # a fault of the options is not blamed on a source
     problems = dict(job.problems or {})
-    if not problems and _are_good(answerer, job.sources):
+    if not problems and _are_good(answerer, job):
         return job
     for number, source in enumerate(job.sources):
         if number in problems:
             continue
         try:
-            answerer.check([source])
+            answerer.check([source], [job.rules[number]])
         except ValueError as error:
             if job.problems is None:
                 raise ValueError(f"{job.places[number]}: {error}") from error
@@ -92,9 +93,9 @@ def _checked(answerer: SourceAnswerer, job: Job) -> Job:
     return replace(job, problems=None if job.problems is None else dict(sorted(problems.items())))
 
 
-def _are_good(answerer: SourceAnswerer, sources: Sequence[str]) -> bool:
+def _are_good(answerer: SourceAnswerer, job: Job) -> bool:
     try:
-        answerer.check(sources)
+        answerer.check(job.sources, job.rules)
     except ValueError:
         return False
     return True
@@ -200,6 +201,7 @@ def _windows(
             window = range(start, min(start + size, total))
             answers = _answers(
                 [job.sources[number] if _is_answered(job, number) else None for number in window],
+                [job.rules[number] for number in window],
                 answerer,
                 settings.batch_size,
                 lambda count: progress.advance(bar, count),
@@ -213,13 +215,15 @@ def _windows(
 
 def _answers(
     sources: Sequence[str | None],
+    rules: Sequence[Sequence[Rule]],
     answerer: SourceAnswerer,
     batch_size: int,
     on_batch: Callable[[int], None],
 ) -> list[Generated]:
     """Return the answers; the model is not asked where there is no source."""
     texts = [source for source in sources if source is not None]
-    found = iter(answerer.answer(texts, batch_size=batch_size, on_batch=on_batch))
+    own = [its for its, source in zip(rules, sources, strict=True) if source is not None]
+    found = iter(answerer.answer(texts, rules=own, batch_size=batch_size, on_batch=on_batch))
     on_batch(len(sources) - len(texts))
     return [_NOTHING if source is None else next(found) for source in sources]
 
@@ -249,6 +253,7 @@ def _task(settings: GenerateSettings, job: Job) -> dict[str, Any]:
         "input": content_hash([job.sources, job.references]),
         "options": asdict(settings.options()),
         "dtype": settings.dtype,
+        **({"rules": content_hash([*map(str, job.rules)])} if any(job.rules) else {}),
     }
 
 
@@ -266,10 +271,10 @@ def _score(
     )
 
 
-def _print_stream(answerer: SourceAnswerer, source: str) -> None:
+def _print_stream(answerer: SourceAnswerer, source: str, rules: Sequence[Rule]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     shown = ""
-    for event in answerer.stream(source):
+    for event in answerer.stream(source, rules):
         # Half a character waits for its other half.
         now = event.blank_text.rstrip("\ufffd") if isinstance(event, TokenEvent) else event.text
         if now.startswith(shown):

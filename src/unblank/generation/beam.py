@@ -246,9 +246,7 @@ class _BlankSearch:
         # Roots compete by their joint log-probability; the best one counts as 0.
         best = roots[0].log_probability
         self._priors = [root.log_probability - best for root in roots]
-        self._beams = [
-            _Beam(i, Piece(), prior, progress) for i, prior in enumerate(self._priors)
-        ]
+        self._beams = [_Beam(i, Piece(), prior, progress) for i, prior in enumerate(self._priors)]
         self._parents = list(range(self.num_roots))
         self._hypotheses: list[tuple[float, _Beam]] = []
 

@@ -94,12 +94,16 @@ def rules_of_each(given: TextRules | None, num_texts: int) -> list[tuple[Rule, .
     """
     if given is None:
         return [()] * num_texts
-    is_list = isinstance(given, list | tuple)
-    if not (is_list and given and all(isinstance(one, list | tuple) for one in given)):
-        return [read_rules(cast("Sequence[RuleLike]", given))] * num_texts
-    if len(given) != num_texts:
-        raise ValueError(
-            f"rules are {len(given)} lists for {num_texts} texts: give one for each text, or one "
-            "list of rules for all"
-        )
-    return [read_rules(cast("Sequence[RuleLike]", one)) for one in given]
+    if (
+        isinstance(given, list | tuple)
+        and given
+        and all(isinstance(x, list | tuple) for x in given)
+    ):
+        lists = cast("Sequence[Sequence[RuleLike]]", given)
+        if len(lists) != num_texts:
+            raise ValueError(
+                f"rules are {len(lists)} lists for {num_texts} texts: give one for each text, or "
+                "one list of rules for all"
+            )
+        return [read_rules(one) for one in lists]
+    return [read_rules(cast("Sequence[RuleLike]", given))] * num_texts

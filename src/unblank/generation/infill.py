@@ -125,6 +125,10 @@ class Filler:
         blanked = read_text(
             self._tokenizer, self._special, text, max_positions=self._max_positions, order=order
         )
+        return self.constrained(blanked, rules)
+
+    def constrained(self, blanked: BlankedText, rules: Sequence[Rule]) -> BlankedText:
+        """Return a text whose answers are held to rules; ValueError if they cannot be met."""
         if not rules:
             return blanked
         constraints = self._rules.constraints(

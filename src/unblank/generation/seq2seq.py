@@ -187,21 +187,24 @@ class SourceAnswerer:
         (read,) = self._read_all([source], rules)
         return read
 
-    def _read_all(
-        self, sources: Sequence[str], rules: TextRules | None
-    ) -> list[EncodedSource]:
+    def _read_all(self, sources: Sequence[str], rules: TextRules | None) -> list[EncodedSource]:
         of_each = rules_of_each(rules, len(sources))
         read = read_sources(self._config, self._tokenizer, sources, self._options)
-        return [
-            replace(one, prompt=self._constrained(self._limited(one.prompt), own))
-            for one, own in zip(read, of_each, strict=True)
-        ]
+        limited = [replace(one, prompt=self._limited(one.prompt)) for one in read]
+        return [self.constrained(one, own) for one, own in zip(limited, of_each, strict=True)]
 
-    def _constrained(self, prompt: Prompt, rules: Sequence[Rule]) -> Prompt:
+    def constrained(self, source: EncodedSource, rules: Sequence[Rule]) -> EncodedSource:
+        """Return a source whose answer is held to rules; ValueError if they cannot be met.
+
+        Args:
+            source: as `read` returns it.
+            rules: on the answer.
+        """
         if not rules:
-            return prompt
-        limit = prompt.max_tokens or self.setup.rules.max_tokens
-        return replace(prompt, constraints=self._rules.constraints(rules, (0,), max_tokens=limit))
+            return source
+        limit = source.prompt.max_tokens or self.setup.rules.max_tokens
+        constraints = self._rules.constraints(rules, (0,), max_tokens=limit)
+        return replace(source, prompt=replace(source.prompt, constraints=constraints))
 
     def _answer(
         self, sources: Sequence[EncodedSource], batch_size: int, on_batch: Callable[[int], None]

@@ -85,6 +85,4 @@ def _without_dead_ends(
     number = np.where(lives, np.cumsum(lives) - 1, dead).astype(np.int32)
     kept = number[next_QC[lives]]
     last = np.full((1, next_QC.shape[1]), dead, dtype=np.int32)
-    return Automaton(
-        np.concatenate([kept, last]), np.append(accepts[lives], False), class_P
-    )
+    return Automaton(np.concatenate([kept, last]), np.append(accepts[lives], False), class_P)

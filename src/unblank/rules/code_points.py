@@ -122,10 +122,10 @@ def classes_of(sets: Sequence[CodePoints]) -> tuple[NDArray[np.int32], list[froz
             lows, highs = np.array(ranges).T
             place = np.searchsorted(lows, starts, side="right") - 1
             row[:] = (place >= 0) & (starts <= highs[place])
-    _, class_of_each = np.unique(np.packbits(members, axis=0), axis=1, return_inverse=True)
-    class_of_each = class_of_each.ravel().astype(np.int32)
+    _, found = np.unique(np.packbits(members, axis=0), axis=1, return_inverse=True)
+    class_of_each: NDArray[np.int32] = found.ravel().astype(np.int32)
     lengths = np.diff(np.append(starts, NUM_CODE_POINTS))
-    class_P = np.repeat(class_of_each, lengths)
+    class_P: NDArray[np.int32] = np.repeat(class_of_each, lengths)
     return class_P, [frozenset(class_of_each[row].tolist()) for row in members[:-1]]
 
 

@@ -73,12 +73,10 @@ class Constraint:
         # The last node stands for the start, where tokens may be shown in another way.
         self._stride = table.num_nodes + 1
         self._start = table.num_nodes
-        self._table = table
-        self._vocabulary = vocabulary
-        self._paths: dict[int, TokenPaths] = {
-            0: read_paths(vocabulary.later, table, 0),
-            self._start: read_paths(vocabulary.first, table, 0),
-        }
+        inside = range(1, table.num_nodes)
+        self._paths_between = read_paths(vocabulary.later, table, [0])
+        self._paths_inside = read_paths(vocabulary.inner, table, inside)
+        self._paths_at_start = read_paths(vocabulary.first, table, [0])
         self._place = np.full(len(automaton.accepts) * self._stride, -1, dtype=np.int32)
         sources, targets = self._explore()
         self._left_jS = self._tokens_left(sources, targets)
@@ -108,15 +106,15 @@ class Constraint:
             self._kept.move_to_end(key)
             return self._kept[key]
         place, node = divmod(state, self._stride)
-        paths = self._paths_at(node)
-        reached = paths.follow(self._automaton.next, np.array([place]))[0]
-        targets = self._place[reached[paths.last] * self._stride + paths.ends]
+        paths, origin = self._paths_at(node)
+        tokens = paths.tokens_of(origin)
+        reached = paths.follow(self._automaton.next, np.array([place]))[0, paths.last[tokens]]
+        targets = self._place[reached * self._stride + paths.ends[tokens]]
         left = self._left_jS[max(missing - 1, 0)]
         needs = np.where(targets < 0, NEVER, np.minimum(left[targets] + 1, NEVER))
         needs_V = torch.full((self._vocab_size,), NEVER, dtype=torch.int16)
-        needs_V[torch.from_numpy(paths.token_ids).long()] = torch.from_numpy(
-            needs.astype(np.int16)
-        )
+        token_ids = torch.from_numpy(paths.token_ids[tokens]).long()
+        needs_V[token_ids] = torch.from_numpy(needs.astype(np.int16))
         may_end = missing == 0 and self._is_end(place, node)
         needs_V[self._end_ids] = 0 if may_end else NEVER
         self._kept[key] = needs_V
@@ -127,21 +125,23 @@ class Constraint:
     def after(self, state: int, token_id: int) -> int:
         """Return the state after a token that may come."""
         place, node = divmod(state, self._stride)
-        classes, end = self._paths_at(node).classes_of(token_id)
+        paths, origin = self._paths_at(node)
+        classes, end = paths.classes_of(origin, token_id)
         for class_id in classes:
             place = int(self._automaton.next[place, class_id])
         return place * self._stride + end
 
-    def _paths_at(self, node: int) -> TokenPaths:
-        if node not in self._paths:
-            self._paths[node] = read_paths(self._vocabulary.inner, self._table, node)
-        return self._paths[node]
+    def _paths_at(self, node: int) -> tuple[TokenPaths, int]:
+        """Return the paths of the tokens that may come at a node, and its number among origins."""
+        if node == self._start:
+            return self._paths_at_start, 0
+        return (self._paths_inside, node - 1) if node else (self._paths_between, 0)
 
     def _is_end(self, place: int, node: int) -> bool:
         return bool(self._automaton.accepts[place]) and node in (0, self._start)
 
-    def _explore(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Number the states that tokens lead to; return the ways as int64[E], from and to."""
+    def _explore(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Number the states that tokens lead to; return the ways as int32[E], from and to."""
         sources: list[NDArray[np.int64]] = []
         targets: list[NDArray[np.int64]] = []
         new = np.array([self._start])
@@ -149,9 +149,14 @@ class Constraint:
         self._place[self._start] = 0
         num_found = num_steps = 1
         while len(new):
+            nodes = new % self._stride
+            is_between, is_start = nodes == 0, nodes == self._start
             reached = []
-            for node in np.unique(new % self._stride).tolist():
-                states, paths = new[new % self._stride == node], self._paths_at(node)
+            for states, paths in (
+                (new[is_start], self._paths_at_start),
+                (new[is_between], self._paths_between),
+                (new[~is_between & ~is_start], self._paths_inside),
+            ):
                 num_steps += len(states) * paths.num_nodes
                 if num_steps > MOST_WAYS:
                     raise TooLargeError
@@ -176,18 +181,28 @@ class Constraint:
         self, states_B: NDArray[np.int64], paths: TokenPaths
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return each different way by one token: from which state, to which."""
-        reached = paths.follow(self._automaton.next, states_B // self._stride)[:, paths.goals]
-        rows, goals = np.nonzero(reached != self._automaton.dead)
-        codes = reached[rows, goals].astype(np.int64) * self._stride + paths.goal_ends[goals]
-        ways = np.unique(rows * len(self._place) + codes)
+        places, nodes = states_B // self._stride, states_B % self._stride
+        unique, rows = np.unique(places, return_inverse=True)
+        reached = paths.follow(self._automaton.next, unique)
+        origins = nodes - 1 if paths is self._paths_inside else np.zeros_like(nodes)
+        counts = paths.goal_starts[origins + 1] - paths.goal_starts[origins]
+        which = np.repeat(np.arange(len(states_B)), counts)
+        # The goals of each state's origin, one after another.
+        offsets = paths.goal_starts[origins] - np.concatenate([[0], counts.cumsum()[:-1]])
+        goals = np.arange(len(which)) + offsets[which]
+        targets = reached[rows[which], paths.goals[goals]]
+        is_alive = targets != self._automaton.dead
+        which, goals, targets = which[is_alive], goals[is_alive], targets[is_alive]
+        codes = targets.astype(np.int64) * self._stride + paths.goal_ends[goals]
+        ways = np.unique(which * len(self._place) + codes)
         return states_B[ways // len(self._place)], ways % len(self._place)
 
     def _tokens_left(
-        self, sources: NDArray[np.int64], targets: NDArray[np.int64]
+        self, sources: NDArray[np.int32], targets: NDArray[np.int32]
     ) -> NDArray[np.int32]:
         """Return int32[min_tokens + 1, S]: tokens to an end, if at least so many must come."""
         places, nodes = self._states // self._stride, self._states % self._stride
-        is_end = self._automaton.accepts[places] & ((nodes == 0) | (nodes == self._start))
+        is_end = self._automaton.accepts[places] & np.isin(nodes, (0, self._start))
         left = np.where(is_end, 0, NEVER).astype(np.int32)
         is_new = is_end
         for count in range(1, NEVER):

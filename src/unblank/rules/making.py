@@ -1,4 +1,4 @@
-"""From rules to constraints on tokens, each made once; what cannot be met is said before decoding."""
+"""From rules to constraints on tokens, each made once; what cannot be met is said beforehand."""
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
@@ -13,7 +13,8 @@ from unblank.rules.expressions import Expressions, TooLargeError
 from unblank.rules.meaning import meaning_of
 from unblank.rules.rule import Rule
 from unblank.rules.token_bytes import Vocabulary, read_token_bytes
-from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.encoding import text_encoder
+from unblank.untrusted.panics import panics_named
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -24,7 +25,7 @@ KEPT_CONSTRAINTS = 32
 
 
 class ConstraintMaker:
-    """Makes the constraints of one tokenizer; may be called by several threads.
+    """Makes the constraints of one tokenizer, which it does not share; threads may do it at once.
 
     Args:
         tokenizer: of the model.
@@ -43,7 +44,8 @@ class ConstraintMaker:
         vocab_size: int,
         stands_alone: bool,
     ) -> None:
-        self._tokenizer = tokenizer
+        self._core = text_encoder(tokenizer)
+        self._unknown_id = tokenizer.unk_token_id
         self._token_ids = token_ids
         self._end_ids = sorted(end_ids)
         self._vocab_size = vocab_size
@@ -87,7 +89,7 @@ class ConstraintMaker:
     def _new(self, rules: Sequence[Rule], low: int, high: int) -> Constraint:
         if self._vocabulary is None:
             self._vocabulary = read_token_bytes(
-                self._tokenizer, self._token_ids, stands_alone=self._stands_alone
+                self._core, self._token_ids, stands_alone=self._stands_alone
             )
         try:
             automaton = self._automaton(rules)
@@ -123,10 +125,11 @@ class ConstraintMaker:
         return f"no answer can meet all of {_shown(rules)}: leave one out"
 
     def _as_written(self, text: str) -> str | None:
-        token_ids = encode_texts(self._tokenizer, [text])[0]
-        if self._tokenizer.unk_token_id in token_ids:
+        with panics_named():
+            token_ids = self._core.encode(text, add_special_tokens=False).ids
+        if self._unknown_id in token_ids:
             return None
-        written: str = self._tokenizer.decode(token_ids, clean_up_tokenization_spaces=False)
+        written: str = self._core.decode(token_ids, skip_special_tokens=False)
         return written.strip() or None
 
 

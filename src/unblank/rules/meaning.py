@@ -55,10 +55,11 @@ class _Maker:
     def parts(self, rule: Rule) -> list[int]:
         """Return what a rule says, each part of it."""
         make = self._make
-        found = [self._containing(self._written("contains", text)) for text in rule.contains]
+        found = [self._one_of(forms.split("|")) for forms in rule.contains]
+        excluded = [form for forms in rule.excludes for form in forms.split("|") if form.strip()]
         found += [
             make.negation(self._containing(text))
-            for text in dict.fromkeys((*rule.excludes, *map(self._as_written, rule.excludes)))
+            for text in dict.fromkeys((*excluded, *map(self._as_written, excluded)))
             if text  # what cannot be written need not be excluded
         ]
         if rule.regex is not None:
@@ -75,6 +76,13 @@ class _Maker:
         if rule.script is not None:
             found.append(self._every(_allowed_in(rule.script)))
         return found
+
+    def _one_of(self, forms: Sequence[str]) -> int:
+        """Return what contains one of several forms, as far as the tokenizer can write them."""
+        written = [self._as_written(form) for form in forms if form.strip()]
+        if not any(written):
+            self._written("contains", "|".join(forms))
+        return self._make.either(self._containing(form) for form in written if form)
 
     def _written(self, name: str, text: str) -> str:
         written = self._as_written(text)

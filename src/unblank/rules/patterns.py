@@ -106,7 +106,8 @@ class _Reader:
             return ALL if flags & re.DOTALL else complement(_NEWLINE)
         if operation == names.IN:
             is_negated = value[0][0] == names.NEGATE
-            parts = [self._member(*one, flags) for one in value[is_negated:]]
+            members = value[is_negated:]
+            parts = [self._member(operation, inner, flags) for operation, inner in members]
             found = union(parts)
             return complement(found) if is_negated else found
         if operation == names.NOT_LITERAL:

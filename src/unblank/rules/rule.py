@@ -45,9 +45,10 @@ class Rule:
     choices: tuple[str, ...] = ()
     """The answer is one of these."""
     contains: tuple[str, ...] = ()
-    """Words, or several in a row, all of which the answer must contain."""
+    """Words, or several in a row, all of which the answer must contain; of forms divided by |, one
+    is enough."""
     excludes: tuple[str, ...] = ()
-    """Words, or several in a row, none of which it may contain."""
+    """Words, or several in a row, none of which it may contain; all forms divided by |."""
     tokens: Length | None = None
     """Number of tokens."""
     words: Length | None = None
@@ -180,7 +181,9 @@ def _length(name: str, given: Any) -> Length | None:
         )
     low, high = bounds
     if high is not None and (low or 0) > high:
-        raise ValueError(f"{name} is {given!r}: at least {low} and at most {high} exclude each other")
+        raise ValueError(
+            f"{name} is {given!r}: at least {low} and at most {high} exclude each other"
+        )
     if max(low or 0, high or 0) > GREATEST_LENGTH:
         raise ValueError(f"{name} is {given!r}: at most {GREATEST_LENGTH:,} is allowed")
     return given if isinstance(given, int) else (low, high)

@@ -9,15 +9,13 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unblank.tokenization.encoding import encode_texts
-
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Tokenizer
 
 __all__ = ["TokenBytes", "Vocabulary", "read_token_bytes"]
 
@@ -58,54 +56,50 @@ class Vocabulary:
 
 
 def read_token_bytes(
-    tokenizer: "PreTrainedTokenizerFast", token_ids: Sequence[int], *, stands_alone: bool
+    core: "Tokenizer", token_ids: Sequence[int], *, stands_alone: bool
 ) -> Vocabulary:
     """Return what tokens add to an answer.
 
     Args:
-        tokenizer: of the model.
+        core: of the tokenizer of the model.
         token_ids: those that may be written, in ascending order; an end is none of them.
         stands_alone: whether an answer is decoded by itself, or after the text before it.
 
     Raises:
         ValueError: the tokenizer decodes tokens in a row in another way than one after another.
     """
-    later = _after_another(tokenizer, token_ids)
-    first = _alone(tokenizer, token_ids) if stands_alone else later
-    _require_additive(tokenizer, first, later, stands_alone=stands_alone)
+    later = _after_another(core, token_ids)
+    first = _alone(core, token_ids) if stands_alone else later
+    _require_additive(core, first, later, stands_alone=stands_alone)
     inner = {token_id: one for token_id, one in later.items() if one and one[0] & 0xC0 == 0x80}
     as_first = _packed(first)
     return Vocabulary(as_first, _packed(later) if stands_alone else as_first, _packed(inner))
 
 
-def _after_another(
-    tokenizer: "PreTrainedTokenizerFast", token_ids: Sequence[int]
-) -> dict[int, bytes]:
-    anchor = _anchor(tokenizer)
-    before = _decoded(tokenizer, [anchor])[0]
+def _after_another(core: "Tokenizer", token_ids: Sequence[int]) -> dict[int, bytes]:
+    anchor = _anchor(core)
+    before = _decoded(core, [anchor])[0]
     found = {}
-    texts = _decoded(tokenizer, [[*anchor, token_id] for token_id in token_ids])
+    texts = _decoded(core, [[*anchor, token_id] for token_id in token_ids])
     for token_id, text in zip(token_ids, texts, strict=True):
         if text.startswith(before):
             found[token_id] = text[len(before) :].encode("utf-8", "surrogatepass")
-    return found | _parts_of_characters(tokenizer, token_ids)
+    return found | _parts_of_characters(core, token_ids)
 
 
-def _alone(tokenizer: "PreTrainedTokenizerFast", token_ids: Sequence[int]) -> dict[int, bytes]:
-    texts = _decoded(tokenizer, [[token_id] for token_id in token_ids])
+def _alone(core: "Tokenizer", token_ids: Sequence[int]) -> dict[int, bytes]:
+    texts = _decoded(core, [[token_id] for token_id in token_ids])
     found = {
         token_id: text.encode("utf-8", "surrogatepass")
         for token_id, text in zip(token_ids, texts, strict=True)
     }
-    return found | _parts_of_characters(tokenizer, token_ids)
+    return found | _parts_of_characters(core, token_ids)
 
 
-def _parts_of_characters(
-    tokenizer: "PreTrainedTokenizerFast", token_ids: Sequence[int]
-) -> dict[int, bytes]:
+def _parts_of_characters(core: "Tokenizer", token_ids: Sequence[int]) -> dict[int, bytes]:
     """Return the bytes of tokens whose names spell them."""
-    kinds = set(_decoder_kinds(tokenizer))
-    names = tokenizer.convert_ids_to_tokens(list(token_ids))
+    kinds = set(_decoder_kinds(core))
+    names = [core.id_to_token(token_id) or "" for token_id in token_ids]
     if "ByteLevel" in kinds:
         of_character = _bytes_of_characters()
         spelt = (
@@ -119,8 +113,8 @@ def _parts_of_characters(
     return {}
 
 
-def _decoder_kinds(tokenizer: "PreTrainedTokenizerFast") -> Iterator[str]:
-    decoder = json.loads(tokenizer.backend_tokenizer.to_str())["decoder"] or {}
+def _decoder_kinds(core: "Tokenizer") -> Iterator[str]:
+    decoder = json.loads(core.to_str())["decoder"] or {}
     for step in (decoder, *decoder.get("decoders", ())):
         yield step.get("type", "")
 
@@ -135,7 +129,7 @@ def _bytes_of_characters() -> dict[str, int]:
 
 
 def _require_additive(
-    tokenizer: "PreTrainedTokenizerFast",
+    core: "Tokenizer",
     first: dict[int, bytes],
     later: dict[int, bytes],
     *,
@@ -147,10 +141,10 @@ def _require_additive(
     whole = [token_id for token_id in whole if _is_whole(first.get(token_id, b"\xff"))]
     if not whole:
         return
-    anchor = [] if stands_alone else _anchor(tokenizer)
-    before = "" if stands_alone else _decoded(tokenizer, [anchor])[0]
+    anchor = [] if stands_alone else _anchor(core)
+    before = "" if stands_alone else _decoded(core, [anchor])[0]
     tries = [rng.choice(whole, _TOKENS_A_TRY).tolist() for _ in range(_TRIES)]
-    texts = _decoded(tokenizer, [[*anchor, *ids] for ids in tries])
+    texts = _decoded(core, [[*anchor, *ids] for ids in tries])
     for (start, *rest), text in zip(tries, texts, strict=True):
         expected = first[start] + b"".join(later[token_id] for token_id in rest)
         if text != before + expected.decode():
@@ -178,11 +172,11 @@ def _packed(found: dict[int, bytes]) -> TokenBytes:
     )
 
 
-def _anchor(tokenizer: "PreTrainedTokenizerFast") -> list[int]:
-    return encode_texts(tokenizer, ["a"])[0]
+def _anchor(core: "Tokenizer") -> list[int]:
+    ids: list[int] = core.encode("a", add_special_tokens=False).ids
+    return ids
 
 
-def _decoded(tokenizer: "PreTrainedTokenizerFast", rows: Sequence[Sequence[int]]) -> list[str]:
-    core: Any = tokenizer.backend_tokenizer
+def _decoded(core: "Tokenizer", rows: Sequence[Sequence[int]]) -> list[str]:
     texts: list[str] = core.decode_batch([list(row) for row in rows], skip_special_tokens=False)
     return texts

@@ -1,9 +1,10 @@
 """Tokens as paths of character classes: a tree, so that what many tokens share is walked once.
 
-Shapes: `W` tokens, `M` nodes of the tree, `G` goals, `Q` states of an automaton, `C` classes, `B`
-states to start from.
+Shapes: `O` origins, `W` tokens of all origins, `M` nodes of the tree, `G` goals of all origins, `Q`
+states of an automaton, `C` classes, `B` states to start from.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,32 +18,40 @@ __all__ = ["TokenPaths", "read_paths"]
 
 @dataclass(frozen=True, slots=True)
 class TokenPaths:
-    """The tokens that may follow at one place inside a character.
+    """The tokens that may follow at places inside a character, the origins.
 
     Attributes:
-        token_ids: int32[W], in ascending order.
+        token_ids: int32[W], those of one origin after those of another, each in ascending order.
         last: int64[W], the tree's node where each token's path ends.
         ends: int32[W], the place inside a character behind each token.
+        token_starts: int64[O + 1], where the tokens of each origin begin.
         parents: int64[M], the node before each; 0 is the root.
         classes: int32[M], the class that leads to each; of the root none.
         levels: where the nodes begin that come later than all before.
-        goals: int64[G], nodes where paths end, each once with every `goal_ends`.
+        goals: int64[G], nodes where paths end, each once an origin with every `goal_ends`.
         goal_ends: int32[G], places inside a character.
+        goal_starts: int64[O + 1], where the goals of each origin begin.
     """
 
     token_ids: NDArray[np.int32]
     last: NDArray[np.int64]
     ends: NDArray[np.int32]
+    token_starts: NDArray[np.int64]
     parents: NDArray[np.int64]
     classes: NDArray[np.int32]
     levels: tuple[int, ...]
     goals: NDArray[np.int64]
     goal_ends: NDArray[np.int32]
+    goal_starts: NDArray[np.int64]
 
     @property
     def num_nodes(self) -> int:
         """M."""
         return len(self.parents)
+
+    def tokens_of(self, origin: int) -> slice:
+        """Return which of the W tokens may follow at an origin."""
+        return slice(*self.token_starts[origin : origin + 2].tolist())
 
     def follow(self, next_QC: NDArray[np.int32], states_B: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return int32[B, M], where every node's path leads from each state."""
@@ -53,9 +62,10 @@ class TokenPaths:
             reached[:, start:end] = next_QC[before, self.classes[start:end]]
         return reached
 
-    def classes_of(self, token_id: int) -> tuple[list[int], int]:
+    def classes_of(self, origin: int, token_id: int) -> tuple[list[int], int]:
         """Return the classes on a token's path, and the place inside a character behind it."""
-        index = int(np.searchsorted(self.token_ids, token_id))
+        tokens = self.tokens_of(origin)
+        index = tokens.start + int(np.searchsorted(self.token_ids[tokens], token_id))
         node, classes = int(self.last[index]), []
         while node:
             classes.append(int(self.classes[node]))
@@ -63,23 +73,25 @@ class TokenPaths:
         return classes[::-1], int(self.ends[index])
 
 
-def read_paths(tokens: TokenBytes, table: Utf8Table, start: int) -> TokenPaths:
+def read_paths(tokens: TokenBytes, table: Utf8Table, places: Sequence[int]) -> TokenPaths:
     """Return the paths of the tokens whose bytes may follow.
 
     Args:
         tokens: the vocabulary.
         table: of the classes.
-        start: the place inside a character where tokens begin, a node of the table.
+        places: the origins, nodes of the table.
     """
-    num_nodes = table.num_nodes
+    num_nodes, num_tokens = table.num_nodes, len(tokens.lengths)
     num_classes = int(table.step.max()) - num_nodes + 1
-    inside = np.full(len(tokens.lengths), start, dtype=np.int32)
-    last = np.zeros(len(tokens.lengths), dtype=np.int64)
+    inside = np.repeat(np.array(places, dtype=np.int32), num_tokens)
+    lengths = np.tile(tokens.lengths, len(places))
+    starts = np.tile(tokens.starts, len(places))
+    last = np.zeros(len(inside), dtype=np.int64)
     parents, classes, levels = [np.zeros(1, np.int64)], [np.zeros(1, np.int32)], [1]
-    active = np.arange(len(tokens.lengths))
-    for place in range(int(tokens.lengths.max(initial=0))):
-        active = active[tokens.lengths[active] > place]
-        steps = table.step[inside[active], tokens.content[tokens.starts[active] + place]]
+    active = np.arange(len(inside))
+    for place in range(int(lengths.max(initial=0))):
+        active = active[lengths[active] > place]
+        steps = table.step[inside[active], tokens.content[starts[active] + place]]
         inside[active[steps == DEAD]] = DEAD
         active, steps = active[steps != DEAD], steps[steps != DEAD]
         is_whole = steps >= num_nodes
@@ -93,15 +105,19 @@ def read_paths(tokens: TokenBytes, table: Utf8Table, start: int) -> TokenPaths:
             classes.append((unique % num_classes).astype(np.int32))
             levels.append(levels[-1] + len(unique))
     is_possible = inside != DEAD
+    origins = np.repeat(np.arange(len(places)), num_tokens)[is_possible]
     last, inside = last[is_possible], inside[is_possible]
-    goals = np.unique(last * num_nodes + inside)
+    goals = np.unique((origins * levels[-1] + last) * num_nodes + inside)
+    edges = np.arange(len(places) + 1)
     return TokenPaths(
-        tokens.token_ids[is_possible],
+        np.tile(tokens.token_ids, len(places))[is_possible],
         last,
         inside,
+        np.searchsorted(origins, edges),
         np.concatenate(parents),
         np.concatenate(classes),
         tuple(levels),
-        goals // num_nodes,
+        goals // num_nodes % levels[-1],
         (goals % num_nodes).astype(np.int32),
+        np.searchsorted(goals // num_nodes // levels[-1], edges),
     )
