@@ -86,7 +86,7 @@ def meets(text: str, rule: Rule) -> bool:
         [
             rule.regex is None or re.fullmatch(rule.regex, text) is not None,
             not rule.choices or text in rule.choices,
-            all(holds(text, words) for words in rule.contains),
+            all(any(holds(text, one) for one in forms.split("|")) for forms in rule.contains),
             not any(holds(text, words) for words in rule.excludes),
             rule.words is None or within(len(text.split()), rule.words),
             rule.characters is None or within(len(text), rule.characters),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unblank.rules.code_points import classes_of
-from unblank.rules.expressions import Expressions, TooLargeError
+from unblank.rules.expressions import NOTHING, Expressions, TooLargeError
 
 __all__ = ["Automaton", "build_automaton"]
 
@@ -54,21 +54,21 @@ def build_automaton(expressions: Expressions, expression: int) -> Automaton:
     class_P, classes = classes_of(expressions.sets)
     expressions.divide(classes)
     num_classes = int(class_P.max()) + 1
-    numbers, states = {expression: 0}, [expression]
-    rows: list[list[int]] = []
+    numbers, states = {expression: 0, NOTHING: 1}, [expression, NOTHING]
+    rows: list[NDArray[np.int32]] = []
     while len(rows) < len(states):
-        row = []
-        for class_id in range(num_classes):
+        row = np.ones(num_classes, dtype=np.int32)
+        firsts = expressions.firsts(states[len(rows)])
+        for class_id in range(num_classes) if firsts is None else firsts:
             after = expressions.derivative(states[len(rows)], class_id)
-            number = numbers.setdefault(after, len(states))
-            if number == len(states):
+            row[class_id] = numbers.setdefault(after, len(states))
+            if row[class_id] == len(states):
                 states.append(after)
-            row.append(number)
         rows.append(row)
         if len(states) > MOST_STATES:
             raise TooLargeError
     accepts = np.array([expressions.takes_empty(state) for state in states])
-    return _without_dead_ends(np.array(rows, dtype=np.int32), accepts, class_P)
+    return _without_dead_ends(np.stack(rows), accepts, class_P)
 
 
 def _without_dead_ends(

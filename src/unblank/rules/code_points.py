@@ -3,9 +3,11 @@
 Shapes: `P` code points, `S` sets, `C` classes.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import regex
@@ -63,13 +65,14 @@ def category(name: str) -> CodePoints:
         name: "digit", "space", "word" (letters, digits and the underscore), "lower" (no capital
             letters), "upper" (no small letters) or "letter".
     """
-    return _where(_CATEGORIES[name])
+    if name in _PATTERNS:
+        return _matched(re.compile(_PATTERNS[name]))
+    points = range(NUM_CODE_POINTS)
+    return _ranges(np.fromiter(map(_TESTS[name], map(chr, points)), bool, NUM_CODE_POINTS))
 
 
-_CATEGORIES: dict[str, Callable[[str], bool]] = {
-    "digit": str.isdecimal,
-    "space": str.isspace,
-    "word": lambda character: character.isalnum() or character == "_",
+_PATTERNS = {"digit": r"\d+", "space": r"\s+", "word": r"\w+"}
+_TESTS: dict[str, Callable[[str], bool]] = {
     "lower": lambda character: character == character.lower(),
     "upper": lambda character: character == character.upper(),
     "letter": str.isalpha,
@@ -84,13 +87,13 @@ def script(name: str) -> CodePoints:
         ValueError: there is no such script.
     """
     try:
-        pattern = regex.compile(rf"\p{{Script={name}}}")
+        pattern = regex.compile(rf"\p{{Script={name}}}+")
     except regex.error:
         raise ValueError(
             f"script is {name[:40]!r}: give digits, letters, or a script of Unicode such as Latin, "
             "Greek, Cyrillic, Arabic, Devanagari, Han or Hiragana"
         ) from None
-    return _where(lambda character: pattern.match(character) is not None)
+    return _matched(pattern)
 
 
 def same_in_lower_case(ranges: CodePoints) -> CodePoints:
@@ -129,9 +132,10 @@ def classes_of(sets: Sequence[CodePoints]) -> tuple[NDArray[np.int32], list[froz
     return class_P, [frozenset(class_of_each[row].tolist()) for row in members[:-1]]
 
 
-def _where(holds: Callable[[str], bool]) -> CodePoints:
-    flags = np.fromiter(map(holds, map(chr, range(NUM_CODE_POINTS))), bool, NUM_CODE_POINTS)
-    return _ranges(flags)
+def _matched(pattern: Any) -> CodePoints:
+    """Return the code points of which a pattern matches every run."""
+    everything = "".join(map(chr, range(NUM_CODE_POINTS)))
+    return tuple((one.start(), one.end() - 1) for one in pattern.finditer(everything))
 
 
 def _ranges(is_in: NDArray[np.bool_]) -> CodePoints:

@@ -28,10 +28,12 @@ __all__ = ["NEVER", "Constraint", "Progress"]
 NEVER = 32_767
 """More tokens than any answer has."""
 
-MOST_WAYS = 200_000_000
+MOST_STEPS = 20_000_000
 """Steps of the automaton along all tokens from all states; about two seconds."""
+MOST_WAYS = 10_000_000
+"""Different ways from state to state, once for each token that must come; some 200 MB."""
 AT_ONCE = 1_000_000
-"""Steps that are taken together."""
+"""Steps that are taken together, at most."""
 KEPT_STATES = 64
 """States whose allowed tokens are kept."""
 
@@ -77,11 +79,17 @@ class Constraint:
         self._paths_between = read_paths(vocabulary.later, table, [0])
         self._paths_inside = read_paths(vocabulary.inner, table, inside)
         self._paths_at_start = read_paths(vocabulary.first, table, [0])
+        self._num_steps = self._num_ways = 0
         self._place = np.full(len(automaton.accepts) * self._stride, -1, dtype=np.int32)
         sources, targets = self._explore()
         self._left_jS = self._tokens_left(sources, targets)
         self._kept: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
         self.fewest = int(self._left_jS[min_tokens, self._place[self._start]])
+
+    @property
+    def num_states(self) -> int:
+        """S."""
+        return len(self._states)
 
     def begin(self, limit: int) -> "Progress":
         """Return where an answer begins.
@@ -108,8 +116,11 @@ class Constraint:
         place, node = divmod(state, self._stride)
         paths, origin = self._paths_at(node)
         tokens = paths.tokens_of(origin)
-        reached = paths.follow(self._automaton.next, np.array([place]))[0, paths.last[tokens]]
-        targets = self._place[reached * self._stride + paths.ends[tokens]]
+        dead = self._automaton.dead
+        _, nodes, states = paths.reach(self._automaton.next, np.array([place]), dead)
+        reached = np.full(paths.num_nodes, dead, dtype=np.int32)
+        reached[nodes] = states
+        targets = self._place[reached[paths.last[tokens]] * self._stride + paths.ends[tokens]]
         left = self._left_jS[max(missing - 1, 0)]
         needs = np.where(targets < 0, NEVER, np.minimum(left[targets] + 1, NEVER))
         needs_V = torch.full((self._vocab_size,), NEVER, dtype=torch.int16)
@@ -147,7 +158,7 @@ class Constraint:
         new = np.array([self._start])
         found = [new]
         self._place[self._start] = 0
-        num_found = num_steps = 1
+        num_found = 1
         while len(new):
             nodes = new % self._stride
             is_between, is_start = nodes == 0, nodes == self._start
@@ -157,9 +168,6 @@ class Constraint:
                 (new[is_between], self._paths_between),
                 (new[~is_between & ~is_start], self._paths_inside),
             ):
-                num_steps += len(states) * paths.num_nodes
-                if num_steps > MOST_WAYS:
-                    raise TooLargeError
                 size = max(AT_ONCE // paths.num_nodes, 1)
                 for start in range(0, len(states), size):
                     froms, codes = self._ways(states[start : start + size], paths)
@@ -171,10 +179,7 @@ class Constraint:
             self._place[new] = np.arange(num_found, num_found + len(new))
             num_found += len(new)
             found.append(new)
-        self._states = np.concatenate(found)
-        num_ways = sum(map(len, sources))
-        if num_ways * (self.min_tokens + 1) > MOST_WAYS:
-            raise TooLargeError
+        self._states: NDArray[np.int64] = np.concatenate(found)
         return self._place[np.concatenate(sources)], self._place[np.concatenate(targets)]
 
     def _ways(
@@ -182,19 +187,15 @@ class Constraint:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return each different way by one token: from which state, to which."""
         places, nodes = states_B // self._stride, states_B % self._stride
-        unique, rows = np.unique(places, return_inverse=True)
-        reached = paths.follow(self._automaton.next, unique)
+        rows, reached, states = paths.reach(self._automaton.next, places, self._automaton.dead)
+        self._num_steps += len(rows)
         origins = nodes - 1 if paths is self._paths_inside else np.zeros_like(nodes)
-        counts = paths.goal_starts[origins + 1] - paths.goal_starts[origins]
-        which = np.repeat(np.arange(len(states_B)), counts)
-        # The goals of each state's origin, one after another.
-        offsets = paths.goal_starts[origins] - np.concatenate([[0], counts.cumsum()[:-1]])
-        goals = np.arange(len(which)) + offsets[which]
-        targets = reached[rows[which], paths.goals[goals]]
-        is_alive = targets != self._automaton.dead
-        which, goals, targets = which[is_alive], goals[is_alive], targets[is_alive]
-        codes = targets.astype(np.int64) * self._stride + paths.goal_ends[goals]
-        ways = np.unique(which * len(self._place) + codes)
+        ends, which = paths.goals_of(origins[rows], reached)
+        codes = states[which].astype(np.int64) * self._stride + ends
+        ways = np.unique(rows[which] * len(self._place) + codes)
+        self._num_ways += len(ways)
+        if self._num_steps > MOST_STEPS or self._num_ways * (self.min_tokens + 1) > MOST_WAYS:
+            raise TooLargeError
         return states_B[ways // len(self._place)], ways % len(self._place)
 
     def _tokens_left(

@@ -35,6 +35,7 @@ class Expressions:
         self._takes_empty: list[bool] = []
         self._numbers: dict[tuple[Kind, tuple[int, ...]], int] = {}
         self._derivatives: dict[tuple[int, int], int] = {}
+        self._firsts: dict[int, frozenset[int] | None] = {}
         self._classes: Sequence[frozenset[int]] = ()
         self._num_steps = 0
         self._make("nothing", (), False)
@@ -120,6 +121,31 @@ class Expressions:
         if found is None:
             found = self._derivatives[key] = self._new_derivative(expression, class_id)
         return found
+
+    def firsts(self, expression: int) -> frozenset[int] | None:
+        """Return the classes that a match may begin with; None if it may be any of them."""
+        if expression not in self._firsts:
+            self._firsts[expression] = self._new_firsts(expression)
+        return self._firsts[expression]
+
+    def _new_firsts(self, expression: int) -> frozenset[int] | None:
+        kind, parts = self._kinds[expression], self._parts[expression]
+        match kind:
+            case "nothing" | "empty":
+                return frozenset()
+            case "set":
+                return self._classes[parts[0]]
+            case "not":
+                return None
+            case "repeat":
+                return self.firsts(parts[0])
+            case "concat":
+                parts = parts if self.takes_empty(parts[0]) else parts[:1]
+        known = [self.firsts(part) for part in parts]
+        sure = [one for one in known if one is not None]
+        if kind == "both":
+            return frozenset.intersection(*sure) if sure else None
+        return frozenset().union(*sure) if len(sure) == len(known) else None
 
     def _new_derivative(self, expression: int, class_id: int) -> int:
         kind, parts = self._kinds[expression], self._parts[expression]

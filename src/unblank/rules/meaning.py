@@ -6,6 +6,8 @@ meets something else; in scripts that are written without spaces it may stand an
 
 from collections.abc import Callable, Sequence
 
+import regex
+
 from unblank.rules.code_points import (
     ALL,
     CodePoints,
@@ -24,7 +26,9 @@ __all__ = ["AsWritten", "meaning_of"]
 AsWritten = Callable[[str], str | None]
 """A text -> how the tokenizer writes it; None if it cannot."""
 
-_WITHOUT_SPACES = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
+_WITHOUT_SPACES = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
+)
 
 
 def meaning_of(expressions: Expressions, rules: Sequence[Rule], as_written: AsWritten) -> int:
@@ -146,12 +150,8 @@ def _allowed_in(name: str) -> CodePoints:
 
 
 def _needs_edge(character: str) -> bool:
-    point = ord(character)
-    if not any(low <= point <= high for low, high in category("word")):
-        return False
-    return point < 0x0E00 or not any(
-        low <= point <= high for name in _WITHOUT_SPACES for low, high in script(name)
-    )
+    is_of_word = character.isalnum() or character == "_"
+    return is_of_word and not _WITHOUT_SPACES.match(character)
 
 
 def _bounds(length: Length) -> tuple[int, int | None]:

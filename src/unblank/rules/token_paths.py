@@ -27,10 +27,10 @@ class TokenPaths:
         token_starts: int64[O + 1], where the tokens of each origin begin.
         parents: int64[M], the node before each; 0 is the root.
         classes: int32[M], the class that leads to each; of the root none.
-        levels: where the nodes begin that come later than all before.
-        goals: int64[G], nodes where paths end, each once an origin with every `goal_ends`.
+        children: int64[M - 1], the nodes behind each node, one node's after another's.
+        child_starts: int64[M + 1], where those of each node begin.
+        goals: int64[G], in order: origin * M + node where paths end, once for each `goal_ends`.
         goal_ends: int32[G], places inside a character.
-        goal_starts: int64[O + 1], where the goals of each origin begin.
     """
 
     token_ids: NDArray[np.int32]
@@ -39,10 +39,10 @@ class TokenPaths:
     token_starts: NDArray[np.int64]
     parents: NDArray[np.int64]
     classes: NDArray[np.int32]
-    levels: tuple[int, ...]
+    children: NDArray[np.int64]
+    child_starts: NDArray[np.int64]
     goals: NDArray[np.int64]
     goal_ends: NDArray[np.int32]
-    goal_starts: NDArray[np.int64]
 
     @property
     def num_nodes(self) -> int:
@@ -53,14 +53,47 @@ class TokenPaths:
         """Return which of the W tokens may follow at an origin."""
         return slice(*self.token_starts[origin : origin + 2].tolist())
 
-    def follow(self, next_QC: NDArray[np.int32], states_B: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Return int32[B, M], where every node's path leads from each state."""
-        reached = np.empty((len(states_B), self.num_nodes), dtype=np.int32)
-        reached[:, 0] = states_B
-        for start, end in zip(self.levels, self.levels[1:], strict=False):
-            before = reached[:, self.parents[start:end]]
-            reached[:, start:end] = next_QC[before, self.classes[start:end]]
-        return reached
+    def reach(
+        self, next_QC: NDArray[np.int32], states_B: NDArray[np.int64], dead: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+        """Return where paths lead: number of the start in B, node, and state; dead ones left out.
+
+        Args:
+            next_QC: of the automaton.
+            states_B: where to start from.
+            dead: its dead state.
+        """
+        rows = np.arange(len(states_B))
+        nodes = np.zeros(len(states_B), dtype=np.int64)
+        states = states_B.astype(np.int32)
+        found = [(rows, nodes, states)]
+        while len(rows):
+            places, which = ranges(self.child_starts[nodes], self.child_starts[nodes + 1])
+            children = self.children[places]
+            states = next_QC[states[which], self.classes[children]]
+            is_alive = states != dead
+            rows, nodes, states = rows[which[is_alive]], children[is_alive], states[is_alive]
+            found.append((rows, nodes, states))
+        all_rows, all_nodes, all_states = zip(*found, strict=True)
+        return np.concatenate(all_rows), np.concatenate(all_nodes), np.concatenate(all_states)
+
+    def goals_of(
+        self, origins: NDArray[np.int64], nodes: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Return the places inside a character behind paths that end at nodes, one or more each.
+
+        Args:
+            origins: where each path began.
+            nodes: where it has come.
+
+        Returns:
+            The places, and for each the number of its node.
+        """
+        keys = origins * self.num_nodes + nodes
+        firsts = np.searchsorted(self.goals, keys, side="left")
+        lasts = np.searchsorted(self.goals, keys, side="right")
+        places, which = ranges(firsts, lasts)
+        return self.goal_ends[places], which
 
     def classes_of(self, origin: int, token_id: int) -> tuple[list[int], int]:
         """Return the classes on a token's path, and the place inside a character behind it."""
@@ -87,7 +120,7 @@ def read_paths(tokens: TokenBytes, table: Utf8Table, places: Sequence[int]) -> T
     lengths = np.tile(tokens.lengths, len(places))
     starts = np.tile(tokens.starts, len(places))
     last = np.zeros(len(inside), dtype=np.int64)
-    parents, classes, levels = [np.zeros(1, np.int64)], [np.zeros(1, np.int32)], [1]
+    parents, classes, num_found = [np.zeros(1, np.int64)], [np.zeros(1, np.int32)], 1
     active = np.arange(len(inside))
     for place in range(int(lengths.max(initial=0))):
         active = active[lengths[active] > place]
@@ -100,24 +133,35 @@ def read_paths(tokens: TokenBytes, table: Utf8Table, places: Sequence[int]) -> T
         if len(grown):
             keys = last[grown] * num_classes + (steps[is_whole] - num_nodes)
             unique, index = np.unique(keys, return_inverse=True)
-            last[grown] = levels[-1] + index
+            last[grown] = num_found + index
             parents.append(unique // num_classes)
             classes.append((unique % num_classes).astype(np.int32))
-            levels.append(levels[-1] + len(unique))
+            num_found += len(unique)
     is_possible = inside != DEAD
     origins = np.repeat(np.arange(len(places)), num_tokens)[is_possible]
     last, inside = last[is_possible], inside[is_possible]
-    goals = np.unique((origins * levels[-1] + last) * num_nodes + inside)
-    edges = np.arange(len(places) + 1)
+    goals = np.unique((origins * num_found + last) * num_nodes + inside)
+    parent_of_each = np.concatenate(parents)
+    children = np.argsort(parent_of_each[1:], kind="stable") + 1
     return TokenPaths(
-        np.tile(tokens.token_ids, len(places))[is_possible],
-        last,
-        inside,
-        np.searchsorted(origins, edges),
-        np.concatenate(parents),
-        np.concatenate(classes),
-        tuple(levels),
-        goals // num_nodes % levels[-1],
-        (goals % num_nodes).astype(np.int32),
-        np.searchsorted(goals // num_nodes // levels[-1], edges),
+        token_ids=np.tile(tokens.token_ids, len(places))[is_possible],
+        last=last,
+        ends=inside,
+        token_starts=np.searchsorted(origins, np.arange(len(places) + 1)),
+        parents=parent_of_each,
+        classes=np.concatenate(classes),
+        children=children,
+        child_starts=np.searchsorted(parent_of_each[children], np.arange(num_found + 1)),
+        goals=goals // num_nodes,
+        goal_ends=(goals % num_nodes).astype(np.int32),
     )
+
+
+def ranges(
+    starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return all numbers of several ranges, and for each which range it is of."""
+    counts = ends - starts
+    which = np.repeat(np.arange(len(counts)), counts)
+    firsts = np.repeat(starts - np.concatenate([[0], counts.cumsum()[:-1]]), counts)
+    return np.arange(len(which)) + firsts, which
