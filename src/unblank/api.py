@@ -16,6 +16,7 @@ from unblank.generation.infill import Filler
 from unblank.generation.options import (
     DecodingArguments,
     DecodingOptions,
+    FillingOrder,
     GenerationArguments,
     GenerationOptions,
 )
@@ -82,7 +83,7 @@ class Unblank:
         self,
         text: str,
         *,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
         rules: TextRules | None = None,
         batch_size: int = 16,
         **options: Unpack[DecodingArguments],
@@ -93,7 +94,7 @@ class Unblank:
         self,
         text: list[str],
         *,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
         rules: TextRules | None = None,
         batch_size: int = 16,
         **options: Unpack[DecodingArguments],
@@ -103,7 +104,7 @@ class Unblank:
         self,
         text: str | list[str],
         *,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
         rules: TextRules | None = None,
         batch_size: int = 16,
         **options: Unpack[DecodingArguments],
@@ -115,7 +116,8 @@ class Unblank:
 
         Args:
             text: one text, or several.
-            order: blanks, counted from 0, in the order of filling; None for left to right.
+            order: blanks, counted from 0, in the order of filling; "confidence" fills the surest
+                first; None is left to right.
             rules: what the answers must be like: `unblank.Rule`, its short form such as
                 `"1: words=2..3"`, or a dict of its fields; for several texts also a list for each.
             batch_size: texts decoded together; it does not change a result.
@@ -135,7 +137,7 @@ class Unblank:
         self,
         text: str,
         *,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
         rules: Sequence[RuleLike] | RuleLike | None = None,
         **options: Unpack[DecodingArguments],
     ) -> Iterator[TokenEvent | FillResult]:

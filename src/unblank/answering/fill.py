@@ -13,7 +13,7 @@ from unblank.api import Unblank
 from unblank.data.sources import TextUnit
 from unblank.data.written_records import require_writable
 from unblank.generation.infill import Filler
-from unblank.generation.options import DecodingOptions
+from unblank.generation.options import DecodingOptions, FillingOrder
 from unblank.generation.results import BlankFill, FillResult
 from unblank.rules.rule import Rule
 
@@ -29,7 +29,7 @@ def fill_records(
     *,
     text_field: str = "text",
     text_unit: TextUnit = "line",
-    order: Sequence[int] | None = None,
+    order: FillingOrder | None = None,
     rules: Sequence[Rule] = (),
     rules_field: str | None = None,
     batch_size: int = 16,
@@ -46,7 +46,8 @@ def fill_records(
         options: decoding options.
         text_field: field of the text, or a text with fields in braces.
         text_unit: what a text of a .txt file is.
-        order: blanks, counted from 0, in the order of filling; None for left to right.
+        order: blanks, counted from 0, in the order of filling; "confidence" for the surest first;
+            None for left to right.
         rules: on the answers in all texts.
         rules_field: field with further rules of each text; None for none.
         batch_size: texts decoded together.

@@ -22,6 +22,7 @@ from unblank.commands.texts import (
     texts_of,
 )
 from unblank.generation.infill import Filler
+from unblank.generation.options import FillingOrder
 from unblank.generation.results import FillResult, TokenEvent
 from unblank.rules.rule import Rule
 
@@ -36,11 +37,11 @@ def fill_and_print(settings: FillSettings) -> None:
     unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
     filler = Filler(unblank.model, unblank.tokenizer, settings.decoding())
     console = Console(highlight=False, soft_wrap=True)
-    rules = settings.given_rules()
+    rules, order = settings.given_rules(), settings.filling_order()
     problems: list[str] = []
 
     def checked(text: str) -> str:
-        filler.check(text, order=settings.order, rules=rules)
+        filler.check(text, order=order, rules=rules)
         return text
 
     texts = each_text(texts_of(settings.text, settings), checked, problems)
@@ -49,10 +50,10 @@ def fill_and_print(settings: FillSettings) -> None:
             if isinstance(text, Refused):
                 _print_refusal(console, text)
             else:
-                _print_stream(console, filler, text, settings.order, rules)
+                _print_stream(console, filler, text, order, rules)
     while batch := list(islice(texts, settings.batch_size)):
         good = [text for text in batch if isinstance(text, str)]
-        found = filler.fill(good, order=settings.order, rules=rules, batch_size=settings.batch_size)
+        found = filler.fill(good, order=order, rules=rules, batch_size=settings.batch_size)
         results = iter(found)
         for text in batch:
             answer = text if isinstance(text, Refused) else next(results)
@@ -76,7 +77,7 @@ def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
         settings.decoding(),
         text_field=settings.text_field,
         text_unit=settings.text_unit,
-        order=settings.order,
+        order=settings.filling_order(),
         rules=settings.given_rules(),
         rules_field=settings.rules_field,
         batch_size=settings.batch_size,
@@ -137,7 +138,7 @@ def _print_stream(
     console: Console,
     filler: Filler,
     text: str,
-    order: Sequence[int] | None,
+    order: FillingOrder | None,
     rules: Sequence[Rule],
 ) -> None:
     shown: dict[int, str] = {}

@@ -22,7 +22,9 @@ from unblank.data.written_records import flattened, is_table, write_records
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.metrics.text import TextScores, score_texts
+from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
+from unblank.rules.glossary import Glossary
 from unblank.rules.rule import Rule
 
 __all__ = ["generate_and_print"]
@@ -55,6 +57,8 @@ def generate_and_print(settings: GenerateSettings) -> None:
         predictions = _write(settings, job, answerer, file)
     else:
         predictions = _print_all(settings, job, answerer)
+    if job.glossary is not None:
+        _tell_of_terms(job.glossary, job, predictions)
     if job.references is not None:
         scores = _score(settings, predictions, job.references)
         print(scores, file=sys.stdout if settings.output else sys.stderr)
@@ -69,6 +73,23 @@ def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequen
     empty = [place for place, texts in zip(places, references, strict=True) if not any(texts)]
     if empty:
         _tell(f"note: empty references lower the scores: {len(empty):,}, the first: {empty[0]}")
+
+
+def _tell_of_terms(glossary: Glossary, job: Job, predictions: Sequence[str]) -> None:
+    """Say how many of the terms in the sources have their translation in the answers."""
+    num_terms = num_met = 0
+    for number, (source, prediction) in enumerate(zip(job.sources, predictions, strict=True)):
+        if _is_answered(job, number):
+            found, written = glossary.translations(source), _bare(prediction)
+            num_terms += len(found)
+            num_met += sum(any(_bare(form) in written for form in one.split("|")) for one in found)
+    share = f" ({num_met / num_terms:.1%})" if num_terms else ""
+    _tell(f"glossary: {num_met:,} of {counted(num_terms, 'term')} met{share}")
+
+
+def _bare(text: str) -> str:
+    """Return a text without what a tokenizer may change: case, and space around punctuation."""
+    return "".join(text.split()).casefold()
 
 
 def _checked(answerer: SourceAnswerer, job: Job) -> Job:

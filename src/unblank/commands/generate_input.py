@@ -10,6 +10,7 @@ from unblank.commands.texts import given_texts
 from unblank.data.fields import field_names, field_text, field_value, is_visible
 from unblank.data.files import find_files
 from unblank.data.records import Record, is_text, read_records
+from unblank.rules.glossary import Glossary, read_glossary
 from unblank.rules.rule import Rule
 
 __all__ = ["Job", "read_job"]
@@ -26,7 +27,8 @@ class Job:
         places: where each source stands, for messages: file and line, or its number.
         problems: number of a source from 0 -> why it is none; None if nothing is answered unless
             all are in order, as where they come from a file.
-        rules: on the answer to each source.
+        rules: on the answer to each source, those of the glossary included.
+        glossary: None for none.
     """
 
     sources: list[str]
@@ -34,6 +36,7 @@ class Job:
     places: list[str]
     problems: dict[int, str] | None
     rules: list[tuple[Rule, ...]]
+    glossary: Glossary | None = None
 
 
 def read_job(settings: GenerateSettings) -> Job:
@@ -78,7 +81,14 @@ def read_job(settings: GenerateSettings) -> Job:
         _add_lines(path, references)
     is_scored = bool(settings.references)
     kept = list(map(_without_empty, references)) if is_scored else None
-    return Job(sources, kept, places, problems, rules or [of_all] * len(sources))
+    rules = rules or [of_all] * len(sources)
+    if settings.glossary is None:
+        return Job(sources, kept, places, problems, rules)
+    glossary = read_glossary(settings.glossary)
+    rules = [
+        (*own, *glossary.rules_for(source)) for own, source in zip(rules, sources, strict=True)
+    ]
+    return Job(sources, kept, places, problems, rules, glossary)
 
 
 def _default_field(path: Path) -> str:

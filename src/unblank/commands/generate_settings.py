@@ -64,6 +64,10 @@ class GenerateSettings(RuleSettings, GenerationOptions):
     """Compare the stems of English words in ROUGE."""
     margins: Annotated[bool, Needs("references")] = False
     """Also print the 95 % confidence interval of every score."""
+    glossary: Path | None = None
+    """File of two columns, .tsv or .csv: a term of the sources, and its translation, whose
+    inflected forms are divided by |. Where a source holds the term, the answer must hold the
+    translation."""
     batch_size: Positive[int] = 32
     """Number of sources answered together."""
     device: str = "auto"

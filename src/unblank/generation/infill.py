@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from unblank.generation.building import fill_setup
 from unblank.generation.constraining import AnswerRules, TextRules, rules_of_each
 from unblank.generation.decode import decode_in_batches, stream_tokens
-from unblank.generation.options import DecodingOptions
+from unblank.generation.options import DecodingOptions, FillingOrder
+from unblank.generation.orders import SurestFirst
 from unblank.generation.pieces import Filling
 from unblank.generation.prompts import BlankedText, decode_after, read_text, splice
 from unblank.generation.results import BlankFill, FillResult, TokenEvent
@@ -47,16 +48,19 @@ class Filler:
         self._rules = AnswerRules(tokenizer, self.setup.rules, options, stands_alone=False)
 
     def check(
-        self, text: str, *, order: Sequence[int] | None = None, rules: Sequence[Rule] = ()
+        self, text: str, *, order: FillingOrder | None = None, rules: Sequence[Rule] = ()
     ) -> None:
         """Raise what `fill` would raise for this text."""
-        self.read(text, order, rules)
+        if order == "confidence":
+            SurestFirst(self.read(text, None, rules))
+        else:
+            self.read(text, order, rules)
 
     def fill(
         self,
         texts: Sequence[str],
         *,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
         rules: TextRules | None = None,
         batch_size: int = 16,
         on_batch: Callable[[int], None] = lambda _: None,
@@ -65,7 +69,8 @@ class Filler:
 
         Args:
             texts: each with at least one blank.
-            order: blanks, counted from 0, in the order of filling; None for left to right.
+            order: blanks, counted from 0, in the order of filling; "confidence" for the surest
+                first; None for left to right.
             rules: on the answers, of all texts or a list for each.
             batch_size: texts decoded together.
             on_batch: called with the number of texts that were just filled.
@@ -75,7 +80,11 @@ class Filler:
                 cannot be met.
         """
         of_each = rules_of_each(rules, len(texts))
-        blanked = [self.read(text, order, own) for text, own in zip(texts, of_each, strict=True)]
+        if order == "confidence":
+            blanked = self._surest_first(texts, of_each, batch_size)
+        else:
+            pairs = zip(texts, of_each, strict=True)
+            blanked = [self.read(text, order, own) for text, own in pairs]
         prompts = [one.prompt for one in blanked]
         results: dict[int, FillResult] = {}
         for batch in decode_in_batches(self.setup, prompts, batch_size):
@@ -87,7 +96,7 @@ class Filler:
         self,
         text: str,
         *,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
         rules: Sequence[RuleLike] | RuleLike | None = None,
     ) -> Iterator[TokenEvent | FillResult]:
         """Yield every token of one text as it is chosen, then the result.
@@ -101,9 +110,31 @@ class Filler:
             ValueError: also for beam search and several alternatives, which have no single next
                 token.
         """
-        blanked = self.read(text, order, read_rules(rules or ()))
+        own = read_rules(rules or ())
+        if order == "confidence":
+            (blanked,) = self._surest_first([text], [own], batch_size=1)
+        else:
+            blanked = self.read(text, order, own)
         events = stream_tokens(self.setup, blanked.prompt, self._tokenizer, self.text_of)
         return self._in_text_order(blanked, events)
+
+    def _surest_first(
+        self, texts: Sequence[str], rules: Sequence[Sequence[Rule]], batch_size: int
+    ) -> list[BlankedText]:
+        """Return the texts read in the order in which the surest blank comes first."""
+        read = [self.read(text, None, own) for text, own in zip(texts, rules, strict=True)]
+        searches = [SurestFirst(one) for one in read]
+        while trials := [(search, prompt) for search in searches for prompt in search.trials()]:
+            found: dict[int, list[Filling]] = {}
+            prompts = [prompt for _, prompt in trials]
+            for batch in decode_in_batches(self.setup, prompts, batch_size):
+                found |= dict(batch)
+            of_search: dict[SurestFirst, list[list[Filling]]] = {}
+            for number, (search, _) in enumerate(trials):
+                of_search.setdefault(search, []).append(found[number])
+            for search, fillings in of_search.items():
+                search.choose(fillings)
+        return [one.ordered(search.order) for one, search in zip(read, searches, strict=True)]
 
     def _in_text_order(
         self, blanked: BlankedText, events: Iterator[TokenEvent | Filling]

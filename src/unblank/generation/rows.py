@@ -41,6 +41,15 @@ class Prompt:
     max_tokens: int | None = None
     constraints: tuple[Constraint | None, ...] = ()
 
+    def with_blanks(self, numbers: Sequence[int]) -> "Prompt":
+        """Return the same with these blanks only, by their numbers, in this order."""
+        return Prompt(
+            self.token_ids,
+            tuple(self.blanks[number] for number in numbers),
+            self.max_tokens,
+            tuple(self.constraints[number] for number in numbers) if self.constraints else (),
+        )
+
     def begin(self, blank: int, max_tokens: int) -> Progress | None:
         """Return where the answer in a blank begins under its rules; None if it has none.
 

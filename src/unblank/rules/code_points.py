@@ -17,6 +17,7 @@ __all__ = [
     "ALL",
     "NUM_CODE_POINTS",
     "CodePoints",
+    "both",
     "category",
     "classes_of",
     "complement",
@@ -47,6 +48,11 @@ def union(sets: Iterable[CodePoints]) -> CodePoints:
         else:
             merged.append((low, high))
     return tuple(merged)
+
+
+def both(one: CodePoints, other: CodePoints) -> CodePoints:
+    """Return what is in two sets."""
+    return complement(union([complement(one), complement(other)]))
 
 
 def complement(ranges: CodePoints) -> CodePoints:

@@ -1,7 +1,8 @@
 """What a rule says, as one expression over the characters of an answer.
 
-The spaces before an answer do not belong to it. A word ends where a letter, digit or underscore
-meets something else; in scripts that are written without spaces it may stand anywhere.
+The spaces before an answer do not belong to it. A word that must be there ends where the answer
+does, or at white space or punctuation; one that must not, wherever a letter, digit or underscore
+meets something else. In scripts that are written without spaces either may stand anywhere.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ import regex
 from unblank.rules.code_points import (
     ALL,
     CodePoints,
+    both,
     category,
     complement,
     script,
@@ -29,6 +31,13 @@ AsWritten = Callable[[str], str | None]
 _WITHOUT_SPACES = regex.compile(
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
 )
+
+
+# Where a word that must be there may end: in all of Unicode there are so many such places that the
+# automata of several words would grow too large.
+_PUNCTUATED: CodePoints = (
+    (0x00, 0xBF), (0x2000, 0x206F), (0x3000, 0x303F), (0xFF00, 0xFF0F)
+)  # fmt: skip
 
 
 def meaning_of(expressions: Expressions, rules: Sequence[Rule], as_written: AsWritten) -> int:
@@ -60,9 +69,10 @@ class _Maker:
         """Return what a rule says, each part of it."""
         make = self._make
         found = [self._one_of(forms.split("|")) for forms in rule.contains]
+        outside = complement(category("word"))
         excluded = [form for forms in rule.excludes for form in forms.split("|") if form.strip()]
         found += [
-            make.negation(self._containing(text))
+            make.negation(self._containing(text, outside))
             for text in dict.fromkeys((*excluded, *map(self._as_written, excluded)))
             if text  # what cannot be written need not be excluded
         ]
@@ -86,7 +96,8 @@ class _Maker:
         written = [self._as_written(form) for form in forms if form.strip()]
         if not any(written):
             self._written("contains", "|".join(forms))
-        return self._make.either(self._containing(form) for form in written if form)
+        edges = both(complement(category("word")), _PUNCTUATED)
+        return self._make.either(self._containing(form, edges) for form in written if form)
 
     def _written(self, name: str, text: str) -> str:
         written = self._as_written(text)
@@ -100,9 +111,10 @@ class _Maker:
     def _every(self, points: CodePoints) -> int:
         return self._make.repeat(self._make.characters(points), 0, None)
 
-    def _containing(self, text: str) -> int:
-        make, word = self._make, category("word")
-        outside = make.characters(complement(word))
+    def _containing(self, text: str, around: CodePoints) -> int:
+        """Return what contains a text between characters around it, or the edges of the answer."""
+        make = self._make
+        outside = make.characters(around)
         space = make.repeat(make.characters(category("space")), 1, None)
         parts: list[int] = []
         for piece in text.split():

@@ -16,6 +16,7 @@ from typing import Any
 from unblank.rules.code_points import (
     ALL,
     CodePoints,
+    both,
     category,
     complement,
     same_in_lower_case,
@@ -121,7 +122,7 @@ class _Reader:
             _, *negation, kind = str(value).split("_")
             points = category(_KINDS[kind])
             if flags & re.ASCII:
-                points = _both(points, _ASCII)
+                points = both(points, _ASCII)
             return complement(points) if negation else points
         low, high = (value, value) if operation == names.LITERAL else value
         points = ((low, high),)
@@ -129,7 +130,3 @@ class _Reader:
 
     def _refused(self, why: str) -> ValueError:
         return ValueError(f"{self._shown} {why}, which a rule cannot follow: write it without")
-
-
-def _both(one: CodePoints, other: CodePoints) -> CodePoints:
-    return complement(union([complement(one), complement(other)]))

@@ -109,8 +109,10 @@ class FillBody(_SearchBody):
         "missing.",
         examples=["The [MASK] was called off because of the [MASK]."],
     )
-    order: list[CountOrNone] | None = Field(
-        None, max_length=1000, description="Order in which the blanks are filled, from 0."
+    order: Annotated[list[CountOrNone], Field(max_length=1000)] | Literal["confidence"] | None = (
+        Field(
+            None, description="Order in which the blanks are filled, from 0; or the surest first."
+        )
     )
     length_penalty: float = Field(0.0, ge=-10, le=10, description="Of beam search.")
     num_alternatives: Annotated[int, Field(ge=0, le=100)] = Field(

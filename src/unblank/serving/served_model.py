@@ -18,7 +18,8 @@ from unblank.generation.constraining import AnswerRules
 from unblank.generation.decode import TokenReader, require_streamable
 from unblank.generation.independent import RowEvent
 from unblank.generation.infill import Filler
-from unblank.generation.options import DecodingOptions, GenerationOptions
+from unblank.generation.options import DecodingOptions, FillingOrder, GenerationOptions
+from unblank.generation.orders import SurestFirst
 from unblank.generation.pieces import Filling, Piece
 from unblank.generation.prompts import BlankedText
 from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
@@ -107,15 +108,13 @@ class ServedModel:
         self,
         texts: Sequence[str],
         options: DecodingOptions,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
         rules: Sequence[Rule] = (),
     ) -> list[FillResult]:
         """Return the filled texts, as `Unblank.fill` does; errors as there and of `Engine`."""
         filler = self.filler(options)
-        blanked = [filler.read(_checked(text, "text"), order) for text in texts]
-        if rules:
-            blanked = await self._each(filler.constrained, blanked, rules)
         setup = _with_seed(filler.setup, options)
+        blanked = await self._blanked(filler, setup, texts, order, rules)
         fillings = await self.decode([(setup, one.prompt, None) for one in blanked])
         return [filler.result(one, found) for one, found in zip(blanked, fillings, strict=True)]
 
@@ -123,16 +122,14 @@ class ServedModel:
         self,
         text: str,
         options: DecodingOptions,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
         rules: Sequence[Rule] = (),
     ) -> AsyncGenerator[TokenEvent | FillResult]:
         """Return an iterator over the tokens of a text as they are chosen, then the result."""
         require_streamable(options)
         filler = self.filler(options)
-        blanked = filler.read(_checked(text, "text"), order)
-        if rules:
-            (blanked,) = await self._each(filler.constrained, [blanked], rules)
         setup = _with_seed(filler.setup, options)
+        (blanked,) = await self._blanked(filler, setup, [text], order, rules)
         reader = TokenReader(setup, self.unblank.tokenizer, filler.text_of)
         chosen = self.decode_stream([(setup, blanked.prompt, None)])
 
@@ -270,6 +267,26 @@ class ServedModel:
                     self.engine.cancel(task)
 
         return events()
+
+    async def _blanked(
+        self,
+        filler: Filler,
+        setup: DecoderSetup,
+        texts: Sequence[str],
+        order: FillingOrder | None,
+        rules: Sequence[Rule],
+    ) -> list[BlankedText]:
+        """Return texts ready to be filled, held to rules, the surest blank first if asked for."""
+        first = None if order == "confidence" else order
+        blanked = [filler.read(_checked(text, "text"), first) for text in texts]
+        if rules:
+            blanked = await self._each(filler.constrained, blanked, rules)
+        if order != "confidence":
+            return blanked
+        for search in (searches := [SurestFirst(one) for one in blanked]):
+            while trials := search.trials():
+                search.choose(await self.decode([(setup, prompt, None) for prompt in trials]))
+        return [one.ordered(search.order) for one, search in zip(blanked, searches, strict=True)]
 
     async def _each(
         self,

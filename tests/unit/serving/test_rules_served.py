@@ -1,5 +1,6 @@
 """Rules over HTTP: what the library gives, for any requests at once, and bounded."""
 
+import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +47,8 @@ def test_streams_and_answers_to_sources_keep_rules(client, glm):
     rules = ["words=2", "regex=[a-z ]+"]
     body = {"text": "the [MASK]", "rules": rules, "stream": True}
     lines = client.post("/v1/fill", json=body).text.split("\n")
-    assert glm.fill("the [MASK]", rules=rules).text in lines[-3]
+    found = json.loads(lines[-3].removeprefix("data: "))
+    assert found["text"] == glm.fill("the [MASK]", rules=rules).text
     body = {"model": "de", "source": "the cat", "rules": rules}
     found = client.post("/v1/generate", json=body).json()
     assert found["text"] == toy_translator().generate("the cat", rules=rules).text
@@ -91,3 +93,11 @@ def test_only_so_many_rules_are_made_ready_at_once(client, monkeypatch):
     response = client.post("/v1/fill", json={"text": TEXT, "rules": ["words=1"]})
     assert response.status_code == 429
     assert int(response.headers["Retry-After"]) >= 0
+
+
+def test_the_surest_blank_comes_first_over_http_too(client, glm):
+    body = {"text": TEXT, "order": "confidence", "rules": ["0: words=2"], "max_tokens": 9}
+    expected = glm.fill(TEXT, order="confidence", rules=["0: words=2"], max_tokens=9)
+    assert client.post("/v1/fill", json=body).json()["text"] == expected.text
+    lines = client.post("/v1/fill", json={**body, "stream": True}).text.split("\n")
+    assert json.loads(lines[-3].removeprefix("data: "))["text"] == expected.text
