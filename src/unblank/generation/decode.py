@@ -30,6 +30,7 @@ def decode_in_batches(
     batch_size: int,
     *,
     longest_first: bool = False,
+    prepared: Callable[[int], Prompt] | None = None,
 ) -> Iterator[list[tuple[int, list[Filling]]]]:
     """Yield batch by batch the numbers of prompts with their fillings, best first.
 
@@ -40,6 +41,8 @@ def decode_in_batches(
         prompts: any number.
         batch_size: prompts decoded together.
         longest_first: what does not fit in memory then fails early.
+        prepared: returns a prompt by its number, ready to be decoded, where getting all ready at
+            once would take too much memory.
 
     Raises:
         ValueError: if the batch size is not positive.
@@ -52,7 +55,8 @@ def decode_in_batches(
         batch = by_length[start : start + batch_size]
         # The mode must not leak into the caller's code between two batches.
         with torch.inference_mode():
-            found = _decode(setup, [prompts[number] for number in batch])
+            ready = [prompts[number] if prepared is None else prepared(number) for number in batch]
+            found = _decode(setup, ready)
         yield list(zip(batch, found, strict=True))
 
 

@@ -13,6 +13,7 @@ from unblank.generation.orders import SurestFirst
 from unblank.generation.pieces import Filling
 from unblank.generation.prompts import BlankedText, decode_after, read_text, splice
 from unblank.generation.results import BlankFill, FillResult, TokenEvent
+from unblank.generation.rows import Prompt
 from unblank.rules.rule import Rule, RuleLike, read_rules
 from unblank.tokenization.special import SpecialIds, special_ids
 
@@ -83,11 +84,14 @@ class Filler:
         if order == "confidence":
             blanked = self._surest_first(texts, of_each, batch_size)
         else:
-            pairs = zip(texts, of_each, strict=True)
-            blanked = [self.read(text, order, own) for text, own in pairs]
+            blanked = [self.read(text, order) for text in texts]
         prompts = [one.prompt for one in blanked]
         results: dict[int, FillResult] = {}
-        for batch in decode_in_batches(self.setup, prompts, batch_size):
+
+        def prepared(number: int) -> Prompt:
+            return self.constrained(blanked[number], of_each[number]).prompt
+
+        for batch in decode_in_batches(self.setup, prompts, batch_size, prepared=prepared):
             results |= {number: self.result(blanked[number], found) for number, found in batch}
             on_batch(len(batch))
         return [results[number] for number in range(len(texts))]

@@ -130,7 +130,9 @@ class SourceAnswerer:
 
     def check(self, sources: Sequence[str], rules: TextRules | None = None) -> None:
         """Raise what `answer` would raise for these sources."""
-        self._read_all(sources, rules)
+        of_each = rules_of_each(rules, len(sources))
+        for source, own in zip(self._read_all(sources), of_each, strict=True):
+            self.constrained(source, own)
 
     def answer(
         self,
@@ -151,7 +153,8 @@ class SourceAnswerer:
         Raises:
             ValueError: as for `generate_texts`.
         """
-        return self._answer(self._read_all(sources, rules), batch_size, on_batch)
+        of_each = rules_of_each(rules, len(sources))
+        return self._answer(self._read_all(sources), batch_size, on_batch, of_each)
 
     def answer_prompts(
         self,
@@ -184,14 +187,12 @@ class SourceAnswerer:
 
     def read(self, source: str, rules: Sequence[Rule] = ()) -> EncodedSource:
         """Return what is decoded to answer a source; errors as for `generate_texts`."""
-        (read,) = self._read_all([source], rules)
-        return read
+        (read,) = self._read_all([source])
+        return self.constrained(read, rules)
 
-    def _read_all(self, sources: Sequence[str], rules: TextRules | None) -> list[EncodedSource]:
-        of_each = rules_of_each(rules, len(sources))
+    def _read_all(self, sources: Sequence[str]) -> list[EncodedSource]:
         read = read_sources(self._config, self._tokenizer, sources, self._options)
-        limited = [replace(one, prompt=self._limited(one.prompt)) for one in read]
-        return [self.constrained(one, own) for one, own in zip(limited, of_each, strict=True)]
+        return [replace(one, prompt=self._limited(one.prompt)) for one in read]
 
     def constrained(self, source: EncodedSource, rules: Sequence[Rule]) -> EncodedSource:
         """Return a source whose answer is held to rules; ValueError if they cannot be met.
@@ -207,11 +208,22 @@ class SourceAnswerer:
         return replace(source, prompt=replace(source.prompt, constraints=constraints))
 
     def _answer(
-        self, sources: Sequence[EncodedSource], batch_size: int, on_batch: Callable[[int], None]
+        self,
+        sources: Sequence[EncodedSource],
+        batch_size: int,
+        on_batch: Callable[[int], None],
+        rules: Sequence[Sequence[Rule]] = (),
     ) -> list[Generated]:
         prompts = [self._limited(source.prompt) for source in sources]
         answers: dict[int, Generated] = {}
-        for batch in decode_in_batches(self.setup, prompts, batch_size, longest_first=True):
+
+        def prepared(number: int) -> Prompt:
+            limited = replace(sources[number], prompt=prompts[number])
+            return self.constrained(limited, rules[number] if rules else ()).prompt
+
+        for batch in decode_in_batches(
+            self.setup, prompts, batch_size, longest_first=True, prepared=prepared
+        ):
             answers |= {number: self.result(sources[number], found) for number, found in batch}
             on_batch(len(batch))
         return [answers[number] for number in range(len(sources))]

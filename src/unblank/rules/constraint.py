@@ -28,8 +28,8 @@ __all__ = ["NEVER", "Constraint", "Progress"]
 NEVER = 32_767
 """More tokens than any answer has."""
 
-MOST_STEPS = 20_000_000
-"""Steps of the automaton along all tokens from all states; about two seconds."""
+MOST_STEPS = 50_000_000
+"""Steps of the automaton along all tokens from all states; about five seconds."""
 MOST_WAYS = 10_000_000
 """Different ways from state to state, once for each token that must come; some 200 MB."""
 AT_ONCE = 1_000_000
@@ -78,7 +78,9 @@ class Constraint:
         inside = range(1, table.num_nodes)
         self._paths_between = read_paths(vocabulary.later, table, [0])
         self._paths_inside = read_paths(vocabulary.inner, table, inside)
-        self._paths_at_start = read_paths(vocabulary.first, table, [0])
+        self._paths_at_start = self._paths_between
+        if vocabulary.first is not vocabulary.later:
+            self._paths_at_start = read_paths(vocabulary.first, table, [0])
         self._num_steps = self._num_ways = 0
         self._place = np.full(len(automaton.accepts) * self._stride, -1, dtype=np.int32)
         sources, targets = self._explore()

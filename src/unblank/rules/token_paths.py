@@ -29,8 +29,8 @@ class TokenPaths:
         classes: int32[M], the class that leads to each; of the root none.
         children: int64[M - 1], the nodes behind each node, one node's after another's.
         child_starts: int64[M + 1], where those of each node begin.
-        goals: int64[G], in order: origin * M + node where paths end, once for each `goal_ends`.
-        goal_ends: int32[G], places inside a character.
+        goal_ends: int32[G], places inside a character behind paths that end at a node.
+        goal_starts: int64[O * M + 1], where those of each origin and node begin.
     """
 
     token_ids: NDArray[np.int32]
@@ -41,8 +41,8 @@ class TokenPaths:
     classes: NDArray[np.int32]
     children: NDArray[np.int64]
     child_starts: NDArray[np.int64]
-    goals: NDArray[np.int64]
     goal_ends: NDArray[np.int32]
+    goal_starts: NDArray[np.int64]
 
     @property
     def num_nodes(self) -> int:
@@ -90,9 +90,7 @@ class TokenPaths:
             The places, and for each the number of its node.
         """
         keys = origins * self.num_nodes + nodes
-        firsts = np.searchsorted(self.goals, keys, side="left")
-        lasts = np.searchsorted(self.goals, keys, side="right")
-        places, which = ranges(firsts, lasts)
+        places, which = ranges(self.goal_starts[keys], self.goal_starts[keys + 1])
         return self.goal_ends[places], which
 
     def classes_of(self, origin: int, token_id: int) -> tuple[list[int], int]:
@@ -152,8 +150,8 @@ def read_paths(tokens: TokenBytes, table: Utf8Table, places: Sequence[int]) -> T
         classes=np.concatenate(classes),
         children=children,
         child_starts=np.searchsorted(parent_of_each[children], np.arange(num_found + 1)),
-        goals=goals // num_nodes,
         goal_ends=(goals % num_nodes).astype(np.int32),
+        goal_starts=np.searchsorted(goals, num_nodes * np.arange(len(places) * num_found + 1)),
     )
 
 
