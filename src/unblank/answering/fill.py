@@ -12,7 +12,6 @@ from unblank.answering.run import answer_to_file, content_hash, model_facts
 from unblank.api import Unblank
 from unblank.data.sources import TextUnit
 from unblank.data.written_records import require_writable
-from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions, FillingOrder
 from unblank.generation.results import BlankFill, FillResult
 from unblank.rules.rule import Rule
@@ -63,7 +62,7 @@ def fill_records(
     require_writable(output)
     given = read_given(input_path, text_field, text_unit=text_unit)
     placed = given.texts(text_field)
-    filler = Filler(unblank.model, unblank.tokenizer, options)
+    filler = unblank.filler(options)
     problems = dict(placed.problems)
     own_rules: dict[int, tuple[Rule, ...]] = {}
     for number, text in placed.found.items():
@@ -85,7 +84,8 @@ def fill_records(
             batch_size=batch_size,
             on_batch=on_batch,
         )
-        return [_fill_record(result, with_tokens=with_tokens) for result in found]
+        marks = options.abstain_below is not None
+        return [_fill_record(one, with_tokens=with_tokens, with_marks=marks) for one in found]
 
     return answer_to_file(
         given,
@@ -98,6 +98,7 @@ def fill_records(
             "input": content_hash([list(placed.found.items()), len(given.records)]),
             "options": asdict(options) | {"order": order, "tokens": with_tokens},
             **({"rules": content_hash([*map(str, own_rules.items())])} if any_rules else {}),
+            "calibration": unblank.calibration and content_hash(unblank.calibration.to_dict()),
             "dtype": str(unblank.model.dtype),
         },
         batch_size=batch_size,
@@ -106,15 +107,16 @@ def fill_records(
     )
 
 
-def _fill_record(result: FillResult, *, with_tokens: bool = False) -> dict[str, Any]:
+def _fill_record(result: FillResult, *, with_tokens: bool, with_marks: bool) -> dict[str, Any]:
     """Return a filled text as plain values.
 
     Args:
         result: with its alternatives.
         with_tokens: add the tokens of every fill, and the likely ones in their place.
+        with_marks: say of each blank of the best filling whether the model abstained.
     """
     of_blanks = [dict(choices) for choices in result.choices]
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "filled": one.text,
             "probability": math.exp(one.log_probability),
@@ -127,6 +129,9 @@ def _fill_record(result: FillResult, *, with_tokens: bool = False) -> dict[str, 
         for one, share in zip((result, *result.alternatives), result.shares, strict=True)
     ]
     first, *others = found
+    if with_marks:
+        for values, blank in zip(first["blanks"], result.blanks, strict=True):
+            values["abstained"] = blank.abstained
     return first | ({"alternatives": others} if others else {})
 
 
@@ -138,6 +143,8 @@ def _blank(blank: BlankFill, share: float, with_tokens: bool) -> dict[str, Any]:
         "share": share,
         "finished": blank.finished,
     }
+    if blank.confidence is not None:
+        values["confidence"] = blank.confidence
     if with_tokens:
         values["tokens"] = [
             {
