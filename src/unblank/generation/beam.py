@@ -22,7 +22,7 @@ from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling, Piece
 from unblank.generation.rows import Chunk, Prompt, Rows
 from unblank.generation.setup import DecoderSetup
-from unblank.rules.constraint import Progress
+from unblank.rules.constraint import RuleProgress
 
 __all__ = ["BeamDecoder"]
 
@@ -61,7 +61,7 @@ class _Beam:
     root: int
     piece: Piece
     score: float
-    progress: Progress | None
+    progress: RuleProgress | None
 
 
 class BeamDecoder:
@@ -231,7 +231,7 @@ class _BlankSearch:
         end_ids: frozenset[int],
         max_tokens: int,
         stopping: StoppingRule,
-        progress: Progress | None,
+        progress: RuleProgress | None,
     ) -> None:
         self.position = position
         self.num_roots = len(roots)

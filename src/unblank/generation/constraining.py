@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from unblank.generation.decoding import TokenRules
 
-__all__ = ["AnswerRules", "TextRules", "rules_of_each"]
+__all__ = ["AnswerConstraints", "TextRules", "rules_of_each"]
 
 TextRules = Sequence[RuleLike] | RuleLike | Sequence[Sequence[RuleLike]]
 """Rules on every text; or for each of several texts a list of its own."""
 
 
-class AnswerRules:
+class AnswerConstraints:
     """Makes rules into constraints, each once.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from unblank.calibration.record import FillCalibration
 from unblank.generation.building import fill_setup
-from unblank.generation.constraining import AnswerRules, TextRules, rules_of_each
+from unblank.generation.constraining import AnswerConstraints, TextRules, rules_of_each
 from unblank.generation.decode import decode_in_batches, stream_tokens
 from unblank.generation.options import DecodingOptions, FillingOrder
 from unblank.generation.orders import SurestFirst
@@ -55,7 +55,7 @@ class Filler:
         self._tokenizer = tokenizer
         self._special: SpecialIds = special_ids(tokenizer)
         self._max_positions: int = model.config.max_position_embeddings
-        self._rules = AnswerRules(tokenizer, self.setup.rules, options, stands_alone=False)
+        self._rules = AnswerConstraints(tokenizer, self.setup.rules, options, stands_alone=False)
 
     def check(
         self, text: str, *, order: FillingOrder | None = None, rules: Sequence[Rule] = ()

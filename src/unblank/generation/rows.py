@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from unblank.generation.cache import RowCache
 from unblank.models.products import fast_fp32_products
-from unblank.rules.constraint import Constraint, Progress
+from unblank.rules.constraint import Constraint, RuleProgress
 
 __all__ = ["Chunk", "Prompt", "Rows", "RowsMaker"]
 
@@ -50,7 +50,7 @@ class Prompt:
             tuple(self.constraints[number] for number in numbers) if self.constraints else (),
         )
 
-    def begin(self, blank: int, max_tokens: int) -> Progress | None:
+    def begin(self, blank: int, max_tokens: int) -> RuleProgress | None:
         """Return where the answer in a blank begins under its rules; None if it has none.
 
         Args:

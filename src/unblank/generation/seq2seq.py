@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from unblank.generation.building import answer_setup, longest_answer
-from unblank.generation.constraining import AnswerRules, TextRules, rules_of_each
+from unblank.generation.constraining import AnswerConstraints, TextRules, rules_of_each
 from unblank.generation.decode import decode_in_batches, stream_tokens
 from unblank.generation.options import GenerationOptions
 from unblank.generation.pieces import Filling
@@ -126,7 +126,7 @@ class SourceAnswerer:
         self._config: Any = model.config
         self._tokenizer = tokenizer
         self._options = options
-        self._rules = AnswerRules(tokenizer, self.setup.rules, options, stands_alone=True)
+        self._rules = AnswerConstraints(tokenizer, self.setup.rules, options, stands_alone=True)
 
     def check(self, sources: Sequence[str], rules: TextRules | None = None) -> None:
         """Raise what `answer` would raise for these sources."""

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 __all__ = [
     "ALL",
-    "NUM_CODE_POINTS",
     "CodePoints",
     "both",
     "category",

@@ -23,7 +23,7 @@ from unblank.rules.token_bytes import Vocabulary
 from unblank.rules.token_paths import TokenPaths, read_paths
 from unblank.rules.utf8 import utf8_table
 
-__all__ = ["NEVER", "Constraint", "Progress"]
+__all__ = ["NEVER", "Constraint", "RuleProgress"]
 
 NEVER = 32_767
 """More tokens than any answer has."""
@@ -93,13 +93,13 @@ class Constraint:
         """S."""
         return len(self._states)
 
-    def begin(self, limit: int) -> "Progress":
+    def begin(self, limit: int) -> "RuleProgress":
         """Return where an answer begins.
 
         Args:
             limit: most tokens for which there is room.
         """
-        return Progress(self, self._start, 0, min(limit, self.max_tokens))
+        return RuleProgress(self, self._start, 0, min(limit, self.max_tokens))
 
     def needs(self, state: int, num_tokens: int) -> Tensor:
         """Return int16[V], for each token how many tokens an answer needs from it on.
@@ -224,7 +224,7 @@ class Constraint:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RuleProgress:
     """How far an answer has come under its rules.
 
     Attributes:
@@ -239,10 +239,10 @@ class Progress:
     num_tokens: int
     limit: int
 
-    def after(self, token_id: int) -> "Progress":
+    def after(self, token_id: int) -> "RuleProgress":
         """Return the same one token further on; an end is no such token."""
         state = self.constraint.after(self.state, token_id)
-        return Progress(self.constraint, state, self.num_tokens + 1, self.limit)
+        return RuleProgress(self.constraint, state, self.num_tokens + 1, self.limit)
 
     def mask(self, log_p_V: Tensor) -> None:
         """Set to -inf, in place, what may not come next.

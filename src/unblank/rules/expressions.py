@@ -12,12 +12,12 @@ from unblank.rules.code_points import CodePoints
 
 __all__ = ["ANYTHING", "EMPTY", "NOTHING", "Expressions", "TooLargeError"]
 
-Kind = Literal["nothing", "empty", "set", "concat", "either", "both", "not", "repeat"]
+ExpressionKind = Literal["nothing", "empty", "set", "concat", "either", "both", "not", "repeat"]
 
 NOTHING, EMPTY, ANYTHING = 0, 1, 2
 """No text at all; the empty text; every text."""
 
-MOST_STEPS = 1_000_000
+MOST_DERIVED = 1_000_000
 """Parts of expressions that are looked at; about two seconds."""
 
 
@@ -30,10 +30,10 @@ class Expressions:
 
     def __init__(self) -> None:
         self._set_numbers: dict[CodePoints, int] = {}
-        self._kinds: list[Kind] = []
+        self._kinds: list[ExpressionKind] = []
         self._parts: list[tuple[int, ...]] = []
         self._takes_empty: list[bool] = []
-        self._numbers: dict[tuple[Kind, tuple[int, ...]], int] = {}
+        self._numbers: dict[tuple[ExpressionKind, tuple[int, ...]], int] = {}
         self._derivatives: dict[tuple[int, int], int] = {}
         self._firsts: dict[int, frozenset[int] | None] = {}
         self._classes: Sequence[frozenset[int]] = ()
@@ -114,7 +114,7 @@ class Expressions:
         """Return what must follow a character of a class.
 
         Raises:
-            TooLargeError: after `MOST_STEPS` steps.
+            TooLargeError: after `MOST_DERIVED` steps.
         """
         key = (expression, class_id)
         found = self._derivatives.get(key)
@@ -150,7 +150,7 @@ class Expressions:
     def _new_derivative(self, expression: int, class_id: int) -> int:
         kind, parts = self._kinds[expression], self._parts[expression]
         self._num_steps += 1 + len(parts)
-        if self._num_steps > MOST_STEPS:
+        if self._num_steps > MOST_DERIVED:
             raise TooLargeError
         match kind:
             case "nothing" | "empty":
@@ -187,13 +187,13 @@ class Expressions:
         takes_empty = self.takes_empty(first) and self.takes_empty(rest)
         return self._make("concat", (first, rest), takes_empty)
 
-    def _flat(self, kind: Kind, parts: Iterable[int]) -> set[int]:
+    def _flat(self, kind: ExpressionKind, parts: Iterable[int]) -> set[int]:
         flat: set[int] = set()
         for part in parts:
             flat.update(self._parts[part] if self._kinds[part] == kind else (part,))
         return flat
 
-    def _make(self, kind: Kind, parts: tuple[int, ...], takes_empty: bool) -> int:
+    def _make(self, kind: ExpressionKind, parts: tuple[int, ...], takes_empty: bool) -> int:
         key = (kind, parts)
         number = self._numbers.get(key)
         if number is None:

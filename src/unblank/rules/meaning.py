@@ -23,7 +23,7 @@ from unblank.rules.expressions import ANYTHING, EMPTY, Expressions
 from unblank.rules.patterns import read_pattern
 from unblank.rules.rule import Length, Rule
 
-__all__ = ["AsWritten", "meaning_of"]
+__all__ = ["meaning_of"]
 
 AsWritten = Callable[[str], str | None]
 """A text -> how the tokenizer writes it; None if it cannot."""

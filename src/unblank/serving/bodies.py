@@ -19,7 +19,6 @@ __all__ = [
     "FillBody",
     "GenerateBody",
     "ModelBody",
-    "RuleBody",
     "Rules",
     "ScoreBody",
     "ViewBody",

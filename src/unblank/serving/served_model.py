@@ -19,7 +19,7 @@ from unblank.calibration.maps import tempered
 from unblank.calibration.record import LabelCalibration
 from unblank.families.table import family_of_model
 from unblank.finetuning.labels.tuned import asked_of
-from unblank.generation.constraining import AnswerRules
+from unblank.generation.constraining import AnswerConstraints
 from unblank.generation.decode import TokenReader, require_streamable
 from unblank.generation.independent import RowEvent
 from unblank.generation.infill import Filler
@@ -97,10 +97,10 @@ class ServedModel:
         self.rule_work = RuleWork()
 
     @cached_property
-    def continuation_rules(self) -> AnswerRules:
+    def continuation_rules(self) -> AnswerConstraints:
         """What makes the rules on answers of `Continuation` into constraints."""
         setup = self.answerer(GenerationOptions()).setup
-        return AnswerRules(
+        return AnswerConstraints(
             self.unblank.tokenizer,
             setup.rules,
             setup.options,
