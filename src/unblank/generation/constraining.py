@@ -1,7 +1,8 @@
 """The rules of texts, made into constraints on the tokens of their answers."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 from unblank.generation.options import SearchOptions
 from unblank.rules.constraint import Constraint
@@ -17,6 +18,9 @@ __all__ = ["AnswerConstraints", "TextRules", "rules_of_each"]
 
 TextRules = Sequence[RuleLike] | RuleLike | Sequence[Sequence[RuleLike]]
 """Rules on every text; or for each of several texts a list of its own."""
+
+_MAKERS: WeakKeyDictionary[Any, dict[Hashable, ConstraintMaker]] = WeakKeyDictionary()
+"""Tokenizer -> what makes constraints for it, as long as the tokenizer is there."""
 
 
 class AnswerConstraints:
@@ -38,14 +42,9 @@ class AnswerConstraints:
         stands_alone: bool,
     ) -> None:
         self._options = options
-        self._make: Callable[[], ConstraintMaker] = lambda: ConstraintMaker(
-            tokenizer,
-            token_ids=token_rules.allowed_ids,
-            end_ids=token_rules.end_ids,
-            vocab_size=token_rules.vocab_size,
-            stands_alone=stands_alone,
-        )
-        self._maker: ConstraintMaker | None = None
+        self._tokenizer = tokenizer
+        self._token_rules = token_rules
+        self._stands_alone = stands_alone
 
     def constraints(
         self, rules: Sequence[Rule], blanks: Sequence[int], *, max_tokens: int
@@ -70,16 +69,30 @@ class AnswerConstraints:
                     f"the rule {rule} is on blank {rule.blank}, but there are only blanks 0 to "
                     f"{len(blanks) - 1}"
                 )
-        if self._maker is None:
-            self._maker = self._make()
+        maker = self._maker()
         return tuple(
-            self._maker.make(
+            maker.make(
                 [rule for rule in rules if rule.blank in (None, blank)],
                 limit=max_tokens,
                 min_tokens=self._options.min_tokens,
             )
             for blank in blanks
         )
+
+    def _maker(self) -> ConstraintMaker:
+        """Return what makes them; one for all calls with the same tokenizer, which it reads."""
+        rules = self._token_rules
+        about = (len(self._tokenizer), rules.vocab_size, rules.end_ids, self._stands_alone)
+        makers = _MAKERS.setdefault(self._tokenizer, {})
+        if about not in makers:
+            makers[about] = ConstraintMaker(
+                self._tokenizer,
+                token_ids=rules.allowed_ids,
+                end_ids=rules.end_ids,
+                vocab_size=rules.vocab_size,
+                stands_alone=self._stands_alone,
+            )
+        return makers[about]
 
 
 def rules_of_each(given: TextRules | None, num_texts: int) -> list[tuple[Rule, ...]]:

@@ -34,7 +34,7 @@ MOST_WAYS = 10_000_000
 """Different ways from state to state, once for each token that must come; some 200 MB."""
 AT_ONCE = 1_000_000
 """Steps that are taken together, at most."""
-KEPT_STATES = 64
+KEPT_STATES = 32
 """States whose allowed tokens are kept."""
 
 

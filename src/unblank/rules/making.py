@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ConstraintMaker"]
 
-KEPT_CONSTRAINTS = 32
+KEPT_CONSTRAINTS = 16
+"""Each has some megabytes for a vocabulary of 30,000 tokens."""
 
 
 class ConstraintMaker:
