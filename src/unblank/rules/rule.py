@@ -109,8 +109,8 @@ def read_rules(given: Sequence[RuleLike] | RuleLike) -> tuple[Rule, ...]:
         TypeError: something else, or a value of the wrong type.
 
     Example:
-        >>> read_rules(["1: words=2..", "choices=yes|no"])[0]
-        Rule(blank=1, ..., words=(2, None), ...)
+        >>> read_rules(["1: words=2..", "choices=yes|no"])[0].words
+        (2, None)
     """
     if isinstance(given, Rule | str | Mapping):
         return (_read_rule(given),)
