@@ -6,7 +6,7 @@ Shapes: `P` code points, `S` sets, `C` classes.
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ _TESTS: dict[str, Callable[[str], bool]] = {
 }
 
 
-@cache
+@lru_cache(256)
 def script(name: str) -> CodePoints:
     """Return the code points of a script of Unicode, such as Latin.
 
@@ -92,6 +92,8 @@ def script(name: str) -> CodePoints:
         ValueError: there is no such script.
     """
     try:
+        if not re.fullmatch(r"[A-Za-z_ -]{1,40}", name):  # else it might be a pattern itself
+            raise regex.error("not a name")
         pattern = regex.compile(rf"\p{{Script={name}}}+")
     except regex.error:
         raise ValueError(

@@ -172,8 +172,8 @@ class Constraint:
             ):
                 size = max(AT_ONCE // paths.num_nodes, 1)
                 for start in range(0, len(states), size):
-                    froms, codes = self._ways(states[start : start + size], paths)
-                    sources.append(froms)
+                    before, codes = self._ways(states[start : start + size], paths)
+                    sources.append(before)
                     targets.append(codes)
                     reached.append(codes)
             codes = np.unique(np.concatenate(reached))

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from unblank.settings.ranges import NotNegative, check_values
+from unblank.unicode import require_unicode
 
 __all__ = ["Length", "Rule", "RuleLike", "read_rules"]
 
@@ -193,6 +194,8 @@ def _texts(name: str, given: Any) -> tuple[str, ...]:
     texts = (given,) if isinstance(given, str) else given
     if not isinstance(texts, tuple | list) or not all(isinstance(one, str) for one in texts):
         raise TypeError(f"{name} are {given!r}: give texts")
+    for one in texts:
+        require_unicode(one, name)
     if any(not one.strip() for one in texts):
         raise ValueError(f"{name} hold an empty text: leave it out")
     if sum(map(len, texts)) > MOST_TEXT:

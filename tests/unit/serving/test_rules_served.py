@@ -76,12 +76,18 @@ def test_completions_keep_rules(client, model):
         [{"tokens": [3, 2]}],
         [{"words": [1]}],
         [{"size": 3}],
+        [{"script": "Latin}+|(.+)+{"}],
+        [{"contains": ["\ud800"]}],
+        ["choices=\ud800"],
+        ["regex=\ud800"],
+        ["regex=\x00*\ud800"],
         ["7: words=2"],
     ],
 )
 def test_rules_that_cannot_be_followed_are_refused_in_seconds(client, rules):
     start = time.process_time()
-    response = client.post("/v1/fill", json={"text": TEXT, "rules": rules, "max_tokens": 12})
+    body = json.dumps({"text": TEXT, "rules": rules, "max_tokens": 12})
+    response = client.post("/v1/fill", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 422, response.text
     assert response.json()["error"]["message"]
     assert time.process_time() - start < 8
