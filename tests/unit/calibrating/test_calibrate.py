@@ -26,7 +26,7 @@ from unblank.calibration.record import (
     read_calibration,
 )
 from unblank.cli import main
-from unblank.engine.finished import publish_model
+from unblank.engine.finished import published_model
 from unblank.finetuning.labels.tuned import asked_of
 from unblank.metrics.calibration import calibration_error, reliability
 from unblank.prompting import load_task
@@ -245,7 +245,8 @@ def test_a_folder_says_what_it_was_calibrated_on(calibrated_fills, tmp_path, cap
 
 def test_new_weights_in_a_folder_leave_no_calibration_of_the_old_ones(calibrated_fills, tmp_path):
     shutil.copy(calibrated_fills[0] / "calibration.json", tmp_path)
-    publish_model(tmp_path, lambda folder: (folder / "config.json").write_text("{}"), {})
+    with published_model(tmp_path, {}) as folder:
+        (folder / "config.json").write_text("{}")
     assert not (tmp_path / "calibration.json").exists()
 
 
