@@ -18,6 +18,7 @@ from forked import start_program
 from launched import Run
 from pair_toys import write_pairs
 
+from unblank.integrity import find_damage
 from unblank.tokenization.train import train_tokenizer
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -172,10 +173,11 @@ def signal_to(process: subprocess.Popen, to: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 @pytest.mark.parametrize("to", ["one", "all"])
-def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, corpus, tmp_path):
+def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, parallel, corpus, tmp_path):
     words, log = pretrain_words(corpus, tmp_path / "run"), tmp_path / "log"
-    words += ["--data.num_workers", "1"]
+    words += ["--data.num_workers", "1", "--train.parallel", parallel]
     run = begin(words, log, num_processes=2)
     wait_for(lambda: len(lines_of(tmp_path / "run")) > 1, run)
     signal_to(run.process, to)
@@ -184,6 +186,7 @@ def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, corpus, tmp
     checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
     state = json.loads((checkpoint / "trainer.json").read_text())
     assert state["progress"]["step"] == int(checkpoint.name.removeprefix("step-"))
+    assert find_damage(checkpoint) is None
     begin(words, log, num_processes=2).finish()
     assert lines_of(tmp_path / "run")[-1]["step"] == 60
 

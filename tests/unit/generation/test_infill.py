@@ -265,3 +265,26 @@ def test_a_misspelt_option_names_the_nearest(tiny):
 
 def test_no_texts_give_no_results(tiny):
     assert tiny.fill([]) == []
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3, "num_return": 2}])
+def test_the_surest_blank_is_filled_first(tiny, options):
+    texts = ["a [MASK] b [MASK] c [MASK]", "one [MASK]", "the [MASK] dog [gMASK]"]
+    found = tiny.fill(texts, order="confidence", max_tokens=4, **options)
+    for text, result in zip(texts, found, strict=True):
+        order, still_open = [], list(range(text.count("MASK]")))
+        while still_open:
+            sure = []
+            for blank in still_open:
+                rest = [other for other in still_open if other != blank]
+                one = tiny.fill(text, order=[*order, blank, *rest], max_tokens=4)
+                sure.append(one.blanks[blank].log_probability)
+            if options:  # beams choose by their own best, which a greedy search may miss
+                break
+            order.append(still_open.pop(sure.index(max(sure))))
+        assert options or result.text == tiny.fill(text, order=order, max_tokens=4).text
+        assert len(result.blanks) == text.count("MASK]")
+    *_, streamed = tiny.fill_stream(texts[0], order="confidence", max_tokens=4)
+    assert streamed.text == tiny.fill(texts[0], order="confidence", max_tokens=4).text
+    with pytest.raises(ValueError, match="17"):
+        tiny.fill("[MASK]" * 17, order="confidence")
