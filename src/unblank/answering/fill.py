@@ -33,6 +33,8 @@ def fill_records(
 ) -> list[dict[str, Any]]:
     """Fill the blanks of every text of a file; return the answers, one a record, in order.
 
+    Processes that torchrun started share out the records; all but the main one return none.
+
     Args:
         unblank: the model.
         folder: of the model; a run goes on only with the same weights.
@@ -57,9 +59,10 @@ def fill_records(
     placed = given.texts(text_field)
     filler = unblank.filler(options)
     problems = dict(placed.problems)
+    lengths: dict[int, int] = {}
     for number, text in placed.found.items():
         try:
-            filler.check(text, order=order)
+            lengths[number] = len(filler.read(text, order).prompt.token_ids)
         except ValueError as error:
             problems[number] = str(error)
 
@@ -74,6 +77,7 @@ def fill_records(
         problems,
         answer,
         output,
+        length_of=lengths.__getitem__,
         task={
             "command": "fill",
             "model": model_facts(folder),

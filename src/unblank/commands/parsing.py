@@ -117,6 +117,7 @@ def parse_recipe(
     *,
     about: str,
     usual: Sequence[str],
+    has_dry_run: bool = True,
     complete: Callable[[_Settings, frozenset[str]], _Settings] | None = None,
 ) -> GivenSettings[_Settings]:
     """Return the settings that a recipe and flags over it give.
@@ -128,6 +129,7 @@ def parse_recipe(
             `--train.max-steps 100`; `--print-config` prints the resulting recipe.
         about: what the command does, for the help.
         usual: names of the options that the short help shows.
+        has_dry_run: whether the command has `--dry-run` and `--world`.
         complete: settings without a recipe, dotted names of those that were given -> the settings
             that take their place.
 
@@ -136,10 +138,10 @@ def parse_recipe(
         FileNotFoundError: if the recipe is not there.
         ValueError: an option that does not exist, or a value that does not fit.
     """
-    options = (*options_of(_RecipeWords), *options_of(kind))
-    page = HelpPage(
-        f"unblank {command}", about, (*usual, "print_config", "dry_run", "world") if usual else ()
-    )
+    left_out = () if has_dry_run else ("dry_run", "world")
+    own = [option for option in options_of(_RecipeWords) if option.name not in left_out]
+    options = (*own, *options_of(kind))
+    page = HelpPage(f"unblank {command}", about, (*usual, *(option.name for option in own[1:])))
     given = read_words(words, options, page, old_switches=True)
     path, prints = given.pop("recipe", None), given.pop("print_config", False)
     dry_run, world = given.pop("dry_run", False), given.pop("world", None)

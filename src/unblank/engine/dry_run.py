@@ -80,7 +80,7 @@ def thrown_away(output_dir: Path, cache_dir: Path, kept: Sequence[str]) -> Itera
         folder = Path(name) / "run"
         shards = Path(name) / "shards"
         shards.mkdir()
-        for prepared in cache_dir.glob("*/"):
+        for prepared in cache_dir.glob("*"):
             (shards / prepared.name).symlink_to(prepared.resolve())
         for one in kept:
             if (output_dir / one).is_dir():

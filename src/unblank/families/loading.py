@@ -1,5 +1,6 @@
 """Opening a model folder, with an error for everything that can be wrong with one."""
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,6 +214,8 @@ def torch_device(device: str) -> torch.device:
     """Return a device by its name, or the best one for "auto"; ValueError if it is not there."""
     has_gpu = torch.cuda.is_available()
     if device == "auto":
+        if has_gpu and "LOCAL_RANK" in os.environ:  # of torchrun: each process has its own
+            return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
         return torch.device("cuda" if has_gpu else "cpu")
     try:
         chosen = torch.device(device)

@@ -17,6 +17,7 @@ from unblank.generation.results import TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.generation.setup import DecoderSetup
 from unblank.settings.ranges import check_count
+from unblank.shared_batches import in_turns
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -48,11 +49,16 @@ def decode_in_batches(
     check_count(batch_size, "batch_size")
     sign = -1 if longest_first else 1
     by_length = sorted(range(len(prompts)), key=lambda i: sign * len(prompts[i].token_ids))
-    for start in range(0, len(prompts), batch_size):
-        batch = by_length[start : start + batch_size]
+    batches = [
+        by_length[start : start + batch_size] for start in range(0, len(prompts), batch_size)
+    ]
+
+    def decoded(batch: list[int]) -> list[list[Filling]]:
         # The mode must not leak into the caller's code between two batches.
         with torch.inference_mode():
-            found = _decode(setup, [prompts[number] for number in batch])
+            return _decode(setup, [prompts[number] for number in batch])
+
+    for batch, found in zip(batches, in_turns(batches, decoded), strict=True):
         yield list(zip(batch, found, strict=True))
 
 
