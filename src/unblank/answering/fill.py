@@ -37,6 +37,8 @@ def fill_records(
 ) -> list[dict[str, Any]]:
     """Fill the blanks of every text of a file; return the answers, one a record, in order.
 
+    Processes that torchrun started share out the records; all but the main one return none.
+
     Args:
         unblank: the model.
         folder: of the model; a run goes on only with the same weights.
@@ -65,11 +67,13 @@ def fill_records(
     filler = unblank.filler(options)
     problems = dict(placed.problems)
     own_rules: dict[int, tuple[Rule, ...]] = {}
+    lengths: dict[int, int] = {}
     for number, text in placed.found.items():
         try:
             own = rules_of_record(given.places[number], given.records[number], rules_field)
             own_rules[number] = (*rules, *own)
-            filler.check(text, order=order, rules=own_rules[number])
+            read = filler.check(text, order=order, rules=own_rules[number])
+            lengths[number] = len(read.prompt.token_ids)
         except ValueError as error:
             problems[number] = str(error)
 
@@ -92,6 +96,7 @@ def fill_records(
         problems,
         answer,
         output,
+        length_of=lengths.__getitem__,
         task={
             "command": "fill",
             "model": model_facts(folder),

@@ -164,7 +164,10 @@ def _print_stream(
     for event in filler.stream(text, order=order, rules=rules):
         if isinstance(event, FillResult):
             console.print()
-            console.print(_highlighted(event))
+            if event.calibration or any(blank.abstained for blank in event.blanks):
+                _print_fill(console, event, with_tokens=False)
+            else:
+                console.print(_highlighted(event))
         else:
             console.print(Text(_new_text(shown, event), style="bold green"), end="")
             console.file.flush()

@@ -13,14 +13,17 @@ from rich.text import Text
 
 from unblank.answering.answer_file import AnswerFile, require_absent, told_on_failure
 from unblank.answering.run import BATCHES_A_WINDOW, content_hash, model_facts
+from unblank.answering.together import SharedAnswers, batches_of, refuse_parts
 from unblank.api import load
 from unblank.commands.generate_input import Job, read_job
 from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.texts import raise_any
 from unblank.data.fields import is_visible
 from unblank.data.written_records import flattened, is_table, write_records
+from unblank.engine.replicas import is_main_process, join_replicas
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
+from unblank.integrity import write_at_once
 from unblank.metrics.text import TextScores, score_texts
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
@@ -53,8 +56,9 @@ def generate_and_print(settings: GenerateSettings) -> None:
         _raise_refusals(job)
         return
     if settings.output is not None:
-        file = AnswerFile(settings.output, _task(settings, job), overwrite=settings.overwrite)
-        predictions = _write(settings, job, answerer, file)
+        predictions = _answered(settings, job, answerer, settings.output)
+        if not is_main_process():
+            return
     else:
         predictions = _print_all(settings, job, answerer)
     if job.glossary is not None:
@@ -127,12 +131,94 @@ def _is_answered(job: Job, number: int) -> bool:
     return is_visible(job.sources[number]) and number not in (job.problems or {})
 
 
+def _answered(
+    settings: GenerateSettings, job: Job, answerer: SourceAnswerer, output: Path
+) -> list[str]:
+    """Write the answers to a file; return them, in the main process of several."""
+    task, overwrite = _task(settings, job), settings.overwrite
+    with join_replicas() as world:
+        if world.size > 1:
+            shared = SharedAnswers(world, output, task, overwrite=overwrite)
+            return _write_together(settings, job, answerer, output, shared)
+        refuse_parts(output, {output.with_name(f"{output.name}.part")}, overwrite=overwrite)
+        file = AnswerFile(output, task, overwrite=overwrite)
+        return _write(settings, job, answerer, output, file)
+
+
+def _write_together(
+    settings: GenerateSettings,
+    job: Job,
+    answerer: SourceAnswerer,
+    output: Path,
+    shared: SharedAnswers,
+) -> list[str]:
+    """Answer a share of the sources; the main process writes and returns the answers to all."""
+    total, size = len(job.sources), settings.batch_size * BATCHES_A_WINDOW
+    asked = [number for number in range(total) if _is_answered(job, number)]
+    lengths = {n: len(answerer.read(job.sources[n]).prompt.token_ids) for n in asked}
+    windows = [
+        [number for number in range(start, min(start + size, total)) if number in lengths]
+        for start in range(0, total, size)
+    ]
+
+    def answer(numbers: Sequence[int]) -> list[dict[str, Any]]:
+        sources = [job.sources[number] for number in numbers]
+        return [one.to_dict() for one in answerer.answer(sources, batch_size=settings.batch_size)]
+
+    found = shared.answer(
+        batches_of(windows, lengths.__getitem__, settings.batch_size, longest_first=True),
+        lengths.__getitem__,
+        answer,
+        doing="generate",
+    )
+    lines: list[str] = []
+    if is_main_process():
+        counts = _Counts()
+        answers = [
+            _generated(found[number]) if number in found else _NOTHING for number in range(total)
+        ]
+        for source, one in zip(job.sources, answers, strict=True):
+            counts.add(source, one)
+        is_json = output.suffix.lower() != ".txt"
+        lines = (
+            [_json_line(record) for record in _records(job, range(total), answers)]
+            if is_json
+            else [_in_one_line(one.text) for one in answers]
+        )
+        if output.suffix.lower() in (".txt", ".jsonl"):
+            write_at_once(output, "".join(f"{line}\n" for line in lines))
+        else:
+            _write_table(output, lines)
+        counts.tell(joins_lines=not is_json)
+        _tell(f"answers: {total:,}, in {output}")
+    shared.discard()
+    return _predictions(output, lines)
+
+
+def _generated(values: dict[str, Any]) -> Generated:
+    """Return an answer again that was written as plain values."""
+    return Generated(
+        **{
+            **values,
+            "token_ids": tuple(values["token_ids"]),
+            "alternatives": tuple(map(_generated, values["alternatives"])),
+        }
+    )
+
+
+def _predictions(output: Path, lines: Sequence[str]) -> list[str]:
+    is_json = output.suffix.lower() != ".txt"
+    return [json.loads(line)["prediction"] for line in lines] if is_json else list(lines)
+
+
 def _write(
-    settings: GenerateSettings, job: Job, answerer: SourceAnswerer, file: AnswerFile
+    settings: GenerateSettings,
+    job: Job,
+    answerer: SourceAnswerer,
+    output: Path,
+    file: AnswerFile,
 ) -> list[str]:
     """Write the answers that are still missing; return all."""
-    output = settings.output
-    assert output is not None
     is_json = output.suffix.lower() != ".txt"
     num_done = len(file.lines())
     if num_done:
@@ -149,8 +235,8 @@ def _write(
     else:
         _write_table(output, lines)
         file.discard()
-    _tell(f"answers: {len(lines):,}, in {settings.output}")
-    return [json.loads(line)["prediction"] for line in lines] if is_json else lines
+    _tell(f"answers: {len(lines):,}, in {output}")
+    return _predictions(output, lines)
 
 
 def _write_table(output: Path, lines: Sequence[str]) -> None:

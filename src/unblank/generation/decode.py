@@ -17,6 +17,7 @@ from unblank.generation.results import TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.generation.setup import DecoderSetup
 from unblank.settings.ranges import check_count
+from unblank.shared_batches import in_turns
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -51,12 +52,17 @@ def decode_in_batches(
     check_count(batch_size, "batch_size")
     sign = -1 if longest_first else 1
     by_length = sorted(range(len(prompts)), key=lambda i: sign * len(prompts[i].token_ids))
-    for start in range(0, len(prompts), batch_size):
-        batch = by_length[start : start + batch_size]
+    batches = [
+        by_length[start : start + batch_size] for start in range(0, len(prompts), batch_size)
+    ]
+
+    def decoded(batch: list[int]) -> list[list[Filling]]:
         # The mode must not leak into the caller's code between two batches.
         with torch.inference_mode():
             ready = [prompts[number] if prepared is None else prepared(number) for number in batch]
-            found = _decode(setup, ready)
+            return _decode(setup, ready)
+
+    for batch, found in zip(batches, in_turns(batches, decoded), strict=True):
         yield list(zip(batch, found, strict=True))
 
 

@@ -66,12 +66,13 @@ class Filler:
 
     def check(
         self, text: str, *, order: FillingOrder | None = None, rules: Sequence[Rule] = ()
-    ) -> None:
-        """Raise what `fill` would raise for this text."""
-        if order == "confidence":
-            SurestFirst(self.read(text, None, rules))
-        else:
-            self.read(text, order, rules)
+    ) -> BlankedText:
+        """Return a text as it is read; raise what `fill` would raise for it."""
+        if order != "confidence":
+            return self.read(text, order, rules)
+        blanked = self.read(text, None, rules)
+        SurestFirst(blanked)
+        return blanked
 
     def fill(
         self,

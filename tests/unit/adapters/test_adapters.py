@@ -18,7 +18,7 @@ from unblank.adapters.record import AdapterRecord, fingerprint
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.api import Unblank
 from unblank.cli import main
-from unblank.engine.finished import publish_model
+from unblank.engine.finished import published_model
 from unblank.families.loading import load_folder
 from unblank.families.settings import ModelSettings
 from unblank.families.table import FAMILIES
@@ -212,11 +212,8 @@ def test_a_prompt_is_not_merged(base, tmp_path):
 @pytest.mark.parametrize("name", ["lora", "prompt"])
 def test_a_damaged_adapter_is_refused(name, base, tmp_path):
     method, one = opened(name, base)
-    publish_model(
-        tmp_path,
-        lambda folder: method.save(folder, one.model, state_of(one.model), one.tokenizer),
-        {},
-    )
+    with published_model(tmp_path, {}) as folder:
+        method.save(folder, one.model, state_of(one.model), one.tokenizer)
     unblank.load(tmp_path)
     path = next(tmp_path.glob("*model.safetensors"), tmp_path / "prompt.safetensors")
     content = bytearray(path.read_bytes())
