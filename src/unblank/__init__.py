@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from unblank.calls import calibrate_model as calibrate
     from unblank.calls import evaluate_model as evaluate
     from unblank.conversion.convert import convert
+    from unblank.rules.rule import Rule
 
 __all__ = [
     "ModelScores",
+    "Rule",
     "TrainedRun",
     "Unblank",
     "__version__",
@@ -48,6 +50,7 @@ __all__ = [
 
 _HOMES = {
     "ModelScores": ("unblank.calls", "ModelScores"),
+    "Rule": ("unblank.rules.rule", "Rule"),
     "TrainedRun": ("unblank.calls", "TrainedRun"),
     "Unblank": ("unblank.api", "Unblank"),
     "calibrate": ("unblank.calls", "calibrate_model"),

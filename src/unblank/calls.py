@@ -4,7 +4,7 @@
 `.predict_file` and `.show` are these functions.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -203,6 +203,8 @@ def fill_file(
     from unblank.commands.fill_printing import fill_to_file
     from unblank.commands.fill_settings import FillSettings
 
+    if isinstance(order := options.get("order"), Sequence) and not isinstance(order, str):
+        options["order"] = tuple(map(str, order))  # as words of the command
     with _given_input(input) as path:
         return fill_to_file(_file_settings(FillSettings, model, path, output, options))
 

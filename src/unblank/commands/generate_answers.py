@@ -25,7 +25,10 @@ from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.integrity import write_at_once
 from unblank.metrics.text import TextScores, score_texts
+from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
+from unblank.rules.glossary import Glossary
+from unblank.rules.rule import Rule
 
 __all__ = ["generate_and_print"]
 
@@ -47,7 +50,7 @@ def generate_and_print(settings: GenerateSettings) -> None:
     if settings.stream:
         for number, source in enumerate(job.sources):
             if _is_answered(job, number):
-                _print_stream(answerer, source)
+                _print_stream(answerer, source, job.rules[number])
             else:
                 print()
         _raise_refusals(job)
@@ -58,6 +61,8 @@ def generate_and_print(settings: GenerateSettings) -> None:
             return
     else:
         predictions = _print_all(settings, job, answerer)
+    if job.glossary is not None:
+        _tell_of_terms(job.glossary, job, predictions)
     if job.references is not None:
         scores = _score(settings, predictions, job.references)
         print(scores, file=sys.stdout if settings.output else sys.stderr)
@@ -74,6 +79,23 @@ def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequen
         _tell(f"note: empty references lower the scores: {len(empty):,}, the first: {empty[0]}")
 
 
+def _tell_of_terms(glossary: Glossary, job: Job, predictions: Sequence[str]) -> None:
+    """Say how many of the terms in the sources have their translation in the answers."""
+    num_terms = num_met = 0
+    for number, (source, prediction) in enumerate(zip(job.sources, predictions, strict=True)):
+        if _is_answered(job, number):
+            found, written = glossary.translations(source), _bare(prediction)
+            num_terms += len(found)
+            num_met += sum(any(_bare(form) in written for form in one.split("|")) for one in found)
+    share = f" ({num_met / num_terms:.1%})" if num_terms else ""
+    _tell(f"glossary: {num_met:,} of {counted(num_terms, 'term')} met{share}")
+
+
+def _bare(text: str) -> str:
+    """Return a text without what a tokenizer may change: case, and space around punctuation."""
+    return "".join(text.split()).casefold()
+
+
 def _checked(answerer: SourceAnswerer, job: Job) -> Job:
     """Return the job with all sources that cannot be answered.
 
@@ -82,13 +104,13 @@ def _checked(answerer: SourceAnswerer, job: Job) -> Job:
     """
     answerer.check([""])  # a fault of the options is not blamed on a source
     problems = dict(job.problems or {})
-    if not problems and _are_good(answerer, job.sources):
+    if not problems and _are_good(answerer, job):
         return job
     for number, source in enumerate(job.sources):
         if number in problems:
             continue
         try:
-            answerer.check([source])
+            answerer.check([source], [job.rules[number]])
         except ValueError as error:
             if job.problems is None:
                 raise ValueError(f"{job.places[number]}: {error}") from error
@@ -96,9 +118,9 @@ def _checked(answerer: SourceAnswerer, job: Job) -> Job:
     return replace(job, problems=None if job.problems is None else dict(sorted(problems.items())))
 
 
-def _are_good(answerer: SourceAnswerer, sources: Sequence[str]) -> bool:
+def _are_good(answerer: SourceAnswerer, job: Job) -> bool:
     try:
-        answerer.check(sources)
+        answerer.check(job.sources, job.rules)
     except ValueError:
         return False
     return True
@@ -286,6 +308,7 @@ def _windows(
             window = range(start, min(start + size, total))
             answers = _answers(
                 [job.sources[number] if _is_answered(job, number) else None for number in window],
+                [job.rules[number] for number in window],
                 answerer,
                 settings.batch_size,
                 lambda count: progress.advance(bar, count),
@@ -299,13 +322,15 @@ def _windows(
 
 def _answers(
     sources: Sequence[str | None],
+    rules: Sequence[Sequence[Rule]],
     answerer: SourceAnswerer,
     batch_size: int,
     on_batch: Callable[[int], None],
 ) -> list[Generated]:
     """Return the answers; the model is not asked where there is no source."""
     texts = [source for source in sources if source is not None]
-    found = iter(answerer.answer(texts, batch_size=batch_size, on_batch=on_batch))
+    own = [its for its, source in zip(rules, sources, strict=True) if source is not None]
+    found = iter(answerer.answer(texts, rules=own, batch_size=batch_size, on_batch=on_batch))
     on_batch(len(sources) - len(texts))
     return [_NOTHING if source is None else next(found) for source in sources]
 
@@ -335,6 +360,7 @@ def _task(settings: GenerateSettings, job: Job) -> dict[str, Any]:
         "input": content_hash([job.sources, job.references]),
         "options": asdict(settings.options()),
         "dtype": settings.dtype,
+        **({"rules": content_hash([*map(str, job.rules)])} if any(job.rules) else {}),
     }
 
 
@@ -352,10 +378,10 @@ def _score(
     )
 
 
-def _print_stream(answerer: SourceAnswerer, source: str) -> None:
+def _print_stream(answerer: SourceAnswerer, source: str, rules: Sequence[Rule]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     shown = ""
-    for event in answerer.stream(source):
+    for event in answerer.stream(source, rules):
         # Half a character waits for its other half.
         now = event.blank_text.rstrip("\ufffd") if isinstance(event, TokenEvent) else event.text
         if now.startswith(shown):

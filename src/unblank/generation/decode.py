@@ -31,6 +31,7 @@ def decode_in_batches(
     batch_size: int,
     *,
     longest_first: bool = False,
+    prepared: Callable[[int], Prompt] | None = None,
 ) -> Iterator[list[tuple[int, list[Filling]]]]:
     """Yield batch by batch the numbers of prompts with their fillings, best first.
 
@@ -41,6 +42,8 @@ def decode_in_batches(
         prompts: any number.
         batch_size: prompts decoded together.
         longest_first: what does not fit in memory then fails early.
+        prepared: returns a prompt by its number, ready to be decoded, where getting all ready at
+            once would take too much memory.
 
     Raises:
         ValueError: if the batch size is not positive.
@@ -56,7 +59,8 @@ def decode_in_batches(
     def decoded(batch: list[int]) -> list[list[Filling]]:
         # The mode must not leak into the caller's code between two batches.
         with torch.inference_mode():
-            return _decode(setup, [prompts[number] for number in batch])
+            ready = [prompts[number] if prepared is None else prepared(number) for number in batch]
+            return _decode(setup, ready)
 
     for batch, found in zip(batches, in_turns(batches, decoded), strict=True):
         yield list(zip(batch, found, strict=True))

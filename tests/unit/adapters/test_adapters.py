@@ -25,6 +25,7 @@ from unblank.families.table import FAMILIES
 from unblank.finetuning.methods import LoraMethod, build_method, prompt_for_tokenizer
 from unblank.finetuning.requirements import require_possible_method
 from unblank.finetuning.settings import FinetuneSettings, PairSettings
+from unblank.generation.candidates import ScoringOptions
 from unblank.integrity import ADAPTER_RECORD_NAME
 from unblank.models import GlmInfillForSequenceClassification
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
@@ -89,7 +90,8 @@ def scores_of(one):
 
 
 def toy_loss(one):
-    clozes = [one._cloze(text, words, 0) for text, words in zip(TEXTS, WORDS, strict=True)]
+    scorer = one.scorer(ScoringOptions())
+    clozes = [scorer._cloze(text, words) for text, words in zip(TEXTS, WORDS, strict=True)]
     special = unblank.tokenization.special_ids(one.tokenizer)
     found = unblank.generation.score.score_batch(
         one.model, clozes, sop_id=special.sop, end_id=special.eop
