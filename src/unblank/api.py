@@ -23,6 +23,7 @@ from unblank.generation.options import (
     GenerationArguments,
     GenerationOptions,
 )
+from unblank.generation.order_scores import OrderScores
 from unblank.generation.priors import Normalization
 from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
 from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer, generate_texts
@@ -250,6 +251,22 @@ class Unblank:
         checked = _options(GenerationOptions, options)
         require_unicode(source, "source")
         return SourceAnswerer(self.model, self.tokenizer, checked).stream(source, rules)
+
+    def score_orders(self, text: str, answers: list[str]) -> OrderScores:
+        """Return the joint log-probability of answers in every order of filling the blanks.
+
+        Each answer sees those before it, so that it matters. Only a GLM fills blanks.
+
+        Args:
+            text: with up to four blanks.
+            answers: one for each blank, from left to right.
+
+        Raises:
+            ValueError: another number of answers, an empty one, a text that is too long, or a model
+                that is not a GLM.
+        """
+        require_unicode(text, "text")
+        return self.filler(DecodingOptions()).score_orders(text, require_texts(answers, "answer"))
 
     @overload
     def score(

@@ -72,7 +72,8 @@ def fill_records(
         try:
             own = rules_of_record(given.places[number], given.records[number], rules_field)
             own_rules[number] = (*rules, *own)
-            lengths[number] = filler.length_of(text, order=order, rules=own_rules[number])
+            read = filler.check(text, order=order, rules=own_rules[number])
+            lengths[number] = len(read.prompt.token_ids)
         except ValueError as error:
             problems[number] = str(error)
 

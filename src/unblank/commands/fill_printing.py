@@ -42,7 +42,7 @@ def fill_and_print(settings: FillSettings) -> None:
     problems: list[str] = []
 
     def checked(text: str) -> str:
-        filler.length_of(text, order=order, rules=rules)
+        filler.check(text, order=order, rules=rules)
         return text
 
     texts = each_text(texts_of(settings.text, settings), checked, problems)

@@ -10,9 +10,16 @@ from unblank.generation.building import fill_setup
 from unblank.generation.constraining import AnswerConstraints, TextRules, rules_of_each
 from unblank.generation.decode import decode_in_batches, stream_tokens
 from unblank.generation.options import DecodingOptions, FillingOrder
+from unblank.generation.order_scores import OrderScores, score_in_all_orders
 from unblank.generation.orders import SurestFirst
 from unblank.generation.pieces import Filling
-from unblank.generation.prompts import BlankedText, decode_after, read_text, splice
+from unblank.generation.prompts import (
+    BlankedText,
+    decode_after,
+    encode_candidate,
+    read_text,
+    splice,
+)
 from unblank.generation.results import BlankFill, FillResult, TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.rules.rule import Rule, RuleLike, read_rules
@@ -57,15 +64,15 @@ class Filler:
         self._max_positions: int = model.config.max_position_embeddings
         self._rules = AnswerConstraints(tokenizer, self.setup.rules, options, stands_alone=False)
 
-    def length_of(
+    def check(
         self, text: str, *, order: FillingOrder | None = None, rules: Sequence[Rule] = ()
-    ) -> int:
-        """Return how many tokens a text has; raises what `fill` would raise for it."""
+    ) -> BlankedText:
+        """Return a text as it is read; raise what `fill` would raise for it."""
         if order != "confidence":
-            return len(self.read(text, order, rules).prompt.token_ids)
+            return self.read(text, order, rules)
         blanked = self.read(text, None, rules)
         SurestFirst(blanked)
-        return len(blanked.prompt.token_ids)
+        return blanked
 
     def fill(
         self,
@@ -105,6 +112,31 @@ class Filler:
             results |= {number: self.result(blanked[number], found) for number, found in batch}
             on_batch(len(batch))
         return [results[number] for number in range(len(texts))]
+
+    def score_orders(self, text: str, answers: Sequence[str]) -> OrderScores:
+        """Return the probability of answers in every order of filling.
+
+        Args:
+            text: with up to four blanks.
+            answers: one for each blank, from left to right.
+
+        Raises:
+            ValueError: another number of answers, an empty one, or a text that is too long.
+        """
+        blanked = self.read(text)
+        if len(answers) != len(blanked.order):
+            raise ValueError(f"{len(answers)} answers for {len(blanked.order)} blanks of {text!r}")
+        token_ids = [
+            encode_candidate(self._tokenizer, blanked.parts, blank, answer)
+            for blank, answer in enumerate(answers)
+        ]
+        return score_in_all_orders(
+            self.setup.model,
+            blanked.prompt,
+            token_ids,
+            start_id=self.setup.start_id,
+            end_id=self._special.eop,
+        )
 
     def stream(
         self,

@@ -78,7 +78,7 @@ def test_every_answer_meets_its_rule_whatever_the_model_draws(toy):
 
 def can_be_met(filler: Filler, rule: Rule) -> bool:
     try:
-        filler.length_of(TEXT, rules=[rule])
+        filler.check(TEXT, rules=[rule])
     except ValueError:
         return False
     return True
