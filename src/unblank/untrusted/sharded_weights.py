@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -80,6 +81,8 @@ def whole_tensors(folder: Path, part: CheckpointPart) -> Iterator[tuple[str, "to
                 values = file.get_tensor(named(part, name))
             if whole is None:
                 whole = torch.empty(shape, dtype=values.dtype)
+            if values.dtype != whole.dtype:
+                raise ValueError(f"the shards of {name} in {piece.path.parent} do not fit together")
             ends = map(sum, zip(piece.begins, piece.shape, strict=True))
             whole[tuple(map(slice, piece.begins, ends))] = values
         assert whole is not None
@@ -98,11 +101,10 @@ def _pieces(folder: Path, part: CheckpointPart) -> dict[str, list[_Piece]]:
             try:
                 begins = json.loads((file.metadata() or {})[_OFFSETS])
                 for name in names:
-                    piece = _Piece(
-                        path,
-                        tuple(int(begin) for begin in begins[name]["saved_offsets"]),
-                        tuple(file.get_slice(name).get_shape()),
-                    )
+                    offsets = tuple(begins[name]["saved_offsets"])
+                    if not all(type(begin) is int and begin >= 0 for begin in offsets):
+                        raise ValueError(f"{name} begins at {offsets}")
+                    piece = _Piece(path, offsets, tuple(file.get_slice(name).get_shape()))
                     found.setdefault(name.removeprefix(prefix), []).append(piece)
             except (KeyError, TypeError, ValueError, RecursionError) as error:
                 raise ValueError(
@@ -119,6 +121,8 @@ def _whole_shape(name: str, pieces: list[_Piece]) -> tuple[int, ...]:
     shape = tuple(
         max(one.begins[axis] + one.shape[axis] for one in pieces) for axis in range(dimensions)
     )
+    if any(_overlap(one, other) for one, other in combinations(pieces, 2)):
+        raise ValueError(f"the shards of {name} in {pieces[0].path.parent} overlap")
     # Sizes are bounded by those of the files: no memory is taken for what is only claimed.
     if sum(math.prod(one.shape) for one in pieces) != math.prod(shape):
         raise ValueError(
@@ -126,3 +130,13 @@ def _whole_shape(name: str, pieces: list[_Piece]) -> tuple[int, ...]:
             "take another checkpoint"
         )
     return shape
+
+
+def _overlap(one: _Piece, other: _Piece) -> bool:
+    """Return whether two pieces have a place in common."""
+    return all(
+        max(first, second) < min(first + first_size, second + second_size)
+        for first, first_size, second, second_size in zip(
+            one.begins, one.shape, other.begins, other.shape, strict=True
+        )
+    )
