@@ -49,11 +49,16 @@ class CalibratedOn:
     error_after: float
 
     def __str__(self) -> str:
-        return f"calibrated on {counted(self.num_fitted, 'example')} of {self.file}"
+        # The name may be a stranger's: it neither breaks a line nor commands the terminal.
+        name = "".join(
+            letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in self.file
+        )
+        return f"calibrated on {counted(self.num_fitted, 'example')} of {name}"
 
     def __post_init__(self) -> None:
         counts, errors = (self.num_fitted, self.num_measured), (self.error_before, self.error_after)
-        is_whole = isinstance(self.file, str) and all(type(one) is int for one in counts)
+        are_counts = all(type(one) is int and 0 < one < 2**63 for one in counts)
+        is_whole = isinstance(self.file, str) and are_counts
         if not is_whole or not all(0 <= one <= 1 for one in errors):
             raise ValueError("it does not say what it was learned from")
 
