@@ -1,6 +1,7 @@
 """`unblank pretrain`: pretrains a model on your text, or continues from one."""
 
 import os
+import sys
 from collections.abc import Sequence
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
@@ -30,7 +31,7 @@ _ABOUT = """Pretrain a blank-infilling language model on your own text, or conti
 unblank pretrain [recipe.yaml] --data.train FILE --train.output-dir FOLDER [--section.name VALUE]
 
 Without a recipe and a model.preset, all that is not given is chosen by the size of the text and
-train.minutes (at most 30), and printed with its reasons.
+train.minutes (at most 30), and printed with its reasons; not for text on standard input.
 
 A recipe is a YAML file with the same names, or recipe:NAME: `unblank recipes` lists them. To use
 several processes: torchrun --nproc-per-node N -m unblank pretrain ..."""
@@ -68,10 +69,20 @@ def complete_settings(settings: PretrainSettings, given: frozenset[str]) -> Pret
     """Return the settings with what is chosen where a run without a recipe leaves it open."""
     from unblank.pretraining.choosing import choose_settings, is_open
 
-    if not is_open(given) or "-" in settings.data.train:  # which can be read once
+    if not is_open(given):
+        return settings
+    is_main = os.environ.get("RANK", "0") == "0"
+    if "-" in settings.data.train:  # which can be read once
+        if is_main:
+            print(
+                "note: nothing is chosen for text on standard input, whose size is not known: what "
+                "is not given has its default value, as --print-config shows. For a choice, give "
+                "the text as a file",
+                file=sys.stderr,
+            )
         return settings
     chosen = choose_settings(settings, given)
-    if os.environ.get("RANK", "0") == "0":
+    if is_main:
         from rich.console import Console
 
         # Not where --print-config writes a recipe.

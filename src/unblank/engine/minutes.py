@@ -4,6 +4,7 @@ The number is fixed before the run's first step and stands in its settings from 
 schedule is a function of the step, and a run that is continued has as many steps.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ WARM_UP, FEWEST_TIMED = 2, 2
 """Steps that are not timed, as the first ones are slow, and the fewest that are."""
 TIMED_SHARE = 0.02
 """Share of the time that goes into timing, if so few steps take less."""
+MOST_TIMED_SECONDS = 60.0
+"""However long the run is, as more does not tell more."""
 KEPT_BACK = 0.05
 """Share of the time that is left for validations, checkpoints and the end."""
 
@@ -107,7 +110,7 @@ def fit_steps(trainer: Trainer, minutes: float, spent: float) -> FittedSteps:
         trainer,
         warm_up=WARM_UP,
         num_timed=FEWEST_TIMED,
-        seconds=whole * TIMED_SHARE,
+        seconds=min(whole * TIMED_SHARE, MOST_TIMED_SECONDS),
         most_seconds=whole - spent,
     )
     timed = times[WARM_UP:] or times[-1:]
@@ -119,8 +122,8 @@ def fit_steps(trainer: Trainer, minutes: float, spent: float) -> FittedSteps:
         needed = (spent + sum(times) + seconds / (1 - KEPT_BACK)) / 60
         raise ValueError(
             f"train.minutes is {minutes:g}, too short for one step: before the first one "
-            f"{spent + sum(times):.1f} seconds are over, and a step takes {seconds:.2g}. Give at "
-            f"least {needed:.2g} minutes, or train.max_steps"
+            f"{spent + sum(times):.1f} seconds are over, and a step takes {seconds:.2g}. Give "
+            f"train.minutes {math.ceil(needed * 10) / 10:g} or more, or train.max_steps"
         )
     return FittedSteps(int(count), seconds, len(timed))
 

@@ -48,6 +48,22 @@ def test_a_time_too_short_is_named(monkeypatch, spent, said):
         fit_steps(toy_trainer(toy_model()), minutes=1.0, spent=spent)
 
 
+def test_the_time_that_is_asked_for_is_enough_and_is_said_in_tenths(monkeypatch):
+    monkeypatch.setattr(engine_minutes, "time_first_steps", lambda *_, **__: [1.0, 1.0])
+    with pytest.raises(ValueError, match=r"Give train\.minutes 0\.2 or more"):
+        fit_steps(toy_trainer(toy_model()), minutes=0.15, spent=6.3)
+    assert fit_steps(toy_trainer(toy_model()), minutes=0.2, spent=6.3).count >= 1
+
+
+def test_a_long_run_is_not_timed_for_long(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(
+        engine_minutes, "time_first_steps", lambda *_, **given: asked.update(given) or [1.0] * 4
+    )
+    fit_steps(toy_trainer(toy_model()), minutes=1e300, spent=0.0)
+    assert asked["seconds"] <= 60
+
+
 def test_timing_ends_when_enough_was_timed_or_the_time_is_over():
     trainer = toy_trainer(toy_model(), max_steps=10**6)
     assert len(time_first_steps(trainer, warm_up=1, num_timed=3)) == 4

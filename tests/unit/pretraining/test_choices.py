@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from unblank.commands.pretrain import complete_settings
 from unblank.pretraining import choosing
 from unblank.pretraining.choices import Means, choose
 from unblank.pretraining.choosing import choose_settings, is_open
@@ -178,3 +179,11 @@ def test_the_table_names_every_setting_as_a_flag(text):
     assert "3 minutes of" in printed
     for one in found.choices:
         assert f"--{one.name.replace('_', '-')} {one.value}" in printed
+
+
+def test_that_nothing_is_chosen_for_standard_input_is_said(capsys):
+    asked = PretrainSettings(data=PretrainDataSettings(train=("-",)))
+    assert complete_settings(asked, frozenset(["data.train"])) == asked
+    assert "nothing is chosen" in capsys.readouterr().err
+    assert complete_settings(asked, frozenset(["data.train", "model.preset"])) == asked
+    assert not capsys.readouterr().err
