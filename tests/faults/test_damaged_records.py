@@ -16,24 +16,42 @@ from pydoc_data.topics import topics
 from typing import Any
 
 import pytest
+import torch
 from counts import hard_count
 from pretraining_toys import small_settings
+from safetensors.torch import save_file
 from transformers import AutoTokenizer
 
 import unblank
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.answering.answer_file import AnswerFile
+from unblank.calibration.maps import RisingLine
+from unblank.calibration.record import (
+    CalibratedOn,
+    Calibration,
+    FillCalibration,
+    LabelCalibration,
+    read_calibration,
+)
 from unblank.data.prepared import PreparedCorpus
 from unblank.engine.results import chosen_predictions, read_results, write_results
 from unblank.engine.resume import Identity, find_start
 from unblank.engine.written_lines import cut_lines
 from unblank.families.loading import load_folder
 from unblank.finetuning.methods import build_method
-from unblank.integrity import facts_of_files, seal
+from unblank.integrity import (
+    MANIFEST_NAME,
+    SHARDED_NAME,
+    facts_of_files,
+    find_damage,
+    seal,
+    write_at_once,
+)
 from unblank.pretraining.run import run_pretrain
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import from_mapping, read_mapping
 from unblank.tokenization.train import train_tokenizer
+from unblank.untrusted.sharded_weights import whole_tensors
 
 NUM_HARMS = hard_count(30, 400)
 """For each kind of folder."""
@@ -230,7 +248,45 @@ def answers_of_a_job(run: Path, tmp_path: Path) -> Iterator[Folder]:
     yield Folder(folder, lambda: AnswerFile(folder / "a.txt", task).lines())
 
 
+def calibration(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    folder = tmp_path / "calibrated"
+    folder.mkdir()
+    source = CalibratedOn(
+        file="caf\u00e9.csv", num_fitted=3, num_measured=2, error_before=0.2, error_after=0.1
+    )
+    fills = FillCalibration(RisingLine((-4.0, -0.5), (0.1, 0.9)), source)
+    labels = {"mails": LabelCalibration(1.5, {"patterns": [0]}, source)}
+    Calibration("weights", fills, labels).write(folder)
+
+    def opened() -> Any:
+        # Without its file a folder is one that was never calibrated.
+        return read_calibration(folder, "weights")
+
+    yield Folder(folder, opened)
+
+
+def shards(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    """The shards of a checkpoint, with the record of it."""
+    folder = tmp_path / "step-00000002"
+    (folder / SHARDED_NAME).mkdir(parents=True)
+    for number in (0, 1):
+        begins = {"weights/w": {"saved_offsets": [2 * number, 0]}}
+        path = folder / SHARDED_NAME / f"shard-{number + 1:05d}-model.safetensors"
+        header = {"DCP_SHARDING_INFO": json.dumps(begins)}
+        save_file({"weights/w": torch.full((2, 3), float(number))}, path, header)
+    write_at_once(folder / MANIFEST_NAME, seal({"files": facts_of_files(folder)}))
+
+    def opened() -> Any:
+        if damage := find_damage(folder):
+            raise ValueError(damage)
+        return [(name, tensor.tolist()) for name, tensor in whole_tensors(folder, "weights")]
+
+    yield Folder(folder, opened)
+
+
 KINDS = (
+    calibration,
+    shards,
     answers_of_a_job,
     results_of_a_run,
     settings_of_a_run,

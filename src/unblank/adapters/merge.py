@@ -6,7 +6,7 @@ import unblank
 from unblank.adapters.lora import merge_lora
 from unblank.adapters.opening import require_undamaged
 from unblank.adapters.record import AdapterRecord, has_adapter
-from unblank.families.loading import load_folder
+from unblank.families.loading import load_folder, require_folder
 from unblank.integrity import PROVENANCE_NAME, facts_of_files, file_facts, seal, write_at_once
 from unblank.model_card import write_card
 from unblank.quiet import without_progress_bar
@@ -27,6 +27,7 @@ def merge(folder: Path, output: Path) -> Path:
         FileExistsError: the output folder exists.
         ValueError: a trained prompt, a damaged folder, or a base model with other weights.
     """
+    require_folder(folder)
     if not has_adapter(folder):
         raise FileNotFoundError(f"{folder} has no adapter: there is no adapter_config.json")
     record = AdapterRecord.read(folder)

@@ -26,7 +26,17 @@ def rules_of_record(place: str, record: Mapping[str, Any], name: str | None) -> 
         return ()
     try:
         if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-            value = json.loads(value)
+            value = _read_json(value)
         return read_rules(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{place}: field {name!r}: {error}") from error
+
+
+def _read_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{text[:80]!r} begins like JSON, but is none ({error}): give a list such as "
+            '["words=1", "1: case=lower"], or one rule without brackets'
+        ) from error

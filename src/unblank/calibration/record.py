@@ -17,6 +17,7 @@ __all__ = [
     "Calibration",
     "FillCalibration",
     "LabelCalibration",
+    "calibration_left",
     "read_calibration",
 ]
 
@@ -166,6 +167,21 @@ def read_calibration(folder: Path, weights: str) -> Calibration | None:
             f"about them: {_ADVICE}"
         )
     return found
+
+
+def calibration_left(folder: Path, output: Path) -> str:
+    """Return a note that a new model is not calibrated as that it was made from; empty if none is.
+
+    Args:
+        folder: of the model or adapter that it was made from.
+        output: of the new one, whose weights are others.
+    """
+    if not (folder / CALIBRATION_NAME).is_file():
+        return ""
+    return (
+        f"note: the calibration of {folder} belongs to its weights and is not taken along: "
+        f"unblank calibrate {output} --data FILE"
+    )
 
 
 def _calibration(record: Mapping[str, Any]) -> Calibration:

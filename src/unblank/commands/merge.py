@@ -1,5 +1,6 @@
 """`unblank merge`: adds trained LoRA adapters to their base model, as a plain model folder."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ def parse(words: Sequence[str]) -> MergeSettings:
 def run(settings: MergeSettings) -> None:
     """Write the merged model and say what was merged; errors as for `merge`."""
     from unblank.adapters.merge import merge
+    from unblank.calibration.record import calibration_left
 
     base = merge(settings.adapter, settings.output)
     print(f"merged {settings.adapter} into {base}: the model is in {settings.output}")
+    if note := calibration_left(settings.adapter, settings.output):
+        print(note, file=sys.stderr)

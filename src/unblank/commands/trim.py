@@ -1,6 +1,7 @@
 """`unblank trim`: drops the tokens from a model that a text does not need; prints what changed."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,6 +79,7 @@ def run(settings: TrimSettings) -> None:
     """
     from rich.console import Console
 
+    from unblank.calibration.record import calibration_left
     from unblank.data.files import find_files
     from unblank.data.sources import TextFiles
     from unblank.trimming.trim import trim_model
@@ -95,6 +97,8 @@ def run(settings: TrimSettings) -> None:
         coverage=settings.coverage,
         show_progress=True,
     )
+    if note := calibration_left(settings.model, settings.output):
+        print(note, file=sys.stderr)
     if settings.json:
         print(json.dumps(asdict(report), indent=1))
         return

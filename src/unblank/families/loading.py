@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LanguageModel",
     "load_folder",
+    "require_folder",
     "require_whole_weights",
     "torch_device",
     "torch_dtype",
@@ -101,8 +102,8 @@ def _check_as_written(folder: Path) -> None:
     raise ValueError(f"{kind} {folder} is damaged ({damage}){advice}")
 
 
-def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
-    """Return the class of the model; raise if it is none of ours, or files are missing."""
+def require_folder(folder: Path) -> None:
+    """Raise FileNotFoundError if there is no such folder; the message names similar ones."""
     if not folder.is_dir():
         siblings = (
             [path.name for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
@@ -112,6 +113,11 @@ def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
             near
         )
         raise FileNotFoundError(f"no folder {folder}{hint}")
+
+
+def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
+    """Return the class of the model; raise if it is none of ours, or files are missing."""
+    require_folder(folder)
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
             if name == "tokenizer.json" and (folder / PROVENANCE_NAME).is_file():

@@ -41,7 +41,7 @@ def require_known(key: str, known: Collection[str]) -> None:
     """
     if key not in known:
         near = difflib.get_close_matches(key, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"{at_line(key)}unknown key {key!r}{hint} Known: {', '.join(known)}")
 
 

@@ -8,6 +8,7 @@ from unblank.calibration.record import (
     Calibration,
     FillCalibration,
     LabelCalibration,
+    calibration_left,
     read_calibration,
 )
 
@@ -35,3 +36,9 @@ def test_the_name_of_a_file_neither_breaks_a_line_nor_commands_the_terminal():
     assert said.isprintable()
     assert "caf\u00e9" in said
     said.encode()
+
+
+def test_that_a_new_model_is_not_calibrated_is_said_only_where_there_was_a_calibration(tmp_path):
+    assert not calibration_left(tmp_path, tmp_path / "new")
+    Calibration("w").write(tmp_path)
+    assert f"unblank calibrate {tmp_path / 'new'}" in calibration_left(tmp_path, tmp_path / "new")

@@ -21,7 +21,7 @@ from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.calibration.maps import tempered
 from unblank.calibration.record import LabelCalibration
 from unblank.engine.parallel import World
-from unblank.families.loading import load_folder, torch_device, torch_dtype
+from unblank.families.loading import load_folder, require_folder, torch_device, torch_dtype
 from unblank.families.settings import ModelSettings
 from unblank.families.table import family_of_model
 from unblank.finetuning.labels.classifier import ClassifierWay
@@ -132,6 +132,7 @@ def open_tuned(
         FileNotFoundError: no such folder, task file, or base model.
         ValueError: no task is known, or model and task do not fit.
     """
+    require_folder(folder)
     known, cloze = _tuned_with(folder)
     name = task or known
     if name is None:
