@@ -147,6 +147,8 @@ class Recipe:
             kind=settings.kind or "bpe",
             vocab_size=settings.vocab_size or 8192,
             lowercase=settings.lowercase or False,
+            normalization=settings.normalization or "nfc",
+            alpha=settings.alpha,
             text_field=data.text_field,
             text_unit=data.text_unit,
             num_sentinels=settings.num_sentinels,

@@ -197,6 +197,8 @@ def prepare_corpus(
         "text_unit": texts.text_unit,
         "min_tokens": min_tokens,
     }
+    if texts.fields:
+        settings["fields"] = list(texts.fields)
     if texts.part is not None:
         settings["part"] = [texts.part.threshold, texts.part.is_held_out]
     name = _content_hash(texts.paths, core, settings)

@@ -3,15 +3,17 @@
 The main process makes what is not there yet (a tokenizer, shards); the others wait and read it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from unblank.data.files import FileSearch, files_of_entries, find_files
+from unblank.data.drawn_texts import DrawnTexts, beginnings
+from unblank.data.files import FileSearch
 from unblank.data.hold_out import HashPart
+from unblank.data.language_sources import LanguageSource, open_language_sources
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.pairs import PairCorpus, pair_texts, parse_pair_source, prepare_pairs
 from unblank.data.report import documents_table
@@ -27,7 +29,7 @@ from unblank.tokenization.fidelity import count_words, describe_tokenizer
 from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.source_layout import language_tag_id
 
-__all__ = ["Materials", "gather_materials"]
+__all__ = ["Materials", "gather_materials", "open_texts"]
 
 _HELD_OUT_SEED = 0
 """Seed for held-out samples, the same in every run so that runs can be compared."""
@@ -46,7 +48,9 @@ class Materials:
         sampler: training samples.
         held_out: held-out text, perhaps none; pairs last.
         held_out_names: a short name of each.
-        held_out_languages: of the held-out texts, if they have tags.
+        held_out_tags: languages of the held-out texts, if they have tags.
+        languages: code of the language of each corpus, empty where it is not known.
+        held_out_languages: the same of the held-out texts.
         max_length: positions of a sample.
         length: positions of a packed row, or of one of the samples that share a group.
         row_length: positions of a row of the stream.
@@ -63,7 +67,9 @@ class Materials:
     sampler: Sampler[Any]
     held_out: list[_Corpus]
     held_out_names: list[str]
-    held_out_languages: Sequence[str] | None
+    held_out_tags: Sequence[str] | None
+    languages: list[str]
+    held_out_languages: list[str]
     max_length: int
     length: int
     row_length: int
@@ -73,19 +79,22 @@ class Materials:
     has_texts: bool
     has_pairs: bool
 
-    def held_out_sampler(self, sections: FamilySections) -> Sampler[Any]:
+    def held_out_sampler(
+        self, sections: FamilySections, weights: tuple[float, ...] | None = None
+    ) -> Sampler[Any]:
         """Return samples of the held-out text, the same for every seed of the run.
 
         Args:
             sections: what is hidden.
+            weights: shares of the held-out texts; None goes by their size.
         """
         return _sampler(
             self.family,
             self.tokenizer,
             self.held_out,
-            self.held_out_languages,
+            self.held_out_tags,
             sections,
-            SamplingSettings(max_length=self.max_length, seed=_HELD_OUT_SEED),
+            SamplingSettings(max_length=self.max_length, seed=_HELD_OUT_SEED, weights=weights),
         )
 
 
@@ -114,20 +123,23 @@ def gather_materials(
         seed: of the samples.
         micro_batch_size: rows of a forward pass.
         output_dir: folder of the run.
-        hold_out: for each entry of `train` the threshold below which documents are held out, 0 for
-            none; empty if nothing is.
+        hold_out: for each source of `train` the threshold below which documents are held out, 0
+            for none; empty if nothing is.
 
     Raises:
         ValueError: if a file is broken, or text, tokenizer and objective do not fit.
         FileNotFoundError: if a named file or folder is not there.
     """
     world = context.world
+    cache_dir = data.cache_dir or output_dir.parent / SHARDS_NAME
     with world.main_first():
+        sources = open_texts(data.train, data, cache_dir)
+        held_out_sources = open_texts(data.validation, data, cache_dir)
         opened = open_tokenizer(
             model,
             tokenizer,
             family,
-            lambda: _training_texts(data, hold_out),
+            lambda: DrawnTexts(_training_texts(data, sources, hold_out), tokenizer.alpha),
             folder=output_dir / TOKENIZER_NAME,
             world=world,
             checkpoint=context.checkpoint,
@@ -137,18 +149,21 @@ def gather_materials(
         tokenizer=opened,
         eos=family.special_ids(opened).eos,
         data=data,
-        cache_dir=data.cache_dir or output_dir.parent / SHARDS_NAME,
+        cache_dir=cache_dir,
         show_progress=world.is_main,
     )
+    divided = [source for source, below in zip(sources, hold_out, strict=False) if below]
     with world.main_first():
-        corpora = preparing.all_of(data.train, data.pairs, hold_out)
-        held_out = preparing.all_of(data.validation, data.validation_pairs)
-        held_out += preparing.parts_of(data.train, hold_out)
-    divided = [entry for entry, below in zip(data.train, hold_out, strict=False) if below]
-    names = [*data.train, *data.pairs]
-    names += [
-        f"{entry} (held out)" for entry in (*data.validation, *data.validation_pairs, *divided)
+        corpora = preparing.all_of(sources, data.pairs, hold_out)
+        held_out = preparing.all_of(held_out_sources, data.validation_pairs)
+        held_out += preparing.parts_of(sources, hold_out)
+    held_out_names = [
+        *(source.name for source in held_out_sources),
+        *data.validation_pairs,
+        *(source.name for source in divided),
     ]
+    names = [*(source.name for source in sources), *data.pairs]
+    names += [f"{name} (held out)" for name in held_out_names]
     rows = list(zip(names, [*corpora, *held_out], strict=True))
     context.display.show(documents_table(rows, max_length=data.max_length))
     sampling = SamplingSettings(
@@ -166,12 +181,18 @@ def gather_materials(
         corpora=corpora,
         sampler=sampler,
         held_out=held_out,
-        held_out_names=_short_names([*data.validation, *data.validation_pairs, *divided]),
-        held_out_languages=_held_out_languages(data, hold_out),
+        held_out_names=_short_names(held_out_names),
+        held_out_tags=_held_out_tags(data, hold_out),
+        languages=[*(one.language for one in sources), *([""] * len(data.pairs))],
+        held_out_languages=[
+            *(one.language for one in held_out_sources),
+            *([""] * len(data.validation_pairs)),
+            *(one.language for one in divided),
+        ],
         max_length=data.max_length,
         length=length,
         row_length=family.rows.row_length(length, micro_batch_size),
-        vocabulary=_describe_vocabulary(opened, data),
+        vocabulary=_describe_vocabulary(opened, _training_texts(data, sources, ())),
         content=[_content(corpus) for corpus in corpora],
         description=_describe(corpora, sampler),
         has_texts=bool(data.train),
@@ -190,28 +211,28 @@ class _Preparing:
     show_progress: bool
 
     def all_of(
-        self, texts: Sequence[str], pairs: Sequence[str], hold_out: Sequence[int] = ()
+        self, texts: Sequence[LanguageSource], pairs: Sequence[str], hold_out: Sequence[int] = ()
     ) -> list[_Corpus]:
-        """Return the corpora of some entries, without what is held out of them, pairs last."""
+        """Return the corpora of some sources, without what is held out of them, pairs last."""
         search = FileSearch(any_ending=True)
         for entry in pairs:
             pair = parse_pair_source(entry)
             search.take(entry, (pair.source, pair.target), (pair.source_field, pair.target_field))
         parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
-        of_texts = map(self._text, files_of_entries(texts), parts or [None] * len(texts))
+        of_texts = map(self._text, texts, parts or [None] * len(texts))
         return [*of_texts, *map(self._pairs, pairs)]
 
-    def parts_of(self, texts: Sequence[str], hold_out: Sequence[int]) -> list[_Corpus]:
-        """Return what is held out of the entries of which something is."""
+    def parts_of(self, texts: Sequence[LanguageSource], hold_out: Sequence[int]) -> list[_Corpus]:
+        """Return what is held out of the sources of which something is."""
         return [
-            self._text(paths, HashPart(below, is_held_out=True))
-            for paths, below in zip(files_of_entries(texts), hold_out, strict=False)
+            self._text(source, HashPart(below, is_held_out=True))
+            for source, below in zip(texts, hold_out, strict=False)
             if below
         ]
 
-    def _text(self, paths: tuple[Path, ...], part: HashPart | None) -> PreparedCorpus:
+    def _text(self, source: LanguageSource, part: HashPart | None) -> PreparedCorpus:
         return prepare_corpus(
-            _texts(self.data, paths, part),
+            _texts(self.data, source, part),
             self.tokenizer,
             cache_dir=self.cache_dir,
             min_tokens=MINIMUM_TOKENS,
@@ -276,52 +297,48 @@ def _temperature(data: PretrainDataSettings) -> TemperatureSchedule | None:
     return TemperatureSchedule(start=start, end=end, epochs=epochs)
 
 
-def _texts(data: PretrainDataSettings, paths: tuple[Path, ...], part: HashPart | None) -> TextFiles:
-    return TextFiles(
-        paths=paths,
-        text_field=data.text_field,
-        text_unit=data.text_unit,
-        part=part,
-    )
+def open_texts(
+    entries: Sequence[str], data: PretrainDataSettings, cache_dir: Path
+) -> list[LanguageSource]:
+    """Return the sources of some entries; errors as for `open_language_sources`.
+
+    Args:
+        entries: of the training or the held-out text.
+        data: the `data` section.
+        cache_dir: folder of tokenized text.
+    """
+    return open_language_sources(entries, text_field=data.text_field, cache_dir=cache_dir)
 
 
-def _training_texts(data: PretrainDataSettings, hold_out: Sequence[int]) -> Iterable[str]:
-    """Return what a new tokenizer is trained on."""
-    found: list[TextFiles] = []
-    if any(hold_out):
-        found += [
-            _texts(data, paths, HashPart(below, is_held_out=False))
-            for paths, below in zip(files_of_entries(data.train), hold_out, strict=True)
-        ]
-    elif data.train:
-        found.append(_texts(data, find_files(data.train), None))
-    found += [side for entry in data.pairs for side in pair_texts(entry)]
-    return found[0] if len(found) == 1 else _Joined(found)
+def _texts(data: PretrainDataSettings, source: LanguageSource, part: HashPart | None) -> TextFiles:
+    texts = source.texts(text_field=data.text_field, text_unit=data.text_unit)
+    return replace(texts, part=part)
 
 
-def _held_out_languages(
-    data: PretrainDataSettings, hold_out: Sequence[int]
-) -> tuple[str, ...] | None:
-    """Return the language of each held-out text."""
+def _training_texts(
+    data: PretrainDataSettings, sources: Sequence[LanguageSource], hold_out: Sequence[int]
+) -> list[TextFiles]:
+    """Return what a new tokenizer is trained on, the sides of pairs last."""
+    parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
+    texts = [
+        _texts(data, source, part)
+        for source, part in zip(sources, parts or [None] * len(sources), strict=True)
+    ]
+    return texts + [side for entry in data.pairs for side in pair_texts(entry)]
+
+
+def _held_out_tags(data: PretrainDataSettings, hold_out: Sequence[int]) -> tuple[str, ...] | None:
+    """Return the language of each held-out text, as its tag has it."""
     if not any(hold_out) or data.languages is None:
         return data.validation_languages
     pairs = zip(data.languages, hold_out, strict=True)
     return tuple(language for language, below in pairs if below)
 
 
-@dataclass(frozen=True, slots=True)
-class _Joined:
-    """The documents of several sources, as often as it is iterated over."""
-
-    sources: Sequence[TextFiles]
-
-    def __iter__(self) -> Iterator[str]:
-        for source in self.sources:
-            yield from source
-
-
-def _describe_vocabulary(tokenizer: PreTrainedTokenizerFast, data: PretrainDataSettings) -> str:
-    words = count_words(tokenizer, _training_texts(data, ()), num_characters=200_000)
+def _describe_vocabulary(
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[TextFiles]
+) -> str:
+    words = count_words(tokenizer, beginnings(texts, 200_000), num_characters=200_000)
     if words.total and words.unknown == words.total:
         raise ValueError(
             f"the tokenizer ({describe_tokenizer(tokenizer)}) knows no word of the training text: "

@@ -7,16 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unblank.data.files import files_of_entries
 from unblank.data.hold_out import hold_out_thresholds
 from unblank.data.settings import MIXTURE
 from unblank.data.shards import SHARDS_NAME
-from unblank.data.sources import TextFiles
 from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.parallel import join_world
 from unblank.engine.run import Run, run
 from unblank.engine.training import AllWeights, RunContext
 from unblank.families.table import family_of_run
+from unblank.pretraining.materials import open_texts
 from unblank.pretraining.settings import PretrainDataSettings, PretrainSettings
 from unblank.pretraining.training import Pretraining, open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
@@ -56,7 +55,7 @@ def run_pretrain(
     given = changed_names(settings) if given is None else given
     data, train = settings.data, settings.train
     with join_world(train.device) as world:
-        hold_out = _hold_out(data, tells=world.is_main)
+        hold_out = _hold_out(data, train.output_dir, tells=world.is_main)
         _require_held_out(settings, is_there=data.has_held_out_files or any(hold_out))
         run(
             Run(
@@ -138,8 +137,8 @@ def _require_held_out(settings: PretrainSettings, *, is_there: bool) -> None:
             )
 
 
-def _hold_out(data: PretrainDataSettings, *, tells: bool) -> list[int]:
-    """Return for each entry of `train` the threshold below which documents are held out."""
+def _hold_out(data: PretrainDataSettings, output_dir: Path, *, tells: bool) -> list[int]:
+    """Return for each source of `train` the threshold below which documents are held out."""
     if data.hold_out is None:
         return []
     if data.has_held_out_files:
@@ -150,8 +149,10 @@ def _hold_out(data: PretrainDataSettings, *, tells: bool) -> list[int]:
             )
         return []
     texts = [
-        TextFiles(paths=paths, text_field=data.text_field, text_unit=data.text_unit)
-        for paths in files_of_entries(data.train)
+        source.texts(text_field=data.text_field, text_unit=data.text_unit)
+        for source in open_texts(
+            data.train, data, data.cache_dir or output_dir.parent / SHARDS_NAME
+        )
     ]
     found = hold_out_thresholds(texts, data.hold_out)
     if not any(found) and tells:

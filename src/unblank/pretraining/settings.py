@@ -38,7 +38,8 @@ class PretrainDataSettings(DataSettings):
     """Where the text is, how sources are mixed, and the shape of a row."""
 
     train: MayChange[tuple[PathText, ...]] = ()
-    """Files, folders or globs of training text, of any format (docs/data.md)."""
+    """Files, folders or globs of training text, of any format (docs/data.md); PATH:FIELD,
+    PATH@LANGUAGE and {lang} in a path say more (docs/multilingual.md)."""
     validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out text, whose loss is logged and whose blanks are filled at intervals."""
     hold_out: MayChange[Positive[float | None]] = None

@@ -40,7 +40,7 @@ def open_tokenizer(
         model: the `model` section.
         settings: the `tokenizer` section.
         family: of the model.
-        texts: what a new one is trained on.
+        texts: what a new one is trained on, drawn by `alpha` where that is set.
         folder: where a new one is kept.
         world: the processes of the run; the main one must call this first.
         checkpoint: the checkpoint that is continued, whose tokenizer is taken.
@@ -125,6 +125,7 @@ def _train(
         kind=settings.kind or family.tokenizer_kind(model.preset),
         vocab_size=settings.vocab_size or family.vocabulary_size(model.preset),
         lowercase=settings.lowercase or False,
+        normalization=settings.normalization or "nfc",
         num_sentinels=family.num_sentinels(settings.num_sentinels),
         extra_tokens=settings.extra_tokens,
     )
@@ -156,7 +157,7 @@ def _compare(
 
 def _ignored(model: ModelSettings, settings: TokenizerSettings, family: Family) -> list[str]:
     """Return the settings that were given, but shape only a tokenizer that is trained here."""
-    names = ["kind", "vocab_size", "lowercase"]
+    names = ["kind", "vocab_size", "lowercase", "normalization", "alpha"]
     if model.init_from is not None or not family.vocabulary.num_sentinels:
         names.append("num_sentinels")
     return [f"tokenizer.{name}" for name in names if getattr(settings, name) not in (None, 0, ())]
