@@ -81,9 +81,7 @@ def run(settings: TokenizeSettings) -> None:
     console = Console()
     with open_vocabulary_text(settings) as sources:
         texts = {
-            source.name: source.texts(
-                text_field=settings.text_field, text_unit=settings.text_unit
-            )
+            source.name: source.texts(text_field=settings.text_field, text_unit=settings.text_unit)
             for source in sources
         }
         tokenizer = train_vocabulary(settings, list(texts.values()))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from unblank.data.fields import field_text
-from unblank.data.files import FileSearch
+from unblank.data.files import FileSearch, find_files
 from unblank.data.language_files import LANGUAGE_FIELD, files_by_language
 from unblank.data.records import read_records
 from unblank.data.sources import TextFiles, TextUnit
@@ -29,6 +29,7 @@ __all__ = [
     "code_or_nothing",
     "open_language_sources",
     "parse_entry",
+    "require_files",
 ]
 
 _EACH = "{lang}"
@@ -56,7 +57,7 @@ class TextEntry:
     @property
     def has_languages(self) -> bool:
         """Whether anything says a language."""
-        return bool(self.language) or _EACH in (self.path, self.text_field) or _EACH in self.path
+        return bool(self.language) or self.text_field == _EACH or _EACH in self.path
 
     @property
     def is_divided(self) -> bool:
@@ -143,10 +144,19 @@ def open_language_sources(
             name=key,
             language=language,
             paths=tuple(path for path, _ in files),
-            fields=tuple(name or text_field for _, name in files) if any(name for _, name in files) else (),
+            fields=tuple(name or text_field for _, name in files)
+            if any(name for _, name in files)
+            else (),
         )
         for key, (language, files) in plain.items()
     ]
+
+
+def require_files(entry: str) -> TextEntry:
+    """Return an entry taken apart, if its files are there; errors as for the functions above."""
+    parts = parse_entry(entry)
+    find_files([*files_by_language(parts.path)] if _EACH in parts.path else parts.path)
+    return parts
 
 
 def code_or_nothing(name: str) -> str:
@@ -165,8 +175,9 @@ def _files(
     """Yield (file, code of its language, field of its text) of an entry."""
     fields = (entry.text_field,) if entry.text_field else ()
     if _EACH in entry.path:
-        for path, code in files_by_language(entry.path).items():
-            for found in search.files_of(path, fields):
+        for name, code in files_by_language(entry.path).items():
+            # An entry before it may have named one of them, with a better code than its name has.
+            for found in search.new_files_of(name, fields):
                 yield found, code, entry.text_field
         return
     for path in search.files_of(entry.path, fields):
@@ -192,8 +203,8 @@ def _divided(path: Path, name: str, cache_dir: Path) -> Path:
             files: dict[str, IO[str]] = {}
             for code, text in _texts_by_language(path, name):
                 if code not in files:
-                    file = (building / f"{code}.jsonl").open("w", encoding="utf-8")
-                    files[code] = stack.enter_context(file)
+                    opened = (building / f"{code}.jsonl").open("w", encoding="utf-8")
+                    files[code] = stack.enter_context(opened)
                 files[code].write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
         if not files:
             raise ValueError(f"{path} has no text in any language: nothing to divide")

@@ -29,9 +29,7 @@ def draw_languages(title: str, rows: Sequence[LanguageRow], path: Path) -> bool:
         return False
     ordered = sorted(rows, key=lambda row: (row.script, row.language))
     scripts = list(dict.fromkeys(row.script for row in ordered))
-    colours = {
-        script: colormaps["tab20"](number % 20) for number, script in enumerate(scripts)
-    }
+    colours = {script: colormaps["tab20"](number % 20) for number, script in enumerate(scripts)}
     names = [name for name in _PANELS if any(name in row.ratios for row in ordered)]
     figure = Figure(figsize=(3 + 0.2 * len(ordered), 1 + 2.6 * len(names)), layout="constrained")
     FigureCanvasAgg(figure)

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.engine.averages import save_average
 from unblank.engine.checkpoint import remove_old_checkpoints, write_checkpoint
+from unblank.engine.language_plots import draw_language_losses
 from unblank.engine.plots import draw_losses
 from unblank.engine.resume import OWED_NAME, TRAINER_NAME
 from unblank.engine.state import gather_state, save_optimizer
@@ -93,6 +94,7 @@ class Saver:
             write_checkpoint(root, trainer.progress.step, write_files)
             remove_old_checkpoints(root, self.keep, self.kept_step)
             draw_losses(self.output_dir)
+            draw_language_losses(self.output_dir)
         trainer.world.wait()
 
     def replace_best(self, weights: dict[str, Tensor]) -> None:

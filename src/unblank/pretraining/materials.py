@@ -23,6 +23,7 @@ from unblank.data.sources import TextFiles
 from unblank.engine.training import RunContext
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
+from unblank.pretraining.language_shares import MANY_LANGUAGES
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 from unblank.tokenization.fidelity import count_words, describe_tokenizer
@@ -163,8 +164,7 @@ def gather_materials(
         *(source.name for source in divided),
     ]
     names = [*(source.name for source in sources), *data.pairs]
-    names += [f"{name} (held out)" for name in held_out_names]
-    rows = list(zip(names, [*corpora, *held_out], strict=True))
+    rows = _rows(names, corpora, "") + _rows(held_out_names, held_out, " (held out)")
     context.display.show(documents_table(rows, max_length=data.max_length))
     sampling = SamplingSettings(
         max_length=data.max_length,
@@ -286,6 +286,15 @@ def _short_names(entries: Sequence[str]) -> list[str]:
     ]
 
 
+def _rows(
+    names: Sequence[str], corpora: Sequence[_Corpus], ending: str
+) -> list[tuple[str, Sequence[_Corpus]]]:
+    """Return a row for each corpus, or one for all if there are many."""
+    if len(corpora) > MANY_LANGUAGES:
+        return [(f"{len(corpora)} sources{ending}", corpora)]
+    return [(f"{name}{ending}", [corpus]) for name, corpus in zip(names, corpora, strict=True)]
+
+
 def _content(corpus: _Corpus) -> str:
     return corpus.content if isinstance(corpus, PairCorpus) else corpus.folder.name
 
@@ -335,9 +344,7 @@ def _held_out_tags(data: PretrainDataSettings, hold_out: Sequence[int]) -> tuple
     return tuple(language for language, below in pairs if below)
 
 
-def _describe_vocabulary(
-    tokenizer: PreTrainedTokenizerFast, texts: Sequence[TextFiles]
-) -> str:
+def _describe_vocabulary(tokenizer: PreTrainedTokenizerFast, texts: Sequence[TextFiles]) -> str:
     words = count_words(tokenizer, beginnings(texts, 200_000), num_characters=200_000)
     if words.total and words.unknown == words.total:
         raise ValueError(

@@ -113,6 +113,10 @@ class PretrainTrainSettings(TrainSettings):
     keep_checkpoints: MayChange[Positive[int]] = 2
     validate_every: MayChange[NotNegative[int]] = 500
     validation_samples: MayChange[Positive[int]] = 512
+    """Held-out samples that are measured: as many of each language where these are known, else of
+    each entry its share."""
+    verbose: MayChange[bool] = False
+    """Show a row for every language in the tables before the run, also where there are many."""
     sample_every: MayChange[NotNegative[int]] = 0
     """Steps between two rounds of filling blanks in held-out text; 0 = never."""
     compile: SharesOut[bool] = False

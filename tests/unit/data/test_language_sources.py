@@ -59,6 +59,11 @@ def test_two_fields_of_one_file_in_one_language(folder):
     assert found == {"en": ["Rain.", "Sun.", "Regen.", "Sonne."]}
 
 
+def test_a_file_keeps_the_language_of_the_first_entry_that_names_it(folder):
+    found = texts_of(folder, "bible.zul.tsv:2@xh", "bible.{lang}.tsv:2")
+    assert found == {"xh": ["Ekuqaleni"], "de": ["Am Anfang", "Und die Erde"]}
+
+
 def test_an_entry_without_a_language_stays_as_it_is(folder):
     assert texts_of(folder, "plain.jsonl") == {f"{folder}/plain.jsonl": ["no language"]}
 
