@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, cast, overload
 
 import torch
 
+from unblank.adapters.calibration import calibration_of
 from unblank.adapters.opening import load_adapted
 from unblank.adapters.record import has_adapter
+from unblank.calibration.record import Calibration
 from unblank.families.loading import LanguageModel, load_folder
 from unblank.families.table import family_of_model
+from unblank.generation.candidates import CandidateScorer, ScoringOptions
 from unblank.generation.infill import Filler
 from unblank.generation.options import (
     DecodingArguments,
@@ -18,16 +21,10 @@ from unblank.generation.options import (
     GenerationArguments,
     GenerationOptions,
 )
-from unblank.generation.prompts import encode_candidate, read_text
-from unblank.generation.results import CandidateScore, FillResult, Generated, Scores, TokenEvent
-from unblank.generation.score import Cloze, score_batch
+from unblank.generation.priors import Normalization
+from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
 from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer, generate_texts
-from unblank.generation.sources import read_sources
-from unblank.generation.target_score import score_targets
 from unblank.html_text import html_table
-from unblank.settings.ranges import check_count
-from unblank.tokenization.encoding import encode_texts
-from unblank.tokenization.special import special_ids
 from unblank.unicode import require_texts, require_unicode
 
 if TYPE_CHECKING:
@@ -44,11 +41,17 @@ class Unblank:
     Attributes:
         model: the transformers model, in evaluation mode.
         tokenizer: its tokenizer.
+        calibration: what is known of its confidence, from `unblank calibrate`; None for nothing.
 
     `unblank.load("runs/mine").fill("The cat [MASK] on the mat.").text` is the text, filled.
     """
 
-    def __init__(self, model: LanguageModel, tokenizer: "PreTrainedTokenizerFast") -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: "PreTrainedTokenizerFast",
+        calibration: Calibration | None = None,
+    ) -> None:
         rows = model.config.vocab_size
         if len(tokenizer) > rows:
             raise ValueError(
@@ -57,6 +60,7 @@ class Unblank:
             )
         self.model = model.eval()
         self.tokenizer = tokenizer
+        self.calibration = calibration
 
     def __repr__(self) -> str:
         return f"Unblank({', '.join(f'{name}={value}' for name, value in self._facts().items())})"
@@ -119,10 +123,19 @@ class Unblank:
                 go together, or a model that is not a GLM.
             TypeError: an option that does not exist, or a value of the wrong type.
         """
-        filler = Filler(self.model, self.tokenizer, _options(DecodingOptions, options))
+        filler = self.filler(_options(DecodingOptions, options))
         texts = require_texts(text, "text")
         results = filler.fill(texts, order=order, batch_size=batch_size)
         return results[0] if isinstance(text, str) else results
+
+    def filler(self, options: DecodingOptions) -> Filler:
+        """Return what fills texts with these options, calibrated if the model is.
+
+        Raises:
+            ValueError: a model that is not a GLM, or more tokens than it has positions.
+        """
+        calibration = None if self.calibration is None else self.calibration.fills
+        return Filler(self.model, self.tokenizer, options, calibration)
 
     def fill_stream(
         self,
@@ -141,7 +154,7 @@ class Unblank:
         Raises:
             ValueError: as for `fill`, and for beam search.
         """
-        filler = Filler(self.model, self.tokenizer, _options(DecodingOptions, options))
+        filler = self.filler(_options(DecodingOptions, options))
         require_unicode(text, "text")
         return filler.stream(text, order=order)
 
@@ -223,7 +236,8 @@ class Unblank:
         candidates: list[str],
         *,
         blank: int = 0,
-        normalization: Literal["sum", "mean"] = "sum",
+        normalization: Normalization = "sum",
+        content_free: Sequence[str] = (),
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
         source_tag: str | None = None,
@@ -236,7 +250,8 @@ class Unblank:
         candidates: list[list[str]],
         *,
         blank: int = 0,
-        normalization: Literal["sum", "mean"] = "sum",
+        normalization: Normalization = "sum",
+        content_free: Sequence[str] = (),
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
         source_tag: str | None = None,
@@ -248,7 +263,8 @@ class Unblank:
         candidates: list[str] | list[list[str]],
         *,
         blank: int = 0,
-        normalization: Literal["sum", "mean"] = "sum",
+        normalization: Normalization = "sum",
+        content_free: Sequence[str] = (),
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
         source_tag: str | None = None,
@@ -262,7 +278,11 @@ class Unblank:
             text: one text, or several; other blanks in it stay blank.
             candidates: answers of any lengths; for several texts a list for each.
             blank: GLM: which blank of the text, counted from 0.
-            normalization: "sum" over a candidate's tokens, or their "mean".
+            normalization: "sum" over a candidate's tokens, their "mean", or the sum without what a
+                text without content says of the candidates: "pmi" (nats that the text adds) or
+                "contextual" (log of probabilities that sum to 1).
+            content_free: for "pmi" and "contextual", texts without content: with one blank (GLM),
+                or sources; none for `[MASK]` alone, or the source `N/A`.
             include_end: count the probability that the candidate ends where it does.
             context: GLM: "bi", or "uni" for a text that sees only backwards.
             source_tag: encoder-decoder: language tag before the source, for example `__de__`.
@@ -281,83 +301,35 @@ class Unblank:
                 "list of texts"
             )
         answers = [require_texts(given, "candidate") for given in answers]
-        check_count(blank, "blank", low=0)
-        if not isinstance(include_end, bool):
-            raise TypeError(f"include_end is {include_end!r}: it must be True or False")
-        if not texts:
-            return []
-        if family_of_model(self.model).writes == "targets":
-            if (blank, context) != (0, "bi"):
-                raise ValueError(
-                    "blank and context apply to a GLM only: leave them out for an encoder-decoder"
-                )
-            options = GenerationOptions(source_tag=source_tag)
-            found = [
-                self._score_targets(one, given, options, normalization, include_end)
-                for one, given in zip(texts, answers, strict=True)
-            ]
-            return found[0] if isinstance(text, str) else found
-        if source_tag is not None:
-            raise ValueError(
-                "source_tag applies to an encoder-decoder only: leave it out for a GLM"
-            )
-        clozes = [self._cloze(one, given, blank) for one, given in zip(texts, answers, strict=True)]
-        special = special_ids(self.tokenizer)
-        with torch.inference_mode():
-            scores = score_batch(
-                self.model,
-                clozes,
-                sop_id=special.sop,
-                end_id=special.eop if include_end else None,
-                normalization=normalization,
-                context=context,
-            )
-        results = [
-            _scores(given, cloze.candidates, score)
-            for given, cloze, score in zip(answers, clozes, scores, strict=True)
-        ]
+        options = ScoringOptions(
+            blank=blank,
+            normalization=normalization,
+            content_free=tuple(require_texts(list(content_free), "content_free")),
+            include_end=include_end,
+            context=context,
+            source_tag=source_tag,
+        )
+        results = self.scorer(options).score(texts, answers) if texts else []
         return results[0] if isinstance(text, str) else results
 
-    def _score_targets(
-        self,
-        source: str,
-        candidates: list[str],
-        options: GenerationOptions,
-        normalization: Literal["sum", "mean"],
-        include_end: bool,
-    ) -> Scores:
-        config = self.model.config
-        (read,) = read_sources(config, self.tokenizer, [source], options)
-        token_ids = encode_texts(self.tokenizer, candidates) if candidates else []
-        # The decoder's start token takes the first position.
-        _require_positions(candidates, token_ids, config.max_position_embeddings - 1)
-        with torch.inference_mode():
-            scores = score_targets(
-                self.model,
-                read.prompt.token_ids,
-                token_ids,
-                end_id=config.eos_token_id if include_end else None,
-                normalization=normalization,
-            )
-        return _scores(candidates, token_ids, scores)
+    def scorer(self, options: ScoringOptions) -> CandidateScorer:
+        """Return what scores candidates with these options, calibrated if the model is for them.
 
-    def _cloze(self, text: str, candidates: list[str], blank: int) -> Cloze:
-        limit = self.model.config.max_position_embeddings
-        blanked = read_text(self.tokenizer, special_ids(self.tokenizer), text, max_positions=limit)
-        places = blanked.prompt.blanks
-        if not 0 <= blank < len(places):
-            raise ValueError(f"blank is {blank}, but {text!r} has blanks 0 to {len(places) - 1}")
-        token_ids = [
-            encode_candidate(self.tokenizer, blanked.parts, blank, candidate)
-            for candidate in candidates
-        ]
-        # Position 0 inside the span is that of the text, and [sop] takes position 1.
-        _require_positions(candidates, token_ids, limit - 1)
-        return Cloze(blanked.prompt.token_ids, places[blank], token_ids)
+        Raises:
+            ValueError: options that do not apply to the model.
+        """
+        found = None if self.calibration is None else self.calibration.candidates
+        if found is not None and found.difference(options.asked(found.asked.get("candidates", ()))):
+            found = None
+        return CandidateScorer(self.model, self.tokenizer, options, found)
 
 
 def load(
-    folder: str | Path, *, device: str = "auto", dtype: str | torch.dtype | None = None
+    folder: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype | None = None,
+    calibration: bool = True,
 ) -> Unblank:
     """Return the model and tokenizer of a folder, ready to use.
 
@@ -366,25 +338,16 @@ def load(
             prompts and adapters open with the base model that they belong to.
         device: "auto" (a GPU if there is one), or a torch device name.
         dtype: "fp32", "bf16", "fp16" or a torch dtype; None for the saved one.
+        calibration: use what `unblank calibrate` has kept in the folder, if it has.
 
     Raises:
         FileNotFoundError: no such folder, or files of a model are missing from it.
-        ValueError: another kind of model, damaged files, or a tokenizer, dtype or device that does
-            not fit.
+        ValueError: another kind of model, damaged files, a tokenizer, dtype or device that does
+            not fit, or a calibration of other weights.
     """
     load_any = load_adapted if has_adapter(Path(folder)) else load_folder
-    return Unblank(*load_any(Path(folder), device=device, dtype=dtype))
-
-
-def _require_positions(
-    candidates: Sequence[str], token_ids: Sequence[Sequence[int]], limit: int
-) -> None:
-    for text, ids in zip(candidates, token_ids, strict=True):
-        if len(ids) > limit:
-            raise ValueError(
-                f"candidate {text[:60]!r} has {len(ids)} tokens, but a blank of this model takes "
-                f"at most {limit}: shorten it"
-            )
+    model, tokenizer = load_any(Path(folder), device=device, dtype=dtype)
+    return Unblank(model, tokenizer, calibration_of(Path(folder)) if calibration else None)
 
 
 def _options(kind: type[_Options], given: Mapping[str, object]) -> _Options:
@@ -394,20 +357,3 @@ def _options(kind: type[_Options], given: Mapping[str, object]) -> _Options:
             near = get_close_matches(name, names) or list(names)
             raise TypeError(f"no option {name!r}; did you mean {', '.join(near)}?")
     return kind(**given)  # type: ignore[arg-type]  # checked by the keywords of the caller
-
-
-def _scores(
-    candidates: Sequence[str], token_ids: Sequence[Sequence[int]], scores: torch.Tensor
-) -> Scores:
-    return Scores(
-        tuple(
-            CandidateScore(text, tuple(ids), score, probability)
-            for text, ids, score, probability in zip(
-                candidates,
-                token_ids,
-                scores.tolist(),
-                torch.softmax(scores, dim=0).tolist(),
-                strict=True,
-            )
-        )
-    )

@@ -66,6 +66,7 @@ COMMANDS: dict[str, Command] = {
         _USE, "write a target for each source (translate, summarise, answer), and score it"
     ),
     "serve": Command(_USE, "answer over HTTP: fill, score, generate, OpenAI's completions"),
+    "calibrate": Command(_MEASURE, "learn how sure a model may be, from answers that are known"),
     "evaluate": Command(_MEASURE, "measure a model on tasks and text; keep every prediction"),
     "align": Command(_MEASURE, "measure how alike the states of translations are, and draw them"),
     "compare": Command(

@@ -1,5 +1,6 @@
 """What `unblank fill` prints or writes: filled texts in colour, tokens one by one, JSON, a file."""
 
+import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unblank.answering.fill import fill_records
-from unblank.api import load
+from unblank.api import Unblank, load
 from unblank.commands.fill_settings import FillSettings
 from unblank.commands.texts import (
     Refused,
@@ -32,8 +33,8 @@ def fill_and_print(settings: FillSettings) -> None:
     if settings.output is not None:
         raise_refused(fill_to_file(settings), settings.output, "filled")
         return
-    unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
-    filler = Filler(unblank.model, unblank.tokenizer, settings.decoding())
+    unblank = _opened(settings)
+    filler = unblank.filler(settings.decoding())
     console = Console(highlight=False, soft_wrap=True)
     problems: list[str] = []
 
@@ -66,7 +67,7 @@ def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
     """Fill the texts of a file; return the answers; errors as for `fill_records`."""
     input_path, output = require_files(settings)
     return fill_records(
-        load(settings.model, device=settings.device, dtype=settings.dtype),
+        _opened(settings),
         Path(settings.model),
         input_path,
         output,
@@ -78,6 +79,20 @@ def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
         with_tokens=settings.tokens,
         overwrite=settings.overwrite,
     )
+
+
+def _opened(settings: FillSettings) -> Unblank:
+    """Open the model, and say if its fills are calibrated."""
+    unblank = load(
+        settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        calibration=settings.calibration,
+    )
+    if unblank.calibration is not None and unblank.calibration.fills is not None:
+        of_samples = ", which says nothing of fills drawn at random" * settings.do_sample
+        print(f"{unblank.calibration.fills.source}{of_samples}", file=sys.stderr)
+    return unblank
 
 
 def _print_refusal(console: Console, refused: Refused) -> None:
@@ -92,6 +107,10 @@ def _print_fill(console: Console, result: FillResult, *, with_tokens: bool) -> N
         line = Text(f"  {number}. ", style="dim")
         line.append(blank.text or "(nothing)", style="bold green")
         line.append(f"  log p {blank.log_probability:.2f}", style="dim")
+        if blank.confidence is not None:
+            line.append(f"  confidence {blank.confidence:.0%}", style="dim")
+        if blank.abstained:
+            line.append("  abstained: not sure enough", style="yellow")
         if len(choices) > 1:
             shown = ", ".join(f"{text or '(nothing)'} {share:.1%}" for text, share in choices)
             line.append(f"  {shown}", style="dim")

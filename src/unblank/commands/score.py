@@ -1,7 +1,8 @@
 """`unblank score`: scores candidates for a blank, or for what answers a source."""
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +14,8 @@ from unblank.settings.ranges import NotNegative, Positive, check_values
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from unblank.api import Unblank
+    from unblank.generation.candidates import ScoringOptions
     from unblank.generation.results import Scores
 
 __all__ = ["ScoreSettings", "parse", "run", "score_to_file"]
@@ -40,8 +43,13 @@ class ScoreSettings(FileSettings):
     ["sat", "slept"]."""
     blank: NotNegative[int] = 0
     """Which blank of the text the candidates are for, counted from 0; the others stay blank."""
-    normalization: Literal["sum", "mean"] = "sum"
-    """Score by the sum of the token log-probabilities, or by their mean."""
+    normalization: Literal["sum", "mean", "pmi", "contextual"] = "sum"
+    """Score by the sum of the token log-probabilities, by their mean, or by the sum without what
+    a text without content says of the candidates: pmi (log-probability that the text adds) or
+    contextual (calibrated so that all are equal without content)."""
+    content_free: Annotated[tuple[str, ...], Needs("normalization")] = ()
+    """With pmi and contextual: texts without content, with a blank (encoder-decoder: sources), such
+    as "The film was [MASK]." Default: the blank alone; encoder-decoder: N/A."""
     include_end: bool = True
     """Include the probability that the candidate ends where it does."""
     context: Literal["bi", "uni"] = "bi"
@@ -53,6 +61,8 @@ class ScoreSettings(FileSettings):
     """Number of texts scored together."""
     json: bool = False
     """Print one JSON object per text."""
+    calibration: bool = True
+    """Use what `unblank calibrate` has kept in the model's folder."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
     dtype: Literal["fp32", "bf16"] | None = None
@@ -62,6 +72,14 @@ class ScoreSettings(FileSettings):
         check_values(self)
         if not self.candidates and self.candidates_field is None:
             raise ValueError("no candidates: give --candidates, one or more")
+
+
+_HEADINGS = {
+    "sum": "log p",
+    "mean": "log p per token",
+    "pmi": "log p gained",
+    "contextual": "log p, even without content",
+}
 
 
 def parse(words: Sequence[str]) -> ScoreSettings:
@@ -79,7 +97,6 @@ def run(settings: ScoreSettings) -> None:
     """
     from rich.console import Console
 
-    from unblank.api import load
     from unblank.commands.texts import (
         Refused,
         each_text,
@@ -93,20 +110,13 @@ def run(settings: ScoreSettings) -> None:
         raise_refused(score_to_file(settings), settings.output, "scored")
         return
 
-    unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
+    unblank = _opened(settings)
+    options = asdict(_options(settings))
     console = Console(highlight=False)
     problems: list[str] = []
 
     def scored(text: str) -> "tuple[str, Scores]":
-        return text, unblank.score(
-            text,
-            list(settings.candidates),
-            blank=settings.blank,
-            normalization=settings.normalization,
-            include_end=settings.include_end,
-            context=settings.context,
-            source_tag=settings.source_tag,
-        )
+        return text, unblank.score(text, list(settings.candidates), **options)
 
     for answer in each_text(texts_of(settings.text, settings), scored, problems):
         if isinstance(answer, Refused):
@@ -125,23 +135,16 @@ def run(settings: ScoreSettings) -> None:
 
 def score_to_file(settings: ScoreSettings) -> list[dict[str, Any]]:
     """Score candidates in the texts of a file, and return the answers; see `score_records`."""
-    from unblank.answering.score import ScoringOptions, score_records
-    from unblank.api import load
+    from unblank.answering.score import score_records
     from unblank.commands.texts import require_files
 
     input_path, output = require_files(settings)
     return score_records(
-        load(settings.model, device=settings.device, dtype=settings.dtype),
+        _opened(settings),
         Path(settings.model),
         input_path,
         output,
-        ScoringOptions(
-            blank=settings.blank,
-            normalization=settings.normalization,
-            include_end=settings.include_end,
-            context=settings.context,
-            source_tag=settings.source_tag,
-        ),
+        _options(settings),
         candidates=settings.candidates,
         candidates_field=settings.candidates_field,
         text_field=settings.text_field,
@@ -151,13 +154,39 @@ def score_to_file(settings: ScoreSettings) -> list[dict[str, Any]]:
     )
 
 
+def _options(settings: ScoreSettings) -> "ScoringOptions":
+    from unblank.generation.candidates import ScoringOptions
+
+    names = [field.name for field in fields(ScoringOptions)]
+    return ScoringOptions(**{name: getattr(settings, name) for name in names})
+
+
+def _opened(settings: ScoreSettings) -> "Unblank":
+    """Open the model, and say if what is asked is calibrated."""
+    from unblank.api import load
+
+    options = _options(settings)
+    unblank = load(
+        settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        calibration=settings.calibration,
+    )
+    found = unblank.calibration and unblank.calibration.candidates
+    if found:
+        different = found.difference(options.asked(settings.candidates))
+        said = f"not used: it was learned with other {different}" if different else found.source
+        print(f"calibration {said}" if different else said, file=sys.stderr)
+    return unblank
+
+
 def _table(text: str, scores: "Scores", normalization: str) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=Text(text, style="bold"), title_justify="left")
     table.add_column("candidate", style="green")
-    table.add_column("log p" if normalization == "sum" else "log p per token", justify="right")
+    table.add_column(_HEADINGS[normalization], justify="right")
     table.add_column("share", justify="right")
     for candidate in scores.ranked:
         table.add_row(
