@@ -149,6 +149,7 @@ class Recipe:
             lowercase=settings.lowercase or False,
             normalization=settings.normalization or "nfc",
             alpha=settings.alpha,
+            num_characters=settings.num_characters,
             text_field=data.text_field,
             text_unit=data.text_unit,
             num_sentinels=settings.num_sentinels,

@@ -2,8 +2,8 @@
 
 With an exponent alpha the shares of the characters are proportional to characters ** alpha, as
 multilingual vocabularies are made (XLM, section 3.1; MultiGLM has alpha 0.3). As much is drawn as
-there is: small sources are read several times, of large ones a part is left out. The same documents
-are drawn each time.
+there is, or as is asked for: small sources are read several times, of large ones a part is left
+out. The same documents are drawn each time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,13 +22,15 @@ class DrawnTexts:
 
     Attributes:
         sources: each of one language, or of one entry.
-        alpha: exponent of the shares; None reads everything once.
+        alpha: exponent of the shares; None goes by size.
+        num_characters: to draw; None for as many as there are.
         num_bytes_read: bytes of the files read so far, or characters of what is in memory; what is
             read again is counted again.
     """
 
     sources: Sequence[Iterable[str]]
     alpha: float | None = None
+    num_characters: int | None = None
     num_bytes_read: int = field(default=0, init=False)
     _passes: list[float] = field(default_factory=list, init=False)
 
@@ -36,11 +38,12 @@ class DrawnTexts:
     def passes(self) -> list[float]:
         """How many times each source is read, on average; the first question reads all of it."""
         if not self._passes:
-            if self.alpha is None:
+            if self.alpha is None and self.num_characters is None:
                 self._passes = [1.0] * len(self.sources)
             else:
                 sizes = [sum(map(len, source)) for source in self.sources]
-                self._passes = _passes(sizes, self.alpha)
+                wanted = min(self.num_characters or sum(sizes), sum(sizes))
+                self._passes = _passes(sizes, 1.0 if self.alpha is None else self.alpha, wanted)
         return self._passes
 
     @property
@@ -95,10 +98,9 @@ def _num_bytes(source: Iterable[str]) -> int:
     return source.num_bytes if isinstance(source, TextFiles) else sum(map(len, source))
 
 
-def _passes(sizes: Sequence[int], alpha: float) -> list[float]:
-    total = sum(sizes)
+def _passes(sizes: Sequence[int], alpha: float, wanted: int) -> list[float]:
     known = [size for size in sizes if size]  # an empty source has nothing to draw
     if not known:
         return [1.0] * len(sizes)
     shares = iter(size_shares(known, alpha).tolist())
-    return [next(shares) * total / size if size else 0.0 for size in sizes]
+    return [next(shares) * wanted / size if size else 0.0 for size in sizes]

@@ -164,6 +164,8 @@ class TokenizerSettings:
     alpha: Probability[float | None] = None
     """Share of the text that is drawn from each language (or entry without one) to train it:
     p ~ characters**alpha instead of p ~ characters."""
+    num_characters: NotNegative[int] = 0
+    """Number of characters to draw for that; 0 = as many as there are. A sample is quicker."""
     num_sentinels: NotNegative[int] = 0
     """Number of sentinels [MASK1], [MASK2], ... to reserve (for objective.sentinels and span
     corruption); 0 means 100 for an encoder-decoder, also with an existing vocabulary."""

@@ -140,7 +140,11 @@ def gather_materials(
             model,
             tokenizer,
             family,
-            lambda: DrawnTexts(_training_texts(data, sources, hold_out), tokenizer.alpha),
+            lambda: DrawnTexts(
+                _training_texts(data, sources, hold_out),
+                tokenizer.alpha,
+                tokenizer.num_characters or None,
+            ),
             folder=output_dir / TOKENIZER_NAME,
             world=world,
             checkpoint=context.checkpoint,

@@ -157,7 +157,7 @@ def _compare(
 
 def _ignored(model: ModelSettings, settings: TokenizerSettings, family: Family) -> list[str]:
     """Return the settings that were given, but shape only a tokenizer that is trained here."""
-    names = ["kind", "vocab_size", "lowercase", "normalization", "alpha"]
+    names = ["kind", "vocab_size", "lowercase", "normalization", "alpha", "num_characters"]
     if model.init_from is not None or not family.vocabulary.num_sentinels:
         names.append("num_sentinels")
     return [f"tokenizer.{name}" for name in names if getattr(settings, name) not in (None, 0, ())]

@@ -45,6 +45,9 @@ class VocabularySettings:
     """Share of the text drawn from each language (or entry without one): p ~ characters**alpha
     instead of p ~ characters, so that small ones get tokens, too."""
 
+    num_characters: NotNegative[int] = 0
+    """Number of characters to draw; 0 = as many as there are. A sample is quicker."""
+
     text_field: str = "text"
     """Field that holds the text, in files with fields."""
 
@@ -93,7 +96,7 @@ def train_vocabulary(
     from unblank.tokenization.train import train_tokenizer
 
     return train_tokenizer(
-        DrawnTexts(sources, settings.alpha),
+        DrawnTexts(sources, settings.alpha, settings.num_characters or None),
         kind=settings.kind,
         vocab_size=settings.vocab_size,
         lowercase=settings.lowercase,

@@ -17,6 +17,16 @@ def test_the_shares_are_those_of_the_formula(alpha):
         assert text.count(letter) == pytest.approx(wanted, rel=0.05, abs=40)
 
 
+@pytest.mark.parametrize("alpha", [None, 0.3])
+def test_a_sample_has_the_same_shares(alpha):
+    text = "".join(DrawnTexts(SOURCES, alpha, 1500))
+    powers = {letter: size ** (alpha or 1.0) for letter, size in SIZES.items()}
+    for letter, power in powers.items():
+        wanted = 1500 * power / sum(powers.values())
+        assert text.count(letter) == pytest.approx(wanted, rel=0.1, abs=60)
+    assert len("".join(DrawnTexts(SOURCES, alpha, 10**6))) <= 1.1 * sum(SIZES.values())
+
+
 def test_without_alpha_everything_is_read_once_in_order():
     assert list(DrawnTexts(SOURCES)) == [text for source in SOURCES for text in source]
 

@@ -161,7 +161,9 @@ def read_labelled(
             start.settings,
             tokenizer,
             family,
-            lambda: DrawnTexts([list(_texts(examples))], tokenizer.alpha),
+            lambda: DrawnTexts(
+                [list(_texts(examples))], tokenizer.alpha, tokenizer.num_characters or None
+            ),
             folder=tokenizer_folder / TOKENIZER_NAME,
             world=context.world,
             checkpoint=start.checkpoint,

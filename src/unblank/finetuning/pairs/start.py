@@ -61,7 +61,7 @@ class PairStart:
                 [text for pair in entry.pairs for text in (pair.source, *pair.targets)]
                 for entry in train
             ]
-            return DrawnTexts(sources, self.tokenizer.alpha)
+            return DrawnTexts(sources, self.tokenizer.alpha, self.tokenizer.num_characters or None)
 
         return open_tokenizer(
             self.model,
