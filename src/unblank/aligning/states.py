@@ -39,7 +39,9 @@ def sentence_states(
         advance: told how many more sentences are done.
     """
     config: Any = model.config
-    special = family_of_model_type(config.model_type).special_ids(tokenizer)
+    family = family_of_model_type(config.model_type)
+    assert family is not None  # its folder was opened
+    special = family.special_ids(tokenizer)
     encoder: Any = model.base_model
     before, after = [special.cls], [special.eos]
     if config.is_encoder_decoder:  # a source is its tokens and the end

@@ -23,14 +23,14 @@ class LanguageShare:
         num_documents: that it has.
         num_tokens: that these have.
         share: of the samples that are drawn, in [0, 1].
-        epochs: passes over its text by the end of the run.
+        epochs: passes over its text by the end of the run; None if the end is not known.
     """
 
     code: str
     num_documents: int
     num_tokens: int
     share: float
-    epochs: float
+    epochs: float | None
 
 
 def languages_table(shares: Sequence[LanguageShare], *, is_verbose: bool) -> Table:
@@ -70,11 +70,11 @@ def languages_table(shares: Sequence[LanguageShare], *, is_verbose: bool) -> Tab
 
 
 def _cells(shares: Sequence[LanguageShare]) -> list[str]:
-    fewest, most = min(one.epochs for one in shares), max(one.epochs for one in shares)
-    epochs = f"{fewest:.2f}" if len(shares) == 1 else f"{fewest:.2f} to {most:.2f}"
+    known = [one.epochs for one in shares if one.epochs is not None]
+    ends = dict.fromkeys((min(known), max(known))) if known else {}
     return [
         f"{sum(one.num_documents for one in shares):,}",
         f"{sum(one.num_tokens for one in shares):,}",
         f"{sum(one.share for one in shares):.2%}",
-        epochs,
+        " to ".join(f"{end:.2f}" for end in ends),
     ]

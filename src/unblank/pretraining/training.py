@@ -342,8 +342,10 @@ def language_shares(materials: Materials, train: PretrainTrainSettings) -> list[
     """
     sampler = materials.sampler
     drawn = [_num_positions(sampler.draw_example(number)) for number in range(_NUM_MEASURED)]
-    positions = train.max_steps * train.batch_size * materials.length
+    positions = (train.max_steps or 0) * train.batch_size * materials.length
     num_samples = round(positions / (sum(drawn) / len(drawn)))
+    is_known = num_samples > 0  # a run of so many minutes does not know its steps yet
+    num_samples = num_samples or sampler.num_chunks
     counts = sampler.source_counts(num_samples)
     return [
         LanguageShare(
@@ -351,7 +353,7 @@ def language_shares(materials: Materials, train: PretrainTrainSettings) -> list[
             num_documents=len(corpus),
             num_tokens=corpus.num_tokens,
             share=count / max(num_samples, 1),
-            epochs=epochs,
+            epochs=epochs if is_known else None,
         )
         for code, corpus, (count, epochs) in zip(
             materials.languages, materials.corpora, counts, strict=True
