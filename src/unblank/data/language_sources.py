@@ -27,9 +27,9 @@ __all__ = [
     "LanguageSource",
     "TextEntry",
     "code_or_nothing",
+    "find_entry_files",
     "open_language_sources",
     "parse_entry",
-    "require_files",
 ]
 
 _EACH = "{lang}"
@@ -152,11 +152,12 @@ def open_language_sources(
     ]
 
 
-def require_files(entry: str) -> TextEntry:
-    """Return an entry taken apart, if its files are there; errors as for the functions above."""
-    parts = parse_entry(entry)
-    find_files([*files_by_language(parts.path)] if _EACH in parts.path else parts.path)
-    return parts
+def find_entry_files(entries: Sequence[str]) -> tuple[Path, ...]:
+    """Return the files of some entries, each once; errors as for the functions above."""
+    paths = [parse_entry(entry).path for entry in entries]
+    return find_files(
+        [one for path in paths for one in (files_by_language(path) if _EACH in path else [path])]
+    )
 
 
 def code_or_nothing(name: str) -> str:

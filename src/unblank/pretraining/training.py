@@ -5,7 +5,7 @@ from contextlib import closing
 
 from transformers import PreTrainedModel
 
-from unblank.data.language_sources import require_files
+from unblank.data.language_sources import find_entry_files, parse_entry
 from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
 from unblank.engine.held_out import HeldOutLosses, held_out_losses
 from unblank.engine.parallel import World
@@ -76,9 +76,10 @@ def open_pretraining(
     _require_tags_of_use(data, sections)
     if context.checkpoint is None:
         require_possible_model(family, model)
-    # What is not there, or needs a package, is said before hours of work.
-    entries = [require_files(entry) for entry in (*data.train, *data.validation)]
-    if data.languages and any(entry.has_languages for entry in entries):
+    for entry in (*data.train, *data.validation):
+        # What is not there, or needs a package, is said before hours of work.
+        find_entry_files([entry])
+    if data.languages and any(parse_entry(entry).has_languages for entry in data.train):
         raise ValueError(
             "data.languages names the language of each entry, and entries name theirs: write them "
             "without @ and {lang}, or leave data.languages out"
