@@ -71,13 +71,13 @@ def test_the_small_recipe_reads_the_data_as_it_is(tmp_path, monkeypatch, capsys)
 
 @pytest.fixture
 def wide_tokenizer(tmp_path):
-    """A unigram of 250,000 tokens, as many as the published vocabulary has without its padding."""
+    """A unigram of 250,112 tokens, as many as the published model has rows."""
     known = train_tokenizer(
         [*WORDS.values()] * 3, kind="unigram", vocab_size=600, show_progress=False
     )
     content = json.loads(known.backend_tokenizer.to_str())
     pieces = content["model"]["vocab"]
-    pieces += [[f"\ue000{number}", -30.0] for number in range(250_000 - len(pieces))]
+    pieces += [[f"\ue000{number}", -30.0] for number in range(250_112 - len(pieces))]
     wide = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(content)))
     known._tokenizer = wide.backend_tokenizer
     known.save_pretrained(tmp_path / "wide")
