@@ -16,11 +16,11 @@ from unblank.data.parallel import read_parallel, read_parallel_pairs
 from unblank.languages import find_language
 from unblank.metrics.retrieval import retrieval_accuracy
 
-__all__ = ["Alignment", "TranslatedSentences", "measure_alignment", "read_translations"]
+__all__ = ["Alignment", "measure_alignment", "read_translations"]
 
 _ENGLISH = "en"
 
-TranslatedSentences = Mapping[str, Sequence[tuple[str, str]]]
+_Translations = Mapping[str, Sequence[tuple[str, str]]]
 """Language -> (sentence, the same in English)."""
 
 
@@ -102,7 +102,7 @@ def read_translations(
 def measure_alignment(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    translations: TranslatedSentences,
+    translations: _Translations,
     *,
     batch_size: int = 32,
     advance: Callable[[int], None] = lambda done: None,

@@ -19,7 +19,7 @@ from unblank.tokenization.token_bytes import token_bytes
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["LanguageRow", "LengthCounts", "describe_languages", "group_means", "length_counts"]
+__all__ = ["LanguageRow", "describe_languages", "group_means", "length_counts"]
 
 _ENGLISH = "en"
 

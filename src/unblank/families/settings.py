@@ -16,7 +16,7 @@ from unblank.settings.ranges import (
     check_values,
     minimum,
 )
-from unblank.tokenization.kinds import Normalization
+from unblank.tokenization.kinds import TextNormalization
 
 __all__ = [
     "ElectraSettings",
@@ -158,7 +158,7 @@ class TokenizerSettings:
     lowercase: MayChange[bool | None] = None
     """Lower-case the text (wordpiece: and drop accents), as the uncased English models do. A run
     that is continued keeps its tokenizer. Default: no."""
-    normalization: Normalization | None = None
+    normalization: TextNormalization | None = None
     """Form of Unicode that text is brought into: nfc (loses nothing), nfkc (also full-width letters
     and ligatures become usual ones), none. Default: nfc."""
     alpha: Probability[float | None] = None

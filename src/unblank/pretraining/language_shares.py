@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["MANY_LANGUAGES", "LanguageShare", "languages_table"]
+__all__ = ["MANY_LANGUAGES", "LanguageShare", "shares_table"]
 
 MANY_LANGUAGES = 25
 """Rows above which languages of about the same size share one."""
@@ -33,7 +33,7 @@ class LanguageShare:
     epochs: float | None
 
 
-def languages_table(shares: Sequence[LanguageShare], *, is_verbose: bool) -> Table:
+def shares_table(shares: Sequence[LanguageShare], *, is_verbose: bool) -> Table:
     """Return the table; of many languages with a row for those whose text has a like size.
 
     Args:

@@ -140,11 +140,7 @@ def gather_materials(
             model,
             tokenizer,
             family,
-            lambda: DrawnTexts(
-                _training_texts(data, sources, hold_out),
-                tokenizer.alpha,
-                tokenizer.num_characters or None,
-            ),
+            lambda: _drawn_texts(_training_texts(data, sources, hold_out), tokenizer),
             folder=output_dir / TOKENIZER_NAME,
             world=world,
             checkpoint=context.checkpoint,
@@ -187,12 +183,10 @@ def gather_materials(
         held_out=held_out,
         held_out_names=_short_names(held_out_names),
         held_out_tags=_held_out_tags(data, hold_out),
-        languages=[*(one.language for one in sources), *([""] * len(data.pairs))],
-        held_out_languages=[
-            *(one.language for one in held_out_sources),
-            *([""] * len(data.validation_pairs)),
-            *(one.language for one in divided),
-        ],
+        languages=_languages(sources) + [""] * len(data.pairs),
+        held_out_languages=_languages(held_out_sources)
+        + [""] * len(data.validation_pairs)
+        + _languages(divided),
         max_length=data.max_length,
         length=length,
         row_length=family.rows.row_length(length, micro_batch_size),
@@ -338,6 +332,14 @@ def _training_texts(
         for source, part in zip(sources, parts or [None] * len(sources), strict=True)
     ]
     return texts + [side for entry in data.pairs for side in pair_texts(entry)]
+
+
+def _languages(sources: Sequence[LanguageSource]) -> list[str]:
+    return [source.language for source in sources]
+
+
+def _drawn_texts(texts: Sequence[TextFiles], settings: TokenizerSettings) -> DrawnTexts:
+    return DrawnTexts(texts, settings.alpha, settings.num_characters or None)
 
 
 def _held_out_tags(data: PretrainDataSettings, hold_out: Sequence[int]) -> tuple[str, ...] | None:

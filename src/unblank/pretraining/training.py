@@ -26,7 +26,7 @@ from unblank.pretraining.language_scores import (
     num_scored_bytes,
     token_lengths,
 )
-from unblank.pretraining.language_shares import LanguageShare, languages_table
+from unblank.pretraining.language_shares import LanguageShare, shares_table
 from unblank.pretraining.materials import Materials, gather_materials
 from unblank.pretraining.settings import PretrainDataSettings, PretrainTrainSettings
 from unblank.settings.given import refuse_unused
@@ -184,7 +184,7 @@ class Pretraining:
         }
         if any(materials.languages):
             context.display.show(
-                languages_table(language_shares(materials, train), is_verbose=train.verbose)
+                shares_table(language_shares(materials, train), is_verbose=train.verbose)
             )
         is_sharded = train.parallel == "fsdp" and context.world.size > 1
         self._can_fill = not is_sharded

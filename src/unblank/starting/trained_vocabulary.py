@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from unblank.settings.marks import PathText
 from unblank.settings.ranges import NotNegative, Positive, Probability, check_values
-from unblank.tokenization.kinds import Normalization, TokenizerKind
+from unblank.tokenization.kinds import TextNormalization, TokenizerKind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -37,7 +37,7 @@ class VocabularySettings:
     lowercase: bool = False
     """Lower-case all text (wordpiece: and drop accents)."""
 
-    normalization: Normalization = "nfc"
+    normalization: TextNormalization = "nfc"
     """Form of Unicode that text is brought into: nfc (loses nothing), nfkc (also full-width letters
     and ligatures become usual ones, as in published SentencePiece models), none."""
 

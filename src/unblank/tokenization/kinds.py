@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-__all__ = ["Normalization", "TokenizerKind"]
+__all__ = ["TextNormalization", "TokenizerKind"]
 
 TokenizerKind = Literal["wordpiece", "unigram", "bpe"]
 """WordPiece as BERT has it, Unigram as SentencePiece, byte-level BPE as GPT-2."""
 
-Normalization = Literal["nfc", "nfkc", "none"]
+TextNormalization = Literal["nfc", "nfkc", "none"]
 """Form of Unicode that text is brought into before it is cut."""

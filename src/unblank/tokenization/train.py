@@ -27,7 +27,7 @@ from transformers import PreTrainedTokenizerFast
 from unblank.progress_bars import progress_bar, track
 from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts
-from unblank.tokenization.kinds import Normalization, TokenizerKind
+from unblank.tokenization.kinds import TextNormalization, TokenizerKind
 from unblank.tokenization.long_words import with_words_divided
 from unblank.tokenization.special import (
     BLANK_TOKENS,
@@ -48,7 +48,7 @@ _ASCII = [chr(code) for code in range(33, 127)]
 _NEVER = -1e4
 """Log-probability of a Unigram piece that is used only if its characters are unknown."""
 
-_FORMS: dict[Normalization, tuple[type[normalizers.Normalizer], ...]] = {
+_FORMS: dict[TextNormalization, tuple[type[normalizers.Normalizer], ...]] = {
     "nfc": (normalizers.NFC,),
     "nfkc": (normalizers.NFKC,),
     "none": (),
@@ -63,7 +63,7 @@ class _Form:
     """What becomes of text before it is cut."""
 
     lowercase: bool
-    normalization: Normalization
+    normalization: TextNormalization
 
     def unicode(self) -> list[normalizers.Normalizer]:
         return [form() for form in _FORMS[self.normalization]]
@@ -78,7 +78,7 @@ def train_tokenizer(
     kind: TokenizerKind,
     vocab_size: int,
     lowercase: bool = False,
-    normalization: Normalization = "nfc",
+    normalization: TextNormalization = "nfc",
     num_sentinels: int = 0,
     extra_tokens: Sequence[str] = (),
     show_progress: bool = True,

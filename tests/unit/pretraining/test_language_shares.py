@@ -9,7 +9,7 @@ from rich.console import Console
 
 from unblank.data.mixing import SourceSchedule, TemperatureSchedule
 from unblank.pretraining.language_scores import equal_numbers
-from unblank.pretraining.language_shares import LanguageShare, languages_table
+from unblank.pretraining.language_shares import LanguageShare, shares_table
 
 SIZES = [9000, 700, 40]
 
@@ -55,7 +55,7 @@ def test_every_source_gives_as_many_samples_but_none_twice():
 
 def printed(shares, **settings):
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(languages_table(shares, **settings))
+    console.print(shares_table(shares, **settings))
     return console.export_text()
 
 
