@@ -5,12 +5,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-gc.disable()  # until all is imported, see below
-
 import pytest
 from counts import hard_count
 from hypothesis import settings
 
+gc.disable()  # until the tests are imported, see pytest_runtestloop
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Tests are small and run side by side: several threads each only get in each other's way.

@@ -23,7 +23,9 @@ from unblank.commands.texts import (
     texts_of,
 )
 from unblank.generation.infill import Filler
+from unblank.generation.options import FillingOrder
 from unblank.generation.results import FillResult, TokenEvent
+from unblank.rules.rule import Rule
 
 __all__ = ["fill_and_print", "fill_to_file"]
 
@@ -36,10 +38,11 @@ def fill_and_print(settings: FillSettings) -> None:
     unblank = _opened(settings)
     filler = unblank.filler(settings.decoding())
     console = Console(highlight=False, soft_wrap=True)
+    rules, order = settings.given_rules(), settings.filling_order()
     problems: list[str] = []
 
     def checked(text: str) -> str:
-        filler.check(text, order=settings.order)
+        filler.check(text, order=order, rules=rules)
         return text
 
     texts = each_text(texts_of(settings.text, settings), checked, problems)
@@ -48,10 +51,11 @@ def fill_and_print(settings: FillSettings) -> None:
             if isinstance(text, Refused):
                 _print_refusal(console, text)
             else:
-                _print_stream(console, filler, text, settings.order)
+                _print_stream(console, filler, text, order, rules)
     while batch := list(islice(texts, settings.batch_size)):
         good = [text for text in batch if isinstance(text, str)]
-        results = iter(filler.fill(good, order=settings.order, batch_size=settings.batch_size))
+        found = filler.fill(good, order=order, rules=rules, batch_size=settings.batch_size)
+        results = iter(found)
         for text in batch:
             answer = text if isinstance(text, Refused) else next(results)
             if settings.json:
@@ -74,7 +78,9 @@ def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
         settings.decoding(),
         text_field=settings.text_field,
         text_unit=settings.text_unit,
-        order=settings.order,
+        order=settings.filling_order(),
+        rules=settings.given_rules(),
+        rules_field=settings.rules_field,
         batch_size=settings.batch_size,
         with_tokens=settings.tokens,
         overwrite=settings.overwrite,
@@ -147,12 +153,21 @@ def _highlighted(result: FillResult) -> Text:
     return text
 
 
-def _print_stream(console: Console, filler: Filler, text: str, order: Sequence[int] | None) -> None:
+def _print_stream(
+    console: Console,
+    filler: Filler,
+    text: str,
+    order: FillingOrder | None,
+    rules: Sequence[Rule],
+) -> None:
     shown: dict[int, str] = {}
-    for event in filler.stream(text, order=order):
+    for event in filler.stream(text, order=order, rules=rules):
         if isinstance(event, FillResult):
             console.print()
-            console.print(_highlighted(event))
+            if event.calibration or any(blank.abstained for blank in event.blanks):
+                _print_fill(console, event, with_tokens=False)
+            else:
+                console.print(_highlighted(event))
         else:
             console.print(Text(_new_text(shown, event), style="bold green"), end="")
             console.file.flush()

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -199,17 +199,27 @@ def _divided(path: Path, name: str, cache_dir: Path) -> Path:
     if folder.exists():
         return folder
     cache_dir.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError), new_folder(folder) as building:  # another process was first
-        with ExitStack() as stack:
-            files: dict[str, IO[str]] = {}
-            for code, text in _texts_by_language(path, name):
-                if code not in files:
-                    opened = (building / f"{code}.jsonl").open("w", encoding="utf-8")
-                    files[code] = stack.enter_context(opened)
-                files[code].write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
-        if not files:
-            raise ValueError(f"{path} has no text in any language: nothing to divide")
+    try:
+        with new_folder(folder) as building:
+            _divide(path, name, building)
+    except OSError:
+        # If another process was first, its folder is as good.
+        if not folder.exists():
+            raise
     return folder
+
+
+def _divide(path: Path, name: str, building: Path) -> None:
+    """Write the texts of each language into a file of its own."""
+    with ExitStack() as stack:
+        files: dict[str, IO[str]] = {}
+        for code, text in _texts_by_language(path, name):
+            if code not in files:
+                opened = (building / f"{code}.jsonl").open("w", encoding="utf-8")
+                files[code] = stack.enter_context(opened)
+            files[code].write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+    if not files:
+        raise ValueError(f"{path} has no text in any language: nothing to divide")
 
 
 def _texts_by_language(path: Path, name: str) -> Iterator[tuple[str, str]]:

@@ -27,6 +27,7 @@ from unblank.metrics.spread import mean_error
 from unblank.metrics.words import split_words
 from unblank.plurals import counted
 from unblank.prompting.scoring import length_batches, score_clozes
+from unblank.shared_batches import in_turns
 from unblank.tokenization.encoding import encode_with_blanks
 from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 
@@ -146,14 +147,17 @@ def _score(
     """Return for each question float32[C], the log-probabilities of its different candidates."""
     scores = [torch.empty(0)] * len(questions)
     lengths = [len(one.cloze.token_ids) + sum(map(len, one.cloze.candidates)) for one in questions]
+    batches = list(length_batches(lengths, session.config.batch_size))
+
+    def scored(batch: list[int]) -> list[Tensor]:
+        clozes = [questions[number].cloze for number in batch]
+        found = score_clozes(session.model, session.special, clozes, layout=session.config.layout)
+        return [scores_C.cpu() for scores_C in found]
+
     with torch.inference_mode(), session.bar(name, len(questions)) as advance:
-        for batch in length_batches(lengths, session.config.batch_size):
-            clozes = [questions[number].cloze for number in batch]
-            found = score_clozes(
-                session.model, session.special, clozes, layout=session.config.layout
-            )
-            for number, scores_C in zip(batch, found, strict=True):
-                scores[number] = scores_C.cpu()
+        for batch, of_batch in zip(batches, in_turns(batches, scored), strict=True):
+            for number, scores_C in zip(batch, of_batch, strict=True):
+                scores[number] = scores_C
             advance(len(batch))
     return scores
 

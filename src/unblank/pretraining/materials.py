@@ -1,36 +1,28 @@
-"""What a pretraining run needs besides the model: tokenizer, tokenized text, samplers.
-
-The main process makes what is not there yet (a tokenizer, shards); the others wait and read it.
-"""
+"""What a pretraining run needs besides the model: tokenizer, tokenized text, samplers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from unblank.data.drawn_texts import DrawnTexts, beginnings
-from unblank.data.files import FileSearch
-from unblank.data.hold_out import HashPart
-from unblank.data.language_sources import LanguageSource, open_language_sources
+from unblank.data.drawn_texts import beginnings
 from unblank.data.mixing import TemperatureSchedule
-from unblank.data.pairs import PairCorpus, pair_texts, parse_pair_source, prepare_pairs
-from unblank.data.report import documents_table
-from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
-from unblank.data.shards import SHARDS_NAME, PreparedCorpus, prepare_corpus
+from unblank.data.pairs import PairCorpus
+from unblank.data.prepared import PreparedCorpus
+from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.data.sources import TextFiles
 from unblank.engine.training import RunContext
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
-from unblank.pretraining.language_shares import MANY_LANGUAGES
+from unblank.pretraining.prepared_text import open_cache, prepare_text
 from unblank.pretraining.settings import PretrainDataSettings
-from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 from unblank.tokenization.fidelity import count_words, describe_tokenizer
 from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.source_layout import language_tag_id
 
-__all__ = ["Materials", "gather_materials", "open_texts"]
+__all__ = ["Materials", "gather_materials"]
 
 _HELD_OUT_SEED = 0
 """Seed for held-out samples, the same in every run so that runs can be compared."""
@@ -132,40 +124,20 @@ def gather_materials(
         FileNotFoundError: if a named file or folder is not there.
     """
     world = context.world
-    cache_dir = data.cache_dir or output_dir.parent / SHARDS_NAME
-    with world.main_first():
-        sources = open_texts(data.train, data, cache_dir)
-        held_out_sources = open_texts(data.validation, data, cache_dir)
-        opened = open_tokenizer(
-            model,
-            tokenizer,
-            family,
-            lambda: _drawn_texts(_training_texts(data, sources, hold_out), tokenizer),
-            folder=output_dir / TOKENIZER_NAME,
-            world=world,
-            checkpoint=context.checkpoint,
-            display=context.display,
-        )
-    preparing = _Preparing(
-        tokenizer=opened,
-        eos=family.special_ids(opened).eos,
+    text = prepare_text(
+        open_cache(data, output_dir, world),
+        world,
+        context.display,
+        family,
+        model=model,
+        tokenizer=tokenizer,
         data=data,
-        cache_dir=cache_dir,
-        show_progress=world.is_main,
+        output_dir=output_dir,
+        checkpoint=context.checkpoint,
+        hold_out=hold_out,
     )
-    divided = [source for source, below in zip(sources, hold_out, strict=False) if below]
-    with world.main_first():
-        corpora = preparing.all_of(sources, data.pairs, hold_out)
-        held_out = preparing.all_of(held_out_sources, data.validation_pairs)
-        held_out += preparing.parts_of(sources, hold_out)
-    held_out_names = [
-        *(source.name for source in held_out_sources),
-        *data.validation_pairs,
-        *(source.name for source in divided),
-    ]
-    names = [*(source.name for source in sources), *data.pairs]
-    rows = _rows(names, corpora, "") + _rows(held_out_names, held_out, " (held out)")
-    context.display.show(documents_table(rows, max_length=data.max_length))
+    opened, corpora, held_out = text.tokenizer, text.corpora, text.held_out
+    context.display.show(text.table(data.max_length))
     sampling = SamplingSettings(
         max_length=data.max_length,
         seed=seed,
@@ -181,72 +153,19 @@ def gather_materials(
         corpora=corpora,
         sampler=sampler,
         held_out=held_out,
-        held_out_names=_short_names(held_out_names),
+        held_out_names=_short_names(text.held_out_names),
         held_out_tags=_held_out_tags(data, hold_out),
-        languages=_languages(sources) + [""] * len(data.pairs),
-        held_out_languages=_languages(held_out_sources)
-        + [""] * len(data.validation_pairs)
-        + _languages(divided),
+        languages=text.languages,
+        held_out_languages=text.held_out_languages,
         max_length=data.max_length,
         length=length,
         row_length=family.rows.row_length(length, micro_batch_size),
-        vocabulary=_describe_vocabulary(opened, _training_texts(data, sources, ())),
+        vocabulary=_describe_vocabulary(opened, text.sources),
         content=[_content(corpus) for corpus in corpora],
         description=_describe(corpora, sampler),
         has_texts=bool(data.train),
         has_pairs=bool(data.pairs),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Preparing:
-    """How entries of the data become tokenized text on disk."""
-
-    tokenizer: PreTrainedTokenizerFast
-    eos: int
-    data: PretrainDataSettings
-    cache_dir: Path
-    show_progress: bool
-
-    def all_of(
-        self, texts: Sequence[LanguageSource], pairs: Sequence[str], hold_out: Sequence[int] = ()
-    ) -> list[_Corpus]:
-        """Return the corpora of some sources, without what is held out of them, pairs last."""
-        search = FileSearch(any_ending=True)
-        for entry in pairs:
-            pair = parse_pair_source(entry)
-            search.take(entry, (pair.source, pair.target), (pair.source_field, pair.target_field))
-        parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
-        of_texts = map(self._text, texts, parts or [None] * len(texts))
-        return [*of_texts, *map(self._pairs, pairs)]
-
-    def parts_of(self, texts: Sequence[LanguageSource], hold_out: Sequence[int]) -> list[_Corpus]:
-        """Return what is held out of the sources of which something is."""
-        return [
-            self._text(source, HashPart(below, is_held_out=True))
-            for source, below in zip(texts, hold_out, strict=False)
-            if below
-        ]
-
-    def _text(self, source: LanguageSource, part: HashPart | None) -> PreparedCorpus:
-        return prepare_corpus(
-            _texts(self.data, source, part),
-            self.tokenizer,
-            cache_dir=self.cache_dir,
-            min_tokens=MINIMUM_TOKENS,
-            show_progress=self.show_progress,
-        )
-
-    def _pairs(self, entry: str) -> PairCorpus:
-        return prepare_pairs(
-            entry,
-            self.tokenizer,
-            cache_dir=self.cache_dir,
-            eos=self.eos,
-            max_length=self.data.max_length,
-            refuse_long=self.data.too_long == "refuse",
-            show_progress=self.show_progress,
-        )
 
 
 def _sampler(
@@ -284,15 +203,6 @@ def _short_names(entries: Sequence[str]) -> list[str]:
     ]
 
 
-def _rows(
-    names: Sequence[str], corpora: Sequence[_Corpus], ending: str
-) -> list[tuple[str, Sequence[_Corpus]]]:
-    """Return a row for each corpus, or one for all if there are many."""
-    if len(corpora) > MANY_LANGUAGES:
-        return [(f"{len(corpora)} sources{ending}", corpora)]
-    return [(f"{name}{ending}", [corpus]) for name, corpus in zip(names, corpora, strict=True)]
-
-
 def _content(corpus: _Corpus) -> str:
     return corpus.content if isinstance(corpus, PairCorpus) else corpus.folder.name
 
@@ -302,44 +212,6 @@ def _temperature(data: PretrainDataSettings) -> TemperatureSchedule | None:
     if start is None or end is None or epochs is None:
         return None
     return TemperatureSchedule(start=start, end=end, epochs=epochs)
-
-
-def open_texts(
-    entries: Sequence[str], data: PretrainDataSettings, cache_dir: Path
-) -> list[LanguageSource]:
-    """Return the sources of some entries; errors as for `open_language_sources`.
-
-    Args:
-        entries: of the training or the held-out text.
-        data: the `data` section.
-        cache_dir: folder of tokenized text.
-    """
-    return open_language_sources(entries, text_field=data.text_field, cache_dir=cache_dir)
-
-
-def _texts(data: PretrainDataSettings, source: LanguageSource, part: HashPart | None) -> TextFiles:
-    texts = source.texts(text_field=data.text_field, text_unit=data.text_unit)
-    return replace(texts, part=part)
-
-
-def _training_texts(
-    data: PretrainDataSettings, sources: Sequence[LanguageSource], hold_out: Sequence[int]
-) -> list[TextFiles]:
-    """Return what a new tokenizer is trained on, the sides of pairs last."""
-    parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
-    texts = [
-        _texts(data, source, part)
-        for source, part in zip(sources, parts or [None] * len(sources), strict=True)
-    ]
-    return texts + [side for entry in data.pairs for side in pair_texts(entry)]
-
-
-def _languages(sources: Sequence[LanguageSource]) -> list[str]:
-    return [source.language for source in sources]
-
-
-def _drawn_texts(texts: Sequence[TextFiles], settings: TokenizerSettings) -> DrawnTexts:
-    return DrawnTexts(texts, settings.alpha, settings.num_characters or None)
 
 
 def _held_out_tags(data: PretrainDataSettings, hold_out: Sequence[int]) -> tuple[str, ...] | None:
