@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from unblank.engine.parameters import estimate_memory
+from unblank.engine.memory_plan import ProcessLayout, count_sizes, plan_memory
 from unblank.models import GlmInfillForConditionalGeneration
 from unblank.models.glm import glm_config
 from unblank.pretraining.run import run_pretrain
@@ -117,8 +117,12 @@ def test_the_published_size_is_what_the_formula_gives():
     a_layer = 12 * width**2 + 13 * width  # attention, feed-forward, their biases, two LayerNorms
     by_hand = rows * width + 2 * positions * width + layers * a_layer + norms
     assert sum(parameter.numel() for parameter in model.parameters()) == by_hand
-    held = 16 * by_hand  # weights, gradients and two moments in float32
-    peak = estimate_memory(
-        model, positions=10 * 512, bytes_per_activation=2, activation_checkpointing=False
-    )
-    assert held < peak < 2 * held
+    sizes = count_sizes(
+        model, has_average=False, positions=10 * 512, scored=10 * 77, micro_batches=4, passes=1.0,
+        activation_bytes=2, recomputes=False,
+    )  # fmt: skip
+    alone = plan_memory(sizes, ProcessLayout(parallel="ddp", size=1))
+    held = sum(alone[name].num_bytes for name in ("weights", "gradients", "optimiser"))
+    assert held == 16 * by_hand
+    sharded = plan_memory(sizes, ProcessLayout(parallel="fsdp", size=64))
+    assert sharded["optimiser"].num_bytes == 8 * by_hand / 64
