@@ -39,7 +39,7 @@ def draw_language_losses(output_dir: Path) -> Path | None:
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).flat
     mean = [(line["step"], line["bits_a_byte"]) for line in lines if "bits_a_byte" in line]
-    for axes, name in zip(panels, names, strict=False):
+    for name, axes in zip(names, panels, strict=False):
         points = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
         axes.plot(*zip(*mean, strict=True), color="0.75")
         axes.plot(*zip(*points, strict=True))
