@@ -25,7 +25,7 @@ from unblank.cli import main
 
 model, task, folder, output = map(Path, sys.argv[1:5])
 output.mkdir(exist_ok=True)
-if "WORLD_SIZE" in os.environ:
+if int(os.environ.get("WORLD_SIZE", "1")) > 1:
     dist.init_process_group("gloo")
 
 
