@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 import torch
 
@@ -17,6 +17,14 @@ from unblank.generation.options import (
     DecodingOptions,
     GenerationArguments,
     GenerationOptions,
+)
+from unblank.generation.passages import (
+    Passage,
+    behind_passage,
+    fill_with_passages,
+    log_weights,
+    mix_passages,
+    passages_of_each,
 )
 from unblank.generation.prompts import encode_candidate, read_text
 from unblank.generation.results import CandidateScore, FillResult, Generated, Scores, TokenEvent
@@ -81,6 +89,7 @@ class Unblank:
         text: str,
         *,
         order: Sequence[int] | None = None,
+        passages: Sequence[str | Passage] | None = None,
         batch_size: int = 16,
         **options: Unpack[DecodingArguments],
     ) -> FillResult: ...
@@ -91,6 +100,7 @@ class Unblank:
         text: list[str],
         *,
         order: Sequence[int] | None = None,
+        passages: Sequence[Sequence[str | Passage]] | None = None,
         batch_size: int = 16,
         **options: Unpack[DecodingArguments],
     ) -> list[FillResult]: ...
@@ -100,6 +110,7 @@ class Unblank:
         text: str | list[str],
         *,
         order: Sequence[int] | None = None,
+        passages: Sequence[str | Passage] | Sequence[Sequence[str | Passage]] | None = None,
         batch_size: int = 16,
         **options: Unpack[DecodingArguments],
     ) -> FillResult | list[FillResult]:
@@ -111,6 +122,10 @@ class Unblank:
         Args:
             text: one text, or several.
             order: blanks, counted from 0, in the order of filling; None for left to right.
+            passages: texts that may help, each put before the text; the probabilities that they
+                lead to are averaged by their shares (`unblank.generation.passages`). For several
+                texts a list for each. A text with passages has one blank, and neither sampling nor
+                a length penalty goes with them.
             batch_size: texts decoded together; it does not change a result.
             **options: fields of `unblank.generation.options.DecodingOptions`; greedy without any.
 
@@ -119,9 +134,19 @@ class Unblank:
                 go together, or a model that is not a GLM.
             TypeError: an option that does not exist, or a value of the wrong type.
         """
-        filler = Filler(self.model, self.tokenizer, _options(DecodingOptions, options))
+        checked = _options(DecodingOptions, options)
+        filler = Filler(self.model, self.tokenizer, checked)
         texts = require_texts(text, "text")
-        results = filler.fill(texts, order=order, batch_size=batch_size)
+        if passages is None:
+            results = filler.fill(texts, order=order, batch_size=batch_size)
+        else:
+            special = special_ids(self.tokenizer)
+            results = [
+                fill_with_passages(
+                    filler, self.model, special, checked, one, found, batch_size=batch_size
+                )
+                for one, found in zip(texts, passages_of_each(text, passages), strict=True)
+            ]
         return results[0] if isinstance(text, str) else results
 
     def fill_stream(
@@ -227,6 +252,7 @@ class Unblank:
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
         source_tag: str | None = None,
+        passages: Sequence[str | Passage] | None = None,
     ) -> Scores: ...
 
     @overload
@@ -240,6 +266,7 @@ class Unblank:
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
         source_tag: str | None = None,
+        passages: Sequence[Sequence[str | Passage]] | None = None,
     ) -> list[Scores]: ...
 
     def score(
@@ -252,6 +279,7 @@ class Unblank:
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
         source_tag: str | None = None,
+        passages: Sequence[str | Passage] | Sequence[Sequence[str | Passage]] | None = None,
     ) -> Scores | list[Scores]:
         """Return the log-probability of each candidate, all in one forward.
 
@@ -266,6 +294,7 @@ class Unblank:
             include_end: count the probability that the candidate ends where it does.
             context: GLM: "bi", or "uni" for a text that sees only backwards.
             source_tag: encoder-decoder: language tag before the source, for example `__de__`.
+            passages: as for `fill`, but a text may have other blanks.
 
         Raises:
             ValueError: no such blank or tag, a text or candidate that is too long, or a candidate
@@ -286,6 +315,22 @@ class Unblank:
             raise TypeError(f"include_end is {include_end!r}: it must be True or False")
         if not texts:
             return []
+        if passages is not None:
+            of_each = passages_of_each(text, passages)
+            results = [
+                self._score_with_passages(
+                    one,
+                    given,
+                    found,
+                    normalization,
+                    blank=blank,
+                    include_end=include_end,
+                    context=context,
+                    source_tag=source_tag,
+                )
+                for one, given, found in zip(texts, answers, of_each, strict=True)
+            ]
+            return results[0] if isinstance(text, str) else results
         if family_of_model(self.model).writes == "targets":
             if (blank, context) != (0, "bi"):
                 raise ValueError(
@@ -317,6 +362,29 @@ class Unblank:
             for given, cloze, score in zip(answers, clozes, scores, strict=True)
         ]
         return results[0] if isinstance(text, str) else results
+
+    def _score_with_passages(
+        self,
+        text: str,
+        candidates: list[str],
+        passages: Sequence[Passage],
+        normalization: Literal["sum", "mean"],
+        *,
+        include_end: bool,
+        **options: Any,
+    ) -> Scores:
+        joined = [behind_passage(one.text, text) for one in passages]
+        of_passages = self.score(
+            joined, [candidates] * len(joined), include_end=include_end, **options
+        )
+        token_ids = [one.token_ids for one in of_passages[0].candidates]
+        total_C = mix_passages(
+            [torch.tensor([one.score for one in found.candidates]) for found in of_passages],
+            log_weights(passages),
+        )
+        if normalization == "mean":
+            total_C /= torch.tensor([len(ids) + include_end for ids in token_ids])
+        return _scores(candidates, token_ids, total_C)
 
     def _score_targets(
         self,
