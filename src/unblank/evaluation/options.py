@@ -6,10 +6,10 @@ vain. Every field's docstring is its help text.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
-from unblank.settings.marks import PathText, Positional
+from unblank.settings.marks import Needs, PathText, Positional
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
@@ -234,8 +234,17 @@ class FactsOptions(DataOptions):
     """
 
     suite: Literal["facts"] = "facts"
+    limit: Positive[int | None] = None
+    """Number of facts of each relation to measure, the first ones, so that languages share them."""
     split: str = "facts"
-    """Name of the file of facts before .jsonl."""
+    """Name of the file of facts before .jsonl, or before the code of its language."""
+    languages: tuple[str, ...] = ()
+    """Codes of the languages to measure. Default: all that are there."""
+    retrieve: PathText | None = None
+    """Folder of an index of passages (unblank index): ask also with the passages that fit each
+    fact best, and with those of other facts."""
+    top: Annotated[Positive[tuple[int, ...]], Needs("retrieve")] = (5,)
+    """Numbers of passages; each is measured."""
     layout: _Layout = "blank"
     """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained
     with objective.sentinels), or in one [MASK] per token (objective.masked). Only in a blank it
