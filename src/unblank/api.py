@@ -143,7 +143,14 @@ class Unblank:
             special = special_ids(self.tokenizer)
             results = [
                 fill_with_passages(
-                    filler, self.model, special, checked, one, found, batch_size=batch_size
+                    filler,
+                    self.model,
+                    special,
+                    checked,
+                    one,
+                    found,
+                    order=order,
+                    batch_size=batch_size,
                 )
                 for one, found in zip(texts, passages_of_each(text, passages), strict=True)
             ]
@@ -362,6 +369,29 @@ class Unblank:
             for given, cloze, score in zip(answers, clozes, scores, strict=True)
         ]
         return results[0] if isinstance(text, str) else results
+
+    def fitting_passages(self, text: str, passages: Sequence[Passage]) -> list[Passage]:
+        """Return the passages that the model has positions for, each with the text behind it.
+
+        Args:
+            text: with blanks for a GLM, a source for an encoder-decoder.
+            passages: in any order.
+        """
+        config = self.model.config
+        found = []
+        for one in passages:
+            joined = behind_passage(one.text, text)
+            try:
+                if family_of_model(self.model).writes == "targets":
+                    read_sources(config, self.tokenizer, [joined], GenerationOptions())
+                else:
+                    limit = config.max_position_embeddings
+                    special = special_ids(self.tokenizer)
+                    read_text(self.tokenizer, special, joined, max_positions=limit)
+            except ValueError:
+                continue
+            found.append(one)
+        return found
 
     def _score_with_passages(
         self,

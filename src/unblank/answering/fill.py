@@ -13,7 +13,9 @@ from unblank.data.sources import TextUnit
 from unblank.data.written_records import require_writable
 from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions
+from unblank.generation.passages import require_one_blank, require_plain_search
 from unblank.generation.results import BlankFill, FillResult
+from unblank.retrieval.retriever import Retriever
 
 __all__ = ["fill_records"]
 
@@ -31,6 +33,7 @@ def fill_records(
     batch_size: int = 16,
     with_tokens: bool = False,
     overwrite: bool = False,
+    retriever: Retriever | None = None,
 ) -> list[dict[str, Any]]:
     """Fill the blanks of every text of a file; return the answers, one a record, in order.
 
@@ -46,6 +49,7 @@ def fill_records(
         batch_size: texts decoded together.
         with_tokens: add the tokens of every fill, and the likely ones in their place.
         overwrite: replace the output if it is there.
+        retriever: of this model, gives each text passages; a text has one blank then.
 
     Raises:
         FileNotFoundError: no such input.
@@ -58,14 +62,26 @@ def fill_records(
     placed = given.texts(text_field)
     filler = Filler(unblank.model, unblank.tokenizer, options)
     problems = dict(placed.problems)
+    if retriever is not None:
+        require_plain_search(options)
     for number, text in placed.found.items():
         try:
             filler.check(text, order=order)
+            if retriever is not None:
+                require_one_blank(text)
         except ValueError as error:
             problems[number] = str(error)
 
     def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
         texts = [placed.found[number] for number in numbers]
+        if retriever is not None:
+            answers = []
+            for text in texts:
+                result, passages = retriever.fill(text, batch_size=batch_size, **asdict(options))
+                record = _fill_record(result, with_tokens=with_tokens)
+                answers.append(record | {"passages": passages.to_list()})
+                on_batch(1)
+            return answers
         found = filler.fill(texts, order=order, batch_size=batch_size, on_batch=on_batch)
         return [_fill_record(result, with_tokens=with_tokens) for result in found]
 
@@ -80,6 +96,7 @@ def fill_records(
             "input": content_hash([list(placed.found.items()), len(given.records)]),
             "options": asdict(options) | {"order": order, "tokens": with_tokens},
             "dtype": str(unblank.model.dtype),
+            **({} if retriever is None else {"retrieve": retriever.identity}),
         },
         batch_size=batch_size,
         doing="fill",

@@ -13,6 +13,7 @@ from unblank.data.fields import field_text, field_value
 from unblank.data.sources import TextUnit
 from unblank.data.written_records import require_writable
 from unblank.generation.results import Scores
+from unblank.retrieval.retriever import Retriever
 from unblank.settings.ranges import NotNegative, check_values
 
 __all__ = ["ScoringOptions", "score_records"]
@@ -49,6 +50,7 @@ def score_records(
     text_unit: TextUnit = "line",
     batch_size: int = 16,
     overwrite: bool = False,
+    retriever: Retriever | None = None,
 ) -> list[dict[str, Any]]:
     """Score candidates in every text of a file; return the answers, one a record, in order.
 
@@ -64,6 +66,7 @@ def score_records(
         text_unit: what a text of a .txt file is.
         batch_size: texts scored together.
         overwrite: replace the output if it is there.
+        retriever: of this model, gives each text passages.
 
     Raises:
         FileNotFoundError: no such input.
@@ -81,7 +84,11 @@ def score_records(
         by_length = sorted(numbers, key=lambda number: len(placed.found[number][0]))
         for start in range(0, len(numbers), batch_size):
             batch = by_length[start : start + batch_size]
-            answers = _scored(unblank, [placed.found[number] for number in batch], options)
+            asked = [placed.found[number] for number in batch]
+            if retriever is None:
+                answers = _scored(unblank, asked, options)
+            else:
+                answers = _scored_with_passages(retriever, asked, options)
             found |= dict(zip(batch, answers, strict=True))
             on_batch(len(batch))
         return [found[number] for number in numbers]
@@ -97,6 +104,7 @@ def score_records(
             "input": content_hash([list(placed.found.items()), len(given.records)]),
             "options": asdict(options),
             "dtype": str(unblank.model.dtype),
+            **({} if retriever is None else {"retrieve": retriever.identity}),
         },
         batch_size=batch_size,
         doing="score",
@@ -142,6 +150,18 @@ def _listed(place: str, name: str, value: str | list[str]) -> list[str]:
             f'"slept"]), got {value[:60]!r}'
         )
     return found
+
+
+def _scored_with_passages(
+    retriever: Retriever, questions: Sequence[_Question], options: ScoringOptions
+) -> Iterator[dict[str, Any]]:
+    for text, candidates in questions:
+        try:
+            scores, found = retriever.score(text, candidates, **asdict(options))
+        except ValueError as error:
+            yield {"error": str(error)}
+        else:
+            yield _score_record(scores) | {"passages": found.to_list()}
 
 
 def _scored(

@@ -5,6 +5,7 @@ Shapes: `C` candidates of a fact that differ in their tokens, `Z` passages.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,7 +116,8 @@ def _ask(
         candidates.append(known[key])
     unique = {ids: place for place, ids in enumerate(dict.fromkeys(candidates))}
     room = session.model.config.max_position_embeddings - max(map(len, unique))
-    clozes, kept = [], []
+    clozes: list[Cloze] = []
+    kept: list[Passage] = []
     for number, text in enumerate(texts):
         token_ids = [*special.start, *encode_with_blanks(tokenizer, text), special.eos]
         if len(token_ids) < room:
@@ -157,7 +159,10 @@ def score_facts(
 def write_facts(session: Session[FactsOptions], asked: Sequence[AskedFact]) -> list[str]:
     """Return what the model writes into each blank, greedily."""
     written = [""] * len(asked)
-    options = {"max_tokens": session.config.max_tokens, "batch_size": session.config.batch_size}
+    options: dict[str, Any] = {
+        "max_tokens": session.config.max_tokens,
+        "batch_size": session.config.batch_size,
+    }
     alone = [number for number, one in enumerate(asked) if not one.passages]
     behind = [number for number, one in enumerate(asked) if one.passages]
     found = session.unblank.fill([asked[n].fact.text for n in alone], **options)

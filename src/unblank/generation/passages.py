@@ -31,6 +31,8 @@ __all__ = [
     "log_weights",
     "mix_passages",
     "passages_of_each",
+    "require_one_blank",
+    "require_plain_search",
 ]
 
 
@@ -98,6 +100,20 @@ def behind_passage(passage: str, text: str) -> str:
     return f"{passage.strip()} {text.lstrip()}"
 
 
+def require_one_blank(text: str) -> None:
+    """Raise ValueError if a text has several blanks, which passages cannot fill together."""
+    num_blanks = sum(text.count(token) for token in BLANK_TOKENS)
+    if num_blanks > 1:
+        raise ValueError(f"{text[:60]!r} has {num_blanks} blanks: with passages a text has one")
+
+
+def require_plain_search(options: DecodingOptions) -> None:
+    """Raise ValueError for what has no meaning over several passages."""
+    if options.do_sample or options.length_penalty:
+        name = "do_sample" if options.do_sample else "length_penalty"
+        raise ValueError(f"{name} does not go with passages: leave it out")
+
+
 def log_weights(passages: Sequence[Passage]) -> Tensor:
     """Return float32[Z], log p(z|x): the log-softmax of the scores."""
     return torch.log_softmax(torch.tensor([one.score for one in passages]), dim=0)
@@ -127,6 +143,7 @@ def fill_with_passages(
     text: str,
     passages: Sequence[Passage],
     *,
+    order: Sequence[int] | None = None,
     batch_size: int = 16,
 ) -> FillResult:
     """Return a text with its blank filled: the best of what the passages lead to, over all of them.
@@ -141,20 +158,16 @@ def fill_with_passages(
         options: greedy decoding or beam search.
         text: with one blank.
         passages: at least one.
+        order: of the blank, which is 0 or left out.
         batch_size: passages decoded together.
 
     Raises:
         ValueError: not one blank, sampling, a length penalty, or a passage that is too long with
             the text.
     """
-    if options.do_sample or options.length_penalty:
-        name = "do_sample" if options.do_sample else "length_penalty"
-        raise ValueError(f"{name} does not go with passages: leave it out")
-    blanked = filler.read(text, None)
-    if len(blanked.order) != 1:
-        raise ValueError(
-            f"{text[:60]!r} has {len(blanked.order)} blanks: with passages a text has one"
-        )
+    require_plain_search(options)
+    blanked = filler.read(text, order)
+    require_one_blank(text)
     joined = [behind_passage(one.text, text) for one in passages]
     found = filler.fill(joined, batch_size=batch_size)
     answers: dict[tuple[int, ...], None] = {}  # in order, each once

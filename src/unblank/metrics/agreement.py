@@ -2,12 +2,15 @@
 
 from collections.abc import Hashable, Mapping
 from statistics import fmean
+from typing import TypeVar
 
 __all__ = ["agreement_of_languages"]
 
+Question = TypeVar("Question", bound=Hashable)
+
 
 def agreement_of_languages(
-    answers: Mapping[str, Mapping[Hashable, Hashable]],
+    answers: Mapping[str, Mapping[Question, Hashable]],
 ) -> dict[str, tuple[float, int]]:
     """Return for each language the share of equal answers, and the number of comparisons.
 

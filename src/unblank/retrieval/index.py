@@ -14,7 +14,14 @@ import numpy as np
 
 from unblank.extras import optional_package, require_package
 from unblank.generation.passages import Passage
-from unblank.integrity import facts_of_files, find_damage, read_record, seal, write_at_once
+from unblank.integrity import (
+    facts_of_files,
+    file_facts,
+    find_damage,
+    read_record,
+    seal,
+    write_at_once,
+)
 from unblank.retrieval.cutting import cut_passages
 from unblank.retrieval.words import WORDS, search_words
 from unblank.tokenization.special import BLANK_TOKENS
@@ -23,7 +30,7 @@ from unblank.untrusted.npy import require_whole_array
 from unblank.version import __version__
 from unblank.whole_folders import new_folder
 
-__all__ = ["IndexReport", "PassageIndex", "write_index"]
+__all__ = ["IndexReport", "PassageIndex", "require_room", "write_index"]
 
 RECORD_NAME = "index.json"
 _PASSAGES_NAME = "passages.jsonl"
@@ -70,13 +77,11 @@ def write_index(
         replace: put it in the place of an index that is there.
 
     Raises:
-        FileExistsError: the folder is there.
+        FileExistsError: the folder is there, and is no index or is not to be replaced.
         ValueError: no passage is left; or what the documents raise.
         ImportError: the package bm25s is missing.
     """
-    require_package("bm25s", _PURPOSE)
-    if not replace and output.exists():
-        raise FileExistsError(f"{output} exists: choose another folder, or remove it first")
+    require_room(output, replace=replace)
     with new_folder(output, replace=replace) as folder:
         counts = dict.fromkeys(("documents", "without_words", "with_blanks"), 0)
         words: list[list[str]] = []
@@ -109,11 +114,22 @@ def write_index(
     return report
 
 
+def require_room(output: Path, *, replace: bool = False) -> None:
+    """Raise unless an index can be written to a folder; arguments and errors as above."""
+    require_package("bm25s", _PURPOSE)
+    if output.exists() and not (replace and (output / RECORD_NAME).is_file()):
+        advice = "that is no index" if replace else "choose another --output, or add --overwrite"
+        raise FileExistsError(f"{output} exists: {advice}")
+
+
 class PassageIndex:
     """An index that is searched.
 
     Args:
         folder: as `write_index` made it.
+
+    Attributes:
+        sha256: of its record, which names all its files.
 
     Raises:
         FileNotFoundError: there is no index.
@@ -129,6 +145,7 @@ class PassageIndex:
             )
         if damage := find_damage(folder, RECORD_NAME):
             raise ValueError(f"the index {folder} is damaged: {damage}: make it again")
+        self.sha256 = str(file_facts(folder / RECORD_NAME)["sha256"])
         record = read_record(folder / RECORD_NAME)
         if missing := {*_ARRAY_NAMES, *_OTHER_NAMES} - set(record.get("files", {})):
             raise ValueError(

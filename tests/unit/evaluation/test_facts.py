@@ -11,6 +11,7 @@ from tiny_glms import tiny_glm, with_sentinels, write_folder
 from unblank.evaluation.options import suite_options
 from unblank.evaluation.run import evaluate
 from unblank.metrics.words import split_words
+from unblank.retrieval.index import PassageIndex, write_index
 
 RELATIONS = [
     {"relation": "P1", "label": "place", "template": "[X] sat on a [Y] ."},
@@ -195,3 +196,36 @@ def test_a_language_without_its_sentence_is_named(model_folder, tmp_path, capsys
     said = " ".join(capsys.readouterr().err.split())
     assert "left out P0 thing, 2 facts" in said
     assert "relations.jsonl, line 1" in said
+
+
+def test_passages_help_are_counted_and_wrong_ones_are_those_of_others(tiny, tmp_path):
+    folder = write_folder(tiny, tmp_path / "model")
+    write_facts(tmp_path)
+    statement = "The dog sat on a far house."
+    documents = ["one dog saw a mat", statement, "the cat: a warm mat", "run run run"]
+    write_index([(f"line {n}", one) for n, one in enumerate(documents)], tmp_path / "index")
+    found, lines = measured(folder, tmp_path, retrieve=str(tmp_path / "index"), top=(2, 1))
+    titles = ["lama_trex", *(f"lama_trex with {x}" for x in ("1 passage", "2 passages"))]
+    titles.append("lama_trex with 2 passages of others")
+    assert list(dict.fromkeys(line["task"] for line in lines)) == titles
+    index = PassageIndex(tmp_path / "index")
+    with_two = [line for line in lines if line["task"] == titles[2]]
+    for line in with_two:
+        passages = index.search(line["text"], 2)
+        assert line["passages"] == [one.text for one in passages]
+        candidates = tiny.score(line["text"], ["far house", "warm mat"], passages=passages)
+        if line["answer"] == "warm mat":
+            assert line["prediction"] == candidates.best.text
+        named = any(line["answer"] in one.text for one in passages)
+        assert line["points"]["object in a passage"] == 100.0 * named
+        is_leaked = line["text"] == "the dog sat on a [MASK]."
+        assert line["points"]["sentence in a passage"] == 100.0 * is_leaked
+    wrong = [line["passages"] for line in lines if line["task"] == titles[3]]
+    assert sorted(wrong) == sorted(line["passages"] for line in with_two)
+    assert wrong != [line["passages"] for line in with_two]
+    assert found["lama_trex with 1 passage", "P@1"].count == 5
+
+
+def test_an_index_that_is_not_there_is_named(model_folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no index of passages"):
+        measured(model_folder, write_facts(tmp_path), retrieve=str(tmp_path))
