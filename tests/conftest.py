@@ -1,5 +1,6 @@
 """Where tests find recorded originals and real data, and how they are kept quick and offline."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from counts import hard_count
 from hypothesis import settings
 
+gc.disable()  # until the tests are imported, see pytest_runtestloop
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Tests are small and run side by side: several threads each only get in each other's way.
@@ -25,6 +27,28 @@ def _folder(variable: str, default: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: set {variable} to the folder of {default}")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Look for garbage from here on, and never among what was imported, which stays anyway.
+
+    That took a fifth of the time of the imports.
+    """
+    gc.freeze()
+    gc.enable()
+
+
+FIRST = ("tests/faults/", "tests/resume/", "tests/integration/test_distributed")
+"""Tests that start processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests that start processes in front, so that of two workers one runs them all.
+
+    The server that they are copied from (`toys/forked.py`) takes seconds to import the library.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         score_file,
         show,
     )
+    from unblank.calls import calibrate_model as calibrate
     from unblank.calls import evaluate_model as evaluate
     from unblank.conversion.convert import convert
 
@@ -31,6 +32,7 @@ __all__ = [
     "TrainedRun",
     "Unblank",
     "__version__",
+    "calibrate",
     "convert",
     "evaluate",
     "fill_file",
@@ -46,6 +48,7 @@ _HOMES = {
     "ModelScores": ("unblank.calls", "ModelScores"),
     "TrainedRun": ("unblank.calls", "TrainedRun"),
     "Unblank": ("unblank.api", "Unblank"),
+    "calibrate": ("unblank.calls", "calibrate_model"),
     "convert": ("unblank.conversion.convert", "convert"),
     "evaluate": ("unblank.calls", "evaluate_model"),
     "fill_file": ("unblank.calls", "fill_file"),

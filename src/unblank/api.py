@@ -3,14 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, cast, overload
 
 import torch
 
+from unblank.adapters.calibration import calibration_of
 from unblank.adapters.opening import load_adapted
 from unblank.adapters.record import has_adapter
+from unblank.calibration.record import Calibration
 from unblank.families.loading import LanguageModel, load_folder
 from unblank.families.table import family_of_model
+from unblank.generation.candidates import CandidateScorer, ScoringOptions
 from unblank.generation.infill import Filler
 from unblank.generation.options import (
     DecodingArguments,
@@ -22,19 +25,14 @@ from unblank.generation.passages import (
     Passage,
     behind_passage,
     fill_with_passages,
-    log_weights,
-    mix_passages,
     passages_of_each,
 )
-from unblank.generation.prompts import encode_candidate, read_text
-from unblank.generation.results import CandidateScore, FillResult, Generated, Scores, TokenEvent
-from unblank.generation.score import Cloze, score_batch
+from unblank.generation.priors import Normalization
+from unblank.generation.prompts import read_text
+from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
 from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer, generate_texts
 from unblank.generation.sources import read_sources
-from unblank.generation.target_score import score_targets
 from unblank.html_text import html_table
-from unblank.settings.ranges import check_count
-from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import special_ids
 from unblank.unicode import require_texts, require_unicode
 
@@ -52,11 +50,17 @@ class Unblank:
     Attributes:
         model: the transformers model, in evaluation mode.
         tokenizer: its tokenizer.
+        calibration: what is known of its confidence, from `unblank calibrate`; None for nothing.
 
     `unblank.load("runs/mine").fill("The cat [MASK] on the mat.").text` is the text, filled.
     """
 
-    def __init__(self, model: LanguageModel, tokenizer: "PreTrainedTokenizerFast") -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: "PreTrainedTokenizerFast",
+        calibration: Calibration | None = None,
+    ) -> None:
         rows = model.config.vocab_size
         if len(tokenizer) > rows:
             raise ValueError(
@@ -65,6 +69,7 @@ class Unblank:
             )
         self.model = model.eval()
         self.tokenizer = tokenizer
+        self.calibration = calibration
 
     def __repr__(self) -> str:
         return f"Unblank({', '.join(f'{name}={value}' for name, value in self._facts().items())})"
@@ -124,8 +129,8 @@ class Unblank:
             order: blanks, counted from 0, in the order of filling; None for left to right.
             passages: texts that may help, each put before the text; the probabilities that they
                 lead to are averaged by their shares (`unblank.generation.passages`). For several
-                texts a list for each. A text with passages has one blank, and neither sampling nor
-                a length penalty goes with them.
+                texts a list for each. A text with passages has one blank, neither sampling nor a
+                length penalty goes with them, and no calibration is used.
             batch_size: texts decoded together; it does not change a result.
             **options: fields of `unblank.generation.options.DecodingOptions`; greedy without any.
 
@@ -135,26 +140,29 @@ class Unblank:
             TypeError: an option that does not exist, or a value of the wrong type.
         """
         checked = _options(DecodingOptions, options)
-        filler = Filler(self.model, self.tokenizer, checked)
         texts = require_texts(text, "text")
         if passages is None:
-            results = filler.fill(texts, order=order, batch_size=batch_size)
+            results = self.filler(checked).fill(texts, order=order, batch_size=batch_size)
         else:
-            special = special_ids(self.tokenizer)
+            filler = Filler(self.model, self.tokenizer, checked)
+            pairs = zip(texts, passages_of_each(text, passages), strict=True)
+            end_id = special_ids(self.tokenizer).eop
             results = [
                 fill_with_passages(
-                    filler,
-                    self.model,
-                    special,
-                    checked,
-                    one,
-                    found,
-                    order=order,
-                    batch_size=batch_size,
+                    filler, one, found, end_id=end_id, order=order, batch_size=batch_size
                 )
-                for one, found in zip(texts, passages_of_each(text, passages), strict=True)
+                for one, found in pairs
             ]
         return results[0] if isinstance(text, str) else results
+
+    def filler(self, options: DecodingOptions) -> Filler:
+        """Return what fills texts with these options, calibrated if the model is.
+
+        Raises:
+            ValueError: a model that is not a GLM, or more tokens than it has positions.
+        """
+        calibration = None if self.calibration is None else self.calibration.fills
+        return Filler(self.model, self.tokenizer, options, calibration)
 
     def fill_stream(
         self,
@@ -173,7 +181,7 @@ class Unblank:
         Raises:
             ValueError: as for `fill`, and for beam search.
         """
-        filler = Filler(self.model, self.tokenizer, _options(DecodingOptions, options))
+        filler = self.filler(_options(DecodingOptions, options))
         require_unicode(text, "text")
         return filler.stream(text, order=order)
 
@@ -255,7 +263,8 @@ class Unblank:
         candidates: list[str],
         *,
         blank: int = 0,
-        normalization: Literal["sum", "mean"] = "sum",
+        normalization: Normalization = "sum",
+        content_free: Sequence[str] = (),
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
         source_tag: str | None = None,
@@ -269,7 +278,8 @@ class Unblank:
         candidates: list[list[str]],
         *,
         blank: int = 0,
-        normalization: Literal["sum", "mean"] = "sum",
+        normalization: Normalization = "sum",
+        content_free: Sequence[str] = (),
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
         source_tag: str | None = None,
@@ -282,7 +292,8 @@ class Unblank:
         candidates: list[str] | list[list[str]],
         *,
         blank: int = 0,
-        normalization: Literal["sum", "mean"] = "sum",
+        normalization: Normalization = "sum",
+        content_free: Sequence[str] = (),
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
         source_tag: str | None = None,
@@ -297,11 +308,16 @@ class Unblank:
             text: one text, or several; other blanks in it stay blank.
             candidates: answers of any lengths; for several texts a list for each.
             blank: GLM: which blank of the text, counted from 0.
-            normalization: "sum" over a candidate's tokens, or their "mean".
+            normalization: "sum" over a candidate's tokens, their "mean", or the sum without what a
+                text without content says of the candidates: "pmi" (nats that the text adds) or
+                "contextual" (log of probabilities that sum to 1).
+            content_free: for "pmi" and "contextual", texts without content: with one blank (GLM),
+                or sources; none for `[MASK]` alone, or the source `N/A`.
             include_end: count the probability that the candidate ends where it does.
             context: GLM: "bi", or "uni" for a text that sees only backwards.
             source_tag: encoder-decoder: language tag before the source, for example `__de__`.
-            passages: as for `fill`, but a text may have other blanks.
+            passages: as for `fill`, but a text may have other blanks; neither "pmi" nor
+                "contextual" goes with them.
 
         Raises:
             ValueError: no such blank or tag, a text or candidate that is too long, or a candidate
@@ -317,57 +333,20 @@ class Unblank:
                 "list of texts"
             )
         answers = [require_texts(given, "candidate") for given in answers]
-        check_count(blank, "blank", low=0)
-        if not isinstance(include_end, bool):
-            raise TypeError(f"include_end is {include_end!r}: it must be True or False")
-        if not texts:
-            return []
-        if passages is not None:
-            of_each = passages_of_each(text, passages)
-            results = [
-                self._score_with_passages(
-                    one,
-                    given,
-                    found,
-                    normalization,
-                    blank=blank,
-                    include_end=include_end,
-                    context=context,
-                    source_tag=source_tag,
-                )
-                for one, given, found in zip(texts, answers, of_each, strict=True)
-            ]
-            return results[0] if isinstance(text, str) else results
-        if family_of_model(self.model).writes == "targets":
-            if (blank, context) != (0, "bi"):
-                raise ValueError(
-                    "blank and context apply to a GLM only: leave them out for an encoder-decoder"
-                )
-            options = GenerationOptions(source_tag=source_tag)
-            found = [
-                self._score_targets(one, given, options, normalization, include_end)
-                for one, given in zip(texts, answers, strict=True)
-            ]
-            return found[0] if isinstance(text, str) else found
-        if source_tag is not None:
-            raise ValueError(
-                "source_tag applies to an encoder-decoder only: leave it out for a GLM"
-            )
-        clozes = [self._cloze(one, given, blank) for one, given in zip(texts, answers, strict=True)]
-        special = special_ids(self.tokenizer)
-        with torch.inference_mode():
-            scores = score_batch(
-                self.model,
-                clozes,
-                sop_id=special.sop,
-                end_id=special.eop if include_end else None,
-                normalization=normalization,
-                context=context,
-            )
-        results = [
-            _scores(given, cloze.candidates, score)
-            for given, cloze, score in zip(answers, clozes, scores, strict=True)
-        ]
+        options = ScoringOptions(
+            blank=blank,
+            normalization=normalization,
+            content_free=tuple(require_texts(list(content_free), "content_free")),
+            include_end=include_end,
+            context=context,
+            source_tag=source_tag,
+        )
+        scorer = self.scorer(options)
+        if passages is None:
+            results = scorer.score(texts, answers) if texts else []
+        else:
+            of_each = zip(texts, answers, passages_of_each(text, passages), strict=True)
+            results = [scorer.score_with_passages(*one) for one in of_each]
         return results[0] if isinstance(text, str) else results
 
     def fitting_passages(self, text: str, passages: Sequence[Passage]) -> list[Passage]:
@@ -393,69 +372,24 @@ class Unblank:
             found.append(one)
         return found
 
-    def _score_with_passages(
-        self,
-        text: str,
-        candidates: list[str],
-        passages: Sequence[Passage],
-        normalization: Literal["sum", "mean"],
-        *,
-        include_end: bool,
-        **options: Any,
-    ) -> Scores:
-        joined = [behind_passage(one.text, text) for one in passages]
-        of_passages = self.score(
-            joined, [candidates] * len(joined), include_end=include_end, **options
-        )
-        token_ids = [one.token_ids for one in of_passages[0].candidates]
-        total_C = mix_passages(
-            [torch.tensor([one.score for one in found.candidates]) for found in of_passages],
-            log_weights(passages),
-        )
-        if normalization == "mean":
-            total_C /= torch.tensor([len(ids) + include_end for ids in token_ids])
-        return _scores(candidates, token_ids, total_C)
+    def scorer(self, options: ScoringOptions) -> CandidateScorer:
+        """Return what scores candidates with these options, calibrated if the model is for them.
 
-    def _score_targets(
-        self,
-        source: str,
-        candidates: list[str],
-        options: GenerationOptions,
-        normalization: Literal["sum", "mean"],
-        include_end: bool,
-    ) -> Scores:
-        config = self.model.config
-        (read,) = read_sources(config, self.tokenizer, [source], options)
-        token_ids = encode_texts(self.tokenizer, candidates) if candidates else []
-        # The decoder's start token takes the first position.
-        _require_positions(candidates, token_ids, config.max_position_embeddings - 1)
-        with torch.inference_mode():
-            scores = score_targets(
-                self.model,
-                read.prompt.token_ids,
-                token_ids,
-                end_id=config.eos_token_id if include_end else None,
-                normalization=normalization,
-            )
-        return _scores(candidates, token_ids, scores)
-
-    def _cloze(self, text: str, candidates: list[str], blank: int) -> Cloze:
-        limit = self.model.config.max_position_embeddings
-        blanked = read_text(self.tokenizer, special_ids(self.tokenizer), text, max_positions=limit)
-        places = blanked.prompt.blanks
-        if not 0 <= blank < len(places):
-            raise ValueError(f"blank is {blank}, but {text!r} has blanks 0 to {len(places) - 1}")
-        token_ids = [
-            encode_candidate(self.tokenizer, blanked.parts, blank, candidate)
-            for candidate in candidates
-        ]
-        # Position 0 inside the span is that of the text, and [sop] takes position 1.
-        _require_positions(candidates, token_ids, limit - 1)
-        return Cloze(blanked.prompt.token_ids, places[blank], token_ids)
+        Raises:
+            ValueError: options that do not apply to the model.
+        """
+        found = None if self.calibration is None else self.calibration.candidates
+        if found is not None and found.difference(options.asked(found.asked.get("candidates", ()))):
+            found = None
+        return CandidateScorer(self.model, self.tokenizer, options, found)
 
 
 def load(
-    folder: str | Path, *, device: str = "auto", dtype: str | torch.dtype | None = None
+    folder: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype | None = None,
+    calibration: bool = True,
 ) -> Unblank:
     """Return the model and tokenizer of a folder, ready to use.
 
@@ -464,25 +398,16 @@ def load(
             prompts and adapters open with the base model that they belong to.
         device: "auto" (a GPU if there is one), or a torch device name.
         dtype: "fp32", "bf16", "fp16" or a torch dtype; None for the saved one.
+        calibration: use what `unblank calibrate` has kept in the folder, if it has.
 
     Raises:
         FileNotFoundError: no such folder, or files of a model are missing from it.
-        ValueError: another kind of model, damaged files, or a tokenizer, dtype or device that does
-            not fit.
+        ValueError: another kind of model, damaged files, a tokenizer, dtype or device that does
+            not fit, or a calibration of other weights.
     """
     load_any = load_adapted if has_adapter(Path(folder)) else load_folder
-    return Unblank(*load_any(Path(folder), device=device, dtype=dtype))
-
-
-def _require_positions(
-    candidates: Sequence[str], token_ids: Sequence[Sequence[int]], limit: int
-) -> None:
-    for text, ids in zip(candidates, token_ids, strict=True):
-        if len(ids) > limit:
-            raise ValueError(
-                f"candidate {text[:60]!r} has {len(ids)} tokens, but a blank of this model takes "
-                f"at most {limit}: shorten it"
-            )
+    model, tokenizer = load_any(Path(folder), device=device, dtype=dtype)
+    return Unblank(model, tokenizer, calibration_of(Path(folder)) if calibration else None)
 
 
 def _options(kind: type[_Options], given: Mapping[str, object]) -> _Options:
@@ -492,20 +417,3 @@ def _options(kind: type[_Options], given: Mapping[str, object]) -> _Options:
             near = get_close_matches(name, names) or list(names)
             raise TypeError(f"no option {name!r}; did you mean {', '.join(near)}?")
     return kind(**given)  # type: ignore[arg-type]  # checked by the keywords of the caller
-
-
-def _scores(
-    candidates: Sequence[str], token_ids: Sequence[Sequence[int]], scores: torch.Tensor
-) -> Scores:
-    return Scores(
-        tuple(
-            CandidateScore(text, tuple(ids), score, probability)
-            for text, ids, score, probability in zip(
-                candidates,
-                token_ids,
-                scores.tolist(),
-                torch.softmax(scores, dim=0).tolist(),
-                strict=True,
-            )
-        )
-    )

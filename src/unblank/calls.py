@@ -1,7 +1,7 @@
 """The commands as Python calls: the same settings, sections as keywords.
 
-`unblank.pretrain`, `.finetune`, `.evaluate`, `.fill_file`, `.score_file`, `.predict_file` and
-`.show` are these functions.
+`unblank.pretrain`, `.finetune`, `.evaluate`, `.calibrate`, `.fill_file`, `.score_file`,
+`.predict_file` and `.show` are these functions.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,16 +16,18 @@ from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_line
 from unblank.engine.results import RESULTS_NAME, read_results
 from unblank.html_text import html_table
 from unblank.in_memory import as_files
-from unblank.settings.given import given_names
+from unblank.settings.given import given_names, recipe_beside
 from unblank.settings.recipes import from_mapping, merged_sections, read_mapping
 
 if TYPE_CHECKING:
     from unblank.api import Unblank
+    from unblank.calibrating.report import CalibrationReport
     from unblank.evaluation.results import Score
 
 __all__ = [
     "ModelScores",
     "TrainedRun",
+    "calibrate_model",
     "evaluate_model",
     "fill_file",
     "finetune",
@@ -222,6 +224,28 @@ def predict_file(
     return answers
 
 
+def calibrate_model(
+    model: str | Path | TrainedRun, data: Any, **options: Any
+) -> "CalibrationReport":
+    """Learn how sure a model may be as `unblank calibrate` does, and keep it in its folder.
+
+    Args:
+        model: folder, or what `pretrain` or `finetune` returned.
+        data: file with known answers, or data in memory as for `pretrain`.
+        **options: named as the command's.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError, ImportError: as for the command.
+    """
+    from unblank.calibrating.run import calibrate
+    from unblank.calibrating.settings import CalibrateSettings
+
+    folder = model.folder if isinstance(model, TrainedRun) else Path(model)
+    with _given_input(data) as path:
+        given = {"model": str(folder), "data": path, **options}
+        return calibrate(from_mapping(CalibrateSettings, given))[0]
+
+
 @contextmanager
 def _given_input(given: Any) -> Iterator[str]:
     """Give the path of a file, or of one that holds data in memory for a while."""
@@ -275,7 +299,8 @@ def _train(
 ) -> TrainedRun:
     base = read_mapping(recipe) if recipe is not None else {}
     named = _sections(settings)
-    merged = merged_sections(base, named)
+    flags = _leaf_names(named)
+    merged = merged_sections(recipe_beside(kind, flags, base), named)
     if not isinstance(merged.get("data", {}), Mapping):
         raise TypeError(
             f"data is a {type(merged['data']).__name__}: give a section, such as "
@@ -285,7 +310,7 @@ def _train(
     folder = Path(made.train.output_dir) / _GIVEN_DATA
     data = {name: as_files(value, folder, name) for name, value in merged.get("data", {}).items()}
     made = from_mapping(kind, {**merged, "data": data})
-    given = given_names(made, flags=_leaf_names(named), recipe=base)
+    given = given_names(made, flags=flags, recipe=base)
     return TrainedRun(run(made, given=given))
 
 

@@ -67,6 +67,7 @@ COMMANDS: dict[str, Command] = {
         _USE, "write a target for each source (translate, summarise, answer), and score it"
     ),
     "serve": Command(_USE, "answer over HTTP: fill, score, generate, OpenAI's completions"),
+    "calibrate": Command(_MEASURE, "learn how sure a model may be, from answers that are known"),
     "evaluate": Command(_MEASURE, "measure a model on tasks and text; keep every prediction"),
     "compare": Command(
         _MEASURE, "pretrain variants of a model and measure them in one table", trains=True

@@ -17,6 +17,7 @@ from unblank.disk_errors import writes_to
 
 __all__ = [
     "ADAPTER_RECORD_NAME",
+    "CALIBRATION_NAME",
     "CARD_NAME",
     "CHECKPOINTS_NAME",
     "MANIFEST_NAME",
@@ -38,6 +39,8 @@ MANIFEST_NAME = "manifest.json"
 PROVENANCE_NAME = "provenance.json"
 ADAPTER_RECORD_NAME = "adapter.json"
 """Name of the record of an adapter, in which a person may write the new path of its base model."""
+CALIBRATION_NAME = "calibration.json"
+"""Name of what is known of the confidence of a model, which may be learned at any time later."""
 _CHECKSUM = "checksum"
 _HASH = re.compile("[0-9a-f]{64}")
 _TEXT_CHECKSUM = "# checksum of all lines above: "
@@ -57,7 +60,7 @@ def facts_of_files(folder: Path) -> dict[str, dict[str, int | str]]:
 
     Records guard themselves, and a person may edit the card.
     """
-    others = (CARD_NAME, MANIFEST_NAME, PROVENANCE_NAME, ADAPTER_RECORD_NAME)
+    others = (CARD_NAME, MANIFEST_NAME, PROVENANCE_NAME, ADAPTER_RECORD_NAME, CALIBRATION_NAME)
     return {
         path.relative_to(folder).as_posix(): file_facts(path)
         for path in sorted(folder.rglob("*"))

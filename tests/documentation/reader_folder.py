@@ -33,6 +33,7 @@ def make_reader_folder(folder: Path) -> Path:
     write_languages(folder)
     write_data_sets(folder / "data")
     write_models(folder)
+    write_known_answers(folder)
     write_published(folder)
     (folder / "recipes").symlink_to(REPOSITORY / "recipes")
     return folder
@@ -178,6 +179,27 @@ def write_models(folder: Path) -> None:
         shutil.copytree(runs / "mine", runs / name)
     for name in ("en-de", "deltalm"):
         shutil.copytree(runs / "translator", runs / name)
+
+
+def write_known_answers(folder: Path) -> None:
+    """Write answers of which about half are what the small GLM, or any model, would say."""
+    texts = [f"{text.rstrip('.')} {number} [MASK]." for number, text in enumerate(ENGLISH * 5)]
+    fills = unblank.load(folder / "runs" / "mine").fill(texts, max_tokens=4)
+    known = [
+        {"text": text, "answers": [fill.blanks[0].text if number % 2 else "zebra"]}
+        for number, (text, fill) in enumerate(zip(texts, fills, strict=True))
+    ]
+    write_lines(folder / "known_blanks.jsonl", known)
+    labels = [{"text": text, "label": ("sat", "ran")[n % 2]} for n, text in enumerate(texts)]
+    write_lines(folder / "known_candidates.jsonl", labels)
+    mails = [
+        {"subject": "Your cat", "body": text, "priority": ("high", "low")[number % 2]}
+        for number, text in enumerate(texts)
+    ]
+    write_lines(
+        folder / "other_mails.jsonl",
+        [mail | {"body": mail["body"].replace("[MASK]", "cat")} for mail in mails],
+    )
 
 
 def write_published(folder: Path) -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from source_trees import FILES, SOURCE, nodes_of
 from tiny_models import tiny_unblank
 
 from unblank import cli
 from unblank.api import load
 
-SOURCE = Path(__file__).resolve().parents[2] / "src" / "unblank"
 OPENERS = SOURCE / "untrusted"
 BYPASSES = {
     *("from_pretrained", "safe_open", "load_file", "torch.load", "Tokenizer.from_file"),
@@ -38,25 +38,26 @@ ALLOWED = {
 }
 
 
-def calls_of(path: Path) -> set[str]:
-    """Return the names of what a file calls or hands on, as `name` and as `module.name`."""
+def bypasses_in(path: Path) -> set[str]:
+    """Return which of them a file calls or hands on, as `name` or as `module.name`."""
+    ends = {name.rpartition(".")[2] for name in BYPASSES}
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Attribute):
+    for node in nodes_of(path):
+        if isinstance(node, ast.Attribute) and node.attr in ends:
             names |= {node.attr, ast.unparse(node)}
         elif isinstance(node, ast.Name):
             names.add(node.id)
         elif isinstance(node, ast.ImportFrom):
             names |= {alias.name for alias in node.names}
-    return names
+    return names & BYPASSES
 
 
 def test_everything_is_opened_by_the_one_opener():
     found = {
         (str(path.relative_to(SOURCE)), name)
-        for path in SOURCE.rglob("*.py")
+        for path in FILES
         if OPENERS not in path.parents
-        for name in calls_of(path) & BYPASSES
+        for name in bypasses_in(path)
     }
     assert found <= ALLOWED
 
@@ -64,12 +65,16 @@ def test_everything_is_opened_by_the_one_opener():
 def test_whole_files_of_json_are_read_by_one_reader():
     found = {
         str(path.relative_to(SOURCE))
-        for path in SOURCE.rglob("*.py")
+        for path in FILES
         if OPENERS not in path.parents
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call)
-        and (text := ast.unparse(node)).startswith(("json.load(", "json.loads("))
-        and ("read_text" in text or "read_bytes" in text or "json.load(" in text)
+        and ast.unparse(node.func) in ("json.load", "json.loads")
+        and (
+            "read_text" in (text := ast.unparse(node))
+            or "read_bytes" in text
+            or "json.load(" in text
+        )
     }
     assert found == {"integrity.py"}, "below `untrusted`; it catches what its caller names"
 

@@ -2,5 +2,6 @@
 
 from comparison_toys import recipe
 from pictures import no_pictures, pictures
+from small_windows import small_windows
 
-__all__ = ["no_pictures", "pictures", "recipe"]
+__all__ = ["no_pictures", "pictures", "recipe", "small_windows"]

@@ -5,7 +5,7 @@ import json
 import pytest
 from bench_workers import InProcessWorker
 
-from unblank.bench import race, run
+from unblank.bench import race, run, serve
 from unblank.commands import bench
 from unblank.commands.bench import BenchSettings
 
@@ -20,7 +20,7 @@ EXPECTED = {
         for texts in (1, 16)
     ],
     "generate": ["generate, toy, greedy, batch 16", "generate, toy, beam 5, batch 16"],
-    "serve": ["serve, toy, 32 clients", "serve, toy, 1 client"],
+    "serve": ["serve, toy, 4 clients", "serve, toy, 1 client"],
     "score": ["score, toy, 8 candidates", "score, toy, 64 candidates"],
     "train": [
         "training step, toy, against BERT",
@@ -42,7 +42,8 @@ def test_a_benchmark_has_its_rows(which, monkeypatch, tmp_path, capsys):
     without_start = [b for b in run.BENCHMARKS[which] if b.measure.__name__ != "measure_start"]
     monkeypatch.setitem(run.BENCHMARKS, which, tuple(without_start))
     path = tmp_path / "folder" / "bench.json"
-    repeats = 1 if which == "train" else 2  # a turn of it takes seconds
+    monkeypatch.setattr(serve, "_CLIENTS", 4)
+    repeats = 1 if which in ("serve", "train") else 2  # a turn of these takes long
     bench.run(BenchSettings(which=which, size=("toy",), repeats=repeats, json=path))
     written = json.loads(path.read_text())
     rows = [row for section in written["sections"] for row in section["rows"]]

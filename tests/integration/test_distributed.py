@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from launched import run_program
+from forked import start_program
+from launched import run_program, world_of
 
 PROGRAM = """
 import json, sys
@@ -68,25 +69,64 @@ with join_world("cpu"):
     os.write(1, f"PID {os.getpid()}\\n".encode())
     time.sleep(120)
 """
+LAUNCHER = """
+import os, time
+
+for rank in range(2):
+    if os.fork() == 0:
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+        break
+else:
+    time.sleep(120)
+    raise SystemExit("not killed")
+"""
+BY_TORCHRUN = {"TORCHELASTIC_RUN_ID": "one"}  # only torchrun's processes end with their parent
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the processes")
-def test_killing_torchrun_ends_its_processes():
+def test_killing_what_started_the_processes_ends_them(tmp_path):
+    log = tmp_path / "printed"
+    launcher = start_program(LAUNCHER + WAITING, [], log, {**world_of(2), **BY_TORCHRUN})
+    pids = pids_in(log)
+    launcher.kill()
+    require_ended(pids)
+    launcher.join()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the processes")
+def test_killing_torchrun_ends_its_processes(tmp_path):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python"]
-    run = subprocess.Popen(
-        [sys.executable, *launcher, sys.executable, "-c", WAITING],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    pids = [int(run.stdout.readline().split()[1]) for _ in range(2)]
+    log = tmp_path / "printed"
+    with log.open("w") as printed:
+        run = subprocess.Popen(
+            [sys.executable, *launcher, sys.executable, "-c", WAITING],
+            stdout=printed,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+    pids = pids_in(log)
     run.kill()
+    require_ended(pids)
     run.wait()
+
+
+def pids_in(log: Path) -> list[int]:
+    """Wait for the lines of both processes and return their ids."""
+    deadline = time.monotonic() + 100
+    while (text := log.read_text() if log.exists() else "").count("\n") < 2:
+        assert time.monotonic() < deadline, text
+        time.sleep(0.01)
+    return [int(line.split()[1]) for line in text.splitlines() if line.startswith("PID ")]
+
+
+def require_ended(pids: list[int]) -> None:
+    """Wait until the processes have ended."""
+    assert len(pids) == 2
     deadline = time.monotonic() + 20
-    while any(is_running(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(is_running(pid) for pid in pids)
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(is_running, pids))
 
 
 def is_running(pid: int) -> bool:

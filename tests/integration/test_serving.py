@@ -17,7 +17,6 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from served_toys import toy_glm, toy_translator
 from tiny_glms import write_folder
@@ -94,6 +93,8 @@ def test_the_client_of_openai_works_with_the_process(server):
 
 
 def test_no_call_that_fits_the_document_or_not_makes_the_server_fail(server):
+    import schemathesis  # it takes a second, and this test is slow
+
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations()]
     statuses = Counter()

@@ -12,10 +12,18 @@ from forked import start_command
 from launched import Run
 from pictures import no_pictures
 from pretraining_toys import finished, finished_once, make_config, text_folder
+from small_windows import small_windows
 
 from unblank.tokenization.train import train_tokenizer
 
-__all__ = ["finished", "finished_once", "make_config", "no_pictures", "text_folder"]
+__all__ = [
+    "finished",
+    "finished_once",
+    "make_config",
+    "no_pictures",
+    "small_windows",
+    "text_folder",
+]
 
 SMALL_MODEL = {
     "model.preset": "tiny",

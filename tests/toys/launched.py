@@ -71,15 +71,20 @@ def run_command(
     assert done.returncode == 0, done.stderr
 
 
+def world_of(num_processes: int) -> dict[str, str]:
+    """Return the variables by which processes find each other, but for their ranks."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    return {"WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
 def run_program(program: str, *arguments: str, num_processes: int = 1) -> dict[str, Any]:
     """Run a Python program in processes that find each other as those of torchrun do.
 
     Returns:
         What its main process prints behind `RESULT `, as JSON.
     """
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    world = {"WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    world = world_of(num_processes)
     with tempfile.TemporaryDirectory() as folder:
         logs = [Path(folder) / str(rank) for rank in range(num_processes)]
         processes = [

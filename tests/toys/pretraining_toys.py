@@ -8,6 +8,7 @@ from pydoc_data.topics import topics
 from typing import Any
 
 import pytest
+from small_windows import pack_few
 
 from unblank.pretraining.run import run_pretrain
 from unblank.pretraining.settings import PretrainSettings
@@ -77,6 +78,7 @@ def finished_once(text_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("finished") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("unblank.engine.saving.draw_losses", lambda folder: None)
+        pack_few(patch)
         return run_pretrain(from_mapping(PretrainSettings, small_settings(text_folder, folder)))
 
 

@@ -12,7 +12,7 @@ from typing import Literal, Self, get_args
 
 import torch
 
-from unblank.integrity import ADAPTER_RECORD_NAME, read_record, seal, write_at_once
+from unblank.integrity import ADAPTER_RECORD_NAME, file_facts, read_record, seal, write_at_once
 from unblank.untrusted.adapter import PEFT_CONFIG_NAME
 from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.weight_files import opened_weights
@@ -23,6 +23,7 @@ __all__ = [
     "AdapterRecord",
     "fingerprint",
     "has_adapter",
+    "weights_identity",
 ]
 
 _EDITABLE = ("base_model",)
@@ -133,4 +134,25 @@ def fingerprint(folder: Path) -> str:
                 digest.update(f"{name} {entry.get_dtype()} {entry.get_shape()}\n".encode())
                 if len(entry.get_shape()) == 1:
                     digest.update(file.get_tensor(name).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def weights_identity(folder: Path) -> str:
+    """Return a hash of the weights that a folder stands for, those of an adapter's base included.
+
+    Of a whole model it is the `fingerprint`. An adapter is small, and may have matrices only: all
+    of its numbers count.
+
+    Raises:
+        FileNotFoundError: no weights, or no base model.
+        ValueError: the record of an adapter is damaged.
+    """
+    if not has_adapter(folder):
+        return fingerprint(folder)
+    record = AdapterRecord.read(folder)
+    digest = hashlib.sha256(
+        (record.base_fingerprint or fingerprint(Path(record.base_model))).encode()
+    )
+    for path in sorted(folder.glob("*.safetensors")):
+        digest.update(f"{path.name} {file_facts(path)['sha256']}\n".encode())
     return digest.hexdigest()

@@ -11,7 +11,6 @@ from unblank.answering.run import answer_to_file, content_hash, model_facts
 from unblank.api import Unblank
 from unblank.data.sources import TextUnit
 from unblank.data.written_records import require_writable
-from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions
 from unblank.generation.passages import require_one_blank, require_plain_search
 from unblank.generation.results import BlankFill, FillResult
@@ -60,7 +59,7 @@ def fill_records(
     require_writable(output)
     given = read_given(input_path, text_field, text_unit=text_unit)
     placed = given.texts(text_field)
-    filler = Filler(unblank.model, unblank.tokenizer, options)
+    filler = unblank.filler(options)
     problems = dict(placed.problems)
     if retriever is not None:
         require_plain_search(options)
@@ -74,16 +73,17 @@ def fill_records(
 
     def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
         texts = [placed.found[number] for number in numbers]
+        marks = options.abstain_below is not None
         if retriever is not None:
             answers = []
             for text in texts:
                 result, passages = retriever.fill(text, batch_size=batch_size, **asdict(options))
-                record = _fill_record(result, with_tokens=with_tokens)
+                record = _fill_record(result, with_tokens=with_tokens, with_marks=marks)
                 answers.append(record | {"passages": passages.to_list()})
                 on_batch(1)
             return answers
         found = filler.fill(texts, order=order, batch_size=batch_size, on_batch=on_batch)
-        return [_fill_record(result, with_tokens=with_tokens) for result in found]
+        return [_fill_record(one, with_tokens=with_tokens, with_marks=marks) for one in found]
 
     return answer_to_file(
         given,
@@ -95,6 +95,7 @@ def fill_records(
             "model": model_facts(folder),
             "input": content_hash([list(placed.found.items()), len(given.records)]),
             "options": asdict(options) | {"order": order, "tokens": with_tokens},
+            "calibration": unblank.calibration and content_hash(unblank.calibration.to_dict()),
             "dtype": str(unblank.model.dtype),
             **({} if retriever is None else {"retrieve": retriever.identity}),
         },
@@ -104,15 +105,16 @@ def fill_records(
     )
 
 
-def _fill_record(result: FillResult, *, with_tokens: bool = False) -> dict[str, Any]:
+def _fill_record(result: FillResult, *, with_tokens: bool, with_marks: bool) -> dict[str, Any]:
     """Return a filled text as plain values.
 
     Args:
         result: with its alternatives.
         with_tokens: add the tokens of every fill, and the likely ones in their place.
+        with_marks: say of each blank of the best filling whether the model abstained.
     """
     of_blanks = [dict(choices) for choices in result.choices]
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "filled": one.text,
             "probability": math.exp(one.log_probability),
@@ -125,6 +127,9 @@ def _fill_record(result: FillResult, *, with_tokens: bool = False) -> dict[str, 
         for one, share in zip((result, *result.alternatives), result.shares, strict=True)
     ]
     first, *others = found
+    if with_marks:
+        for values, blank in zip(first["blanks"], result.blanks, strict=True):
+            values["abstained"] = blank.abstained
     return first | ({"alternatives": others} if others else {})
 
 
@@ -136,6 +141,8 @@ def _blank(blank: BlankFill, share: float, with_tokens: bool) -> dict[str, Any]:
         "share": share,
         "finished": blank.finished,
     }
+    if blank.confidence is not None:
+        values["confidence"] = blank.confidence
     if with_tokens:
         values["tokens"] = [
             {

@@ -1,5 +1,6 @@
 """The records of a file that is to be answered, read whole before anything is written."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from unblank.data.files import find_files
 from unblank.data.records import Record, is_text, read_records
 from unblank.data.sources import TextFiles, TextUnit
 
-__all__ = ["GivenRecords", "Placed", "read_given"]
+__all__ = ["GivenRecords", "Placed", "listed_texts", "read_given"]
 
 _Read = TypeVar("_Read")
 
@@ -101,6 +102,31 @@ def read_given(
     if not records:
         raise ValueError(f"{path} has no record: nothing is there to be answered")
     return GivenRecords(places, records)
+
+
+def listed_texts(place: str, name: str, value: str | list[str]) -> list[str]:
+    """Return a list of texts, which a table holds as JSON.
+
+    Args:
+        place: of the record, for messages.
+        name: of the field.
+        value: what it holds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, list):
+        return value
+    try:
+        found = json.loads(value)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ValueError(
+            f'{place}: field {name!r} must be a list of texts, in a table as JSON (["sat", '
+            f'"slept"]), got {value[:60]!r}'
+        )
+    return found
 
 
 def _records(path: Path, numbers: Sequence[str], text_unit: TextUnit) -> Iterator[Record]:

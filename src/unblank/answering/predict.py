@@ -1,7 +1,7 @@
 """The labels of every record of a file: `unblank predict`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from unblank.data.written_records import require_writable
 from unblank.finetuning.labels.tuned import TunedTask
 from unblank.prompting import ClozeTask, TaskExample, make_examples
 from unblank.prompting.judging import right_label
-from unblank.prompting.scoring import decide
+from unblank.prompting.scoring import decide, sureness
 
 __all__ = ["predict_records"]
 
@@ -77,8 +77,9 @@ def predict_records(
             "command": "predict",
             "model": model_facts(folder),
             "input": content_hash(given.records),
-            "task": content_hash(repr(replace(task, path=Path(task.path.name)))),
-            "options": {"facts": dict(tuned.way.facts), "abstain_below": abstain_below},
+            "task": task.content_hash,
+            "options": {"asked": dict(tuned.asked), "abstain_below": abstain_below},
+            "calibration": tuned.calibration and content_hash(asdict(tuned.calibration)),
             "dtype": str(tuned.model.dtype),
         },
         batch_size=batch_size,
@@ -91,7 +92,10 @@ def predict_records(
         if "error" not in answers[number]
         for one in _judged(task, examples, answers[number])
     ]
-    return answers, report_on(task, judged, abstain_below, num_strange) if judged else None
+    if not judged:
+        return answers, None
+    source = "" if tuned.calibration is None else str(tuned.calibration.source)
+    return answers, report_on(task, judged, abstain_below, num_strange, source)
 
 
 def _questions(task: ClozeTask, given: GivenRecords) -> tuple[Placed[list[TaskExample]], int]:
@@ -154,10 +158,9 @@ def _answer(
     if task.decision == "first":
         names: Sequence[str] = ("true", "false")
         shares = [shares[0], 1.0 - shares[0]]
-        probability = shares[0] if prediction.index == 0 else shares[1]
     else:
         names = example.candidates or task.labels
-        probability = shares[prediction.index]
+    probability = sureness(task, prediction)
     answer: dict[str, Any] = {"predicted": prediction.label, "probability": probability}
     if abstain_below:
         answer["abstained"] = probability < abstain_below

@@ -108,7 +108,11 @@ class LabelReport:
 
 
 def report_on(
-    task: ClozeTask, judged: Sequence[Judged], abstain_below: float, num_strange: int
+    task: ClozeTask,
+    judged: Sequence[Judged],
+    abstain_below: float,
+    num_strange: int,
+    calibration: str = "",
 ) -> LabelReport:
     """Return the report on some predictions.
 
@@ -117,8 +121,11 @@ def report_on(
         judged: at least one.
         abstain_below: probability below which nothing was predicted.
         num_strange: records whose label is none of the task's.
+        calibration: what the probabilities were calibrated on; empty for the model's own.
     """
     values: dict[str, Any] = {"task": task.name, "count": len(judged)}
+    if calibration:
+        values["calibrated"] = calibration
     if num_strange:
         values["unknown_labels"] = num_strange
     if task.is_regression:

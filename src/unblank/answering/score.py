@@ -1,36 +1,21 @@
 """Candidates scored in every text of a file: `unblank score --input --output`."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from unblank.answering.given import GivenRecords, Placed, read_given
+from unblank.answering.given import GivenRecords, Placed, listed_texts, read_given
 from unblank.answering.run import answer_to_file, content_hash, model_facts
 from unblank.api import Unblank
 from unblank.data.fields import field_text, field_value
 from unblank.data.sources import TextUnit
 from unblank.data.written_records import require_writable
+from unblank.generation.candidates import CandidateScorer, ScoringOptions
 from unblank.generation.results import Scores
 from unblank.retrieval.retriever import Retriever
-from unblank.settings.ranges import NotNegative, check_values
 
-__all__ = ["ScoringOptions", "score_records"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ScoringOptions:
-    """How candidates are scored; see `Unblank.score`."""
-
-    blank: NotNegative[int] = 0
-    normalization: Literal["sum", "mean"] = "sum"
-    include_end: bool = True
-    context: Literal["bi", "uni"] = "bi"
-    source_tag: str | None = None
-
-    def __post_init__(self) -> None:
-        check_values(self)
+__all__ = ["score_records"]
 
 
 _Question = tuple[str, list[str]]
@@ -78,6 +63,7 @@ def score_records(
     more = () if candidates_field is None else (candidates_field,)
     given = read_given(input_path, text_field, more=more, text_unit=text_unit)
     placed = _questions(given, text_field, candidates, candidates_field)
+    scorer = unblank.scorer(options)
 
     def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
         found: dict[int, dict[str, Any]] = {}
@@ -86,7 +72,7 @@ def score_records(
             batch = by_length[start : start + batch_size]
             asked = [placed.found[number] for number in batch]
             if retriever is None:
-                answers = _scored(unblank, asked, options)
+                answers = _scored(scorer, asked)
             else:
                 answers = _scored_with_passages(retriever, asked, options)
             found |= dict(zip(batch, answers, strict=True))
@@ -103,6 +89,7 @@ def score_records(
             "model": model_facts(folder),
             "input": content_hash([list(placed.found.items()), len(given.records)]),
             "options": asdict(options),
+            "calibration": unblank.calibration and content_hash(unblank.calibration.to_dict()),
             "dtype": str(unblank.model.dtype),
             **({} if retriever is None else {"retrieve": retriever.identity}),
         },
@@ -131,25 +118,10 @@ def _questions(
         text = field_text(place, record, text_field)
         if candidates_field is None:
             return text, list(candidates)
-        return text, _listed(place, candidates_field, field_value(place, record, candidates_field))
+        value = field_value(place, record, candidates_field)
+        return text, listed_texts(place, candidates_field, value)
 
     return given.each(read)
-
-
-def _listed(place: str, name: str, value: str | list[str]) -> list[str]:
-    """Return a list of candidates, which a table holds as JSON."""
-    if isinstance(value, list):
-        return value
-    try:
-        found = json.loads(value)
-    except ValueError:
-        found = None
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise ValueError(
-            f'{place}: field {name!r} must list the candidates, in a table as JSON (["sat", '
-            f'"slept"]), got {value[:60]!r}'
-        )
-    return found
 
 
 def _scored_with_passages(
@@ -164,18 +136,15 @@ def _scored_with_passages(
             yield _score_record(scores) | {"passages": found.to_list()}
 
 
-def _scored(
-    unblank: Unblank, questions: Sequence[_Question], options: ScoringOptions
-) -> Iterator[dict[str, Any]]:
+def _scored(scorer: CandidateScorer, questions: Sequence[_Question]) -> Iterator[dict[str, Any]]:
     """Yield the answers to a batch; if one of it is refused, each is scored alone."""
-    chosen = asdict(options)
     try:
         texts, candidates = [text for text, _ in questions], [listed for _, listed in questions]
-        yield from map(_score_record, unblank.score(texts, candidates, **chosen))
+        yield from map(_score_record, scorer.score(texts, candidates))
         return
     except ValueError as error:
         if len(questions) == 1:
             yield {"error": str(error)}
             return
     for question in questions:
-        yield from _scored(unblank, [question], options)
+        yield from _scored(scorer, [question])

@@ -43,8 +43,10 @@ def parse(words: Sequence[str]) -> CompareSettings:
 def run(settings: CompareSettings) -> None:
     """Do what is not done yet, telling of each step, and print the table; errors as `compare`."""
     from unblank.process import arrange_memory
+    from unblank.waiting_threads import choose_waiting
 
     memory = arrange_memory(settings.arrange_memory)
+    choose_waiting()
     from rich.console import Console
 
     from unblank.comparing.report import comparison_table

@@ -51,8 +51,10 @@ def run(settings: DemoSettings) -> None:
         FileNotFoundError: `text` names nothing.
     """
     from unblank.process import arrange_memory
+    from unblank.waiting_threads import choose_waiting
 
     memory = arrange_memory(settings.arrange_memory)
+    choose_waiting()
     from rich.console import Console
 
     from unblank.commands.demo_printing import print_report

@@ -36,11 +36,11 @@ def fill_and_print(settings: FillSettings) -> None:
     if settings.output is not None:
         raise_refused(fill_to_file(settings), settings.output, "filled")
         return
-    unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
+    unblank = _opened(settings)
     if settings.retrieve is not None:
         _print_retrieved(unblank, settings)
         return
-    filler = Filler(unblank.model, unblank.tokenizer, settings.decoding())
+    filler = unblank.filler(settings.decoding())
     console = Console(highlight=False, soft_wrap=True)
     problems: list[str] = []
 
@@ -102,7 +102,7 @@ def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
 def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
     """Fill the texts of a file; return the answers; errors as for `fill_records`."""
     input_path, output = require_files(settings)
-    unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
+    unblank = _opened(settings)
     retriever = None
     if settings.retrieve is not None:
         retriever = Retriever(unblank, Path(settings.retrieve), settings.top)
@@ -125,6 +125,20 @@ def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
     return answers
 
 
+def _opened(settings: FillSettings) -> Unblank:
+    """Open the model, and say if its fills are calibrated."""
+    unblank = load(
+        settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        calibration=settings.calibration,
+    )
+    if unblank.calibration is not None and unblank.calibration.fills is not None:
+        of_samples = ", which says nothing of fills drawn at random" * settings.do_sample
+        print(f"{unblank.calibration.fills.source}{of_samples}", file=sys.stderr)
+    return unblank
+
+
 def _print_refusal(console: Console, refused: Refused) -> None:
     console.print(Text(f"{refused.text}  ").append(f"not filled: {refused.reason}", style="yellow"))
 
@@ -137,6 +151,10 @@ def _print_fill(console: Console, result: FillResult, *, with_tokens: bool) -> N
         line = Text(f"  {number}. ", style="dim")
         line.append(blank.text or "(nothing)", style="bold green")
         line.append(f"  log p {blank.log_probability:.2f}", style="dim")
+        if blank.confidence is not None:
+            line.append(f"  confidence {blank.confidence:.0%}", style="dim")
+        if blank.abstained:
+            line.append("  abstained: not sure enough", style="yellow")
         if len(choices) > 1:
             shown = ", ".join(f"{text or '(nothing)'} {share:.1%}" for text, share in choices)
             line.append(f"  {shown}", style="dim")

@@ -38,6 +38,8 @@ class FillSettings(FileSettings, RetrievalSettings, DecodingOptions):
     """Print one JSON object per text."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
+    calibration: bool = True
+    """Use what `unblank calibrate` has kept in the model's folder."""
     dtype: Literal["fp32", "bf16"] | None = None
     """Data type of the computation. Default: as the model was saved."""
 

@@ -100,6 +100,7 @@ class Option:
         return " ".join(part for part in parts if part)
 
 
+@cache
 def options_of(kind: type) -> tuple[Option, ...]:
     """Return the options of a dataclass, those of nested dataclasses included."""
     return tuple(_options(kind, ""))

@@ -5,14 +5,14 @@ first look at the words; a training command also has a recipe, which its flags o
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
 from unblank.commands.options import Option, options_of
 from unblank.commands.words import HelpPage, UnknownOptionError, read_words
-from unblank.settings.given import given_names
+from unblank.settings.given import given_names, recipe_beside
 from unblank.settings.marks import Excludes, Needs, Positional
 from unblank.settings.recipes import from_mapping, read_mapping, to_yaml
 
@@ -108,6 +108,7 @@ def parse_recipe(
     *,
     about: str,
     usual: Sequence[str],
+    complete: Callable[[_Settings, frozenset[str]], _Settings] | None = None,
 ) -> GivenSettings[_Settings]:
     """Return the settings that a recipe and flags over it give.
 
@@ -118,6 +119,8 @@ def parse_recipe(
             `--train.max-steps 100`; `--print-config` prints the resulting recipe.
         about: what the command does, for the help.
         usual: names of the options that the short help shows.
+        complete: settings without a recipe, dotted names of those that were given -> the settings
+            that take their place.
 
     Raises:
         SystemExit: after `--help` and `--print-config` (code 0).
@@ -132,17 +135,22 @@ def parse_recipe(
     path, prints = given.pop("recipe", None), given.pop("print_config", False)
     dry_run = given.pop("dry_run", False)
     recipe = read_mapping(path) if path else {}
-    mapping = _with(recipe, given) if isinstance(recipe, Mapping) else recipe
+    mapping = recipe
+    if isinstance(recipe, Mapping):
+        mapping = _with(recipe_beside(kind, given, recipe), given)
     try:
         settings = _made(kind, mapping)
     except ValueError:
         if path:
             _made(kind, recipe, path)  # if it is the recipe that does not fit, its path is named
         raise
+    names = given_names(settings, flags=given, recipe=recipe)
+    if complete is not None and not path:
+        settings = complete(settings, names)
     if prints:
         sys.stdout.write(to_yaml(settings))
         raise SystemExit(0)
-    return GivenSettings(settings, given_names(settings, flags=given, recipe=recipe), dry_run)
+    return GivenSettings(settings, names, dry_run)
 
 
 def _choosing(option: Option, variants: Variants) -> Option:

@@ -1,5 +1,6 @@
 """`unblank predict`: the labels of every record of a file, and a report if it has labels."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,14 +43,22 @@ class PredictSettings:
     layout: Literal["blank", "sentinel", "masked"] | None = None
     """How the model answers: see cloze.layout of finetune. Default: as it was tuned, else in a
     blank."""
+    normalization: Literal["sum", "mean", "pmi", "contextual"] | None = None
+    """How the words of labels are compared: by the sum or the mean of their tokens'
+    log-probabilities, or without what the prompt scores with empty fields (pmi), or with empty ones
+    and N/A, so that all are equal without content (contextual). Default: as it was tuned, else as
+    the task says."""
     abstain_below: PositiveShare[float | None] = None
-    """Predict nothing where the best label has a lower probability, from 0 to 1."""
+    """Predict nothing where the best label has a lower probability, from 0 to 1; such records are
+    marked as abstained, and keep their probabilities."""
     batch_size: Positive[int] = 32
     """Number of examples scored together."""
     overwrite: bool = False
     """Replace OUTPUT if it exists, and start over."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
+    calibration: bool = True
+    """Use what `unblank calibrate` has kept in the model's folder."""
     dtype: Literal["fp32", "bf16"] | None = None
     """Data type of the computation. Default: as the model was saved."""
 
@@ -71,8 +80,6 @@ def run(settings: PredictSettings) -> None:
         FileNotFoundError: the model, the task or the input is not there.
         FileExistsError: the output is there already.
     """
-    import sys
-
     from rich.console import Console
 
     from unblank.commands.texts import raise_refused
@@ -103,9 +110,14 @@ def predict_to_file(
         settings.task,
         patterns=settings.patterns,
         layout=settings.layout,
+        normalization=settings.normalization,
         device=settings.device,
         dtype=settings.dtype,
     )
+    if settings.calibration:
+        tuned = tuned.calibrated(folder)
+        if said := tuned.note or (tuned.calibration and str(tuned.calibration.source)):
+            print(said, file=sys.stderr)
     return predict_records(
         tuned,
         folder,

@@ -1,5 +1,6 @@
 """`unblank pretrain`: pretrains a model on your text, or continues from one."""
 
+import os
 from collections.abc import Sequence
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
@@ -13,7 +14,13 @@ _USUAL = (
     *("data.train", "data.validation", "data.pairs", "data.text_field", "data.max_length"),
     *("objective.token", "objective.sentence", "objective.document", "objective.mask_ratio"),
     *("optim.learning_rate", "optim.warmup_steps"),
-    *("train.output_dir", "train.max_steps", "train.batch_size", "train.micro_batch_size"),
+    *(
+        "train.output_dir",
+        "train.minutes",
+        "train.max_steps",
+        "train.batch_size",
+        "train.micro_batch_size",
+    ),
     *("train.seed", "train.validate_every", "train.save_every", "train.resume", "train.device"),
 )
 """Settings that `--help` shows; `--help-all` shows all."""
@@ -21,6 +28,9 @@ _USUAL = (
 _ABOUT = """Pretrain a blank-infilling language model on your own text, or continue from a model.
 
 unblank pretrain [recipe.yaml] --data.train FILE --train.output-dir FOLDER [--section.name VALUE]
+
+Without a recipe and a model.preset, all that is not given is chosen by the size of the text and
+train.minutes (at most 30), and printed with its reasons.
 
 A recipe is a YAML file with the same names, or recipe:NAME: `unblank recipes` lists them. To use
 several processes: torchrun --nproc-per-node N -m unblank pretrain ..."""
@@ -34,16 +44,34 @@ def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
         words,
         about=_ABOUT,
         usual=_USUAL,
+        complete=_complete,
     )
 
 
 def run(parsed: GivenSettings[PretrainSettings]) -> None:
     """Pretrain; errors as for `run_pretrain`."""
     from unblank.process import arrange_memory
+    from unblank.waiting_threads import choose_waiting
 
     settings = parsed.settings
     memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
+    choose_waiting()
     from unblank.pretraining.run import dry_run_pretrain, run_pretrain
 
     start = dry_run_pretrain if parsed.dry_run else run_pretrain
     start(settings, given=parsed.given, memory=memory)
+
+
+def _complete(settings: PretrainSettings, given: frozenset[str]) -> PretrainSettings:
+    """Return the settings with what is chosen where a run without a recipe leaves it open."""
+    from unblank.pretraining.choosing import choose_settings, is_open
+
+    if not is_open(given):
+        return settings
+    chosen = choose_settings(settings, given)
+    if os.environ.get("RANK", "0") == "0":
+        from rich.console import Console
+
+        # Not where --print-config writes a recipe.
+        Console(stderr=True, highlight=False).print(chosen.table())
+    return chosen.settings

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unblank.api import Unblank
+    from unblank.generation.candidates import ScoringOptions
     from unblank.generation.results import Scores
     from unblank.retrieval.retriever import Retriever
 
@@ -44,8 +45,13 @@ class ScoreSettings(FileSettings, RetrievalSettings):
     ["sat", "slept"]."""
     blank: NotNegative[int] = 0
     """Which blank of the text the candidates are for, counted from 0; the others stay blank."""
-    normalization: Literal["sum", "mean"] = "sum"
-    """Score by the sum of the token log-probabilities, or by their mean."""
+    normalization: Literal["sum", "mean", "pmi", "contextual"] = "sum"
+    """Score by the sum of the token log-probabilities, by their mean, or by the sum without what
+    a text without content says of the candidates: pmi (log-probability that the text adds) or
+    contextual (calibrated so that all are equal without content)."""
+    content_free: Annotated[tuple[str, ...], Needs("normalization")] = ()
+    """With pmi and contextual: texts without content, with a blank (encoder-decoder: sources), such
+    as "The film was [MASK]." Default: the blank alone; encoder-decoder: N/A."""
     include_end: bool = True
     """Include the probability that the candidate ends where it does."""
     context: Literal["bi", "uni"] = "bi"
@@ -57,6 +63,8 @@ class ScoreSettings(FileSettings, RetrievalSettings):
     """Number of texts scored together."""
     json: bool = False
     """Print one JSON object per text."""
+    calibration: bool = True
+    """Use what `unblank calibrate` has kept in the model's folder."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
     dtype: Literal["fp32", "bf16"] | None = None
@@ -66,6 +74,14 @@ class ScoreSettings(FileSettings, RetrievalSettings):
         check_values(self)
         if not self.candidates and self.candidates_field is None:
             raise ValueError("no candidates: give --candidates, one or more")
+
+
+_HEADINGS = {
+    "sum": "log p",
+    "mean": "log p per token",
+    "pmi": "log p gained",
+    "contextual": "log p, even without content",
+}
 
 
 def parse(words: Sequence[str]) -> ScoreSettings:
@@ -83,7 +99,6 @@ def run(settings: ScoreSettings) -> None:
     """
     from rich.console import Console
 
-    from unblank.api import load
     from unblank.commands.texts import (
         Refused,
         each_text,
@@ -97,18 +112,12 @@ def run(settings: ScoreSettings) -> None:
         raise_refused(score_to_file(settings), settings.output, "scored")
         return
 
-    unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
+    unblank = _opened(settings)
+    options = asdict(_options(settings))
     console = Console(highlight=False)
     problems: list[str] = []
 
     retriever = _retriever(unblank, settings)
-    options: dict[str, Any] = {
-        "blank": settings.blank,
-        "normalization": settings.normalization,
-        "include_end": settings.include_end,
-        "context": settings.context,
-        "source_tag": settings.source_tag,
-    }
 
     def scored(text: str) -> "tuple[str, Scores, list[dict[str, Any]]]":
         if retriever is None:
@@ -139,25 +148,18 @@ def run(settings: ScoreSettings) -> None:
 
 def score_to_file(settings: ScoreSettings) -> list[dict[str, Any]]:
     """Score candidates in the texts of a file, and return the answers; see `score_records`."""
-    from unblank.answering.score import ScoringOptions, score_records
-    from unblank.api import load
+    from unblank.answering.score import score_records
     from unblank.commands.texts import require_files
 
     input_path, output = require_files(settings)
-    unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
+    unblank = _opened(settings)
     retriever = _retriever(unblank, settings)
     answers = score_records(
         unblank,
         Path(settings.model),
         input_path,
         output,
-        ScoringOptions(
-            blank=settings.blank,
-            normalization=settings.normalization,
-            include_end=settings.include_end,
-            context=settings.context,
-            source_tag=settings.source_tag,
-        ),
+        _options(settings),
         candidates=settings.candidates,
         candidates_field=settings.candidates_field,
         text_field=settings.text_field,
@@ -180,13 +182,39 @@ def _retriever(unblank: "Unblank", settings: ScoreSettings) -> "Retriever | None
     return Retriever(unblank, Path(settings.retrieve), settings.top)
 
 
+def _options(settings: ScoreSettings) -> "ScoringOptions":
+    from unblank.generation.candidates import ScoringOptions
+
+    names = [field.name for field in fields(ScoringOptions)]
+    return ScoringOptions(**{name: getattr(settings, name) for name in names})
+
+
+def _opened(settings: ScoreSettings) -> "Unblank":
+    """Open the model, and say if what is asked is calibrated."""
+    from unblank.api import load
+
+    options = _options(settings)
+    unblank = load(
+        settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        calibration=settings.calibration,
+    )
+    found = unblank.calibration and unblank.calibration.candidates
+    if found:
+        different = found.difference(options.asked(settings.candidates))
+        said = f"not used: it was learned with other {different}" if different else found.source
+        print(f"calibration {said}" if different else said, file=sys.stderr)
+    return unblank
+
+
 def _table(text: str, scores: "Scores", normalization: str) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=Text(text, style="bold"), title_justify="left")
     table.add_column("candidate", style="green")
-    table.add_column("log p" if normalization == "sum" else "log p per token", justify="right")
+    table.add_column(_HEADINGS[normalization], justify="right")
     table.add_column("share", justify="right")
     for candidate in scores.ranked:
         table.add_row(

@@ -49,6 +49,8 @@ class ServeSettings:
     """Seconds for what is under way when the server is asked to end."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
+    calibration: bool = True
+    """Use what `unblank calibrate` has kept in the models' folders."""
     dtype: Literal["fp32", "bf16"] | None = None
     """Data type of the computation. Default: as the models were saved."""
 
@@ -125,4 +127,5 @@ def run(settings: ServeSettings) -> None:
         grace=settings.grace,
         device=settings.device,
         dtype=settings.dtype,
+        calibration=settings.calibration,
     )

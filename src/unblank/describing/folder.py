@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from unblank.adapters.calibration import calibration_of
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.describing.vocabulary import vocabulary_facts
 from unblank.describing.weights import size_text, weights_facts
@@ -14,6 +15,7 @@ from unblank.engine.run_state import RunState, read_run_state
 from unblank.families.table import family_of_model_type
 from unblank.finetuning.labels.tuned import has_label_head, tuned_on
 from unblank.integrity import (
+    CALIBRATION_NAME,
     CHECKPOINTS_NAME,
     MANIFEST_NAME,
     PROVENANCE_NAME,
@@ -93,6 +95,8 @@ def describe_folder(path: Path, *, verify: bool = False) -> Description:
     else:
         raise ValueError(_no_folder_of_ours(path))
     facts = {**({"run": _run_facts(state)} if state else {}), **found.facts}
+    if (path / CALIBRATION_NAME).is_file():
+        facts["calibrated"] = _calibrations(path)
     next_commands = [*(_run_next(state) if state else ()), *found.next_commands]
     record = next(
         (name for name in (MANIFEST_NAME, PROVENANCE_NAME) if (path / name).is_file()), ""
@@ -236,6 +240,17 @@ def _checkpoints(path: Path) -> Description:
     return Description(
         kind="checkpoints", facts={"run": facts}, next_commands=[f"unblank info {found[0]}"]
     )
+
+
+def _calibrations(path: Path) -> _Facts:
+    """Return what a folder's calibration was learned from, or why it cannot be used."""
+    try:
+        known = calibration_of(path)
+    except (ValueError, OSError) as error:
+        return {"refused": str(error)}
+    assert known is not None
+    found = {"fills": known.fills, "candidates": known.candidates, **known.labels}
+    return {name: str(one.source) for name, one in found.items() if one is not None}
 
 
 def _run_facts(state: RunState) -> _Facts:

@@ -7,10 +7,9 @@ import os
 import resource
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +18,7 @@ import torch
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from unblank.engine.first_steps import time_first_steps
 from unblank.engine.run_state import read_run_state
 from unblank.engine.trainer import Trainer
 
@@ -70,22 +70,6 @@ def thrown_away(output_dir: Path, cache_dir: Path, kept: Sequence[str]) -> Itera
         yield folder
 
 
-@dataclass(slots=True)
-class _Clock:
-    """Hooks of a run that do nothing but look at the clock."""
-
-    ends: list[float] = field(default_factory=list)
-
-    def after_step(self, trainer: Trainer) -> None:
-        """Note when a step has ended."""
-        if trainer.world.device.type == "cuda":
-            torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
-
-    def on_skipped(self, trainer: Trainer, sample_numbers: Sequence[int]) -> None:
-        """Nothing is written."""
-
-
 def measure_first_steps(trainer: Trainer, dry_run: DryRun, *, steps_per_epoch: int) -> Table:
     """Do the first steps, write nothing, and return what the whole run would take.
 
@@ -94,12 +78,8 @@ def measure_first_steps(trainer: Trainer, dry_run: DryRun, *, steps_per_epoch: i
         dry_run: what it stands for.
         steps_per_epoch: of the training; 0 if it has no epochs.
     """
-    num_steps, clock = trainer.max_steps, _Clock()
-    trainer.max_steps = min(num_steps, _WARM_UP + _MEASURED)
-    trainer.hooks = clock
-    started = time.perf_counter()
-    trainer.run()
-    times = [end - start for start, end in zip([started, *clock.ends], clock.ends, strict=False)]
+    num_steps = trainer.max_steps
+    times = time_first_steps(trainer, warm_up=_WARM_UP, num_timed=_MEASURED)
     measured = times[_WARM_UP:] or times
     seconds = sum(measured) / max(len(measured), 1)
     tokens = trainer.progress.tokens / max(trainer.progress.step, 1)

@@ -7,6 +7,7 @@ from typing import Any
 
 from unblank.installed import installed_versions
 from unblank.integrity import (
+    CALIBRATION_NAME,
     PROVENANCE_NAME,
     facts_of_files,
     seal,
@@ -47,7 +48,8 @@ def publish_model(
     with put_into_folder(output_dir) as staging:
         write_files(staging)
         facts = facts_of_files(staging)
-        # Of the weights that lay here before; the new one follows the new weights.
-        (output_dir / PROVENANCE_NAME).unlink(missing_ok=True)
+        # Of the weights that lay here before; the new provenance follows the new weights.
+        for name in (PROVENANCE_NAME, CALIBRATION_NAME):
+            (output_dir / name).unlink(missing_ok=True)
     write_at_once(output_dir / PROVENANCE_NAME, seal({**provenance, "files": facts}))
     write_card(output_dir, provenance)

@@ -6,21 +6,26 @@ which weights become the model is `finish`.
 """
 
 import math
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from torch import nn
+from transformers import PreTrainedModel
 
-from unblank.data.loader import DataState
+from unblank.data.loader import DataState, StepBatches
 from unblank.engine.averages import MovingAverage, load_average
 from unblank.engine.checkpoint import remove_unfinished
 from unblank.engine.dry_run import DryRun, measure_first_steps
 from unblank.engine.finish import finish_run
+from unblank.engine.first_steps import NoHooks
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.hooks import Periods, RunHooks
 from unblank.engine.logging import (
@@ -28,6 +33,7 @@ from unblank.engine.logging import (
     Display,
     read_json_lines,
 )
+from unblank.engine.minutes import fit_steps, with_recorded_steps, with_steps
 from unblank.engine.optimizers import build_optimizers
 from unblank.engine.parallel import World, share_model
 from unblank.engine.parameters import count_parameters
@@ -41,7 +47,7 @@ from unblank.engine.selection import Selection
 from unblank.engine.settings import DECAY_RATIO, OptimSettings, TrainSettings
 from unblank.engine.state import load_optimizers
 from unblank.engine.trackers import open_trackers, require_trackers
-from unblank.engine.trainer import Trainer
+from unblank.engine.trainer import Trainer, TrainerHooks
 from unblank.engine.training import RunContext, Training, TrainingOpener, TuningMethod
 from unblank.engine.units import UnitModule
 from unblank.engine.unplanned import Unplanned
@@ -54,6 +60,7 @@ from unblank.plurals import counted
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.identity import compared_settings, earlier_settings, layout_settings
 from unblank.settings.recipes import read_settings, to_mapping, to_yaml
+from unblank.waiting_threads import describe_waiting
 
 __all__ = ["Run", "run"]
 
@@ -89,6 +96,7 @@ class Run(Generic[_Settings]):
             others, by dotted name, when two starts are compared.
         learning_rate: the peak.
         learning_rate_note: where it comes from, for the header.
+        steps_note: where their number comes from, for the header.
         is_training: whether weights change; else the model is only measured.
         is_validated: whether there is something held out.
         epochs: passes over the examples, where `train.max_steps` is not given.
@@ -108,6 +116,7 @@ class Run(Generic[_Settings]):
     effective: Callable[[_Settings, Path | None, int], dict[str, Any]]
     learning_rate: float
     learning_rate_note: str = ""
+    steps_note: str = ""
     is_training: bool = True
     is_validated: bool = True
     epochs: float = 1.0
@@ -134,6 +143,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         NonFiniteError: the loss stopped being a number.
         Interrupted: a signal asked for the end; the step was finished and a checkpoint written.
     """
+    started = time.monotonic()
     train = what.settings.train
     require_trackers(train.track)
     with ExitStack() as stack:
@@ -143,6 +153,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
             # The main process alone writes, so it alone locks.
             stack.enter_context(lock_folder(train.output_dir))
         world.wait()
+        what = replace(what, settings=with_recorded_steps(what.settings))
         point = _find_start(what, precision.name, world.size)
         talk = Display(total_steps=1, is_main=world.is_main, is_terminal=False)
         for notice in point.notices if point else ():
@@ -157,7 +168,15 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         )
         if point is not None:
             require_same_text(point, training.content)
-        trainer, hooks = _assemble(what, training, world, precision, point, stack)
+        folder = point.folder if point else None
+        model = what.method.prepare(training.build_model(), folder).to(world.device)
+        module = share_model(UnitModule(model, training.unit, world.device), world, train.parallel)
+        parts = _Parts(training, model, module, world, precision)
+        if what.is_training and train.minutes is not None:
+            if what.settings.train.is_timed:
+                memory.begin_steps()  # or the steps would be timed with another malloc
+            what = _in_minutes(what, parts, started)
+        trainer, hooks = _assemble(what, parts, point, stack)
         _open_folder(what, world, trainer.progress.step, point)
         arithmetic = f"{precision.name}: {precision.reason}{products}"
         display = hooks.recorder.display
@@ -238,28 +257,81 @@ def _compared_at(settings: RunSettings, step: int) -> dict[str, Any]:
     return wsd_identity(optim, max_steps, step)
 
 
-def _assemble(
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a trainer is made of.
+
+    Attributes:
+        training: what is learned.
+        model: the bare model, on its device.
+        module: what the trainer calls, perhaps replicated or sharded.
+        world: the processes of the run.
+        precision: the arithmetic.
+    """
+
+    training: Training
+    model: PreTrainedModel
+    module: nn.Module
+    world: World
+    precision: Precision
+
+
+def _in_minutes(what: Run[Any], parts: _Parts, started: float) -> Run[Any]:
+    """Return the run with the number of steps that fit into `train.minutes`, and a note of it.
+
+    Args:
+        what: the run; its settings have that number already if it is continued.
+        parts: of its trainer.
+        started: when it began, in seconds of `time.monotonic`.
+    """
+    train = what.settings.train
+    note = f", chosen for {train.minutes:g} min"
+    if not train.is_timed:
+        return replace(what, steps_note=note)
+    with closing(parts.training.steps(None)) as steps:
+        trainer = _trainer(what, parts, steps, NoHooks(), Progress(), max_steps=sys.maxsize)
+        fitted = fit_steps(trainer, train.minutes, time.monotonic() - started)
+    settings = with_steps(what.settings, fitted.count)
+    return replace(what, settings=settings, steps_note=f"{note} by {fitted}")
+
+
+def _trainer(
     what: Run[Any],
-    training: Training,
-    world: World,
-    precision: Precision,
-    point: ResumePoint | None,
-    stack: ExitStack,
+    parts: _Parts,
+    steps: Iterator[StepBatches],
+    hooks: TrainerHooks,
+    progress: Progress,
+    *,
+    max_steps: int,
+) -> Trainer:
+    train, optim, precision = what.settings.train, what.settings.optim, parts.precision
+    return Trainer(
+        module=parts.module,
+        unit=parts.training.unit,
+        optimizers=build_optimizers(parts.model, optim, what.learning_rate, precision.dtype),
+        learning_rate=partial(_learning_rate, optim, what.learning_rate, max_steps),
+        steps=steps,
+        world=parts.world,
+        precision=precision,
+        seed=train.seed,
+        max_steps=max_steps,
+        clip_norm=optim.clip_norm,
+        max_nonfinite_steps=train.max_nonfinite_steps,
+        hooks=hooks,
+        progress=progress,
+        data_state=DataState(),
+    )
+
+
+def _assemble(
+    what: Run[Any], parts: _Parts, point: ResumePoint | None, stack: ExitStack
 ) -> tuple[Trainer, RunHooks]:
     train, optim = what.settings.train, what.settings.optim
+    training, model, world, precision = parts.training, parts.model, parts.world, parts.precision
     max_steps = _max_steps(what, training)
     folder = point.folder if point else None
-    model = what.method.prepare(training.build_model(), folder).to(world.device)
-    module = share_model(UnitModule(model, training.unit, world.device), world, train.parallel)
-    optimizers = build_optimizers(model, optim, what.learning_rate, precision.dtype)
-    average = MovingAverage(model, train.ema_decay) if train.ema_decay is not None else None
-    progress, saved = Progress(), None
-    if point is not None:
-        if average is not None:
-            load_average(point.folder, average, world)
-        load_optimizers(point.folder, model, optimizers, world)
-        progress = Progress.from_json(point.trainer["progress"])
-        saved = point.trainer["data_state"]
+    progress = Progress.from_json(point.trainer["progress"]) if point else Progress()
+    saved = point.trainer["data_state"] if point else None
     compared = _compared(what, what.settings, folder, 0, precision.name, world.size)
     saver = Saver(
         output_dir=train.output_dir,
@@ -272,23 +344,15 @@ def _assemble(
         compared=lambda step: {**compared, **_compared_at(what.settings, step)},
         kept_step=stable_steps(optim, max_steps),
     )
-    trainer = Trainer(
-        module=module,
-        unit=training.unit,
-        optimizers=optimizers,
-        learning_rate=partial(_learning_rate, optim, what.learning_rate, max_steps),
-        steps=stack.enter_context(closing(training.steps(saved))) if max_steps else iter(()),
-        world=world,
-        precision=precision,
-        seed=train.seed,
-        max_steps=max_steps,
-        clip_norm=optim.clip_norm,
-        max_nonfinite_steps=train.max_nonfinite_steps,
-        hooks=(hooks := _hooks(what, training, saver, world, max_steps, point, stack)),
-        progress=progress,
-        data_state=DataState(),
-        average=average,
-    )
+    steps = stack.enter_context(closing(training.steps(saved))) if max_steps else iter(())
+    hooks = _hooks(what, training, saver, world, max_steps, point, stack)
+    trainer = _trainer(what, parts, steps, hooks, progress, max_steps=max_steps)
+    if train.ema_decay is not None:
+        trainer.average = MovingAverage(model, train.ema_decay)
+    if point is not None:
+        if trainer.average is not None:
+            load_average(point.folder, trainer.average, world)
+        load_optimizers(point.folder, model, trainer.optimizers, world)
     return trainer, hooks
 
 
@@ -408,13 +472,13 @@ def _facts(
     facts = dict(training.facts)
     estimate = facts.pop("memory", None)
     return {
-        "device": f"{world.device}{processes}, {counted(threads, 'thread')}",
+        "device": f"{world.device}{processes}, {counted(threads, 'thread')}{describe_waiting()}",
         "precision": arithmetic,
         "memory": f"{estimate}; {memory.description}" if estimate else memory.description,
         "model": f"{trained:,}{of_all} parameters, from {start}",
         **facts,
         "learning rate": rate if what.is_training else "none: evaluation only",
-        "steps": f"{trainer.max_steps:,} (seed {train.seed}), {validated}",
+        "steps": f"{trainer.max_steps:,}{what.steps_note} (seed {train.seed}), {validated}",
         **({"the model": weights} if weights and what.is_training else {}),
         "writes to": str(what.dry_run.output_dir if what.dry_run else train.output_dir),
         **({"checkpoints": _checkpoints(train, hooks.periods, point)} if what.is_training else {}),

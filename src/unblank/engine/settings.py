@@ -6,11 +6,11 @@ Pretraining and fine-tuning add their own and have defaults of their own. Standa
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
 
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
-from unblank.settings.marks import PathText
+from unblank.settings.marks import Excludes, PathText
 from unblank.settings.ranges import (
     NotNegative,
     OpenShare,
@@ -24,6 +24,7 @@ from unblank.settings.ranges import (
 __all__ = [
     "DECAY_RATIO",
     "FinalName",
+    "NotWithMinutes",
     "OptimSettings",
     "ScheduleName",
     "TrackerName",
@@ -35,6 +36,10 @@ DECAY_RATIO = 0.2
 """Share of a run over which wsd decays where nothing else is said."""
 FinalName = Literal["better", "best", "average", "ema", "last"]
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
+
+_T = TypeVar("_T")
+NotWithMinutes = Annotated[MayChange[_T], Excludes("train.minutes")]
+"""A length of a run that is given in steps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +98,12 @@ class TrainSettings:
 
     output_dir: MayChange[Path] = Path("runs/unblank")
     """Folder of the run: the finished model, checkpoints, metrics."""
-    max_steps: MayChange[Positive[int | None]] = None
+    max_steps: NotWithMinutes[Positive[int | None]] = None
     """Optimiser steps."""
+    minutes: Annotated[MayChange[Positive[float | None]], Excludes("train.max_steps")] = None
+    """Time of the run instead of max_steps, from reading the text to the last step: before the
+    first step some are timed, and the number that fits is fixed. Beside it, max_steps is what it
+    came to."""
     batch_size: Positive[int] = 32
     """Rows per optimiser step (examples, for tasks with labels), over all micro-batches and
     processes."""
@@ -154,3 +163,8 @@ class TrainSettings:
             "average_last and final best choose by validation, and validate_every is 0: give a "
             "number of steps, or leave them out",
         )
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the number of steps is still to be found from the time."""
+        return self.minutes is not None and self.max_steps is None

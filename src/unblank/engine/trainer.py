@@ -24,7 +24,7 @@ from unblank.engine.precision import Precision
 from unblank.engine.progress import Progress, Window
 from unblank.engine.units import TokenLoss, TrainUnit
 
-__all__ = ["NonFiniteError", "Trainer"]
+__all__ = ["NonFiniteError", "Trainer", "TrainerHooks"]
 
 
 class NonFiniteError(RuntimeError):

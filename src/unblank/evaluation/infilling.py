@@ -23,7 +23,7 @@ from unblank.metrics.spread import bootstrap_error
 from unblank.metrics.text import score_texts
 from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 
-__all__ = ["run_infilling"]
+__all__ = ["blank_words", "run_infilling"]
 
 FILLED_AT_ONCE = 8
 """Batches between two updates of the progress bar."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
-from unblank.settings.marks import Needs, PathText, Positional
+from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
@@ -273,8 +273,12 @@ class UnderstandingOptions(DataOptions):
     """Which words name a label: English ones, those of the language, or those of all languages,
     which share its probability. Default: those of the language with translated prompts, else
     English ones."""
-    calibrate: bool = False
-    """Subtract from all scores what the prompt scores with empty fields."""
+    normalization: Literal["sum", "mean", "pmi", "contextual"] | None = None
+    """How candidates are compared: by the sum or the mean of their tokens' log-probabilities, or
+    without what the prompt scores with empty fields (pmi), or with empty ones and N/A, so that all
+    are equal without content (contextual). Default: as the task says."""
+    calibrate: Annotated[bool, Excludes("normalization")] = False
+    """The same as --normalization pmi."""
     layout: _Layout = "blank"
     """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
     models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
@@ -346,8 +350,12 @@ class ClozeOptions(EvaluationOptions):
     """Which words name a label: English ones, those of the language, or those of all languages,
     which share its probability. Default: those of the language with translated prompts, else
     English ones."""
-    calibrate: bool = False
-    """Subtract from all scores what the prompt scores with empty fields."""
+    normalization: Literal["sum", "mean", "pmi", "contextual"] | None = None
+    """How candidates are compared: by the sum or the mean of their tokens' log-probabilities, or
+    without what the prompt scores with empty fields (pmi), or with empty ones and N/A, so that all
+    are equal without content (contextual). Default: as the task says."""
+    calibrate: Annotated[bool, Excludes("normalization")] = False
+    """The same as --normalization pmi."""
     layout: _Layout = "blank"
     """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
     models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""

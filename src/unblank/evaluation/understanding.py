@@ -19,12 +19,13 @@ from unblank.evaluation.options import ClassifierOptions, ClozeOptions, Understa
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import TaskSuite
+from unblank.generation.priors import Normalization
 from unblank.metrics.answers import Answer, score_answers
 from unblank.metrics.spread import bootstrap_errors
 from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import right_label, to_answers
-from unblank.prompting.scoring import Prediction, decide, encode_example, predict
+from unblank.prompting.scoring import Prediction, decide, encode_example, normalized, predict
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task
 
@@ -106,6 +107,7 @@ def _measure_cloze(
     """Return a task's result as cloze questions; see `_measure`."""
     asking = Asking(session.config.prompts, session.config.words)
     asking.check(task, session.config.pattern)
+    task, prior = normalized(task, _normalization(session.config))
 
     def answer(examples: Sequence[TaskExample]) -> list[Prediction]:
         _tell_shortened(session, task, examples, asking)
@@ -116,13 +118,19 @@ def _measure_cloze(
             examples,
             patterns=session.config.pattern,
             asking=asking,
-            calibrate=session.config.calibrate,
+            prior=prior,
             batch_size=session.config.batch_size,
             layout=session.config.layout,
             show_progress=True,
         )
 
     return _measure(session, task, files, answer, counted)
+
+
+def _normalization(config: UnderstandingOptions | ClozeOptions) -> Normalization | None:
+    if config.calibrate and config.normalization is not None:
+        raise ValueError("calibrate is normalization pmi: give one of them")
+    return "pmi" if config.calibrate else config.normalization
 
 
 def _measure(

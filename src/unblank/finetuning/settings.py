@@ -10,7 +10,13 @@ from typing import Literal
 
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.data.settings import DataSettings
-from unblank.engine.settings import FinalName, OptimSettings, ScheduleName, TrainSettings
+from unblank.engine.settings import (
+    FinalName,
+    NotWithMinutes,
+    OptimSettings,
+    ScheduleName,
+    TrainSettings,
+)
 from unblank.families.settings import GanLMSettings, ModelSettings, TokenizerSettings
 from unblank.finetuning.labels.settings import ClozeSettings, GridSettings
 from unblank.finetuning.questions.settings import QuestionSettings
@@ -183,7 +189,7 @@ class FinetuneTrainSettings(TrainSettings):
     output_dir: MayChange[Path] = Path("runs/finetune")
     epochs: MayChange[Positive[float]] = 10.0
     """Number of passes over the training examples."""
-    max_steps: MayChange[Positive[int | None]] = None
+    max_steps: NotWithMinutes[Positive[int | None]] = None
     """Number of optimiser steps, instead of epochs."""
     batch_tokens: Positive[int] = 8192
     """Text pairs: positions per optimiser step, source and target together, padding included, over

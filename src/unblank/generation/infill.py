@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from unblank.calibration.record import FillCalibration
 from unblank.generation.building import fill_setup
 from unblank.generation.decode import decode_in_batches, stream_tokens
 from unblank.generation.options import DecodingOptions
@@ -26,6 +27,7 @@ class Filler:
         model: a `GlmInfillForConditionalGeneration`.
         tokenizer: its tokenizer.
         options: decoding options.
+        calibration: of the model's fills; None if it has none, or if it is not wanted.
 
     Attributes:
         setup: how the blanks are decoded.
@@ -36,9 +38,16 @@ class Filler:
     """
 
     def __init__(
-        self, model: Any, tokenizer: "PreTrainedTokenizerFast", options: DecodingOptions
+        self,
+        model: Any,
+        tokenizer: "PreTrainedTokenizerFast",
+        options: DecodingOptions,
+        calibration: FillCalibration | None = None,
     ) -> None:
         self.setup = fill_setup(model, tokenizer, options)
+        self._abstain_below = options.abstain_below
+        # It was learned from likeliest fills: of a random one it says nothing.
+        self._calibration = None if options.do_sample else calibration
         self._tokenizer = tokenizer
         self._special: SpecialIds = special_ids(tokenizer)
         self._max_positions: int = model.config.max_position_embeddings
@@ -113,7 +122,18 @@ class Filler:
     def result(self, blanked: BlankedText, fillings: Sequence[Filling]) -> FillResult:
         """Return what was decoded, best first, as the filled text."""
         first, *others = [self._one_result(blanked, filling) for filling in fillings]
-        return FillResult(first.text, first.blanks, tuple(others))
+        blanks = tuple(self._with_confidence(blank) for blank in first.blanks)
+        source = "" if self._calibration is None else str(self._calibration.source)
+        return FillResult(first.text, blanks, tuple(others), source)
+
+    def _with_confidence(self, blank: BlankFill) -> BlankFill:
+        """Return a fill with how sure it is, and whether that is enough."""
+        log_p, confidence = blank.log_probability, None
+        if self._calibration is not None:
+            confidence = self._calibration.confidence(log_p)
+        probability = math.exp(log_p) if confidence is None else confidence
+        abstained = self._abstain_below is not None and not probability >= self._abstain_below
+        return replace(blank, confidence=confidence, abstained=abstained)
 
     def _one_result(self, blanked: BlankedText, filling: Filling) -> FillResult:
         pieces = dict(zip(blanked.order, filling.pieces, strict=True))

@@ -8,7 +8,7 @@ Only dataclasses, so that `--help` is quick: every field's docstring is its help
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
-from unblank.settings.marks import Needs
+from unblank.settings.marks import Excludes, Needs
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
@@ -96,10 +96,18 @@ class DecodingOptions(SearchOptions):
     """Which decoder of the published GLM is followed: the interactive one counts the start of the
     span in the length that length_penalty divides by, and hides the last token of a fill that
     max_tokens cut from later blanks."""
+    abstain_below: PositiveShare[Annotated[float | None, Excludes("do_sample")]] = None
+    """Mark fills that are less probable to be right, from 0 to 1, as abstained; they stay in the
+    answer. Without a calibration (unblank calibrate) the model's own probability counts."""
 
     def __post_init__(self) -> None:
         SearchOptions.__post_init__(self)
         self.check_max_tokens(self.max_tokens)
+        if self.abstain_below is not None and self.do_sample:
+            raise ValueError(
+                "abstain_below goes by how sure the likeliest fill is, and do_sample draws others: "
+                "leave one of them out"
+            )
         if self.num_beams == 1 and self.length_penalty:
             raise ValueError(
                 "length_penalty has no effect without beam search: set num_beams above 1"
@@ -161,6 +169,7 @@ class DecodingArguments(_SearchArguments, total=False):
     num_alternatives: int
     context: Literal["bi", "uni"]
     decoder: Literal["evaluation", "interactive"]
+    abstain_below: float | None
 
 
 class GenerationArguments(_SearchArguments, total=False):

@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unblank.generation.decode import decode_in_batches
 from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling, Piece
 from unblank.generation.results import FillResult
 from unblank.generation.score import Cloze, score_batch
-from unblank.tokenization.special import BLANK_TOKENS, SpecialIds
+from unblank.tokenization.special import BLANK_TOKENS
 from unblank.unicode import require_unicode
 
 __all__ = [
@@ -137,12 +138,10 @@ def mix_passages(scores: Sequence[Tensor], log_weights_Z: Tensor) -> Tensor:
 
 def fill_with_passages(
     filler: Filler,
-    model: Any,
-    special: SpecialIds,
-    options: DecodingOptions,
     text: str,
     passages: Sequence[Passage],
     *,
+    end_id: int,
     order: Sequence[int] | None = None,
     batch_size: int = 16,
 ) -> FillResult:
@@ -152,12 +151,10 @@ def fill_with_passages(
     tokens in the place of others are not reported.
 
     Args:
-        filler: with these options.
-        model: a `GlmInfillForConditionalGeneration`.
-        special: ids of its tokenizer's special tokens.
-        options: greedy decoding or beam search.
+        filler: by greedy decoding or beam search, without a calibration.
         text: with one blank.
         passages: at least one.
+        end_id: the token that ends an answer.
         order: of the blank, which is 0 or left out.
         batch_size: passages decoded together.
 
@@ -165,34 +162,36 @@ def fill_with_passages(
         ValueError: not one blank, sampling, a length penalty, or a passage that is too long with
             the text.
     """
+    options = filler.setup.options
     require_plain_search(options)
     blanked = filler.read(text, order)
     require_one_blank(text)
-    joined = [behind_passage(one.text, text) for one in passages]
-    found = filler.fill(joined, batch_size=batch_size)
-    answers: dict[tuple[int, ...], None] = {}  # in order, each once
-    for result in found:
-        for one in (result, *result.alternatives):
-            (blank,) = one.blanks
-            answers[(*blank.token_ids, *[special.eop] * blank.finished)] = None
+    prompts = [filler.read(behind_passage(one.text, text)).prompt for one in passages]
+    answers: dict[tuple[int, ...], None] = {}  # each once
+    for batch in decode_in_batches(filler.setup, prompts, batch_size):
+        for piece in (piece for _, found in batch for one in found for piece in one.pieces):
+            answers[(*piece.token_ids, *[end_id] * piece.is_finished)] = None
     prefixes = list(dict.fromkeys(ids[:end] for ids in answers for end in range(1, len(ids) + 1)))
-    prompts = [filler.read(one, None).prompt for one in joined]
     clozes = [Cloze(prompt.token_ids, prompt.blanks[0], prefixes) for prompt in prompts]
     with torch.inference_mode():
         scores = score_batch(
-            model, clozes, sop_id=special.sop, end_id=None, context=options.context
+            filler.setup.model,
+            clozes,
+            sop_id=filler.setup.start_id,
+            end_id=None,
+            context=options.context,
         )
     totals = mix_passages(scores, log_weights(passages)).tolist()
     so_far = dict(zip(prefixes, totals, strict=True)) | {(): 0.0}
-    fillings = [Filling([_piece(ids, so_far, special.eop)]) for ids in answers]
+    fillings = [Filling([_piece(ids, so_far, end_id)]) for ids in answers]
     fillings.sort(key=lambda one: -one.log_probability)
     return filler.result(blanked, fillings[: options.num_return])
 
 
-def _piece(ids: tuple[int, ...], so_far: dict[tuple[int, ...], float], eop_id: int) -> Piece:
+def _piece(ids: tuple[int, ...], so_far: dict[tuple[int, ...], float], end_id: int) -> Piece:
     """Return an answer with the log-probability of each token over all passages, after its past."""
     steps = [so_far[ids[: end + 1]] - so_far[ids[:end]] for end in range(len(ids))]
-    is_finished = ids[-1:] == (eop_id,)
+    is_finished = ids[-1:] == (end_id,)
     token_ids = list(ids[: len(ids) - is_finished])
     return Piece(
         token_ids=token_ids,

@@ -25,6 +25,9 @@ class BlankFill:
         alternatives: for each token the most likely allowed tokens with their probabilities.
         start: first character of the answer in the filled text.
         end: character after its last.
+        confidence: probability that the answer is right, if the model is calibrated and this is
+            the likeliest filling of its text that was found, not drawn at random.
+        abstained: whether `abstain_below` says not to rely on it.
     """
 
     text: str
@@ -35,6 +38,8 @@ class BlankFill:
     alternatives: tuple[tuple[tuple[str, float], ...], ...]
     start: int
     end: int
+    confidence: float | None = None
+    abstained: bool = False
 
     @property
     def finished(self) -> bool:
@@ -48,7 +53,9 @@ class BlankFill:
 
     def __str__(self) -> str:
         cut = "" if self.finished else ", cut at the longest allowed length"
-        return f"{self.text!r} (log p {self.log_probability:.2f}{cut})"
+        sure = "" if self.confidence is None else f", confidence {self.confidence:.0%}"
+        doubt = ", abstained" if self.abstained else ""
+        return f"{self.text!r} (log p {self.log_probability:.2f}{sure}{doubt}{cut})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +66,13 @@ class FillResult:
         text: the text with every blank filled.
         blanks: the answers, in the order of the text.
         alternatives: further fillings of the same text, best first.
+        calibration: what the confidence of its blanks was learned from; empty if they have none.
     """
 
     text: str
     blanks: tuple[BlankFill, ...]
     alternatives: tuple["FillResult", ...] = ()
+    calibration: str = ""
 
     @property
     def log_probability(self) -> float:
@@ -110,6 +119,7 @@ class FillResult:
             "log_probability": self.log_probability,
             "blanks": [{**asdict(blank), "finished": blank.finished} for blank in self.blanks],
             "alternatives": [alternative.to_dict() for alternative in self.alternatives],
+            "calibration": self.calibration,
         }
 
     def __str__(self) -> str:
@@ -178,8 +188,8 @@ class CandidateScore:
     Attributes:
         text: as given.
         token_ids: its tokens, without the end token.
-        score: log-probability, summed or averaged over the tokens.
-        probability: share among the candidates, softmax of the scores.
+        score: log-probability, summed or averaged over the tokens, perhaps without a prior.
+        probability: share among the candidates, softmax of the scores, perhaps calibrated.
     """
 
     text: str
@@ -190,9 +200,15 @@ class CandidateScore:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The scores of all candidates for one blank, in the order given."""
+    """The scores of all candidates for one blank.
+
+    Attributes:
+        candidates: in the order given.
+        calibration: what their shares were calibrated on; empty for the model's own.
+    """
 
     candidates: tuple[CandidateScore, ...]
+    calibration: str = ""
 
     @property
     def best(self) -> CandidateScore:
@@ -206,7 +222,10 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as values that JSON can hold, best first."""
-        return {"candidates": [asdict(candidate) for candidate in self.ranked]}
+        return {
+            "candidates": [asdict(candidate) for candidate in self.ranked],
+            "calibration": self.calibration,
+        }
 
     def __str__(self) -> str:
         return "\n".join(

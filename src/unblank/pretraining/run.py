@@ -26,6 +26,9 @@ from unblank.starting.tokenizer import TOKENIZER_NAME
 
 __all__ = ["dry_run_pretrain", "run_pretrain"]
 
+USUAL_STEPS = 1000
+"""Steps of a run whose length is not given."""
+
 
 def run_pretrain(
     settings: PretrainSettings,
@@ -54,6 +57,7 @@ def run_pretrain(
     """
     _refuse_early(settings)
     given = changed_names(settings) if given is None else given
+    settings = _with_length(settings)
     data, train = settings.data, settings.train
     with join_world(train.device) as world:
         hold_out = _hold_out(data, tells=world.is_main)
@@ -107,6 +111,14 @@ def _describe_start(settings: PretrainSettings) -> str:
     if settings.train.first_embeddings == "cooccurrence":
         return f"{start}, embeddings from the co-occurrence of tokens"
     return start
+
+
+def _with_length(settings: PretrainSettings) -> PretrainSettings:
+    """Return settings that say how long the run is: in steps, or in minutes."""
+    train = settings.train
+    if train.max_steps is not None or train.minutes is not None:
+        return settings
+    return replace(settings, train=replace(train, max_steps=USUAL_STEPS))
 
 
 def _refuse_early(settings: PretrainSettings) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from unblank.data.settings import DataSettings
-from unblank.engine.settings import FinalName, OptimSettings, TrainSettings
+from unblank.engine.settings import FinalName, NotWithMinutes, OptimSettings, TrainSettings
 from unblank.families.settings import (
     ElectraSettings,
     FamilySections,
@@ -104,7 +104,8 @@ class PretrainTrainSettings(TrainSettings):
     """Length and size of the run, what it writes and when, and the hardware."""
 
     output_dir: MayChange[Path] = Path("runs/pretrain")
-    max_steps: MayChange[Positive[int]] = 1000
+    max_steps: NotWithMinutes[Positive[int | None]] = None
+    """Optimiser steps. Default: 1,000, unless minutes are given."""
     micro_batch_size: SharesOut[Positive[int | None]] = None
     """Rows per forward pass in one process; bounds the memory. Default: the most up to 8 that
     divide batch_size."""

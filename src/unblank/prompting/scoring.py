@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from unblank.generation.priors import Normalization, Prior, without_prior
 from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze, score_batch
 from unblank.progress_bars import progress_bar
@@ -35,17 +36,23 @@ __all__ = [
     "decide",
     "encode_example",
     "length_batches",
+    "normalized",
     "predict",
     "score_clozes",
     "score_examples",
     "score_prompts",
     "start_of_answer",
+    "sureness",
     "with_sentinel",
 ]
 
 Layout = Literal["blank", "sentinel", "masked"]
 """How a model answers: in a blank of any length, in one that is marked by a sentinel and not by its
 position, or (as BERT does) in one `[MASK]` per token."""
+
+CONTENT_FREE: dict[Prior, tuple[str, ...]] = {"pmi": ("",), "contextual": ("", "N/A")}
+"""What fields hold where a prompt is asked without content. Zhao and others also take `[MASK]`,
+which here is a blank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +213,7 @@ def score_examples(
     *,
     pattern: int | None = None,
     asking: Asking = AS_IT_STANDS,
-    calibrate: bool = False,
+    prior: Prior | None = None,
     max_length: int | None = None,
     batch_size: int = 32,
     layout: Layout = "blank",
@@ -221,8 +228,9 @@ def score_examples(
         examples: its examples.
         pattern: number of the pattern; None for the usual one.
         asking: in which words.
-        calibrate: subtract what the prompt scores without content, its fields empty (Zhao and
-            others 2021, https://arxiv.org/abs/2102.09690; of candidates, PMI).
+        prior: take off what the prompt scores without content: "pmi" with empty fields, or
+            "contextual" with fields that are empty and fields of `N/A` (Zhao and others 2021,
+            https://arxiv.org/abs/2102.09690); see `unblank.generation.priors`.
         max_length: positions of an example; None for what the model has.
         batch_size: examples scored together; it does not change a score.
         layout: how the model answers.
@@ -241,20 +249,50 @@ def score_examples(
         scores = _score_all(
             model, tokenizer, prompts, batch_size, layout, lambda done: progress.advance(bar, done)
         )
-        if not calibrate:
+        if prior is None:
             return scores
-        empty = [
-            encode_example(tokenizer, task, without_content(one, task), entry, max_length=limit)
-            for one, entry in asked
+        bare = [
+            [
+                encode_example(
+                    tokenizer, task, without_content(one, task, text), entry, max_length=limit
+                )
+                for one, entry in asked
+            ]
+            for text in CONTENT_FREE[prior]
         ]
-        different = list(dict.fromkeys((one.cloze, one.slots, one.scoring) for one in empty))
-        place = {key: number for number, key in enumerate(different)}
-        firsts = {place[one.cloze, one.slots, one.scoring]: one for one in reversed(empty)}
-        of_prompts = _score_all(
-            model, tokenizer, [firsts[n] for n in range(len(different))], batch_size, layout
-        )
-        keys = [place[one.cloze, one.slots, one.scoring] for one in empty]
-        return [one - of_prompts[key] for one, key in zip(scores, keys, strict=True)]
+        of_texts = [_score_different(model, tokenizer, one, batch_size, layout) for one in bare]
+        return [
+            without_prior(one, free, prior) for one, *free in zip(scores, *of_texts, strict=True)
+        ]
+
+
+def normalized(
+    task: ClozeTask, normalization: Normalization | None
+) -> tuple[ClozeTask, Prior | None]:
+    """Return the task as its candidates are compared, and which prior is taken off.
+
+    Args:
+        task: as its file says.
+        normalization: None for what the task says; a prior keeps how it joins tokens.
+    """
+    if normalization == "sum" or normalization == "mean":
+        return replace(task, scoring=normalization), None
+    return task, normalization
+
+
+def _score_different(
+    model: Any,
+    tokenizer: "PreTrainedTokenizerFast",
+    prompts: Sequence[ClozePrompt],
+    batch_size: int,
+    layout: Layout,
+) -> list[Tensor]:
+    """Return the scores of each prompt, where most are the same."""
+    keys = [(one.cloze, one.slots, one.scoring) for one in prompts]
+    firsts = dict(zip(reversed(keys), reversed(prompts), strict=True))
+    found = _score_all(model, tokenizer, list(firsts.values()), batch_size, layout)
+    of_key = dict(zip(firsts, found, strict=True))
+    return [of_key[key] for key in keys]
 
 
 def _score_all(
@@ -284,7 +322,7 @@ def predict(
     *,
     patterns: Sequence[int] = (),
     asking: Asking = AS_IT_STANDS,
-    calibrate: bool = False,
+    prior: Prior | None = None,
     max_length: int | None = None,
     batch_size: int = 32,
     layout: Layout = "blank",
@@ -300,7 +338,7 @@ def predict(
         patterns: numbers of the patterns; the probabilities of several are averaged. None given
             is the usual one.
         asking: in which words.
-        calibrate: as for `score_examples`.
+        prior: as for `score_examples`.
         max_length: positions of an example; None for what the model has.
         batch_size: examples scored together; it does not change a prediction.
         layout: how the model answers.
@@ -311,7 +349,7 @@ def predict(
     """
     of_patterns = [
         score_examples(
-            model, tokenizer, task, examples, pattern=number, asking=asking, calibrate=calibrate,
+            model, tokenizer, task, examples, pattern=number, asking=asking, prior=prior,
             max_length=max_length, batch_size=batch_size, layout=layout,
             show_progress=show_progress,
         )
@@ -333,6 +371,12 @@ def decide(task: ClozeTask, example: TaskExample, probabilities_L: Tensor) -> Pr
     if task.decision == "first":
         return Prediction("true" if index == 0 else "false", index, shares)
     return Prediction((example.candidates or task.labels)[index], index, shares)
+
+
+def sureness(task: ClozeTask, prediction: Prediction) -> float:
+    """Return the probability of what was predicted, 0 to 1; of a number there is none."""
+    first, best = prediction.probabilities[0], prediction.probabilities[prediction.index]
+    return 1.0 - first if task.decision == "first" and prediction.index else best
 
 
 def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:

@@ -3,8 +3,9 @@
 Reading it from YAML is in `task_files`, reading its examples in `examples`, scoring in `scoring`.
 """
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,6 +98,14 @@ class ClozeTask:
     universal: tuple[Pattern, ...] = ()
     verbalizers: Mapping[str, Verbalizer] = field(default_factory=dict)
     all_words: Verbalizer = field(default_factory=dict)
+
+    @property
+    def content_hash(self) -> str:
+        """A hash of what is asked and how it is answered, not of where its files lie."""
+        asked = replace(
+            self, path=Path(self.path.name), about="", files="", metrics=(), example=None
+        )
+        return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).hexdigest()
 
     def pattern(self, number: int | None = None) -> TaskPattern:
         """Return a pattern by its number; None for the default one.

@@ -76,6 +76,9 @@ class FillBody(_SearchBody):
     decoder: Literal["evaluation", "interactive"] = Field(
         "evaluation", description="Which decoder of the published GLM is followed."
     )
+    abstain_below: float | None = Field(
+        None, gt=0, le=1, description="Mark fills that are less probable to be right as abstained."
+    )
 
     def options(self) -> DecodingOptions:
         """Return how to decode; ValueError if the options do not go together."""
@@ -117,7 +120,14 @@ class ScoreBody(ModelBody):
         description="Answers of any lengths.", examples=[["great", "a waste of time"]]
     )
     blank: CountOrNone = Field(0, description="GLM: which blank, counted from 0.")
-    normalization: Literal["sum", "mean"] = Field("sum", description="Over a candidate's tokens.")
+    normalization: Literal["sum", "mean", "pmi", "contextual"] = Field(
+        "sum",
+        description="Over a candidate's tokens; pmi and contextual: the sum without what a text "
+        "without content says of it.",
+    )
+    content_free: Annotated[list[Text], Field(max_length=16)] = Field(
+        [], description="With pmi and contextual: texts without content. Default: the blank alone."
+    )
     include_end: bool = Field(True, description="Count that the candidate ends where it does.")
     context: Literal["bi", "uni"] = Field("bi", description="GLM: what a token of the text sees.")
     source_tag: str | None = Field(None, description="Encoder-decoder: language tag.")
@@ -136,6 +146,12 @@ class ClassifyBody(ModelBody):
         examples=[{"sentence": "a charming and often moving journey ."}],
     )
     pattern: CountOrNone | None = Field(None, description="Number of the task's pattern.")
+    normalization: Literal["sum", "mean", "pmi", "contextual"] | None = Field(
+        None, description="How candidates are compared. Default: as the task says."
+    )
+    abstain_below: float | None = Field(
+        None, gt=0, le=1, description="Give no label that is less probable; it is then null."
+    )
 
 
 class ViewBody(ModelBody):

@@ -58,6 +58,7 @@ def serve_models(
     grace: float,
     device: str,
     dtype: str | None,
+    calibration: bool,
 ) -> None:
     """Open models and serve them until a signal asks for the end.
 
@@ -74,6 +75,7 @@ def serve_models(
         grace: as for `serve_until_asked`.
         device: as for `unblank.load`.
         dtype: as for `unblank.load`.
+        calibration: as for `unblank.load`.
 
     Raises:
         OSError: the port is in use.
@@ -82,7 +84,10 @@ def serve_models(
     """
     # First, as a model may take long to open.
     bound = listen(host, port)
-    models = {name: load(folder, device=device, dtype=dtype) for name, folder in folders.items()}
+    models = {
+        name: load(folder, device=device, dtype=dtype, calibration=calibration)
+        for name, folder in folders.items()
+    }
     service = build_service(
         models,
         cache_tokens=cache_tokens,

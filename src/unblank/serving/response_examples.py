@@ -43,10 +43,13 @@ FILLED = {
             "alternatives": [[["\u0120game", 0.37], ["\u0120match", 0.22]]],
             "start": 4,
             "end": 8,
+            "confidence": 0.42,
+            "abstained": False,
             "finished": True,
         }
     ],
     "alternatives": [],
+    "calibration": "calibrated on 412 examples of held_out.txt",
 }
 GENERATED = {
     "text": "Ein Hund rennt.",
@@ -60,11 +63,22 @@ SCORED = {
     "candidates": [
         {"text": "great", "token_ids": [411], "score": -3.1, "probability": 0.8},
         {"text": "a waste of time", "token_ids": [12, 801, 33], "score": -4.5, "probability": 0.2},
-    ]
+    ],
+    "calibration": "",
 }
 CLASSIFIED = {
     "task": "sst2",
-    "predictions": [[{"label": "1", "probabilities": {"0": 0.1, "1": 0.9}, "value": None}]],
+    "predictions": [
+        [
+            {
+                "label": "1",
+                "probabilities": {"0": 0.1, "1": 0.9},
+                "value": None,
+                "abstained": False,
+                "calibration": "",
+            }
+        ]
+    ],
 }
 COMPLETED = {
     "id": "cmpl-1",

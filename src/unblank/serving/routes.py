@@ -71,7 +71,13 @@ def library_routes(service: Service) -> APIRouter:
     async def classify(body: ClassifyBody, request: Request) -> Response:
         model = service.model(body.model)
         inputs = [body.inputs] if isinstance(body.inputs, dict) else body.inputs
-        work = model.classify(body.task, inputs, body.pattern)
+        work = model.classify(
+            body.task,
+            inputs,
+            body.pattern,
+            normalization=body.normalization,
+            abstain_below=body.abstain_below,
+        )
         found = await service.wait_for(request, work)
         predictions = [[asdict(one) for one in of_input] for of_input in found]
         return JsonResponse({"task": body.task, "predictions": predictions})

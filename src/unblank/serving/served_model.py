@@ -12,19 +12,25 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
+import torch
+
 from unblank.api import Unblank
+from unblank.calibration.maps import tempered
+from unblank.calibration.record import LabelCalibration
 from unblank.families.table import family_of_model
+from unblank.finetuning.labels.tuned import asked_of
 from unblank.generation.decode import TokenReader, require_streamable
 from unblank.generation.independent import RowEvent
 from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions, GenerationOptions
 from unblank.generation.pieces import Filling, Piece
+from unblank.generation.priors import Normalization
 from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.generation.setup import DecoderSetup
-from unblank.prompting.examples import make_examples
-from unblank.prompting.scoring import Prediction, predict
+from unblank.prompting.examples import TaskExample, make_examples
+from unblank.prompting.scoring import Prediction, decide, normalized, predict, sureness
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task
 from unblank.serving.engine import CallTask, DecodingTask, Engine, Task
@@ -47,14 +53,19 @@ class Classified:
     """The prediction for one example.
 
     Attributes:
-        label: the label that won, or the candidate; for a regression the number.
+        label: the label that won, or the candidate; for a regression the number; None if the model
+            abstains.
         probabilities: of each label or candidate by its name.
         value: what a regression predicts.
+        abstained: whether the label that won is not probable enough.
+        calibration: what the probabilities were calibrated on; empty for the model's own.
     """
 
-    label: str
+    label: str | None
     probabilities: dict[str, float]
     value: float | None
+    abstained: bool
+    calibration: str
 
 
 class ServedModel:
@@ -72,7 +83,7 @@ class ServedModel:
         self.engine = engine
         self.family = family_of_model(unblank.model)
         # The engine's thread reads texts, too, while the event loop does.
-        self._in_engine = Unblank(unblank.model, deepcopy(unblank.tokenizer))
+        self._in_engine = Unblank(unblank.model, deepcopy(unblank.tokenizer), unblank.calibration)
         self._filler = lru_cache(KEPT_OPTIONS)(self._new_filler)
         self._answerer = lru_cache(KEPT_OPTIONS)(self._new_answerer)
         self._task = lru_cache(KEPT_OPTIONS)(load_task)
@@ -151,7 +162,13 @@ class ServedModel:
         return await self._call(lambda: self._in_engine.score(texts, candidates, **options))
 
     async def classify(
-        self, task_name: str, records: Sequence[Mapping[str, Any]], pattern: int | None = None
+        self,
+        task_name: str,
+        records: Sequence[Mapping[str, Any]],
+        pattern: int | None = None,
+        *,
+        normalization: Normalization | None = None,
+        abstain_below: float | None = None,
     ) -> list[list[Classified]]:
         """Return for each record its predictions: one, or one for each question that it holds.
 
@@ -159,26 +176,42 @@ class ServedModel:
             task_name: a task of the library.
             records: raw records, as in a file of examples.
             pattern: number of the pattern; None for the task's default.
+            normalization: how candidates are compared; None for how the task says.
+            abstain_below: give no label that is less probable; None for always one.
 
         Raises:
-            ValueError: fields that the task needs are missing, or the model does not fill blanks.
+            ValueError: fields that the task needs are missing, the model does not fill blanks, or a
+                threshold for a task of numbers.
         """
         if self.family.writes != "blanks":
             raise ValueError(f"{self.name} fills no blanks, and so cannot classify: choose a GLM")
-        task = self._task(task_name)
+        task, prior = normalized(self._task(task_name), normalization)
+        if abstain_below is not None and task.is_regression:
+            raise ValueError(
+                f"task {task_name} predicts a number, which has no probability: leave out "
+                "abstain_below"
+            )
         examples = [make_examples(task, dict(one), f"input {i}") for i, one in enumerate(records)]
         flat = [example for found in examples for example in found or ()]
         model, tokenizer = self._in_engine.model, self._in_engine.tokenizer
         patterns = () if pattern is None else (pattern,)
         task.pattern(pattern)
         predictions = await self._call(
-            lambda: predict(model, tokenizer, task, flat, patterns=patterns)
+            lambda: predict(model, tokenizer, task, flat, patterns=patterns, prior=prior)
         )
+        asked = asked_of(task, patterns=patterns, prior=prior)
+        calibration = self._calibration_of(task_name, asked)
         named = iter(
-            _classified(task, example.candidates, prediction)
+            _classified(task, example, prediction, calibration, abstain_below or 0.0)
             for example, prediction in zip(flat, predictions, strict=True)
         )
         return [[next(named) for _ in found or ()] for found in examples]
+
+    def _calibration_of(self, task_name: str, asked: Mapping[str, Any]) -> LabelCalibration | None:
+        """Return the calibration of a task as it is asked, if there is one."""
+        known = self.unblank.calibration
+        found = None if known is None else known.labels.get(task_name)
+        return None if found is None or found.difference(asked) else found
 
     async def decode(self, requests: Sequence[DecodingRequest]) -> list[list[Filling]]:
         """Return the fillings of prompts, best first; a cancelled call gives up its places."""
@@ -250,7 +283,7 @@ class ServedModel:
                 self.engine.cancel(task)
 
     def _new_filler(self, options: DecodingOptions) -> Filler:
-        return Filler(self.unblank.model, self.unblank.tokenizer, options)
+        return self.unblank.filler(options)
 
     def _new_answerer(self, options: GenerationOptions) -> SourceAnswerer:
         return SourceAnswerer(self.unblank.model, self.unblank.tokenizer, options)
@@ -290,7 +323,22 @@ def _with_seed(setup: DecoderSetup, options: DecodingOptions | GenerationOptions
     return replace(setup, options=replace(setup.options, seed=options.seed))
 
 
-def _classified(task: ClozeTask, candidates: Sequence[str], prediction: Prediction) -> Classified:
-    names = candidates or task.labels
-    probabilities = dict(zip(names, prediction.probabilities, strict=True))
-    return Classified(prediction.label, probabilities, prediction.value)
+def _classified(
+    task: ClozeTask,
+    example: TaskExample,
+    prediction: Prediction,
+    calibration: LabelCalibration | None,
+    abstain_below: float,
+) -> Classified:
+    if calibration is not None:
+        shares = tempered(prediction.probabilities, calibration.temperature)
+        prediction = decide(task, example, torch.from_numpy(shares))
+    abstained = sureness(task, prediction) < abstain_below
+    names = example.candidates or task.labels
+    return Classified(
+        label=None if abstained else prediction.label,
+        probabilities=dict(zip(names, prediction.probabilities, strict=True)),
+        value=prediction.value,
+        abstained=abstained,
+        calibration="" if calibration is None else str(calibration.source),
+    )

@@ -6,11 +6,13 @@ that a run writes beside its model names every setting, and must be a recipe of 
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
 
+from unblank.settings.marks import Excludes
 from unblank.settings.recipes import to_mapping
 
-__all__ = ["changed_names", "given_names", "refuse_unused"]
+__all__ = ["changed_names", "given_names", "recipe_beside", "refuse_unused"]
 
 
 def given_names(
@@ -36,6 +38,30 @@ def changed_names(settings: object) -> frozenset[str]:
     return given_names(settings, flags=(), recipe=to_mapping(settings))
 
 
+def recipe_beside(kind: type, given: Collection[str], recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe without what given settings exclude, so that they override it, too.
+
+    Args:
+        kind: dataclass of the settings; fields are marked by `unblank.settings.marks.Excludes`.
+        given: dotted names of the settings that were given beside the recipe.
+        recipe: nested.
+
+    Raises:
+        ValueError: two of those that were given exclude each other.
+    """
+    kept = dict(recipe)
+    for name, others in _exclusions(kind, ""):
+        if name not in given:
+            continue
+        for other in others:
+            if other in given:
+                raise ValueError(f"{name} and {other} exclude each other: give one of them")
+            section, _, last = other.rpartition(".")
+            if isinstance(kept.get(section), Mapping):
+                kept[section] = {key: kept[section][key] for key in kept[section] if key != last}
+    return kept
+
+
 def refuse_unused(given: Collection[str], unused: Mapping[str, str]) -> None:
     """Raise ValueError for the first setting that was given in vain.
 
@@ -54,6 +80,18 @@ def refuse_unused(given: Collection[str], unused: Mapping[str, str]) -> None:
         for unused_name, why in unused.items():
             if name == unused_name or name.startswith(f"{unused_name}."):
                 raise ValueError(f"{name} is given, but {why}: leave it out")
+
+
+def _exclusions(kind: type, prefix: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the dotted name of each marked setting, and those that it excludes."""
+    hints = get_type_hints(kind, include_extras=True)
+    for field in fields(kind):
+        hint = hints[field.name]
+        if isinstance(hint, type) and is_dataclass(hint):
+            yield from _exclusions(hint, f"{prefix}{field.name}.")
+        for mark in getattr(hint, "__metadata__", ()):
+            if isinstance(mark, Excludes):
+                yield f"{prefix}{field.name}", mark.others
 
 
 def _leaves(settings: object) -> Iterator[tuple[str, Any]]:

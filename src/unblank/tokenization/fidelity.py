@@ -26,7 +26,9 @@ _KINDS = {"WordPiece": "wordpiece", "Unigram": "unigram", "BPE": "bpe"}
 
 @dataclass(frozen=True, slots=True)
 class WordCounts:
-    """How the words of a text fare, runs of letters, marks and digits.
+    """How the words of a text fare: runs of letters, marks and digits.
+
+    In a text without any they are what stands between spaces.
 
     Attributes:
         total: words of the text.
@@ -57,7 +59,8 @@ def count_words(
     """
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(_WORD.findall(unicodedata.normalize("NFC", text[:num_characters])))
+        shown = unicodedata.normalize("NFC", text[:num_characters])
+        counts.update(_WORD.findall(shown) or shown.split())
         num_characters -= len(text)
         if num_characters <= 0:
             break

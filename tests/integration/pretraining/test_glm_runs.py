@@ -93,6 +93,23 @@ def test_a_text_without_words_is_named_before_a_tokenizer_is_trained(make_config
         run_pretrain(make_config(tokenizer__path=None, data__train=(str(blank),)))
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\u200b\u200b\n" * 9, r"no document to train on in odd\.txt"),
+        ("\U0001f600 \U0001f603\n" * 9, "knows no word of the training text"),
+    ],
+    ids=["nothing visible", "nothing known"],
+)
+def test_text_of_which_nothing_survives_the_tokenizer_is_named(
+    make_config, tmp_path, monkeypatch, text, said
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=said):
+        run_pretrain(make_config(data__train=("odd.txt",), data__text_unit="line"))
+
+
 def test_continued_pretraining_starts_from_the_given_weights(make_config, tmp_path):
     start = run_pretrain(make_config(train__max_steps=8))
     plain = make_config(

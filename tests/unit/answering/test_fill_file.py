@@ -18,7 +18,7 @@ GOOD = [0, 2, 5]
 @pytest.fixture(autouse=True)
 def no_loading(monkeypatch, tiny):
     for module in (api, fill_printing):
-        monkeypatch.setattr(module, "load", lambda folder, device, dtype: tiny)
+        monkeypatch.setattr(module, "load", lambda folder, **options: tiny)
 
 
 @pytest.fixture

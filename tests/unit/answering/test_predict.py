@@ -14,6 +14,8 @@ from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.run import run_finetune
 from unblank.metrics.calibration import calibration_error, reliability
 from unblank.metrics.confusion import confusion_of
+from unblank.prompting import load_task, predict, read_examples
+from unblank.prompting.scoring import normalized
 
 __all__ = ["toys"]
 
@@ -149,6 +151,36 @@ def test_candidates_and_numbers_are_predicted_too(toys, tmp_path):
         unblank.predict_file(
             toys["model"], data, tmp_path / "x.csv", task=str(task), abstain_below=0.5
         )
+
+
+def test_labels_are_compared_without_their_prior(toys, tmp_path):
+    """The same as `predict` of the library, which another test compares with the formula."""
+    task = load_task(str(toys["task"]))
+    examples = read_examples(task, [toys["validation"]]).examples
+    model = unblank.load(toys["model"])
+    options = {"task": str(toys["task"]), "patterns": [1]}
+    found = {}
+    for how in ("sum", "mean", "pmi", "contextual"):
+        asked, prior = normalized(task, how)
+        expected = predict(
+            model.model, model.tokenizer, asked, examples, patterns=(1,), prior=prior
+        )
+        output = tmp_path / f"{how}.jsonl"
+        rows = unblank.predict_file(
+            toys["model"], toys["validation"], output, normalization=how, **options
+        )
+        found[how] = [list(row["probabilities"].values()) for row in rows]
+        for one, other in zip(found[how], expected, strict=True):
+            assert one == pytest.approx(other.probabilities, abs=1e-5)
+        scores = unblank.evaluate(
+            toys["model"], "cloze", tasks=[str(toys["task"])], file=[str(toys["validation"])],
+            pattern=[1], normalization=how, output=tmp_path / f"{how}.json",
+        ).scores  # fmt: skip
+        right = [
+            one.index in example.answers for one, example in zip(expected, examples, strict=True)
+        ]
+        assert scores[0].value == pytest.approx(100 * np.mean(right))
+    assert not np.allclose(found["sum"], found["contextual"])
 
 
 def test_a_model_without_a_task_asks_for_one(toys, tmp_path, capsys):

@@ -13,7 +13,7 @@ CANDIDATES = ["cat", "old dog", "mat"]
 
 @pytest.fixture(autouse=True)
 def no_loading(monkeypatch, tiny):
-    monkeypatch.setattr(api, "load", lambda folder, device, dtype: tiny)
+    monkeypatch.setattr(api, "load", lambda folder, **options: tiny)
 
 
 def score(folder, *words):
@@ -54,7 +54,7 @@ def test_each_record_may_bring_its_candidates(model_folder, tmp_path, tiny, caps
             model_folder, "--input", path, "--output", output, "--candidates-field", "words",
             "--normalization", "mean", "--no-include-end",
         )  # fmt: skip
-    assert "list the candidates" in capsys.readouterr().err
+    assert "must be a list of texts" in capsys.readouterr().err
     found = [json.loads(line) for line in output.read_text().splitlines()]
     expected = tiny.score("the [MASK]", ["cat", "mat"], normalization="mean", include_end=False)
     assert [one["score"] for one in found[0]["candidates"]] == pytest.approx(

@@ -22,7 +22,7 @@ def typed(text: str) -> io.TextIOWrapper:
 @pytest.fixture(autouse=True)
 def no_loading(monkeypatch, tiny):
     for module in (api, fill_printing):
-        monkeypatch.setattr(module, "load", lambda folder, device, dtype: tiny)
+        monkeypatch.setattr(module, "load", lambda folder, **options: tiny)
     monkeypatch.setenv("COLUMNS", "200")
 
 
@@ -103,7 +103,7 @@ def test_no_alternatives_leave_no_lines(capsys):
 
 
 def test_fill_streams_every_token(capsys, monkeypatch, tiny_words):
-    monkeypatch.setattr(fill_printing, "load", lambda folder, device, dtype: tiny_words)
+    monkeypatch.setattr(fill_printing, "load", lambda folder, **options: tiny_words)
     fill.run(FillSettings(model="x", text=(TEXT,), stream=True, max_tokens=4))
     streamed, *rest = capsys.readouterr().out.splitlines()
     result = tiny_words.fill(TEXT, max_tokens=4)

@@ -16,7 +16,7 @@ LINES = ["the old cat sat on a mat.", "a dog ran far.", "the cat saw the house."
 @pytest.fixture(autouse=True)
 def no_loading(monkeypatch, tiny):
     for module in (api, fill_printing):
-        monkeypatch.setattr(module, "load", lambda folder, device, dtype: tiny)
+        monkeypatch.setattr(module, "load", lambda folder, **_: tiny)
     monkeypatch.setenv("COLUMNS", "200")
 
 

@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 from evaluation_toys import write
+from lm_eval_tasks import leave_its_own_tasks_unread
 from tiny_models import encoder_decoder
 
 from unblank.evaluation.options import LmEvalOptions
@@ -195,6 +196,7 @@ def test_lm_evals_own_command_knows_our_models(model_folder, tmp_path, monkeypat
     results = tmp_path / "results.json"
     asked = f"--tasks {task} --output_path {results}"
     monkeypatch.setattr("sys.argv", ["lm_eval", *own.split(), *asked.split()])
+    leave_its_own_tasks_unread(monkeypatch)
     cli_evaluate()
     assert "|choice|" in capsys.readouterr().out
     (found,) = tmp_path.glob("results_*.json")

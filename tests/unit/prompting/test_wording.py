@@ -228,13 +228,23 @@ def test_calibration_subtracts_what_the_prompt_scores_with_empty_fields(task, ti
     empty = example_of(task, text="", lang="de")
     asking = Asking("translated")
     plain = score_examples(tiny.model, tiny.tokenizer, task, [*examples, empty], asking=asking)
-    found = score_examples(
-        tiny.model, tiny.tokenizer, task, examples, asking=asking, calibrate=True
-    )
+    found = score_examples(tiny.model, tiny.tokenizer, task, examples, asking=asking, prior="pmi")
     for one, other in zip(found, plain, strict=False):
         torch.testing.assert_close(one, other - plain[2])
-    predicted = predict(tiny.model, tiny.tokenizer, task, examples, asking=asking, calibrate=True)
+    predicted = predict(tiny.model, tiny.tokenizer, task, examples, asking=asking, prior="pmi")
     assert predicted[0].probabilities == pytest.approx(found[0].softmax(dim=0).tolist())
+
+
+def test_contextual_calibration_divides_by_the_mean_share_of_empty_fields_and_of_na(task, tiny):
+    example, *free = [example_of(task, text=text, lang="de") for text in ("a dog", "", "N/A")]
+    asking = Asking("translated")
+    plain = score_examples(tiny.model, tiny.tokenizer, task, [example, *free], asking=asking)
+    shares = [one.softmax(dim=0) for one in plain]
+    odds = shares[0] / torch.stack(shares[1:]).mean(dim=0)
+    (found,) = predict(
+        tiny.model, tiny.tokenizer, task, [example], asking=asking, prior="contextual"
+    )
+    assert found.probabilities == pytest.approx((odds / odds.sum()).tolist(), abs=1e-5)
 
 
 def test_candidates_are_calibrated_by_the_prompt_without_the_premise(tiny):
@@ -242,8 +252,8 @@ def test_candidates_are_calibrated_by_the_prompt_without_the_premise(tiny):
     (example,) = make_examples(task, dict(task.example), language="it")
     asking = Asking("translated")
     plain, calibrated = (
-        score_examples(tiny.model, tiny.tokenizer, task, [example], asking=asking, calibrate=one)[0]
-        for one in (False, True)
+        score_examples(tiny.model, tiny.tokenizer, task, [example], asking=asking, prior=one)[0]
+        for one in (None, "pmi")
     )
     empty = [
         tiny.score(", quindi [MASK].", [word.strip()]).best.score for word in example.candidates

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from unblank.settings.given import given_names, refuse_unused
+from unblank.pretraining.settings import PretrainSettings
+from unblank.settings.given import given_names, recipe_beside, refuse_unused
 from unblank.settings.recipes import to_mapping
 
 UNUSED = {"lora": "--method full trains no adapters", "prompt.encoder": "deep prompts have none"}
@@ -39,3 +40,19 @@ def test_a_given_setting_that_is_not_used_is_refused(name):
 
 def test_names_that_only_begin_alike_are_no_part_of_a_section():
     refuse_unused({"lora_rank", "prompt.length", "prompt.encoder_size"}, UNUSED)
+
+
+@pytest.mark.parametrize(("given", "left"), [("minutes", "max_steps"), ("max_steps", "minutes")])
+def test_a_given_length_takes_the_place_of_the_recipes(given, left):
+    recipe = {"train": {left: 5, "seed": 3}, "model": {"preset": "tiny"}}
+    kept = recipe_beside(PretrainSettings, {f"train.{given}"}, recipe)
+    assert kept == {"train": {"seed": 3}, "model": {"preset": "tiny"}}
+    assert recipe["train"][left] == 5
+    # The record of a timed run has both, and is a recipe of the same run.
+    both = {"train": {"minutes": 2.0, "max_steps": 5}}
+    assert recipe_beside(PretrainSettings, {"train.seed"}, both) == both
+
+
+def test_two_given_lengths_are_refused():
+    with pytest.raises(ValueError, match=r"train\.minutes and train\.max_steps|max_steps and"):
+        recipe_beside(PretrainSettings, {"train.minutes", "train.max_steps"}, {})

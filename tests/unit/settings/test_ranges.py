@@ -1,9 +1,9 @@
 """Every number of every dataclass of settings has a range, and is refused outside it by name."""
 
-import ast
 import dataclasses
 import importlib
 import math
+import re
 from fractions import Fraction
 from pathlib import Path
 from types import UnionType
@@ -24,11 +24,8 @@ def settings_classes() -> list[type]:
     """Every class of the package that is called ...Settings or ...Options and holds values."""
     found = {}
     for path in SOURCE.rglob("*.py"):
-        names = [
-            node.name
-            for node in ast.parse(path.read_text(encoding="utf-8")).body
-            if isinstance(node, ast.ClassDef) and node.name.endswith(("Settings", "Options"))
-        ]
+        text = path.read_text(encoding="utf-8")
+        names = re.findall(r"^class ([A-Za-z]\w*(?:Settings|Options))\b", text, re.MULTILINE)
         if names:
             module = path.relative_to(SOURCE.parent).with_suffix("")
             loaded = importlib.import_module(".".join(module.parts))

@@ -41,6 +41,11 @@ wild = st.lists(
 
 
 @kinds
+def test_no_texts_have_no_ids(kind):
+    assert encode_texts(tokenizer_of(kind), []) == []
+
+
+@kinds
 @given(text=natural)
 def test_natural_text_comes_back_as_written(kind, text):
     tokenizer = tokenizer_of(kind)

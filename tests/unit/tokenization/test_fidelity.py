@@ -52,6 +52,15 @@ def test_words_that_change_or_have_no_token_are_counted():
     assert str(counts) == "50.0% of words survive a round trip"
 
 
+def test_text_without_words_is_counted_by_what_stands_between_spaces():
+    smileys = "\U0001f600\U0001f603 \U0001f604"
+    unknown = count_words(train("wordpiece"), [smileys])
+    assert (unknown.total, unknown.kept, unknown.unknown) == (2, 0, 2)
+    known = count_words(train("wordpiece", text=smileys), [smileys])
+    assert (known.total, known.kept, known.unknown) == (2, 2, 0)
+    assert count_words(train("wordpiece"), [""]).total == 0
+
+
 def test_only_the_beginning_is_read():
     assert count_words(train("bpe"), ["one two", "three four"], num_characters=7).total == 2
     assert count_words(train("bpe"), ["one two"] * 3, num_characters=10).total == 3

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from unblank.finetuning.labels.reading import Labelled
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.steps import Sample
+from unblank.generation.priors import Prior
 from unblank.objectives.cloze import ClozeLossName
 from unblank.prompting.asking import AS_IT_STANDS, Asking
 from unblank.prompting.examples import TaskExample
@@ -38,7 +39,7 @@ class Words:
         held_out: those that are measured.
         crosses: whether each training example is also asked in another language, drawn at random.
         consistency: weight of the difference between the answers to both prompts.
-        calibrate: whether what a prompt scores without content is subtracted in measuring.
+        prior: how what a prompt scores without content is taken off in measuring.
         seed: of what is drawn.
     """
 
@@ -46,7 +47,7 @@ class Words:
     held_out: Asking = AS_IT_STANDS
     crosses: bool = False
     consistency: float = 0.0
-    calibrate: bool = False
+    prior: Prior | None = None
     seed: int = 0
 
     @classmethod
@@ -60,7 +61,7 @@ class Words:
             ),
             crosses=settings.prompts == "cross",
             consistency=settings.consistency,
-            calibrate=settings.calibrate,
+            prior="pmi" if settings.calibrate else None,
             seed=seed,
         )
 
@@ -153,7 +154,7 @@ class ClozeWay:
                 examples,
                 pattern=number,
                 asking=self._words.held_out,
-                calibrate=self._words.calibrate,
+                prior=self._words.prior,
                 max_length=self._data.max_length,
                 batch_size=batch_size,
                 layout=self._layout,

@@ -8,28 +8,32 @@ Shapes: `L` labels or candidates of an example.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from unblank.adapters.calibration import calibration_of
 from unblank.adapters.opening import load_adapted, put_adapter, require_undamaged
 from unblank.adapters.record import AdapterRecord, has_adapter
+from unblank.calibration.maps import tempered
+from unblank.calibration.record import LabelCalibration
 from unblank.engine.parallel import World
 from unblank.families.loading import load_folder, torch_device, torch_dtype
 from unblank.families.settings import ModelSettings
 from unblank.families.table import family_of_model
 from unblank.finetuning.labels.classifier import ClassifierWay
 from unblank.finetuning.labels.classifier_model import is_classifier
-from unblank.finetuning.labels.cloze import ClozeWay
+from unblank.finetuning.labels.cloze import ClozeWay, Words
 from unblank.finetuning.labels.reading import Labelled, StartingPoint
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.training import Way
+from unblank.generation.priors import Normalization, Prior
 from unblank.integrity import PROVENANCE_NAME
 from unblank.prompting import ClozeTask, TaskExample, load_task
-from unblank.prompting.scoring import Layout
+from unblank.prompting.scoring import Layout, normalized
 from unblank.settings.recipes import from_mapping
 from unblank.untrusted.adapter import PEFT_CONFIG_NAME
 from unblank.untrusted.json_text import read_json_object
@@ -37,7 +41,7 @@ from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.opening import config_in, tokenizer_in
 from unblank.untrusted.weight_files import opened_weights
 
-__all__ = ["TunedTask", "has_label_head", "open_tuned", "tuned_on"]
+__all__ = ["TunedTask", "asked_of", "has_label_head", "open_tuned", "tuned_on"]
 
 _NOT_A_TASK = "seq2seq"
 """What a run on text pairs has in the place of a task."""
@@ -52,15 +56,23 @@ class TunedTask:
         model: in evaluation mode.
         tokenizer: of the model.
         way: how the model answers.
+        asked: how, as plain values.
+        calibration: of the probabilities; None for the model's own.
+        note: why a calibration that is there is not used; empty if none is, or if it is used.
     """
 
     task: ClozeTask
     model: Any
     tokenizer: Any
     way: Way
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    calibration: LabelCalibration | None = None
+    note: str = ""
 
     def shares(self, examples: Sequence[TaskExample], batch_size: int = 32) -> list[Tensor]:
         """Return for each example float32[L], the probabilities of its labels or candidates.
+
+        They are calibrated if there is a calibration.
 
         Args:
             examples: of the task; they need no labels.
@@ -69,7 +81,29 @@ class TunedTask:
         Raises:
             ValueError: an example that is too long and cannot be shortened.
         """
-        return self.way.shares(self.model, examples, batch_size)
+        found = self.way.shares(self.model, examples, batch_size)
+        if self.calibration is None:
+            return found
+        temperature = self.calibration.temperature
+        return [torch.from_numpy(tempered(one.double(), temperature)).float() for one in found]
+
+    def calibrated(self, folder: Path) -> Self:
+        """Return it with the calibration in its folder, if there is one for what is asked.
+
+        Raises:
+            ValueError: it is damaged, or was learned from other weights.
+        """
+        known = calibration_of(folder)
+        found = None if known is None else known.labels.get(self.task.name)
+        if found is None:
+            return self
+        if different := found.difference(self.asked):
+            return replace(
+                self,
+                note=f"not calibrated: the calibration of {self.task.name} in {folder} was "
+                f"learned with other {different}",
+            )
+        return replace(self, calibration=found)
 
 
 def open_tuned(
@@ -78,10 +112,11 @@ def open_tuned(
     *,
     patterns: Sequence[int] = (),
     layout: Layout | None = None,
+    normalization: Normalization | None = None,
     device: str = "auto",
     dtype: str | torch.dtype | None = None,
 ) -> TunedTask:
-    """Return the model of a folder with the task that it answers.
+    """Return the model of a folder with the task that it answers, not calibrated.
 
     Args:
         folder: of a model, a classifier, an adapter or a trained prompt.
@@ -89,6 +124,7 @@ def open_tuned(
         patterns: numbers of the task's patterns; none for those that it was tuned with, or the
             task's own choice.
         layout: how the model answers; None for how it was tuned.
+        normalization: how candidates are compared; None for how it was tuned, or as the task says.
         device: as for `unblank.load`.
         dtype: as for `unblank.load`.
 
@@ -108,9 +144,10 @@ def open_tuned(
     for number in numbers:
         loaded.pattern(number)
     if has_label_head(folder):
-        if patterns or layout:
+        if patterns or layout or normalization:
             raise ValueError(
-                f"{folder} is a classifier, which has no patterns and no layout: leave them out"
+                f"{folder} is a classifier, which has no patterns, no layout and no normalization: "
+                "leave them out"
             )
         return _open_classifier(folder, loaded, cloze, device, dtype)
     opened = load_adapted if has_adapter(folder) else load_folder
@@ -120,9 +157,38 @@ def open_tuned(
             f"{folder} is a {family_of_model(model).name}, which fills no blanks: a task with "
             "labels needs a GLM, or a classifier"
         )
+    loaded, prior = normalized(loaded, normalization)
+    if normalization is None and is_same and cloze.calibrate:
+        prior = "pmi"
     data = _labelled(folder, loaded, model, tokenizer, cloze.max_length)
-    way = ClozeWay(data, patterns=numbers, loss=cloze.loss, layout=layout or cloze.layout)
-    return TunedTask(loaded, model.eval(), tokenizer, way)
+    chosen = layout or cloze.layout
+    way = ClozeWay(data, patterns=numbers, loss=cloze.loss, layout=chosen, words=Words(prior=prior))
+    asked = asked_of(loaded, patterns=numbers, layout=chosen, prior=prior)
+    return TunedTask(loaded, model.eval(), tokenizer, way, asked)
+
+
+def asked_of(
+    task: ClozeTask,
+    *,
+    patterns: Sequence[int] = (),
+    layout: Layout = "blank",
+    prior: Prior | None = None,
+) -> dict[str, Any]:
+    """Return how a model is asked in blanks, as plain values, for calibrations.
+
+    Args:
+        task: what is asked.
+        patterns: numbers of its patterns; none for its own choice.
+        layout: how the model answers.
+        prior: what is taken off.
+    """
+    return {
+        "way": "cloze",
+        "task": task.content_hash,
+        "patterns": list(patterns) or [task.default_pattern],
+        "layout": layout,
+        "normalization": prior or task.scoring,
+    }
 
 
 def has_label_head(folder: Path) -> bool:
@@ -192,7 +258,8 @@ def _open_classifier(
     if dtype is not None:
         model = model.to(torch_dtype(dtype))
     way = ClassifierWay(data, pooled=cloze.pooled, branch=cloze.branch)  # a prompt is there now
-    return TunedTask(task, model.to(torch_device(device)).eval(), tokenizer, way)
+    asked = {"way": "classifier", "task": task.content_hash}
+    return TunedTask(task, model.to(torch_device(device)).eval(), tokenizer, way, asked)
 
 
 def _labelled(

@@ -1,0 +1,1 @@
+"""`unblank calibrate`: answers that are known, compared with what the model says of its own."""

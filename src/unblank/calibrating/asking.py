@@ -1,0 +1,178 @@
+"""A model asked what is known already: the blanks, labels and candidates of a file."""
+
+from typing import Any
+
+import numpy as np
+
+from unblank.answering.given import GivenRecords, listed_texts, read_given
+from unblank.api import Unblank
+from unblank.calibrating.known import KnownChoices, KnownFills
+from unblank.calibrating.settings import CalibrateSettings
+from unblank.data.drawing import draw_from_files
+from unblank.data.fields import field_text, field_value, has_field
+from unblank.data.language_files import find_language_files
+from unblank.evaluation.infilling import blank_words
+from unblank.finetuning.labels.tuned import TunedTask
+from unblank.generation.candidates import ScoringOptions
+from unblank.generation.options import DecodingOptions
+from unblank.metrics.written_form import written_form
+from unblank.plurals import counted
+from unblank.progress_bars import progress_bar
+from unblank.prompting.examples import TaskExample, read_examples, require_labels
+from unblank.tokenization.special import BLANK_TOKENS
+
+__all__ = ["ask_candidates", "ask_fills", "ask_labels"]
+
+_MASK_RATIO = 0.15
+_ANSWERS, _LABEL = "answers", "label"
+"""Usual fields of what is right: of blanks, and of candidates."""
+
+_Blanks = tuple[str, list[str]]
+"""A text with blanks, and their answers."""
+
+
+def ask_fills(unblank: Unblank, settings: CalibrateSettings) -> KnownFills:
+    """Return what the model fills into blanks whose answers are known.
+
+    A fill is right if it is the answer as far as the tokenizer tells texts apart: capitals count
+    only if it knows them.
+
+    Raises:
+        ValueError: texts with blanks have no answers, or others as many as they have blanks.
+    """
+    template = settings.text_field or "text"
+    given = _drawn(read_given(settings.data, template), settings.limit)
+    answers_field, rng = settings.answer_field or _ANSWERS, np.random.default_rng(settings.seed)
+    ratio = settings.mask_ratio or _MASK_RATIO
+    found: list[_Blanks] = []
+    for place, record in zip(given.places, given.records, strict=True):
+        text = field_text(place, record, template)
+        if has_field(record, answers_field):
+            found.append((text, _answers(place, record, answers_field, text)))
+        elif any(token in text for token in BLANK_TOKENS):
+            raise ValueError(
+                f"{place}: the text has blanks, and there is no field {answers_field!r} with their "
+                "answers: name it by --answer-field, or give texts without blanks"
+            )
+        elif (blanked := blank_words(text, ratio, rng)) is not None:
+            found.append((blanked.text, list(blanked.answers)))
+    if not found:
+        raise ValueError(f"{settings.data}: every text is blanked entirely: give longer texts")
+    options = DecodingOptions(num_beams=settings.num_beams or 1, max_tokens=settings.max_tokens)
+    filler = unblank.filler(options)
+    texts = [text for text, _ in found]
+    with progress_bar(show=True) as progress:
+        bar = progress.add_task("fill", total=len(texts))
+        results = filler.fill(
+            texts,
+            batch_size=settings.batch_size,
+            on_batch=lambda count: progress.advance(bar, count),
+        )
+    pairs = [
+        (text, blank.log_probability, _reads(unblank, blank.text) == _reads(unblank, answer))
+        for (text, answers), result in zip(found, results, strict=True)
+        for blank, answer in zip(result.blanks, answers, strict=True)
+    ]
+    keys, log_p, is_right = map(list, zip(*pairs, strict=True))
+    return KnownFills(keys, log_p, is_right)
+
+
+def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
+    """Return what the model says of examples of a task whose labels are known.
+
+    Raises:
+        ValueError: a task of numbers, or an example without a label.
+    """
+    task = tuned.task
+    if task.is_regression:
+        raise ValueError(f"task {task.name} predicts a number, which has no probability")
+    read = read_examples(task, find_language_files(str(settings.data))).examples
+    examples = draw_from_files(read, settings.limit, lambda example: example.place)
+    require_labels(task, examples)
+    shares = tuned.shares(examples, settings.batch_size)
+    is_first = task.decision == "first"
+    pairs = zip(examples, shares, strict=True)
+    right = [_right(example, len(one), first_alone=is_first) for example, one in pairs]
+    return KnownChoices(
+        [_key(example) for example in examples],
+        [one.tolist() for one in shares],
+        right,
+        first_alone=is_first,
+    )
+
+
+def ask_candidates(
+    unblank: Unblank, options: ScoringOptions, settings: CalibrateSettings
+) -> KnownChoices:
+    """Return the shares of candidates of texts of which the right one is known.
+
+    Raises:
+        ValueError: a text without a right one among its candidates.
+    """
+    template, label_field = settings.text_field or "text", settings.answer_field or _LABEL
+    given = _drawn(read_given(settings.data, template), settings.limit)
+    keys: list[str] = []
+    candidates: list[list[str]] = []
+    right: list[tuple[int, ...]] = []
+    for place, record in zip(given.places, given.records, strict=True):
+        keys.append(field_text(place, record, template))
+        listed = list(settings.candidates)
+        if settings.candidates_field is not None:
+            value = field_value(place, record, settings.candidates_field)
+            listed = listed_texts(place, settings.candidates_field, value)
+        label = field_text(place, record, label_field)
+        if label not in listed:
+            raise ValueError(
+                f"{place}: {label!r} in the field {label_field!r} is none of the candidates "
+                f"{', '.join(map(repr, listed[:10]))}"
+            )
+        candidates.append(listed)
+        right.append((listed.index(label),))
+    scorer = unblank.scorer(options)
+    shares: list[list[float]] = []
+    with progress_bar(show=True) as progress:
+        bar = progress.add_task("score", total=len(keys))
+        for start in range(0, len(keys), settings.batch_size):
+            part = slice(start, start + settings.batch_size)
+            for scores in scorer.score(keys[part], candidates[part]):
+                shares.append([one.probability for one in scores.candidates])
+            progress.advance(bar, len(keys[part]))
+    return KnownChoices(keys, shares, right)
+
+
+def _drawn(given: GivenRecords, limit: int) -> GivenRecords:
+    """Return a fixed random choice of records, if there are more."""
+    pairs = list(zip(given.places, given.records, strict=True))
+    drawn = draw_from_files(pairs, limit, lambda pair: pair[0])
+    return GivenRecords([place for place, _ in drawn], [record for _, record in drawn])
+
+
+def _answers(place: str, record: dict[str, Any], name: str, text: str) -> list[str]:
+    num_blanks = sum(text.count(token) for token in BLANK_TOKENS)
+    value = field_value(place, record, name)
+    is_one = num_blanks == 1 and isinstance(value, str) and not value.startswith("[")
+    answers = [str(value)] if is_one else listed_texts(place, name, value)
+    if len(answers) != num_blanks:
+        raise ValueError(
+            f"{place}: the field {name!r} has {counted(len(answers), 'answer')} for "
+            f"{counted(num_blanks, 'blank')}: give one for each"
+        )
+    return answers
+
+
+def _reads(unblank: Unblank, text: str) -> str:
+    """Return a text as the tokenizer reads it, without outer spaces."""
+    normalizer = unblank.tokenizer.backend_tokenizer.normalizer
+    plain = written_form(text.strip())
+    return plain if normalizer is None else str(normalizer.normalize_str(plain)).strip()
+
+
+def _right(example: TaskExample, count: int, *, first_alone: bool) -> tuple[int, ...]:
+    if not first_alone:
+        return example.answers
+    return (0,) if example.answers == (1,) else tuple(range(1, count))
+
+
+def _key(example: TaskExample) -> str:
+    pairs = sorted(example.fields.items())
+    return example.group or "\n".join(f"{name}={text}" for name, text in pairs)

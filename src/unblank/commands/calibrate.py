@@ -1,0 +1,31 @@
+"""`unblank calibrate`: learns from known answers how sure a model may be of its own."""
+
+from collections.abc import Sequence
+
+from unblank.calibrating.settings import CalibrateSettings
+from unblank.commands.parsing import parse_settings
+
+__all__ = ["parse", "run"]
+
+
+def parse(words: Sequence[str]) -> CalibrateSettings:
+    """Return the settings that the words give; errors as for `parse_settings`."""
+    return parse_settings("calibrate", CalibrateSettings, words)
+
+
+def run(settings: CalibrateSettings) -> None:
+    """Calibrate, and print what has changed.
+
+    Raises:
+        FileNotFoundError, ValueError, ImportError: as for `unblank.calibrating.run.calibrate`.
+    """
+    import sys
+
+    from rich.console import Console
+
+    from unblank.calibrating.run import calibrate
+
+    report, lines = calibrate(settings)
+    Console(highlight=False).print(report.shown())
+    for line in lines:
+        print(line, file=sys.stderr)

@@ -1,0 +1,46 @@
+"""Threads sleep where other work has the cores, unless the user has said something else."""
+
+import subprocess
+import sys
+
+import pytest
+
+from unblank.waiting_threads import must_sleep
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only libgomp is told")
+
+CODE = """
+import os
+os.getloadavg = lambda: ({load}, 0.0, 0.0)
+os.sched_getaffinity = lambda pid: {{0, 1}}
+from unblank.waiting_threads import choose_waiting, describe_waiting
+choose_waiting()
+print(os.environ.get("OMP_WAIT_POLICY"), describe_waiting(), sep="")
+"""
+
+
+def chosen(load, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", CODE.format(load=load)],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": ":".join(sys.path), **environment},
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@linux_only
+def test_threads_sleep_on_a_busy_machine_and_the_header_says_so():
+    assert chosen(load=3.0).startswith("passive (asleep while they wait")
+    assert chosen(load=0.1) == "None"
+    assert chosen(load=3.0, OMP_NUM_THREADS="1") == "None"
+    assert chosen(load=3.0, OMP_WAIT_POLICY="active") == "active"
+    assert chosen(load=3.0, GOMP_SPINCOUNT="5") == "None"
+
+
+def test_a_single_thread_waits_for_none_and_free_cores_are_spun_on():
+    assert not must_sleep(threads=1, load=9.0, cores=2)
+    assert not must_sleep(threads=2, load=0.4, cores=2)
+    assert must_sleep(threads=2, load=1.0, cores=2)
+    assert not must_sleep(threads=4, load=3.0, cores=8)
