@@ -13,7 +13,7 @@ from unblank.evaluation.fact_templates import OBJECT, SUBJECT, plain_template
 from unblank.evaluation.suites import FactSet
 from unblank.tokenization.special import MASK_TOKEN
 
-__all__ = ["Fact", "Relation", "read_facts", "read_relations"]
+__all__ = ["Fact", "read_facts", "read_relations"]
 
 _SENTENCE, _SENTENCES = "template", "templates"
 

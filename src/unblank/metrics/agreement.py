@@ -6,11 +6,11 @@ from typing import TypeVar
 
 __all__ = ["agreement_of_languages"]
 
-Question = TypeVar("Question", bound=Hashable)
+Asked = TypeVar("Asked", bound=Hashable)
 
 
 def agreement_of_languages(
-    answers: Mapping[str, Mapping[Question, Hashable]],
+    answers: Mapping[str, Mapping[Asked, Hashable]],
 ) -> dict[str, tuple[float, int]]:
     """Return for each language the share of equal answers, and the number of comparisons.
 

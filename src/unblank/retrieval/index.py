@@ -30,7 +30,7 @@ from unblank.untrusted.npy import require_whole_array
 from unblank.version import __version__
 from unblank.whole_folders import new_folder
 
-__all__ = ["IndexReport", "PassageIndex", "require_room", "write_index"]
+__all__ = ["PassageIndex", "require_room", "write_index"]
 
 RECORD_NAME = "index.json"
 _PASSAGES_NAME = "passages.jsonl"
