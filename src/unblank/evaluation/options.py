@@ -312,6 +312,11 @@ class QuestionsOptions(DataOptions):
     """Your own files, folders or globs instead, of SQuAD's JSON or one question a record."""
     languages: tuple[str, ...] = ()
     """Codes of the languages to measure. Default: all that are there."""
+    retrieve: PathText | None = None
+    """Folder of an index of passages (unblank index): answer from the passages that fit a question
+    best, also from those of other questions, and not from the question's own passage."""
+    top: Annotated[Positive[tuple[int, ...]], Needs("retrieve")] = (5,)
+    """Numbers of passages; each is measured."""
     prompts: _Prompts = "english"
     """In which words a question is put: English ones, those of its language, or none: as in
     training."""
