@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         fill_file,
         finetune,
         predict_file,
+        prepare,
         pretrain,
         score_file,
         show,
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     from unblank.calls import calibrate_model as calibrate
     from unblank.calls import evaluate_model as evaluate
     from unblank.conversion.convert import convert
+    from unblank.rules.rule import Rule
 
 __all__ = [
     "ModelScores",
+    "Rule",
     "TrainedRun",
     "Unblank",
     "__version__",
@@ -39,6 +42,7 @@ __all__ = [
     "finetune",
     "load",
     "predict_file",
+    "prepare",
     "pretrain",
     "score_file",
     "show",
@@ -46,6 +50,7 @@ __all__ = [
 
 _HOMES = {
     "ModelScores": ("unblank.calls", "ModelScores"),
+    "Rule": ("unblank.rules.rule", "Rule"),
     "TrainedRun": ("unblank.calls", "TrainedRun"),
     "Unblank": ("unblank.api", "Unblank"),
     "calibrate": ("unblank.calls", "calibrate_model"),
@@ -55,6 +60,7 @@ _HOMES = {
     "finetune": ("unblank.calls", "finetune"),
     "load": ("unblank.api", "load"),
     "predict_file": ("unblank.calls", "predict_file"),
+    "prepare": ("unblank.calls", "prepare"),
     "pretrain": ("unblank.calls", "pretrain"),
     "score_file": ("unblank.calls", "score_file"),
     "show": ("unblank.calls", "show"),

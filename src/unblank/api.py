@@ -14,13 +14,16 @@ from unblank.calibration.record import Calibration
 from unblank.families.loading import LanguageModel, load_folder
 from unblank.families.table import family_of_model
 from unblank.generation.candidates import CandidateScorer, ScoringOptions
+from unblank.generation.constraining import TextRules
 from unblank.generation.infill import Filler
 from unblank.generation.options import (
     DecodingArguments,
     DecodingOptions,
+    FillingOrder,
     GenerationArguments,
     GenerationOptions,
 )
+from unblank.generation.order_scores import OrderScores
 from unblank.generation.passages import (
     Passage,
     behind_passage,
@@ -33,6 +36,7 @@ from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
 from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer, generate_texts
 from unblank.generation.sources import read_sources
 from unblank.html_text import html_table
+from unblank.rules.rule import RuleLike
 from unblank.tokenization.special import special_ids
 from unblank.unicode import require_texts, require_unicode
 
@@ -93,7 +97,8 @@ class Unblank:
         self,
         text: str,
         *,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
+        rules: TextRules | None = None,
         passages: Sequence[str | Passage] | None = None,
         batch_size: int = 16,
         **options: Unpack[DecodingArguments],
@@ -104,7 +109,8 @@ class Unblank:
         self,
         text: list[str],
         *,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
+        rules: TextRules | None = None,
         passages: Sequence[Sequence[str | Passage]] | None = None,
         batch_size: int = 16,
         **options: Unpack[DecodingArguments],
@@ -114,7 +120,8 @@ class Unblank:
         self,
         text: str | list[str],
         *,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
+        rules: TextRules | None = None,
         passages: Sequence[str | Passage] | Sequence[Sequence[str | Passage]] | None = None,
         batch_size: int = 16,
         **options: Unpack[DecodingArguments],
@@ -126,7 +133,10 @@ class Unblank:
 
         Args:
             text: one text, or several.
-            order: blanks, counted from 0, in the order of filling; None for left to right.
+            order: blanks, counted from 0, in the order of filling; "confidence" fills the surest
+                first; None is left to right.
+            rules: what the answers must be like: `unblank.Rule`, its short form such as
+                `"1: words=2..3"`, or a dict of its fields; for several texts also a list for each.
             passages: texts that may help, each put before the text; the probabilities that they
                 lead to are averaged by their shares (`unblank.generation.passages`). For several
                 texts a list for each. A text with passages has one blank, neither sampling nor a
@@ -136,20 +146,28 @@ class Unblank:
 
         Raises:
             ValueError: no blank, a text longer than the model's positions, options that do not
-                go together, or a model that is not a GLM.
+                go together, rules that cannot be met, or a model that is not a GLM.
             TypeError: an option that does not exist, or a value of the wrong type.
         """
         checked = _options(DecodingOptions, options)
         texts = require_texts(text, "text")
         if passages is None:
-            results = self.filler(checked).fill(texts, order=order, batch_size=batch_size)
+            filler = self.filler(checked)
+            results = filler.fill(texts, order=order, rules=rules, batch_size=batch_size)
+        elif rules:
+            raise ValueError("rules do not go with passages: leave one of them out")
         else:
             filler = Filler(self.model, self.tokenizer, checked)
             pairs = zip(texts, passages_of_each(text, passages), strict=True)
             end_id = special_ids(self.tokenizer).eop
             results = [
                 fill_with_passages(
-                    filler, one, found, end_id=end_id, order=order, batch_size=batch_size
+                    filler,
+                    one,
+                    found,
+                    end_id=end_id,
+                    order=None if order == "confidence" else order,
+                    batch_size=batch_size,
                 )
                 for one, found in pairs
             ]
@@ -168,7 +186,8 @@ class Unblank:
         self,
         text: str,
         *,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
+        rules: Sequence[RuleLike] | RuleLike | None = None,
         **options: Unpack[DecodingArguments],
     ) -> Iterator[TokenEvent | FillResult]:
         """Yield a `TokenEvent` for every token as it is chosen, and at last the `FillResult`.
@@ -176,6 +195,7 @@ class Unblank:
         Args:
             text: with at least one blank.
             order: as for `fill`.
+            rules: as for `fill`.
             **options: as for `fill`; greedy decoding and sampling only.
 
         Raises:
@@ -183,13 +203,14 @@ class Unblank:
         """
         filler = self.filler(_options(DecodingOptions, options))
         require_unicode(text, "text")
-        return filler.stream(text, order=order)
+        return filler.stream(text, order=order, rules=rules)
 
     @overload
     def generate(
         self,
         source: str,
         *,
+        rules: TextRules | None = None,
         batch_size: int = DEFAULT_BATCH_SIZE,
         show_progress: bool = False,
         **options: Unpack[GenerationArguments],
@@ -200,6 +221,7 @@ class Unblank:
         self,
         source: list[str],
         *,
+        rules: TextRules | None = None,
         batch_size: int = DEFAULT_BATCH_SIZE,
         show_progress: bool = False,
         **options: Unpack[GenerationArguments],
@@ -209,6 +231,7 @@ class Unblank:
         self,
         source: str | list[str],
         *,
+        rules: TextRules | None = None,
         batch_size: int = DEFAULT_BATCH_SIZE,
         show_progress: bool = False,
         **options: Unpack[GenerationArguments],
@@ -220,6 +243,8 @@ class Unblank:
 
         Args:
             source: one text, or several.
+            rules: what the answers must be like, as for `fill`; for several sources also a list
+                for each.
             batch_size: sources answered together; it does not change a result.
             show_progress: show a bar on the error stream.
             **options: fields of `unblank.generation.options.GenerationOptions`; greedy
@@ -227,7 +252,7 @@ class Unblank:
 
         Raises:
             ValueError: a source longer than the model's positions (unless `too_long="cut"`), or
-                options that do not go together or do not fit the model.
+                options that do not go together or do not fit the model; rules that cannot be met.
             TypeError: an option that does not exist, or a value of the wrong type.
         """
         answers = generate_texts(
@@ -235,18 +260,24 @@ class Unblank:
             self.tokenizer,
             require_texts(source, "source"),
             _options(GenerationOptions, options),
+            rules=rules,
             batch_size=batch_size,
             show_progress=show_progress,
         )
         return answers[0] if isinstance(source, str) else answers
 
     def generate_stream(
-        self, source: str, **options: Unpack[GenerationArguments]
+        self,
+        source: str,
+        *,
+        rules: Sequence[RuleLike] | RuleLike | None = None,
+        **options: Unpack[GenerationArguments],
     ) -> Iterator[TokenEvent | Generated]:
         """Yield a `TokenEvent` for every token as it is chosen, and at last the `Generated`.
 
         Args:
             source: as for `generate`.
+            rules: on the answer, as for `fill`.
             **options: as for `generate`; greedy decoding and sampling of one answer only.
 
         Raises:
@@ -254,7 +285,23 @@ class Unblank:
         """
         checked = _options(GenerationOptions, options)
         require_unicode(source, "source")
-        return SourceAnswerer(self.model, self.tokenizer, checked).stream(source)
+        return SourceAnswerer(self.model, self.tokenizer, checked).stream(source, rules)
+
+    def score_orders(self, text: str, answers: list[str]) -> OrderScores:
+        """Return the joint log-probability of answers in every order of filling the blanks.
+
+        Each answer sees those before it, so that it matters. Only a GLM fills blanks.
+
+        Args:
+            text: with up to four blanks.
+            answers: one for each blank, from left to right.
+
+        Raises:
+            ValueError: another number of answers, an empty one, a text that is too long, or a model
+                that is not a GLM.
+        """
+        require_unicode(text, "text")
+        return self.filler(DecodingOptions()).score_orders(text, require_texts(answers, "answer"))
 
     @overload
     def score(

@@ -1,10 +1,10 @@
 """The commands as Python calls: the same settings, sections as keywords.
 
-`unblank.pretrain`, `.finetune`, `.evaluate`, `.calibrate`, `.fill_file`, `.score_file`,
+`unblank.prepare`, `.pretrain`, `.finetune`, `.evaluate`, `.calibrate`, `.fill_file`, `.score_file`,
 `.predict_file` and `.show` are these functions.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +32,7 @@ __all__ = [
     "fill_file",
     "finetune",
     "predict_file",
+    "prepare",
     "pretrain",
     "score_file",
     "show",
@@ -132,7 +133,21 @@ def pretrain(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
     from unblank.pretraining.run import run_pretrain
     from unblank.pretraining.settings import PretrainSettings
 
-    return _train(PretrainSettings, run_pretrain, recipe, settings)
+    return TrainedRun(_run(PretrainSettings, run_pretrain, recipe, settings))
+
+
+def prepare(recipe: str | Path | None = None, **settings: Any) -> Path:
+    """Tokenise the text of a run beforehand as `unblank prepare` does.
+
+    Args and errors as for `pretrain`, which then finds it.
+
+    Returns:
+        The folder of prepared text.
+    """
+    from unblank.pretraining.prepare import run_prepare
+    from unblank.pretraining.settings import PretrainSettings
+
+    return _run(PretrainSettings, run_prepare, recipe, settings)
 
 
 def finetune(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
@@ -140,7 +155,7 @@ def finetune(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
     from unblank.finetuning.run import run_finetune
     from unblank.finetuning.settings import FinetuneSettings
 
-    return _train(FinetuneSettings, run_finetune, recipe, settings)
+    return TrainedRun(_run(FinetuneSettings, run_finetune, recipe, settings))
 
 
 def evaluate_model(
@@ -188,6 +203,8 @@ def fill_file(
     from unblank.commands.fill_printing import fill_to_file
     from unblank.commands.fill_settings import FillSettings
 
+    if isinstance(order := options.get("order"), Sequence) and not isinstance(order, str):
+        options["order"] = tuple(map(str, order))  # as words of the command
     with _given_input(input) as path:
         return fill_to_file(_file_settings(FillSettings, model, path, output, options))
 
@@ -294,9 +311,9 @@ def show(text: str | None = None, **options: Any) -> None:
         show_text(from_mapping(ShowTextOptions, given), console)
 
 
-def _train(
+def _run(
     kind: type, run: Callable[..., Path], recipe: str | Path | None, settings: Mapping[str, Any]
-) -> TrainedRun:
+) -> Path:
     base = read_mapping(recipe) if recipe is not None else {}
     named = _sections(settings)
     flags = _leaf_names(named)
@@ -311,7 +328,7 @@ def _train(
     data = {name: as_files(value, folder, name) for name, value in merged.get("data", {}).items()}
     made = from_mapping(kind, {**merged, "data": data})
     given = given_names(made, flags=flags, recipe=base)
-    return TrainedRun(run(made, given=given))
+    return run(made, given=given)
 
 
 def _sections(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ COMMANDS: dict[str, Command] = {
     "show": Command(_TRY, "show what the model sees of a text, or of an example of a task"),
     "recipes": Command(_TRAIN, "list the recipes that come with the library, or show one"),
     "tokenize": Command(_TRAIN, "train a tokenizer on your text"),
+    "prepare": Command(_TRAIN, "tokenise the text of a pretraining run beforehand", trains=True),
     "pretrain": Command(
         _TRAIN, "pretrain a model on your text, or continue from a model", trains=True
     ),
@@ -129,7 +130,8 @@ def _dispatch(name: str, *words: str) -> None:
             _fail(f"unblank {name}: memory ran out: {_memory_advice(name)}")
         if os.environ.get("UNBLANK_TRACEBACK") or not _is_for_the_user(error):
             raise
-        _fail(f"unblank {name}: {error}")
+        # Of several processes that fail together, one says why.
+        _fail(f"unblank {name}: {error}" if str(error) else "")
 
 
 def overview() -> str:
@@ -238,7 +240,7 @@ def _note(
 
 
 def _fail(message: str) -> NoReturn:
-    if sys.stderr is not None:
+    if sys.stderr is not None and message:
         print(message, file=sys.stderr)
     _drop_output()
     sys.exit(2)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["enable_activation_checkpointing"]
+__all__ = ["enable_activation_checkpointing", "recomputes_activations"]
 
 
 def enable_activation_checkpointing(model: Any) -> None:
@@ -12,3 +12,9 @@ def enable_activation_checkpointing(model: Any) -> None:
     """
     enable = getattr(model, "activation_checkpointing_enable", None)
     (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})
+
+
+def recomputes_activations(model: Any) -> bool:
+    """Return whether `model` recomputes layers; the name was changed like that of the method."""
+    found = getattr(model, "is_activation_checkpointing", None)
+    return bool(model.is_gradient_checkpointing if found is None else found)

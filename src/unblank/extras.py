@@ -13,6 +13,8 @@ __all__ = ["install_command", "is_installed", "optional_package", "require_packa
 EXTRAS = {
     "pyarrow": "data",
     "zstandard": "data",
+    "fsspec": "remote",
+    "aiohttp": "remote",
     "tensorboard": "track",
     "trackio": "track",
     "wandb": "track",

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ __all__ = [
     "CHECKPOINTS_NAME",
     "MANIFEST_NAME",
     "PROVENANCE_NAME",
+    "SHARDED_NAME",
+    "FileFacts",
     "apply_umask",
     "digest_damage",
     "facts_of_files",
@@ -48,22 +51,33 @@ CARD_NAME = "README.md"
 """Name of the card of a model, which belongs to the reader: no record names it."""
 CHECKPOINTS_NAME = "checkpoints"
 """Name of the folder of a run's checkpoints, inside the folder of its finished model."""
+SHARDED_NAME = "sharded"
+"""Name of the folder of what several processes wrote, each its shards, inside a checkpoint."""
 
 
-def file_facts(path: Path) -> dict[str, int | str]:
+FileFacts = dict[str, int | str]
+"""Size and hash of a file."""
+
+
+def file_facts(path: Path) -> FileFacts:
     """Return size and hash of a file, as they are recorded under `files`."""
     return {"size": path.stat().st_size, "sha256": _sha256(path)}
 
 
-def facts_of_files(folder: Path) -> dict[str, dict[str, int | str]]:
+def facts_of_files(folder: Path, known: Mapping[str, FileFacts] = {}) -> dict[str, FileFacts]:
     """Return name -> facts of every file below a folder but the card and the records.
 
     Records guard themselves, and a person may edit the card.
+
+    Args:
+        folder: the folder.
+        known: facts of some files, which are not read again.
     """
     others = (CARD_NAME, MANIFEST_NAME, PROVENANCE_NAME, ADAPTER_RECORD_NAME, CALIBRATION_NAME)
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
     return {
-        path.relative_to(folder).as_posix(): file_facts(path)
-        for path in sorted(folder.rglob("*"))
+        name: known[name] if name in known else file_facts(path)
+        for name, path in paths.items()
         if path.is_file() and path.name not in others
     }
 
@@ -161,7 +175,7 @@ def find_damage(
     Args:
         folder: with a record; its lack is damage.
         record_name: JSON file with the facts of each file under `files`.
-        unused: names of files that nobody will read, which are not looked at.
+        unused: names of files that nobody will read, which are not looked at; patterns.
     """
     try:
         record = read_record(folder / record_name)
@@ -172,7 +186,7 @@ def find_damage(
     if not isinstance(files, dict) or not all(map(_are_facts, files.values())):
         return f"{record_name} does not say which files there were"
     for name, expected in files.items():
-        if name in unused:
+        if any(fnmatch(name, pattern) for pattern in unused):
             continue
         path = folder / name
         if not path.is_file():

@@ -1,5 +1,6 @@
 """Progress displays on the error stream, one look for all commands."""
 
+import os
 from collections.abc import Iterable, Iterator, Sized
 from importlib.util import find_spec
 from typing import Protocol, runtime_checkable
@@ -22,14 +23,17 @@ class _CountsBytes(Protocol):
 
 
 def progress_bar(*, show: bool) -> Progress:
-    """Return a progress display on the error stream (silent unless `show`), to use with `with`."""
+    """Return a progress display on the error stream, to use with `with`.
+
+    It is silent unless `show`, and in all processes of torchrun but the first.
+    """
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
         console=_console(),
-        disable=not show,
+        disable=not show or os.environ.get("RANK", "0") != "0",
     )
 
 

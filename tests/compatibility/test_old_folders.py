@@ -82,7 +82,7 @@ def files(folder):
     return {
         str(path.relative_to(folder)): (path.stat().st_ino, path.stat().st_mtime_ns)
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.name != "known_text.json"  # which is not prepared text
     }
 
 

@@ -23,7 +23,7 @@ from transformers import AutoTokenizer
 import unblank
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.answering.answer_file import AnswerFile
-from unblank.data.shards import PreparedCorpus
+from unblank.data.prepared import PreparedCorpus
 from unblank.engine.results import chosen_predictions, read_results, write_results
 from unblank.engine.resume import Identity, find_start
 from unblank.engine.written_lines import cut_lines
@@ -158,7 +158,7 @@ def lines_of_a_run(run: Path, tmp_path: Path) -> Iterator[Folder]:
 
 
 def corpus(run: Path, tmp_path: Path) -> Iterator[Folder]:
-    (prepared,) = (run.parent / "shards").iterdir()
+    (prepared,) = (path.parent for path in (run.parent / "shards").glob("*/offsets.bin"))
     copy = shutil.copytree(prepared, tmp_path / "corpus")
 
     def opened() -> list[list[int]]:

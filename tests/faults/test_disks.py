@@ -11,7 +11,7 @@ import torch
 
 from unblank.disk_errors import writes_to
 from unblank.engine.checkpoint import CheckpointError, list_checkpoints, write_checkpoint
-from unblank.engine.finished import publish_model
+from unblank.engine.finished import published_model
 from unblank.engine.logging import append_line
 from unblank.engine.state import save_model_folder
 from unblank.integrity import find_damage, write_at_once
@@ -77,6 +77,10 @@ def writers(tokenizer):
         with new_folder(disk / "out") as folder:
             save(folder)
 
+    def a_finished_model(disk):
+        with published_model(disk / "out", {}) as folder:
+            save(folder)
+
     def a_tokenizer(disk):
         with put_into_folder(disk / "out") as folder:
             tokenizer.save_pretrained(folder)
@@ -85,7 +89,7 @@ def writers(tokenizer):
         "a new folder": a_new_folder,
         "a tokenizer": a_tokenizer,
         "a checkpoint": lambda disk: write_checkpoint(disk / "out", 1, save),
-        "a finished model": lambda disk: publish_model(disk / "out", save, {}),
+        "a finished model": a_finished_model,
         "a file": lambda disk: write_at_once(disk / "out", "x" * 100_000),
     }
 

@@ -18,6 +18,7 @@ from forked import start_program
 from launched import Run
 from pair_toys import write_pairs
 
+from unblank.integrity import find_damage
 from unblank.tokenization.train import train_tokenizer
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -172,10 +173,11 @@ def signal_to(process: subprocess.Popen, to: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 @pytest.mark.parametrize("to", ["one", "all"])
-def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, corpus, tmp_path):
+def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, parallel, corpus, tmp_path):
     words, log = pretrain_words(corpus, tmp_path / "run"), tmp_path / "log"
-    words += ["--data.num_workers", "1"]
+    words += ["--data.num_workers", "1", "--train.parallel", parallel]
     run = begin(words, log, num_processes=2)
     wait_for(lambda: len(lines_of(tmp_path / "run")) > 1, run)
     signal_to(run.process, to)
@@ -184,6 +186,7 @@ def test_processes_stop_at_the_same_step_whoever_gets_the_signal(to, corpus, tmp
     checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
     state = json.loads((checkpoint / "trainer.json").read_text())
     assert state["progress"]["step"] == int(checkpoint.name.removeprefix("step-"))
+    assert find_damage(checkpoint) is None
     begin(words, log, num_processes=2).finish()
     assert lines_of(tmp_path / "run")[-1]["step"] == 60
 
@@ -242,22 +245,29 @@ WORK = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="commands are watched on Linux only")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 @pytest.mark.parametrize("kind", WORK)
-def test_a_command_that_cannot_listen_is_ended_and_leaves_nothing(kind, number, tmp_path):
+def test_a_command_that_cannot_listen_is_ended_and_leaves_nothing(kind, tmp_path):
     imports, work = WORK[kind]
-    program = HANGS.format(imports=imports, work=work, folder=str(tmp_path / "out"))
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "begun\n"
+    processes = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        program = HANGS.format(imports=imports, work=work, folder=str(tmp_path / number.name))
+        processes[number] = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    for process in processes.values():
+        assert process.stdout.readline() == "begun\n"
     time.sleep(0.3)
     began = time.monotonic()
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == STATUS[number]
-    assert time.monotonic() - began < 2
-    assert errors == f"unblank tokenize: stopped by {number.name}\n"
+    for number, process in processes.items():
+        process.send_signal(number)
+    for number, process in processes.items():
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == STATUS[number]
+        assert time.monotonic() - began < 2
+        assert errors == f"unblank tokenize: stopped by {number.name}\n"
     assert not list(tmp_path.iterdir())
 
 

@@ -7,11 +7,22 @@ import sys
 import pytest
 from tiny_models import encoder_decoder
 
+from unblank.tokenization import special_ids
+from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.train import train_tokenizer
+
 AUTO = "from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM"
+KINDS = ["wordpiece", "unigram", "bpe"]
+OTHERS = "import peft, lm_eval.models"
 OPEN_ALL = """
 print(type(AutoConfig.from_pretrained({folder!r})).__name__)
 print(type(AutoModel.from_pretrained({folder!r})).__name__)
 print(type(AutoModelForSeq2SeqLM.from_pretrained({folder!r})).__name__)
+"""
+KNOWN_TO_OTHERS = """
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as targets
+from lm_eval.api.registry import model_registry
+print(*targets["glm_infill"], "unblank" in model_registry)
 """
 
 
@@ -25,7 +36,8 @@ def folder(tmp_path_factory) -> str:
 
 FORKS = """
 import json, os, sys
-import huggingface_hub, tokenizers, torch._dynamo
+import accelerate, huggingface_hub, scipy.optimize, sympy, tokenizers, torch._dynamo
+import torch.distributed.checkpoint, torch.distributed.fsdp, torch.distributed.tensor
 assert not {"transformers", "unblank"} & sys.modules.keys()
 for line in sys.stdin:
     if os.fork() == 0:
@@ -37,7 +49,9 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def words_said_by():
-    """Return a function: code -> the words that a Python prints which has imported but torch.
+    """Return a function: code -> the words that a Python prints which has not imported us.
+
+    It has imported what transformers imports, and not transformers itself.
 
     It is a copy of one that has, as that takes longer than all else that is imported here.
     """
@@ -59,11 +73,21 @@ def words_said_by():
 
 
 @pytest.mark.parametrize(
-    "imports", [f"import unblank; {AUTO}", f"{AUTO}; import unblank"], ids=["first", "last"]
+    "imports",
+    [
+        f"import unblank; {AUTO}; {OTHERS}",
+        f"{AUTO}; {OTHERS}; import unblank",
+        # Only one of them is there before us.
+        pytest.param(f"{AUTO}; import unblank; {OTHERS}", marks=pytest.mark.slow),
+        pytest.param(f"{OTHERS}; import unblank; {AUTO}", marks=pytest.mark.slow),
+    ],
+    ids=["first", "last", "after transformers", "after the others"],
 )
-def test_auto_classes_open_our_folders_whatever_is_imported_first(imports, folder, words_said_by):
-    names = words_said_by(imports + OPEN_ALL.format(folder=folder))
-    assert names == ["DeltaLMConfig", "DeltaLMModel", "DeltaLMForConditionalGeneration"]
+def test_others_know_our_models_whatever_is_imported_first(imports, folder, words_said_by):
+    """The Auto classes of transformers, PEFT's table of targets, and lm-eval's of models."""
+    words = words_said_by(imports + OPEN_ALL.format(folder=folder) + KNOWN_TO_OTHERS)
+    names = ["DeltaLMConfig", "DeltaLMModel", "DeltaLMForConditionalGeneration"]
+    assert words == [*names, "qkv_proj", "o_proj", "True"]
 
 
 @pytest.mark.parametrize(
@@ -72,8 +96,11 @@ def test_auto_classes_open_our_folders_whatever_is_imported_first(imports, folde
         pytest.param("from transformers import AutoConfig", marks=pytest.mark.slow),
         "from transformers import Trainer, AutoConfig",  # its import loads the Auto classes midway
         pytest.param("from transformers import pipeline, AutoConfig", marks=pytest.mark.slow),
-        "from unblank.models.glm.configuration import GlmInfillConfig; "
-        "from transformers import AutoConfig",
+        pytest.param(
+            "from unblank.models.glm.configuration import GlmInfillConfig; "
+            "from transformers import AutoConfig",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_configurations_are_known_however_the_auto_classes_are_reached(
@@ -83,19 +110,20 @@ def test_configurations_are_known_however_the_auto_classes_are_reached(
     assert words_said_by(f"import unblank; {imports}; {opened}") == ["DeltaLMConfig"]
 
 
-@pytest.mark.parametrize(
-    "imports",
-    ["import unblank; import peft, lm_eval", "import peft, lm_eval.models; import unblank"],
-    ids=["first", "last"],
-)
-def test_peft_and_lm_eval_know_our_models_whatever_is_imported_first(imports, words_said_by):
-    code = (
-        f"{imports}; from peft.utils.constants import "
-        "TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as targets; "
-        "import lm_eval.models; from lm_eval.api.registry import model_registry; "
-        "print(*targets['glm_infill'], 'unblank' in model_registry)"
-    )
-    assert words_said_by(code) == ["qkv_proj", "o_proj", "True"]
+@pytest.mark.filterwarnings("ignore:the text is too small")
+def test_tokenizers_are_opened_without_this_library(tmp_path, words_said_by):
+    texts, expected = ["one small dog ran", "an old cat sat"] * 9, []
+    for kind in KINDS:
+        tokenizer = train_tokenizer(texts, kind=kind, vocab_size=600, show_progress=False)
+        tokenizer.save_pretrained(tmp_path / kind)
+        expected.append([special_ids(tokenizer).gmask, *encode_texts(tokenizer, texts[:1])[0]])
+    code = f"""
+from transformers import AutoTokenizer
+tokenizers = [AutoTokenizer.from_pretrained({str(tmp_path)!r} + "/" + kind) for kind in {KINDS}]
+assert not any(name.startswith("unblank") for name in sys.modules)
+print(json.dumps([[t.gmask_token_id, *t({texts[0]!r})["input_ids"]] for t in tokenizers]))
+"""
+    assert json.loads(" ".join(words_said_by(code))) == expected
 
 
 def test_the_import_alone_is_quick_and_loads_nothing_heavy():

@@ -18,14 +18,15 @@ from unblank.engine.averages import MovingAverage
 from unblank.engine.optimizers import build_optimizers
 from unblank.engine.settings import OptimSettings
 from unblank.engine.parallel import join_world, share_model
-from unblank.engine.state import gather_state
+from unblank.engine.state import named_moments, named_weights, whole
 from unblank.engine.units import InfillUnit, UnitModule
 
 results = {}
 with join_world("cpu") as world:
     for name, parallel in (word.split("/") for word in sys.argv[1:]):
         model = toy_model()
-        module = share_model(UnitModule(model, InfillUnit(), world.device), world, parallel)
+        group, parallel = (2, "fsdp") if parallel == "hsdp" else (None, parallel)
+        module = share_model(UnitModule(model, InfillUnit(), world.device), world, parallel, group)
         optimizers = build_optimizers(model, OptimSettings(name=name), learning_rate=4e-4)
         average = MovingAverage(model, 0.7)
         trainer = toy_trainer(
@@ -36,9 +37,11 @@ with join_world("cpu") as world:
             ),
         )
         trainer.run()
-        weights, moments = gather_state(model, optimizers)
-        averaged = average.gather()
-        results[f"{name}/{parallel}"] = {
+        weights, moments, averaged = (
+            {name: whole(value) for name, value in state.items()}
+            for state in (named_weights(model), named_moments(model, optimizers), average.weights)
+        )
+        results[f"{name}/{'hsdp' if group else parallel}"] = {
             "average": {name: float(value.double().norm()) for name, value in averaged.items()},
             "losses": trainer.hooks.losses,
             "weights": {name: float(value.double().norm()) for name, value in weights.items()},
@@ -58,6 +61,17 @@ def test_two_processes_replicated_or_sharded_train_as_one_does():
         for part in ("weights", "moments", "average"):
             assert two[kind][part] == pytest.approx(one[part], rel=1e-4, abs=1e-7), kind
         assert two[kind]["losses"] == pytest.approx(one["losses"], rel=1e-5), kind
+
+
+@pytest.mark.slow
+def test_two_replicas_of_two_shards_train_as_one_does():
+    alone = run_program(PROGRAM, "adamw/ddp", "muon/ddp")
+    four = run_program(PROGRAM, "adamw/hsdp", "muon/hsdp", num_processes=4)
+    for name in ("adamw", "muon"):
+        one, other = alone[f"{name}/ddp"], four[f"{name}/hsdp"]
+        for part in ("weights", "moments", "average"):
+            assert other[part] == pytest.approx(one[part], rel=1e-4, abs=1e-7), name
+        assert other["losses"] == pytest.approx(one["losses"], rel=1e-5), name
 
 
 WAITING = """

@@ -19,7 +19,7 @@ from unblank.engine.settings import OptimSettings
 from unblank.families.ganlm_unit import GanLMUnit
 from unblank.engine.optimizers import build_optimizers
 from unblank.engine.parallel import join_world, share_model
-from unblank.engine.state import gather_state
+from unblank.engine.state import named_moments, named_weights, whole
 from unblank.engine.units import UnitModule
 
 special = replace(SPECIAL, eos=8, sentinels=tuple(range(50, 64)))
@@ -62,7 +62,10 @@ with join_world("cpu") as world:
             hooks=Losses(), steps=toy_steps(world),
         )
         trainer.run()
-        weights, moments = gather_state(model, optimizers)
+        weights, moments = (
+            {name: whole(value) for name, value in state.items()}
+            for state in (named_weights(model), named_moments(model, optimizers))
+        )
         results[parallel] = {
             "losses": trainer.hooks.lines,
             "weights": {name: float(value.double().norm()) for name, value in weights.items()},

@@ -2,11 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from labelled_toys import labelled_config, toys
 from pretraining_toys import make_config, text_folder
 
+from unblank.families.settings import ModelSettings
 from unblank.finetuning.labels.settings import GridSettings
 from unblank.finetuning.run import dry_run_finetune
 from unblank.pretraining.run import dry_run_pretrain, run_pretrain
@@ -63,3 +65,18 @@ def test_fine_tuning_too(toys, tmp_path, capsys):
     grid = labelled_config(toys, tmp_path / "run", grid=GridSettings(batch_sizes=(4, 8)))
     with pytest.raises(ValueError, match="leave out the grid"):
         dry_run_finetune(grid)
+
+
+def test_any_number_of_processes_is_planned_without_them(make_config, capsys, tmp_path):
+    changes = {"train__parallel": "fsdp", "train__shard_group": 8, "train__batch_size": 64}
+    config = replace(make_config(**changes), model=ModelSettings(preset="10b"))
+    dry_run_pretrain(config, world=64)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "64 processes (fsdp, 8 to a group)" in printed
+    found = {name: re.search(rf"{name} ([\d,]+)", printed)[1] for name in "FPRL"}
+    numbers = {name: int(number.rstrip(",").replace(",", "")) for name, number in found.items()}
+    assert numbers["F"] == numbers["P"] == numbers["R"] + 48 * numbers["L"]
+    # Two moments of 9.7 billion numbers, an eighth of them in each process.
+    told = float(re.search(r"optimiser ([\d.]+) GB", printed)[1])
+    assert told == pytest.approx(8 * numbers["P"] / 8 / 1e9, abs=0.06)
+    assert not list(tmp_path.iterdir())

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from pydoc_data.topics import topics
 
 import pytest
 from forked import start_command
-from launched import Run
+from launched import Run, worlds_of
 from pictures import no_pictures
 from pretraining_toys import finished, finished_once, make_config, text_folder
 from small_windows import small_windows
@@ -83,6 +84,16 @@ class Training:
     def run(self, output: str, **options: object) -> str:
         return self.start(output, **options).finish()
 
+    def run_together(self, output: str, num_processes: int, **changes: object) -> str:
+        """Run in processes that start at once, without torchrun; what the main one prints."""
+        logs = [self.folder / f"{output}.{rank}.printed" for rank in range(num_processes)]
+        runs = [
+            Run(start_command(self.words(output, **changes), log, world), log)
+            for world, log in zip(worlds_of(num_processes), logs, strict=True)
+        ]
+        printed = [run.finish() for run in runs]
+        return printed[0]
+
     def metrics(self, output: str, name: str = "metrics.jsonl") -> list[dict[str, object]]:
         path = self.folder / output / name
         text = path.read_text() if path.exists() else ""
@@ -103,14 +114,20 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def pretraining(corpus: Path, tmp_path: Path) -> Training:
+@pytest.fixture(scope="session")
+def pretraining_in(corpus: Path) -> Callable[[Path], Training]:
+    """Return what makes a training of a folder."""
     where = {
         "data.train": corpus / "train.txt",
         "data.cache_dir": corpus / "shards",
         "tokenizer.path": corpus / "tokenizer",
     }
-    return Training(tmp_path, {**SMALL_MODEL, **where})
+    return lambda folder: Training(folder, {**SMALL_MODEL, **where})
+
+
+@pytest.fixture
+def pretraining(pretraining_in: Callable[[Path], Training], tmp_path: Path) -> Training:
+    return pretraining_in(tmp_path)
 
 
 SMALL_FINETUNING = {

@@ -1,4 +1,5 @@
 import random
+import re
 import subprocess
 import time
 
@@ -40,6 +41,21 @@ def test_an_averaged_run_of_muon_resumes_bit_for_bit(pretraining):
     # Killed before the decay of wsd or in it; without held-out text the average is the model.
     options = {"optim.name": "muon", "optim.schedule": "wsd", "optim.decay_ratio": 0.6}
     resume_equals_uninterrupted(pretraining, **options, **{"train.ema_decay": 0.9})
+
+
+@pytest.mark.slow
+def test_a_timed_run_that_is_killed_has_the_steps_that_were_chosen(pretraining):
+    del pretraining.settings["train.max_steps"]
+    options = {"train.save_every": 5, "train.log_every": 2, **DROPOUT}
+    killed = pretraining.start("killed", **{"train.minutes": 0.2}, **options)
+    kill_after_step(pretraining, killed, "killed", 6)
+    settings = (pretraining.folder / "killed" / "run.yaml").read_text(encoding="utf-8")
+    (num_steps,) = re.findall(r"max_steps: (\d+)", settings)
+    printed = pretraining.run("killed", **{"train.minutes": 0.2}, **options)
+    assert "from step" in printed
+    pretraining.run("whole", **{"train.max_steps": num_steps}, **options)
+    assert pretraining.metrics("killed") == pretraining.metrics("whole")
+    assert pretraining.weights("killed") == pretraining.weights("whole")
 
 
 def finetuning_resume_equals_uninterrupted(finetuning, **options):

@@ -15,14 +15,17 @@ from pathlib import Path
 IMPORTED = ("torch", "transformers", "unblank.pretraining.run", "unblank.finetuning.run")
 
 
-def start_command(words: Sequence[str], printed: Path) -> BaseProcess:
+def start_command(
+    words: Sequence[str], printed: Path, environment: Mapping[str, str] | None = None
+) -> BaseProcess:
     """Start `unblank WORDS` as the leader of a process group of its own.
 
     Args:
         words: a command and its options.
         printed: file for what it prints, also its errors.
+        environment: variables that it gets besides those of this process.
     """
-    return _start(_run_command, list(words), printed, {})
+    return _start(_run_command, list(words), printed, dict(environment or {}))
 
 
 def start_program(

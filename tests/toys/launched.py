@@ -78,20 +78,27 @@ def world_of(num_processes: int) -> dict[str, str]:
     return {"WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
 
+def worlds_of(num_processes: int) -> list[dict[str, str]]:
+    """Return the variables of processes that find each other as those of torchrun do."""
+    world = world_of(num_processes)
+    return [
+        {**world, "RANK": str(rank), "LOCAL_RANK": str(rank)} if num_processes > 1 else {}
+        for rank in range(num_processes)
+    ]
+
+
 def run_program(program: str, *arguments: str, num_processes: int = 1) -> dict[str, Any]:
     """Run a Python program in processes that find each other as those of torchrun do.
 
     Returns:
         What its main process prints behind `RESULT `, as JSON.
     """
-    world = world_of(num_processes)
+    worlds = worlds_of(num_processes)
     with tempfile.TemporaryDirectory() as folder:
         logs = [Path(folder) / str(rank) for rank in range(num_processes)]
         processes = [
-            start_program(
-                program, arguments, log, {**world, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            )
-            for rank, log in enumerate(logs)
+            start_program(program, arguments, log, world)
+            for world, log in zip(worlds, logs, strict=True)
         ]
         for process in processes:
             process.join(timeout=200)

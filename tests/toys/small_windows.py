@@ -1,5 +1,7 @@
 """Runs of a few steps draw few samples at a time, and so come to the end of a window, too."""
 
+from collections.abc import Iterator
+
 import pytest
 
 
@@ -10,6 +12,8 @@ def pack_few(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pack few samples together in every test."""
-    pack_few(monkeypatch)
+def small_windows() -> Iterator[None]:
+    """Pack few samples together during every test, also after it has called `monkeypatch.undo`."""
+    with pytest.MonkeyPatch.context() as patch:
+        pack_few(patch)
+        yield

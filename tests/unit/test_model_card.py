@@ -6,7 +6,7 @@ import pytest
 from tiny_models import encoder_decoder
 
 from unblank.adapters.record import AdapterRecord
-from unblank.engine.finished import publish_model
+from unblank.engine.finished import published_model
 from unblank.integrity import PROVENANCE_NAME, find_damage
 from unblank.model_card import write_card
 from unblank.version import __version__
@@ -49,14 +49,15 @@ def test_what_a_person_wrote_stays(folder, edited):
 
 
 def test_a_published_model_has_a_card_and_may_have_another(tmp_path):
-    def write(folder):
-        (folder / "config.json").write_text(json.dumps(CONFIG))
+    def publish(version):
+        with published_model(tmp_path, {"made_by": f"unblank {version} pretrain"}) as folder:
+            (folder / "config.json").write_text(json.dumps(CONFIG))
 
-    publish_model(tmp_path, write, {"made_by": "unblank 1 pretrain"})
+    publish(1)
     assert "unblank 1 pretrain" in card_of(tmp_path)
     (tmp_path / "README.md").write_text("mine")
     assert find_damage(tmp_path, PROVENANCE_NAME) is None
-    publish_model(tmp_path, write, {"made_by": "unblank 2 pretrain"})
+    publish(2)
     assert card_of(tmp_path) == "mine"
 
 

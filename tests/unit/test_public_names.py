@@ -99,10 +99,12 @@ def unused_names(path: Path) -> set[str]:
     for node in tree_of(path).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             listed = ast.literal_eval(node.value)
-    by_others = num_users() - Counter(names_used_in(path))
-    full_names = {f"{module}.{name}": name for name in listed}
-    used = names_on_pages() | by_others.keys()
-    return {name for full_name, name in full_names.items() if full_name not in used}
+    own = names_used_in(path)
+
+    def is_used(name: str) -> bool:
+        return name in names_on_pages() or num_users()[name] > (name in own)
+
+    return {name for name in listed if not is_used(f"{module}.{name}")}
 
 
 def test_public_is_what_others_use():

@@ -9,7 +9,7 @@ from unblank.adapters.lora import put_lora
 from unblank.adapters.prompts import TRAINING_NAME, put_prompt
 from unblank.adapters.record import AdapterRecord
 from unblank.families.loading import load_folder
-from unblank.integrity import MANIFEST_NAME, PROVENANCE_NAME, find_damage
+from unblank.integrity import MANIFEST_NAME, PROVENANCE_NAME, SHARDED_NAME, find_damage
 from unblank.untrusted.links import refuse_links_out
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_adapted", "put_adapter", "require_undamaged"]
 
-_FOR_TRAINING = ("optimizer.safetensors", "trainer.json", TRAINING_NAME)
+_FOR_TRAINING = ("optimizer.safetensors", "trainer.json", TRAINING_NAME, f"{SHARDED_NAME}/*")
 """Files of a checkpoint that are not read when its adapter is used."""
 
 

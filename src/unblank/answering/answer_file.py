@@ -133,14 +133,14 @@ def require_absent(path: Path) -> None:
 
 
 @contextmanager
-def told_on_failure(file: AnswerFile, total: int) -> Iterator[None]:
+def told_on_failure(file: AnswerFile, total: int, *, what: str = "answers") -> Iterator[None]:
     """Say where the answers so far are if the rest does not come."""
     try:
         yield
     except BaseException:
         if num_done := len(file.lines()):
             print(
-                f"{num_done:,} of {total:,} answers are in {file.part}; run the same command "
+                f"{num_done:,} of {total:,} {what} are in {file.part}; run the same command "
                 "again to continue after them",
                 file=sys.stderr,
             )

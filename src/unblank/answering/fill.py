@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from unblank.answering.given import read_given
+from unblank.answering.own_rules import rules_of_record
 from unblank.answering.run import answer_to_file, content_hash, model_facts
 from unblank.api import Unblank
 from unblank.data.sources import TextUnit
 from unblank.data.written_records import require_writable
-from unblank.generation.options import DecodingOptions
+from unblank.generation.options import DecodingOptions, FillingOrder
 from unblank.generation.passages import require_one_blank, require_plain_search
 from unblank.generation.results import BlankFill, FillResult
 from unblank.retrieval.retriever import Retriever
+from unblank.rules.rule import Rule
 
 __all__ = ["fill_records"]
 
@@ -28,13 +30,17 @@ def fill_records(
     *,
     text_field: str = "text",
     text_unit: TextUnit = "line",
-    order: Sequence[int] | None = None,
+    order: FillingOrder | None = None,
+    rules: Sequence[Rule] = (),
+    rules_field: str | None = None,
     batch_size: int = 16,
     with_tokens: bool = False,
     overwrite: bool = False,
     retriever: Retriever | None = None,
 ) -> list[dict[str, Any]]:
     """Fill the blanks of every text of a file; return the answers, one a record, in order.
+
+    Processes that torchrun started share out the records; all but the main one return none.
 
     Args:
         unblank: the model.
@@ -44,7 +50,10 @@ def fill_records(
         options: decoding options.
         text_field: field of the text, or a text with fields in braces.
         text_unit: what a text of a .txt file is.
-        order: blanks, counted from 0, in the order of filling; None for left to right.
+        order: blanks, counted from 0, in the order of filling; "confidence" for the surest first;
+            None for left to right.
+        rules: on the answers in all texts.
+        rules_field: field with further rules of each text; None for none.
         batch_size: texts decoded together.
         with_tokens: add the tokens of every fill, and the likely ones in their place.
         overwrite: replace the output if it is there.
@@ -63,13 +72,22 @@ def fill_records(
     problems = dict(placed.problems)
     if retriever is not None:
         require_plain_search(options)
+    own_rules: dict[int, tuple[Rule, ...]] = {}
+    lengths: dict[int, int] = {}
     for number, text in placed.found.items():
         try:
-            filler.check(text, order=order)
+            own = rules_of_record(given.places[number], given.records[number], rules_field)
+            own_rules[number] = (*rules, *own)
+            read = filler.check(text, order=order, rules=own_rules[number])
+            lengths[number] = len(read.prompt.token_ids)
             if retriever is not None:
                 require_one_blank(text)
+                if own_rules[number]:
+                    raise ValueError("rules do not go with passages: leave one of them out")
         except ValueError as error:
             problems[number] = str(error)
+
+    any_rules = any(own_rules.values())
 
     def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
         texts = [placed.found[number] for number in numbers]
@@ -82,7 +100,13 @@ def fill_records(
                 answers.append(record | {"passages": passages.to_list()})
                 on_batch(1)
             return answers
-        found = filler.fill(texts, order=order, batch_size=batch_size, on_batch=on_batch)
+        found = filler.fill(
+            texts,
+            order=order,
+            rules=[own_rules[number] for number in numbers],
+            batch_size=batch_size,
+            on_batch=on_batch,
+        )
         return [_fill_record(one, with_tokens=with_tokens, with_marks=marks) for one in found]
 
     return answer_to_file(
@@ -90,11 +114,13 @@ def fill_records(
         problems,
         answer,
         output,
+        length_of=lengths.__getitem__,
         task={
             "command": "fill",
             "model": model_facts(folder),
             "input": content_hash([list(placed.found.items()), len(given.records)]),
             "options": asdict(options) | {"order": order, "tokens": with_tokens},
+            **({"rules": content_hash([*map(str, own_rules.items())])} if any_rules else {}),
             "calibration": unblank.calibration and content_hash(unblank.calibration.to_dict()),
             "dtype": str(unblank.model.dtype),
             **({} if retriever is None else {"retrieve": retriever.identity}),

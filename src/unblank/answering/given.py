@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from unblank.data.fields import field_names, field_text
 from unblank.data.files import find_files
+from unblank.data.formats import format_of
 from unblank.data.records import Record, is_text, read_records
 from unblank.data.sources import TextFiles, TextUnit
 
@@ -92,7 +93,7 @@ def read_given(
         ImportError: a file needs an extra that is not installed.
     """
     names = [*(field_names(template) if template else ()), *more]
-    # Names choose columns of a parquet file, but all are passed through.
+    # Names choose columns of a parquet or Arrow file, but all are passed through.
     numbers = names if names and all(name.isdecimal() for name in names) else []
     places, records = [], []
     for file in find_files(path, any_ending=True):
@@ -134,4 +135,4 @@ def _records(path: Path, numbers: Sequence[str], text_unit: TextUnit) -> Iterato
         for place, text in TextFiles(paths=(path,), text_unit=text_unit).placed_texts():
             yield place, {"text": text}
         return
-    yield from read_records(path, numbers if path.suffix.lower() != ".parquet" else ())
+    yield from read_records(path, () if format_of(path) in ("parquet", "arrow") else numbers)

@@ -34,6 +34,8 @@ def predict_records(
 ) -> tuple[list[dict[str, Any]], LabelReport | None]:
     """Predict the labels of every record; return the answers, and a report if there are labels.
 
+    Processes that torchrun started share out the records; all but the main one return none.
+
     Args:
         tuned: the model with its task.
         folder: of the model; a run goes on only with the same weights.
@@ -58,9 +60,12 @@ def predict_records(
     given = read_given(input_path)
     placed, num_strange = _questions(task, given)
 
+    def length_of(number: int) -> int:
+        return _length(placed.found[number])
+
     def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
         found: dict[int, dict[str, Any]] = {}
-        by_length = sorted(numbers, key=lambda number: _length(placed.found[number]))
+        by_length = sorted(numbers, key=length_of)
         for start in range(0, len(numbers), batch_size):
             batch = by_length[start : start + batch_size]
             answers = _answered(tuned, [placed.found[n] for n in batch], batch_size, abstain_below)
@@ -73,6 +78,7 @@ def predict_records(
         placed.problems,
         answer,
         output,
+        length_of=length_of,
         task={
             "command": "predict",
             "model": model_facts(folder),
@@ -88,7 +94,7 @@ def predict_records(
     )
     judged = [
         one
-        for number, examples in placed.found.items()
+        for number, examples in (placed.found.items() if answers else ())
         if "error" not in answers[number]
         for one in _judged(task, examples, answers[number])
     ]

@@ -13,7 +13,9 @@ from typing import Any
 
 from unblank.answering.answer_file import AnswerFile, told_on_failure
 from unblank.answering.given import GivenRecords
+from unblank.answering.together import SharedAnswers, batches_of, refuse_parts
 from unblank.data.written_records import flattened, is_table, require_writable, write_records
+from unblank.engine.replicas import join_replicas
 from unblank.integrity import ADAPTER_RECORD_NAME
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
@@ -34,6 +36,7 @@ def answer_to_file(
     answer: _Answerer,
     output: Path,
     *,
+    length_of: Callable[[int], int],
     task: Mapping[str, Any],
     batch_size: int,
     doing: str,
@@ -41,11 +44,16 @@ def answer_to_file(
 ) -> list[dict[str, Any]]:
     """Write an answer for every record; return the answers, without the fields of the records.
 
+    Processes that torchrun started share out the records; only the main one writes the file and
+    has the answers, the others return none.
+
     Args:
         given: the records.
         problems: number of a record from 0 -> why it cannot be answered.
         answer: answers the others.
         output: its ending says the format.
+        length_of: number of a record that can be answered -> its length, by which `answer` sorts
+            them, the shortest first.
         task: what makes the answers what they are; another command's answers are not continued.
         batch_size: records answered together.
         doing: beside the progress bar.
@@ -57,15 +65,50 @@ def answer_to_file(
         OSError: it cannot be written.
     """
     require_writable(output)
-    file = AnswerFile(output, dict(task), overwrite=overwrite)
-    total, size = len(given.records), batch_size * BATCHES_A_WINDOW
-    num_done = len(file.lines())
+    size = batch_size * BATCHES_A_WINDOW
+    windows = [range(start, min(start + size, len(given.records)))
+               for start in range(0, len(given.records), size)]  # fmt: skip
+    with join_replicas() as world:
+        if world.size == 1:
+            refuse_parts(output, {output.with_name(f"{output.name}.part")}, overwrite=overwrite)
+            file = AnswerFile(output, dict(task), overwrite=overwrite)
+            found = _answered_alone(file, windows, problems, answer, batch_size, doing)
+            _write(given, found, output)
+            file.discard()
+            return found
+        shared = SharedAnswers(world, output, dict(task), overwrite=overwrite)
+        asked = [[number for number in window if number not in problems] for window in windows]
+        answers = shared.answer(
+            batches_of(asked, length_of, batch_size),
+            length_of,
+            lambda numbers: answer(numbers, lambda _: None),
+            doing=doing,
+        )
+        found = []
+        if world.is_main:
+            answers |= {number: {"error": problem} for number, problem in problems.items()}
+            found = [answers[number] for number in range(len(given.records))]
+            _write(given, found, output)
+        shared.discard()
+    return found
+
+
+def _answered_alone(
+    file: AnswerFile,
+    windows: Sequence[range],
+    problems: Mapping[int, str],
+    answer: _Answerer,
+    batch_size: int,
+    doing: str,
+) -> list[dict[str, Any]]:
+    """Return the answers to all records, window after window."""
+    num_done, total = len(file.lines()), windows[-1].stop
     if num_done:
         _tell(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
     with told_on_failure(file, total), progress_bar(show=total - num_done > batch_size) as progress:
         bar = progress.add_task(doing, total=total, completed=num_done)
-        for start in range(num_done, total, size):
-            window = range(start, min(start + size, total))
+        for start in range(num_done, total, batch_size * BATCHES_A_WINDOW):
+            window = range(start, min(start + batch_size * BATCHES_A_WINDOW, total))
             asked = [number for number in window if number not in problems]
             answers = iter(answer(asked, lambda count: progress.advance(bar, count)))
             progress.advance(bar, len(window) - len(asked))
@@ -76,12 +119,13 @@ def answer_to_file(
                 )
                 for number in window
             )
-    found = [json.loads(line) for line in file.lines()]
+    return [json.loads(line) for line in file.lines()]
+
+
+def _write(given: GivenRecords, found: Sequence[Mapping[str, Any]], output: Path) -> None:
     num_joined = write_records(output, _rows(given, found, output))
-    file.discard()
     joined = f"; tabs and line ends became spaces in {counted(num_joined, 'cell')}"
-    _tell(f"answers: {total:,}, in {output}{joined * bool(num_joined)}")
-    return found
+    _tell(f"answers: {len(found):,}, in {output}{joined * bool(num_joined)}")
 
 
 def model_facts(folder: Path) -> list[Any]:

@@ -39,6 +39,8 @@ def score_records(
 ) -> list[dict[str, Any]]:
     """Score candidates in every text of a file; return the answers, one a record, in order.
 
+    Processes that torchrun started share out the records; all but the main one return none.
+
     Args:
         unblank: the model.
         folder: of the model; a run goes on only with the same weights.
@@ -65,9 +67,12 @@ def score_records(
     placed = _questions(given, text_field, candidates, candidates_field)
     scorer = unblank.scorer(options)
 
+    def length_of(number: int) -> int:
+        return len(placed.found[number][0])
+
     def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
         found: dict[int, dict[str, Any]] = {}
-        by_length = sorted(numbers, key=lambda number: len(placed.found[number][0]))
+        by_length = sorted(numbers, key=length_of)
         for start in range(0, len(numbers), batch_size):
             batch = by_length[start : start + batch_size]
             asked = [placed.found[number] for number in batch]
@@ -84,6 +89,7 @@ def score_records(
         placed.problems,
         answer,
         output,
+        length_of=length_of,
         task={
             "command": "score",
             "model": model_facts(folder),

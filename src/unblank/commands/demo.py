@@ -86,5 +86,5 @@ def _next_commands(folder: Path) -> tuple[str, ...]:
         f'unblank score {folder} "If the file does not [MASK], it is created." '
         "--candidates exist end open",
         f"unblank serve {folder}  # a playground in your browser (pip install 'unblank[serve]')",
-        "unblank pretrain recipe:cpu_small --data.train your_text/",
+        "unblank pretrain --data.train your_text/ --train.minutes 30",
     )

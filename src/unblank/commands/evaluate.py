@@ -37,10 +37,13 @@ def run(settings: EvaluationOptions) -> None:
     """
     from rich.console import Console
 
+    from unblank.engine.replicas import is_main_process
     from unblank.evaluation.language_tables import scores_table
     from unblank.evaluation.run import evaluate
 
     scores, path = evaluate(settings)
+    if not is_main_process():
+        return
     console = Console()
     console.print(scores_table(f"{settings.suite} of {settings.model}", scores))
     console.print(f"predictions: {path}", highlight=False, markup=False, soft_wrap=True)

@@ -24,9 +24,11 @@ from unblank.commands.texts import (
     texts_of,
 )
 from unblank.generation.infill import Filler
+from unblank.generation.options import FillingOrder
 from unblank.generation.passages import require_plain_search
 from unblank.generation.results import FillResult, TokenEvent
 from unblank.retrieval.retriever import Found, Retriever
+from unblank.rules.rule import Rule
 
 __all__ = ["fill_and_print", "fill_to_file"]
 
@@ -42,10 +44,11 @@ def fill_and_print(settings: FillSettings) -> None:
         return
     filler = unblank.filler(settings.decoding())
     console = Console(highlight=False, soft_wrap=True)
+    rules, order = settings.given_rules(), settings.filling_order()
     problems: list[str] = []
 
     def checked(text: str) -> str:
-        filler.check(text, order=settings.order)
+        filler.check(text, order=order, rules=rules)
         return text
 
     texts = each_text(texts_of(settings.text, settings), checked, problems)
@@ -54,10 +57,11 @@ def fill_and_print(settings: FillSettings) -> None:
             if isinstance(text, Refused):
                 _print_refusal(console, text)
             else:
-                _print_stream(console, filler, text, settings.order)
+                _print_stream(console, filler, text, order, rules)
     while batch := list(islice(texts, settings.batch_size)):
         good = [text for text in batch if isinstance(text, str)]
-        results = iter(filler.fill(good, order=settings.order, batch_size=settings.batch_size))
+        found = filler.fill(good, order=order, rules=rules, batch_size=settings.batch_size)
+        results = iter(found)
         for text in batch:
             answer = text if isinstance(text, Refused) else next(results)
             if settings.json:
@@ -72,13 +76,16 @@ def fill_and_print(settings: FillSettings) -> None:
 def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
     """Fill each text with the passages of the index, and print it with them."""
     require_plain_search(settings.decoding())
+    if settings.given_rules():
+        raise ValueError("rules do not go with passages: leave --rules or --retrieve out")
+    order = settings.filling_order()
     retriever = Retriever(unblank, Path(str(settings.retrieve)), settings.top)
     console = Console(highlight=False, soft_wrap=True)
     problems: list[str] = []
     options = asdict(settings.decoding())
 
     def filled(text: str) -> tuple[FillResult, Found]:
-        return retriever.fill(text, order=settings.order, batch_size=settings.batch_size, **options)
+        return retriever.fill(text, order=order, batch_size=settings.batch_size, **options)
 
     for answer in each_text(texts_of(settings.text, settings), filled, problems):
         if isinstance(answer, Refused):
@@ -114,7 +121,9 @@ def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
         settings.decoding(),
         text_field=settings.text_field,
         text_unit=settings.text_unit,
-        order=settings.order,
+        order=settings.filling_order(),
+        rules=settings.given_rules(),
+        rules_field=settings.rules_field,
         batch_size=settings.batch_size,
         with_tokens=settings.tokens,
         overwrite=settings.overwrite,
@@ -191,12 +200,21 @@ def _highlighted(result: FillResult) -> Text:
     return text
 
 
-def _print_stream(console: Console, filler: Filler, text: str, order: Sequence[int] | None) -> None:
+def _print_stream(
+    console: Console,
+    filler: Filler,
+    text: str,
+    order: FillingOrder | None,
+    rules: Sequence[Rule],
+) -> None:
     shown: dict[int, str] = {}
-    for event in filler.stream(text, order=order):
+    for event in filler.stream(text, order=order, rules=rules):
         if isinstance(event, FillResult):
             console.print()
-            console.print(_highlighted(event))
+            if event.calibration or any(blank.abstained for blank in event.blanks):
+                _print_fill(console, event, with_tokens=False)
+            else:
+                console.print(_highlighted(event))
         else:
             console.print(Text(_new_text(shown, event), style="bold green"), end="")
             console.file.flush()

@@ -5,18 +5,22 @@ from typing import Annotated, Literal
 
 from unblank.commands.file_settings import FileSettings
 from unblank.commands.retrieval_settings import RetrievalSettings
-from unblank.generation.options import DecodingOptions
+from unblank.commands.rule_settings import RuleSettings
+from unblank.generation.options import DecodingOptions, FillingOrder
 from unblank.settings.marks import Excludes, PathText, Positional
-from unblank.settings.ranges import NotNegative, Positive
+from unblank.settings.ranges import Positive
 
 __all__ = ["FillSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FillSettings(FileSettings, RetrievalSettings, DecodingOptions):
-    """Fill the blanks ([MASK], [sMASK], [gMASK]) of texts.
+class FillSettings(FileSettings, RetrievalSettings, RuleSettings, DecodingOptions):
+    r"""Fill the blanks ([MASK], [sMASK], [gMASK]) of texts.
 
     A text: unblank fill MODEL "The cat [MASK] on the mat." --num-beams 5 --num-return 5
+
+    Under rules: unblank fill MODEL "Born in [MASK], he [MASK]." --rules '0: regex=\d{4}' '1:
+    words=2..4'
 
     A file: unblank fill MODEL --input damaged.csv --text-field line --output filled.csv
     """
@@ -26,8 +30,9 @@ class FillSettings(FileSettings, RetrievalSettings, DecodingOptions):
     text: Positional[tuple[str, ...]]
     """Texts with blanks. Without any, --input is read, or without that (or with a single -) one
     text per line of standard input."""
-    order: NotNegative[tuple[int, ...] | None] = None
-    """Order in which the blanks are filled, counted from 0. Default: left to right."""
+    order: tuple[str, ...] | None = None
+    """Order in which the blanks are filled, counted from 0, or the word confidence: the surest
+    first. Default: left to right."""
     batch_size: Positive[int] = 16
     """Number of texts decoded together."""
     tokens: Annotated[bool, Excludes("stream")] = False
@@ -42,6 +47,19 @@ class FillSettings(FileSettings, RetrievalSettings, DecodingOptions):
     """Use what `unblank calibrate` has kept in the model's folder."""
     dtype: Literal["fp32", "bf16"] | None = None
     """Data type of the computation. Default: as the model was saved."""
+
+    def filling_order(self) -> FillingOrder | None:
+        """Return the order of the blanks; ValueError for other words."""
+        if self.order is None:
+            return None
+        words = tuple(map(str, self.order))
+        if words == ("confidence",):
+            return "confidence"
+        if not all(word.isdecimal() for word in words):
+            raise ValueError(
+                f"order is {' '.join(words)}: give the blanks by numbers from 0, or confidence"
+            )
+        return tuple(map(int, words))
 
     def decoding(self) -> DecodingOptions:
         """Return the decoding options alone."""

@@ -54,7 +54,7 @@ def run(parsed: GivenSettings[FinetuneSettings]) -> None:
     if parsed.dry_run:
         from unblank.finetuning.run import dry_run_finetune
 
-        dry_run_finetune(settings, given=parsed.given, memory=memory)
+        dry_run_finetune(settings, given=parsed.given, memory=memory, world=parsed.world)
         return
     run_finetune_command(settings, given=parsed.given, memory=memory)
 

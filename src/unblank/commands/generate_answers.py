@@ -13,16 +13,22 @@ from rich.text import Text
 
 from unblank.answering.answer_file import AnswerFile, require_absent, told_on_failure
 from unblank.answering.run import BATCHES_A_WINDOW, content_hash, model_facts
+from unblank.answering.together import SharedAnswers, batches_of, refuse_parts
 from unblank.api import load
 from unblank.commands.generate_input import Job, read_job
 from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.texts import raise_any
 from unblank.data.fields import is_visible
 from unblank.data.written_records import flattened, is_table, write_records
+from unblank.engine.replicas import is_main_process, join_replicas
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
+from unblank.integrity import write_at_once
 from unblank.metrics.text import TextScores, score_texts
+from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
+from unblank.rules.glossary import Glossary
+from unblank.rules.rule import Rule
 
 __all__ = ["generate_and_print"]
 
@@ -44,16 +50,19 @@ def generate_and_print(settings: GenerateSettings) -> None:
     if settings.stream:
         for number, source in enumerate(job.sources):
             if _is_answered(job, number):
-                _print_stream(answerer, source)
+                _print_stream(answerer, source, job.rules[number])
             else:
                 print()
         _raise_refusals(job)
         return
     if settings.output is not None:
-        file = AnswerFile(settings.output, _task(settings, job), overwrite=settings.overwrite)
-        predictions = _write(settings, job, answerer, file)
+        predictions = _answered(settings, job, answerer, settings.output)
+        if not is_main_process():
+            return
     else:
         predictions = _print_all(settings, job, answerer)
+    if job.glossary is not None:
+        _tell_of_terms(job.glossary, job, predictions)
     if job.references is not None:
         scores = _score(settings, predictions, job.references)
         print(scores, file=sys.stdout if settings.output else sys.stderr)
@@ -70,6 +79,23 @@ def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequen
         _tell(f"note: empty references lower the scores: {len(empty):,}, the first: {empty[0]}")
 
 
+def _tell_of_terms(glossary: Glossary, job: Job, predictions: Sequence[str]) -> None:
+    """Say how many of the terms in the sources have their translation in the answers."""
+    num_terms = num_met = 0
+    for number, (source, prediction) in enumerate(zip(job.sources, predictions, strict=True)):
+        if _is_answered(job, number):
+            found, written = glossary.translations(source), _bare(prediction)
+            num_terms += len(found)
+            num_met += sum(any(_bare(form) in written for form in one.split("|")) for one in found)
+    share = f" ({num_met / num_terms:.1%})" if num_terms else ""
+    _tell(f"glossary: {num_met:,} of {counted(num_terms, 'term')} met{share}")
+
+
+def _bare(text: str) -> str:
+    """Return a text without what a tokenizer may change: case, and space around punctuation."""
+    return "".join(text.split()).casefold()
+
+
 def _checked(answerer: SourceAnswerer, job: Job) -> Job:
     """Return the job with all sources that cannot be answered.
 
@@ -78,13 +104,13 @@ def _checked(answerer: SourceAnswerer, job: Job) -> Job:
     """
     answerer.check([""])  # a fault of the options is not blamed on a source
     problems = dict(job.problems or {})
-    if not problems and _are_good(answerer, job.sources):
+    if not problems and _are_good(answerer, job):
         return job
     for number, source in enumerate(job.sources):
         if number in problems:
             continue
         try:
-            answerer.check([source])
+            answerer.check([source], [job.rules[number]])
         except ValueError as error:
             if job.problems is None:
                 raise ValueError(f"{job.places[number]}: {error}") from error
@@ -92,9 +118,9 @@ def _checked(answerer: SourceAnswerer, job: Job) -> Job:
     return replace(job, problems=None if job.problems is None else dict(sorted(problems.items())))
 
 
-def _are_good(answerer: SourceAnswerer, sources: Sequence[str]) -> bool:
+def _are_good(answerer: SourceAnswerer, job: Job) -> bool:
     try:
-        answerer.check(sources)
+        answerer.check(job.sources, job.rules)
     except ValueError:
         return False
     return True
@@ -105,12 +131,94 @@ def _is_answered(job: Job, number: int) -> bool:
     return is_visible(job.sources[number]) and number not in (job.problems or {})
 
 
+def _answered(
+    settings: GenerateSettings, job: Job, answerer: SourceAnswerer, output: Path
+) -> list[str]:
+    """Write the answers to a file; return them, in the main process of several."""
+    task, overwrite = _task(settings, job), settings.overwrite
+    with join_replicas() as world:
+        if world.size > 1:
+            shared = SharedAnswers(world, output, task, overwrite=overwrite)
+            return _write_together(settings, job, answerer, output, shared)
+        refuse_parts(output, {output.with_name(f"{output.name}.part")}, overwrite=overwrite)
+        file = AnswerFile(output, task, overwrite=overwrite)
+        return _write(settings, job, answerer, output, file)
+
+
+def _write_together(
+    settings: GenerateSettings,
+    job: Job,
+    answerer: SourceAnswerer,
+    output: Path,
+    shared: SharedAnswers,
+) -> list[str]:
+    """Answer a share of the sources; the main process writes and returns the answers to all."""
+    total, size = len(job.sources), settings.batch_size * BATCHES_A_WINDOW
+    asked = [number for number in range(total) if _is_answered(job, number)]
+    lengths = {n: len(answerer.read(job.sources[n]).prompt.token_ids) for n in asked}
+    windows = [
+        [number for number in range(start, min(start + size, total)) if number in lengths]
+        for start in range(0, total, size)
+    ]
+
+    def answer(numbers: Sequence[int]) -> list[dict[str, Any]]:
+        sources = [job.sources[number] for number in numbers]
+        return [one.to_dict() for one in answerer.answer(sources, batch_size=settings.batch_size)]
+
+    found = shared.answer(
+        batches_of(windows, lengths.__getitem__, settings.batch_size, longest_first=True),
+        lengths.__getitem__,
+        answer,
+        doing="generate",
+    )
+    lines: list[str] = []
+    if is_main_process():
+        counts = _Counts()
+        answers = [
+            _generated(found[number]) if number in found else _NOTHING for number in range(total)
+        ]
+        for source, one in zip(job.sources, answers, strict=True):
+            counts.add(source, one)
+        is_json = output.suffix.lower() != ".txt"
+        lines = (
+            [_json_line(record) for record in _records(job, range(total), answers)]
+            if is_json
+            else [_in_one_line(one.text) for one in answers]
+        )
+        if output.suffix.lower() in (".txt", ".jsonl"):
+            write_at_once(output, "".join(f"{line}\n" for line in lines))
+        else:
+            _write_table(output, lines)
+        counts.tell(joins_lines=not is_json)
+        _tell(f"answers: {total:,}, in {output}")
+    shared.discard()
+    return _predictions(output, lines)
+
+
+def _generated(values: dict[str, Any]) -> Generated:
+    """Return an answer again that was written as plain values."""
+    return Generated(
+        **{
+            **values,
+            "token_ids": tuple(values["token_ids"]),
+            "alternatives": tuple(map(_generated, values["alternatives"])),
+        }
+    )
+
+
+def _predictions(output: Path, lines: Sequence[str]) -> list[str]:
+    is_json = output.suffix.lower() != ".txt"
+    return [json.loads(line)["prediction"] for line in lines] if is_json else list(lines)
+
+
 def _write(
-    settings: GenerateSettings, job: Job, answerer: SourceAnswerer, file: AnswerFile
+    settings: GenerateSettings,
+    job: Job,
+    answerer: SourceAnswerer,
+    output: Path,
+    file: AnswerFile,
 ) -> list[str]:
     """Write the answers that are still missing; return all."""
-    output = settings.output
-    assert output is not None
     is_json = output.suffix.lower() != ".txt"
     num_done = len(file.lines())
     if num_done:
@@ -127,8 +235,8 @@ def _write(
     else:
         _write_table(output, lines)
         file.discard()
-    _tell(f"answers: {len(lines):,}, in {settings.output}")
-    return [json.loads(line)["prediction"] for line in lines] if is_json else lines
+    _tell(f"answers: {len(lines):,}, in {output}")
+    return _predictions(output, lines)
 
 
 def _write_table(output: Path, lines: Sequence[str]) -> None:
@@ -200,6 +308,7 @@ def _windows(
             window = range(start, min(start + size, total))
             answers = _answers(
                 [job.sources[number] if _is_answered(job, number) else None for number in window],
+                [job.rules[number] for number in window],
                 answerer,
                 settings.batch_size,
                 lambda count: progress.advance(bar, count),
@@ -213,13 +322,15 @@ def _windows(
 
 def _answers(
     sources: Sequence[str | None],
+    rules: Sequence[Sequence[Rule]],
     answerer: SourceAnswerer,
     batch_size: int,
     on_batch: Callable[[int], None],
 ) -> list[Generated]:
     """Return the answers; the model is not asked where there is no source."""
     texts = [source for source in sources if source is not None]
-    found = iter(answerer.answer(texts, batch_size=batch_size, on_batch=on_batch))
+    own = [its for its, source in zip(rules, sources, strict=True) if source is not None]
+    found = iter(answerer.answer(texts, rules=own, batch_size=batch_size, on_batch=on_batch))
     on_batch(len(sources) - len(texts))
     return [_NOTHING if source is None else next(found) for source in sources]
 
@@ -249,6 +360,7 @@ def _task(settings: GenerateSettings, job: Job) -> dict[str, Any]:
         "input": content_hash([job.sources, job.references]),
         "options": asdict(settings.options()),
         "dtype": settings.dtype,
+        **({"rules": content_hash([*map(str, job.rules)])} if any(job.rules) else {}),
     }
 
 
@@ -266,10 +378,10 @@ def _score(
     )
 
 
-def _print_stream(answerer: SourceAnswerer, source: str) -> None:
+def _print_stream(answerer: SourceAnswerer, source: str, rules: Sequence[Rule]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     shown = ""
-    for event in answerer.stream(source):
+    for event in answerer.stream(source, rules):
         # Half a character waits for its other half.
         now = event.blank_text.rstrip("\ufffd") if isinstance(event, TokenEvent) else event.text
         if now.startswith(shown):

@@ -4,11 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unblank.answering.own_rules import rules_of_record
 from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.texts import given_texts
 from unblank.data.fields import field_names, field_text, field_value, is_visible
 from unblank.data.files import find_files
 from unblank.data.records import Record, is_text, read_records
+from unblank.rules.glossary import Glossary, read_glossary
+from unblank.rules.rule import Rule
 
 __all__ = ["Job", "read_job"]
 
@@ -24,12 +27,16 @@ class Job:
         places: where each source stands, for messages: file and line, or its number.
         problems: number of a source from 0 -> why it is none; None if nothing is answered unless
             all are in order, as where they come from a file.
+        rules: on the answer to each source, those of the glossary included.
+        glossary: None for none.
     """
 
     sources: list[str]
     references: list[list[str]] | None
     places: list[str]
     problems: dict[int, str] | None
+    rules: list[tuple[Rule, ...]]
+    glossary: Glossary | None = None
 
 
 def read_job(settings: GenerateSettings) -> Job:
@@ -51,6 +58,8 @@ def read_job(settings: GenerateSettings) -> Job:
     references: list[list[str]] = []
     places: list[str] = []
     problems: dict[int, str] | None = None
+    rules: list[tuple[Rule, ...]] = []
+    of_all = settings.given_rules()
     if settings.input is None:
         given = list(given_texts(settings.text))
         sources = [one.text for one in given]
@@ -59,8 +68,10 @@ def read_job(settings: GenerateSettings) -> Job:
         problems = {number: one.problem for number, one in enumerate(given) if one.problem}
     else:
         template = settings.source or _default_field(settings.input)
-        names = [*field_names(template), *fields_of_references]
+        of_rules = [settings.rules_field] if settings.rules_field else []
+        names = [*field_names(template), *fields_of_references, *of_rules]
         for place, record in _records(settings.input, names):
+            rules.append((*of_all, *rules_of_record(place, record, settings.rules_field)))
             sources.append(field_text(place, record, template))
             references.append(_references(place, record, fields_of_references))
             places.append(place)
@@ -70,7 +81,14 @@ def read_job(settings: GenerateSettings) -> Job:
         _add_lines(path, references)
     is_scored = bool(settings.references)
     kept = list(map(_without_empty, references)) if is_scored else None
-    return Job(sources, kept, places, problems)
+    rules = rules or [of_all] * len(sources)
+    if settings.glossary is None:
+        return Job(sources, kept, places, problems, rules)
+    glossary = read_glossary(settings.glossary)
+    rules = [
+        (*own, *glossary.rules_for(source)) for own, source in zip(rules, sources, strict=True)
+    ]
+    return Job(sources, kept, places, problems, rules, glossary)
 
 
 def _default_field(path: Path) -> str:

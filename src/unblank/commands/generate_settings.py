@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
+from unblank.commands.rule_settings import RuleSettings
 from unblank.data.written_records import require_writable
 from unblank.generation.options import GenerationOptions
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
@@ -15,13 +16,15 @@ __all__ = ["GenerateSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GenerateSettings(GenerationOptions):
+class GenerateSettings(RuleSettings, GenerationOptions):
     """Write answers to sources: translate, summarise, ask, verbalise, as the model was trained to.
 
     One source: unblank generate MODEL "A man sleeps." --num-beams 5
 
     A file: unblank generate MODEL --input test.jsonl --source en --references de --num-beams 5
     --output test.de.jsonl --metrics bleu chrf
+
+    Under rules: unblank generate MODEL "A man sleeps." --rules words=..6 'excludes=woman'
 
     Answers keep the order of the sources. With --output they are written as they come to
     OUTPUT.part, which becomes OUTPUT when all are there; the same command again continues where an
@@ -61,6 +64,10 @@ class GenerateSettings(GenerationOptions):
     """Compare the stems of English words in ROUGE."""
     margins: Annotated[bool, Needs("references")] = False
     """Also print the 95 % confidence interval of every score."""
+    glossary: Path | None = None
+    """File of two columns, .tsv or .csv: a term of the sources, and its translation, whose
+    inflected forms are divided by |. Where a source holds the term, the answer must hold the
+    translation."""
     batch_size: Positive[int] = 32
     """Number of sources answered together."""
     device: str = "auto"

@@ -14,6 +14,7 @@ from unblank.commands.options import Option, options_of
 from unblank.commands.words import HelpPage, UnknownOptionError, read_words
 from unblank.settings.given import given_names, recipe_beside
 from unblank.settings.marks import Excludes, Needs, Positional
+from unblank.settings.ranges import Positive, check_values
 from unblank.settings.recipes import from_mapping, read_mapping, to_yaml
 
 __all__ = ["NO_VARIANTS", "GivenSettings", "Variants", "parse_recipe", "parse_settings"]
@@ -47,12 +48,17 @@ NO_VARIANTS = Variants()
 class GivenSettings(Generic[_Settings]):
     """The settings of a run, and the dotted names of those that were given (`given_names`).
 
-    With `dry_run` it is only measured, and nothing is written.
+    With `dry_run` it is only measured, and nothing is written; with `world` too, its memory is
+    planned for that many processes.
     """
 
     settings: _Settings
     given: frozenset[str]
     dry_run: bool = False
+    world: Positive[int | None] = None
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +72,9 @@ class _RecipeWords:
     """Print the complete resulting recipe and stop."""
     dry_run: bool = False
     """Read the data, measure the first steps, say what the run would take, and write nothing."""
+    world: Positive[int | None] = None
+    """With --dry-run: say by formulas what each of this many processes would take; none of them is
+    started, and no step is made."""
 
 
 def parse_settings(
@@ -108,6 +117,7 @@ def parse_recipe(
     *,
     about: str,
     usual: Sequence[str],
+    has_dry_run: bool = True,
     complete: Callable[[_Settings, frozenset[str]], _Settings] | None = None,
 ) -> GivenSettings[_Settings]:
     """Return the settings that a recipe and flags over it give.
@@ -119,6 +129,7 @@ def parse_recipe(
             `--train.max-steps 100`; `--print-config` prints the resulting recipe.
         about: what the command does, for the help.
         usual: names of the options that the short help shows.
+        has_dry_run: whether the command has `--dry-run` and `--world`.
         complete: settings without a recipe, dotted names of those that were given -> the settings
             that take their place.
 
@@ -127,13 +138,15 @@ def parse_recipe(
         FileNotFoundError: if the recipe is not there.
         ValueError: an option that does not exist, or a value that does not fit.
     """
-    options = (*options_of(_RecipeWords), *options_of(kind))
-    page = HelpPage(
-        f"unblank {command}", about, (*usual, "print_config", "dry_run") if usual else ()
-    )
+    left_out = () if has_dry_run else ("dry_run", "world")
+    own = [option for option in options_of(_RecipeWords) if option.name not in left_out]
+    options = (*own, *options_of(kind))
+    page = HelpPage(f"unblank {command}", about, (*usual, *(option.name for option in own[1:])))
     given = read_words(words, options, page, old_switches=True)
     path, prints = given.pop("recipe", None), given.pop("print_config", False)
-    dry_run = given.pop("dry_run", False)
+    dry_run, world = given.pop("dry_run", False), given.pop("world", None)
+    if world is not None and not dry_run:
+        raise ValueError(f"--world {world} needs --dry-run: no other run is planned")
     recipe = read_mapping(path) if path else {}
     mapping = recipe
     if isinstance(recipe, Mapping):
@@ -150,7 +163,7 @@ def parse_recipe(
     if prints:
         sys.stdout.write(to_yaml(settings))
         raise SystemExit(0)
-    return GivenSettings(settings, names, dry_run)
+    return GivenSettings(settings, names, dry_run, world)
 
 
 def _choosing(option: Option, variants: Variants) -> Option:

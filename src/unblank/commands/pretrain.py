@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.pretraining.settings import PretrainSettings
 
-__all__ = ["parse", "run"]
+__all__ = ["complete_settings", "parse", "run"]
 
 _USUAL = (
     *("model.preset", "model.init_from", "model.init_from_encoder"),
@@ -44,7 +44,7 @@ def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
         words,
         about=_ABOUT,
         usual=_USUAL,
-        complete=_complete,
+        complete=complete_settings,
     )
 
 
@@ -58,15 +58,17 @@ def run(parsed: GivenSettings[PretrainSettings]) -> None:
     choose_waiting()
     from unblank.pretraining.run import dry_run_pretrain, run_pretrain
 
-    start = dry_run_pretrain if parsed.dry_run else run_pretrain
-    start(settings, given=parsed.given, memory=memory)
+    if parsed.dry_run:
+        dry_run_pretrain(settings, given=parsed.given, memory=memory, world=parsed.world)
+    else:
+        run_pretrain(settings, given=parsed.given, memory=memory)
 
 
-def _complete(settings: PretrainSettings, given: frozenset[str]) -> PretrainSettings:
+def complete_settings(settings: PretrainSettings, given: frozenset[str]) -> PretrainSettings:
     """Return the settings with what is chosen where a run without a recipe leaves it open."""
     from unblank.pretraining.choosing import choose_settings, is_open
 
-    if not is_open(given):
+    if not is_open(given) or "-" in settings.data.train:  # which can be read once
         return settings
     chosen = choose_settings(settings, given)
     if os.environ.get("RANK", "0") == "0":

@@ -17,6 +17,7 @@ __all__ = [
     "has_field",
     "is_visible",
     "no_field",
+    "raw_value",
     "require_text",
     "with_nested",
 ]
@@ -76,7 +77,7 @@ def field_value(place: str, record: Mapping[str, Any], name: str) -> str | list[
     Raises:
         ValueError: if it is not there, or holds anything else.
     """
-    value = _raw_value(place, record, name)
+    value = raw_value(place, record, name)
     if value is None:
         return ""
     items: Sequence[object] = value if isinstance(value, list) else [value]
@@ -87,7 +88,7 @@ def field_value(place: str, record: Mapping[str, Any], name: str) -> str | list[
     return value if isinstance(value, str) else [str(item) for item in items]
 
 
-def _raw_value(place: str, record: Mapping[str, Any], name: str) -> Any:
+def raw_value(place: str, record: Mapping[str, Any], name: str) -> Any:
     """Return what a field holds; arguments as for `field_value`.
 
     Raises:

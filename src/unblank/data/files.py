@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unblank.data.formats import compression_of, format_of, package_of, shown_endings
+from unblank.data.remote import RemotePath, data_path, remote_files
 from unblank.extras import require_package
 from unblank.plurals import counted
 
 __all__ = ["FileSearch", "files_of_entries", "find_files"]
 
-_Identity = tuple[int, int]
-"""Device and number of a file, whatever its name."""
+_Identity = tuple[int, int] | str
+"""Device and number of a file, whatever its name; its URL."""
 
 _Read = tuple[_Identity, tuple[str, ...]]
 """A file, and the fields that are read of it."""
@@ -29,6 +30,10 @@ _AGAIN = "the same file again"
 _BROKEN = "broken links"
 _SPECIAL = "pipes and devices"
 _OTHER = "other endings"
+_ABOUT = "descriptions of a data set"
+
+_SAVED = ("state.json", "dataset_info.json")
+"""What `datasets.save_to_disk` writes beside the data."""
 
 
 def find_files(
@@ -39,7 +44,8 @@ def find_files(
     A folder stands for all readable files in it and its subfolders, in sorted order. Names that
     begin with a dot are passed over, links are followed, and no file is returned twice, by
     whatever names. A file without an ending is text where it is named or matched by a pattern; in
-    a folder it is passed over. `**` in a pattern crosses folders. A note (`warnings`) says how many
+    a folder it is passed over. `**` in a pattern crosses folders. A URL stands for a file, a folder
+    or a pattern in the same way (`unblank.data.remote`). A note (`warnings`) says how many
     files were passed over, and why.
 
     Args:
@@ -56,7 +62,7 @@ def find_files(
     if not asked:
         raise ValueError("no text: give at least one file, folder or glob")
     search = FileSearch(any_ending=any_ending)
-    found = [path for entry in asked for path in search._files_of(Path(entry), ())]
+    found = [path for entry in asked for path in search._files_of(data_path(entry), ())]
     search.tell()
     return tuple(found)
 
@@ -98,7 +104,7 @@ class FileSearch:
             FileNotFoundError: as for `find_files`.
             ValueError: as for `find_files`, or all of its files are read for other entries.
         """
-        found = tuple(self._files_of(Path(entry), fields))
+        found = tuple(self._files_of(data_path(entry), fields))
         if not found:
             raise ValueError(_nothing_new(entry))
         return found
@@ -122,6 +128,9 @@ class FileSearch:
             warnings.warn(note, stacklevel=1)  # one place: said once a run
 
     def _files_of(self, entry: Path, fields: tuple[str, ...]) -> Iterator[Path]:
+        if isinstance(entry, RemotePath):
+            yield from self._of_url(entry, fields)
+            return
         if entry.is_dir():
             yield from self._of_folder(entry, fields)
             return
@@ -142,6 +151,21 @@ class FileSearch:
                 yield from self._once(path, fields)
             elif path in special:
                 self._pass_over(path, _SPECIAL)
+
+    def _of_url(self, entry: RemotePath, fields: tuple[str, ...]) -> Iterator[Path]:
+        before = len(self._seen) + self._passed_over[_AGAIN]
+        for path, is_named in remote_files(entry):
+            if is_named:
+                self._require_readable(path)
+                yield from self._once(path, fields)
+            elif path.name.startswith("."):
+                self._pass_over(path, _HIDDEN)
+            elif format_of(path) is None:
+                self._pass_over(path, _OTHER)
+            else:
+                yield from self._once(path, fields)
+        if len(self._seen) + self._passed_over[_AGAIN] == before:
+            raise FileNotFoundError(f"{entry} has no file ending in {shown_endings()}")
 
     def _note(self, num_files: int) -> str:
         parts = [
@@ -172,9 +196,12 @@ class FileSearch:
     def _below(
         self, folder: Path, seen_folders: set[_Identity], fields: tuple[str, ...]
     ) -> Iterator[Path]:
+        about = _SAVED if all((folder / name).is_file() for name in _SAVED) else ()
         for path in sorted(folder.iterdir()):
             if path.name.startswith("."):
                 self._pass_over(path, _HIDDEN)
+            elif path.name in about or path.name == "dataset_dict.json":
+                self._pass_over(path, _ABOUT)
             elif path.is_dir():
                 if _identity(path) in seen_folders:
                     self._pass_over(path, _AGAIN)
@@ -222,6 +249,8 @@ def _is_special(path: Path) -> bool:
 
 
 def _identity(path: Path) -> _Identity:
+    if isinstance(path, RemotePath):
+        return str(path)
     facts = path.stat()
     return facts.st_dev, facts.st_ino
 

@@ -10,7 +10,9 @@ from typing import Literal
 
 __all__ = ["FORMATS", "compression_of", "format_of", "package_of", "shown_endings"]
 
-_FormatName = Literal["text", "JSON lines", "JSON", "tab-separated", "comma-separated", "parquet"]
+_FormatName = Literal[
+    "text", "JSON lines", "JSON", "tab-separated", "comma-separated", "parquet", "arrow"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ FORMATS: dict[_FormatName, Format] = {
     "tab-separated": Format((".tsv",), "the text field of a row", "a row; quotes are text"),
     "comma-separated": Format((".csv",), "the text field of a row", "a row, quoted as in RFC 4180"),
     "parquet": Format((".parquet",), "the text field of a row", "a row", is_packed=False),
+    "arrow": Format((".arrow",), "the text field of a row", "a row", is_packed=False),
 }
 """Every format by its name."""
 
@@ -87,7 +90,7 @@ def package_of(path: Path) -> str | None:
         >>> package_of(Path("a.parquet")), package_of(Path("a.txt.zst")), package_of(Path("a.csv"))
         ('pyarrow', 'zstandard', None)
     """
-    if format_of(path) == "parquet":
+    if format_of(path) in ("parquet", "arrow"):
         return "pyarrow"
     return "zstandard" if compression_of(path) == ".zst" else None
 

@@ -5,17 +5,21 @@ the end from the sampler it is `[CLS] source eos target eos`, as in InfoXLM. A m
 error: everything behind it would be paired wrongly.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unblank.data.fields import is_visible
 from unblank.data.files import find_files
+from unblank.data.prepared import PreparedCorpus
 from unblank.data.records import is_text
-from unblank.data.shards import PreparedCorpus, prepare_corpus
+from unblank.data.remote import split_entry
+from unblank.data.shards import CorpusCache
 from unblank.data.sources import TextFiles
 from unblank.examples import IntArray
 from unblank.plurals import counted
@@ -27,6 +31,8 @@ __all__ = ["PairCorpus", "pair_texts", "prepare_pairs"]
 
 _ENDS = 3
 """Tokens around the sides of a pair: `[CLS]` and two ends."""
+
+_PAIRS_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +54,46 @@ class PairCorpus:
         target: their translations.
         eos: id that stands between the sides.
         max_length: positions of a sample; the longer side of a longer pair is cut, then both.
-        lengths: int64[number of pairs], tokens of each pair with the id between.
         num_cut: pairs that were too long.
+        num_tokens: tokens of all pairs, the ids between included.
     """
 
     source: PreparedCorpus
     target: PreparedCorpus
     eos: int
     max_length: int
-    lengths: IntArray = field(init=False)
     num_cut: int = field(init=False)
-    _sides: IntArray = field(init=False)
+    num_tokens: int = field(init=False)
+    _sides: NDArray[np.int32] = field(init=False)
 
     def __post_init__(self) -> None:
         room = self.max_length - _ENDS
-        sides = np.stack([self.source.lengths, self.target.lengths])
-        self.num_cut = int((sides.sum(axis=0) > room).sum())
-        first = np.minimum(sides[0], np.maximum(room - sides[1], room // 2))
-        self._sides = np.stack([first, np.minimum(sides[1], room - first)])
-        self.lengths = self._sides.sum(axis=0) + 1
+        self._sides = np.empty((2, len(self.source)), np.int32)
+        self.num_cut = self.num_tokens = done = 0
+        for source, target in self._lengths_in_pieces():
+            self.num_cut += int((source + target > room).sum())
+            first = np.minimum(source, np.maximum(room - target, room // 2))
+            second = np.minimum(target, room - first)
+            self._sides[:, done : done + len(source)] = first, second
+            self.num_tokens += int(first.sum() + second.sum()) + len(source)
+            done += len(source)
 
-    @property
-    def num_tokens(self) -> int:
-        """Tokens of all pairs, the ids between included."""
-        return int(self.lengths.sum())
+    def _lengths_in_pieces(self) -> Iterator[tuple[IntArray, IntArray]]:
+        """Yield the lengths of both sides, whose shards may end at different pairs."""
+        targets = self.target.lengths_in_pieces()
+        target = np.zeros(0, np.int64)
+        for source in self.source.lengths_in_pieces():
+            while len(source):
+                target = target if len(target) else next(targets)
+                count = min(len(source), len(target))
+                yield source[:count], target[:count]
+                source, target = source[count:], target[count:]
+
+    def lengths_in_pieces(self) -> Iterator[IntArray]:
+        """Yield the tokens of each pair with the id between, int64[n], a piece after the other."""
+        for start in range(0, len(self), _PAIRS_AT_ONCE):
+            sides = self._sides[:, start : start + _PAIRS_AT_ONCE]
+            yield sides.sum(axis=0, dtype=np.int64) + 1
 
     @property
     def content(self) -> str:
@@ -79,11 +101,11 @@ class PairCorpus:
         return f"{self.source.folder.name}+{self.target.folder.name}"
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.source)
 
     def document_length(self, index: int) -> int:
         """Return the tokens of a pair."""
-        return int(self.lengths[index])
+        return int(self._sides[:, index].sum()) + 1
 
     def tokens(self, index: int, start: int, stop: int) -> IntArray:
         """Return tokens [start, stop) of a pair, int64."""
@@ -108,7 +130,7 @@ def parse_pair_source(entry: str) -> PairSource:
         ValueError: if it is neither.
         FileNotFoundError: if a file is not there.
     """
-    parts = entry.split(":")
+    parts = split_entry(entry)
     if len(parts) not in (2, 3) or not all(parts):
         raise ValueError(_no_pair(entry))
     if len(parts) == 2:
@@ -134,22 +156,20 @@ def prepare_pairs(
     entry: str,
     tokenizer: "PreTrainedTokenizerFast",
     *,
-    cache_dir: Path,
+    cache: CorpusCache,
     eos: int,
     max_length: int,
     refuse_long: bool = False,
-    show_progress: bool = True,
 ) -> PairCorpus:
     """Return the pairs of one source, tokenised now or found ready from an earlier call.
 
     Args:
         entry: see `parse_pair_source`.
         tokenizer: a transformers tokenizer.
-        cache_dir: folder that holds prepared corpora.
+        cache: folder that holds prepared corpora.
         eos: id between the sides.
         max_length: positions of a sample.
         refuse_long: raise for a pair that does not fit, instead of cutting it.
-        show_progress: show bars on the error stream.
 
     Raises:
         ValueError: if a side is missing or empty, the files have different lengths, one is broken,
@@ -157,12 +177,7 @@ def prepare_pairs(
         FileNotFoundError: if a file is not there.
     """
     sides = pair_texts(entry)
-    source, target = (
-        prepare_corpus(
-            texts, tokenizer, cache_dir=cache_dir, min_tokens=1, show_progress=show_progress
-        )
-        for texts in sides
-    )
+    source, target = cache.prepare([(texts, 1) for texts in sides], tokenizer)
     for corpus, texts in zip((source, target), sides, strict=True):
         if corpus.report.num_empty:
             raise ValueError(_first_empty(texts))

@@ -5,15 +5,17 @@ A text that many rows share is stored once, so that it must not be unpacked for 
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from unblank.data.fields import no_field
+from unblank.data.remote import RemotePath
 from unblank.data.unpacking import LONGEST, OnRead
 from unblank.extras import optional_package
 
-__all__ = ["read_parquet"]
+__all__ = ["bounded_value", "read_parquet", "wanted_columns"]
 
 _ROWS_AT_ONCE = 256
 
@@ -36,9 +38,14 @@ def read_parquet(
     arrow = optional_package("pyarrow", f"reading {path}")
     numbers = count(1)
     try:
-        facts = parquet.read_metadata(path)
-        with parquet.ParquetFile(path, read_dictionary=_stored_once(facts)) as table:
-            columns = _wanted_columns(path, table.schema_arrow.names, names)
+        with ExitStack() as stack:
+            source: Any = path
+            if isinstance(path, RemotePath):
+                source = stack.enter_context(path.open("rb", is_seekable=True))
+            facts = parquet.ParquetFile(source).metadata
+            table = parquet.ParquetFile(source, read_dictionary=_stored_once(facts))
+            stack.enter_context(table)
+            columns = wanted_columns(path, table.schema_arrow.names, names)
             for group in range(facts.num_row_groups):
                 batches = table.iter_batches(
                     batch_size=_rows_at_once(path, facts.row_group(group), columns),
@@ -48,7 +55,7 @@ def read_parquet(
                 for batch in batches:
                     for row in zip(*batch.columns, strict=True):
                         place = f"{path}, row {next(numbers)}"
-                        values = [_bounded(place, value.as_py()) for value in row]
+                        values = [bounded_value(place, value.as_py()) for value in row]
                         yield place, dict(zip(batch.schema.names, values, strict=True))
     except arrow.ArrowException as error:
         raise ValueError(f"{path} is a damaged parquet file: {error}") from error
@@ -86,14 +93,19 @@ def _rows_at_once(path: Path, group: Any, columns: Sequence[str] | None) -> int:
     return _ROWS_AT_ONCE if num_bytes <= LONGEST else 1
 
 
-def _bounded(place: str, value: Any) -> Any:
+def bounded_value(place: str, value: Any) -> Any:
+    """Return a value; ValueError if it is a text that is too long to be held in memory."""
     if isinstance(value, str) and len(value) > LONGEST:
         raise ValueError(f"{place} has a text of more than {LONGEST:,} characters: divide it")
     return value
 
 
-def _wanted_columns(path: Path, present: list[str], names: Sequence[str]) -> list[str] | None:
-    """Return the columns that the wanted fields are in; None for all."""
+def wanted_columns(path: Path, present: list[str], names: Sequence[str]) -> list[str] | None:
+    """Return the columns that the wanted fields are in; None for all.
+
+    Raises:
+        ValueError: a field has no column, or two columns have one name.
+    """
     name, times = Counter(present).most_common(1)[0] if present else ("", 0)
     if times > 1:
         raise ValueError(f"{path}: {times} columns have the name {name!r}: rename them")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from unblank.data.arrow_files import read_arrow
 from unblank.data.csv_rows import read_csv_rows
 from unblank.data.fields import no_field
 from unblank.data.formats import format_of
@@ -40,7 +41,7 @@ def read_records(
         path: of any format of `unblank.data.formats`; a line of a text file, and of one with any
             other ending, is a record with the field `text`.
         names: the fields that are wanted, if they are known. A table has no header if all of them
-            are numbers: its columns are then 1, 2, ... Of a parquet file no other column is read.
+            are numbers: its columns are then 1, 2, ... Of parquet and Arrow no other is read.
         on_read: told how many bytes of the file are read.
 
     Raises:
@@ -50,6 +51,8 @@ def read_records(
     kind = format_of(path)
     if kind == "parquet":
         return read_parquet(path, names, on_read)
+    if kind == "arrow":
+        return read_arrow(path, names, on_read)
     lines = read_lines(path, on_read)
     if kind == "JSON lines":
         return json_line_records(path, lines)

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unblank.data.pairs import PairCorpus
-from unblank.data.shards import PreparedCorpus
+from unblank.data.prepared import PreparedCorpus
 
 __all__ = ["documents_table"]
 
@@ -42,7 +42,8 @@ def _counts(corpus: PreparedCorpus | PairCorpus, max_length: int) -> tuple[int, 
     if isinstance(corpus, PairCorpus):  # one that lacks a side was refused, not skipped
         return len(corpus), 0, 0, len(corpus), corpus.num_cut, corpus.num_tokens
     report = corpus.report
-    num_cut = int((corpus.lengths > _longest(max_length)).sum())
+    most = _longest(max_length)
+    num_cut = sum(int((lengths > most).sum()) for lengths in corpus.lengths_in_pieces())
     counts = (report.num_read, report.num_empty, report.num_short, report.num_kept)
     return *counts, num_cut, report.num_tokens
 

@@ -6,9 +6,9 @@ any worker. Text of a sample: `[CLS]`, a window of the document, and the end-of-
 the window reaches it. How samples share rows is in `packing`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Generic, Protocol
+from typing import Annotated, Generic, Protocol, runtime_checkable
 
 import numpy as np
 from typing_extensions import TypeVar
@@ -49,6 +49,13 @@ class Corpus(Protocol):
     def tokens(self, index: int, start: int, stop: int, /) -> IntArray:
         """Return int64[stop - start], tokens `start` to `stop` of a document."""
         ...
+
+
+@runtime_checkable
+class _TellsLengths(Protocol):
+    """A corpus that tells all its lengths faster than one by one."""
+
+    def lengths_in_pieces(self) -> Iterator[IntArray]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,14 +134,14 @@ class Sampler(Generic[ExampleT]):
         self._objectives = [objective] * len(corpora) if callable(objective) else [*objective]
         if len(self._objectives) != len(corpora):
             raise ValueError(f"{len(self._objectives)} objectives for {len(corpora)} corpora")
-        lengths = [_document_lengths(corpus) for corpus in corpora]
-        self._chunk_ends = [_chunk_ends(tokens, settings.max_length - 1) for tokens in lengths]
-        sizes = [int(ends[-1]) if len(ends) else 0 for ends in self._chunk_ends]
+        measured = [_measure(corpus, settings.max_length - 1) for corpus in corpora]
+        self._chunk_ends = [one.chunk_ends for one in measured]
+        sizes = [one.num_chunks for one in measured]
         for source, size in enumerate(sizes):
             if size == 0:
                 raise ValueError(
                     f"source {source} has no document of at least {MINIMUM_TOKENS} tokens "
-                    f"({len(lengths[source])} documents in all): check its path and text field"
+                    f"({len(corpora[source])} documents in all): check its path and text field"
                 )
         self._schedule = SourceSchedule(
             sizes,
@@ -142,15 +149,11 @@ class Sampler(Generic[ExampleT]):
             weights=settings.weights,
             alpha=settings.alpha,
             temperature=settings.temperature,
-            sample_tokens=[
-                _sample_tokens(tokens, ends, settings.max_length - 1)
-                for tokens, ends in zip(lengths, self._chunk_ends, strict=True)
-            ],
+            sample_tokens=[one.num_sampled / one.num_chunks for one in measured],
         )
-        used = [tokens[tokens >= MINIMUM_TOKENS] for tokens in lengths]
         self.num_chunks = sum(sizes)
-        self.num_skipped = sum(map(len, lengths)) - sum(map(len, used))
-        num_ids = sum(int((tokens + 1).sum()) for tokens in used) + self.num_chunks
+        self.num_skipped = sum(one.num_skipped for one in measured)
+        num_ids = sum(one.num_ids for one in measured) + self.num_chunks
         self.mean_text_length = num_ids / self.num_chunks
 
     def locate(self, number: int) -> Place:
@@ -251,19 +254,48 @@ def _window_start(centre: float, length: int, document_length: int) -> int:
     return min(max(int(centre - length / 2), 0), document_length - length)
 
 
-def _document_lengths(corpus: Corpus) -> IntArray:
-    count = len(corpus)
-    return np.fromiter((corpus.document_length(i) for i in range(count)), np.int64, count)
+_LENGTHS_AT_ONCE = 2**20
 
 
-def _sample_tokens(lengths: IntArray, chunk_ends: IntArray, longest: int) -> float:
-    """Return the tokens of a sample of the source, on average; longer documents give several."""
-    chunks = np.diff(chunk_ends, prepend=0)
-    return float((chunks * np.minimum(lengths, longest)).sum() / chunks.sum())
+@dataclass(slots=True)
+class _Measured:
+    """What the lengths of a corpus come to; of all documents only `chunk_ends` is kept.
+
+    Attributes:
+        chunk_ends: int64[documents], the running count of chunks.
+        num_chunks: of all documents.
+        num_skipped: documents shorter than `MINIMUM_TOKENS`.
+        num_ids: tokens of the other documents, with an end each.
+        num_sampled: tokens of a sample of each chunk, summed; long documents give several.
+    """
+
+    chunk_ends: IntArray
+    num_chunks: int = 0
+    num_skipped: int = 0
+    num_ids: int = 0
+    num_sampled: int = 0
 
 
-def _chunk_ends(lengths: IntArray, chunk_length: int) -> IntArray:
-    """Return int64[documents], the running count of chunks; the end token counts as one token."""
-    counts = -(-(lengths + 1) // chunk_length)
-    counts[lengths < MINIMUM_TOKENS] = 0
-    return np.cumsum(counts)
+def _measure(corpus: Corpus, chunk_length: int) -> _Measured:
+    measured = _Measured(np.empty(len(corpus), np.int64))
+    done = 0
+    for lengths in _lengths_in_pieces(corpus):
+        is_used = lengths >= MINIMUM_TOKENS
+        # The end token counts as one token.
+        counts = np.where(is_used, -(-(lengths + 1) // chunk_length), 0)
+        measured.chunk_ends[done : done + len(lengths)] = measured.num_chunks + np.cumsum(counts)
+        done += len(lengths)
+        measured.num_chunks += int(counts.sum())
+        measured.num_skipped += int((~is_used).sum())
+        measured.num_ids += int(lengths[is_used].sum() + is_used.sum())
+        measured.num_sampled += int((counts * np.minimum(lengths, chunk_length)).sum())
+    return measured
+
+
+def _lengths_in_pieces(corpus: Corpus) -> Iterator[IntArray]:
+    if isinstance(corpus, _TellsLengths):
+        yield from corpus.lengths_in_pieces()
+        return
+    for start in range(0, len(corpus), _LENGTHS_AT_ONCE):
+        numbers = range(start, min(start + _LENGTHS_AT_ONCE, len(corpus)))
+        yield np.fromiter(map(corpus.document_length, numbers), np.int64, len(numbers))

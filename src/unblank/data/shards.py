@@ -1,162 +1,56 @@
-"""Corpora tokenised once: memory-mapped ids with random access to every document.
+"""Corpora tokenised once, by one process or by several: what is missing is made, the rest is found.
 
-A prepared corpus is a folder named by its content (texts, tokenizer, settings): `tokens.bin` holds
-the ids of all documents end to end, `offsets.bin` where each begins, `manifest.json` the counts and
-checksums against which both are checked when opened. To read the ids costs less than to read the
-texts, which finding the folder needs anyway. A folder appears whole or not at all (it is built
-under another name and renamed), so runs that prepare at once or are killed leave nothing wrong.
-The ids are those of text alone; samplers add the special tokens.
+A corpus is one folder up to some 64 MB of text. A larger one is divided into shards, one a file or
+a group of small files, each a folder named by its content (texts, tokenizer, settings); processes
+share them out by their bytes, and what is finished is found again after a kill. A folder appears
+whole or not at all (it is built under another name and renamed), so runs that prepare at once or
+are killed leave nothing wrong. Neither ids nor their order depend on the number of processes. The
+ids are those of text alone; samplers add the special tokens. What is in a folder is in `prepared`.
 """
 
 import hashlib
+import heapq
 import json
 import os
-import re
-from collections import deque
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
+from unblank.data.bulk_encoding import encode_documents
 from unblank.data.files import find_files
 from unblank.data.formats import FORMATS, compression_of, format_of
+from unblank.data.known_text import KnownText
+from unblank.data.prepared import CHECKED_BYTES, FORMAT_VERSION, CorpusReport, PreparedCorpus
+from unblank.data.shared_progress import ALONE, Processes, shared_bar
 from unblank.data.sources import TextFiles, TextUnit
-from unblank.examples import IntArray
-from unblank.integrity import MANIFEST_NAME, read_record, seal
+from unblank.integrity import MANIFEST_NAME, seal
 from unblank.plurals import counted
-from unblank.progress_bars import progress_bar, track
 from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import text_encoder
-from unblank.unicode import require_unicode
 from unblank.whole_folders import new_folder, remove_folder, remove_leftovers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["SHARDS_NAME", "PreparedCorpus", "encode_documents", "prepare_corpus"]
+__all__ = ["SHARDS_NAME", "CorpusCache", "prepare_corpus", "share_out"]
 
 SHARDS_NAME = "shards"
 """Name of the folder of tokenized text, beside the folders of runs."""
 
-FORMAT_VERSION = 1
+_SHARD_BYTES = 2**26
+"""Bytes of files that are one shard, unless a single file has more."""
 
-_BATCH_CHARACTERS = 500_000
-"""Number of characters that one thread encodes at a time."""
+_OFFSETS_AT_ONCE = 2**16
 
-_PIECE_CHARACTERS = 50_000
-"""Longer documents are encoded in pieces of about this size, to bound memory."""
-
-_COUNTED_AT_ONCE = 2**24
-"""Number of tokens that are counted at a time, to bound memory."""
-
-_CUT = re.compile(r"(?<=\w)(?=\s\w)")
-"""The place before a single white space between words, where no tokenizer joins both sides."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorpusReport:
-    """What became of the documents of a corpus.
-
-    Attributes:
-        num_read: documents found, empty ones included.
-        num_empty: skipped because they hold nothing but white space.
-        num_short: skipped because they have fewer tokens than `min_tokens`.
-        num_kept: documents in the corpus.
-        num_tokens: tokens of the kept documents.
-        min_tokens: fewest tokens of a kept document.
-    """
-
-    num_read: int
-    num_empty: int
-    num_short: int
-    num_kept: int
-    num_tokens: int
-    min_tokens: int
-
-
-class PreparedCorpus:
-    """Documents as token ids, by number, read from disk where they are asked for.
-
-    Pickles as the name of its folder, so that worker processes map the files themselves.
-
-    Attributes:
-        folder: where the corpus lies.
-        report: what was kept and skipped when it was prepared.
-        num_tokens: tokens of all documents.
-    """
-
-    def __init__(self, folder: Path, *, is_checked: bool = False) -> None:
-        """Open and check a prepared corpus.
-
-        Args:
-            folder: of the corpus.
-            is_checked: whether this program has checked the tokens before.
-
-        Raises:
-            ValueError: if a file is missing, cut or altered; the message names it.
-        """
-        self.folder = Path(folder)
-        manifest = _read_manifest(self.folder)
-        self.report = manifest.report
-        self.num_tokens = self.report.num_tokens
-        self._offsets = _mapped(
-            self.folder / "offsets.bin", np.dtype(np.int64), self.report.num_kept + 1
-        )
-        self._tokens = _mapped(self.folder / "tokens.bin", manifest.dtype, self.num_tokens)
-        if _checksum(self._offsets) != manifest.offsets_checksum:
-            raise ValueError(f"{self.folder / 'offsets.bin'} is damaged: its checksum differs")
-        if manifest.tokens_sha256 is not None and not is_checked:
-            _require_hash(self.folder / "tokens.bin", manifest.tokens_sha256)
-
-    def __reduce__(self) -> tuple[Callable[[Path], "PreparedCorpus"], tuple[Path]]:
-        return (_reopened, (self.folder,))
-
-    def __len__(self) -> int:
-        return len(self._offsets) - 1
-
-    def __repr__(self) -> str:
-        return f"PreparedCorpus({len(self):,} documents, {self.num_tokens:,} tokens, {self.folder})"
-
-    @property
-    def lengths(self) -> IntArray:
-        """Tokens of each document, int64[number of documents]."""
-        return np.diff(self._offsets)
-
-    def document_length(self, index: int) -> int:
-        """Return the number of tokens of document `index`."""
-        self._check(index)
-        return int(self._offsets[index + 1] - self._offsets[index])
-
-    def tokens(self, index: int, start: int = 0, stop: int | None = None) -> IntArray:
-        """Return tokens `start` to `stop` (exclusive; None = the end) of a document, int64[n].
-
-        Raises:
-            IndexError: if there is no such document, or it has no such tokens.
-        """
-        length = self.document_length(index)
-        stop = length if stop is None else stop
-        if not 0 <= start <= stop <= length:
-            raise IndexError(f"tokens {start}:{stop} of document {index}, which has {length}")
-        begin = int(self._offsets[index])
-        return self._tokens[begin + start : begin + stop].astype(np.int64)
-
-    def count_tokens(self, num_tokens: int) -> IntArray:
-        """Return how often each token occurs, int64[`num_tokens`], the size of the vocabulary."""
-        counts = np.zeros(num_tokens, np.int64)
-        for start in range(0, self.num_tokens, _COUNTED_AT_ONCE):
-            piece = self._tokens[start : start + _COUNTED_AT_ONCE]
-            counts += np.bincount(piece, minlength=num_tokens)
-        return counts
-
-    def _check(self, index: int) -> None:
-        if not 0 <= index < len(self):
-            raise IndexError(f"document {index} of a corpus of {len(self)}")
+_Wanted = tuple[TextFiles, int]
+"""Texts, and the fewest tokens of a document that is kept."""
 
 
 def prepare_corpus(
@@ -191,235 +85,389 @@ def prepare_corpus(
     check_count(min_tokens, "min_tokens")
     if not isinstance(texts, TextFiles):
         texts = TextFiles(paths=find_files(texts), text_field=text_field, text_unit=text_unit)
-    core = text_encoder(tokenizer)
-    settings: dict[str, Any] = {
-        "text_field": texts.text_field,
-        "text_unit": texts.text_unit,
-        "min_tokens": min_tokens,
-    }
-    if texts.part is not None:
-        settings["part"] = [texts.part.threshold, texts.part.is_held_out]
-    name = _content_hash(texts.paths, core, settings)
-    cache = Path(cache_dir)
-    cache.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(cache)
-    folder = cache / name
-    if folder.exists():
+    cache = CorpusCache(Path(cache_dir), num_threads=num_threads, show_progress=show_progress)
+    (corpus,) = cache.prepare([(texts, min_tokens)], tokenizer)
+    return corpus
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """One shard that a corpus consists of."""
+
+    name: str
+    texts: TextFiles
+    min_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A corpus and its shards; a single shard is the corpus itself."""
+
+    name: str
+    texts: TextFiles
+    shards: list[_Shard]
+
+
+class CorpusCache:
+    """A folder of prepared corpora, in the hands of one process or of several together.
+
+    All processes make the same calls in the same order.
+
+    Args:
+        folder: the folder, made if absent; all processes see it.
+        processes: that prepare together, a `World` for example.
+        verify: hash all text and all tokens again, however unchanged their files seem.
+        num_threads: threads of a process that tokenise; None shares out the cores.
+        show_progress: show bars and notes on the error stream of the main process.
+
+    Attributes:
+        known: hashes of the files that were asked for.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        processes: Processes = ALONE,
+        verify: bool = False,
+        num_threads: int | None = None,
+        show_progress: bool = True,
+    ) -> None:
+        self.folder = folder
+        self._processes = processes
+        self._verify = verify
+        self._num_threads = num_threads
+        self._show_progress = show_progress and processes.rank == 0
+        folder.mkdir(parents=True, exist_ok=True)
+        if processes.rank == 0:
+            remove_leftovers(folder)
+        self.known = KnownText(folder, verify=verify)
+
+    def hash_files(self, paths: Iterable[Path]) -> None:
+        """Hash those of the files that have changed or are new, each process its share of bytes.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        unique = list(dict.fromkeys(paths))
+        is_unknown = self._by_main(lambda: [not self.known.is_known(path) for path in unique])
+        new = [path for path, is_new in zip(unique, is_unknown, strict=True) if is_new]
+        sizes = [path.stat().st_size for path in new]
+        with self._bar("reading", sum(sizes)) as advance:
+            for index in share_out(sizes, self._processes.size)[self._processes.rank]:
+                self.known.digest(new[index], advance)
+        for learnt in self._processes.gather(self.known.learnt):
+            self.known.learn(learnt)
+        if self._processes.rank == 0:
+            self.known.save()
+
+    def prepare(
+        self, wanted: Sequence[_Wanted], tokenizer: "PreTrainedTokenizerFast"
+    ) -> list[PreparedCorpus]:
+        """Return the corpora of some texts, tokenised now or found ready.
+
+        Args:
+            wanted: texts, and the fewest tokens of a document that is kept.
+            tokenizer: a transformers tokenizer; special tokens inside the text are read as text.
+
+        Raises:
+            ValueError: a file is broken, or no document of a corpus is left.
+            OSError: a file cannot be read, or the folder cannot be written.
+        """
+        core = text_encoder(tokenizer)
+        self.hash_files(path for texts, _ in wanted for path in texts.paths)
+        plans = [self._plan(texts, core, min_tokens) for texts, min_tokens in wanted]
+        opened: dict[str, PreparedCorpus] = {}
+        names = self._by_main(lambda: self._missing(plans, opened))
+        shards = {shard.name: shard for plan in plans for shard in plan.shards}
+        self._build_all([shards[name] for name in names], core)
+        if self._processes.rank == 0:
+            for plan in plans:
+                if plan.name not in opened:
+                    opened[plan.name] = self._joined(plan)
+                self._require_documents(plan, opened[plan.name])
+        self._processes.gather(None)
+        if self._processes.rank > 0:  # the main one has checked them
+            names = {plan.name for plan in plans}
+            opened = {name: PreparedCorpus(self.folder / name, is_checked=True) for name in names}
+        return [opened[plan.name] for plan in plans]
+
+    def _by_main(self, work: Callable[[], Any]) -> Any:
+        """Return what the main process finds, to all of them."""
+        return self._processes.gather(work() if self._processes.rank == 0 else None)[0]
+
+    def _bar(self, description: str, total: int) -> Any:
+        show = self._show_progress and total > 0
+        return shared_bar(description, total, self._processes, self.folder, show=show)
+
+    def _plan(self, texts: TextFiles, core: "Tokenizer", min_tokens: int) -> _Plan:
+        name = self._name(texts, core, min_tokens)
+        parts = _divided(texts)
+        if len(parts) == 1:
+            return _Plan(name, texts, [_Shard(name, texts, min_tokens)])
+        shards = [_Shard(self._name(part, core, min_tokens), part, min_tokens) for part in parts]
+        return _Plan(name, texts, shards)
+
+    def _name(self, texts: TextFiles, core: "Tokenizer", min_tokens: int) -> str:
+        """Hash what decides the ids: contents and kinds of files, tokenizer, settings, format."""
+        settings: dict[str, Any] = {
+            "text_field": texts.text_field,
+            "text_unit": texts.text_unit,
+            "min_tokens": min_tokens,
+        }
+        if texts.part is not None:
+            settings["part"] = [texts.part.threshold, texts.part.is_held_out]
+        digest = hashlib.blake2b(digest_size=12)
+        digest.update(json.dumps([FORMAT_VERSION, settings], sort_keys=True).encode())
+        digest.update(hashlib.blake2b(core.to_str().encode()).digest())
+        for path in texts.paths:
+            kind = format_of(path)
+            ending = FORMATS[kind].endings[0] + compression_of(path) if kind else ".txt"
+            digest.update(ending.encode())
+            digest.update(bytes.fromhex(self.known.digest(path)))
+        return digest.hexdigest()
+
+    def _missing(self, plans: Sequence[_Plan], opened: dict[str, PreparedCorpus]) -> list[str]:
+        """Return the names of the shards that are to be made; note the corpora that are there."""
+        missing: dict[str, None] = {}
+        for plan in plans:
+            corpus = self._opened(plan.name)
+            if corpus is not None:
+                opened[plan.name] = corpus
+                continue
+            for shard in plan.shards:
+                is_single = shard.name == plan.name
+                if shard.name not in missing and (is_single or self._opened(shard.name) is None):
+                    missing[shard.name] = None
+        return list(missing)
+
+    def _opened(self, name: str) -> PreparedCorpus | None:
+        """Return a corpus that is there; one that is damaged is removed, and a line says why."""
+        folder = self.folder / name
+        if not folder.exists():
+            return None
         try:
-            return PreparedCorpus(folder)
+            return PreparedCorpus(folder, verify=self._verify)
         except ValueError as error:
-            if show_progress:
+            if self._show_progress:
                 Console(stderr=True).print(f"{error}\nPreparing this corpus again.", style="yellow")
             remove_folder(folder)
-    try:
-        with new_folder(folder) as building, progress_bar(show=show_progress) as progress:
-            documents = track(texts, progress, "tokenising")
-            _build(building, documents, texts, core, min_tokens, num_threads or _num_cores())
-    except OSError:
-        # If another run was first, its folder is as good.
-        if not folder.exists():
-            raise
-    return PreparedCorpus(folder)
+            return None
+
+    def _build_all(self, shards: Sequence[_Shard], core: "Tokenizer") -> None:
+        """Make shards, each process its share of the bytes."""
+        sizes = [shard.texts.num_bytes for shard in shards]
+        with self._bar("tokenising", sum(sizes)) as advance:
+            for index in share_out(sizes, self._processes.size)[self._processes.rank]:
+                shard = shards[index]
+                folder = self.folder / shard.name
+                try:
+                    with new_folder(folder) as building:
+                        documents = _counted(shard.texts, advance)
+                        _build(building, documents, shard, core, self._num_threads)
+                except OSError:
+                    # If another run was first, its folder is as good.
+                    if not folder.exists():
+                        raise
+
+    def _joined(self, plan: _Plan) -> PreparedCorpus:
+        """Return a corpus whose shards are there; several get a folder that names them."""
+        folder = self.folder / plan.name
+        if len(plan.shards) > 1:
+            folders = [self.folder / shard.name for shard in plan.shards]
+            report = _sum_of([PreparedCorpus(one, is_checked=True).report for one in folders])
+            manifest = {
+                "format_version": FORMAT_VERSION,
+                "report": asdict(report),
+                "shards": [shard.name for shard in plan.shards],
+                "sources": [str(path) for path in plan.texts.paths],
+            }
+            with suppress(FileExistsError), new_folder(folder) as building:
+                _write(building / MANIFEST_NAME, seal(manifest).encode())
+        return PreparedCorpus(folder)
+
+    def _require_documents(self, plan: _Plan, corpus: PreparedCorpus) -> None:
+        report = corpus.report
+        if not report.num_kept:
+            remove_folder(corpus.folder)
+            raise ValueError(
+                f"no document to train on in {plan.texts.shown_paths}: {report.num_read} read, "
+                f"{report.num_empty} without text, {report.num_short} with fewer than "
+                f"{counted(report.min_tokens, 'token')}"
+            )
+
+
+def share_out(sizes: Sequence[int], num_processes: int) -> list[list[int]]:
+    """Return for each process the numbers of its items, in order, so that all have alike much.
+
+    The largest goes first, each to whom has the least.
+
+    Example:
+        >>> share_out([5, 1, 3, 2], 2)
+        [[0, 1], [2, 3]]
+    """
+    shares: list[list[int]] = [[] for _ in range(num_processes)]
+    loads = [(0, process) for process in range(num_processes)]
+    for index in sorted(range(len(sizes)), key=lambda index: (-sizes[index], index)):
+        load, process = heapq.heappop(loads)
+        shares[process].append(index)
+        heapq.heappush(loads, (load + sizes[index], process))
+    return [sorted(share) for share in shares]
+
+
+def _divided(texts: TextFiles) -> list[TextFiles]:
+    """Return the texts of each shard: neighbouring files, as many as `_SHARD_BYTES` allow."""
+    groups: list[list[Path]] = [[]]
+    num_bytes = 0
+    for path in texts.paths:
+        size = path.stat().st_size
+        if groups[-1] and num_bytes + size > _SHARD_BYTES:
+            groups.append([])
+            num_bytes = 0
+        groups[-1].append(path)
+        num_bytes += size
+    return [replace(texts, paths=tuple(group)) for group in groups]
+
+
+def _counted(texts: TextFiles, advance: Callable[[int], None]) -> Iterator[str]:
+    """Yield the documents, and tell how many bytes of the files they took."""
+    before = 0
+    for text in texts:
+        advance(texts.num_bytes_read - before)
+        before = texts.num_bytes_read
+        yield text
+    advance(texts.num_bytes_read - before)
 
 
 def _build(
     building: Path,
     documents: Iterable[str],
-    texts: TextFiles,
+    shard: _Shard,
     core: "Tokenizer",
-    min_tokens: int,
-    num_threads: int,
+    num_threads: int | None,
 ) -> None:
     largest_id = max(core.get_vocab().values())
     # Half the disk and half the page cache where the vocabulary allows it.
     dtype = np.dtype(np.uint16 if largest_id < 2**16 else np.uint32)
-    lengths: list[int] = []
+    tokens, offsets = _Tokens(building / "tokens.bin"), _Offsets(building / "offsets.bin")
     num_short = 0
-    digest = hashlib.sha256()
-    with (building / "tokens.bin").open("wb") as file:
+    with tokens, offsets:
         for ids in encode_documents(documents, core, dtype, num_threads):
-            if len(ids) < min_tokens:
+            if len(ids) < shard.min_tokens:
                 num_short += 1
                 continue
-            lengths.append(len(ids))
-            content = ids.tobytes()
-            digest.update(content)
-            file.write(content)
-        _flush_to_disk(file)
+            offsets.add(len(ids))
+            tokens.add(ids.tobytes())
+    texts = shard.texts
     report = CorpusReport(
         num_read=texts.num_documents + texts.num_empty,
         num_empty=texts.num_empty,
         num_short=num_short,
-        num_kept=len(lengths),
-        num_tokens=sum(lengths),
-        min_tokens=min_tokens,
+        num_kept=offsets.num_documents,
+        num_tokens=offsets.num_tokens,
+        min_tokens=shard.min_tokens,
     )
-    if not lengths:
-        raise ValueError(_nothing_left(report, texts))
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    checks = np.array(tokens.checks, np.uint32).tobytes()
     manifest = {
         "format_version": FORMAT_VERSION,
         "dtype": dtype.name,
-        "offsets_checksum": _checksum(offsets),
-        "tokens_sha256": digest.hexdigest(),
+        "offsets_checksum": offsets.checksum,
+        "tokens_sha256": tokens.sha256,
+        "checks_sha256": hashlib.sha256(checks).hexdigest(),
         "report": asdict(report),
         "sources": [str(path) for path in texts.paths],
     }
-    for name, content in (
-        ("offsets.bin", offsets.tobytes()),
-        (MANIFEST_NAME, seal(manifest).encode()),
-    ):
-        with (building / name).open("wb") as file:
-            file.write(content)
-            _flush_to_disk(file)
+    _write(building / "checks.bin", checks)
+    _write(building / MANIFEST_NAME, seal(manifest).encode())
 
 
-def _nothing_left(report: CorpusReport, texts: TextFiles) -> str:
-    return (
-        f"no document to train on in {texts.shown_paths}: {report.num_read} read, "
-        f"{report.num_empty} without text, {report.num_short} with fewer than "
-        f"{counted(report.min_tokens, 'token')}"
-    )
+class _Tokens:
+    """`tokens.bin` as it grows, with its hash and the checksum of each block."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._digest = hashlib.sha256()
+        self._num_bytes = 0
+        self.checks: list[int] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._file:
+            if kind is None:
+                _flush_to_disk(self._file)
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def add(self, content: bytes) -> None:
+        self._digest.update(content)
+        self._file.write(content)
+        start = 0
+        while start < len(content):
+            room = CHECKED_BYTES - self._num_bytes % CHECKED_BYTES
+            if room == CHECKED_BYTES:
+                self.checks.append(0)
+            piece = content[start : start + room]
+            self.checks[-1] = zlib.crc32(piece, self.checks[-1])
+            self._num_bytes += len(piece)
+            start += len(piece)
 
 
-def encode_documents(
-    documents: Iterable[str],
-    core: "Tokenizer",
-    dtype: np.dtype[Any],
-    num_threads: int | None = None,
-) -> Iterator[NDArray[Any]]:
-    """Yield the ids of each document in order; threads work ahead by two batches each.
+class _Offsets:
+    """`offsets.bin` as it grows, with its checksum; a few of them are in memory."""
 
-    Threads do, as the tokenizer works outside Python's lock; they need no second copy of it and
-    no guarded main module, as processes would.
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._pending = [0]
+        self.num_documents = 0
+        self.num_tokens = 0
 
-    Args:
-        documents: texts, read no further ahead than the threads need.
-        core: tokenizer, as `text_encoder` gives it.
-        dtype: of the ids.
-        num_threads: None for one per core.
-    """
-    num_threads = num_threads or _num_cores()
-    with ThreadPoolExecutor(num_threads) as pool:
-        pending: deque[Future[list[NDArray[Any]]]] = deque()
-        for batch in _batches(documents):
-            pending.append(pool.submit(_encode_batch, core, batch, dtype))
-            # Bounds the text in memory. The oldest batch is awaited, which keeps the order.
-            if len(pending) > 2 * num_threads:
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
+    def __enter__(self) -> None:
+        pass
 
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._file:
+            if kind is None:
+                self._flush()
+                _flush_to_disk(self._file)
 
-def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    num_characters = 0
-    for document in documents:
-        batch.append(document)
-        num_characters += len(document)
-        if num_characters >= _BATCH_CHARACTERS:
-            yield batch
-            batch, num_characters = [], 0
-    if batch:
-        yield batch
+    @property
+    def checksum(self) -> str:
+        return self._digest.hexdigest()
+
+    def add(self, length: int) -> None:
+        self.num_documents += 1
+        self.num_tokens += length
+        self._pending.append(self.num_tokens)
+        if len(self._pending) == _OFFSETS_AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        content = np.array(self._pending, np.int64).tobytes()
+        self._digest.update(content)
+        self._file.write(content)
+        self._pending.clear()
 
 
-def _encode_batch(core: "Tokenizer", batch: list[str], dtype: np.dtype[Any]) -> list[NDArray[Any]]:
-    encoded: list[NDArray[Any]] = []
-    for document in batch:
-        require_unicode(document, "a document")
-        pieces = core.encode_batch_fast(_pieces(document), add_special_tokens=False)
-        encoded.append(np.concatenate([np.array(piece.ids, dtype=dtype) for piece in pieces]))
-    return encoded
+def _sum_of(reports: Sequence[CorpusReport]) -> CorpusReport:
+    names = ("num_read", "num_empty", "num_short", "num_kept", "num_tokens")
+    sums = {name: sum(getattr(report, name) for report in reports) for name in names}
+    return CorpusReport(**sums, min_tokens=reports[0].min_tokens)
 
 
-def _pieces(document: str) -> list[str]:
-    pieces: list[str] = []
-    start = 0
-    while len(document) - start > _PIECE_CHARACTERS:
-        cut = _CUT.search(document, start + _PIECE_CHARACTERS)
-        if cut is None:
-            break
-        pieces.append(document[start : cut.start()])
-        start = cut.start()
-    return [*pieces, document[start:]]
-
-
-def _content_hash(paths: Sequence[Path], core: "Tokenizer", settings: dict[str, Any]) -> str:
-    """Hash what decides the ids: contents and kinds of the files, tokenizer, settings, format."""
-    digest = hashlib.blake2b(digest_size=12)
-    digest.update(json.dumps([FORMAT_VERSION, settings], sort_keys=True).encode())
-    digest.update(hashlib.blake2b(core.to_str().encode()).digest())
-    for path in paths:
-        kind = format_of(path)
-        ending = FORMATS[kind].endings[0] + compression_of(path) if kind else ".txt"
-        digest.update(ending.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "blake2b").digest())
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class _Manifest:
-    """What `manifest.json` says; older versions wrote no hash of the tokens."""
-
-    report: CorpusReport
-    dtype: np.dtype[Any]
-    offsets_checksum: str
-    tokens_sha256: str | None
-
-
-def _read_manifest(folder: Path) -> _Manifest:
-    path = folder / MANIFEST_NAME
-    try:
-        content = read_record(path)
-        version = content["format_version"]
-        manifest = _Manifest(
-            CorpusReport(**content["report"]),
-            np.dtype(content["dtype"]),
-            content["offsets_checksum"],
-            content.get("tokens_sha256"),
-        )
-        is_possible = manifest.report.num_kept > 0 and manifest.report.num_tokens > 0
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is missing or damaged: {error}") from error
-    if version != FORMAT_VERSION or not is_possible or manifest.dtype.kind != "u":
-        raise ValueError(
-            f"{path} has format {version}, but this version reads format {FORMAT_VERSION}"
-            if version != FORMAT_VERSION
-            else f"{path} is damaged: it describes no corpus"
-        )
-    return manifest
-
-
-def _reopened(folder: Path) -> PreparedCorpus:
-    """Open a corpus in a process of the program that has checked it."""
-    return PreparedCorpus(folder, is_checked=True)
-
-
-def _require_hash(path: Path, expected: str) -> None:
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-            raise ValueError(f"{path} is damaged: its checksum differs")
-
-
-def _mapped(path: Path, dtype: np.dtype[Any], size: int) -> NDArray[Any]:
-    expected = size * dtype.itemsize
-    actual = path.stat().st_size if path.exists() else 0
-    if actual != expected:
-        raise ValueError(f"{path} is damaged: it has {actual} bytes instead of {expected}")
-    return np.memmap(path, dtype=dtype, mode="r", shape=(size,))
-
-
-def _checksum(offsets: NDArray[Any]) -> str:
-    return hashlib.blake2b(offsets.tobytes(), digest_size=16).hexdigest()
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        _flush_to_disk(file)
 
 
 def _flush_to_disk(file: Any) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _num_cores() -> int:
-    available = getattr(os, "sched_getaffinity", None)
-    return len(available(0)) if available else os.cpu_count() or 1

@@ -84,7 +84,7 @@ def describe_folder(path: Path, *, verify: bool = False) -> Description:
         found = _adapter(path)
     elif (path / "config.json").is_file():
         found = _model(path)
-    elif (path / "offsets.bin").is_file():
+    elif (path / "offsets.bin").is_file() or _shards_of(path):
         found = _corpus(path)
     elif state is not None:
         found = Description(kind="run", facts={})
@@ -117,10 +117,10 @@ def describe_folder(path: Path, *, verify: bool = False) -> Description:
 def _verified(path: Path, record: str, kind: str) -> tuple[str, bool]:
     """Return what is wrong with the files of a folder, and whether it has a record to tell."""
     if kind == "prepared corpus":
-        from unblank.data.shards import PreparedCorpus
+        from unblank.data.prepared import PreparedCorpus
 
         try:
-            PreparedCorpus(path)
+            PreparedCorpus(path, verify=True)
         except ValueError as error:
             return str(error), True
         return "", True
@@ -229,9 +229,18 @@ def _corpus(path: Path) -> Description:
         "num_short": "left out, too short",
     }
     facts = {shown: f"{counts[name]:,}" for name, shown in names.items() if name in counts}
+    if shards := _shards_of(path):
+        facts["shards"] = f"{len(shards):,}, in folders beside this one"
     return Description(
         kind="prepared corpus", facts={"corpus": {**facts, "size on disk": size_text(path)}}
     )
+
+
+def _shards_of(path: Path) -> list[str]:
+    """Return the names of the shards of a prepared corpus that has several."""
+    record = path / MANIFEST_NAME
+    found = read_json_object(record).get("shards") if record.is_file() else None
+    return found if isinstance(found, list) else []
 
 
 def _checkpoints(path: Path) -> Description:

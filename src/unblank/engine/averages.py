@@ -5,22 +5,15 @@ asked for, or (1 + t) / (10 + t) where that is less, so that the first weights a
 The other kind of average, of the last validated weights, is `engine.selection`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
-from unblank.engine.parallel import World
-from unblank.engine.state import gather_state, load_weights, shard_again
-from unblank.untrusted.weight_files import tensors_in
+from unblank.engine.state import State, shard_again
 
-__all__ = ["MovingAverage", "load_average", "save_average"]
-
-AVERAGE_NAME = "average.safetensors"
-"""File of a checkpoint with the moving average."""
+__all__ = ["MovingAverage"]
 
 
 class MovingAverage:
@@ -65,25 +58,10 @@ class MovingAverage:
         for parameter, average in self._pairs.values():
             parameter.copy_(average)
 
-    def gather(self) -> dict[str, Tensor]:
-        """Return the whole average by name, on the CPU; empty on processes that do not write."""
-        with self.in_place():
-            weights, _ = gather_state(self._model, ())
-            # On one process these are the model's own tensors, which are about to change back.
-            return {name: weights[name].clone() for name in self._pairs if name in weights}
-
-    def load(self, weights: dict[str, Tensor], world: World) -> None:
-        """Continue from an average that `gather` returned.
-
-        Args:
-            weights: read in the main process only.
-            world: the processes of the run; all must call this.
-
-        Raises:
-            ValueError: if the model has no parameter of one of the names.
-        """
-        with self.in_place():
-            load_weights(self._model, weights, world)
+    @property
+    def weights(self) -> State:
+        """The live average, by name: all of it, or this process's shards."""
+        return {name: average for name, (_, average) in self._pairs.items()}
 
     @torch.no_grad()
     def _swap(self) -> None:
@@ -93,14 +71,3 @@ class MovingAverage:
             # In place: optimisers, replicas and shards keep the tensors that they know.
             parameter.copy_(average)
             average.copy_(trained)
-
-
-def save_average(folder: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write what `MovingAverage.gather` returned into a checkpoint."""
-    tensors = {name: value.contiguous() for name, value in weights.items()}
-    save_file(tensors, folder / AVERAGE_NAME)
-
-
-def load_average(folder: Path, average: MovingAverage, world: World) -> None:
-    """Continue from the average in a checkpoint; every process calls this, the main one reads."""
-    average.load(tensors_in(folder / AVERAGE_NAME) if world.is_main else {}, world)

@@ -8,14 +8,18 @@ what is in them is `engine.state`.
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from unblank.integrity import MANIFEST_NAME, facts_of_files, seal
+from unblank.integrity import MANIFEST_NAME, FileFacts, facts_of_files, seal
 from unblank.whole_folders import new_folder, remove_folder, remove_leftovers
 
 __all__ = [
+    "CheckpointError",
+    "cannot_write",
     "list_checkpoints",
+    "new_checkpoint",
     "remove_old_checkpoints",
     "remove_unfinished",
     "write_checkpoint",
@@ -45,13 +49,20 @@ def list_checkpoints(root: Path) -> list[Path]:
     return [folder for _, folder in sorted(found, reverse=True)]
 
 
-def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None]) -> Path:
-    """Write a checkpoint so that it appears whole or not at all, and return its folder.
+@contextmanager
+def new_checkpoint(
+    root: Path, step: int, known: Mapping[str, FileFacts] | None = None
+) -> Iterator[Path]:
+    """Let a checkpoint be written so that it appears whole, after the block, or not at all.
 
     Args:
         root: folder of all checkpoints of the run.
         step: optimiser steps done.
-        write_files: called with an empty folder; writes every file into it.
+        known: name -> size and hash of files that other processes have forced to disk by the end
+            of the block.
+
+    Yields:
+        The folder that every file is to be written to.
 
     Raises:
         CheckpointError: if it could not be written; what had been written is removed and earlier
@@ -60,14 +71,26 @@ def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None])
     target = root / f"step-{step:08d}"
     try:
         # What is there is damaged: a good one of this step would have been resumed.
-        with new_folder(target, replace=True) as unfinished:
-            write_files(unfinished)
-            _write_manifest(unfinished)
+        with new_folder(target, replace=True) as folder:
+            yield folder
+            _write_manifest(folder, known or {})
         # A rename survives a crash only once the folder that holds the name is on the disk.
         _force_to_disk(root)
     except OSError as error:
-        raise CheckpointError(_cannot_write(target, error)) from error
-    return target
+        raise CheckpointError(cannot_write(root, str(error))) from error
+
+
+def write_checkpoint(root: Path, step: int, write_files: Callable[[Path], None]) -> Path:
+    """Write a checkpoint at once, and return its folder; errors as for `new_checkpoint`.
+
+    Args:
+        root: folder of all checkpoints of the run.
+        step: optimiser steps done.
+        write_files: called with an empty folder; writes every file into it.
+    """
+    with new_checkpoint(root, step) as folder:
+        write_files(folder)
+    return root / f"step-{step:08d}"
 
 
 def remove_old_checkpoints(root: Path, keep: int, kept_step: int | None = None) -> None:
@@ -85,13 +108,25 @@ def remove_unfinished(root: Path) -> None:
     shutil.rmtree(root / _FINAL_BEFORE, ignore_errors=True)
 
 
-def _write_manifest(folder: Path) -> None:
+def cannot_write(root: Path, reason: str) -> str:
+    """Return what is said of a checkpoint that could not be written."""
+    earlier = list_checkpoints(root)
+    kept = f"the last good one is {earlier[0]}" if earlier else "there is no earlier one"
+    return (
+        f"the checkpoint was not saved: {reason}. Nothing is left of it; {kept}. After that, run "
+        "the same command again to continue from there (a lower train.keep_checkpoints takes less "
+        "room)"
+    )
+
+
+def _write_manifest(folder: Path, known: Mapping[str, FileFacts]) -> None:
     for path in folder.rglob("*"):
-        if path.is_file():
+        if path.relative_to(folder).as_posix() not in known:
             _force_to_disk(path)
     # Last, when all that it lists is on the disk: a folder without it is known to be incomplete.
     manifest = folder / MANIFEST_NAME
-    manifest.write_text(seal({"files": facts_of_files(folder)}), encoding="utf-8")
+    facts = facts_of_files(folder, known)
+    manifest.write_text(seal({"files": facts}), encoding="utf-8")
     _force_to_disk(manifest)
     _force_to_disk(folder)
 
@@ -103,13 +138,3 @@ def _force_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _cannot_write(target: Path, error: Exception) -> str:
-    earlier = list_checkpoints(target.parent)
-    kept = f"the last good one is {earlier[0]}" if earlier else "there is no earlier one"
-    return (
-        f"the checkpoint was not saved: {error}. Nothing is left of it; {kept}. After that, run "
-        "the same command again to continue from there (a lower train.keep_checkpoints takes less "
-        "room)"
-    )

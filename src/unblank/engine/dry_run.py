@@ -1,13 +1,14 @@
-"""A run measured by its first steps in a folder that is thrown away: what it would take and write.
+"""A run measured by its first steps, or planned by formulas: what it would take and write.
 
 The folder of the run and its prepared text are read and never written.
 """
 
+import math
 import os
 import resource
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,12 +18,25 @@ from tempfile import TemporaryDirectory
 import torch
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from torch import nn
+from transformers import PreTrainedModel
 
+from unblank.compatibility import recomputes_activations
+from unblank.data.loader import StepBatches
 from unblank.engine.first_steps import time_first_steps
+from unblank.engine.memory_plan import (
+    ProcessLayout,
+    checkpoint_bytes,
+    count_sizes,
+    exchanged_bytes,
+    plan_memory,
+)
 from unblank.engine.run_state import read_run_state
 from unblank.engine.trainer import Trainer
+from unblank.engine.units import TrainUnit
+from unblank.plurals import counted
 
-__all__ = ["DryRun", "measure_first_steps", "thrown_away"]
+__all__ = ["DryRun", "measure_first_steps", "plan_run", "thrown_away"]
 
 _WARM_UP, _MEASURED = 1, 2
 """Steps that are not measured, as the first ones are slow, and steps that are."""
@@ -35,10 +49,14 @@ class DryRun:
     Attributes:
         output_dir: where the run itself would write.
         num_runs: runs of the same kind that would be made, such as one a seed.
+        world: processes for which memory is planned by formulas; None measures one process.
+        passes: how often a position passes `num_hidden_layers` layers.
     """
 
     output_dir: Path
     num_runs: int = 1
+    world: int | None = None
+    passes: float = 1.0
 
 
 @contextmanager
@@ -62,7 +80,7 @@ def thrown_away(output_dir: Path, cache_dir: Path, kept: Sequence[str]) -> Itera
         folder = Path(name) / "run"
         shards = Path(name) / "shards"
         shards.mkdir()
-        for prepared in cache_dir.glob("*/"):
+        for prepared in cache_dir.glob("*"):
             (shards / prepared.name).symlink_to(prepared.resolve())
         for one in kept:
             if (output_dir / one).is_dir():
@@ -101,6 +119,58 @@ def measure_first_steps(trainer: Trainer, dry_run: DryRun, *, steps_per_epoch: i
     }
     if dry_run.num_runs > 1:
         facts["runs"] = f"{dry_run.num_runs:,} like this one"
+    return _table(facts)
+
+
+def plan_run(
+    model: PreTrainedModel,
+    matrices: Iterable[nn.Parameter],
+    unit: TrainUnit,
+    step: StepBatches,
+    layout: ProcessLayout,
+    dry_run: DryRun,
+    *,
+    activation_bytes: int,
+    has_average: bool,
+) -> Table:
+    """Return what each process of a run would need, by formulas.
+
+    Args:
+        model: perhaps on the meta device.
+        matrices: that Muon changes.
+        unit: counts what is scored.
+        step: data of a step, all of it in one process.
+        layout: of the processes.
+        dry_run: what is planned.
+        activation_bytes: 2 in bf16, 4 in fp32.
+        has_average: whether there is a moving average.
+    """
+    num_batches = max(len(step.batches), 1)
+    sizes = count_sizes(
+        model,
+        matrices,
+        has_average=has_average,
+        positions=math.ceil(step.total_positions / num_batches),
+        scored=max(max(unit.counts(batch).values()) for batch in step.batches),
+        micro_batches=max(num_batches // layout.size, 1),
+        passes=dry_run.passes,
+        activation_bytes=activation_bytes,
+        recomputes=recomputes_activations(model),
+    )
+    needs = plan_memory(sizes, layout)
+    total = sum(need.num_bytes for need in needs.values())
+    group = f", {layout.shards} to a group" if layout.shards not in (1, layout.size) else ""
+    facts = {
+        "processes": f"{counted(layout.size, 'process', 'processes')} ({layout.parallel}{group})",
+        "numbers": f"F {sizes.all:,}, P {sizes.trained:,}, R {sizes.root:,}, L {sizes.layer:,}, "
+        f"T {sizes.positions:,}, N {sizes.layers}, W {sizes.width:,}, V {sizes.vocabulary:,}",
+        **{name: f"{_shown(one.num_bytes)} = {one.formula}" for name, one in needs.items()},
+        "memory": f"{_shown(total)} a process, without what a checkpoint copies "
+        f"({_shown(checkpoint_bytes(sizes) / layout.shards)})",
+        "exchanged": f"{_shown(exchanged_bytes(sizes, layout))} a process and step",
+        "writes": f"{dry_run.output_dir}: a model of {_shown(4.0 * sizes.all)}, checkpoints of "
+        f"{_shown(checkpoint_bytes(sizes))} each",
+    }
     return _table(facts)
 
 

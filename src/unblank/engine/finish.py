@@ -9,17 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from unblank.engine.finished import origin, publish_model
+from unblank.engine.finished import origin, published_model
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.engine.recording import PREDICTIONS_NAME, score_text
 from unblank.engine.results import write_results
 from unblank.engine.saving import require_finite_state
 from unblank.engine.selection import Selection, average_weights
-from unblank.engine.state import gather_state, load_weights
+from unblank.engine.shared_folders import folder_for_all
+from unblank.engine.state import named_weights, put_weights
 from unblank.engine.trainer import Trainer
-from unblank.engine.training import TuningMethod
 from unblank.engine.validation import Validation, prediction_name, scores_of_line
 from unblank.extras import install_command, is_installed
 from unblank.integrity import find_damage
@@ -33,7 +31,6 @@ Candidates = dict[str, dict[str, Any]]
 def finish_run(
     trainer: Trainer,
     validation: Validation,
-    method: TuningMethod,
     *,
     command: str,
     final: str | None,
@@ -45,13 +42,13 @@ def finish_run(
     Args:
         trainer: at its last step; of 0 steps nothing was trained, and no model is written.
         validation: with the history of the run.
-        method: writes the model.
         command: for the provenance.
         final: which weights become the model; None takes the last, and writes no results.
         settings: of the run, for the provenance.
         results: what the run's results say beside scores.
     """
     output_dir, display = validation.saver.output_dir, validation.recorder.display
+    validation.saver.settle()
     is_training = trainer.max_steps > 0
     found: dict[str, Any] = {}
     if final is not None and validation.selection is not None:
@@ -61,7 +58,7 @@ def finish_run(
             _load(candidates, chosen, trainer, validation)
         found = _results(results, trainer, validation.selection, candidates, chosen)
     if is_training:
-        _publish(trainer, validation, method, command, settings, found)
+        _publish(trainer, validation, command, settings, found)
     if trainer.world.is_main:
         if found:
             write_results(output_dir, found, _predictions(output_dir, found))
@@ -98,10 +95,7 @@ def _candidates(
         candidates["best"] = {"steps": [best], "scores": by_step[best]}
     averaged = selection.averaged_steps(history)
     if len(averaged) > 1:
-        weights: dict[str, Tensor] = {}
-        if trainer.world.is_main:
-            weights = average_weights(_snapshots(validation, averaged))
-        load_weights(validation.saver.model, weights, trainer.world)
+        put_weights(validation.saver.model, average_weights(_snapshots(validation, averaged)))
         scores = _measured(trainer, validation, "average")
         candidates["average"] = {"steps": averaged, "scores": scores}
     if trainer.average is not None:
@@ -144,17 +138,16 @@ def _load(candidates: Candidates, chosen: str, trainer: Trainer, validation: Val
     steps = candidates[chosen]["steps"]
     if steps == [trainer.progress.step] and "average" not in candidates:
         return
-    weights = average_weights(_snapshots(validation, steps)) if trainer.world.is_main else {}
-    load_weights(validation.saver.model, weights, trainer.world)
+    put_weights(validation.saver.model, average_weights(_snapshots(validation, steps)))
 
 
 def _snapshots(validation: Validation, steps: Sequence[int]) -> list[Path]:
-    """Return the files with the weights of validated steps, as they were written."""
+    """Return the folders with the weights of validated steps, as they were written."""
     paths = [validation.snapshot(step) for step in steps]
     for path in paths:
-        if damage := find_damage(path.parent):
+        if damage := find_damage(path):
             raise ValueError(
-                f"{path.parent} is damaged ({damage}): restore it from a copy, or take the last "
+                f"{path} is damaged ({damage}): restore it from a copy, or take the last "
                 "weights with --train.final last"
             )
     return paths
@@ -182,16 +175,12 @@ def _results(
 def _publish(
     trainer: Trainer,
     validation: Validation,
-    method: TuningMethod,
     command: str,
     settings: Mapping[str, Any],
     results: Mapping[str, Any],
 ) -> None:
     saver, progress = validation.saver, trainer.progress
-    weights, _ = gather_state(saver.model, trainer.optimizers)
-    require_finite_state(weights, trainer)
-    if not trainer.world.is_main:
-        return
+    require_finite_state(named_weights(saver.model), trainer)
     provenance = {
         **origin(command),
         "data": saver.content,
@@ -208,11 +197,9 @@ def _publish(
         **results,
         "settings": settings,
     }
-    publish_model(
-        saver.output_dir,
-        lambda folder: method.save(folder, saver.model, weights, saver.tokenizer),
-        provenance,
-    )
+    world = trainer.world
+    with folder_for_all(world, published_model(saver.output_dir, provenance)) as folder:
+        saver.write_model(folder, world)
 
 
 def _last_loss(path: Path) -> float | None:

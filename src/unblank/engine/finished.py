@@ -1,6 +1,7 @@
 """The finished model in the folder of its run: all files at once, then provenance and card."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from unblank.model_card import write_card
 from unblank.version import __version__
 from unblank.whole_folders import put_into_folder
 
-__all__ = ["origin", "publish_model"]
+__all__ = ["origin", "published_model"]
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
 
@@ -35,18 +36,16 @@ def origin(command: str) -> dict[str, Any]:
     }
 
 
-def publish_model(
-    output_dir: Path, write_files: Callable[[Path], None], provenance: Mapping[str, Any]
-) -> None:
-    """Put a model into the folder of its run.
+@contextmanager
+def published_model(output_dir: Path, provenance: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield an empty folder for a model that gets into the folder of its run after the block.
 
     Args:
-        output_dir: the folder.
-        write_files: called with an empty folder; writes the model into it.
+        output_dir: the folder of the run.
         provenance: written beside it, with size and hash of every file; the card says it in short.
     """
     with put_into_folder(output_dir) as staging:
-        write_files(staging)
+        yield staging
         facts = facts_of_files(staging)
         # Of the weights that lay here before; the new provenance follows the new weights.
         for name in (PROVENANCE_NAME, CALIBRATION_NAME):

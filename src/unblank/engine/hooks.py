@@ -103,6 +103,8 @@ class RunHooks:
         if is_selected or is_due or must_end or is_time or must_save:
             self.saver.save(trainer, owes_validation=is_broken_off)
             self.unplanned.saved_at = time.monotonic()
+        if is_selected or must_end:
+            self.saver.settle()
         if is_selected:
             self.validation.forget_snapshots(trainer)
             self.validation.stop_if_due(trainer)

@@ -4,14 +4,16 @@ AdamW decays matrices, embeddings among them, and not biases and normalisation w
 released training code does the same). Muon takes the matrices inside the layers, AdamW all else.
 """
 
+from typing import cast
+
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from unblank.engine.muon import Muon
 from unblank.engine.settings import OptimSettings
 
-__all__ = ["build_optimizers"]
+__all__ = ["build_optimizers", "layer_matrices"]
 
 
 def parameter_groups(
@@ -30,7 +32,7 @@ def parameter_groups(
     ]
 
 
-def layer_matrices(model: nn.Module) -> dict[Tensor, int]:
+def layer_matrices(model: nn.Module) -> dict[nn.Parameter, int]:
     """Return the trainable matrices of the linear maps inside layers -> parts of each.
 
     Embeddings, positions and the heads of models lie outside the lists of layers, so they are not
@@ -44,7 +46,7 @@ def layer_matrices(model: nn.Module) -> dict[Tensor, int]:
         if isinstance(module, nn.Linear) and module.weight.requires_grad
     ]
     # A `Projection` says how many; PEFT's layers and plain ones hold one matrix.
-    return {one.weight: getattr(one, "num_parts", 1) for one in maps}
+    return {cast("nn.Parameter", one.weight): getattr(one, "num_parts", 1) for one in maps}
 
 
 def build_optimizers(

@@ -15,8 +15,11 @@ from typing import Any, Literal, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule
 
+from unblank.engine.lost_processes import signs_of_life
+from unblank.engine.meeting import meet
 from unblank.engine.precision import choose_device
 from unblank.engine.units import UnitModule
 from unblank.interruption import Interrupted, break_off, is_finishing
@@ -106,14 +109,16 @@ class World:
 
 
 @contextmanager
-def join_world(device_setting: str) -> Iterator[World]:
+def join_world(device_setting: str, lost_after: float = 300.0) -> Iterator[World]:
     """Join the processes that torchrun started, if any, and leave them at the end.
 
     Args:
         device_setting: `train.device`.
+        lost_after: seconds without a sign of life after which a process is lost.
 
     Raises:
         ValueError: if the device is not there.
+        LostProcess: another process has ended, or cannot be reached.
     """
     if dist.is_torchelastic_launched():
         end_with_the_parent()  # torchrun, which ends the others only as long as it lives itself
@@ -126,13 +131,20 @@ def join_world(device_setting: str) -> Iterator[World]:
         yield World(0, 1, device)
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
+    store = meet(rank, size, _PATIENCE)
     dist.init_process_group(
-        backend, timeout=_PATIENCE, device_id=device if device.type == "cuda" else None
+        backend,
+        timeout=_PATIENCE,
+        store=store,
+        rank=rank,
+        world_size=size,
+        device_id=device if device.type == "cuda" else None,
     )
     statuses: list[int] = []
     atexit.register(_skip_teardown, statuses)
     try:
-        yield World(rank, size, device)
+        with signs_of_life(rank, size, lost_after, store):
+            yield World(rank, size, device)
         statuses.append(0)
     except Interrupted as interrupted:
         statuses.append(interrupted.status)
@@ -154,24 +166,57 @@ def _skip_teardown(statuses: list[int]) -> None:
         os._exit(statuses[-1])
 
 
-def share_model(module: UnitModule, world: World, parallel: Literal["ddp", "fsdp"]) -> nn.Module:
+def share_model(
+    module: UnitModule,
+    world: World,
+    parallel: Literal["ddp", "fsdp"],
+    shard_group: int | None = None,
+) -> nn.Module:
     """Return the module that every process calls: the same one, a replica (DDP), or sharded.
 
     FSDP shards each layer and the rest in place; the gradients of both are means over processes.
+
+    Args:
+        module: with the whole model.
+        world: the processes.
+        parallel: how they hold the model.
+        shard_group: processes that hold a model together, the other groups replicas of it; None is
+            all of them.
+
+    Raises:
+        ValueError: the processes cannot be divided into such groups.
     """
     if world.size == 1:
         return module
     if parallel == "ddp":
         # Gradients live in the buckets that are exchanged, which saves a copy of them.
         return nn.parallel.DistributedDataParallel(module, gradient_as_bucket_view=True)
-    from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     # Layer by layer: a layer is gathered while it computes, never the whole model at once.
-    mesh = init_device_mesh(world.device.type, (world.size,))
+    mesh = _mesh(world, shard_group or world.size)
     layer_names = set(getattr(module.model, "_no_split_modules", None) or ())
     for layer in module.model.modules():
         if type(layer).__name__ in layer_names:
             fully_shard(layer, mesh=mesh)
     fully_shard(module.model, mesh=mesh)
     return module
+
+
+def _mesh(world: World, shard_group: int) -> DeviceMesh:
+    """Return the processes as a mesh: of shards, or of replicas and of shards inside each."""
+    if world.size % shard_group:
+        fitting = [size for size in range(1, world.size + 1) if world.size % size == 0]
+        nearest = min(fitting, key=lambda size: abs(size - shard_group))
+        raise ValueError(
+            f"train.shard_group is {shard_group}, which does not divide {world.size} processes: "
+            f"{nearest} does"
+        )
+    if shard_group == world.size:
+        return init_device_mesh(world.device.type, (world.size,))
+    # Numbers that follow each other are on one machine, within which exchange is fastest.
+    return init_device_mesh(
+        world.device.type,
+        (world.size // shard_group, shard_group),
+        mesh_dim_names=("replicas", "shards"),
+    )

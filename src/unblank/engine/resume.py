@@ -17,6 +17,7 @@ from unblank.engine.schedules import WSD_DECAY
 from unblank.engine.written_lines import check_lines
 from unblank.integrity import CHECKPOINTS_NAME, find_damage, require_sealed_text
 from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.weight_files import INDEX_NAME
 
 __all__ = [
     "OWED_NAME",
@@ -34,7 +35,8 @@ TRAINER_NAME = "trainer.json"
 OWED_NAME = "owes_validation"
 """Key in `trainer.json`: whether a signal broke off the validation of the step."""
 
-_RUN_FILES = (RUN_NAME, CHECKPOINTS_NAME, "metrics.jsonl", "model.safetensors", "config.json")
+_MODEL_FILES = ("model.safetensors", INDEX_NAME)
+_RUN_FILES = (RUN_NAME, CHECKPOINTS_NAME, "metrics.jsonl", *_MODEL_FILES, "config.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,7 @@ def _require_free_folder(
         if before is not None:
             _require_same(before, identity(None, 0), output_dir)
             return
-        if "model.safetensors" not in found:
+        if not set(_MODEL_FILES) & set(found):
             return
     raise ValueError(
         f"train.output_dir {output_dir} already has a run or a model ({', '.join(found)}): "

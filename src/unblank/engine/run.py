@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from rich.table import Table
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
 
 from unblank.data.loader import DataState, StepBatches
-from unblank.engine.averages import MovingAverage, load_average
+from unblank.engine.averages import MovingAverage
 from unblank.engine.checkpoint import remove_unfinished
-from unblank.engine.dry_run import DryRun, measure_first_steps
+from unblank.engine.dry_run import DryRun, measure_first_steps, plan_run
 from unblank.engine.finish import finish_run
 from unblank.engine.first_steps import NoHooks
 from unblank.engine.folder_lock import lock_folder
@@ -33,8 +35,9 @@ from unblank.engine.logging import (
     Display,
     read_json_lines,
 )
+from unblank.engine.memory_plan import ProcessLayout
 from unblank.engine.minutes import fit_steps, with_recorded_steps, with_steps
-from unblank.engine.optimizers import build_optimizers
+from unblank.engine.optimizers import build_optimizers, layer_matrices
 from unblank.engine.parallel import World, share_model
 from unblank.engine.parameters import count_parameters
 from unblank.engine.precision import Precision, choose_precision
@@ -45,7 +48,8 @@ from unblank.engine.saving import Saver
 from unblank.engine.schedules import learning_rate_multiplier, stable_steps, wsd_identity
 from unblank.engine.selection import Selection
 from unblank.engine.settings import DECAY_RATIO, OptimSettings, TrainSettings
-from unblank.engine.state import load_optimizers
+from unblank.engine.sharded_saving import ShardedSaving
+from unblank.engine.state import fill_from, load_optimizers
 from unblank.engine.trackers import open_trackers, require_trackers
 from unblank.engine.trainer import Trainer, TrainerHooks
 from unblank.engine.training import RunContext, Training, TrainingOpener, TuningMethod
@@ -168,9 +172,13 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         )
         if point is not None:
             require_same_text(point, training.content)
+        if what.dry_run is not None and what.dry_run.world is not None:
+            talk.show(_plan(what, what.dry_run, training, what.dry_run.world, precision))
+            return
         folder = point.folder if point else None
         model = what.method.prepare(training.build_model(), folder).to(world.device)
-        module = share_model(UnitModule(model, training.unit, world.device), world, train.parallel)
+        unit_module = UnitModule(model, training.unit, world.device)
+        module = share_model(unit_module, world, train.parallel, train.shard_group)
         parts = _Parts(training, model, module, world, precision)
         if what.is_training and train.minutes is not None:
             if what.settings.train.is_timed:
@@ -199,7 +207,6 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         finish_run(
             trainer,
             hooks.validation,
-            what.method,
             command=what.command,
             final=what.final,
             settings=to_mapping(what.settings),
@@ -255,6 +262,28 @@ def _compared_at(settings: RunSettings, step: int) -> dict[str, Any]:
     if optim.schedule != "wsd" or max_steps is None:
         return {}
     return wsd_identity(optim, max_steps, step)
+
+
+def _plan(
+    what: Run[Any], dry_run: DryRun, training: Training, num_processes: int, precision: Precision
+) -> Table:
+    """Return what each of some processes would need; the model takes no memory meanwhile."""
+    train, optim = what.settings.train, what.settings.optim
+    with torch.device("meta"):
+        model = what.method.prepare(training.build_model(), None)
+    layout = ProcessLayout(train.parallel, num_processes, train.shard_group)
+    with closing(training.steps(None)) as steps:
+        step = next(steps)
+    return plan_run(
+        model,
+        layer_matrices(model) if optim.name == "muon" else (),
+        training.unit,
+        step,
+        layout,
+        dry_run,
+        activation_bytes=2 if precision.name == "bf16" else 4,
+        has_average=train.ema_decay is not None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +362,10 @@ def _assemble(
     progress = Progress.from_json(point.trainer["progress"]) if point else Progress()
     saved = point.trainer["data_state"] if point else None
     compared = _compared(what, what.settings, folder, 0, precision.name, world.size)
+    shards = None
+    if isinstance(model, FSDPModule):
+        shards = ShardedSaving(train.output_dir / CHECKPOINTS_NAME, world)
+        stack.callback(shards.close)
     saver = Saver(
         output_dir=train.output_dir,
         keep=train.keep_checkpoints,
@@ -343,6 +376,7 @@ def _assemble(
         # Now, as the checkpoint that is continued may be gone when the next ones are written.
         compared=lambda step: {**compared, **_compared_at(what.settings, step)},
         kept_step=stable_steps(optim, max_steps),
+        shards=shards,
     )
     steps = stack.enter_context(closing(training.steps(saved))) if max_steps else iter(())
     hooks = _hooks(what, training, saver, world, max_steps, point, stack)
@@ -351,8 +385,8 @@ def _assemble(
         trainer.average = MovingAverage(model, train.ema_decay)
     if point is not None:
         if trainer.average is not None:
-            load_average(point.folder, trainer.average, world)
-        load_optimizers(point.folder, model, trainer.optimizers, world)
+            fill_from(point.folder, "average", trainer.average.weights)
+        load_optimizers(point.folder, model, trainer.optimizers)
     return trainer, hooks
 
 

@@ -5,7 +5,8 @@ All decisions follow from it, so a resumed run decides as an uninterrupted one.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,30 +67,33 @@ class Selection:
         return {*self.averaged_steps(history), *([] if best is None else [best])}
 
 
-def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
-    """Return the mean of every tensor over some files of weights, summed in float64.
+def average_weights(folders: Sequence[Path]) -> Iterator[tuple[str, Tensor]]:
+    """Yield name and mean of every tensor over some folders of weights, summed in float64.
 
     Args:
-        paths: safetensors files with the same names in each; at least one.
+        folders: of safetensors files with the same names in each; at least one.
 
     Raises:
-        ValueError: if the files do not hold the same tensors.
+        ValueError: if the folders do not hold the same tensors.
     """
-    with opened_weights(paths[0]) as first:
-        names = list(first.keys())
-    averaged: dict[str, Tensor] = {}
-    for name in names:
-        total: Tensor | None = None
-        for path in paths:
-            with opened_weights(path) as file:
-                if set(file.keys()) != set(names):
-                    raise ValueError(
-                        f"{path} and {paths[0]} have different tensors, so they cannot be "
-                        "averaged: set train.average_last to 0"
-                    )
-                tensor = file.get_tensor(name)
+    with ExitStack() as stack:
+        opened = [_files_of_names(folder, stack) for folder in folders]
+        for folder, files in zip(folders, opened, strict=True):
+            if set(files) != set(opened[0]):
+                raise ValueError(
+                    f"{folder} and {folders[0]} have different tensors, so they cannot be "
+                    "averaged: set train.average_last to 0"
+                )
+        for name in opened[0]:
+            tensors = [files[name].get_tensor(name) for files in opened]
+            total = tensors[0].double()
+            for tensor in tensors[1:]:
+                total = total + tensor.double()
             # In float64, so that the mean is rounded only once, at the end.
-            total = tensor.double() if total is None else total + tensor.double()
-        assert total is not None
-        averaged[name] = (total / len(paths)).to(tensor.dtype)
-    return averaged
+            yield name, (total / len(tensors)).to(tensors[0].dtype)
+
+
+def _files_of_names(folder: Path, stack: ExitStack) -> dict[str, Any]:
+    """Return name of each tensor in a folder -> its open file."""
+    files = [stack.enter_context(opened_weights(path)) for path in folder.glob("*.safetensors")]
+    return {name: file for file in files for name in file.keys()}  # noqa: SIM118

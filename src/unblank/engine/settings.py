@@ -134,6 +134,12 @@ class TrainSettings:
     parallel: SharesOut[Literal["ddp", "fsdp"]] = "ddp"
     """How processes started by torchrun hold the model: a copy each (ddp), or a shard each
     (fsdp)."""
+    shard_group: SharesOut[Positive[int | None]] = None
+    """fsdp: processes that hold a model together, such as those of one machine; each such group is
+    a replica. Default: all of them."""
+    lost_after: MayChange[Positive[float]] = 300.0
+    """Several processes: seconds without a sign of life of one of them after which the others
+    end."""
     ema_decay: OpenShare[float | None] = None
     """Also keep an exponential moving average of the weights, with this decay for each step, and
     measure it at each validation. Default: none."""
@@ -156,6 +162,11 @@ class TrainSettings:
         require(
             self.final != "average" or self.average_last > 0,
             "final is average, and average_last is 0: set average_last, or choose another final",
+        )
+        require(
+            self.shard_group is None or self.parallel == "fsdp",
+            "shard_group has no effect where parallel is ddp: set parallel to fsdp, or leave it "
+            "out",
         )
         require(self.final != "ema" or self.ema_decay is not None, "final 'ema' needs ema_decay")
         require(

@@ -120,6 +120,17 @@ class TuningMethod(Protocol):
         """
         ...
 
+    def finished(
+        self, model: PreTrainedModel, weights: dict[str, Tensor], /
+    ) -> tuple[PreTrainedModel, dict[str, Tensor]]:
+        """Return the model that a finished folder holds, and which of the weights.
+
+        Args:
+            model: from `prepare`.
+            weights: its state by name, perhaps sharded.
+        """
+        ...
+
     def save(
         self,
         folder: Path,
@@ -135,7 +146,7 @@ class TuningMethod(Protocol):
         Args:
             folder: empty.
             model: from `prepare`.
-            weights: its whole state by name, on the CPU.
+            weights: its whole state by name, on the CPU; of a sharded model only what is trained.
             tokenizer: saved beside it.
             to_continue: also write what only `prepare` needs to continue from a checkpoint.
         """
@@ -160,6 +171,12 @@ class AllWeights:
         """Return the model as it is."""
         return model
 
+    def finished(
+        self, model: PreTrainedModel, weights: dict[str, Tensor]
+    ) -> tuple[PreTrainedModel, dict[str, Tensor]]:
+        """Return the model without what only training needs."""
+        return (model, weights) if self.finish is None else self.finish(model, weights)
+
     def save(
         self,
         folder: Path,
@@ -170,6 +187,6 @@ class AllWeights:
         to_continue: bool = False,
     ) -> None:
         """Write model and tokenizer."""
-        if self.finish is not None and not to_continue:
-            model, weights = self.finish(model, weights)
+        if not to_continue:
+            model, weights = self.finished(model, weights)
         save_model_folder(folder, model, weights, tokenizer)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
-from unblank.engine.checkpoint import list_checkpoints, write_checkpoint
+from unblank.engine.checkpoint import list_checkpoints, new_checkpoint
+from unblank.engine.model_files import write_weight_files
 from unblank.engine.recording import Recorder
 from unblank.engine.saving import Saver, require_finite_state
 from unblank.engine.selection import Selection
-from unblank.engine.state import gather_state
+from unblank.engine.shared_folders import folder_for_all
+from unblank.engine.state import trained_weights
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import Evaluation, Training
 from unblank.whole_folders import remove_folder
@@ -20,7 +20,6 @@ __all__ = ["SNAPSHOTS_NAME", "Validation", "prediction_name", "scores_of_line"]
 
 SNAPSHOTS_NAME = "snapshots"
 """Folder of the validated weights that are kept, inside the folder of the run."""
-WEIGHTS_NAME = "weights.safetensors"
 _OF_AVERAGE = "ema_"
 """Before the names of scores of the moving average, in `validation.jsonl`."""
 
@@ -98,14 +97,14 @@ class Validation:
         """
         if self.selection is None or not trainer.world.is_main:
             return
-        needed = {self.snapshot(step).parent for step in self.selection.needed_steps(self.history)}
+        needed = {self.snapshot(step) for step in self.selection.needed_steps(self.history)}
         for folder in list_checkpoints(self.root):
             if folder not in needed:
                 remove_folder(folder)
 
     def snapshot(self, step: int) -> Path:
-        """Return the file with the weights of a validated step."""
-        return self.root / f"step-{step:08d}" / WEIGHTS_NAME
+        """Return the folder with the weights of a validated step."""
+        return self.root / f"step-{step:08d}"
 
     @property
     def root(self) -> Path:
@@ -113,22 +112,13 @@ class Validation:
         return self.saver.output_dir / SNAPSHOTS_NAME
 
     def _save_snapshot(self, trainer: Trainer, is_best: bool) -> None:
-        model = self.saver.model
-        weights, _ = gather_state(model, trainer.optimizers)
-        require_finite_state(weights, trainer)
-        if trainer.world.is_main:
-            trained = {
-                name for name, parameter in model.named_parameters() if parameter.requires_grad
-            }
-            kept = {name: weights[name].contiguous() for name in sorted(trained)}
-            write_checkpoint(
-                self.root,
-                trainer.progress.step,
-                lambda folder: save_file(kept, folder / WEIGHTS_NAME),
-            )
-            if is_best:
-                self.saver.replace_best(weights)
-        trainer.world.wait()
+        trained = trained_weights(self.saver.model)
+        require_finite_state(trained, trainer)
+        world = trainer.world
+        with folder_for_all(world, new_checkpoint(self.root, trainer.progress.step)) as folder:
+            write_weight_files(folder, trained, world, stem="weights")
+        if is_best:
+            self.saver.replace_best(world)
 
 
 def averaged_scores(evaluation: Evaluation) -> dict[str, float]:

@@ -18,6 +18,7 @@ from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze
 from unblank.plurals import counted
 from unblank.prompting.scoring import length_batches, score_clozes
+from unblank.shared_batches import in_turns
 from unblank.tokenization.encoding import encode_with_blanks
 from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 
@@ -138,20 +139,23 @@ def score_facts(
     scores = [torch.empty(0)] * len(asked)
     most = max(len(one.clozes) for one in asked)
     batch_size = max(1, session.config.batch_size // most)
+    batches = list(length_batches([one.num_positions for one in asked], batch_size))
+
+    def scored(batch: list[int]) -> list[Tensor]:
+        clozes = [cloze for number in batch for cloze in asked[number].clozes]
+        found = score_clozes(session.model, session.special, clozes, layout=session.config.layout)
+        of_each = iter(found)
+        mixed = []
+        for number in batch:
+            one = asked[number]
+            own = [next(of_each).cpu() for _ in one.clozes]
+            mixed.append(mix_passages(own, log_weights(one.passages)) if one.passages else own[0])
+        return mixed
+
     with torch.inference_mode(), session.bar(name, len(asked)) as advance:
-        for batch in length_batches([one.num_positions for one in asked], batch_size):
-            found = score_clozes(
-                session.model,
-                session.special,
-                [cloze for number in batch for cloze in asked[number].clozes],
-                layout=session.config.layout,
-            )
-            of_each = iter(found)
-            for number in batch:
-                one = asked[number]
-                own = [next(of_each) for _ in one.clozes]
-                mixed = mix_passages(own, log_weights(one.passages)) if one.passages else own[0]
-                scores[number] = mixed.cpu()
+        for batch, of_batch in zip(batches, in_turns(batches, scored), strict=True):
+            for number, scores_C in zip(batch, of_batch, strict=True):
+                scores[number] = scores_C
             advance(len(batch))
     return scores
 

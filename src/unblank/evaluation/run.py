@@ -12,6 +12,7 @@ from rich.console import Console
 
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import Unblank, load
+from unblank.engine.replicas import is_main_process, join_replicas
 from unblank.evaluation.language_tables import languages_csv, languages_markdown
 from unblank.evaluation.measuring import measure
 from unblank.evaluation.options import (
@@ -39,6 +40,7 @@ from unblank.installed import installed_versions
 from unblank.integrity import file_facts, write_at_once
 from unblank.metrics.packages import require_metric_packages
 from unblank.prompting import load_task
+from unblank.shared_batches import sharing_batches
 from unblank.untrusted.json_text import read_json_object
 from unblank.version import __version__
 
@@ -57,6 +59,8 @@ _FOR_ALL = (PairsSuite, WritingSuite, QuestionsSuite)
 def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
     """Measure, write the JSON file (again after each part), and return scores and its path.
 
+    Processes that torchrun started share out the batches; only the main one writes.
+
     Raises:
         ValueError: an option, a file or a model that does not fit.
         FileNotFoundError: a model or data that is not there.
@@ -72,28 +76,45 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
             f"{config.model} is a {family.name}, which fills no blanks: choose a suite of "
             f"{', '.join(others)}"
         )
-    path = _free_output(config)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with join_replicas() as world, sharing_batches(world.rank, world.size, world.gather):
+        path = world.gather(_free_output(config))[0]
+        results = _measured_parts(session, suite, path if world.is_main else None)
+    scores = [score for result in results for score in result.scores]
+    if is_main_process() and len({score.language for score in scores}) > 1:
+        write_at_once(path.with_suffix(".csv"), languages_csv(scores))
+        write_at_once(path.with_suffix(".md"), languages_markdown(scores))
+    if is_main_process() and isinstance(suite, PairsSuite):
+        _draw(session, scores, path.with_suffix(".png"))
+    return scores, path
+
+
+def _measured_parts(
+    session: Session[EvaluationOptions], suite: Suite, path: Path | None
+) -> list[SuiteResult]:
+    """Return what is measured, and write it, again after each part.
+
+    Args:
+        session: the model and the settings.
+        suite: what to measure.
+        path: of the file; None in a process that does not write it.
+    """
     results: list[SuiteResult] = []
-    files = _weights(Path(config.model))
+    files = _weights(Path(session.config.model)) if path is not None else {}
     started = time.perf_counter()
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(is_complete: bool) -> None:
-        seconds = time.perf_counter() - started
-        about = {"complete": is_complete, **_about(session, files, seconds)}
-        write_at_once(path, results_json(about, results))
+        if path is not None:
+            seconds = time.perf_counter() - started
+            about = {"complete": is_complete, **_about(session, files, seconds)}
+            write_at_once(path, results_json(about, results))
 
     for result in measure(session, suite):
         results.append(result)
         write(is_complete=False)
     write(is_complete=True)
-    scores = [score for result in results for score in result.scores]
-    if len({score.language for score in scores}) > 1:
-        write_at_once(path.with_suffix(".csv"), languages_csv(scores))
-        write_at_once(path.with_suffix(".md"), languages_markdown(scores))
-    if isinstance(suite, PairsSuite):
-        _draw(session, scores, path.with_suffix(".png"))
-    return scores, path
+    return results
 
 
 def _draw(session: Session[EvaluationOptions], scores: Sequence[Score], path: Path) -> None:
@@ -122,7 +143,7 @@ def require_suite_packages(config: EvaluationOptions) -> None:
 
 
 def _session(config: EvaluationOptions, suite: Suite) -> Session[EvaluationOptions]:
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=not is_main_process())
     if not isinstance(config, ClassifierOptions):
         return Session(_open(config, suite), config, console)
     folder = Path(config.model)

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from unblank.data.bulk_encoding import encode_documents
 from unblank.data.files import find_files
-from unblank.data.shards import PreparedCorpus, encode_documents
+from unblank.data.prepared import PreparedCorpus
 from unblank.data.sources import TextFiles
 from unblank.evaluation.options import PairsOptions
 from unblank.evaluation.origin import training_corpora

@@ -22,6 +22,7 @@ from unblank.data.packing import Row, lay_out, pack
 from unblank.examples import IGNORE_INDEX, Example, Seq2SeqExample
 from unblank.models.loss import log_probabilities_in_chunks
 from unblank.models.products import fast_fp32_products
+from unblank.shared_batches import in_turns
 
 __all__ = ["TokenScores", "score_labels", "score_target_labels"]
 
@@ -73,9 +74,11 @@ def score_labels(
     row_length = max(row_length, *map(len, examples))
     packed = pack([len(example) for example in examples], row_length)
     rows_per_batch = max(1, _BATCH_POSITIONS // row_length)
-    results: dict[int, TokenScores] = {}
-    for start in range(0, len(packed), rows_per_batch):
-        items = packed[start : start + rows_per_batch]
+    batches = [
+        packed[start : start + rows_per_batch] for start in range(0, len(packed), rows_per_batch)
+    ]
+
+    def scored(items: Sequence[Sequence[int]]) -> dict[int, TokenScores]:
         rows = [_row([examples[item] for item in row], row_length) for row in items]
         with fast_fp32_products(model.dtype, model.device):
             found = _score_rows(model, head or model.lm_head, rows)
@@ -83,9 +86,15 @@ def score_labels(
             int((examples[item].labels != IGNORE_INDEX).sum()) for row in items for item in row
         ]
         pieces = [np.split(part, np.cumsum(counts)[:-1]) for part in found]
-        for item, log_p, is_first in zip(chain.from_iterable(items), *pieces, strict=True):
-            results[item] = TokenScores(log_p, is_first)
-        advance(len(counts))
+        return {
+            item: TokenScores(log_p, is_first)
+            for item, log_p, is_first in zip(chain.from_iterable(items), *pieces, strict=True)
+        }
+
+    results: dict[int, TokenScores] = {}
+    for of_batch in in_turns(batches, scored):
+        results |= of_batch
+        advance(len(of_batch))
     return [results[item] for item in range(len(examples))]
 
 
@@ -98,8 +107,9 @@ def score_target_labels(model: Any, examples: Sequence[Seq2SeqExample]) -> list[
         examples: each with at least one label.
     """
     sides = [(len(example.input_ids), len(example.labels)) for example in examples]
-    results: dict[int, TokenScores] = {}
-    for items in group_by_length(sides, _BATCH_POSITIONS) if examples else []:
+    batches = group_by_length(sides, _BATCH_POSITIONS) if examples else []
+
+    def scored(items: Sequence[int]) -> dict[int, TokenScores]:
         group = LengthGroup(tuple(items), tuple(examples[item] for item in items))
         batch = collate_group(group, pad_id=0)
         inputs = batch.model_inputs(model.device)
@@ -110,8 +120,14 @@ def score_target_labels(model: Any, examples: Sequence[Seq2SeqExample]) -> list[
         found = _against(model.lm_head, hidden_BTD[is_label_BT], labels_N)
         counts = (batch.labels != IGNORE_INDEX).sum(dim=1)
         pieces = [np.split(part, counts.cumsum(0)[:-1].numpy()) for part in found]
-        for item, log_p, is_first in zip(items, *pieces, strict=True):
-            results[item] = TokenScores(log_p, is_first)
+        return {
+            item: TokenScores(log_p, is_first)
+            for item, log_p, is_first in zip(items, *pieces, strict=True)
+        }
+
+    results: dict[int, TokenScores] = {}
+    for of_batch in in_turns(batches, scored):
+        results |= of_batch
     return [results[item] for item in range(len(examples))]
 
 

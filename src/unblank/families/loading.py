@@ -1,5 +1,6 @@
 """Opening a model folder, with an error for everything that can be wrong with one."""
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,13 @@ import torch
 from transformers import PreTrainedModel
 
 from unblank.families.table import FAMILIES, family_of_model_type
-from unblank.integrity import CHECKPOINTS_NAME, MANIFEST_NAME, PROVENANCE_NAME, find_damage
+from unblank.integrity import (
+    CHECKPOINTS_NAME,
+    MANIFEST_NAME,
+    PROVENANCE_NAME,
+    SHARDED_NAME,
+    find_damage,
+)
 from unblank.models.encoder_decoder import EncoderDecoderForConditionalGeneration
 from unblank.models.finite import require_finite
 from unblank.models.glm import GlmInfillForConditionalGeneration
@@ -16,6 +23,7 @@ from unblank.plurals import counted
 from unblank.untrusted.folder import require_safe_model_folder
 from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.opening import model_in, tokenizer_in
+from unblank.untrusted.sharded_weights import shard_files
 from unblank.untrusted.weight_files import opened_weights, refuse_only_pickles
 
 if TYPE_CHECKING:
@@ -33,7 +41,11 @@ LanguageModel = GlmInfillForConditionalGeneration | EncoderDecoderForConditional
 """Model that `unblank.load` returns; for a GanLM the generator, as only training uses the
 discriminator."""
 
-_FOR_TRAINING = ("optimizer.safetensors", "trainer.json")
+_FOR_TRAINING = (
+    "optimizer.safetensors",
+    "trainer.json",
+    f"{SHARDED_NAME}/*-model-0000[!1]-of-*",
+)
 """Files of a checkpoint that are not read when its model is used."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -156,7 +168,7 @@ def _refuse_classifier(folder: Path, config: dict[str, Any]) -> None:
 def _check_weights(folder: Path) -> None:
     refuse_links_out(folder)
     refuse_only_pickles(folder)
-    paths = sorted(folder.glob("*.safetensors"))
+    paths = sorted(folder.glob("*.safetensors")) or shard_files(folder)
     if not paths:
         raise FileNotFoundError(f"{folder} is not a model folder: it has no model.safetensors")
     for path in paths:
@@ -202,6 +214,8 @@ def torch_device(device: str) -> torch.device:
     """Return a device by its name, or the best one for "auto"; ValueError if it is not there."""
     has_gpu = torch.cuda.is_available()
     if device == "auto":
+        if has_gpu and "LOCAL_RANK" in os.environ:  # of torchrun: each process has its own
+            return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
         return torch.device("cuda" if has_gpu else "cpu")
     try:
         chosen = torch.device(device)

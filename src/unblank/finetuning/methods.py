@@ -52,6 +52,12 @@ class _Beside:
     described: dict[str, str | int | float]
     saves_whole_models: ClassVar[bool] = False
 
+    def finished(
+        self, model: PreTrainedModel, weights: dict[str, Tensor]
+    ) -> tuple[PreTrainedModel, dict[str, Tensor]]:
+        """Return both as they are."""
+        return model, weights
+
     def _record(
         self, folder: Path, kind: AdapterKind, num_parameters: int, **more: str | float
     ) -> None:

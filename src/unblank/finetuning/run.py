@@ -68,7 +68,10 @@ def run_finetune(
     given = changed_names(settings) if given is None else given
     require_possible_method(settings, given)
     output_dir = settings.train.output_dir
-    with join_world(settings.train.device) as world, ExitStack() as stack:
+    with (
+        join_world(settings.train.device, settings.train.lost_after) as world,
+        ExitStack() as stack,
+    ):
         if not settings.train.seeds:
             run(_described(settings, given), world, memory)
             return output_dir
@@ -88,10 +91,17 @@ def dry_run_finetune(
     *,
     given: Collection[str] | None = None,
     memory: MemoryArrangement = LEFT_ALONE,
+    world: int | None = None,
 ) -> None:
-    """Say what a run would take, from its first steps; arguments and errors as `run_finetune`.
+    """Say what a run would take, from its first steps; errors as `run_finetune`.
 
     Nothing is left of it. Of several seeds the first is measured.
+
+    Args:
+        settings: as for `run_finetune`.
+        given: as for `run_finetune`.
+        memory: as for `run_finetune`.
+        world: number of processes for which memory is planned by formulas, without a step.
 
     Raises:
         ValueError: also for a grid or an ensemble, which are runs of several kinds.
@@ -105,13 +115,14 @@ def dry_run_finetune(
     one = seed_settings(settings, train.seeds[0]) if train.seeds else settings
     output_dir = one.train.output_dir
     cache_dir = output_dir.parent / SHARDS_NAME
+    passes = family_of_run(settings.model).memory_factor
     with (
-        join_world(train.device) as world,
+        join_world(train.device, train.lost_after) as processes,
         thrown_away(output_dir, cache_dir, [TOKENIZER_NAME]) as folder,
     ):
         measured = replace(one, train=replace(one.train, output_dir=folder, track=()))
-        stands_for = DryRun(output_dir=output_dir, num_runs=num_runs)
-        run(replace(_described(measured, given), dry_run=stands_for), world, memory)
+        stands_for = DryRun(output_dir=output_dir, num_runs=num_runs, world=world, passes=passes)
+        run(replace(_described(measured, given), dry_run=stands_for), processes, memory)
 
 
 def _summarise(results: list[dict[str, Any]], output_dir: Path, world: World) -> None:

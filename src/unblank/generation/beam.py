@@ -22,6 +22,7 @@ from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling, Piece
 from unblank.generation.rows import Chunk, Prompt, Rows
 from unblank.generation.setup import DecoderSetup
+from unblank.rules.constraint import RuleProgress
 
 __all__ = ["BeamDecoder"]
 
@@ -60,6 +61,7 @@ class _Beam:
     root: int
     piece: Piece
     score: float
+    progress: RuleProgress | None
 
 
 class BeamDecoder:
@@ -114,13 +116,15 @@ class BeamDecoder:
 
     def _new_search(self, text: int, blank: int, roots: list[Filling]) -> "_BlankSearch":
         prompt = self._prompts[text]
+        max_tokens = prompt.max_tokens or self._rules.max_tokens
         return _BlankSearch(
             roots,
             prompt.blanks[blank],
             self._options,
             self._rules.end_ids,
-            prompt.max_tokens or self._rules.max_tokens,
+            max_tokens,
             self._setup.stopping,
+            prompt.begin(blank, max_tokens),
         )
 
     def _bridges(self, text: int, fillings: list[list[Filling]]) -> list[Chunk]:
@@ -186,6 +190,8 @@ class BeamDecoder:
             for beam in range(num_beams)
         ]
         log_p_RV = self._rules.log_probabilities(logits_RV, pieces, must_end)
+        for index, search in enumerate(searches):
+            search.mask(log_p_RV[index * num_beams : (index + 1) * num_beams])
         scores_NW = torch.tensor([search.scores() for search in searches]).to(log_p_RV)
         # Twice as many as beams, so that enough are left to continue if some of them end.
         picks = self._pick(log_p_RV, scores_NW, 2 * num_beams)
@@ -225,6 +231,7 @@ class _BlankSearch:
         end_ids: frozenset[int],
         max_tokens: int,
         stopping: StoppingRule,
+        progress: RuleProgress | None,
     ) -> None:
         self.position = position
         self.num_roots = len(roots)
@@ -239,7 +246,7 @@ class _BlankSearch:
         # Roots compete by their joint log-probability; the best one counts as 0.
         best = roots[0].log_probability
         self._priors = [root.log_probability - best for root in roots]
-        self._beams = [_Beam(i, Piece(), prior) for i, prior in enumerate(self._priors)]
+        self._beams = [_Beam(i, Piece(), prior, progress) for i, prior in enumerate(self._priors)]
         self._parents = list(range(self.num_roots))
         self._hypotheses: list[tuple[float, _Beam]] = []
 
@@ -258,6 +265,14 @@ class _BlankSearch:
     def scores(self) -> list[float]:
         scores = [beam.score for beam in self._beams]
         return scores + [-math.inf] * (self._num_beams - len(scores))
+
+    def mask(self, log_p_WV: Tensor) -> None:
+        """Set to -inf, in place, what the rules on the answer bar; `W` beams, `V` vocabulary."""
+        if self.is_done:
+            return
+        for log_p_V, beam in zip(log_p_WV, self._beams, strict=False):
+            if beam.progress is not None:
+                beam.progress.mask(log_p_V)
 
     def inputs(self) -> list[tuple[int, int]]:
         """Return for every row the beam to continue and its new token; idle rows repeat row 0."""
@@ -338,7 +353,8 @@ def _extended(beam: _Beam, candidate: _Candidate) -> _Beam:
         [*beam.piece.log_probabilities, candidate.log_probability],
         [*beam.piece.alternatives, candidate.ranked],
     )
-    return _Beam(beam.root, piece, candidate.score)
+    progress = beam.progress.after(candidate.token_id) if beam.progress else None
+    return _Beam(beam.root, piece, candidate.score, progress)
 
 
 def _ended(beam: _Beam, candidate: _Candidate) -> _Beam:
@@ -346,4 +362,4 @@ def _ended(beam: _Beam, candidate: _Candidate) -> _Beam:
     ended = Piece(
         piece.token_ids, piece.log_probabilities, piece.alternatives, candidate.log_probability
     )
-    return _Beam(beam.root, ended, candidate.score)
+    return _Beam(beam.root, ended, candidate.score, None)

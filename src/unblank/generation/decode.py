@@ -17,6 +17,7 @@ from unblank.generation.results import TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.generation.setup import DecoderSetup
 from unblank.settings.ranges import check_count
+from unblank.shared_batches import in_turns
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -30,6 +31,7 @@ def decode_in_batches(
     batch_size: int,
     *,
     longest_first: bool = False,
+    prepared: Callable[[int], Prompt] | None = None,
 ) -> Iterator[list[tuple[int, list[Filling]]]]:
     """Yield batch by batch the numbers of prompts with their fillings, best first.
 
@@ -40,6 +42,8 @@ def decode_in_batches(
         prompts: any number.
         batch_size: prompts decoded together.
         longest_first: what does not fit in memory then fails early.
+        prepared: returns a prompt by its number, ready to be decoded, where getting all ready at
+            once would take too much memory.
 
     Raises:
         ValueError: if the batch size is not positive.
@@ -48,11 +52,17 @@ def decode_in_batches(
     check_count(batch_size, "batch_size")
     sign = -1 if longest_first else 1
     by_length = sorted(range(len(prompts)), key=lambda i: sign * len(prompts[i].token_ids))
-    for start in range(0, len(prompts), batch_size):
-        batch = by_length[start : start + batch_size]
+    batches = [
+        by_length[start : start + batch_size] for start in range(0, len(prompts), batch_size)
+    ]
+
+    def decoded(batch: list[int]) -> list[list[Filling]]:
         # The mode must not leak into the caller's code between two batches.
         with torch.inference_mode():
-            found = _decode(setup, [prompts[number] for number in batch])
+            ready = [prompts[number] if prepared is None else prepared(number) for number in batch]
+            return _decode(setup, ready)
+
+    for batch, found in zip(batches, in_turns(batches, decoded), strict=True):
         yield list(zip(batch, found, strict=True))
 
 

@@ -38,11 +38,18 @@ class TokenRules:
         no_repeat_ngram: int = 0,
     ) -> None:
         self.end_ids = frozenset(end_ids)
+        self.vocab_size = vocab_size
         self.max_tokens = max_tokens
         self.min_tokens = min_tokens
         self.no_repeat_ngram = no_repeat_ngram
         self._forbidden = torch.tensor(sorted(set(forbidden_ids) - self.end_ids), dtype=torch.long)
         self.num_allowed = vocab_size - len(self._forbidden)
+
+    @property
+    def allowed_ids(self) -> list[int]:
+        """The tokens that may be generated in a blank, in ascending order, without its ends."""
+        barred = {*self._forbidden.tolist(), *self.end_ids}
+        return [token_id for token_id in range(self.vocab_size) if token_id not in barred]
 
     def log_probabilities(
         self,

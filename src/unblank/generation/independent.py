@@ -149,6 +149,9 @@ def _choose(logits_RV: Tensor, states: Sequence["_RowState"]) -> list[RowEvent]:
 def _choose_alike(logits_RV: Tensor, states: Sequence["_RowState"]) -> list[RowEvent]:
     rules, options = states[0].job.setup.rules, states[0].job.setup.options
     log_p_RV = rules.log_probabilities(logits_RV, [state.piece.token_ids for state in states])
+    for log_p_V, state in zip(log_p_RV, states, strict=True):
+        if state.progress is not None and state.expects_token:
+            state.progress.mask(log_p_V)
     ranked = log_p_RV.topk(min(max(options.num_alternatives, 1), rules.num_allowed))
     values_RK, ids_RK = ranked.values.tolist(), ranked.indices.tolist()
     if options.do_sample:
@@ -190,6 +193,7 @@ class _RowState:
         self._max_tokens = job.prompt.max_tokens or setup.rules.max_tokens
         self._start_id = setup.start_id
         self._feeds_cut_token = setup.feeds_cut_token
+        self.progress = job.prompt.begin(0, self._max_tokens)
         # A row's random numbers depend on nothing but its own text, so not on its batch.
         self._rng = np.random.default_rng((options.seed, sample, *job.prompt.token_ids))
         self._inputs: deque[tuple[int, int, int]] = deque()
@@ -222,6 +226,8 @@ class _RowState:
             piece.log_probabilities.append(event.log_probability)
             piece.alternatives.append(alternatives)
             self._inputs.append((token_id, self._blanks[self.blank], len(piece.token_ids) + 1))
+            if self.progress is not None:
+                self.progress = self.progress.after(token_id)
         is_cut = not piece.is_finished and self._is_long_enough(piece)
         if is_cut and not self._feeds_cut_token:
             self._inputs.clear()
@@ -240,6 +246,7 @@ class _RowState:
             self.job.is_done = self.job.num_open == 0
         else:
             self.filling.pieces.append(Piece())
+            self.progress = self.job.prompt.begin(self.blank, self._max_tokens)
             self._inputs.append((self._start_id, self._blanks[self.blank], 1))
 
     def next_input(self) -> tuple[int, int, int]:

@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from unblank.calibration.record import FillCalibration
 from unblank.generation.building import fill_setup
+from unblank.generation.constraining import AnswerConstraints, TextRules, rules_of_each
 from unblank.generation.decode import decode_in_batches, stream_tokens
-from unblank.generation.options import DecodingOptions
+from unblank.generation.options import DecodingOptions, FillingOrder
+from unblank.generation.order_scores import OrderScores, score_in_all_orders
+from unblank.generation.orders import SurestFirst
 from unblank.generation.pieces import Filling
-from unblank.generation.prompts import BlankedText, decode_after, read_text, splice
+from unblank.generation.prompts import (
+    BlankedText,
+    decode_after,
+    encode_candidate,
+    read_text,
+    splice,
+)
 from unblank.generation.results import BlankFill, FillResult, TokenEvent
+from unblank.generation.rows import Prompt
+from unblank.rules.rule import Rule, RuleLike, read_rules
 from unblank.tokenization.special import SpecialIds, special_ids
 
 if TYPE_CHECKING:
@@ -51,16 +62,24 @@ class Filler:
         self._tokenizer = tokenizer
         self._special: SpecialIds = special_ids(tokenizer)
         self._max_positions: int = model.config.max_position_embeddings
+        self._rules = AnswerConstraints(tokenizer, self.setup.rules, options, stands_alone=False)
 
-    def check(self, text: str, *, order: Sequence[int] | None = None) -> None:
-        """Raise what `fill` would raise for this text."""
-        self.read(text, order)
+    def check(
+        self, text: str, *, order: FillingOrder | None = None, rules: Sequence[Rule] = ()
+    ) -> BlankedText:
+        """Return a text as it is read; raise what `fill` would raise for it."""
+        if order != "confidence":
+            return self.read(text, order, rules)
+        blanked = self.read(text, None, rules)
+        SurestFirst(blanked)
+        return blanked
 
     def fill(
         self,
         texts: Sequence[str],
         *,
-        order: Sequence[int] | None = None,
+        order: FillingOrder | None = None,
+        rules: TextRules | None = None,
         batch_size: int = 16,
         on_batch: Callable[[int], None] = lambda _: None,
     ) -> list[FillResult]:
@@ -68,37 +87,100 @@ class Filler:
 
         Args:
             texts: each with at least one blank.
-            order: blanks, counted from 0, in the order of filling; None for left to right.
+            order: blanks, counted from 0, in the order of filling; "confidence" for the surest
+                first; None for left to right.
+            rules: on the answers, of all texts or a list for each.
             batch_size: texts decoded together.
             on_batch: called with the number of texts that were just filled.
 
         Raises:
-            ValueError: a text without a blank, too long, or not fitting `order`.
+            ValueError: a text without a blank, too long, or not fitting `order`; rules that
+                cannot be met.
         """
-        blanked = [self.read(text, order) for text in texts]
+        of_each = rules_of_each(rules, len(texts))
+        if order == "confidence":
+            blanked = self._surest_first(texts, of_each, batch_size)
+        else:
+            blanked = [self.read(text, order) for text in texts]
         prompts = [one.prompt for one in blanked]
         results: dict[int, FillResult] = {}
-        for batch in decode_in_batches(self.setup, prompts, batch_size):
+
+        def prepared(number: int) -> Prompt:
+            return self.constrained(blanked[number], of_each[number]).prompt
+
+        for batch in decode_in_batches(self.setup, prompts, batch_size, prepared=prepared):
             results |= {number: self.result(blanked[number], found) for number, found in batch}
             on_batch(len(batch))
         return [results[number] for number in range(len(texts))]
 
+    def score_orders(self, text: str, answers: Sequence[str]) -> OrderScores:
+        """Return the probability of answers in every order of filling.
+
+        Args:
+            text: with up to four blanks.
+            answers: one for each blank, from left to right.
+
+        Raises:
+            ValueError: another number of answers, an empty one, or a text that is too long.
+        """
+        blanked = self.read(text)
+        if len(answers) != len(blanked.order):
+            raise ValueError(f"{len(answers)} answers for {len(blanked.order)} blanks of {text!r}")
+        token_ids = [
+            encode_candidate(self._tokenizer, blanked.parts, blank, answer)
+            for blank, answer in enumerate(answers)
+        ]
+        return score_in_all_orders(
+            self.setup.model,
+            blanked.prompt,
+            token_ids,
+            start_id=self.setup.start_id,
+            end_id=self._special.eop,
+        )
+
     def stream(
-        self, text: str, *, order: Sequence[int] | None = None
+        self,
+        text: str,
+        *,
+        order: FillingOrder | None = None,
+        rules: Sequence[RuleLike] | RuleLike | None = None,
     ) -> Iterator[TokenEvent | FillResult]:
         """Yield every token of one text as it is chosen, then the result.
 
         Args:
             text: with at least one blank.
             order: as for `fill`.
+            rules: on the answers.
 
         Raises:
             ValueError: also for beam search and several alternatives, which have no single next
                 token.
         """
-        blanked = self.read(text, order)
+        own = read_rules(rules or ())
+        if order == "confidence":
+            (blanked,) = self._surest_first([text], [own], batch_size=1)
+        else:
+            blanked = self.read(text, order, own)
         events = stream_tokens(self.setup, blanked.prompt, self._tokenizer, self.text_of)
         return self._in_text_order(blanked, events)
+
+    def _surest_first(
+        self, texts: Sequence[str], rules: Sequence[Sequence[Rule]], batch_size: int
+    ) -> list[BlankedText]:
+        """Return the texts read in the order in which the surest blank comes first."""
+        read = [self.read(text, None, own) for text, own in zip(texts, rules, strict=True)]
+        searches = [SurestFirst(one) for one in read]
+        while trials := [(search, prompt) for search in searches for prompt in search.trials()]:
+            found: dict[int, list[Filling]] = {}
+            prompts = [prompt for _, prompt in trials]
+            for batch in decode_in_batches(self.setup, prompts, batch_size):
+                found |= dict(batch)
+            of_search: dict[SurestFirst, list[list[Filling]]] = {}
+            for number, (search, _) in enumerate(trials):
+                of_search.setdefault(search, []).append(found[number])
+            for search, fillings in of_search.items():
+                search.choose(fillings)
+        return [one.ordered(search.order) for one, search in zip(read, searches, strict=True)]
 
     def _in_text_order(
         self, blanked: BlankedText, events: Iterator[TokenEvent | Filling]
@@ -113,11 +195,23 @@ class Filler:
         """Return the text of an answer by itself."""
         return decode_after(self._tokenizer, "", token_ids).lstrip(" ")
 
-    def read(self, text: str, order: Sequence[int] | None = None) -> BlankedText:
+    def read(
+        self, text: str, order: Sequence[int] | None = None, rules: Sequence[Rule] = ()
+    ) -> BlankedText:
         """Return what is decoded to fill a text; arguments and errors as for `fill`."""
-        return read_text(
+        blanked = read_text(
             self._tokenizer, self._special, text, max_positions=self._max_positions, order=order
         )
+        return self.constrained(blanked, rules)
+
+    def constrained(self, blanked: BlankedText, rules: Sequence[Rule]) -> BlankedText:
+        """Return a text whose answers are held to rules; ValueError if they cannot be met."""
+        if not rules:
+            return blanked
+        constraints = self._rules.constraints(
+            rules, blanked.order, max_tokens=self.setup.rules.max_tokens
+        )
+        return replace(blanked, prompt=replace(blanked.prompt, constraints=constraints))
 
     def result(self, blanked: BlankedText, fillings: Sequence[Filling]) -> FillResult:
         """Return what was decoded, best first, as the filled text."""

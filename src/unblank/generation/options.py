@@ -5,6 +5,7 @@ keyword arguments, so that a type checker knows what `Unblank.fill` and `Unblank
 Only dataclasses, so that `--help` is quick: every field's docstring is its help text.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
@@ -22,10 +23,14 @@ from unblank.settings.ranges import (
 __all__ = [
     "DecodingArguments",
     "DecodingOptions",
+    "FillingOrder",
     "GenerationArguments",
     "GenerationOptions",
     "SearchOptions",
 ]
+
+FillingOrder = Sequence[int] | Literal["confidence"]
+"""Blanks, counted from 0, in the order of filling; or the surest first."""
 
 BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 

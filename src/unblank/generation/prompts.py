@@ -38,6 +38,10 @@ class BlankedText:
     prompt: Prompt
     order: tuple[int, ...]
 
+    def ordered(self, order: tuple[int, ...]) -> "BlankedText":
+        """Return the same with its blanks, so far from left to right, in another order."""
+        return BlankedText(self.parts, self.prompt.with_blanks(order), order)
+
 
 def read_text(
     tokenizer: "PreTrainedTokenizerFast",

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from unblank.generation.cache import RowCache
 from unblank.models.products import fast_fp32_products
+from unblank.rules.constraint import Constraint, RuleProgress
 
 __all__ = ["Chunk", "Prompt", "Rows", "RowsMaker"]
 
@@ -31,11 +32,33 @@ class Prompt:
         blanks: positions of the blanks in Part A, in the order in which they are filled; any one
             number for an encoder-decoder, which writes one answer.
         max_tokens: an answer is cut there; None for the number in the rules.
+        constraints: rules on each answer, in the order of `blanks`; None for one without. Empty
+            for none at all.
     """
 
     token_ids: tuple[int, ...]
     blanks: tuple[int, ...]
     max_tokens: int | None = None
+    constraints: tuple[Constraint | None, ...] = ()
+
+    def with_blanks(self, numbers: Sequence[int]) -> "Prompt":
+        """Return the same with these blanks only, by their numbers, in this order."""
+        return Prompt(
+            self.token_ids,
+            tuple(self.blanks[number] for number in numbers),
+            self.max_tokens,
+            tuple(self.constraints[number] for number in numbers) if self.constraints else (),
+        )
+
+    def begin(self, blank: int, max_tokens: int) -> RuleProgress | None:
+        """Return where the answer in a blank begins under its rules; None if it has none.
+
+        Args:
+            blank: number in the order of filling.
+            max_tokens: most tokens of an answer.
+        """
+        constraint = self.constraints[blank] if self.constraints else None
+        return None if constraint is None else constraint.begin(max_tokens)
 
 
 @dataclass(frozen=True, slots=True)

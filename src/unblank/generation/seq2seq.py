@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from unblank.generation.building import answer_setup, longest_answer
+from unblank.generation.constraining import AnswerConstraints, TextRules, rules_of_each
 from unblank.generation.decode import decode_in_batches, stream_tokens
 from unblank.generation.options import GenerationOptions
 from unblank.generation.pieces import Filling
@@ -18,6 +19,7 @@ from unblank.generation.rows import Prompt
 from unblank.generation.sources import EncodedSource, read_sources
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
+from unblank.rules.rule import Rule, RuleLike, read_rules
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -33,6 +35,7 @@ def generate_texts(
     sources: Sequence[str],
     options: GenerationOptions | None = None,
     *,
+    rules: TextRules | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
     show_progress: bool = False,
 ) -> list[Generated]:
@@ -43,18 +46,22 @@ def generate_texts(
         tokenizer: its tokenizer.
         sources: plain texts; one for a GLM may hold the blank that is to be filled.
         options: how answers are written; None for greedy decoding.
+        rules: on the answers, of all sources or a list for each.
         batch_size: sources answered together; it does not change a result.
         show_progress: show a bar on the error stream.
 
     Raises:
         ValueError: options, sources and model that do not fit; sources that are too long, unless
-            they may be cut (a warning then tells how many were).
+            they may be cut (a warning then tells how many were); rules that cannot be met.
     """
     answerer = SourceAnswerer(model, tokenizer, options or GenerationOptions())
     with progress_bar(show=show_progress) as progress:
         bar = progress.add_task("generate", total=len(sources))
         answers = answerer.answer(
-            sources, batch_size=batch_size, on_batch=lambda count: progress.advance(bar, count)
+            sources,
+            rules=rules,
+            batch_size=batch_size,
+            on_batch=lambda count: progress.advance(bar, count),
         )
     if num_cut := sum(answer.is_source_cut for answer in answers):
         limit = model.config.max_position_embeddings
@@ -119,15 +126,19 @@ class SourceAnswerer:
         self._config: Any = model.config
         self._tokenizer = tokenizer
         self._options = options
+        self._rules = AnswerConstraints(tokenizer, self.setup.rules, options, stands_alone=True)
 
-    def check(self, sources: Sequence[str]) -> None:
+    def check(self, sources: Sequence[str], rules: TextRules | None = None) -> None:
         """Raise what `answer` would raise for these sources."""
-        read_sources(self._config, self._tokenizer, sources, self._options)
+        of_each = rules_of_each(rules, len(sources))
+        for source, own in zip(self._read_all(sources), of_each, strict=True):
+            self.constrained(source, own)
 
     def answer(
         self,
         sources: Sequence[str],
         *,
+        rules: TextRules | None = None,
         batch_size: int = DEFAULT_BATCH_SIZE,
         on_batch: Callable[[int], None] = lambda _: None,
     ) -> list[Generated]:
@@ -135,14 +146,15 @@ class SourceAnswerer:
 
         Args:
             sources: as for `generate_texts`.
+            rules: as for `generate_texts`.
             batch_size: sources answered together.
             on_batch: called with the number of sources that were just answered.
 
         Raises:
             ValueError: as for `generate_texts`.
         """
-        read = read_sources(self._config, self._tokenizer, sources, self._options)
-        return self._answer(read, batch_size, on_batch)
+        of_each = rules_of_each(rules, len(sources))
+        return self._answer(self._read_all(sources), batch_size, on_batch, of_each)
 
     def answer_prompts(
         self,
@@ -154,33 +166,64 @@ class SourceAnswerer:
         """Return the answers to token ids; arguments as for `generate_from_ids` and `answer`."""
         return self._answer([EncodedSource(prompt) for prompt in prompts], batch_size, on_batch)
 
-    def stream(self, source: str) -> Iterator[TokenEvent | Generated]:
+    def stream(
+        self, source: str, rules: Sequence[RuleLike] | RuleLike | None = None
+    ) -> Iterator[TokenEvent | Generated]:
         """Yield every token of one answer as it is chosen, then the answer.
 
         Args:
             source: as for `generate_texts`.
+            rules: on the answer.
 
         Raises:
             ValueError: also for beam search and several answers, which have no single next token.
         """
-        read = self.read(source)
+        read = self.read(source, read_rules(rules or ()))
         events = stream_tokens(self.setup, read.prompt, self._tokenizer, self.text_of)
         return (
             event if isinstance(event, TokenEvent) else self.result(read, [event])
             for event in events
         )
 
-    def read(self, source: str) -> EncodedSource:
+    def read(self, source: str, rules: Sequence[Rule] = ()) -> EncodedSource:
         """Return what is decoded to answer a source; errors as for `generate_texts`."""
-        (read,) = read_sources(self._config, self._tokenizer, [source], self._options)
-        return replace(read, prompt=self._limited(read.prompt))
+        (read,) = self._read_all([source])
+        return self.constrained(read, rules)
+
+    def _read_all(self, sources: Sequence[str]) -> list[EncodedSource]:
+        read = read_sources(self._config, self._tokenizer, sources, self._options)
+        return [replace(one, prompt=self._limited(one.prompt)) for one in read]
+
+    def constrained(self, source: EncodedSource, rules: Sequence[Rule]) -> EncodedSource:
+        """Return a source whose answer is held to rules; ValueError if they cannot be met.
+
+        Args:
+            source: as `read` returns it.
+            rules: on the answer.
+        """
+        if not rules:
+            return source
+        limit = source.prompt.max_tokens or self.setup.rules.max_tokens
+        constraints = self._rules.constraints(rules, (0,), max_tokens=limit)
+        return replace(source, prompt=replace(source.prompt, constraints=constraints))
 
     def _answer(
-        self, sources: Sequence[EncodedSource], batch_size: int, on_batch: Callable[[int], None]
+        self,
+        sources: Sequence[EncodedSource],
+        batch_size: int,
+        on_batch: Callable[[int], None],
+        rules: Sequence[Sequence[Rule]] = (),
     ) -> list[Generated]:
         prompts = [self._limited(source.prompt) for source in sources]
         answers: dict[int, Generated] = {}
-        for batch in decode_in_batches(self.setup, prompts, batch_size, longest_first=True):
+
+        def prepared(number: int) -> Prompt:
+            limited = replace(sources[number], prompt=prompts[number])
+            return self.constrained(limited, rules[number] if rules else ()).prompt
+
+        for batch in decode_in_batches(
+            self.setup, prompts, batch_size, longest_first=True, prepared=prepared
+        ):
             answers |= {number: self.result(sources[number], found) for number, found in batch}
             on_batch(len(batch))
         return [answers[number] for number in range(len(sources))]

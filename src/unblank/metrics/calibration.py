@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "answered_shares",
@@ -67,7 +67,7 @@ def reliability(
         num_bins: from 0 to 1.
     """
     confidence, right = np.asarray(probabilities, float), np.asarray(is_right, float)
-    places = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
+    places = _bins_of(confidence, num_bins)
     bins = []
     for number in range(num_bins):
         chosen = places == number
@@ -101,12 +101,14 @@ def calibration_error_by_chance(
         rng: source of randomness.
         num_draws: samples drawn.
     """
-    confidence = np.asarray(probabilities, float)
+    confidence_N = np.asarray(probabilities, float)
+    places_N, count = _bins_of(confidence_N, 10), len(confidence_N)
     errors = [
-        calibration_error(reliability(confidence, rng.random(len(confidence)) < confidence))
+        # Of a bin's share, mean outcome and mean probability only their difference is left.
+        np.abs(np.bincount(places_N, (rng.random(count) < confidence_N) - confidence_N)).sum()
         for _ in range(num_draws)
     ]
-    return float(np.quantile(errors, 0.95))
+    return float(np.quantile(errors, 0.95)) / count
 
 
 def brier_score(probabilities: ArrayLike, is_right: ArrayLike) -> float:
@@ -144,3 +146,8 @@ def answered_shares(probabilities: ArrayLike, is_right: ArrayLike) -> list[Answe
         )
         for last in last_of_ties[::-1]
     ]
+
+
+def _bins_of(confidence_N: NDArray[np.float64], num_bins: int) -> NDArray[np.int64]:
+    """Return int64[N], in which of so many bins of equal width each probability is."""
+    return np.minimum((confidence_N * num_bins).astype(np.int64), num_bins - 1)

@@ -46,7 +46,8 @@ class Means:
 
     def __str__(self) -> str:
         hardware = "a GPU" if self.has_gpu else counted(self.threads, "thread")
-        time = "" if self.minutes is None else f"{self.minutes:g} minutes of "
+        plural = "" if self.minutes == 1 else "s"
+        time = "" if self.minutes is None else f"{self.minutes:g} minute{plural} of "
         return f"{_shown_size(self.text_bytes)} of text, {time}{hardware}"
 
 
@@ -78,7 +79,7 @@ class _Size:
         max_length: positions of a sample.
         rows: of that length in a step.
         warmup_steps: of the learning rate.
-        positions_a_minute: that one thread reads, roughly (measured without bf16 units: half).
+        positions_a_minute: that one thread reads in float32, roughly; the largest is not measured.
     """
 
     thread_minutes: float
@@ -96,11 +97,11 @@ _SIZES = (
     _Size(thread_minutes=15, layers=3, width=128, heads=4, vocabulary=6000, max_length=128, rows=4,
           warmup_steps=20, positions_a_minute=300_000),
     _Size(thread_minutes=150, layers=4, width=192, heads=4, vocabulary=8000, max_length=128, rows=8,
-          warmup_steps=50, positions_a_minute=120_000),
+          warmup_steps=50, positions_a_minute=180_000),
     _Size(thread_minutes=1500, layers=6, width=256, heads=4, vocabulary=12000, max_length=256,
-          rows=8, warmup_steps=100, positions_a_minute=50_000),
+          rows=8, warmup_steps=100, positions_a_minute=75_000),
     _Size(thread_minutes=float("inf"), layers=8, width=384, heads=6, vocabulary=16000,
-          max_length=256, rows=32, warmup_steps=300, positions_a_minute=15_000),
+          max_length=256, rows=32, warmup_steps=300, positions_a_minute=30_000),
 )  # fmt: skip
 """By the time; each has about three times the weights of the one before for ten times the time."""
 
@@ -197,10 +198,10 @@ def _held_out(means: Means) -> tuple[Choice, ...]:
     why = "to see what is learned, not repeated"
     unless = ("data.validation", "data.validation_pairs")
     share = round(min(max(_HELD_OUT_BYTES / max(means.text_bytes, 1), 0.005), 0.05), 3)
-    found = (Choice("data.hold_out", share, why, unless),)
-    if means.text_unit:
-        found += (Choice("data.text_unit", means.text_unit, why, unless),)
-    return found
+    held_out = Choice("data.hold_out", share, why, unless)
+    if not means.text_unit:
+        return (held_out,)
+    return (held_out, Choice("data.text_unit", means.text_unit, why, unless))
 
 
 def _step(size: _Size) -> tuple[Choice, ...]:

@@ -7,6 +7,7 @@ its record says, as another machine would choose something else.
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ _UNPACKED = 3
 _FEW_FILES = 50
 _LINES_SEEN = 2000
 _DRIVER = Path("/proc/driver/nvidia/version")
+_CUDA_PART = Path("lib", "libtorch_cuda.so")
+"""Of torch, where it is built for CUDA."""
 
 
 def is_open(given: Collection[str]) -> bool:
@@ -140,8 +143,14 @@ def _num_threads() -> int:
 
 
 def _has_gpu(device: str) -> bool:
-    """Return whether a GPU trains; torch, whose memory is still to be arranged, is not asked."""
-    return device.startswith("cuda") or (device == "auto" and _DRIVER.exists())
+    """Return whether a GPU trains; torch, whose memory is still to be arranged, is not loaded."""
+    if device != "auto":
+        return device.startswith("cuda")
+    torch = find_spec("torch")
+    if torch is None or torch.origin is None or not _DRIVER.exists():
+        return False
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return Path(torch.origin).parent.joinpath(_CUDA_PART).exists() and not is_hidden
 
 
 def _names(given: Collection[str], names: Sequence[str]) -> set[str]:

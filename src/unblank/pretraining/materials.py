@@ -1,28 +1,21 @@
-"""What a pretraining run needs besides the model: tokenizer, tokenized text, samplers.
+"""What a pretraining run needs besides the model: tokenizer, tokenized text, samplers."""
 
-The main process makes what is not there yet (a tokenizer, shards); the others wait and read it.
-"""
-
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from unblank.data.files import FileSearch, files_of_entries, find_files
-from unblank.data.hold_out import HashPart
 from unblank.data.mixing import TemperatureSchedule
-from unblank.data.pairs import PairCorpus, pair_texts, parse_pair_source, prepare_pairs
-from unblank.data.report import documents_table
-from unblank.data.sampling import MINIMUM_TOKENS, Sampler, SamplingSettings
-from unblank.data.shards import SHARDS_NAME, PreparedCorpus, prepare_corpus
-from unblank.data.sources import TextFiles
+from unblank.data.pairs import PairCorpus
+from unblank.data.prepared import PreparedCorpus
+from unblank.data.sampling import Sampler, SamplingSettings
 from unblank.engine.training import RunContext
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
+from unblank.pretraining.prepared_text import open_cache, prepare_text, training_texts
 from unblank.pretraining.settings import PretrainDataSettings
-from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 from unblank.tokenization.fidelity import count_words, describe_tokenizer
 from unblank.tokenization.sentences import sentence_end_flags
 from unblank.tokenization.source_layout import language_tag_id
@@ -122,35 +115,20 @@ def gather_materials(
         FileNotFoundError: if a named file or folder is not there.
     """
     world = context.world
-    with world.main_first():
-        opened = open_tokenizer(
-            model,
-            tokenizer,
-            family,
-            lambda: _training_texts(data, hold_out),
-            folder=output_dir / TOKENIZER_NAME,
-            world=world,
-            checkpoint=context.checkpoint,
-            display=context.display,
-        )
-    preparing = _Preparing(
-        tokenizer=opened,
-        eos=family.special_ids(opened).eos,
+    text = prepare_text(
+        open_cache(data, output_dir, world),
+        world,
+        context.display,
+        family,
+        model=model,
+        tokenizer=tokenizer,
         data=data,
-        cache_dir=data.cache_dir or output_dir.parent / SHARDS_NAME,
-        show_progress=world.is_main,
+        output_dir=output_dir,
+        checkpoint=context.checkpoint,
+        hold_out=hold_out,
     )
-    with world.main_first():
-        corpora = preparing.all_of(data.train, data.pairs, hold_out)
-        held_out = preparing.all_of(data.validation, data.validation_pairs)
-        held_out += preparing.parts_of(data.train, hold_out)
-    divided = [entry for entry, below in zip(data.train, hold_out, strict=False) if below]
-    names = [*data.train, *data.pairs]
-    names += [
-        f"{entry} (held out)" for entry in (*data.validation, *data.validation_pairs, *divided)
-    ]
-    rows = list(zip(names, [*corpora, *held_out], strict=True))
-    context.display.show(documents_table(rows, max_length=data.max_length))
+    opened, corpora, held_out = text.tokenizer, text.corpora, text.held_out
+    context.display.show(text.table(data.max_length))
     sampling = SamplingSettings(
         max_length=data.max_length,
         seed=seed,
@@ -166,7 +144,7 @@ def gather_materials(
         corpora=corpora,
         sampler=sampler,
         held_out=held_out,
-        held_out_names=_short_names([*data.validation, *data.validation_pairs, *divided]),
+        held_out_names=_short_names(text.held_out_entries),
         held_out_languages=_held_out_languages(data, hold_out),
         max_length=data.max_length,
         length=length,
@@ -177,57 +155,6 @@ def gather_materials(
         has_texts=bool(data.train),
         has_pairs=bool(data.pairs),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Preparing:
-    """How entries of the data become tokenized text on disk."""
-
-    tokenizer: PreTrainedTokenizerFast
-    eos: int
-    data: PretrainDataSettings
-    cache_dir: Path
-    show_progress: bool
-
-    def all_of(
-        self, texts: Sequence[str], pairs: Sequence[str], hold_out: Sequence[int] = ()
-    ) -> list[_Corpus]:
-        """Return the corpora of some entries, without what is held out of them, pairs last."""
-        search = FileSearch(any_ending=True)
-        for entry in pairs:
-            pair = parse_pair_source(entry)
-            search.take(entry, (pair.source, pair.target), (pair.source_field, pair.target_field))
-        parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
-        of_texts = map(self._text, files_of_entries(texts), parts or [None] * len(texts))
-        return [*of_texts, *map(self._pairs, pairs)]
-
-    def parts_of(self, texts: Sequence[str], hold_out: Sequence[int]) -> list[_Corpus]:
-        """Return what is held out of the entries of which something is."""
-        return [
-            self._text(paths, HashPart(below, is_held_out=True))
-            for paths, below in zip(files_of_entries(texts), hold_out, strict=False)
-            if below
-        ]
-
-    def _text(self, paths: tuple[Path, ...], part: HashPart | None) -> PreparedCorpus:
-        return prepare_corpus(
-            _texts(self.data, paths, part),
-            self.tokenizer,
-            cache_dir=self.cache_dir,
-            min_tokens=MINIMUM_TOKENS,
-            show_progress=self.show_progress,
-        )
-
-    def _pairs(self, entry: str) -> PairCorpus:
-        return prepare_pairs(
-            entry,
-            self.tokenizer,
-            cache_dir=self.cache_dir,
-            eos=self.eos,
-            max_length=self.data.max_length,
-            refuse_long=self.data.too_long == "refuse",
-            show_progress=self.show_progress,
-        )
 
 
 def _sampler(
@@ -276,29 +203,6 @@ def _temperature(data: PretrainDataSettings) -> TemperatureSchedule | None:
     return TemperatureSchedule(start=start, end=end, epochs=epochs)
 
 
-def _texts(data: PretrainDataSettings, paths: tuple[Path, ...], part: HashPart | None) -> TextFiles:
-    return TextFiles(
-        paths=paths,
-        text_field=data.text_field,
-        text_unit=data.text_unit,
-        part=part,
-    )
-
-
-def _training_texts(data: PretrainDataSettings, hold_out: Sequence[int]) -> Iterable[str]:
-    """Return what a new tokenizer is trained on."""
-    found: list[TextFiles] = []
-    if any(hold_out):
-        found += [
-            _texts(data, paths, HashPart(below, is_held_out=False))
-            for paths, below in zip(files_of_entries(data.train), hold_out, strict=True)
-        ]
-    elif data.train:
-        found.append(_texts(data, find_files(data.train), None))
-    found += [side for entry in data.pairs for side in pair_texts(entry)]
-    return found[0] if len(found) == 1 else _Joined(found)
-
-
 def _held_out_languages(
     data: PretrainDataSettings, hold_out: Sequence[int]
 ) -> tuple[str, ...] | None:
@@ -309,19 +213,8 @@ def _held_out_languages(
     return tuple(language for language, below in pairs if below)
 
 
-@dataclass(frozen=True, slots=True)
-class _Joined:
-    """The documents of several sources, as often as it is iterated over."""
-
-    sources: Sequence[TextFiles]
-
-    def __iter__(self) -> Iterator[str]:
-        for source in self.sources:
-            yield from source
-
-
 def _describe_vocabulary(tokenizer: PreTrainedTokenizerFast, data: PretrainDataSettings) -> str:
-    words = count_words(tokenizer, _training_texts(data, ()), num_characters=200_000)
+    words = count_words(tokenizer, training_texts(data), num_characters=200_000)
     if words.total and words.unknown == words.total:
         raise ValueError(
             f"the tokenizer ({describe_tokenizer(tokenizer)}) knows no word of the training text: "

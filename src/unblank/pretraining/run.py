@@ -1,30 +1,28 @@
 """`run_pretrain`: from `PretrainSettings` to a folder that `unblank.load` and transformers open."""
 
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unblank.data.files import files_of_entries
-from unblank.data.hold_out import hold_out_thresholds
 from unblank.data.settings import MIXTURE
 from unblank.data.shards import SHARDS_NAME
-from unblank.data.sources import TextFiles
 from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.parallel import join_world
 from unblank.engine.run import Run, run
 from unblank.engine.training import AllWeights, RunContext
 from unblank.families.table import family_of_run
-from unblank.pretraining.settings import PretrainDataSettings, PretrainSettings
+from unblank.pretraining.prepared_text import find_hold_out
+from unblank.pretraining.settings import PretrainSettings
+from unblank.pretraining.standard_input import keep_standard_input
 from unblank.pretraining.training import Pretraining, open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
 from unblank.starting.tokenizer import TOKENIZER_NAME
 
-__all__ = ["dry_run_pretrain", "run_pretrain"]
+__all__ = ["dry_run_pretrain", "refuse_without_text", "run_pretrain"]
 
 USUAL_STEPS = 1000
 """Steps of a run whose length is not given."""
@@ -58,9 +56,10 @@ def run_pretrain(
     _refuse_early(settings)
     given = changed_names(settings) if given is None else given
     settings = _with_length(settings)
-    data, train = settings.data, settings.train
-    with join_world(train.device) as world:
-        hold_out = _hold_out(data, tells=world.is_main)
+    with join_world(settings.train.device, settings.train.lost_after) as world:
+        settings = keep_standard_input(settings, world)
+        data, train = settings.data, settings.train
+        hold_out = find_hold_out(data, train.output_dir, world)
         _require_held_out(settings, is_there=data.has_held_out_files or any(hold_out))
         run(
             Run(
@@ -80,7 +79,7 @@ def run_pretrain(
             world,
             memory,
         )
-    return train.output_dir
+    return settings.train.output_dir
 
 
 def dry_run_pretrain(
@@ -88,10 +87,17 @@ def dry_run_pretrain(
     *,
     given: Collection[str] | None = None,
     memory: MemoryArrangement = LEFT_ALONE,
+    world: int | None = None,
 ) -> None:
-    """Say what a run would take, from its first steps; arguments and errors as `run_pretrain`.
+    """Say what a run would take, from its first steps; errors as `run_pretrain`.
 
     Nothing is left of it; text that earlier runs have prepared is not tokenised again.
+
+    Args:
+        settings: as for `run_pretrain`.
+        given: as for `run_pretrain`.
+        memory: as for `run_pretrain`.
+        world: number of processes for which memory is planned by formulas, without a step.
     """
     given = changed_names(settings) if given is None else given
     train, data = settings.train, settings.data
@@ -102,8 +108,15 @@ def dry_run_pretrain(
             train=replace(train, output_dir=folder, track=()),
             data=replace(data, cache_dir=folder.parent / SHARDS_NAME),
         )
-        stands_for = DryRun(output_dir=train.output_dir)
+        passes = family_of_run(settings.model, None).memory_factor
+        stands_for = DryRun(output_dir=train.output_dir, world=world, passes=passes)
         run_pretrain(measured, given=given, memory=memory, dry_run=stands_for)
+
+
+def refuse_without_text(settings: PretrainSettings) -> None:
+    """Raise ValueError if no text is named."""
+    if not settings.data.train and not settings.data.pairs:
+        raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
 
 
 def _describe_start(settings: PretrainSettings) -> str:
@@ -123,9 +136,7 @@ def _with_length(settings: PretrainSettings) -> PretrainSettings:
 
 def _refuse_early(settings: PretrainSettings) -> None:
     """Raise what can be known before text is read, which may take hours."""
-    data = settings.data
-    if not data.train and not data.pairs:
-        raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
+    refuse_without_text(settings)
     has_weights = settings.model.init_from or settings.model.init_from_encoder
     if settings.train.first_embeddings != "drawn" and has_weights:
         raise ValueError(
@@ -148,31 +159,6 @@ def _require_held_out(settings: PretrainSettings, *, is_there: bool) -> None:
                 f"{name} needs held-out text: give --data.validation FILE_OR_FOLDER [...], or "
                 "--data.hold-out SHARE"
             )
-
-
-def _hold_out(data: PretrainDataSettings, *, tells: bool) -> list[int]:
-    """Return for each entry of `train` the threshold below which documents are held out."""
-    if data.hold_out is None:
-        return []
-    if data.has_held_out_files:
-        if tells:
-            warnings.warn(
-                "nothing is held out of data.train (data.hold_out), as data.validation is given",
-                stacklevel=1,
-            )
-        return []
-    texts = [
-        TextFiles(paths=paths, text_field=data.text_field, text_unit=data.text_unit)
-        for paths in files_of_entries(data.train)
-    ]
-    found = hold_out_thresholds(texts, data.hold_out)
-    if not any(found) and tells:
-        warnings.warn(
-            "data.hold_out holds nothing out, as there is only one document: to divide .txt files, "
-            "set --data.text-unit paragraph or line",
-            stacklevel=1,
-        )
-    return found
 
 
 def _open_training(

@@ -38,7 +38,8 @@ class PretrainDataSettings(DataSettings):
     """Where the text is, how sources are mixed, and the shape of a row."""
 
     train: MayChange[tuple[PathText, ...]] = ()
-    """Files, folders or globs of training text, of any format (docs/data.md)."""
+    """Files, folders, globs or URLs of training text, of any format (docs/data.md); - is text on
+    standard input."""
     validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out text, whose loss is logged and whose blanks are filled at intervals."""
     hold_out: MayChange[Positive[float | None]] = None
@@ -66,6 +67,8 @@ class PretrainDataSettings(DataSettings):
     samples of similar length. Default: max_length."""
     cache_dir: MayChange[Path | None] = None
     """Folder of tokenized shards. Default: `shards` beside the output folder."""
+    verify: MayChange[bool] = False
+    """Hash all text and all tokenized shards again, also of files that seem unchanged."""
 
     def __post_init__(self) -> None:
         DataSettings.__post_init__(self)

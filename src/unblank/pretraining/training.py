@@ -9,8 +9,8 @@ from transformers import PreTrainedModel
 from unblank.data.files import find_files
 from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
 from unblank.engine.held_out import HeldOutLosses, held_out_losses
+from unblank.engine.memory_plan import ProcessLayout, count_sizes, plan_memory
 from unblank.engine.parallel import World
-from unblank.engine.parameters import estimate_memory
 from unblank.engine.training import Evaluation, RunContext
 from unblank.engine.units import TrainUnit
 from unblank.examples import TrainBatch
@@ -59,9 +59,10 @@ def open_pretraining(
     """
     world = context.world
     if train.batch_size % world.size:
+        nearest = max(round(train.batch_size / world.size), 1) * world.size
         raise ValueError(
             f"train.batch_size ({train.batch_size}) must be a multiple of the number of processes "
-            f"({world.size})"
+            f"({world.size}), such as {nearest}"
         )
     family = family_of_run(model, context.checkpoint)
     refuse_unused(given, family.unused_settings)
@@ -195,13 +196,20 @@ class Pretraining:
         self.unit = self._family.unit(
             model, self._sections, seed=train.seed, sampled_softmax=train.sampled_softmax
         )
-        estimate = estimate_memory(
+        positions = self._rows_per_pass * materials.row_length
+        sizes = count_sizes(
             model,
-            positions=self._rows_per_pass * materials.row_length,
+            has_average=train.ema_decay is not None,
+            positions=positions,
+            scored=positions,
+            micro_batches=train.batch_size // (train.rows_per_pass * self._world.size),
             passes=self._family.memory_factor,
-            bytes_per_activation=2 if self._precision.name == "bf16" else 4,
-            activation_checkpointing=self._model.activation_checkpointing,
+            activation_bytes=2 if self._precision.name == "bf16" else 4,
+            recomputes=self._model.activation_checkpointing,
         )
+        layout = ProcessLayout(train.parallel, self._world.size, train.shard_group)
+        needs = plan_memory(sizes, layout).values()
+        estimate = sum(need.num_bytes for need in needs)
         memory = f"about {estimate / 2**30:.1f} GiB per process at the peak"
         self.facts = {**self.facts, "memory": memory}
         return model

@@ -24,6 +24,7 @@ from unblank.prompting.patterns import FilledPattern, fill_pattern, fit_pattern
 from unblank.prompting.task import ClozeTask, Scoring, TaskPattern
 from unblank.prompting.yaml_lines import at_line
 from unblank.settings.ranges import check_count
+from unblank.shared_batches import in_turns
 from unblank.tokenization.special import SpecialIds, special_ids
 
 if TYPE_CHECKING:
@@ -306,10 +307,15 @@ def _score_all(
     """Return the scores of each prompt, on the CPU."""
     special = special_ids(tokenizer)
     scores: list[Tensor] = [torch.empty(0)] * len(prompts)
-    for batch in length_batches([prompt.num_positions for prompt in prompts], batch_size):
+    batches = list(length_batches([prompt.num_positions for prompt in prompts], batch_size))
+
+    def scored(batch: list[int]) -> list[Tensor]:
         found = score_prompts(model, special, [prompts[index] for index in batch], layout)
-        for index, scores_L in zip(batch, found, strict=True):
-            scores[index] = scores_L.cpu()
+        return [scores_L.cpu() for scores_L in found]
+
+    for batch, of_batch in zip(batches, in_turns(batches, scored), strict=True):
+        for index, scores_L in zip(batch, of_batch, strict=True):
+            scores[index] = scores_L
         on_batch(len(batch))
     return scores
 

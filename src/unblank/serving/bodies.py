@@ -4,7 +4,7 @@ Names, defaults and meanings are those of the library; a test compares them. Wha
 checked by the library's own options.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
@@ -12,14 +12,26 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from unblank.generation.options import DecodingOptions, GenerationOptions
 from unblank.prompting.task_files import task_names
+from unblank.rules.rule import Rule, read_rules
 
-__all__ = ["ClassifyBody", "FillBody", "GenerateBody", "ModelBody", "ScoreBody", "ViewBody"]
+__all__ = [
+    "ClassifyBody",
+    "FillBody",
+    "GenerateBody",
+    "ModelBody",
+    "Rules",
+    "ScoreBody",
+    "ViewBody",
+    "read_rule_bodies",
+]
 
 MOST_TEXTS = 256
 """Most texts of a request."""
 
 MOST_PASSAGES = 32
 """Most passages of a text, which go through the model together."""
+
+MOST_RULES = 20
 
 LARGEST = 1_000_000
 """Bound of counts whose real bound only the model knows; it keeps numbers in the range of C."""
@@ -28,6 +40,7 @@ Text = Annotated[str, Field(max_length=1_000_000)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 CountOrNone = Annotated[int, Field(ge=0, le=LARGEST)]
+LengthBody = CountOrNone | Annotated[list[CountOrNone | None], Field(min_length=2, max_length=2)]
 
 
 class ModelBody(BaseModel):
@@ -36,6 +49,31 @@ class ModelBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model: str | None = Field(None, description="Name of the model. Default: the first one.")
+
+
+class RuleBody(BaseModel):
+    """What the answer in a blank must be like."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    blank: CountOrNone | None = Field(None, description="Which blank, from 0. Default: every one.")
+    regex: str | None = Field(None, description="Matches the whole answer; in Python's syntax.")
+    choices: list[Text] = Field([], description="The answer is one of these.")
+    contains: list[Text] = Field([], description="Words; of forms divided by |, one is enough.")
+    excludes: list[Text] = Field([], description="Words that the answer must not contain.")
+    tokens: LengthBody | None = Field(None, description="Exactly, or [at least, at most].")
+    words: LengthBody | None = Field(None, description="Exactly, or [at least, at most].")
+    characters: LengthBody | None = Field(None, description="Exactly, or [at least, at most].")
+    case: Literal["lower", "upper", "title"] | None = Field(None, description="Of its letters.")
+    script: str | None = Field(None, description="digits, letters, or a script such as Latin.")
+
+
+Rules = Annotated[list[Text | RuleBody], Field(max_length=MOST_RULES)]
+
+
+def read_rule_bodies(rules: Sequence[str | RuleBody]) -> tuple[Rule, ...]:
+    """Return the rules of a request; ValueError if one is not possible."""
+    return read_rules([one if isinstance(one, str) else one.model_dump() for one in rules])
 
 
 class _SearchBody(ModelBody):
@@ -55,6 +93,11 @@ class _SearchBody(ModelBody):
         0, description="No n-gram of this length occurs twice in an answer; 0 = off."
     )
     seed: int = Field(0, ge=0, le=2**63 - 1, description="Of sampling.")
+    rules: Rules = Field(
+        [],
+        description="What the answers must be like: texts [BLANK:] NAME=VALUE, or objects.",
+        examples=[["0: words=1..3", {"blank": 1, "choices": ["rain", "snow"]}]],
+    )
     stream: bool = Field(
         False, description="Send each token of one text as a server-sent event, then the result."
     )
@@ -68,8 +111,10 @@ class FillBody(_SearchBody):
         "missing.",
         examples=["The [MASK] was called off because of the [MASK]."],
     )
-    order: list[CountOrNone] | None = Field(
-        None, max_length=1000, description="Order in which the blanks are filled, from 0."
+    order: Annotated[list[CountOrNone], Field(max_length=1000)] | Literal["confidence"] | None = (
+        Field(
+            None, description="Order in which the blanks are filled, from 0; or the surest first."
+        )
     )
     length_penalty: float = Field(0.0, ge=-10, le=10, description="Of beam search.")
     num_alternatives: Annotated[int, Field(ge=0, le=100)] = Field(

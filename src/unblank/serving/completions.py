@@ -4,10 +4,12 @@
 model cannot do (penalties, biases, `best_of` beyond `n`) is refused, not ignored.
 """
 
+import math
 import secrets
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -16,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from unblank.generation.independent import RowEvent
 from unblank.generation.pieces import Filling, Piece
-from unblank.serving.bodies import MOST_TEXTS, ModelBody, Text
+from unblank.rules.rule import Rule
+from unblank.serving.bodies import MOST_TEXTS, ModelBody, Rules, Text, read_rule_bodies
 from unblank.serving.continuation import Continuation, FinishReason, Sampling
 from unblank.serving.growing_text import GrowingText
 from unblank.serving.response_examples import COMPLETED, answers, refusals
@@ -56,6 +59,9 @@ class CompletionBody(ModelBody):
     echo: bool | None = Field(False, description="Return the prompt before the answer.")
     stream: bool | None = Field(False, description="Send text as soon as it is written.")
     stream_options: _StreamOptions | None = None
+    rules: Rules = Field(
+        [], description="What the answer must be like, as for /v1/fill; not beside stop."
+    )
     best_of: int | None = Field(None, description="As many as n, or none.")
     frequency_penalty: float | None = Field(None, description="0 or none.")
     presence_penalty: float | None = Field(None, description="0 or none.")
@@ -72,6 +78,8 @@ class CompletionBody(ModelBody):
         for name in ("frequency_penalty", "presence_penalty", "logit_bias"):
             if getattr(self, name):
                 raise ValueError(f"{name} is not supported: leave it out")
+        if self.rules and self.stop:
+            raise ValueError("rules and stop exclude each other: leave one out")
         if self.best_of not in (None, self.num_answers):
             raise ValueError(f"best_of is {self.best_of}: leave it out, or give it the value of n")
 
@@ -106,6 +114,8 @@ def completion_routes(service: Service) -> APIRouter:
     async def completions(body: CompletionBody, request: Request) -> Response:
         body.require_supported()
         completion = _Completion(service.model(body.model), body)
+        if rules := read_rule_bodies(body.rules):
+            await service.wait_for(request, completion.hold_to(rules))
         if body.stream:
             return service.stream(completion.chunks(), str)
         return JsonResponse(await service.wait_for(request, completion.whole()))
@@ -131,6 +141,11 @@ class _Completion:
             "created": int(time.time()),
             "model": model.name,
         }
+
+    async def hold_to(self, rules: Sequence[Rule]) -> None:
+        """Hold all answers to rules; errors as for `RuleWork`, ValueError if they cannot be met."""
+        for place in self._places:
+            await self._model.rule_work.do(partial(place.hold_to, rules))
 
     async def whole(self) -> dict[str, Any]:
         """Return the response when all is written."""
@@ -223,7 +238,11 @@ class _Completion:
             "tokens": [tokenizer.decode([piece.token_ids[i]]) for i in numbers],
             "token_logprobs": [piece.log_probabilities[i] for i in numbers],
             "top_logprobs": [
-                {tokenizer.decode([token_id]): log_p for token_id, log_p in piece.alternatives[i]}
+                {
+                    tokenizer.decode([token_id]): log_p
+                    for token_id, log_p in piece.alternatives[i]
+                    if log_p > -math.inf
+                }
                 for i in numbers
             ],
             "text_offset": [offset + len(place.text_of(piece.token_ids[:i])) for i in numbers],

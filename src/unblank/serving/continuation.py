@@ -14,6 +14,7 @@ from unblank.generation.pieces import Filling, Piece
 from unblank.generation.prompts import decode_after, read_text
 from unblank.generation.rows import Prompt
 from unblank.generation.setup import DecoderSetup
+from unblank.rules.rule import Rule
 from unblank.serving.growing_text import first_stop
 from unblank.serving.served_model import ServedModel
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN, special_ids
@@ -97,6 +98,7 @@ class Continuation:
     ) -> None:
         for text in (before, after or ""):
             require_unicode(text, "prompt")
+        self._model = model
         self._tokenizer = model.unblank.tokenizer
         self._sampling = sampling
         options = sampling.generation_options()
@@ -119,6 +121,12 @@ class Continuation:
             raise ValueError(
                 f"suffix needs a model that fills blanks, and {model.name} does not: leave it out"
             )
+
+    def hold_to(self, rules: Sequence[Rule]) -> None:
+        """Hold the answer to rules; ValueError if they cannot be met."""
+        limit = self.prompt.max_tokens or self.setup.rules.max_tokens
+        constraints = self._model.continuation_rules.constraints(rules, (0,), max_tokens=limit)
+        self.prompt = replace(self.prompt, constraints=constraints)
 
     @property
     def num_copies(self) -> int:

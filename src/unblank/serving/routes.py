@@ -8,7 +8,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from unblank.generation.results import FillResult, Generated, TokenEvent
-from unblank.serving.bodies import ClassifyBody, FillBody, GenerateBody, ScoreBody, ViewBody
+from unblank.serving.bodies import (
+    ClassifyBody,
+    FillBody,
+    GenerateBody,
+    ScoreBody,
+    ViewBody,
+    read_rule_bodies,
+)
 from unblank.serving.response_examples import (
     CLASSIFIED,
     FILLED,
@@ -44,19 +51,21 @@ def library_routes(service: Service) -> APIRouter:
     @router.post("/fill", summary="Fill blanks", responses=answers(FILLED) | refusals())
     async def fill(body: FillBody, request: Request) -> Response:
         model, options = service.model(body.model), body.options()
+        rules = read_rule_bodies(body.rules)
         if body.stream:
-            events = model.fill_stream(_only_text(body.text), options, body.order)
-            return service.stream(events, _as_event)
-        work = model.fill(_texts(body.text), options, body.order)
+            begun = model.fill_stream(_only_text(body.text), options, body.order, rules)
+            return service.stream(await service.wait_for(request, begun), _as_event)
+        work = model.fill(_texts(body.text), options, body.order, rules)
         return _response(body.text, await service.wait_for(request, work))
 
     @router.post("/generate", summary="Answer sources", responses=answers(GENERATED) | refusals())
     async def generate(body: GenerateBody, request: Request) -> Response:
         model, options = service.model(body.model), body.options()
+        rules = read_rule_bodies(body.rules)
         if body.stream:
-            events = model.generate_stream(_only_text(body.source), options)
-            return service.stream(events, _as_event)
-        work = model.generate(_texts(body.source), options)
+            begun = model.generate_stream(_only_text(body.source), options, rules)
+            return service.stream(await service.wait_for(request, begun), _as_event)
+        work = model.generate(_texts(body.source), options, rules)
         return _response(body.source, await service.wait_for(request, work))
 
     @router.post("/score", summary="Score candidates", responses=answers(SCORED) | refusals())

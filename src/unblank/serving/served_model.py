@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -19,21 +19,27 @@ from unblank.calibration.maps import tempered
 from unblank.calibration.record import LabelCalibration
 from unblank.families.table import family_of_model
 from unblank.finetuning.labels.tuned import asked_of
+from unblank.generation.constraining import AnswerConstraints
 from unblank.generation.decode import TokenReader, require_streamable
 from unblank.generation.independent import RowEvent
 from unblank.generation.infill import Filler
-from unblank.generation.options import DecodingOptions, GenerationOptions
+from unblank.generation.options import DecodingOptions, FillingOrder, GenerationOptions
+from unblank.generation.orders import SurestFirst
 from unblank.generation.pieces import Filling, Piece
 from unblank.generation.priors import Normalization
+from unblank.generation.prompts import BlankedText
 from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
 from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.generation.setup import DecoderSetup
+from unblank.generation.sources import EncodedSource
 from unblank.prompting.examples import TaskExample, make_examples
 from unblank.prompting.scoring import Prediction, decide, normalized, predict, sureness
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task
+from unblank.rules.rule import Rule
 from unblank.serving.engine import CallTask, DecodingTask, Engine, Task
+from unblank.serving.rule_work import RuleWork
 from unblank.unicode import require_unicode
 
 __all__ = ["DecodingRequest", "ServedModel"]
@@ -46,6 +52,7 @@ DecodingRequest = tuple[DecoderSetup, Prompt, Callable[[Piece], bool] | None]
 
 _Result = TypeVar("_Result")
 _Options = TypeVar("_Options", DecodingOptions, GenerationOptions)
+_Read = TypeVar("_Read", BlankedText, EncodedSource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,18 @@ class ServedModel:
         self._filler = lru_cache(KEPT_OPTIONS)(self._new_filler)
         self._answerer = lru_cache(KEPT_OPTIONS)(self._new_answerer)
         self._task = lru_cache(KEPT_OPTIONS)(load_task)
+        self.rule_work = RuleWork()
+
+    @cached_property
+    def continuation_rules(self) -> AnswerConstraints:
+        """What makes the rules on answers of `Continuation` into constraints."""
+        setup = self.answerer(GenerationOptions()).setup
+        return AnswerConstraints(
+            self.unblank.tokenizer,
+            setup.rules,
+            setup.options,
+            stands_alone=self.family.writes != "blanks",
+        )
 
     def filler(self, options: DecodingOptions) -> Filler:
         """Return what fills texts; options that differ only in their seed share its rules."""
@@ -97,23 +116,31 @@ class ServedModel:
         return self._answerer(_without_seed(options))
 
     async def fill(
-        self, texts: Sequence[str], options: DecodingOptions, order: Sequence[int] | None = None
+        self,
+        texts: Sequence[str],
+        options: DecodingOptions,
+        order: FillingOrder | None = None,
+        rules: Sequence[Rule] = (),
     ) -> list[FillResult]:
         """Return the filled texts, as `Unblank.fill` does; errors as there and of `Engine`."""
         filler = self.filler(options)
-        blanked = [filler.read(_checked(text, "text"), order) for text in texts]
         setup = _with_seed(filler.setup, options)
+        blanked = await self._blanked(filler, setup, texts, order, rules)
         fillings = await self.decode([(setup, one.prompt, None) for one in blanked])
         return [filler.result(one, found) for one, found in zip(blanked, fillings, strict=True)]
 
-    def fill_stream(
-        self, text: str, options: DecodingOptions, order: Sequence[int] | None = None
+    async def fill_stream(
+        self,
+        text: str,
+        options: DecodingOptions,
+        order: FillingOrder | None = None,
+        rules: Sequence[Rule] = (),
     ) -> AsyncGenerator[TokenEvent | FillResult]:
         """Return an iterator over the tokens of a text as they are chosen, then the result."""
         require_streamable(options)
         filler = self.filler(options)
-        blanked = filler.read(_checked(text, "text"), order)
         setup = _with_seed(filler.setup, options)
+        (blanked,) = await self._blanked(filler, setup, [text], order, rules)
         reader = TokenReader(setup, self.unblank.tokenizer, filler.text_of)
         chosen = self.decode_stream([(setup, blanked.prompt, None)])
 
@@ -127,21 +154,27 @@ class ServedModel:
 
         return events()
 
-    async def generate(self, sources: Sequence[str], options: GenerationOptions) -> list[Generated]:
+    async def generate(
+        self, sources: Sequence[str], options: GenerationOptions, rules: Sequence[Rule] = ()
+    ) -> list[Generated]:
         """Return the answers, as `Unblank.generate` does; errors as there and of `Engine`."""
         answerer = self.answerer(options)
         read = [answerer.read(_checked(source, "source")) for source in sources]
+        if rules:
+            read = await self._each(answerer.constrained, read, rules)
         setup = _with_seed(answerer.setup, options)
         fillings = await self.decode([(setup, one.prompt, None) for one in read])
         return [answerer.result(one, found) for one, found in zip(read, fillings, strict=True)]
 
-    def generate_stream(
-        self, source: str, options: GenerationOptions
+    async def generate_stream(
+        self, source: str, options: GenerationOptions, rules: Sequence[Rule] = ()
     ) -> AsyncGenerator[TokenEvent | Generated]:
         """Return an iterator over the tokens of an answer as they are chosen, then the answer."""
         require_streamable(options)
         answerer = self.answerer(options)
         read = answerer.read(_checked(source, "source"))
+        if rules:
+            (read,) = await self._each(answerer.constrained, [read], rules)
         setup = _with_seed(answerer.setup, options)
         reader = TokenReader(setup, self.unblank.tokenizer, answerer.text_of)
         chosen = self.decode_stream([(setup, read.prompt, None)])
@@ -267,6 +300,35 @@ class ServedModel:
                     self.engine.cancel(task)
 
         return events()
+
+    async def _blanked(
+        self,
+        filler: Filler,
+        setup: DecoderSetup,
+        texts: Sequence[str],
+        order: FillingOrder | None,
+        rules: Sequence[Rule],
+    ) -> list[BlankedText]:
+        """Return texts ready to be filled, held to rules, the surest blank first if asked for."""
+        first = None if order == "confidence" else order
+        blanked = [filler.read(_checked(text, "text"), first) for text in texts]
+        if rules:
+            blanked = await self._each(filler.constrained, blanked, rules)
+        if order != "confidence":
+            return blanked
+        for search in (searches := [SurestFirst(one) for one in blanked]):
+            while trials := search.trials():
+                search.choose(await self.decode([(setup, prompt, None) for prompt in trials]))
+        return [one.ordered(search.order) for one, search in zip(blanked, searches, strict=True)]
+
+    async def _each(
+        self,
+        constrained: Callable[[_Read, Sequence[Rule]], _Read],
+        read: Sequence[_Read],
+        rules: Sequence[Rule],
+    ) -> list[_Read]:
+        """Return texts or sources that are held to rules; errors as for `RuleWork`."""
+        return await self.rule_work.do(lambda: [constrained(one, rules) for one in read])
 
     async def _call(self, function: Callable[[], _Result]) -> _Result:
         wait = _Wait[_Result]()

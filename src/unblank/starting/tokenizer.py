@@ -1,7 +1,9 @@
 """The tokenizer that a run starts with: an existing one, or one trained on the run's own text."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
@@ -10,12 +12,13 @@ from unblank.engine.logging import Display
 from unblank.engine.parallel import World
 from unblank.families.family import Family
 from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.integrity import MANIFEST_NAME, facts_of_files, find_damage, seal
 from unblank.plurals import counted
 from unblank.starting.vocabulary import check_vocabulary
 from unblank.tokenization.fidelity import is_lowercased
 from unblank.tokenization.special import add_sentinels
 from unblank.untrusted.opening import tokenizer_in
-from unblank.whole_folders import put_into_folder
+from unblank.whole_folders import new_folder, put_into_folder, remove_folder
 
 __all__ = ["TOKENIZER_NAME", "open_tokenizer"]
 
@@ -33,6 +36,7 @@ def open_tokenizer(
     world: World,
     checkpoint: Path | None,
     display: Display,
+    kept: Callable[[Mapping[str, Any]], Path] | None = None,
 ) -> PreTrainedTokenizerFast:
     """Return the run's tokenizer; the main process trains it if none is given.
 
@@ -45,6 +49,8 @@ def open_tokenizer(
         world: the processes of the run; the main one must call this first.
         checkpoint: the checkpoint that is continued, whose tokenizer is taken.
         display: where to say what is being made.
+        kept: settings of a new one -> the folder in which one that was trained so on the same text
+            is found, and a new one is kept, too; None trains anew.
 
     Raises:
         FileNotFoundError: if a named folder holds no tokenizer, or no encoder.
@@ -57,8 +63,7 @@ def open_tokenizer(
     if given is None:
         given = folder
         if world.is_main:
-            display.say("training a tokenizer on the training text")
-            trained = _train(model, settings, family, texts())
+            trained = _trained(_wanted(model, settings, family), texts, kept, display)
             with put_into_folder(folder) as staging:
                 trained.save_pretrained(staging)
     elif checkpoint is None and (ignored := _ignored(model, settings, family)):
@@ -115,19 +120,42 @@ def _require_same_case(
         )
 
 
-def _train(
-    model: ModelSettings, settings: TokenizerSettings, family: Family, texts: Iterable[str]
+def _wanted(model: ModelSettings, settings: TokenizerSettings, family: Family) -> dict[str, Any]:
+    """Return the settings of a new tokenizer, as `train_tokenizer` takes them."""
+    return {
+        "kind": settings.kind or family.tokenizer_kind(model.preset),
+        "vocab_size": settings.vocab_size or family.vocabulary_size(model.preset),
+        "lowercase": settings.lowercase or False,
+        "num_sentinels": family.num_sentinels(settings.num_sentinels),
+        "extra_tokens": settings.extra_tokens,
+    }
+
+
+def _trained(
+    wanted: Mapping[str, Any],
+    texts: Callable[[], Iterable[str]],
+    kept: Callable[[Mapping[str, Any]], Path] | None,
+    display: Display,
 ) -> PreTrainedTokenizerFast:
+    """Return a new tokenizer, or the same one that was trained before."""
     from unblank.tokenization.train import train_tokenizer
 
-    return train_tokenizer(
-        texts,
-        kind=settings.kind or family.tokenizer_kind(model.preset),
-        vocab_size=settings.vocab_size or family.vocabulary_size(model.preset),
-        lowercase=settings.lowercase or False,
-        num_sentinels=family.num_sentinels(settings.num_sentinels),
-        extra_tokens=settings.extra_tokens,
-    )
+    folder = kept(wanted) if kept is not None else None
+    if folder is not None and folder.exists():
+        damage = find_damage(folder)
+        if damage is None:
+            display.say(f"tokenizer: trained on this text before, from {folder}")
+            return tokenizer_in(folder)
+        display.say(f"note: {folder} is damaged ({damage}): training the tokenizer again")
+        remove_folder(folder)
+    display.say("training a tokenizer on the training text")
+    trained = train_tokenizer(texts(), **wanted)
+    if folder is not None:
+        with suppress(FileExistsError), new_folder(folder) as building:
+            trained.save_pretrained(building)
+            record = {"files": facts_of_files(building)}
+            (building / MANIFEST_NAME).write_text(seal(record), encoding="utf-8")
+    return trained
 
 
 def _compare(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unblank.data.shards import encode_documents
+from unblank.data.bulk_encoding import encode_documents
 from unblank.data.sources import TextFiles
 from unblank.examples import IntArray
 from unblank.progress_bars import progress_bar, track

@@ -6,9 +6,11 @@ The folder itself may be a link. A snapshot in the cache of the hub is made of l
 
 from pathlib import Path
 
+from unblank.integrity import SHARDED_NAME
+
 __all__ = ["refuse_links_out", "require_inside", "require_plain_name"]
 
-_READ_FOLDERS = ("additional_chat_templates",)
+_READ_FOLDERS = ("additional_chat_templates", SHARDED_NAME)
 """Folders inside a model folder whose files are read as well."""
 
 

@@ -15,6 +15,7 @@ from unblank.untrusted.folder import (
     require_safe_model_folder,
 )
 from unblank.untrusted.panics import panics_named
+from unblank.untrusted.sharded_weights import is_sharded, shard_files, whole_tensors
 from unblank.untrusted.text_patterns import refuse_costly_patterns
 from unblank.untrusted.weight_files import INDEX_NAME, count_numbers, places_in_index
 
@@ -85,10 +86,12 @@ def model_in(
     config = _read_config(config_class, folder, changes or {})
     _require_weights(folder, model_class, config)
     opener: Any = model_class
+    shards = dict(whole_tensors(folder, "weights")) if is_sharded(folder) else None
     with without_progress_bar(), without_loading_report():  # callers read the report
         model, report = opener.from_pretrained(
-            folder,
+            folder if shards is None else None,
             config=config,
+            state_dict=shards,
             use_safetensors=True,
             output_loading_info=True,
             **_SAFELY,
@@ -163,6 +166,7 @@ def _require_weights(folder: Path, model_class: type["PreTrainedModel"], config:
     places = places_in_index(folder / INDEX_NAME)
     single = folder / "model.safetensors"
     paths = [single] if single.is_file() else sorted({folder / name for name in places.values()})
+    paths = paths or shard_files(folder)
     if not paths:
         raise FileNotFoundError(f"{folder} has no weights: it has no {single.name}")
     with torch.device("meta"), torch.random.fork_rng(devices=[]):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from unblank.data.shards import PreparedCorpus
+from unblank.data.prepared import PreparedCorpus
 from unblank.pretraining.run import run_pretrain
 from unblank.pretraining.settings import PretrainOptimSettings
 

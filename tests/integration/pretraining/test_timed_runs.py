@@ -7,6 +7,7 @@ import pytest
 from labelled_toys import labelled_config, toys
 
 from unblank.cli import main
+from unblank.engine import minutes as engine_minutes
 from unblank.engine import run as engine_run
 from unblank.engine.minutes import FittedSteps, fit_steps
 from unblank.finetuning.run import run_finetune
@@ -29,6 +30,7 @@ def fitted(monkeypatch):
         return FittedSteps(NUM_STEPS, 0.5, 2)
 
     monkeypatch.setattr(engine_run, "fit_steps", fit)
+    monkeypatch.setattr(engine_minutes, "TIMED_SHARE", 0.0)  # four steps are enough
     return calls
 
 
@@ -46,21 +48,21 @@ def test_a_timed_run_is_one_of_so_many_steps_and_is_continued_as_such(
 ):
     # Dropout and the samples would show if timing left a trace.
     timed = make_config(
-        train__output_dir=tmp_path / "timed", train__max_steps=None, train__minutes=0.2
+        train__output_dir=tmp_path / "timed", train__max_steps=None, train__minutes=9.0
     )
     folder = run_pretrain(timed)
     assert fitted[0].count > NUM_STEPS
-    assert f"{NUM_STEPS}, chosen for 0.2 min by 0.5 s" in " ".join(capsys.readouterr().out.split())
+    assert f"{NUM_STEPS}, chosen for 9 min by 0.5 s" in " ".join(capsys.readouterr().out.split())
     assert losses(folder) == losses(finished)
     assert weights(folder) == weights(finished)
     recorded = read_settings(PretrainSettings, folder / "run.yaml").train
-    assert (recorded.max_steps, recorded.minutes) == (NUM_STEPS, 0.2)
+    assert (recorded.max_steps, recorded.minutes) == (NUM_STEPS, 9.0)
 
     shutil.rmtree(folder / "checkpoints" / "step-00000004")
     (folder / "model.safetensors").unlink()
     run_pretrain(timed)
     assert len(fitted) == 1
-    assert f"{NUM_STEPS}, chosen for 0.2 min" in " ".join(capsys.readouterr().out.split())
+    assert f"{NUM_STEPS}, chosen for 9 min" in " ".join(capsys.readouterr().out.split())
     assert losses(folder) == losses(finished)
     assert weights(folder) == weights(finished)
 
@@ -69,7 +71,7 @@ def test_a_run_of_which_only_the_text_is_given_is_chosen_once(
     text_folder, fitted, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setenv("COLUMNS", "200")
-    words = ["pretrain", "--data.train", str(text_folder / "train.txt"), "--train.minutes", "0.2"]
+    words = ["pretrain", "--data.train", str(text_folder / "train.txt"), "--train.minutes", "6"]
     words += ["--train.output-dir", str(tmp_path / "run"), "--train.no-arrange-memory"]
     main(words)
     printed = capsys.readouterr()
@@ -88,7 +90,7 @@ def test_a_run_of_which_only_the_text_is_given_is_chosen_once(
 
 
 def test_fine_tuning_too(toys, fitted, tmp_path):
-    timed = labelled_config(toys, tmp_path / "run", train={"max_steps": None, "minutes": 0.2})
+    timed = labelled_config(toys, tmp_path / "run", train={"max_steps": None, "minutes": 9.0})
     folder = run_finetune(timed)
     assert [step for step, *_ in losses(folder)][-1] == NUM_STEPS
     assert len(fitted) == 1

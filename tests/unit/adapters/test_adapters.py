@@ -18,13 +18,14 @@ from unblank.adapters.record import AdapterRecord, fingerprint
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.api import Unblank
 from unblank.cli import main
-from unblank.engine.finished import publish_model
+from unblank.engine.finished import published_model
 from unblank.families.loading import load_folder
 from unblank.families.settings import ModelSettings
 from unblank.families.table import FAMILIES
 from unblank.finetuning.methods import LoraMethod, build_method, prompt_for_tokenizer
 from unblank.finetuning.requirements import require_possible_method
 from unblank.finetuning.settings import FinetuneSettings, PairSettings
+from unblank.generation.candidates import ScoringOptions
 from unblank.integrity import ADAPTER_RECORD_NAME
 from unblank.models import GlmInfillForSequenceClassification
 from unblank.models.deltalm import DeltaLMConfig, DeltaLMForConditionalGeneration
@@ -89,7 +90,8 @@ def scores_of(one):
 
 
 def toy_loss(one):
-    clozes = [one._cloze(text, words, 0) for text, words in zip(TEXTS, WORDS, strict=True)]
+    scorer = one.scorer(ScoringOptions())
+    clozes = [scorer._cloze(text, words) for text, words in zip(TEXTS, WORDS, strict=True)]
     special = unblank.tokenization.special_ids(one.tokenizer)
     found = unblank.generation.score.score_batch(
         one.model, clozes, sop_id=special.sop, end_id=special.eop
@@ -212,11 +214,8 @@ def test_a_prompt_is_not_merged(base, tmp_path):
 @pytest.mark.parametrize("name", ["lora", "prompt"])
 def test_a_damaged_adapter_is_refused(name, base, tmp_path):
     method, one = opened(name, base)
-    publish_model(
-        tmp_path,
-        lambda folder: method.save(folder, one.model, state_of(one.model), one.tokenizer),
-        {},
-    )
+    with published_model(tmp_path, {}) as folder:
+        method.save(folder, one.model, state_of(one.model), one.tokenizer)
     unblank.load(tmp_path)
     path = next(tmp_path.glob("*model.safetensors"), tmp_path / "prompt.safetensors")
     content = bytearray(path.read_bytes())

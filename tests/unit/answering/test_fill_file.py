@@ -3,9 +3,11 @@
 import csv
 import json
 import math
+import re
 
 import pytest
 
+import unblank
 from unblank import api
 from unblank.answering import run as answering_run
 from unblank.cli import main
@@ -192,3 +194,24 @@ def test_a_file_without_output_is_printed_and_alternatives_are_a_table(
     assert f"{token}: " not in printed
     fill(model_folder, "--input", texts, *beams, "--tokens")
     assert f"{token}: " in capsys.readouterr().out
+
+
+def test_each_record_keeps_rules_of_all_and_its_own(model_folder, tmp_path):
+    records = [
+        {"text": "the [MASK] sat", "own": "regex=[a-z]{3}"},
+        {"text": "a [MASK]", "own": [{"words": 2}, "regex=[a-z ]+"]},
+        {"text": "one [MASK]", "own": None},
+        {"text": "a [MASK]", "own": "words=0..1000000"},
+        {"text": "a [MASK]", "own": "regex=\u4e2d{99}"},
+    ]
+    (tmp_path / "rules.json").write_text('["excludes=e", {"characters": [3, 12]}]')
+    first, second, third, *refused = unblank.fill_file(
+        model_folder, records, tmp_path / "out.csv", rules_field="own", order="confidence",
+        rules_file=str(tmp_path / "rules.json"), max_tokens=12,
+    )  # fmt: skip
+    assert re.fullmatch("[a-z]{3}", first["blanks"][0]["text"])
+    assert len(second["blanks"][0]["text"].split()) == 2
+    assert 3 <= len(third["blanks"][0]["text"]) <= 12
+    assert all("filled" not in one for one in refused)
+    assert "1000000" in refused[0]["error"]
+    assert "99" in refused[1]["error"]

@@ -2,10 +2,11 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
-from labelled_toys import labelled_config, toys
+from labelled_toys import labelled_config, record, toys
 
 import unblank
 from unblank.adapters.settings import LoraSettings, PromptSettings
@@ -151,6 +152,26 @@ def test_candidates_and_numbers_are_predicted_too(toys, tmp_path):
         unblank.predict_file(
             toys["model"], data, tmp_path / "x.csv", task=str(task), abstain_below=0.5
         )
+
+
+@pytest.mark.parametrize("way", ["classifier", "lora", "deep-prompt-classifier"])
+def test_every_way_is_calibrated_in_its_own_folder(way, tuned, tmp_path):
+    folder, data = tmp_path / "tuned", tmp_path / "known.jsonl"
+    shutil.copytree(tuned(way), folder)
+    rng = np.random.default_rng(7)
+    data.write_text("".join(json.dumps(record(rng)) + "\n" for _ in range(120)))
+    unblank.calibrate(folder, data)
+    temperature = json.loads((folder / "calibration.json").read_text())["labels"]["toy"][
+        "temperature"
+    ]
+    raw = unblank.predict_file(folder, data, tmp_path / "a.csv", calibration=False)
+    found = unblank.predict_file(folder, data, tmp_path / "b.csv")
+    for one, other in zip(found, raw, strict=True):
+        odds, before = (
+            np.log(row["probabilities"]["good"] / row["probabilities"]["bad"])
+            for row in (one, other)
+        )
+        assert odds == pytest.approx(before / temperature, abs=1e-3)
 
 
 def test_labels_are_compared_without_their_prior(toys, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from served_toys import client_of, toy_glm
 import unblank
 from unblank.adapters.record import AdapterRecord, fingerprint, weights_identity
 from unblank.api import Unblank
+from unblank.calibrating.asking import ask_labels
 from unblank.calibrating.parts import parts_of
 from unblank.calibrating.report import Measured, verdict
+from unblank.calibrating.settings import CalibrateSettings
 from unblank.calibration.maps import tempered
 from unblank.calibration.record import (
     CalibratedOn,
@@ -23,7 +26,7 @@ from unblank.calibration.record import (
     read_calibration,
 )
 from unblank.cli import main
-from unblank.engine.finished import publish_model
+from unblank.engine.finished import published_model
 from unblank.finetuning.labels.tuned import asked_of
 from unblank.metrics.calibration import calibration_error, reliability
 from unblank.prompting import load_task
@@ -111,9 +114,10 @@ def test_fills_say_how_sure_they_are_and_what_they_learned_it_from(calibrated_fi
     plain = unblank.load(folder, calibration=False).fill(texts[0], max_tokens=4)
     assert confidence(plain) is None
     main(["fill", str(folder), texts[0], "--max-tokens", "4", "--abstain-below", "1"])
+    main(["fill", str(folder), texts[0], "--max-tokens", "4", "--abstain-below", "1", "--stream"])
     said = capsys.readouterr()
     assert result.calibration in said.err
-    assert "abstained" in said.out
+    assert said.out.count("abstained") == 2
 
 
 def test_abstained_fills_stay_in_a_file_and_are_marked(calibrated_fills, texts, tmp_path):
@@ -158,8 +162,10 @@ def test_labels_are_tempered_for_the_task_as_it_was_asked(known_labels, toys, tm
     printed = capsys.readouterr()
     assert "Brier score" in printed.out
     assert "calibrated on" in printed.err
-    raw = unblank.predict_file(folder, data, tmp_path / "a.jsonl", task=task, calibration=False)
-    found = unblank.predict_file(folder, data, tmp_path / "b.jsonl", task=task)
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(data.read_text().splitlines(keepends=True)[:12]))
+    raw = unblank.predict_file(folder, few, tmp_path / "a.jsonl", task=task, calibration=False)
+    found = unblank.predict_file(folder, few, tmp_path / "b.jsonl", task=task)
     said = capsys.readouterr().err
     assert "calibrated on" in said
     temperature = json.loads((folder / "calibration.json").read_text())["labels"]["toy"][
@@ -172,7 +178,7 @@ def test_labels_are_tempered_for_the_task_as_it_was_asked(known_labels, toys, tm
     report = json.loads((tmp_path / "b.report.json").read_text())
     assert report["calibrated"].startswith("calibrated on")
     assert "calibrated" not in json.loads((tmp_path / "a.report.json").read_text())
-    unblank.predict_file(folder, data, tmp_path / "c.jsonl", task=task, patterns=[1])
+    unblank.predict_file(folder, few, tmp_path / "c.jsonl", task=task, patterns=[1])
     said = capsys.readouterr().err
     assert "not calibrated" in said
     assert "patterns" in said
@@ -239,7 +245,8 @@ def test_a_folder_says_what_it_was_calibrated_on(calibrated_fills, tmp_path, cap
 
 def test_new_weights_in_a_folder_leave_no_calibration_of_the_old_ones(calibrated_fills, tmp_path):
     shutil.copy(calibrated_fills[0] / "calibration.json", tmp_path)
-    publish_model(tmp_path, lambda folder: (folder / "config.json").write_text("{}"), {})
+    with published_model(tmp_path, {}) as folder:
+        (folder / "config.json").write_text("{}")
     assert not (tmp_path / "calibration.json").exists()
 
 
@@ -301,6 +308,21 @@ def test_numbers_that_are_none_are_refused():
         KnownFills(["a"], [float("nan")], [True])
     with pytest.raises(ValueError, match="NaN"):
         KnownChoices(["a"], [[0.5, float("nan")]], [(0,)])
+
+
+def test_where_only_the_first_candidate_counts_the_others_are_one_answer(tmp_path):
+    """WSC asks whether the phrase that a question is about wins over all others."""
+    task = load_task("wsc")
+    records = [{**task.example, "label": label} for label in (True, False, False)]
+    data = rows_to(tmp_path / "wsc.jsonl", records)
+    shares = torch.tensor([[0.3, 0.4, 0.3], [0.3, 0.4, 0.3], [0.6, 0.2, 0.2]])
+    tuned = SimpleNamespace(task=task, shares=lambda examples, batch_size: list(shares))
+    known = ask_labels(tuned, CalibrateSettings(model="any", data=data))
+    assert known.is_right == [False, True, False]
+    assert known.confidences(None) == pytest.approx([0.7, 0.7, 0.6])
+    numbers = SimpleNamespace(task=load_task("stsb"))
+    with pytest.raises(ValueError, match="number"):
+        ask_labels(numbers, CalibrateSettings(model="any", data=data))
 
 
 def test_the_parts_depend_on_the_record_alone():

@@ -37,9 +37,9 @@ def test_the_temperature_of_an_overconfident_model_is_found_again():
     places = [one for (one,) in right]
     losses = {
         t: -np.log(softmax(np.log(shares) / t)[np.arange(len(places)), places]).mean()
-        for t in np.arange(2.0, 3.0, 0.002)
+        for t in np.arange(2.2, 2.8, 0.004)
     }
-    assert found == pytest.approx(min(losses, key=losses.get), abs=0.004)
+    assert found == pytest.approx(min(losses, key=losses.get), abs=0.008)
 
 
 def test_examples_of_different_numbers_of_candidates_and_several_right_ones_count():
@@ -54,7 +54,7 @@ def test_examples_of_different_numbers_of_candidates_and_several_right_ones_coun
             total -= np.log(sum(powers[place] for place in places) / sum(powers))
         return total
 
-    grid = np.geomspace(0.2, 20, 4000)
+    grid = np.geomspace(0.5, 8, 800)
     assert found == pytest.approx(min(grid, key=loss), rel=5e-3)
 
 

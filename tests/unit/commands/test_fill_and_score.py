@@ -149,3 +149,19 @@ def test_nothing_to_do_is_an_error(monkeypatch):
         score.parse(["x", TEXT, "--candidates"])
     with pytest.raises(ValueError, match=r"--stream.*--json"):
         fill.parse(["x", TEXT, "--stream", "--json"])
+
+
+@pytest.mark.parametrize("switch", [{}, {"stream": True}, {"json": True}])
+def test_fill_keeps_rules_and_says_what_cannot_be_met(capsys, tiny, switch):
+    rules = ("0: words=2", "1: choices=cat|dog")
+    fill.run(FillSettings(model="x", text=(TEXT,), rules=rules, order=("confidence",), **switch))
+    expected = tiny.fill(TEXT, rules=rules, order="confidence")
+    printed = capsys.readouterr().out
+    assert (
+        json.dumps(expected.text, ensure_ascii=False)[1:-1] if "json" in switch else expected.text
+    ) in printed
+    refused = FillSettings(model="x", text=(TEXT,), rules=("regex=a", "regex=b"), **switch)
+    with pytest.raises(ValueError, match="exclude each other"):
+        fill.run(refused)
+    with pytest.raises(ValueError, match="confidence"):
+        fill.run(FillSettings(model="x", text=(TEXT,), order=("surest",), **switch))

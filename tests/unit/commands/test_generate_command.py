@@ -286,3 +286,20 @@ def test_a_part_without_its_record_is_refused(tmp_path):
     file.append(["one"])
     file.finish()
     assert (tmp_path / "a.txt").read_text() == "one\n"
+
+
+def test_a_glossary_and_rules_hold_in_every_answer(folder, data, tmp_path, capsys):
+    glossary, output = tmp_path / "terms.tsv", tmp_path / "out.jsonl"
+    glossary.write_text("Old Cat\tmat|some mat\ncat\twarm\nhouse\tfar dog\nship\tboat\n")
+    rules = ("--rules", "characters=..40", "--glossary", glossary)
+    generate(folder, "--input", data, "--source", "en", "--output", output, *rules, "--overwrite")
+    assert "glossary: 3 of 3 terms met (100.0%)" in capsys.readouterr().err
+    found = [json.loads(line)["prediction"] for line in output.read_text().splitlines()]
+    for text, words in ((found[0], "mat"), (found[2], "far dog"), (found[4], "warm")):
+        assert words in text
+    plain = expected(folder, rules=["characters=..40"])
+    assert (found[1], found[3]) == (plain[1], plain[3])
+    glossary.write_text("cat\twarm\ncat\tmat\n")
+    assert "twice" in fails(folder, "the cat", "--glossary", glossary, capsys=capsys)
+    glossary.write_text("cat\n")
+    assert "terms.tsv" in fails(folder, "the cat", "--glossary", glossary, capsys=capsys)

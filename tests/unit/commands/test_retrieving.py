@@ -96,6 +96,7 @@ def test_files_are_answered_with_the_same_passages(tiny, index_folder, expected,
     [
         (["--top", "3"], "--top has no effect without --retrieve"),
         (["--retrieve", "INDEX", "--do-sample"], "do_sample does not go with passages"),
+        (["--retrieve", "INDEX", "--rules", "words=1"], "rules do not go with passages"),
         (["--retrieve", "INDEX", "--stream"], "exclude each other"),
         (["--retrieve", "INDEX", "--top", "0"], "top"),
     ],

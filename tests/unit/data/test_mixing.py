@@ -176,7 +176,7 @@ def test_a_schedule_of_any_size_counts_every_source_without_gap(sizes, epochs, s
     temperature = TemperatureSchedule(start=1.0, end=4.0, epochs=epochs)
     schedule = SourceSchedule(sizes, seed=seed, temperature=temperature)
     seen = [0] * len(sizes)
-    for number in range(min((epochs + 2) * sum(sizes), 20_000)):
+    for number in range(min((epochs + 2) * sum(sizes), 10_000)):
         source, index = schedule.locate(number)
         assert index == seen[source]
         seen[source] += 1

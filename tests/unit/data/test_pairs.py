@@ -9,7 +9,7 @@ from rich.console import Console
 from unblank.data.pairs import pair_texts, prepare_pairs
 from unblank.data.report import documents_table
 from unblank.data.sampling import Sampler, SamplingSettings
-from unblank.data.shards import prepare_corpus
+from unblank.data.shards import CorpusCache, prepare_corpus
 from unblank.examples import Seq2SeqExample
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import encoder_decoder_ids
@@ -41,11 +41,10 @@ def prepared(entry, tokenizer, folder, max_length=64, refuse_long=False):
     return prepare_pairs(
         entry,
         tokenizer,
-        cache_dir=folder / "shards",
+        cache=CorpusCache(folder / "shards", show_progress=False),
         eos=encoder_decoder_ids(tokenizer).eos,
         max_length=max_length,
         refuse_long=refuse_long,
-        show_progress=False,
     )
 
 

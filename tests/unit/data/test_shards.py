@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from unblank.data import shards
+from unblank.data import bulk_encoding, shards
 from unblank.data.files import find_files
+from unblank.data.prepared import PreparedCorpus
 from unblank.data.report import documents_table
-from unblank.data.shards import PreparedCorpus, prepare_corpus
+from unblank.data.shards import prepare_corpus
 from unblank.data.sources import TextFiles
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.train import train_tokenizer
@@ -45,6 +46,11 @@ def corpus_file(folder: Path, texts: list[str], name: str = "corpus.jsonl") -> P
     return path
 
 
+def folders_in(cache: Path) -> list[str]:
+    """Return the names of the folders of a cache, hidden ones too, without what it remembers."""
+    return sorted(entry.name for entry in cache.iterdir() if entry.is_dir())
+
+
 def prepared(path, tokenizer, folder, **settings) -> PreparedCorpus:
     return prepare_corpus(
         path, tokenizer, cache_dir=folder / "cache", show_progress=False, **settings
@@ -55,7 +61,7 @@ def prepared(path, tokenizer, folder, **settings) -> PreparedCorpus:
 def test_every_document_holds_the_tokens_of_its_text_in_order(
     tokenizer, tmp_path, monkeypatch, num_threads
 ):
-    monkeypatch.setattr(shards, "_BATCH_CHARACTERS", 500)
+    monkeypatch.setattr(bulk_encoding, "_BATCH_CHARACTERS", 500)
     path = corpus_file(tmp_path, TEXTS)
     corpus = prepared(path, tokenizer, tmp_path, num_threads=num_threads)
     expected = [ids for ids in encode_texts(tokenizer, TEXTS) if len(ids) > 1]
@@ -69,21 +75,21 @@ def test_every_document_holds_the_tokens_of_its_text_in_order(
 
 
 def test_long_documents_cut_in_pieces_give_the_same_tokens(tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "_PIECE_CHARACTERS", 7)
+    monkeypatch.setattr(bulk_encoding, "_PIECE_CHARACTERS", 7)
     text = "  ".join(TEXTS) + "\n\n\u4e00\u4e8c, a\u0301 b\r\n\ta .b\u00a0c 's x\n" * 3
-    assert len(shards._pieces(text)) > 100
-    assert "".join(shards._pieces(text)) == text
+    assert len(bulk_encoding._pieces(text)) > 100
+    assert "".join(bulk_encoding._pieces(text)) == text
     corpus = prepared(corpus_file(tmp_path, [text]), tokenizer, tmp_path)
     assert corpus.tokens(0).tolist() == encode_texts(tokenizer, [text])[0]
 
 
 def test_real_text_cut_in_pieces_gives_the_same_tokens(tokenizer, data_dir, monkeypatch):
-    monkeypatch.setattr(shards, "_PIECE_CHARACTERS", 100)
+    monkeypatch.setattr(bulk_encoding, "_PIECE_CHARACTERS", 100)
     core = shards.text_encoder(tokenizer)
     files = find_files(data_dir / "text_en" / "novels.validation.jsonl.gz")
     for text, _ in zip(TextFiles(paths=files), range(5), strict=False):
-        (ids,) = shards._encode_batch(core, [text], np.dtype(np.int64))
-        assert len(shards._pieces(text)) > len(text) / 150
+        (ids,) = bulk_encoding._encode_batch(core, [text], np.dtype(np.int64))
+        assert len(bulk_encoding._pieces(text)) > len(text) / 150
         assert ids.tolist() == encode_texts(tokenizer, [text])[0]
 
 
@@ -148,7 +154,7 @@ def test_the_report_counts_every_document(bpe, tmp_path):
 def test_a_corpus_with_nothing_to_train_on_is_refused(bpe, tmp_path, texts, message):
     with pytest.raises(ValueError, match=message):
         prepared(corpus_file(tmp_path, texts), bpe, tmp_path)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert folders_in(tmp_path / "cache") == []
 
 
 def test_tokens_outside_a_document_are_refused(bpe, tmp_path):
@@ -179,7 +185,7 @@ def test_a_damaged_file_is_named_and_prepared_again(bpe, tmp_path, capsys, name,
     again = prepare_corpus(path, bpe, cache_dir=tmp_path / "cache")
     assert "Preparing this corpus again" in capsys.readouterr().err
     assert [again.tokens(i).tolist() for i in range(len(again))] == expected
-    assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [again.folder.name]
+    assert folders_in(tmp_path / "cache") == [again.folder.name]
 
 
 def test_altered_offsets_are_noticed(bpe, tmp_path):
@@ -199,7 +205,7 @@ def test_a_full_disk_leaves_nothing_behind(bpe, tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "_flush_to_disk", fail)
     with pytest.raises(OSError, match="No space left"):
         prepared(corpus_file(tmp_path, TEXTS), bpe, tmp_path)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert folders_in(tmp_path / "cache") == []
 
 
 def test_who_finishes_second_uses_the_folder_of_the_first(bpe, tmp_path, monkeypatch):
@@ -215,18 +221,18 @@ def test_who_finishes_second_uses_the_folder_of_the_first(bpe, tmp_path, monkeyp
     monkeypatch.setattr(shards, "_build", overtaken)
     loser = prepared(path, bpe, tmp_path)
     assert loser.folder == winner[0].folder
-    assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [loser.folder.name]
+    assert folders_in(tmp_path / "cache") == [loser.folder.name]
 
 
 SCRIPT = """
 import sys, time
 from types import SimpleNamespace
 from tokenizers import Tokenizer
-from unblank.data import shards
+from unblank.data import bulk_encoding, shards
 if sys.argv[4] == "slow":
-    encode = shards._encode_batch
-    shards._BATCH_CHARACTERS = 100
-    shards._encode_batch = lambda *args: time.sleep(0.3) or encode(*args)
+    encode = bulk_encoding._encode_batch
+    bulk_encoding._BATCH_CHARACTERS = 100
+    bulk_encoding._encode_batch = lambda *args: time.sleep(0.3) or encode(*args)
 tokenizer = SimpleNamespace(backend_tokenizer=Tokenizer.from_file(sys.argv[2]))
 corpus = shards.prepare_corpus(
     sys.argv[1], tokenizer, cache_dir=sys.argv[3], num_threads=1, show_progress=False
@@ -248,8 +254,9 @@ def test_two_processes_at_once_share_one_result(bpe, tmp_path):
     outputs = [process.communicate(timeout=60)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert outputs[0] == outputs[1]
-    (folder,) = (tmp_path / "cache").iterdir()
-    assert outputs[0].split() == [folder.name, str(PreparedCorpus(folder).num_tokens)]
+    (name,) = folders_in(tmp_path / "cache")
+    corpus = PreparedCorpus(tmp_path / "cache" / name)
+    assert outputs[0].split() == [name, str(corpus.num_tokens)]
 
 
 def test_what_a_killed_run_left_is_ignored_and_cleaned_up(bpe, tmp_path):
@@ -264,8 +271,8 @@ def test_what_a_killed_run_left_is_ignored_and_cleaned_up(bpe, tmp_path):
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     process.stdout.close()
-    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert len(folders_in(tmp_path / "cache")) == 1
     corpus = prepared(path, bpe, tmp_path)
     expected = [ids for ids in encode_texts(bpe, TEXTS) if len(ids) > 1]
     assert [corpus.tokens(i).tolist() for i in range(len(corpus))] == expected
-    assert list((tmp_path / "cache").iterdir()) == [corpus.folder]
+    assert folders_in(tmp_path / "cache") == [corpus.folder.name]

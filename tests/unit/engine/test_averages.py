@@ -5,10 +5,12 @@ import torch
 from safetensors.torch import save_file
 from training_toys import toy_model, toy_trainer
 
-from unblank.engine.averages import AVERAGE_NAME, MovingAverage, load_average, save_average
-from unblank.engine.parallel import World
+from unblank.engine.averages import MovingAverage
+from unblank.engine.state import AVERAGE_NAME, fill_from, save_tensors
 
-ONE = World(0, 1, torch.device("cpu"))
+
+def copied(average):
+    return {name: value.clone() for name, value in average.weights.items()}
 
 
 class Keeping:
@@ -52,29 +54,34 @@ def test_the_average_is_the_weighted_sum_of_all_steps(decay):
 def test_a_skipped_step_does_not_count(monkeypatch):
     model = toy_model()
     average = MovingAverage(model, 0.5)
-    before = average.gather()
+    before = copied(average)
     trainer = toy_trainer(model, max_steps=1, average=average)
     monkeypatch.setattr(trainer.unit, "weights", {"lm": float("nan")}, raising=False)
     trainer.run()
     assert trainer.progress.skipped_steps == 1
-    assert all(torch.equal(value, before[name]) for name, value in average.gather().items())
+    assert all(torch.equal(value, before[name]) for name, value in average.weights.items())
+
+
+def partly_frozen_average(seed=0):
+    model = toy_model(seed=seed)
+    model.get_input_embeddings().weight.requires_grad_(False)
+    return model, MovingAverage(model, 0.5)
 
 
 def test_frozen_weights_are_not_averaged_and_saved_ones_come_back_exactly(tmp_path):
-    model = toy_model()
-    model.get_input_embeddings().weight.requires_grad_(False)
-    average = MovingAverage(model, 0.5)
+    model, average = partly_frozen_average()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter))
     average.update(1)
-    saved = average.gather()
-    trained = {name for name, one in model.named_parameters() if one.requires_grad}
-    assert set(saved) == trained
-    save_average(tmp_path, saved)
-    other = MovingAverage(toy_model(seed=1), 0.5)
-    load_average(tmp_path, other, ONE)
-    assert all(torch.equal(other.gather()[name], value) for name, value in saved.items())
+    saved = copied(average)
+    assert set(saved) == {name for name, one in model.named_parameters() if one.requires_grad}
+    save_tensors(tmp_path, "average", saved)
+    _, other = partly_frozen_average(seed=1)
+    fill_from(tmp_path, "average", other.weights)
+    assert all(torch.equal(other.weights[name], value) for name, value in saved.items())
+    with pytest.raises(ValueError, match=r"lacks model\.embed_tokens\.weight"):
+        fill_from(tmp_path, "average", MovingAverage(toy_model(), 0.5).weights)
     save_file({"no.such.weight": torch.zeros(1)}, tmp_path / AVERAGE_NAME)
     with pytest.raises(ValueError, match=r"no\.such\.weight"):
-        load_average(tmp_path, other, ONE)
+        fill_from(tmp_path, "average", other.weights)

@@ -14,7 +14,7 @@ from unblank.engine.checkpoint import (
     remove_unfinished,
     write_checkpoint,
 )
-from unblank.engine.finished import publish_model
+from unblank.engine.finished import published_model
 from unblank.integrity import find_damage
 from unblank.whole_folders import new_folder
 
@@ -47,7 +47,8 @@ def saved_as_checkpoint(output, write_files):
 
 def published(output, write_files):
     output.mkdir()
-    publish_model(output, write_files, {})
+    with published_model(output, {}) as folder:
+        write_files(folder)
     return output
 
 

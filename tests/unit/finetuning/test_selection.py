@@ -49,22 +49,29 @@ def test_what_the_end_needs_is_always_kept(scores, last, is_up):
     assert len(selection.averaged_steps(whole)) == min(last, len(scores))
 
 
+def save_weights(folder, tensors):
+    """Write tensors, each into a file of its own."""
+    folder.mkdir()
+    for name, tensor in tensors.items():
+        save_file({name: tensor}, folder / f"weights-{name}.safetensors")
+
+
 def test_an_average_is_the_mean_of_every_tensor(tmp_path):
     torch.manual_seed(0)
     files = []
     for number in range(5):
         tensors = {"a": torch.randn(3, 4), "b.c": torch.randn(7) * 1e3}
-        save_file(tensors, tmp_path / f"{number}.safetensors")
+        save_weights(tmp_path / str(number), tensors)
         files.append(tensors)
-    averaged = average_weights([tmp_path / f"{number}.safetensors" for number in range(5)])
+    averaged = dict(average_weights([tmp_path / str(number) for number in range(5)]))
     for name in ("a", "b.c"):
         expected = sum(tensors[name].double() for tensors in files) / 5
         assert averaged[name].dtype == torch.float32
         assert torch.equal(averaged[name], expected.float())
 
 
-def test_files_of_other_models_are_not_averaged(tmp_path):
-    save_file({"a": torch.zeros(1)}, tmp_path / "0.safetensors")
-    save_file({"b": torch.zeros(1)}, tmp_path / "1.safetensors")
+def test_weights_of_other_models_are_not_averaged(tmp_path):
+    save_weights(tmp_path / "0", {"a": torch.zeros(1)})
+    save_weights(tmp_path / "1", {"b": torch.zeros(1)})
     with pytest.raises(ValueError, match="have different tensors"):
-        average_weights([tmp_path / "0.safetensors", tmp_path / "1.safetensors"])
+        dict(average_weights([tmp_path / "0", tmp_path / "1"]))

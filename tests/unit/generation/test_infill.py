@@ -1,5 +1,6 @@
 """Filling: against a naive decoder without cache, batch against single, and its promises."""
 
+import itertools
 import math
 
 import pytest
@@ -7,7 +8,9 @@ import torch
 from torch.testing import assert_close
 
 from unblank.generation.building import blank_rules
+from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions
+from unblank.generation.order_scores import score_in_all_orders
 from unblank.generation.prompts import read_text
 from unblank.generation.results import FillResult
 from unblank.tokenization import special_ids
@@ -265,3 +268,53 @@ def test_a_misspelt_option_names_the_nearest(tiny):
 
 def test_no_texts_give_no_results(tiny):
     assert tiny.fill([]) == []
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3, "num_return": 2}])
+def test_the_surest_blank_is_filled_first(tiny, options):
+    texts = ["a [MASK] b [MASK] c [MASK]", "one [MASK]", "the [MASK] dog [gMASK]"]
+    found = tiny.fill(texts, order="confidence", max_tokens=4, **options)
+    for text, result in zip(texts, found, strict=True):
+        order, still_open = [], list(range(text.count("MASK]")))
+        while still_open:
+            sure = []
+            for blank in still_open:
+                rest = [other for other in still_open if other != blank]
+                one = tiny.fill(text, order=[*order, blank, *rest], max_tokens=4)
+                sure.append(one.blanks[blank].log_probability)
+            if options:  # beams choose by their own best, which a greedy search may miss
+                break
+            order.append(still_open.pop(sure.index(max(sure))))
+        assert options or result.text == tiny.fill(text, order=order, max_tokens=4).text
+        assert len(result.blanks) == text.count("MASK]")
+    *_, streamed = tiny.fill_stream(texts[0], order="confidence", max_tokens=4)
+    assert streamed.text == tiny.fill(texts[0], order="confidence", max_tokens=4).text
+    with pytest.raises(ValueError, match="17"):
+        tiny.fill("[MASK]" * 17, order="confidence")
+
+
+def test_answers_have_in_each_order_the_probability_that_filling_gives_them(tiny):
+    text, special = "a [MASK] b [MASK] c [MASK]", special_ids(tiny.tokenizer)
+    filler = Filler(tiny.model, tiny.tokenizer, DecodingOptions(max_tokens=30))
+    compared = 0
+    for order in itertools.permutations(range(3)):
+        result = filler.fill([text], order=order)[0]
+        scores = score_in_all_orders(
+            tiny.model, filler.read(text).prompt, [blank.token_ids for blank in result.blanks],
+            start_id=special.sop, end_id=special.eop,
+        )  # fmt: skip
+        assert len(scores.by_order) == 6
+        mean = sum(math.exp(one) for one in scores.by_order.values()) / 6
+        assert scores.log_probability == pytest.approx(math.log(mean))
+        cut = sum(not blank.finished for blank in result.blanks)
+        if not cut:  # the filling may have ended by the other end; then its probability is higher
+            compared += scores.by_order[order] == pytest.approx(result.log_probability, abs=1e-4)
+            assert scores.by_order[order] <= result.log_probability + 1e-4
+    assert compared
+    scores = tiny.score_orders("a [MASK] b [MASK]", ["cat", "old dog"])
+    assert scores.best in ((0, 1), (1, 0))
+    alone = tiny.score("a [MASK]", ["cat"]).candidates[0].score
+    assert tiny.score_orders("a [MASK]", ["cat"]).log_probability == pytest.approx(alone, abs=1e-4)
+    for num_blanks, num_answers in ((2, 1), (5, 5)):
+        with pytest.raises(ValueError, match="answers"):
+            tiny.score_orders("[MASK]" * num_blanks, ["cat"] * num_answers)

@@ -120,6 +120,7 @@ def test_a_list_of_texts_is_filled_like_each(tiny):
         (TEXT, [3], {}, TypeError, "passage 0"),
         ([TEXT], ["a", "dog"], {}, ValueError, "list of such lists"),
         ("[MASK] on [MASK]", ["a dog"], {}, ValueError, "2 blanks"),
+        (TEXT, ["a dog"], {"rules": "words=1"}, ValueError, "rules"),
         (TEXT, ["a dog"], {"do_sample": True}, ValueError, "do_sample"),
         (TEXT, ["a dog"], {"num_beams": 2, "length_penalty": 1.0}, ValueError, "length_penalty"),
     ],

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from unblank.generation.branches import build_tree
+from unblank.generation.candidates import ScoringOptions
 from unblank.generation.score import Cloze, score_batch
 
 token_lists = st.lists(
@@ -124,7 +125,7 @@ def test_the_score_of_a_filled_answer_is_the_probability_that_fill_reports(unbla
     for text in ("the old cat [MASK] a mat", "[MASK] dog run to some house", "a [sMASK]"):
         result = unblank.fill(text, min_tokens=1, max_tokens=30, num_beams=4)
         blank = result.blanks[0]
-        cloze = unblank._cloze(text, ["cat"], 0)
+        cloze = unblank.scorer(ScoringOptions())._cloze(text, ["cat"])
         cloze = Cloze(cloze.token_ids, cloze.blank, [blank.token_ids])
         ids = unblank.model.config
         ends = (ids.eop_token_id, ids.eos_token_id) if blank.finished else (None,)

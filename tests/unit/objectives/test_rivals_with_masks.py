@@ -149,7 +149,7 @@ def test_diffusion_is_the_loss_of_llada_in_the_mean(draw, special) -> None:
     )
     text = np.array([special.cls, 11, 12, 13, 14, 15, special.eos])
     total = scored = 0.0
-    for seed in range(6000):
+    for seed in range(3000):
         example = draw("diffusion", text, seed)
         hidden = tuple((np.flatnonzero(example.labels != IGNORE_INDEX) - 1).tolist())
         total += sum(loss(place, hidden) for place in hidden)

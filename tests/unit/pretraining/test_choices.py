@@ -1,5 +1,6 @@
 """What is chosen for a text, a time and a machine, and what is given stays."""
 
+from importlib.util import spec_from_file_location
 from itertools import pairwise
 from pathlib import Path
 
@@ -98,6 +99,13 @@ def settings_of(text: Path, **train: object) -> PretrainSettings:
     )
 
 
+def test_the_means_are_said_in_words():
+    means = Means(text_bytes=525_261, minutes=1, threads=2)
+    assert str(means) == "525 kB of text, 1 minute of 2 threads"
+    means = Means(text_bytes=12 * MB, minutes=None, threads=8, has_gpu=True)
+    assert str(means) == "12.0 MB of text, a GPU"
+
+
 def test_what_is_given_stays_and_takes_along_what_belongs_to_it(text):
     given = settings_of(text, batch_size=6)
     names = {"data.train", "train.batch_size", "optim.name", "objective.document"}
@@ -130,6 +138,26 @@ def test_a_run_that_is_continued_keeps_what_it_had(text, monkeypatch):
     assert choose_settings(asked, ("train.minutes",)).settings == begun
     new = settings_of(text, minutes=8.0, output_dir=text.parent / "new")
     assert choose_settings(new, ("train.minutes",)).settings.model != begun.model
+
+
+def test_a_gpu_is_seen_without_loading_torch(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert choosing._has_gpu("cuda:1")
+    assert not choosing._has_gpu("cpu")
+    package, driver = tmp_path / "torch", tmp_path / "version"
+    (package / "lib").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    spec = spec_from_file_location("torch", package / "__init__.py")
+    monkeypatch.setattr(choosing, "find_spec", lambda name: spec)
+    monkeypatch.setattr(choosing, "_DRIVER", driver)
+    driver.touch()
+    assert not choosing._has_gpu("auto")  # a torch for processors alone
+    (package / "lib" / "libtorch_cuda.so").touch()
+    assert choosing._has_gpu("auto")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert not choosing._has_gpu("auto")
+    driver.unlink()
+    assert not choosing._has_gpu("auto")
 
 
 @pytest.mark.parametrize("name", ["model.preset", "model.init_from", "data.pairs", "ganlm.x"])

@@ -8,7 +8,7 @@ from unblank.commands.serve import ServeSettings
 from unblank.generation.options import DecodingOptions, GenerationOptions
 from unblank.serving.bodies import FillBody, GenerateBody
 
-NOT_OPTIONS = {"model", "text", "source", "order", "stream"}
+NOT_OPTIONS = {"model", "text", "source", "order", "rules", "stream"}
 
 
 @pytest.mark.parametrize(

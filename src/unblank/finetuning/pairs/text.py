@@ -14,6 +14,7 @@ from unblank.data.fields import field_names, field_text, field_value, require_te
 from unblank.data.files import FileSearch
 from unblank.data.pairs import pair_texts
 from unblank.data.records import read_records
+from unblank.data.remote import split_entry
 from unblank.plurals import counted
 
 __all__ = ["TextPair", "read_text_pairs"]
@@ -49,7 +50,7 @@ def read_text_pairs(
             broken; the message names file and line.
     """
     own = search or FileSearch()
-    parts = entry.split(":")
+    parts = split_entry(entry)
     if len(parts) == 2 and not Path(entry).exists():
         pairs = list(_parallel_pairs(entry, own))
     else:

@@ -1,0 +1,90 @@
+"""Rows of Arrow files, as streams or with an index at the end; `datasets` saves data sets so."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from unblank.data.parquet import bounded_value, wanted_columns
+from unblank.data.remote import RemotePath
+from unblank.data.unpacking import OnRead
+from unblank.extras import optional_package
+
+__all__ = ["read_arrow"]
+
+_WITH_INDEX = b"ARROW1"
+
+_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+"""What a complete stream ends with; Arrow itself takes one that is cut for complete."""
+
+_ROWS_AT_ONCE = 256
+
+
+def read_arrow(
+    path: Path, names: Sequence[str], on_read: OnRead | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a file after their places, `FILE, row N`.
+
+    Args:
+        path: of the file.
+        names: the fields that are wanted, whose columns alone are taken; none for all.
+        on_read: told how many bytes of the file are read, at the end.
+
+    Raises:
+        ValueError: the file is damaged, lacks a field, or has a text that is too long.
+        ImportError: pyarrow is not installed.
+    """
+    arrow = optional_package("pyarrow", f"reading {path}")
+    ipc = optional_package("pyarrow.ipc", f"reading {path}")
+    numbers = count(1)
+    try:
+        with ExitStack() as stack:
+            for batch in _batches(path, arrow, ipc, stack):
+                columns = wanted_columns(path, batch.schema.names, names) or batch.schema.names
+                for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
+                    rows = batch.select(columns).slice(start, _ROWS_AT_ONCE)
+                    for row in zip(*rows.columns, strict=True):
+                        place = f"{path}, row {next(numbers)}"
+                        values = [bounded_value(place, value.as_py()) for value in row]
+                        yield place, dict(zip(columns, values, strict=True))
+    except (arrow.ArrowException, OSError) as error:
+        # Arrow has no errno for what it misses in a file that is cut.
+        if isinstance(path, RemotePath) or getattr(error, "errno", None) is not None:
+            raise
+        raise ValueError(f"{path} is a damaged Arrow file: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}, near row {next(numbers)}: a text is not UTF-8") from error
+    if on_read is not None:
+        on_read(path.stat().st_size)
+
+
+def _batches(path: Path, arrow: Any, ipc: Any, stack: ExitStack) -> Iterator[Any]:
+    """Yield the record batches of either format."""
+    file = stack.enter_context(_opened(path))
+    begin = file.read(len(_WITH_INDEX))
+    if begin == _WITH_INDEX:
+        file.seek(0)
+        reader = ipc.open_file(_source(path, file, arrow, stack))
+        batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+    else:
+        file.seek(-min(path.stat().st_size, len(_END)), 2)
+        if file.read() != _END:
+            raise ValueError(f"{path} is a damaged Arrow file: it is cut, or has another format")
+        file.seek(0)
+        batches = iter(ipc.open_stream(_source(path, file, arrow, stack)))
+    for batch in batches:
+        batch.validate(full=True)
+        yield batch
+
+
+def _opened(path: Path) -> Any:
+    is_remote = isinstance(path, RemotePath)
+    return path.open("rb", is_seekable=True) if is_remote else path.open("rb")  # type: ignore[call-overload]
+
+
+def _source(path: Path, file: Any, arrow: Any, stack: ExitStack) -> Any:
+    """Return what Arrow reads of; a local file is mapped, so that no more is read than is used."""
+    if isinstance(path, RemotePath):
+        return file
+    return stack.enter_context(arrow.memory_map(str(path)))

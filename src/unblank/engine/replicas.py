@@ -1,0 +1,44 @@
+"""Processes that each have the whole model, and share out work on files or measurements.
+
+Those of a training are joined by `parallel`.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from unblank.engine.parallel import World
+from unblank.process import end_with_the_parent
+
+__all__ = ["is_main_process", "join_replicas"]
+
+_PATIENCE = timedelta(hours=12)
+"""How long a process waits for others that have more to do."""
+
+
+def is_main_process() -> bool:
+    """Whether this process writes and talks: the first of torchrun, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def join_replicas() -> Iterator[World]:
+    """Join the processes that torchrun started, if any."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    # What they exchange is of Python, whatever device computes it.
+    world = World(rank, size, torch.device("cpu"))
+    if size == 1 or dist.is_initialized():
+        yield world
+        return
+    if dist.is_torchelastic_launched():
+        end_with_the_parent()
+    dist.init_process_group("gloo", timeout=_PATIENCE)
+    try:
+        yield world
+    finally:
+        dist.destroy_process_group()

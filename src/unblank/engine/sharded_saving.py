@@ -1,0 +1,145 @@
+"""Sharded checkpoints: each process writes what it holds, while the run goes on.
+
+`torch.distributed.checkpoint` copies the shards and writes them as safetensors, in a thread. When
+all are on the disk, each process says the sizes and hashes of its files to the main one, which
+completes the checkpoint as any other (`engine.checkpoint`).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+from torch.distributed.checkpoint.state_dict_saver import async_save
+
+from unblank.engine.checkpoint import CheckpointError, cannot_write, new_checkpoint
+from unblank.engine.parallel import World
+from unblank.engine.shared_folders import agree, open_for_all
+from unblank.integrity import SHARDED_NAME, FileFacts, file_facts
+from unblank.untrusted.sharded_weights import CheckpointPart, named
+
+__all__ = ["ShardedSaving"]
+
+
+class ShardedSaving:
+    """Writes the checkpoints of a run whose model is sharded, one at a time.
+
+    Args:
+        root: folder of all checkpoints of the run.
+        world: the processes of the run; all must make one, and call its methods together.
+    """
+
+    def __init__(self, root: Path, world: World) -> None:
+        self._root, self._world = root, world
+        # Of its own: the steps that go on exchange gradients over the other one. A disk is waited
+        # for as long as torch waits by default.
+        self._group = dist.new_group(backend="gloo")
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._pending: Future[None] | None = None
+
+    def start(
+        self,
+        step: int,
+        parts: Mapping[CheckpointPart, Mapping[str, Tensor]],
+        write_rest: Iterable[Callable[[Path], None]],
+        when_complete: Callable[[], None],
+    ) -> None:
+        """Begin a checkpoint, and return when the tensors may change again.
+
+        Args:
+            step: optimiser steps done.
+            parts: name -> live tensor of each part, perhaps sharded.
+            write_rest: called by the main process with the folder; they write all other files.
+            when_complete: called by the main process when the checkpoint is there.
+
+        Raises:
+            CheckpointError: this checkpoint could not be begun, or the last one not be written.
+        """
+        self.settle()
+        tensors = {
+            named(part, name): tensor.detach()
+            for part, state in parts.items()
+            for name, tensor in state.items()
+        }
+        files = {
+            named(part, name): number
+            for number, (part, state) in enumerate(parts.items(), start=1)
+            for name in state
+        }
+        facts: dict[str, FileFacts] = {}
+        with ExitStack() as stack:
+            folder = open_for_all(self._world, new_checkpoint(self._root, step, facts), stack)
+            failure = None
+            try:
+                for write in write_rest if self._world.is_main else ():
+                    write(folder)
+            except OSError as error:
+                failure = cannot_write(self._root, str(error))
+            agree(self._world, failure)
+            writing: Any = async_save(
+                tensors,
+                storage_writer=HuggingFaceStorageWriter(
+                    str(folder / SHARDED_NAME), files, save_distributed=True
+                ),
+                process_group=self._group,
+            )
+            self._pending = self._thread.submit(
+                self._complete, writing, folder, facts, stack.pop_all(), when_complete
+            )
+
+    def settle(self) -> None:
+        """Return when no checkpoint is being written.
+
+        Raises:
+            CheckpointError: the last one could not be written in some process.
+        """
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        failure = None
+        try:
+            pending.result()
+        except CheckpointException as error:
+            reasons = [f"process {rank}: {one}" for rank, (one, _) in error.failures.items()]
+            failure = cannot_write(self._root, "; ".join(reasons))
+        except (CheckpointError, OSError) as error:
+            failure = str(error)
+        agree(self._world, failure)
+
+    def close(self) -> None:
+        """Let what is being written come to its end, whatever that is."""
+        self._thread.shutdown()
+
+    def _complete(
+        self,
+        writing: "Future[Any]",
+        folder: Path,
+        facts: dict[str, FileFacts],
+        opened: ExitStack,
+        when_complete: Callable[[], None],
+    ) -> None:
+        """Wait for this process's files, tell the main one of them, and let it go on."""
+        with opened:
+            writing.result()
+            own: dict[str, FileFacts] | str
+            try:
+                mark = f"shard-{self._world.rank + 1:05d}-*"
+                own = {
+                    path.relative_to(folder).as_posix(): file_facts(path)
+                    for path in (folder / SHARDED_NAME).glob(mark)
+                }
+            except OSError as error:
+                own = str(error)
+            told: list[Any] = [None] * self._world.size
+            dist.all_gather_object(told, own, group=self._group)
+            if failures := [one for one in told if isinstance(one, str)]:
+                raise CheckpointError(cannot_write(self._root, failures[0]))
+            for one in told:
+                facts.update(one)
+        if self._world.is_main:
+            when_complete()

@@ -1,0 +1,69 @@
+"""Standard input as training text: kept as a file, as text is read more than once.
+
+The file is named by its content and lies in the folder of prepared text, so that the same input is
+the same text, and a run that is continued by its recipe needs no input.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from unblank.data.shards import SHARDS_NAME
+from unblank.disk_errors import writes_to
+from unblank.engine.parallel import World
+from unblank.pretraining.settings import PretrainSettings
+
+__all__ = ["keep_standard_input"]
+
+_STANDARD_INPUT = "-"
+_READ_AT_ONCE = 2**20
+
+
+def keep_standard_input(settings: PretrainSettings, world: World) -> PretrainSettings:
+    """Return the settings with a file in place of `-` in `data.train`.
+
+    Args:
+        settings: of a run.
+        world: its processes, of which the main one reads the input.
+
+    Raises:
+        ValueError: `-` stands there twice, or the input is empty.
+        OSError: the file cannot be written.
+    """
+    data = settings.data
+    if _STANDARD_INPUT not in data.train:
+        return settings
+    if data.train.count(_STANDARD_INPUT) > 1:
+        raise ValueError("data.train names standard input (-) twice: it can be read once")
+    folder = data.cache_dir or settings.train.output_dir.parent / SHARDS_NAME
+    kept = world.gather(_kept(sys.stdin.buffer, folder) if world.is_main else None)[0]
+    train = tuple(str(kept) if entry == _STANDARD_INPUT else entry for entry in data.train)
+    return replace(settings, data=replace(data, train=train))
+
+
+def _kept(stream: BinaryIO, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.blake2b(digest_size=12)
+    handle, name = tempfile.mkstemp(prefix=".standard-input-", dir=folder)
+    try:
+        with writes_to(folder), os.fdopen(handle, "wb") as file:
+            while piece := stream.read(_READ_AT_ONCE):
+                digest.update(piece)
+                file.write(piece)
+            is_empty = not file.tell()
+            file.flush()
+            os.fsync(file.fileno())
+        if is_empty:
+            raise ValueError("data.train is standard input (-), which is empty: pipe text into it")
+        path = folder / f"standard-input-{digest.hexdigest()}.txt"
+        if not path.exists():  # the same one keeps its time, by which it is known
+            Path(name).rename(path)
+        return path
+    finally:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()

@@ -1,0 +1,84 @@
+"""A glossary: where a source holds a term, the answer must hold one of its translations."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from unblank.data.fields import field_value
+from unblank.data.records import read_records
+from unblank.rules.rule import Rule
+
+__all__ = ["Glossary", "read_glossary"]
+
+
+class Glossary:
+    """Terms and what they must become.
+
+    Args:
+        terms: term of the source -> forms of its translation, divided by |.
+    """
+
+    def __init__(self, terms: Mapping[str, str]) -> None:
+        self._forms = {term.casefold(): forms for term, forms in terms.items()}
+        longest_first = sorted(terms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(_pattern_of, longest_first)), re.IGNORECASE)
+
+    def translations(self, source: str) -> list[str]:
+        """Return the forms of each term in a source, in its order, divided by |.
+
+        A term is a word or several in a row, in any case; it does not begin or end inside a word.
+        Of terms that overlap, the longest counts.
+        """
+        found = (" ".join(one[0].split()).casefold() for one in self._pattern.finditer(source))
+        return [self._forms[term] for term in dict.fromkeys(found) if term in self._forms]
+
+    def rules_for(self, source: str) -> tuple[Rule, ...]:
+        """Return the rules on the answer to a source."""
+        return tuple(Rule(contains=(forms,)) for forms in self.translations(source))
+
+
+def read_glossary(path: Path) -> Glossary:
+    """Return the glossary of a file of two columns: a term, and its translation.
+
+    Args:
+        path: .tsv or .csv without a header; inflected forms of a translation are divided by |.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a line without both, or a term that stands there twice; the message names file
+            and line.
+    """
+    if path.suffix.lower() not in (".tsv", ".csv"):
+        raise ValueError(f"{path} must be a .tsv or .csv with two columns, term and translation")
+    terms: dict[str, str] = {}
+    seen: set[str] = set()
+    for place, term, translation in _lines(path):
+        if term.casefold() in seen:
+            raise ValueError(
+                f"{place}: the term {term!r} is there twice: put all forms in one line"
+            )
+        seen.add(term.casefold())
+        terms[term] = translation
+    if not terms:
+        raise ValueError(f"{path} has no term: give lines of a term, a tab and its translation")
+    return Glossary(terms)
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str, str]]:
+    for place, record in read_records(path, ["1", "2"]):
+        term, translation = (_text(field_value(place, record, name)) for name in ("1", "2"))
+        forms = [form.strip() for form in translation.split("|") if form.strip()]
+        if not term or not forms:
+            raise ValueError(f"{place}: a line must have a term and its translation")
+        yield place, term, "|".join(forms)
+
+
+def _text(value: str | Sequence[str]) -> str:
+    return " ".join((value if isinstance(value, str) else " ".join(value)).split())
+
+
+def _pattern_of(term: str) -> str:
+    words = r"\s+".join(map(re.escape, term.split()))
+    before = r"(?<!\w)" if re.match(r"\w", term) else ""
+    after = r"(?!\w)" if re.search(r"\w$", term) else ""
+    return before + words + after

@@ -1,0 +1,171 @@
+"""What a rule says, as one expression over the characters of an answer.
+
+The spaces before an answer do not belong to it. A word that must be there ends where the answer
+does, or at white space or punctuation; one that must not, wherever a letter, digit or underscore
+meets something else. In scripts that are written without spaces either may stand anywhere.
+"""
+
+from collections.abc import Callable, Sequence
+
+import regex
+
+from unblank.rules.code_points import (
+    ALL,
+    CodePoints,
+    both,
+    category,
+    complement,
+    script,
+    single,
+    union,
+)
+from unblank.rules.expressions import ANYTHING, EMPTY, Expressions
+from unblank.rules.patterns import read_pattern
+from unblank.rules.rule import Length, Rule
+
+__all__ = ["meaning_of"]
+
+AsWritten = Callable[[str], str | None]
+"""A text -> how the tokenizer writes it; None if it cannot."""
+
+_WITHOUT_SPACES = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
+)
+
+
+# Where a word that must be there may end: in all of Unicode there are so many such places that the
+# automata of several words would grow too large.
+_PUNCTUATED: CodePoints = (
+    (0x00, 0xBF), (0x2000, 0x206F), (0x3000, 0x303F), (0xFF00, 0xFF0F)
+)  # fmt: skip
+
+
+def meaning_of(expressions: Expressions, rules: Sequence[Rule], as_written: AsWritten) -> int:
+    """Return what all rules together say.
+
+    Args:
+        expressions: where it is made.
+        rules: on one answer; what they say about tokens is left out.
+        as_written: of the tokenizer.
+
+    Raises:
+        ValueError: a rule that cannot be read, or words that the tokenizer cannot write.
+    """
+    maker = _Maker(expressions, as_written)
+    answer = expressions.both([part for rule in rules for part in maker.parts(rule)])
+    space = expressions.characters(single(" "))
+    starts_apart = expressions.negation(expressions.concat([space, ANYTHING]))
+    return expressions.concat(
+        [expressions.repeat(space, 0, None), expressions.both([answer, starts_apart])]
+    )
+
+
+class _Maker:
+    def __init__(self, expressions: Expressions, as_written: AsWritten) -> None:
+        self._make = expressions
+        self._as_written = as_written
+
+    def parts(self, rule: Rule) -> list[int]:
+        """Return what a rule says, each part of it."""
+        make = self._make
+        found = [self._one_of(forms.split("|")) for forms in rule.contains]
+        outside = complement(category("word"))
+        excluded = [form for forms in rule.excludes for form in forms.split("|") if form.strip()]
+        found += [
+            make.negation(self._containing(text, outside))
+            for text in dict.fromkeys((*excluded, *map(self._as_written, excluded)))
+            if text  # what cannot be written need not be excluded
+        ]
+        if rule.regex is not None:
+            found.append(read_pattern(make, rule.regex))
+        if rule.choices:
+            texts = [self._written("choices", text) for text in rule.choices]
+            found.append(make.either(map(make.text, texts)))
+        if rule.words is not None:
+            found.append(self._words(rule.words))
+        if rule.characters is not None:
+            found.append(make.repeat(make.characters(ALL), *_bounds(rule.characters)))
+        if rule.case is not None:
+            found.append(self._case(rule.case))
+        if rule.script is not None:
+            found.append(self._every(_allowed_in(rule.script)))
+        return found
+
+    def _one_of(self, forms: Sequence[str]) -> int:
+        """Return what contains one of several forms, as far as the tokenizer can write them."""
+        written = [self._as_written(form) for form in forms if form.strip()]
+        if not any(written):
+            self._written("contains", "|".join(forms))
+        edges = both(complement(category("word")), _PUNCTUATED)
+        return self._make.either(self._containing(form, edges) for form in written if form)
+
+    def _written(self, name: str, text: str) -> str:
+        written = self._as_written(text)
+        if written is None:
+            raise ValueError(
+                f"{name}: the tokenizer of this model cannot write {text[:60]!r}: choose another "
+                "wording"
+            )
+        return written
+
+    def _every(self, points: CodePoints) -> int:
+        return self._make.repeat(self._make.characters(points), 0, None)
+
+    def _containing(self, text: str, around: CodePoints) -> int:
+        """Return what contains a text between characters around it, or the edges of the answer."""
+        make = self._make
+        outside = make.characters(around)
+        space = make.repeat(make.characters(category("space")), 1, None)
+        parts: list[int] = []
+        for piece in text.split():
+            parts += [space, make.text(piece)] if parts else [make.text(piece)]
+        before = after = ANYTHING
+        if _needs_edge(text.strip()[0]):
+            before = make.either([EMPTY, make.concat([ANYTHING, outside])])
+        if _needs_edge(text.strip()[-1]):
+            after = make.either([EMPTY, make.concat([outside, ANYTHING])])
+        return make.concat([before, *parts, after])
+
+    def _words(self, length: Length) -> int:
+        make, (low, high) = self._make, _bounds(length)
+        space = make.characters(category("space"))
+        spaces, some_space = make.repeat(space, 0, None), make.repeat(space, 1, None)
+        word = make.repeat(make.characters(complement(category("space"))), 1, None)
+        if high == 0:
+            return spaces
+        more = make.repeat(
+            make.concat([some_space, word]), max(low - 1, 0), None if high is None else high - 1
+        )
+        some = make.concat([spaces, word, more, spaces])
+        return make.either([some, spaces]) if low == 0 else some
+
+    def _case(self, case: str) -> int:
+        if case != "title":
+            return self._every(category(case))
+        make, space = self._make, category("space")
+        small = complement(category("upper"))
+        first = make.characters(complement(union([space, small])))
+        rest = self._every(complement(space))
+        spaces = make.repeat(make.characters(space), 1, None)
+        some = make.concat([first, rest])
+        words = make.concat([some, make.repeat(make.concat([spaces, some]), 0, None)])
+        anywhere = self._every(space)
+        return make.concat([anywhere, make.either([EMPTY, words]), anywhere])
+
+
+def _allowed_in(name: str) -> CodePoints:
+    if name == "digits":
+        return category("digit")
+    if name == "letters":
+        return union([category("letter"), category("space")])
+    return union([script(name), complement(category("letter"))])
+
+
+def _needs_edge(character: str) -> bool:
+    is_of_word = character.isalnum() or character == "_"
+    return is_of_word and not _WITHOUT_SPACES.match(character)
+
+
+def _bounds(length: Length) -> tuple[int, int | None]:
+    low, high = (length, length) if isinstance(length, int) else length
+    return low or 0, high
