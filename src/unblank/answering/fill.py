@@ -1,7 +1,7 @@
 """The blanks of every text of a file, filled: `unblank fill --input --output`."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -80,26 +80,18 @@ def fill_records(
             own_rules[number] = (*rules, *own)
             read = filler.check(text, order=order, rules=own_rules[number])
             lengths[number] = len(read.prompt.token_ids)
-            if retriever is not None:
-                require_one_blank(text)
-                if own_rules[number]:
-                    raise ValueError("rules do not go with passages: leave one of them out")
+            _check_passages(retriever, text, own_rules[number])
         except ValueError as error:
             problems[number] = str(error)
-
     any_rules = any(own_rules.values())
 
     def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
         texts = [placed.found[number] for number in numbers]
         marks = options.abstain_below is not None
         if retriever is not None:
-            answers = []
-            for text in texts:
-                result, passages = retriever.fill(text, batch_size=batch_size, **asdict(options))
-                record = _fill_record(result, with_tokens=with_tokens, with_marks=marks)
-                answers.append(record | {"passages": passages.to_list()})
-                on_batch(1)
-            return answers
+            filled = _filled_with_passages(retriever, texts, batch_size, options, on_batch)
+            shown = {"with_tokens": with_tokens, "with_marks": marks}
+            return [_fill_record(one, **shown) | {"passages": them} for one, them in filled]
         found = filler.fill(
             texts,
             order=order,
@@ -129,6 +121,29 @@ def fill_records(
         doing="fill",
         overwrite=overwrite,
     )
+
+
+def _filled_with_passages(
+    retriever: Retriever,
+    texts: Sequence[str],
+    batch_size: int,
+    options: DecodingOptions,
+    on_batch: Callable[[int], None],
+) -> Iterator[tuple[FillResult, list[dict[str, Any]]]]:
+    """Yield each text, filled, and its passages as plain values."""
+    for text in texts:
+        result, found = retriever.fill(text, batch_size=batch_size, **asdict(options))
+        on_batch(1)
+        yield result, found.to_list()
+
+
+def _check_passages(retriever: Retriever | None, text: str, rules: Sequence[Rule]) -> None:
+    """Raise ValueError for a text that passages, if there are some, cannot help to fill."""
+    if retriever is None:
+        return
+    require_one_blank(text)
+    if rules:
+        raise ValueError("rules do not go with passages: leave one of them out")
 
 
 def _fill_record(result: FillResult, *, with_tokens: bool, with_marks: bool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from unblank.settings.marks import Needs, PathText
-from unblank.settings.ranges import Positive
+from unblank.settings.ranges import Positive, check_values
 
 __all__ = ["RetrievalSettings"]
 
@@ -18,3 +18,6 @@ class RetrievalSettings:
     turn, and average what they lead to. The text has one blank."""
     top: Annotated[Positive[int], Needs("retrieve")] = 5
     """Most passages of a text."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
