@@ -60,6 +60,7 @@ COMMANDS: dict[str, Command] = {
         trains=True,
     ),
     "fill": Command(_USE, "fill the blanks of texts"),
+    "index": Command(_USE, "make an index of your texts, whose passages help to fill and score"),
     "info": Command(_USE, "say what a folder holds, and how far a run is"),
     "score": Command(_USE, "score candidates for a blank"),
     "predict": Command(_USE, "predict the labels of every record of a file"),
@@ -69,6 +70,7 @@ COMMANDS: dict[str, Command] = {
     "serve": Command(_USE, "answer over HTTP: fill, score, generate, OpenAI's completions"),
     "calibrate": Command(_MEASURE, "learn how sure a model may be, from answers that are known"),
     "evaluate": Command(_MEASURE, "measure a model on tasks and text; keep every prediction"),
+    "align": Command(_MEASURE, "measure how alike the states of translations are, and draw them"),
     "compare": Command(
         _MEASURE, "pretrain variants of a model and measure them in one table", trains=True
     ),

@@ -45,6 +45,7 @@ LESS = {
     "--cloze.ensemble": "--cloze.patterns 0 1 --train.seeds 1 2",
     "recipe:fewglue_rte": "--cloze.patterns 0 1 --train.seeds 1 2",
     "recipe:cpu_small": "--model.num_hidden_layers 1",
+    "recipe:multiglm_cpu": "--model.num_hidden_layers 1",
     "--data.source": "--train.batch_tokens 512",
     "runs/short/checkpoints/step-00000800": "--train.resume runs/short/checkpoints/step-00000002",
     "summarization": "--max-tokens 8",
