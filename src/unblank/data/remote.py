@@ -233,6 +233,11 @@ def _told(path: RemotePath) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        # Over http fsspec says so of every failure, with what it was as the cause.
+        cause = error.__cause__ if path.scheme in _WEB else None
+        if cause is not None and getattr(cause, "status", None) not in (404, 410):
+            said = f"{cause}" or type(cause).__name__
+            raise OSError(f"{path} cannot be read: {said}") from error
         raise FileNotFoundError(f"no file matches {path}") from error
     except ImportError as error:
         raise ImportError(f"reading {path} needs another package: {error}") from error

@@ -245,3 +245,33 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(remote, "optional_package", lacks)
     with pytest.raises(ImportError, match=r"s3://bucket/a\.txt needs the package fsspec"):
         find_files("s3://bucket/a.txt")
+
+
+class Failing(http.server.BaseHTTPRequestHandler):
+    """Redirects to a file of the machine, redirects for ever, or has an error of its own."""
+
+    def do_GET(self):
+        targets = {"/file.txt": "file:///etc/hostname", "/loop.txt": "/loop.txt"}
+        target = targets.get(self.path)
+        self.send_response(302 if target else 500)
+        if target:
+            self.send_header("Location", target)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("name", ["file", "loop", "error"])
+def test_a_server_that_fails_is_not_taken_for_a_file_that_is_missing(name):
+    server, url = serve(Failing)
+    try:
+        with pytest.raises(OSError, match=r"cannot be read: ") as raised:
+            texts_of(f"{url}/{name}.txt")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert not isinstance(raised.value, FileNotFoundError)
