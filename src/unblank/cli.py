@@ -50,7 +50,7 @@ COMMANDS: dict[str, Command] = {
     "show": Command(_TRY, "show what the model sees of a text, or of an example of a task"),
     "recipes": Command(_TRAIN, "list the recipes that come with the library, or show one"),
     "tokenize": Command(_TRAIN, "train a tokenizer on your text"),
-    "prepare": Command(_TRAIN, "tokenise the text of a pretraining run beforehand", trains=True),
+    "prepare": Command(_TRAIN, "tokenize the text of a pretraining run beforehand", trains=True),
     "pretrain": Command(
         _TRAIN, "pretrain a model on your text, or continue from a model", trains=True
     ),

@@ -33,7 +33,7 @@ class NamedTexts:
 
     Attributes:
         name: of the part, for the table.
-        is_wikitext: they are tokenised as WikiText is.
+        is_wikitext: they are tokenized as WikiText is.
         files: where the texts come from.
         texts: the texts, in order; of more than the limit a fixed random choice.
     """
