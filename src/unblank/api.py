@@ -24,11 +24,20 @@ from unblank.generation.options import (
     GenerationOptions,
 )
 from unblank.generation.order_scores import OrderScores
+from unblank.generation.passages import (
+    Passage,
+    behind_passage,
+    fill_with_passages,
+    passages_of_each,
+)
 from unblank.generation.priors import Normalization
+from unblank.generation.prompts import read_text
 from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
 from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer, generate_texts
+from unblank.generation.sources import read_sources
 from unblank.html_text import html_table
 from unblank.rules.rule import RuleLike
+from unblank.tokenization.special import special_ids
 from unblank.unicode import require_texts, require_unicode
 
 if TYPE_CHECKING:
@@ -90,6 +99,7 @@ class Unblank:
         *,
         order: FillingOrder | None = None,
         rules: TextRules | None = None,
+        passages: Sequence[str | Passage] | None = None,
         batch_size: int = 16,
         **options: Unpack[DecodingArguments],
     ) -> FillResult: ...
@@ -101,6 +111,7 @@ class Unblank:
         *,
         order: FillingOrder | None = None,
         rules: TextRules | None = None,
+        passages: Sequence[Sequence[str | Passage]] | None = None,
         batch_size: int = 16,
         **options: Unpack[DecodingArguments],
     ) -> list[FillResult]: ...
@@ -111,6 +122,7 @@ class Unblank:
         *,
         order: FillingOrder | None = None,
         rules: TextRules | None = None,
+        passages: Sequence[str | Passage] | Sequence[Sequence[str | Passage]] | None = None,
         batch_size: int = 16,
         **options: Unpack[DecodingArguments],
     ) -> FillResult | list[FillResult]:
@@ -125,6 +137,10 @@ class Unblank:
                 first; None is left to right.
             rules: what the answers must be like: `unblank.Rule`, its short form such as
                 `"1: words=2..3"`, or a dict of its fields; for several texts also a list for each.
+            passages: texts that may help, each put before the text; the probabilities that they
+                lead to are averaged by their shares (`unblank.generation.passages`). For several
+                texts a list for each. A text with passages has one blank, neither sampling nor a
+                length penalty goes with them, and no calibration is used.
             batch_size: texts decoded together; it does not change a result.
             **options: fields of `unblank.generation.options.DecodingOptions`; greedy without any.
 
@@ -133,9 +149,28 @@ class Unblank:
                 go together, rules that cannot be met, or a model that is not a GLM.
             TypeError: an option that does not exist, or a value of the wrong type.
         """
-        filler = self.filler(_options(DecodingOptions, options))
+        checked = _options(DecodingOptions, options)
         texts = require_texts(text, "text")
-        results = filler.fill(texts, order=order, rules=rules, batch_size=batch_size)
+        if passages is None:
+            filler = self.filler(checked)
+            results = filler.fill(texts, order=order, rules=rules, batch_size=batch_size)
+        elif rules:
+            raise ValueError("rules do not go with passages: leave one of them out")
+        else:
+            filler = Filler(self.model, self.tokenizer, checked)
+            pairs = zip(texts, passages_of_each(text, passages), strict=True)
+            end_id = special_ids(self.tokenizer).eop
+            results = [
+                fill_with_passages(
+                    filler,
+                    one,
+                    found,
+                    end_id=end_id,
+                    order=None if order == "confidence" else order,
+                    batch_size=batch_size,
+                )
+                for one, found in pairs
+            ]
         return results[0] if isinstance(text, str) else results
 
     def filler(self, options: DecodingOptions) -> Filler:
@@ -280,6 +315,7 @@ class Unblank:
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
         source_tag: str | None = None,
+        passages: Sequence[str | Passage] | None = None,
     ) -> Scores: ...
 
     @overload
@@ -294,6 +330,7 @@ class Unblank:
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
         source_tag: str | None = None,
+        passages: Sequence[Sequence[str | Passage]] | None = None,
     ) -> list[Scores]: ...
 
     def score(
@@ -307,6 +344,7 @@ class Unblank:
         include_end: bool = True,
         context: Literal["bi", "uni"] = "bi",
         source_tag: str | None = None,
+        passages: Sequence[str | Passage] | Sequence[Sequence[str | Passage]] | None = None,
     ) -> Scores | list[Scores]:
         """Return the log-probability of each candidate, all in one forward.
 
@@ -325,6 +363,8 @@ class Unblank:
             include_end: count the probability that the candidate ends where it does.
             context: GLM: "bi", or "uni" for a text that sees only backwards.
             source_tag: encoder-decoder: language tag before the source, for example `__de__`.
+            passages: as for `fill`, but a text may have other blanks; neither "pmi" nor
+                "contextual" goes with them.
 
         Raises:
             ValueError: no such blank or tag, a text or candidate that is too long, or a candidate
@@ -348,8 +388,36 @@ class Unblank:
             context=context,
             source_tag=source_tag,
         )
-        results = self.scorer(options).score(texts, answers) if texts else []
+        scorer = self.scorer(options)
+        if passages is None:
+            results = scorer.score(texts, answers) if texts else []
+        else:
+            of_each = zip(texts, answers, passages_of_each(text, passages), strict=True)
+            results = [scorer.score_with_passages(*one) for one in of_each]
         return results[0] if isinstance(text, str) else results
+
+    def fitting_passages(self, text: str, passages: Sequence[Passage]) -> list[Passage]:
+        """Return the passages that the model has positions for, each with the text behind it.
+
+        Args:
+            text: with blanks for a GLM, a source for an encoder-decoder.
+            passages: in any order.
+        """
+        config = self.model.config
+        found = []
+        for one in passages:
+            joined = behind_passage(one.text, text)
+            try:
+                if family_of_model(self.model).writes == "targets":
+                    read_sources(config, self.tokenizer, [joined], GenerationOptions())
+                else:
+                    limit = config.max_position_embeddings
+                    special = special_ids(self.tokenizer)
+                    read_text(self.tokenizer, special, joined, max_positions=limit)
+            except ValueError:
+                continue
+            found.append(one)
+        return found
 
     def scorer(self, options: ScoringOptions) -> CandidateScorer:
         """Return what scores candidates with these options, calibrated if the model is for them.

@@ -60,6 +60,7 @@ COMMANDS: dict[str, Command] = {
         trains=True,
     ),
     "fill": Command(_USE, "fill the blanks of texts"),
+    "index": Command(_USE, "make an index of your texts, whose passages help to fill and score"),
     "info": Command(_USE, "say what a folder holds, and how far a run is"),
     "score": Command(_USE, "score candidates for a blank"),
     "predict": Command(_USE, "predict the labels of every record of a file"),

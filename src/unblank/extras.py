@@ -31,6 +31,7 @@ EXTRAS = {
     "fastapi": "serve",
     "uvicorn": "serve",
     "prometheus_client": "serve",
+    "bm25s": "retrieval",
 }
 """Package, as it is imported -> the extra that installs it."""
 

@@ -155,6 +155,16 @@ def write_data_sets(folder: Path) -> None:
         write_lines(folder / f"nlu/superglue/{name}/val.jsonl", examples)
     summaries = [{"source": " ".join(ENGLISH[:2]), "target": [ENGLISH[0]]}] * 2
     write_lines(folder / "seq2seq/scitldr_a/validation.jsonl", summaries)
+    fact = {"relation": "P1", "sub_label": "the cat"}
+    facts = [{**fact, "obj_label": name} for name in ("mat", "dog")]
+    relation = {"relation": "P1", "label": "place", "template": "[X] sat on [Y] ."}
+    write_lines(folder / "probing/lama_trex/facts.jsonl", [{**facts[0], "predicate_id": "P1"}])
+    templates = dict.fromkeys(("en", "sw", "zh"), relation["template"])
+    for code in templates:
+        write_lines(folder / f"probing/xfactr/facts.{code}.jsonl", facts)
+    for name in ("lama_trex", "xfactr"):
+        relations = [{**relation, "templates": templates} if name == "xfactr" else relation]
+        write_lines(folder / f"probing/{name}/relations.jsonl", relations)
 
 
 def write_models(folder: Path) -> None:

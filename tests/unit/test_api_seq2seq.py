@@ -112,6 +112,17 @@ def test_candidates_score_as_in_a_forward_of_their_own(model, normalization, inc
     assert_close(sum(c.probability for c in scores.candidates), 1.0)
 
 
+def test_candidates_have_the_sum_over_passages(model):
+    source, passages = "a dog", ["the old cat sat", "one small dog"]
+    scores = model.score(source, ["the cat", "run far"], passages=passages)
+    for found in scores.candidates:
+        each = [
+            model.score(f"{one} {source}", [found.text]).candidates[0].score for one in passages
+        ]
+        expected = torch.tensor(each).logsumexp(0) - torch.tensor(2.0).log()
+        assert_close(found.score, float(expected), atol=1e-5, rtol=1e-5)
+
+
 def test_a_source_is_encoded_once_for_all_its_candidates(model, monkeypatch):
     rows = []
     encoder = model.model.get_encoder()

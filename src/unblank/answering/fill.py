@@ -1,7 +1,7 @@
 """The blanks of every text of a file, filled: `unblank fill --input --output`."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from unblank.api import Unblank
 from unblank.data.sources import TextUnit
 from unblank.data.written_records import require_writable
 from unblank.generation.options import DecodingOptions, FillingOrder
+from unblank.generation.passages import require_one_blank, require_plain_search
 from unblank.generation.results import BlankFill, FillResult
+from unblank.retrieval.retriever import Retriever
 from unblank.rules.rule import Rule
 
 __all__ = ["fill_records"]
@@ -34,6 +36,7 @@ def fill_records(
     batch_size: int = 16,
     with_tokens: bool = False,
     overwrite: bool = False,
+    retriever: Retriever | None = None,
 ) -> list[dict[str, Any]]:
     """Fill the blanks of every text of a file; return the answers, one a record, in order.
 
@@ -54,6 +57,7 @@ def fill_records(
         batch_size: texts decoded together.
         with_tokens: add the tokens of every fill, and the likely ones in their place.
         overwrite: replace the output if it is there.
+        retriever: of this model, gives each text passages; a text has one blank then.
 
     Raises:
         FileNotFoundError: no such input.
@@ -66,6 +70,8 @@ def fill_records(
     placed = given.texts(text_field)
     filler = unblank.filler(options)
     problems = dict(placed.problems)
+    if retriever is not None:
+        require_plain_search(options)
     own_rules: dict[int, tuple[Rule, ...]] = {}
     lengths: dict[int, int] = {}
     for number, text in placed.found.items():
@@ -74,13 +80,18 @@ def fill_records(
             own_rules[number] = (*rules, *own)
             read = filler.check(text, order=order, rules=own_rules[number])
             lengths[number] = len(read.prompt.token_ids)
+            _check_passages(retriever, text, own_rules[number])
         except ValueError as error:
             problems[number] = str(error)
-
     any_rules = any(own_rules.values())
 
     def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
         texts = [placed.found[number] for number in numbers]
+        marks = options.abstain_below is not None
+        if retriever is not None:
+            filled = _filled_with_passages(retriever, texts, batch_size, options, on_batch)
+            shown = {"with_tokens": with_tokens, "with_marks": marks}
+            return [_fill_record(one, **shown) | {"passages": them} for one, them in filled]
         found = filler.fill(
             texts,
             order=order,
@@ -88,7 +99,6 @@ def fill_records(
             batch_size=batch_size,
             on_batch=on_batch,
         )
-        marks = options.abstain_below is not None
         return [_fill_record(one, with_tokens=with_tokens, with_marks=marks) for one in found]
 
     return answer_to_file(
@@ -105,11 +115,35 @@ def fill_records(
             **({"rules": content_hash([*map(str, own_rules.items())])} if any_rules else {}),
             "calibration": unblank.calibration and content_hash(unblank.calibration.to_dict()),
             "dtype": str(unblank.model.dtype),
+            **({} if retriever is None else {"retrieve": retriever.identity}),
         },
         batch_size=batch_size,
         doing="fill",
         overwrite=overwrite,
     )
+
+
+def _filled_with_passages(
+    retriever: Retriever,
+    texts: Sequence[str],
+    batch_size: int,
+    options: DecodingOptions,
+    on_batch: Callable[[int], None],
+) -> Iterator[tuple[FillResult, list[dict[str, Any]]]]:
+    """Yield each text, filled, and its passages as plain values."""
+    for text in texts:
+        result, found = retriever.fill(text, batch_size=batch_size, **asdict(options))
+        on_batch(1)
+        yield result, found.to_list()
+
+
+def _check_passages(retriever: Retriever | None, text: str, rules: Sequence[Rule]) -> None:
+    """Raise ValueError for a text that passages, if there are some, cannot help to fill."""
+    if retriever is None:
+        return
+    require_one_blank(text)
+    if rules:
+        raise ValueError("rules do not go with passages: leave one of them out")
 
 
 def _fill_record(result: FillResult, *, with_tokens: bool, with_marks: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from unblank.data.sources import TextUnit
 from unblank.data.written_records import require_writable
 from unblank.generation.candidates import CandidateScorer, ScoringOptions
 from unblank.generation.results import Scores
+from unblank.retrieval.retriever import Retriever
 
 __all__ = ["score_records"]
 
@@ -34,6 +35,7 @@ def score_records(
     text_unit: TextUnit = "line",
     batch_size: int = 16,
     overwrite: bool = False,
+    retriever: Retriever | None = None,
 ) -> list[dict[str, Any]]:
     """Score candidates in every text of a file; return the answers, one a record, in order.
 
@@ -51,6 +53,7 @@ def score_records(
         text_unit: what a text of a .txt file is.
         batch_size: texts scored together.
         overwrite: replace the output if it is there.
+        retriever: of this model, gives each text passages.
 
     Raises:
         FileNotFoundError: no such input.
@@ -72,7 +75,11 @@ def score_records(
         by_length = sorted(numbers, key=length_of)
         for start in range(0, len(numbers), batch_size):
             batch = by_length[start : start + batch_size]
-            answers = _scored(scorer, [placed.found[number] for number in batch])
+            asked = [placed.found[number] for number in batch]
+            if retriever is None:
+                answers = _scored(scorer, asked)
+            else:
+                answers = _scored_with_passages(retriever, asked, options)
             found |= dict(zip(batch, answers, strict=True))
             on_batch(len(batch))
         return [found[number] for number in numbers]
@@ -90,6 +97,7 @@ def score_records(
             "options": asdict(options),
             "calibration": unblank.calibration and content_hash(unblank.calibration.to_dict()),
             "dtype": str(unblank.model.dtype),
+            **({} if retriever is None else {"retrieve": retriever.identity}),
         },
         batch_size=batch_size,
         doing="score",
@@ -120,6 +128,18 @@ def _questions(
         return text, listed_texts(place, candidates_field, value)
 
     return given.each(read)
+
+
+def _scored_with_passages(
+    retriever: Retriever, questions: Sequence[_Question], options: ScoringOptions
+) -> Iterator[dict[str, Any]]:
+    for text, candidates in questions:
+        try:
+            scores, found = retriever.score(text, candidates, **asdict(options))
+        except ValueError as error:
+            yield {"error": str(error)}
+        else:
+            yield _score_record(scores) | {"passages": found.to_list()}
 
 
 def _scored(scorer: CandidateScorer, questions: Sequence[_Question]) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from unblank.commands.texts import (
 )
 from unblank.generation.infill import Filler
 from unblank.generation.options import FillingOrder
+from unblank.generation.passages import require_plain_search
 from unblank.generation.results import FillResult, TokenEvent
+from unblank.retrieval.retriever import Found, Retriever
 from unblank.rules.rule import Rule
 
 __all__ = ["fill_and_print", "fill_to_file"]
@@ -36,6 +39,9 @@ def fill_and_print(settings: FillSettings) -> None:
         raise_refused(fill_to_file(settings), settings.output, "filled")
         return
     unblank = _opened(settings)
+    if settings.retrieve is not None:
+        _print_retrieved(unblank, settings)
+        return
     filler = unblank.filler(settings.decoding())
     console = Console(highlight=False, soft_wrap=True)
     rules, order = settings.given_rules(), settings.filling_order()
@@ -67,11 +73,48 @@ def fill_and_print(settings: FillSettings) -> None:
     raise_any(problems)
 
 
+def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
+    """Fill each text with the passages of the index, and print it with them."""
+    require_plain_search(settings.decoding())
+    if settings.given_rules():
+        raise ValueError("rules do not go with passages: leave --rules or --retrieve out")
+    order = settings.filling_order()
+    retriever = Retriever(unblank, Path(str(settings.retrieve)), settings.top)
+    console = Console(highlight=False, soft_wrap=True)
+    problems: list[str] = []
+    options = asdict(settings.decoding())
+
+    def filled(text: str) -> tuple[FillResult, Found]:
+        return retriever.fill(text, order=order, batch_size=settings.batch_size, **options)
+
+    for answer in each_text(texts_of(settings.text, settings), filled, problems):
+        if isinstance(answer, Refused):
+            if settings.json:
+                print_json(answer.to_dict())
+            else:
+                _print_refusal(console, answer)
+            continue
+        result, found = answer
+        if settings.json:
+            print_json({**result.to_dict(), "passages": found.to_list()})
+            continue
+        _print_fill(console, result, with_tokens=settings.tokens)
+        for passage in found.to_list():
+            line = Text(f"  {passage['share']:6.1%}  {passage['text']}  ")
+            console.print(line.append(passage["place"], style="dim"))
+    print(retriever, file=sys.stderr)
+    raise_any(problems)
+
+
 def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
     """Fill the texts of a file; return the answers; errors as for `fill_records`."""
     input_path, output = require_files(settings)
-    return fill_records(
-        _opened(settings),
+    unblank = _opened(settings)
+    retriever = None
+    if settings.retrieve is not None:
+        retriever = Retriever(unblank, Path(settings.retrieve), settings.top)
+    answers = fill_records(
+        unblank,
         Path(settings.model),
         input_path,
         output,
@@ -84,7 +127,11 @@ def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
         batch_size=settings.batch_size,
         with_tokens=settings.tokens,
         overwrite=settings.overwrite,
+        retriever=retriever,
     )
+    if retriever is not None:
+        print(retriever, file=sys.stderr)
+    return answers
 
 
 def _opened(settings: FillSettings) -> Unblank:

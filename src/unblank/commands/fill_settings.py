@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 from unblank.commands.file_settings import FileSettings
+from unblank.commands.retrieval_settings import RetrievalSettings
 from unblank.commands.rule_settings import RuleSettings
 from unblank.generation.options import DecodingOptions, FillingOrder
 from unblank.settings.marks import Excludes, PathText, Positional
@@ -13,7 +14,7 @@ __all__ = ["FillSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FillSettings(FileSettings, RuleSettings, DecodingOptions):
+class FillSettings(FileSettings, RetrievalSettings, RuleSettings, DecodingOptions):
     r"""Fill the blanks ([MASK], [sMASK], [gMASK]) of texts.
 
     A text: unblank fill MODEL "The cat [MASK] on the mat." --num-beams 5 --num-return 5
@@ -36,7 +37,7 @@ class FillSettings(FileSettings, RuleSettings, DecodingOptions):
     """Number of texts decoded together."""
     tokens: Annotated[bool, Excludes("stream")] = False
     """Also show the tokens of every fill, and the likely ones in their place."""
-    stream: Annotated[bool, Excludes("json", "output")] = False
+    stream: Annotated[bool, Excludes("json", "output", "retrieve")] = False
     """Print each token as soon as it is chosen."""
     json: bool = False
     """Print one JSON object per text."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from unblank.commands.file_settings import FileSettings
 from unblank.commands.parsing import parse_settings
+from unblank.commands.retrieval_settings import RetrievalSettings
 from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, check_values
 
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     from unblank.api import Unblank
     from unblank.generation.candidates import ScoringOptions
     from unblank.generation.results import Scores
+    from unblank.retrieval.retriever import Retriever
 
 __all__ = ["ScoreSettings", "parse", "run", "score_to_file"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ScoreSettings(FileSettings):
+class ScoreSettings(FileSettings, RetrievalSettings):
     """Score candidates for a blank, or for what answers a source, by their log-probability.
 
     A text: unblank score MODEL "The cat [MASK] on the mat." --candidates sat slept
@@ -115,8 +117,13 @@ def run(settings: ScoreSettings) -> None:
     console = Console(highlight=False)
     problems: list[str] = []
 
-    def scored(text: str) -> "tuple[str, Scores]":
-        return text, unblank.score(text, list(settings.candidates), **options)
+    retriever = _retriever(unblank, settings)
+
+    def scored(text: str) -> "tuple[str, Scores, list[dict[str, Any]]]":
+        if retriever is None:
+            return text, unblank.score(text, list(settings.candidates), **options), []
+        scores, found = retriever.score(text, settings.candidates, **options)
+        return text, scores, found.to_list()
 
     for answer in each_text(texts_of(settings.text, settings), scored, problems):
         if isinstance(answer, Refused):
@@ -125,11 +132,17 @@ def run(settings: ScoreSettings) -> None:
             else:
                 console.print(f"{answer.text}  not scored: {answer.reason}", markup=False)
             continue
-        text, scores = answer
+        text, scores, passages = answer
         if settings.json:
-            print_json({"text": text, **scores.to_dict()})
-        else:
-            console.print(_table(text, scores, settings.normalization))
+            more = {} if retriever is None else {"passages": passages}
+            print_json({"text": text, **scores.to_dict(), **more})
+            continue
+        console.print(_table(text, scores, settings.normalization))
+        for passage in passages:
+            line = f"{passage['share']:6.1%}  {passage['text']}  {passage['place']}"
+            console.print(line, markup=False, soft_wrap=True)
+    if retriever is not None:
+        print(retriever, file=sys.stderr)
     raise_any(problems)
 
 
@@ -139,8 +152,10 @@ def score_to_file(settings: ScoreSettings) -> list[dict[str, Any]]:
     from unblank.commands.texts import require_files
 
     input_path, output = require_files(settings)
-    return score_records(
-        _opened(settings),
+    unblank = _opened(settings)
+    retriever = _retriever(unblank, settings)
+    answers = score_records(
+        unblank,
         Path(settings.model),
         input_path,
         output,
@@ -151,7 +166,20 @@ def score_to_file(settings: ScoreSettings) -> list[dict[str, Any]]:
         text_unit=settings.text_unit,
         batch_size=settings.batch_size,
         overwrite=settings.overwrite,
+        retriever=retriever,
     )
+    if retriever is not None:
+        print(retriever, file=sys.stderr)
+    return answers
+
+
+def _retriever(unblank: "Unblank", settings: ScoreSettings) -> "Retriever | None":
+    """Return what finds passages, if an index is given."""
+    if settings.retrieve is None:
+        return None
+    from unblank.retrieval.retriever import Retriever
+
+    return Retriever(unblank, Path(settings.retrieve), settings.top)
 
 
 def _options(settings: ScoreSettings) -> "ScoringOptions":

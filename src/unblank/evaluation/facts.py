@@ -1,186 +1,261 @@
-"""Facts that a model knows: which object it puts first among candidates, and which it writes.
+"""Facts that a model knows: how high it ranks the object among candidates, and what it writes.
 
-A fact is a sentence with a blank for its object (LAMA, Petroni et al. 2019). Candidates are the
-objects of all facts of the relation; where several are equally likely, each counts its share.
+A fact is a sentence with a blank for its object (LAMA, Petroni et al. 2019; X-FACTR in many
+languages, Jiang et al. 2020). Candidates are the objects of all facts of the relation; equally
+likely ones stand in random order. All means are over facts, then over relations.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from unblank.data.language_files import LanguageFile
 from unblank.data.splits import find_split
-from unblank.evaluation.fact_files import Fact, read_facts
+from unblank.evaluation.fact_files import Fact, read_facts, read_relations
+from unblank.evaluation.fact_questions import AskedFact, ask_facts, score_facts, write_facts
+from unblank.evaluation.language_means import language_means
+from unblank.evaluation.language_split import in_languages
 from unblank.evaluation.options import FactsOptions
+from unblank.evaluation.passage_conditions import Condition, holds_words, passage_conditions
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import FactSet
-from unblank.generation.prompts import encode_candidate
-from unblank.generation.score import Cloze
+from unblank.languages import find_language
+from unblank.metrics.agreement import agreement_of_languages
+from unblank.metrics.ranking import places_of, precision_at, reciprocal_rank
 from unblank.metrics.spread import mean_error
 from unblank.metrics.words import split_words
-from unblank.plurals import counted
-from unblank.prompting.scoring import length_batches, score_clozes
-from unblank.shared_batches import in_turns
-from unblank.tokenization.encoding import encode_with_blanks
-from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
+from unblank.retrieval.index import PassageIndex
 
 __all__ = ["run_facts"]
 
-AMONG, WRITTEN, BASELINE = "first of the candidates", "exactly written", "most frequent object"
+_MANY_TOKENS = 3
+"""Objects of this many tokens and more are counted together."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """A fact as the model is asked for it.
+class _Result:
+    """What is found out about a fact.
 
     Attributes:
-        fact: the fact.
-        cloze: its sentence, and the candidates that differ in their tokens.
-        slots: for each candidate of the fact, which of these it is.
+        asked: the fact.
+        prediction: which of its candidates is the likeliest.
+        points: metric -> percent.
+        written: what the model writes; None if it does not.
     """
 
-    fact: Fact
-    cloze: Cloze
-    slots: tuple[int, ...]
+    asked: AskedFact
+    prediction: int
+    points: Mapping[str, float]
+    written: str | None
 
 
 def run_facts(session: Session[FactsOptions], sets: Mapping[str, FactSet]) -> Iterator[SuiteResult]:
-    """Yield the accuracies on the facts of each set, relation by relation.
+    """Yield the scores on the facts of each set, with and without passages.
 
     Raises:
-        ValueError: a file, a fact or a layout that does not fit; the message names it.
-        FileNotFoundError: data that is not there.
+        ValueError: a file, a fact, an index or a layout that does not fit; the message names it.
+        FileNotFoundError: data or an index that is not there.
+        ImportError: an index is given, and the extra `retrieval` is missing.
     """
     config = session.config
     if config.layout != "blank":
         session.say(f"the model writes no answers of its own in the layout {config.layout}")
-    for name, files in session.files({name: part.files for name, part in sets.items()}):
-        relations = find_split(session.data_folder(), sets[name].relations, config.split)
-        facts = read_facts(sets[name], files, relations, config.limit)
-        yield _measure(session, name, _questions(session, name, facts))
+    globs = {name: part.files.replace("{lang}", "*") for name, part in sets.items()}
+    for name, paths in session.files(globs):
+        files = _in_languages(session, name, sets[name], paths)
+        facts = {file.language: _read(session, name, sets[name], file) for file in files}
+        if facts:
+            yield from _measure(session, name, facts)
 
 
-def _questions(session: Session[FactsOptions], name: str, facts: Sequence[Fact]) -> list[_Question]:
-    """Return the facts that the model has positions for, and say how many it has not."""
-    tokenizer, special = session.tokenizer, session.special
-    known: dict[tuple[bool, bool, str], tuple[int, ...]] = {}
-    questions = []
-    for fact in facts:
-        if sum(fact.text.count(token) for token in BLANK_TOKENS) != 1:
-            raise ValueError(f"{fact.place}: the subject holds a blank: {fact.text!r}")
-        parts = fact.text.split(MASK_TOKEN)
-        candidates = []
-        for text in fact.candidates:
-            # All that the ids of a candidate depend on.
-            key = bool(parts[0].strip()), parts[0].endswith(" "), text
-            if key not in known:
-                known[key] = tuple(encode_candidate(tokenizer, parts, 0, text))
-            candidates.append(known[key])
-        unique = {ids: place for place, ids in enumerate(dict.fromkeys(candidates))}
-        token_ids = [*special.start, *encode_with_blanks(tokenizer, fact.text), special.eos]
-        longest = max(map(len, unique))
-        if len(token_ids) + longest < session.model.config.max_position_embeddings:
-            cloze = Cloze(token_ids, token_ids.index(special.mask), list(unique))
-            questions.append(_Question(fact, cloze, tuple(unique[ids] for ids in candidates)))
-    if not questions:
-        raise ValueError(f"{name}: every fact is too long for the model")
-    if num_long := len(facts) - len(questions):
-        session.say(
-            f"{name}: left out {counted(num_long, 'fact')} of {len(facts)}: too long for the model"
-        )
-    return questions
+def _in_languages(
+    session: Session[FactsOptions], name: str, part: FactSet, paths: Sequence[Any]
+) -> list[LanguageFile]:
+    wanted = session.config.languages
+    if "{lang}" in part.files:
+        return in_languages(paths, part.files, wanted)
+    if wanted and part.language not in {find_language(code).code for code in wanted}:
+        session.say(f"left out {name}: it is in {part.language or 'a language that is not told'}")
+        return []
+    return [LanguageFile(path, part.language) for path in paths]
+
+
+def _read(
+    session: Session[FactsOptions], name: str, part: FactSet, file: LanguageFile
+) -> list[Fact]:
+    paths = find_split(session.data_folder(), part.relations, session.config.split)
+    relations = read_relations(paths, file.language)
+    facts, left_out = read_facts(part, file, relations, session.config.limit)
+    for reason in left_out:
+        session.say(f"{name} {file.language}: left out {reason}")
+    return facts
 
 
 def _measure(
-    session: Session[FactsOptions], name: str, questions: Sequence[_Question]
-) -> SuiteResult:
-    started = time.perf_counter()
-    scores = _score(session, name, questions)
-    points = {
-        AMONG: [_share_of_first(*pair) for pair in zip(questions, scores, strict=True)],
-        BASELINE: [100.0 * (one.fact.answer == one.fact.candidates[0]) for one in questions],
-    }
-    fills = _write(session, questions) if session.config.layout == "blank" else None
-    if fills is not None:
-        points[WRITTEN] = [
-            100.0 * (split_words(fill) == split_words(one.fact.answer))
-            for one, fill in zip(questions, fills, strict=True)
-        ]
-    seconds = time.perf_counter() - started
-    relations: dict[str, list[int]] = defaultdict(list)
-    for number, one in enumerate(questions):
-        relations[one.fact.relation].append(number)
-    rows = [
-        _row(title, metric, [[values[i] for i in chosen]], seconds)
-        for title, chosen in relations.items()
-        for metric, values in points.items()
-    ]
-    rows += [
-        _row(name, metric, [[values[i] for i in chosen] for chosen in relations.values()], seconds)
-        for metric, values in points.items()
-    ]
-    lines: list[dict[str, Any]] = [
-        {
-            "task": one.fact.relation,
-            "place": one.fact.place,
-            "text": one.fact.text,
-            "answer": one.fact.answer,
-            "prediction": one.fact.candidates[one.slots.index(int(scores_C.argmax()))],
-            "points": points[AMONG][number] / 100,
-            "written": fills and fills[number],
+    session: Session[FactsOptions], name: str, facts: Mapping[str, Sequence[Fact]]
+) -> Iterator[SuiteResult]:
+    """Yield the scores of a set under each condition."""
+    config = session.config
+    index = None if config.retrieve is None else PassageIndex(Path(config.retrieve))
+    of_conditions: dict[str, dict[str, Condition]] = defaultdict(dict)
+    for language, of_language in facts.items():
+        queries = [fact.text for fact in of_language]
+        for condition in passage_conditions(index, config.top, queries):
+            of_conditions[condition.title][language] = condition
+    for title, of_languages in of_conditions.items():
+        started = time.perf_counter()
+        results = {
+            language: _answer(session, f"{name}{title} {language}".strip(), facts[language], one)
+            for language, one in of_languages.items()
         }
-        for number, (one, scores_C) in enumerate(zip(questions, scores, strict=True))
-    ]
-    return SuiteResult(rows, lines)
+        seconds = time.perf_counter() - started
+        scores = _scores(f"{name}{title}", results, seconds)
+        if len(facts) == 1:
+            scores = [*_of_relations(title, results, seconds), *scores]
+        lines = [
+            _line(name, title, language, one) for language in results for one in results[language]
+        ]
+        yield SuiteResult(scores, lines)
 
 
-def _score(
-    session: Session[FactsOptions], name: str, questions: Sequence[_Question]
-) -> list[Tensor]:
-    """Return for each question float32[C], the log-probabilities of its different candidates."""
-    scores = [torch.empty(0)] * len(questions)
-    lengths = [len(one.cloze.token_ids) + sum(map(len, one.cloze.candidates)) for one in questions]
-    batches = list(length_batches(lengths, session.config.batch_size))
+def _answer(
+    session: Session[FactsOptions], name: str, facts: Sequence[Fact], condition: Condition
+) -> list[_Result]:
+    """Return what the model says about facts of a language."""
+    asked = ask_facts(session, name, facts, condition.passages)
+    scores = score_facts(session, name, asked)
+    written: Sequence[str | None] = [None] * len(asked)
+    if session.config.layout == "blank":
+        written = write_facts(session, asked)
+    results = []
+    for one, scores_C, text in zip(asked, scores, written, strict=True):
+        points = _ranking(one, scores_C)
+        if text is not None:
+            points["written"] = 100.0 * _is_named(one.fact, text)
+        points["most frequent object"] = 100.0 * (one.right == 0)
+        if condition.title:
+            points |= _help(one)
+        prediction = one.slots.index(int(scores_C.argmax()))
+        results.append(_Result(one, prediction, points, text))
+    return results
 
-    def scored(batch: list[int]) -> list[Tensor]:
-        clozes = [questions[number].cloze for number in batch]
-        found = score_clozes(session.model, session.special, clozes, layout=session.config.layout)
-        return [scores_C.cpu() for scores_C in found]
 
-    with torch.inference_mode(), session.bar(name, len(questions)) as advance:
-        for batch, of_batch in zip(batches, in_turns(batches, scored), strict=True):
-            for number, scores_C in zip(batch, of_batch, strict=True):
-                scores[number] = scores_C
-            advance(len(batch))
+def _ranking(asked: AskedFact, scores_C: Tensor) -> dict[str, float]:
+    of_candidates = [float(scores_C[slot]) for slot in asked.slots]
+    places = places_of(of_candidates, asked.right)
+    return {
+        "P@1": 100.0 * precision_at(1, *places),
+        "P@5": 100.0 * precision_at(5, *places),
+        "MRR": 100.0 * reciprocal_rank(*places),
+    }
+
+
+def _is_named(fact: Fact, text: str) -> bool:
+    """Whether a text is a name of the object, word by word and without case."""
+    return split_words(text) in [split_words(name) for name in (fact.answer, *fact.aliases)]
+
+
+def _help(asked: AskedFact) -> dict[str, float]:
+    """Return whether a passage names the object, and whether one holds the very statement."""
+    fact = asked.fact
+    passages = [split_words(one.text) for one in asked.passages]
+    names = [words for name in (fact.answer, *fact.aliases) if (words := split_words(name))]
+    statement = split_words(fact.statement)
+    is_hit = any(holds_words(words, passage) for words in names for passage in passages)
+    is_leaked = any(holds_words(statement, passage) for passage in passages)
+    return {"object in a passage": 100.0 * is_hit, "sentence in a passage": 100.0 * is_leaked}
+
+
+def _scores(task: str, results: Mapping[str, Sequence[_Result]], seconds: float) -> list[Score]:
+    """Return the rows of a set: all facts, by tokens of the object, agreement of languages."""
+    scores = _of_languages(task, results, seconds)
+    for number in range(1, _MANY_TOKENS + 1):
+        some: dict[str, list[_Result]] = defaultdict(list)
+        for language, of_language in results.items():
+            for one in of_language:
+                if min(one.asked.num_tokens, _MANY_TOKENS) == number:
+                    some[language].append(one)
+        if some:
+            scores += _of_languages(f"{task}, {_tokens_title(number)}", some, seconds)
+    answers = {
+        language: {one.asked.fact.key: one.asked.fact.ids[one.prediction] for one in of_language}
+        for language, of_language in results.items()
+    }
+    agreement = {
+        language: [
+            Score(
+                task=task,
+                metric="agreement",
+                value=100.0 * share,
+                count=count,
+                seconds=seconds,
+                language=language,
+            )
+        ]
+        for language, (share, count) in agreement_of_languages(answers).items()
+    }
+    if agreement:
+        scores += [row for rows in agreement.values() for row in rows]
+        means = language_means(task, agreement, seconds)
+        scores += [row for row in means if row.language == "mean"]
     return scores
 
 
-def _share_of_first(question: _Question, scores_C: Tensor) -> float:
-    """Return 100 if the answer alone has the highest score, a share of it for a tie, else 0."""
-    best = float(scores_C.max())
-    is_first = [float(scores_C[slot]) == best for slot in question.slots]
-    return 100.0 * is_first[question.fact.candidates.index(question.fact.answer)] / sum(is_first)
+def _tokens_title(number: int) -> str:
+    if number == _MANY_TOKENS:
+        return f"objects of {number} tokens or more"
+    return "objects of 1 token" if number == 1 else f"objects of {number} tokens"
 
 
-def _write(session: Session[FactsOptions], questions: Sequence[_Question]) -> list[str]:
-    """Return what the model writes into each blank, greedily."""
-    filled = session.unblank.fill(
-        [one.fact.text for one in questions],
-        batch_size=session.config.batch_size,
-        max_tokens=session.config.max_tokens,
-    )
-    return [result.blanks[0].text for result in filled]
+def _of_languages(
+    task: str, results: Mapping[str, Sequence[_Result]], seconds: float
+) -> list[Score]:
+    """Return the means over relations, a row for each language, and their means."""
+    rows = {
+        language: [replace(row, language=language) for row in _rows(task, of_language, seconds)]
+        for language, of_language in results.items()
+    }
+    scores = [row for of_language in rows.values() for row in of_language]
+    return scores + (language_means(task, rows, seconds) if len(rows) > 1 else [])
+
+
+def _of_relations(
+    title: str, results: Mapping[str, Sequence[_Result]], seconds: float
+) -> list[Score]:
+    """Return the rows of each relation; there is one language."""
+    scores = []
+    for language, of_language in results.items():
+        for relation, some in _by_relation(of_language).items():
+            rows = _rows(f"{relation}{title}", some, seconds)
+            scores += [replace(row, language=language) for row in rows]
+    return scores
+
+
+def _by_relation(results: Sequence[_Result]) -> dict[str, list[_Result]]:
+    groups: dict[str, list[_Result]] = defaultdict(list)
+    for one in results:
+        groups[one.asked.fact.relation].append(one)
+    return groups
+
+
+def _rows(task: str, results: Sequence[_Result], seconds: float) -> list[Score]:
+    """Return for each metric the mean over relations of the mean over facts."""
+    groups = _by_relation(results).values()
+    return [
+        _row(task, metric, [[one.points[metric] for one in group] for group in groups], seconds)
+        for metric in results[0].points
+    ]
 
 
 def _row(task: str, metric: str, relations: Sequence[Sequence[float]], seconds: float) -> Score:
-    """Return the mean over relations of the mean over facts."""
     errors = [mean_error(points) for points in relations]
     known = [error for error in errors if error is not None]
     return Score(
@@ -192,3 +267,22 @@ def _row(task: str, metric: str, relations: Sequence[Sequence[float]], seconds: 
         seconds=seconds,
         details={"relations": len(relations)},
     )
+
+
+def _line(name: str, title: str, language: str, result: _Result) -> dict[str, Any]:
+    fact = result.asked.fact
+    line = {
+        "task": f"{name}{title}",
+        "relation": fact.relation,
+        "language": language,
+        "place": fact.place,
+        "text": fact.text,
+        "answer": fact.answer,
+        "tokens": result.asked.num_tokens,
+        "prediction": fact.candidates[result.prediction],
+        "points": dict(result.points),
+        "written": result.written,
+    }
+    if title:
+        line["passages"] = [one.text for one in result.asked.passages]
+    return line

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
-from unblank.settings.marks import Excludes, PathText, Positional
+from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
@@ -234,8 +234,17 @@ class FactsOptions(DataOptions):
     """
 
     suite: Literal["facts"] = "facts"
+    limit: Positive[int | None] = None
+    """Number of facts of each relation to measure, the first ones, so that languages share them."""
     split: str = "facts"
-    """Name of the file of facts before .jsonl."""
+    """Name of the file of facts before .jsonl, or before the code of its language."""
+    languages: tuple[str, ...] = ()
+    """Codes of the languages to measure. Default: all that are there."""
+    retrieve: PathText | None = None
+    """Folder of an index of passages (unblank index): ask also with the passages that fit each
+    fact best, and with those of other facts."""
+    top: Annotated[Positive[tuple[int, ...]], Needs("retrieve")] = (5,)
+    """Numbers of passages; each is measured."""
     layout: _Layout = "blank"
     """How the model answers: in a blank, in a blank marked by a sentinel (for models pretrained
     with objective.sentinels), or in one [MASK] per token (objective.masked). Only in a blank it
@@ -303,6 +312,11 @@ class QuestionsOptions(DataOptions):
     """Your own files, folders or globs instead, of SQuAD's JSON or one question a record."""
     languages: tuple[str, ...] = ()
     """Codes of the languages to measure. Default: all that are there."""
+    retrieve: PathText | None = None
+    """Folder of an index of passages (unblank index): answer from the passages that fit a question
+    best, also from those of other questions, and not from the question's own passage."""
+    top: Annotated[Positive[tuple[int, ...]], Needs("retrieve")] = (5,)
+    """Numbers of passages; each is measured."""
     prompts: _Prompts = "english"
     """In which words a question is put: English ones, those of its language, or none: as in
     training."""

@@ -2,17 +2,22 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from unblank.data.drawing import draw_from_files
 from unblank.data.language_files import LanguageFile, find_language_files
 from unblank.evaluation.language_means import language_means
 from unblank.evaluation.language_split import in_languages
+from unblank.evaluation.open_questions import answers_from_passages, names_answer
 from unblank.evaluation.options import QuestionsOptions
+from unblank.evaluation.passage_conditions import passage_conditions
 from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import QuestionSet
 from unblank.families.table import family_of_model
 from unblank.generation.options import GenerationOptions
+from unblank.generation.results import Generated
 from unblank.generation.seq2seq import generate_from_ids
 from unblank.metrics.questions import AnswerRules
 from unblank.metrics.spread import mean_error
@@ -26,6 +31,7 @@ from unblank.questions.answers import (
 from unblank.questions.asked import AskedQuestion, WindowCounts, ask
 from unblank.questions.asking import QuestionEncoder
 from unblank.questions.reading import Question, read_questions
+from unblank.retrieval.index import PassageIndex
 
 __all__ = ["run_questions"]
 
@@ -40,12 +46,12 @@ def run_questions(
     config = session.config
     if config.file:
         rules = next(iter(sets.values())).rules
-        yield _measure(session, "own files", rules, find_language_files(config.file))
+        yield from _measure(session, "own files", rules, find_language_files(config.file))
         return
     globs = {name: part.files.replace("{lang}", "*") for name, part in sets.items()}
     for name, found in session.files(globs):
         files = in_languages(found, sets[name].files, config.languages)
-        yield _measure(session, name, sets[name].rules, files)
+        yield from _measure(session, name, sets[name].rules, files)
 
 
 def _measure(
@@ -53,28 +59,65 @@ def _measure(
     name: str,
     rules: AnswerRules,
     files: Sequence[LanguageFile],
-) -> SuiteResult:
-    started = time.perf_counter()
+) -> Iterator[SuiteResult]:
     config = session.config
     every = [question for file in files for question in read_questions(file)]
     questions = draw_from_files(every, config.limit, lambda one: one.place)
     require_rules(questions, rules)
-    asked = _asked(session, questions)
-    session.say(f"{name}: {WindowCounts.of(asked)}")
-    answers = _answers(session, asked)
-    seconds = time.perf_counter() - started
     details = {"files": [str(file.path) for file in files], "rules": rules}
+    started = time.perf_counter()
+    if config.retrieve is None:
+        asked = _asked(session, questions)
+        session.say(f"{name}: {WindowCounts.of(asked)}")
+        answers = _answers(session, asked)
+        yield _result(name, questions, answers, time.perf_counter() - started, details)
+        return
+    index = PassageIndex(Path(config.retrieve))
+    queries = [question.text for question in questions]
+    for condition in passage_conditions(index, config.top, queries):
+        answers = answers_from_passages(
+            questions,
+            condition.passages,
+            _encoder(session),
+            _room(session),
+            lambda inputs: _written(session, inputs),
+        )
+        hits = [names_answer(*pair) for pair in zip(questions, condition.passages, strict=True)]
+        seconds = time.perf_counter() - started
+        title = f"{name}{condition.title or ' without passages'}"
+        yield _result(title, questions, answers, seconds, details, hits)
+
+
+def _result(
+    name: str,
+    questions: Sequence[Question],
+    answers: Sequence[FoundAnswer],
+    seconds: float,
+    details: dict[str, Any],
+    hits: Sequence[bool] | None = None,
+) -> SuiteResult:
+    """Return the scores of answers.
+
+    Args:
+        name: of the questions.
+        questions: at least one.
+        answers: one for each.
+        seconds: that they took.
+        details: files and rules.
+        hits: whether the right answer stands in the passages of each; None for its own passage.
+    """
     rows: dict[str, list[Score]] = {}
     for language in dict.fromkeys(one.language for one in questions):
-        pairs = [
-            pair for pair in zip(questions, answers, strict=True) if pair[0].language == language
-        ]
-        rows[language] = _rows(name, pairs, rules, seconds)
+        numbers = [n for n, one in enumerate(questions) if one.language == language]
+        pairs = [(questions[n], answers[n]) for n in numbers]
+        own = None if hits is None else [hits[n] for n in numbers]
+        rows[language] = _rows(name, pairs, details["rules"], seconds, own)
     scores = [row for of_language in rows.values() for row in of_language]
     if len(rows) > 1:
         scores += language_means(name, rows, seconds, details)
     lines = [
-        {"task": name, **answer_line(*pair, rules)} for pair in zip(questions, answers, strict=True)
+        {"task": name, **answer_line(*pair, details["rules"])}
+        for pair in zip(questions, answers, strict=True)
     ]
     return SuiteResult(scores, lines)
 
@@ -86,31 +129,41 @@ def _encoder(session: Session[QuestionsOptions]) -> QuestionEncoder:
     return QuestionEncoder(tokenizer, family.special_ids(tokenizer), session.config.prompts, blank)
 
 
-def _asked(
-    session: Session[QuestionsOptions], questions: Sequence[Question]
-) -> list[AskedQuestion]:
+def _room(session: Session[QuestionsOptions]) -> int:
     config, positions = session.config, session.num_positions
     if config.max_source_length is not None and config.max_source_length > positions:
         raise ValueError(
             f"max_source_length is {config.max_source_length}, but the model has {positions} "
             "positions: lower it"
         )
-    room = config.max_source_length or min(positions, _USUAL_LENGTH)
-    return ask(questions, _encoder(session), room, show_progress=True)
+    return config.max_source_length or min(positions, _USUAL_LENGTH)
+
+
+def _asked(
+    session: Session[QuestionsOptions], questions: Sequence[Question]
+) -> list[AskedQuestion]:
+    return ask(questions, _encoder(session), _room(session), show_progress=True)
+
+
+def _written(
+    session: Session[QuestionsOptions], inputs: Sequence[tuple[int, ...]]
+) -> list[Generated]:
+    """Return an answer to each input of the encoder."""
+    config, encoder = session.config, _encoder(session)
+    return generate_from_ids(
+        session.model,
+        session.tokenizer,
+        [encoder.prompt(token_ids) for token_ids in inputs],
+        GenerationOptions(num_beams=config.num_beams, max_tokens=config.max_tokens, min_tokens=1),
+        batch_size=config.batch_size,
+        show_progress=True,
+    )
 
 
 def _answers(
     session: Session[QuestionsOptions], asked: Sequence[AskedQuestion]
 ) -> list[FoundAnswer]:
-    config, encoder = session.config, _encoder(session)
-    written = generate_from_ids(
-        session.model,
-        session.tokenizer,
-        [encoder.prompt(window.token_ids) for one in asked for window in one.windows],
-        GenerationOptions(num_beams=config.num_beams, max_tokens=config.max_tokens, min_tokens=1),
-        batch_size=config.batch_size,
-        show_progress=True,
-    )
+    written = _written(session, [window.token_ids for one in asked for window in one.windows])
     num_windows = [len(one.windows) for one in asked]
     return best_answers([one.question for one in asked], num_windows, written)
 
@@ -120,8 +173,12 @@ def _rows(
     pairs: Sequence[tuple[Question, FoundAnswer]],
     rules: AnswerRules,
     seconds: float,
+    hits: Sequence[bool] | None,
 ) -> list[Score]:
     lines = [answer_scores(*pair, rules) for pair in pairs]
+    if hits is not None:
+        for line, is_hit in zip(lines, hits, strict=True):
+            line["answer_in_passages"] = 100.0 * is_hit
     return [
         Score(
             task=name,

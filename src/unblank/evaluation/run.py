@@ -135,6 +135,8 @@ def require_suite_packages(config: EvaluationOptions) -> None:
         tasks = suite.tasks if isinstance(suite, TaskSuite) else {}
         chosen = [str(tasks.get(name, name)) for name in config.tasks] or map(str, tasks.values())
         metrics = [metric for name in chosen for metric in load_task(name).metrics]
+    elif getattr(config, "retrieve", None) is not None:
+        require_package("bm25s", "an index of passages")
     elif config.suite == "lm-eval":
         require_package("lm_eval", "the suite lm-eval")
     require_metric_packages(metrics)

@@ -59,7 +59,7 @@ _PAIR_SET: Shapes = {
     "files": (str,), "languages": (list,), "reader": (str,), "good": (str,), "bad": (str,),
     "group": (str, list), "paradigm": (str,),
 }  # fmt: skip
-_FACT_KEYS = ("relation", "subject", "object")
+_FACT_KEYS = ("relation", "subject", "object", "aliases", "subject_id", "object_id", "language")
 _FACT_SET: Shapes = {**dict.fromkeys(("files", "relations", *_FACT_KEYS), (str,))}
 _QUESTION_SET: Shapes = {"files": (str,), "rules": (str,)}
 _WRITING_SET: Shapes = {
@@ -135,7 +135,7 @@ def _facts_suite(path: Path, entries: dict[str, Any]) -> Suite:
         _require(name, entry, "files", "relations")
         given = {key: str(entry[key]) for key in _FACT_KEYS if key in entry}
         relations = str(entry["relations"])
-        sets[str(name)] = FactSet(files=files_pattern(entry), relations=relations, **given)
+        sets[str(name)] = FactSet(files=files_pattern(entry, "lang"), relations=relations, **given)
     return FactsSuite(**_head(path, entries), sets=sets)
 
 

@@ -71,18 +71,27 @@ class FactSet:
     """Facts: subject, relation, object; and a sentence for each relation.
 
     Attributes:
-        files: where the facts lie, for `unblank.data.splits.find_split`.
+        files: where the facts lie, for `unblank.data.splits.find_split`, `{lang}` for the code of
+            their language.
         relations: where the relations lie, likewise.
+        language: of files whose names tell none.
         relation: field of a fact's relation.
         subject: field of its subject.
         object: field of its object.
+        aliases: field that lists other names of the object.
+        subject_id: field of the subject's identifier, the same in all languages.
+        object_id: field of that of the object.
     """
 
     files: str
     relations: str
+    language: str = ""
     relation: str = "relation"
     subject: str = "sub_label"
     object: str = "obj_label"
+    aliases: str = "obj_aliases"
+    subject_id: str = "sub_uri"
+    object_id: str = "obj_uri"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from unblank.calibration.maps import tempered
 from unblank.calibration.record import LabelCalibration
 from unblank.families.table import family_of_model
 from unblank.generation.options import GenerationOptions
+from unblank.generation.passages import Passage, behind_passage, log_weights, mix_passages
 from unblank.generation.priors import Normalization, without_prior
 from unblank.generation.prompts import encode_candidate, read_text
 from unblank.generation.results import CandidateScore, Scores
@@ -125,6 +126,37 @@ class CandidateScorer:
             self._result(given, cloze.candidates, scores_C)
             for given, cloze, scores_C in zip(candidates, clozes, found, strict=True)
         ]
+
+    def score_with_passages(
+        self, text: str, candidates: Sequence[str], passages: Sequence[Passage]
+    ) -> Scores:
+        """Return the scores of candidates over passages, all in one forward; uncalibrated.
+
+        Args:
+            text: with a blank, or a source.
+            candidates: of the text.
+            passages: at least one.
+
+        Raises:
+            ValueError: as for `score`, or a normalization with a prior.
+        """
+        if self._options.has_prior:
+            raise ValueError(
+                f"the normalization {self._options.normalization!r} does not go with passages: "
+                "choose sum or mean"
+            )
+        plain = replace(self._options, normalization="sum")
+        scorer = CandidateScorer(self._model, self._tokenizer, plain)
+        joined = [behind_passage(one.text, text) for one in passages]
+        of_passages = scorer.score(joined, [candidates] * len(joined))
+        token_ids = [one.token_ids for one in of_passages[0].candidates]
+        total_C = mix_passages(
+            [torch.tensor([one.score for one in found.candidates]) for found in of_passages],
+            log_weights(passages),
+        )
+        if self._options.normalization == "mean":
+            total_C /= torch.tensor([len(ids) + plain.include_end for ids in token_ids])
+        return scorer._result(candidates, token_ids, total_C)
 
     def _of_source(self, source: str, candidates: Sequence[str]) -> Scores:
         positions = self._model.config.max_position_embeddings

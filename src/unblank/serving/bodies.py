@@ -28,6 +28,9 @@ __all__ = [
 MOST_TEXTS = 256
 """Most texts of a request."""
 
+MOST_PASSAGES = 32
+"""Most passages of a text, which go through the model together."""
+
 MOST_RULES = 20
 
 LARGEST = 1_000_000
@@ -176,6 +179,11 @@ class ScoreBody(ModelBody):
     include_end: bool = Field(True, description="Count that the candidate ends where it does.")
     context: Literal["bi", "uni"] = Field("bi", description="GLM: what a token of the text sees.")
     source_tag: str | None = Field(None, description="Encoder-decoder: language tag.")
+    passages: Annotated[list[Text], Field(min_length=1, max_length=MOST_PASSAGES)] | None = Field(
+        None,
+        description="Texts that may help, each put before the text; the probabilities that they "
+        "lead to are averaged.",
+    )
 
 
 class ClassifyBody(ModelBody):

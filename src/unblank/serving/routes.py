@@ -71,7 +71,9 @@ def library_routes(service: Service) -> APIRouter:
     @router.post("/score", summary="Score candidates", responses=answers(SCORED) | refusals())
     async def score(body: ScoreBody, request: Request) -> Response:
         model = service.model(body.model)
-        options = body.model_dump(exclude={"model", "text", "candidates"})
+        options = body.model_dump(exclude={"model", "text", "candidates", "passages"})
+        if body.passages is not None:
+            options["passages"] = [body.passages]
         work = model.score([body.text], [body.candidates], **options)
         (found,) = await service.wait_for(request, work)
         return JsonResponse(found.to_dict())

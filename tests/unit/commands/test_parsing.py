@@ -128,7 +128,8 @@ def test_a_suite_takes_its_own_options_and_no_others(suite):
         option = own.get(flag, other)
         default = option.default if isinstance(option.default, tuple) else (option.default,)
         values = [] if option.is_switch else [str(value) for value in default]
-        words = ["m", "--suite", suite, flag, *values]
+        needed = [f"--{mark.other}" for mark in option.marks if isinstance(mark, Needs)]
+        words = ["m", "--suite", suite, flag, *values, *(x for one in needed for x in (one, "x"))]
         if flag in own:
             evaluate.parse(words)
         else:

@@ -74,6 +74,13 @@ def test_scores_are_those_of_the_library(client, toy):
     assert_alike(found, toy.score(TEXTS[0], ["sat", "ran so"], normalization="mean").to_dict())
 
 
+def test_scores_over_passages_are_those_of_the_library(client, toy):
+    given, passages = ["sat", "ran so"], ["the cat ran", "a dog sat"]
+    body = {"text": TEXTS[0], "candidates": given, "passages": passages}
+    found = client.post("/v1/score", json=body).json()
+    assert_alike(found, toy.score(TEXTS[0], given, passages=passages).to_dict())
+
+
 def test_a_task_is_chosen_by_its_name(client):
     body = {"task": "sst2", "inputs": [{"sentence": "the cat ran"}, {"sentence": "so bad"}]}
     found = client.post("/v1/classify", json=body).json()
@@ -148,6 +155,8 @@ def test_examples_in_the_documentation_have_the_shape_of_real_answers(client):
         ("/v1/fill", {"text": "[MASK]", "num_beams": 2, "stream": True}, 422, "streamed"),
         ("/v1/fill", {"text": "cat " * 500 + "[MASK]"}, 422, "160 positions"),
         ("/v1/score", {"text": "[MASK]", "candidates": ["a", "a"]}, 422, "same tokens"),
+        ("/v1/score", {"text": "[MASK]", "candidates": ["a"], "passages": []}, 422, "passages"),
+        ("/v1/score", {"text": "[MASK]", "candidates": ["a"], "passages": [" "]}, 422, "empty"),
         ("/v1/classify", {"task": "sst2", "inputs": {"text": "a"}}, 422, "sentence"),
         ("/v1/classify", {"task": "../../secret", "inputs": {}}, 422, "task"),
         ("/v1/completions", {"prompt": "a", "presence_penalty": 1.0}, 422, "presence_penalty"),

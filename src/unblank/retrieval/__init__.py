@@ -1,0 +1,1 @@
+"""Passages that have words in common with a text, found in an index of one's own files (BM25)."""

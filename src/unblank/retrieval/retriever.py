@@ -1,0 +1,93 @@
+"""A model that is given the passages of an index: fills and scores with those that fit each text.
+
+A text for which the index has nothing is answered without passages; what is left out is counted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unblank.api import Unblank
+from unblank.generation.passages import Passage, log_weights
+from unblank.generation.results import FillResult, Scores
+from unblank.plurals import counted
+from unblank.retrieval.index import PassageIndex
+
+__all__ = ["Found", "Retriever"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The passages of a text.
+
+    Attributes:
+        passages: best first, perhaps none.
+    """
+
+    passages: tuple[Passage, ...]
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Return each passage with its place and its share as values that JSON can hold."""
+        shares = log_weights(self.passages).exp().tolist()
+        return [
+            {"place": one.place, "share": share, "text": one.text}
+            for one, share in zip(self.passages, shares, strict=True)
+        ]
+
+
+class Retriever:
+    """A model beside an index.
+
+    Args:
+        unblank: the model.
+        folder: of the index.
+        top: most passages of a text.
+
+    Attributes:
+        identity: tells this search from others, to go on later only with the same.
+
+    Raises:
+        FileNotFoundError: there is no index.
+        ValueError: it is damaged.
+        ImportError: the extra `retrieval` is missing.
+    """
+
+    def __init__(self, unblank: Unblank, folder: Path, top: int) -> None:
+        self._unblank = unblank
+        self._index = PassageIndex(folder)
+        self._top = top
+        self._num_texts = self._num_without = self._num_passages = self._num_long = 0
+        self.identity = [self._index.sha256, top]
+
+    def find(self, text: str) -> Found:
+        """Return the passages of a text that the model has positions for."""
+        found = self._index.search(text, self._top)
+        kept = self._unblank.fitting_passages(text, found)
+        self._num_texts += 1
+        self._num_without += not kept
+        self._num_passages += len(kept)
+        self._num_long += len(found) - len(kept)
+        return Found(tuple(kept))
+
+    def fill(self, text: str, **options: Any) -> tuple[FillResult, Found]:
+        """Return a text with its blank filled, and the passages; arguments as `Unblank.fill`."""
+        found = self.find(text)
+        return self._unblank.fill(text, passages=found.passages or None, **options), found
+
+    def score(self, text: str, candidates: Sequence[str], **options: Any) -> tuple[Scores, Found]:
+        """Return the scores of candidates, and the passages; arguments as `Unblank.score`."""
+        found = self.find(text)
+        scores = self._unblank.score(
+            text, list(candidates), passages=found.passages or None, **options
+        )
+        return scores, found
+
+    def __str__(self) -> str:
+        said = (
+            f"{counted(self._num_passages, 'passage')} for {counted(self._num_texts, 'text')}, "
+            f"none for {self._num_without}"
+        )
+        if self._num_long:
+            said += f"; {self._num_long} left out: too long for the model with their text"
+        return said

@@ -1,0 +1,185 @@
+"""An index of passages: BM25 by hand, every word in a passage, damage that is named."""
+
+import json
+import math
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unblank.integrity import file_facts, seal
+from unblank.metrics.words import split_words
+from unblank.retrieval.cutting import cut_passages
+from unblank.retrieval.index import PassageIndex, write_index
+from unblank.retrieval.words import search_words
+
+DOCUMENTS = [
+    "the cat sat on the mat",
+    "a dog saw the cat",
+    "birds sing",
+    "the the the dog",
+    "東京タワーは東京にある",
+]
+QUERIES = ["the cat", "dog dog sing", "東京", "The Dog!", "mat [MASK] birds"]
+
+
+@pytest.fixture(scope="module")
+def index_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("retrieval") / "index"
+    write_index(((f"line {n}", text) for n, text in enumerate(DOCUMENTS)), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def index(index_folder):
+    return PassageIndex(index_folder)
+
+
+def bm25_by_hand(query, documents, k1=1.5, b=0.75):
+    """Lucene's BM25, term by term; a word twice in a query counts twice."""
+    words = [search_words(one) for one in documents]
+    mean_length = sum(map(len, words)) / len(words)
+    scores = []
+    for own in words:
+        counts, score = Counter(own), 0.0
+        for word in search_words(query.replace("[MASK]", "")):
+            num_with = sum(word in others for others in words)
+            weight = math.log(1 + (len(words) - num_with + 0.5) / (num_with + 0.5))
+            length = k1 * (1 - b + b * len(own) / mean_length)
+            score += weight * counts[word] / (counts[word] + length)
+        scores.append(score)
+    return scores
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_scores_are_those_of_bm25_by_hand(index, query):
+    expected = bm25_by_hand(query, DOCUMENTS)
+    found = index.search(query, 5)
+    order = sorted(range(5), key=lambda number: -expected[number])
+    best = [number for number in order if expected[number] > 0]
+    assert [one.text for one in found] == [DOCUMENTS[number] for number in best]
+    assert [one.place for one in found] == [f"line {number}" for number in best]
+    assert [one.score for one in found] == pytest.approx([expected[n] for n in best], rel=1e-5)
+    assert index.search(query, 1) == found[:1]
+
+
+def test_what_has_no_word_in_common_finds_nothing(index):
+    assert index.search("xylophone", 3) == index.search("[MASK] !", 3) == []
+
+
+words = st.sampled_from(["one", "two", "don't", "東京", "ไทย", "हिन्दी", "3"])
+marks = st.sampled_from([" ", ". ", "\n\n", "!\n", "。", ", "])
+texts = st.lists(st.tuples(words, marks), max_size=40).map(
+    lambda pairs: "".join(word + mark for word, mark in pairs)
+)
+
+
+@given(texts, st.integers(1, 9))
+def test_passages_hold_every_character_and_not_too_many_words(text, max_words):
+    passages = list(cut_passages(text, max_words))
+    assert "".join("".join(passages).split()) == "".join(text.split())
+    assert all(len(split_words(passage)) <= max(max_words, 2) for passage in passages)
+
+
+def test_passages_keep_sentences_whole_where_they_can():
+    text = "One two three. Four five? Six seven eight nine ten eleven. Twelve."
+    assert list(cut_passages(text, 5)) == [
+        "One two three. Four five?",
+        "Six seven eight nine ten",
+        "eleven. Twelve.",
+    ]
+
+
+def test_pairs_stop_at_marks_and_other_words():
+    assert search_words("北京,上海 A b日c") == ["北京", "上海", "a", "b", "日", "c"]
+
+
+def test_passages_that_nothing_may_find_are_counted(tmp_path):
+    documents = [("a", "the cat"), ("b", "!?"), ("c", "a [MASK] dog"), ("d", "")]
+    report = write_index(documents, tmp_path / "index")
+    assert (report.documents, report.passages) == (4, 1)
+    assert (report.without_words, report.with_blanks) == (1, 1)
+    with pytest.raises(ValueError, match="no passage"):
+        write_index([("b", "!?")], tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(FileExistsError, match="index exists"):
+        write_index(documents, tmp_path / "index")
+
+
+def damage(name):
+    def change(folder):
+        path = folder / name
+        path.write_bytes(path.read_bytes()[:-3])
+
+    return change
+
+
+def rewritten(folder, name, content):
+    """Write a file that fits the record, as only a stranger would."""
+    (folder / name).write_bytes(content)
+    record = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    record.pop("checksum")
+    record["files"][name] = file_facts(folder / name)
+    (folder / "index.json").write_text(seal(record), encoding="utf-8")
+
+
+def other_array(name, change):
+    def write(folder):
+        array = change(np.load(folder / name))
+        np.save(folder / "new.npy", array, allow_pickle=True)
+        content = (folder / "new.npy").read_bytes()
+        (folder / "new.npy").unlink()
+        rewritten(folder, name, content)
+
+    return write
+
+
+def huge(folder):
+    name = "data.csc.index.npy"
+    content = (folder / name).read_bytes()
+    start = content.index(b"(")
+    length = content.index(b")") - start + 1
+    rewritten(folder, name, content.replace(content[start : start + length], b"(9999999,)", 1))
+
+
+def other_words(folder):
+    record = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    record.pop("checksum")
+    (folder / "index.json").write_text(seal(record | {"divided_into": "pieces"}), encoding="utf-8")
+
+
+ENDS, ROWS = "indptr.csc.index.npy", "indices.csc.index.npy"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (damage("passages.jsonl"), "passages.jsonl has"),
+        (damage(ROWS), "indices.csc.index.npy has"),
+        (lambda folder: (folder / "vocab.index.json").unlink(), "vocab.index.json is missing"),
+        (lambda folder: (folder / "index.json").write_text("{}"), "says nothing of data"),
+        (other_words, "'pieces'"),
+        (huge, "describes|not the file"),
+        (other_array(ROWS, lambda rows: rows + 100), "do not fit"),
+        (other_array(ENDS, lambda ends: ends[::-1].copy()), "do not fit"),
+        (other_array(ROWS, lambda rows: rows.astype(object)), "pickled"),
+        (lambda folder: rewritten(folder, "passages.jsonl", b'{"place": 1}\n'), "line 1 holds"),
+        (lambda folder: rewritten(folder, "params.index.json", b'{"k1": 9}'), "k1 9"),
+        (lambda folder: rewritten(folder, "vocab.index.json", b'{"the": 7777}'), "do not fit"),
+        (lambda folder: rewritten(folder, "vocab.index.json", b'{"the": "x"}'), "do not fit"),
+    ],
+)
+def test_an_index_that_is_not_as_it_was_written_is_named(index_folder, tmp_path, change, named):
+    folder = tmp_path / "index"
+    shutil.copytree(index_folder, folder)
+    change(folder)
+    with pytest.raises(ValueError, match=named):
+        PassageIndex(folder)
+
+
+def test_a_folder_without_a_record_is_no_index(tmp_path):
+    with pytest.raises(FileNotFoundError, match="unblank index"):
+        PassageIndex(tmp_path)
