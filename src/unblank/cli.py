@@ -70,6 +70,7 @@ COMMANDS: dict[str, Command] = {
     "serve": Command(_USE, "answer over HTTP: fill, score, generate, OpenAI's completions"),
     "calibrate": Command(_MEASURE, "learn how sure a model may be, from answers that are known"),
     "evaluate": Command(_MEASURE, "measure a model on tasks and text; keep every prediction"),
+    "align": Command(_MEASURE, "measure how alike the states of translations are, and draw them"),
     "compare": Command(
         _MEASURE, "pretrain variants of a model and measure them in one table", trains=True
     ),

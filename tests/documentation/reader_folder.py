@@ -1,5 +1,6 @@
 """A folder with what the pages take for granted: small data and models under their names."""
 
+import gzip
 import json
 import random
 import shutil
@@ -124,6 +125,14 @@ def write_labels(folder: Path) -> None:
 def write_languages(folder: Path) -> None:
     """Write labelled examples and questions in several languages."""
     texts = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH}
+    aligned = [dict(zip(texts, line, strict=True)) for line in zip(*texts.values(), strict=True)]
+    write_lines(folder / "ntrex" / "dev.jsonl", aligned)
+    with gzip.open(folder / "ntrex" / "dev.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write((folder / "ntrex" / "dev.jsonl").read_text(encoding="utf-8"))
+    (folder / "bible").mkdir()
+    for code in ("de", "fr"):
+        with gzip.open(folder / "bible" / f"{code}.tsv.gz", "wt", encoding="utf-8") as file:
+            file.writelines(f"GEN 1:{n}\t{text}\n" for n, text in enumerate(texts[code], 1))
     for code, (first, second, *_) in texts.items():
         examples = [
             {"premise": first, "hypothesis": second, "label": label, "lang": code}

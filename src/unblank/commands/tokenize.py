@@ -1,17 +1,24 @@
 """`unblank tokenize`: trains a tokenizer on text, saves it, and prints what came out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unblank.commands.parsing import parse_settings
+from unblank.settings.checks import require
 from unblank.settings.marks import PathText
 from unblank.settings.ranges import check_values
-from unblank.starting.trained_vocabulary import VocabularySettings, train_vocabulary
+from unblank.starting.trained_vocabulary import (
+    VocabularySettings,
+    open_vocabulary_text,
+    train_vocabulary,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+    from unblank.data.sources import TextFiles
 
 __all__ = ["TokenizeSettings", "parse", "run"]
 
@@ -26,8 +33,24 @@ class TokenizeSettings(VocabularySettings):
     overwrite: bool = False
     """Replace the tokenizer that the output folder already has."""
 
+    report: bool = False
+    """Also say how it treats each language: a table, and languages.json and languages.png in the
+    output folder."""
+
+    parallel: PathText | None = None
+    """With report: the same sentences in several languages, FILE:{lang} with one field a language,
+    English among them. Shows how many tokens each takes compared with English."""
+
+    verbose: bool = False
+    """With report: a row for every language, also where there are many."""
+
     def __post_init__(self) -> None:
         check_values(self)
+        for name in ("parallel", "verbose"):
+            require(
+                self.report or not getattr(self, name),
+                f"{name} is for the report: add --report",
+            )
 
 
 def parse(words: Sequence[str]) -> TokenizeSettings:
@@ -46,6 +69,7 @@ def run(settings: TokenizeSettings) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from unblank.data.drawn_texts import beginnings
     from unblank.tokenization.fidelity import count_words, describe_tokenizer
     from unblank.whole_folders import put_into_folder
 
@@ -54,40 +78,60 @@ def run(settings: TokenizeSettings) -> None:
         raise FileExistsError(
             f"{output} already has a tokenizer: choose another --output, or add --overwrite"
         )
-    tokenizer, texts = train_vocabulary(settings)
-    with put_into_folder(output) as staging:
-        tokenizer.save_pretrained(staging)
-    table = Table("tokenizer", describe_tokenizer(tokenizer), title="Trained", show_header=True)
-    table.add_row("documents", f"{texts.num_documents:,} ({texts.num_empty:,} empty ones skipped)")
-    table.add_row("characters", f"{texts.num_characters:,}")
-    table.add_row("vocabulary", f"{len(tokenizer):,} tokens (requested: {settings.vocab_size:,})")
-    for name, value in _sample_statistics(tokenizer, texts).items():
-        table.add_row(name, value)
-    table.add_row("words", str(count_words(tokenizer, texts)))
-    table.add_row("saved in", str(output))
-    Console().print(table)
+    console = Console()
+    with open_vocabulary_text(settings) as sources:
+        texts = {
+            source.name: source.texts(text_field=settings.text_field, text_unit=settings.text_unit)
+            for source in sources
+        }
+        tokenizer = train_vocabulary(settings, list(texts.values()))
+        with put_into_folder(output) as staging:
+            tokenizer.save_pretrained(staging)
+        sample = list(beginnings(list(texts.values()), 1_000_000))
+        counts = [_read_through(one) for one in texts.values()]
+        table = Table("tokenizer", describe_tokenizer(tokenizer), title="Trained")
+        num_documents, num_empty, num_characters = map(sum, zip(*counts, strict=True))
+        table.add_row("documents", f"{num_documents:,} ({num_empty:,} empty ones skipped)")
+        table.add_row("characters", f"{num_characters:,}")
+        size = f"{len(tokenizer):,} tokens (requested: {settings.vocab_size:,})"
+        table.add_row("vocabulary", size)
+        for name, value in _sample_statistics(tokenizer, sample).items():
+            table.add_row(name, value)
+        table.add_row("words", str(count_words(tokenizer, sample)))
+        table.add_row("saved in", str(output))
+        console.print(table)
+        if settings.report:
+            from unblank.commands.tokenize_report import report_languages
+
+            report_languages(
+                tokenizer,
+                texts,
+                parallel=settings.parallel,
+                output=output,
+                is_verbose=settings.verbose,
+                console=console,
+            )
+
+
+def _read_through(texts: "TextFiles") -> tuple[int, int, int]:
+    """Return documents, empty ones and characters of a source."""
+    for _ in texts:
+        pass
+    return texts.num_documents, texts.num_empty, texts.num_characters
 
 
 def _sample_statistics(
-    tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]
+    tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]
 ) -> dict[str, str]:
-    """Return how the tokenizer cuts the beginning of the corpus, about a million characters."""
+    """Return how the tokenizer cuts the beginnings of all sources."""
+    from unblank.describing.languages import length_counts
     from unblank.tokenization.encoding import encode_texts
     from unblank.tokenization.special import special_ids
 
-    num_characters = num_words = num_tokens = num_unknown = 0
-    unk = special_ids(tokenizer).unk
-    for text in texts:
-        text = text[: 1_000_000 - num_characters]
-        (ids,) = encode_texts(tokenizer, [text])
-        num_characters += len(text)
-        num_words += len(text.split())
-        num_tokens += len(ids)
-        num_unknown += ids.count(unk)
-        if num_characters == 1_000_000:
-            break
+    counts, unk = length_counts(tokenizer, texts), special_ids(tokenizer).unk
+    num_unknown = sum(ids.count(unk) for ids in encode_texts(tokenizer, texts))
     return {
-        "tokens per word": f"{num_tokens / max(num_words, 1):.2f}",
-        "characters per token": f"{num_characters / max(num_tokens, 1):.2f}",
-        "unknown tokens": f"{num_unknown / max(num_tokens, 1):.3%}",
+        "tokens per word": f"{counts.tokens / max(counts.words, 1):.2f}",
+        "characters per token": f"{counts.characters / max(counts.tokens, 1):.2f}",
+        "unknown tokens": f"{num_unknown / max(counts.tokens, 1):.3%}",
     }

@@ -25,7 +25,7 @@ from unblank.integrity import (
 from unblank.pretraining.run import run_pretrain
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.recipes import to_mapping, to_yaml
-from unblank.starting.trained_vocabulary import train_vocabulary
+from unblank.starting.trained_vocabulary import open_vocabulary_text, train_vocabulary
 from unblank.untrusted.yaml_text import read_yaml
 from unblank.whole_folders import put_into_folder
 
@@ -111,7 +111,10 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
     def train() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_at_once(settings, seal_text(to_yaml(config)))
-        tokenizer, _ = train_vocabulary(config)
+        unit = config.text_unit
+        with open_vocabulary_text(config) as sources:
+            texts = [one.texts(text_field=config.text_field, text_unit=unit) for one in sources]
+            tokenizer = train_vocabulary(config, texts)
         with put_into_folder(folder) as staging:
             tokenizer.save_pretrained(staging)
 

@@ -104,10 +104,14 @@ class FileSearch:
             FileNotFoundError: as for `find_files`.
             ValueError: as for `find_files`, or all of its files are read for other entries.
         """
-        found = tuple(self._files_of(data_path(entry), fields))
+        found = self.new_files_of(entry, fields)
         if not found:
             raise ValueError(_nothing_new(entry))
         return found
+
+    def new_files_of(self, entry: str | Path, fields: tuple[str, ...] = ()) -> tuple[Path, ...]:
+        """Return the same, perhaps none; arguments and errors as for `files_of`."""
+        return tuple(self._files_of(data_path(entry), fields))
 
     def take(self, entry: str, paths: Sequence[Path], fields: tuple[str, ...]) -> None:
         """Note that an entry reads files together, such as the two sides of a pair.

@@ -12,7 +12,13 @@ from pathlib import Path
 from unblank.data.files import find_files
 from unblank.languages import find_language
 
-__all__ = ["LANGUAGE_FIELD", "LanguageFile", "find_language_files", "language_of_record"]
+__all__ = [
+    "LANGUAGE_FIELD",
+    "LanguageFile",
+    "files_by_language",
+    "find_language_files",
+    "language_of_record",
+]
 
 LANGUAGE_FIELD = "lang"
 """Field of a record that names its language."""
@@ -50,7 +56,7 @@ def find_language_files(entries: str | Sequence[str]) -> tuple[LanguageFile, ...
     languages: dict[Path, str] = {}
     for entry in asked:
         if _IN_PATH in entry:
-            found = _by_path(entry)
+            found = files_by_language(entry)
         elif (match := _CODE.fullmatch(entry)) and not Path(entry).exists():
             language = find_language(match[2]).code
             found = dict.fromkeys(map(str, find_files(match[1])), language)
@@ -86,8 +92,13 @@ def language_of_record(value: object, of_file: str) -> str:
     return language.code
 
 
-def _by_path(entry: str) -> dict[str, str]:
-    """Return path -> language of the files of a path with `{lang}`."""
+def files_by_language(entry: str) -> dict[str, str]:
+    """Return path -> code of the language, of the files of a path with `{lang}`.
+
+    Raises:
+        FileNotFoundError: no file matches.
+        ValueError: the code of one is of no language.
+    """
     before, *between, after = entry.split(_IN_PATH)
     pattern = entry.replace(_IN_PATH, "*")
     name = re.compile(

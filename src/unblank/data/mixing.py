@@ -189,6 +189,17 @@ class SourceSchedule:
         before = int(phase.taken[source]) + int(phase.drawn_before(block)[source])
         return source, before + int(ranks[offset - begin])
 
+    def count_before(self, number: int) -> IntArray:
+        """Return int64[S], how many of the samples before `number` come from each source."""
+        phase = self._phases[bisect_right(self._first_samples, number) - 1]
+        offset = number - phase.first_sample
+        block = phase.block_of(offset)
+        begin = phase.begin(block)
+        quotas = phase.quotas[phase.begin(block + 1) - begin]
+        sources, _ = _spread(self._seed, phase.first_block + block, tuple(quotas.tolist()))
+        of_block = np.bincount(sources[: offset - begin], minlength=len(quotas))
+        return np.asarray(phase.taken + phase.drawn_before(block) + of_block, dtype=np.int64)
+
 
 def _check(
     sizes: Sequence[int],

@@ -13,18 +13,19 @@ __all__ = ["documents_table"]
 
 
 def documents_table(
-    corpora: Sequence[tuple[str, PreparedCorpus | PairCorpus]], *, max_length: int
+    corpora: Sequence[tuple[str, Sequence[PreparedCorpus | PairCorpus]]], *, max_length: int
 ) -> Table:
     """Return a table with a row for each corpus, to be printed by a rich console.
 
     Args:
-        corpora: what to call each corpus, and the corpus; at least one. A pair counts as one.
+        corpora: what to call each row, and the corpora that it sums up; at least one. A pair counts
+            as one.
         max_length: positions of a sample in tokens; a document is cut into segments if it does not
             fit beside `[CLS]` and the end token.
     """
     table = Table(
         title="documents",
-        caption=_caption([corpus for _, corpus in corpora], max_length),
+        caption=_caption([corpus for _, some in corpora for corpus in some], max_length),
         box=SIMPLE_HEAD,
         title_justify="left",
         caption_justify="left",
@@ -32,9 +33,10 @@ def documents_table(
     table.add_column("source", overflow="fold")
     for heading in ("read", "empty", "short", "kept", "of these cut", "tokens"):
         table.add_column(heading, justify="right")
-    for name, corpus in corpora:
+    for name, some in corpora:
         # As `Text`: markup would swallow `[0-9]` of a glob and turn `:a:` of a pair into an emoji.
-        table.add_row(Text(name), *(f"{count:,}" for count in _counts(corpus, max_length)))
+        counts = zip(*(_counts(corpus, max_length) for corpus in some), strict=True)
+        table.add_row(Text(name), *(f"{sum(column):,}" for column in counts))
     return table
 
 

@@ -168,6 +168,16 @@ class Sampler(Generic[ExampleT]):
         begin = int(ends[document - 1]) if document else 0
         return Place(source, epoch, document, chunk - begin, int(ends[document]) - begin)
 
+    def source_counts(self, num_samples: int) -> list[tuple[int, float]]:
+        """Return for each source its samples among the first ones, and its passes by then.
+
+        Args:
+            num_samples: how many samples from the first on.
+        """
+        counts = self._schedule.count_before(num_samples).tolist()
+        pairs = zip(counts, self._chunk_ends, strict=True)
+        return [(count, count / int(ends[-1])) for count, ends in pairs]
+
     def text_ids(self, number: int) -> IntArray:
         """Return the uncorrupted text of sample `number` at its full length, int64[<= max_length].
 

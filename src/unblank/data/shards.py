@@ -218,6 +218,8 @@ class CorpusCache:
             "text_unit": texts.text_unit,
             "min_tokens": min_tokens,
         }
+        if texts.fields:
+            settings["fields"] = list(texts.fields)
         if texts.part is not None:
             settings["part"] = [texts.part.threshold, texts.part.is_held_out]
         digest = hashlib.blake2b(digest_size=12)
@@ -320,16 +322,23 @@ def share_out(sizes: Sequence[int], num_processes: int) -> list[list[int]]:
 
 def _divided(texts: TextFiles) -> list[TextFiles]:
     """Return the texts of each shard: neighbouring files, as many as `_SHARD_BYTES` allow."""
-    groups: list[list[Path]] = [[]]
+    groups: list[list[int]] = [[]]
     num_bytes = 0
-    for path in texts.paths:
+    for number, path in enumerate(texts.paths):
         size = path.stat().st_size
         if groups[-1] and num_bytes + size > _SHARD_BYTES:
             groups.append([])
             num_bytes = 0
-        groups[-1].append(path)
+        groups[-1].append(number)
         num_bytes += size
-    return [replace(texts, paths=tuple(group)) for group in groups]
+    return [
+        replace(
+            texts,
+            paths=tuple(texts.paths[number] for number in group),
+            fields=tuple(texts.fields[number] for number in group) if texts.fields else (),
+        )
+        for group in groups
+    ]
 
 
 def _counted(texts: TextFiles, advance: Callable[[int], None]) -> Iterator[str]:

@@ -37,6 +37,7 @@ class TextFiles:
         paths: files to read, in this order (see `unblank.data.files`).
         text_field: key or column that holds the text, where a file has several.
         text_unit: what makes one document of a `.txt` file.
+        fields: of the text of each file, where not all have `text_field`.
         part: which side of a division by hash is given out; None for all documents.
         num_documents: documents given out so far.
         num_empty: documents passed over because they hold nothing visible, or null.
@@ -55,6 +56,7 @@ class TextFiles:
     paths: tuple[Path, ...]
     text_field: str = "text"
     text_unit: TextUnit = "file"
+    fields: tuple[str, ...] = ()
     part: HashPart | None = None
     num_documents: int = field(default=0, init=False)
     num_empty: int = field(default=0, init=False)
@@ -79,9 +81,9 @@ class TextFiles:
             ImportError: if a file needs an extra that is not installed.
         """
         self.num_documents = self.num_empty = self.num_characters = self.num_bytes_read = 0
-        for path in self.paths:
+        for path, text_field in self._fields():
             num_bytes_before = self.num_bytes_read
-            for _, text in self._placed(path):
+            for _, text in self._placed(path, text_field):
                 if not is_visible(text):
                     self.num_empty += 1
                     continue
@@ -94,10 +96,13 @@ class TextFiles:
 
     def placed_texts(self) -> Iterator[_Placed]:
         """Yield every text, empty ones too, after its place; errors as in `__iter__`."""
-        for path in self.paths:
-            yield from self._placed(path)
+        for path, text_field in self._fields():
+            yield from self._placed(path, text_field)
 
-    def _placed(self, path: Path) -> Iterator[_Placed]:
+    def _fields(self) -> Iterator[tuple[Path, str]]:
+        yield from zip(self.paths, self.fields or [self.text_field] * len(self.paths), strict=True)
+
+    def _placed(self, path: Path, text_field: str) -> Iterator[_Placed]:
         num_bytes_before = self.num_bytes_read
 
         def on_read(num_bytes: int) -> None:
@@ -110,7 +115,7 @@ class TextFiles:
             else:
                 yield str(path), joined(lines, str(path), "set text_unit to paragraph or line")
             return
-        name = "text" if is_text(path) else self.text_field
+        name = "text" if is_text(path) else text_field
         for place, record in read_records(path, (name,), on_read=on_read):
             yield place, _text_of(record, name, place)
 

@@ -22,6 +22,10 @@ __all__ = ["PREDICTIONS_NAME", "Recorder", "score_text"]
 PREDICTIONS_NAME = "predictions"
 """Folder of the predictions of each validation, inside the folder of the run."""
 
+_OF_A_PART = "_on_"
+"""In the names of scores of one source, objective or language."""
+_MOST_SHOWN = 16
+"""Scores that are shown in a line."""
 _SHOWN_PREDICTIONS = 2
 _LONGEST_SHOWN = 100
 
@@ -119,8 +123,13 @@ class Recorder:
 
 
 def score_text(scores: dict[str, float]) -> str:
-    """Return scores as one line."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
+    """Return scores as one line; of many, those that are of a part alone are counted."""
+    shown = {name: value for name, value in scores.items() if _OF_A_PART not in name}
+    if len(scores) <= _MOST_SHOWN or not shown:
+        shown = scores
+    text = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
+    num_hidden = len(scores) - len(shown)
+    return f"{text}  ({num_hidden} more in {VALIDATION_NAME})" if num_hidden else text
 
 
 def _shortened(value: object) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.engine.checkpoint import remove_old_checkpoints, write_checkpoint
+from unblank.engine.language_plots import draw_language_losses
 from unblank.engine.model_files import whole_trained_weights, write_run_model
 from unblank.engine.parallel import World
 from unblank.engine.plots import draw_losses
@@ -174,6 +175,7 @@ class Saver:
     def _drop_old_ones(self) -> None:
         remove_old_checkpoints(self.output_dir / CHECKPOINTS_NAME, self.keep, self.kept_step)
         draw_losses(self.output_dir)
+        draw_language_losses(self.output_dir)
 
 
 def require_finite_state(tensors: Mapping[str, Tensor], trainer: Trainer) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from unblank.evaluation.language_means import language_means
 from unblank.evaluation.left_to_right import Context, continuation_layout, window_bounds
 from unblank.evaluation.options import PerplexityOptions
 from unblank.evaluation.results import Score, SuiteResult
@@ -41,9 +42,12 @@ def run_perplexity(
 ) -> Iterator[SuiteResult]:
     """Yield the perplexities of each set, for each way to see what comes before a window.
 
+    Texts of several languages have a row for each, and their means with equal weight.
+
     WikiText is put together again before a model sees it; words and bytes are counted as in the
     file.
     """
+    by_language: dict[str, dict[str, list[Score]]] = {}
     for part in session.texts(sets, text_unit="file"):
         documents = [_read(session, text, part.is_wikitext) for text in part.texts]
         kept = [document for document in documents if len(document.token_ids) > 1]
@@ -54,7 +58,14 @@ def run_perplexity(
         if not kept:
             raise ValueError(f"{part.name}: no text has two tokens")
         for context in session.config.context:
-            yield _measure(session, part, kept, context)
+            result = _measure(session, part, kept, context)
+            if part.language:
+                rows = by_language.setdefault(f"{part.set_name} ({context})", {})
+                rows[part.language] = result.scores
+            yield result
+    for name, rows in by_language.items():
+        if len(rows) > 1:
+            yield SuiteResult(language_means(name, rows), [])
 
 
 def choose_window(window: int | None, stride: int | None, max_positions: int) -> tuple[int, int]:
@@ -106,13 +117,14 @@ def _measure(
     config = session.config
     window, stride = choose_window(config.window, config.stride, session.num_positions)
     owners, examples = _windows(session, documents, context, window, stride)
-    name = f"{part.name} ({context})"
-    with session.bar(name, len(examples)) as advance:
+    name = f"{part.set_name} ({context})"
+    with session.bar(f"{part.name} ({context})", len(examples)) as advance:
         found = score_labels(session.model, examples, advance=advance)
     windows = [(-score.total, len(score.log_probabilities)) for score in found]
     rows = [
         Score(
             task=name,
+            language=part.language,
             metric=metric,
             value=value,
             count=count,
@@ -123,7 +135,13 @@ def _measure(
         for metric, value, error, count in _scores(windows, documents, config.seed)
     ]
     predictions = [
-        {"task": name, "document": owner, "loss": loss, "tokens": tokens}
+        {
+            "task": name,
+            **({"lang": part.language} if part.language else {}),
+            "document": owner,
+            "loss": loss,
+            "tokens": tokens,
+        }
         for owner, (loss, tokens) in zip(owners, windows, strict=True)
     ]
     return SuiteResult(rows, predictions)

@@ -1,9 +1,10 @@
 """What every suite is given: the model, the settings, the data, and a place to say something."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -13,7 +14,7 @@ from rich.console import Console
 from unblank.api import Unblank
 from unblank.data.drawing import draw_from_files
 from unblank.data.fields import is_visible
-from unblank.data.files import find_files
+from unblank.data.language_sources import open_language_sources
 from unblank.data.sources import TextFiles, TextUnit
 from unblank.data.splits import find_split
 from unblank.evaluation.options import DataOptions, EvaluationOptions, TextOptions
@@ -33,6 +34,8 @@ class NamedTexts:
 
     Attributes:
         name: of the part, for the table.
+        language: code of its language; empty if it is not known.
+        set_name: of the texts of all languages; the name where there is one part.
         is_wikitext: they are tokenized as WikiText is.
         files: where the texts come from.
         texts: the texts, in order; of more than the limit a fixed random choice.
@@ -42,6 +45,8 @@ class NamedTexts:
     files: tuple[Path, ...]
     texts: list[str]
     is_wikitext: bool = False
+    language: str = ""
+    set_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,9 @@ class Session(Generic[Options_co]):
     ) -> Iterator[NamedTexts]:
         """Yield the texts of each part that was asked for, or those of the user's own files.
 
+        Own files of known languages (`unblank.data.language_sources`) are a part a language, each
+        with as many texts as the limit says.
+
         Args:
             parts: those of the suite by name.
             text_unit: what one text of a `.txt` file is.
@@ -99,21 +107,40 @@ class Session(Generic[Options_co]):
         """
         config = self.config
         if config.file:
-            own = TextSet(files="", field=config.text_field)
-            yield self._read("own files", find_files(config.file), own, text_unit)
+            yield from self._own_texts(text_unit)
             return
         for name, files in self.files({name: part.files for name, part in parts.items()}):
-            yield self._read(name, files, parts[name], text_unit)
+            source = TextFiles(paths=files, text_field=parts[name].field, text_unit=text_unit)
+            yield self._read(name, source, parts[name].is_wikitext)
+
+    def _own_texts(self: "Session[TextOptions]", text_unit: TextUnit) -> Iterator[NamedTexts]:
+        field, own = self.config.text_field, "own files"
+        with tempfile.TemporaryDirectory(prefix="unblank-") as folder:
+            sources = open_language_sources(
+                self.config.file, text_field=field, cache_dir=Path(folder)
+            )
+            unknown = [one for one in sources if not one.language]
+            if unknown:
+                paths = tuple(path for one in unknown for path in one.paths)
+                fields = tuple(
+                    name for one in unknown for name in one.fields or [field] * len(one.paths)
+                )
+                texts = TextFiles(paths=paths, text_field=field, text_unit=text_unit, fields=fields)
+                yield self._read(own, texts)
+            for one in sources:
+                if one.language:
+                    texts = one.texts(text_field=field, text_unit=text_unit)
+                    part = self._read(f"{own}, {one.language}", texts)
+                    yield replace(part, language=one.language, set_name=own)
 
     def _read(
-        self, name: str, files: tuple[Path, ...], part: TextSet, text_unit: TextUnit
+        self: "Session[TextOptions]", name: str, source: TextFiles, is_wikitext: bool = False
     ) -> NamedTexts:
-        source = TextFiles(paths=files, text_field=part.field, text_unit=text_unit)
         placed = [one for one in source.placed_texts() if is_visible(one[1])]
         texts = [text for _, text in draw_from_files(placed, self.config.limit, itemgetter(0))]
         if not texts:
             raise ValueError(f"there is no text in {source.shown_paths}")
-        return NamedTexts(name, files, texts, part.is_wikitext)
+        return NamedTexts(name, source.paths, texts, is_wikitext, set_name=name)
 
     def files(
         self: "Session[DataOptions]", parts: Mapping[str, str]

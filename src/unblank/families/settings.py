@@ -8,7 +8,15 @@ from unblank.objectives.seq2seq_settings import Seq2SeqSettings
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
-from unblank.settings.ranges import NotNegative, Positive, ProperShare, check_values, minimum
+from unblank.settings.ranges import (
+    NotNegative,
+    Positive,
+    Probability,
+    ProperShare,
+    check_values,
+    minimum,
+)
+from unblank.tokenization.kinds import TextNormalization
 
 __all__ = [
     "ElectraSettings",
@@ -150,6 +158,14 @@ class TokenizerSettings:
     lowercase: MayChange[bool | None] = None
     """Lower-case the text (wordpiece: and drop accents), as the uncased English models do. A run
     that is continued keeps its tokenizer. Default: no."""
+    normalization: TextNormalization | None = None
+    """Form of Unicode that text is brought into: nfc (loses nothing), nfkc (also full-width letters
+    and ligatures become usual ones), none. Default: nfc."""
+    alpha: Probability[float | None] = None
+    """Share of the text that is drawn from each language (or entry without one) to train it:
+    p ~ characters**alpha instead of p ~ characters."""
+    num_characters: NotNegative[int] = 0
+    """Number of characters to draw for that; 0 = as many as there are. A sample is quicker."""
     num_sentinels: NotNegative[int] = 0
     """Number of sentinels [MASK1], [MASK2], ... to reserve (for objective.sentinels and span
     corruption); 0 means 100 for an encoder-decoder, also with an existing vocabulary."""

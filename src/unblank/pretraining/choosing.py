@@ -15,8 +15,8 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from unblank.data.files import find_files
 from unblank.data.formats import compression_of, format_of
+from unblank.data.language_sources import find_entry_files
 from unblank.data.lines import read_lines
 from unblank.engine.resume import RUN_NAME
 from unblank.pretraining.choices import Choice, Means, choose
@@ -110,7 +110,7 @@ def choose_settings(settings: PretrainSettings, given: Collection[str]) -> Chose
 
 
 def _means(settings: PretrainSettings, given: Collection[str]) -> Means:
-    paths = find_files(settings.data.train)
+    paths = find_entry_files(settings.data.train)
     return Means(
         text_bytes=sum(map(_text_bytes, paths)),
         minutes=settings.train.minutes,

@@ -7,14 +7,16 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from unblank.data.drawn_texts import beginnings
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.pairs import PairCorpus
 from unblank.data.prepared import PreparedCorpus
 from unblank.data.sampling import Sampler, SamplingSettings
+from unblank.data.sources import TextFiles
 from unblank.engine.training import RunContext
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
-from unblank.pretraining.prepared_text import open_cache, prepare_text, training_texts
+from unblank.pretraining.prepared_text import open_cache, prepare_text
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.tokenization.fidelity import count_words, describe_tokenizer
 from unblank.tokenization.sentences import sentence_end_flags
@@ -39,7 +41,9 @@ class Materials:
         sampler: training samples.
         held_out: held-out text, perhaps none; pairs last.
         held_out_names: a short name of each.
-        held_out_languages: of the held-out texts, if they have tags.
+        held_out_tags: languages of the held-out texts, if they have tags.
+        languages: code of the language of each corpus, empty where it is not known.
+        held_out_languages: the same of the held-out texts.
         max_length: positions of a sample.
         length: positions of a packed row, or of one of the samples that share a group.
         row_length: positions of a row of the stream.
@@ -56,7 +60,9 @@ class Materials:
     sampler: Sampler[Any]
     held_out: list[_Corpus]
     held_out_names: list[str]
-    held_out_languages: Sequence[str] | None
+    held_out_tags: Sequence[str] | None
+    languages: list[str]
+    held_out_languages: list[str]
     max_length: int
     length: int
     row_length: int
@@ -66,19 +72,22 @@ class Materials:
     has_texts: bool
     has_pairs: bool
 
-    def held_out_sampler(self, sections: FamilySections) -> Sampler[Any]:
+    def held_out_sampler(
+        self, sections: FamilySections, weights: tuple[float, ...] | None = None
+    ) -> Sampler[Any]:
         """Return samples of the held-out text, the same for every seed of the run.
 
         Args:
             sections: what is hidden.
+            weights: shares of the held-out texts; None goes by their size.
         """
         return _sampler(
             self.family,
             self.tokenizer,
             self.held_out,
-            self.held_out_languages,
+            self.held_out_tags,
             sections,
-            SamplingSettings(max_length=self.max_length, seed=_HELD_OUT_SEED),
+            SamplingSettings(max_length=self.max_length, seed=_HELD_OUT_SEED, weights=weights),
         )
 
 
@@ -107,8 +116,8 @@ def gather_materials(
         seed: of the samples.
         micro_batch_size: rows of a forward pass.
         output_dir: folder of the run.
-        hold_out: for each entry of `train` the threshold below which documents are held out, 0 for
-            none; empty if nothing is.
+        hold_out: for each source of `train` the threshold below which documents are held out, 0
+            for none; empty if nothing is.
 
     Raises:
         ValueError: if a file is broken, or text, tokenizer and objective do not fit.
@@ -144,12 +153,14 @@ def gather_materials(
         corpora=corpora,
         sampler=sampler,
         held_out=held_out,
-        held_out_names=_short_names(text.held_out_entries),
-        held_out_languages=_held_out_languages(data, hold_out),
+        held_out_names=_short_names(text.held_out_names),
+        held_out_tags=_held_out_tags(data, hold_out),
+        languages=text.languages,
+        held_out_languages=text.held_out_languages,
         max_length=data.max_length,
         length=length,
         row_length=family.rows.row_length(length, micro_batch_size),
-        vocabulary=_describe_vocabulary(opened, data),
+        vocabulary=_describe_vocabulary(opened, text.sources),
         content=[_content(corpus) for corpus in corpora],
         description=_describe(corpora, sampler),
         has_texts=bool(data.train),
@@ -203,18 +214,16 @@ def _temperature(data: PretrainDataSettings) -> TemperatureSchedule | None:
     return TemperatureSchedule(start=start, end=end, epochs=epochs)
 
 
-def _held_out_languages(
-    data: PretrainDataSettings, hold_out: Sequence[int]
-) -> tuple[str, ...] | None:
-    """Return the language of each held-out text."""
+def _held_out_tags(data: PretrainDataSettings, hold_out: Sequence[int]) -> tuple[str, ...] | None:
+    """Return the language of each held-out text, as its tag has it."""
     if not any(hold_out) or data.languages is None:
         return data.validation_languages
     pairs = zip(data.languages, hold_out, strict=True)
     return tuple(language for language, below in pairs if below)
 
 
-def _describe_vocabulary(tokenizer: PreTrainedTokenizerFast, data: PretrainDataSettings) -> str:
-    words = count_words(tokenizer, training_texts(data), num_characters=200_000)
+def _describe_vocabulary(tokenizer: PreTrainedTokenizerFast, texts: Sequence[TextFiles]) -> str:
+    words = count_words(tokenizer, beginnings(texts, 200_000), num_characters=200_000)
     if words.total and words.unknown == words.total:
         raise ValueError(
             f"the tokenizer ({describe_tokenizer(tokenizer)}) knows no word of the training text: "

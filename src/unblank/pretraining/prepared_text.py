@@ -5,17 +5,19 @@ that follow find the same. Processes share out files; only a tokenizer is traine
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from transformers import PreTrainedTokenizerFast
 
-from unblank.data.files import FileSearch, files_of_entries, find_files
+from unblank.data.drawn_texts import DrawnTexts
+from unblank.data.files import FileSearch
 from unblank.data.hold_out import HashPart, hold_out_thresholds
 from unblank.data.known_text import question_of
+from unblank.data.language_sources import LanguageSource, open_language_sources
 from unblank.data.pairs import PairCorpus, pair_texts, parse_pair_source, prepare_pairs
 from unblank.data.prepared import PreparedCorpus
 from unblank.data.report import documents_table
@@ -26,10 +28,11 @@ from unblank.engine.logging import Display
 from unblank.engine.parallel import World
 from unblank.families.family import Family
 from unblank.families.settings import ModelSettings, TokenizerSettings
+from unblank.pretraining.language_shares import MANY_LANGUAGES
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 
-__all__ = ["PreparedText", "find_hold_out", "open_cache", "prepare_text", "training_texts"]
+__all__ = ["PreparedText", "find_hold_out", "open_cache", "prepare_text"]
 
 _Corpus = PreparedCorpus | PairCorpus
 
@@ -42,19 +45,26 @@ class PreparedText:
         tokenizer: that made them.
         corpora: training text; pairs last.
         held_out: held-out text, perhaps none; pairs last.
-        names: what to call each of `corpora`, then of `held_out`, in a table.
-        held_out_entries: the entry that each of `held_out` comes from.
+        names: what to call each of `corpora`.
+        held_out_names: what to call each of `held_out`.
+        languages: code of the language of each of `corpora`, empty where it is not known.
+        held_out_languages: the same of `held_out`.
+        sources: of the training text, what is held out included.
     """
 
     tokenizer: PreTrainedTokenizerFast
     corpora: list[_Corpus]
     held_out: list[_Corpus]
     names: list[str]
-    held_out_entries: list[str]
+    held_out_names: list[str]
+    languages: list[str]
+    held_out_languages: list[str]
+    sources: list[TextFiles]
 
     def table(self, max_length: int) -> Table:
         """Return what became of the documents; arguments as for `documents_table`."""
-        rows = list(zip(self.names, [*self.corpora, *self.held_out], strict=True))
+        rows = _rows(self.names, self.corpora, "")
+        rows += _rows(self.held_out_names, self.held_out, " (held out)")
         return documents_table(rows, max_length=max_length)
 
 
@@ -105,11 +115,17 @@ def prepare_text(
         ValueError: if a file is broken, or text and tokenizer do not fit.
         FileNotFoundError: if a named file or folder is not there.
     """
-    sources = _training_sources(data, hold_out)
+    texts, held_out_texts = (
+        open_language_sources(entries, text_field=data.text_field, cache_dir=cache.folder)
+        for entries in (data.train, data.validation)
+    )
+    sources = _training_sources(data, texts, hold_out)
+    alpha, num_characters = tokenizer.alpha, tokenizer.num_characters or None
     cache.hash_files(path for source in sources for path in source.paths)
 
     def kept(wanted: Mapping[str, Any]) -> Path:
-        question = question_of(dict(wanted), [_named(cache, source) for source in sources])
+        named = [_named(cache, source) for source in sources]
+        question = question_of({**wanted, "drawn": [alpha, num_characters]}, named)
         return cache.folder / f"tokenizer-{question}"
 
     with world.main_first():
@@ -117,7 +133,7 @@ def prepare_text(
             model,
             tokenizer,
             family,
-            lambda: _joined(sources),
+            lambda: DrawnTexts(sources, alpha, num_characters),
             folder=output_dir / TOKENIZER_NAME,
             world=world,
             checkpoint=checkpoint,
@@ -125,22 +141,27 @@ def prepare_text(
             kept=kept,
         )
     preparing = _Preparing(opened, family.special_ids(opened).eos, data, cache)
-    corpora = preparing.all_of(data.train, data.pairs, hold_out)
-    held_out = preparing.all_of(data.validation, data.validation_pairs)
-    held_out += preparing.parts_of(data.train, hold_out)
-    divided = [entry for entry, below in zip(data.train, hold_out, strict=False) if below]
-    entries = [*data.validation, *data.validation_pairs, *divided]
+    corpora = preparing.all_of(texts, data.pairs, hold_out)
+    held_out = preparing.all_of(held_out_texts, data.validation_pairs)
+    held_out += preparing.parts_of(texts, hold_out)
+    divided = [source for source, below in zip(texts, hold_out, strict=False) if below]
+    no_language = [""] * len(data.validation_pairs)
     return PreparedText(
         tokenizer=opened,
         corpora=corpora,
         held_out=held_out,
-        names=[*data.train, *data.pairs, *(f"{entry} (held out)" for entry in entries)],
-        held_out_entries=entries,
+        names=[*(one.name for one in texts), *data.pairs],
+        held_out_names=[one.name for one in held_out_texts]
+        + [*data.validation_pairs, *(one.name for one in divided)],
+        languages=[*(one.language for one in texts), *([""] * len(data.pairs))],
+        held_out_languages=[one.language for one in held_out_texts]
+        + [*no_language, *(one.language for one in divided)],
+        sources=_training_sources(data, texts, ()),
     )
 
 
 def find_hold_out(data: PretrainDataSettings, output_dir: Path, world: World) -> list[int]:
-    """Return for each entry of `train` the threshold below which documents are held out.
+    """Return for each source of `train` the threshold below which documents are held out.
 
     Args:
         data: the `data` section.
@@ -159,8 +180,9 @@ def find_hold_out(data: PretrainDataSettings, output_dir: Path, world: World) ->
                 stacklevel=1,
             )
         return []
-    texts = [_texts(data, paths, None) for paths in files_of_entries(data.train)]
     cache = open_cache(data, output_dir, world)
+    sources = open_language_sources(data.train, text_field=data.text_field, cache_dir=cache.folder)
+    texts = [_texts(data, source, None) for source in sources]
     cache.hash_files(path for source in texts for path in source.paths)
     question = question_of("hold_out", data.hold_out, [_named(cache, source) for source in texts])
     found: list[int] | None = cache.known.recall(question)
@@ -180,11 +202,6 @@ def find_hold_out(data: PretrainDataSettings, output_dir: Path, world: World) ->
     return found
 
 
-def training_texts(data: PretrainDataSettings) -> Iterable[str]:
-    """Return the documents of the training text, what is held out included."""
-    return _joined(_training_sources(data, ()))
-
-
 @dataclass(frozen=True, slots=True)
 class _Preparing:
     """How entries of the data become tokenized text on disk."""
@@ -195,30 +212,29 @@ class _Preparing:
     cache: CorpusCache
 
     def all_of(
-        self, texts: Sequence[str], pairs: Sequence[str], hold_out: Sequence[int] = ()
+        self, texts: Sequence[LanguageSource], pairs: Sequence[str], hold_out: Sequence[int] = ()
     ) -> list[_Corpus]:
-        """Return the corpora of some entries, without what is held out of them, pairs last."""
+        """Return the corpora of some sources, without what is held out of them, pairs last."""
         search = FileSearch(any_ending=True)
         for entry in pairs:
             pair = parse_pair_source(entry)
             search.take(entry, (pair.source, pair.target), (pair.source_field, pair.target_field))
         parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
-        files = files_of_entries(texts)
-        of_texts = self._texts(list(zip(files, parts or [None] * len(files), strict=True)))
+        of_texts = self._texts(list(zip(texts, parts or [None] * len(texts), strict=True)))
         return [*of_texts, *map(self._pairs, pairs)]
 
-    def parts_of(self, texts: Sequence[str], hold_out: Sequence[int]) -> list[_Corpus]:
-        """Return what is held out of the entries of which something is."""
+    def parts_of(self, texts: Sequence[LanguageSource], hold_out: Sequence[int]) -> list[_Corpus]:
+        """Return what is held out of the sources of which something is."""
         return self._texts(
             [
-                (paths, HashPart(below, is_held_out=True))
-                for paths, below in zip(files_of_entries(texts), hold_out, strict=False)
+                (source, HashPart(below, is_held_out=True))
+                for source, below in zip(texts, hold_out, strict=False)
                 if below
             ]
         )
 
-    def _texts(self, entries: Sequence[tuple[tuple[Path, ...], HashPart | None]]) -> list[_Corpus]:
-        wanted = [(_texts(self.data, paths, part), MINIMUM_TOKENS) for paths, part in entries]
+    def _texts(self, parts: Sequence[tuple[LanguageSource, HashPart | None]]) -> list[_Corpus]:
+        wanted = [(_texts(self.data, source, part), MINIMUM_TOKENS) for source, part in parts]
         return [*self.cache.prepare(wanted, self.tokenizer)]
 
     def _pairs(self, entry: str) -> PairCorpus:
@@ -236,41 +252,30 @@ def _named(cache: CorpusCache, source: TextFiles) -> list[Any]:
     """Return what says which documents a source has."""
     part = [source.part.threshold, source.part.is_held_out] if source.part else None
     names = [(path.name, cache.known.digest(path)) for path in source.paths]
-    return [names, source.text_field, source.text_unit, part]
+    return [names, source.fields or source.text_field, source.text_unit, part]
 
 
-def _texts(data: PretrainDataSettings, paths: tuple[Path, ...], part: HashPart | None) -> TextFiles:
-    return TextFiles(
-        paths=paths,
-        text_field=data.text_field,
-        text_unit=data.text_unit,
-        part=part,
-    )
+def _texts(data: PretrainDataSettings, source: LanguageSource, part: HashPart | None) -> TextFiles:
+    texts = source.texts(text_field=data.text_field, text_unit=data.text_unit)
+    return replace(texts, part=part)
 
 
-def _training_sources(data: PretrainDataSettings, hold_out: Sequence[int]) -> list[TextFiles]:
-    """Return what a new tokenizer is trained on."""
-    found: list[TextFiles] = []
-    if any(hold_out):
-        found += [
-            _texts(data, paths, HashPart(below, is_held_out=False))
-            for paths, below in zip(files_of_entries(data.train), hold_out, strict=True)
-        ]
-    elif data.train:
-        found.append(_texts(data, find_files(data.train), None))
+def _training_sources(
+    data: PretrainDataSettings, texts: Sequence[LanguageSource], hold_out: Sequence[int]
+) -> list[TextFiles]:
+    """Return what a new tokenizer is trained on, the sides of pairs last."""
+    parts = [HashPart(below, is_held_out=False) if below else None for below in hold_out]
+    found = [
+        _texts(data, source, part)
+        for source, part in zip(texts, parts or [None] * len(texts), strict=True)
+    ]
     return found + [side for entry in data.pairs for side in pair_texts(entry)]
 
 
-def _joined(sources: Sequence[TextFiles]) -> Iterable[str]:
-    return sources[0] if len(sources) == 1 else _Joined(sources)
-
-
-@dataclass(frozen=True, slots=True)
-class _Joined:
-    """The documents of several sources, as often as it is iterated over."""
-
-    sources: Sequence[TextFiles]
-
-    def __iter__(self) -> Iterator[str]:
-        for source in self.sources:
-            yield from source
+def _rows(
+    names: Sequence[str], corpora: Sequence[_Corpus], ending: str
+) -> list[tuple[str, Sequence[_Corpus]]]:
+    """Return a row for each corpus, or one for all if there are many."""
+    if len(corpora) > MANY_LANGUAGES:
+        return [(f"{len(corpora)} sources{ending}", corpora)]
+    return [(f"{name}{ending}", [corpus]) for name, corpus in zip(names, corpora, strict=True)]

@@ -39,7 +39,8 @@ class PretrainDataSettings(DataSettings):
 
     train: MayChange[tuple[PathText, ...]] = ()
     """Files, folders, globs or URLs of training text, of any format (docs/data.md); - is text on
-    standard input."""
+    standard input. PATH:FIELD, PATH@LANGUAGE and {lang} in a path say more (docs/multilingual.md).
+    """
     validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out text, whose loss is logged and whose blanks are filled at intervals."""
     hold_out: MayChange[Positive[float | None]] = None
@@ -116,6 +117,10 @@ class PretrainTrainSettings(TrainSettings):
     keep_checkpoints: MayChange[Positive[int]] = 2
     validate_every: MayChange[NotNegative[int]] = 500
     validation_samples: MayChange[Positive[int]] = 512
+    """Held-out samples that are measured: as many of each language where these are known, else of
+    each entry its share."""
+    verbose: MayChange[bool] = False
+    """Show a row for every language in the tables before the run, also where there are many."""
     sample_every: MayChange[NotNegative[int]] = 0
     """Steps between two rounds of filling blanks in held-out text; 0 = never."""
     compile: SharesOut[bool] = False

@@ -2,24 +2,31 @@
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
-from typing import NamedTuple
 
 from transformers import PreTrainedModel
 
-from unblank.data.files import find_files
+from unblank.data.language_sources import find_entry_files, parse_entry
 from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
 from unblank.engine.held_out import HeldOutLosses, held_out_losses
 from unblank.engine.memory_plan import ProcessLayout, count_sizes, plan_memory
 from unblank.engine.parallel import World
 from unblank.engine.training import Evaluation, RunContext
 from unblank.engine.units import TrainUnit
-from unblank.examples import TrainBatch
+from unblank.examples import IGNORE_INDEX, AnyExample, Seq2SeqExample, TrainBatch
 from unblank.families.building import require_possible_model
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.families.table import family_of_run
 from unblank.plurals import counted
 from unblank.pretraining.fills import fill_function
+from unblank.pretraining.language_scores import (
+    HeldOutPart,
+    equal_numbers,
+    language_bits,
+    num_scored_bytes,
+    token_lengths,
+)
+from unblank.pretraining.language_shares import LanguageShare, shares_table
 from unblank.pretraining.materials import Materials, gather_materials
 from unblank.pretraining.settings import PretrainDataSettings, PretrainTrainSettings
 from unblank.settings.given import refuse_unused
@@ -71,7 +78,13 @@ def open_pretraining(
     if context.checkpoint is None:
         require_possible_model(family, model)
     for entry in (*data.train, *data.validation):
-        find_files(entry)  # what is not there, or needs a package, is said before hours of work
+        # What is not there, or needs a package, is said before hours of work.
+        find_entry_files([entry])
+    if data.languages and any(parse_entry(entry).has_languages for entry in data.train):
+        raise ValueError(
+            "data.languages names the language of each entry, and entries name theirs: write them "
+            "without @ and {lang}, or leave data.languages out"
+        )
     materials = gather_materials(
         context,
         family,
@@ -95,21 +108,15 @@ def open_pretraining(
     )
 
 
-class HeldOutPart(NamedTuple):
-    """Where a held-out sample comes from."""
-
-    source: int
-    """Number of the entry of held-out data."""
-    objective: str
-    """What was asked of it."""
-
-
-def held_out_scores(losses: HeldOutLosses[HeldOutPart], names: Sequence[str]) -> dict[str, float]:
+def held_out_scores(
+    losses: HeldOutLosses[HeldOutPart], names: Sequence[str], languages: Sequence[str]
+) -> dict[str, float]:
     """Return the loss and, where there are several, its parts: by loss, objective and source.
 
     Args:
         losses: what was measured.
         names: of the sources.
+        languages: of the sources; those that have one are left to `language_bits`.
     """
     scores = {"loss": losses.total()}
     each = losses.each()
@@ -119,11 +126,16 @@ def held_out_scores(losses: HeldOutLosses[HeldOutPart], names: Sequence[str]) ->
     by_source: dict[str, list[HeldOutPart]] = {}
     for part in losses.sums:
         by_objective.setdefault(part.objective, []).append(part)
-        by_source.setdefault(names[part.source], []).append(part)
+        if not languages[part.source]:
+            by_source.setdefault(names[part.source], []).append(part)
     for kind in (by_objective, by_source):
-        if len(kind) > 1:
+        if len(kind) > 1 or (kind is by_source and kind and any(languages)):
             scores |= {f"loss_on_{name}": losses.total(parts) for name, parts in kind.items()}
     return scores
+
+
+_NUM_MEASURED = 64
+"""Samples whose length says how many fit into the run."""
 
 
 class Pretraining:
@@ -163,6 +175,7 @@ class Pretraining:
         self._model, self._sections, self._train = model, sections, train
         self._num_workers = num_workers
         self._batches: dict[HeldOutPart, list[TrainBatch]] | None = None
+        self._num_bytes: dict[HeldOutPart, float] = {}
         self._fill: Callable[[], list[dict[str, str]]] | None = None
         self.facts: Mapping[str, str] = {
             "tokenizer": materials.vocabulary,
@@ -170,6 +183,10 @@ class Pretraining:
             "step": _step_text(train, materials, context.world),
             "objective": _objective_text(family, sections, materials),
         }
+        if any(materials.languages):
+            context.display.show(
+                shares_table(language_shares(materials, train), is_verbose=train.verbose)
+            )
         is_sharded = train.parallel == "fsdp" and context.world.size > 1
         self._can_fill = not is_sharded
         if train.sample_every and is_sharded:
@@ -239,8 +256,13 @@ class Pretraining:
         """Return the loss of the held-out samples; see `Training`."""
         if self._batches is None:
             self._batches = self._held_out_batches()
+            self._measure_bytes()
         losses = held_out_losses(model, self.unit, self._batches, self._world, self._precision)
-        return Evaluation(scores=held_out_scores(losses, self._materials.held_out_names))
+        names, languages = self._materials.held_out_names, self._materials.held_out_languages
+        scores = held_out_scores(losses, names, languages)
+        if self._num_bytes:
+            scores |= language_bits(losses, self._num_bytes, languages, next(iter(losses.weights)))
+        return Evaluation(scores=scores)
 
     def fill(self, model: PreTrainedModel, /) -> list[dict[str, str]]:
         """Return a few held-out blanks with what the model puts into them; see `Training`."""
@@ -257,10 +279,11 @@ class Pretraining:
     def _held_out_batches(self) -> dict[HeldOutPart, list[TrainBatch]]:
         # Shards compute in step: with them every process measures everything.
         is_shared = self._train.parallel == "ddp"
-        sampler = self._materials.held_out_sampler(self._sections)
+        numbers = self._held_out_numbers()
+        sampler = self._materials.held_out_sampler(self._sections, self._equal_weights)
         # A batch has samples of one source and one objective, so that each is measured alone.
         parts: dict[HeldOutPart, list[int]] = {}
-        for number in range(min(self._train.validation_samples, sampler.num_chunks)):
+        for number in numbers:
             objective = sampler.draw_example(number).objective
             part = HeldOutPart(sampler.locate(number).source, objective)
             parts.setdefault(part, []).append(number)
@@ -276,6 +299,39 @@ class Pretraining:
             for part, numbers in sorted(parts.items())
         }
 
+    @property
+    def _equal_weights(self) -> tuple[float, ...] | None:
+        """The same share for every held-out source, if they are of known languages."""
+        languages = self._materials.held_out_languages
+        return (1.0,) * len(languages) if any(languages) else None
+
+    def _held_out_numbers(self) -> Sequence[int]:
+        sampler = self._materials.held_out_sampler(self._sections, self._equal_weights)
+        num_samples = self._train.validation_samples
+        if self._equal_weights is None:
+            return range(min(num_samples, sampler.num_chunks))
+        return equal_numbers(sampler, len(self._equal_weights), num_samples)
+
+    def _measure_bytes(self) -> None:
+        """Count the bytes of the labels of all processes, where languages are compared by them."""
+        assert self._batches is not None
+        if self._equal_weights is None or not self._scores_labels():
+            return
+        lengths = token_lengths(self.tokenizer)
+        own = [float(num_scored_bytes(some, lengths)) for some in self._batches.values()]
+        self._num_bytes = dict(zip(self._batches, self._world.sum(own), strict=True))
+
+    def _scores_labels(self) -> bool:
+        """Whether the first loss of the model is that of the labels, in every process."""
+        assert self._batches is not None
+        first = next(iter(self.unit.weights))
+        differing = sum(
+            self.unit.counts(batch)[first] != int((batch.labels != IGNORE_INDEX).sum())
+            for some in self._batches.values()
+            for batch in some
+        )
+        return self._world.sum([float(differing)]) == [0.0]
+
 
 def _require_tags_of_use(data: PretrainDataSettings, sections: FamilySections) -> None:
     if data.languages and not (sections.seq2seq.denoising or sections.seq2seq.mass):
@@ -284,6 +340,41 @@ def _require_tags_of_use(data: PretrainDataSettings, sections: FamilySections) -
             "tags: leave it out, or set --seq2seq.denoising 1 --seq2seq.span-corruption 0 "
             "(mBART)"
         )
+
+
+def language_shares(materials: Materials, train: PretrainTrainSettings) -> list[LanguageShare]:
+    """Return how much of each language the run draws, as far as the first samples tell.
+
+    Args:
+        materials: what is drawn from.
+        train: length and size of the run.
+    """
+    sampler = materials.sampler
+    drawn = [_num_positions(sampler.draw_example(number)) for number in range(_NUM_MEASURED)]
+    positions = (train.max_steps or 0) * train.batch_size * materials.length
+    num_samples = round(positions / (sum(drawn) / len(drawn)))
+    is_known = num_samples > 0  # a run of so many minutes does not know its steps yet
+    num_samples = num_samples or sampler.num_chunks
+    counts = sampler.source_counts(num_samples)
+    return [
+        LanguageShare(
+            code=code,
+            num_documents=len(corpus),
+            num_tokens=corpus.num_tokens,
+            share=count / max(num_samples, 1),
+            epochs=epochs if is_known else None,
+        )
+        for code, corpus, (count, epochs) in zip(
+            materials.languages, materials.corpora, counts, strict=True
+        )
+        if code
+    ]
+
+
+def _num_positions(example: AnyExample) -> int:
+    if isinstance(example, Seq2SeqExample):
+        return len(example.input_ids) + len(example.labels)
+    return len(example)
 
 
 def _step_text(train: PretrainTrainSettings, materials: Materials, world: World) -> str:

@@ -126,6 +126,7 @@ def _wanted(model: ModelSettings, settings: TokenizerSettings, family: Family) -
         "kind": settings.kind or family.tokenizer_kind(model.preset),
         "vocab_size": settings.vocab_size or family.vocabulary_size(model.preset),
         "lowercase": settings.lowercase or False,
+        "normalization": settings.normalization or "nfc",
         "num_sentinels": family.num_sentinels(settings.num_sentinels),
         "extra_tokens": settings.extra_tokens,
     }
@@ -186,7 +187,7 @@ def _compare(
 
 def _ignored(model: ModelSettings, settings: TokenizerSettings, family: Family) -> list[str]:
     """Return the settings that were given, but shape only a tokenizer that is trained here."""
-    names = ["kind", "vocab_size", "lowercase"]
+    names = ["kind", "vocab_size", "lowercase", "normalization", "alpha", "num_characters"]
     if model.init_from is not None or not family.vocabulary.num_sentinels:
         names.append("num_sentinels")
     return [f"tokenizer.{name}" for name in names if getattr(settings, name) not in (None, 0, ())]

@@ -9,6 +9,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.progress import Progress
 from tokenizers import (
@@ -26,7 +27,7 @@ from transformers import PreTrainedTokenizerFast
 from unblank.progress_bars import progress_bar, track
 from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts
-from unblank.tokenization.kinds import TokenizerKind
+from unblank.tokenization.kinds import TextNormalization, TokenizerKind
 from unblank.tokenization.long_words import with_words_divided
 from unblank.tokenization.special import (
     BLANK_TOKENS,
@@ -47,8 +48,28 @@ _ASCII = [chr(code) for code in range(33, 127)]
 _NEVER = -1e4
 """Log-probability of a Unigram piece that is used only if its characters are unknown."""
 
+_FORMS: dict[TextNormalization, tuple[type[normalizers.Normalizer], ...]] = {
+    "nfc": (normalizers.NFC,),
+    "nfkc": (normalizers.NFKC,),
+    "none": (),
+}
+
 _ATTRIBUTES = ("pad", "eos", "cls", "sep", "unk", "mask")
 """Roles that transformers has a name for; the others become `extra_special_tokens`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What becomes of text before it is cut."""
+
+    lowercase: bool
+    normalization: TextNormalization
+
+    def unicode(self) -> list[normalizers.Normalizer]:
+        return [form() for form in _FORMS[self.normalization]]
+
+    def steps(self) -> list[normalizers.Normalizer]:
+        return [*self.unicode(), *([normalizers.Lowercase()] if self.lowercase else [])]
 
 
 def train_tokenizer(
@@ -57,6 +78,7 @@ def train_tokenizer(
     kind: TokenizerKind,
     vocab_size: int,
     lowercase: bool = False,
+    normalization: TextNormalization = "nfc",
     num_sentinels: int = 0,
     extra_tokens: Sequence[str] = (),
     show_progress: bool = True,
@@ -68,8 +90,10 @@ def train_tokenizer(
             read into memory.
         kind: "wordpiece", "unigram" or "bpe".
         vocab_size: number of tokens, special ones included.
-        lowercase: turn text to lower case (wordpiece: and drop accents). Else text is only brought
-            into one form of Unicode (NFC), in which equal characters are equal bytes.
+        lowercase: turn text to lower case (wordpiece: and drop accents).
+        normalization: the form of Unicode into which text is brought: "nfc", in which equal
+            characters are equal bytes and nothing is lost, "nfkc", in which characters that look
+            alike are one (full-width letters, ligatures), or "none".
         num_sentinels: number of tokens `[MASK1]`, `[MASK2]`, ... to add.
         extra_tokens: further special tokens.
         show_progress: show bars on the error stream.
@@ -82,6 +106,10 @@ def train_tokenizer(
         ValueError: if the kind is unknown, there is no text, the vocabulary is too small, or an
             extra token is one that text could spell, or a text holds a lone surrogate.
     """
+    if normalization not in _FORMS:
+        raise ValueError(
+            f"unknown normalization {normalization!r}: choose one of {', '.join(_FORMS)}"
+        )
     if kind not in _TRAINERS:
         raise ValueError(
             f"unknown kind of tokenizer {kind!r}: choose one of {', '.join(_TRAINERS)}"
@@ -106,7 +134,8 @@ def train_tokenizer(
         )
     with progress_bar(show=show_progress) as progress:
         try:
-            core = _TRAINERS[kind](corpus, vocab_size, lowercase, specials, progress)
+            form = _Form(lowercase, normalization)
+            core = _TRAINERS[kind](corpus, vocab_size, form, specials, progress)
         except UnicodeEncodeError as error:
             require_unicode(error.object, "a document of the training text")
             raise
@@ -140,12 +169,12 @@ def _special_tokens(num_sentinels: int, extra_tokens: Sequence[str]) -> list[Add
 def _wordpiece(
     texts: Iterable[str],
     vocab_size: int,
-    lowercase: bool,
+    form: _Form,
     specials: list[AddedToken],
     progress: Progress,
 ) -> Tokenizer:
     core = Tokenizer(models.WordPiece(unk_token=UNK_TOKEN))
-    core.normalizer = _wordpiece_normalizer(lowercase)
+    core.normalizer = _wordpiece_normalizer(form)
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     core.decoder = decoders.WordPiece(prefix="##")
     ascii_kept = [char for char in _ASCII if core.normalizer.normalize_str(char) == char]
@@ -166,24 +195,25 @@ def _wordpiece(
     return _with_model(core, models.WordPiece(vocab=vocabulary, unk_token=UNK_TOKEN), specials)
 
 
-def _wordpiece_normalizer(lowercase: bool) -> normalizers.Normalizer:
-    if lowercase:  # as the published uncased vocabularies of BERT and GLM do
-        return normalizers.BertNormalizer(lowercase=True)
+def _wordpiece_normalizer(form: _Form) -> normalizers.Normalizer:
+    if form.lowercase:  # as the published uncased vocabularies of BERT and GLM do
+        uncased = normalizers.BertNormalizer(lowercase=True)
+        is_usual = form.normalization == "nfc"  # which dropping the accents comes down to
+        return uncased if is_usual else normalizers.Sequence([*form.unicode(), uncased])
     # Not `clean_text`: it drops the joiners that Persian and the scripts of India are spelt with.
     divided = normalizers.BertNormalizer(clean_text=False, strip_accents=False, lowercase=False)
-    return normalizers.Sequence([normalizers.NFC(), divided])
+    return normalizers.Sequence([*form.unicode(), divided])
 
 
 def _bpe(
     texts: Iterable[str],
     vocab_size: int,
-    lowercase: bool,
+    form: _Form,
     specials: list[AddedToken],
     progress: Progress,
 ) -> Tokenizer:
     core = Tokenizer(models.BPE())
-    folding = [normalizers.Lowercase()] if lowercase else []
-    core.normalizer = normalizers.Sequence([normalizers.NFC(), *folding])
+    core.normalizer = normalizers.Sequence(form.steps())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -199,12 +229,12 @@ def _bpe(
 def _unigram(
     texts: Iterable[str],
     vocab_size: int,
-    lowercase: bool,
+    form: _Form,
     specials: list[AddedToken],
     progress: Progress,
 ) -> Tokenizer:
     core = Tokenizer(models.Unigram())
-    core.normalizer = _unigram_normalizer(lowercase)
+    core.normalizer = _unigram_normalizer(form)
     core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
     core.decoder = decoders.Sequence(
         [decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="first")]
@@ -218,7 +248,7 @@ def _unigram(
         vocab_size=room, special_tokens=[], initial_alphabet=sorted(known), show_progress=False
     )
     # Its own, as the trainer locks the tokenizer while it asks for the next text.
-    normalizer = _unigram_normalizer(lowercase)
+    normalizer = _unigram_normalizer(form)
     corpus = (normalizer.normalize_str(text).translate(rare) for text in texts) if rare else texts
     core.train_from_iterator(_fed(corpus, progress), trainer)
     learnt = json.loads(core.to_str())["model"]["vocab"]
@@ -228,10 +258,9 @@ def _unigram(
     return _with_model(core, models.Unigram(vocabulary, unk_id, True), specials)
 
 
-def _unigram_normalizer(lowercase: bool) -> normalizers.Normalizer:
-    folding = [normalizers.Lowercase()] if lowercase else []
+def _unigram_normalizer(form: _Form) -> normalizers.Normalizer:
     one_space = normalizers.Replace(Regex(r"\s+"), " ")
-    return normalizers.Sequence([normalizers.NFC(), *folding, one_space])
+    return normalizers.Sequence([*form.steps(), one_space])
 
 
 def _repeatable(learnt: list[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -251,7 +280,7 @@ def _repeatable(learnt: list[tuple[str, float]]) -> list[tuple[str, float]]:
     return sorted(pieces, key=lambda piece: (-piece[1], piece[0]))
 
 
-_Trainer = Callable[[Iterable[str], int, bool, list[AddedToken], Progress], Tokenizer]
+_Trainer = Callable[[Iterable[str], int, _Form, list[AddedToken], Progress], Tokenizer]
 
 _TRAINERS: dict[TokenizerKind, _Trainer] = {
     "wordpiece": _wordpiece,

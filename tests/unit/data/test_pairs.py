@@ -126,7 +126,7 @@ def test_the_table_of_documents_has_a_row_for_pairs(files, tokenizer):
     text = prepare_corpus(
         files / "a.txt", tokenizer, cache_dir=files / "shards", show_progress=False
     )
-    for sources, num_rows in [([("both", corpus)], 1), ([("both", corpus), ("a", text)], 2)]:
+    for sources, num_rows in [([("both", [corpus])], 1), ([("both", [corpus]), ("a", [text])], 2)]:
         output = io.StringIO()
         Console(file=output, width=200).print(documents_table(sources, max_length=12))
         lines = [line for line in output.getvalue().splitlines() if line.strip()]

@@ -137,7 +137,7 @@ def test_the_report_counts_every_document(bpe, tmp_path):
     counts = (report.num_read, report.num_empty, report.num_short, report.num_kept)
     assert counts == (6, 2, 2, 2)
     output = io.StringIO()
-    table = documents_table([("pets", corpus), ("more pets", corpus)], max_length=50)
+    table = documents_table([("pets", [corpus]), ("more pets", [corpus])], max_length=50)
     Console(file=output, width=100).print(table)
     lines = [line for line in output.getvalue().splitlines() if line.strip()]
     _, headings, _, first, second, *caption = lines

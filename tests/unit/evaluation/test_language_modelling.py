@@ -228,3 +228,24 @@ def test_the_window_is_that_of_the_paper_unless_the_model_is_smaller():
 def test_wikitext_reads_as_ordinary_text_again():
     tokenised = "He said : \" It 's a 10 @-@ year @-@ old cat \" ; she did n't ( 1 @.@ 5 % ) ."
     assert detokenize(tokenised) == ("He said: \"It's a 10-year-old cat\"; she didn't (1.5%).")
+
+
+def test_perplexity_of_languages_and_their_mean(model_folder, tmp_path):
+    lines = {"en": ["the old cat sat on a mat"], "de": ["some small dog", "one far house"]}
+    for code, texts in lines.items():
+        records = "".join(json.dumps({"text": text}) + "\n" for text in texts)
+        (tmp_path / f"own.{code}.jsonl").write_text(records)
+    settings = {"window": 10, "context": ("uni",)}
+    found, _ = run(
+        model_folder, tmp_path, "perplexity", file=(f"{tmp_path}/own.{{lang}}.jsonl",), **settings
+    )
+    bits = {one.language: one.value for one in found if one.metric == "bits a byte"}
+    assert {one.task for one in found} == {"own files (uni)"}
+    for code in lines:
+        alone, _ = run(
+            model_folder, tmp_path, "perplexity", file=(f"{tmp_path}/own.{code}.jsonl",), **settings
+        )
+        (value,) = (one.value for one in alone if one.metric == "bits a byte")
+        assert bits[code] == pytest.approx(value)
+    assert bits["mean"] == pytest.approx((bits["en"] + bits["de"]) / 2)
+    assert bits["mean without en"] == pytest.approx(bits["de"])

@@ -88,7 +88,7 @@ def test_the_cache_never_holds_more_than_its_budget(engine, monkeypatch):
         engine.submit([task])
         futures.append(future)
     assert all(future.result(60) for future in futures)
-    assert len(cells) > 8
+    assert len(cells) >= 8  # steps of one wave, if all come before its first step
     assert all(held <= reserved <= 600 for held, reserved in cells)
     assert max(held for held, _ in cells) > 300
     assert engine.figures.tokens == 30 * 9

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from unblank.data.drawn_texts import DrawnTexts
 from unblank.data.language_files import find_language_files
 from unblank.engine.parallel import World
 from unblank.engine.training import RunContext
@@ -160,7 +161,9 @@ def read_labelled(
             start.settings,
             tokenizer,
             family,
-            lambda: _texts(examples),
+            lambda: DrawnTexts(
+                [list(_texts(examples))], tokenizer.alpha, tokenizer.num_characters or None
+            ),
             folder=tokenizer_folder / TOKENIZER_NAME,
             world=context.world,
             checkpoint=start.checkpoint,

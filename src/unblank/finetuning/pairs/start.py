@@ -1,6 +1,6 @@
 """What a run on pairs starts with: the tokenizer with all tags, and the model that fits it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -8,6 +8,7 @@ from typing import Literal
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from unblank.compatibility import enable_activation_checkpointing
+from unblank.data.drawn_texts import DrawnTexts
 from unblank.engine.training import RunContext
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
@@ -55,13 +56,12 @@ class PairStart:
             FileNotFoundError: if a named folder holds no tokenizer.
         """
 
-        def texts() -> Iterable[str]:
-            return [
-                text
+        def texts() -> DrawnTexts:
+            sources = [
+                [text for pair in entry.pairs for text in (pair.source, *pair.targets)]
                 for entry in train
-                for pair in entry.pairs
-                for text in (pair.source, *pair.targets)
             ]
+            return DrawnTexts(sources, self.tokenizer.alpha, self.tokenizer.num_characters or None)
 
         return open_tokenizer(
             self.model,

@@ -1,0 +1,1 @@
+"""How alike a model's states of translations are: retrieval, pictures, shared vocabulary."""
