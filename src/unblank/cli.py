@@ -56,13 +56,13 @@ COMMANDS: dict[str, Command] = {
     ),
     "finetune": Command(
         _TRAIN,
-        "fine-tune a model on your own examples: text pairs, labels, cloze tasks",
+        "fine-tune a model on your own examples: text pairs, tasks with labels, questions",
         trains=True,
     ),
-    "fill": Command(_USE, "fill the blanks of texts"),
-    "index": Command(_USE, "make an index of your texts, whose passages help to fill and score"),
     "info": Command(_USE, "say what a folder holds, and how far a run is"),
+    "fill": Command(_USE, "fill the blanks of texts"),
     "score": Command(_USE, "score candidates for a blank"),
+    "index": Command(_USE, "make an index of your texts, whose passages help to fill and score"),
     "predict": Command(_USE, "predict the labels of every record of a file"),
     "generate": Command(
         _USE, "write a target for each source (translate, summarise, answer), and score it"
