@@ -137,7 +137,7 @@ def pretrain(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
 
 
 def prepare(recipe: str | Path | None = None, **settings: Any) -> Path:
-    """Tokenise the text of a run beforehand as `unblank prepare` does.
+    """Tokenize the text of a run beforehand as `unblank prepare` does.
 
     Args and errors as for `pretrain`, which then finds it.
 

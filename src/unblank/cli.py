@@ -50,19 +50,19 @@ COMMANDS: dict[str, Command] = {
     "show": Command(_TRY, "show what the model sees of a text, or of an example of a task"),
     "recipes": Command(_TRAIN, "list the recipes that come with the library, or show one"),
     "tokenize": Command(_TRAIN, "train a tokenizer on your text"),
-    "prepare": Command(_TRAIN, "tokenise the text of a pretraining run beforehand", trains=True),
+    "prepare": Command(_TRAIN, "tokenize the text of a pretraining run beforehand", trains=True),
     "pretrain": Command(
         _TRAIN, "pretrain a model on your text, or continue from a model", trains=True
     ),
     "finetune": Command(
         _TRAIN,
-        "fine-tune a model on your own examples: text pairs, labels, cloze tasks",
+        "fine-tune a model on your own examples: text pairs, tasks with labels, questions",
         trains=True,
     ),
-    "fill": Command(_USE, "fill the blanks of texts"),
-    "index": Command(_USE, "make an index of your texts, whose passages help to fill and score"),
     "info": Command(_USE, "say what a folder holds, and how far a run is"),
+    "fill": Command(_USE, "fill the blanks of texts"),
     "score": Command(_USE, "score candidates for a blank"),
+    "index": Command(_USE, "make an index of your texts, whose passages help to fill and score"),
     "predict": Command(_USE, "predict the labels of every record of a file"),
     "generate": Command(
         _USE, "write a target for each source (translate, summarise, answer), and score it"

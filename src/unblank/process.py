@@ -47,12 +47,12 @@ class MemoryArrangement:
     def begin_steps(self) -> None:
         """From now on let malloc keep what is freed; what came before is given back first.
 
-        To be called right before the first step: reading and tokenising text takes far more
+        To be called right before the first step: reading and tokenizing text takes far more
         memory than a step, and would be kept too.
         """
         if self.keeps_freed_memory:
             library = ctypes.CDLL(None)
-            # First, or the memory of reading and tokenising would be kept for good.
+            # First, or the memory of reading and tokenizing would be kept for good.
             library.malloc_trim(0)
             # All blocks from the heap, whose top is never trimmed: others are unmapped when freed.
             library.mallopt(_M_MMAP_MAX, 0)

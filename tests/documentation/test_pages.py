@@ -194,3 +194,12 @@ def test_links_between_pages_lead_somewhere():
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_changelog_says_everything_once():
+    """A merge keeps both places of an entry that was moved."""
+    text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    for version in re.split(r"^## ", text, flags=re.MULTILINE):
+        pieces = re.split(r"^(?=- |#+ )", version, flags=re.MULTILINE)
+        said = [" ".join(piece.split()) for piece in pieces]
+        assert [one for one in set(said) if said.count(one) > 1] == []

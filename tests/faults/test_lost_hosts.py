@@ -118,4 +118,5 @@ def test_a_run_goes_on_when_a_process_on_one_of_two_hosts_is_killed(settings, tm
     assert lines_of(tmp_path / "lost") == lines_of(tmp_path / "whole")
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("lost", "whole")]
     assert weights[0] == weights[1]
-    assert "gone: killed" in logs
+    # torchrun may end the other process, too, before that has seen who is gone.
+    assert "gone: killed" in logs or "failed (exitcode: -9)" in logs

@@ -11,6 +11,7 @@ from pretraining_toys import make_config, text_folder
 from unblank.families.settings import ModelSettings
 from unblank.finetuning.labels.settings import GridSettings
 from unblank.finetuning.run import dry_run_finetune
+from unblank.pretraining.prepare import run_prepare
 from unblank.pretraining.run import dry_run_pretrain, run_pretrain
 
 __all__ = ["make_config", "text_folder", "toys"]
@@ -37,6 +38,19 @@ def test_nothing_is_written_and_the_whole_run_is_told(make_config, text_folder, 
     per_step = float(re.search(r"speed ([\d.]+) s a step", printed)[1])
     hours, minutes, seconds = map(int, re.search(r"about (\d+):(\d+):(\d+)", printed).groups())
     assert (hours * 60 + minutes) * 60 + seconds == pytest.approx(1000 * per_step, abs=6)
+
+
+def test_what_was_prepared_before_is_named_where_it_lies(make_config, tmp_path, capsys):
+    config = make_config(
+        train__max_steps=2, data__cache_dir=tmp_path / "shards",
+        tokenizer__path=None, tokenizer__kind="bpe", tokenizer__vocab_size=300,
+    )  # fmt: skip
+    run_prepare(config)
+    capsys.readouterr()
+    dry_run_pretrain(config)
+    printed = "".join(capsys.readouterr().out.split())
+    assert "trainedonthistextbefore" in printed
+    assert "unblank-dry-run" not in printed
 
 
 def test_it_tells_the_tokens_that_a_run_sees(make_config, capsys, tmp_path):

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -79,6 +80,13 @@ def test_a_room_does_not_know_what_stands_on_it(room, others):
     for module, imported in imports_of_all().items():
         if room_of(module) == room:
             assert not {room_of(name) for name in imported} & others, module
+
+
+def test_the_map_of_the_house_names_every_room():
+    page = SOURCE.parents[1] / "docs" / "architecture.md"
+    named = set(re.findall(r"\w+", page.read_text(encoding="utf-8")))
+    rooms = {path.stem for path in SOURCE.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert {room for room in rooms if not room.startswith("_")} <= named
 
 
 def test_files_are_small_and_say_what_they_are_for():

@@ -1,5 +1,6 @@
 """A model asked what is known already: the blanks, labels and candidates of a file."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from unblank.data.language_files import find_language_files
 from unblank.evaluation.infilling import blank_words
 from unblank.finetuning.labels.tuned import TunedTask
 from unblank.generation.candidates import ScoringOptions
+from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions
 from unblank.metrics.written_form import written_form
 from unblank.plurals import counted
@@ -37,8 +39,11 @@ def ask_fills(unblank: Unblank, settings: CalibrateSettings) -> KnownFills:
     A fill is right if it is the answer as far as the tokenizer tells texts apart: capitals count
     only if it knows them.
 
+    Texts that the model has no room for are left out, and counted in the note.
+
     Raises:
-        ValueError: texts with blanks have no answers, or others as many as they have blanks.
+        ValueError: texts with blanks have no answers, or others as many as they have blanks; no
+            text that the model has room for.
     """
     template = settings.text_field or "text"
     given = _drawn(read_given(settings.data, template), settings.limit)
@@ -60,6 +65,7 @@ def ask_fills(unblank: Unblank, settings: CalibrateSettings) -> KnownFills:
         raise ValueError(f"{settings.data}: every text is blanked entirely: give longer texts")
     options = DecodingOptions(num_beams=settings.num_beams or 1, max_tokens=settings.max_tokens)
     filler = unblank.filler(options)
+    found, note = _with_room(filler, found)
     texts = [text for text, _ in found]
     with progress_bar(show=True) as progress:
         bar = progress.add_task("fill", total=len(texts))
@@ -74,7 +80,7 @@ def ask_fills(unblank: Unblank, settings: CalibrateSettings) -> KnownFills:
         for blank, answer in zip(result.blanks, answers, strict=True)
     ]
     keys, log_p, is_right = map(list, zip(*pairs, strict=True))
-    return KnownFills(keys, log_p, is_right)
+    return KnownFills(keys, log_p, is_right, note)
 
 
 def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
@@ -138,6 +144,24 @@ def ask_candidates(
                 shares.append([one.probability for one in scores.candidates])
             progress.advance(bar, len(keys[part]))
     return KnownChoices(keys, shares, right)
+
+
+def _with_room(filler: Filler, found: Sequence[_Blanks]) -> tuple[list[_Blanks], str]:
+    """Return the texts that the model has room for, and a note on the others."""
+    fitting: list[_Blanks] = []
+    reason = ""
+    for one in found:
+        try:
+            filler.check(one[0])
+        except ValueError as error:
+            reason = reason or str(error)
+        else:
+            fitting.append(one)
+    if not fitting:
+        raise ValueError(f"none of the {counted(len(found), 'text')} can be filled: {reason}")
+    num_out = len(found) - len(fitting)
+    note = f"left out {num_out:,} of {counted(len(found), 'text')}: {reason}" if num_out else ""
+    return fitting, note
 
 
 def _drawn(given: GivenRecords, limit: int) -> GivenRecords:

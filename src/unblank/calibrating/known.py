@@ -49,11 +49,13 @@ class KnownFills:
         keys: text of each one's record.
         log_p: log-probability of each, its end included.
         is_right: whether it is the answer.
+        note: which texts were left out, and why; empty if none was.
     """
 
     keys: list[str]
     log_p: list[float]
     is_right: list[bool]
+    note: str = ""
 
     def __post_init__(self) -> None:
         _require_numbers([math.isfinite(one) for one in self.log_p], "log-probabilities")

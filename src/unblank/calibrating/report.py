@@ -83,7 +83,10 @@ class CalibrationReport:
         values = self.values
         found = values["learned"]
         parameters = ", ".join(f"{name} {one:.3g}" for name, one in found["parameters"].items())
-        title = f"{self.name}: {found['form']}{parameters and f' ({parameters})'}, learned from "
+        # A temperature is its own only parameter.
+        if list(found["parameters"]) != [found["form"]]:
+            parameters = found["form"] + (parameters and f" ({parameters})")
+        title = f"{self.name}: {parameters}, learned from "
         title += f"{values['fitted']:,} answers, measured on {values['measured']:,} others"
         parts: list[RenderableType] = [_measures(title, values)]
         parts += [_reliability_table(values["reliability"]["after"]), _thresholds(values)]

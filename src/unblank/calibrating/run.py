@@ -72,7 +72,8 @@ def calibrate(settings: CalibrateSettings) -> tuple[CalibrationReport, list[str]
     fitted, source, report = _learned(name, kind, known, settings)
     replaced = _keep(folder, kind, name, fitted, source, asked)
     written = report.write(settings.report or folder / REPORTS)
-    return report, [*replaced, f"kept in {folder}: {source}", *written]
+    left_out = [known.note] if isinstance(known, KnownFills) and known.note else []
+    return report, [*left_out, *replaced, f"kept in {folder}: {source}", *written]
 
 
 def _usual_kind(folder: Path, settings: CalibrateSettings) -> AnswerKind:

@@ -20,7 +20,7 @@ _USUAL = (
 )
 """Settings that `--help` shows; `--help-all` shows all."""
 
-_ABOUT = """Fine-tune a model on your own examples: text pairs, labels, cloze tasks.
+_ABOUT = """Fine-tune a model on your own examples: text pairs, tasks with labels, questions.
 
 unblank finetune [recipe.yaml] --task seq2seq --model.init-from FOLDER --data.train FILE
   --data.validation FILE --data.source FIELD --data.target FIELD [--section.name VALUE ...]

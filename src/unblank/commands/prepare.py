@@ -1,4 +1,4 @@
-"""`unblank prepare`: tokenises the text of a pretraining run beforehand."""
+"""`unblank prepare`: tokenizes the text of a pretraining run beforehand."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ _USUAL = (
 )
 """Settings that `--help` shows; `--help-all` shows all."""
 
-_ABOUT = """Tokenise the text of a pretraining run beforehand, such as on a machine without GPUs.
+_ABOUT = """Tokenize the text of a pretraining run beforehand, such as on a machine without GPUs.
 
 unblank prepare [recipe.yaml] --data.train FILE --data.cache-dir FOLDER [--section.name VALUE]
 
@@ -40,7 +40,7 @@ def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
 
 
 def run(parsed: GivenSettings[PretrainSettings]) -> None:
-    """Tokenise; errors as for `run_prepare`."""
+    """Tokenize; errors as for `run_prepare`."""
     from unblank.pretraining.prepare import run_prepare
 
     run_prepare(parsed.settings, given=parsed.given)

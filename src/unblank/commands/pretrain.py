@@ -10,9 +10,10 @@ from unblank.pretraining.settings import PretrainSettings
 __all__ = ["complete_settings", "parse", "run"]
 
 _USUAL = (
-    *("model.preset", "model.init_from", "model.init_from_encoder"),
+    *("model.preset", "model.init_from"),
     *("tokenizer.path", "tokenizer.kind", "tokenizer.vocab_size"),
-    *("data.train", "data.validation", "data.pairs", "data.text_field", "data.max_length"),
+    *("data.train", "data.validation", "data.hold_out", "data.pairs"),
+    *("data.text_field", "data.text_unit", "data.max_length"),
     *("objective.token", "objective.sentence", "objective.document", "objective.mask_ratio"),
     *("optim.learning_rate", "optim.warmup_steps"),
     *(

@@ -161,7 +161,7 @@ def prepare_pairs(
     max_length: int,
     refuse_long: bool = False,
 ) -> PairCorpus:
-    """Return the pairs of one source, tokenised now or found ready from an earlier call.
+    """Return the pairs of one source, tokenized now or found ready from an earlier call.
 
     Args:
         entry: see `parse_pair_source`.

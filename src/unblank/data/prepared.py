@@ -1,4 +1,4 @@
-"""A corpus tokenised once, read from disk: random access to every document in little memory.
+"""A corpus tokenized once, read from disk: random access to every document in little memory.
 
 A folder named by its content holds a shard: `tokens.bin` (the ids of all documents end to end),
 `offsets.bin` (where each begins), `checks.bin` (a checksum of each block of `tokens.bin`) and

@@ -36,7 +36,7 @@ Objective = Callable[[IntArray, np.random.Generator], ExampleT]
 
 
 class Corpus(Protocol):
-    """Tokenised documents of one source, read by index."""
+    """Tokenized documents of one source, read by index."""
 
     def __len__(self) -> int:
         """Return the number of documents."""

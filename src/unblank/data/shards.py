@@ -1,4 +1,4 @@
-"""Corpora tokenised once, by one process or by several: what is missing is made, the rest is found.
+"""Corpora tokenized once, by one process or by several: what is missing is made, the rest is found.
 
 A corpus is one folder up to some 64 MB of text. A larger one is divided into shards, one a file or
 a group of small files, each a folder named by its content (texts, tokenizer, settings); processes
@@ -64,7 +64,7 @@ def prepare_corpus(
     num_threads: int | None = None,
     show_progress: bool = True,
 ) -> PreparedCorpus:
-    """Return the corpus of one source, tokenised now or found ready from an earlier call.
+    """Return the corpus of one source, tokenized now or found ready from an earlier call.
 
     Args:
         texts: files, folders or glob patterns of one source, or opened files, which know their
@@ -74,7 +74,7 @@ def prepare_corpus(
         text_field: key or column of the text in `.jsonl` and `.parquet`.
         text_unit: what one document of a `.txt` file is: "file", "paragraph" or "line".
         min_tokens: documents with fewer tokens are skipped and counted.
-        num_threads: threads that tokenise; None takes one a core.
+        num_threads: threads that tokenize; None takes one a core.
         show_progress: show bars and notes on the error stream.
 
     Raises:
@@ -117,7 +117,7 @@ class CorpusCache:
         folder: the folder, made if absent; all processes see it.
         processes: that prepare together, a `World` for example.
         verify: hash all text and all tokens again, however unchanged their files seem.
-        num_threads: threads of a process that tokenise; None shares out the cores.
+        num_threads: threads of a process that tokenize; None shares out the cores.
         show_progress: show bars and notes on the error stream of the main process.
 
     Attributes:
@@ -167,7 +167,7 @@ class CorpusCache:
     def prepare(
         self, wanted: Sequence[_Wanted], tokenizer: "PreTrainedTokenizerFast"
     ) -> list[PreparedCorpus]:
-        """Return the corpora of some texts, tokenised now or found ready.
+        """Return the corpora of some texts, tokenized now or found ready.
 
         Args:
             wanted: texts, and the fewest tokens of a document that is kept.
@@ -262,7 +262,7 @@ class CorpusCache:
     def _build_all(self, shards: Sequence[_Shard], core: "Tokenizer") -> None:
         """Make shards, each process its share of the bytes."""
         sizes = [shard.texts.num_bytes for shard in shards]
-        with self._bar("tokenising", sum(sizes)) as advance:
+        with self._bar("tokenizing", sum(sizes)) as advance:
             for index in share_out(sizes, self._processes.size)[self._processes.rank]:
                 shard = shards[index]
                 folder = self.folder / shard.name

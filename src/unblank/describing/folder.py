@@ -1,6 +1,6 @@
 """A folder of any kind as facts: what it is, what it was made of, what can be done with it next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -92,6 +92,8 @@ def describe_folder(path: Path, *, verify: bool = False) -> Description:
         found = _tokenizer(path)
     elif list_checkpoints(path):
         found = _checkpoints(path)
+    elif corpora := _corpora_in(path):
+        found = _prepared_text(path, corpora)
     else:
         raise ValueError(_no_folder_of_ours(path))
     facts = {**({"run": _run_facts(state)} if state else {}), **found.facts}
@@ -124,6 +126,9 @@ def _verified(path: Path, record: str, kind: str) -> tuple[str, bool]:
         except ValueError as error:
             return str(error), True
         return "", True
+    if kind == "prepared text":
+        of_each = [_verified(one, record, "prepared corpus")[0] for one in _corpora_in(path)]
+        return next(filter(None, of_each), ""), True
     if kind == "checkpoints":
         found = {one: find_damage(one) for one in list_checkpoints(path)}
         return next((f"{one}: {damage}" for one, damage in found.items() if damage), ""), True
@@ -178,6 +183,8 @@ def _model_next(path: Path, family: Any, is_headed: bool) -> list[str]:
         commands.append(f"unblank predict {path} INPUT OUTPUT{known}")
     if family.writes == "targets":
         commands.append(f'unblank generate {path} "A source."')
+    if commands:
+        commands.append(f"unblank serve {path}")
     commands.append(f"unblank finetune --model.init-from {path} --data.train FILE")
     return commands
 
@@ -233,6 +240,28 @@ def _corpus(path: Path) -> Description:
         facts["shards"] = f"{len(shards):,}, in folders beside this one"
     return Description(
         kind="prepared corpus", facts={"corpus": {**facts, "size on disk": size_text(path)}}
+    )
+
+
+def _corpora_in(path: Path) -> list[Path]:
+    """Return the prepared corpora in a `data.cache_dir`, without the shards that they name."""
+    folders = [one for one in sorted(path.iterdir()) if one.is_dir()]
+    shards_of = {one: _shards_of(one) for one in folders}
+    shards = {name for names in shards_of.values() for name in names}
+    found = [one for one in folders if shards_of[one] or (one / "offsets.bin").is_file()]
+    return [one for one in found if one.name not in shards]
+
+
+def _prepared_text(path: Path, corpora: Sequence[Path]) -> Description:
+    facts: _Facts = {}
+    for one in corpora:
+        counts = _corpus(one).facts["corpus"]
+        named = [f"{counts[name]} {name}" for name in ("documents", "tokens") if name in counts]
+        facts[one.name] = ", ".join(named)
+    return Description(
+        kind="prepared text",
+        facts={"corpora": facts},
+        next_commands=[f"unblank pretrain --data.train FILES --data.cache-dir {path}"],
     )
 
 

@@ -133,9 +133,13 @@ def score_text(scores: dict[str, float]) -> str:
 
 
 def _shortened(value: object) -> str:
-    shown = " | ".join(map(str, value)) if isinstance(value, list) else str(value)
+    shown = " | ".join(map(_short, value)) if isinstance(value, list) else _short(value)
     text = " ".join(shown.split())
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _around_blank(text: str, width: int = 40) -> str:

@@ -192,7 +192,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
             f"unblank {what.command}",
             _facts(what, training, trainer, hooks, point, arithmetic, memory),
         )
-        # Only now: what reading and tokenising took is given back first.
+        # Only now: what reading and tokenizing took is given back first.
         memory.begin_steps()
         if what.dry_run is not None:
             epoch = training.steps_per_epoch

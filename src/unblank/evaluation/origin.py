@@ -17,7 +17,7 @@ def pretraining_settings(folder: Path, section: str) -> dict[str, Any]:
 
 
 def training_corpora(folder: Path) -> list[Path]:
-    """Return the folders of the tokenised text that a model was pretrained on, if all are there."""
+    """Return the folders of the tokenized text that a model was pretrained on, if all are there."""
     record = _record(folder)
     if not record.get("data"):
         return []

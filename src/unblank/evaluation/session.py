@@ -36,7 +36,7 @@ class NamedTexts:
         name: of the part, for the table.
         language: code of its language; empty if it is not known.
         set_name: of the texts of all languages; the name where there is one part.
-        is_wikitext: they are tokenised as WikiText is.
+        is_wikitext: they are tokenized as WikiText is.
         files: where the texts come from.
         texts: the texts, in order; of more than the limit a fixed random choice.
     """

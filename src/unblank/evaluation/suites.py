@@ -37,7 +37,7 @@ class TextSet:
     Attributes:
         files: where they lie, for `unblank.data.splits.find_split`.
         field: that holds a text.
-        is_wikitext: they are tokenised as WikiText is, and put together again for the model.
+        is_wikitext: they are tokenized as WikiText is, and put together again for the model.
     """
 
     files: str

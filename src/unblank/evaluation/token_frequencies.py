@@ -50,7 +50,7 @@ def find_frequencies(session: Session[PairsOptions]) -> TokenFrequencies | None:
 
     Raises:
         FileNotFoundError: a named file is not there.
-        ValueError: a named text or a tokenised corpus is damaged, or there is no text.
+        ValueError: a named text or a tokenized corpus is damaged, or there is no text.
     """
     num_tokens = len(session.tokenizer)
     counts = np.zeros(num_tokens, np.int64)

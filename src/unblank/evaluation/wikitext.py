@@ -1,4 +1,4 @@
-"""WikiText's tokenised text as ordinary text, as models have learned to read it."""
+"""WikiText's tokenized text as ordinary text, as models have learned to read it."""
 
 import re
 
@@ -16,7 +16,7 @@ _RULES = (
 
 
 def detokenize(text: str) -> str:
-    r"""Return WikiText without the spaces that its tokenisation put around signs.
+    r"""Return WikiText without the spaces that its tokenization put around signs.
 
     Example:
         >>> detokenize(' = Owls = \n It weighed 1 @,@ 250 g ( 2 @.@ 8 lb ) , they said .')

@@ -28,7 +28,7 @@ __all__ = ["run_prepare"]
 
 
 def run_prepare(settings: PretrainSettings, *, given: Collection[str] | None = None) -> Path:
-    """Tokenise the text of a run, and return the folder in which `run_pretrain` finds it.
+    """Tokenize the text of a run, and return the folder in which `run_pretrain` finds it.
 
     Started by torchrun, processes share out the files.
 

@@ -91,7 +91,7 @@ def dry_run_pretrain(
 ) -> None:
     """Say what a run would take, from its first steps; errors as `run_pretrain`.
 
-    Nothing is left of it; text that earlier runs have prepared is not tokenised again.
+    Nothing is left of it; text that earlier runs have prepared is not tokenized again.
 
     Args:
         settings: as for `run_pretrain`.

@@ -145,7 +145,9 @@ def _trained(
     if folder is not None and folder.exists():
         damage = find_damage(folder)
         if damage is None:
-            display.say(f"tokenizer: trained on this text before, from {folder}")
+            # A dry run links to what lies in data.cache_dir.
+            known = folder.resolve() if folder.is_symlink() else folder
+            display.say(f"tokenizer: trained on this text before, from {known}")
             return tokenizer_in(folder)
         display.say(f"note: {folder} is damaged ({damage}): training the tokenizer again")
         remove_folder(folder)

@@ -1,4 +1,4 @@
-"""The fewest tokens that a long text can have, known before it is tokenised.
+"""The fewest tokens that a long text can have, known before it is tokenized.
 
 Every token stands for at most as many bytes as the longest in the vocabulary has. That holds of
 what the normaliser leaves of the text, and where no run of unknown characters becomes one token;
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["fewest_tokens"]
 
 _SHORT = 50_000
-"""Characters that are tokenised in a moment: nothing needs to be known of them."""
+"""Characters that are tokenized in a moment: nothing needs to be known of them."""
 _KEEPING = ("ByteLevel", "Metaspace", "Digits")
 """Pre-tokenizers that leave no character out."""
 _MOST = 2**20

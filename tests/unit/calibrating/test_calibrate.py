@@ -14,7 +14,7 @@ from served_toys import client_of, toy_glm
 import unblank
 from unblank.adapters.record import AdapterRecord, fingerprint, weights_identity
 from unblank.api import Unblank
-from unblank.calibrating.asking import ask_labels
+from unblank.calibrating.asking import ask_fills, ask_labels
 from unblank.calibrating.parts import parts_of
 from unblank.calibrating.report import Measured, verdict
 from unblank.calibrating.settings import CalibrateSettings
@@ -299,6 +299,22 @@ def test_bad_input_is_named_and_nothing_is_kept(toys, tmp_path, capsys, rows, wo
     given = ["--max-tokens", "2"] if not words else []
     assert named in fails("calibrate", toys["model"], "--data", data, *words, *given, capsys=capsys)
     assert not (toys["model"] / "calibration.json").exists()
+
+
+def test_texts_that_the_model_has_no_room_for_are_left_out_and_counted(tiny, tmp_path):
+    short = [{"text": f"the [MASK] {word}", "answers": ["cat"]} for word in WORDS[:4]]
+    long = {"text": "cat " * 1000 + "[MASK]", "answers": ["cat"]}
+
+    def known(rows):
+        data = rows_to(tmp_path / "some.jsonl", rows)
+        return ask_fills(tiny, CalibrateSettings(model="tiny", data=data, max_tokens=2))
+
+    alone, beside = known(short), known([*short[:2], long, *short[2:]])
+    assert (beside.keys, beside.log_p) == (alone.keys, pytest.approx(alone.log_p, abs=1e-5))
+    assert not alone.note
+    assert beside.note.startswith("left out 1 of 5 texts: ")
+    with pytest.raises(ValueError, match="none of the 2 texts"):
+        known([long, long])
 
 
 def test_numbers_that_are_none_are_refused():

@@ -118,6 +118,9 @@ def test_tokenizers_and_prepared_text(run_folder, text_folder):
     found = describe_folder(corpus, verify=True)
     assert (found.kind, found.damage) == ("prepared corpus", "")
     assert int(found.facts["corpus"]["documents"].replace(",", "")) > 0
+    kept = describe_folder(corpus.parent, verify=True)
+    assert (kept.kind, kept.damage, kept.is_verified) == ("prepared text", "", True)
+    assert kept.facts["corpora"][corpus.name].startswith(found.facts["corpus"]["documents"] + " ")
 
 
 def test_adapters_and_classifiers_say_their_task(toys, tmp_path):

@@ -1,4 +1,4 @@
-"""Source texts with their target texts, read from files; nothing is tokenised here.
+"""Source texts with their target texts, read from files; nothing is tokenized here.
 
 A source is a field, or a text with fields in braces; a list of sentences in it is joined by spaces.
 A target is a field; a list in it holds several references of one source.
