@@ -86,7 +86,7 @@ def test_the_commands_are_listed_by_what_one_wants_to_do():
         ),
         (("evaluate", "m", "--suite", "x"), "unblank evaluate: suite is 'x': choose one of "),
         (("fil",), "unblank: unknown command 'fil': did you mean 'fill'?"),
-        (("merge", "none", "out"), "unblank merge: none has no adapter"),
+        (("merge", "none", "out"), "unblank merge: no folder none"),
     ],
 )
 def test_errors_have_one_shape(words, named, tmp_path, monkeypatch, capsys):
