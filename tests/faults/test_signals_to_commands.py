@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import yaml
 from comparison_toys import recipe as recipe
 from pair_toys import write_pairs
 
+from unblank.untrusted.opening import tokenizer_in
+
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 MOST_SECONDS = 4
 """Two on a machine with nothing else to do."""
@@ -25,9 +28,23 @@ TINY = [
 
 
 def demo(folder: Path) -> list[str]:
-    text = "It rained all day, and the old dog slept near the warm stove."
-    paragraphs = "\n\n".join(f"{text} {number} dogs came." for number in range(300))
-    (folder / "text.txt").write_text(paragraphs, encoding="utf-8")
+    rng = random.Random(0)
+    words = [
+        "it",
+        "rained",
+        "all",
+        "day",
+        "and",
+        "the",
+        "old",
+        "dog",
+        "slept",
+        "near",
+        "a",
+        "stove",
+    ]
+    paragraphs = (" ".join(rng.choices(words, k=12)) + "." for _ in range(300))  # no near copies
+    (folder / "text.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
     return ["demo", "--text", "text.txt", "--output", "out", "--steps", "30"]
 
 
@@ -116,7 +133,7 @@ def test_the_training_of_a_tokenizer_is_ended_and_leaves_nothing(kind, number, t
     rng = random.Random(0)
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = ["".join(rng.choices(letters, k=rng.randint(2, 9))) for _ in range(200_000)]
-    lines = (json.dumps({"text": " ".join(rng.choices(words, k=50))}) for _ in range(20_000))
+    lines = (json.dumps({"text": " ".join(rng.choices(words, k=50))}) for _ in range(60_000))
     (tmp_path / "text.jsonl").write_text("\n".join(lines), encoding="utf-8")
     options = ["--train", "text.jsonl", "--vocab-size", "8000", "--kind", kind, "--output", "out"]
     for seconds in (1.5, 4, 7):
@@ -124,5 +141,8 @@ def test_the_training_of_a_tokenizer_is_ended_and_leaves_nothing(kind, number, t
         time.sleep(seconds)
         assert process.poll() is None, (tmp_path / "log").read_text()
         ended_by(process, number, tmp_path)
+        if (tmp_path / "out").exists():  # trained in time, and about to be described
+            assert len(tokenizer_in(tmp_path / "out")) == 8000
+            shutil.rmtree(tmp_path / "out")
         assert {path.name for path in tmp_path.iterdir()} == {"text.jsonl", "log"}
     tally("signals to tokenize", sent=3, ended_in_time=3)

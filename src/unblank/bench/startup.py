@@ -1,6 +1,8 @@
 """The time from the command `pretrain` to its first step, on a text that was prepared before."""
 
+import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,7 +43,7 @@ def pretrain_start(size: str) -> Workload:
             [*command, *tokenizer, "--train.output-dir", str(output)], stdout=sys.stderr
         ) as process:
             _await_line(output / "metrics.jsonl", process)
-            process.kill()
+            _end(process)
         return 1
 
     return step
@@ -81,6 +83,16 @@ def _await_line(path: Path, process: "subprocess.Popen[bytes]") -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"unblank pretrain wrote nothing to {path.name}")
         time.sleep(_POLL_SECONDS)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a command; if it watches another process, that one, whose time then counts with its."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    watched = children.read_text().split() if children.is_file() else []
+    for pid in watched:
+        os.kill(int(pid), signal.SIGKILL)
+    if not watched:
+        process.kill()
 
 
 def _synthetic_text(documents: int, words: int) -> str:
