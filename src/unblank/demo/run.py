@@ -245,7 +245,7 @@ def _run_settings(corpus: DemoCorpus, output: Path, steps: int, seed: int) -> Pr
         optim=PretrainOptimSettings(
             name="muon",
             learning_rate=2e-3,
-            muon_factor=5.0,
+            muon_factor=1.5,
             warmup_steps=20,
             weight_decay=0.01,
             schedule="linear",
