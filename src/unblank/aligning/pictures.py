@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unblank.extras import optional_package
+from unblank.figures import new_figure
 
 __all__ = ["draw_alignment", "reduce_states"]
 
@@ -52,15 +53,12 @@ def draw_alignment(
     Returns:
         False if matplotlib is not installed, so that there is no picture.
     """
-    try:
-        from matplotlib import colormaps
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
     num_panels = 2 + len(points)
-    figure = Figure(figsize=(5 * num_panels, 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(5 * num_panels, 4.6)
+    if figure is None:
+        return False
+    from matplotlib import colormaps
+
     panels = figure.subplots(1, num_panels)
     for name, values in accuracies.items():
         panels[0].plot(range(len(values)), values, marker="o", label=name)

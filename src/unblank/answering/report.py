@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unblank.extras import install_command
+from unblank.figures import new_figure
 from unblank.integrity import write_at_once
 from unblank.metrics.answers import Answer, score_answers
 from unblank.metrics.calibration import calibration_error, reliability
@@ -225,16 +226,12 @@ def _confusion_table(confusion: Confusion) -> Table:
 
 def _draw(task: str, confusion: Confusion, path: Path) -> bool:
     """Draw the confusion matrix, each row as shares; False if matplotlib is not installed."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
     size = len(confusion.labels)
     shares = confusion.counts / confusion.counts.sum(axis=1, keepdims=True).clip(min=1)
     side = 2.0 + 0.5 * size
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(side + 1, side)
+    if figure is None:
+        return False
     axes = figure.add_subplot(title=task, xlabel="predicted", ylabel="right")
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(size), confusion.labels, rotation=45, ha="right")

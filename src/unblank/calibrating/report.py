@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unblank.extras import install_command
+from unblank.figures import new_figure
 from unblank.integrity import write_at_once
 from unblank.metrics.calibration import (
     answered_shares,
@@ -101,13 +102,9 @@ class CalibrationReport:
 
     def _draw(self, path: Path) -> bool:
         """Draw both diagrams; False if matplotlib is not installed."""
-        try:
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-        except ImportError:
+        figure = new_figure(10, 4.5)
+        if figure is None:
             return False
-        figure = Figure(figsize=(10, 4.5), layout="constrained")
-        FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2)
         left.set(title=f"{self.name}: reliability", xlabel="says", ylabel="is right")
         right.set(title="risk against coverage", xlabel="answered", ylabel="of these wrong")

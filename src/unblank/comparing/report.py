@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from unblank.figures import new_figure
 from unblank.integrity import write_at_once
 
 __all__ = ["Cell", "comparison_json", "comparison_table", "draw_plot", "to_markdown"]
@@ -77,18 +78,14 @@ def draw_plot(cells: Sequence[Cell], path: Path) -> None:
 
     Without matplotlib (extra `plot`) or without numbers there is none.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return
     measures, variants = _axes(cells)
     if not measures:
         return
     rows = ceil(len(measures) / _COLUMNS)
     height = 0.6 + 0.25 * len(variants)
-    figure = Figure(figsize=(4.5 * _COLUMNS, rows * (height + 0.6)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(4.5 * _COLUMNS, rows * (height + 0.6))
+    if figure is None:
+        return
     for number, measure in enumerate(measures, start=1):
         axes = figure.add_subplot(rows, _COLUMNS, number)
         axes.set_title(measure, fontsize="small")

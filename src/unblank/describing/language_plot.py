@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unblank.describing.languages import LanguageRow
+from unblank.figures import new_figure
 
 __all__ = ["draw_languages"]
 
@@ -21,18 +22,15 @@ def draw_languages(title: str, rows: Sequence[LanguageRow], path: Path) -> bool:
     Returns:
         False if matplotlib is not installed, so that there is no picture.
     """
-    try:
-        from matplotlib import colormaps
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
     ordered = sorted(rows, key=lambda row: (row.script, row.language))
     scripts = list(dict.fromkeys(row.script for row in ordered))
-    colours = {script: colormaps["tab20"](number % 20) for number, script in enumerate(scripts)}
     names = [name for name in _PANELS if any(name in row.ratios for row in ordered)]
-    figure = Figure(figsize=(3 + 0.2 * len(ordered), 1 + 2.6 * len(names)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3 + 0.2 * len(ordered), 1 + 2.6 * len(names))
+    if figure is None:
+        return False
+    from matplotlib import colormaps
+
+    colours = {script: colormaps["tab20"](number % 20) for number, script in enumerate(scripts)}
     panels = figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0]
     for axes, name in zip(panels, names, strict=True):
         for place, row in enumerate(ordered):

@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 from unblank.engine.logging import VALIDATION_NAME, read_json_lines
+from unblank.figures import new_figure
 from unblank.integrity import write_at_once
 
 __all__ = ["LANGUAGE_SCORE", "draw_language_losses"]
@@ -28,15 +29,11 @@ def draw_language_losses(output_dir: Path) -> Path | None:
     names = [name for name in (lines[-1] if lines else ()) if name.startswith(LANGUAGE_SCORE)]
     if not names:
         return None
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return None
     names.sort(key=lambda name: lines[-1][name])
     rows = math.ceil(len(names) / _COLUMNS)
-    figure = Figure(figsize=(1.6 * _COLUMNS, 0.8 + 1.3 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(1.6 * _COLUMNS, 0.8 + 1.3 * rows)
+    if figure is None:
+        return None
     panels = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).flat
     mean = [(line["step"], line["bits_a_byte"]) for line in lines if "bits_a_byte" in line]
     for name, axes in zip(names, panels, strict=False):

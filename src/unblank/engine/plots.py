@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
+from unblank.figures import new_figure
 from unblank.integrity import write_at_once
 
 __all__ = ["draw_losses"]
@@ -33,17 +34,13 @@ def draw_losses(output_dir: Path) -> Path | None:
     Returns:
         None if matplotlib is not installed, or nothing has been logged yet.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return None
     training = read_json_lines(output_dir / METRICS_NAME)
     panels = _panels(training, read_json_lines(output_dir / VALIDATION_NAME))
     if not any(line["loss"] is not None for line in training):
         return None
-    figure = Figure(figsize=(8, 1.5 + 3 * len(panels)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 1.5 + 3 * len(panels))
+    if figure is None:
+        return None
     all_axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axes, (label, curves) in zip(all_axes, panels.items(), strict=True):
         for legend, name, lines in curves:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from unblank.evaluation.minimal_pairs import ACCURACY, BASELINE
 from unblank.evaluation.results import Score
+from unblank.figures import new_figure
 
 __all__ = ["draw_pairs"]
 
@@ -20,16 +21,12 @@ def draw_pairs(title: str, scores: Sequence[Score], path: Path) -> bool:
     Returns:
         False if matplotlib is not installed, so that there is no picture.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
     rows = [score for score in scores if score.metric == ACCURACY]
     places = {row.task: place for place, row in enumerate(rows)}
     baseline = [score for score in scores if score.metric == BASELINE]
-    figure = Figure(figsize=(8, 1.5 + 0.3 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 1.5 + 0.3 * len(rows))
+    if figure is None:
+        return False
     axes = figure.add_subplot(title=title, xlabel="accuracy (%)", xlim=(0, 100))
     axes.barh(
         range(len(rows)),
