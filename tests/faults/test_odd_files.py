@@ -326,14 +326,14 @@ def test_the_same_pairs_are_read_once_in_each_direction(tmp_path):
     data = FinetuneDataSettings(train=(str(path),))
     assert len(read_entries(data, both, None)) == 4
     for again in (both[0], both[2]):
-        with pytest.raises(ValueError, match="only files that another entry has"):
+        with pytest.raises(ValueError, match="another entry"):
             read_entries(data, [*both, again], None)
 
 
 def test_pipes_are_refused_and_never_opened(tmp_path):
     written(tmp_path / "d" / "a.txt", "a")
     os.mkfifo(tmp_path / "d" / "b.txt")
-    with pytest.raises(ValueError, match=r"b\.txt is a pipe or a device"):
+    with pytest.raises(ValueError, match=r"b\.txt"):
         find_files(tmp_path / "d" / "b.txt")
     with pytest.warns(UserWarning, match="pipes and devices 1"):
         assert find_files(tmp_path / "d") == (tmp_path / "d" / "a.txt",)

@@ -6,10 +6,13 @@ import io
 import json
 
 import pytest
+from tiny_models import deltalm_folder
 
 from unblank.answering.answer_file import AnswerFile
 from unblank.cli import main
 from unblank.commands import generate_answers as generate_command
+
+__all__ = ["deltalm_folder"]
 
 SOURCES = ["the old cat", "a dog", "one small dog run to some far house", "a mat", "the cat sat"]
 
@@ -280,7 +283,7 @@ def test_cut_sources_are_counted(folder, capsys):
 def test_a_part_without_its_record_is_refused(tmp_path):
     AnswerFile(tmp_path / "a.txt", {"model": 1}).append(["one"])
     (tmp_path / "a.txt.part.json").unlink()
-    with pytest.raises(ValueError, match=r"a\.txt\.part\.json is missing"):
+    with pytest.raises(ValueError, match=r"a\.txt\.part\.json"):
         AnswerFile(tmp_path / "a.txt", {"model": 1})
     file = AnswerFile(tmp_path / "a.txt", {"model": 2}, overwrite=True)
     file.append(["one"])
