@@ -114,9 +114,11 @@ class PairSettings:
     label_smoothing: ProperShare[float] = 0.1
     """Label smoothing: probability moved from the target token to all others, in [0, 1)."""
     max_source_length: Positive[int] = 256
-    """Most tokens of a source, special tokens included."""
+    """Most tokens of a source, special tokens included; if not given, no more than the model has
+    positions."""
     max_target_length: Positive[int] = 128
-    """Most tokens of a target, its end included."""
+    """Most tokens of a target, its end included; if not given, no more than the model has
+    positions."""
     too_long: TooLong = "cut"
     """Whether longer texts are cut at the end, skipped with their pair, or refused; counts are
     printed."""

@@ -26,6 +26,8 @@ __all__ = ["dry_run_pretrain", "refuse_without_text", "run_pretrain"]
 
 USUAL_STEPS = 1000
 """Steps of a run whose length is not given."""
+USUAL_PERIOD = 500
+"""Most steps between two validations, and between two checkpoints, where nothing is said."""
 
 
 def run_pretrain(
@@ -71,6 +73,7 @@ def run_pretrain(
                 effective=effective_pretrain_settings,
                 learning_rate=settings.optim.learning_rate,
                 is_validated=data.has_held_out_files or any(hold_out),
+                most_usual_period=USUAL_PERIOD,
                 fill_every=train.sample_every,
                 average_last=train.average_last,
                 final=train.chosen_weights,

@@ -85,6 +85,9 @@ class TunedTask:
         if self.calibration is None:
             return found
         temperature = self.calibration.temperature
+        if self.task.decision == "several":  # each label applies or does not
+            pairs = [torch.stack([one, 1 - one], dim=-1).double() for one in found]
+            return [torch.from_numpy(tempered(one, temperature)[:, 0]).float() for one in pairs]
         return [torch.from_numpy(tempered(one.double(), temperature)).float() for one in found]
 
     def calibrated(self, folder: Path) -> Self:
