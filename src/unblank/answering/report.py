@@ -138,8 +138,10 @@ def report_on(
         return LabelReport(task.name, values, None)
     if task.decision == "several":
         values["scores"] = _task_scores(task, judged)
-        pairs = [(p, label in one.right) for one in judged for label, p in one.shares.items()]
-        bins = reliability(*map(list, zip(*pairs, strict=True)))
+        bins = reliability(
+            [share for one in judged for share in one.shares.values()],
+            [label in one.right for one in judged for label in one.shares],
+        )
         values["scores"]["calibration_error"] = 100.0 * calibration_error(bins)
         values["labels"] = _scores_of_each(task, judged)
         values["calibration"] = [asdict(one) for one in bins]

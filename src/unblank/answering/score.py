@@ -109,10 +109,9 @@ def _score_record(scores: Scores) -> dict[str, Any]:
     """Return the best candidate, and all in the order given, as plain values."""
     return {
         "best": scores.best.text,
-        "share": scores.best.probability,
+        "share": scores.best.share,
         "candidates": [
-            {"text": one.text, "score": one.score, "share": one.probability}
-            for one in scores.candidates
+            {"text": one.text, "score": one.score, "share": one.share} for one in scores.candidates
         ],
     }
 

@@ -112,7 +112,9 @@ def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
 
 def _known_of_each(examples: Sequence[TaskExample], shares: Sequence[Tensor]) -> KnownChoices:
     """Return each label of each example as a choice of its own: whether it applies or not."""
-    keys, pairs, right = [], [], []
+    keys: list[str] = []
+    pairs: list[list[float]] = []
+    right: list[tuple[int, ...]] = []
     for example, shares_L in zip(examples, shares, strict=True):
         for number, share in enumerate(shares_L.tolist()):
             keys.append(_key(example))
@@ -155,7 +157,7 @@ def ask_candidates(
         for start in range(0, len(keys), settings.batch_size):
             part = slice(start, start + settings.batch_size)
             for scores in scorer.score(keys[part], candidates[part]):
-                shares.append([one.probability for one in scores.candidates])
+                shares.append([one.share for one in scores.candidates])
             progress.advance(bar, len(keys[part]))
     return KnownChoices(keys, shares, right)
 

@@ -243,12 +243,13 @@ def _with_room(settings: FinetuneSettings, given: Collection[str]) -> FinetuneSe
     if settings.task not in WRITING_TASKS or base is None or not (base / "config.json").is_file():
         return settings
     positions, pairs = int(config_in(base).max_position_embeddings), settings.seq2seq
-    shorter = {
-        name: positions
-        for name in ("max_source_length", "max_target_length")
-        if f"seq2seq.{name}" not in given and getattr(pairs, name) > positions
-    }
-    return replace(settings, seq2seq=replace(pairs, **shorter)) if shorter else settings
+    source, target = pairs.max_source_length, pairs.max_target_length
+    if "seq2seq.max_source_length" not in given:
+        source = min(source, positions)
+    if "seq2seq.max_target_length" not in given:
+        target = min(target, positions)
+    shorter = replace(pairs, max_source_length=source, max_target_length=target)
+    return replace(settings, seq2seq=shorter)
 
 
 def _base(settings: FinetuneSettings) -> Path | None:

@@ -29,7 +29,6 @@ from unblank.tokenization.special import BLANK_TOKENS
 from unblank.unicode import require_unicode
 
 __all__ = [
-    "AskedWithPassages",
     "Passage",
     "behind_passage",
     "fill_with_passages",

@@ -15,7 +15,6 @@ from unblank.prompting.task_files import task_names
 from unblank.rules.rule import Rule, read_rules
 
 __all__ = [
-    "ClassifyBody",
     "FillBody",
     "GenerateBody",
     "ModelBody",
@@ -219,7 +218,8 @@ def classify_body(own: Iterable[str]) -> type[ClassifyBody]:
     """Return the body that accepts the library's tasks and those of some other names."""
     names = (*task_names(), *own)
     described = ClassifyBody.model_fields["task"]
-    return create_model("ClassifyBody", __base__=ClassifyBody, task=(Literal[names], described))
+    task: Any = (Literal[names], described)  # the files are the names
+    return create_model("ClassifyBody", __base__=ClassifyBody, task=task)
 
 
 class ViewBody(ModelBody):

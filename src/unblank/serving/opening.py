@@ -13,7 +13,7 @@ from unblank.serving.served_model import ServedModel
 from unblank.serving.server import address_of, listen, serve_until_asked
 from unblank.serving.service import Service
 
-__all__ = ["build_service", "open_tasks", "serve_models"]
+__all__ = ["build_service", "serve_models"]
 
 
 def build_service(

@@ -183,3 +183,10 @@ def test_labels_that_are_unknown_or_no_list_are_named(tmp_path):
             make_examples(task, {"text": "a", "label": label})
     thresholds = replace(task, thresholds={"good": 0.2})
     assert thresholds.content_hash == task.content_hash
+
+
+def test_a_task_for_classifiers_alone_is_shown(several, capsys):
+    main(["show", "--task", str(several["task"]), "--data", str(several["train"])])
+    shown = capsys.readouterr().out
+    assert json.loads(several["train"].read_text().splitlines()[0])["text"] in shown
+    assert "good | bad" in shown

@@ -100,7 +100,7 @@ def test_a_task_of_its_own_is_asked_by_its_name(tmp_path):
         names = client.get("/openapi.json").text
         unknown = client.post("/v1/classify", json={**answer, "task": "tones"})
     scores = toy.score("the cat [MASK].", ["so", "bad"])
-    shares = [one.probability for one in scores.candidates]
+    shares = [one.share for one in scores.candidates]
     assert list(found["probabilities"].values()) == pytest.approx(shares, abs=1e-4)
     assert '"tone"' in names
     assert unknown.status_code == 422
