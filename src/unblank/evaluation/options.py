@@ -181,6 +181,8 @@ class InfillingOptions(TextOptions):
     context: Literal["bi", "uni"] = "bi"
     """How the text around the blanks is seen: bi (bidirectionally), uni (left to right, for models
     pretrained with objective.fill_in_the_middle)."""
+    order: Literal["left", "confidence"] = "left"
+    """Which blank of a text is filled first: the left one, or the surest (up to 16 blanks)."""
     max_tokens: Positive[int | None] = None
     """Most tokens of an answer. Default: 32."""
     batch_size: Positive[int] = 32
