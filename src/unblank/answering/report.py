@@ -183,7 +183,7 @@ def _task_scores(task: ClozeTask, judged: Sequence[Judged]) -> dict[str, float]:
             predicted_value=one.guess if isinstance(one.guess, float) else 0.0,
             right_value=one.example.value or 0.0,
             question=one.example.group,
-            predicted_labels=one.guess if isinstance(one.guess, tuple) else (),
+            predicted_labels=one.guess if isinstance(one.guess, tuple) else None,
             predicted_rank=task.labels.index(str(one.guess)) if is_ranked else 0,
             right_rank=one.example.answers[0] if is_ranked else 0,
         )

@@ -33,7 +33,7 @@ class Answer:
         predicted_value: the number that was predicted.
         right_value: the number that is right.
         question: tells apart the questions that have several answers.
-        predicted_labels: all that were predicted, where several labels may be right.
+        predicted_labels: all that were predicted, where several labels may be right; else None.
         predicted_rank: place of the predicted label among those of the task, from 0.
         right_rank: place of the right one.
     """
@@ -43,7 +43,7 @@ class Answer:
     predicted_value: float = 0.0
     right_value: float = 0.0
     question: str = ""
-    predicted_labels: tuple[str, ...] = ()
+    predicted_labels: tuple[str, ...] | None = None
     predicted_rank: int = 0
     right_rank: int = 0
 
@@ -81,13 +81,13 @@ def _f1(answers: Sequence[Answer]) -> float:
 
 
 def _macro_f1(answers: Sequence[Answer]) -> float:
-    if any(one.predicted_labels or len(one.right) != 1 for one in answers):
+    if answers[0].predicted_labels is not None:
         return macro_f1_of_sets(*_label_sets(answers))
     return f1_macro(*_labels(answers))
 
 
 def _label_sets(answers: Sequence[Answer]) -> tuple[list[set[str]], list[set[str]]]:
-    return [set(one.predicted_labels) for one in answers], [set(one.right) for one in answers]
+    return [set(one.predicted_labels or ()) for one in answers], [set(one.right) for one in answers]
 
 
 def _micro_f1(answers: Sequence[Answer]) -> float:

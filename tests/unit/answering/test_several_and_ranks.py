@@ -10,7 +10,9 @@ from labelled_toys import FILLER, WORDS, labelled_config, toys
 from sklearn.metrics import f1_score
 
 import unblank
+from unblank.adapters.settings import LoraSettings
 from unblank.cli import main
+from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneOptimSettings
 from unblank.objectives.cloze import cloze_loss
@@ -50,6 +52,8 @@ def several(toys, tmp_path_factory):
 
 
 def trained(files, output, method):
+    if method == "full":
+        return run_finetune(labelled_config(files, output, train={"max_steps": 120}))
     run = {"max_steps": 40, "validate_every": 40}
     settings = labelled_config(files, output, method=method, train=run)
     return run_finetune(replace(settings, optim=FinetuneOptimSettings(learning_rate=1e-2)))
@@ -79,6 +83,25 @@ def test_several_labels_are_learned_and_reported_as_scikit_learn_counts(several,
         for one in answers for label in WORDS
     )  # fmt: skip
     assert set(report["labels"]["good"]) >= {"f1", "threshold", "best_threshold"}
+
+
+@pytest.mark.slow
+def test_several_labels_are_learned_by_an_adapter_and_measured_by_the_suite(several, tmp_path):
+    settings = labelled_config(
+        several, tmp_path / "run", method="lora", lora=LoraSettings(rank=2),
+        cloze=ClozeSettings(classifier=True), train={"max_steps": 20, "validate_every": 20},
+    )  # fmt: skip
+    folder = run_finetune(replace(settings, optim=FinetuneOptimSettings(learning_rate=1e-2)))
+    main(
+        ["evaluate", str(folder), "--suite", "classifier", "--file", str(several["validation"]),
+         "--output", str(tmp_path / "scores.json")]
+    )  # fmt: skip
+    unblank.predict_file(folder, several["validation"], tmp_path / "out.csv")
+    report = json.loads((tmp_path / "out.report.json").read_text())["scores"]
+    scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
+    for one in scores:
+        assert one["value"] == pytest.approx(report[one["metric"]], abs=1e-3)
+    assert {one["metric"] for one in scores} == {"micro_f1", "macro_f1", "exact"}
 
 
 def test_a_table_divides_labels_by_bars_and_its_thresholds_count(several, tmp_path):
