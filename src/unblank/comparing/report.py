@@ -1,4 +1,4 @@
-"""The tables of a comparison: measures down, variants across; means, and differences from the first.
+"""Tables of a comparison: measures down, variants across; means, and differences from the first.
 
 A mean has its deviation over seeds, a difference from the first variant its standard error and the
 p of a paired t-test.
