@@ -8,7 +8,7 @@ from comparison_toys import refused, save
 
 from unblank.comparing.recipe import load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
-from unblank.comparing.run import cells
+from unblank.comparing.run import cells, compare
 from unblank.evaluation.results import plain
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "compare").glob("*.yaml"))
@@ -120,7 +120,13 @@ def test_differences_are_paired_by_seed():
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_the_recipes_of_the_repository_load(path, monkeypatch):
+def test_the_recipes_of_the_repository_load_and_are_planned(path, monkeypatch, tmp_path):
     monkeypatch.setenv("UNBLANK_DATA", "data")
+    monkeypatch.chdir(tmp_path)
     loaded = load_comparison(path)
     assert len(loaded.runs()) == len(loaded.variants) * len(loaded.seeds)
+    told: list[str] = []
+    compare(path, plan=True, seeds=[0], tell=told.append)
+    for variant in loaded.variants:
+        assert any(f"{variant.name}, seed 0: pretrain: to do" in line for line in told)
+    assert list(tmp_path.iterdir()) == []

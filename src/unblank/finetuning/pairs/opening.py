@@ -76,7 +76,7 @@ def open_pairs(
     _require_able(family)
     refuse_unused(given, unused_of_family(family))
     metric = _metric(train, world)
-    entries = read_entries(data, data.train, data.languages)
+    entries = read_entries(data, data.train, data.languages, data.share)
     held_out = read_entries(data, data.validation, data.validation_languages)
     start = pair_start(context, family, model, tokenizer, pairs, ganlm, train)
     with world.main_first():
