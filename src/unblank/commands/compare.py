@@ -49,7 +49,7 @@ def run(settings: CompareSettings) -> None:
     choose_waiting()
     from rich.console import Console
 
-    from unblank.comparing.report import comparison_table
+    from unblank.comparing.report import comparison_tables
     from unblank.comparing.run import cells, compare
 
     progress = Console(stderr=True, highlight=False)
@@ -62,5 +62,8 @@ def run(settings: CompareSettings) -> None:
         memory=memory,
     )
     if not settings.plan:
-        Console().print(comparison_table(recipe.output_dir.name, cells(recipe)))
-        progress.print(f"wrote {recipe.output_dir}/table.md, table.json, table.png", markup=False)
+        first = recipe.variants[0].name
+        for table in comparison_tables(recipe.output_dir.name, cells(recipe), first):
+            Console().print(table)
+        pictures = "table.png, losses.png"
+        progress.print(f"wrote {recipe.output_dir}/table.md, table.json, {pictures}", markup=False)

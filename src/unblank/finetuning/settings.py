@@ -28,6 +28,7 @@ from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
     Positive,
+    PositiveShare,
     ProperShare,
     Seed,
     check_values,
@@ -73,6 +74,9 @@ class FinetuneDataSettings(DataSettings):
     hold_out: ProperShare[float | None] = None
     """Tasks with labels, instead of `validation`: hold out about this share of the training
     examples, chosen by a hash of their text, so the same ones in every run."""
+    share: PositiveShare[float] = 1.0
+    """Text pairs: share of the training examples of each entry to learn from, always the same ones,
+    to see what fewer would have given."""
     source: str = "source"
     """Field of the source, or a text with fields in braces, such as "{passage} Question: [MASK]
     Answer: {answer}". A list of sentences is joined by spaces. Columns of a .tsv without names are

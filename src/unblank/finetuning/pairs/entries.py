@@ -1,10 +1,12 @@
 """The examples of `--task seq2seq`: files to encoded pairs, with the tags of their languages."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
 
+from unblank.data.drawing import draw_from_files
 from unblank.data.files import FileSearch
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.sampling import SamplingSettings
@@ -44,7 +46,10 @@ class RawEntry:
 
 
 def read_entries(
-    data: FinetuneDataSettings, entries: Sequence[str], languages: Sequence[str] | None
+    data: FinetuneDataSettings,
+    entries: Sequence[str],
+    languages: Sequence[str] | None,
+    share: float = 1.0,
 ) -> list[RawEntry]:
     """Return the pairs of some entries; errors as for `read_text_pairs`.
 
@@ -52,6 +57,7 @@ def read_entries(
         data: names the fields, and whose language the tag names.
         entries: `data.train` or `data.validation`.
         languages: of each entry, SOURCE-TARGET; None for no tags.
+        share: of the pairs of each entry that is taken, in (0, 1], but one at least.
     """
     tags: list[str | None] = [None] * len(entries)
     if languages is not None:
@@ -59,11 +65,15 @@ def read_entries(
         tags = [f"__{side[data.tag == 'target']}__" for side in sides]
     search = FileSearch()
     found = [
-        RawEntry(entry, read_text_pairs(entry, data.source, data.target, search), tag)
+        RawEntry(entry, _part(read_text_pairs(entry, data.source, data.target, search), share), tag)
         for entry, tag in zip(entries, tags, strict=True)
     ]
     search.tell()
     return found
+
+
+def _part(pairs: list[TextPair], share: float) -> list[TextPair]:
+    return draw_from_files(pairs, math.ceil(share * len(pairs)), lambda pair: pair.place)
 
 
 def encode_entries(entries: Sequence[RawEntry], encoder: PairEncoder) -> list[EncodedPairs]:

@@ -83,7 +83,7 @@ def open_pairs(
     require_writing(family, "seq2seq")
     refuse_unused(given, unused_of_family(family))
     metric = metric_of(train, world, "seq2seq", get_args(MetricName), "loss")
-    entries = read_entries(data, data.train, data.languages)
+    entries = read_entries(data, data.train, data.languages, data.share)
     held_out = read_entries(data, data.validation, data.validation_languages)
     start = pair_start(context, family, model, tokenizer, pairs, ganlm, train)
     with world.main_first():
