@@ -128,6 +128,8 @@ def read_record(path: Path, *, editable: Collection[str] = ()) -> dict[str, Any]
     Raises:
         ValueError: it cannot be read, or is not as it was written; the message names it.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError(f"{path.name} cannot be read (it is no file)")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         found = _checksum(record, editable) if isinstance(record, dict) else None

@@ -8,10 +8,9 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import Unblank, load
+from unblank.consoles import TextConsole
 from unblank.engine.replicas import is_main_process, join_replicas
 from unblank.evaluation.language_tables import languages_csv, languages_markdown
 from unblank.evaluation.measuring import measure
@@ -143,7 +142,7 @@ def require_suite_packages(config: EvaluationOptions) -> None:
 
 
 def _session(config: EvaluationOptions, suite: Suite) -> Session[EvaluationOptions]:
-    console = Console(stderr=True, quiet=not is_main_process())
+    console = TextConsole(stderr=True, quiet=not is_main_process())
     if not isinstance(config, ClassifierOptions):
         return Session(_open(config, suite), config, console)
     folder = Path(config.model)
