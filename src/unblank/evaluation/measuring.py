@@ -20,8 +20,10 @@ from unblank.evaluation.suites import (
     QuestionsSuite,
     Suite,
     TaskSuite,
+    TranslationSuite,
     WritingSuite,
 )
+from unblank.evaluation.translation import run_translation
 from unblank.evaluation.understanding import run_classifier, run_cloze, run_understanding
 from unblank.evaluation.writing import run_writing
 
@@ -56,6 +58,8 @@ def measure(session: Session[Any], suite: Suite) -> Iterator[SuiteResult]:
             yield from run_questions(session, suite.sets)
         case WritingSuite():
             yield from run_writing(session, suite.sets)
+        case TranslationSuite():
+            yield from run_translation(session, suite)
         case OwnFilesSuite(measure="cloze"):
             yield from run_cloze(session)
         case OwnFilesSuite(measure="classifier"):

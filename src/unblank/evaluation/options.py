@@ -33,6 +33,7 @@ __all__ = [
     "PerplexityOptions",
     "QuestionsOptions",
     "TextOptions",
+    "TranslationOptions",
     "UnderstandingOptions",
     "WritingOptions",
     "suite_options",
@@ -55,7 +56,6 @@ _WritingSuite = Literal[
     "headlines",
     "simplification",
     "data-to-text",
-    "translation",
 ]
 SuiteName = Literal[
     "perplexity",
@@ -70,6 +70,7 @@ SuiteName = Literal[
     "classifier",
     "lm-eval",
     _WritingSuite,
+    "translation",
 ]
 
 
@@ -411,10 +412,10 @@ class LmEvalOptions(EvaluationOptions):
 class WritingOptions(DataOptions):
     """Measure a model by the texts that it writes: summaries, translations, questions, ...
 
-    unblank evaluate MODEL --suite translation --tasks en-de --data FOLDER
+    unblank evaluate MODEL --suite summarization --data FOLDER
     """
 
-    suite: _WritingSuite
+    suite: Literal[_WritingSuite, "translation"]
     file: tuple[PathText, ...] = ()
     """Your own files, folders or globs instead, of any format (docs/data.md)."""
     source_field: str | None = None
@@ -430,10 +431,15 @@ class WritingOptions(DataOptions):
     and the best by the first metric is reported: choose it on the validation split."""
     max_tokens: Positive[int | None] = None
     """Most tokens of an answer. Default: 200."""
+    source_template: str | None = None
+    """What the model reads: a text with {text} in place of the source, and {hint:summary},
+    {hint:headline} or {hint:translation} in place of a word of the language to write in, such as
+    "{text} {hint:summary}: [sMASK]". Default: the source alone."""
     source_tag: str | None = None
-    """Language tag to put before every source, such as __de__."""
+    """Language tag to put before every source, such as __de__; {source} and {target} stand for the
+    codes of the languages."""
     target_tag: str | None = None
-    """Language tag that every answer of an encoder-decoder starts with."""
+    """Language tag that every answer of an encoder-decoder starts with; likewise."""
     blank: _BlankToken | None = None
     """Token for the answer to a source. Default: [sMASK]. Published models without task masks
     have only [MASK]."""
@@ -450,6 +456,36 @@ class WritingOptions(DataOptions):
             raise ValueError(
                 "length_penalty has no effect without beam search: set num_beams above 1"
             )
+        if self.source_template is not None and "{text}" not in self.source_template:
+            raise ValueError(
+                f"source_template is {self.source_template!r}: it must hold {{text}}, where the "
+                "source stands"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TranslationOptions(WritingOptions):
+    """Measure a model by its translations, direction by direction.
+
+    unblank evaluate MODEL --suite translation --tasks multi30k --directions en-de --data FOLDER
+    """
+
+    suite: Literal["translation"] = "translation"
+    directions: tuple[str, ...] = ()
+    """Directions to measure, as SOURCE-TARGET; * stands for every language, as in en-*. Default:
+    those of each set."""
+
+    def __post_init__(self) -> None:
+        WritingOptions.__post_init__(self)
+        if bool(self.source_field) != bool(self.target_field):
+            raise ValueError("give source_field and target_field together, or neither")
+        if self.source_field and not self.file:
+            raise ValueError("source_field and target_field are of your own files: give --file")
+        if self.source_field and self.directions:
+            raise ValueError(
+                "directions choose between the languages of a file, and with source_field and "
+                "target_field there is one direction: leave out one of them"
+            )
 
 
 SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
@@ -465,6 +501,7 @@ SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
     "classifier": ClassifierOptions,
     "lm-eval": LmEvalOptions,
     **dict.fromkeys(get_args(_WritingSuite), WritingOptions),
+    "translation": TranslationOptions,
 }
 """The options of each suite."""
 
