@@ -11,6 +11,7 @@ from unblank.evaluation.perplexity import run_perplexity
 from unblank.evaluation.questions import run_questions
 from unblank.evaluation.results import SuiteResult
 from unblank.evaluation.session import Session
+from unblank.evaluation.several_suites import run_several
 from unblank.evaluation.suites import (
     FactsSuite,
     InfillingSuite,
@@ -18,6 +19,7 @@ from unblank.evaluation.suites import (
     OwnFilesSuite,
     PairsSuite,
     QuestionsSuite,
+    SeveralSuites,
     Suite,
     TaskSuite,
     TranslationSuite,
@@ -56,6 +58,8 @@ def measure(session: Session[Any], suite: Suite) -> Iterator[SuiteResult]:
             yield from run_understanding(session, suite)
         case QuestionsSuite():
             yield from run_questions(session, suite.sets)
+        case SeveralSuites():
+            yield from run_several(session, suite)
         case WritingSuite():
             yield from run_writing(session, suite.sets)
         case TranslationSuite():

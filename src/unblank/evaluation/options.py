@@ -28,6 +28,7 @@ __all__ = [
     "FactsOptions",
     "InfillingOptions",
     "LambadaOptions",
+    "LanguagesOptions",
     "LmEvalOptions",
     "PairsOptions",
     "PerplexityOptions",
@@ -36,6 +37,7 @@ __all__ = [
     "TranslationOptions",
     "UnderstandingOptions",
     "WritingOptions",
+    "XtremeOptions",
     "suite_options",
 ]
 
@@ -66,6 +68,7 @@ SuiteName = Literal[
     UnderstandingSuite,
     LanguagesSuite,
     _QuestionsSuite,
+    "xtreme",
     "cloze",
     "classifier",
     "lm-eval",
@@ -85,8 +88,8 @@ class EvaluationOptions:
     Blanks: infilling. Minimal pairs of sentences: blimp, choices. Knowledge: facts. Understanding,
     by cloze questions: superglue, glue, classification, cloze (your own task and files), in many
     languages xnli, paws-x, xcopa, xwinograd; by a head: classifier (your own files). Questions
-    about passages: xquad, mlqa, tydiqa. EleutherAI's lm-eval tasks: lm-eval. Generation: the
-    others."""
+    about passages: xquad, mlqa, tydiqa. Both in one table: xtreme. EleutherAI's lm-eval tasks:
+    lm-eval. Generation: the others."""
     limit: Positive[int | None] = None
     """Number of examples of each part to measure: a fixed random choice, of every file its
     share."""
@@ -335,6 +338,25 @@ class QuestionsOptions(DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class XtremeOptions(DataOptions):
+    """Measure a model on tasks with labels and on questions, all languages in one table.
+
+    unblank evaluate MODEL --suite xtreme --data FOLDER
+    """
+
+    suite: Literal["xtreme"] = "xtreme"
+    languages: tuple[str, ...] = ()
+    """Codes of the languages to measure. Default: all that are there."""
+    prompts: _Prompts | None = None
+    """In which words everything is asked: english, the example's own (translated), or none
+    (universal). Default: the tasks' patterns as they stand, and questions in English."""
+    max_tokens: Positive[int] = 64
+    """Most tokens of an answer to a question."""
+    batch_size: Positive[int] = 32
+    """Number of examples measured together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClozeOptions(EvaluationOptions):
     """Measure a model on your own task, asked as cloze questions.
 
@@ -497,6 +519,7 @@ SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
     **dict.fromkeys(get_args(UnderstandingSuite), UnderstandingOptions),
     **dict.fromkeys(get_args(LanguagesSuite), LanguagesOptions),
     **dict.fromkeys(get_args(_QuestionsSuite), QuestionsOptions),
+    "xtreme": XtremeOptions,
     "cloze": ClozeOptions,
     "classifier": ClassifierOptions,
     "lm-eval": LmEvalOptions,

@@ -13,7 +13,7 @@ from rich.console import Console
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import Unblank, load
 from unblank.engine.replicas import is_main_process, join_replicas
-from unblank.evaluation.heat_maps import direction_panels, draw_heat_maps, language_panel
+from unblank.evaluation.heat_maps import direction_maps, draw_heat_maps, language_maps
 from unblank.evaluation.language_tables import languages_csv, languages_markdown
 from unblank.evaluation.measuring import measure
 from unblank.evaluation.options import (
@@ -29,6 +29,7 @@ from unblank.evaluation.suite_files import load_suite, suite_names
 from unblank.evaluation.suites import (
     PairsSuite,
     QuestionsSuite,
+    SeveralSuites,
     Suite,
     TaskSuite,
     TranslationSuite,
@@ -127,10 +128,10 @@ def _draw(
     title = f"{session.config.suite} of {session.config.model}"
     if isinstance(suite, PairsSuite):
         is_drawn = draw_pairs(title, scores, path)
-    elif panels := direction_panels(scores):
-        is_drawn = draw_heat_maps(title, panels, path, rows="from", columns="into")
-    elif len({score.language for score in scores}) > 1 and (panels := language_panel(scores)):
-        is_drawn = draw_heat_maps(title, panels, path)
+    elif maps := direction_maps(scores):
+        is_drawn = draw_heat_maps(title, maps, path, rows="from", columns="into")
+    elif len({score.language for score in scores}) > 1 and (maps := language_maps(scores)):
+        is_drawn = draw_heat_maps(title, maps, path)
     else:
         return
     if is_drawn:
@@ -153,6 +154,10 @@ def require_suite_packages(config: EvaluationOptions) -> None:
         tasks = suite.tasks if isinstance(suite, TaskSuite) else {}
         chosen = [str(tasks.get(name, name)) for name in config.tasks] or map(str, tasks.values())
         metrics = [metric for name in chosen for metric in load_task(name).metrics]
+    elif isinstance(suite, SeveralSuites):
+        parts = [part for part in suite.suites.values() if isinstance(part, TaskSuite)]
+        paths = [path for part in parts for path in part.tasks.values()]
+        metrics = [metric for path in paths for metric in load_task(path).metrics]
     elif getattr(config, "retrieve", None) is not None:
         require_package("bm25s", "an index of passages")
     elif config.suite == "lm-eval":

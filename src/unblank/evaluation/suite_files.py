@@ -22,6 +22,7 @@ from unblank.evaluation.suites import (
     ParallelSet,
     QuestionSet,
     QuestionsSuite,
+    SeveralSuites,
     Suite,
     TaskSuite,
     TextSet,
@@ -204,6 +205,21 @@ def _translation_suite(path: Path, entries: dict[str, Any]) -> Suite:
     return TranslationSuite(**_head(path, entries), sets=sets, metrics=metrics)
 
 
+def _several_suites(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, {**_HEAD, "suites": (list,)}, "several suites")
+    suites = {}
+    for name in text_list(entries, "suites"):
+        suite = load_suite(path.parent / name if Path(name).suffix else name)
+        if not isinstance(suite, TaskSuite | QuestionsSuite):
+            raise ValueError(
+                f"{at_line(name)}the suite {name} has neither tasks with labels nor questions"
+            )
+        suites[suite.name] = suite
+    if not suites:
+        raise ValueError(f"{line_of(entries, 'suites')}suites needs at least one suite")
+    return SeveralSuites(**_head(path, entries), suites=suites)
+
+
 def _own_files_suite(path: Path, entries: dict[str, Any]) -> Suite:
     check_shapes(entries, _HEAD, "a suite of your own files")
     return OwnFilesSuite(**_head(path, entries), measure=cast("Any", str(entries["measure"])))
@@ -222,6 +238,7 @@ _BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Suite]] = {
     "writing": _writing_suite,
     "translation": _translation_suite,
     "questions": _questions_suite,
+    "suites": _several_suites,
 }
 """Name of what is measured -> the builder of a suite."""
 

@@ -26,6 +26,7 @@ __all__ = [
     "ParallelSet",
     "QuestionSet",
     "QuestionsSuite",
+    "SeveralSuites",
     "Suite",
     "TaskSuite",
     "TextSet",
@@ -239,6 +240,17 @@ class QuestionsSuite(Suite):
     """
 
     sets: Mapping[str, QuestionSet]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralSuites(Suite):
+    """Suites of tasks in many languages that are measured together.
+
+    Attributes:
+        suites: by name.
+    """
+
+    suites: Mapping[str, TaskSuite | QuestionsSuite]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import pytest
 from evaluation_toys import write
 
 from unblank.data.language_files import LanguageFile
-from unblank.evaluation.heat_maps import direction_panels
+from unblank.evaluation.heat_maps import direction_maps
 from unblank.evaluation.options import TranslationOptions
 from unblank.evaluation.parallel_sentences import directions_of, read_parallel_sentences
 from unblank.evaluation.run import evaluate
@@ -47,9 +47,10 @@ def test_every_direction_is_scored_alone_and_all_count_alike(model_folder, tmp_p
     assert values["bleu"] == pytest.approx(expected.values["bleu"])
     wrong = [line["prediction_language"] != "fr" for line in lines]
     assert values["off target"] == pytest.approx(100 * sum(wrong) / 3)
-    cells = direction_panels(scores)["multi30k, chrf++"]
-    assert cells["de", "fr"] == bleu["de-fr"]
-    assert set(cells) == {("en", "de"), ("en", "fr"), ("de", "fr")}
+    (one,) = [one for one in direction_maps(scores) if one.title == "multi30k, chrf++"]
+    assert one.values["de", "fr"] == bleu["de-fr"]
+    assert set(one.values) == {("en", "de"), ("en", "fr"), ("de", "fr")}
+    assert (one.rows, one.columns) == (["en", "de"], ["de", "fr"])
 
 
 def test_the_direction_heat_map_is_a_picture(model_folder, tmp_path, pictures):
