@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unblank.evaluation.language_means import mean_and_error
-from unblank.evaluation.parallel_sentences import Direction
 from unblank.evaluation.results import Score
+from unblank.languages import Direction
 
 __all__ = ["direction_means"]
 

@@ -13,11 +13,9 @@ from unblank.data.language_files import LANGUAGE_FIELD, LanguageFile, language_o
 from unblank.data.language_sources import code_or_nothing
 from unblank.data.records import read_records
 from unblank.evaluation.suites import ParallelLayout
-from unblank.languages import find_language
+from unblank.languages.directions import ANY_LANGUAGE, Direction, find_direction
 
-__all__ = ["Direction", "ParallelSentence", "directions_of", "read_parallel_sentences"]
-
-_ANY = "*"
+__all__ = ["ParallelSentence", "directions_of", "read_parallel_sentences"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +29,6 @@ class ParallelSentence:
 
     place: str
     texts: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Direction:
-    """From which language into which, as codes."""
-
-    source: str
-    target: str
-
-    def __str__(self) -> str:
-        return f"{self.source}-{self.target}"
 
 
 def read_parallel_sentences(
@@ -78,12 +65,12 @@ def directions_of(
     )
     found: dict[Direction, None] = {}
     for one in asked:
-        wanted = _direction(one)
+        wanted = find_direction(one)
         fits = [
             direction
             for direction in there
-            if wanted.source in (_ANY, direction.source)
-            and wanted.target in (_ANY, direction.target)
+            if wanted.source in (ANY_LANGUAGE, direction.source)
+            and wanted.target in (ANY_LANGUAGE, direction.target)
         ]
         if not fits:
             languages = sorted({code for direction in there for code in (direction.source,)})
@@ -93,26 +80,6 @@ def directions_of(
             )
         found |= dict.fromkeys(fits)
     return list(found)
-
-
-def _direction(text: str) -> Direction:
-    """Return the direction that a text names; codes may have hyphens of their own."""
-    parts = text.split("-")
-    found = []
-    for place in range(1, len(parts)):
-        sides = ["-".join(parts[:place]), "-".join(parts[place:])]
-        try:
-            found.append(
-                Direction(*(one if one == _ANY else find_language(one).code for one in sides))
-            )
-        except ValueError:
-            continue
-    if len(found) != 1:
-        raise ValueError(
-            f"{text!r} is no direction: give SOURCE-TARGET with codes of languages, such as en-de, "
-            "or * for every language, such as en-*"
-        )
-    return found[0]
 
 
 def _by_fields(files: Sequence[LanguageFile]) -> Iterator[ParallelSentence]:

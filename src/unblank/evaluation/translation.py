@@ -9,7 +9,6 @@ from unblank.evaluation.direction_means import direction_means
 from unblank.evaluation.language_split import in_languages
 from unblank.evaluation.options import TranslationOptions
 from unblank.evaluation.parallel_sentences import (
-    Direction,
     ParallelSentence,
     directions_of,
     read_parallel_sentences,
@@ -19,6 +18,7 @@ from unblank.evaluation.session import Session
 from unblank.evaluation.suites import ParallelSet, TranslationSuite, WritingSet
 from unblank.evaluation.writing import run_own_files
 from unblank.evaluation.written_answers import AskedText, AskedTexts, write_and_score
+from unblank.languages import Direction
 from unblank.metrics.language_identity import LanguageIdentifier, identifier_accuracy
 from unblank.metrics.text import TextMetric
 
