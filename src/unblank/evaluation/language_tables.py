@@ -6,7 +6,8 @@ published: rows for tasks and metrics, columns for languages and means.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from unblank.evaluation.results import Score, results_table
 
-__all__ = ["languages_csv", "languages_markdown", "scores_table"]
+__all__ = ["language_columns", "languages_csv", "languages_markdown", "scores_table"]
 
 
 def scores_table(title: str, scores: Sequence[Score]) -> Table:
@@ -54,22 +55,37 @@ def languages_table(title: str, scores: Sequence[Score]) -> Table:
 
 
 def languages_csv(scores: Sequence[Score]) -> str:
-    """Return the values as CSV: rows for tasks and metrics, columns for languages and means."""
+    """Return the values as CSV: rows for tasks and metrics, columns for languages and means.
+
+    A metric with standard errors has a row for these, too.
+    """
+    every: list[Score] = []
+    for score in scores:
+        every.append(score)
+        if (error := score.standard_error) is not None:
+            every.append(replace(score, metric=f"{score.metric}, standard error", value=error))
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(_rows(scores))
+    rows = _rows(every, lambda score: f"{score.value:.2f}")
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
 def languages_markdown(scores: Sequence[Score]) -> str:
-    """Return the same as a table in Markdown."""
-    head, *rows = _rows(scores)
+    """Return the same as a table in Markdown, each value with its standard error."""
+    head, *rows = _rows(scores, _with_error)
     lines = [head, ["---", "---", *["---:"] * (len(head) - 2)], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _rows(scores: Sequence[Score]) -> list[list[str]]:
-    languages = list(dict.fromkeys(score.language for score in scores))
-    values = {(score.task, score.metric, score.language): f"{score.value:.2f}" for score in scores}
+def language_columns(scores: Sequence[Score]) -> list[str]:
+    """Return the languages or directions of some scores, the means over them behind all others."""
+    every = dict.fromkeys(score.language for score in scores)
+    return sorted(every, key=lambda name: name == "mean" or " " in name)
+
+
+def _rows(scores: Sequence[Score], shown: Callable[[Score], str]) -> list[list[str]]:
+    languages = language_columns(scores)
+    values = {(score.task, score.metric, score.language): shown(score) for score in scores}
     names = dict.fromkeys((score.task, score.metric) for score in scores)
     rows = [[*name, *(values.get((*name, code), "") for code in languages)] for name in names]
     return [["task", "metric", *(code or "-" for code in languages)], *rows]

@@ -12,8 +12,10 @@ from unblank.data.mixing import TemperatureSchedule
 from unblank.data.sampling import SamplingSettings
 from unblank.finetuning.pairs.encoded import EncodedPairs
 from unblank.finetuning.pairs.encoding import PairEncoder
+from unblank.finetuning.pairs.entry_languages import LanguageEntry, language_entries
 from unblank.finetuning.pairs.text import TextPair, read_text_pairs
 from unblank.finetuning.settings import FinetuneDataSettings
+from unblank.prompting.writing_hints import with_hints
 from unblank.tokenization.source_layout import language_tag_id
 
 __all__ = [
@@ -38,11 +40,13 @@ class RawEntry:
         name: as it was given.
         pairs: at least one.
         tag: token before every source, such as `__de__`; None for none.
+        languages: SOURCE-TARGET, or one that both sides have; empty if they are not known.
     """
 
     name: str
     pairs: list[TextPair]
     tag: str | None
+    languages: str = ""
 
 
 def read_entries(
@@ -59,14 +63,30 @@ def read_entries(
         languages: of each entry, SOURCE-TARGET; None for no tags.
         share: of the pairs of each entry that is taken, in (0, 1], but one at least.
     """
-    tags: list[str | None] = [None] * len(entries)
+    known = language_entries(entries)
+    tags: list[str | None] = [None] * len(known)
     if languages is not None:
+        _require_one_each(known, entries)
         sides = [pair.split("-") for pair in languages]
         tags = [f"__{side[data.tag == 'target']}__" for side in sides]
+        known = [
+            one if one.target else LanguageEntry(one.entry, *pair)
+            for one, pair in zip(known, sides, strict=True)
+        ]
     search = FileSearch()
     found = [
-        RawEntry(entry, _part(read_text_pairs(entry, data.source, data.target, search), share), tag)
-        for entry, tag in zip(entries, tags, strict=True)
+        RawEntry(
+            one.entry,
+            _part(
+                read_text_pairs(
+                    one.entry, with_hints(data.source, one.target), data.target, search
+                ),
+                share,
+            ),
+            tag,
+            one.languages,
+        )
+        for one, tag in zip(known, tags, strict=True)
     ]
     search.tell()
     return found
@@ -74,6 +94,15 @@ def read_entries(
 
 def _part(pairs: list[TextPair], share: float) -> list[TextPair]:
     return draw_from_files(pairs, math.ceil(share * len(pairs)), lambda pair: pair.place)
+
+
+def _require_one_each(known: Sequence[LanguageEntry], entries: Sequence[str]) -> None:
+    """Refuse `{lang}` where tags are given entry by entry."""
+    if len(known) != len(entries):
+        raise ValueError(
+            f"data.languages gives the tags of {len(entries)} entries, but {{lang}} makes "
+            f"{len(known)} of them: name each file, or leave data.languages out"
+        )
 
 
 def encode_entries(entries: Sequence[RawEntry], encoder: PairEncoder) -> list[EncodedPairs]:

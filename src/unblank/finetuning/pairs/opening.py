@@ -273,7 +273,7 @@ def _plain_text_of(
 
 def _names(languages: Sequence[str] | None, held_out: Sequence[RawEntry]) -> list[str]:
     """Return a name for the scores of each held-out entry."""
-    names = languages or [entry.name.rpartition("/")[2] for entry in held_out]
+    names = languages or [entry.languages or entry.name.rpartition("/")[2] for entry in held_out]
     return [
         name if names.count(name) == 1 else f"{name} ({number})"
         for number, name in enumerate(names, start=1)
