@@ -90,7 +90,8 @@ def _start_stack(stack: GlmInfillModel, generator: torch.Generator) -> None:
 
     # Of a normalised sum of `_PARTS` embeddings, the square of each has a length of width / parts.
     gain = math.sqrt(_SCORE * _PARTS * math.sqrt(width / num_heads) / width)
-    maps_3HKD = stack.layers[0].self_attn.qkv_proj.weight.view(3, num_heads, -1, width)
+    weight = stack.get_parameter("layers.0.self_attn.qkv_proj.weight")
+    maps_3HKD = weight.view(3, num_heads, -1, width)
     for head, distance in zip(range(num_heads), _DISTANCES, strict=False):
         queries_KD, keys_KD = maps_3HKD[0, head], maps_3HKD[1, head]
         queries_KD[: 2 * num_waves] = gain * wave_shift(distance, num_waves).mT @ axes_DK.mT
