@@ -32,6 +32,7 @@ _BESIDE = ("lora", "prompt", "deep-prompt")
 
 _ONLY_PAIRS = (
     *("data.source", "data.target", "data.languages", "data.validation_languages", "data.tag"),
+    "data.share",
     "seq2seq.too_long",
 )
 _ONLY_WRITING = (

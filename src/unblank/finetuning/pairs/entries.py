@@ -1,11 +1,12 @@
 """The examples of `--task seq2seq`: files to encoded pairs, with the tags of their languages."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.table import Table
 
 from unblank.data.files import FileSearch
+from unblank.data.hold_out import NUM_HASHES, HashPart
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.sampling import SamplingSettings
 from unblank.finetuning.pairs.encoded import EncodedPairs
@@ -22,6 +23,7 @@ __all__ = [
     "pairs_table",
     "plain_sampling",
     "read_entries",
+    "read_training_entries",
     "sampling_settings",
 ]
 
@@ -45,6 +47,26 @@ class RawEntry:
     pairs: list[TextPair]
     tag: str | None
     languages: str = ""
+
+
+def read_training_entries(data: FinetuneDataSettings) -> list[RawEntry]:
+    """Return the pairs to train on, or the share of them that is asked for.
+
+    Raises:
+        ValueError: the share of an entry has no pair, or as for `read_text_pairs`.
+    """
+    entries = read_entries(data, data.train, data.languages)
+    if data.share == 1:
+        return entries
+    part = HashPart(int(data.share * NUM_HASHES), is_held_out=True)
+    kept = [
+        replace(entry, pairs=[pair for pair in entry.pairs if part.has(pair.source)])
+        for entry in entries
+    ]
+    for entry in kept:
+        if not entry.pairs:
+            raise ValueError(f"data.share is {data.share}, of which {entry.name} has no pair")
+    return kept
 
 
 def read_entries(

@@ -22,6 +22,7 @@ from unblank.finetuning.pairs.entries import (
     encode_entries,
     pairs_table,
     read_entries,
+    read_training_entries,
     sampling_settings,
 )
 from unblank.finetuning.pairs.start import PairStart
@@ -76,7 +77,7 @@ def open_pairs(
     _require_able(family)
     refuse_unused(given, unused_of_family(family))
     metric = _metric(train, world)
-    entries = read_entries(data, data.train, data.languages)
+    entries = read_training_entries(data)
     held_out = read_entries(data, data.validation, data.validation_languages)
     start = pair_start(context, family, model, tokenizer, pairs, ganlm, train)
     with world.main_first():
