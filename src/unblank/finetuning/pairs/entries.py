@@ -93,7 +93,13 @@ def read_entries(
     found = [
         RawEntry(
             one.entry,
-            read_text_pairs(one.entry, with_hints(data.source, one.target), data.target, search),
+            read_text_pairs(
+                one.entry,
+                with_hints(data.source, one.target),
+                data.target,
+                search,
+                language=one.target if one.source == one.target else "",
+            ),
             tag,
             one.languages,
         )
