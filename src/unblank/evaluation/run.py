@@ -42,6 +42,7 @@ from unblank.finetuning.labels.tuned import has_label_head, open_tuned
 from unblank.installed import installed_versions
 from unblank.integrity import file_facts, write_at_once
 from unblank.metrics.packages import require_metric_packages
+from unblank.models.half_weights import answering_model, weights_dtype
 from unblank.prompting import load_task
 from unblank.shared_batches import sharing_batches
 from unblank.untrusted.json_text import read_json_object
@@ -181,8 +182,10 @@ def _open(config: EvaluationOptions, suite: Suite) -> Unblank:
     folder = Path(config.model)
     if not isinstance(suite, PairsSuite) or has_adapter(folder):
         return load(folder, device=config.device, dtype=config.dtype)
-    opened = load_folder(folder, device=config.device, dtype=config.dtype, must_write=False)
-    return Unblank(*opened)
+    model, tokenizer = load_folder(
+        folder, device=config.device, dtype=config.dtype, must_write=False
+    )
+    return Unblank(answering_model(model), tokenizer)
 
 
 def _weights(folder: Path) -> dict[str, Any]:
@@ -245,7 +248,7 @@ def _about(
             "files": files,
             "parameters": sum(weight.numel() for weight in session.model.parameters()),
             "device": str(session.model.device),
-            "dtype": str(session.model.dtype).removeprefix("torch."),
+            "dtype": str(weights_dtype(session.model)).removeprefix("torch."),
         },
         "config": plain(session.config),
         "versions": installed_versions(_PACKAGES),
