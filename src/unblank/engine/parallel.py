@@ -174,7 +174,8 @@ def share_model(
 ) -> nn.Module:
     """Return the module that every process calls: the same one, a replica (DDP), or sharded.
 
-    FSDP shards each layer and the rest in place; the gradients of both are means over processes.
+    FSDP shards each layer, the token embeddings and the rest in place; the gradients of all are
+    means over processes.
 
     Args:
         module: with the whole model.
@@ -199,8 +200,23 @@ def share_model(
     for layer in module.model.modules():
         if type(layer).__name__ in layer_names:
             fully_shard(layer, mesh=mesh)
+    # Whole until the backward pass is over, as logits need the same table; gathered by the model,
+    # as a loss that takes the table from its head does not call the head.
+    owners = _owners_of_embeddings(module.model)
+    embeddings: Any = fully_shard(owners, mesh=mesh, reshard_after_forward=False)[0]
     fully_shard(module.model, mesh=mesh)
+    module.model.register_forward_pre_hook(lambda _model, _inputs: embeddings.unshard())
     return module
+
+
+def _owners_of_embeddings(model: Any) -> list[nn.Module]:
+    """Return the modules that hold the table of token embeddings, a head tied to it among them."""
+    table = model.get_input_embeddings().weight
+    return [
+        part
+        for part in model.modules()
+        if any(parameter is table for parameter in part.parameters(recurse=False))
+    ]
 
 
 def _mesh(world: World, shard_group: int) -> DeviceMesh:
