@@ -84,7 +84,7 @@ class _Recorder(TorchDispatchMode):
     """Puts every new tensor on the meta device, and notes what is done to it."""
 
     def __init__(self) -> None:
-        TorchDispatchMode.__init__(self)  # type: ignore[no-untyped-call]
+        super().__init__()
         self.starts: dict[int, FirstValues] = {}
         self._kept: list[Tensor] = []  # or the number of a storage could be given to another one
         self._room = _room_for(0)
