@@ -6,6 +6,7 @@ from typing import Any
 
 from unblank.api import Unblank
 from unblank.commands.texts import GivenText, Refused, each_text, print_json, raise_any
+from unblank.consoles import TextConsole
 from unblank.generation.order_scores import OrderScores
 
 __all__ = ["print_order_scores"]
@@ -25,9 +26,7 @@ def print_order_scores(
     Raises:
         ValueError: as for `Unblank.score_orders`, once the other texts are scored.
     """
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    console = TextConsole(highlight=False)
     problems: list[str] = []
 
     def scored(text: str) -> tuple[str, OrderScores]:
