@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unblank.comparing.loss_curves import draw_loss_curves
 from unblank.comparing.recipe import ComparedRun, Measurement, Recipe, load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
 from unblank.engine.results import RESULTS_NAME, read_results
@@ -287,8 +288,12 @@ def _require_metrics(recipe: Recipe, measurement: Measurement, known: list[str])
 
 def _report(recipe: Recipe) -> None:
     """Write the table as it is now, as JSON, markdown and picture."""
-    found = cells(recipe)
+    found, first = cells(recipe), recipe.variants[0].name
     recipe.output_dir.mkdir(parents=True, exist_ok=True)
-    write_at_once(recipe.output_dir / "table.json", comparison_json(recipe.path, found))
-    write_at_once(recipe.output_dir / "table.md", to_markdown(found))
+    write_at_once(recipe.output_dir / "table.json", comparison_json(recipe.path, found, first))
+    write_at_once(recipe.output_dir / "table.md", to_markdown(found, first))
     draw_plot(found, recipe.output_dir / "table.png")
+    folders: dict[str, list[Path]] = {}
+    for run in recipe.runs():
+        folders.setdefault(run.variant.name, []).append(run.model_folder)
+    draw_loss_curves(folders, recipe.output_dir / "losses.png")

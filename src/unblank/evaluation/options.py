@@ -97,8 +97,9 @@ class EvaluationOptions:
     """JSON file for scores, settings and all predictions. Default: a file in MODEL/evaluations/."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
-    dtype: Literal["fp32", "bf16"] | None = None
-    """Data type of the computation. Default: as the model was saved."""
+    dtype: Literal["fp32", "bf16", "fp16"] | None = None
+    """Data type of the computation; fp16 is fastest on most CPUs, and there rounds weights only.
+    Default: as the model was saved."""
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -127,13 +128,9 @@ class TextOptions(DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LambadaOptions(TextOptions):
-    """Measure how often a model finds the last word of a passage.
+class ContextOptions(TextOptions):
+    """How the text before the scored tokens is seen."""
 
-    unblank evaluate MODEL --suite lambada --data FOLDER
-    """
-
-    suite: Literal["lambada"] = "lambada"
     context: tuple[_Context, ...] = ("bi", "uni")
     """How the text before the scored tokens is seen: bi (bidirectionally), uni (left to right
     after one blank), causal (without a blank, for models pretrained with objective.causal)."""
@@ -147,29 +144,29 @@ class LambadaOptions(TextOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PerplexityOptions(TextOptions):
+class LambadaOptions(ContextOptions):
+    """Measure how often a model finds the last word of a passage.
+
+    unblank evaluate MODEL --suite lambada --data FOLDER
+    """
+
+    suite: Literal["lambada"] = "lambada"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerplexityOptions(ContextOptions):
     """Measure how well a model predicts texts, token by token.
 
     unblank evaluate MODEL --data FOLDER
     """
 
     suite: Literal["perplexity"] = "perplexity"
-    context: tuple[_Context, ...] = ("bi", "uni")
-    """How the text before the scored tokens is seen: bi (bidirectionally), uni (left to right
-    after one blank), causal (without a blank, for models pretrained with objective.causal)."""
-    blank: _BlankToken | None = None
-    """Token for the unseen rest of a text. Default: [gMASK]. Published models without task masks
-    have only [MASK]."""
     window: Positive[int | None] = None
     """Tokens in a window. Default: 512, or all positions of a smaller model."""
     stride: Positive[int | None] = None
     """Tokens that each window scores. Default: half the window."""
     seed: Seed[int] = 0
     """Seed for the standard errors."""
-
-    def __post_init__(self) -> None:
-        TextOptions.__post_init__(self)
-        _require_each_once(self.context, "context", "give each way once")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -259,14 +256,10 @@ class FactsOptions(DataOptions):
     """Number of facts asked for together."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnderstandingOptions(DataOptions):
-    """Measure a model on tasks with labels, asked as cloze questions.
+@dataclass(frozen=True, kw_only=True)  # without slots, which two bases cannot both have
+class ClozeQuestionOptions:
+    """How examples with labels are asked as cloze questions."""
 
-    unblank evaluate MODEL --suite superglue --tasks rte cb --data FOLDER
-    """
-
-    suite: Literal[UnderstandingSuite, LanguagesSuite]
     pattern: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
@@ -290,6 +283,19 @@ class UnderstandingOptions(DataOptions):
     """Number of examples scored together."""
     seed: Seed[int] = 0
     """Seed for the standard errors."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnderstandingOptions(ClozeQuestionOptions, DataOptions):
+    """Measure a model on tasks with labels, asked as cloze questions.
+
+    unblank evaluate MODEL --suite superglue --tasks rte cb --data FOLDER
+    """
+
+    suite: Literal[UnderstandingSuite, LanguagesSuite]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -357,7 +363,7 @@ class XtremeOptions(DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ClozeOptions(EvaluationOptions):
+class ClozeOptions(ClozeQuestionOptions, EvaluationOptions):
     """Measure a model on your own task, asked as cloze questions.
 
     unblank evaluate MODEL --suite cloze --tasks TASK.yaml --file examples.jsonl
@@ -368,29 +374,6 @@ class ClozeOptions(EvaluationOptions):
     """One task: its name, or your own YAML file."""
     file: tuple[PathText, ...] = ()
     """Files of examples."""
-    pattern: NotNegative[tuple[int, ...]] = ()
-    """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
-    own choice."""
-    prompts: _Prompts | None = None
-    """In which words a task of many languages is asked: english, the example's own (translated), or
-    none (universal). Default: the task's patterns as they stand."""
-    words: _Words | None = None
-    """Which words name a label: English ones, those of the language, or those of all languages,
-    which share its probability. Default: those of the language with translated prompts, else
-    English ones."""
-    normalization: Literal["sum", "mean", "pmi", "contextual"] | None = None
-    """How candidates are compared: by the sum or the mean of their tokens' log-probabilities, or
-    without what the prompt scores with empty fields (pmi), or with empty ones and N/A, so that all
-    are equal without content (contextual). Default: as the task says."""
-    calibrate: Annotated[bool, Excludes("normalization")] = False
-    """The same as --normalization pmi."""
-    layout: _Layout = "blank"
-    """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
-    models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
-    batch_size: Positive[int] = 32
-    """Number of examples scored together."""
-    seed: Seed[int] = 0
-    """Seed for the standard errors."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
