@@ -20,6 +20,8 @@ _CELL = 0.5
 """Inches."""
 _MOST_NUMBERS = 40
 """Columns up to which the values are written into the cells."""
+_TWO_DIGITS = 10
+"""From which value on, as the greatest of a map, decimals are left out."""
 _NO_SHARE = ("perplexity", "bits")
 """Metrics that begin so are no percentages."""
 
@@ -68,7 +70,9 @@ def direction_maps(scores: Sequence[Score]) -> list[HeatMap]:
     found = []
     for title, values in maps.items():
         sources, targets = zip(*values, strict=True)
-        rows, columns = list(dict.fromkeys(sources)), list(dict.fromkeys(targets))
+        in_one_order = list(dict.fromkeys((*sources, *targets)))
+        rows = [code for code in in_one_order if code in sources]
+        columns = [code for code in in_one_order if code in targets]
         found.append(HeatMap(title, rows, columns, values))
     return found
 
@@ -115,8 +119,11 @@ def _draw(axes: Any, one: HeatMap) -> None:
     if len(one.columns) > _MOST_NUMBERS or not known:
         return
     middle = (min(known) + max(known)) / 2
+    digits = 0 if max(known) >= _TWO_DIGITS else 1
     for y, line in enumerate(values):
         for x, value in enumerate(line):
             if isfinite(value):
                 color = "black" if value > middle else "white"
-                axes.text(x, y, f"{value:.0f}", ha="center", va="center", color=color, fontsize=7)
+                axes.text(
+                    x, y, f"{value:.{digits}f}", ha="center", va="center", color=color, fontsize=7
+                )
