@@ -101,11 +101,10 @@ class ModelScores:
     path: Path
 
     def __repr__(self) -> str:
-        from rich.console import Console
-
+        from unblank.consoles import TextConsole
         from unblank.evaluation.language_tables import scores_table
 
-        console = Console(width=100, color_system=None)
+        console = TextConsole(width=100, color_system=None)
         with console.capture() as captured:
             console.print(scores_table(str(self.path), list(self.scores)))
         return captured.get()
@@ -294,13 +293,12 @@ def show(text: str | None = None, **options: Any) -> None:
     Raises:
         ValueError, TypeError, FileNotFoundError: as for the command.
     """
-    from rich.console import Console
-
+    from unblank.consoles import TextConsole
     from unblank.showing.options import ShowPairOptions, ShowTaskOptions, ShowTextOptions
     from unblank.showing.task import show_task
     from unblank.showing.text import show_pair, show_text
 
-    console = Console(highlight=False)
+    console = TextConsole(highlight=False)
     is_pair = options.pop("encoder_decoder", False) or bool({"seq2seq", "translation"} & {*options})
     given = _sections(options) | ({} if text is None else {"text": text})
     if "task" in given:

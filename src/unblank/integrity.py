@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatch
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,8 @@ def read_record(path: Path, *, editable: Collection[str] = ()) -> dict[str, Any]
     Raises:
         ValueError: it cannot be read, or is not as it was written; the message names it.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError(f"{path.name} cannot be read (it is no file)")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         found = _checksum(record, editable) if isinstance(record, dict) else None
@@ -189,8 +192,10 @@ def find_damage(
         if any(fnmatch(name, pattern) for pattern in unused):
             continue
         path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            return f"{record_name} names {name[:60]!r}, which is not in its folder"
+        if not isfile(path):
+            return f"{name[:200]} is missing"
         if path.stat().st_size != expected["size"]:
             return f"{name} has {path.stat().st_size} bytes instead of {expected['size']}"
         if _sha256(path) != expected["sha256"]:

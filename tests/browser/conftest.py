@@ -48,7 +48,7 @@ def server(tmp_path_factory):
     line = process.stdout.readline()
     yield re.search(r"http://\S+", line)[0]
     process.terminate()
-    process.wait(20)
+    process.wait(60)
 
 
 @pytest.fixture(scope="session")

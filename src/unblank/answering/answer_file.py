@@ -7,7 +7,6 @@ that is not its own, or that has changed.
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from unblank.disk_errors import writes_to
 from unblank.integrity import digest_damage, read_record, seal, write_at_once
+from unblank.terminal_text import tell
 
 __all__ = ["AnswerFile", "require_absent", "told_on_failure"]
 
@@ -139,10 +139,9 @@ def told_on_failure(file: AnswerFile, total: int, *, what: str = "answers") -> I
         yield
     except BaseException:
         if num_done := len(file.lines()):
-            print(
+            tell(
                 f"{num_done:,} of {total:,} {what} are in {file.part}; run the same command "
-                "again to continue after them",
-                file=sys.stderr,
+                "again to continue after them"
             )
         else:
             file.discard()

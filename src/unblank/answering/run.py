@@ -6,7 +6,6 @@ reason in the field `error`. All fields of the record go with it.
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from unblank.engine.replicas import join_replicas
 from unblank.integrity import ADAPTER_RECORD_NAME
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
+from unblank.terminal_text import tell
 from unblank.untrusted.json_text import read_json_object
 
 __all__ = ["BATCHES_A_WINDOW", "answer_to_file", "content_hash", "model_facts"]
@@ -104,7 +104,7 @@ def _answered_alone(
     """Return the answers to all records, window after window."""
     num_done, total = len(file.lines()), windows[-1].stop
     if num_done:
-        _tell(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
+        tell(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
     with told_on_failure(file, total), progress_bar(show=total - num_done > batch_size) as progress:
         bar = progress.add_task(doing, total=total, completed=num_done)
         for start in range(num_done, total, batch_size * BATCHES_A_WINDOW):
@@ -125,7 +125,7 @@ def _answered_alone(
 def _write(given: GivenRecords, found: Sequence[Mapping[str, Any]], output: Path) -> None:
     num_joined = write_records(output, _rows(given, found, output))
     joined = f"; tabs and line ends became spaces in {counted(num_joined, 'cell')}"
-    _tell(f"answers: {len(found):,}, in {output}{joined * bool(num_joined)}")
+    tell(f"answers: {len(found):,}, in {output}{joined * bool(num_joined)}")
 
 
 def model_facts(folder: Path) -> list[Any]:
@@ -174,7 +174,3 @@ def _free_names(given: Iterable[str], taken: set[str]) -> dict[str, str]:
             new = f"input.{new}"
         free[name] = new
     return free
-
-
-def _tell(message: str) -> None:
-    print(message, file=sys.stderr)

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from unblank.answering.answer_file import AnswerFile, require_absent, told_on_failure
@@ -18,6 +17,7 @@ from unblank.api import load
 from unblank.commands.generate_input import Job, read_job
 from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.texts import raise_any
+from unblank.consoles import TextConsole
 from unblank.data.fields import is_visible
 from unblank.data.written_records import flattened, is_table, write_records
 from unblank.engine.replicas import is_main_process, join_replicas
@@ -27,8 +27,8 @@ from unblank.integrity import write_at_once
 from unblank.metrics.text import TextScores, score_texts
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
-from unblank.rules.glossary import Glossary
 from unblank.rules.rule import Rule
+from unblank.terminal_text import print_result, tell
 
 __all__ = ["generate_and_print"]
 
@@ -61,11 +61,11 @@ def generate_and_print(settings: GenerateSettings) -> None:
             return
     else:
         predictions = _print_all(settings, job, answerer)
-    if job.glossary is not None:
-        _tell_of_terms(job.glossary, job, predictions)
+    if job.terms is not None:
+        _tell_of_terms(job.terms, job, predictions)
     if job.references is not None:
         scores = _score(settings, predictions, job.references)
-        print(scores, file=sys.stdout if settings.output else sys.stderr)
+        (print_result if settings.output else tell)(str(scores))
     _raise_refusals(job)
 
 
@@ -76,19 +76,19 @@ def _raise_refusals(job: Job) -> None:
 def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequence[str]]) -> None:
     empty = [place for place, texts in zip(places, references, strict=True) if not any(texts)]
     if empty:
-        _tell(f"note: empty references lower the scores: {len(empty):,}, the first: {empty[0]}")
+        tell(f"note: empty references lower the scores: {len(empty):,}, the first: {empty[0]}")
 
 
-def _tell_of_terms(glossary: Glossary, job: Job, predictions: Sequence[str]) -> None:
+def _tell_of_terms(terms: Sequence[Sequence[str]], job: Job, predictions: Sequence[str]) -> None:
     """Say how many of the terms in the sources have their translation in the answers."""
     num_terms = num_met = 0
-    for number, (source, prediction) in enumerate(zip(job.sources, predictions, strict=True)):
+    for number, (found, prediction) in enumerate(zip(terms, predictions, strict=True)):
         if _is_answered(job, number):
-            found, written = glossary.translations(source), _bare(prediction)
+            written = _bare(prediction)
             num_terms += len(found)
             num_met += sum(any(_bare(form) in written for form in one.split("|")) for one in found)
     share = f" ({num_met / num_terms:.1%})" if num_terms else ""
-    _tell(f"glossary: {num_met:,} of {counted(num_terms, 'term')} met{share}")
+    tell(f"glossary: {num_met:,} of {counted(num_terms, 'term')} met{share}")
 
 
 def _bare(text: str) -> str:
@@ -190,7 +190,7 @@ def _write_together(
         else:
             _write_table(output, lines)
         counts.tell(joins_lines=not is_json)
-        _tell(f"answers: {total:,}, in {output}")
+        tell(f"answers: {total:,}, in {output}")
     shared.discard()
     return _predictions(output, lines)
 
@@ -222,7 +222,7 @@ def _write(
     is_json = output.suffix.lower() != ".txt"
     num_done = len(file.lines())
     if num_done:
-        _tell(f"continuing after {num_done:,} of {len(job.sources):,} answers in {file.part}")
+        tell(f"continuing after {num_done:,} of {len(job.sources):,} answers in {file.part}")
     with told_on_failure(file, len(job.sources)):
         for window, answers in _windows(settings, job, answerer, num_done):
             if is_json:
@@ -235,7 +235,7 @@ def _write(
     else:
         _write_table(output, lines)
         file.discard()
-    _tell(f"answers: {len(lines):,}, in {output}")
+    tell(f"answers: {len(lines):,}, in {output}")
     return _predictions(output, lines)
 
 
@@ -248,7 +248,7 @@ def _write_table(output: Path, lines: Sequence[str]) -> None:
         output, [flattened(one) for one in full] if is_table(output) else full
     )
     if num_joined:
-        _tell(f"tabs and line ends became spaces in {num_joined:,} cells")
+        tell(f"tabs and line ends became spaces in {num_joined:,} cells")
 
 
 def _print_all(settings: GenerateSettings, job: Job, answerer: SourceAnswerer) -> list[str]:
@@ -256,10 +256,10 @@ def _print_all(settings: GenerateSettings, job: Job, answerer: SourceAnswerer) -
     for window, answers in _windows(settings, job, answerer, 0):
         for record, answer in zip(_records(job, window, answers), answers, strict=True):
             predictions.append(answer.text)
-            print(_json_line(record) if settings.json else _in_one_line(answer.text))
+            print_result(_json_line(record) if settings.json else _in_one_line(answer.text))
             if not settings.json:
                 for other in answer.alternatives:
-                    print(f"  or: {_in_one_line(other.text)}")
+                    print_result(f"  or: {_in_one_line(other.text)}")
         sys.stdout.flush()
     return predictions
 
@@ -293,7 +293,7 @@ class _Counts:
             (self.num_joined * joins_lines, "answers of several lines, joined by spaces"),
         ):
             notes += [f"{what}: {count:,}"] if count else []
-        _tell("; ".join(notes))
+        tell("; ".join(notes))
 
 
 def _windows(
@@ -379,7 +379,7 @@ def _score(
 
 
 def _print_stream(answerer: SourceAnswerer, source: str, rules: Sequence[Rule]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = TextConsole(highlight=False, soft_wrap=True)
     shown = ""
     for event in answerer.stream(source, rules):
         # Half a character waits for its other half.
@@ -397,7 +397,3 @@ def _json_line(record: dict[str, Any]) -> str:
 
 def _in_one_line(text: str) -> str:
     return " ".join(text.splitlines()) if text else text
-
-
-def _tell(message: str) -> None:
-    print(message, file=sys.stderr)

@@ -68,6 +68,9 @@ class GenerateSettings(RuleSettings, GenerationOptions):
     """File of two columns, .tsv or .csv: a term of the sources, and its translation, whose
     inflected forms are divided by |. Where a source holds the term, the answer must hold the
     translation."""
+    glossary_use: Annotated[Literal["rule", "hint", "both"], Needs("glossary")] = "rule"
+    """What becomes of the terms: a rule on the answer, a hint before the source such as
+    "dog = Hund; cat = Katze. ", which binds nothing, or both."""
     batch_size: Positive[int] = 32
     """Number of sources answered together."""
     device: str = "auto"

@@ -1,6 +1,5 @@
 """`unblank score`: scores candidates for a blank, or for what answers a source."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from unblank.commands.parsing import parse_settings
 from unblank.commands.retrieval_settings import RetrievalSettings
 from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, check_values
+from unblank.terminal_text import tell
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -98,8 +98,6 @@ def run(settings: ScoreSettings) -> None:
         FileNotFoundError: as for `unblank.load`; also for `--input`.
         FileExistsError: `--output` is there already.
     """
-    from rich.console import Console
-
     from unblank.commands.texts import (
         Refused,
         each_text,
@@ -108,6 +106,7 @@ def run(settings: ScoreSettings) -> None:
         raise_refused,
         texts_of,
     )
+    from unblank.consoles import TextConsole
 
     if settings.output is not None:
         raise_refused(score_to_file(settings), settings.output, "scored")
@@ -115,7 +114,7 @@ def run(settings: ScoreSettings) -> None:
 
     unblank = _opened(settings)
     options = asdict(_options(settings))
-    console = Console(highlight=False)
+    console = TextConsole(highlight=False)
     problems: list[str] = []
 
     retriever = _retriever(unblank, settings)
@@ -143,7 +142,7 @@ def run(settings: ScoreSettings) -> None:
             line = f"{passage['share']:6.1%}  {passage['text']}  {passage['place']}"
             console.print(line, markup=False, soft_wrap=True)
     if retriever is not None:
-        print(retriever, file=sys.stderr)
+        tell(retriever)
     raise_any(problems)
 
 
@@ -170,7 +169,7 @@ def score_to_file(settings: ScoreSettings) -> list[dict[str, Any]]:
         retriever=retriever,
     )
     if retriever is not None:
-        print(retriever, file=sys.stderr)
+        tell(retriever)
     return answers
 
 
@@ -205,7 +204,7 @@ def _opened(settings: ScoreSettings) -> "Unblank":
     if found:
         different = found.difference(options.asked(settings.candidates))
         said = f"not used: it was learned with other {different}" if different else found.source
-        print(f"calibration {said}" if different else said, file=sys.stderr)
+        tell(f"calibration {said}" if different else said)
     return unblank
 
 

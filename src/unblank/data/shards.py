@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 
+from unblank.consoles import TextConsole
 from unblank.data.bulk_encoding import encode_documents
 from unblank.data.files import find_files
 from unblank.data.formats import FORMATS, compression_of, format_of
@@ -255,7 +255,8 @@ class CorpusCache:
             return PreparedCorpus(folder, verify=self._verify)
         except ValueError as error:
             if self._show_progress:
-                Console(stderr=True).print(f"{error}\nPreparing this corpus again.", style="yellow")
+                said = f"{error}\nPreparing this corpus again."
+                TextConsole(stderr=True).print(said, style="yellow")
             remove_folder(folder)
             return None
 

@@ -256,6 +256,7 @@ def _run_settings(corpus: DemoCorpus, output: Path, steps: int, seed: int) -> Pr
             max_steps=steps,
             batch_size=4,
             first_embeddings="cooccurrence",
+            first_attention="neighbours",
             validate_every=max(1, steps // 5),
             validation_samples=256,
             save_every=steps,

@@ -71,7 +71,13 @@ GLM = Family(
     special_ids=special_ids,
     vocabulary=UsualVocabulary(kind="wordpiece", kinds=PUBLISHED_KINDS),
     applies=frozenset(
-        {"objective", "train.sample_every", "train.compile", "train.sampled_softmax"}
+        {
+            "objective",
+            "train.sample_every",
+            "train.compile",
+            "train.first_attention",
+            "train.sampled_softmax",
+        }
     ),
     text_objective=infilling_objective,
     objective_shares=infilling_shares,

@@ -133,6 +133,9 @@ class PretrainTrainSettings(TrainSettings):
     """Where the embeddings of new weights come from: drawn at random, or computed from the training
     text, so that tokens with the same neighbours are alike. With little text or time a model then
     learns much sooner."""
+    first_attention: Literal["drawn", "neighbours"] = "drawn"
+    """Where the heads of the first layer of new weights look: everywhere, as they are drawn, or one
+    and two tokens back and ahead. With little text or time a model then learns much sooner."""
     sampled_softmax: NotNegative[int] = 0
     """Number of rows of the vocabulary, the micro-batch's targets among them, from which the
     training loss is estimated; 0 = all rows, exactly. Faster for vocabularies above some 60,000."""
