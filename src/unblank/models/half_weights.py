@@ -19,6 +19,10 @@ _ADAPTER_PARTS = "lora_"
 """How PEFT's names of the factors begin, whose dtype it reads from their weights."""
 
 
+_HEAD = "lm_head"
+"""Its weights are also read as a table: losses multiply by them."""
+
+
 class HalfLinear(nn.Linear):
     """A linear layer from float32 to float32 with weights in float16; without gradients.
 
@@ -53,6 +57,7 @@ def answering_model(model: AnyModule) -> AnyModule:
         return model
     model.requires_grad_(False)
     tables = {id(part.weight) for part in model.modules() if isinstance(part, nn.Embedding)}
+    tables |= {id(head.weight) for name, head in model.named_modules() if name.endswith(_HEAD)}
     packed: set[int] = set()
     for path, parent in list(model.named_modules()):
         for name, layer in list(parent.named_children()):

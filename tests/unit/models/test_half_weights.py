@@ -12,6 +12,7 @@ from torch.testing import assert_close
 
 import unblank
 from unblank.api import Unblank
+from unblank.models.deltalm import DeltaLMForConditionalGeneration
 from unblank.models.half_weights import HalfLinear, answering_model, weights_dtype
 
 TEXTS = ["the old [MASK] cat sat", "one small dog [MASK] to some far [MASK]", "[MASK]"]
@@ -73,6 +74,19 @@ def test_an_encoder_decoder_answers_as_with_rounded_weights(family):
     sources = ["the old grey cat", "one small dog"]
     expected = [one.text for one in rounded.generate(sources, num_beams=2, max_tokens=8)]
     assert [one.text for one in half.generate(sources, num_beams=2, max_tokens=8)] == expected
+
+
+def test_a_loss_under_an_untied_head_is_that_of_rounded_weights():
+    config = copy.deepcopy(encoder_decoder("deltalm")[0].config)
+    config.tie_word_embeddings = False
+    torch.manual_seed(0)
+    half = DeltaLMForConditionalGeneration(config).eval().half()
+    rounded = copy.deepcopy(half).float()
+    assert half.lm_head.weight is not half.get_input_embeddings().weight
+    ids = torch.arange(5, 15)[None]
+    with torch.inference_mode():
+        found = answering_model(half)(input_ids=ids, labels=ids).loss
+        assert_close(found, rounded(input_ids=ids, labels=ids).loss, rtol=1e-4, atol=1e-4)
 
 
 def test_a_folder_opens_in_fp16_and_is_saved_as_it_is(tmp_path):
