@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatch
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -191,8 +192,10 @@ def find_damage(
         if any(fnmatch(name, pattern) for pattern in unused):
             continue
         path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            return f"{record_name} names {name[:60]!r}, which is not in its folder"
+        if not isfile(path):
+            return f"{name[:200]} is missing"
         if path.stat().st_size != expected["size"]:
             return f"{name} has {path.stat().st_size} bytes instead of {expected['size']}"
         if _sha256(path) != expected["sha256"]:

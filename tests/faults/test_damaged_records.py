@@ -49,6 +49,7 @@ from unblank.integrity import (
 )
 from unblank.pretraining.run import run_pretrain
 from unblank.pretraining.settings import PretrainSettings
+from unblank.retrieval.index import PassageIndex, write_index
 from unblank.settings.recipes import from_mapping, read_mapping
 from unblank.tokenization.train import train_tokenizer
 from unblank.untrusted.sharded_weights import whole_tensors
@@ -265,6 +266,19 @@ def calibration(run: Path, tmp_path: Path) -> Iterator[Folder]:
     yield Folder(folder, opened)
 
 
+def index(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    pytest.importorskip("bm25s")
+    folder = tmp_path / "index"
+    texts = [("a.txt, line 1", "the caf\u00e9 sat"), ("a.txt, line 2", "a dog ran home")]
+    write_index(texts, folder)
+
+    def opened() -> Any:
+        opened = PassageIndex(folder)
+        return [opened.search(word, 2) for word in ("sat", "dog")]
+
+    yield Folder(folder, opened)
+
+
 def shards(run: Path, tmp_path: Path) -> Iterator[Folder]:
     """The shards of a checkpoint, with the record of it."""
     folder = tmp_path / "step-00000002"
@@ -285,6 +299,7 @@ def shards(run: Path, tmp_path: Path) -> Iterator[Folder]:
 
 
 KINDS = (
+    index,
     calibration,
     shards,
     answers_of_a_job,

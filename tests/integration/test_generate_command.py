@@ -304,3 +304,20 @@ def test_a_glossary_and_rules_hold_in_every_answer(folder, data, tmp_path, capsy
     assert "twice" in fails(folder, "the cat", "--glossary", glossary, capsys=capsys)
     glossary.write_text("cat\n")
     assert "terms.tsv" in fails(folder, "the cat", "--glossary", glossary, capsys=capsys)
+
+
+def test_a_glossary_as_a_hint_is_read_before_the_source(folder, tmp_path, capsys):
+    glossary = tmp_path / "terms.tsv"
+    glossary.write_text("Old Cat\tmat|some mat\nhouse\tfar dog\n")
+    given = ("the old  cat saw a HOUSE and a house", "a dog")
+    by_hand = ("old cat = mat; HOUSE = far dog. the old  cat saw a HOUSE and a house", "a dog")
+    generate(folder, *by_hand, "--json")
+    expected = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    generate(folder, *given, "--json", "--glossary", glossary, "--glossary-use", "hint")
+    printed = capsys.readouterr()
+    assert [json.loads(line) for line in printed.out.splitlines()] == expected
+    written = "".join(expected[0]["prediction"].split())
+    num_met = ("mat" in written) + ("fardog" in written)
+    assert f"glossary: {num_met} of 2 terms met" in printed.err
+    generate(folder, *given, "--glossary", glossary, "--glossary-use", "both")
+    assert "glossary: 2 of 2 terms met" in capsys.readouterr().err

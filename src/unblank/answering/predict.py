@@ -12,6 +12,7 @@ from unblank.answering.report import Judged, LabelReport, report_on
 from unblank.answering.run import answer_to_file, content_hash, model_facts
 from unblank.data.written_records import require_writable
 from unblank.finetuning.labels.tuned import TunedTask
+from unblank.models.half_weights import weights_dtype
 from unblank.prompting import ClozeTask, TaskExample, make_examples
 from unblank.prompting.judging import right_label
 from unblank.prompting.scoring import decide, sureness
@@ -86,7 +87,7 @@ def predict_records(
             "task": task.content_hash,
             "options": {"asked": dict(tuned.asked), "abstain_below": abstain_below},
             "calibration": tuned.calibration and content_hash(asdict(tuned.calibration)),
-            "dtype": str(tuned.model.dtype),
+            "dtype": str(weights_dtype(tuned.model)),
         },
         batch_size=batch_size,
         doing=f"predict {task.name}",

@@ -27,7 +27,6 @@ from unblank.integrity import write_at_once
 from unblank.metrics.text import TextScores, score_texts
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
-from unblank.rules.glossary import Glossary
 from unblank.rules.rule import Rule
 from unblank.terminal_text import print_result, tell
 
@@ -62,8 +61,8 @@ def generate_and_print(settings: GenerateSettings) -> None:
             return
     else:
         predictions = _print_all(settings, job, answerer)
-    if job.glossary is not None:
-        _tell_of_terms(job.glossary, job, predictions)
+    if job.terms is not None:
+        _tell_of_terms(job.terms, job, predictions)
     if job.references is not None:
         scores = _score(settings, predictions, job.references)
         (print_result if settings.output else tell)(str(scores))
@@ -80,12 +79,12 @@ def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequen
         tell(f"note: empty references lower the scores: {len(empty):,}, the first: {empty[0]}")
 
 
-def _tell_of_terms(glossary: Glossary, job: Job, predictions: Sequence[str]) -> None:
+def _tell_of_terms(terms: Sequence[Sequence[str]], job: Job, predictions: Sequence[str]) -> None:
     """Say how many of the terms in the sources have their translation in the answers."""
     num_terms = num_met = 0
-    for number, (source, prediction) in enumerate(zip(job.sources, predictions, strict=True)):
+    for number, (found, prediction) in enumerate(zip(terms, predictions, strict=True)):
         if _is_answered(job, number):
-            found, written = glossary.translations(source), _bare(prediction)
+            written = _bare(prediction)
             num_terms += len(found)
             num_met += sum(any(_bare(form) in written for form in one.split("|")) for one in found)
     share = f" ({num_met / num_terms:.1%})" if num_terms else ""

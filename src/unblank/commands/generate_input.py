@@ -10,7 +10,7 @@ from unblank.commands.texts import given_texts
 from unblank.data.fields import field_names, field_text, field_value, is_visible
 from unblank.data.files import find_files
 from unblank.data.records import Record, is_text, read_records
-from unblank.rules.glossary import Glossary, read_glossary
+from unblank.rules.glossary import read_glossary
 from unblank.rules.rule import Rule
 
 __all__ = ["Job", "read_job"]
@@ -28,7 +28,7 @@ class Job:
         problems: number of a source from 0 -> why it is none; None if nothing is answered unless
             all are in order, as where they come from a file.
         rules: on the answer to each source, those of the glossary included.
-        glossary: None for none.
+        terms: for each source the forms of its terms of the glossary; None without one.
     """
 
     sources: list[str]
@@ -36,7 +36,7 @@ class Job:
     places: list[str]
     problems: dict[int, str] | None
     rules: list[tuple[Rule, ...]]
-    glossary: Glossary | None = None
+    terms: list[list[str]] | None = None
 
 
 def read_job(settings: GenerateSettings) -> Job:
@@ -85,10 +85,14 @@ def read_job(settings: GenerateSettings) -> Job:
     if settings.glossary is None:
         return Job(sources, kept, places, problems, rules)
     glossary = read_glossary(settings.glossary)
-    rules = [
-        (*own, *glossary.rules_for(source)) for own, source in zip(rules, sources, strict=True)
-    ]
-    return Job(sources, kept, places, problems, rules, glossary)
+    terms = [glossary.translations(source) for source in sources]
+    if settings.glossary_use != "hint":
+        rules = [
+            (*own, *glossary.rules_for(source)) for own, source in zip(rules, sources, strict=True)
+        ]
+    if settings.glossary_use != "rule":
+        sources = [glossary.hinted(source) for source in sources]
+    return Job(sources, kept, places, problems, rules, terms)
 
 
 def _default_field(path: Path) -> str:

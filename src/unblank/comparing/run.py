@@ -70,9 +70,8 @@ def compare(
     if not plan:
         for run in runs:
             _require_packages(recipe, run)
-    steps = [_tokenizer_step(recipe)] + [
-        step for run in runs for step in _steps_of(recipe, run, memory)
-    ]
+    steps = [] if recipe.model else [_tokenizer_step(recipe)]
+    steps += [step for run in runs for step in _steps_of(recipe, run, memory)]
     for number, step in enumerate(steps, start=1):
         is_done = step.is_done()
         tell(f"[{number}/{len(steps)}] {step.name}: {'done' if is_done else 'to do'}")
@@ -123,16 +122,18 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
 
 
 def _steps_of(recipe: Recipe, run: ComparedRun, memory: MemoryArrangement) -> list[_Step]:
-    """Return pretraining and every measurement of a run."""
+    """Return pretraining, unless the model is finished, and every measurement of a run."""
     name = f"{run.variant.name}, seed {run.seed}"
-    pretrain = recipe.pretrain_config(run)
-    steps = [
-        _Step(
-            f"{name}: pretrain",
-            lambda: _has_settings(run.model_folder / PROVENANCE_NAME, to_mapping(pretrain)),
-            lambda: run_pretrain(pretrain, memory=memory),
+    steps = []
+    if recipe.model is None:
+        pretrain = recipe.pretrain_config(run)
+        steps.append(
+            _Step(
+                f"{name}: pretrain",
+                lambda: _has_settings(run.model_folder / PROVENANCE_NAME, to_mapping(pretrain)),
+                lambda: run_pretrain(pretrain, memory=memory),
+            )
         )
-    ]
     for measurement in recipe.measurements:
         if measurement.name not in run.variant.without:
             steps.append(_measure_step(recipe, run, measurement, name, memory))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from os.path import isdir
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +197,7 @@ def _adapter(path: Path) -> Description:
     facts: dict[str, _Facts] = {
         kind: {
             "parameters": f"{record.num_parameters:,}" if record.num_parameters else "unknown",
-            "base model": f"{base}{'' if base.is_dir() else ' (missing)'}",
+            "base model": f"{base}{'' if isdir(base) else ' (missing)'}",
             "classification head": "yes" if has_label_head(path) else "no",
             **{name: str(value) for name, value in record.settings.items()},
             "size on disk": size_text(path),
@@ -204,7 +205,7 @@ def _adapter(path: Path) -> Description:
     }
     if trained := _provenance(path):
         facts["made"] = trained
-    if base.is_dir():
+    if isdir(base):
         try:
             facts["base model"] = _model(base).facts.get("model", {})
         except ValueError as error:

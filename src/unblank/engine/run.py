@@ -38,8 +38,9 @@ from unblank.engine.logging import (
 from unblank.engine.memory_plan import ProcessLayout
 from unblank.engine.minutes import fit_steps, with_recorded_steps, with_steps
 from unblank.engine.optimizers import build_optimizers, layer_matrices
-from unblank.engine.parallel import World, share_model
+from unblank.engine.parallel import World
 from unblank.engine.parameters import count_parameters
+from unblank.engine.placed_model import place_model
 from unblank.engine.precision import Precision, choose_precision
 from unblank.engine.progress import Progress
 from unblank.engine.recording import Recorder
@@ -53,7 +54,7 @@ from unblank.engine.state import fill_from, load_optimizers
 from unblank.engine.trackers import open_trackers, require_trackers
 from unblank.engine.trainer import Trainer, TrainerHooks
 from unblank.engine.training import RunContext, Training, TrainingOpener, TuningMethod
-from unblank.engine.units import UnitModule
+from unblank.engine.units import TrainUnit
 from unblank.engine.unplanned import Unplanned
 from unblank.engine.validation import SNAPSHOTS_NAME, Validation
 from unblank.engine.written_lines import cut_lines
@@ -101,6 +102,7 @@ class Run(Generic[_Settings]):
         learning_rate: the peak.
         learning_rate_note: where it comes from, for the header.
         steps_note: where their number comes from, for the header.
+        is_drawn: whether all first weights are drawn, none is read.
         is_training: whether weights change; else the model is only measured.
         is_validated: whether there is something held out.
         epochs: passes over the examples, where `train.max_steps` is not given.
@@ -121,6 +123,7 @@ class Run(Generic[_Settings]):
     learning_rate: float
     learning_rate_note: str = ""
     steps_note: str = ""
+    is_drawn: bool = False
     is_training: bool = True
     is_validated: bool = True
     epochs: float = 1.0
@@ -176,9 +179,18 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
             talk.show(_plan(what, what.dry_run, training, what.dry_run.world, precision))
             return
         folder = point.folder if point else None
-        model = what.method.prepare(training.build_model(), folder).to(world.device)
-        unit_module = UnitModule(model, training.unit, world.device)
-        module = share_model(unit_module, world, train.parallel, train.shard_group)
+
+        def build() -> tuple[PreTrainedModel, TrainUnit]:
+            return what.method.prepare(training.build_model(), folder), training.unit
+
+        model, module = place_model(
+            build,
+            world,
+            parallel=train.parallel,
+            shard_group=train.shard_group,
+            checkpoint=folder if what.method.saves_whole_models else None,
+            is_drawn=what.is_drawn and folder is None,
+        )
         parts = _Parts(training, model, module, world, precision)
         if what.is_training and train.minutes is not None:
             if what.settings.train.is_timed:

@@ -17,6 +17,9 @@ from unblank.evaluation.results import Score, results_table
 
 __all__ = ["language_columns", "languages_csv", "languages_markdown", "scores_table"]
 
+_MOST_WITH_ERRORS = 3
+"""Metrics up to which the table on the screen has room for standard errors."""
+
 
 def scores_table(title: str, scores: Sequence[Score]) -> Table:
     """Return the scores as a table, of several languages with a row for each."""
@@ -37,6 +40,7 @@ def languages_table(title: str, scores: Sequence[Score]) -> Table:
     table.add_column("language")
     for heading in ("n", *metrics):
         table.add_column(heading, justify="right")
+    shown = _with_error if len(metrics) <= _MOST_WITH_ERRORS else _value
     previous = None
     for task, language in dict.fromkeys((score.task, score.language) for score in scores):
         row = {
@@ -48,7 +52,7 @@ def languages_table(title: str, scores: Sequence[Score]) -> Table:
             task if task != previous else "",
             language or "-",
             f"{next(iter(row.values())).count:,}",
-            *(_with_error(row[metric]) if metric in row else "" for metric in metrics),
+            *(shown(row[metric]) if metric in row else "" for metric in metrics),
         )
         previous = task
     return table
@@ -65,7 +69,7 @@ def languages_csv(scores: Sequence[Score]) -> str:
         if (error := score.standard_error) is not None:
             every.append(replace(score, metric=f"{score.metric}, standard error", value=error))
     text = io.StringIO()
-    rows = _rows(every, lambda score: f"{score.value:.2f}")
+    rows = _rows(every, _value)
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
@@ -89,6 +93,10 @@ def _rows(scores: Sequence[Score], shown: Callable[[Score], str]) -> list[list[s
     names = dict.fromkeys((score.task, score.metric) for score in scores)
     rows = [[*name, *(values.get((*name, code), "") for code in languages)] for name in names]
     return [["task", "metric", *(code or "-" for code in languages)], *rows]
+
+
+def _value(score: Score) -> str:
+    return f"{score.value:.2f}"
 
 
 def _with_error(score: Score) -> str:

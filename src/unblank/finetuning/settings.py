@@ -77,8 +77,8 @@ class FinetuneDataSettings(DataSettings):
     """Tasks with labels, instead of `validation`: hold out about this share of the training
     examples, chosen by a hash of their text, so the same ones in every run."""
     share: PositiveShare[float] = 1.0
-    """Text pairs: share of the training examples of each entry to learn from, always the same ones,
-    to see what fewer would have given."""
+    """Text pairs: train on about this share of the examples, chosen by a hash of their source, so
+    that a smaller share is part of a larger one."""
     source: str = "source"
     """Field of the source, or a text with fields in braces, such as "{passage} Question: [MASK]
     Answer: {answer}". A list of sentences is joined by spaces. Columns of a .tsv without names are

@@ -1,13 +1,12 @@
 """The examples of `--task seq2seq`: files to encoded pairs, with the tags of their languages."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.table import Table
 
-from unblank.data.drawing import draw_from_files
 from unblank.data.files import FileSearch
+from unblank.data.hold_out import NUM_HASHES, HashPart
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.sampling import SamplingSettings
 from unblank.finetuning.pairs.encoded import EncodedPairs
@@ -24,6 +23,7 @@ __all__ = [
     "pairs_table",
     "plain_sampling",
     "read_entries",
+    "read_training_entries",
     "sampling_settings",
 ]
 
@@ -49,11 +49,28 @@ class RawEntry:
     languages: str = ""
 
 
+def read_training_entries(data: FinetuneDataSettings) -> list[RawEntry]:
+    """Return the pairs to train on, or the share of them that is asked for.
+
+    Raises:
+        ValueError: the share of an entry has no pair, or as for `read_text_pairs`.
+    """
+    entries = read_entries(data, data.train, data.languages)
+    if data.share == 1:
+        return entries
+    part = HashPart(int(data.share * NUM_HASHES), is_held_out=True)
+    kept = [
+        replace(entry, pairs=[pair for pair in entry.pairs if part.has(pair.source)])
+        for entry in entries
+    ]
+    for entry in kept:
+        if not entry.pairs:
+            raise ValueError(f"data.share is {data.share}, of which {entry.name} has no pair")
+    return kept
+
+
 def read_entries(
-    data: FinetuneDataSettings,
-    entries: Sequence[str],
-    languages: Sequence[str] | None,
-    share: float = 1.0,
+    data: FinetuneDataSettings, entries: Sequence[str], languages: Sequence[str] | None
 ) -> list[RawEntry]:
     """Return the pairs of some entries; errors as for `read_text_pairs`.
 
@@ -61,7 +78,6 @@ def read_entries(
         data: names the fields, and whose language the tag names.
         entries: `data.train` or `data.validation`.
         languages: of each entry, SOURCE-TARGET; None for no tags.
-        share: of the pairs of each entry that is taken, in (0, 1], but one at least.
     """
     known = language_entries(entries)
     tags: list[str | None] = [None] * len(known)
@@ -77,11 +93,12 @@ def read_entries(
     found = [
         RawEntry(
             one.entry,
-            _part(
-                read_text_pairs(
-                    one.entry, with_hints(data.source, one.target), data.target, search
-                ),
-                share,
+            read_text_pairs(
+                one.entry,
+                with_hints(data.source, one.target),
+                data.target,
+                search,
+                language=one.target if one.source == one.target else "",
             ),
             tag,
             one.languages,
@@ -90,10 +107,6 @@ def read_entries(
     ]
     search.tell()
     return found
-
-
-def _part(pairs: list[TextPair], share: float) -> list[TextPair]:
-    return draw_from_files(pairs, math.ceil(share * len(pairs)), lambda pair: pair.place)
 
 
 def _require_one_each(known: Sequence[LanguageEntry], entries: Sequence[str]) -> None:

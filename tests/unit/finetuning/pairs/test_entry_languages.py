@@ -70,6 +70,18 @@ def test_hints_of_a_source_are_in_the_language_of_the_target(tmp_path):
         read_entries(replace(data, source="{hint:sumary}"), [f"{path}@en"], None)
 
 
+def test_a_record_in_another_language_than_its_entry_is_named(tmp_path):
+    path = write_lines(
+        tmp_path / "a.jsonl",
+        {"source": "a", "target": "b", "lang": "swa"},
+        {"source": "a", "target": "b", "lang": "de"},
+    )
+    data = FinetuneDataSettings()
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 2: field 'lang' is 'de', but .* 'sw'"):
+        read_entries(data, [f"{path}@sw"], None)
+    assert len(read_entries(data, [f"{path}@en-sw"], None)[0].pairs) == 2
+
+
 def test_tags_of_entries_need_entries_that_are_files(tmp_path):
     for code in ("en", "de"):
         write_lines(tmp_path / f"{code}.jsonl", {"s": "a", "t": "b"})
