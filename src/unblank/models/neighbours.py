@@ -25,6 +25,8 @@ _SHORTEST_WAVE, _LONGEST_WAVE = 2.0, 128.0
 """In tokens."""
 _SCORE = 7.5
 """What the place that a head looks for has more than far ones, before the softmax."""
+_FEWEST_WAVES = 4
+"""With fewer, places that lie far apart look alike."""
 _PARTS = 3
 """Embeddings that a token is the sum of, about equally large: its own and both positions."""
 
@@ -72,6 +74,9 @@ def look_at_neighbours(model: PreTrainedModel, seed: int) -> None:
     Args:
         model: GLM or ELECTRA, with new weights.
         seed: of the axes that the waves lie in.
+
+    Raises:
+        ValueError: the heads are too narrow to tell neighbours apart.
     """
     for stack in model.modules():
         if isinstance(stack, GlmInfillModel):
@@ -83,6 +88,12 @@ def _start_stack(stack: GlmInfillModel, generator: torch.Generator) -> None:
     num_rows, width = positions_PD.shape
     num_heads = stack.config.num_attention_heads
     num_waves = width // num_heads // 2
+    if num_waves < _FEWEST_WAVES:
+        raise ValueError(
+            f"first_attention is neighbours, but heads are {width // num_heads} wide and need "
+            f"{2 * _FEWEST_WAVES} to tell neighbours apart: take fewer heads or a larger width, or "
+            "first_attention drawn"
+        )
     axes_DK, _ = torch.linalg.qr(torch.randn(width, 2 * num_waves, generator=generator))
     waves_PK = wave_positions(num_rows, num_waves)
     size = float(positions_PD.std()) * math.sqrt(width)

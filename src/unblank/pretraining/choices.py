@@ -94,7 +94,7 @@ class _Size:
 
 
 _SIZES = (
-    _Size(thread_minutes=15, layers=3, width=128, heads=4, vocabulary=6000, max_length=128, rows=4,
+    _Size(thread_minutes=15, layers=3, width=128, heads=4, vocabulary=6000, max_length=128, rows=8,
           warmup_steps=20, positions_a_minute=300_000),
     _Size(thread_minutes=150, layers=4, width=192, heads=4, vocabulary=8000, max_length=128, rows=8,
           warmup_steps=50, positions_a_minute=180_000),

@@ -55,6 +55,11 @@ def test_further_heads_layers_and_embeddings_stay_as_drawn():
     torch.testing.assert_close(positions.square().mean(), before.square().mean(), rtol=0.1, atol=0)
 
 
+def test_heads_that_are_too_narrow_are_named():
+    with pytest.raises(ValueError, match=r"heads are 6 wide and need 8.*drawn"):
+        look_at_neighbours(new_model(hidden_size=24), seed=0)
+
+
 def test_both_stacks_of_an_electra_start_so():
     torch.manual_seed(0)
     model = ElectraInfillForPreTraining(electra_config("electra-tiny", vocab_size=50))
