@@ -2,11 +2,11 @@
 
 F are the model's numbers, P those that are trained and M those that Muon changes; R and L those
 outside of layers and of one layer, and U those of the largest unit of shards: the token embeddings,
-what else is outside of layers, or a layer; T the positions of a micro-batch, V rows of the vocabulary, N
-layers of width W. Shards (`fsdp`) are whole, one layer at a time, while they compute; what is
-outside of layers, all the time. Where a step has several micro-batches, their gradients are added
-up whole. A chunk of logits has at most 64 MiB (`models.loss`). Compared with measured peaks in
-docs/scaling.md.
+what else is outside of layers, or a layer; T the positions of a micro-batch, V rows of the
+vocabulary, N layers of width W. Shards (`fsdp`) are whole, one layer at a time, while they compute;
+what is outside of layers, all the time. Where a step has several micro-batches, their gradients are
+added up whole. A chunk of logits has at most 64 MiB (`models.loss`). Compared with measured peaks
+in docs/scaling.md.
 """
 
 from collections.abc import Iterable
