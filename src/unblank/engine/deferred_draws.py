@@ -84,7 +84,7 @@ class _Recorder(TorchDispatchMode):
     """Puts every new tensor on the meta device, and notes what is done to it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        TorchDispatchMode.__init__(self)
         self.starts: dict[int, FirstValues] = {}
         self._kept: list[Tensor] = []  # or the number of a storage could be given to another one
         self._room = _room_for(0)

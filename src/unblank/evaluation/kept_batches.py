@@ -21,7 +21,7 @@ from unblank.generation.pieces import Filling, Piece
 
 __all__ = ["KeptBatches", "decoded", "encoded"]
 
-_KINDS: dict[str, type] = {"Filling": Filling, "Piece": Piece, "TokenScores": TokenScores}
+_KINDS: dict[str, Any] = {"Filling": Filling, "Piece": Piece, "TokenScores": TokenScores}
 """Dataclasses that batches are made of, by name."""
 _SECONDS = 2.0
 """Between two writes: what is lost by a kill, and why a short measurement writes nothing."""
@@ -109,7 +109,8 @@ def encoded(value: Any) -> Any:
     name = type(value).__name__
     if _KINDS.get(name) is not type(value):
         raise TypeError(f"{type(value)} cannot be kept")
-    return {name: [encoded(getattr(value, one.name)) for one in fields(value)]}
+    names = [one.name for one in fields(_KINDS[name])]
+    return {name: [encoded(getattr(value, one)) for one in names]}
 
 
 def decoded(kept: Any) -> Any:
