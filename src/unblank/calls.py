@@ -16,6 +16,7 @@ from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_line
 from unblank.engine.results import RESULTS_NAME, read_results
 from unblank.html_text import html_table
 from unblank.in_memory import as_files
+from unblank.keyword_names import keywords_named
 from unblank.settings.given import given_names, recipe_beside
 from unblank.settings.recipes import from_mapping, merged_sections, read_mapping
 
@@ -117,6 +118,7 @@ class ModelScores:
         return html_table(str(self.path), ("task", "metric", "value", "count"), rows)
 
 
+@keywords_named()
 def pretrain(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
     """Pretrain a model as `unblank pretrain` does, and return the run.
 
@@ -135,6 +137,7 @@ def pretrain(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
     return TrainedRun(_run(PretrainSettings, run_pretrain, recipe, settings))
 
 
+@keywords_named()
 def prepare(recipe: str | Path | None = None, **settings: Any) -> Path:
     """Tokenize the text of a run beforehand as `unblank prepare` does.
 
@@ -149,6 +152,7 @@ def prepare(recipe: str | Path | None = None, **settings: Any) -> Path:
     return _run(PretrainSettings, run_prepare, recipe, settings)
 
 
+@keywords_named()
 def finetune(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
     """Fine-tune a model as `unblank finetune` does; arguments and errors as for `pretrain`."""
     from unblank.finetuning.run import run_finetune
@@ -157,6 +161,7 @@ def finetune(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
     return TrainedRun(_run(FinetuneSettings, run_finetune, recipe, settings))
 
 
+@keywords_named()
 def evaluate_model(
     model: str | Path | TrainedRun, suite: str = "perplexity", **options: Any
 ) -> ModelScores:
@@ -181,6 +186,7 @@ def evaluate_model(
     return ModelScores(tuple(scores), path)
 
 
+@keywords_named()
 def fill_file(
     model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
 ) -> list[dict[str, Any]]:
@@ -208,6 +214,7 @@ def fill_file(
         return fill_to_file(_file_settings(FillSettings, model, path, output, options))
 
 
+@keywords_named()
 def score_file(
     model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
 ) -> list[dict[str, Any]]:
@@ -221,6 +228,7 @@ def score_file(
         return score_to_file(_file_settings(ScoreSettings, model, path, output, options))
 
 
+@keywords_named()
 def predict_file(
     model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
 ) -> list[dict[str, Any]]:
@@ -240,6 +248,7 @@ def predict_file(
     return answers
 
 
+@keywords_named()
 def calibrate_model(
     model: str | Path | TrainedRun, data: Any, **options: Any
 ) -> "CalibrationReport":
@@ -282,6 +291,7 @@ def _file_settings(
     return from_mapping(kind, {**given, **options})
 
 
+@keywords_named()
 def show(text: str | None = None, **options: Any) -> None:
     """Print what a model sees of a text, or of an example of a task, as `unblank show` does.
 

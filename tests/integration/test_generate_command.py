@@ -209,7 +209,7 @@ def test_a_finished_file_is_not_replaced_by_accident(folder, data, tmp_path, cap
             "--stream and --references exclude each other",
         ),
         (["a dog", "--source-tag", "__fr__"], "__de__"),
-        (["the cat " * 60], "--too-long cut"),
+        (["the cat " * 60], "set too_long to cut"),
     ],
 )
 def test_what_is_wrong_is_said(folder, data, capsys, arguments, message):

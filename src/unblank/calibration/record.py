@@ -29,7 +29,7 @@ _MAPS: Mapping[str, type[FillMap]] = {
 }
 """Name of a form of curve in the file -> its class."""
 
-_ADVICE = "calibrate it again, remove that file, or give --no-calibration"
+_ADVICE = "calibrate it again, remove that file, or turn calibration off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

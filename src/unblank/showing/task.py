@@ -85,7 +85,7 @@ def show_task(config: ShowTaskOptions, console: "Console") -> None:
     console.print(_answer(task, example), markup=False)
     folder = config.model or config.tokenizer
     if folder is None:
-        console.print("give --model or --tokenizer FOLDER to see tokens and scores", style="dim")
+        console.print("give a model or a tokenizer to see tokens and scores", style="dim")
         return
     _show_layout(config, task, example, asking, console)
 
