@@ -22,6 +22,7 @@ def write(path: Path, records: list[dict]) -> Path:
 def few_draws(monkeypatch) -> None:
     """Estimate standard errors from few draws; their size is for the tests of metrics."""
     monkeypatch.setattr("unblank.metrics.spread.NUM_DRAWS", 10)
+    monkeypatch.setattr("unblank.metrics.text._NUM_DRAWS", 10)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from unblank.finetuning.pairs.entries import (
     encode_entries,
     pairs_table,
     read_entries,
+    read_training_entries,
     sampling_settings,
 )
 from unblank.finetuning.pairs.start import PairStart
@@ -83,7 +84,7 @@ def open_pairs(
     require_writing(family, "seq2seq")
     refuse_unused(given, unused_of_family(family))
     metric = metric_of(train, world, "seq2seq", get_args(MetricName), "loss")
-    entries = read_entries(data, data.train, data.languages)
+    entries = read_training_entries(data)
     held_out = read_entries(data, data.validation, data.validation_languages)
     start = pair_start(context, family, model, tokenizer, pairs, ganlm, train)
     with world.main_first():
@@ -273,7 +274,7 @@ def _plain_text_of(
 
 def _names(languages: Sequence[str] | None, held_out: Sequence[RawEntry]) -> list[str]:
     """Return a name for the scores of each held-out entry."""
-    names = languages or [entry.name.rpartition("/")[2] for entry in held_out]
+    names = languages or [entry.languages or entry.name.rpartition("/")[2] for entry in held_out]
     return [
         name if names.count(name) == 1 else f"{name} ({number})"
         for number, name in enumerate(names, start=1)
