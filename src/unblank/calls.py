@@ -16,6 +16,7 @@ from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_line
 from unblank.engine.results import RESULTS_NAME, read_results
 from unblank.html_text import html_table
 from unblank.in_memory import as_files
+from unblank.keyword_names import keywords_named
 from unblank.settings.given import given_names, recipe_beside
 from unblank.settings.recipes import from_mapping, merged_sections, read_mapping
 
@@ -101,11 +102,10 @@ class ModelScores:
     path: Path
 
     def __repr__(self) -> str:
-        from rich.console import Console
-
+        from unblank.consoles import TextConsole
         from unblank.evaluation.language_tables import scores_table
 
-        console = Console(width=100, color_system=None)
+        console = TextConsole(width=100, color_system=None)
         with console.capture() as captured:
             console.print(scores_table(str(self.path), list(self.scores)))
         return captured.get()
@@ -118,6 +118,7 @@ class ModelScores:
         return html_table(str(self.path), ("task", "metric", "value", "count"), rows)
 
 
+@keywords_named()
 def pretrain(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
     """Pretrain a model as `unblank pretrain` does, and return the run.
 
@@ -136,6 +137,7 @@ def pretrain(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
     return TrainedRun(_run(PretrainSettings, run_pretrain, recipe, settings))
 
 
+@keywords_named()
 def prepare(recipe: str | Path | None = None, **settings: Any) -> Path:
     """Tokenize the text of a run beforehand as `unblank prepare` does.
 
@@ -150,6 +152,7 @@ def prepare(recipe: str | Path | None = None, **settings: Any) -> Path:
     return _run(PretrainSettings, run_prepare, recipe, settings)
 
 
+@keywords_named()
 def finetune(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
     """Fine-tune a model as `unblank finetune` does; arguments and errors as for `pretrain`."""
     from unblank.finetuning.run import run_finetune
@@ -158,6 +161,7 @@ def finetune(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
     return TrainedRun(_run(FinetuneSettings, run_finetune, recipe, settings))
 
 
+@keywords_named()
 def evaluate_model(
     model: str | Path | TrainedRun, suite: str = "perplexity", **options: Any
 ) -> ModelScores:
@@ -182,6 +186,7 @@ def evaluate_model(
     return ModelScores(tuple(scores), path)
 
 
+@keywords_named()
 def fill_file(
     model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
 ) -> list[dict[str, Any]]:
@@ -209,6 +214,7 @@ def fill_file(
         return fill_to_file(_file_settings(FillSettings, model, path, output, options))
 
 
+@keywords_named()
 def score_file(
     model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
 ) -> list[dict[str, Any]]:
@@ -222,6 +228,7 @@ def score_file(
         return score_to_file(_file_settings(ScoreSettings, model, path, output, options))
 
 
+@keywords_named()
 def predict_file(
     model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
 ) -> list[dict[str, Any]]:
@@ -241,6 +248,7 @@ def predict_file(
     return answers
 
 
+@keywords_named()
 def calibrate_model(
     model: str | Path | TrainedRun, data: Any, **options: Any
 ) -> "CalibrationReport":
@@ -283,6 +291,7 @@ def _file_settings(
     return from_mapping(kind, {**given, **options})
 
 
+@keywords_named()
 def show(text: str | None = None, **options: Any) -> None:
     """Print what a model sees of a text, or of an example of a task, as `unblank show` does.
 
@@ -294,13 +303,12 @@ def show(text: str | None = None, **options: Any) -> None:
     Raises:
         ValueError, TypeError, FileNotFoundError: as for the command.
     """
-    from rich.console import Console
-
+    from unblank.consoles import TextConsole
     from unblank.showing.options import ShowPairOptions, ShowTaskOptions, ShowTextOptions
     from unblank.showing.task import show_task
     from unblank.showing.text import show_pair, show_text
 
-    console = Console(highlight=False)
+    console = TextConsole(highlight=False)
     is_pair = options.pop("encoder_decoder", False) or bool({"seq2seq", "translation"} & {*options})
     given = _sections(options) | ({} if text is None else {"text": text})
     if "task" in given:

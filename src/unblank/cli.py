@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TextIO
 
 from unblank.interruption import REQUESTS, asked_by, end_on_signals, leave
 from unblank.supervision import supervise
+from unblank.terminal_text import tell
 from unblank.untrusted.panics import panics_named
 from unblank.version import __version__
 
@@ -191,7 +192,7 @@ def _say_ended(name: str, number: int, message: str = "") -> None:
         said = f"a library failed ({signal_name}): a file may be damaged, or memory ran out"
     if os.environ.get("RANK", "0") == "0":
         with suppress(BrokenPipeError):
-            print(f"unblank {name}: {said}", file=sys.stderr, flush=True)
+            tell(f"unblank {name}: {said}")
 
 
 def _leave(name: str, number: int, message: str = "") -> NoReturn:
@@ -237,11 +238,11 @@ def _note(
 ) -> None:
     """Print a warning, once a run, without the place in our source, which tells a user nothing."""
     if os.environ.get("RANK", "0") == "0":
-        print(f"note: {message}", file=sys.stderr)
+        tell(f"note: {message}")
 
 
 def _fail(message: str) -> NoReturn:
     if sys.stderr is not None and message:
-        print(message, file=sys.stderr)
+        tell(message)
     _drop_output()
     sys.exit(2)

@@ -9,10 +9,12 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from fnmatch import fnmatch
+from os.path import isfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from unblank.disk_errors import writes_to
 
@@ -36,6 +38,7 @@ __all__ = [
     "seal_text",
     "weights_files",
     "write_at_once",
+    "written_whole",
 ]
 
 MANIFEST_NAME = "manifest.json"
@@ -128,6 +131,8 @@ def read_record(path: Path, *, editable: Collection[str] = ()) -> dict[str, Any]
     Raises:
         ValueError: it cannot be read, or is not as it was written; the message names it.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError(f"{path.name} cannot be read (it is no file)")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         found = _checksum(record, editable) if isinstance(record, dict) else None
@@ -189,8 +194,10 @@ def find_damage(
         if any(fnmatch(name, pattern) for pattern in unused):
             continue
         path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            return f"{record_name} names {name[:60]!r}, which is not in its folder"
+        if not isfile(path):
+            return f"{name[:200]} is missing"
         if path.stat().st_size != expected["size"]:
             return f"{name} has {path.stat().st_size} bytes instead of {expected['size']}"
         if _sha256(path) != expected["sha256"]:
@@ -219,10 +226,24 @@ def write_at_once(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: it cannot be written; the message names it and says what to do.
     """
+    with written_whole(path) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write into, which takes the place of another one when the block ends well.
+
+    Args:
+        path: of the file; its folder is there.
+
+    Raises:
+        OSError: as for `write_at_once`.
+    """
     replacement = path.with_name(path.name + ".tmp")
     try:
         with writes_to(path), replacement.open("wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
     except BaseException:

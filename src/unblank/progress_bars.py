@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sized
 from importlib.util import find_spec
 from typing import Protocol, runtime_checkable
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from unblank.consoles import TextConsole
 
 __all__ = ["progress_bar", "track"]
 
@@ -28,7 +29,7 @@ def progress_bar(*, show: bool) -> Progress:
     It is silent unless `show`, and in all processes of torchrun but the first.
     """
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
@@ -37,15 +38,15 @@ def progress_bar(*, show: bool) -> Progress:
     )
 
 
-def _console() -> Console:
+def _console() -> TextConsole:
     """Return the console for a bar: live in a terminal and in a notebook that has widgets.
 
     A notebook without them shows what is written as it comes, so that a bar may be written only
     once, when it is full, and without the sequences that move a terminal's cursor.
     """
-    console = Console(stderr=True)
+    console = TextConsole(stderr=True)
     if console.is_jupyter and find_spec("ipywidgets") is None:
-        return Console(stderr=True, force_jupyter=False, force_terminal=False)
+        return TextConsole(stderr=True, force_jupyter=False, force_terminal=False)
     return console
 
 

@@ -18,6 +18,7 @@ __all__ = ["register_when_needed"]
 _REGISTRATIONS = {
     "transformers.models.auto.configuration_auto": "unblank.models",
     "peft.utils.constants": "unblank.adapters.default_targets",
+    "peft.mapping_func": "unblank.adapters.default_heads",
     "lm_eval.models": "unblank.evaluation.lm_harness_name",
 }
 """The module with a table of another library -> ours that writes into it when it is imported."""

@@ -49,6 +49,7 @@ from unblank.integrity import (
 )
 from unblank.pretraining.run import run_pretrain
 from unblank.pretraining.settings import PretrainSettings
+from unblank.retrieval.index import PassageIndex, write_index
 from unblank.settings.recipes import from_mapping, read_mapping
 from unblank.tokenization.train import train_tokenizer
 from unblank.untrusted.sharded_weights import whole_tensors
@@ -245,7 +246,7 @@ def answers_of_a_job(run: Path, tmp_path: Path) -> Iterator[Folder]:
     begun = AnswerFile(folder / "a.txt", task)
     begun.append(["one", "two \u00e9"])
     begun.append(["three"])
-    yield Folder(folder, lambda: AnswerFile(folder / "a.txt", task).lines())
+    yield Folder(folder, lambda: list(AnswerFile(folder / "a.txt", task)))
 
 
 def calibration(run: Path, tmp_path: Path) -> Iterator[Folder]:
@@ -261,6 +262,19 @@ def calibration(run: Path, tmp_path: Path) -> Iterator[Folder]:
     def opened() -> Any:
         # Without its file a folder is one that was never calibrated.
         return read_calibration(folder, "weights")
+
+    yield Folder(folder, opened)
+
+
+def index(run: Path, tmp_path: Path) -> Iterator[Folder]:
+    pytest.importorskip("bm25s")
+    folder = tmp_path / "index"
+    texts = [("a.txt, line 1", "the caf\u00e9 sat"), ("a.txt, line 2", "a dog ran home")]
+    write_index(texts, folder)
+
+    def opened() -> Any:
+        opened = PassageIndex(folder)
+        return [opened.search(word, 2) for word in ("sat", "dog")]
 
     yield Folder(folder, opened)
 
@@ -285,6 +299,7 @@ def shards(run: Path, tmp_path: Path) -> Iterator[Folder]:
 
 
 KINDS = (
+    index,
     calibration,
     shards,
     answers_of_a_job,

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+import transformers
 from tiny_models import encoder_decoder, tiny_unblank
 
 from unblank.models import (
     ElectraInfillConfig,
     ElectraInfillForPreTraining,
+    GanLMForSequenceClassification,
     GlmInfillForSequenceClassification,
 )
 
@@ -64,11 +66,52 @@ def test_a_task_type_trains_and_generates_the_same(name):
     assert any(weight.grad.abs().sum() > 0 for weight in trained.values())
 
 
-def test_a_classifiers_new_head_is_named_and_trains():
-    config = tiny_unblank("bpe").model.config
-    model = GlmInfillForSequenceClassification(config)
-    settings = {"task_type": "SEQ_CLS", "modules_to_save": ["dense", "out_proj"]}
-    adapted = peft.get_peft_model(model, peft.LoraConfig(r=2, **settings))
-    adapted(input_ids=IDS, labels=torch.tensor([1])).loss.backward()
-    trained = {n for n, w in adapted.named_parameters() if w.grad is not None}
-    assert sum(".dense." in name or ".out_proj." in name for name in trained) == 4
+def glm_classifier():
+    return GlmInfillForSequenceClassification(tiny_unblank("bpe").model.config)
+
+
+def ganlm_classifier():
+    return GanLMForSequenceClassification(encoder_decoder("ganlm")[0].config)
+
+
+@pytest.mark.parametrize("make", [glm_classifier, ganlm_classifier])
+@pytest.mark.parametrize("second", [False, True])
+def test_a_classifiers_new_head_is_trained_and_saved_without_naming_it(make, second, tmp_path):
+    base = make()
+    base.save_pretrained(tmp_path / "base")
+    adapted = peft.get_peft_model(base, peft.LoraConfig(r=2, task_type="SEQ_CLS"))
+    if second:
+        adapted.add_adapter("other", peft.LoraConfig(r=2, task_type="SEQ_CLS"))
+        adapted.set_adapter("other")
+    before = {name: weight.clone() for name, weight in adapted.named_parameters()}
+    optimizer = torch.optim.SGD([w for w in adapted.parameters() if w.requires_grad], lr=0.5)
+    adapted.train()(input_ids=IDS, labels=torch.tensor([1])).loss.backward()
+    optimizer.step()
+    changed = {n for n, w in adapted.named_parameters() if not torch.equal(w, before[n])}
+    assert sum(".dense." in name or ".out_proj." in name for name in changed) == 4
+    assert not any("original_module" in name for name in changed)
+    expected = adapted.eval()(input_ids=IDS).logits
+    adapted.save_pretrained(tmp_path / "adapter")
+    folder = tmp_path / "adapter" / ("other" if second else "")
+    opened = peft.PeftModel.from_pretrained(type(base).from_pretrained(tmp_path / "base"), folder)
+    assert torch.equal(opened.eval()(input_ids=IDS).logits, expected)
+
+
+def test_classifiers_of_others_are_as_peft_has_them():
+    config = transformers.BertConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=32,
+        vocab_size=60,
+    )  # fmt: skip
+    model = transformers.BertForSequenceClassification(config)
+    adapted = peft.get_peft_model(model, peft.LoraConfig(r=2, task_type="SEQ_CLS"))
+    assert adapted.peft_config["default"].modules_to_save == ["classifier", "score"]
+
+
+def test_the_auto_class_of_peft_opens_a_classifier(tmp_path):
+    base = glm_classifier()
+    base.save_pretrained(tmp_path / "base")
+    base = type(base).from_pretrained(tmp_path / "base")
+    adapted = peft.get_peft_model(base, peft.LoraConfig(r=2, task_type="SEQ_CLS")).eval()
+    adapted.save_pretrained(tmp_path / "adapter")
+    opened = peft.AutoPeftModelForSequenceClassification.from_pretrained(tmp_path / "adapter")
+    assert torch.equal(opened.eval()(input_ids=IDS).logits, adapted(input_ids=IDS).logits)

@@ -6,6 +6,8 @@ from datasets import Dataset
 
 import unblank
 from unblank.in_memory import as_files
+from unblank.pretraining.settings import PretrainSettings
+from unblank.settings.recipes import from_mapping
 
 TEXTS = [{"text": f"the cat sat on mat number {n % 7}. the dog ran to house {n}. " * 6}
          for n in range(60)]  # fmt: skip
@@ -68,3 +70,33 @@ def test_the_names_are_listed():
 def test_data_that_is_no_section_is_named(data):
     with pytest.raises(TypeError, match=r"^data is a (list|str)\b"):
         unblank.pretrain(data=data)
+
+
+@pytest.mark.parametrize(
+    ("call", "keyword"),
+    [
+        (lambda folder: unblank.pretrain(train={"output_dir": folder / "a"}), "data.train"),
+        (
+            lambda folder: unblank.finetune(task="seq2seq", train={"output_dir": folder}),
+            "data.train",
+        ),
+    ],
+)
+def test_errors_name_keywords_and_no_flags(call, keyword, tmp_path):
+    with pytest.raises((ValueError, FileNotFoundError), match=keyword) as caught:
+        call({"output_dir": tmp_path / "run"})
+    assert "--" not in str(caught.value)
+
+
+def test_paths_may_be_paths(tmp_path):
+    made = from_mapping(
+        PretrainSettings,
+        {
+            "train": {"output_dir": tmp_path},
+            "model": {"init_from": tmp_path},
+            "data": {"train": [tmp_path]},
+        },
+    )
+    assert made.train.output_dir == tmp_path
+    assert str(made.model.init_from) == str(tmp_path)
+    assert made.data.train == (str(tmp_path),)

@@ -15,6 +15,7 @@ from torch import Tensor
 from unblank.extras import optional_package
 from unblank.families.family import LoraTargets
 from unblank.families.table import FAMILIES, family_of_model
+from unblank.models.classifier_head import head_layers
 from unblank.models.finite import require_finite
 from unblank.untrusted.adapter import ADAPTER_NAME, adapter_settings, with_adapter
 
@@ -24,9 +25,6 @@ __all__ = [
     "put_lora",
     "save_lora",
 ]
-
-_HEADS = ("dense", "out_proj")
-"""New layers of a classifier: trained and saved in full, as there is nothing to adapt."""
 
 _PREFIX = "base_model.model."
 """Prefix that PEFT adds to the names of a model's weights."""
@@ -56,13 +54,12 @@ def add_lora(
         raise ValueError(
             f"LoRA does not support {model.config.model_type!r}: choose one of {', '.join(known)}"
         )
-    heads = [name for name, _ in model.named_children() if name in _HEADS]
     config = peft.LoraConfig(
         r=rank,
         lora_alpha=alpha,
         lora_dropout=dropout,
         target_modules=list(layers[targets]),
-        modules_to_save=heads or None,
+        modules_to_save=head_layers(model) or None,
     )
     with torch.random.fork_rng(), _old_names_allowed():
         torch.manual_seed(seed)

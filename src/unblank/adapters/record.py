@@ -7,6 +7,7 @@ adapters mean nothing before other weights. Folders written by PEFT alone have n
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from os.path import isdir
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -69,10 +70,17 @@ class AdapterRecord:
             raise ValueError(
                 f"{path} is damaged ({error}): copy or save the adapter again"
             ) from error
-        if record.kind not in get_args(AdapterKind) or not isinstance(record.base_model, str):
+        is_told = isinstance(record.base_model, str) and isinstance(record.settings, Mapping)
+        is_told = is_told and isinstance(record.base_fingerprint, str | None)
+        if (
+            record.kind not in get_args(AdapterKind)
+            or not is_told
+            or type(record.num_parameters) is not int
+        ):
             raise ValueError(
                 f"{path} is damaged: kind should be one of {', '.join(get_args(AdapterKind))}, "
-                "base_model the path of a folder"
+                "base_model the path of a folder, base_fingerprint a hash, num_parameters a whole "
+                "number and settings a mapping"
             )
         return record
 
@@ -96,7 +104,7 @@ class AdapterRecord:
         base = Path(self.base_model)
         has_record = (folder / ADAPTER_RECORD_NAME).is_file()
         name = folder / (ADAPTER_RECORD_NAME if has_record else PEFT_CONFIG_NAME)
-        if not base.is_dir():
+        if not isdir(base):  # also for what no file system could name
             raise FileNotFoundError(
                 f"{folder} needs its base model {base}, which is missing: restore it, or write its "
                 f"new path into {name}"

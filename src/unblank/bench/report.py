@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rich.table import Table
+from rich.text import Text
 
 from unblank.bench.race import Result, paired_ratio
 
@@ -20,6 +21,9 @@ __all__ = [
     "compare_rates",
     "compare_times",
 ]
+
+_VERDICTS = {True: Text("pass", style="green"), False: Text("MISS", style="red"), None: Text()}
+"""Whether a target was reached -> how that is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,7 @@ def benchmark_table(sections: Sequence[Section]) -> Table:
                 f"{row.peer_name} {'' if row.peer is None else _number(row.peer)}".strip(),
                 "" if row.ratio is None else f"{row.ratio:.2f}",
                 _target_text(row.target),
-                {True: "[green]pass[/]", False: "[red]MISS[/]", None: ""}[row.has_passed],
+                _VERDICTS[row.has_passed],
                 row.floor,
             )
         table.add_section()

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from unblank.consoles import TextConsole
 from unblank.extras import install_command
 from unblank.figures import new_figure
 from unblank.integrity import write_at_once
@@ -95,7 +96,7 @@ class CalibrationReport:
         return Group(*parts)
 
     def __repr__(self) -> str:
-        console = Console(width=100, color_system=None)
+        console = TextConsole(width=100, color_system=None)
         with console.capture() as captured:
             console.print(self.shown())
         return captured.get()

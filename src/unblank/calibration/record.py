@@ -11,6 +11,7 @@ from typing import Any
 from unblank.calibration.maps import FillMap, JointTemperature, Logistic, RisingLine
 from unblank.integrity import CALIBRATION_NAME, read_record, seal, write_at_once
 from unblank.plurals import counted
+from unblank.terminal_text import printable_line
 
 __all__ = [
     "CalibratedOn",
@@ -28,7 +29,7 @@ _MAPS: Mapping[str, type[FillMap]] = {
 }
 """Name of a form of curve in the file -> its class."""
 
-_ADVICE = "calibrate it again, remove that file, or give --no-calibration"
+_ADVICE = "calibrate it again, remove that file, or turn calibration off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +51,7 @@ class CalibratedOn:
     error_after: float
 
     def __str__(self) -> str:
-        # The name may be a stranger's: it neither breaks a line nor commands the terminal.
-        name = "".join(
-            letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in self.file
-        )
+        name = printable_line(self.file)
         return f"calibrated on {counted(self.num_fitted, 'example')} of {name}"
 
     def __post_init__(self) -> None:

@@ -76,11 +76,10 @@ def run(settings: AlignSettings) -> None:
         ValueError: a model or the translations cannot be used.
         ImportError: scikit-learn is not installed.
     """
-    from rich.console import Console
-
     from unblank.aligning.measure import measure_alignment, read_translations
     from unblank.aligning.pictures import draw_alignment, reduce_states
     from unblank.aligning.vocabulary import vocabulary_overlap
+    from unblank.consoles import TextConsole
     from unblank.evaluation.session import counting_bar
     from unblank.extras import require_package
     from unblank.families.loading import load_folder
@@ -131,7 +130,7 @@ def run(settings: AlignSettings) -> None:
     accuracies = {name: alignment.means for name, alignment in found.items()}
     path = settings.output / "alignment.png"
     is_drawn = draw_alignment(accuracies, points, overlaps[str(settings.model)], path)
-    console = Console()
+    console = TextConsole()
     console.print(_table(found))
     picture = " and alignment.png" if is_drawn else ""
     console.print(f"numbers: {settings.output / 'alignment.json'}{picture}", soft_wrap=True)

@@ -48,14 +48,13 @@ def run(settings: BenchSettings) -> None:
     Raises:
         RuntimeError: if a contestant fails.
     """
-    from rich.console import Console
-
     from unblank.bench.machine import machine
     from unblank.bench.report import Section, benchmark_json, benchmark_table
     from unblank.bench.run import measure_all
+    from unblank.consoles import TextConsole
     from unblank.integrity import write_at_once
 
-    console = Console()
+    console = TextConsole()
     about = {**machine(), "repeats": settings.repeats}
     sections: list[Section] = []
     with console.status(settings.which) as status:
@@ -71,8 +70,9 @@ def run(settings: BenchSettings) -> None:
     busiest = max((section.others_share or 0.0 for section in sections), default=0.0)
     if busiest > QUIET:
         console.print(
-            f"[yellow]other processes used up to {busiest:.0%} of the processors: absolute figures "
-            "are too low and ratios uncertain (see docs/benchmarks.md)[/]"
+            f"other processes used up to {busiest:.0%} of the processors: absolute figures are too "
+            "low and ratios uncertain (see docs/benchmarks.md)",
+            style="yellow",
         )
     if settings.json is not None:
         console.print(f"every repeat: {settings.json}")

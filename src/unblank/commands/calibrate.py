@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from unblank.calibrating.settings import CalibrateSettings
 from unblank.commands.parsing import parse_settings
+from unblank.terminal_text import tell
 
 __all__ = ["parse", "run"]
 
@@ -19,13 +20,10 @@ def run(settings: CalibrateSettings) -> None:
     Raises:
         FileNotFoundError, ValueError, ImportError: as for `unblank.calibrating.run.calibrate`.
     """
-    import sys
-
-    from rich.console import Console
-
     from unblank.calibrating.run import calibrate
+    from unblank.consoles import TextConsole
 
     report, lines = calibrate(settings)
-    Console(highlight=False).print(report.shown())
+    TextConsole(highlight=False).print(report.shown())
     for line in lines:
-        print(line, file=sys.stderr)
+        tell(line)

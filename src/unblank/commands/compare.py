@@ -47,12 +47,11 @@ def run(settings: CompareSettings) -> None:
 
     memory = arrange_memory(settings.arrange_memory)
     choose_waiting()
-    from rich.console import Console
-
-    from unblank.comparing.report import comparison_table
+    from unblank.comparing.report import comparison_tables
     from unblank.comparing.run import cells, compare
+    from unblank.consoles import TextConsole
 
-    progress = Console(stderr=True, highlight=False)
+    progress = TextConsole(stderr=True, highlight=False)
     recipe = compare(
         settings.recipe,
         plan=settings.plan,
@@ -62,5 +61,8 @@ def run(settings: CompareSettings) -> None:
         memory=memory,
     )
     if not settings.plan:
-        Console().print(comparison_table(recipe.output_dir.name, cells(recipe)))
-        progress.print(f"wrote {recipe.output_dir}/table.md, table.json, table.png", markup=False)
+        first = recipe.variants[0].name
+        for table in comparison_tables(recipe.output_dir.name, cells(recipe), first):
+            TextConsole().print(table)
+        pictures = "table.png, losses.png"
+        progress.print(f"wrote {recipe.output_dir}/table.md, table.json, {pictures}", markup=False)

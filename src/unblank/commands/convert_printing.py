@@ -3,15 +3,16 @@
 import math
 from collections import Counter
 
-from rich.console import Console
 from rich.table import Table
 
 from unblank.commands.convert_settings import CompleteSettings, ConvertSettings, VerifySettings
+from unblank.consoles import TextConsole
 from unblank.conversion.complete import complete
 from unblank.conversion.convert import Conversion, plan_conversion, write_conversion
 from unblank.conversion.options import parse_size
 from unblank.conversion.verify import Verification, verify
 from unblank.progress_bars import progress_bar
+from unblank.terminal_text import print_result
 
 __all__ = ["complete_and_print", "convert_and_print", "print_verification", "verify_and_print"]
 
@@ -26,7 +27,7 @@ def convert_and_print(settings: ConvertSettings) -> None:
             f"{settings.output} exists: choose another folder, or remove it first"
         )
     conversion = plan_conversion(settings.source, settings)
-    console = Console()
+    console = TextConsole()
     console.print(_what_was_found(conversion))
     total = sum(math.prod(tensor.shape) for tensor in conversion.plan.tensors)
     with progress_bar(show=True) as progress:
@@ -46,9 +47,9 @@ def complete_and_print(settings: CompleteSettings) -> None:
     files = " + ".join(found.facts.get("files", {}))
     kind = found.facts.get("kind", "")
     size = f"{len(found.tokenizer):,} tokens"
-    print(f"{settings.complete} has its tokenizer: {kind} from {files}, {size}")
+    print_result(f"{settings.complete} has its tokenizer: {kind} from {files}, {size}")
     for line in found.traps:
-        print(f"note: {line}")
+        print_result(f"note: {line}")
 
 
 def verify_and_print(settings: VerifySettings) -> None:
@@ -66,7 +67,7 @@ def print_verification(verification: Verification) -> None:
     table = Table("check", "holds", "found", title=f"Verification of {verification.folder}")
     for check in verification.checks:
         table.add_row(check.name, "yes" if check.holds else "NO", check.detail)
-    Console().print(table)
+    TextConsole().print(table)
     failed = [check for check in verification.checks if not check.holds]
     if failed:
         raise ValueError(

@@ -24,7 +24,7 @@ class DemoSettings:
     documentation inside the installed packages."""
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
-    steps: Positive[int] = 2000
+    steps: Positive[int] = 1500
     """Training steps; fewer are quicker but give a worse model."""
     seed: Seed[int] = 0
     """Seed for everything random."""
@@ -55,12 +55,11 @@ def run(settings: DemoSettings) -> None:
 
     memory = arrange_memory(settings.arrange_memory)
     choose_waiting()
-    from rich.console import Console
-
     from unblank.commands.demo_printing import print_report
+    from unblank.consoles import TextConsole
     from unblank.demo.run import make_corpus, measure_demo, train_demo
 
-    console = Console(highlight=False)
+    console = TextConsole(highlight=False)
     started = time.perf_counter()
     console.print("collecting text")
     corpus = make_corpus(settings.text, settings.output)

@@ -35,8 +35,7 @@ def run(settings: EvaluationOptions) -> None:
         FileNotFoundError: a model or data that is not there.
         ImportError: a package of the extra `eval` is missing.
     """
-    from rich.console import Console
-
+    from unblank.consoles import TextConsole
     from unblank.engine.replicas import is_main_process
     from unblank.evaluation.language_tables import scores_table
     from unblank.evaluation.run import evaluate
@@ -44,6 +43,6 @@ def run(settings: EvaluationOptions) -> None:
     scores, path = evaluate(settings)
     if not is_main_process():
         return
-    console = Console()
+    console = TextConsole()
     console.print(scores_table(f"{settings.suite} of {settings.model}", scores))
     console.print(f"predictions: {path}", highlight=False, markup=False, soft_wrap=True)

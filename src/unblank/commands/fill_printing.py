@@ -1,13 +1,11 @@
 """What `unblank fill` prints or writes: filled texts in colour, tokens one by one, JSON, a file."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -23,12 +21,14 @@ from unblank.commands.texts import (
     require_files,
     texts_of,
 )
+from unblank.consoles import TextConsole
 from unblank.generation.infill import Filler
 from unblank.generation.options import FillingOrder
 from unblank.generation.passages import require_plain_search
 from unblank.generation.results import FillResult, TokenEvent
 from unblank.retrieval.retriever import Found, Retriever
 from unblank.rules.rule import Rule
+from unblank.terminal_text import tell
 
 __all__ = ["fill_and_print", "fill_to_file"]
 
@@ -43,7 +43,7 @@ def fill_and_print(settings: FillSettings) -> None:
         _print_retrieved(unblank, settings)
         return
     filler = unblank.filler(settings.decoding())
-    console = Console(highlight=False, soft_wrap=True)
+    console = TextConsole(highlight=False, soft_wrap=True)
     rules, order = settings.given_rules(), settings.filling_order()
     problems: list[str] = []
 
@@ -80,7 +80,7 @@ def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
         raise ValueError("rules do not go with passages: leave --rules or --retrieve out")
     order = settings.filling_order()
     retriever = Retriever(unblank, Path(str(settings.retrieve)), settings.top)
-    console = Console(highlight=False, soft_wrap=True)
+    console = TextConsole(highlight=False, soft_wrap=True)
     problems: list[str] = []
     options = asdict(settings.decoding())
 
@@ -102,7 +102,7 @@ def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
         for passage in found.to_list():
             line = Text(f"  {passage['share']:6.1%}  {passage['text']}  ")
             console.print(line.append(passage["place"], style="dim"))
-    print(retriever, file=sys.stderr)
+    tell(retriever)
     raise_any(problems)
 
 
@@ -130,7 +130,7 @@ def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
         retriever=retriever,
     )
     if retriever is not None:
-        print(retriever, file=sys.stderr)
+        tell(retriever)
     return answers
 
 
@@ -144,15 +144,15 @@ def _opened(settings: FillSettings) -> Unblank:
     )
     if unblank.calibration is not None and unblank.calibration.fills is not None:
         of_samples = ", which says nothing of fills drawn at random" * settings.do_sample
-        print(f"{unblank.calibration.fills.source}{of_samples}", file=sys.stderr)
+        tell(f"{unblank.calibration.fills.source}{of_samples}")
     return unblank
 
 
-def _print_refusal(console: Console, refused: Refused) -> None:
+def _print_refusal(console: TextConsole, refused: Refused) -> None:
     console.print(Text(f"{refused.text}  ").append(f"not filled: {refused.reason}", style="yellow"))
 
 
-def _print_fill(console: Console, result: FillResult, *, with_tokens: bool) -> None:
+def _print_fill(console: TextConsole, result: FillResult, *, with_tokens: bool) -> None:
     console.print(_highlighted(result))
     for number, (blank, choices) in enumerate(
         zip(result.blanks, result.choices, strict=True), start=1
@@ -201,7 +201,7 @@ def _highlighted(result: FillResult) -> Text:
 
 
 def _print_stream(
-    console: Console,
+    console: TextConsole,
     filler: Filler,
     text: str,
     order: FillingOrder | None,

@@ -1,11 +1,13 @@
 """`unblank finetune`: fine-tunes a model on your own examples."""
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.settings.recipes import read_mapping
+from unblank.terminal_text import print_result
 
 __all__ = ["parse", "run"]
 
@@ -73,5 +75,6 @@ def _with_recorded_seed(settings: FinetuneSettings, given: Collection[str]) -> F
     seed = (read_mapping(path).get("train") or {}).get("seed")
     if not isinstance(seed, int) or seed == train.seed:
         return settings
-    print(f"note: continuing with seed {seed}, as {path} says")
+    if os.environ.get("RANK", "0") == "0":
+        print_result(f"note: continuing with seed {seed}, as {path} says")
     return replace(settings, train=replace(train, seed=seed))

@@ -58,9 +58,9 @@ def run(settings: IndexSettings) -> None:
         ValueError: a file cannot be read, or no passage is in them.
         ImportError: the extra `retrieval` is missing.
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from unblank.consoles import TextConsole
     from unblank.data.files import find_files
     from unblank.data.sources import TextFiles
     from unblank.retrieval.index import require_room, write_index
@@ -85,4 +85,4 @@ def run(settings: IndexSettings) -> None:
         table.add_row("passages left out: no word", f"{report.without_words:,}")
     if report.with_blanks:
         table.add_row("passages left out: a blank in them", f"{report.with_blanks:,}")
-    Console().print(table)
+    TextConsole().print(table)

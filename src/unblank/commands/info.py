@@ -40,23 +40,24 @@ def run(settings: InfoSettings) -> None:
         FileNotFoundError: there is nothing.
         ValueError: it is none of these, a file is damaged, or one has changed (`--verify`).
     """
-    from rich.console import Console
     from rich.text import Text
 
     from unblank.commands.texts import print_json
+    from unblank.consoles import TextConsole
     from unblank.describing.folder import describe_folder
+    from unblank.terminal_text import printable_line
 
     found = describe_folder(settings.path, verify=settings.verify)
     if settings.json:
         print_json(found.to_dict())
     else:
-        console = Console(highlight=False, soft_wrap=True)
+        console = TextConsole(highlight=False, soft_wrap=True)
         console.print(Text(f"{settings.path}: {found.kind}", style="bold"))
         for heading, facts in found.facts.items():
             console.print(Text(heading, style="bold"))
             width = max(map(len, facts), default=0)
             for name, fact in facts.items():
-                console.print(Text(f"  {name:<{width}}  {fact}"))
+                console.print(Text(printable_line(f"  {name:<{width}}  {fact}")))
         if settings.verify and not found.damage:
             said = (
                 "every file is as it was written"
@@ -67,6 +68,6 @@ def run(settings: InfoSettings) -> None:
         if found.next_commands:
             console.print(Text("next", style="bold"))
             for command in found.next_commands:
-                console.print(Text(f"  {command}"))
+                console.print(Text(printable_line(f"  {command}")))
     if found.damage:
         raise ValueError(f"{settings.path} is damaged: {found.damage}")

@@ -1,12 +1,12 @@
 """`unblank merge`: adds trained LoRA adapters to their base model, as a plain model folder."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import Positional
+from unblank.terminal_text import print_result, tell
 
 __all__ = ["MergeSettings", "parse", "run"]
 
@@ -38,6 +38,6 @@ def run(settings: MergeSettings) -> None:
     from unblank.calibration.record import calibration_left
 
     base = merge(settings.adapter, settings.output)
-    print(f"merged {settings.adapter} into {base}: the model is in {settings.output}")
+    print_result(f"merged {settings.adapter} into {base}: the model is in {settings.output}")
     if note := calibration_left(settings.adapter, settings.output):
-        print(note, file=sys.stderr)
+        tell(note)

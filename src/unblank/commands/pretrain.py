@@ -1,11 +1,11 @@
 """`unblank pretrain`: pretrains a model on your text, or continues from one."""
 
 import os
-import sys
 from collections.abc import Sequence
 
 from unblank.commands.parsing import GivenSettings, parse_recipe
 from unblank.pretraining.settings import PretrainSettings
+from unblank.terminal_text import tell
 
 __all__ = ["complete_settings", "parse", "run"]
 
@@ -75,17 +75,16 @@ def complete_settings(settings: PretrainSettings, given: frozenset[str]) -> Pret
     is_main = os.environ.get("RANK", "0") == "0"
     if "-" in settings.data.train:  # which can be read once
         if is_main:
-            print(
+            tell(
                 "note: nothing is chosen for text on standard input, whose size is not known: what "
                 "is not given has its default value, as --print-config shows. For a choice, give "
-                "the text as a file",
-                file=sys.stderr,
+                "the text as a file"
             )
         return settings
     chosen = choose_settings(settings, given)
     if is_main:
-        from rich.console import Console
+        from unblank.consoles import TextConsole
 
         # Not where --print-config writes a recipe.
-        Console(stderr=True, highlight=False).print(chosen.table())
+        TextConsole(stderr=True, highlight=False).print(chosen.table())
     return chosen.settings

@@ -55,16 +55,16 @@ def parse(words: Sequence[str]) -> ShowTextOptions | ShowPairSettings | ShowTask
 
 def run(settings: ShowTextOptions | ShowPairSettings | ShowTaskOptions) -> None:
     """Print a sample of a text, or an example of a task; errors as for either."""
-    from rich.console import Console
+    from unblank.consoles import TextConsole
 
     if isinstance(settings, ShowTaskOptions):
         from unblank.showing.task import show_task
 
-        show_task(settings, Console(highlight=False, soft_wrap=True))
+        show_task(settings, TextConsole(highlight=False, soft_wrap=True))
         return
     from unblank.showing.text import show_pair, show_text
 
-    console = Console(highlight=False)
+    console = TextConsole(highlight=False)
     if isinstance(settings, ShowPairSettings):
         show_pair(settings, console)
     else:

@@ -18,6 +18,7 @@ from unblank.data.encodings import advise_on_line
 from unblank.data.lines import decode_line
 from unblank.data.written_records import require_writable
 from unblank.plurals import counted
+from unblank.terminal_text import print_result
 
 __all__ = [
     "GivenText",
@@ -161,4 +162,5 @@ def _read(where: str, line: bytes, *, is_first: bool) -> GivenText:
 
 def print_json(value: dict[str, object]) -> None:
     """Print one line of JSON at once."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    print_result(json.dumps(value, ensure_ascii=False))
+    sys.stdout.flush()

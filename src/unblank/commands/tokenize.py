@@ -66,9 +66,9 @@ def run(settings: TokenizeSettings) -> None:
         FileNotFoundError: if a path matches no file.
         ValueError: if the text or a setting cannot be used.
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from unblank.consoles import TextConsole
     from unblank.data.drawn_texts import beginnings
     from unblank.tokenization.fidelity import count_words, describe_tokenizer
     from unblank.whole_folders import put_into_folder
@@ -78,7 +78,7 @@ def run(settings: TokenizeSettings) -> None:
         raise FileExistsError(
             f"{output} already has a tokenizer: choose another --output, or add --overwrite"
         )
-    console = Console()
+    console = TextConsole()
     with open_vocabulary_text(settings) as sources:
         texts = {
             source.name: source.texts(text_field=settings.text_field, text_unit=settings.text_unit)

@@ -1,7 +1,6 @@
 """`unblank trim`: drops the tokens from a model that a text does not need; prints what changed."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import PathText, Positional
 from unblank.settings.ranges import Positive, PositiveShare, check_values
+from unblank.terminal_text import tell
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,9 +77,8 @@ def run(settings: TrimSettings) -> None:
         FileExistsError: the output folder exists.
         ValueError: as `trim_model`.
     """
-    from rich.console import Console
-
     from unblank.calibration.record import calibration_left
+    from unblank.consoles import TextConsole
     from unblank.data.files import find_files
     from unblank.data.sources import TextFiles
     from unblank.trimming.trim import trim_model
@@ -98,11 +97,11 @@ def run(settings: TrimSettings) -> None:
         show_progress=True,
     )
     if note := calibration_left(settings.model, settings.output):
-        print(note, file=sys.stderr)
+        tell(note)
     if settings.json:
         print(json.dumps(asdict(report), indent=1))
         return
-    console = Console()
+    console = TextConsole()
     console.print(_table(report))
     console.print(_findings(report), highlight=False, soft_wrap=True)
     if settings.keep is not None and report.tokens[1] < settings.keep:

@@ -12,7 +12,7 @@ import re
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -91,10 +91,12 @@ class PreparedCorpus:
         folders = [self.folder.with_name(name) for name in manifest.shards] or [self.folder]
         self._shards = [_Shard(one, is_checked=is_checked, verify=verify) for one in folders]
         self._ends = list(accumulate(shard.num_documents for shard in self._shards))
-        if self._ends[-1] != self.report.num_kept:
+        num_tokens = sum(shard.num_tokens for shard in self._shards)
+        if (self._ends[-1], num_tokens) != (self.report.num_kept, self.num_tokens):
             raise ValueError(
                 f"{self.folder / MANIFEST_NAME} is damaged: its shards have {self._ends[-1]} "
-                f"documents instead of {self.report.num_kept}"
+                f"documents and {num_tokens} tokens instead of {self.report.num_kept} and "
+                f"{self.num_tokens}"
             )
 
     def __reduce__(self) -> tuple[Callable[[Path], "PreparedCorpus"], tuple[Path]]:
@@ -170,6 +172,7 @@ class _Shard:
         self._tokens = _mapped(self._path, manifest.dtype, self.num_tokens)
         if _hash_of(self._offsets_path, _new_checksum) != manifest.offsets_checksum:
             raise ValueError(f"{self._offsets_path} is damaged: its checksum differs")
+        self._require_order()
         self._checks = self._read_checks(folder / "checks.bin", manifest.checks_checksum)
         self._is_checked = np.zeros(len(self._checks), np.bool_)
         is_small = len(self._checks) == 0 or self._tokens.nbytes <= _CHECKED_WHEN_OPENED
@@ -197,6 +200,15 @@ class _Shard:
             if not self._is_checked[first : last + 1].all():
                 self._check_blocks(first, last)
         return self._tokens[start:stop]
+
+    def _require_order(self) -> None:
+        """Raise unless the documents follow one another from the first token to the last."""
+        is_ordered = all((lengths >= 0).all() for lengths in self.lengths_in_pieces())
+        ends = (int(self._offsets[0]), int(self._offsets[-1]))
+        if not is_ordered or ends != (0, self.num_tokens):
+            raise ValueError(
+                f"{self._offsets_path} is damaged: its documents overlap or lack tokens"
+            )
 
     def _check_blocks(self, first: int, last: int) -> None:
         content = self._tokens.view(np.uint8)
@@ -253,7 +265,8 @@ def _read_manifest(folder: Path) -> _Manifest:
                 content.get("tokens_sha256"),
                 content.get("checks_sha256"),
             )
-        is_possible = report.num_kept >= 0 and report.num_tokens >= report.num_kept
+        are_counts = all(type(count) is int and count >= 0 for count in asdict(report).values())
+        is_possible = are_counts and report.num_tokens >= report.num_kept
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is missing or damaged: {error}") from error
     if version != FORMAT_VERSION:
@@ -276,8 +289,8 @@ def _reopened(folder: Path) -> PreparedCorpus:
 
 def _mapped(path: Path, dtype: np.dtype[Any], size: int) -> NDArray[Any]:
     expected = size * dtype.itemsize
-    actual = path.stat().st_size if path.exists() else 0
-    if actual != expected or not path.exists():
+    actual = path.stat().st_size if path.is_file() else 0
+    if actual != expected or not path.is_file():
         raise ValueError(f"{path} is damaged: it has {actual} bytes instead of {expected}")
     if not size:  # which cannot be mapped
         return np.zeros(0, dtype)

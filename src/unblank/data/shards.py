@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 
+from unblank.consoles import TextConsole
 from unblank.data.bulk_encoding import encode_documents
 from unblank.data.file_parts import FilePart, file_parts
 from unblank.data.files import find_files
@@ -260,7 +260,8 @@ class CorpusCache:
             return PreparedCorpus(folder, verify=self._verify)
         except ValueError as error:
             if self._show_progress:
-                Console(stderr=True).print(f"{error}\nPreparing this corpus again.", style="yellow")
+                said = f"{error}\nPreparing this corpus again."
+                TextConsole(stderr=True).print(said, style="yellow")
             remove_folder(folder)
             return None
 

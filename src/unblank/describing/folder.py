@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from os.path import isdir
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def describe_folder(path: Path, *, verify: bool = False) -> Description:
         found = _adapter(path)
     elif (path / "config.json").is_file():
         found = _model(path)
-    elif (path / "offsets.bin").is_file() or _shards_of(path):
+    elif _is_corpus(path):
         found = _corpus(path)
     elif state is not None:
         found = Description(kind="run", facts={})
@@ -196,7 +197,7 @@ def _adapter(path: Path) -> Description:
     facts: dict[str, _Facts] = {
         kind: {
             "parameters": f"{record.num_parameters:,}" if record.num_parameters else "unknown",
-            "base model": f"{base}{'' if base.is_dir() else ' (missing)'}",
+            "base model": f"{base}{'' if isdir(base) else ' (missing)'}",
             "classification head": "yes" if has_label_head(path) else "no",
             **{name: str(value) for name, value in record.settings.items()},
             "size on disk": size_text(path),
@@ -204,7 +205,7 @@ def _adapter(path: Path) -> Description:
     }
     if trained := _provenance(path):
         facts["made"] = trained
-    if base.is_dir():
+    if isdir(base):
         try:
             facts["base model"] = _model(base).facts.get("model", {})
         except ValueError as error:
@@ -235,7 +236,7 @@ def _corpus(path: Path) -> Description:
         "num_empty": "left out, empty",
         "num_short": "left out, too short",
     }
-    facts = {shown: f"{counts[name]:,}" for name, shown in names.items() if name in counts}
+    facts = {shown: _number(counts[name]) for name, shown in names.items() if name in counts}
     if shards := _shards_of(path):
         facts["shards"] = f"{len(shards):,}, in folders beside this one"
     return Description(
@@ -246,9 +247,8 @@ def _corpus(path: Path) -> Description:
 def _corpora_in(path: Path) -> list[Path]:
     """Return the prepared corpora in a `data.cache_dir`, without the shards that they name."""
     folders = [one for one in sorted(path.iterdir()) if one.is_dir()]
-    shards_of = {one: _shards_of(one) for one in folders}
-    shards = {name for names in shards_of.values() for name in names}
-    found = [one for one in folders if shards_of[one] or (one / "offsets.bin").is_file()]
+    found = [one for one in folders if _is_corpus(one)]
+    shards = {name for one in found for name in _shards_of(one) if name != one.name}
     return [one for one in found if one.name not in shards]
 
 
@@ -265,11 +265,25 @@ def _prepared_text(path: Path, corpora: Sequence[Path]) -> Description:
     )
 
 
+def _is_corpus(path: Path) -> bool:
+    """Whether a folder is a prepared corpus, or calls itself one."""
+    return (path / "offsets.bin").is_file() or "shards" in _record_of_corpus(path)
+
+
 def _shards_of(path: Path) -> list[str]:
     """Return the names of the shards of a prepared corpus that has several."""
+    found = _record_of_corpus(path).get("shards")
+    return list(map(str, found)) if isinstance(found, list) else []
+
+
+def _record_of_corpus(path: Path) -> dict[str, Any]:
     record = path / MANIFEST_NAME
-    found = read_json_object(record).get("shards") if record.is_file() else None
-    return found if isinstance(found, list) else []
+    return read_json_object(record) if record.is_file() else {}
+
+
+def _number(value: object) -> str:
+    """Return a count with thousands separated; what is none, as it is."""
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _checkpoints(path: Path) -> Description:

@@ -23,10 +23,12 @@ def vocabulary_facts(folder: Path) -> dict[str, str]:
     content = read_json_object(folder / "tokenizer.json")
     model = content.get("model")
     model = model if isinstance(model, Mapping) else {}
-    vocabulary = model.get("vocab") or ()
-    added = [one for one in content.get("added_tokens") or () if isinstance(one, Mapping)]
-    ids = {one.get("id") for one in added}
+    vocabulary = model.get("vocab")
+    vocabulary = vocabulary if isinstance(vocabulary, Mapping | list) else ()
+    added = content.get("added_tokens")
+    added = [one for one in (added if isinstance(added, list) else ()) if isinstance(one, Mapping)]
     own = vocabulary.values() if isinstance(vocabulary, Mapping) else range(len(vocabulary))
+    ids = {one for one in (*own, *(one.get("id") for one in added)) if isinstance(one, int)}
     special = {str(one.get("content")): one.get("id") for one in added if one.get("special")}
     shown = [f"{name} {number}" for name, number in list(special.items())[:_MOST_SHOWN]]
     more = len(special) - len(shown)
@@ -34,7 +36,7 @@ def vocabulary_facts(folder: Path) -> dict[str, str]:
     kind = str(model.get("type", "unknown"))
     return {
         "kind": _KINDS.get(kind, kind),
-        "tokens": f"{len(ids.union(own)):,}",
+        "tokens": f"{len(ids):,}",
         "case": "lower-cased" if _lower_cases(content) else "kept",
         "accents": "removed" if _strips_accents(content) else "kept",
         "blanks": ", ".join(blanks) or "none",

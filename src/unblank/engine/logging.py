@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
 from rich.panel import Panel
 from rich.progress import (
     BarColumn,
@@ -22,6 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from unblank.consoles import TextConsole
 from unblank.disk_errors import writes_to
 from unblank.integrity import write_at_once
 
@@ -96,7 +96,7 @@ class Display:
     def __init__(
         self, *, total_steps: int, is_main: bool = True, is_terminal: bool | None = None
     ) -> None:
-        self._console = Console(quiet=not is_main, highlight=False, soft_wrap=True)
+        self._console = TextConsole(quiet=not is_main, highlight=False, soft_wrap=True)
         self._total_steps = total_steps
         self._is_main = is_main
         live = sys.stdout.isatty() if is_terminal is None else is_terminal
@@ -155,7 +155,7 @@ class Display:
             TextColumn("step"),
             MofNCompleteColumn(),
             BarColumn(),
-            TextColumn("{task.fields[facts]}"),
+            TextColumn("{task.fields[facts]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self._console,

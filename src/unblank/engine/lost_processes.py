@@ -6,7 +6,6 @@ the others with an error that names a socket.
 
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 import torch.distributed as dist
 
 from unblank.engine.meeting import kept_by_torchrun
+from unblank.terminal_text import tell
 
 __all__ = ["signs_of_life"]
 
@@ -113,7 +113,7 @@ class _Signs:
             if number % _LOOKS_EVERY == 0 and (silent := self._silent(self.lost_after)):
                 self.show(_ENDING)
                 if message := self._message(silent):
-                    print(f"unblank: {message}", file=sys.stderr, flush=True)
+                    tell(f"unblank: {message}")
                 # The others look too, at signs that this process may keep.
                 time.sleep((_LOOKS_EVERY + 1) * _INTERVAL)
                 os._exit(2)

@@ -69,6 +69,8 @@ from unblank.waiting_threads import describe_waiting
 
 __all__ = ["Run", "run"]
 
+_PERIODS_OF_A_SHORT_RUN = 5
+
 
 class RunSettings(Protocol):
     """What the engine reads of the settings of a whole run, a dataclass of sections."""
@@ -106,6 +108,9 @@ class Run(Generic[_Settings]):
         is_training: whether weights change; else the model is only measured.
         is_validated: whether there is something held out.
         epochs: passes over the examples, where `train.max_steps` is not given.
+        most_usual_period: steps between two validations, and between two checkpoints, where the
+            settings do not say; a fifth of a shorter run. None for an epoch, and for checkpoints
+            where there are validations.
         fill_every: steps between two rounds of fills.
         patience: validations without a better one after which the run stops; None for never.
         average_last: how many of the last validated weights are averaged.
@@ -127,6 +132,7 @@ class Run(Generic[_Settings]):
     is_training: bool = True
     is_validated: bool = True
     epochs: float = 1.0
+    most_usual_period: int | None = None
     fill_every: int = 0
     patience: int | None = None
     average_last: int = 0
@@ -438,12 +444,13 @@ def _hooks(
         recorder=recorder,
         saver=saver,
     )
-    validate = _validate_every(what, training)
+    usual = _usual_period(what, training, max_steps)
+    validate = _validate_every(what, usual)
     periods = Periods(
         log=train.log_every,
         validate=validate,
         fill=what.fill_every,
-        save=train.save_every or validate or max(training.steps_per_epoch, 1),
+        save=train.save_every or (validate if what.most_usual_period is None else 0) or usual,
         last=max(max_steps, 1),
     )
     return RunHooks(
@@ -463,11 +470,18 @@ def _max_steps(what: Run[Any], training: Training) -> int:
     return what.settings.train.max_steps or in_epochs
 
 
-def _validate_every(what: Run[Any], training: Training) -> int:
+def _validate_every(what: Run[Any], usual: int) -> int:
     if not what.is_validated or not what.is_training:
         return 0
     every = what.settings.train.validate_every
-    return training.steps_per_epoch if every is None else every
+    return usual if every is None else every
+
+
+def _usual_period(what: Run[Any], training: Training, max_steps: int) -> int:
+    """Return the steps between two validations, or two checkpoints, where nothing is said."""
+    if what.most_usual_period is None:
+        return max(training.steps_per_epoch, 1)
+    return max(min(what.most_usual_period, max_steps // _PERIODS_OF_A_SHORT_RUN), 1)
 
 
 def _learning_rate(optim: OptimSettings, peak: float, max_steps: int, update: int) -> float:

@@ -49,7 +49,7 @@ class KeptBatches:
         except ValueError:
             self.is_other = True
             self._file = AnswerFile(own, task, overwrite=True)
-        self._known = self._file.lines()
+        self._known = list(self._file)
         self.num_known = len(self._known)
         """Batches that need not be computed again."""
         self._next = 0
@@ -81,7 +81,7 @@ class KeptBatches:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is kept."""
-        return not self._file.lines()
+        return not len(self._file)
 
 
 def encoded(value: Any) -> Any:

@@ -12,12 +12,12 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import Unblank, load
+from unblank.consoles import TextConsole
 from unblank.engine.parallel import World
 from unblank.engine.replicas import is_main_process, join_replicas
+from unblank.evaluation.heat_maps import direction_maps, draw_heat_maps, language_maps
 from unblank.evaluation.kept_batches import KeptBatches
 from unblank.evaluation.language_tables import languages_csv, languages_markdown
 from unblank.evaluation.measuring import measure
@@ -34,10 +34,13 @@ from unblank.evaluation.suite_files import load_suite, suite_names
 from unblank.evaluation.suites import (
     PairsSuite,
     QuestionsSuite,
+    SeveralSuites,
     Suite,
     TaskSuite,
+    TranslationSuite,
     WritingSuite,
 )
+from unblank.evaluation.written_answers import OFF_TARGET
 from unblank.extras import install_command, require_package
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
@@ -45,6 +48,7 @@ from unblank.finetuning.labels.tuned import has_label_head, open_tuned
 from unblank.installed import installed_versions
 from unblank.integrity import file_facts, write_at_once
 from unblank.metrics.packages import require_metric_packages
+from unblank.models.half_weights import answering_model, weights_dtype
 from unblank.plurals import counted
 from unblank.prompting import load_task
 from unblank.shared_batches import sharing_batches
@@ -59,7 +63,7 @@ _PACKAGES = (
     "lm_eval",
 )  # fmt: skip
 
-_FOR_ALL = (PairsSuite, WritingSuite, QuestionsSuite)
+_FOR_ALL = (PairsSuite, WritingSuite, TranslationSuite, QuestionsSuite)
 """Suites that need no blanks in a text."""
 
 
@@ -95,8 +99,8 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
     if is_main_process() and len({score.language for score in scores}) > 1:
         write_at_once(path.with_suffix(".csv"), languages_csv(scores))
         write_at_once(path.with_suffix(".md"), languages_markdown(scores))
-    if is_main_process() and isinstance(suite, PairsSuite):
-        _draw(session, scores, path.with_suffix(".png"))
+    if is_main_process():
+        _draw(session, suite, scores, path.with_suffix(".png"))
     return scores, path
 
 
@@ -171,9 +175,20 @@ def _measured_parts(
     return results
 
 
-def _draw(session: Session[EvaluationOptions], scores: Sequence[Score], path: Path) -> None:
+def _draw(
+    session: Session[EvaluationOptions], suite: Suite, scores: Sequence[Score], path: Path
+) -> None:
+    """Draw what a suite has a picture of: minimal pairs, directions, and several languages."""
     title = f"{session.config.suite} of {session.config.model}"
-    if draw_pairs(title, scores, path):
+    if isinstance(suite, PairsSuite):
+        is_drawn = draw_pairs(title, scores, path)
+    elif maps := direction_maps(scores):
+        is_drawn = draw_heat_maps(title, maps, path, rows="from", columns="into")
+    elif len({score.language for score in scores}) > 1 and (maps := language_maps(scores)):
+        is_drawn = draw_heat_maps(title, maps, path)
+    else:
+        return
+    if is_drawn:
         session.say(f"picture: {path}")
     else:
         session.say(f"{path} was not drawn; to draw it: {install_command('matplotlib')}")
@@ -185,10 +200,18 @@ def require_suite_packages(config: EvaluationOptions) -> None:
     metrics: list[str] = []
     if isinstance(suite, WritingSuite):
         metrics = [metric for part in suite.sets.values() for metric in part.metrics]
+        if len({part.language for part in suite.sets.values()}) > 1:
+            metrics.append(OFF_TARGET)
+    elif isinstance(suite, TranslationSuite):
+        metrics = [*suite.metrics, OFF_TARGET]
     elif isinstance(config, UnderstandingOptions | ClozeOptions | ClassifierOptions):
         tasks = suite.tasks if isinstance(suite, TaskSuite) else {}
         chosen = [str(tasks.get(name, name)) for name in config.tasks] or map(str, tasks.values())
         metrics = [metric for name in chosen for metric in load_task(name).metrics]
+    elif isinstance(suite, SeveralSuites):
+        parts = [part for part in suite.suites.values() if isinstance(part, TaskSuite)]
+        paths = [path for part in parts for path in part.tasks.values()]
+        metrics = [metric for path in paths for metric in load_task(path).metrics]
     elif getattr(config, "retrieve", None) is not None:
         require_package("bm25s", "an index of passages")
     elif config.suite == "lm-eval":
@@ -197,7 +220,7 @@ def require_suite_packages(config: EvaluationOptions) -> None:
 
 
 def _session(config: EvaluationOptions, suite: Suite) -> Session[EvaluationOptions]:
-    console = Console(stderr=True, quiet=not is_main_process())
+    console = TextConsole(stderr=True, quiet=not is_main_process())
     if not isinstance(config, ClassifierOptions):
         return Session(_open(config, suite), config, console)
     folder = Path(config.model)
@@ -213,8 +236,10 @@ def _open(config: EvaluationOptions, suite: Suite) -> Unblank:
     folder = Path(config.model)
     if not isinstance(suite, PairsSuite) or has_adapter(folder):
         return load(folder, device=config.device, dtype=config.dtype)
-    opened = load_folder(folder, device=config.device, dtype=config.dtype, must_write=False)
-    return Unblank(*opened)
+    model, tokenizer = load_folder(
+        folder, device=config.device, dtype=config.dtype, must_write=False
+    )
+    return Unblank(answering_model(model), tokenizer)
 
 
 def _weights(folder: Path) -> dict[str, Any]:
@@ -277,7 +302,7 @@ def _about(
             "files": files,
             "parameters": sum(weight.numel() for weight in session.model.parameters()),
             "device": str(session.model.device),
-            "dtype": str(session.model.dtype).removeprefix("torch."),
+            "dtype": str(weights_dtype(session.model)).removeprefix("torch."),
         },
         "config": plain(session.config),
         "versions": installed_versions(_PACKAGES),

@@ -18,15 +18,13 @@ from unblank.adapters.record import AdapterKind, AdapterRecord, fingerprint
 from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.engine.training import AllWeights, TuningMethod
 from unblank.finetuning.settings import MethodName
+from unblank.models.classifier_head import HEAD_LAYERS
 from unblank.prompting.soft import attach_soft_prompt, new_soft_prompt
 from unblank.prompting.soft_deep import attach_deep_prompt, new_deep_prompt
 from unblank.tokenization.special import give_prompt
 from unblank.untrusted.opening import config_in
 
 __all__ = ["build_method", "prompt_for_tokenizer"]
-
-_HEADS = ("dense", "out_proj")
-"""Layers of a classifier, which are new like the prompt."""
 
 
 class FrozenMethod(AllWeights):
@@ -136,7 +134,7 @@ class PromptMethod(_Beside):
             load_training(model, checkpoint)
         for name, parameter in model.named_parameters():
             is_prompt = "soft_prompt." in name or ".self_attn.prompt." in name
-            parameter.requires_grad_(is_prompt or name.split(".")[0] in _HEADS)
+            parameter.requires_grad_(is_prompt or name.split(".")[0] in HEAD_LAYERS)
         return model
 
     def save(

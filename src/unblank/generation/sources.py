@@ -128,7 +128,7 @@ def _check_characters(
             raise ValueError(
                 f"source {text[:60]!r} has {len(text):,} characters, which are at least "
                 f"{fewest:,} tokens, but the model has positions for {room}: shorten it, or have "
-                "its end cut with too_long='cut' (--too-long cut)"
+                "its end cut: set too_long to cut"
             )
 
 
@@ -136,5 +136,5 @@ def _check_length(text: str, length: int, room: int, options: GenerationOptions)
     if length > room and options.too_long == "refuse":
         raise ValueError(
             f"source {text[:60]!r} has {length} tokens, but the model has positions for {room}: "
-            "shorten it, or have its end cut with too_long='cut' (--too-long cut)"
+            "shorten it, or have its end cut: set too_long to cut"
         )

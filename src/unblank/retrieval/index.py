@@ -26,6 +26,7 @@ from unblank.retrieval.cutting import cut_passages
 from unblank.retrieval.words import WORDS, search_words
 from unblank.tokenization.special import BLANK_TOKENS
 from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.npy import require_whole_array
 from unblank.version import __version__
 from unblank.whole_folders import new_folder
@@ -143,6 +144,7 @@ class PassageIndex:
                 f"{folder} is no index of passages: it has no {RECORD_NAME}; `unblank index` makes "
                 "one"
             )
+        refuse_links_out(folder)
         if damage := find_damage(folder, RECORD_NAME):
             raise ValueError(f"the index {folder} is damaged: {damage}: make it again")
         self.sha256 = str(file_facts(folder / RECORD_NAME)["sha256"])
@@ -160,7 +162,7 @@ class PassageIndex:
         try:
             self._passages = list(_read_passages(folder / _PASSAGES_NAME))
             self._bm25 = _read_bm25(folder, len(self._passages))
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, OSError) as error:
             raise ValueError(f"the index {folder} is damaged: {error}: make it again") from error
 
     def __len__(self) -> int:
@@ -219,6 +221,7 @@ def _read_bm25(folder: Path, num_passages: int) -> Any:
         and len(data) == len(rows) == int(ends[-1])
         and all(array.dtype.kind in "iu" for array in (rows, ends, ids))
         and data.dtype.kind == "f"
+        and np.isfinite(data).all()
         and ends[0] == 0
         and (np.diff(ends) >= 0).all()
         and rows.min() >= 0

@@ -131,8 +131,9 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         inner, *marks = arguments
-        value = _convert(value, inner, name)
         is_path = any(isinstance(mark, PathMark) for mark in marks)
+        given = str(value) if is_path and isinstance(value, Path) else value
+        value = _convert(given, inner, name)
         return _at_home(value) if is_path and isinstance(value, str) else value
     if is_dataclass(hint) and isinstance(hint, type):
         return from_mapping(hint, value, name)
@@ -177,7 +178,7 @@ def _convert_scalar(value: Any, kind: type, name: str) -> Any:
             return float(value)  # YAML 1.1 reads 4e-4, without a dot, as a string
         except ValueError:
             pass
-    elif kind is Path and isinstance(value, str):
+    elif kind is Path and isinstance(value, str | Path):
         return Path(value).expanduser()
     elif kind is not float and type(value) is kind:
         return value

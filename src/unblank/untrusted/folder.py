@@ -87,6 +87,8 @@ def _require_kinds(path: Path, settings: Mapping[str, Any]) -> None:
         value = settings.get(name)
         if value is not None and not isinstance(value, kind):
             raise ValueError(f"{path} is damaged: {name} is a {type(value).__name__}")
+    if not all(isinstance(name, str) for name in settings.get("architectures") or ()):
+        raise ValueError(f"{path} is damaged: architectures should be a list of names")
     for name in ("dtype", "torch_dtype"):
         if settings.get(name) not in (None, "auto", *_DTYPES):
             raise ValueError(

@@ -10,6 +10,7 @@ from unblank import api
 from unblank.commands import fill, fill_printing, score
 from unblank.commands.fill_settings import FillSettings
 from unblank.commands.score import ScoreSettings
+from unblank.terminal_text import printable
 
 TEXT = "the [MASK] sat on [b]a[/b] mat and [MASK]."
 
@@ -30,7 +31,7 @@ def test_fill_prints_the_text_its_answers_and_whether_they_were_cut(capsys, tiny
     fill.run(FillSettings(model="x", text=(TEXT,), max_tokens=2, min_tokens=2))
     printed = capsys.readouterr().out
     result = tiny.fill(TEXT, max_tokens=2, min_tokens=2)
-    assert printed.startswith(result.text)
+    assert printed.startswith(printable(result.text))
     assert "[b]a[/b]" in printed
     assert printed.count("cut: raise --max-tokens") == 2
 
@@ -107,8 +108,9 @@ def test_fill_streams_every_token(capsys, monkeypatch, tiny_words):
     fill.run(FillSettings(model="x", text=(TEXT,), stream=True, max_tokens=4))
     streamed, *rest = capsys.readouterr().out.splitlines()
     result = tiny_words.fill(TEXT, max_tokens=4)
-    assert streamed == f"1. {result.blanks[0].text} | 2. {result.blanks[1].text}"
-    assert rest[0].startswith(result.text)
+    texts = [printable(blank.text) for blank in result.blanks]
+    assert streamed == f"1. {texts[0]} | 2. {texts[1]}"
+    assert rest[0].startswith(printable(result.text))
 
 
 def test_score_prints_candidates_best_first(capsys, tiny):
@@ -158,10 +160,29 @@ def test_fill_keeps_rules_and_says_what_cannot_be_met(capsys, tiny, switch):
     expected = tiny.fill(TEXT, rules=rules, order="confidence")
     printed = capsys.readouterr().out
     assert (
-        json.dumps(expected.text, ensure_ascii=False)[1:-1] if "json" in switch else expected.text
+        json.dumps(expected.text, ensure_ascii=False)[1:-1]
+        if "json" in switch
+        else printable(expected.text)
     ) in printed
     refused = FillSettings(model="x", text=(TEXT,), rules=("regex=a", "regex=b"), **switch)
     with pytest.raises(ValueError, match="exclude each other"):
         fill.run(refused)
     with pytest.raises(ValueError, match="confidence"):
         fill.run(FillSettings(model="x", text=(TEXT,), order=("surest",), **switch))
+
+
+def test_answers_to_all_blanks_are_scored_in_every_order(capsys, tiny):
+    given = {"model": "x", "text": (TEXT, "one [MASK]"), "answers": ("cat", "old dog")}
+    with pytest.raises(ValueError, match="2 answers for 1 blank"):
+        score.run(ScoreSettings(**given, json=True))
+    found, refused = map(json.loads, capsys.readouterr().out.splitlines())
+    expected = tiny.score_orders(TEXT, ["cat", "old dog"])
+    of_orders = {tuple(one["order"]): one["log_probability"] for one in found["orders"]}
+    assert of_orders == pytest.approx(expected.by_order)
+    assert tuple(found["orders"][0]["order"]) == expected.best
+    assert found["log_probability"] == pytest.approx(expected.log_probability)
+    assert "error" in refused
+    score.run(ScoreSettings(model="x", text=(TEXT,), answers=("cat", "old dog")))
+    table = capsys.readouterr().out
+    assert f"{expected.by_order[1, 0]:.3f}" in table
+    assert "2 1" in table

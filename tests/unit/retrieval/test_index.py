@@ -151,7 +151,12 @@ def other_words(folder):
     (folder / "index.json").write_text(seal(record | {"divided_into": "pieces"}), encoding="utf-8")
 
 
-ENDS, ROWS = "indptr.csc.index.npy", "indices.csc.index.npy"
+def led_elsewhere(folder):
+    shutil.move(folder / "passages.jsonl", folder.parent / "passages.jsonl")
+    (folder / "passages.jsonl").symlink_to(folder.parent / "passages.jsonl")
+
+
+ENDS, ROWS, SCORES = "indptr.csc.index.npy", "indices.csc.index.npy", "data.csc.index.npy"
 
 
 @pytest.mark.parametrize(
@@ -166,6 +171,11 @@ ENDS, ROWS = "indptr.csc.index.npy", "indices.csc.index.npy"
         (other_array(ROWS, lambda rows: rows + 100), "do not fit"),
         (other_array(ENDS, lambda ends: ends[::-1].copy()), "do not fit"),
         (other_array(ROWS, lambda rows: rows.astype(object)), "pickled"),
+        (other_array(ENDS, lambda ends: ends[:0]), "out of bounds|do not fit"),
+        (other_array(SCORES, lambda scores: scores * np.inf), "do not fit"),
+        (led_elsewhere, "symbolic link"),
+        (lambda folder: rewritten(folder, "vocab.index.json", b'{"the": [1]}'), "damaged"),
+        (lambda folder: rewritten(folder, "vocab.index.json", b"{}"), "damaged"),
         (lambda folder: rewritten(folder, "passages.jsonl", b'{"place": 1}\n'), "line 1 holds"),
         (lambda folder: rewritten(folder, "params.index.json", b'{"k1": 9}'), "k1 9"),
         (lambda folder: rewritten(folder, "vocab.index.json", b'{"the": 7777}'), "do not fit"),

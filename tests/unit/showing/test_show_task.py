@@ -21,7 +21,7 @@ def test_texts_are_shown_without_a_model():
     text = printed(ShowTaskOptions(task="copa"))
     assert "The man broke his toe because [MASK]." in text
     assert "right: he dropped a hammer on his foot" in text
-    assert "give --model or --tokenizer" in text
+    assert "give a model or a tokenizer" in text
 
 
 def test_a_split_of_two_files_is_answered_with_what_show_has(tmp_path, monkeypatch):

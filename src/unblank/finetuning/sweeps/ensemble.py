@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from torch import Tensor, tensor
 
+from unblank.consoles import TextConsole
 from unblank.data.language_files import find_language_files
 from unblank.engine.logging import read_json_lines
 from unblank.engine.results import chosen_predictions, read_results, write_results
@@ -154,7 +154,7 @@ def _show(results: dict[str, Any], output_dir: Path) -> None:
     ]
     table = score_table(f"{len(lines)} models", "", lines)
     table.add_row("averaged", *(f"{results['scores'][name]:.4f}" for name in names))
-    console = Console(highlight=False, soft_wrap=True)
+    console = TextConsole(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(
         f"done: the averaged predictions are in {output_dir / ENSEMBLE_NAME}", markup=False

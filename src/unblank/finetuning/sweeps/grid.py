@@ -8,9 +8,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from unblank.consoles import TextConsole
 from unblank.engine.results import read_results, write_results
 from unblank.finetuning.labels.settings import GridSettings
 from unblank.finetuning.requirements import require_possible_method
@@ -138,6 +138,6 @@ def _show(points: list[_Point], best: _Point) -> None:
         scores = [f"{point.scores[name]:.4f}" for name in best.scores]
         mark = "best" if point is best else ""
         table.add_row(f"{settings.learning_rate:g}", str(settings.train.batch_size), *scores, mark)
-    console = Console(highlight=False, soft_wrap=True)
+    console = TextConsole(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(f"done: the best model is in {best.settings.train.output_dir}", markup=False)

@@ -6,8 +6,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from rich.console import Console
-
+from unblank.consoles import TextConsole
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.score_table import score_table
 
@@ -52,6 +51,6 @@ def show_summary(summary: dict[str, Any], output_dir: Path) -> None:
     table.add_row("mean", *(f"{summary['mean'][name]:.4f}" for name in names))
     deviations = (summary["standard_deviation"][name] for name in names)
     table.add_row("std", *("-" if value is None else f"{value:.4f}" for value in deviations))
-    console = Console(highlight=False)
+    console = TextConsole(highlight=False)
     console.print(table)
     console.print(f"done: a model for each seed is in {output_dir}", markup=False)

@@ -63,7 +63,7 @@ def deltalm_from_encoder(
     if is_interleaved and layers % 2 and "decoder_layers" not in overrides:
         raise ValueError(
             "each layer of an interleaved decoder is made from two encoder layers, but the "
-            f"encoder has {layers}, an odd number: use a vanilla decoder (--model.decoder-start "
+            f"encoder has {layers}, an odd number: use a vanilla decoder (model.decoder_start "
             f"vanilla), or, in Python, decoder_layers={layers // 2}, which leaves the last one "
             "out"
         )
