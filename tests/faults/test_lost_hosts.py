@@ -1,7 +1,9 @@
-"""A process on one of two hosts is killed at a random instant; the run goes on without a person.
+"""A process of one of two hosts, or a host, is killed at a random instant; the run goes on.
 
-A host is a torchrun of its own with one process; they meet on this machine. A torchrun that is
-killed itself does not come back into its run: the c10d rendezvous of torch 2.13 then waits for it.
+A host is a torchrun of its own with one process; they meet on this machine, where the administrator
+may each in a network of its own. A torchrun that is killed itself does not come back into its run:
+the c10d rendezvous of torch 2.13 then waits for it. So a scheduler ends the other, too, and starts
+both again by the same commands.
 """
 
 import json
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pydoc_data.topics import topics
 
 import pytest
@@ -51,14 +54,58 @@ def settings(tmp_path_factory):
     return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
 
 
-def start_host(number, port, words, output):
+@dataclass(frozen=True)
+class Host:
+    """Where a host runs: what stands before its command, its address, its interface."""
+
+    prefix: tuple[str, ...]
+    address: str
+    interface: str
+
+
+HERE = [Host((), "127.0.0.1", "lo")] * 2
+
+
+@pytest.fixture
+def networks():
+    """Two hosts that see each other over a cable alone."""
+    name = f"unblank{os.getpid()}"
+    hosts = [
+        Host(("ip", "netns", "exec", f"{name}-{n}"), f"10.77.0.{n + 1}", "cable") for n in (0, 1)
+    ]
+    done = []
+
+    def do(*words):
+        done.append(subprocess.run(words, capture_output=True, check=False).returncode)
+
+    for number in (0, 1):
+        do("ip", "netns", "add", f"{name}-{number}")
+    first, second = ("netns", f"{name}-0"), ("netns", f"{name}-1")
+    do("ip", "link", "add", "cable", *first, "type", "veth", "peer", "name", "cable", *second)
+    for number, host in enumerate(hosts):
+        inside = ("ip", "-n", f"{name}-{number}")
+        do(*inside, "addr", "add", f"{host.address}/24", "dev", "cable")
+        do(*inside, "link", "set", "cable", "up")
+        do(*inside, "link", "set", "lo", "up")
+    try:
+        if any(done):
+            pytest.skip("only the administrator can make networks")
+        yield hosts
+    finally:
+        for number in (0, 1):
+            do("ip", "netns", "del", f"{name}-{number}")
+
+
+def start_host(number, port, words, output, hosts):
     """Start one of two hosts."""
+    own = hosts[number]
     command = [
+        *own.prefix,
         *(sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"),
         *("--max-restarts=9", "--rdzv-backend=c10d", "--rdzv-id=test"),
-        f"--rdzv-endpoint=127.0.0.1:{port}",
+        f"--rdzv-endpoint={hosts[0].address}:{port}",
         f"--rdzv-conf=is_host={1 - number},timeout=120",
-        *("--local-addr=127.0.0.1", "-m", "unblank", "pretrain", *words),
+        *(f"--local-addr={own.address}", "-m", "unblank", "pretrain", *words),
         *("--train.output-dir", str(output)),
     ]
     log = output.with_name(f"{output.name}.{number}.printed").open("a")
@@ -66,7 +113,7 @@ def start_host(number, port, words, output):
         command,
         stdout=log,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": own.interface},
         start_new_session=True,
     )
 
@@ -87,36 +134,84 @@ def lines_of(output):
     return [{key: one[key] for key in ("step", "loss", "tokens")} for one in found]
 
 
-def run_two_hosts(words, output, lose=0):
-    """Run to the end; `lose` times, the process of one host is killed at a random instant."""
+def free_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    hosts = [start_host(number, port, words, output) for number in range(2)]
+        return server.getsockname()[1]
+
+
+def wait_for_steps(output):
+    """Wait until the run has done some steps more, and a random time."""
+    begun = len(lines_of(output))
+    deadline = time.monotonic() + 240
+    while len(lines_of(output)) < min(begun + 3, STEPS - 5):
+        assert time.monotonic() < deadline, "the run is stuck"
+        time.sleep(0.01)
+    time.sleep(random.uniform(0, 0.5))
+
+
+def kill_host(host):
+    if host.poll() is None:
+        os.killpg(host.pid, signal.SIGKILL)
+        host.wait(timeout=60)
+
+
+def printed_by(output):
+    return "".join(output.with_name(f"{output.name}.{n}.printed").read_text() for n in range(2))
+
+
+def run_two_hosts(words, output, lose=0, hosts=HERE):
+    """Run to the end; `lose` times, the process of one host is killed at a random instant."""
+    port = free_port()
+    started = [start_host(number, port, words, output, hosts) for number in range(2)]
     try:
         for _ in range(lose):
-            begun = len(lines_of(output))
-            deadline = time.monotonic() + 240
-            while len(lines_of(output)) < min(begun + 3, STEPS - 5):
-                assert time.monotonic() < deadline, "the run is stuck"
-                time.sleep(0.01)
-            time.sleep(random.uniform(0, 0.5))
-            kill_process_of(random.choice(hosts))
-        statuses = [host.wait(timeout=400) for host in hosts]
+            wait_for_steps(output)
+            kill_process_of(random.choice(started))
+        statuses = [host.wait(timeout=400) for host in started]
     finally:
-        for host in hosts:
-            if host.poll() is None:
-                os.killpg(host.pid, signal.SIGKILL)
-    logs = "".join(output.with_name(f"{output.name}.{n}.printed").read_text() for n in range(2))
-    assert statuses == [0, 0], logs
-    return logs
+        for host in started:
+            kill_host(host)
+    assert statuses == [0, 0], printed_by(output)
+    return printed_by(output)
+
+
+def run_again_and_again(words, output, lose, hosts):
+    """Run to the end; `lose` times, a host is killed, then the other, and both start again."""
+    port = free_port()
+    for number in range(lose + 1):
+        started = [start_host(one, port, words, output, hosts) for one in range(2)]
+        try:
+            if number < lose:
+                wait_for_steps(output)
+                first = random.randrange(2)
+                kill_host(started[first])
+                time.sleep(random.uniform(0, 0.5))
+            else:
+                assert [host.wait(timeout=400) for host in started] == [0, 0], printed_by(output)
+        finally:
+            for host in started:
+                kill_host(host)
+
+
+def require_same(output, other):
+    assert lines_of(output) == lines_of(other)
+    weights = [(one / "model.safetensors").read_bytes() for one in (output, other)]
+    assert weights[0] == weights[1]
 
 
 @pytest.mark.slow
 def test_a_run_goes_on_when_a_process_on_one_of_two_hosts_is_killed(settings, tmp_path):
     run_two_hosts(settings, tmp_path / "whole")
     logs = run_two_hosts(settings, tmp_path / "lost", lose=hard_count(2, 10))
-    assert lines_of(tmp_path / "lost") == lines_of(tmp_path / "whole")
-    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("lost", "whole")]
-    assert weights[0] == weights[1]
+    require_same(tmp_path / "lost", tmp_path / "whole")
     # torchrun may end the other process, too, before that has seen who is gone.
     assert "gone: killed" in logs or "failed (exitcode: -9)" in logs
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_when_hosts_of_two_networks_are_killed_and_started_again(
+    settings, tmp_path, networks
+):
+    run_two_hosts(settings, tmp_path / "whole", hosts=networks)
+    run_again_and_again(settings, tmp_path / "lost", hard_count(2, 10), networks)
+    require_same(tmp_path / "lost", tmp_path / "whole")
