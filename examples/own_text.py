@@ -55,7 +55,7 @@ def example(folder: Path, steps: int) -> None:
     print(filled.text)
     scores = mine.score("A class is an [MASK].", ["object", "error", "empty list"])
     for candidate in scores.ranked:
-        print(f"{candidate.probability:6.1%}  {candidate.text}")
+        print(f"{candidate.share:6.1%}  {candidate.text}")
 
 
 if __name__ == "__main__":

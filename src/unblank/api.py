@@ -36,6 +36,7 @@ from unblank.generation.results import FillResult, Generated, Scores, TokenEvent
 from unblank.generation.seq2seq import DEFAULT_BATCH_SIZE, SourceAnswerer, generate_texts
 from unblank.generation.sources import read_sources
 from unblank.html_text import html_table
+from unblank.models.half_weights import answering_model, weights_dtype
 from unblank.rules.rule import RuleLike
 from unblank.tokenization.special import special_ids
 from unblank.unicode import require_texts, require_unicode
@@ -86,7 +87,7 @@ class Unblank:
         return {
             "family": family_of_model(self.model).name,
             "parameters": f"{num_parameters:,}",
-            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "dtype": str(weights_dtype(self.model)).removeprefix("torch."),
             "device": str(self.model.device),
             "tokens": f"{len(self.tokenizer):,}",
             "positions": f"{self.model.config.max_position_embeddings:,}",
@@ -444,7 +445,9 @@ def load(
         folder: as written by pretraining, fine-tuning, conversion or `save_pretrained`; trained
             prompts and adapters open with the base model that they belong to.
         device: "auto" (a GPU if there is one), or a torch device name.
-        dtype: "fp32", "bf16", "fp16" or a torch dtype; None for the saved one.
+        dtype: "fp32", "bf16", "fp16" or a torch dtype; None for the saved one. In fp16 on a CPU
+            only weights are rounded, and the model can answer but not learn
+            (`unblank.models.half_weights`).
         calibration: use what `unblank calibrate` has kept in the folder, if it has.
 
     Raises:
@@ -454,7 +457,8 @@ def load(
     """
     load_any = load_adapted if has_adapter(Path(folder)) else load_folder
     model, tokenizer = load_any(Path(folder), device=device, dtype=dtype)
-    return Unblank(model, tokenizer, calibration_of(Path(folder)) if calibration else None)
+    known = calibration_of(Path(folder)) if calibration else None
+    return Unblank(answering_model(model), tokenizer, known)
 
 
 def _options(kind: type[_Options], given: Mapping[str, object]) -> _Options:

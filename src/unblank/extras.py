@@ -15,6 +15,8 @@ EXTRAS = {
     "zstandard": "data",
     "fsspec": "remote",
     "aiohttp": "remote",
+    "s3fs": "s3",
+    "gcsfs": "gs",
     "tensorboard": "track",
     "trackio": "track",
     "wandb": "track",

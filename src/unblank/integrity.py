@@ -9,11 +9,12 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from os.path import isfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from unblank.disk_errors import writes_to
 
@@ -37,6 +38,7 @@ __all__ = [
     "seal_text",
     "weights_files",
     "write_at_once",
+    "written_whole",
 ]
 
 MANIFEST_NAME = "manifest.json"
@@ -224,10 +226,24 @@ def write_at_once(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: it cannot be written; the message names it and says what to do.
     """
+    with written_whole(path) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write into, which takes the place of another one when the block ends well.
+
+    Args:
+        path: of the file; its folder is there.
+
+    Raises:
+        OSError: as for `write_at_once`.
+    """
     replacement = path.with_name(path.name + ".tmp")
     try:
         with writes_to(path), replacement.open("wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
     except BaseException:

@@ -11,6 +11,10 @@ import pytest
 from served_toys import toy_translator
 from tiny_glms import task_glm
 
+from unblank.adapters.record import weights_identity
+from unblank.calibration.maps import JointTemperature
+from unblank.calibration.record import CalibratedOn, Calibration, FillCalibration
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 SCREENSHOTS = os.environ.get("UNBLANK_SCREENSHOTS")
 """Folder for pictures of the page, made with $UNBLANK_PLAYGROUND_MODEL where that is set."""
@@ -37,13 +41,20 @@ def toy_result():
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """Give the address of a server with the models `toy` (a GLM) and `de` (a translator)."""
+    """Give the address of a server with a GLM `toy`, `sure` (calibrated) and a translator `de`."""
     folder = tmp_path_factory.mktemp("served")
     for name, made in (("toy", readable_glm()), ("de", toy_translator())):
         made.model.save_pretrained(folder / name)
         made.tokenizer.save_pretrained(folder / name)
+    sure = folder / "sure"
+    shutil.copytree(folder / "toy", sure)
+    of_fills = FillCalibration(JointTemperature(2.0), CalibratedOn(
+        file="known.txt", num_fitted=30, num_measured=30, error_before=0.2, error_after=0.1,
+    ))  # fmt: skip
+    Calibration(weights_identity(sure), of_fills).write(sure)
     blanks = os.environ.get("UNBLANK_PLAYGROUND_MODEL", str(folder / "toy"))
     command = [sys.executable, "-m", "unblank", "serve", f"{blanks}=toy", f"{folder / 'de'}=de"]
+    command.append(f"{sure}=sure")
     process = subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     yield re.search(r"http://\S+", line)[0]

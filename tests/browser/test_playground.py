@@ -1,5 +1,6 @@
 """The page that `unblank serve` opens, used in a real browser as a person would."""
 
+import json
 import os
 import re
 
@@ -92,10 +93,69 @@ def test_blanks_are_filled_in_the_order_asked_for(page):
     assert "each open blank once" in page.inner_text("#problem")
 
 
+def test_rules_hold_on_the_blanks_that_they_name(page):
+    page.click("summary >> text=Rules")
+    write(page, TEXT)
+    page.select_option("#rule-blank", label="2")
+    page.select_option("#rule-name", "choices")
+    page.fill("#rule-value", "dog|mat")
+    page.click("#add-rule")
+    page.select_option("#rule-blank", label="every one")
+    page.select_option("#rule-name", "words")
+    page.fill("#rule-value", "1")
+    page.keyboard.press("Enter")
+    sent = []
+    page.on("request", lambda request: sent.append(request.post_data_json or {}))
+    fill(page)
+    assert sent[0]["rules"] == ["1: choices=dog|mat", "words=1"]
+    assert blanks(page).nth(1).inner_text().strip() in ("dog", "mat")
+    assert len(blanks(page).first.inner_text().split()) == 1
+    blanks(page).first.click()
+    page.locator("[role=menuitem]").first.click()
+    sent.clear()
+    page.click("#refill")
+    done(page)
+    assert sent[0]["rules"] == ["0: choices=dog|mat", "words=1"], "a pinned blank does not count"
+    for _ in range(2):
+        page.locator("#rules button").first.click()
+    sent.clear()
+    fill(page)
+    assert "rules" not in sent[0]
+
+
+def test_rules_that_cannot_be_met_are_said(page):
+    page.expected_errors = ["422"]
+    page.click("summary >> text=Rules")
+    write(page, TEXT)
+    page.fill("#rule-value", "many")
+    page.click("#add-rule")
+    page.click("#run")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "many" in page.inner_text("#problem")
+
+
+def test_a_calibrated_model_says_how_sure_it_is(page):
+    fill(page)
+    assert page.locator(".confidence").count() == 0
+    assert not page.is_visible("#calibration")
+    page.select_option("#model", "sure")
+    sent = []
+    page.on("response", lambda response: sent.append(response))
+    fill(page)
+    (streamed,) = [one for one in sent if (one.request.post_data_json or {}).get("stream")]
+    result = json.loads(streamed.text().rpartition("data: ")[2])
+    shown = page.locator(".confidence").all_inner_texts()
+    assert len(shown) == 2
+    for text, blank in zip(shown, result["blanks"], strict=True):
+        assert blank["confidence"] == pytest.approx(blank["probability"] ** 0.5)
+        assert float(text.strip("<% ")) == pytest.approx(100 * blank["confidence"], abs=1)
+    assert "30 examples of known.txt" in page.inner_text("#calibration")
+
+
 def test_candidates_are_scored_side_by_side(page):
     write(page, TEXT)
     page.fill("#candidates", "sat\nran so\ndog\n")
-    page.select_option("#score-blank", "1")
+    page.select_option("#score-blank", label="2")
     page.click("#score")
     page.wait_for_selector("#scores li")
     shares = [
@@ -193,6 +253,9 @@ def test_nothing_stands_in_the_way_of_a_screen_reader(page, theme, take_picture)
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     if page.evaluate("document.documentElement.dataset.theme") != theme:
         page.click("#theme")
+    page.click("summary >> text=Rules")
+    page.fill("#rule-value", "1..3")
+    page.click("#add-rule")
     fill(page)
     page.fill("#candidates", "sat\nran")
     page.click("#score")

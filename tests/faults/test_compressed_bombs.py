@@ -38,7 +38,7 @@ def texts(path, **settings):
 @pytest.fixture
 def short_bound(monkeypatch):
     """The bound of a line and of what is held in memory, as 1,000."""
-    for module in ("unpacking", "csv_rows", "parquet"):
+    for module in ("unpacking", "csv_rows", "column_rows", "parquet"):
         monkeypatch.setattr(f"unblank.data.{module}.LONGEST", 1000)
 
 

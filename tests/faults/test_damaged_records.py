@@ -246,7 +246,7 @@ def answers_of_a_job(run: Path, tmp_path: Path) -> Iterator[Folder]:
     begun = AnswerFile(folder / "a.txt", task)
     begun.append(["one", "two \u00e9"])
     begun.append(["three"])
-    yield Folder(folder, lambda: AnswerFile(folder / "a.txt", task).lines())
+    yield Folder(folder, lambda: list(AnswerFile(folder / "a.txt", task)))
 
 
 def calibration(run: Path, tmp_path: Path) -> Iterator[Folder]:

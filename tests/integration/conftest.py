@@ -1,7 +1,8 @@
-"""Runs draw no loss curve here, unless a test looks at it; the recipe of a small comparison."""
+"""Runs draw no loss curve, unless a test looks at it; a recipe to compare; a tiny model."""
 
 from comparison_toys import recipe
 from pictures import no_pictures, pictures
 from small_windows import small_windows
+from tiny_models import deltalm_folder
 
-__all__ = ["no_pictures", "pictures", "recipe", "small_windows"]
+__all__ = ["deltalm_folder", "no_pictures", "pictures", "recipe", "small_windows"]

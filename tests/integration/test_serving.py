@@ -207,5 +207,6 @@ def test_memory_stays_flat_far_beyond_capacity(folders):
         for client in clients:
             client.result()
         assert server.end()[0] == 0
+    print(f"resident megabytes: {[size >> 20 for size in sizes]}, answers: {dict(statuses)}")
     assert set(statuses) == {200, 429}, statuses
     assert max(sizes[10:]) < 1.03 * max(sizes[5:10]), sizes

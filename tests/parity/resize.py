@@ -1,11 +1,12 @@
-"""Make another folder of recorded originals: wider models, other heads, words, names; same results.
+"""Make another folder of recorded originals: wider, deeper models, other names; same results.
 
     python tests/parity/resize.py FIXTURES OUTPUT
 
 The tests of this folder must hold on any recordings of the same layout, and the original programs
 cannot be asked again. So every model grows in a way that provably leaves its results alone (see
-`resized_tensors`): logits only gain columns for new words, which are never likely; states repeat
-their units; ids behind the new words get other numbers.
+`resized_tensors` and `resized_layers`): logits only gain columns for new words, which are never
+likely; states repeat their units; new layers add nothing; ids behind the new words get other
+numbers.
 
 Left out is what knows no model, and what cannot be told of the larger one. Beside every checkpoint
 that records how it was trained lies its bare state dict, which does not say the number of heads.
@@ -20,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from resized_layers import STACKS, Stack, more_numbers, more_states, more_weights
 from resized_outputs import grown_numbers, grown_outputs
 from resized_tensors import Growth, Insertion, Voice, copies
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from unblank.conversion.torch_files import read_torch_file
@@ -96,6 +98,8 @@ class Family:
     """How the models of one folder grow; sizes as the settings state them."""
 
     growth: Growth
+    stacks: tuple[Stack, ...]
+    weights: dict[str, Tensor]
     old_sizes: dict[str, int]
     new_sizes: dict[str, int]
     highest_position: int
@@ -113,6 +117,9 @@ class Family:
         for size, names in SIZES.items():
             if name in names and value == self.old_sizes[size]:
                 return self.new_sizes[size]
+        for stack in self.stacks:
+            if name in stack.settings and isinstance(value, int):
+                return value + stack.count
         if name in WORDS:
             return value + self.growth.words.count
         if name in POSITIONS and value <= self.highest_position:
@@ -129,17 +136,18 @@ def resize(source: Path, target: Path) -> None:
         kind = folder.name.removesuffix("_hf")
         if kind not in FACTORS:
             continue
-        family = grown_family(source / kind, FACTORS[kind])
+        family = grown_family(source / kind, FACTORS[kind], STACKS[kind])
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.name not in LEFT_OUT:
                 is_encoder = ENCODER in path.parts
                 write(path, target / renamed(path.relative_to(source)), family, is_encoder)
 
 
-def grown_family(folder: Path, factors: Factors) -> Family:
+def grown_family(folder: Path, factors: Factors, stacks: tuple[Stack, ...]) -> Family:
     """How the models of a folder grow, from their own settings and weights."""
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    weights = whole_model(folder)
+    recorded = whole_model(folder)
+    weights = more_weights(recorded, stacks)
     width = settings.get("hidden_size") or settings["hidden"]
     heads = settings.get("num_attention_heads") or settings["heads"]
     inner = rows_of(weights, r"(fc1|dense_h_to_4h)\.weight$")
@@ -164,7 +172,14 @@ def grown_family(folder: Path, factors: Factors) -> Family:
         scales_embedding=settings.get("embed_scale", 1) != 1,
     )
     highest = max(rows, settings.get("published_positions", 0))
-    return Family(growth=growth, old_sizes=old, new_sizes=new, highest_position=highest)
+    return Family(
+        growth=growth,
+        stacks=stacks,
+        weights=recorded,
+        old_sizes=old,
+        new_sizes=new,
+        highest_position=highest,
+    )
 
 
 def whole_model(folder: Path) -> dict[str, Tensor]:
@@ -176,6 +191,12 @@ def whole_model(folder: Path) -> dict[str, Tensor]:
         if is_whole and all(tensor.dtype == torch.float32 for tensor in weights.values()):
             return weights
     raise FileNotFoundError(f"{folder} has no whole model in float32")
+
+
+def encoder_weights(path: Path) -> dict[str, Tensor]:
+    """The encoder whose states are recorded in the folder of this file, or of one beside it."""
+    root = next(parent for parent in path.parents if parent.name == ENCODER)
+    return state_dict(read_torch_file(min(root.rglob("*.pt"))))
 
 
 def state_dict(content: dict[str, Any]) -> dict[str, Tensor]:
@@ -218,16 +239,19 @@ def write(path: Path, target: Path, family: Family, is_encoder: bool) -> None:
     growth = family.growth
     if is_encoder:
         growth = replace(growth, voice=None, scales_embedding=False)
+        family = replace(family, growth=growth, weights=encoder_weights(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     if path.match(RANKS):
         if path == min(path.parent.glob(RANKS)):
-            write_ranks(path.parent, target.parent, growth)
+            write_ranks(path.parent, target.parent, family)
     elif path.suffix in (".pt", ".bin"):
-        write_checkpoint(path, target, replace(family, growth=growth))
+        write_checkpoint(path, target, family)
     elif path.suffix == ".safetensors":
-        save_file(grown_outputs(path, growth), target)
+        tensors = more_states(load_file(path), family.weights, family.stacks)
+        save_file(grown_outputs(tensors, growth), target)
     elif path.suffix == ".json":
         content = family.settings(json.loads(path.read_text(encoding="utf-8")))
+        content = more_numbers(content, family.stacks)
         text = json.dumps(grown_numbers(path, content, growth))
         target.write_text(text, encoding="utf-8")
     elif path.name.startswith("dict"):
@@ -248,7 +272,7 @@ def with_new_words(dictionary: str, growth: Growth) -> str:
 def write_checkpoint(path: Path, target: Path, family: Family) -> None:
     """Write a checkpoint of one file, and beside one with settings the bare state dict."""
     content = read_torch_file(path)
-    weights = grown_weights(state_dict(content), family.growth)
+    weights = grown_weights(more_weights(state_dict(content), family.stacks), family.growth)
     name = next((key for key in STATE_DICTS if key in content), None)
     if name is None:
         torch.save(weights, target)
@@ -261,12 +285,12 @@ def write_checkpoint(path: Path, target: Path, family: Family) -> None:
         torch.save(weights, bare)
 
 
-def write_ranks(folder: Path, target: Path, growth: Growth) -> None:
+def write_ranks(folder: Path, target: Path, family: Family) -> None:
     """Write a checkpoint of one or several model-parallel pieces."""
     contents = [read_torch_file(path) for path in sorted(folder.glob(RANKS))]
-    pieces = [content["module"] for content in contents]
+    pieces = [more_weights(content["module"], family.stacks) for content in contents]
     whole = {key: merged(key, [piece[key] for piece in pieces]) for key in pieces[0]}
-    grown = grown_weights(whole, growth)
+    grown = grown_weights(whole, family.growth)
     for rank, content in enumerate(contents):
         module = {key: piece_of(key, tensor, rank, len(pieces)) for key, tensor in grown.items()}
         content |= {"module": module, "iteration": int(other_name(str(content["iteration"])))}

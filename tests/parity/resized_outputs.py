@@ -31,13 +31,12 @@ Words = tuple[Insertion, int]
 """The inserted words, and how many there were before."""
 
 
-def grown_outputs(path: Path, growth: Growth) -> dict[str, Tensor]:
-    """Return what becomes of a file of recorded tensors.
+def grown_outputs(tensors: dict[str, Tensor], growth: Growth) -> dict[str, Tensor]:
+    """Return what becomes of the recorded tensors of a file.
 
     Raises:
         ValueError: a tensor has the width of the model, and what it is cannot be told.
     """
-    tensors = load_file(path)
     grown = {}
     for name, tensor in tensors.items():
         if name.rpartition(".")[2] not in UNKNOWN_TENSORS:

@@ -11,6 +11,7 @@ import torch
 from record import check, is_source
 from recorded_set import COMMITTED
 from resize import resize
+from resized_layers import PLAIN_SCALE, Stack, more_weights
 from resized_tensors import copies
 
 from unblank.conversion.source import open_source
@@ -55,15 +56,16 @@ def test_the_committed_set_is_what_the_whole_folder_holds(best_dir, committed_di
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_resized_set_has_other_widths_heads_words_and_names(family, committed_dir, resized_dir):
+def test_the_resized_set_has_other_sizes_words_and_names(family, committed_dir, resized_dir):
     old, new = (
         json.loads((folder / family / "config.json").read_text(encoding="utf-8"))
         for folder in (committed_dir, resized_dir)
     )
-    names = ("hidden_size", "num_attention_heads", "vocab_size", "max_sequence_length")
+    names = ("hidden_size", "num_attention_heads", "num_layers", "vocab_size",
+             "max_sequence_length")  # fmt: skip
     if family in ("deltalm", "ganlm"):
         words = "words" if family == "deltalm" else "vocabulary"
-        names = ("hidden", "heads", "ffn", words, "max_positions")
+        names = ("hidden", "heads", "ffn", words, "max_positions", "encoder_layers")
     assert all(new[name] > old[name] for name in names)
     old_shapes, new_shapes = (
         checkpoints(folder / family) for folder in (committed_dir, resized_dir)
@@ -89,3 +91,19 @@ def test_units_are_copied_as_equally_often_as_can_be():
         assert found.index[found.places(number)].tolist() == [0, 1, 2, 3]
     with pytest.raises(ValueError, match="10"):
         copies(10, 4, rng)
+
+
+def test_a_stack_of_any_depth_gets_its_layers_in_one_place():
+    stack = Stack(r"^layers\.", r"state", ("num_layers",), at=1, count=2)
+    weights = {
+        f"layers.{number}.{part}.weight": torch.tensor([10.0 + number, 20.0 + number])
+        for number in range(2)
+        for part in ("fc2", "fc1", "final_layer_norm")
+    }
+    grown = more_weights(weights, (stack,))
+    first = [grown[f"layers.{number}.fc1.weight"][0].item() for number in range(4)]
+    added = [grown[f"layers.{number}.fc2.weight"][0].item() for number in range(4)]
+    norms = [grown[f"layers.{number}.final_layer_norm.weight"].tolist() for number in range(4)]
+    assert first == [10, 10, 10, 11]
+    assert added == [10, 0, 0, 11]
+    assert norms == [[PLAIN_SCALE] * 2, [PLAIN_SCALE] * 2, [10, 20], [11, 21]]

@@ -164,3 +164,42 @@ def test_a_disk_that_is_full_for_one_process_ends_all_with_one_message(copy):
     assert [path.name for path in list_checkpoints(checkpoints)] == before
     assert not list(checkpoints.glob(".*"))
     go_on(copy, "run", 3 * STEPS, 1, "ddp")
+
+
+FULL_DISK = """
+import os, sys
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+from unblank.cli import main
+
+write, calls = HuggingFaceStorageWriter.write_data, []
+
+def fail_once(self, *given):
+    calls.append(given)
+    if os.environ["RANK"] == "1" and len(calls) == 2:
+        raise OSError(28, "No space left on device")
+    return write(self, *given)
+
+HuggingFaceStorageWriter.write_data = fail_once
+main(sys.argv[1:])
+"""
+
+
+def test_a_full_disk_of_one_process_is_told_at_once_and_by_one(pretraining):
+    changes = {**LASTING, "train.max_steps": 90, "train.save_every": 20, "train.parallel": "fsdp"}
+    words = pretraining.words("run", **changes)
+    logs = [pretraining.folder / f"{rank}.printed" for rank in range(2)]
+    runs = [
+        Run(start_program(FULL_DISK, words, log, world), log)
+        for world, log in zip(worlds_of(2), logs, strict=True)
+    ]
+    statuses = [run.status() for run in runs]
+    printed = [run.printed() for run in runs]
+    assert all(statuses), printed
+    assert "process 1: " in printed[0]
+    assert "No space left" in printed[0]
+    assert "step-00000020" in printed[0]
+    assert "No space left" not in printed[1]
+    folder = pretraining.folder / "run"
+    assert 40 <= pretraining.metrics("run")[-1]["step"] < 60
+    (kept,) = list_checkpoints(folder / "checkpoints")
+    assert find_damage(kept) is None

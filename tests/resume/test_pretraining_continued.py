@@ -284,6 +284,18 @@ def test_a_sampled_softmax_learns_measures_exactly_and_resumes(make_config, text
     assert losses(run_pretrain(elsewhere)) == losses(sampled)[2:]
 
 
+def test_first_weights_are_made_once_and_not_again_by_a_run_that_goes_on(make_config, tmp_path):
+    wanted = {"train__first_embeddings": "cooccurrence", "train__first_attention": "neighbours"}
+    config = make_config(**wanted)
+    whole, drawn = run_pretrain(config), make_config(train__output_dir=tmp_path / "drawn")
+    assert losses(whole) != losses(run_pretrain(drawn))
+    checkpoint = config.train.output_dir / "checkpoints" / "step-00000002"
+    elsewhere = make_config(
+        **wanted, train__resume=str(checkpoint), train__output_dir=tmp_path / "other"
+    )
+    assert losses(run_pretrain(elsewhere)) == losses(whole)[2:]
+
+
 def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(make_config, monkeypatch):
     config = make_config()
     save = state.save_file

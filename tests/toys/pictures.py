@@ -12,9 +12,10 @@ def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture(autouse=True)
 def no_pair_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no scores of minimal pairs, unless the test asks for `pictures`."""
+    """Draw no scores, unless the test asks for `pictures`."""
     if "pictures" not in request.fixturenames:
         monkeypatch.setattr("unblank.evaluation.run.draw_pairs", lambda title, scores, path: True)
+        monkeypatch.setattr("unblank.evaluation.run.draw_heat_maps", lambda *given, **more: True)
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_candidates_score_as_in_a_forward_of_their_own(model, normalization, inc
         expected = log_p.sum() if normalization == "sum" else log_p.mean()
         assert_close(score.score, float(expected), atol=1e-5, rtol=1e-5)
         assert list(score.token_ids) == target
-    assert_close(sum(c.probability for c in scores.candidates), 1.0)
+    assert_close(sum(c.share for c in scores.candidates), 1.0)
 
 
 def test_candidates_have_the_sum_over_passages(model):

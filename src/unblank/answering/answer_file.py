@@ -61,10 +61,15 @@ class AnswerFile:
         """Where the answers are until all are there."""
         return self._part
 
-    def lines(self) -> list[str]:
-        """Return the answers that are there, without line ends."""
+    def __len__(self) -> int:
+        """The number of answers that are there."""
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the answers that are there, without line ends."""
         with self._part.open(encoding="utf-8", newline="") as file:
-            return [line.removesuffix("\n") for line in file]
+            for line in file:
+                yield line.removesuffix("\n")
 
     def append(self, lines: Iterable[str]) -> None:
         """Add answers; none may hold a line end."""
@@ -138,7 +143,7 @@ def told_on_failure(file: AnswerFile, total: int, *, what: str = "answers") -> I
     try:
         yield
     except BaseException:
-        if num_done := len(file.lines()):
+        if num_done := len(file):
             tell(
                 f"{num_done:,} of {total:,} {what} are in {file.part}; run the same command "
                 "again to continue after them"

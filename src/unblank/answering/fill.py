@@ -15,6 +15,7 @@ from unblank.data.written_records import require_writable
 from unblank.generation.options import DecodingOptions, FillingOrder
 from unblank.generation.passages import require_one_blank, require_plain_search
 from unblank.generation.results import BlankFill, FillResult
+from unblank.models.half_weights import weights_dtype
 from unblank.retrieval.retriever import Retriever
 from unblank.rules.rule import Rule
 
@@ -114,7 +115,7 @@ def fill_records(
             "options": asdict(options) | {"order": order, "tokens": with_tokens},
             **({"rules": content_hash([*map(str, own_rules.items())])} if any_rules else {}),
             "calibration": unblank.calibration and content_hash(unblank.calibration.to_dict()),
-            "dtype": str(unblank.model.dtype),
+            "dtype": str(weights_dtype(unblank.model)),
             **({} if retriever is None else {"retrieve": retriever.identity}),
         },
         batch_size=batch_size,

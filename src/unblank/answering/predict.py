@@ -5,19 +5,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, tensor
 
 from unblank.answering.given import GivenRecords, Placed, read_given
 from unblank.answering.report import Judged, LabelReport, report_on
 from unblank.answering.run import answer_to_file, content_hash, model_facts
 from unblank.data.written_records import require_writable
 from unblank.finetuning.labels.tuned import TunedTask
+from unblank.models.half_weights import weights_dtype
 from unblank.prompting import ClozeTask, TaskExample, make_examples
+from unblank.prompting.examples import has_label
 from unblank.prompting.judging import right_label
 from unblank.prompting.scoring import decide, sureness
 
 __all__ = ["predict_records"]
 
+_NO_EXAMPLE = TaskExample("", {})
 _SEVERAL = ("multirc", "record")
 """Readers that make several questions of a record."""
 
@@ -57,6 +60,11 @@ def predict_records(
         raise ValueError(
             f"task {task.name} predicts a number, which has no probability: leave out abstain_below"
         )
+    if abstain_below and task.decision == "several":
+        raise ValueError(
+            f"task {task.name} names every label that is probable enough: leave out abstain_below, "
+            "and give its file `thresholds: {label: 0.8}`"
+        )
     given = read_given(input_path)
     placed, num_strange = _questions(task, given)
 
@@ -84,9 +92,13 @@ def predict_records(
             "model": model_facts(folder),
             "input": content_hash(given.records),
             "task": task.content_hash,
-            "options": {"asked": dict(tuned.asked), "abstain_below": abstain_below},
+            "options": {
+                "asked": dict(tuned.asked),
+                "abstain_below": abstain_below,
+                **({"thresholds": dict(task.thresholds)} if task.thresholds else {}),
+            },
             "calibration": tuned.calibration and content_hash(asdict(tuned.calibration)),
-            "dtype": str(tuned.model.dtype),
+            "dtype": str(weights_dtype(tuned.model)),
         },
         batch_size=batch_size,
         doing=f"predict {task.name}",
@@ -161,6 +173,11 @@ def _answer(
             "probabilities": dict(zip(task.labels, prediction.probabilities, strict=True)),
         }
     shares = list(prediction.probabilities)
+    if task.decision == "several":
+        return {
+            "predicted": list(prediction.labels),
+            "probabilities": dict(zip(task.labels, shares, strict=True)),
+        }
     if task.decision == "first":
         names: Sequence[str] = ("true", "false")
         shares = [shares[0], 1.0 - shares[0]]
@@ -185,18 +202,25 @@ def _judged(
     """Return what was predicted beside what is right, of the examples that have a label."""
     found = []
     for example, one in zip(examples, answer.get("answers", [answer]), strict=True):
-        if not example.answers and example.value is None:
+        if not has_label(example):
             continue
         right = tuple(right_label(task, example, number) for number in example.answers)
-        found.append(Judged(example, right, _guess(task, one), one.get("probability", 0.0)))
+        probability = one.get("probability", 0.0)
+        shares = one["probabilities"] if task.decision == "several" else {}
+        found.append(Judged(example, right, _guess(task, one), probability, shares))
     return found
 
 
-def _guess(task: ClozeTask, answer: Mapping[str, Any]) -> str | float:
-    """Return what was the likeliest, also where the model abstained."""
+def _guess(task: ClozeTask, answer: Mapping[str, Any]) -> str | float | tuple[str, ...]:
+    """Return what was predicted, also where the model abstained."""
+    if task.decision == "several":
+        return tuple(answer["predicted"])
     if task.is_regression or answer["predicted"] is not None:
         guess: str | float = answer["predicted"]
         return guess
     of_texts = {one["text"]: one["probability"] for one in answer.get("candidates", ())}
     shares: dict[str, float] = of_texts or answer["probabilities"]
+    if task.decision == "rank":
+        middle = decide(task, _NO_EXAMPLE, tensor([shares[label] for label in task.labels]))
+        return middle.label
     return max(shares, key=shares.__getitem__)

@@ -1,8 +1,8 @@
 """How good the predictions of a file are that has labels: numbers, a table, a picture."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from unblank.integrity import write_at_once
 from unblank.metrics.answers import Answer, score_answers
 from unblank.metrics.calibration import calibration_error, reliability
 from unblank.metrics.confusion import Confusion, confusion_of
+from unblank.metrics.label_sets import best_threshold
 from unblank.prompting import ClozeTask, TaskExample
 
 __all__ = ["Judged", "LabelReport", "report_on"]
@@ -35,19 +36,22 @@ class Judged:
     Attributes:
         example: the question.
         right: labels or candidates that are right; empty where a number is.
-        guess: the likeliest label, or the number, also where the model abstained.
-        probability: of the guess.
+        guess: the predicted label, or the number, also where the model abstained; where several
+            labels may apply, these.
+        probability: of the guess; 0 where it has none.
+        shares: probability of each label, where several may apply.
     """
 
     example: TaskExample
     right: tuple[str, ...]
-    guess: str | float
+    guess: str | float | tuple[str, ...]
     probability: float
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_right(self) -> bool:
         """Whether the guess is."""
-        return self.guess in self.right
+        return self.guess == self.right if self.shares else self.guess in self.right
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +99,13 @@ class LabelReport:
         for name, value in values["scores"].items():
             scores.add_row(name, f"{value:.2f}")
         parts: list[RenderableType] = [scores]
-        if self.confusion is not None:
-            parts += [_label_table(self.confusion)]
-            if len(self.confusion.labels) <= _MOST_SHOWN_LABELS:
-                parts += [
-                    Text("right (rows) and predicted (columns)"),
-                    _confusion_table(self.confusion),
-                ]
+        if "labels" in values:
+            parts += [_label_table(values["labels"])]
+        if self.confusion is not None and len(self.confusion.labels) <= _MOST_SHOWN_LABELS:
+            parts += [
+                Text("right (rows) and predicted (columns)"),
+                _confusion_table(self.confusion),
+            ]
         for one in values.get("mistakes", [])[:_SHOWN_MISTAKES]:
             line = f"{one['place']}: {one['predicted']} ({one['probability']:.0%})"
             parts.append(Text(f"{line}, right: {' or '.join(one['right'])}"))
@@ -132,6 +136,16 @@ def report_on(
     if task.is_regression:
         values["scores"] = _task_scores(task, judged)
         return LabelReport(task.name, values, None)
+    if task.decision == "several":
+        values["scores"] = _task_scores(task, judged)
+        bins = reliability(
+            [share for one in judged for share in one.shares.values()],
+            [label in one.right for one in judged for label in one.shares],
+        )
+        values["scores"]["calibration_error"] = 100.0 * calibration_error(bins)
+        values["labels"] = _scores_of_each(task, judged)
+        values["calibration"] = [asdict(one) for one in bins]
+        return LabelReport(task.name, values, None)
     is_right = [one.is_right for one in judged]
     probabilities = [one.probability for one in judged]
     bins = reliability(probabilities, is_right)
@@ -161,6 +175,7 @@ def report_on(
 
 def _task_scores(task: ClozeTask, judged: Sequence[Judged]) -> dict[str, float]:
     """Return the scores that the task's file names; without the extra `eval`, those that go."""
+    is_ranked = task.decision == "rank"
     answers = [
         Answer(
             predicted=str(one.guess),
@@ -168,6 +183,9 @@ def _task_scores(task: ClozeTask, judged: Sequence[Judged]) -> dict[str, float]:
             predicted_value=one.guess if isinstance(one.guess, float) else 0.0,
             right_value=one.example.value or 0.0,
             question=one.example.group,
+            predicted_labels=one.guess if isinstance(one.guess, tuple) else None,
+            predicted_rank=task.labels.index(str(one.guess)) if is_ranked else 0,
+            right_rank=one.example.answers[0] if is_ranked else 0,
         )
         for one in judged
     ]
@@ -188,6 +206,24 @@ def _confusion(task: ClozeTask, judged: Sequence[Judged]) -> Confusion | None:
     return confusion_of(right, [str(one.guess) for one in judged], labels)
 
 
+def _scores_of_each(task: ClozeTask, judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
+    """Return for each label how well it is found, and the threshold that would find it best."""
+    found = {}
+    for label, threshold in zip(task.labels, task.thresholds_of_labels, strict=True):
+        is_right = [label in one.right for one in judged]
+        counts = confusion_of(
+            ["yes" if right else "no" for right in is_right],
+            ["yes" if one.shares[label] >= threshold else "no" for one in judged],
+            ("yes", "no"),
+        )
+        found[label] = {
+            **asdict(counts.scores[0]),
+            "threshold": threshold,
+            "best_threshold": best_threshold([one.shares[label] for one in judged], is_right),
+        }
+    return found
+
+
 def _mistakes(judged: Sequence[Judged]) -> list[dict[str, Any]]:
     """Return the mistakes of which the model is surest."""
     wrong = sorted((one for one in judged if not one.is_right), key=lambda one: -one.probability)
@@ -203,14 +239,17 @@ def _mistakes(judged: Sequence[Judged]) -> list[dict[str, Any]]:
     ]
 
 
-def _label_table(confusion: Confusion) -> Table:
+def _label_table(labels: Mapping[str, Mapping[str, Any]]) -> Table:
+    has_thresholds = any("threshold" in one for one in labels.values())
     table = Table(box=SIMPLE_HEAD)
     table.add_column("label", overflow="fold")
-    for heading in ("n", "precision", "recall", "F1"):
+    headings = ["n", "precision", "recall", "F1"] + ["from", "best from"] * has_thresholds
+    for heading in headings:
         table.add_column(heading, justify="right")
-    for label, one in zip(confusion.labels, confusion.scores, strict=True):
-        numbers = (f"{value:.2f}" for value in (one.precision, one.recall, one.f1))
-        table.add_row(Text(label), f"{one.count:,}", *numbers)
+    names = ["precision", "recall", "f1"] + ["threshold", "best_threshold"] * has_thresholds
+    for label, one in labels.items():
+        numbers = ("" if one[name] is None else f"{one[name]:.2f}" for name in names)
+        table.add_row(Text(label), f"{one['count']:,}", *numbers)
     return table
 
 

@@ -6,7 +6,7 @@ reason in the field `error`. All fields of the record go with it.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ def _answered_alone(
     doing: str,
 ) -> list[dict[str, Any]]:
     """Return the answers to all records, window after window."""
-    num_done, total = len(file.lines()), windows[-1].stop
+    num_done, total = len(file), windows[-1].stop
     if num_done:
         tell(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
     with told_on_failure(file, total), progress_bar(show=total - num_done > batch_size) as progress:
@@ -119,11 +119,11 @@ def _answered_alone(
                 )
                 for number in window
             )
-    return [json.loads(line) for line in file.lines()]
+    return [json.loads(line) for line in file]
 
 
 def _write(given: GivenRecords, found: Sequence[Mapping[str, Any]], output: Path) -> None:
-    num_joined = write_records(output, _rows(given, found, output))
+    num_joined = write_records(output, _Rows(given, found, output))
     joined = f"; tabs and line ends became spaces in {counted(num_joined, 'cell')}"
     tell(f"answers: {len(found):,}, in {output}{joined * bool(num_joined)}")
 
@@ -147,21 +147,31 @@ def content_hash(values: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _rows(
-    given: GivenRecords, answers: Sequence[Mapping[str, Any]], output: Path
-) -> list[dict[str, Any]]:
-    """Return number, fields of the record and answer of each; `error` comes last."""
-    own = [flattened(answer) if is_table(output) else dict(answer) for answer in answers]
-    taken = {"number", "error", *(name for answer in own for name in answer)}
-    names = _free_names(dict.fromkeys(name for one in given.records for name in one), taken)
-    rows = []
-    for number, (record, answer) in enumerate(zip(given.records, own, strict=True), start=1):
-        passed_through = {names[name]: value for name, value in record.items()}
-        rows.append({"number": number, **passed_through, **answer})
-    if output.suffix.lower() != ".jsonl":  # where all rows have all columns
-        columns = dict.fromkeys(name for row in rows for name in row if name != "error")
-        rows = [{**columns, **row, "error": row.get("error")} for row in rows]
-    return rows
+class _Rows:
+    """Number, fields of the record and answer of each, made anew each time; `error` comes last."""
+
+    def __init__(
+        self, given: GivenRecords, answers: Sequence[Mapping[str, Any]], output: Path
+    ) -> None:
+        self._given, self._answers = given, answers
+        self._is_table = is_table(output)
+        taken = {"number", "error", *(name for answer in self._own() for name in answer)}
+        of_records = dict.fromkeys(name for one in given.records for name in one)
+        self._names = _free_names(of_records, taken)
+        self._columns: dict[str, None] = {}
+        if output.suffix.lower() != ".jsonl":  # where all rows have all columns
+            self._columns = dict.fromkeys(n for row in self for n in row if n != "error")
+            self._columns["error"] = None
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        pairs = zip(self._given.records, self._own(), strict=True)
+        for number, (record, answer) in enumerate(pairs, start=1):
+            passed_through = {self._names[name]: value for name, value in record.items()}
+            yield {**self._columns, "number": number, **passed_through, **answer}
+
+    def _own(self) -> Iterator[dict[str, Any]]:
+        for answer in self._answers:
+            yield flattened(answer) if self._is_table else dict(answer)
 
 
 def _free_names(given: Iterable[str], taken: set[str]) -> dict[str, str]:

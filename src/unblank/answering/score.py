@@ -13,6 +13,7 @@ from unblank.data.sources import TextUnit
 from unblank.data.written_records import require_writable
 from unblank.generation.candidates import CandidateScorer, ScoringOptions
 from unblank.generation.results import Scores
+from unblank.models.half_weights import weights_dtype
 from unblank.retrieval.retriever import Retriever
 
 __all__ = ["score_records"]
@@ -96,7 +97,7 @@ def score_records(
             "input": content_hash([list(placed.found.items()), len(given.records)]),
             "options": asdict(options),
             "calibration": unblank.calibration and content_hash(unblank.calibration.to_dict()),
-            "dtype": str(unblank.model.dtype),
+            "dtype": str(weights_dtype(unblank.model)),
             **({} if retriever is None else {"retrieve": retriever.identity}),
         },
         batch_size=batch_size,
@@ -109,10 +110,9 @@ def _score_record(scores: Scores) -> dict[str, Any]:
     """Return the best candidate, and all in the order given, as plain values."""
     return {
         "best": scores.best.text,
-        "share": scores.best.probability,
+        "share": scores.best.share,
         "candidates": [
-            {"text": one.text, "score": one.score, "share": one.probability}
-            for one in scores.candidates
+            {"text": one.text, "score": one.score, "share": one.share} for one in scores.candidates
         ],
     }
 

@@ -97,7 +97,7 @@ class SharedAnswers:
         costs = [len(batch) * max(map(length_of, batch)) for batch in batches]
         shares = share_out(costs, world.size)
         mine = [batches[index] for index in shares[world.rank]]
-        num_done = len(file.lines())
+        num_done = len(file)
         is_long = world.is_main and len(mine) - num_done > 1
         with (
             told_on_failure(file, len(mine), what="batches of answers"),

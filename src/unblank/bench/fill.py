@@ -9,20 +9,28 @@ __all__ = ["measure_fill"]
 
 _BEAMS = (1, 5)
 _BATCHES = (1, 16)
+_OURS = {"fill": ("glm_fill", 1.2), "fill in fp16": ("glm_fill_half", 2.0)}
+"""Name of the row -> our workload, and how many times faster than T5 it shall be."""
 
 
 def measure_fill(size: Size, repeats: int, tell: Tell) -> list[Section]:
-    """Return the rows of greedy decoding and of 5 beams, for 1 text and for 16."""
-    return [_measure(size, texts, beams, repeats, tell) for beams in _BEAMS for texts in _BATCHES]
+    """Return rows of greedy decoding and of 5 beams, for 1 text and for 16, in fp32 and fp16."""
+    return [
+        _measure(name, size, texts, beams, repeats, tell)
+        for name in _OURS
+        for beams in _BEAMS
+        for texts in _BATCHES
+    ]
 
 
-def _measure(size: Size, texts: int, beams: int, repeats: int, tell: Tell) -> Section:
+def _measure(name: str, size: Size, texts: int, beams: int, repeats: int, tell: Tell) -> Section:
+    builder, least = _OURS[name]
     workloads = {
-        "ours": "unblank.bench.inference:glm_fill",
+        "ours": f"unblank.bench.inference:{builder}",
         "T5": "unblank.bench.inference:t5_generate",
         "products": "unblank.bench.inference:decoding_products",
     }
     return measure_decoding(
-        "fill", workloads, size, texts=texts, beams=beams, repeats=repeats, tell=tell,
-        least=1.2, floor="{rate} tokens/s: the matrix products alone",
+        name, workloads, size, texts=texts, beams=beams, repeats=repeats, tell=tell,
+        least=least, floor="{rate} tokens/s: the matrix products alone, in fp32",
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Filling and scoring in the race: ours through the public door, T5's `generate`, one by one.
 
-All in the arithmetic that each library takes by itself (fp32 as saved), with random weights and the
-number of tokens fixed, so that only speed is compared.
+All in the arithmetic that each library takes by itself (fp32 as saved) unless said, with random
+weights and the number of tokens fixed, so that only speed is compared.
 """
 
 import random
@@ -19,14 +19,34 @@ from unblank.bench.models import build_glm
 from unblank.bench.peers import build_t5
 from unblank.bench.sizes import SIZES, Size
 from unblank.bench.worker import Workload
+from unblank.models.half_weights import answering_model
 from unblank.tokenization.special import SPECIAL_TOKENS, UNK_TOKEN, special_ids
 
-__all__ = ["build_unblank", "decoding_products", "glm_fill", "peer_generate", "t5_generate"]
+__all__ = [
+    "build_unblank",
+    "decoding_products",
+    "glm_fill",
+    "glm_fill_half",
+    "peer_generate",
+    "t5_generate",
+]
 
 
 def glm_fill(size: str, texts: int, context: int, tokens: int, beams: int) -> Workload:
     """Return our `fill` of one blank a text; unit: tokens of the returned fills."""
+    return _filling(build_unblank(SIZES[size]), size, texts, context, tokens, beams)
+
+
+def glm_fill_half(size: str, texts: int, context: int, tokens: int, beams: int) -> Workload:
+    """Return the same of a model opened in fp16."""
     unblank = build_unblank(SIZES[size])
+    answering_model(unblank.model.half())
+    return _filling(unblank, size, texts, context, tokens, beams)
+
+
+def _filling(
+    unblank: Unblank, size: str, texts: int, context: int, tokens: int, beams: int
+) -> Workload:
     blanked = [blank_text(SIZES[size], context, seed) for seed in range(texts)]
 
     def step() -> float:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from unblank.answering.given import GivenRecords, listed_texts, read_given
 from unblank.api import Unblank
@@ -96,6 +97,8 @@ def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
     examples = draw_from_files(read, settings.limit, lambda example: example.place)
     require_labels(task, examples)
     shares = tuned.shares(examples, settings.batch_size)
+    if task.decision == "several":
+        return _known_of_each(examples, shares)
     is_first = task.decision == "first"
     pairs = zip(examples, shares, strict=True)
     right = [_right(example, len(one), first_alone=is_first) for example, one in pairs]
@@ -105,6 +108,19 @@ def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
         right,
         first_alone=is_first,
     )
+
+
+def _known_of_each(examples: Sequence[TaskExample], shares: Sequence[Tensor]) -> KnownChoices:
+    """Return each label of each example as a choice of its own: whether it applies or not."""
+    keys: list[str] = []
+    pairs: list[list[float]] = []
+    right: list[tuple[int, ...]] = []
+    for example, shares_L in zip(examples, shares, strict=True):
+        for number, share in enumerate(shares_L.tolist()):
+            keys.append(_key(example))
+            pairs.append([share, 1.0 - share])
+            right.append((0,) if number in example.answers else (1,))
+    return KnownChoices(keys, pairs, right)
 
 
 def ask_candidates(
@@ -141,7 +157,7 @@ def ask_candidates(
         for start in range(0, len(keys), settings.batch_size):
             part = slice(start, start + settings.batch_size)
             for scores in scorer.score(keys[part], candidates[part]):
-                shares.append([one.probability for one in scores.candidates])
+                shares.append([one.share for one in scores.candidates])
             progress.advance(bar, len(keys[part]))
     return KnownChoices(keys, shares, right)
 

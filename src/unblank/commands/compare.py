@@ -47,7 +47,7 @@ def run(settings: CompareSettings) -> None:
 
     memory = arrange_memory(settings.arrange_memory)
     choose_waiting()
-    from unblank.comparing.report import comparison_table
+    from unblank.comparing.report import comparison_tables
     from unblank.comparing.run import cells, compare
     from unblank.consoles import TextConsole
 
@@ -61,5 +61,8 @@ def run(settings: CompareSettings) -> None:
         memory=memory,
     )
     if not settings.plan:
-        TextConsole().print(comparison_table(recipe.output_dir.name, cells(recipe)))
-        progress.print(f"wrote {recipe.output_dir}/table.md, table.json, table.png", markup=False)
+        first = recipe.variants[0].name
+        for table in comparison_tables(recipe.output_dir.name, cells(recipe), first):
+            TextConsole().print(table)
+        pictures = "table.png, losses.png"
+        progress.print(f"wrote {recipe.output_dir}/table.md, table.json, {pictures}", markup=False)

@@ -103,7 +103,7 @@ def _print_scores(console: Console, scored: Scored) -> None:
     for candidate in scored.scores.ranked:
         style = "bold green" if candidate.text == original else "bold"
         shown.append(candidate.text, style=style)
-        shown.append(f" {candidate.probability:.1%}  ")
+        shown.append(f" {candidate.share:.1%}  ")
     shown.append(f"(original: {original})", style="dim")
     console.print(shown)
 

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from unblank.answering.answer_file import AnswerFile, require_absent, told_on_fa
 from unblank.answering.run import BATCHES_A_WINDOW, content_hash, model_facts
 from unblank.answering.together import SharedAnswers, batches_of, refuse_parts
 from unblank.api import load
-from unblank.commands.generate_input import Job, read_job
+from unblank.commands.generate_input import Job, read_job, require_some
 from unblank.commands.generate_settings import GenerateSettings
 from unblank.commands.texts import raise_any
 from unblank.consoles import TextConsole
@@ -27,7 +27,6 @@ from unblank.integrity import write_at_once
 from unblank.metrics.text import TextScores, score_texts
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
-from unblank.rules.glossary import Glossary
 from unblank.rules.rule import Rule
 from unblank.terminal_text import print_result, tell
 
@@ -47,14 +46,14 @@ def generate_and_print(settings: GenerateSettings) -> None:
         _tell_of_empty_references(job.places, job.references)
     unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
     answerer = SourceAnswerer(unblank.model, unblank.tokenizer, settings.options())
-    job = _checked(answerer, job)
+    job = _checked(answerer, job, is_file=settings.input is not None)
     if settings.stream:
         for number, source in enumerate(job.sources):
             if _is_answered(job, number):
                 _print_stream(answerer, source, job.rules[number])
             else:
                 print()
-        _raise_refusals(job)
+        _raise_refusals(settings, job)
         return
     if settings.output is not None:
         predictions = _answered(settings, job, answerer, settings.output)
@@ -62,16 +61,25 @@ def generate_and_print(settings: GenerateSettings) -> None:
             return
     else:
         predictions = _print_all(settings, job, answerer)
-    if job.glossary is not None:
-        _tell_of_terms(job.glossary, job, predictions)
+    if job.terms is not None:
+        _tell_of_terms(job.terms, job, predictions)
     if job.references is not None:
         scores = _score(settings, predictions, job.references)
         (print_result if settings.output else tell)(str(scores))
-    _raise_refusals(job)
+    _raise_refusals(settings, job)
 
 
-def _raise_refusals(job: Job) -> None:
-    raise_any([f"{job.places[number]}: {why}" for number, why in (job.problems or {}).items()])
+def _raise_refusals(settings: GenerateSettings, job: Job) -> None:
+    """Raise one error for all sources that were refused, now that the others are answered."""
+    if settings.input is not None and job.problems:
+        first, why = next(iter(job.problems.items()))
+        has_field = settings.output is not None and settings.output.suffix.lower() != ".txt"
+        where = f": the field error of {settings.output} says why" if has_field else ""
+        raise ValueError(
+            f"{len(job.problems):,} of {counted(len(job.sources), 'source')} could not be "
+            f"answered{where}; the first is {job.places[first]}: {why}"
+        )
+    raise_any([f"{job.places[number]}: {why}" for number, why in job.problems.items()])
 
 
 def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequence[str]]) -> None:
@@ -80,12 +88,12 @@ def _tell_of_empty_references(places: Sequence[str], references: Sequence[Sequen
         tell(f"note: empty references lower the scores: {len(empty):,}, the first: {empty[0]}")
 
 
-def _tell_of_terms(glossary: Glossary, job: Job, predictions: Sequence[str]) -> None:
+def _tell_of_terms(terms: Sequence[Sequence[str]], job: Job, predictions: Sequence[str]) -> None:
     """Say how many of the terms in the sources have their translation in the answers."""
     num_terms = num_met = 0
-    for number, (source, prediction) in enumerate(zip(job.sources, predictions, strict=True)):
+    for number, (found, prediction) in enumerate(zip(terms, predictions, strict=True)):
         if _is_answered(job, number):
-            found, written = glossary.translations(source), _bare(prediction)
+            written = _bare(prediction)
             num_terms += len(found)
             num_met += sum(any(_bare(form) in written for form in one.split("|")) for one in found)
     share = f" ({num_met / num_terms:.1%})" if num_terms else ""
@@ -97,14 +105,14 @@ def _bare(text: str) -> str:
     return "".join(text.split()).casefold()
 
 
-def _checked(answerer: SourceAnswerer, job: Job) -> Job:
+def _checked(answerer: SourceAnswerer, job: Job, *, is_file: bool) -> Job:
     """Return the job with all sources that cannot be answered.
 
     Raises:
-        ValueError: if one in a file cannot; the message says where it is.
+        ValueError: if none in a file can; the message says what is wrong with the first.
     """
     answerer.check([""])  # a fault of the options is not blamed on a source
-    problems = dict(job.problems or {})
+    problems = dict(job.problems)
     if not problems and _are_good(answerer, job):
         return job
     for number, source in enumerate(job.sources):
@@ -113,10 +121,10 @@ def _checked(answerer: SourceAnswerer, job: Job) -> Job:
         try:
             answerer.check([source], [job.rules[number]])
         except ValueError as error:
-            if job.problems is None:
-                raise ValueError(f"{job.places[number]}: {error}") from error
             problems[number] = str(error)
-    return replace(job, problems=None if job.problems is None else dict(sorted(problems.items())))
+    if is_file:
+        require_some(job.places, problems)
+    return replace(job, problems=dict(sorted(problems.items())))
 
 
 def _are_good(answerer: SourceAnswerer, job: Job) -> bool:
@@ -129,7 +137,7 @@ def _are_good(answerer: SourceAnswerer, job: Job) -> bool:
 
 def _is_answered(job: Job, number: int) -> bool:
     """Whether the model is asked about a source."""
-    return is_visible(job.sources[number]) and number not in (job.problems or {})
+    return is_visible(job.sources[number]) and number not in job.problems
 
 
 def _answered(
@@ -207,7 +215,7 @@ def _generated(values: dict[str, Any]) -> Generated:
     )
 
 
-def _predictions(output: Path, lines: Sequence[str]) -> list[str]:
+def _predictions(output: Path, lines: Iterable[str]) -> list[str]:
     is_json = output.suffix.lower() != ".txt"
     return [json.loads(line)["prediction"] for line in lines] if is_json else list(lines)
 
@@ -221,7 +229,7 @@ def _write(
 ) -> list[str]:
     """Write the answers that are still missing; return all."""
     is_json = output.suffix.lower() != ".txt"
-    num_done = len(file.lines())
+    num_done = len(file)
     if num_done:
         tell(f"continuing after {num_done:,} of {len(job.sources):,} answers in {file.part}")
     with told_on_failure(file, len(job.sources)):
@@ -230,24 +238,40 @@ def _write(
                 file.append(map(_json_line, _records(job, window, answers)))
             else:
                 file.append(_in_one_line(answer.text) for answer in answers)
-    lines = file.lines()
+    predictions = _predictions(output, file)
     if output.suffix.lower() in (".txt", ".jsonl"):
         file.finish()
     else:
-        _write_table(output, lines)
+        _write_table(output, file)
         file.discard()
-    tell(f"answers: {len(lines):,}, in {output}")
-    return _predictions(output, lines)
+    tell(f"answers: {len(predictions):,}, in {output}")
+    return predictions
 
 
-def _write_table(output: Path, lines: Sequence[str]) -> None:
-    """Write the answers that a part holds as JSON lines as another kind of file."""
-    records = [json.loads(line) for line in lines]
-    columns = dict.fromkeys(name for record in records for name in record)
-    full = [{**columns, **record} for record in records]
-    num_joined = write_records(
-        output, [flattened(one) for one in full] if is_table(output) else full
-    )
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Answers that are JSON lines as the rows of a table, made anew each time; `error` is last."""
+
+    lines: Iterable[str]
+    columns: Sequence[str]
+    is_table: bool
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        empty = dict.fromkeys(self.columns)
+        for line in self.lines:
+            record = json.loads(line)
+            yield {**empty, **(flattened(record) if self.is_table else record)}
+
+
+def _write_table(output: Path, lines: Iterable[str]) -> None:
+    """Write the answers that a part holds as JSON lines as another kind of file.
+
+    One line after another, so that not all are in memory.
+    """
+    rows = _Rows(lines, (), is_table(output))
+    columns = dict.fromkeys(name for row in rows for name in row if name != "error")
+    has_error = any("error" in row for row in rows)
+    num_joined = write_records(output, replace(rows, columns=[*columns, *["error"] * has_error]))
     if num_joined:
         tell(f"tabs and line ends became spaces in {num_joined:,} cells")
 
@@ -341,7 +365,7 @@ def _records(job: Job, window: range, answers: Sequence[Generated]) -> Iterator[
         record: dict[str, Any] = {"source": job.sources[number], "prediction": answer.text}
         if job.references is not None:
             record["references"] = job.references[number]
-        if problem := (job.problems or {}).get(number):
+        if problem := job.problems.get(number):
             record["error"] = problem
         record |= {"log_probability": answer.log_probability, "finished": answer.finished}
         if answer.is_source_cut:

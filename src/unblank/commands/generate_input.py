@@ -1,6 +1,9 @@
-"""Sources and references of the command `generate`, read whole before anything is written."""
+"""Sources and references of the command `generate`, read whole before anything is written.
 
-from collections.abc import Iterator, Sequence
+A source that is none has the reason among the problems, and keeps its place.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +13,10 @@ from unblank.commands.texts import given_texts
 from unblank.data.fields import field_names, field_text, field_value, is_visible
 from unblank.data.files import find_files
 from unblank.data.records import Record, is_text, read_records
-from unblank.rules.glossary import Glossary, read_glossary
+from unblank.rules.glossary import read_glossary
 from unblank.rules.rule import Rule
 
-__all__ = ["Job", "read_job"]
+__all__ = ["Job", "read_job", "require_some"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +28,17 @@ class Job:
         references: for each source its references, at least one: if none holds text, an empty one;
             None if answers are not scored.
         places: where each source stands, for messages: file and line, or its number.
-        problems: number of a source from 0 -> why it is none; None if nothing is answered unless
-            all are in order, as where they come from a file.
+        problems: number of a source from 0 -> why it is none.
         rules: on the answer to each source, those of the glossary included.
-        glossary: None for none.
+        terms: for each source the forms of its terms of the glossary; None without one.
     """
 
     sources: list[str]
     references: list[list[str]] | None
     places: list[str]
-    problems: dict[int, str] | None
+    problems: dict[int, str]
     rules: list[tuple[Rule, ...]]
-    glossary: Glossary | None = None
+    terms: list[list[str]] | None = None
 
 
 def read_job(settings: GenerateSettings) -> Job:
@@ -57,7 +59,7 @@ def read_job(settings: GenerateSettings) -> Job:
     sources: list[str] = []
     references: list[list[str]] = []
     places: list[str] = []
-    problems: dict[int, str] | None = None
+    problems: dict[int, str] = {}
     rules: list[tuple[Rule, ...]] = []
     of_all = settings.given_rules()
     if settings.input is None:
@@ -71,10 +73,17 @@ def read_job(settings: GenerateSettings) -> Job:
         of_rules = [settings.rules_field] if settings.rules_field else []
         names = [*field_names(template), *fields_of_references, *of_rules]
         for place, record in _records(settings.input, names):
-            rules.append((*of_all, *rules_of_record(place, record, settings.rules_field)))
-            sources.append(field_text(place, record, template))
+            try:
+                source = field_text(place, record, template)
+                own = rules_of_record(place, record, settings.rules_field)
+            except ValueError as error:
+                problems[len(sources)] = str(error).removeprefix(f"{place}: ")
+                source, own = "", ()
+            rules.append((*of_all, *own))
+            sources.append(source)
             references.append(_references(place, record, fields_of_references))
             places.append(place)
+        require_some(places, problems)
     if not any(map(is_visible, sources)):
         raise ValueError("no source: give a text, --input FILE, or lines on standard input")
     for path in files:
@@ -85,10 +94,21 @@ def read_job(settings: GenerateSettings) -> Job:
     if settings.glossary is None:
         return Job(sources, kept, places, problems, rules)
     glossary = read_glossary(settings.glossary)
-    rules = [
-        (*own, *glossary.rules_for(source)) for own, source in zip(rules, sources, strict=True)
-    ]
-    return Job(sources, kept, places, problems, rules, glossary)
+    terms = [glossary.translations(source) for source in sources]
+    if settings.glossary_use != "hint":
+        rules = [
+            (*own, *glossary.rules_for(source)) for own, source in zip(rules, sources, strict=True)
+        ]
+    if settings.glossary_use != "rule":
+        sources = [glossary.hinted(source) for source in sources]
+    return Job(sources, kept, places, problems, rules, terms)
+
+
+def require_some(places: Sequence[str], problems: Mapping[int, str]) -> None:
+    """Raise ValueError with the first problem if there is no source without one."""
+    if problems and len(problems) == len(places):
+        first = min(problems)
+        raise ValueError(f"{places[first]}: {problems[first]}")
 
 
 def _default_field(path: Path) -> str:

@@ -68,12 +68,16 @@ class GenerateSettings(RuleSettings, GenerationOptions):
     """File of two columns, .tsv or .csv: a term of the sources, and its translation, whose
     inflected forms are divided by |. Where a source holds the term, the answer must hold the
     translation."""
+    glossary_use: Annotated[Literal["rule", "hint", "both"], Needs("glossary")] = "rule"
+    """What becomes of the terms: a rule on the answer, a hint before the source such as
+    "dog = Hund; cat = Katze. ", which binds nothing, or both."""
     batch_size: Positive[int] = 32
     """Number of sources answered together."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
-    dtype: Literal["fp32", "bf16"] | None = None
-    """Data type of the computation. Default: as the model was saved."""
+    dtype: Literal["fp32", "bf16", "fp16"] | None = None
+    """Data type of the computation; fp16 is fastest on most CPUs, and there rounds weights only.
+    Default: as the model was saved."""
 
     def __post_init__(self) -> None:
         GenerationOptions.__post_init__(self)

@@ -29,6 +29,8 @@ class ScoreSettings(FileSettings, RetrievalSettings):
 
     A text: unblank score MODEL "The cat [MASK] on the mat." --candidates sat slept
 
+    All blanks at once: unblank score MODEL "The [MASK] sat on the [MASK]." --answers cat mat
+
     A file: unblank score MODEL --input questions.csv --text-field question --candidates yes no
     --output scored.csv
     """
@@ -43,6 +45,24 @@ class ScoreSettings(FileSettings, RetrievalSettings):
     candidates_field: Annotated[str | None, Needs("output"), Excludes("candidates")] = None
     """Field of --input that lists the candidates of each text; in a table as JSON, such as
     ["sat", "slept"]."""
+    answers: Annotated[
+        tuple[str, ...],
+        Excludes(
+            "candidates",
+            "candidates_field",
+            "output",
+            "blank",
+            "normalization",
+            "content_free",
+            "include_end",
+            "context",
+            "source_tag",
+            "retrieve",
+            "calibration",
+        ),
+    ] = ()
+    """Instead of candidates: one answer for each blank of the text, of at most four, to be scored
+    together in every order in which the blanks can be filled."""
     blank: NotNegative[int] = 0
     """Which blank of the text the candidates are for, counted from 0; the others stay blank."""
     normalization: Literal["sum", "mean", "pmi", "contextual"] = "sum"
@@ -67,13 +87,16 @@ class ScoreSettings(FileSettings, RetrievalSettings):
     """Use what `unblank calibrate` has kept in the model's folder."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
-    dtype: Literal["fp32", "bf16"] | None = None
-    """Data type of the computation. Default: as the model was saved."""
+    dtype: Literal["fp32", "bf16", "fp16"] | None = None
+    """Data type of the computation; fp16 is fastest on most CPUs, and there rounds weights only.
+    Default: as the model was saved."""
 
     def __post_init__(self) -> None:
         check_values(self)
-        if not self.candidates and self.candidates_field is None:
-            raise ValueError("no candidates: give --candidates, one or more")
+        if not self.candidates and self.candidates_field is None and not self.answers:
+            raise ValueError(
+                "no candidates: give --candidates, one or more, or --answers, one for each blank"
+            )
 
 
 _HEADINGS = {
@@ -111,6 +134,15 @@ def run(settings: ScoreSettings) -> None:
         raise_refused(score_to_file(settings), settings.output, "scored")
         return
 
+    if settings.answers:
+        from unblank.api import load
+        from unblank.commands.score_orders import print_order_scores
+
+        unblank = load(settings.model, device=settings.device, dtype=settings.dtype)
+        texts = texts_of(settings.text, settings)
+        print_order_scores(unblank, texts, settings.answers, as_json=settings.json)
+        return
+
     unblank = _opened(settings)
     options = asdict(_options(settings))
     console = TextConsole(highlight=False)
@@ -134,7 +166,10 @@ def run(settings: ScoreSettings) -> None:
         text, scores, passages = answer
         if settings.json:
             more = {} if retriever is None else {"passages": passages}
-            print_json({"text": text, **scores.to_dict(), **more})
+            values = scores.to_dict()
+            for one in values["candidates"]:
+                one["probability"] = one["share"]  # its name up to version 0.2
+            print_json({"text": text, **values, **more})
             continue
         console.print(_table(text, scores, settings.normalization))
         for passage in passages:
@@ -216,7 +251,5 @@ def _table(text: str, scores: "Scores", normalization: str) -> "Table":
     table.add_column(_HEADINGS[normalization], justify="right")
     table.add_column("share", justify="right")
     for candidate in scores.ranked:
-        table.add_row(
-            Text(candidate.text), f"{candidate.score:.3f}", f"{candidate.probability:.1%}"
-        )
+        table.add_row(Text(candidate.text), f"{candidate.score:.3f}", f"{candidate.share:.1%}")
     return table

@@ -28,6 +28,9 @@ class ServeSettings:
 
     models: Positional[tuple[PathText, ...]]
     """Model folders, each with =NAME if it is not to be called by the folder's name."""
+    task: tuple[PathText, ...] = ()
+    """Task files (YAML) that clients may name besides the library's, each with =NAME if the task is
+    not to be called by the file's name."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 for all of this machine."""
     port: NotNegative[int] = 8000
@@ -51,8 +54,9 @@ class ServeSettings:
     """auto (a GPU if there is one), cpu or cuda."""
     calibration: bool = True
     """Use what `unblank calibrate` has kept in the models' folders."""
-    dtype: Literal["fp32", "bf16"] | None = None
-    """Data type of the computation. Default: as the models were saved."""
+    dtype: Literal["fp32", "bf16", "fp16"] | None = None
+    """Data type of the computation; fp16 is fastest on most CPUs, and there rounds weights only.
+    Default: as the models were saved."""
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -67,17 +71,15 @@ class ServeSettings:
         Raises:
             ValueError: two models have the same name.
         """
-        named: dict[str, Path] = {}
-        for given in self.models:
-            folder, _, name = given.rpartition("=")
-            if not folder or Path(given).exists():
-                folder, name = given, Path(given).resolve().name
-            if name in named:
-                raise ValueError(
-                    f"two models are called {name!r}: give one another name, as in {folder}=NAME"
-                )
-            named[name] = Path(folder)
-        return named
+        return _named("models", self.models)
+
+    def named_tasks(self) -> dict[str, Path]:
+        """Return name -> task file.
+
+        Raises:
+            ValueError: two tasks have the same name.
+        """
+        return _named("tasks", self.task)
 
     def api_key(self) -> str | None:
         """Return the key that clients must send; None for none.
@@ -94,6 +96,22 @@ class ServeSettings:
         return key
 
 
+def _named(kind: str, given: Sequence[str]) -> dict[str, Path]:
+    """Return name -> path of what is given as PATH or PATH=NAME."""
+    named: dict[str, Path] = {}
+    for one in given:
+        path, _, name = one.rpartition("=")
+        if not path or Path(one).exists():
+            path = one
+            name = Path(one).stem if kind == "tasks" else Path(one).resolve().name
+        if name in named:
+            raise ValueError(
+                f"two {kind} are called {name!r}: give one another name, as in {path}=NAME"
+            )
+        named[name] = Path(path)
+    return named
+
+
 def parse(words: Sequence[str]) -> ServeSettings:
     """Return the settings that the words give; errors as for `parse_settings`."""
     return parse_settings("serve", ServeSettings, words)
@@ -103,7 +121,7 @@ def run(settings: ServeSettings) -> None:
     """Serve until a signal asks for the end.
 
     Raises:
-        ValueError: two models have the same name, or one cannot be opened.
+        ValueError: two models or tasks have the same name, or one cannot be opened.
         FileNotFoundError: as for `unblank.load`.
         OSError: the port is in use.
         ImportError: the packages of the extra `serve` are missing.
@@ -116,6 +134,7 @@ def run(settings: ServeSettings) -> None:
 
     serve_models(
         settings.named_folders(),
+        settings.named_tasks(),
         host=settings.host,
         port=settings.port,
         api_key=settings.api_key(),

@@ -1,7 +1,9 @@
 """The recipe of a comparison: read, checked whole, and turned into the settings of every run.
 
 One set of settings for pretraining, named variants that change some of them, seeds, and what is
-measured of each model. `$UNBLANK_DATA` and other variables of the environment may be used in paths.
+measured of each model. Or a finished model in place of pretraining: then variants differ in how it
+is measured and fine-tuned. `$UNBLANK_DATA` and other variables of the environment may be used in
+paths.
 """
 
 import os
@@ -23,7 +25,7 @@ from unblank.untrusted.yaml_text import read_yaml
 __all__ = ["ComparedRun", "Measurement", "Recipe", "load_comparison"]
 
 MODEL_FOLDER_NAME = "pretrain"
-_KEYS = ("about", "output_dir", "seeds", "pretrain", "variants", "evaluate", "finetune")
+_KEYS = ("about", "output_dir", "seeds", "model", "pretrain", "variants", "evaluate", "finetune")
 _VARIANT_KEYS = ("about", "change", "measure", "without")
 _WITH_CONTEXT = ("lambada", "perplexity")
 _SET_BY_COMPARE = {
@@ -78,16 +80,19 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """A variant with a seed."""
+    """A variant with a seed.
+
+    Attributes:
+        variant: the variant.
+        seed: of its pretraining and fine-tuning.
+        folder: what is measured lies in it.
+        model_folder: where pretraining puts the model, or the finished one.
+    """
 
     variant: Variant
     seed: int
     folder: Path
-
-    @property
-    def model_folder(self) -> Path:
-        """Where pretraining puts the model."""
-        return self.folder / MODEL_FOLDER_NAME
+    model_folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ class Recipe:
         path: of the file.
         output_dir: all that it makes.
         seeds: of every variant.
+        model: folder of a finished model; None if one is pretrained.
         pretrain: the settings that variants share.
         variants: in the order of the table.
         measurements: in the order of the table.
@@ -106,6 +112,7 @@ class Recipe:
     path: Path
     output_dir: Path
     seeds: tuple[int, ...]
+    model: Path | None
     pretrain: Mapping[str, Any]
     variants: tuple[Variant, ...]
     measurements: tuple[Measurement, ...]
@@ -126,11 +133,15 @@ class Recipe:
                     f"no seed {seed}: the recipe has {', '.join(map(str, self.seeds))}"
                 )
         return [
-            ComparedRun(variant, seed, self.output_dir / variant.folder_name / f"seed-{seed}")
+            self._run(variant, seed)
             for seed in seeds or self.seeds
             for variant in self.variants
             if not names or variant.name in names
         ]
+
+    def _run(self, variant: Variant, seed: int) -> ComparedRun:
+        folder = self.output_dir / variant.folder_name / f"seed-{seed}"
+        return ComparedRun(variant, seed, folder, self.model or folder / MODEL_FOLDER_NAME)
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -221,7 +232,8 @@ def load_comparison(path: Path) -> Recipe:
     try:
         recipe = _build(path, _expanded(content))
         for run in recipe.runs():
-            recipe.pretrain_config(run)
+            if recipe.model is None:
+                recipe.pretrain_config(run)
             for measurement in recipe.measurements:
                 is_evaluation = measurement.kind == "evaluate"
                 check = recipe.evaluate_config if is_evaluation else recipe.finetune_config
@@ -265,7 +277,13 @@ def _build(path: Path, content: Any) -> Recipe:
         raise ValueError(f"seeds must be a list of different whole numbers, got {seeds!r}")
     output_dir = Path(content.get("output_dir", f"runs/{path.stem}"))
     pretrain = _mapping(content, "pretrain")
-    return Recipe(path, output_dir, tuple(seeds), pretrain, variants, measurements)
+    model = Path(content["model"]) if "model" in content else None
+    if model is not None and (pretrain or any(variant.change for variant in variants)):
+        raise ValueError(
+            f"model is {model}, so nothing is pretrained: leave out pretrain and the change of "
+            "variants, and say under measure how a variant is fine-tuned"
+        )
+    return Recipe(path, output_dir, tuple(seeds), model, pretrain, variants, measurements)
 
 
 def _variant(name: str, entry: Any, measurements: Sequence[str]) -> Variant:

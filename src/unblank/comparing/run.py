@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unblank.comparing.loss_curves import draw_loss_curves
 from unblank.comparing.recipe import ComparedRun, Measurement, Recipe, load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
 from unblank.engine.results import RESULTS_NAME, read_results
@@ -69,9 +70,8 @@ def compare(
     if not plan:
         for run in runs:
             _require_packages(recipe, run)
-    steps = [_tokenizer_step(recipe)] + [
-        step for run in runs for step in _steps_of(recipe, run, memory)
-    ]
+    steps = [] if recipe.model else [_tokenizer_step(recipe)]
+    steps += [step for run in runs for step in _steps_of(recipe, run, memory)]
     for number, step in enumerate(steps, start=1):
         is_done = step.is_done()
         tell(f"[{number}/{len(steps)}] {step.name}: {'done' if is_done else 'to do'}")
@@ -122,16 +122,18 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
 
 
 def _steps_of(recipe: Recipe, run: ComparedRun, memory: MemoryArrangement) -> list[_Step]:
-    """Return pretraining and every measurement of a run."""
+    """Return pretraining, unless the model is finished, and every measurement of a run."""
     name = f"{run.variant.name}, seed {run.seed}"
-    pretrain = recipe.pretrain_config(run)
-    steps = [
-        _Step(
-            f"{name}: pretrain",
-            lambda: _has_settings(run.model_folder / PROVENANCE_NAME, to_mapping(pretrain)),
-            lambda: run_pretrain(pretrain, memory=memory),
+    steps = []
+    if recipe.model is None:
+        pretrain = recipe.pretrain_config(run)
+        steps.append(
+            _Step(
+                f"{name}: pretrain",
+                lambda: _has_settings(run.model_folder / PROVENANCE_NAME, to_mapping(pretrain)),
+                lambda: run_pretrain(pretrain, memory=memory),
+            )
         )
-    ]
     for measurement in recipe.measurements:
         if measurement.name not in run.variant.without:
             steps.append(_measure_step(recipe, run, measurement, name, memory))
@@ -286,8 +288,12 @@ def _require_metrics(recipe: Recipe, measurement: Measurement, known: list[str])
 
 def _report(recipe: Recipe) -> None:
     """Write the table as it is now, as JSON, markdown and picture."""
-    found = cells(recipe)
+    found, first = cells(recipe), recipe.variants[0].name
     recipe.output_dir.mkdir(parents=True, exist_ok=True)
-    write_at_once(recipe.output_dir / "table.json", comparison_json(recipe.path, found))
-    write_at_once(recipe.output_dir / "table.md", to_markdown(found))
+    write_at_once(recipe.output_dir / "table.json", comparison_json(recipe.path, found, first))
+    write_at_once(recipe.output_dir / "table.md", to_markdown(found, first))
     draw_plot(found, recipe.output_dir / "table.png")
+    folders: dict[str, list[Path]] = {}
+    for run in recipe.runs():
+        folders.setdefault(run.variant.name, []).append(run.model_folder)
+    draw_loss_curves(folders, recipe.output_dir / "losses.png")

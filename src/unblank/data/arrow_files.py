@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-from unblank.data.parquet import bounded_value, wanted_columns
+from unblank.data.column_rows import ColumnRows, wanted_columns
 from unblank.data.remote import RemotePath
 from unblank.data.unpacking import OnRead
 from unblank.extras import optional_package
@@ -37,24 +36,18 @@ def read_arrow(
     """
     arrow = optional_package("pyarrow", f"reading {path}")
     ipc = optional_package("pyarrow.ipc", f"reading {path}")
-    numbers = count(1)
+    rows = ColumnRows(path)
     try:
-        with ExitStack() as stack:
+        with ExitStack() as stack, rows.in_unicode():
             for batch in _batches(path, arrow, ipc, stack):
                 columns = wanted_columns(path, batch.schema.names, names) or batch.schema.names
                 for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
-                    rows = batch.select(columns).slice(start, _ROWS_AT_ONCE)
-                    for row in zip(*rows.columns, strict=True):
-                        place = f"{path}, row {next(numbers)}"
-                        values = [bounded_value(place, value.as_py()) for value in row]
-                        yield place, dict(zip(columns, values, strict=True))
+                    yield from rows.of(batch.select(columns).slice(start, _ROWS_AT_ONCE))
     except (arrow.ArrowException, OSError) as error:
         # Arrow has no errno for what it misses in a file that is cut.
         if isinstance(path, RemotePath) or getattr(error, "errno", None) is not None:
             raise
         raise ValueError(f"{path} is a damaged Arrow file: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}, near row {next(numbers)}: a text is not UTF-8") from error
     if on_read is not None:
         on_read(path.stat().st_size)
 

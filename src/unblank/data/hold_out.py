@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from unblank.data.drawing import shares_by_size
 
-__all__ = ["HashPart", "hold_out_thresholds"]
+__all__ = ["NUM_HASHES", "HashPart", "hold_out_thresholds"]
 
-_HASHES = 2**64
+NUM_HASHES = 2**64
+"""Thresholds are shares of this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def hold_out_thresholds(entries: Sequence[Iterable[str]], amount: float) -> list
     """
     found = [_look_at(documents, amount) for documents in entries]
     if amount < 1:
-        return [one.threshold(max(int(amount * _HASHES), one.smallest[0] + 1)) for one in found]
+        return [one.threshold(max(int(amount * NUM_HASHES), one.smallest[0] + 1)) for one in found]
     counts = shares_by_size([one.count for one in found], int(amount))
     return [
         one.threshold(one.smallest[min(count, len(one.smallest)) - 1] + 1) if count else 0

@@ -15,6 +15,7 @@ from unblank.languages import find_language
 __all__ = [
     "LANGUAGE_FIELD",
     "LanguageFile",
+    "files_by_code",
     "files_by_language",
     "find_language_files",
     "language_of_record",
@@ -99,6 +100,16 @@ def files_by_language(entry: str) -> dict[str, str]:
         FileNotFoundError: no file matches.
         ValueError: the code of one is of no language.
     """
+    return {path: find_language(code).code for path, code in files_by_code(entry).items()}
+
+
+def files_by_code(entry: str) -> dict[str, str]:
+    """Return path -> code as it stands there, of the files of a path with `{lang}`.
+
+    Raises:
+        FileNotFoundError: no file matches.
+        ValueError: the code of one is of no language.
+    """
     before, *between, after = entry.split(_IN_PATH)
     pattern = entry.replace(_IN_PATH, "*")
     name = re.compile(
@@ -111,13 +122,12 @@ def files_by_language(entry: str) -> dict[str, str]:
     codes = {path: match["lang"] for path, match in found.items() if match}
     if not codes:
         raise FileNotFoundError(f"no file matches {entry}, with any code in place of {_IN_PATH}")
-    languages = {}
     for path, code in codes.items():
         try:
-            languages[path] = find_language(code).code
+            find_language(code)
         except ValueError as error:
             raise ValueError(f"{path}: {error} ({_IN_PATH} stands there)") from error
-    return languages
+    return codes
 
 
 def _regular(pattern: str) -> str:

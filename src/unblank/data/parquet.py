@@ -3,19 +3,17 @@
 A text that many rows share is stored once, so that it must not be unpacked for all of them at once.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-from unblank.data.fields import no_field
+from unblank.data.column_rows import ColumnRows, wanted_columns
 from unblank.data.remote import RemotePath
 from unblank.data.unpacking import LONGEST, OnRead
 from unblank.extras import optional_package
 
-__all__ = ["bounded_value", "read_parquet", "wanted_columns"]
+__all__ = ["read_parquet"]
 
 _ROWS_AT_ONCE = 256
 
@@ -36,9 +34,9 @@ def read_parquet(
     """
     parquet = optional_package("pyarrow.parquet", f"reading {path}")
     arrow = optional_package("pyarrow", f"reading {path}")
-    numbers = count(1)
+    rows = ColumnRows(path)
     try:
-        with ExitStack() as stack:
+        with ExitStack() as stack, rows.in_unicode():
             source: Any = path
             if isinstance(path, RemotePath):
                 source = stack.enter_context(path.open("rb", is_seekable=True))
@@ -53,14 +51,9 @@ def read_parquet(
                     row_groups=[group],
                 )
                 for batch in batches:
-                    for row in zip(*batch.columns, strict=True):
-                        place = f"{path}, row {next(numbers)}"
-                        values = [bounded_value(place, value.as_py()) for value in row]
-                        yield place, dict(zip(batch.schema.names, values, strict=True))
+                    yield from rows.of(batch)
     except arrow.ArrowException as error:
         raise ValueError(f"{path} is a damaged parquet file: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}, near row {next(numbers)}: a text is not UTF-8") from error
     if on_read is not None:
         on_read(path.stat().st_size)
 
@@ -91,26 +84,3 @@ def _rows_at_once(path: Path, group: Any, columns: Sequence[str] | None) -> int:
             f"{LONGEST:,} are read of one; divide them"
         )
     return _ROWS_AT_ONCE if num_bytes <= LONGEST else 1
-
-
-def bounded_value(place: str, value: Any) -> Any:
-    """Return a value; ValueError if it is a text that is too long to be held in memory."""
-    if isinstance(value, str) and len(value) > LONGEST:
-        raise ValueError(f"{place} has a text of more than {LONGEST:,} characters: divide it")
-    return value
-
-
-def wanted_columns(path: Path, present: list[str], names: Sequence[str]) -> list[str] | None:
-    """Return the columns that the wanted fields are in; None for all.
-
-    Raises:
-        ValueError: a field has no column, or two columns have one name.
-    """
-    name, times = Counter(present).most_common(1)[0] if present else ("", 0)
-    if times > 1:
-        raise ValueError(f"{path}: {times} columns have the name {name!r}: rename them")
-    columns = [name if name in present else name.partition(".")[0] for name in names]
-    for name, column in zip(names, columns, strict=True):
-        if column not in present:
-            raise ValueError(no_field(str(path), dict.fromkeys(present), name))
-    return list(dict.fromkeys(columns)) or None

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path, PosixPath
 from typing import Any, Self
 
-from unblank.extras import optional_package
+from unblank.extras import install_command, optional_package
 
 __all__ = ["RemotePath", "data_path", "remote_files", "split_entry"]
 
@@ -240,12 +240,22 @@ def _told(path: RemotePath) -> Iterator[None]:
             raise OSError(f"{path} cannot be read: {said}") from error
         raise FileNotFoundError(f"no file matches {path}") from error
     except ImportError as error:
-        raise ImportError(f"reading {path} needs another package: {error}") from error
+        package = _package_of(path.scheme)
+        raise ImportError(
+            f"reading {path} needs the package {package}: {install_command(package)}"
+        ) from error
     except (KeyboardInterrupt, MemoryError):
         raise
     except Exception as error:
         said = f"{error}" or type(error).__name__
         raise OSError(f"{path} cannot be read: {said}") from error
+
+
+def _package_of(scheme: str) -> str:
+    """Return the package that reads URLs of a service, as fsspec has it."""
+    from fsspec.registry import known_implementations
+
+    return str(known_implementations[scheme]["class"].partition(".")[0])
 
 
 def _number_of(text: str) -> int:

@@ -1,11 +1,12 @@
 """Corpora tokenized once, by one process or by several: what is missing is made, the rest is found.
 
-A corpus is one folder up to some 64 MB of text. A larger one is divided into shards, one a file or
-a group of small files, each a folder named by its content (texts, tokenizer, settings); processes
-share them out by their bytes, and what is finished is found again after a kill. A folder appears
-whole or not at all (it is built under another name and renamed), so runs that prepare at once or
-are killed leave nothing wrong. Neither ids nor their order depend on the number of processes. The
-ids are those of text alone; samplers add the special tokens. What is in a folder is in `prepared`.
+A corpus is one folder up to some 64 MB of text. A larger one is divided into shards, one a file, a
+group of small files or a part of a large one, each a folder named by its content (texts, tokenizer,
+settings); processes share them out by their bytes, and what is finished is found again after a
+kill. A folder appears whole or not at all (it is built under another name and renamed), so runs
+that prepare at once or are killed leave nothing wrong. Neither ids nor their order depend on the
+number of processes. The ids are those of text alone; samplers add the special tokens. What is in a
+folder is in `prepared`.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ import numpy as np
 
 from unblank.consoles import TextConsole
 from unblank.data.bulk_encoding import encode_documents
+from unblank.data.file_parts import FilePart, file_parts
 from unblank.data.files import find_files
 from unblank.data.formats import FORMATS, compression_of, format_of
 from unblank.data.known_text import KnownText
@@ -229,7 +231,10 @@ class CorpusCache:
             kind = format_of(path)
             ending = FORMATS[kind].endings[0] + compression_of(path) if kind else ".txt"
             digest.update(ending.encode())
-            digest.update(bytes.fromhex(self.known.digest(path)))
+            whole = path.whole if isinstance(path, FilePart) else path
+            digest.update(bytes.fromhex(self.known.digest(whole)))
+            if isinstance(path, FilePart):
+                digest.update(repr(path.bounds).encode())
         return digest.hexdigest()
 
     def _missing(self, plans: Sequence[_Plan], opened: dict[str, PreparedCorpus]) -> list[str]:
@@ -322,23 +327,29 @@ def share_out(sizes: Sequence[int], num_processes: int) -> list[list[int]]:
 
 
 def _divided(texts: TextFiles) -> list[TextFiles]:
-    """Return the texts of each shard: neighbouring files, as many as `_SHARD_BYTES` allow."""
-    groups: list[list[int]] = [[]]
+    """Return the texts of each shard: as many neighbouring files as `_SHARD_BYTES` allow.
+
+    A larger file is several, if lines of it can be found in its middle.
+    """
+    groups: list[list[Path]] = [[]]
+    fields: list[list[str]] = [[]]
     num_bytes = 0
-    for number, path in enumerate(texts.paths):
+    for path, text_field in zip(
+        texts.paths, texts.fields or [texts.text_field] * len(texts.paths), strict=True
+    ):
         size = path.stat().st_size
-        if groups[-1] and num_bytes + size > _SHARD_BYTES:
-            groups.append([])
-            num_bytes = 0
-        groups[-1].append(number)
+        pieces: Sequence[Path] = file_parts(path, _SHARD_BYTES, texts.text_unit) or [path]
+        for piece in pieces:
+            if groups[-1] and num_bytes + size > _SHARD_BYTES:
+                groups.append([])
+                fields.append([])
+                num_bytes = 0
+            groups[-1].append(piece)
+            fields[-1].append(text_field)
         num_bytes += size
     return [
-        replace(
-            texts,
-            paths=tuple(texts.paths[number] for number in group),
-            fields=tuple(texts.fields[number] for number in group) if texts.fields else (),
-        )
-        for group in groups
+        replace(texts, paths=tuple(group), fields=tuple(of_group) if texts.fields else ())
+        for group, of_group in zip(groups, fields, strict=True)
     ]
 
 

@@ -26,9 +26,13 @@ def find_split(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
         ValueError: if the spelling fits several files of a data set.
     """
     for name in (split, *SPLIT_NAMES.get(split, ())):
-        for ending in ("", "_*"):
-            stem = pattern.replace("{split}", name + ending)
-            found = sorted(root.glob(stem + ".jsonl*")) + sorted(root.glob(stem + ".txt*"))
+        for more in ("", "_*"):
+            stem = pattern.replace("{split}", name + more)
+            found = [
+                path
+                for ending in (".jsonl*", ".txt*", ".tsv*")
+                for path in sorted(root.glob(stem + ending))
+            ]
             if found and ("*" in pattern or len(found) == 1):
                 return tuple(found)
             if found:

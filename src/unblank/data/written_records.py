@@ -9,14 +9,13 @@ import base64
 import io
 import json
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from unblank.disk_errors import writes_to
 from unblank.extras import optional_package, require_package
-from unblank.integrity import write_at_once
+from unblank.integrity import written_whole
 
 __all__ = ["flattened", "is_table", "require_writable", "write_records"]
 
@@ -24,6 +23,7 @@ _WRITTEN_ENDINGS = (".jsonl", ".csv", ".tsv", ".parquet")
 """Endings of the files that can be written."""
 
 _TABLES = (".csv", ".tsv")
+_ROWS_OF_A_GROUP = 4096
 
 
 def require_writable(path: Path, *, also: Sequence[str] = ()) -> None:
@@ -51,12 +51,15 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in _TABLES
 
 
-def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> int:
+def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
     """Write records, all at once: a kill leaves the file that was there, or the new one.
+
+    Few records are in memory at a time, if the iterable makes them as they are asked for.
 
     Args:
         path: its ending says the format, as for `require_writable`.
-        records: name -> value each; a column is made for every name, in the order of appearance.
+        records: name -> value each, which can be gone through several times; a column is made for
+            every name, in the order of appearance.
 
     Returns:
         Number of cells of a `.tsv` in which tabs and line ends became spaces, as it cannot hold
@@ -67,26 +70,27 @@ def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> int:
         ImportError: parquet is asked for, and its package is not installed.
     """
     ending = path.suffix.lower()
+    if ending == ".jsonl":
+        with written_whole(path) as file:
+            for record in records:
+                line = json.dumps(_json_value(record), ensure_ascii=False)
+                file.write(f"{line}\n".encode())
+        return 0
     columns = list(dict.fromkeys(name for record in records for name in record))
     if ending == ".parquet":
         _write_parquet(path, columns, records)
         return 0
-    if ending == ".jsonl":
-        lines = (json.dumps(_json_value(record), ensure_ascii=False) for record in records)
-        write_at_once(path, "".join(f"{line}\n" for line in lines))
-        return 0
-    rows = [[_cell(record.get(name)) for name in columns] for record in records]
-    if ending == ".csv":
-        text = "".join(",".join(map(_quoted, row)) + "\n" for row in [columns, *rows])
-        write_at_once(path, text)
-        return 0
-    plain = [[_in_one_line(cell) for cell in row] for row in [columns, *rows]]
-    write_at_once(path, "".join("\t".join(row) + "\n" for row in plain))
-    return sum(
-        cell != before
-        for row, row_before in zip(plain, [columns, *rows], strict=True)
-        for cell, before in zip(row, row_before, strict=True)
-    )
+    num_changed = 0
+    with written_whole(path) as file:
+        rows = ([_cell(record.get(name)) for name in columns] for record in records)
+        for row in chain([columns], rows):
+            if ending == ".csv":
+                file.write((",".join(map(_quoted, row)) + "\n").encode())
+                continue
+            plain = [_in_one_line(cell) for cell in row]
+            num_changed += sum(map(str.__ne__, plain, row))
+            file.write(("\t".join(plain) + "\n").encode())
+    return num_changed
 
 
 def flattened(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,35 +149,65 @@ def _in_one_line(cell: str) -> str:
 
 
 def _write_parquet(
-    path: Path, columns: Sequence[str], records: Sequence[Mapping[str, Any]]
+    path: Path, columns: Sequence[str], records: Iterable[Mapping[str, Any]]
 ) -> None:
+    """Write a group of rows after another; a column whose values are of several types is text."""
     arrow = optional_package("pyarrow", f"writing {path}")
     parquet = optional_package("pyarrow.parquet", f"writing {path}")
-    table = arrow.table(
-        {name: _parquet_column(arrow, parquet, [one.get(name) for one in records])
-         for name in columns}
-    )  # fmt: skip
-    replacement = path.with_name(path.name + ".tmp")
-    try:
-        with writes_to(path), replacement.open("wb") as file:
-            parquet.write_table(table, file)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        replacement.unlink(missing_ok=True)
-        raise
-    replacement.replace(path)
+    types = _parquet_types(arrow, parquet, columns, records)
+    while True:
+        schema = arrow.schema(list(types.items()))
+        try:
+            with written_whole(path) as file, parquet.ParquetWriter(file, schema) as writer:
+                for group in _groups(records):
+                    arrays = [_parquet_column(arrow, name, types[name], group) for name in columns]
+                    writer.write_table(arrow.table(arrays, schema=schema))
+            return
+        except _OddColumnError as error:  # found late; the file is begun anew
+            types[error.name] = arrow.string()
 
 
-def _parquet_column(arrow: Any, parquet: Any, values: Sequence[Any]) -> Any:
-    """Return a column; values of several types are written as text."""
+class _OddColumnError(Exception):
+    """A column has a value that does not fit its type."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def _groups(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    rest = iter(records)
+    while group := list(islice(rest, _ROWS_OF_A_GROUP)):
+        yield group
+
+
+def _parquet_types(
+    arrow: Any, parquet: Any, columns: Sequence[str], records: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the type of each column, which all its values have, or can be turned into."""
+    types = dict.fromkeys(columns, arrow.null())
+    for group in _groups(records):
+        for name in columns:
+            if arrow.types.is_string(types[name]):
+                continue
+            try:
+                of_group = arrow.array([one.get(name) for one in group]).type
+                both = [arrow.schema([("column", one)]) for one in (types[name], of_group)]
+                schema = arrow.unify_schemas(both, promote_options="permissive")
+                # Some types exist in memory only, such as objects without a field.
+                parquet.write_table(schema.empty_table(), io.BytesIO())
+                types[name] = schema.field("column").type
+            except (arrow.ArrowException, TypeError, OverflowError):
+                types[name] = arrow.string()
+    text = arrow.string()
+    return {name: text if arrow.types.is_null(one) else one for name, one in types.items()}
+
+
+def _parquet_column(arrow: Any, name: str, kind: Any, group: Sequence[Mapping[str, Any]]) -> Any:
+    values = [one.get(name) for one in group]
+    if arrow.types.is_string(kind):
+        values = [None if value is None else _cell(value) for value in values]
     try:
-        column = arrow.array(values)
-        if arrow.types.is_null(column.type):
-            return column.cast(arrow.string())
-        # Some types exist in memory only, such as objects without a field.
-        parquet.write_table(arrow.table({"column": column.slice(0, 0)}), io.BytesIO())
-    except (arrow.ArrowException, TypeError, OverflowError):
-        texts = [None if value is None else _cell(value) for value in values]
-        return arrow.array(texts, arrow.string())
-    return column
+        return arrow.array(values, kind)
+    except (arrow.ArrowException, TypeError, OverflowError) as error:
+        raise _OddColumnError(name) from error

@@ -241,7 +241,7 @@ def _run_settings(corpus: DemoCorpus, output: Path, steps: int, seed: int) -> Pr
             row_length=128,
         ),
         # Many short blanks: in so few minutes every scored token counts (docs/log.md).
-        objective=ObjectiveSettings(token=0.8, causal=0.2, mask_ratio=0.35, mean_span_length=1.0),
+        objective=ObjectiveSettings(token=0.8, causal=0.2, mask_ratio=0.35, mean_span_length=0.7),
         optim=PretrainOptimSettings(
             name="muon",
             learning_rate=2e-3,
@@ -254,8 +254,9 @@ def _run_settings(corpus: DemoCorpus, output: Path, steps: int, seed: int) -> Pr
         train=PretrainTrainSettings(
             output_dir=output / "model",
             max_steps=steps,
-            batch_size=4,
+            batch_size=8,
             first_embeddings="cooccurrence",
+            first_attention="neighbours",
             validate_every=max(1, steps // 5),
             validation_samples=256,
             save_every=steps,

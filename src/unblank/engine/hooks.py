@@ -98,7 +98,11 @@ class RunHooks:
             is_validated, is_broken_off = False, True
         # What the selection keeps must not be ahead of the checkpoint that a resume starts from.
         is_selected = is_validated and self.validation.selection is not None
-        must_end, is_time = self.unplanned.look(trainer.world)
+        must_end, is_time, has_failed = self.unplanned.look(
+            trainer.world, has_failed=self.saver.has_failed
+        )
+        if has_failed:
+            self.saver.settle()  # raises what failed, now rather than at the next checkpoint
         is_due = step == self.saver.kept_step or periods.is_due(step, periods.save)
         if is_selected or is_due or must_end or is_time or must_save:
             self.saver.save(trainer, owes_validation=is_broken_off)

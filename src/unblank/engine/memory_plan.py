@@ -1,11 +1,12 @@
 """The memory that each process of a run needs, by formulas, for any number of processes.
 
 F are the model's numbers, P those that are trained and M those that Muon changes; R and L those
-outside of layers and of one layer; T the positions of a micro-batch, V rows of the vocabulary, N
-layers of width W. Shards (`fsdp`) are whole, one layer at a time, while they compute; what is
-outside of layers, all the time. Where a step has several micro-batches, their gradients are added
-up whole. A chunk of logits has at most 64 MiB (`models.loss`). Compared with measured peaks in
-docs/scaling.md.
+outside of layers and of one layer, and U those of the largest unit of shards: the token embeddings,
+what else is outside of layers, or a layer; T the positions of a micro-batch, V rows of the
+vocabulary, N layers of width W. Shards (`fsdp`) are whole, one layer at a time, while they compute;
+what is outside of layers, all the time. Where a step has several micro-batches, their gradients are
+added up whole. A chunk of logits has at most 64 MiB (`models.loss`). Compared with measured peaks
+in docs/scaling.md.
 """
 
 from collections.abc import Iterable
@@ -62,6 +63,7 @@ class MemorySizes:
         all: numbers of the model.
         trained: those that are trained.
         root: those outside of layers.
+        embeddings: those of the token embeddings, which are outside of layers.
         layer: those of the largest layer.
         matrices: those that Muon changes; 0 for AdamW.
         has_average: whether a moving average is kept.
@@ -79,6 +81,7 @@ class MemorySizes:
     all: int
     trained: int
     root: int
+    embeddings: int
     layer: int
     matrices: int
     has_average: bool
@@ -112,6 +115,7 @@ def count_sizes(
         all=total,
         trained=sum(one.numel() for one in model.parameters() if one.requires_grad),
         root=total - sum(in_layers),
+        embeddings=model.get_input_embeddings().weight.numel(),
         layer=max(in_layers, default=0),
         matrices=sum(one.numel() for one in matrices),
         layers=config.num_hidden_layers,
@@ -146,14 +150,15 @@ def plan_memory(
     weights, gradients = 4.0 * sizes.all / number, 4.0 * sizes.trained / number
     weights_text = gradients_text = ""
     unit = sizes.root + sizes.layer
+    largest = max(sizes.embeddings, sizes.root - sizes.embeddings, sizes.layer)
     if number > 1:
         # A unit is gathered into one block, which is then divided into its parameters.
-        weights += 4.0 * (unit + sizes.layer + max(sizes.root, sizes.layer))
-        weights_text = " + 4 (R + 2 L + max(R, L))"
+        weights += 4.0 * (unit + sizes.layer + largest)
+        weights_text = " + 4 (R + 2 L + U)"
         whole = sizes.trained if sizes.micro_batches > 1 else min(unit, sizes.trained)
         # Its gradients are copied into one block before they are exchanged.
-        gradients += 4.0 * (whole + max(sizes.root, sizes.layer))
-        gradients_text = f" + 4 {'P' if sizes.micro_batches > 1 else '(R + L)'} + 4 max(R, L)"
+        gradients += 4.0 * (whole + largest)
+        gradients_text = f" + 4 {'P' if sizes.micro_batches > 1 else '(R + L)'} + 4 U"
     elif layout.size > 1:
         # The blocks in which gradients are exchanged are laid out again after the first step.
         gradients *= 2

@@ -25,7 +25,7 @@ from unblank.engine.units import UnitModule
 from unblank.interruption import Interrupted, break_off, is_finishing
 from unblank.process import end_with_the_parent
 
-__all__ = ["BrokenOff", "World", "join_world", "share_model"]
+__all__ = ["BrokenOff", "World", "join_world", "shard_model", "share_model"]
 
 # Preparing a large corpus keeps the other processes waiting at a barrier.
 _PATIENCE = timedelta(hours=12)
@@ -174,7 +174,8 @@ def share_model(
 ) -> nn.Module:
     """Return the module that every process calls: the same one, a replica (DDP), or sharded.
 
-    FSDP shards each layer and the rest in place; the gradients of both are means over processes.
+    FSDP shards each layer, the token embeddings and the rest in place; the gradients of all are
+    means over processes.
 
     Args:
         module: with the whole model.
@@ -191,16 +192,40 @@ def share_model(
     if parallel == "ddp":
         # Gradients live in the buckets that are exchanged, which saves a copy of them.
         return nn.parallel.DistributedDataParallel(module, gradient_as_bucket_view=True)
+    shard_model(module, _mesh(world, shard_group or world.size))
+    return module
+
+
+def shard_model(module: UnitModule, mesh: DeviceMesh) -> None:
+    """Shard a model in place, in units that are gathered and scattered one after another.
+
+    Args:
+        module: with the model.
+        mesh: the processes; of two dimensions, the first one are replicas.
+    """
     from torch.distributed.fsdp import fully_shard
 
     # Layer by layer: a layer is gathered while it computes, never the whole model at once.
-    mesh = _mesh(world, shard_group or world.size)
     layer_names = set(getattr(module.model, "_no_split_modules", None) or ())
     for layer in module.model.modules():
         if type(layer).__name__ in layer_names:
             fully_shard(layer, mesh=mesh)
+    # Whole until the backward pass is over, as logits need the same table; gathered by the model,
+    # as a loss that takes the table from its head does not call the head.
+    owners = _owners_of_embeddings(module.model)
+    embeddings: Any = fully_shard(owners, mesh=mesh, reshard_after_forward=False)[0]
     fully_shard(module.model, mesh=mesh)
-    return module
+    module.model.register_forward_pre_hook(lambda _model, _inputs: embeddings.unshard())
+
+
+def _owners_of_embeddings(model: Any) -> list[nn.Module]:
+    """Return the modules that hold the table of token embeddings, a head tied to it among them."""
+    table = model.get_input_embeddings().weight
+    return [
+        part
+        for part in model.modules()
+        if any(parameter is table for parameter in part.parameters(recurse=False))
+    ]
 
 
 def _mesh(world: World, shard_group: int) -> DeviceMesh:

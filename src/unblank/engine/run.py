@@ -38,8 +38,9 @@ from unblank.engine.logging import (
 from unblank.engine.memory_plan import ProcessLayout
 from unblank.engine.minutes import fit_steps, with_recorded_steps, with_steps
 from unblank.engine.optimizers import build_optimizers, layer_matrices
-from unblank.engine.parallel import World, share_model
+from unblank.engine.parallel import World
 from unblank.engine.parameters import count_parameters
+from unblank.engine.placed_model import place_model
 from unblank.engine.precision import Precision, choose_precision
 from unblank.engine.progress import Progress
 from unblank.engine.recording import Recorder
@@ -53,7 +54,7 @@ from unblank.engine.state import fill_from, load_optimizers
 from unblank.engine.trackers import open_trackers, require_trackers
 from unblank.engine.trainer import Trainer, TrainerHooks
 from unblank.engine.training import RunContext, Training, TrainingOpener, TuningMethod
-from unblank.engine.units import UnitModule
+from unblank.engine.units import TrainUnit
 from unblank.engine.unplanned import Unplanned
 from unblank.engine.validation import SNAPSHOTS_NAME, Validation
 from unblank.engine.written_lines import cut_lines
@@ -67,6 +68,8 @@ from unblank.settings.recipes import read_settings, to_mapping, to_yaml
 from unblank.waiting_threads import describe_waiting
 
 __all__ = ["Run", "run"]
+
+_PERIODS_OF_A_SHORT_RUN = 5
 
 
 class RunSettings(Protocol):
@@ -101,9 +104,13 @@ class Run(Generic[_Settings]):
         learning_rate: the peak.
         learning_rate_note: where it comes from, for the header.
         steps_note: where their number comes from, for the header.
+        is_drawn: whether all first weights are drawn, none is read.
         is_training: whether weights change; else the model is only measured.
         is_validated: whether there is something held out.
         epochs: passes over the examples, where `train.max_steps` is not given.
+        most_usual_period: steps between two validations, and between two checkpoints, where the
+            settings do not say; a fifth of a shorter run. None for an epoch, and for checkpoints
+            where there are validations.
         fill_every: steps between two rounds of fills.
         patience: validations without a better one after which the run stops; None for never.
         average_last: how many of the last validated weights are averaged.
@@ -121,9 +128,11 @@ class Run(Generic[_Settings]):
     learning_rate: float
     learning_rate_note: str = ""
     steps_note: str = ""
+    is_drawn: bool = False
     is_training: bool = True
     is_validated: bool = True
     epochs: float = 1.0
+    most_usual_period: int | None = None
     fill_every: int = 0
     patience: int | None = None
     average_last: int = 0
@@ -176,9 +185,18 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
             talk.show(_plan(what, what.dry_run, training, what.dry_run.world, precision))
             return
         folder = point.folder if point else None
-        model = what.method.prepare(training.build_model(), folder).to(world.device)
-        unit_module = UnitModule(model, training.unit, world.device)
-        module = share_model(unit_module, world, train.parallel, train.shard_group)
+
+        def build() -> tuple[PreTrainedModel, TrainUnit]:
+            return what.method.prepare(training.build_model(), folder), training.unit
+
+        model, module = place_model(
+            build,
+            world,
+            parallel=train.parallel,
+            shard_group=train.shard_group,
+            checkpoint=folder if what.method.saves_whole_models else None,
+            is_drawn=what.is_drawn and folder is None,
+        )
         parts = _Parts(training, model, module, world, precision)
         if what.is_training and train.minutes is not None:
             if what.settings.train.is_timed:
@@ -426,12 +444,13 @@ def _hooks(
         recorder=recorder,
         saver=saver,
     )
-    validate = _validate_every(what, training)
+    usual = _usual_period(what, training, max_steps)
+    validate = _validate_every(what, usual)
     periods = Periods(
         log=train.log_every,
         validate=validate,
         fill=what.fill_every,
-        save=train.save_every or validate or max(training.steps_per_epoch, 1),
+        save=train.save_every or (validate if what.most_usual_period is None else 0) or usual,
         last=max(max_steps, 1),
     )
     return RunHooks(
@@ -451,11 +470,18 @@ def _max_steps(what: Run[Any], training: Training) -> int:
     return what.settings.train.max_steps or in_epochs
 
 
-def _validate_every(what: Run[Any], training: Training) -> int:
+def _validate_every(what: Run[Any], usual: int) -> int:
     if not what.is_validated or not what.is_training:
         return 0
     every = what.settings.train.validate_every
-    return training.steps_per_epoch if every is None else every
+    return usual if every is None else every
+
+
+def _usual_period(what: Run[Any], training: Training, max_steps: int) -> int:
+    """Return the steps between two validations, or two checkpoints, where nothing is said."""
+    if what.most_usual_period is None:
+        return max(training.steps_per_epoch, 1)
+    return max(min(what.most_usual_period, max_steps // _PERIODS_OF_A_SHORT_RUN), 1)
 
 
 def _learning_rate(optim: OptimSettings, peak: float, max_steps: int, update: int) -> float:

@@ -115,6 +115,11 @@ class Saver:
             self._drop_old_ones()
         world.wait()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last checkpoint could not be written, as far as this process knows."""
+        return self.shards is not None and self.shards.has_failed
+
     def settle(self) -> None:
         """Return when no checkpoint is being written; every process calls this.
 

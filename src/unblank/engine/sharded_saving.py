@@ -92,6 +92,12 @@ class ShardedSaving:
                 self._complete, writing, folder, facts, stack.pop_all(), when_complete
             )
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last checkpoint could not be written, as far as this process knows."""
+        pending = self._pending
+        return pending is not None and pending.done() and pending.exception() is not None
+
     def settle(self) -> None:
         """Return when no checkpoint is being written.
 

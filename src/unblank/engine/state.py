@@ -46,7 +46,11 @@ __all__ = [
 OPTIMIZER_NAME = "optimizer.safetensors"
 AVERAGE_NAME = "average.safetensors"
 """File of a checkpoint with the moving average."""
-_FILES: dict[CheckpointPart, str] = {"moments": OPTIMIZER_NAME, "average": AVERAGE_NAME}
+_FILES: dict[CheckpointPart, str] = {
+    "weights": "model*.safetensors",
+    "moments": OPTIMIZER_NAME,
+    "average": AVERAGE_NAME,
+}
 
 State = dict[str, Tensor]
 """Name -> tensor."""
@@ -229,13 +233,21 @@ def _saved(folder: Path, part: CheckpointPart) -> Iterator[tuple[str, Tensor]]:
     if is_sharded(folder):
         yield from whole_tensors(folder, part)
         return
-    with opened_weights(folder / _FILES[part]) as file:
-        for name in file.keys():  # noqa: SIM118
-            yield name, file.get_tensor(name)
+    for path in sorted(folder.glob(_FILES[part])):
+        with opened_weights(path) as file:
+            names = list(file.keys())
+        for name in names:
+            # Opened for each, as what has been read of an open file stays in memory.
+            with opened_weights(path) as file:
+                yield name, file.get_tensor(name)
 
 
 def _saved_shapes(folder: Path, part: CheckpointPart) -> dict[str, tuple[int, ...]]:
     if is_sharded(folder):
         return shapes_in(folder, part)
-    with opened_weights(folder / _FILES[part]) as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in folder.glob(_FILES[part]):
+        with opened_weights(path) as file:
+            for name in file.keys():  # noqa: SIM118
+                shapes[name] = tuple(file.get_slice(name).get_shape())
+    return shapes

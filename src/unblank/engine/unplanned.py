@@ -30,14 +30,16 @@ class Unplanned:
         """Return the signal that asked some process of the run to end, the same in all of them."""
         return next((number for number in world.gather(self.request.number) if number), None)
 
-    def look(self, world: World) -> tuple[bool, bool]:
-        """Return whether the run is to end and whether it is time to save; every process calls it.
+    def look(self, world: World, *, has_failed: bool = False) -> tuple[bool, bool, bool]:
+        """Return whether the run is to end, is to be saved, and has failed to be saved.
 
         Args:
-            world: the processes, which get the same answer.
+            world: the processes; all call this, and get the same answer.
+            has_failed: whether this one knows of a checkpoint that could not be written.
         """
         minutes = (time.monotonic() - self.saved_at) / 60
         # The clocks differ, so that of the main process counts.
         is_time = world.is_main and self.save_minutes is not None and minutes >= self.save_minutes
-        asked, due = world.sum([float(self.request.number is not None), float(is_time)])
-        return asked > 0, due > 0
+        is_asked = self.request.number is not None
+        asked, due, failed = world.sum([float(is_asked), float(is_time), float(has_failed)])
+        return asked > 0, due > 0, failed > 0

@@ -142,13 +142,17 @@ def _fill(
         DecodingOptions(max_tokens=max_tokens, context=config.context),
     )
     # Texts of similar length are decoded together, as they need the least padding.
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     results: dict[int, FillResult] = {}
     step = config.batch_size * FILLED_AT_ONCE
     with session.bar(name, len(texts)) as advance:
-        for start in range(0, len(order), step):
-            indices = order[start : start + step]
-            filled = filler.fill([texts[i] for i in indices], batch_size=config.batch_size)
+        for start in range(0, len(by_length), step):
+            indices = by_length[start : start + step]
+            filled = filler.fill(
+                [texts[i] for i in indices],
+                order=None if config.order == "left" else "confidence",
+                batch_size=config.batch_size,
+            )
             results.update(zip(indices, filled, strict=True))
             advance(len(indices))
     return [results[index] for index in range(len(texts))]

@@ -7,7 +7,11 @@ from pathlib import Path
 from unblank.data.language_files import LanguageFile
 from unblank.languages import find_language
 
-__all__ = ["in_languages"]
+__all__ = ["NoSuchLanguage", "in_languages"]
+
+
+class NoSuchLanguage(ValueError):
+    """No file is in a language that is wanted."""
 
 
 def in_languages(
@@ -21,7 +25,8 @@ def in_languages(
         wanted: codes of the languages to keep; none keeps all.
 
     Raises:
-        ValueError: no file is in a language that is wanted, or a name has a code of no language.
+        NoSuchLanguage: no file is in a language that is wanted.
+        ValueError: a name has a code of no language.
 
     Example:
         >>> in_languages([Path("a/val.est.jsonl.gz")], "a/{split}.{lang}")[0].language
@@ -40,7 +45,7 @@ def in_languages(
         if not codes or language in codes:
             found.append(LanguageFile(path, language))
     if not found:
-        raise ValueError(
+        raise NoSuchLanguage(
             f"no file of {pattern} is in {', '.join(sorted(codes))}: there are "
             f"{', '.join(path.name for path in paths)}"
         )

@@ -6,7 +6,8 @@ published: rows for tasks and metrics, columns for languages and means.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -14,7 +15,10 @@ from rich.text import Text
 
 from unblank.evaluation.results import Score, results_table
 
-__all__ = ["languages_csv", "languages_markdown", "scores_table"]
+__all__ = ["language_columns", "languages_csv", "languages_markdown", "scores_table"]
+
+_MOST_WITH_ERRORS = 3
+"""Metrics up to which the table on the screen has room for standard errors."""
 
 
 def scores_table(title: str, scores: Sequence[Score]) -> Table:
@@ -36,6 +40,7 @@ def languages_table(title: str, scores: Sequence[Score]) -> Table:
     table.add_column("language")
     for heading in ("n", *metrics):
         table.add_column(heading, justify="right")
+    shown = _with_error if len(metrics) <= _MOST_WITH_ERRORS else _value
     previous = None
     for task, language in dict.fromkeys((score.task, score.language) for score in scores):
         row = {
@@ -47,32 +52,51 @@ def languages_table(title: str, scores: Sequence[Score]) -> Table:
             task if task != previous else "",
             language or "-",
             f"{next(iter(row.values())).count:,}",
-            *(_with_error(row[metric]) if metric in row else "" for metric in metrics),
+            *(shown(row[metric]) if metric in row else "" for metric in metrics),
         )
         previous = task
     return table
 
 
 def languages_csv(scores: Sequence[Score]) -> str:
-    """Return the values as CSV: rows for tasks and metrics, columns for languages and means."""
+    """Return the values as CSV: rows for tasks and metrics, columns for languages and means.
+
+    A metric with standard errors has a row for these, too.
+    """
+    every: list[Score] = []
+    for score in scores:
+        every.append(score)
+        if (error := score.standard_error) is not None:
+            every.append(replace(score, metric=f"{score.metric}, standard error", value=error))
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(_rows(scores))
+    rows = _rows(every, _value)
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
 def languages_markdown(scores: Sequence[Score]) -> str:
-    """Return the same as a table in Markdown."""
-    head, *rows = _rows(scores)
+    """Return the same as a table in Markdown, each value with its standard error."""
+    head, *rows = _rows(scores, _with_error)
     lines = [head, ["---", "---", *["---:"] * (len(head) - 2)], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _rows(scores: Sequence[Score]) -> list[list[str]]:
-    languages = list(dict.fromkeys(score.language for score in scores))
-    values = {(score.task, score.metric, score.language): f"{score.value:.2f}" for score in scores}
+def language_columns(scores: Sequence[Score]) -> list[str]:
+    """Return the languages or directions of some scores, the means over them behind all others."""
+    every = dict.fromkeys(score.language for score in scores)
+    return sorted(every, key=lambda name: name == "mean" or " " in name)
+
+
+def _rows(scores: Sequence[Score], shown: Callable[[Score], str]) -> list[list[str]]:
+    languages = language_columns(scores)
+    values = {(score.task, score.metric, score.language): shown(score) for score in scores}
     names = dict.fromkeys((score.task, score.metric) for score in scores)
     rows = [[*name, *(values.get((*name, code), "") for code in languages)] for name in names]
     return [["task", "metric", *(code or "-" for code in languages)], *rows]
+
+
+def _value(score: Score) -> str:
+    return f"{score.value:.2f}"
 
 
 def _with_error(score: Score) -> str:

@@ -11,6 +11,7 @@ from unblank.evaluation.perplexity import run_perplexity
 from unblank.evaluation.questions import run_questions
 from unblank.evaluation.results import SuiteResult
 from unblank.evaluation.session import Session
+from unblank.evaluation.several_suites import run_several
 from unblank.evaluation.suites import (
     FactsSuite,
     InfillingSuite,
@@ -18,10 +19,13 @@ from unblank.evaluation.suites import (
     OwnFilesSuite,
     PairsSuite,
     QuestionsSuite,
+    SeveralSuites,
     Suite,
     TaskSuite,
+    TranslationSuite,
     WritingSuite,
 )
+from unblank.evaluation.translation import run_translation
 from unblank.evaluation.understanding import run_classifier, run_cloze, run_understanding
 from unblank.evaluation.writing import run_writing
 
@@ -54,8 +58,12 @@ def measure(session: Session[Any], suite: Suite) -> Iterator[SuiteResult]:
             yield from run_understanding(session, suite)
         case QuestionsSuite():
             yield from run_questions(session, suite.sets)
+        case SeveralSuites():
+            yield from run_several(session, suite)
         case WritingSuite():
             yield from run_writing(session, suite.sets)
+        case TranslationSuite():
+            yield from run_translation(session, suite)
         case OwnFilesSuite(measure="cloze"):
             yield from run_cloze(session)
         case OwnFilesSuite(measure="classifier"):

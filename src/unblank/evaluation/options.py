@@ -28,13 +28,16 @@ __all__ = [
     "FactsOptions",
     "InfillingOptions",
     "LambadaOptions",
+    "LanguagesOptions",
     "LmEvalOptions",
     "PairsOptions",
     "PerplexityOptions",
     "QuestionsOptions",
     "TextOptions",
+    "TranslationOptions",
     "UnderstandingOptions",
     "WritingOptions",
+    "XtremeOptions",
     "suite_options",
 ]
 
@@ -55,7 +58,6 @@ _WritingSuite = Literal[
     "headlines",
     "simplification",
     "data-to-text",
-    "translation",
 ]
 SuiteName = Literal[
     "perplexity",
@@ -66,10 +68,12 @@ SuiteName = Literal[
     UnderstandingSuite,
     LanguagesSuite,
     _QuestionsSuite,
+    "xtreme",
     "cloze",
     "classifier",
     "lm-eval",
     _WritingSuite,
+    "translation",
 ]
 
 
@@ -84,8 +88,8 @@ class EvaluationOptions:
     Blanks: infilling. Minimal pairs of sentences: blimp, choices. Knowledge: facts. Understanding,
     by cloze questions: superglue, glue, classification, cloze (your own task and files), in many
     languages xnli, paws-x, xcopa, xwinograd; by a head: classifier (your own files). Questions
-    about passages: xquad, mlqa, tydiqa. EleutherAI's lm-eval tasks: lm-eval. Generation: the
-    others."""
+    about passages: xquad, mlqa, tydiqa. Both in one table: xtreme. EleutherAI's lm-eval tasks:
+    lm-eval. Generation: the others."""
     limit: Positive[int | None] = None
     """Number of examples of each part to measure: a fixed random choice, of every file its
     share."""
@@ -93,8 +97,9 @@ class EvaluationOptions:
     """JSON file for scores, settings and all predictions. Default: a file in MODEL/evaluations/."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu or cuda."""
-    dtype: Literal["fp32", "bf16"] | None = None
-    """Data type of the computation. Default: as the model was saved."""
+    dtype: Literal["fp32", "bf16", "fp16"] | None = None
+    """Data type of the computation; fp16 is fastest on most CPUs, and there rounds weights only.
+    Default: as the model was saved."""
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -123,13 +128,9 @@ class TextOptions(DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LambadaOptions(TextOptions):
-    """Measure how often a model finds the last word of a passage.
+class ContextOptions(TextOptions):
+    """How the text before the scored tokens is seen."""
 
-    unblank evaluate MODEL --suite lambada --data FOLDER
-    """
-
-    suite: Literal["lambada"] = "lambada"
     context: tuple[_Context, ...] = ("bi", "uni")
     """How the text before the scored tokens is seen: bi (bidirectionally), uni (left to right
     after one blank), causal (without a blank, for models pretrained with objective.causal)."""
@@ -143,29 +144,29 @@ class LambadaOptions(TextOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PerplexityOptions(TextOptions):
+class LambadaOptions(ContextOptions):
+    """Measure how often a model finds the last word of a passage.
+
+    unblank evaluate MODEL --suite lambada --data FOLDER
+    """
+
+    suite: Literal["lambada"] = "lambada"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerplexityOptions(ContextOptions):
     """Measure how well a model predicts texts, token by token.
 
     unblank evaluate MODEL --data FOLDER
     """
 
     suite: Literal["perplexity"] = "perplexity"
-    context: tuple[_Context, ...] = ("bi", "uni")
-    """How the text before the scored tokens is seen: bi (bidirectionally), uni (left to right
-    after one blank), causal (without a blank, for models pretrained with objective.causal)."""
-    blank: _BlankToken | None = None
-    """Token for the unseen rest of a text. Default: [gMASK]. Published models without task masks
-    have only [MASK]."""
     window: Positive[int | None] = None
     """Tokens in a window. Default: 512, or all positions of a smaller model."""
     stride: Positive[int | None] = None
     """Tokens that each window scores. Default: half the window."""
     seed: Seed[int] = 0
     """Seed for the standard errors."""
-
-    def __post_init__(self) -> None:
-        TextOptions.__post_init__(self)
-        _require_each_once(self.context, "context", "give each way once")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,6 +182,8 @@ class InfillingOptions(TextOptions):
     context: Literal["bi", "uni"] = "bi"
     """How the text around the blanks is seen: bi (bidirectionally), uni (left to right, for models
     pretrained with objective.fill_in_the_middle)."""
+    order: Literal["left", "confidence"] = "left"
+    """Which blank of a text is filled first: the left one, or the surest (up to 16 blanks)."""
     max_tokens: Positive[int | None] = None
     """Most tokens of an answer. Default: 32."""
     batch_size: Positive[int] = 32
@@ -255,14 +258,10 @@ class FactsOptions(DataOptions):
     """Number of facts asked for together."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnderstandingOptions(DataOptions):
-    """Measure a model on tasks with labels, asked as cloze questions.
+@dataclass(frozen=True, kw_only=True)  # without slots, which two bases cannot both have
+class ClozeQuestionOptions:
+    """How examples with labels are asked as cloze questions."""
 
-    unblank evaluate MODEL --suite superglue --tasks rte cb --data FOLDER
-    """
-
-    suite: Literal[UnderstandingSuite, LanguagesSuite]
     pattern: NotNegative[tuple[int, ...]] = ()
     """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
     own choice."""
@@ -286,6 +285,19 @@ class UnderstandingOptions(DataOptions):
     """Number of examples scored together."""
     seed: Seed[int] = 0
     """Seed for the standard errors."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnderstandingOptions(ClozeQuestionOptions, DataOptions):
+    """Measure a model on tasks with labels, asked as cloze questions.
+
+    unblank evaluate MODEL --suite superglue --tasks rte cb --data FOLDER
+    """
+
+    suite: Literal[UnderstandingSuite, LanguagesSuite]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -334,7 +346,26 @@ class QuestionsOptions(DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ClozeOptions(EvaluationOptions):
+class XtremeOptions(DataOptions):
+    """Measure a model on tasks with labels and on questions, all languages in one table.
+
+    unblank evaluate MODEL --suite xtreme --data FOLDER
+    """
+
+    suite: Literal["xtreme"] = "xtreme"
+    languages: tuple[str, ...] = ()
+    """Codes of the languages to measure. Default: all that are there."""
+    prompts: _Prompts | None = None
+    """In which words everything is asked: english, the example's own (translated), or none
+    (universal). Default: the tasks' patterns as they stand, and questions in English."""
+    max_tokens: Positive[int] = 64
+    """Most tokens of an answer to a question."""
+    batch_size: Positive[int] = 32
+    """Number of examples measured together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClozeOptions(ClozeQuestionOptions, EvaluationOptions):
     """Measure a model on your own task, asked as cloze questions.
 
     unblank evaluate MODEL --suite cloze --tasks TASK.yaml --file examples.jsonl
@@ -345,29 +376,6 @@ class ClozeOptions(EvaluationOptions):
     """One task: its name, or your own YAML file."""
     file: tuple[PathText, ...] = ()
     """Files of examples."""
-    pattern: NotNegative[tuple[int, ...]] = ()
-    """Numbers of the task's patterns, counted from 0; several are averaged. Default: the task's
-    own choice."""
-    prompts: _Prompts | None = None
-    """In which words a task of many languages is asked: english, the example's own (translated), or
-    none (universal). Default: the task's patterns as they stand."""
-    words: _Words | None = None
-    """Which words name a label: English ones, those of the language, or those of all languages,
-    which share its probability. Default: those of the language with translated prompts, else
-    English ones."""
-    normalization: Literal["sum", "mean", "pmi", "contextual"] | None = None
-    """How candidates are compared: by the sum or the mean of their tokens' log-probabilities, or
-    without what the prompt scores with empty fields (pmi), or with empty ones and N/A, so that all
-    are equal without content (contextual). Default: as the task says."""
-    calibrate: Annotated[bool, Excludes("normalization")] = False
-    """The same as --normalization pmi."""
-    layout: _Layout = "blank"
-    """How the model answers cloze questions: in a blank, in a blank marked by a sentinel (for
-    models pretrained with objective.sentinels), or in one [MASK] per token (objective.masked)."""
-    batch_size: Positive[int] = 32
-    """Number of examples scored together."""
-    seed: Seed[int] = 0
-    """Seed for the standard errors."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -411,10 +419,10 @@ class LmEvalOptions(EvaluationOptions):
 class WritingOptions(DataOptions):
     """Measure a model by the texts that it writes: summaries, translations, questions, ...
 
-    unblank evaluate MODEL --suite translation --tasks en-de --data FOLDER
+    unblank evaluate MODEL --suite summarization --data FOLDER
     """
 
-    suite: _WritingSuite
+    suite: Literal[_WritingSuite, "translation"]
     file: tuple[PathText, ...] = ()
     """Your own files, folders or globs instead, of any format (docs/data.md)."""
     source_field: str | None = None
@@ -430,10 +438,15 @@ class WritingOptions(DataOptions):
     and the best by the first metric is reported: choose it on the validation split."""
     max_tokens: Positive[int | None] = None
     """Most tokens of an answer. Default: 200."""
+    source_template: str | None = None
+    """What the model reads: a text with {text} in place of the source, and {hint:summary},
+    {hint:headline} or {hint:translation} in place of a word of the language to write in, such as
+    "{text} {hint:summary}: [sMASK]". Default: the source alone."""
     source_tag: str | None = None
-    """Language tag to put before every source, such as __de__."""
+    """Language tag to put before every source, such as __de__; {source} and {target} stand for the
+    codes of the languages."""
     target_tag: str | None = None
-    """Language tag that every answer of an encoder-decoder starts with."""
+    """Language tag that every answer of an encoder-decoder starts with; likewise."""
     blank: _BlankToken | None = None
     """Token for the answer to a source. Default: [sMASK]. Published models without task masks
     have only [MASK]."""
@@ -450,6 +463,36 @@ class WritingOptions(DataOptions):
             raise ValueError(
                 "length_penalty has no effect without beam search: set num_beams above 1"
             )
+        if self.source_template is not None and "{text}" not in self.source_template:
+            raise ValueError(
+                f"source_template is {self.source_template!r}: it must hold {{text}}, where the "
+                "source stands"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TranslationOptions(WritingOptions):
+    """Measure a model by its translations, direction by direction.
+
+    unblank evaluate MODEL --suite translation --tasks multi30k --directions en-de --data FOLDER
+    """
+
+    suite: Literal["translation"] = "translation"
+    directions: tuple[str, ...] = ()
+    """Directions to measure, as SOURCE-TARGET; * stands for every language, as in en-*. Default:
+    those of each set."""
+
+    def __post_init__(self) -> None:
+        WritingOptions.__post_init__(self)
+        if bool(self.source_field) != bool(self.target_field):
+            raise ValueError("give source_field and target_field together, or neither")
+        if self.source_field and not self.file:
+            raise ValueError("source_field and target_field are of your own files: give --file")
+        if self.source_field and self.directions:
+            raise ValueError(
+                "directions choose between the languages of a file, and with source_field and "
+                "target_field there is one direction: leave out one of them"
+            )
 
 
 SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
@@ -461,10 +504,12 @@ SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
     **dict.fromkeys(get_args(UnderstandingSuite), UnderstandingOptions),
     **dict.fromkeys(get_args(LanguagesSuite), LanguagesOptions),
     **dict.fromkeys(get_args(_QuestionsSuite), QuestionsOptions),
+    "xtreme": XtremeOptions,
     "cloze": ClozeOptions,
     "classifier": ClassifierOptions,
     "lm-eval": LmEvalOptions,
     **dict.fromkeys(get_args(_WritingSuite), WritingOptions),
+    "translation": TranslationOptions,
 }
 """The options of each suite."""
 

@@ -55,7 +55,13 @@ class SuiteResult:
 
 
 def text_row(
-    task: str, metric: str, score: TextScore, count: int, seconds: float = 0.0, **details: Any
+    task: str,
+    metric: str,
+    score: TextScore,
+    count: int,
+    seconds: float = 0.0,
+    language: str = "",
+    **details: Any,
 ) -> Score:
     """Return the row of a score of written texts, its signature among the details.
 
@@ -65,6 +71,7 @@ def text_row(
         score: with its margin.
         count: texts.
         seconds: that the task took.
+        language: of the texts.
         **details: what else belongs to the number.
     """
     has_error = score.margin is not None and count > 1
@@ -75,6 +82,7 @@ def text_row(
         count=count,
         standard_error=(score.margin or 0.0) / TWO_SIDED_95 if has_error else None,
         seconds=seconds,
+        language=language,
         details={"signature": score.signature, **details},
     )
 

@@ -1,9 +1,13 @@
 """One measurement: opens the model, runs one suite, writes scores and predictions as JSON."""
 
 import json
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from glob import glob
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,10 @@ from typing import Any
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import Unblank, load
 from unblank.consoles import TextConsole
+from unblank.engine.parallel import World
 from unblank.engine.replicas import is_main_process, join_replicas
+from unblank.evaluation.heat_maps import direction_maps, draw_heat_maps, language_maps
+from unblank.evaluation.kept_batches import KeptBatches
 from unblank.evaluation.language_tables import languages_csv, languages_markdown
 from unblank.evaluation.measuring import measure
 from unblank.evaluation.options import (
@@ -27,10 +34,13 @@ from unblank.evaluation.suite_files import load_suite, suite_names
 from unblank.evaluation.suites import (
     PairsSuite,
     QuestionsSuite,
+    SeveralSuites,
     Suite,
     TaskSuite,
+    TranslationSuite,
     WritingSuite,
 )
+from unblank.evaluation.written_answers import OFF_TARGET
 from unblank.extras import install_command, require_package
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
@@ -38,6 +48,8 @@ from unblank.finetuning.labels.tuned import has_label_head, open_tuned
 from unblank.installed import installed_versions
 from unblank.integrity import file_facts, write_at_once
 from unblank.metrics.packages import require_metric_packages
+from unblank.models.half_weights import answering_model, weights_dtype
+from unblank.plurals import counted
 from unblank.prompting import load_task
 from unblank.shared_batches import sharing_batches
 from unblank.untrusted.json_text import read_json_object
@@ -51,7 +63,7 @@ _PACKAGES = (
     "lm_eval",
 )  # fmt: skip
 
-_FOR_ALL = (PairsSuite, WritingSuite, QuestionsSuite)
+_FOR_ALL = (PairsSuite, WritingSuite, TranslationSuite, QuestionsSuite)
 """Suites that need no blanks in a text."""
 
 
@@ -75,20 +87,67 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
             f"{config.model} is a {family.name}, which fills no blanks: choose a suite of "
             f"{', '.join(others)}"
         )
-    with join_replicas() as world, sharing_batches(world.rank, world.size, world.gather):
+    with join_replicas() as world:
         path = world.gather(_free_output(config))[0]
-        results = _measured_parts(session, suite, path if world.is_main else None)
+        files = world.gather(_weights(Path(config.model)) if world.is_main else {})[0]
+        with (
+            _kept_batches(session, path, files, world) as kept,
+            sharing_batches(world.rank, world.size, world.gather, kept.get),
+        ):
+            results = _measured_parts(session, suite, path if world.is_main else None, files)
     scores = [score for result in results for score in result.scores]
     if is_main_process() and len({score.language for score in scores}) > 1:
         write_at_once(path.with_suffix(".csv"), languages_csv(scores))
         write_at_once(path.with_suffix(".md"), languages_markdown(scores))
-    if is_main_process() and isinstance(suite, PairsSuite):
-        _draw(session, scores, path.with_suffix(".png"))
+    if is_main_process():
+        _draw(session, suite, scores, path.with_suffix(".png"))
     return scores, path
 
 
+@contextmanager
+def _kept_batches(
+    session: Session[EvaluationOptions], path: Path, files: Mapping[str, Any], world: World
+) -> Iterator[KeptBatches]:
+    """Keep what is computed until all is measured, and go on with what an interrupted one left."""
+    task = {
+        "config": plain(replace(session.config, output=None)),
+        "weights": files,
+        "texts": _text_files(session.config),
+        "versions": installed_versions(_PACKAGES),
+    }
+    kept = KeptBatches(path, task, world.rank, world.size)
+    if kept.is_other:
+        session.say("note: an interrupted measurement of something else is not continued")
+    if any(world.gather(kept.num_known)):
+        session.say(f"goes on after {counted(kept.num_known, 'batch', 'batches')}")
+    try:
+        yield kept
+    except BaseException:
+        kept.write()
+        if kept.is_empty:
+            kept.discard()
+        raise
+    kept.discard()
+
+
+def _text_files(config: EvaluationOptions) -> list[tuple[str, int, int]]:
+    """Return path, size and time of change of the files that may be read."""
+    named, data = getattr(config, "file", ()), getattr(config, "data", None)
+    if not named:
+        root = data or os.environ.get("UNBLANK_DATA")
+        named = (str(root),) if root else ()
+    found = {
+        file
+        for one in named
+        for path in map(Path, [one, *glob(str(one), recursive=True)])
+        for file in (path.rglob("*") if path.is_dir() else [path])
+        if file.is_file()
+    }
+    return sorted((str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in found)
+
+
 def _measured_parts(
-    session: Session[EvaluationOptions], suite: Suite, path: Path | None
+    session: Session[EvaluationOptions], suite: Suite, path: Path | None, files: Mapping[str, Any]
 ) -> list[SuiteResult]:
     """Return what is measured, and write it, again after each part.
 
@@ -96,9 +155,9 @@ def _measured_parts(
         session: the model and the settings.
         suite: what to measure.
         path: of the file; None in a process that does not write it.
+        files: of weights, with size and hash.
     """
     results: list[SuiteResult] = []
-    files = _weights(Path(session.config.model)) if path is not None else {}
     started = time.perf_counter()
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,9 +175,20 @@ def _measured_parts(
     return results
 
 
-def _draw(session: Session[EvaluationOptions], scores: Sequence[Score], path: Path) -> None:
+def _draw(
+    session: Session[EvaluationOptions], suite: Suite, scores: Sequence[Score], path: Path
+) -> None:
+    """Draw what a suite has a picture of: minimal pairs, directions, and several languages."""
     title = f"{session.config.suite} of {session.config.model}"
-    if draw_pairs(title, scores, path):
+    if isinstance(suite, PairsSuite):
+        is_drawn = draw_pairs(title, scores, path)
+    elif maps := direction_maps(scores):
+        is_drawn = draw_heat_maps(title, maps, path, rows="from", columns="into")
+    elif len({score.language for score in scores}) > 1 and (maps := language_maps(scores)):
+        is_drawn = draw_heat_maps(title, maps, path)
+    else:
+        return
+    if is_drawn:
         session.say(f"picture: {path}")
     else:
         session.say(f"{path} was not drawn; to draw it: {install_command('matplotlib')}")
@@ -130,10 +200,18 @@ def require_suite_packages(config: EvaluationOptions) -> None:
     metrics: list[str] = []
     if isinstance(suite, WritingSuite):
         metrics = [metric for part in suite.sets.values() for metric in part.metrics]
+        if len({part.language for part in suite.sets.values()}) > 1:
+            metrics.append(OFF_TARGET)
+    elif isinstance(suite, TranslationSuite):
+        metrics = [*suite.metrics, OFF_TARGET]
     elif isinstance(config, UnderstandingOptions | ClozeOptions | ClassifierOptions):
         tasks = suite.tasks if isinstance(suite, TaskSuite) else {}
         chosen = [str(tasks.get(name, name)) for name in config.tasks] or map(str, tasks.values())
         metrics = [metric for name in chosen for metric in load_task(name).metrics]
+    elif isinstance(suite, SeveralSuites):
+        parts = [part for part in suite.suites.values() if isinstance(part, TaskSuite)]
+        paths = [path for part in parts for path in part.tasks.values()]
+        metrics = [metric for path in paths for metric in load_task(path).metrics]
     elif getattr(config, "retrieve", None) is not None:
         require_package("bm25s", "an index of passages")
     elif config.suite == "lm-eval":
@@ -158,8 +236,10 @@ def _open(config: EvaluationOptions, suite: Suite) -> Unblank:
     folder = Path(config.model)
     if not isinstance(suite, PairsSuite) or has_adapter(folder):
         return load(folder, device=config.device, dtype=config.dtype)
-    opened = load_folder(folder, device=config.device, dtype=config.dtype, must_write=False)
-    return Unblank(*opened)
+    model, tokenizer = load_folder(
+        folder, device=config.device, dtype=config.dtype, must_write=False
+    )
+    return Unblank(answering_model(model), tokenizer)
 
 
 def _weights(folder: Path) -> dict[str, Any]:
@@ -222,7 +302,7 @@ def _about(
             "files": files,
             "parameters": sum(weight.numel() for weight in session.model.parameters()),
             "device": str(session.model.device),
-            "dtype": str(session.model.dtype).removeprefix("torch."),
+            "dtype": str(weights_dtype(session.model)).removeprefix("torch."),
         },
         "config": plain(session.config),
         "versions": installed_versions(_PACKAGES),

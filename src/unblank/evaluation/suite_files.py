@@ -1,9 +1,8 @@
 """Reading suites from YAML, each file checked whole: a slip is named with its line.
 
 The keys are those of the dataclasses in `suites`, but for `target` and `group` (one field or
-several), `detokenize: wikitext`, and two ways to write many sets as one: `languages`, each of which
-stands for `{language}` in `files`, and `pairs`, which are translated both ways and stand for
-`{pair}`.
+several), `detokenize: wikitext`, and a way to write many sets as one: `languages`, each of which
+stands for `{language}` in `files`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,14 +18,19 @@ from unblank.evaluation.suites import (
     OwnFilesSuite,
     PairSet,
     PairsSuite,
+    ParallelLayout,
+    ParallelSet,
     QuestionSet,
     QuestionsSuite,
+    SeveralSuites,
     Suite,
     TaskSuite,
     TextSet,
+    TranslationSuite,
     WritingSet,
     WritingSuite,
 )
+from unblank.languages import find_language
 from unblank.metrics.answers import ANSWER_METRICS
 from unblank.metrics.questions import AnswerRules
 from unblank.metrics.text import TextMetric
@@ -54,7 +58,6 @@ _TASKS: Shapes = {**_HEAD, "tasks": (list,), "averaged": (dict,), "files": (dict
 _WRITING: Shapes = {**_LANGUAGE, "metrics": (list,)}
 _TEXT_SET: Shapes = {"files": (str,), "field": (str,)}
 _PERPLEXITY_SET: Shapes = {**_TEXT_SET, "detokenize": (str,)}
-_PAIRS_SET: Shapes = {"files": (str,), "pairs": (list,), "metrics": (list,)}
 _PAIR_SET: Shapes = {
     "files": (str,), "languages": (list,), "reader": (str,), "good": (str,), "bad": (str,),
     "group": (str, list), "paradigm": (str,),
@@ -62,6 +65,7 @@ _PAIR_SET: Shapes = {
 _FACT_KEYS = ("relation", "subject", "object", "aliases", "subject_id", "object_id", "language")
 _FACT_SET: Shapes = {**dict.fromkeys(("files", "relations", *_FACT_KEYS), (str,))}
 _QUESTION_SET: Shapes = {"files": (str,), "rules": (str,)}
+_PARALLEL_SET: Shapes = {"files": (str,), "layout": (str,), "directions": (list,)}
 _WRITING_SET: Shapes = {
     "files": (str,), "languages": (list,), "source": (str,), "target": (str, list),
     "more_targets": (list,), "metrics": (list,),
@@ -175,13 +179,45 @@ def _writing_suite(path: Path, entries: dict[str, Any]) -> Suite:
     check_shapes(entries, _WRITING, "a suite")
     sets: dict[str, WritingSet] = {}
     for name, entry in _sets(entries).items():
-        is_pairs = isinstance(entry, dict) and "pairs" in entry
-        check_shapes(entry, _PAIRS_SET if is_pairs else _WRITING_SET, f"the set {name}")
+        check_shapes(entry, _WRITING_SET, f"the set {name}")
         metrics = _text_metrics(entry) or _text_metrics(entries)
         if not metrics:
             raise ValueError(f"{at_line(name)}the set {name} has no metrics, nor has the suite")
-        sets.update((_both_ways if is_pairs else _written_sets)(name, entry, metrics))
+        sets.update(_written_sets(name, entry, metrics))
     return WritingSuite(**_head(path, entries), sets=sets)
+
+
+def _translation_suite(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, _WRITING, "a suite")
+    sets = {}
+    for name, entry in _sets(entries).items():
+        check_shapes(entry, _PARALLEL_SET, f"the set {name}")
+        _require(name, entry, "files")
+        layout = cast("ParallelLayout", choice(entry, "layout", get_args(ParallelLayout), "fields"))
+        sets[str(name)] = ParallelSet(
+            files=files_pattern(entry, "lang", needs_split=False),
+            layout=layout,
+            directions=text_list(entry, "directions") or ("*-*",),
+        )
+    metrics = _text_metrics(entries)
+    if not metrics:
+        raise ValueError("a suite of translations needs metrics")
+    return TranslationSuite(**_head(path, entries), sets=sets, metrics=metrics)
+
+
+def _several_suites(path: Path, entries: dict[str, Any]) -> Suite:
+    check_shapes(entries, {**_HEAD, "suites": (list,)}, "several suites")
+    suites = {}
+    for name in text_list(entries, "suites"):
+        suite = load_suite(path.parent / name if Path(name).suffix else name)
+        if not isinstance(suite, TaskSuite | QuestionsSuite):
+            raise ValueError(
+                f"{at_line(name)}the suite {name} has neither tasks with labels nor questions"
+            )
+        suites[suite.name] = suite
+    if not suites:
+        raise ValueError(f"{line_of(entries, 'suites')}suites needs at least one suite")
+    return SeveralSuites(**_head(path, entries), suites=suites)
 
 
 def _own_files_suite(path: Path, entries: dict[str, Any]) -> Suite:
@@ -200,7 +236,9 @@ _BUILDERS: dict[str, Callable[[Path, dict[str, Any]], Suite]] = {
     "classifier": _own_files_suite,
     "lm-eval": _own_files_suite,
     "writing": _writing_suite,
+    "translation": _translation_suite,
     "questions": _questions_suite,
+    "suites": _several_suites,
 }
 """Name of what is measured -> the builder of a suite."""
 
@@ -235,13 +273,16 @@ def _written_sets(
 ) -> Iterator[tuple[str, WritingSet]]:
     """Yield a set, or one for each language."""
     _require(name, entry, "files", "source", "target")
-    for title, files in _of_languages(name, entry):
+    languages = text_list(entry, "languages") or ("",)
+    for (title, files), language in zip(_of_languages(name, entry), languages, strict=True):
         one = WritingSet(
             files=files,
             source=str(entry["source"]),
             targets=text_list(entry, "target"),
             more_targets=text_list(entry, "more_targets"),
             metrics=metrics,
+            language=language and find_language(language).code,
+            group=str(name) if language else "",
         )
         yield title, one
 
@@ -253,26 +294,6 @@ def _of_languages(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, st
     for language in languages or ("",):
         title = f"{name}-{language}" if language else str(name)
         yield title, files.replace("{language}", language)
-
-
-def _both_ways(
-    name: str, entry: Mapping[str, Any], metrics: tuple[TextMetric, ...]
-) -> Iterator[tuple[str, WritingSet]]:
-    """Yield the sets of translating each pair of languages both ways."""
-    _require(name, entry, "files", "pairs")
-    files = files_pattern(entry, "pair")
-    for pair in text_list(entry, "pairs"):
-        languages = pair.split("-")
-        if len(languages) != 2:
-            raise ValueError(f"{at_line(pair)}the pair {pair!r} is not of the form de-en")
-        for source, target in (languages, reversed(languages)):
-            one = WritingSet(
-                files=files.replace("{pair}", pair),
-                source=source,
-                targets=(target,),
-                metrics=metrics,
-            )
-            yield f"{name}-{source}-{target}", one
 
 
 def _require(name: str, entry: Mapping[str, Any], *keys: str) -> None:

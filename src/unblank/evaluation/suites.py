@@ -12,6 +12,8 @@ from typing import Literal
 from unblank.metrics.questions import AnswerRules
 from unblank.metrics.text import TextMetric
 
+ParallelLayout = Literal["fields", "pairs", "verses"]
+
 __all__ = [
     "FactSet",
     "FactsSuite",
@@ -20,11 +22,15 @@ __all__ = [
     "OwnFilesSuite",
     "PairSet",
     "PairsSuite",
+    "ParallelLayout",
+    "ParallelSet",
     "QuestionSet",
     "QuestionsSuite",
+    "SeveralSuites",
     "Suite",
     "TaskSuite",
     "TextSet",
+    "TranslationSuite",
     "WritingSet",
     "WritingSuite",
 ]
@@ -104,6 +110,8 @@ class WritingSet:
         targets: fields of the references, the first that is there; a list is several references.
         more_targets: fields of further references, those that are there.
         metrics: the scores, the first chooses between length penalties.
+        language: code of that of the targets; empty if it is not known.
+        group: name of the sets in all languages; empty if there is one.
     """
 
     files: str
@@ -111,6 +119,26 @@ class WritingSet:
     targets: tuple[str, ...]
     more_targets: tuple[str, ...] = ()
     metrics: tuple[TextMetric, ...]
+    language: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParallelSet:
+    """The same sentences in several languages, to be translated.
+
+    Attributes:
+        files: where they lie, for `unblank.data.splits.find_split`; `{lang}` for the code of a
+            file's language, `*` for anything.
+        layout: where a sentence and its translations lie, of
+            `unblank.evaluation.parallel_sentences`.
+        directions: which are measured unless others are asked for, as `SOURCE-TARGET`, where `*`
+            stands for every language; at least one.
+    """
+
+    files: str
+    layout: ParallelLayout
+    directions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +243,17 @@ class QuestionsSuite(Suite):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralSuites(Suite):
+    """Suites of tasks in many languages that are measured together.
+
+    Attributes:
+        suites: by name.
+    """
+
+    suites: Mapping[str, TaskSuite | QuestionsSuite]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WritingSuite(Suite):
     """Texts to be written to sources.
 
@@ -223,6 +262,19 @@ class WritingSuite(Suite):
     """
 
     sets: Mapping[str, WritingSet]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranslationSuite(Suite):
+    """Sentences to be translated.
+
+    Attributes:
+        sets: the sentences by name; the user's own files are read and judged like the first.
+        metrics: the scores, the first chooses between length penalties.
+    """
+
+    sets: Mapping[str, ParallelSet]
+    metrics: tuple[TextMetric, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

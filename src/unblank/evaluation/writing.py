@@ -1,11 +1,11 @@
 """Tasks in which the model writes a text to a source: summaries, questions, headlines and more.
 
-Which files, fields and scores is data (`suites`); writing is `unblank.generation.seq2seq`, scoring
-is `unblank.metrics.text`. Works for encoder-decoders and for GLM.
+Which files, fields and scores is data (`suites`); the answers are written and scored in
+`unblank.evaluation.written_answers`.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 
@@ -19,96 +19,74 @@ from unblank.data.fields import (
 )
 from unblank.data.files import find_files
 from unblank.data.records import read_records
+from unblank.evaluation.language_means import language_means
 from unblank.evaluation.options import WritingOptions
-from unblank.evaluation.results import SuiteResult, text_row
+from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import WritingSet
-from unblank.generation.options import GenerationOptions
-from unblank.generation.seq2seq import generate_texts
-from unblank.metrics.text import score_texts
+from unblank.evaluation.written_answers import AskedText, AskedTexts, write_and_score
+from unblank.metrics.language_identity import LanguageIdentifier
 
-__all__ = ["run_writing"]
+__all__ = ["run_own_files", "run_writing"]
 
 
 def run_writing(
     session: Session[WritingOptions], sets: Mapping[str, WritingSet]
 ) -> Iterator[SuiteResult]:
-    """Yield the scores of each set, or of the user's own files, judged like the first set."""
+    """Yield the scores of each set, or of the user's own files, judged like the first set.
+
+    Sets of several languages have a row each and their means with equal weight, and how many
+    answers are in another of these languages.
+    """
     config = session.config
     if config.file:
-        part = next(iter(sets.values()))
-        yield from _try_penalties(session, "own files", part, find_files(config.file))
+        yield from run_own_files(session, next(iter(sets.values())))
         return
-    for name, found in session.files({name: part.files for name, part in sets.items()}):
-        yield from _try_penalties(session, name, sets[name], found)
+    found = dict(session.files({name: part.files for name, part in sets.items()}))
+    asked = {name: _read(session, name, sets[name], files) for name, files in found.items()}
+    identifier = _identifier(list(asked.values()))
+    rows: dict[str, dict[str, list[Score]]] = {}
+    for texts in asked.values():
+        own = identifier if texts.target_language else None
+        for result in write_and_score(session, texts, own):
+            rows.setdefault(result.scores[0].task, {})[texts.target_language] = result.scores
+            yield result
+    for task, by_language in rows.items():
+        if len(by_language) > 1:
+            yield SuiteResult(language_means(task, by_language), [])
 
 
-def _try_penalties(
+def run_own_files(session: Session[WritingOptions], part: WritingSet) -> Iterator[SuiteResult]:
+    """Yield the scores of the user's own files, read and judged like a set."""
+    files = find_files(session.config.file)
+    yield from write_and_score(
+        session, _read(session, "own files", replace(part, language="", group=""), files), None
+    )
+
+
+def _identifier(every: Sequence[AskedTexts]) -> LanguageIdentifier | None:
+    """Return what tells the languages of some sets apart; None if there are not several."""
+    known: dict[str, list[str]] = {}
+    for texts in every:
+        if texts.target_language:
+            references = [reference for one in texts.texts for reference in one.references]
+            known.setdefault(texts.target_language, []).extend(references)
+    return LanguageIdentifier(known) if len(known) > 1 else None
+
+
+def _read(
     session: Session[WritingOptions], name: str, part: WritingSet, files: Sequence[Path]
-) -> Iterator[SuiteResult]:
-    """Yield the scores with each length penalty, and say which is the best of several."""
-    penalties = session.config.length_penalty
-    if len(penalties) == 1:
-        yield _measure(session, name, part, files, penalties[0])
-        return
-    values = {}
-    for penalty in penalties:
-        result = _measure(session, f"{name}, penalty {penalty:g}", part, files, penalty)
-        values[penalty] = result.scores[0].value
-        yield result
-    best = max(values, key=values.__getitem__)
-    metric = result.scores[0].metric
-    session.say(f"{name}: length penalty {best:g} has the best {metric}, {values[best]:.2f}")
-
-
-def _measure(
-    session: Session[WritingOptions],
-    name: str,
-    part: WritingSet,
-    files: Sequence[Path],
-    length_penalty: float,
-) -> SuiteResult:
-    started = time.perf_counter()
-    config = session.config
-    placed = draw_from_files(list(_pairs(session, part, files)), config.limit, itemgetter(0))
-    pairs = [(source, references) for _, source, references in placed]
-    session.say(f"{name}: {len(pairs)} sources")
-    answers = generate_texts(
-        session.model,
-        session.tokenizer,
-        [source for source, _ in pairs],
-        _options(session, length_penalty),
-        batch_size=config.batch_size,
-        show_progress=True,
+) -> AskedTexts:
+    placed = draw_from_files(
+        list(_pairs(session, part, files)), session.config.limit, itemgetter(0)
     )
-    found = score_texts(
-        [answer.text for answer in answers],
-        [references for _, references in pairs],
-        part.metrics,
-        tokenize=config.bleu_tokenizer,
-        with_margin=True,
+    return AskedTexts(
+        name=part.group or name,
+        texts=[AskedText(source, tuple(references)) for _, source, references in placed],
+        metrics=part.metrics,
+        target_language=part.language,
+        row=part.language,
     )
-    if "bleu" in found.scores:
-        session.say(f"{name}: bleu {found.scores['bleu'].signature}")
-    for metric, reason in found.missing.items():
-        session.say(f"{name}: no {metric}: {reason}")
-    seconds = time.perf_counter() - started
-    num_cut = sum(answer.is_source_cut for answer in answers)
-    scores = [
-        text_row(name, metric, score, len(pairs), seconds, cut_sources=num_cut)
-        for metric, score in found.scores.items()
-    ]
-    predictions = [
-        {
-            "task": name,
-            "source": source,
-            "prediction": answer.text,
-            "references": references,
-            "finished": answer.finished,
-        }
-        for (source, references), answer in zip(pairs, answers, strict=True)
-    ]
-    return SuiteResult(scores, predictions)
 
 
 def _pairs(
@@ -137,17 +115,3 @@ def _given_names(config: WritingOptions) -> list[str]:
     """Return the fields that are named: if all are numbers, tables have no header."""
     source = field_names(config.source_field) if config.source_field else []
     return [*source, config.target_field] if config.target_field else []
-
-
-def _options(session: Session[WritingOptions], length_penalty: float) -> GenerationOptions:
-    config = session.config
-    return GenerationOptions(
-        num_beams=config.num_beams,
-        no_repeat_ngram=config.no_repeat_ngram,
-        length_penalty=length_penalty if config.num_beams > 1 else 1.0,
-        max_tokens=config.max_tokens,
-        source_tag=config.source_tag,
-        target_tag=config.target_tag,
-        blank=config.blank,
-        too_long="cut",
-    )

@@ -122,11 +122,19 @@ def load_model(
         settings: the `model` section; its dropout replaces the folder's where it is given.
         sections: the sections of the family.
 
+    On the meta device, where there are no values, only the configuration is read.
+
     Raises:
         ValueError: if weights are damaged or missing: none is silently drawn at random.
         FileNotFoundError: if there are none.
     """
     require_whole_weights(folder)
+    if torch.get_default_device().type == "meta":
+        config = config_in(folder, **_dropouts(settings))
+        config._attn_implementation = settings.attention_implementation
+        described = family.pretraining_class(config)
+        family.prepare(described, sections, ())
+        return described
     loaded, report = model_in(
         folder,
         family.pretraining_class,

@@ -50,7 +50,7 @@ ELECTRA = Family(
     gives_encoder=True,
     special_ids=special_ids,
     vocabulary=UsualVocabulary(kind="wordpiece"),
-    applies=frozenset({"objective", "electra"}),
+    applies=frozenset({"objective", "electra", "train.first_attention"}),
     check_sections=_require_masked,
     text_objective=infilling_objective,
     objective_shares=infilling_shares,

@@ -32,6 +32,7 @@ OptionalSetting = Literal[
     "data.languages",
     "train.sample_every",
     "train.compile",
+    "train.first_attention",
     "train.sampled_softmax",
 ]
 """Sections and settings of a run that apply to some families only."""

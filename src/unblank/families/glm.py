@@ -1,7 +1,6 @@
 """The family GLM: blanks of a text, filled after it in packed rows."""
 
-from collections.abc import Sequence
-
+import numpy as np
 from transformers import PreTrainedModel
 
 from unblank.engine.units import InfillUnit
@@ -22,19 +21,19 @@ from unblank.models.glm import (
     GlmInfillForSequenceClassification,
 )
 from unblank.models.glm.presets import GLM_PRESETS
-from unblank.objectives.source_target import glm_pair
+from unblank.objectives.source_target import glm_fills, glm_pair
 from unblank.tokenization.special import SpecialIds, special_ids
 
 __all__ = ["GLM"]
 
 
-def blank_of(source: Sequence[int], special: SpecialIds) -> int:
-    """Return the position of the first blank in token ids that hold one."""
-    return next(place for place, token_id in enumerate(source) if token_id in special.blanks)
-
-
 def _pair(source: IntArray, target: IntArray, special: SpecialIds) -> Example:
-    return glm_pair(source, blank_of(source.tolist(), special), target, special)
+    blanks = np.flatnonzero(np.isin(source, special.blanks))
+    if len(blanks) == 1:
+        return glm_pair(source, int(blanks[0]), target, special)
+    ends = np.flatnonzero(target == special.eop)
+    answers = [part[part != special.eop] for part in np.split(target, ends)]
+    return glm_fills(source, blanks.tolist(), answers, special)
 
 
 def _unit(
@@ -71,7 +70,13 @@ GLM = Family(
     special_ids=special_ids,
     vocabulary=UsualVocabulary(kind="wordpiece", kinds=PUBLISHED_KINDS),
     applies=frozenset(
-        {"objective", "train.sample_every", "train.compile", "train.sampled_softmax"}
+        {
+            "objective",
+            "train.sample_every",
+            "train.compile",
+            "train.first_attention",
+            "train.sampled_softmax",
+        }
     ),
     text_objective=infilling_objective,
     objective_shares=infilling_shares,

@@ -38,6 +38,7 @@ from unblank.prompting.task_files import load_task
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
 from unblank.starting.tokenizer import TOKENIZER_NAME
+from unblank.untrusted.opening import config_in
 
 __all__ = ["dry_run_finetune", "run_finetune"]
 
@@ -135,6 +136,7 @@ def _summarise(results: list[dict[str, Any]], output_dir: Path, world: World) ->
 
 def _described(settings: FinetuneSettings, given: Collection[str]) -> Run[FinetuneSettings]:
     """Return the run of one seed as the engine knows it."""
+    settings = _with_room(settings, given)
     train = settings.train
     return Run(
         command="finetune",
@@ -235,6 +237,21 @@ def effective_finetune_settings(
     return found
 
 
+def _with_room(settings: FinetuneSettings, given: Collection[str]) -> FinetuneSettings:
+    """Return the settings with lengths of texts, where none were given, that the model has."""
+    base = _base(settings)
+    if settings.task not in WRITING_TASKS or base is None or not (base / "config.json").is_file():
+        return settings
+    positions, pairs = int(config_in(base).max_position_embeddings), settings.seq2seq
+    source, target = pairs.max_source_length, pairs.max_target_length
+    if "seq2seq.max_source_length" not in given:
+        source = min(source, positions)
+    if "seq2seq.max_target_length" not in given:
+        target = min(target, positions)
+    shorter = replace(pairs, max_source_length=source, max_target_length=target)
+    return replace(settings, seq2seq=shorter)
+
+
 def _base(settings: FinetuneSettings) -> Path | None:
     folder = settings.model.init_from
     return None if folder is None else Path(folder).resolve()
@@ -253,7 +270,8 @@ def _adapter_facts(settings: FinetuneSettings) -> dict[str, str | int | float]:
     if settings.task not in WRITING_TASKS and not settings.cloze.classifier:
         task, asking = load_task(settings.task), Words.of(settings.cloze, 0).training
         usual = task.default_pattern if asking.prompts is None else 0
-        facts["patterns"] = " | ".join(asking.texts(task, settings.cloze.patterns or (usual,)))
+        if task.patterns:
+            facts["patterns"] = " | ".join(asking.texts(task, settings.cloze.patterns or (usual,)))
     return facts
 
 

@@ -28,6 +28,7 @@ from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
     Positive,
+    PositiveShare,
     ProperShare,
     Seed,
     check_values,
@@ -67,16 +68,22 @@ class FinetuneDataSettings(DataSettings):
 
     train: MayChange[tuple[PathText, ...]] = ()
     """Files, folders or globs of training examples, of any format (docs/data.md); for text pairs
-    also SOURCE_FILE:TARGET_FILE, line by line, and FILE:SOURCE_FIELD:TARGET_FIELD."""
+    also SOURCE_FILE:TARGET_FILE, line by line, and FILE:SOURCE_FIELD:TARGET_FIELD. @en-de behind
+    an entry names the languages of its sides, @sw one that both have, and {lang} in it stands for
+    the code in the name of each file."""
     validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out examples, which choose the best checkpoint."""
     hold_out: ProperShare[float | None] = None
     """Tasks with labels, instead of `validation`: hold out about this share of the training
     examples, chosen by a hash of their text, so the same ones in every run."""
+    share: PositiveShare[float] = 1.0
+    """Text pairs: train on about this share of the examples, chosen by a hash of their source, so
+    that a smaller share is part of a larger one."""
     source: str = "source"
     """Field of the source, or a text with fields in braces, such as "{passage} Question: [MASK]
     Answer: {answer}". A list of sentences is joined by spaces. Columns of a .tsv without names are
-    1, 2, ..."""
+    1, 2, ... {hint:summary}, {hint:headline} and {hint:translation} are words of the target's
+    language: "{article} {hint:summary}: [sMASK]"."""
     target: str = "target"
     """Field of the target. A list holds several references: each is an example of its own in
     training, and all of them count in validation."""
@@ -114,9 +121,11 @@ class PairSettings:
     label_smoothing: ProperShare[float] = 0.1
     """Label smoothing: probability moved from the target token to all others, in [0, 1)."""
     max_source_length: Positive[int] = 256
-    """Most tokens of a source, special tokens included."""
+    """Most tokens of a source, special tokens included; if not given, no more than the model has
+    positions."""
     max_target_length: Positive[int] = 128
-    """Most tokens of a target, its end included."""
+    """Most tokens of a target, its end included; if not given, no more than the model has
+    positions."""
     too_long: TooLong = "cut"
     """Whether longer texts are cut at the end, skipped with their pair, or refused; counts are
     printed."""

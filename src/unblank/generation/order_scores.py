@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from unblank.generation.rows import Prompt
+from unblank.plurals import counted
 
 __all__ = ["OrderScores", "score_in_all_orders"]
 
@@ -63,7 +64,8 @@ def score_in_all_orders(
     num_blanks = len(prompt.blanks)
     if num_blanks > MOST_BLANKS_IN_ALL_ORDERS or len(answers) != num_blanks:
         raise ValueError(
-            f"{len(answers)} answers for {num_blanks} blanks: give one for each, of at most "
+            f"{counted(len(answers), 'answer')} for {counted(num_blanks, 'blank')}: give one for "
+            "each, of at most "
             f"{MOST_BLANKS_IN_ALL_ORDERS} blanks"
         )
     orders = list(permutations(range(num_blanks)))

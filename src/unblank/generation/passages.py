@@ -20,8 +20,11 @@ from unblank.generation.decode import decode_in_batches
 from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions
 from unblank.generation.pieces import Filling, Piece
+from unblank.generation.prompts import BlankedText
 from unblank.generation.results import FillResult
+from unblank.generation.rows import Prompt
 from unblank.generation.score import Cloze, score_batch
+from unblank.generation.setup import DecoderSetup
 from unblank.tokenization.special import BLANK_TOKENS
 from unblank.unicode import require_unicode
 
@@ -29,9 +32,11 @@ __all__ = [
     "Passage",
     "behind_passage",
     "fill_with_passages",
+    "join_passages",
     "log_weights",
     "mix_passages",
     "passages_of_each",
+    "read_with_passages",
     "require_one_blank",
     "require_plain_search",
 ]
@@ -50,6 +55,21 @@ class Passage:
     text: str
     score: float = 0.0
     place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedWithPassages:
+    """A text to be filled with the help of passages.
+
+    Attributes:
+        blanked: the text by itself.
+        prompts: the text behind each passage.
+        passages: in the same order.
+    """
+
+    blanked: BlankedText
+    prompts: list[Prompt]
+    passages: list[Passage]
 
 
 def passages_of_each(
@@ -162,22 +182,54 @@ def fill_with_passages(
         ValueError: not one blank, sampling, a length penalty, or a passage that is too long with
             the text.
     """
-    options = filler.setup.options
-    require_plain_search(options)
+    asked = read_with_passages(filler, text, passages, order)
+    batches = decode_in_batches(filler.setup, asked.prompts, batch_size)
+    found = [filling for batch in batches for _, fillings in batch for filling in fillings]
+    joined = join_passages(filler.setup, asked, found, end_id=end_id)
+    return filler.result(asked.blanked, joined)
+
+
+def read_with_passages(
+    filler: Filler,
+    text: str,
+    passages: Sequence[Passage],
+    order: Sequence[int] | None = None,
+) -> AskedWithPassages:
+    """Return a text behind each of its passages, ready to be decoded; as for `fill_with_passages`.
+
+    Raises:
+        ValueError: not one blank, sampling, a length penalty, or a passage that is too long with
+            the text.
+    """
+    require_plain_search(filler.setup.options)
     blanked = filler.read(text, order)
     require_one_blank(text)
     prompts = [filler.read(behind_passage(one.text, text)).prompt for one in passages]
+    return AskedWithPassages(blanked, prompts, list(passages))
+
+
+def join_passages(
+    setup: DecoderSetup, asked: AskedWithPassages, found: Sequence[Filling], *, end_id: int
+) -> list[Filling]:
+    """Return the best of what was found for a text, scored over all its passages.
+
+    Args:
+        setup: how it was found.
+        asked: the text with its passages.
+        found: what the prompts of all passages led to.
+        end_id: the token that ends an answer.
+    """
+    options, prompts, passages = setup.options, asked.prompts, asked.passages
     answers: dict[tuple[int, ...], None] = {}  # each once
-    for batch in decode_in_batches(filler.setup, prompts, batch_size):
-        for piece in (piece for _, found in batch for one in found for piece in one.pieces):
-            answers[(*piece.token_ids, *[end_id] * piece.is_finished)] = None
+    for piece in (piece for one in found for piece in one.pieces):
+        answers[(*piece.token_ids, *[end_id] * piece.is_finished)] = None
     prefixes = list(dict.fromkeys(ids[:end] for ids in answers for end in range(1, len(ids) + 1)))
     clozes = [Cloze(prompt.token_ids, prompt.blanks[0], prefixes) for prompt in prompts]
     with torch.inference_mode():
         scores = score_batch(
-            filler.setup.model,
+            setup.model,
             clozes,
-            sop_id=filler.setup.start_id,
+            sop_id=setup.start_id,
             end_id=None,
             context=options.context,
         )
@@ -185,7 +237,7 @@ def fill_with_passages(
     so_far = dict(zip(prefixes, totals, strict=True)) | {(): 0.0}
     fillings = [Filling([_piece(ids, so_far, end_id)]) for ids in answers]
     fillings.sort(key=lambda one: -one.log_probability)
-    return filler.result(blanked, fillings[: options.num_return])
+    return fillings[: options.num_return]
 
 
 def _piece(ids: tuple[int, ...], so_far: dict[tuple[int, ...], float], end_id: int) -> Piece:

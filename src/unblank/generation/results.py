@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
+from warnings import warn
 
 from unblank.html_text import html_table, marked_html
 
@@ -50,6 +51,19 @@ class BlankFill:
     def log_probability(self) -> float:
         """Of the whole answer, its end included."""
         return math.fsum(self.log_probabilities) + (self.end_log_probability or 0.0)
+
+    def to_dict(self, share: float) -> dict[str, Any]:
+        """Return all of it as values that JSON can hold.
+
+        Args:
+            share: of the text among those that were found for this blank.
+        """
+        return {
+            **asdict(self),
+            "finished": self.finished,
+            "probability": math.exp(self.log_probability),
+            "share": share,
+        }
 
     def __str__(self) -> str:
         cut = "" if self.finished else ", cut at the longest allowed length"
@@ -113,14 +127,28 @@ class FillResult:
         return tuple(blank.finished for blank in self.blanks)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as values that JSON can hold."""
-        return {
-            "text": self.text,
-            "log_probability": self.log_probability,
-            "blanks": [{**asdict(blank), "finished": blank.finished} for blank in self.blanks],
-            "alternatives": [alternative.to_dict() for alternative in self.alternatives],
-            "calibration": self.calibration,
-        }
+        """Return all of it as values that JSON can hold.
+
+        Everywhere, in files and over HTTP, too, `probability` is that of the model, `share` that
+        among what was found, which sums to 1, and `confidence` is calibrated.
+        """
+        of_blanks = [dict(choices) for choices in self.choices]
+        first, *others = (
+            {
+                "text": one.text,
+                "log_probability": one.log_probability,
+                "probability": math.exp(one.log_probability),
+                "share": share,
+                "blanks": [
+                    blank.to_dict(shares[blank.text])
+                    for blank, shares in zip(one.blanks, of_blanks, strict=True)
+                ],
+                "alternatives": [],
+                "calibration": one.calibration,
+            }
+            for one, share in zip((self, *self.alternatives), self.shares, strict=True)
+        )
+        return first | {"alternatives": others}
 
     def __str__(self) -> str:
         lines = [f"{self.text}  (log p {self.log_probability:.2f})"]
@@ -189,13 +217,24 @@ class CandidateScore:
         text: as given.
         token_ids: its tokens, without the end token.
         score: log-probability, summed or averaged over the tokens, perhaps without a prior.
-        probability: share among the candidates, softmax of the scores, perhaps calibrated.
+        share: among the candidates, softmax of the scores, perhaps calibrated; they sum to 1.
     """
 
     text: str
     token_ids: tuple[int, ...]
     score: float
-    probability: float
+    share: float
+
+    @property
+    def probability(self) -> float:
+        """The old name of `share`, for one more version."""
+        warn(
+            "CandidateScore.probability is called share now, as in files and over HTTP: the old "
+            "name goes with version 0.4",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.share
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,16 +268,16 @@ class Scores:
 
     def __str__(self) -> str:
         return "\n".join(
-            f"{candidate.score:9.3f}  {candidate.probability:6.1%}  {candidate.text}"
+            f"{candidate.score:9.3f}  {candidate.share:6.1%}  {candidate.text}"
             for candidate in self.ranked
         )
 
     def __repr__(self) -> str:
-        shares = (f"{one.text!r}: {one.probability:.1%}" for one in self.ranked)
+        shares = (f"{one.text!r}: {one.share:.1%}" for one in self.ranked)
         return f"Scores({', '.join(shares)})"
 
     def _repr_html_(self) -> str:
-        rows = [(one.text, f"{one.score:.3f}", f"{one.probability:.1%}") for one in self.ranked]
+        rows = [(one.text, f"{one.score:.3f}", f"{one.share:.1%}") for one in self.ranked]
         return html_table("", ("candidate", "log-probability", "share"), rows)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unblank.metrics.label_sets import exact_sets, macro_f1_of_sets, micro_f1_of_sets
 from unblank.metrics.labels import (
     best_answer_scores,
     f1_binary,
@@ -17,8 +18,9 @@ from unblank.metrics.labels import (
     question_exact_match,
     spearman,
 )
+from unblank.metrics.ranks import mean_absolute_error, quadratic_kappa
 
-__all__ = ["ANSWER_METRICS", "Answer", "score_answers"]
+__all__ = ["ANSWER_METRICS", "LOWER_IS_BETTER", "Answer", "score_answers"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,9 @@ class Answer:
         predicted_value: the number that was predicted.
         right_value: the number that is right.
         question: tells apart the questions that have several answers.
+        predicted_labels: all that were predicted, where several labels may be right; else None.
+        predicted_rank: place of the predicted label among those of the task, from 0.
+        right_rank: place of the right one.
     """
 
     predicted: str
@@ -38,10 +43,13 @@ class Answer:
     predicted_value: float = 0.0
     right_value: float = 0.0
     question: str = ""
+    predicted_labels: tuple[str, ...] | None = None
+    predicted_rank: int = 0
+    right_rank: int = 0
 
 
 def score_answers(answers: Sequence[Answer], metrics: Sequence[str]) -> dict[str, float]:
-    """Return the scores that are asked for by name, in percent.
+    """Return the scores that are asked for by name, in percent; `mae` in ranks.
 
     Args:
         answers: at least one.
@@ -73,7 +81,33 @@ def _f1(answers: Sequence[Answer]) -> float:
 
 
 def _macro_f1(answers: Sequence[Answer]) -> float:
+    if answers[0].predicted_labels is not None:
+        return macro_f1_of_sets(*_label_sets(answers))
     return f1_macro(*_labels(answers))
+
+
+def _label_sets(answers: Sequence[Answer]) -> tuple[list[set[str]], list[set[str]]]:
+    return [set(one.predicted_labels or ()) for one in answers], [set(one.right) for one in answers]
+
+
+def _micro_f1(answers: Sequence[Answer]) -> float:
+    return micro_f1_of_sets(*_label_sets(answers))
+
+
+def _exact(answers: Sequence[Answer]) -> float:
+    return exact_sets(*_label_sets(answers))
+
+
+def _ranks(answers: Sequence[Answer]) -> tuple[list[int], list[int]]:
+    return [one.predicted_rank for one in answers], [one.right_rank for one in answers]
+
+
+def _mae(answers: Sequence[Answer]) -> float:
+    return mean_absolute_error(*_ranks(answers))
+
+
+def _quadratic_kappa(answers: Sequence[Answer]) -> float:
+    return quadratic_kappa(*_ranks(answers))
 
 
 def _matthews(answers: Sequence[Answer]) -> float:
@@ -122,5 +156,12 @@ ANSWER_METRICS: dict[str, Callable[[Sequence[Answer]], float]] = {
     "record_em": _record_exact_match,
     "pearson": _pearson,
     "spearman": _spearman,
+    "micro_f1": _micro_f1,
+    "exact": _exact,
+    "mae": _mae,
+    "quadratic_kappa": _quadratic_kappa,
 }
 """The metrics by the names that a task's YAML file uses."""
+
+LOWER_IS_BETTER = ("mae", "loss")
+"""Metrics of which the lowest value is the best."""

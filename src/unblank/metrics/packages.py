@@ -9,6 +9,8 @@ __all__ = ["require_metric_packages"]
 _PACKAGES = {
     "bleu": ("sacrebleu",),
     "chrf": ("sacrebleu",),
+    "chrf++": ("sacrebleu",),
+    "off target": ("sklearn",),
     "rouge": ("rouge_score", "nltk"),
     "rouge1": ("rouge_score", "nltk"),
     "rouge2": ("rouge_score", "nltk"),

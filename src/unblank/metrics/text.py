@@ -29,7 +29,7 @@ __all__ = [
     "score_texts",
 ]
 
-TextMetric = Literal["bleu", "chrf", "rouge", "meteor", "exact_match"]
+TextMetric = Literal["bleu", "chrf", "chrf++", "rouge", "meteor", "exact_match"]
 
 DEFAULT_METRICS: tuple[TextMetric, ...] = ("bleu", "chrf", "rouge")
 _NUM_DRAWS = 1000
@@ -170,14 +170,25 @@ def _bleu(
 
 
 def _chrf(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], settings: _Settings
+    predictions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    settings: _Settings,
+    name: str = "chrf",
+    word_order: int = 0,
 ) -> dict[str, TextScore]:
     try:
         from sacrebleu.metrics.chrf import CHRF
     except ImportError as error:
-        raise _needs("sacrebleu", "chrf") from error
-    metric = CHRF(lowercase=settings.lowercase)
-    return {"chrf": _corpus_score(metric, predictions, references, settings)}
+        raise _needs("sacrebleu", name) from error
+    metric = CHRF(lowercase=settings.lowercase, word_order=word_order)
+    return {name: _corpus_score(metric, predictions, references, settings)}
+
+
+def _chrf_and_words(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], settings: _Settings
+) -> dict[str, TextScore]:
+    """Return chrF++ (Popovic 2017): n-grams of up to six letters and up to two words."""
+    return _chrf(predictions, references, settings, "chrf++", word_order=2)
 
 
 def _corpus_score(
@@ -342,6 +353,7 @@ _Metric = Callable[[Sequence[str], Sequence[Sequence[str]], _Settings], dict[str
 _METRICS: dict[str, _Metric] = {
     "bleu": _bleu,
     "chrf": _chrf,
+    "chrf++": _chrf_and_words,
     "rouge": _rouge,
     "meteor": _meteor,
     "exact_match": _exact_match,

@@ -5,13 +5,15 @@ The source side is that of `unblank.tokenization.source_layout`, which generatio
 Shapes: `S` source tokens, `T` target tokens, the end included.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from unblank.examples import IGNORE_INDEX, Example, IntArray, Seq2SeqExample
 from unblank.tokenization.source_layout import encoder_source
 from unblank.tokenization.special import SpecialIds
 
-__all__ = ["encoder_decoder_pair", "glm_pair"]
+__all__ = ["encoder_decoder_pair", "glm_fills", "glm_pair"]
 
 
 def encoder_decoder_pair(
@@ -58,13 +60,43 @@ def glm_pair(part_a: IntArray, blank: int, target: IntArray, special: SpecialIds
         >>> pair.position_ids.tolist()
         [[0, 1, 2, 3, 4, 3, 3, 3], [0, 0, 0, 0, 0, 1, 2, 3]]
     """
-    num_a, num_b = len(part_a), len(target) + 1
-    place_in_a = np.concatenate([np.arange(num_a), np.full(num_b, blank)])
-    place_in_b = np.concatenate([np.zeros(num_a), np.arange(1, num_b + 1)])
+    return glm_fills(part_a, [blank], [target], special)
+
+
+def glm_fills(
+    part_a: IntArray, blanks: Sequence[int], targets: Sequence[IntArray], special: SpecialIds
+) -> Example:
+    """Return a text with its answers for a GLM: each fills a blank, from left to right.
+
+    Args:
+        part_a: int64[S], the source with its blanks.
+        blanks: positions of the blanks in it, at least one.
+        targets: int64, the text of each answer alone.
+        special: `sop` starts each answer, `eop` is its last label.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> ids = SimpleNamespace(sop=9, eop=2)
+        >>> answers = [np.array([7]), np.array([8])]
+        >>> filled = glm_fills(np.array([1, 70, 5, 70]), [1, 3], answers, ids)
+        >>> filled.input_ids.tolist(), filled.labels.tolist()[4:]
+        ([1, 70, 5, 70, 9, 7, 9, 8], [7, 2, 8, 2])
+        >>> filled.position_ids.tolist()
+        [[0, 1, 2, 3, 1, 1, 3, 3], [0, 0, 0, 0, 1, 2, 1, 2]]
+    """
+    num_a = len(part_a)
+    ids, labels = [part_a], [np.full(num_a, IGNORE_INDEX)]
+    place_in_a, place_in_b = [np.arange(num_a)], [np.zeros(num_a, dtype=np.int64)]
+    for blank, target in zip(blanks, targets, strict=True):
+        num_b = len(target) + 1
+        ids.append(np.concatenate([[special.sop], target]))
+        labels.append(np.concatenate([target, [special.eop]]))
+        place_in_a.append(np.full(num_b, blank))
+        place_in_b.append(np.arange(1, num_b + 1))
     return Example(
-        np.concatenate([part_a, [special.sop], target]).astype(np.int64),
-        np.stack([place_in_a, place_in_b]).astype(np.int64),
-        np.concatenate([np.full(num_a, IGNORE_INDEX), target, [special.eop]]).astype(np.int64),
+        np.concatenate(ids).astype(np.int64),
+        np.stack([np.concatenate(place_in_a), np.concatenate(place_in_b)]).astype(np.int64),
+        np.concatenate(labels).astype(np.int64),
         num_a,
         "source_target",
     )

@@ -94,7 +94,7 @@ class _Size:
 
 
 _SIZES = (
-    _Size(thread_minutes=15, layers=3, width=128, heads=4, vocabulary=6000, max_length=128, rows=4,
+    _Size(thread_minutes=15, layers=3, width=128, heads=4, vocabulary=6000, max_length=128, rows=8,
           warmup_steps=20, positions_a_minute=300_000),
     _Size(thread_minutes=150, layers=4, width=192, heads=4, vocabulary=8000, max_length=128, rows=8,
           warmup_steps=50, positions_a_minute=180_000),
@@ -223,9 +223,10 @@ _OBJECTIVE = (
 _WHY_MUON = "learns sooner than adamw"
 _OPTIMISER = (
     Choice("train.first_embeddings", "cooccurrence", "words with the same neighbours are alike"),
+    Choice("train.first_attention", "neighbours", "what stands in a blank is told by them"),
     Choice("optim.name", "muon", _WHY_MUON),
     Choice("optim.learning_rate", 2e-3, _WHY_MUON, ("optim.name",)),
-    Choice("optim.muon_factor", 2.5, _WHY_MUON, ("optim.name", "optim.learning_rate")),
+    Choice("optim.muon_factor", 1.5, _WHY_MUON, ("optim.name", "optim.learning_rate")),
     Choice("optim.weight_decay", 0.01, _WHY_MUON, ("optim.name",)),
 )
 

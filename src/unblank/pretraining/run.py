@@ -26,6 +26,8 @@ __all__ = ["dry_run_pretrain", "refuse_without_text", "run_pretrain"]
 
 USUAL_STEPS = 1000
 """Steps of a run whose length is not given."""
+USUAL_PERIOD = 500
+"""Most steps between two validations, and between two checkpoints, where nothing is said."""
 
 
 def run_pretrain(
@@ -70,7 +72,9 @@ def run_pretrain(
                 start=_describe_start(settings),
                 effective=effective_pretrain_settings,
                 learning_rate=settings.optim.learning_rate,
+                is_drawn=_is_drawn(settings),
                 is_validated=data.has_held_out_files or any(hold_out),
+                most_usual_period=USUAL_PERIOD,
                 fill_every=train.sample_every,
                 average_last=train.average_last,
                 final=train.chosen_weights,
@@ -119,10 +123,17 @@ def refuse_without_text(settings: PretrainSettings) -> None:
         raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
 
 
+def _is_drawn(settings: PretrainSettings) -> bool:
+    has_weights = settings.model.init_from or settings.model.init_from_encoder
+    return not has_weights and settings.train.first_embeddings == "drawn"
+
+
 def _describe_start(settings: PretrainSettings) -> str:
-    start = describe_start(settings.model)
-    if settings.train.first_embeddings == "cooccurrence":
-        return f"{start}, embeddings from the co-occurrence of tokens"
+    start, train = describe_start(settings.model), settings.train
+    if train.first_embeddings == "cooccurrence":
+        start = f"{start}, embeddings from the co-occurrence of tokens"
+    if train.first_attention == "neighbours":
+        start = f"{start}, first heads that look at neighbours"
     return start
 
 
@@ -138,11 +149,13 @@ def _refuse_early(settings: PretrainSettings) -> None:
     """Raise what can be known before text is read, which may take hours."""
     refuse_without_text(settings)
     has_weights = settings.model.init_from or settings.model.init_from_encoder
-    if settings.train.first_embeddings != "drawn" and has_weights:
-        raise ValueError(
-            f"train.first_embeddings is {settings.train.first_embeddings}, but the embeddings come "
-            f"from {has_weights}: leave it out"
-        )
+    train = settings.train
+    wanted = {"first_embeddings": train.first_embeddings, "first_attention": train.first_attention}
+    for name, value in wanted.items():
+        if value != "drawn" and has_weights:
+            raise ValueError(
+                f"train.{name} is {value}, but the weights come from {has_weights}: leave it out"
+            )
 
 
 def _require_held_out(settings: PretrainSettings, *, is_there: bool) -> None:

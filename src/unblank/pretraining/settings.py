@@ -113,9 +113,12 @@ class PretrainTrainSettings(TrainSettings):
     micro_batch_size: SharesOut[Positive[int | None]] = None
     """Rows per forward pass in one process; bounds the memory. Default: the most up to 8 that
     divide batch_size."""
-    save_every: MayChange[Positive[int]] = 500
+    save_every: MayChange[Positive[int | None]] = None
+    """Steps between two checkpoints; the last step is always saved, and so is the step at which a
+    signal ends the run. Default: 500, or a fifth of a shorter run."""
     keep_checkpoints: MayChange[Positive[int]] = 2
-    validate_every: MayChange[NotNegative[int]] = 500
+    validate_every: MayChange[NotNegative[int | None]] = None
+    """Steps between two validations; 0 = never. Default: 500, or a fifth of a shorter run."""
     validation_samples: MayChange[Positive[int]] = 512
     """Held-out samples that are measured: as many of each language where these are known, else of
     each entry its share."""
@@ -133,6 +136,9 @@ class PretrainTrainSettings(TrainSettings):
     """Where the embeddings of new weights come from: drawn at random, or computed from the training
     text, so that tokens with the same neighbours are alike. With little text or time a model then
     learns much sooner."""
+    first_attention: Literal["drawn", "neighbours"] = "drawn"
+    """Where the heads of the first layer of new weights look: everywhere, as they are drawn, or one
+    and two tokens back and ahead. With little text or time a model then learns much sooner."""
     sampled_softmax: NotNegative[int] = 0
     """Number of rows of the vocabulary, the micro-batch's targets among them, from which the
     training loss is estimated; 0 = all rows, exactly. Faster for vocabularies above some 60,000."""

@@ -17,6 +17,7 @@ from unblank.families.building import require_possible_model
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
 from unblank.families.table import family_of_run
+from unblank.models.neighbours import look_at_neighbours
 from unblank.plurals import counted
 from unblank.pretraining.fills import fill_function
 from unblank.pretraining.language_scores import (
@@ -207,6 +208,8 @@ class Pretraining:
         )
         if train.first_embeddings == "cooccurrence" and self._checkpoint is None:
             start_from_cooccurrence(model, materials.corpora, train.seed)
+        if train.first_attention == "neighbours" and self._checkpoint is None:
+            look_at_neighbours(model, train.seed)
         if train.compile:
             stack = model.base_model
             stack.compile(dynamic=False)

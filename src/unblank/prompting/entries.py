@@ -116,12 +116,13 @@ def choice(entries: Mapping[str, Any], key: str, allowed: Sequence[str], default
     return str(value)
 
 
-def files_pattern(entries: Mapping[str, Any], *stand_ins: str) -> str:
+def files_pattern(entries: Mapping[str, Any], *stand_ins: str, needs_split: bool = True) -> str:
     """Return where data lies, for `unblank.data.splits.find_split`; empty if `files` is not there.
 
     Args:
         entries: what holds the key `files`.
         *stand_ins: what the path may name in braces beside the split.
+        needs_split: whether the split must be named.
 
     Raises:
         ValueError: the split does not stand in it, or something unknown does.
@@ -130,7 +131,7 @@ def files_pattern(entries: Mapping[str, Any], *stand_ins: str) -> str:
         return ""
     files: str = entries["files"]
     named = set(re.findall(r"\{(.*?)\}", files))
-    if "split" not in named:
+    if needs_split and "split" not in named:
         raise ValueError(
             f"{at_line(files)}files is {files!r}: it must name files inside the folder of data "
             "sets, without the ending, with {split} for the split"

@@ -1,5 +1,6 @@
 """Examples of a task, made of raw records that are known by file and line."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,6 +21,7 @@ __all__ = [
     "CANDIDATE",
     "TaskData",
     "TaskExample",
+    "has_label",
     "make_examples",
     "only_label",
     "read_examples",
@@ -40,6 +42,7 @@ class TaskExample:
         place: file and line.
         fields: text of each field.
         answers: indices of the right labels or candidates; empty if the data has no label.
+        none_applies: whether the data says that no label is right, where several may be.
         candidates: what may fill the blank, where the labels of the task do not say it.
         value: what a regression must predict.
         group: questions of one group are judged together (MultiRC).
@@ -53,6 +56,7 @@ class TaskExample:
     value: float | None = None
     group: str = ""
     language: str = ""
+    none_applies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ def require_labels(task: ClozeTask, examples: Sequence[TaskExample]) -> None:
     Raises:
         ValueError: naming the first that has none.
     """
-    unlabelled = [example for example in examples if not _has_label(example)]
+    unlabelled = [example for example in examples if not has_label(example)]
     if unlabelled:
         field = "answers" if task.reader == "record" else task.label_field
         near = get_close_matches(field, unlabelled[0].fields, n=1)
@@ -152,15 +156,15 @@ def require_labels(task: ClozeTask, examples: Sequence[TaskExample]) -> None:
 
 def only_label(task: ClozeTask, examples: Sequence[TaskExample]) -> str | None:
     """Return the label that all examples of a classification have; None if there are several."""
-    if not task.labels or task.is_regression:
+    if not task.labels or task.is_regression or task.decision == "several":
         return None
     names = {task.labels[example.answers[0]] for example in examples}
     return names.pop() if len(names) == 1 else None
 
 
-def _has_label(example: TaskExample) -> bool:
+def has_label(example: TaskExample) -> bool:
     """Whether the data says what is right."""
-    return bool(example.answers) or example.value is not None
+    return bool(example.answers) or example.value is not None or example.none_applies
 
 
 def _example(task: ClozeTask, raw: RawExample, place: str, language: str) -> TaskExample:
@@ -187,8 +191,13 @@ def _example(task: ClozeTask, raw: RawExample, place: str, language: str) -> Tas
     twice = [text for text in plain if plain.count(text) > 1]
     if twice:
         raise ValueError(f"two candidates have the same words {twice[0]!r}: drop one")
-    answers, value = _answers(task, raw, candidates)
     group = f"{place}/{raw.group}" if raw.group else ""
+    if task.decision == "several":
+        several = _several_answers(task, raw.label)
+        return TaskExample(
+            place, fields, several or (), candidates, None, group, language, several == ()
+        )
+    answers, value = _answers(task, raw, candidates)
     return TaskExample(place, fields, answers, candidates, value, group, language)
 
 
@@ -231,6 +240,28 @@ def _answers(
             f"{len(candidates) - 1}"
         )
     return (int(label),), None
+
+
+def _several_answers(task: ClozeTask, label: Any) -> tuple[int, ...] | None:
+    """Return the indices of all labels that apply; None if the data does not say."""
+    if label is None or label == "":
+        return None
+    named = label
+    if isinstance(label, str) and label.lstrip().startswith("["):
+        try:
+            named = json.loads(label)
+        except ValueError as error:
+            raise ValueError(
+                f"the labels {label!r} are no JSON list ({error}): write a list, or divide labels "
+                "by a bar (|)"
+            ) from error
+    elif isinstance(label, str):
+        named = [one.strip() for one in label.split("|")]
+    if not isinstance(named, list):
+        named = [named]
+    if any(isinstance(one, list | dict) or one is None for one in named):
+        raise ValueError(f"the labels must be a list of labels, got {label!r}")
+    return tuple(sorted({require_label(label_text(one), task.labels) for one in named}))
 
 
 def _number_in_range(label: str, labels: tuple[str, ...]) -> float:

@@ -38,6 +38,9 @@ def to_answers(
             predicted_value=prediction.value or 0.0,
             right_value=example.value or 0.0,
             question=example.group,
+            predicted_labels=prediction.labels if task.decision == "several" else None,
+            predicted_rank=prediction.index,
+            right_rank=example.answers[0] if example.answers else 0,
         )
         for example, prediction in zip(examples, predictions, strict=True)
     ]

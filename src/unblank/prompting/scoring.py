@@ -83,16 +83,19 @@ class Prediction:
     """What a model says about an example.
 
     Attributes:
-        label: the label that won, or the candidate; for a regression the number.
-        index: its index among the labels or candidates.
-        probabilities: of each label or candidate; they sum to 1.
+        label: the label that won, or the candidate; for a regression the number; where several
+            labels may apply, these, divided by commas.
+        index: index of the likeliest, or of the one in the middle, among the labels or candidates.
+        probabilities: of each label or candidate; they sum to 1 unless several may apply.
         value: what a regression predicts.
+        labels: those that apply, where several may.
     """
 
     label: str
     index: int
     probabilities: tuple[float, ...]
     value: float | None = None
+    labels: tuple[str, ...] = ()
 
 
 def encode_example(
@@ -371,6 +374,13 @@ def decide(task: ClozeTask, example: TaskExample, probabilities_L: Tensor) -> Pr
     """Return what the probabilities of an example's labels or candidates say."""
     index = int(probabilities_L.argmax())
     shares = tuple(probabilities_L.tolist())
+    if task.decision == "several":
+        triples = zip(task.labels, shares, task.thresholds_of_labels, strict=True)
+        labels = tuple(label for label, share, threshold in triples if share >= threshold)
+        return Prediction(", ".join(labels), index, shares, labels=labels)
+    if task.decision == "rank":  # the median, which is least far from the right one
+        index = int((probabilities_L.cumsum(dim=0) < probabilities_L.sum() / 2).sum())
+        return Prediction(task.labels[index], index, shares)
     if task.is_regression:
         value = sum(share * float(label) for share, label in zip(shares, task.labels, strict=True))
         return Prediction(f"{value:.4g}", index, shares, value)

@@ -18,8 +18,12 @@ __all__ = ["ClozeTask", "Decision", "Derived", "Scoring", "TaskPattern"]
 Scoring = Literal["logit", "sum", "mean"]
 """The logit of a single token, or the sum or mean of log-probabilities, the end included."""
 
-Decision = Literal["label", "first", "text"]
-"""What a prediction is: a label, whether the first candidate won, or the words that won."""
+Decision = Literal["label", "first", "text", "several", "rank"]
+"""What a prediction is: a label, whether the first candidate won, the words that won, every label
+that is probable enough, or the label in the middle of those that have an order."""
+
+USUAL_THRESHOLD = 0.5
+"""Probability from which a label applies, where several may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class ClozeTask:
         about: one sentence.
         files: where the examples lie in a folder of data sets (`unblank.data.splits`), of a task in
             many languages those of one of them; empty if that is not said.
-        patterns: ways to ask, all about the same labels.
+        patterns: ways to ask, all about the same labels; none if only a classifier answers.
         default_pattern: the one that is used unless others are asked for.
         labels: what can be answered; empty where examples bring their own candidates.
         candidates: candidates of an example as templates over its fields.
@@ -60,6 +64,7 @@ class ClozeTask:
         shorten: fields that give way in a text that is too long, in this order, and at which end.
         scoring: how candidates are compared.
         decision: what a prediction says.
+        thresholds: of labels, where several may apply, if not the usual one.
         is_regression: labels are numbers, and predictions lie between them.
         max_wrong: most wrong candidates beside a right one in training; None for all.
         metrics: scores, the first chooses the best model.
@@ -88,6 +93,7 @@ class ClozeTask:
     shorten: Mapping[str, End] = field(default_factory=dict)
     scoring: Scoring = "sum"
     decision: Decision = "label"
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     is_regression: bool = False
     max_wrong: int | None = None
     metrics: tuple[str, ...] = ("accuracy",)
@@ -101,11 +107,26 @@ class ClozeTask:
 
     @property
     def content_hash(self) -> str:
-        """A hash of what is asked and how it is answered, not of where its files lie."""
+        """A hash of what is asked and how it is answered, not of where its files lie.
+
+        Thresholds are not in it: they change which labels are named, not their probabilities.
+        """
         asked = replace(
-            self, path=Path(self.path.name), about="", files="", metrics=(), example=None
+            self,
+            path=Path(self.path.name),
+            about="",
+            files="",
+            thresholds={},
+            metrics=(),
+            example=None,
         )
-        return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).hexdigest()
+        text = repr(asked).replace(", thresholds={}", "")  # hashes from before stay the same
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def thresholds_of_labels(self) -> tuple[float, ...]:
+        """The probability from which each label applies, where several may."""
+        return tuple(self.thresholds.get(label, USUAL_THRESHOLD) for label in self.labels)
 
     def pattern(self, number: int | None = None) -> TaskPattern:
         """Return a pattern by its number; None for the default one.
@@ -113,6 +134,11 @@ class ClozeTask:
         Raises:
             ValueError: if there is no such pattern.
         """
+        if not self.patterns:
+            raise ValueError(
+                f"task {self.name!r} has no pattern, so it cannot be asked in a blank: train a "
+                "classifier (unblank finetune --method classifier) and ask that"
+            )
         number = self.default_pattern if number is None else number
         if not 0 <= number < len(self.patterns):
             raise ValueError(

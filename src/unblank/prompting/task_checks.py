@@ -15,7 +15,7 @@ __all__ = ["check_keys", "check_task"]
 
 _SHAPES: Shapes = {
     "about": (str,), "files": (str,), "reader": (str,), "derive": (dict,), "label": (str,),
-    "skip_labels": (list,),
+    "skip_labels": (list,), "labels": (list,), "thresholds": (dict,),
     "verbalizer": (dict,), "candidates": (str, list), "patterns": (list,),
     "default_pattern": (str,), "shorten": (dict,), "scoring": (str,), "decision": (str,),
     "regression": (str,), "max_wrong": (str,), "metrics": (list,), "classifier": (list,),
@@ -24,6 +24,8 @@ _SHAPES: Shapes = {
 }  # fmt: skip
 
 _OF_NUMBERS = ("pearson", "spearman")
+_OF_SEVERAL = ("micro_f1", "macro_f1", "exact")
+_OF_RANKS = ("mae", "quadratic_kappa")
 _OF_CLASS_1 = ("f1", "f1a")
 _OF_CANDIDATES = ("record_f1", "record_em")
 
@@ -56,7 +58,8 @@ def check_task(task: ClozeTask, entries: Mapping[str, Any]) -> None:
     Raises:
         ValueError: a setting that another one makes meaningless; the message names the line.
     """
-    if task.default_pattern >= len(task.patterns):
+    _check_decision(task, entries)
+    if task.patterns and task.default_pattern >= len(task.patterns):
         raise ValueError(
             f"{line_of(entries, 'default_pattern')}default_pattern is {task.default_pattern}: "
             f"the patterns are 0 to {len(task.patterns) - 1}"
@@ -86,7 +89,37 @@ def check_task(task: ClozeTask, entries: Mapping[str, Any]) -> None:
             raise ValueError(f"{at_line(metric)}metric {metric!r} {reason}")
 
 
+def _check_decision(task: ClozeTask, entries: Mapping[str, Any]) -> None:
+    place = line_of(entries, "decision")
+    if task.decision == "several" and (task.patterns or task.is_regression):
+        raise ValueError(
+            f"{place}a blank holds one label, so several at once need a classifier: give `labels: "
+            "[one, two]` and `classifier: ['{field}']` instead of verbalizer, patterns and "
+            "regression"
+        )
+    if task.decision == "rank" and (task.is_regression or len(task.labels) < 3):
+        raise ValueError(
+            f"{place}decision: rank needs at least three labels, in their order and without "
+            "`regression`"
+        )
+    if task.thresholds and task.decision != "several":
+        raise ValueError(
+            f"{line_of(entries, 'thresholds')}thresholds are for decision: several, where each "
+            "label has its own probability"
+        )
+    if not task.patterns and not task.classifier:
+        raise ValueError(
+            f"{line_of(entries, 'labels')}without patterns, only a classifier answers: name its "
+            "texts, as in `classifier: ['{field}']`"
+        )
+
+
 def _why_unfit(task: ClozeTask, metric: str) -> str:
+    if (task.decision == "several") != (metric in _OF_SEVERAL) and metric != "macro_f1":
+        fit = ", ".join(_OF_SEVERAL) if task.decision == "several" else "accuracy, macro_f1"
+        return f"does not apply to decision: {task.decision}: choose {fit}"
+    if metric in _OF_RANKS and task.decision != "rank":
+        return "applies to labels that have an order: write `decision: rank`, or choose accuracy"
     if task.is_regression != (metric in _OF_NUMBERS):
         fit = ", ".join(_OF_NUMBERS) if task.is_regression else "accuracy, macro_f1, matthews"
         return f"does not apply to {'numbers' if task.is_regression else 'labels'}: choose {fit}"

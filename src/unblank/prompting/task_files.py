@@ -61,15 +61,24 @@ def _build(path: Path, entries: Any) -> ClozeTask:
     verbalizer = entries.get("verbalizer")
     candidates, candidates_field = _candidates(entries)
     has_candidates = bool(candidates or candidates_field or entries.get("reader") in _NESTED)
-    if (verbalizer is not None) == has_candidates:
+    named = _named_labels(entries)
+    if (verbalizer is not None) + has_candidates + bool(named) != 1:
         raise ValueError(
             f"{line_of(entries, 'candidates')}give either a verbalizer (label: words) or "
-            "candidates (texts with fields, or the name of a field that lists them)"
+            "candidates (texts with fields, or the name of a field that lists them), or labels for "
+            "a classifier alone"
         )
-    if not entries.get("patterns"):
-        raise ValueError(f"{line_of(entries, 'patterns')}patterns needs at least one pattern")
-    patterns = tuple(_task_pattern(entry, verbalizer) for entry in entries["patterns"])
-    labels = tuple(patterns[0].verbalizer)
+    if bool(entries.get("patterns")) == bool(named):
+        raise ValueError(
+            f"{line_of(entries, 'patterns')}"
+            + (
+                "labels have no words for patterns: give a verbalizer instead of labels"
+                if named
+                else "patterns needs at least one pattern"
+            )
+        )
+    patterns = tuple(_task_pattern(entry, verbalizer) for entry in entries.get("patterns", ()))
+    labels = named or tuple(patterns[0].verbalizer)
     for other in patterns[1:]:
         if set(other.verbalizer) != set(labels):
             raise ValueError(
@@ -83,6 +92,7 @@ def _build(path: Path, entries: Any) -> ClozeTask:
         language or ENGLISH,
     )  # fmt: skip
     is_regression = is_true(entries, "regression")
+    decision = cast("Decision", choice(entries, "decision", get_args(Decision), "label"))
     metrics = text_list(entries, "metrics")
     for metric in metrics:
         choice({"metrics": metric}, "metrics", tuple(ANSWER_METRICS), "accuracy")
@@ -105,10 +115,11 @@ def _build(path: Path, entries: Any) -> ClozeTask:
         skip_labels=text_list(entries, "skip_labels"),
         shorten=_shorten(entries),
         scoring=cast("Scoring", choice(entries, "scoring", get_args(Scoring), "sum")),
-        decision=cast("Decision", choice(entries, "decision", get_args(Decision), "label")),
+        decision=decision,
+        thresholds=_thresholds(entries, labels),
         is_regression=is_regression,
         max_wrong=whole_number(entries, "max_wrong"),
-        metrics=metrics or (("pearson", "spearman") if is_regression else ("accuracy",)),
+        metrics=metrics or _usual_metrics(decision, is_regression),
         classifier=tuple(map(parse_template, text_list(entries, "classifier"))),
         example=entries.get("example"),
         language=language,
@@ -119,6 +130,41 @@ def _build(path: Path, entries: Any) -> ClozeTask:
     )
     check_task(task, entries)
     return task
+
+
+def _usual_metrics(decision: Decision, is_regression: bool) -> tuple[str, ...]:
+    if is_regression:
+        return "pearson", "spearman"
+    if decision == "several":
+        return "micro_f1", "macro_f1", "exact"
+    return ("quadratic_kappa", "mae", "accuracy") if decision == "rank" else ("accuracy",)
+
+
+def _named_labels(entries: Mapping[str, Any]) -> tuple[str, ...]:
+    labels = text_list(entries, "labels")
+    twice = [label for label in labels if labels.count(label) > 1]
+    if "labels" in entries and (len(labels) < 2 or twice):
+        raise ValueError(
+            f"{line_of(entries, 'labels')}labels needs at least two different names, got "
+            f"{list(labels)}"
+        )
+    return labels
+
+
+def _thresholds(entries: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float]:
+    thresholds = {}
+    for label, text in entries.get("thresholds", {}).items():
+        try:
+            value = float(text)
+        except (TypeError, ValueError):
+            value = math.nan
+        if label not in labels or not 0 < value < 1:
+            raise ValueError(
+                f"{at_line(label)}thresholds maps labels of the task to probabilities between 0 "
+                f"and 1, got {label}: {text}"
+            )
+        thresholds[str(label)] = value
+    return thresholds
 
 
 def _task_pattern(entry: Any, verbalizer: Any) -> TaskPattern:

@@ -53,11 +53,15 @@ def draw_candidates(task: ClozeTask, example: TaskExample, rng: np.random.Genera
 
 
 def target_shares(task: ClozeTask, example: TaskExample) -> Tensor:
-    """Return float32[L], how much of the answer each label or candidate is; sums to 1."""
+    """Return float32[L], how much of the answer each label or candidate is.
+
+    It sums to 1, or is 1 for each label that applies, where several may.
+    """
     if example.value is not None:
         return soft_target(example.value, [float(label) for label in task.labels])
     shares_L = zeros(len(example.candidates) or len(task.labels))
-    shares_L[example.answers[0]] = 1.0
+    right = example.answers if task.decision == "several" else example.answers[:1]
+    shares_L[list(right)] = 1.0
     return shares_L
 
 

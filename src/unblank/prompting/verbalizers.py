@@ -101,4 +101,4 @@ def require_label(label: str, labels: tuple[str, ...]) -> int:
     near = get_close_matches(label, labels, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     shown = ", ".join(labels[:8]) + ", ..." * (len(labels) > 8)
-    raise ValueError(f"label {label!r} is not in the verbalizer, which has {shown}{hint}")
+    raise ValueError(f"label {label!r} is not one of the task, which has {shown}{hint}")

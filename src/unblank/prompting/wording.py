@@ -36,8 +36,9 @@ def read_wordings(entries: Mapping[str, Any]) -> dict[str, Wording]:
     """Return language -> its wording, from `translated`, `hints` and `languages` of a task file.
 
     Raises:
-        ValueError: a code of no language, a hint that a language lacks or has in vain, or as many
-            patterns in a language as there are not; the message names the line.
+        ValueError: a code of no language, a hint that a language lacks or has in vain, as many
+            patterns in a language as there are not, or one from right to left that begins with its
+            blank, as it does if it is written as it is displayed; the message names the line.
     """
     patterns, hints = entries.get("translated", []), entries.get("hints", {})
     whole = entries.get("languages", {})
@@ -55,6 +56,8 @@ def read_wordings(entries: Mapping[str, Any]) -> dict[str, Wording]:
         )
     derived = entries.get("derive", {})
     own = {code: _patterns(texts, patterns) for code, texts in _by_code(whole).items()}
+    for code, found in own.items():
+        _require_logical_order(code, found, _patterns(patterns, patterns))
     if unknown := [code for code in own if hints and code not in codes]:
         raise ValueError(f"{line_of(whole, unknown[0])}hints lacks the language {unknown[0]}")
     names = dict.fromkeys(name for words in codes.values() for name in words) if hints else {}
@@ -73,6 +76,19 @@ def read_wordings(entries: Mapping[str, Any]) -> dict[str, Wording]:
         names, [*_patterns(patterns, patterns), *(p for one in own.values() for p in one)]
     )
     return wordings
+
+
+def _require_logical_order(code: str, own: Sequence[Pattern], usual: Sequence[Pattern]) -> None:
+    """Refuse a pattern from right to left that is written from left to right."""
+    if not find_language(code).is_right_to_left:
+        return
+    for number, (pattern, other) in enumerate(zip(own, usual, strict=True)):
+        if other.before and not pattern.before:
+            raise ValueError(
+                f"{at_line(code)}pattern {number} of {code} begins with its blank, which others do "
+                "not: write it in the order of reading, the blank behind what introduces it, "
+                "though it is displayed from right to left"
+            )
 
 
 def read_universal(entries: Mapping[str, Any]) -> tuple[Pattern, ...]:

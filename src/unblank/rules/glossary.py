@@ -29,12 +29,33 @@ class Glossary:
         A term is a word or several in a row, in any case; it does not begin or end inside a word.
         Of terms that overlap, the longest counts.
         """
-        found = (" ".join(one[0].split()).casefold() for one in self._pattern.finditer(source))
-        return [self._forms[term] for term in dict.fromkeys(found) if term in self._forms]
+        return [self._forms[term.casefold()] for term in self._terms(source)]
+
+    def hinted(self, source: str) -> str:
+        """Return a source behind its terms and their first forms; unchanged if it has none.
+
+        Example:
+            >>> Glossary({"prompting": "Abfragen|Abfrage", "cat": "Katze"}).hinted("On Prompting")
+            'Prompting = Abfragen. On Prompting'
+        """
+        terms = [
+            f"{term} = {self._forms[term.casefold()].partition('|')[0]}"
+            for term in self._terms(source)
+        ]
+        return f"{'; '.join(terms)}. {source}" if terms else source
 
     def rules_for(self, source: str) -> tuple[Rule, ...]:
         """Return the rules on the answer to a source."""
         return tuple(Rule(contains=(forms,)) for forms in self.translations(source))
+
+    def _terms(self, source: str) -> list[str]:
+        """Return the terms in a source, each once as it first stands there."""
+        found: dict[str, str] = {}
+        for one in self._pattern.finditer(source):
+            term = " ".join(one[0].split())
+            if term.casefold() in self._forms:
+                found.setdefault(term.casefold(), term)
+        return list(found.values())
 
 
 def read_glossary(path: Path) -> Glossary:

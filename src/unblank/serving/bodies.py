@@ -8,20 +8,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from unblank.generation.options import DecodingOptions, GenerationOptions
 from unblank.prompting.task_files import task_names
 from unblank.rules.rule import Rule, read_rules
 
 __all__ = [
-    "ClassifyBody",
     "FillBody",
     "GenerateBody",
     "ModelBody",
     "Rules",
     "ScoreBody",
     "ViewBody",
+    "classify_body",
     "read_rule_bodies",
 ]
 
@@ -38,6 +38,7 @@ LARGEST = 1_000_000
 
 Text = Annotated[str, Field(max_length=1_000_000)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
+Passages = Annotated[list[Text], Field(min_length=1, max_length=MOST_PASSAGES)]
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 CountOrNone = Annotated[int, Field(ge=0, le=LARGEST)]
 LengthBody = CountOrNone | Annotated[list[CountOrNone | None], Field(min_length=2, max_length=2)]
@@ -127,6 +128,11 @@ class FillBody(_SearchBody):
     abstain_below: float | None = Field(
         None, gt=0, le=1, description="Mark fills that are less probable to be right as abstained."
     )
+    passages: Passages | None = Field(
+        None,
+        description="Texts that may help one text with one blank, each put before it; the "
+        "probabilities that they lead to are averaged.",
+    )
 
     def options(self) -> DecodingOptions:
         """Return how to decode; ValueError if the options do not go together."""
@@ -179,7 +185,7 @@ class ScoreBody(ModelBody):
     include_end: bool = Field(True, description="Count that the candidate ends where it does.")
     context: Literal["bi", "uni"] = Field("bi", description="GLM: what a token of the text sees.")
     source_tag: str | None = Field(None, description="Encoder-decoder: language tag.")
-    passages: Annotated[list[Text], Field(min_length=1, max_length=MOST_PASSAGES)] | None = Field(
+    passages: Passages | None = Field(
         None,
         description="Texts that may help, each put before the text; the probabilities that they "
         "lead to are averaged.",
@@ -189,8 +195,9 @@ class ScoreBody(ModelBody):
 class ClassifyBody(ModelBody):
     """Examples of a task whose labels are to be predicted."""
 
-    task: Literal[task_names()] = Field(  # type: ignore[valid-type]  # the files are the names
-        description="Name of a task of the library.", examples=["sst2"]
+    task: str = Field(
+        description="Name of a task of the library, or of one that the server was started with.",
+        examples=["sst2"],
     )
     inputs: (
         dict[str, Any] | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_TEXTS)]
@@ -205,6 +212,14 @@ class ClassifyBody(ModelBody):
     abstain_below: float | None = Field(
         None, gt=0, le=1, description="Give no label that is less probable; it is then null."
     )
+
+
+def classify_body(own: Iterable[str]) -> type[ClassifyBody]:
+    """Return the body that accepts the library's tasks and those of some other names."""
+    names = (*task_names(), *own)
+    described = ClassifyBody.model_fields["task"]
+    task: Any = (Literal[names], described)  # the files are the names
+    return create_model("ClassifyBody", __base__=ClassifyBody, task=task)
 
 
 class ViewBody(ModelBody):

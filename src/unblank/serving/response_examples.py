@@ -33,6 +33,8 @@ MODELS = {
 FILLED = {
     "text": "The game was called off.",
     "log_probability": -1.2,
+    "probability": 0.3,
+    "share": 1.0,
     "blanks": [
         {
             "text": "game",
@@ -46,6 +48,8 @@ FILLED = {
             "confidence": 0.42,
             "abstained": False,
             "finished": True,
+            "probability": 0.3,
+            "share": 1.0,
         }
     ],
     "alternatives": [],
@@ -61,8 +65,8 @@ GENERATED = {
 }
 SCORED = {
     "candidates": [
-        {"text": "great", "token_ids": [411], "score": -3.1, "probability": 0.8},
-        {"text": "a waste of time", "token_ids": [12, 801, 33], "score": -4.5, "probability": 0.2},
+        {"text": "great", "token_ids": [411], "score": -3.1, "share": 0.8},
+        {"text": "a waste of time", "token_ids": [12, 801, 33], "score": -4.5, "share": 0.2},
     ],
     "calibration": "",
 }

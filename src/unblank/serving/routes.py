@@ -1,19 +1,20 @@
 """The endpoints of the library's own calls: fill, score, generate, classify, and the models."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from unblank.generation.options import DecodingOptions
 from unblank.generation.results import FillResult, Generated, TokenEvent
 from unblank.serving.bodies import (
-    ClassifyBody,
     FillBody,
     GenerateBody,
     ScoreBody,
     ViewBody,
+    classify_body,
     read_rule_bodies,
 )
 from unblank.serving.response_examples import (
@@ -52,6 +53,9 @@ def library_routes(service: Service) -> APIRouter:
     async def fill(body: FillBody, request: Request) -> Response:
         model, options = service.model(body.model), body.options()
         rules = read_rule_bodies(body.rules)
+        if body.passages is not None:
+            asked = _with_passages(model, body, options)
+            return JsonResponse((await service.wait_for(request, asked)).to_dict())
         if body.stream:
             begun = model.fill_stream(_only_text(body.text), options, body.order, rules)
             return service.stream(await service.wait_for(request, begun), _as_event)
@@ -79,11 +83,11 @@ def library_routes(service: Service) -> APIRouter:
         return JsonResponse(found.to_dict())
 
     @router.post("/classify", summary="Predict labels", responses=answers(CLASSIFIED) | refusals())
-    async def classify(body: ClassifyBody, request: Request) -> Response:
+    async def classify(body: classify_body(service.tasks), request: Request) -> Response:  # type: ignore[valid-type]
         model = service.model(body.model)
         inputs = [body.inputs] if isinstance(body.inputs, dict) else body.inputs
         work = model.classify(
-            body.task,
+            service.tasks.get(body.task, body.task),
             inputs,
             body.pattern,
             normalization=body.normalization,
@@ -130,6 +134,18 @@ def _only_text(given: str | list[str]) -> str:
     if isinstance(given, str):
         return given
     raise ValueError("stream applies to one text: give it as a text, not as a list")
+
+
+def _with_passages(
+    model: ServedModel, body: FillBody, options: DecodingOptions
+) -> Awaitable[FillResult]:
+    """Return the fill of a text with passages, to be awaited."""
+    if body.rules or body.stream or body.order == "confidence":
+        name = "rules" if body.rules else "stream" if body.stream else "order confidence"
+        raise ValueError(f"{name} does not go with passages: leave one of them out")
+    if not isinstance(body.text, str) or body.passages is None:
+        raise ValueError("passages belong to one text: give it as a text, not as a list")
+    return model.fill_with_passages(body.text, body.passages, options, body.order)
 
 
 def _response(given: str | list[str], found: Sequence[FillResult | Generated]) -> Response:

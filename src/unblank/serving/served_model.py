@@ -25,6 +25,7 @@ from unblank.generation.independent import RowEvent
 from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions, FillingOrder, GenerationOptions
 from unblank.generation.orders import SurestFirst
+from unblank.generation.passages import join_passages, passages_of_each, read_with_passages
 from unblank.generation.pieces import Filling, Piece
 from unblank.generation.priors import Normalization
 from unblank.generation.prompts import BlankedText
@@ -40,6 +41,7 @@ from unblank.prompting.task_files import load_task
 from unblank.rules.rule import Rule
 from unblank.serving.engine import CallTask, DecodingTask, Engine, Task
 from unblank.serving.rule_work import RuleWork
+from unblank.tokenization.special import special_ids
 from unblank.unicode import require_unicode
 
 __all__ = ["DecodingRequest", "ServedModel"]
@@ -154,6 +156,23 @@ class ServedModel:
 
         return events()
 
+    async def fill_with_passages(
+        self,
+        text: str,
+        passages: Sequence[str],
+        options: DecodingOptions,
+        order: Sequence[int] | None = None,
+    ) -> FillResult:
+        """Return the filled text, as `Unblank.fill` does with passages; errors as there."""
+        (of_text,) = passages_of_each(_checked(text, "text"), passages)
+        filler = Filler(self.unblank.model, self.unblank.tokenizer, options)
+        asked = read_with_passages(filler, text, of_text, order)
+        found = await self.decode([(filler.setup, prompt, None) for prompt in asked.prompts])
+        flat = [filling for fillings in found for filling in fillings]
+        end_id = special_ids(self.unblank.tokenizer).eop
+        joined = await self._call(lambda: join_passages(filler.setup, asked, flat, end_id=end_id))
+        return filler.result(asked.blanked, joined)
+
     async def generate(
         self, sources: Sequence[str], options: GenerationOptions, rules: Sequence[Rule] = ()
     ) -> list[Generated]:
@@ -196,7 +215,7 @@ class ServedModel:
 
     async def classify(
         self,
-        task_name: str,
+        task: str | ClozeTask,
         records: Sequence[Mapping[str, Any]],
         pattern: int | None = None,
         *,
@@ -206,7 +225,7 @@ class ServedModel:
         """Return for each record its predictions: one, or one for each question that it holds.
 
         Args:
-            task_name: a task of the library.
+            task: one, or the name of one of the library.
             records: raw records, as in a file of examples.
             pattern: number of the pattern; None for the task's default.
             normalization: how candidates are compared; None for how the task says.
@@ -218,10 +237,11 @@ class ServedModel:
         """
         if self.family.writes != "blanks":
             raise ValueError(f"{self.name} fills no blanks, and so cannot classify: choose a GLM")
-        task, prior = normalized(self._task(task_name), normalization)
+        named = self._task(task) if isinstance(task, str) else task
+        task, prior = normalized(named, normalization)
         if abstain_below is not None and task.is_regression:
             raise ValueError(
-                f"task {task_name} predicts a number, which has no probability: leave out "
+                f"task {task.name} predicts a number, which has no probability: leave out "
                 "abstain_below"
             )
         examples = [make_examples(task, dict(one), f"input {i}") for i, one in enumerate(records)]
@@ -233,12 +253,12 @@ class ServedModel:
             lambda: predict(model, tokenizer, task, flat, patterns=patterns, prior=prior)
         )
         asked = asked_of(task, patterns=patterns, prior=prior)
-        calibration = self._calibration_of(task_name, asked)
-        named = iter(
+        calibration = self._calibration_of(task.name, asked)
+        answers = iter(
             _classified(task, example, prediction, calibration, abstain_below or 0.0)
             for example, prediction in zip(flat, predictions, strict=True)
         )
-        return [[next(named) for _ in found or ()] for found in examples]
+        return [[next(answers) for _ in found or ()] for found in examples]
 
     def _calibration_of(self, task_name: str, asked: Mapping[str, Any]) -> LabelCalibration | None:
         """Return the calibration of a task as it is asked, if there is one."""

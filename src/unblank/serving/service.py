@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
+from unblank.prompting.task import ClozeTask
 from unblank.serving.engine import EngineClosedError, EngineFailedError
 from unblank.serving.served_model import ServedModel
 
@@ -63,12 +64,14 @@ class Service:
 
     Attributes:
         models: by their names; the first is the default.
+        tasks: besides those of the library, by their names.
         time_limit: seconds that a request may take, waiting included.
         api_key: that clients must send; None for none.
         is_draining: whether the server is about to end.
     """
 
     models: Mapping[str, ServedModel]
+    tasks: Mapping[str, ClozeTask] = field(default_factory=dict)
     time_limit: float
     api_key: str | None = field(default=None, repr=False)
     is_draining: bool = False

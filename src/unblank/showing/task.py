@@ -21,7 +21,7 @@ from unblank.plurals import counted
 from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, make_examples, read_examples
 from unblank.prompting.judging import right_label
-from unblank.prompting.patterns import fill_pattern
+from unblank.prompting.patterns import fill_pattern, fill_template
 from unblank.prompting.scoring import (
     ClozePrompt,
     Layout,
@@ -61,6 +61,9 @@ def show_task(config: ShowTaskOptions, console: "Console") -> None:
         ValueError: if the task, its data or an option does not fit.
     """
     task = load_task(config.task)
+    if not task.patterns:
+        _show_classifier_task(config, task, console)
+        return
     asking = Asking(config.prompts or ("translated" if config.language else None), config.words)
     asking.check(task, () if config.pattern is None else (config.pattern,))
     example = _example(config, task)
@@ -85,6 +88,20 @@ def show_task(config: ShowTaskOptions, console: "Console") -> None:
         console.print("give a model or a tokenizer to see tokens and scores", style="dim")
         return
     _show_layout(config, task, example, asking, console)
+
+
+def _show_classifier_task(config: ShowTaskOptions, task: ClozeTask, console: "Console") -> None:
+    """Print an example of a task that only a classifier answers: the texts that it reads."""
+    if config.prompts or config.words or config.language or config.pattern is not None:
+        task.pattern()  # says that there is none
+    example = _example(config, task)
+    console.print(f"task {task.name}: {task.about}", style="bold", markup=False)
+    console.print(f"{example.place}, scored by {task.metrics[0]}\n", markup=False, style="dim")
+    texts = [fill_template(one, example.fields) for one in task.classifier]
+    console.print("  [SEP]  ".join(texts), markup=False)
+    console.print(f"     {' | '.join(task.labels)}\n", markup=False, style="dim")
+    answer = "right: none of them" if example.none_applies else _answer(task, example)
+    console.print(answer, markup=False)
 
 
 def _example(config: ShowTaskOptions, task: ClozeTask) -> TaskExample:

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from labelled_toys import labelled_glm
 from safetensors.torch import load_file
+from tiny_glms import write_folder
 from transformers import AutoTokenizer
 
 import unblank
 from unblank.engine.units import InfillUnit
+from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.finetuning.run import run_finetune
+from unblank.finetuning.settings import FinetuneSettings, PairSettings
 from unblank.integrity import find_damage
+from unblank.settings.recipes import read_settings
 
 GLM = {"model__preset": "tiny", "model__num_hidden_layers": 1}
 
@@ -260,3 +265,16 @@ def test_more_positions_than_the_model_has_are_refused(pairs_config):
     model = from_folder(config, folder)
     with pytest.raises(ValueError, match=r"seq2seq\.max_source_length.*\b4096\b"):
         run_finetune(replace(config, model=model))
+
+
+def test_lengths_that_were_not_given_are_those_of_the_model(pairs_config, tmp_path):
+    short = labelled_glm()
+    write_folder(short, tmp_path / "short")
+    config = replace(
+        pairs_config(seq2seq=PairSettings()),
+        model=ModelSettings(init_from=tmp_path / "short"),
+        tokenizer=TokenizerSettings(),
+    )
+    recorded = read_settings(FinetuneSettings, run_finetune(config) / "run.yaml").seq2seq
+    positions = short.model.config.max_position_embeddings
+    assert (recorded.max_source_length, recorded.max_target_length) == (positions, positions)

@@ -101,3 +101,18 @@ def test_a_time_too_short_leaves_no_run(make_config, tmp_path):
     with pytest.raises(ValueError, match=r"train\.minutes is 1e-09"):
         run_pretrain(short)
     assert not (tmp_path / "run" / "run.yaml").exists()
+
+
+def test_a_short_run_is_validated_and_saved_five_times(make_config, text_folder):
+    config = make_config(
+        data__validation=(str(text_folder / "train.txt"),),
+        train__max_steps=10,
+        train__save_every=None,
+        train__keep_checkpoints=9,
+        train__validation_samples=2,
+    )
+    folder = run_pretrain(config)
+    lines = [json.loads(line) for line in (folder / "validation.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6, 8, 10]
+    saved = sorted(int(path.name.rpartition("-")[2]) for path in folder.glob("checkpoints/step-*"))
+    assert saved == [2, 4, 6, 8, 10]

@@ -169,3 +169,20 @@ def test_fill_keeps_rules_and_says_what_cannot_be_met(capsys, tiny, switch):
         fill.run(refused)
     with pytest.raises(ValueError, match="confidence"):
         fill.run(FillSettings(model="x", text=(TEXT,), order=("surest",), **switch))
+
+
+def test_answers_to_all_blanks_are_scored_in_every_order(capsys, tiny):
+    given = {"model": "x", "text": (TEXT, "one [MASK]"), "answers": ("cat", "old dog")}
+    with pytest.raises(ValueError, match="2 answers for 1 blank"):
+        score.run(ScoreSettings(**given, json=True))
+    found, refused = map(json.loads, capsys.readouterr().out.splitlines())
+    expected = tiny.score_orders(TEXT, ["cat", "old dog"])
+    of_orders = {tuple(one["order"]): one["log_probability"] for one in found["orders"]}
+    assert of_orders == pytest.approx(expected.by_order)
+    assert tuple(found["orders"][0]["order"]) == expected.best
+    assert found["log_probability"] == pytest.approx(expected.log_probability)
+    assert "error" in refused
+    score.run(ScoreSettings(model="x", text=(TEXT,), answers=("cat", "old dog")))
+    table = capsys.readouterr().out
+    assert f"{expected.by_order[1, 0]:.3f}" in table
+    assert "2 1" in table

@@ -8,7 +8,7 @@ from comparison_toys import refused, save
 
 from unblank.comparing.recipe import load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
-from unblank.comparing.run import cells
+from unblank.comparing.run import cells, compare
 from unblank.evaluation.results import plain
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "compare").glob("*.yaml"))
@@ -94,19 +94,39 @@ def test_sentences_are_compared_however_a_variant_scores_them(recipe):
 
 def test_missing_numbers_leave_a_gap(tmp_path):
     cells = [Cell("x", "GLM", 0, 1.0), Cell("x", "GLM", 1, 2.0), Cell("y", "GPT", 0, 3.0)]
-    assert to_markdown(cells) == (
+    assert to_markdown(cells, "GLM") == (
         "| measure | GLM | GPT |\n| --- | ---: | ---: |\n"
         "| x | 1.50 +- 0.71 | - |\n| y | - | 3.00 |\n"
     )
-    assert json.loads(comparison_json(Path("r.yaml"), cells))["table"]["y"] == {
+    assert json.loads(comparison_json(Path("r.yaml"), cells, "GLM"))["table"]["y"] == {
         "GPT": {"mean": 3.0, "deviation": None, "seeds": 1}
     }
     draw_plot([], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
 
 
+def test_differences_are_paired_by_seed():
+    of_seeds = {"GLM": {0: 1.0, 1: 5.0, 2: 3.0}, "GPT": {2: 5.0, 0: 2.0, 1: 8.0, 3: 90.0}}
+    cells = [
+        Cell("x", variant, seed, value)
+        for variant, values in of_seeds.items()
+        for seed, value in values.items()
+    ]
+    shown = to_markdown(cells, "GLM")
+    assert "difference from GLM" in shown
+    assert shown.endswith("| measure | GPT |\n| --- | ---: |\n| x | +2.00 +- 0.58 (p 0.074) |\n")
+    found = json.loads(comparison_json(Path("r.yaml"), cells, "GLM"))
+    assert (found["differences_from"], found["differences"]["x"]["GPT"]["seeds"]) == ("GLM", 3)
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_the_recipes_of_the_repository_load(path, monkeypatch):
+def test_the_recipes_of_the_repository_load_and_are_planned(path, monkeypatch, tmp_path):
     monkeypatch.setenv("UNBLANK_DATA", "data")
+    monkeypatch.chdir(tmp_path)
     loaded = load_comparison(path)
     assert len(loaded.runs()) == len(loaded.variants) * len(loaded.seeds)
+    told: list[str] = []
+    compare(path, plan=True, seeds=[0], tell=told.append)
+    for variant in loaded.variants:
+        assert any(f"{variant.name}, seed 0: pretrain: to do" in line for line in told)
+    assert list(tmp_path.iterdir()) == []

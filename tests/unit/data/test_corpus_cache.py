@@ -117,6 +117,19 @@ def test_a_corpus_of_shards_is_the_corpus_of_one(folder, tokenizer, tmp_path, mo
     assert documents(prepare(folder, tokenizer, tmp_path / "one")) == documents(whole)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_one_large_file_is_shared_out(folder, tokenizer, tmp_path, monkeypatch, size):
+    large = tmp_path / "large.jsonl"
+    large.write_text("".join(path.read_text() for path in sorted(folder.iterdir())))
+    whole = prepare(large, tokenizer, tmp_path / "whole")
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 1000)
+    for corpus in prepare_together(large, tokenizer, tmp_path / "together", size):
+        assert corpus.folder.name == whole.folder.name
+        assert documents(corpus) == documents(whole)
+        assert corpus.report == whole.report
+    assert len(list((tmp_path / "together").glob("*/tokens.bin"))) > 3
+
+
 @pytest.mark.parametrize("size", [2, 3])
 def test_processes_prepare_what_one_does(folder, tokenizer, tmp_path, small_shards, size):
     alone = prepare(folder, tokenizer, tmp_path / "alone")

@@ -4,6 +4,7 @@ import gzip
 import http.server
 import json
 import pickle
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -275,3 +276,22 @@ def test_a_server_that_fails_is_not_taken_for_a_file_that_is_missing(name):
         server.shutdown()
         server.server_close()
     assert not isinstance(raised.value, FileNotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("url", "package", "extra"),
+    [("s3://bucket/a.jsonl", "s3fs", "s3"), ("gs://bucket/a.jsonl", "gcsfs", "gs")],
+)
+def test_a_service_without_its_package_names_the_extra(url, package, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    expected = rf"{url} needs the package {package}: pip install 'unblank\[{extra}\]'"
+    with pytest.raises(ImportError, match=expected):
+        find_files(url)
+
+
+def test_files_of_the_hub_that_are_not_there_are_named(monkeypatch):
+    from huggingface_hub import HfFileSystem
+
+    monkeypatch.setattr(HfFileSystem, "exists", lambda *_, **__: False)
+    with pytest.raises(FileNotFoundError, match=r"hf://datasets/some/name/a\.jsonl"):
+        find_files("hf://datasets/some/name/a.jsonl")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unblank.data import written_records
 from unblank.data.records import read_records
 from unblank.data.written_records import require_writable, write_records
 
@@ -61,6 +62,46 @@ def test_parquet_keeps_types_and_writes_mixed_ones_as_text(folder):
     assert [row["none"] for row in read] == [None, None]
     write_records(folder / "a.jsonl", read)
     assert json.loads((folder / "a.jsonl").read_text().splitlines()[0])["day"] == "2024-02-29"
+
+
+def test_groups_of_rows_are_one_table_whatever_types_they_have(folder, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(written_records, "_ROWS_OF_A_GROUP", 2)
+    records = [
+        {"a": None, "b": 1, "c": [{"x": 1}], "d": 2.5, "e": 1},
+        {"a": None, "b": 2, "c": [], "d": None, "e": 2},
+        {"a": "late", "b": 3.5, "c": [{"x": 2, "y": "z"}], "d": 2**62 + 1, "e": {"k": 1}},
+    ]
+    path = folder / "groups.parquet"
+    write_records(path, records)
+    assert parquet.ParquetFile(path).num_row_groups == 2
+    columns = parquet.read_table(path).to_pydict()
+    assert columns["a"] == [None, None, "late"]
+    assert columns["b"] == [1.0, 2.0, 3.5]
+    assert columns["c"] == [[{"x": 1, "y": None}], [], [{"x": 2, "y": "z"}]]
+    assert columns["d"] == ["2.5", None, str(2**62 + 1)]
+    assert columns["e"] == ["1", "2", '{"k": 1}']
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "tsv", "parquet"])
+def test_records_that_fail_half_way_leave_the_old_file(folder, ending):
+    path = folder / f"old.{ending}"
+    path.write_text("old")
+
+    class Broken:
+        def __init__(self):
+            self.times = 0
+
+        def __iter__(self):
+            self.times += 1
+            yield {"a": 1}
+            if self.times > (ending != "jsonl"):
+                raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        write_records(path, Broken())
+    assert path.read_text() == "old"
+    assert not list(folder.glob("old.*.tmp"))
 
 
 def test_other_endings_are_refused():

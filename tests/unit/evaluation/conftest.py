@@ -19,6 +19,7 @@ CORPUS = [f"{WORDS}. {WORDS[start:]}" for start in range(40)]
 def few_draws(monkeypatch) -> None:
     """Estimate standard errors from few draws; their size is for the tests of metrics."""
     monkeypatch.setattr("unblank.metrics.spread.NUM_DRAWS", 10)
+    monkeypatch.setattr("unblank.metrics.text._NUM_DRAWS", 10)
 
 
 @pytest.fixture(scope="session")

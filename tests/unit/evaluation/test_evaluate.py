@@ -10,6 +10,7 @@ from evaluation_toys import write
 from hypothesis import given
 from hypothesis import strategies as st
 
+import unblank
 from unblank.cli import main
 from unblank.data.splits import find_split
 from unblank.evaluation.infilling import blank_words
@@ -66,6 +67,25 @@ def test_infilling_writes_the_same_blanks_each_time(model_folder, data_folder, t
     weights = hashlib.sha256((model_folder / "model.safetensors").read_bytes()).hexdigest()
     assert contents[0]["model"]["files"]["model.safetensors"]["sha256"] == weights
     assert contents[0]["config"]["mask_ratios"] == [0.3]
+
+
+def test_infilling_takes_the_order_that_is_asked_for(model_folder, tmp_path):
+    (tmp_path / "a.txt").write_text("the old cat sat on a mat and ran\n")
+    predictions = {}
+    for order in ("left", "confidence"):
+        output = tmp_path / f"{order}.json"
+        main(
+            ["evaluate", str(model_folder), "--suite", "infilling", "--mask-ratios", "0.4",
+             "--max-tokens", "4", "--file", str(tmp_path / "a.txt"), "--order", order,
+             "--output", str(output)]
+        )  # fmt: skip
+        (predictions[order],) = json.loads(output.read_text())["predictions"]
+    model = unblank.load(model_folder)
+    for order, found in predictions.items():
+        result = model.fill(
+            found["text"], max_tokens=4, order=None if order == "left" else "confidence"
+        )
+        assert found["fills"] == [blank.text for blank in result.blanks]
 
 
 def fails(capsys, *words):

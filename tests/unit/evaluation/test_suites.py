@@ -13,6 +13,13 @@ sets:
   mine: {files: "mine/{split}", source: text, target: title}
 """
 
+TRANSLATION = """
+measure: translation
+metrics: [bleu]
+sets:
+  mine: {files: mine, layout: fields}
+"""
+
 TEXTS = """
 measure: perplexity
 sets:
@@ -56,20 +63,14 @@ def test_the_data_folder_holds_what_the_suites_name(name, data_dir):
     assert suite.about
     for place in places(suite):
         stem = place.replace("{split}", "*").replace("{lang}", "*")
-        assert list(data_dir.glob(f"{stem}.jsonl*")) + list(data_dir.glob(f"{stem}.txt*")), place
-
-
-def test_pairs_are_translated_both_ways():
-    sets = load_suite("translation").sets
-    assert sets["multi30k-en-de"].files == sets["multi30k-de-en"].files
-    assert sets["multi30k-de-en"].source == "de"
-    assert sets["multi30k-de-en"].targets == ("en",)
-    assert sets["mafand-wol-fr"].files == "parallel/mafand/fr-wol.{split}"
+        endings = ("jsonl", "txt", "tsv")
+        assert [found for one in endings for found in data_dir.glob(f"{stem}.{one}*")], place
 
 
 def test_one_set_of_many_languages_is_a_set_for_each():
     sets = load_suite("headlines").sets
     assert sets["masakhanews-ibo"].files == "seq2seq/masakhanews/ibo.{split}"
+    assert sets["masakhanews-ibo"].language == "ig"
     assert len(sets) == 10
 
 
@@ -101,7 +102,9 @@ def test_a_suite_of_one_s_own_is_read_like_those_of_the_library(tmp_path):
         (WRITING.replace("target:", "targets:"), "line 5: .*'targets'.* 'target'"),
         (WRITING.replace("bleu", "blue"), "line 3: .*'blue'"),
         (WRITING.replace("metrics: [bleu]\n", ""), "line 4: .*metrics"),
-        (WRITING.replace("source: text, target: title", "pairs: [deen]"), "line 5: .*'deen'"),
+        (WRITING.replace("writing", "translation"), "line 5: .*'source'"),
+        (TRANSLATION.replace("layout: fields", "layout: field"), "line 5: .*'field'"),
+        (TRANSLATION.replace("metrics: [bleu]\n", ""), "metrics"),
         (WRITING + "  mine: {}", "line 6: 'mine' occurs twice"),
         (TEXTS + "     oops", "is not valid YAML"),
         ("measure: lambada\nsets: {}", "line 2: sets"),

@@ -37,7 +37,7 @@ def test_candidates_have_the_sum_over_separate_forwards(tiny, options):
         each = [alone(tiny, passage, found.text, **options) for passage in PASSAGES]
         expected = sum(share * p for share, p in zip(shares(), each, strict=True))
         assert found.score == pytest.approx(math.log(expected), abs=1e-4)
-    assert sum(one.probability for one in scores.candidates) == pytest.approx(1.0)
+    assert sum(one.share for one in scores.candidates) == pytest.approx(1.0)
 
 
 def test_a_mean_is_that_of_the_sum(tiny):

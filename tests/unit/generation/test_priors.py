@@ -38,7 +38,7 @@ def test_contextual_calibration_divides_by_the_mean_share_without_content(tiny, 
     of_texts = [np.exp(one) / np.exp(one).sum() for one in bare(tiny, free)]
     odds = np.exp(log_p(tiny, TEXT)) / np.mean(of_texts, axis=0)
     scores = tiny.score(TEXT, WORDS, normalization="contextual", content_free=free)
-    found = [one.probability for one in scores.candidates]
+    found = [one.share for one in scores.candidates]
     assert found == pytest.approx(odds / odds.sum(), abs=1e-5)
     assert [math.exp(one.score) for one in scores.candidates] == pytest.approx(found)
 
@@ -48,7 +48,7 @@ def test_without_texts_the_blank_alone_is_without_content(tiny):
         given = log_p(tiny, TEXT, normalization=how, content_free=["[MASK]"])
         assert log_p(tiny, TEXT, normalization=how) == pytest.approx(given)
     even = tiny.score("[MASK]", WORDS, normalization="contextual")
-    assert [one.probability for one in even.candidates] == pytest.approx([1 / 3] * 3, abs=1e-5)
+    assert [one.share for one in even.candidates] == pytest.approx([1 / 3] * 3, abs=1e-5)
 
 
 def test_several_texts_with_their_own_candidates_are_scored_as_each_alone(tiny):

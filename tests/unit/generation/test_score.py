@@ -147,7 +147,7 @@ def test_candidates_are_cut_into_tokens_as_inside_the_text(unblank_of_each_kind)
 
 def test_scores_are_ranked_and_share_one_probability(tiny):
     scores = tiny.score("the [MASK] sat on [MASK] mat", ["a", "one", "the old"], blank=1)
-    assert sum(candidate.probability for candidate in scores.candidates) == pytest.approx(1)
+    assert sum(candidate.share for candidate in scores.candidates) == pytest.approx(1)
     assert [candidate.text for candidate in scores.candidates] == ["a", "one", "the old"]
     assert scores.best.score == max(candidate.score for candidate in scores.candidates)
     assert str(scores).splitlines()[0].endswith(scores.best.text)

@@ -138,6 +138,20 @@ def test_mistakes_in_a_file_are_named_with_their_line(tmp_path, old, new, messag
         written(tmp_path, TASK.replace(old, new))
 
 
+@pytest.mark.parametrize("code", ["ar", "urd", "he"])
+def test_a_pattern_written_as_it_is_displayed_is_refused(tmp_path, code):
+    """From right to left the blank seems to stand first, where none of the others has it."""
+    own = TASK.replace("  zh: {q: mat", f"  {code}: {{q: mat")
+    line = "  zh: ['{text}{q}[MASK]', '{a}{q}{text}[MASK]']"
+    assert line in own
+    turned = own.replace(line, f"  {code}: ['[MASK] {{q}}{{text}}', '{{a}}{{q}}{{text}}[MASK]']")
+    with pytest.raises(ValueError, match=r"line 10: pattern 0 of .* begins with its"):
+        written(tmp_path, turned)
+    written(tmp_path, own.replace(line, line.replace("zh", code)))
+    both = turned.replace("['{text} {q}: [MASK]'", "['[MASK] {q} {text}'")
+    written(tmp_path, both)  # a blank that stands first in every language is meant so
+
+
 def test_a_hint_that_no_pattern_uses_is_refused(tmp_path):
     text = TASK.replace("{a}", "").replace("a: ", "c: ")
     with pytest.raises(ValueError, match="no pattern under `translated` uses the hint 'c'"):

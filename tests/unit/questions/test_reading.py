@@ -79,6 +79,12 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path, content, message):
         read_questions(written(tmp_path, content))
 
 
+def test_a_record_in_another_language_than_its_file_is_named(tmp_path):
+    file = LanguageFile(written(tmp_path, [record(lang="en"), record(id=2, lang="fr")]).path, "en")
+    with pytest.raises(ValueError, match=r"line 2: field 'lang' is 'fr', but .* 'en'"):
+        read_questions(file)
+
+
 def test_a_language_is_that_of_the_record_or_of_the_file(tmp_path):
     file = written(tmp_path, [record(), record(id="2", lang="eng-GB")])
     found = read_questions(LanguageFile(file.path, "en"))

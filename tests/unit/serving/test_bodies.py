@@ -7,8 +7,9 @@ import pytest
 from unblank.commands.serve import ServeSettings
 from unblank.generation.options import DecodingOptions, GenerationOptions
 from unblank.serving.bodies import FillBody, GenerateBody
+from unblank.serving.opening import open_tasks
 
-NOT_OPTIONS = {"model", "text", "source", "order", "rules", "stream"}
+NOT_OPTIONS = {"model", "text", "source", "order", "rules", "stream", "passages"}
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,25 @@ def test_a_folder_may_be_given_another_name(tmp_path):
     assert names == {"mine": "runs/mine", "de-en": "runs/other", "a=b": str(odd)}
     with pytest.raises(ValueError, match="mine"):
         ServeSettings(models=("runs/mine", "old/mine")).named_folders()
+
+
+def test_a_task_file_may_be_given_another_name(tmp_path):
+    path = tmp_path / "sst2.yaml"
+    path.write_text("verbalizer: {a: one, b: two}\npatterns: ['{text} [MASK]']\n")
+    settings = ServeSettings(models=("a",), task=(str(path),))
+    with pytest.raises(ValueError, match=r"sst2\.yaml=NAME"):
+        open_tasks(settings.named_tasks())
+    named = ServeSettings(models=("a",), task=(f"{path}=mine",)).named_tasks()
+    assert list(open_tasks(named)) == ["mine"]
+    with pytest.raises(ValueError, match="two tasks"):
+        ServeSettings(models=("a",), task=(str(path), str(path))).named_tasks()
+
+
+def test_a_task_that_only_a_classifier_answers_is_not_served(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("labels: [a, b]\nclassifier: ['{text}']\n")
+    with pytest.raises(ValueError, match="no pattern"):
+        open_tasks({"own": path})
 
 
 def test_the_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):

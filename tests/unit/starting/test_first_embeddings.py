@@ -53,11 +53,14 @@ def test_only_the_beginning_of_each_source_is_read(model, monkeypatch):
 
 
 @pytest.mark.parametrize("start", ["init_from", "init_from_encoder"])
-def test_a_model_that_has_embeddings_refuses_new_ones(tmp_path, start):
+@pytest.mark.parametrize(
+    "wanted", [{"first_embeddings": "cooccurrence"}, {"first_attention": "neighbours"}]
+)
+def test_a_model_that_has_weights_refuses_new_ones(tmp_path, start, wanted):
     settings = PretrainSettings(
         model=ModelSettings(**{start: Path("some_model")}),
         data=PretrainDataSettings(train=("text.txt",)),
-        train=PretrainTrainSettings(output_dir=tmp_path, first_embeddings="cooccurrence"),
+        train=PretrainTrainSettings(output_dir=tmp_path, **wanted),
     )
-    with pytest.raises(ValueError, match=r"first_embeddings.*some_model"):
+    with pytest.raises(ValueError, match=rf"{next(iter(wanted))}.*some_model"):
         run_pretrain(settings)

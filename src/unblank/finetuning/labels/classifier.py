@@ -1,7 +1,8 @@
 """The classifier baseline: texts joined by [SEP], one pooled token, a new head.
 
 Tasks whose texts name the candidate get a row and a single score for each candidate, as in the
-published program; numbers are learned as shares of two classes, as with cloze questions.
+published program; numbers are learned as shares of two classes, as with cloze questions. Where
+several labels may apply, each has a probability of its own.
 
 Shapes: `R` rows, `C` classes, `L` labels or candidates of an example.
 """
@@ -17,6 +18,7 @@ from transformers import PreTrainedModel
 from unblank.finetuning.labels.classifier_model import build_classifier
 from unblank.finetuning.labels.classifier_rows import ClassifierRow, RowEncoder, pad_rows
 from unblank.finetuning.labels.reading import Labelled
+from unblank.finetuning.labels.scores import loss_of
 from unblank.finetuning.labels.settings import Branch, Pooled
 from unblank.finetuning.labels.steps import Sample
 from unblank.objectives.cloze import ClozeLossName
@@ -39,7 +41,6 @@ class ClassifierWay:
     name = "classifier"
     num_prompts = 1
     consistency = 0.0
-    loss: ClozeLossName = "cross_entropy"
 
     def __init__(self, data: Labelled, *, pooled: Pooled = "cls", branch: Branch) -> None:
         of_family = data.family.classifier
@@ -50,6 +51,7 @@ class ClassifierWay:
                 "token only: leave it out"
             )
         special = data.family.special_ids(data.tokenizer)
+        self.loss: ClozeLossName = loss_of(data.task)
         self._data, self._branch = data, branch
         self._pools_end, self._pad_id = pooled == "end", special.pad
         self._encoder = RowEncoder(
@@ -73,7 +75,9 @@ class ClassifierWay:
 
     def build_model(self) -> PreTrainedModel:
         """Return the model with a new head, or with the head of its folder."""
-        return build_classifier(self._data, self._classes, self._branch)
+        return build_classifier(
+            self._data, self._classes, self._branch, may_be_several=self.loss == "binary"
+        )
 
     def encode(self, example: TaskExample, sample: Sample) -> list[list[ClassifierRow]]:
         """Return the rows of an example, as one input."""
@@ -104,7 +108,9 @@ class ClassifierWay:
             for batch in length_batches(lengths, batch_size):
                 scores = self.scores(model, [rows[index] for index in batch], model.device)
                 for index, scores_L in zip(batch, scores, strict=True):
-                    shares[index] = scores_L.softmax(dim=0).cpu()
+                    is_several = self.loss == "binary"
+                    of_labels = scores_L.sigmoid() if is_several else scores_L.softmax(dim=0)
+                    shares[index] = of_labels.cpu()
         return shares
 
     @property

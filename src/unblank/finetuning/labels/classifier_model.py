@@ -17,15 +17,20 @@ from unblank.untrusted.opening import config_in, model_in
 __all__ = ["build_classifier", "is_classifier"]
 
 _HEAD = ("dense.", "out_proj.")
+_PROBLEM = "multi_label_classification"
+"""How transformers calls it when several classes may apply."""
 
 
-def build_classifier(data: Labelled, classes: Sequence[str], branch: Branch) -> PreTrainedModel:
+def build_classifier(
+    data: Labelled, classes: Sequence[str], branch: Branch, *, may_be_several: bool = False
+) -> PreTrainedModel:
     """Return the model, float32, on the CPU.
 
     Args:
         data: the task of a run.
         classes: names of the classes; none is one score a row.
         branch: the decoder that is read, where a model has two.
+        may_be_several: whether several classes may apply at once.
 
     Raises:
         ValueError: if the folder is a classifier with other classes, or lacks weights.
@@ -36,7 +41,7 @@ def build_classifier(data: Labelled, classes: Sequence[str], branch: Branch) -> 
     folder = start.folder
     names = dict(enumerate(classes)) or {0: "score"}
     if folder is None:
-        return _new_classifier(data, names)
+        return _new_classifier(data, names, _PROBLEM if may_be_several else None)
     require_whole_weights(folder)
     config = config_in(folder)
     if is_classifier(config) and dict(config.id2label) != names:
@@ -45,6 +50,8 @@ def build_classifier(data: Labelled, classes: Sequence[str], branch: Branch) -> 
             f"task has {list(names.values())}"
         )
     changes: dict[str, Any] = {"id2label": names, "label2id": {n: i for i, n in names.items()}}
+    if may_be_several:
+        changes["problem_type"] = _PROBLEM
     if of_family.branch_field is not None and not is_classifier(config):
         changes[of_family.branch_field] = branch
     model, report = model_in(
@@ -71,7 +78,7 @@ def is_classifier(config: Any) -> bool:
     return any("Classification" in name for name in config.architectures or ())
 
 
-def _new_classifier(data: Labelled, names: dict[int, str]) -> PreTrainedModel:
+def _new_classifier(data: Labelled, names: dict[int, str], problem: str | None) -> PreTrainedModel:
     of_family = data.family.classifier
     assert of_family is not None
     if not of_family.starts_new:
@@ -81,6 +88,7 @@ def _new_classifier(data: Labelled, names: dict[int, str]) -> PreTrainedModel:
         )
     base: Any = data.start.build(data.tokenizer, data.max_length)
     config = base.config
+    config.problem_type = problem
     config.id2label, config.label2id = names, {name: number for number, name in names.items()}
     classifier: Any = of_family.model_class(config)
     classifier.model = base.model

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from unblank.finetuning.labels.reading import Labelled
+from unblank.finetuning.labels.scores import loss_of
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.steps import Sample
 from unblank.generation.priors import Prior
@@ -109,7 +110,7 @@ class ClozeWay:
         layout: Layout = "blank",
         words: Words | None = None,
     ) -> None:
-        self.loss: ClozeLossName = loss
+        self.loss: ClozeLossName = loss_of(data.task, loss)
         self._data, self._layout, self._words = data, layout, words or Words()
         self._special = special_ids(data.tokenizer)
         stands = self._words.training.prompts is None

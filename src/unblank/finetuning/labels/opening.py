@@ -93,7 +93,8 @@ def _task(name: str, cloze: ClozeSettings, words: Words) -> ClozeTask:
     task = load_task(name)
     if cloze.scoring is not None:
         task = replace(task, scoring=cloze.scoring)
-    words.check(task, cloze.patterns)
+    if task.patterns:
+        words.check(task, cloze.patterns)
     return task
 
 

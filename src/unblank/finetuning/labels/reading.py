@@ -217,6 +217,11 @@ def _require_able(family: Family, task: ClozeTask, by_classifier: bool) -> None:
     def is_able(other: Family) -> bool:
         return other.classifier is not None if by_classifier else other.writes == "blanks"
 
+    if not by_classifier and not task.patterns:
+        raise ValueError(
+            f"task {task.name} has labels and no patterns, so no blank can be asked for them: "
+            "train a classifier (--method classifier, or --cloze.classifier with lora or a prompt)"
+        )
     if is_able(family):
         return
     able = " or ".join(name for name, other in FAMILIES.items() if is_able(other))

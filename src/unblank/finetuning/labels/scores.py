@@ -1,6 +1,6 @@
 """From the scores of each example's labels to a loss, and on held-out examples to metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,26 @@ from unblank.prompting.scoring import Prediction, decide
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.training import target_shares
 
-__all__ = ["evaluation_of", "label_loss", "symmetric_kl"]
+__all__ = ["evaluation_of", "label_loss", "loss_of", "symmetric_kl"]
 
 _SMALLEST = 1e-30
+_LOSSES: Mapping[str, ClozeLossName] = {"several": "binary", "rank": "cumulative"}
+"""Decisions that have a loss of their own."""
+
+
+def loss_of(task: ClozeTask, wanted: ClozeLossName = "cross_entropy") -> ClozeLossName:
+    """Return the loss of a task: where several labels may apply or they have an order, its own.
+
+    Raises:
+        ValueError: another loss is wanted, which such a task does not have.
+    """
+    own = _LOSSES.get(task.decision)
+    if own is not None and wanted != "cross_entropy":
+        raise ValueError(
+            f"task {task.name} has decision: {task.decision}, whose loss is its own: leave "
+            f"cloze.loss {wanted} out"
+        )
+    return own or wanted
 
 
 def label_loss(
@@ -34,7 +51,11 @@ def label_loss(
     """
     pairs = [(s, target.to(s.device)) for s, target in zip(scores, targets, strict=True)]
     loss_sum = torch.stack([cloze_loss(*pair, name) for pair in pairs]).sum()
-    num_right = torch.stack([s.argmax() == target.argmax() for s, target in pairs]).sum()
+    if name == "binary":
+        right = [((s > 0) == (target > 0.5)).all() for s, target in pairs]
+    else:
+        right = [s.argmax() == target.argmax() for s, target in pairs]
+    num_right = torch.stack(right).sum()
     share = (num_right, torch.tensor(len(pairs), device=num_right.device))
     return TokenLoss(loss_sum, len(pairs)), share
 
@@ -67,10 +88,12 @@ def evaluation_of(
 
 
 def _line(task: ClozeTask, example: TaskExample, prediction: Prediction) -> dict[str, Any]:
-    right = [right_label(task, example, answer) for answer in example.answers]
+    right: Any = [right_label(task, example, answer) for answer in example.answers]
+    if task.decision != "several":
+        right = right[0] if len(right) == 1 else right or example.value
     return {
-        "predicted": prediction.label,
-        "right": right[0] if len(right) == 1 else right or example.value,
+        "predicted": list(prediction.labels) if task.decision == "several" else prediction.label,
+        "right": right,
         "probability": round(max(prediction.probabilities), 4),
         "place": example.place,
         "probabilities": list(prediction.probabilities),
@@ -83,6 +106,11 @@ def _surprise(task: ClozeTask, example: TaskExample, shares_L: Tensor) -> float:
     if example.value is not None:
         target_L = target_shares(task, example)
         return -float((target_L * shares_L.clamp_min(_SMALLEST).log()).sum())
+    if task.decision in _LOSSES:
+        target_L = target_shares(task, example)
+        several = task.decision == "several"
+        scores_L = shares_L.logit(_SMALLEST) if several else shares_L.clamp_min(_SMALLEST).log()
+        return float(cloze_loss(scores_L, target_L, _LOSSES[task.decision]))
     if task.decision == "first":
         right = float(shares_L[0])
         return -float(np.log(max(right if example.answers == (1,) else 1 - right, _SMALLEST)))

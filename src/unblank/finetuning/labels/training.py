@@ -22,6 +22,7 @@ from unblank.engine.units import Share, TokenLoss, TrainUnit
 from unblank.finetuning.labels.reading import Labelled
 from unblank.finetuning.labels.scores import evaluation_of, label_loss, symmetric_kl
 from unblank.finetuning.labels.steps import ExampleSteps, Sample, Sizes
+from unblank.metrics.answers import LOWER_IS_BETTER
 from unblank.objectives.cloze import ClozeLossName
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.training import draw_candidates, target_shares
@@ -145,7 +146,7 @@ class LabelTraining:
         self.tokenizer: PreTrainedTokenizerFast = data.tokenizer
         self.unit: TrainUnit = LabelUnit(way)
         self.metric = metric
-        self.higher_is_better = metric != "loss"
+        self.higher_is_better = metric not in LOWER_IS_BETTER
         self.content = data.content
         self.facts: Mapping[str, str] = {"task": data.task.about or data.task.name, **way.facts}
         self._data, self._way, self._sizes = data, way, sizes

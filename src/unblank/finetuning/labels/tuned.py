@@ -32,6 +32,7 @@ from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.training import Way
 from unblank.generation.priors import Normalization, Prior
 from unblank.integrity import PROVENANCE_NAME
+from unblank.models.half_weights import answering_model
 from unblank.prompting import ClozeTask, TaskExample, load_task
 from unblank.prompting.scoring import Layout, normalized
 from unblank.settings.recipes import from_mapping
@@ -85,6 +86,9 @@ class TunedTask:
         if self.calibration is None:
             return found
         temperature = self.calibration.temperature
+        if self.task.decision == "several":  # each label applies or does not
+            pairs = [torch.stack([one, 1 - one], dim=-1).double() for one in found]
+            return [torch.from_numpy(tempered(one, temperature)[:, 0]).float() for one in pairs]
         return [torch.from_numpy(tempered(one.double(), temperature)).float() for one in found]
 
     def calibrated(self, folder: Path) -> Self:
@@ -165,7 +169,7 @@ def open_tuned(
     chosen = layout or cloze.layout
     way = ClozeWay(data, patterns=numbers, loss=cloze.loss, layout=chosen, words=Words(prior=prior))
     asked = asked_of(loaded, patterns=numbers, layout=chosen, prior=prior)
-    return TunedTask(loaded, model.eval(), tokenizer, way, asked)
+    return TunedTask(loaded, answering_model(model.eval()), tokenizer, way, asked)
 
 
 def asked_of(
@@ -260,7 +264,8 @@ def _open_classifier(
         model = model.to(torch_dtype(dtype))
     way = ClassifierWay(data, pooled=cloze.pooled, branch=cloze.branch)  # a prompt is there now
     asked = {"way": "classifier", "task": task.content_hash}
-    return TunedTask(task, model.to(torch_device(device)).eval(), tokenizer, way, asked)
+    model = answering_model(model.to(torch_device(device)).eval())
+    return TunedTask(task, model, tokenizer, way, asked)
 
 
 def _labelled(

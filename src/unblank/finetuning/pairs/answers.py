@@ -9,7 +9,8 @@ import torch
 from unblank.engine.parallel import World
 from unblank.finetuning.pairs.encoded import EncodedPairs
 from unblank.finetuning.settings import GenerationSettings
-from unblank.generation.options import GenerationOptions
+from unblank.generation.infill import Filler
+from unblank.generation.options import DecodingOptions, GenerationOptions
 from unblank.generation.results import Generated
 from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import generate_from_ids
@@ -41,11 +42,13 @@ class HeldOutSource:
         prompt: as the model reads it.
         text: as it was given.
         references: texts.
+        is_filled: whether the whole text with its blanks filled is the answer.
     """
 
     prompt: Prompt
     text: str
     references: tuple[str, ...]
+    is_filled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +96,36 @@ class Answering:
             sources: the same in every process.
             world: the processes of the run; all must call this.
         """
-        prompts = [source.prompt for source in sources]
-        return [answer.text for answer in self.write(model, tokenizer, prompts, world)]
+        prompts = [source.prompt for source in sources if not source.is_filled]
+        texts = [source.text for source in sources if source.is_filled]
+        written = iter(self.write(model, tokenizer, prompts, world) if prompts else [])
+        filled = iter(self._fill(model, tokenizer, texts, world) if texts else [])
+        return [next(filled) if source.is_filled else next(written).text for source in sources]
+
+    def _fill(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerFast",
+        texts: Sequence[str],
+        world: World,
+    ) -> list[str]:
+        """Return texts with their blanks filled from left to right; see `answer`."""
+        num_beams = self.options.num_beams
+        options = DecodingOptions(
+            num_beams=num_beams,
+            max_tokens=self.options.max_tokens,
+            length_penalty=self.options.length_penalty if num_beams > 1 else 0.0,
+            no_repeat_ngram=self.options.no_repeat_ngram,
+        )
+        own = texts[world.rank :: world.size]
+
+        def fill_own() -> list[str]:
+            with torch.inference_mode():
+                filler = Filler(model, tokenizer, options)
+                return [one.text for one in filler.fill(own, batch_size=self.batch_size)]
+
+        shares = world.gather(world.alone(fill_own, model))
+        return [shares[place % world.size][place // world.size] for place in range(len(texts))]
 
     def write(
         self,
@@ -136,22 +167,23 @@ class Answering:
 
 def held_out_sources(
     entries: Sequence[EncodedPairs],
-    blank_of: Callable[[Sequence[int]], int],
+    blanks_of: Callable[[Sequence[int]], tuple[int, ...]],
     places: Sequence[Sequence[int]],
 ) -> list[HeldOutSource]:
     """Return some sources of each entry of held-out pairs, in their order.
 
     Args:
         entries: the pairs.
-        blank_of: source -> place of its blank; 0 for an encoder-decoder.
+        blanks_of: source -> places of its blanks; 0 for an encoder-decoder.
         places: which of each entry, from `drawn_places`.
     """
     found = []
     for entry, drawn in zip(entries, places, strict=True):
         for place in drawn:
             source = entry.sources[place].tolist()
-            prompt = Prompt(tuple(source), (blank_of(source),))
-            found.append(HeldOutSource(prompt, entry.texts[place], entry.references[place]))
+            prompt = Prompt(tuple(source), blanks_of(source))
+            text, references = entry.texts[place], entry.references[place]
+            found.append(HeldOutSource(prompt, text, references, entry.is_filled))
     return found
 
 

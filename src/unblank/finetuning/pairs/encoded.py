@@ -69,6 +69,8 @@ class EncodedPairs:
         num_cut_sources: sources that were too long.
         num_cut_targets: targets that were too long.
         num_skipped: pairs left out because a side was too long.
+        is_filled: whether a target holds the answers of all blanks of its source, and a reference
+            the whole text.
     """
 
     sources: TokenTable
@@ -80,6 +82,7 @@ class EncodedPairs:
     num_cut_sources: int
     num_cut_targets: int
     num_skipped: int
+    is_filled: bool = False
 
     def __len__(self) -> int:
         """Return the number of examples: references, not sources."""

@@ -7,6 +7,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from unblank.finetuning.pairs.encoded import EncodedPairs, TokenTable
+from unblank.finetuning.pairs.fills import encode_fills, num_blanks
 from unblank.finetuning.pairs.text import TextPair
 from unblank.finetuning.settings import PairSettings
 from unblank.progress_bars import progress_bar
@@ -48,6 +49,13 @@ class PairEncoder:
         Raises:
             ValueError: a text without any token, or one that is too long where that is refused.
         """
+        if self.in_blank and any(num_blanks(pair.source) > 1 for pair in pairs):
+            if tag_id is not None:
+                raise ValueError(
+                    f"{name} has texts with several blanks, which take no tag of a language: leave "
+                    "data.languages out"
+                )
+            return encode_fills(pairs, self.tokenizer, self.special, self.settings)
         sources = list(self._sources([pair.source for pair in pairs], tag_id, name))
         texts = [reference for pair in pairs for reference in pair.targets]
         targets = list(self._ids([f" {text}" for text in texts] if self.in_blank else texts, name))
@@ -85,11 +93,11 @@ class PairEncoder:
             num_skipped=len(skipped),
         )
 
-    def blank_of(self, source: Sequence[int]) -> int:
-        """Return the position of the blank in a source; 0 where there is none."""
+    def blanks_of(self, source: Sequence[int]) -> tuple[int, ...]:
+        """Return the positions of the blanks in a source; 0 where there is none."""
         if not self.in_blank:
-            return 0
-        return next(place for place, i in enumerate(source) if i in self.special.blanks)
+            return (0,)
+        return tuple(place for place, i in enumerate(source) if i in self.special.blanks)
 
     def _sources(self, texts: Sequence[str], tag_id: int | None, name: str) -> Iterator[list[int]]:
         """Yield the ids of each source; those that hold a blank are read with it."""
@@ -139,11 +147,6 @@ class PairEncoder:
     ) -> None:
         for number, ids in enumerate(sources):
             _require_tokens(ids, pairs[number], "source")
-            if self.in_blank and sum(i in self.special.blanks for i in ids) > 1:
-                raise ValueError(
-                    f"{pairs[number].place}: the source has several blanks, but there is one "
-                    "target: leave one blank"
-                )
         for number, ids in enumerate(targets):
             _require_tokens(ids, pairs[owners[number]], "target")
         if self.settings.too_long != "refuse":

@@ -1,17 +1,20 @@
 """The examples of `--task seq2seq`: files to encoded pairs, with the tags of their languages."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.table import Table
 
 from unblank.data.files import FileSearch
+from unblank.data.hold_out import NUM_HASHES, HashPart
 from unblank.data.mixing import TemperatureSchedule
 from unblank.data.sampling import SamplingSettings
 from unblank.finetuning.pairs.encoded import EncodedPairs
 from unblank.finetuning.pairs.encoding import PairEncoder
+from unblank.finetuning.pairs.entry_languages import LanguageEntry, language_entries
 from unblank.finetuning.pairs.text import TextPair, read_text_pairs
 from unblank.finetuning.settings import FinetuneDataSettings
+from unblank.prompting.writing_hints import with_hints
 from unblank.tokenization.source_layout import language_tag_id
 
 __all__ = [
@@ -20,6 +23,7 @@ __all__ = [
     "pairs_table",
     "plain_sampling",
     "read_entries",
+    "read_training_entries",
     "sampling_settings",
 ]
 
@@ -36,11 +40,33 @@ class RawEntry:
         name: as it was given.
         pairs: at least one.
         tag: token before every source, such as `__de__`; None for none.
+        languages: SOURCE-TARGET, or one that both sides have; empty if they are not known.
     """
 
     name: str
     pairs: list[TextPair]
     tag: str | None
+    languages: str = ""
+
+
+def read_training_entries(data: FinetuneDataSettings) -> list[RawEntry]:
+    """Return the pairs to train on, or the share of them that is asked for.
+
+    Raises:
+        ValueError: the share of an entry has no pair, or as for `read_text_pairs`.
+    """
+    entries = read_entries(data, data.train, data.languages)
+    if data.share == 1:
+        return entries
+    part = HashPart(int(data.share * NUM_HASHES), is_held_out=True)
+    kept = [
+        replace(entry, pairs=[pair for pair in entry.pairs if part.has(pair.source)])
+        for entry in entries
+    ]
+    for entry in kept:
+        if not entry.pairs:
+            raise ValueError(f"data.share is {data.share}, of which {entry.name} has no pair")
+    return kept
 
 
 def read_entries(
@@ -53,17 +79,43 @@ def read_entries(
         entries: `data.train` or `data.validation`.
         languages: of each entry, SOURCE-TARGET; None for no tags.
     """
-    tags: list[str | None] = [None] * len(entries)
+    known = language_entries(entries)
+    tags: list[str | None] = [None] * len(known)
     if languages is not None:
+        _require_one_each(known, entries)
         sides = [pair.split("-") for pair in languages]
         tags = [f"__{side[data.tag == 'target']}__" for side in sides]
+        known = [
+            one if one.target else LanguageEntry(one.entry, *pair)
+            for one, pair in zip(known, sides, strict=True)
+        ]
     search = FileSearch()
     found = [
-        RawEntry(entry, read_text_pairs(entry, data.source, data.target, search), tag)
-        for entry, tag in zip(entries, tags, strict=True)
+        RawEntry(
+            one.entry,
+            read_text_pairs(
+                one.entry,
+                with_hints(data.source, one.target),
+                data.target,
+                search,
+                language=one.target if one.source == one.target else "",
+            ),
+            tag,
+            one.languages,
+        )
+        for one, tag in zip(known, tags, strict=True)
     ]
     search.tell()
     return found
+
+
+def _require_one_each(known: Sequence[LanguageEntry], entries: Sequence[str]) -> None:
+    """Refuse `{lang}` where tags are given entry by entry."""
+    if len(known) != len(entries):
+        raise ValueError(
+            f"data.languages gives the tags of {len(entries)} entries, but {{lang}} makes "
+            f"{len(known)} of them: name each file, or leave data.languages out"
+        )
 
 
 def encode_entries(entries: Sequence[RawEntry], encoder: PairEncoder) -> list[EncodedPairs]:

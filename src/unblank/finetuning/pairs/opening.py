@@ -22,6 +22,7 @@ from unblank.finetuning.pairs.entries import (
     encode_entries,
     pairs_table,
     read_entries,
+    read_training_entries,
     sampling_settings,
 )
 from unblank.finetuning.pairs.start import PairStart
@@ -37,7 +38,14 @@ from unblank.finetuning.settings import (
 )
 from unblank.settings.given import refuse_unused
 
-__all__ = ["open_pairs", "pair_start", "plain_text_of", "unused_of_family"]
+__all__ = [
+    "metric_of",
+    "open_pairs",
+    "pair_start",
+    "pair_training",
+    "require_writing",
+    "unused_of_family",
+]
 
 
 def open_pairs(
@@ -73,10 +81,10 @@ def open_pairs(
     """
     world = context.world
     family = family_of_run(model, context.checkpoint)
-    _require_able(family)
+    require_writing(family, "seq2seq")
     refuse_unused(given, unused_of_family(family))
-    metric = _metric(train, world)
-    entries = read_entries(data, data.train, data.languages)
+    metric = metric_of(train, world, "seq2seq", get_args(MetricName), "loss")
+    entries = read_training_entries(data)
     held_out = read_entries(data, data.validation, data.validation_languages)
     start = pair_start(context, family, model, tokenizer, pairs, ganlm, train)
     with world.main_first():
@@ -88,19 +96,70 @@ def open_pairs(
     )
     encoded, measured = encode_entries(entries, encoder), encode_entries(held_out, encoder)
     _show(context, entries, held_out, [*encoded, *measured])
-    plain_text, plain_content = plain_text_of(data, known, pairs, train, world)
+    return pair_training(
+        context,
+        start,
+        known,
+        encoder,
+        encoded,
+        HeldOutPairs(
+            entries=measured,
+            names=_names(data.validation_languages, held_out),
+            measured=train.validation_samples,
+            # Shards compute in step: with them every process measures everything.
+            is_shared=train.parallel == "ddp",
+            precision=context.precision,
+        ),
+        data=data,
+        pairs=pairs,
+        train=train,
+        generation=generation,
+        metric=metric,
+    )
+
+
+def pair_training(
+    context: RunContext,
+    start: PairStart,
+    tokenizer: PreTrainedTokenizerFast,
+    encoder: PairEncoder,
+    encoded: Sequence[EncodedPairs],
+    held_out: HeldOutPairs,
+    *,
+    data: FinetuneDataSettings,
+    pairs: PairSettings,
+    train: FinetuneTrainSettings,
+    generation: GenerationSettings,
+    metric: str,
+) -> PairTraining:
+    """Return the training on pairs, wherever they come from.
+
+    Args:
+        context: of the run.
+        start: gives the model.
+        tokenizer: with the tags of all languages.
+        encoder: for the sources that are answered.
+        encoded: the pairs for training.
+        held_out: what is measured.
+        data: the `data` section, for plain text beside the pairs.
+        pairs: the `seq2seq` section.
+        train: the `train` section.
+        generation: the `generation` section.
+        metric: the score that chooses the best checkpoint.
+    """
+    plain_text, plain_content = _plain_text_of(data, tokenizer, pairs, train, context.world)
     return PairTraining(
         start=start,
-        tokenizer=known,
+        tokenizer=tokenizer,
         encoder=encoder,
         metric=metric,
         batches=PairBatches.of(
-            family.rows,
+            start.family.rows,
             batch_tokens=train.batch_tokens,
             micro_batch_tokens=train.micro_batch_tokens,
             longest=pairs.max_source_length + pairs.max_target_length,
             num_workers=data.num_workers,
-            world=world,
+            world=context.world,
         ),
         training=TrainingPairs(
             entries=encoded,
@@ -109,14 +168,7 @@ def open_pairs(
             plain_text=plain_text,
             content=[*(entry.content for entry in encoded), *plain_content],
         ),
-        held_out=HeldOutPairs(
-            entries=measured,
-            names=_names(data.validation_languages, held_out),
-            measured=train.validation_samples,
-            # Shards compute in step: with them every process measures everything.
-            is_shared=train.parallel == "ddp",
-            precision=context.precision,
-        ),
+        held_out=held_out,
         answering=Answering.of(generation, generation.max_tokens or pairs.max_target_length - 1),
     )
 
@@ -147,10 +199,11 @@ def pair_start(
     )
 
 
-def _require_able(family: Family) -> None:
+def require_writing(family: Family, task: str) -> None:
+    """Raise ValueError if a model of the family writes no text, as the task wants."""
     if family.pair_example is None:
         raise ValueError(
-            f"a model of the family {family.name} writes no text: --task seq2seq needs a GLM, a "
+            f"a model of the family {family.name} writes no text: --task {task} needs a GLM, a "
             "DeltaLM or a GanLM"
         )
 
@@ -167,11 +220,26 @@ def unused_of_family(family: Family) -> dict[str, str]:
     return unused
 
 
-def _metric(train: FinetuneTrainSettings, world: World) -> str:
-    metric = train.metric or "loss"
-    if metric not in get_args(MetricName):
-        allowed = ", ".join(get_args(MetricName))
-        raise ValueError(f"train.metric is {metric!r}: for --task seq2seq choose one of {allowed}")
+def metric_of(
+    train: FinetuneTrainSettings, world: World, task: str, known: Sequence[str], usual: str
+) -> str:
+    """Return the score that chooses the best checkpoint.
+
+    Args:
+        train: the `train` section.
+        world: the processes of the run.
+        task: as `--task` names it.
+        known: the scores of the task, "loss" among them.
+        usual: where none is given.
+
+    Raises:
+        ValueError: the task has no such score, or it cannot be had in these processes.
+    """
+    metric = train.metric or usual
+    if metric not in known:
+        raise ValueError(
+            f"train.metric is {metric!r}: for --task {task} choose one of {', '.join(known)}"
+        )
     if metric != "loss" and train.parallel == "fsdp" and world.size > 1:
         raise ValueError(
             f"train.metric {metric} needs the whole model in each process: use --train.parallel "
@@ -180,7 +248,7 @@ def _metric(train: FinetuneTrainSettings, world: World) -> str:
     return metric
 
 
-def plain_text_of(
+def _plain_text_of(
     data: FinetuneDataSettings,
     tokenizer: PreTrainedTokenizerFast,
     pairs: PairSettings,
@@ -206,7 +274,7 @@ def plain_text_of(
 
 def _names(languages: Sequence[str] | None, held_out: Sequence[RawEntry]) -> list[str]:
     """Return a name for the scores of each held-out entry."""
-    names = languages or [entry.name.rpartition("/")[2] for entry in held_out]
+    names = languages or [entry.languages or entry.name.rpartition("/")[2] for entry in held_out]
     return [
         name if names.count(name) == 1 else f"{name} ({number})"
         for number, name in enumerate(names, start=1)

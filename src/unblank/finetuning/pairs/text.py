@@ -12,6 +12,7 @@ from typing import Any
 
 from unblank.data.fields import field_names, field_text, field_value, require_text
 from unblank.data.files import FileSearch
+from unblank.data.language_files import LANGUAGE_FIELD, language_of_record
 from unblank.data.pairs import pair_texts
 from unblank.data.records import read_records
 from unblank.data.remote import split_entry
@@ -33,7 +34,12 @@ class TextPair:
 
 
 def read_text_pairs(
-    entry: str, source: str, target: str, search: FileSearch | None = None
+    entry: str,
+    source: str,
+    target: str,
+    search: FileSearch | None = None,
+    *,
+    language: str = "",
 ) -> list[TextPair]:
     """Return the pairs of one entry of `data.train` or `data.validation`.
 
@@ -43,6 +49,8 @@ def read_text_pairs(
         source: field of the source, or a text with fields in braces.
         target: field of the targets.
         search: of all entries that are read together; by default of this one.
+        language: code of that of both sides, which no record may contradict; empty if there is
+            none, or two.
 
     Raises:
         FileNotFoundError: if a file is not there.
@@ -57,7 +65,7 @@ def read_text_pairs(
         if len(parts) == 3 and not Path(entry).exists():
             entry, source, target = parts
         pairs = [
-            _pair(place, record, source, target)
+            _pair(place, record, source, target, language)
             for path in own.files_of(entry, (source, target))
             for place, record in read_records(path, [*field_names(source), target])
         ]
@@ -84,7 +92,12 @@ def _parallel_pairs(entry: str, search: FileSearch) -> Iterator[TextPair]:
         yield TextPair(first[0], first[1].strip(), (second[1].strip(),))
 
 
-def _pair(place: str, record: dict[str, Any], source: str, target: str) -> TextPair:
+def _pair(place: str, record: dict[str, Any], source: str, target: str, language: str) -> TextPair:
+    if language:
+        try:
+            language_of_record(record.get(LANGUAGE_FIELD), language)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
     text = field_text(place, record, source)
     require_text(text, f"{place}: the source ({source!r})")
     value = field_value(place, record, target)

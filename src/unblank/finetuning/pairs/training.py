@@ -161,7 +161,7 @@ class PairTraining:
             return Evaluation(scores={"loss": loss})
         sizes = [len(entry.references) for entry in held_out.entries]
         places = drawn_places(sizes, held_out.measured)
-        sources = held_out_sources(held_out.entries, self._encoder.blank_of, places)
+        sources = held_out_sources(held_out.entries, self._encoder.blanks_of, places)
         world = self._batches.world
         answers = self._answering.answer(model, self.tokenizer, sources, world)
         found = self._answering.score(answers, sources, self.metric)

@@ -11,17 +11,21 @@ from unblank.data.drawing import drawn_places
 from unblank.data.language_files import LanguageFile, find_language_files
 from unblank.engine.parallel import World
 from unblank.engine.training import RunContext
-from unblank.families.family import Family
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.families.table import family_of_run
 from unblank.finetuning.pairs.answers import Answering
-from unblank.finetuning.pairs.batches import PairBatches
 from unblank.finetuning.pairs.encoded import EncodedPairs
 from unblank.finetuning.pairs.encoding import PairEncoder
-from unblank.finetuning.pairs.entries import RawEntry, sampling_settings
-from unblank.finetuning.pairs.opening import pair_start, plain_text_of, unused_of_family
+from unblank.finetuning.pairs.entries import RawEntry
+from unblank.finetuning.pairs.opening import (
+    metric_of,
+    pair_start,
+    pair_training,
+    require_writing,
+    unused_of_family,
+)
 from unblank.finetuning.pairs.text import TextPair
-from unblank.finetuning.pairs.training import HeldOutPairs, PairTraining, TrainingPairs
+from unblank.finetuning.pairs.training import HeldOutPairs
 from unblank.finetuning.questions.settings import QuestionMetric, QuestionSettings
 from unblank.finetuning.questions.training import HeldOutQuestions, QuestionTraining
 from unblank.finetuning.questions.windows import windows_as_pairs
@@ -83,9 +87,9 @@ def open_questions(
         FileNotFoundError: a file or folder is not there.
     """
     world, family = context.world, family_of_run(model, context.checkpoint)
-    _require_able(family)
+    require_writing(family, "qa")
     refuse_unused(given, unused_of_family(family))
-    metric = _metric(train, world)
+    metric = metric_of(train, world, "qa", get_args(QuestionMetric), "f1")
     entries, held_out = _read(data.train), _measured(_read(data.validation), train)
     for entry in held_out:
         require_rules(entry.questions, questions.rules)
@@ -99,33 +103,21 @@ def open_questions(
     asked = [_ask(entry, encoder, pairs, world) for entry in entries]
     measured = [_ask(entry, encoder, pairs, world) for entry in held_out]
     _show(context, [*entries, *held_out], [*asked, *measured], len(entries))
-    plain_text, plain_content = plain_text_of(data, known, pairs, train, world)
     encoded = [windows_as_pairs(one, encoder, pairs.max_target_length, train.seed) for one in asked]
-    answering = Answering.of(generation, generation.max_tokens or pairs.max_target_length - 1)
-    batches = PairBatches.of(
-        family.rows,
-        batch_tokens=train.batch_tokens,
-        micro_batch_tokens=train.micro_batch_tokens,
-        longest=pairs.max_source_length + pairs.max_target_length,
-        num_workers=data.num_workers,
-        world=world,
-    )
-    as_pairs = PairTraining(
-        start=start,
-        tokenizer=known,
-        encoder=PairEncoder(known, special, pairs, in_blank, world.is_main),
+    as_pairs = pair_training(
+        context,
+        start,
+        known,
+        PairEncoder(known, special, pairs, in_blank, world.is_main),
+        encoded,
+        _held_out_pairs(context, held_out, measured, encoder, pairs, train),
+        data=data,
+        pairs=pairs,
+        train=train,
+        generation=generation,
         metric="loss",
-        batches=batches,
-        training=TrainingPairs(
-            entries=encoded,
-            sampling=sampling_settings(data, train.seed),
-            label_smoothing=pairs.label_smoothing,
-            plain_text=plain_text,
-            content=[*(entry.content for entry in encoded), *plain_content],
-        ),
-        held_out=_held_out_pairs(context, held_out, measured, encoder, pairs, train),
-        answering=answering,
     )
+    answering = Answering.of(generation, generation.max_tokens or pairs.max_target_length - 1)
     at_least_one = replace(answering.options, min_tokens=max(1, generation.min_tokens))
     held_out_questions = HeldOutQuestions(
         asked=[one for entry in measured for one in entry],
@@ -157,28 +149,6 @@ def _held_out_pairs(
         is_shared=train.parallel == "ddp",
         precision=context.precision,
     )
-
-
-def _require_able(family: Family) -> None:
-    if family.pair_example is None:
-        raise ValueError(
-            f"a model of the family {family.name} writes no text: --task qa needs a GLM, a DeltaLM "
-            "or a GanLM"
-        )
-
-
-def _metric(train: FinetuneTrainSettings, world: World) -> QuestionMetric:
-    metric = train.metric or "f1"
-    if metric not in get_args(QuestionMetric):
-        allowed = ", ".join(get_args(QuestionMetric))
-        raise ValueError(f"train.metric is {metric!r}: for --task qa choose one of {allowed}")
-    if metric != "loss" and train.parallel == "fsdp" and world.size > 1:
-        raise ValueError(
-            f"train.metric {metric} needs the whole model in each process: use --train.parallel "
-            "ddp, or --train.metric loss"
-        )
-    found: QuestionMetric = metric  # type: ignore[assignment]  # just checked
-    return found
 
 
 def _read(entries: Sequence[str]) -> list[_Entry]:

@@ -16,7 +16,6 @@ from unblank.engine.training import Evaluation
 from unblank.engine.units import TrainUnit
 from unblank.finetuning.pairs.answers import Answering
 from unblank.finetuning.pairs.training import PairTraining
-from unblank.finetuning.questions.settings import QuestionMetric
 from unblank.metrics.questions import AnswerRules
 from unblank.questions.answers import (
     answer_line,
@@ -65,11 +64,11 @@ class QuestionTraining:
         self,
         pairs: PairTraining,
         held_out: HeldOutQuestions,
-        metric: QuestionMetric,
+        metric: str,
         counts: WindowCounts,
     ) -> None:
         self.tokenizer: PreTrainedTokenizerFast = pairs.tokenizer
-        self.metric: str = metric
+        self.metric = metric
         self.higher_is_better = metric != "loss"
         self.steps_per_epoch = pairs.steps_per_epoch
         self.content = pairs.content

@@ -5,7 +5,8 @@ import { partsOf } from "./blanks.js";
 /**
  * Draw a text with its fills.
  *
- * `fills` maps a blank to `{ text, tokens, probability, alternatives }`; tokens are
+ * `fills` maps a blank to `{ text, tokens, probability, confidence, alternatives }`; `confidence` is
+ * that of being right, if the model is calibrated. Tokens are
  * `{ text, probability }`. `pins` maps a blank to its pinned text. `choose(blank, text)` is called
  * when a person pins a text, with null to open the blank again.
  */
@@ -31,6 +32,11 @@ function drawBlank(part, fill, pinned, choose) {
   else if (fill) button.append(...drawTokens(fill));
   else button.append(element("span", { className: "waiting", textContent: part.kind }));
   place.append(button);
+  if (pinned === undefined && typeof fill?.confidence === "number") {
+    const sure = element("span", { className: "share confidence", textContent: percent(fill.confidence) });
+    sure.title = "Confidence: the calibrated probability that this is right";
+    place.append(sure);
+  }
   if (shown !== undefined) {
     button.title = titleOf(fill, pinned);
     button.setAttribute("aria-haspopup", "menu");
@@ -53,7 +59,8 @@ function drawTokens(fill) {
 function titleOf(fill, pinned) {
   if (pinned !== undefined) return "Pinned by you";
   const tokens = fill.tokens.map((token) => `${token.text.trim()} ${percent(token.probability)}`);
-  return `${percent(fill.probability)} as a whole\n${tokens.join("\n")}`;
+  const sure = typeof fill.confidence === "number" ? `confidence ${percent(fill.confidence)}\n` : "";
+  return `${sure}${percent(fill.probability)} as a whole\n${tokens.join("\n")}`;
 }
 
 function toggleMenu(place, blank, fill, pinned, choose) {

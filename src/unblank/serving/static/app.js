@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { closeMenus, drawAnswer, element, percent } from "./answer.js";
 import { alternativesOf, blankOut, countBlanks, openBlanks, orderOf, withPins } from "./blanks.js";
 import { History } from "./history.js";
+import { Rules } from "./rules.js";
 import { drawSides, drawView } from "./view.js";
 
 const at = (id) => document.getElementById(id);
@@ -26,6 +27,7 @@ const state = {
   rows: null, // of Part B of the last answer
 };
 
+const rules = new Rules(at("rules"));
 const history = new History(at("history"), at("history-empty"), restore);
 
 // ---------------------------------------------------------------- the model
@@ -75,6 +77,7 @@ function forgetAnswer() {
   state.fills.clear();
   state.answered = null;
   state.rows = null;
+  at("calibration").hidden = true;
   draw();
   viewSoon();
 }
@@ -103,6 +106,18 @@ function draw() {
     ...Array.from({ length: count }, (_, blank) => new Option(blank + 1, blank)),
   );
   if (chosen !== "" && Number(chosen) < count) at("score-blank").value = chosen;
+  const ruled = at("rule-blank").value;
+  at("rule-blank").replaceChildren(
+    new Option("every one", ""),
+    ...Array.from({ length: count }, (_, blank) => new Option(blank + 1, blank)),
+  );
+  if (Number(ruled) < count) at("rule-blank").value = ruled;
+}
+
+function addRule() {
+  rules.add(at("rule-blank").value, at("rule-name").value, at("rule-value").value);
+  at("rule-value").value = "";
+  at("rule-value").focus();
 }
 
 function choose(blank, text) {
@@ -196,6 +211,8 @@ async function fillBlanks() {
     const order = orderOf(at("order").value, open);
     const request = { model: model().id, text: withPins(text, pins) };
     if (order !== null) request.order = order;
+    const ofOpen = rules.forOpen(open);
+    if (ofOpen.length > 0) request.rules = ofOpen;
     state.answered = text;
     state.fills = new Map(open.map((blank) => [blank, { text: "", tokens: [], probability: 1, alternatives: [] }]));
     draw();
@@ -221,8 +238,11 @@ async function streamFills(request, open, signal) {
       event.blanks.forEach((blank, number) => {
         const fill = state.fills.get(open[number]);
         fill.text = blank.text;
-        fill.probability = probabilityOf(blank);
+        fill.probability = blank.probability;
+        fill.confidence = blank.confidence;
       });
+      at("calibration").textContent = `Confidence (%) is ${event.calibration}.`;
+      at("calibration").hidden = event.calibration === "";
       draw();
       return event;
     }
@@ -238,12 +258,6 @@ async function streamFills(request, open, signal) {
     }
   }
   throw new Error("The answer ended early. Try again.");
-}
-
-/** Of a whole fill: its tokens, and its end if the model wrote one. */
-function probabilityOf(blank) {
-  const sum = blank.log_probabilities.reduce((one, other) => one + other, 0);
-  return Math.exp(sum + (blank.end_log_probability ?? 0));
 }
 
 async function writeAnswer() {
@@ -287,16 +301,16 @@ async function scoreCandidates() {
 }
 
 function drawScores(candidates) {
-  const best = candidates[0].probability || 1;
+  const best = candidates[0].share || 1;
   at("scores").replaceChildren(
     ...candidates.map((candidate) => {
       const line = element("li", { title: `log-probability ${candidate.score.toFixed(3)}` });
       const bar = element("span", { className: "bar" });
-      bar.style.width = `${(100 * candidate.probability) / best}%`;
+      bar.style.width = `${(100 * candidate.share) / best}%`;
       line.append(
         element("span", { textContent: candidate.text }),
         bar,
-        element("span", { className: "share", textContent: percent(candidate.probability) }),
+        element("span", { className: "share", textContent: percent(candidate.share) }),
       );
       return line;
     }),
@@ -386,6 +400,10 @@ at("key").addEventListener("change", () => {
   begin();
 });
 at("text").addEventListener("input", changeText);
+at("add-rule").addEventListener("click", addRule);
+at("rule-value").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) addRule();
+});
 at("make-blank").addEventListener("click", makeBlank);
 at("run").addEventListener("click", run);
 at("refill").addEventListener("click", fillBlanks);

@@ -50,7 +50,7 @@ def test_a_glm_reads_start_source_blank_and_end(tokenizer):
     special = special_ids(tokenizer)
     source = [special.cls, *plain(tokenizer, "the red dog"), special.smask, special.eos]
     assert pairs.sources[0].tolist() == source
-    assert made.blank_of(source) == len(source) - 2
+    assert made.blanks_of(source) == (len(source) - 2,)
 
 
 def test_a_blank_in_the_source_stays_where_it_is_and_survives_a_cut(tokenizer):
@@ -60,9 +60,9 @@ def test_a_blank_in_the_source_stays_where_it_is_and_survives_a_cut(tokenizer):
     source = made.encode([pair], None, "f").sources[0].tolist()
     special = special_ids(tokenizer)
     assert len(source) == 9
-    assert source[made.blank_of(source)] == special.mask
+    assert [source[place] for place in made.blanks_of(source)] == [special.mask]
     assert source[0] == special.cls
-    with pytest.raises(ValueError, match=r"line 1: .*blanks"):
+    with pytest.raises(ValueError, match=r"line 1: .*2 blanks.*1 text"):
         made.encode([TextPair("f, line 1", "a [MASK] b [MASK]", ("x",))], None, "f")
 
 

@@ -243,7 +243,8 @@ def test_languages_have_rows_of_their_own_and_a_mean_of_equal_weight(model_folde
     assert {score.task for score in scores} == {"rte"}
     assert scores[3].count == 7
     assert {line["lang"] for line in content["predictions"]} == {"en", "sw", "de"}
-    head, row = (tmp_path / "out.csv").read_text().splitlines()
+    head, row, errors = (tmp_path / "out.csv").read_text().splitlines()
+    assert errors.startswith('rte,"accuracy, standard error",')
     assert head == "task,metric,de,en,sw,mean,mean without en,en above the others"
     assert row.split(",")[3] == f"{values['en']:.2f}"
     assert (tmp_path / "out.md").read_text().startswith("| task | metric | de | en | sw |")

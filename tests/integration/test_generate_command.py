@@ -10,6 +10,7 @@ import pytest
 from unblank.answering.answer_file import AnswerFile
 from unblank.cli import main
 from unblank.commands import generate_answers as generate_command
+from unblank.data.records import read_records
 from unblank.terminal_text import printable
 
 SOURCES = ["the old cat", "a dog", "one small dog run to some far house", "a mat", "the cat sat"]
@@ -259,11 +260,36 @@ def test_files_named_after_their_languages_are_lines_and_empty_references_do_not
 def test_a_source_that_is_too_long_is_named_by_file_and_line(folder, tmp_path, capsys):
     path = tmp_path / "test.en"
     path.write_text("a dog\n" + "the cat " * 400 + "\n", encoding="utf-8")
-    error = fails(folder, "--input", path, capsys=capsys)
+    output = tmp_path / "out.jsonl"
+    error = fails(folder, "--input", path, "--output", output, capsys=capsys)
+    assert "1 of 2 sources could not be answered" in error
     assert "test.en, line 2: source 'the cat " in error
+    good, bad = map(json.loads, output.read_text().splitlines())
+    assert "error" not in good
+    assert bad["prediction"] == ""
+    assert "--too-long cut" in bad["error"]
     error = fails(folder, "--input", path, "--source-tag", "__xx__", capsys=capsys)
     assert error.startswith("unblank generate: ")
     assert "'__xx__'" in error
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_a_record_without_its_source_has_an_error_in_its_place(folder, tmp_path, capsys, ending):
+    records = [{"en": text} for text in SOURCES]
+    records[1], records[3] = {"note": "n"}, {"en": {"nested": 1}}
+    path, output = tmp_path / "in.jsonl", tmp_path / f"out.{ending}"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    error = fails(
+        folder, "--input", path, "--source", "en", "--output", output, "--num-beams", "2",
+        "--num-return", "2", capsys=capsys,
+    )  # fmt: skip
+    assert "2 of 5 sources" in error
+    written = [record for _, record in read_records(output)]
+    assert [one["prediction"] for one in written if not one.get("error")] == [
+        text for text, keep in zip(expected(folder, num_beams=2), [1, 0, 1, 0, 1], strict=True)
+        if keep
+    ]  # fmt: skip
+    assert [bool(one.get("error")) for one in written] == [False, True, False, True, False]
 
 
 def test_references_of_another_number_are_refused(folder, data, tmp_path, capsys):
@@ -304,3 +330,20 @@ def test_a_glossary_and_rules_hold_in_every_answer(folder, data, tmp_path, capsy
     assert "twice" in fails(folder, "the cat", "--glossary", glossary, capsys=capsys)
     glossary.write_text("cat\n")
     assert "terms.tsv" in fails(folder, "the cat", "--glossary", glossary, capsys=capsys)
+
+
+def test_a_glossary_as_a_hint_is_read_before_the_source(folder, tmp_path, capsys):
+    glossary = tmp_path / "terms.tsv"
+    glossary.write_text("Old Cat\tmat|some mat\nhouse\tfar dog\n")
+    given = ("the old  cat saw a HOUSE and a house", "a dog")
+    by_hand = ("old cat = mat; HOUSE = far dog. the old  cat saw a HOUSE and a house", "a dog")
+    generate(folder, *by_hand, "--json")
+    expected = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    generate(folder, *given, "--json", "--glossary", glossary, "--glossary-use", "hint")
+    printed = capsys.readouterr()
+    assert [json.loads(line) for line in printed.out.splitlines()] == expected
+    written = "".join(expected[0]["prediction"].split())
+    num_met = ("mat" in written) + ("fardog" in written)
+    assert f"glossary: {num_met} of 2 terms met" in printed.err
+    generate(folder, *given, "--glossary", glossary, "--glossary-use", "both")
+    assert "glossary: 2 of 2 terms met" in capsys.readouterr().err

@@ -197,8 +197,8 @@ def test_shares_of_candidates_are_tempered_for_those_candidates(known_labels, ca
     for pair in (["fine", "poor"], ["poor", "fine"]):
         found = model.score(given[0]["text"], pair, normalization="contextual")
         raw = plain.score(given[0]["text"], pair, normalization="contextual")
-        expected = tempered([one.probability for one in raw.candidates], temperature)
-        assert [one.probability for one in found.candidates] == pytest.approx(expected, abs=1e-6)
+        expected = tempered([one.share for one in raw.candidates], temperature)
+        assert [one.share for one in found.candidates] == pytest.approx(expected, abs=1e-6)
         assert found.calibration.startswith("calibrated on")
     for pair, how in ((["fine", "dull"], "contextual"), (["fine", "poor"], "sum")):
         found = model.score(given[0]["text"], pair, normalization=how)

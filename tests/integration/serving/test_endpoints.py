@@ -6,6 +6,7 @@ import pytest
 from served_toys import client_of
 
 from unblank.serving import response_examples
+from unblank.serving.opening import open_tasks
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,30 @@ def test_scores_over_passages_are_those_of_the_library(client, toy):
     body = {"text": TEXTS[0], "candidates": given, "passages": passages}
     found = client.post("/v1/score", json=body).json()
     assert_alike(found, toy.score(TEXTS[0], given, passages=passages).to_dict())
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3, "num_return": 2, "max_tokens": 4}])
+def test_a_fill_over_passages_is_that_of_the_library(client, toy, options):
+    passages = ["the cat ran", "a dog sat"]
+    response = client.post("/v1/fill", json={"text": TEXTS[0], "passages": passages, **options})
+    assert response.status_code == 200
+    assert_alike(response.json(), toy.fill(TEXTS[0], passages=passages, **options).to_dict())
+
+
+def test_a_task_of_its_own_is_asked_by_its_name(tmp_path):
+    path = tmp_path / "tone.yaml"
+    path.write_text("verbalizer: {up: so, down: bad}\npatterns: ['{text} [MASK].']\n")
+    with client_of(tasks=open_tasks({"tone": path})) as client:
+        toy = client.service.models["toy"].unblank
+        answer = {"task": "tone", "inputs": {"text": "the cat"}}
+        ((found,),) = client.post("/v1/classify", json=answer).json()["predictions"]
+        names = client.get("/openapi.json").text
+        unknown = client.post("/v1/classify", json={**answer, "task": "tones"})
+    scores = toy.score("the cat [MASK].", ["so", "bad"])
+    shares = [one.share for one in scores.candidates]
+    assert list(found["probabilities"].values()) == pytest.approx(shares, abs=1e-4)
+    assert '"tone"' in names
+    assert unknown.status_code == 422
 
 
 def test_a_task_is_chosen_by_its_name(client):
@@ -155,6 +180,9 @@ def test_examples_in_the_documentation_have_the_shape_of_real_answers(client):
         ("/v1/fill", {"text": "[MASK]", "num_beams": 2, "stream": True}, 422, "streamed"),
         ("/v1/fill", {"text": "cat " * 500 + "[MASK]"}, 422, "160 positions"),
         ("/v1/score", {"text": "[MASK]", "candidates": ["a", "a"]}, 422, "same tokens"),
+        ("/v1/fill", {"text": "[MASK]", "passages": ["a"], "rules": ["words=1"]}, 422, "rules"),
+        ("/v1/fill", {"text": ["[MASK]"], "passages": ["a"]}, 422, "one text"),
+        ("/v1/fill", {"text": "[MASK] [MASK]", "passages": ["a"]}, 422, "2 blanks"),
         ("/v1/score", {"text": "[MASK]", "candidates": ["a"], "passages": []}, 422, "passages"),
         ("/v1/score", {"text": "[MASK]", "candidates": ["a"], "passages": [" "]}, 422, "empty"),
         ("/v1/classify", {"task": "sst2", "inputs": {"text": "a"}}, 422, "sentence"),

@@ -1,0 +1,60 @@
+"""Hints of what to write: `{hint:summary}` in a text is the word for it in the target's language.
+
+So one template serves many languages: `{article} {hint:summary}: [sMASK]` asks for a Chinese
+summary of an English article by Chinese words. The words are in `writing_hints.yaml`; those of
+English are what MultiGLM's program writes, where it has some.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+
+from unblank.languages import find_language
+from unblank.untrusted.yaml_text import read_yaml
+
+__all__ = ["with_hints"]
+
+_HINT = re.compile(r"\{hint:([^{}]*)\}")
+_FILE = Path(__file__).with_name("writing_hints.yaml")
+
+
+def with_hints(template: str, language: str) -> str:
+    """Return a text with the words of a language in place of `{hint:NAME}`.
+
+    Args:
+        template: any text.
+        language: code of the language to write in; empty if it is not known.
+
+    Raises:
+        ValueError: an unknown hint, a language that lacks it, or none where one is needed.
+
+    Example:
+        >>> with_hints("{text} {hint:summary}: [sMASK]", "zh")
+        '{text} \u4e2d\u6587\u6458\u8981: [sMASK]'
+    """
+    return _HINT.sub(lambda match: _word(match[1], language), template)
+
+
+def _word(name: str, language: str) -> str:
+    known = _hints()
+    if name not in known:
+        raise ValueError(f"there is no hint {name!r}: choose from {', '.join(known)}")
+    if not language:
+        raise ValueError(
+            f"the hint {name!r} is a word of the language to write in, which nothing tells: name "
+            "it behind the file, as in FILE@en-de"
+        )
+    words = known[name]
+    code = next((one for one in (language, find_language(language).base) if one in words), None)
+    if code is None:
+        raise ValueError(
+            f"the hint {name!r} has no word in {language}: write the word itself in place of it, "
+            f"or choose from {', '.join(words)}"
+        )
+    return words[code]
+
+
+@cache
+def _hints() -> dict[str, dict[str, str]]:
+    """Return name of a hint -> code -> word."""
+    return dict(read_yaml(_FILE))

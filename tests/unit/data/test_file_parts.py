@@ -1,0 +1,57 @@
+"""The parts of a file are the file, whatever it holds and wherever it is divided."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unblank.data.file_parts import file_parts
+from unblank.data.sources import TextFiles
+
+LINES = st.lists(st.sampled_from(["", " ", "a", "two words", "\u00e9t\u00e9" * 9, "x" * 40]))
+
+
+@given(LINES, st.integers(1, 60), st.sampled_from(["line", "paragraph"]), st.booleans())
+def test_documents_of_parts_are_those_of_the_file(tmp_path_factory, lines, size, unit, is_ended):
+    path = tmp_path_factory.mktemp("parts") / "a.txt"
+    ending = "\n" if is_ended else ""
+    path.write_text("\n".join(lines) + ending, encoding="utf-8")
+    parts = file_parts(path, size, unit)
+    whole = list(TextFiles(paths=(path,), text_unit=unit))
+    apart = [one for part in parts for one in TextFiles(paths=(part,), text_unit=unit)]
+    together = list(TextFiles(paths=tuple(parts), text_unit=unit))
+    if parts:
+        assert apart == together == whole
+        assert sum(part.stat().st_size for part in parts) == path.stat().st_size
+    else:
+        assert path.stat().st_size < 2 * size
+
+
+def test_records_of_parts_are_those_of_the_file(tmp_path):
+    path = tmp_path / "a.jsonl"
+    texts = [f"text {number} " + "y" * (number % 50) for number in range(100)]
+    path.write_text("".join(json.dumps({"text": one}) + "\n" for one in texts), encoding="utf-8")
+    parts = file_parts(path, 300, "file")
+    assert len(parts) > 5
+    assert list(TextFiles(paths=tuple(parts))) == texts
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.csv", "a.json", "a.parquet"])
+def test_what_has_no_lines_to_find_is_not_divided(tmp_path, name):
+    (tmp_path / name).write_bytes(b"0" * 9000)
+    assert not file_parts(tmp_path / name, 100, "line")
+    assert not file_parts(tmp_path / name, 100, "file")
+
+
+def test_a_text_that_is_one_document_is_not_divided(tmp_path):
+    (tmp_path / "a.txt").write_text("line\n" * 900)
+    assert not file_parts(tmp_path / "a.txt", 100, "file")
+
+
+def test_a_fault_says_where_its_part_begins(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "one"}\n' * 50 + "{broken\n", encoding="utf-8")
+    *_, last = file_parts(path, 200, "file")
+    with pytest.raises(ValueError, match=r"a\.jsonl, after byte \d+, line \d+"):
+        list(TextFiles(paths=(last,)))

@@ -1,0 +1,110 @@
+"""A measurement that is begun again takes what the interrupted one computed, to the last bit."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unblank.evaluation import kept_batches
+from unblank.evaluation.kept_batches import KeptBatches, decoded, encoded
+from unblank.evaluation.options import suite_options
+from unblank.evaluation.run import evaluate
+from unblank.evaluation.token_scores import TokenScores
+from unblank.generation.pieces import Filling, Piece
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False)), st.lists(st.floats(allow_nan=False)))
+def test_what_is_kept_is_the_same_value_again(small, large):
+    piece = Piece([1, 2], [-0.1, -0.2], [[(3, -1.5)], []], None)
+    value = {7: (torch.tensor(small), [Filling([piece])], np.array(large), "text", True)}
+    again = decoded(json.loads(json.dumps(encoded(value))))
+    tensor, fillings, array, *rest = again[7]
+    assert torch.equal(tensor, value[7][0])
+    assert tensor.dtype == torch.float32
+    assert array.tobytes() == value[7][2].tobytes()
+    assert fillings == [Filling([piece])]
+    assert rest == ["text", True]
+    scores = TokenScores(np.array(large), np.array(large) > 0)
+    back = decoded(json.loads(json.dumps(encoded(scores))))
+    assert back.is_first_choice.dtype == np.bool_
+    assert back.log_probabilities.tolist() == large
+
+
+def test_what_is_no_value_of_a_batch_is_refused():
+    with pytest.raises(TypeError, match="complex"):
+        encoded(1j)
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """Count what is computed; after the given number, the measurement is interrupted."""
+    computed = []
+    get = KeptBatches.get
+
+    def counting(self, compute):
+        def one():
+            if len(computed) == count.stop_after:
+                raise KeyboardInterrupt
+            computed.append(compute)
+            return compute()
+
+        return get(self, one)
+
+    monkeypatch.setattr(KeptBatches, "get", counting)
+    monkeypatch.setattr(kept_batches, "_SECONDS", 0.0)
+    count.stop_after, count.computed = None, computed
+    return count
+
+
+@pytest.fixture
+def results(tmp_path_factory):
+    """A folder apart from that of the data."""
+    return tmp_path_factory.mktemp("results")
+
+
+def measured(model_folder, data_folder, path, **options):
+    config = suite_options("infilling")(
+        model=str(model_folder), suite="infilling", output=path, data=data_folder, batch_size=1,
+        **{"limit": 9, **options},
+    )  # fmt: skip
+    evaluate(config)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("finished", "seconds", "checksum"):
+        content.pop(name, None)
+    for score in content["scores"]:
+        score.pop("seconds", None)
+    del content["config"]["output"]
+    return content
+
+
+def test_an_interrupted_measurement_goes_on(count, model_folder, data_folder, results):
+    whole = measured(model_folder, data_folder, results / "whole.json")
+    number = len(count.computed)
+    assert number > 3
+    count.computed.clear()
+    count.stop_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        measured(model_folder, data_folder, results / "parts.json")
+    count.stop_after = None
+    count.computed.clear()
+    assert measured(model_folder, data_folder, results / "parts.json") == whole
+    assert len(count.computed) == number - 3
+    assert {path.name for path in results.iterdir() if "parts" in path.name} == {"parts.json"}
+
+
+def test_another_measurement_is_not_gone_on_with(count, model_folder, data_folder, results, capsys):
+    whole = measured(model_folder, data_folder, results / "whole.json", limit=2)
+    number = len(count.computed)
+    count.computed.clear()
+    count.stop_after = 2
+    with pytest.raises(KeyboardInterrupt):
+        measured(model_folder, data_folder, results / "parts.json")
+    (results / "parts.json").unlink(missing_ok=True)
+    count.stop_after = None
+    count.computed.clear()
+    assert measured(model_folder, data_folder, results / "parts.json", limit=2) == whole
+    assert len(count.computed) == number
+    assert "not continued" in capsys.readouterr().err
