@@ -270,7 +270,7 @@ def test_a_source_that_is_too_long_is_named_by_file_and_line(folder, tmp_path, c
     good, bad = map(json.loads, output.read_text().splitlines())
     assert "error" not in good
     assert bad["prediction"] == ""
-    assert "--too-long cut" in bad["error"]
+    assert "too_long" in bad["error"]
     error = fails(folder, "--input", path, "--source-tag", "__xx__", capsys=capsys)
     assert error.startswith("unblank generate: ")
     assert "'__xx__'" in error
