@@ -15,7 +15,8 @@ EXPECTED = {
         "corruption + packing + collation, toy, one core",
     ],
     "fill": [
-        f"fill, toy, {search}, batch {texts}"
+        f"{fill}, toy, {search}, batch {texts}"
+        for fill in ("fill", "fill in fp16")
         for search in ("greedy", "beam 5")
         for texts in (1, 16)
     ],

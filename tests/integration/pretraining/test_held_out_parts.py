@@ -78,7 +78,7 @@ def test_a_mixed_stream_is_measured_by_objective_and_by_source(make_config, text
 
 def test_a_plain_run_has_one_held_out_loss(make_config, text_folder):
     folder = run_pretrain(make_config(data__validation=(str(text_folder / "held_out.txt"),)))
-    assert [set(line) for line in lines(folder, "validation")] == [{"step", "loss"}]
+    assert all(set(line) == {"step", "loss"} for line in lines(folder, "validation"))
 
 
 def test_electras_discriminator_begins_at_its_step_and_resumes(make_config, text_folder, tmp_path):

@@ -57,7 +57,7 @@ def test_a_deltalm_starts_from_an_encoder_of_this_library(make_config, tmp_path,
     [
         (2, 620, None),
         (2, 641, r"\b641\b.*tokenizer"),
-        (3, 600, r"\b3\b.*--model\.decoder-start vanilla"),
+        (3, 600, r"\b3\b.*model\.decoder_start vanilla"),
     ],
 )
 def test_an_encoder_may_have_padding_rows_but_no_odd_number_of_layers(
