@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from unblank.data.encodings import advise_on_file, is_wide
+from unblank.data.file_parts import FilePart
 from unblank.data.formats import compression_of
 from unblank.data.unpacking import OnRead, byte_lines
 
@@ -26,17 +27,19 @@ def read_lines(path: Path, on_read: OnRead | None = None) -> Iterator[str]:
         ImportError: if it needs an extra that is not installed.
     """
     offset = 0
+    whole, begin = (path.whole, path.bounds[0]) if isinstance(path, FilePart) else (path, 0)
     for number, line in enumerate(byte_lines(path, on_read), start=1):
+        is_first = number == 1 and not begin
         try:
-            if number == 1 and is_wide(line):
+            if is_first and is_wide(line):
                 raise UnicodeDecodeError("utf-8", line, line.index(0), line.index(0) + 1, "NUL")
-            yield decode_line(line, is_first=number == 1)
+            yield decode_line(line, is_first=is_first)
         except UnicodeDecodeError as error:
             unpacked = " after decompression" if compression_of(path) else ""
             raise ValueError(
                 f"{path}, line {number}, is not UTF-8: byte {offset + error.start}{unpacked} is "
                 f"0x{line[error.start]:02x} ({error.reason}); "
-                f"{advise_on_file(str(path), line, byte_lines(path))}"
+                f"{advise_on_file(str(whole), line, byte_lines(whole))}"
             ) from error
         offset += len(line)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from unblank.data.file_parts import file_parts
 from unblank.data.sources import TextFiles
 
-LINES = st.lists(st.sampled_from(["", " ", "a", "two words", "\u00e9t\u00e9" * 9, "x" * 40]))
+LINES = st.lists(st.sampled_from(["", " ", "a", "\ufeffmark", "w\0i\0d\0e\0", "two words", "\u00e9t\u00e9" * 9, "x" * 40]))
 
 
 @given(LINES, st.integers(1, 60), st.sampled_from(["line", "paragraph"]), st.booleans())
@@ -55,3 +55,11 @@ def test_a_fault_says_where_its_part_begins(tmp_path):
     *_, last = file_parts(path, 200, "file")
     with pytest.raises(ValueError, match=r"a\.jsonl, after byte \d+, line \d+"):
         list(TextFiles(paths=(last,)))
+
+
+def test_a_fault_of_a_part_advises_on_the_whole_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"plain\n" * 50 + "K\u00e4se\n".encode("latin-1"))
+    *_, last = file_parts(path, 100, "line")
+    with pytest.raises(ValueError, match=r"iconv -f LATIN1 -t UTF-8 \S*a\.txt > NEW"):
+        list(TextFiles(paths=(last,), text_unit="line"))
