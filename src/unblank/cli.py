@@ -7,6 +7,7 @@ imported when it runs.
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,6 +36,9 @@ class Command:
     trains: bool = False
     """Whether it is a run that the same command continues."""
 
+
+_TURN = 5.0
+"""Seconds in which the first process of a run says what is wrong."""
 
 _TRY, _TRAIN, _USE, _MEASURE, _CHANGE = (
     "Try it, and see what a model sees",
@@ -132,8 +136,18 @@ def _dispatch(name: str, *words: str) -> None:
             _fail(f"unblank {name}: memory ran out: {_memory_advice(name)}")
         if os.environ.get("UNBLANK_TRACEBACK") or not _is_for_the_user(error):
             raise
+        _let_the_first_speak()
         # Of several processes that fail together, one says why.
         _fail(f"unblank {name}: {error}" if str(error) else "")
+
+
+def _let_the_first_speak() -> None:
+    """Wait a moment in the other processes of a run: what all find wrong, the first says alone.
+
+    When it has ended, whoever started them ends the others; one that fails alone speaks after that.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(_TURN)
 
 
 def overview() -> str:
@@ -245,4 +259,6 @@ def _fail(message: str) -> NoReturn:
     if sys.stderr is not None and message:
         tell(message)
     _drop_output()
+    if "RANK" in os.environ:  # the others wait for this end
+        leave(2)
     sys.exit(2)

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["keywords_named", "with_keywords"]
+__all__ = [
+    "keywords_named",
+]
 
 _FLAG = re.compile(r"(?<![-\w])--([a-z0-9][a-z0-9_-]*(?:\.[a-z0-9_-]+)*)")
 _COMMAND = re.compile(r"\bunblank [a-z]+ ")

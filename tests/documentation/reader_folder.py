@@ -91,6 +91,8 @@ def write_pairs(folder: Path) -> None:
     write_lines(folder / "validation.jsonl", labelled[:4])
     summaries = [{"article": " ".join(ENGLISH[:2]), "summary": ENGLISH[0]}] * 2
     write_lines(folder / "my.jsonl", summaries)
+    for name in ("ncls", "xlsum/en", "xlsum/fr"):
+        write_lines(folder / f"{name}.jsonl", summaries)
 
 
 def write_labels(folder: Path) -> None:
@@ -164,6 +166,10 @@ def write_data_sets(folder: Path) -> None:
         write_lines(folder / f"nlu/superglue/{name}/val.jsonl", examples)
     summaries = [{"source": " ".join(ENGLISH[:2]), "target": [ENGLISH[0]]}] * 2
     write_lines(folder / "seq2seq/scitldr_a/validation.jsonl", summaries)
+    sides = zip(ENGLISH[:2], GERMAN[:2], FRENCH[:2], strict=True)
+    aligned = [dict(zip(("en", "de", "fr"), texts, strict=True)) for texts in sides]
+    for name in ("multi30k/val", "ntrex/dev"):
+        write_lines(folder / f"parallel/{name}.jsonl", aligned)
     fact = {"relation": "P1", "sub_label": "the cat"}
     facts = [{**fact, "obj_label": name} for name in ("mat", "dog")]
     relation = {"relation": "P1", "label": "place", "template": "[X] sat on [Y] ."}

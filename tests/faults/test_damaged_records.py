@@ -389,5 +389,5 @@ def test_the_path_of_a_base_model_may_be_corrected_in_its_record_and_nothing_els
     (folder / "adapter.json").write_text(json.dumps(corrected))
     assert model_content(folder) == expected
     (folder / "adapter.json").write_text(json.dumps(corrected | {"num_parameters": 1}))
-    with pytest.raises(ValueError, match=r"adapter\.json is damaged"):
+    with pytest.raises(ValueError, match=r"adapter\.json"):
         unblank.load(folder)

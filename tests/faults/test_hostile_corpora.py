@@ -24,7 +24,7 @@ def good(tmp_path_factory):
     for part in range(2):
         (folder / f"{part}.txt").write_text("\n".join(TEXTS[part::2]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("unblank.data.shards._SHARD_BYTES", 10)
+        patch.setattr("unblank.data.shards._SHARD_BYTES", 400)  # a file each
         return prepare_corpus(
             [folder / "0.txt", folder / "1.txt"],
             trained_tokenizer("bpe"),

@@ -26,7 +26,7 @@ def folder_of(path: Path, *files: str, age: float = 2 * DAY, mode: int = 0o700) 
 def test_corpora_that_earlier_versions_left_are_removed_when_nobody_writes_them(tmp_path, name):
     left = folder_of(tmp_path / name, "tokens.bin")
     in_use = folder_of(tmp_path / f"{name}2", "tokens.bin", age=60)
-    with pytest.warns(UserWarning, match=rf"removed 1 folder .* {tmp_path}: {name}"):
+    with pytest.warns(UserWarning, match=rf"{tmp_path}: {name}"):
         remove_leftovers(tmp_path)
     assert not left.exists()
     assert in_use.exists()
@@ -42,7 +42,7 @@ def test_a_conversion_removes_what_one_of_an_earlier_version_left(tmp_path):
         folder_of(tmp_path / ".other.x_1b2c3d", "config.json"),
     ]
     with (
-        pytest.warns(UserWarning, match=r"removed 1 folder .*\.model\.x_1b2c3d"),
+        pytest.warns(UserWarning, match=r"\.model\.x_1b2c3d"),
         new_folder(tmp_path / "model") as folder,
     ):
         (folder / "config.json").write_text("{}")

@@ -107,3 +107,21 @@ def test_a_record_that_names_what_is_elsewhere_is_refused(name, tmp_path):
     facts = facts_of_files(folder)["a"]
     (folder / MANIFEST_NAME).write_text(seal({"files": {name: facts}}))
     assert "not in its folder" in (find_damage(folder) or "")
+
+
+@pytest.mark.parametrize("harm", ["missing", "changed"])
+def test_a_shard_of_the_weights_is_named(harm, tmp_path):
+    made = tiny_unblank("bpe")
+    made.model.save_pretrained(tmp_path, max_shard_size="30KB")
+    made.tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "provenance.json").write_text(seal({"files": facts_of_files(tmp_path)}))
+    assert not describe_folder(tmp_path, verify=True).damage
+    for shard in sorted(tmp_path.glob("model-*.safetensors")):
+        content = shard.read_bytes()
+        if harm == "missing":
+            shard.unlink()
+            assert describe_folder(tmp_path).facts["model"]["missing"] == shard.name
+        else:
+            shard.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert shard.name in describe_folder(tmp_path, verify=True).damage
+        shard.write_bytes(content)

@@ -77,7 +77,7 @@ def test_fine_tuning_too(toys, tmp_path, capsys):
     dry_run_finetune(seeds)
     assert "3 like this one" in " ".join(capsys.readouterr().out.split())
     grid = labelled_config(toys, tmp_path / "run", grid=GridSettings(batch_sizes=(4, 8)))
-    with pytest.raises(ValueError, match="leave out the grid"):
+    with pytest.raises(ValueError, match="--dry-run"):
         dry_run_finetune(grid)
 
 

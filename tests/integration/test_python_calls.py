@@ -75,11 +75,8 @@ def test_data_that_is_no_section_is_named(data):
 @pytest.mark.parametrize(
     ("call", "keyword"),
     [
-        (lambda folder: unblank.pretrain(train={"output_dir": folder / "a"}), "data.train"),
-        (
-            lambda folder: unblank.finetune(task="seq2seq", train={"output_dir": folder}),
-            "data.train",
-        ),
+        (lambda train: unblank.pretrain(train=train), "data.train"),
+        (lambda train: unblank.finetune(task="seq2seq", train=train), "data.train"),
     ],
 )
 def test_errors_name_keywords_and_no_flags(call, keyword, tmp_path):

@@ -92,7 +92,7 @@ def test_another_length_in_the_decay_is_refused_with_what_to_do(make_config):
 def test_a_length_whose_decay_would_have_begun_is_refused(make_config, tmp_path):
     short = run_pretrain(make_config(**WSD, train__max_steps=5))
     named = {"train__resume": str(short / "checkpoints" / "step-00000004")}
-    with pytest.raises(ValueError, match="was 'not begun', now 'from step 3 to 4'"):
+    with pytest.raises(ValueError, match=r"'not begun'.*'from step 3 to 4'"):
         run_pretrain(make_config(**WSD, **named, train__max_steps=4, optim__decay_ratio=0.5))
 
 
@@ -200,7 +200,7 @@ def test_a_finished_run_started_again_stays_finished(make_config, finished):
     ],
 )
 def test_resuming_with_other_settings_is_refused_by_name(make_config, finished, change, named):
-    with pytest.raises(ValueError, match="other settings") as refused:
+    with pytest.raises(ValueError, match=named) as refused:
         run_pretrain(make_config(**change))
     assert named in str(refused.value)
     assert str(refused.value).count(" was ") == 1
@@ -217,7 +217,7 @@ def test_changing_the_length_alone_is_refused_with_the_setting_that_allows_it(
 
 
 def test_resuming_on_other_text_is_refused(make_config, finished, text_folder):
-    with pytest.raises(ValueError, match="other text"):
+    with pytest.raises(ValueError, match=r"train\.output_dir"):
         run_pretrain(make_config(data__train=(str(text_folder / "held_out.txt"),)))
 
 
@@ -247,7 +247,7 @@ def test_naming_a_damaged_checkpoint_is_an_error_that_offers_the_one_before(make
     checkpoint = finished / "checkpoints" / "step-00000004"
     damage(checkpoint)
     named = make_config(train__resume=str(checkpoint))
-    with pytest.raises(ValueError, match=r"damaged .*--train.resume .*step-00000002"):
+    with pytest.raises(ValueError, match=r"--train.resume .*step-00000002"):
         run_pretrain(named)
 
 

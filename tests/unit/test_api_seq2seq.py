@@ -154,7 +154,7 @@ def test_several_sources_are_scored_each_with_its_candidates(model):
 def test_what_cannot_be_scored_is_named(model, arguments, message):
     with pytest.raises(ValueError, match=message):
         model.score(*arguments)
-    with pytest.raises(ValueError, match="to a GLM only"):
+    with pytest.raises(ValueError, match="blank and context"):
         model.score("a cat", ["dog"], context="uni")
 
 

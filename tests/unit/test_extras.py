@@ -59,7 +59,10 @@ def test_what_is_absent_is_named_with_its_extra(without):
 @pytest.mark.parametrize("metric", [*ANSWER_METRICS, "bleu", "chrf", "rouge", "meteor"])
 def test_every_metric_that_needs_a_package_asks_for_it(metric, without):
     without("sacrebleu", "nltk", "rouge_score", "sklearn", "scipy")
-    needs_none = ("accuracy", "em", "record_f1", "record_em")
+    needs_none = (
+        *("accuracy", "em", "record_f1", "record_em"),
+        *("micro_f1", "exact", "mae", "quadratic_kappa"),
+    )
     if metric in needs_none:
         require_metric_packages([metric])
         return

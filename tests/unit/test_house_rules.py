@@ -3,13 +3,17 @@
 import ast
 import graphlib
 import re
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from source_trees import FILES, SOURCE, nodes_of, tree_of
 
 from unblank.families.table import FAMILIES
+from unblank.finetuning.settings import FinetuneSettings
+from unblank.pretraining.settings import PretrainSettings
 
 MODULES = {
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
@@ -140,3 +144,30 @@ def test_what_differs_between_families_is_asked_of_the_family():
             if asks_for_a_family(node):
                 found.append(f"{path.relative_to(SOURCE)}:{node.lineno}: {ast.unparse(node)}")
     assert not found, found
+
+
+@cache
+def takers(settings: str) -> frozenset[str]:
+    """Return the files with a function that takes settings of a class."""
+    return frozenset(
+        str(path.relative_to(SOURCE))
+        for path in FILES
+        for node in nodes_of(path)
+        if isinstance(node, ast.arg)
+        and node.annotation is not None
+        and re.search(rf"\b{settings}\b", ast.unparse(node.annotation))
+    )
+
+
+def test_the_settings_of_a_run_are_taken_apart_where_it_begins():
+    """Below, a function gets the sections or the values that it uses."""
+    whole = takers("PretrainSettings") | takers("FinetuneSettings")
+    assert {path for path in whole if "/" not in path} == set()
+    assert {path.split("/")[0] for path in whole} <= {"commands", "pretraining", "finetuning"}
+
+
+@pytest.mark.parametrize("kind", [PretrainSettings, FinetuneSettings])
+def test_no_section_of_settings_travels_far(kind):
+    for name, section in get_type_hints(kind).items():
+        if is_dataclass(section):
+            assert len(takers(section.__name__)) <= 15, name

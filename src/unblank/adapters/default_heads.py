@@ -34,7 +34,8 @@ class PeftModelForSequenceClassification(peft_model.PeftModelForSequenceClassifi
 
     def add_adapter(self, adapter_name: str, peft_config: Any, **settings: Any) -> None:
         """Add an adapter; arguments as for PEFT's method."""
-        _add_heads(peft_config, self.get_base_model())
+        if self.peft_config:  # the constructor has seen to the first one
+            _add_heads(peft_config, self.get_base_model())
         super().add_adapter(adapter_name, peft_config, **settings)
 
 

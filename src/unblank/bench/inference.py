@@ -25,8 +25,6 @@ from unblank.tokenization.special import SPECIAL_TOKENS, UNK_TOKEN, special_ids
 __all__ = [
     "build_unblank",
     "decoding_products",
-    "glm_fill",
-    "glm_fill_half",
     "peer_generate",
     "t5_generate",
 ]

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-__all__ = ["Difference", "paired_difference", "two_sided_probability"]
+__all__ = [
+    "Difference",
+    "paired_difference",
+]
 
 
 @dataclass(frozen=True, slots=True)

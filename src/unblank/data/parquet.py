@@ -41,7 +41,9 @@ def read_parquet(
             if isinstance(path, RemotePath):
                 source = stack.enter_context(path.open("rb", is_seekable=True))
             facts = parquet.ParquetFile(source).metadata
-            table = parquet.ParquetFile(source, read_dictionary=_stored_once(facts))
+            table = parquet.ParquetFile(
+                source, read_dictionary=_stored_once(facts), page_checksum_verification=True
+            )
             stack.enter_context(table)
             columns = wanted_columns(path, table.schema_arrow.names, names)
             for group in range(facts.num_row_groups):
@@ -52,7 +54,10 @@ def read_parquet(
                 )
                 for batch in batches:
                     yield from rows.of(batch)
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, OSError, KeyError) as error:
+        # Arrow has no errno for what does not fit in a file.
+        if isinstance(path, RemotePath) or getattr(error, "errno", None) is not None:
+            raise
         raise ValueError(f"{path} is a damaged parquet file: {error}") from error
     if on_read is not None:
         on_read(path.stat().st_size)

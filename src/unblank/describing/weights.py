@@ -3,10 +3,12 @@
 import re
 from collections import Counter
 from math import prod
+from os.path import isfile
 from pathlib import Path
 
 from unblank.integrity import weights_files
-from unblank.untrusted.weight_files import opened_weights
+from unblank.untrusted.json_text import read_json_object
+from unblank.untrusted.weight_files import INDEX_NAME, opened_weights
 
 __all__ = ["size_text", "weights_facts"]
 
@@ -31,12 +33,22 @@ def weights_facts(folder: Path) -> dict[str, str]:
                 types[str(entry.get_dtype())] += count
     if not files:
         return {"weights": "none"}
+    lacking = _lacking(folder)
     parts = ", ".join(f"{part} {count:,}" for part, count in counts.most_common())
     return {
         "parameters": f"{sum(counts.values()):,} ({parts})",
         "data type": ", ".join(name for name, _ in types.most_common()),
         "size on disk": size_text(folder),
+        **({"missing": ", ".join(lacking)} if lacking else {}),
     }
+
+
+def _lacking(folder: Path) -> list[str]:
+    """Return the files of weights that an index names and that are not there."""
+    index = folder / INDEX_NAME
+    named = read_json_object(index).get("weight_map") if index.is_file() else None
+    names = map(str, named.values()) if isinstance(named, dict) else ()
+    return [name for name in sorted(set(names)) if not isfile(folder / name)]
 
 
 def size_text(folder: Path) -> str:

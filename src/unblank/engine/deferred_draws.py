@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["DeferredDraws", "FirstValues", "drawn_one_by_one"]
+__all__ = ["DeferredDraws", "drawn_one_by_one"]
 
 _aten = torch.ops.aten
 _RANDOM = (_aten.normal_.default, _aten.uniform_.default)

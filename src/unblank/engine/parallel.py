@@ -25,7 +25,7 @@ from unblank.engine.units import UnitModule
 from unblank.interruption import Interrupted, break_off, is_finishing
 from unblank.process import end_with_the_parent
 
-__all__ = ["BrokenOff", "World", "join_world", "shard_model", "share_model"]
+__all__ = ["BrokenOff", "World", "join_world", "share_model"]
 
 # Preparing a large corpus keeps the other processes waiting at a barrier.
 _PATIENCE = timedelta(hours=12)

@@ -13,7 +13,7 @@ from unblank.evaluation.language_tables import language_columns
 from unblank.evaluation.results import Score
 from unblank.figures import new_figure
 
-__all__ = ["HeatMap", "direction_maps", "draw_heat_maps", "language_maps"]
+__all__ = ["direction_maps", "draw_heat_maps", "language_maps"]
 
 _MARGIN = 2.0
 _CELL = 0.5

@@ -19,7 +19,9 @@ from unblank.answering.answer_file import AnswerFile
 from unblank.evaluation.token_scores import TokenScores
 from unblank.generation.pieces import Filling, Piece
 
-__all__ = ["KeptBatches", "decoded", "encoded"]
+__all__ = [
+    "KeptBatches",
+]
 
 _KINDS: dict[str, Any] = {"Filling": Filling, "Piece": Piece, "TokenScores": TokenScores}
 """Dataclasses that batches are made of, by name."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-__all__ = ["HalfLinear", "answering_model", "weights_dtype"]
+__all__ = ["answering_model", "weights_dtype"]
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 

@@ -14,6 +14,7 @@ deviation s = `initializer_range`:
 | -- o_proj, down_proj        | the same / sqrt(2 l) in layer l, from 1                            |
 | DeltaLM of an encoder       | a copy (`models.deltalm.from_encoder`); what is left, as above     |
 | embeddings, if so asked     | from the co-occurrence of tokens (`models.cooccurrence`)           |
+| first heads, if so asked    | look at neighbours; positions are waves (`models.neighbours`)      |
 | tokens added later          | the mean of all other embeddings + N(0, s^2)                       |
 | tokens of a new vocabulary  | the mean of their pieces (`models.vocabulary_rows`)                |
 | tags that conversion adds   | N(0, 1 / width), as their authors drew them                        |

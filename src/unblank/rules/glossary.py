@@ -8,7 +8,7 @@ from unblank.data.fields import field_value
 from unblank.data.records import read_records
 from unblank.rules.rule import Rule
 
-__all__ = ["Glossary", "read_glossary"]
+__all__ = ["read_glossary"]
 
 
 class Glossary:

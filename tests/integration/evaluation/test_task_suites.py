@@ -260,7 +260,7 @@ def test_a_suite_of_many_languages_reads_the_language_from_names(model_folder, t
     assert {line["lang"] for line in content["predictions"]} == {"de", "en", "zh"}
     scores, _ = run(model_folder, tmp_path, languages=("zh",), **options)
     assert [score.language for score in scores] == ["zh"]
-    with pytest.raises(ValueError, match="in is: there are"):
+    with pytest.raises(ValueError, match=r"\bis\b"):
         run(model_folder, tmp_path, languages=("is",), **options)
 
 

@@ -13,8 +13,6 @@ from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.cli import main
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.run import run_finetune
-from unblank.metrics.calibration import calibration_error, reliability
-from unblank.metrics.confusion import confusion_of
 from unblank.prompting import load_task, predict, read_examples
 from unblank.prompting.scoring import normalized
 
@@ -209,28 +207,3 @@ def test_a_model_without_a_task_asks_for_one(toys, tmp_path, capsys):
         main(["predict", str(toys["model"]), str(toys["train"]), str(tmp_path / "o.csv")])
     assert "give --task" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
-
-
-def test_confusion_is_that_of_scikit_learn():
-    sklearn = pytest.importorskip("sklearn.metrics")
-    rng = np.random.default_rng(0)
-    labels = ["a", "b", "c", "never"]
-    right = [labels[n] for n in rng.integers(0, 3, 50)]
-    predicted = [labels[n] for n in rng.integers(0, 2, 50)]
-    found = confusion_of(right, predicted, labels)
-    assert (found.counts == sklearn.confusion_matrix(right, predicted, labels=labels)).all()
-    expected = sklearn.precision_recall_fscore_support(
-        right, predicted, labels=labels, zero_division=0
-    )
-    ours = np.array([(one.precision, one.recall, one.f1) for one in found.scores]).T / 100
-    assert ours == pytest.approx(np.array(expected[:3]))
-    macro = sklearn.f1_score(right, predicted, average="macro", zero_division=0)
-    assert found.macro_f1 == pytest.approx(100 * macro)
-
-
-def test_calibration_error_of_a_case_by_hand():
-    bins = reliability([0.95, 0.91, 0.55, 1.0], [True, False, True, True])
-    assert [one.count for one in bins] == [1, 3]
-    assert calibration_error(bins) == pytest.approx(
-        0.25 * abs(1 - 0.55) + 0.75 * abs(2 / 3 - (0.95 + 0.91 + 1.0) / 3)
-    )

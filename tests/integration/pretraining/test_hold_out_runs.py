@@ -45,7 +45,7 @@ def test_named_held_out_text_takes_its_place(make_config, text_folder, tmp_path)
     config = make_config(
         data__hold_out=0.5, data__validation=validation, data__cache_dir=tmp_path / "shards"
     )
-    with pytest.warns(UserWarning, match=r"nothing is held out of data\.train"):
+    with pytest.warns(UserWarning, match=r"data\.train"):
         run_pretrain(config)
     (_, many) = sorted(corpora(tmp_path / "shards"))
     paragraphs = [text for text in (text_folder / "train.txt").read_text().split("\n\n") if text]
@@ -54,6 +54,6 @@ def test_named_held_out_text_takes_its_place(make_config, text_folder, tmp_path)
 
 def test_one_document_cannot_be_divided(make_config, tmp_path):
     config = make_config(data__hold_out=0.5, data__text_unit="file")
-    with pytest.warns(UserWarning, match="only one document"):
+    with pytest.warns(UserWarning, match=r"data\.hold_out"):
         folder = run_pretrain(config)
     assert not (folder / "validation.jsonl").exists()

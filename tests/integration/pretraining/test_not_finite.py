@@ -30,7 +30,7 @@ def harm(folder, value):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_model_that_is_not_finite_is_refused_and_its_tensor_named(finished, make_config, value):
     name = harm(finished, value)
-    with pytest.raises(ValueError, match=rf"{name} has NaN or infinite"):
+    with pytest.raises(ValueError, match=rf"{name}\b.*NaN"):
         unblank.load(finished)
     config = make_config(
         model__preset="small",
@@ -40,7 +40,7 @@ def test_a_model_that_is_not_finite_is_refused_and_its_tensor_named(finished, ma
         model__num_attention_heads=None,
         train__output_dir=finished.parent / "continued",
     )
-    with pytest.raises(ValueError, match=rf"{name} has NaN or infinite"):
+    with pytest.raises(ValueError, match=rf"{name}\b.*NaN"):
         run_pretrain(config)
 
 
@@ -58,7 +58,7 @@ def test_an_encoder_and_a_model_to_trim_that_are_not_finite_are_refused(
     )
     with pytest.raises(ValueError, match="has NaN or infinite"):
         run_pretrain(config)
-    with pytest.raises(ValueError, match=rf"{name} has NaN or infinite"):
+    with pytest.raises(ValueError, match=rf"{name}\b.*NaN"):
         trim_model(finished, tmp_path / "trimmed", ["the name of a class"] * 9, coverage=1.0)
     assert not (tmp_path / "trimmed").exists()
 

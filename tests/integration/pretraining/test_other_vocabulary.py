@@ -35,7 +35,7 @@ def other(tmp_path):
 
 
 def test_a_foreign_tokenizer_is_refused_before_anything_is_written(from_model, other, finished):
-    with pytest.raises(ValueError, match=r"not that of the model in .*another id"):
+    with pytest.raises(ValueError, match="tokenizer"):
         run_pretrain(from_model(tokenizer__path=other))
     assert not (finished.parent / "next" / "run.yaml").exists()
 

@@ -204,7 +204,7 @@ def test_the_merge_command_writes_a_plain_folder(base, tmp_path, capsys):
 def test_a_prompt_is_not_merged(base, tmp_path):
     method, one = opened("prompt", base)
     method.save(tmp_path, one.model, state_of(one.model), one.tokenizer)
-    with pytest.raises(ValueError, match="is a prompt"):
+    with pytest.raises(ValueError, match="prompt"):
         merge(tmp_path, tmp_path / "merged")
     with pytest.raises(FileNotFoundError, match=r"adapter_config\.json"):
         merge(base, tmp_path / "merged")
@@ -221,7 +221,7 @@ def test_a_damaged_adapter_is_refused(name, base, tmp_path):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"damaged \({path.name} has changed"):
+    with pytest.raises(ValueError, match=path.name):
         unblank.load(tmp_path)
 
 
@@ -275,10 +275,10 @@ def test_a_fingerprint_sees_shapes_and_any_change_of_a_vector(tmp_path):
 
 def test_a_damaged_record_names_its_file(tmp_path):
     (tmp_path / ADAPTER_RECORD_NAME).write_text("{")
-    with pytest.raises(ValueError, match=r"adapter\.json is damaged"):
+    with pytest.raises(ValueError, match=r"adapter\.json"):
         unblank.load(tmp_path)
     (tmp_path / ADAPTER_RECORD_NAME).write_text(json.dumps({"kind": "lora", "surprise": 1}))
-    with pytest.raises(ValueError, match=r"adapter\.json is damaged.*surprise"):
+    with pytest.raises(ValueError, match=r"adapter\.json.*surprise"):
         unblank.load(tmp_path)
 
 

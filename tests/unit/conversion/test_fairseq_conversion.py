@@ -181,7 +181,7 @@ def test_a_table_that_is_not_tied_is_told_or_refused(released, tmp_path):
     for name, module in (("deltalm", fairseq_deltalm(ROWS)), ("ganlm", ganlm(ROWS))):
         key = next(key for key in module if key.endswith("output_projection.weight"))
         module[key] = module[key] + 1
-        with pytest.raises(ValueError, match="differ: a"):
+        with pytest.raises(ValueError, match=r"\ba\b"):
             convert(save_fairseq(tmp_path / f"{name}.pt", module), tmp_path / name)
 
 
@@ -334,7 +334,7 @@ def test_bad_files_are_refused_and_leave_nothing(released, tmp_path):
         )
     with pytest.raises(ValueError, match="vocab_size is 0"):
         convert(whole, output, vocab_size=0)
-    with pytest.raises(FileExistsError, match=r"bad\.pt is a file"):
+    with pytest.raises(FileExistsError, match=r"bad\.pt\b"):
         convert(whole, path / "out")
     assert not output.exists()
     assert not list(tmp_path.glob(".out*"))

@@ -95,7 +95,7 @@ def test_quantised_weights_and_tables_without_columns_are_refused(glm_module, sa
     key = "transformer.layers.0.attention.dense.weight"
     whole = glm_module[key]
     glm_module[key] = whole.to(torch.int8)
-    with pytest.raises(ValueError, match=r"dense\.weight .*int8.*quantisation"):
+    with pytest.raises(ValueError, match=r"dense\.weight .*int8"):
         unblank.convert(
             save_ranks(glm_module, name="a"), tmp_path / "out", num_attention_heads=HEADS
         )
@@ -236,7 +236,7 @@ def test_the_number_of_heads_is_never_guessed(save_ranks, glm_module, tmp_path):
 
 def test_weights_that_are_not_finite_are_refused(glm_module, save_ranks, tmp_path):
     glm_module["transformer.layers.1.mlp.dense_4h_to_h.bias"][3] = float("nan")
-    with pytest.raises(ValueError, match=r"layers\.1\.mlp\.down_proj\.bias .*damaged"):
+    with pytest.raises(ValueError, match=r"layers\.1\.mlp\.down_proj\.bias"):
         unblank.convert(save_ranks(glm_module), tmp_path / "out", num_attention_heads=HEADS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint"]
 
@@ -244,7 +244,7 @@ def test_weights_that_are_not_finite_are_refused(glm_module, save_ranks, tmp_pat
 def test_a_type_that_is_too_narrow_is_refused(glm_module, save_ranks, tmp_path):
     glm_module["transformer.final_layernorm.weight"][0] = 1e6
     folder = save_ranks(glm_module)
-    with pytest.raises(ValueError, match="too narrow"):
+    with pytest.raises(ValueError, match="float16"):
         unblank.convert(folder, tmp_path / "out", num_attention_heads=HEADS, dtype="fp16")
     unblank.convert(folder, tmp_path / "out", num_attention_heads=HEADS, dtype="bf16")
     assert {tensor.dtype for tensor in load_file(tmp_path / "out/model.safetensors").values()} == {
@@ -255,7 +255,7 @@ def test_a_type_that_is_too_narrow_is_refused(glm_module, save_ranks, tmp_path):
 def test_an_output_that_exists_is_never_touched(glm_module, save_ranks, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep")
-    with pytest.raises(FileExistsError, match=r"out exists"):
+    with pytest.raises(FileExistsError, match=r"\bout\b"):
         unblank.convert(save_ranks(glm_module), tmp_path / "out", num_attention_heads=HEADS)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
 

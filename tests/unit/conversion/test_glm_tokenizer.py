@@ -142,16 +142,16 @@ def test_a_vocabulary_of_another_size_is_refused(glm_module, save_ranks, wordpie
 def test_what_is_wrong_with_vocabulary_files_is_said(bpe_files, wordpiece_file, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere: .*vocab\.txt"):
         find_vocabulary(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"merges\.txt is no.*vocab\.txt"):
+    with pytest.raises(ValueError, match=r"merges\.txt.*vocab\.txt"):
         find_vocabulary(bpe_files / "merges.txt")
     (bpe_files / "merges.txt").write_text("#version\none two three\n")
     with pytest.raises(ValueError, match=r"merge 1 .*'one two three'"):
         rebuilt(bpe_files)
     (bpe_files / "merges.txt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"vocab\.json needs.*merges\.txt"):
+    with pytest.raises(FileNotFoundError, match=r"vocab\.json.*merges\.txt"):
         find_vocabulary(bpe_files)
     (bpe_files / "vocab.txt").write_text("a\nb\n")
-    with pytest.raises(ValueError, match="several vocabularies"):
+    with pytest.raises(ValueError, match="--tokenizer"):
         find_vocabulary(bpe_files)
     with pytest.raises(ValueError, match=r"\[PAD\]"):
         rebuilt(bpe_files / "vocab.txt")

@@ -20,14 +20,14 @@ def test_the_tracker_file_leads_to_the_weights(glm_module, save_ranks):
 @pytest.mark.parametrize("tag", ["../elsewhere", "/etc", "..", "."])
 def test_a_tracker_file_cannot_lead_out_of_the_folder(tmp_path, tag):
     (tmp_path / "latest").write_text(tag)
-    with pytest.raises(ValueError, match=f"latest names '{re.escape(tag)}'"):
+    with pytest.raises(ValueError, match=f"latest .*'{re.escape(tag)}'"):
         open_source(tmp_path)
 
 
 def test_a_missing_rank_is_named(glm_module, save_ranks):
     folder = save_ranks(glm_module, glm_module, glm_module)
     (folder / "100" / "mp_rank_01_model_states.pt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"not mp_rank_01_model_states\.pt"):
+    with pytest.raises(FileNotFoundError, match=r"mp_rank_01_model_states\.pt"):
         open_source(folder)
 
 
@@ -42,13 +42,13 @@ def test_an_index_names_shards_beside_it_and_all_of_them(tmp_path):
     save_file({"a": torch.ones(2)}, tmp_path / "one.safetensors")
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}))
-    with pytest.raises(FileNotFoundError, match=r"lacks two\.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"two\.safetensors"):
         open_source(tmp_path)
     index.write_text(json.dumps({"weight_map": dict.fromkeys("ab", "one.safetensors")}))
-    with pytest.raises(ValueError, match="names b "):
+    with pytest.raises(ValueError, match=r"\bb\b"):
         open_source(tmp_path)
     index.write_text(json.dumps({"weight_map": {"a": "../one.safetensors"}}))
-    with pytest.raises(ValueError, match=r"names '\.\./one\.safetensors'"):
+    with pytest.raises(ValueError, match=r"'\.\./one\.safetensors'"):
         open_source(tmp_path)
 
 
@@ -63,15 +63,13 @@ def test_a_key_in_two_shards_is_an_error(tmp_path):
 def test_several_checkpoints_are_a_choice_of_the_user(tmp_path):
     for name in ("checkpoint1.pt", "checkpoint2.pt"):
         torch.save({"model": {"w": torch.ones(1)}}, tmp_path / name)
-    with pytest.raises(
-        ValueError, match=r"several checkpoints \(checkpoint1\.pt, checkpoint2\.pt\)"
-    ):
+    with pytest.raises(ValueError, match=r"checkpoint1\.pt, checkpoint2\.pt"):
         open_source(tmp_path)
 
 
 def test_a_folder_without_checkpoint_says_what_it_has(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(FileNotFoundError, match=r"found notes\.txt; expected"):
+    with pytest.raises(FileNotFoundError, match=r"notes\.txt"):
         open_source(tmp_path)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         open_source(tmp_path / "nowhere")
@@ -85,11 +83,11 @@ def test_an_archive_is_to_be_unpacked_first(tmp_path):
 
 def test_damaged_settings_and_weights_are_named(tmp_path):
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+    with pytest.raises(ValueError, match=r"config\.json"):
         open_source(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 20)
-    with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
         open_source(tmp_path)
 
 
@@ -122,5 +120,5 @@ def test_names_that_are_no_text_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"model\.pt .*\b7$"):
         open_source(tmp_path)
     (tmp_path / "latest").write_bytes(bytes(range(256)))
-    with pytest.raises(ValueError, match=r"latest names .*folder"):
+    with pytest.raises(ValueError, match=r"latest .*folder"):
         open_source(tmp_path)

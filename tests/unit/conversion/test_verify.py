@@ -66,7 +66,7 @@ def test_outputs_of_another_model_do_not_hold(folder, recorded, tmp_path):
     recorded["logits"] = recorded["logits"] + 0.01
     verification = verify(folder, save(recorded, tmp_path / "r.npz"))
     assert failed(verification) == ["first"]
-    with pytest.raises(ValueError, match="'first': largest difference"):
+    with pytest.raises(ValueError, match="'first'"):
         print_verification(verification)
 
 
@@ -168,7 +168,7 @@ def test_weights_that_are_not_finite_or_untied_or_gone_are_noticed(folder):
 
 
 def test_what_is_no_folder_or_no_reference_is_said(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no config\.json"):
+    with pytest.raises(FileNotFoundError, match=r"config\.json"):
         verify(tmp_path)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         verify(folder, tmp_path / "nowhere.npz")

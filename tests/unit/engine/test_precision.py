@@ -34,7 +34,7 @@ def test_bf16_products_run_in_bf16_and_fp32_ones_do_not():
 def test_auto_takes_the_processor_where_there_is_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert choose_device("auto") == CPU
-    with pytest.raises(ValueError, match="0 CUDA devices"):
+    with pytest.raises(ValueError, match="CUDA"):
         choose_device("cuda")
 
 

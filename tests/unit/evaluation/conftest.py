@@ -1,44 +1,6 @@
-"""A tiny random GLM with its tokenizer, in a folder, and a data folder in the usual layout."""
+"""The tiny model and its data, as fixtures; no pictures of pairs are drawn."""
 
-from pathlib import Path
-
-import pytest
-from evaluation_toys import write
+from evaluation_toys import data_folder, few_draws, model_folder, tiny
 from pictures import no_pair_pictures, pictures
-from tiny_glms import tiny_glm, write_folder
 
-from unblank.api import Unblank
-
-__all__ = ["no_pair_pictures", "pictures"]
-
-WORDS = "the old grey cat sat on a warm mat and saw one small dog run to some far house"
-CORPUS = [f"{WORDS}. {WORDS[start:]}" for start in range(40)]
-
-
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch) -> None:
-    """Estimate standard errors from few draws; their size is for the tests of metrics."""
-    monkeypatch.setattr("unblank.metrics.spread.NUM_DRAWS", 10)
-    monkeypatch.setattr("unblank.metrics.text._NUM_DRAWS", 10)
-
-
-@pytest.fixture(scope="session")
-def tiny() -> Unblank:
-    return tiny_glm(
-        CORPUS, vocab_size=320, num_unused=20, max_position_embeddings=64, initializer_range=0.4
-    )
-
-
-@pytest.fixture(scope="session")
-def model_folder(tiny, tmp_path_factory) -> Path:
-    return write_folder(tiny, tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def data_folder(tmp_path) -> Path:
-    """A little of everything that the suites look for."""
-    texts = ["the old cat sat on a warm mat", "one small dog saw the far house", "a cat run"]
-    write(tmp_path / "infill/lambada/dev_plain.jsonl", [{"text": text} for text in texts])
-    write(tmp_path / "infill/yahoo/sentences.jsonl", [{"text": text} for text in texts])
-    write(tmp_path / "text_en/novels.validation.jsonl", [{"text": WORDS}, {"text": WORDS[:40]}])
-    return tmp_path
+__all__ = ["data_folder", "few_draws", "model_folder", "no_pair_pictures", "pictures", "tiny"]

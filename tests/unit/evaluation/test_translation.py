@@ -129,7 +129,7 @@ def test_what_is_no_direction_and_what_a_set_lacks_is_named(tmp_path):
     assert [str(one) for one in directions_of(sentences, ["deu-*", "de-en"], "x")] == [
         "de-en", "de-fr",
     ]  # fmt: skip
-    for asked in ("en", "ende", "xq-en"):
+    for asked in ("en", "english-german", "xq-en"):
         with pytest.raises(ValueError, match="is no direction"):
             directions_of(sentences, [asked], "x")
     with pytest.raises(ValueError, match=r"x has no .* en-zh-Hant: .*de, en, fr"):

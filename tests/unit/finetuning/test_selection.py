@@ -73,5 +73,5 @@ def test_an_average_is_the_mean_of_every_tensor(tmp_path):
 def test_weights_of_other_models_are_not_averaged(tmp_path):
     save_weights(tmp_path / "0", {"a": torch.zeros(1)})
     save_weights(tmp_path / "1", {"b": torch.zeros(1)})
-    with pytest.raises(ValueError, match="have different tensors"):
+    with pytest.raises(ValueError, match=r"train\.average_last"):
         dict(average_weights([tmp_path / "0", tmp_path / "1"]))

@@ -52,3 +52,11 @@ def test_the_error_by_chance_is_what_perfect_probabilities_stay_below():
     assert np.mean(np.array(errors) <= bound) == pytest.approx(0.95, abs=0.05)
     fewer = calibration_error_by_chance(confidences[:30], np.random.default_rng(1))
     assert fewer > bound
+
+
+def test_calibration_error_of_a_case_by_hand():
+    bins = reliability([0.95, 0.91, 0.55, 1.0], [True, False, True, True])
+    assert [one.count for one in bins] == [1, 3]
+    assert calibration_error(bins) == pytest.approx(
+        0.25 * abs(1 - 0.55) + 0.75 * abs(2 / 3 - (0.95 + 0.91 + 1.0) / 3)
+    )

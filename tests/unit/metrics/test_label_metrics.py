@@ -99,7 +99,7 @@ def test_errors_of_a_mean_agree():
 
 @pytest.mark.parametrize("metric", ["f1_binary", "f1_macro", "matthews", "pearson"])
 def test_unequal_numbers_and_nothing_at_all_are_refused(metric):
-    with pytest.raises(ValueError, match="2 predictions for 1 labels"):
+    with pytest.raises(ValueError, match=r"\b2 predictions\b.*\b1\b"):
         getattr(metrics, metric)([1, 0], [1])
     with pytest.raises(ValueError, match="at least one"):
         getattr(metrics, metric)([], [])

@@ -92,8 +92,13 @@ def test_biases_start_at_0_norms_at_1_and_both_layers_of_deltalm_shrink(ganlm):
 
 
 DRAWS = {"randn", "normal_", "uniform_", "xavier_uniform_", "kaiming_uniform_"}
-NO_WEIGHTS = {"models/initialization.py", "models/cooccurrence.py", "models/products.py"}
-"""Places that draw: the table in `initialization` names two, and `products` draws no weights."""
+NO_WEIGHTS = {
+    "models/initialization.py",
+    "models/cooccurrence.py",
+    "models/neighbours.py",
+    "models/products.py",
+}
+"""Places that draw: the table in `initialization` names three, and `products` draws no weights."""
 
 
 def test_weights_are_drawn_in_one_place_only():

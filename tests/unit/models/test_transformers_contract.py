@@ -144,11 +144,11 @@ def test_positions_in_two_arguments_equal_one():
 @pytest.mark.parametrize("name", ["glm", "deltalm", "ganlm"])
 def test_a_static_cache_is_refused(name):
     model = WRITERS[name]()
-    with pytest.raises(ValueError, match="static cache"):
+    with pytest.raises(ValueError, match="cache_implementation"):
         model.generate(IDS[:, :4], cache_implementation="static", max_new_tokens=2)
     cache = StaticCache(config=model.config, max_cache_len=16)
     if name == "glm":
-        with pytest.raises(ValueError, match="static cache"):
+        with pytest.raises(ValueError, match="cache_implementation"):
             model(IDS, past_key_values=cache)
 
 
@@ -170,9 +170,9 @@ def test_text_beyond_the_positions_is_named(writer, how):
 
 
 def test_an_implementation_that_cannot_work_is_refused_at_load():
-    with pytest.raises(ValueError, match="position bias"):
+    with pytest.raises(ValueError, match="flex_attention"):
         seq2seq("GanLMModel", attn_implementation="flex_attention")
-    with pytest.raises(ValueError, match="position bias"):
+    with pytest.raises(ValueError, match="flex_attention"):
         seq2seq("GanLMModel").set_attn_implementation("flex_attention")
     with pytest.raises(ValueError, match="sdpa, eager"):
         glm().set_attn_implementation("flash_attention_2")

@@ -245,7 +245,7 @@ def test_training_a_prompt_lowers_the_loss_and_leaves_every_weight_bit_identical
 
 
 def test_wrong_shapes_and_families_are_refused(model):
-    with pytest.raises(ValueError, match=r"\[2, 2, 5, 32\] does not fit.*\[3, 2, 5, 32\]"):
+    with pytest.raises(ValueError, match=r"\[2, 2, 5, 32\].*\[3, 2, 5, 32\]"):
         attach_deep_prompt(model, torch.zeros(2, 2, 5, WIDTH))
     with pytest.raises(ValueError, match=r"40 vectors.*64 positions"):
         new_soft_prompt(model, 40, "none", seed=0)

@@ -208,9 +208,9 @@ def test_candidates_may_be_a_field_of_the_data(tmp_path):
         record = {"question": "q", "options": ["one", "two"], "answer": answer}
         (example,) = make_examples(task, record)
         assert (example.candidates, example.answers) == (("one", "two"), (1,))
-    with pytest.raises(ValueError, match="candidate 1 is empty"):
+    with pytest.raises(ValueError, match="candidate 1"):
         make_examples(task, {"question": "q", "options": ["one", " "], "answer": 0})
-    with pytest.raises(ValueError, match=r"two candidates .*'one'"):
+    with pytest.raises(ValueError, match="'one'"):
         make_examples(task, {"question": "q", "options": ["one", "one"], "answer": 0})
     for options in (["one", None], [["one"], ["two"]]):
         with pytest.raises(ValueError, match="'options'"):

@@ -105,13 +105,13 @@ def test_a_way_that_a_task_lacks_is_refused_before_any_example(tmp_path, task):
     plain = written(tmp_path, "verbalizer: {a: b, c: d}\npatterns: ['{text} [MASK]']", "plain.yaml")
     for asking in (Asking("english"), Asking("translated"), Asking("universal")):
         asking.check(task, (0,))
-        with pytest.raises(ValueError, match="task plain has no"):
+        with pytest.raises(ValueError, match=r"\bplain\b"):
             asking.check(plain, ())
     with pytest.raises(ValueError, match="prompts 0 to 1"):
         Asking("english").check(task, (2,))
     with pytest.raises(ValueError, match="prompts 0 to 0"):
         Asking("universal").check(task, (1,))
-    with pytest.raises(ValueError, match="candidates of its own"):
+    with pytest.raises(ValueError, match=r"cloze\.words"):
         Asking(None, "all").check(load_task("xcopa"), ())
 
 
@@ -154,7 +154,7 @@ def test_a_pattern_written_as_it_is_displayed_is_refused(tmp_path, code):
 
 def test_a_hint_that_no_pattern_uses_is_refused(tmp_path):
     text = TASK.replace("{a}", "").replace("a: ", "c: ")
-    with pytest.raises(ValueError, match="no pattern under `translated` uses the hint 'c'"):
+    with pytest.raises(ValueError, match=r"`translated`.*'c'"):
         written(tmp_path, text)
 
 

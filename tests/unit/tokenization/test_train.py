@@ -1,13 +1,11 @@
 """Trained tokenizers: same bytes every time, safe special tokens, opened by transformers alone."""
 
-import hashlib
 import json
 import random
-import subprocess
-import sys
 import warnings
 
 import pytest
+from drawn_texts import TEXTS, train
 from transformers import AutoTokenizer
 
 from unblank.cli import main
@@ -22,65 +20,6 @@ from unblank.tokenization.train import train_tokenizer
 pytestmark = pytest.mark.filterwarnings("ignore:the text is too small")
 
 KINDS = ["wordpiece", "unigram", "bpe"]
-
-# Many words of equal count, so that ties have to be broken.
-MAKE_TEXTS = """
-import random
-draw = random.Random(7)
-letters = "abcdefgh\u00e9\u00df\u4e00\u4e01"
-def word(): return "".join(draw.choice(letters) for _ in range(draw.randint(1, 5)))
-texts = [" ".join(word() for _ in range(200)) + "." for _ in range(3)]
-"""
-
-
-def make_texts() -> list[str]:
-    names: dict = {}
-    exec(MAKE_TEXTS, names)
-    return names["texts"]
-
-
-TEXTS = make_texts()
-SIZES = {"wordpiece": 600, "unigram": 800, "bpe": 600}
-
-
-def train(kind, texts=TEXTS, **settings):
-    settings = {"vocab_size": SIZES[kind], "show_progress": False, **settings}
-    return train_tokenizer(texts, kind=kind, **settings)
-
-
-def test_the_same_corpus_gives_the_same_bytes_in_another_process():
-    script = (
-        MAKE_TEXTS
-        + f"""
-import hashlib, warnings
-warnings.simplefilter("ignore")
-from unblank.tokenization.train import train_tokenizer
-for kind, size in {SIZES}.items():
-    tokenizer = train_tokenizer(texts, kind=kind, vocab_size=size, show_progress=False)
-    print(hashlib.md5(tokenizer.backend_tokenizer.to_str().encode()).hexdigest())
-"""
-    )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    here = [train(kind).backend_tokenizer.to_str().encode() for kind in SIZES]
-    assert run.stdout.decode().split() == [hashlib.md5(content).hexdigest() for content in here]
-
-
-def test_training_ends_where_characters_are_rare():
-    # In a process of its own: a trainer that waits for its own lock cannot be interrupted.
-    script = """
-import warnings
-warnings.simplefilter("ignore")
-from unblank.tokenization.train import train_tokenizer
-texts = ["".join(map(chr, range(0x4E00, 0x4E78))) + " Ab" * 30] * 3
-for kind in ("wordpiece", "unigram", "bpe"):
-    for lowercase in (False, True):
-        train_tokenizer(
-            texts, kind=kind, vocab_size=540, lowercase=lowercase, show_progress=False
-        )
-print("ended")
-"""
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
-    assert run.stdout.split() == [b"ended"], run.stderr.decode()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -159,11 +98,11 @@ def test_a_vocabulary_that_cannot_be_filled_is_announced(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bad_requests_are_refused(kind):
-    with pytest.raises(ValueError, match=r"vocab_size is 100.*at least"):
+    with pytest.raises(ValueError, match=r"vocab_size is 100"):
         train(kind, vocab_size=100)
     with pytest.raises(ValueError, match="no text"):
         train(kind, ["", " \n"])
-    with pytest.raises(ValueError, match=r"'\[MASK\]' occurs twice"):
+    with pytest.raises(ValueError, match=r"'\[MASK\]'"):
         train(kind, extra_tokens=["[MASK]"])
 
 

@@ -283,7 +283,7 @@ def test_a_model_that_would_come_out_different_is_not_written(tokenizers, tmp_pa
     source = save("glm", tokenizers["bpe"], tmp_path / "before")
     right = trim.row_order
     monkeypatch.setattr(trim, "row_order", lambda *given: right(*given)[::-1])
-    with pytest.raises(ValueError, match="outputs of the trimmed model differ"):
+    with pytest.raises(ValueError, match="outputs of the trimmed model"):
         trim_model(source, tmp_path / "after", CORPUS, coverage=0.9)
     assert [path.name for path in tmp_path.iterdir()] == ["before"]
 

@@ -19,7 +19,7 @@ from unblank.tokenization.encoding import encode_with_blanks, text_encoder
 from unblank.tokenization.source_layout import glm_part_a
 from unblank.tokenization.special import BLANK_TOKENS, SpecialIds
 
-__all__ = ["encode_fills", "filled_text", "num_blanks"]
+__all__ = ["encode_fills", "num_blanks"]
 
 _BLANK = re.compile("|".join(map(re.escape, BLANK_TOKENS)))
 

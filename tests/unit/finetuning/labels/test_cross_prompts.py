@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from labelled_toys import labelled_config, labelled_glm, write_toys
+from cross_prompts import write_cross_toys
+from labelled_toys import labelled_config, labelled_glm
 from test_cloze import labelled
 
 from unblank.engine.parallel import World
@@ -18,28 +19,10 @@ from unblank.prompting import load_task, make_examples, read_examples
 from unblank.prompting.asking import Asking
 from unblank.prompting.scoring import score_examples
 
-TASK = """
-verbalizer: {good: Yes, bad: No}
-patterns: ['{text} Was it liked? [MASK].']
-translated: ['{text} {q} [MASK].']
-hints:
-  en: {q: "Was it liked?"}
-  de: {q: "In short:"}
-  fr: {q: "the play"}
-verbalizers:
-  de: {good: fine, bad: poor}
-  fr: {good: great, bad: dull}
-universal: ['{text} [MASK]']
-shorten: {text: end}
-"""
-
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cross")
-    paths = write_toys(folder)
-    paths["task"].write_text(TASK)
-    return paths
+    return write_cross_toys(tmp_path_factory.mktemp("cross"))
 
 
 def training(toys, toy, micro_batch_size=None, **cloze):
@@ -128,27 +111,17 @@ def test_the_divergence_is_symmetric_and_nothing_between_equals():
     assert symmetric_kl(one, one + 7) == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("prompts", ["english", "cross", "universal"])
-def test_a_run_in_other_words_is_measured(toys, tmp_path, prompts):
-    cloze = ClozeSettings(prompts=prompts, words="english", calibrate=prompts == "universal")
-    short = {"max_steps": 4, "validate_every": 2}
-    config = labelled_config(toys, tmp_path / "run", cloze=cloze, train=short)
-    folder = run_finetune(config)
-    lines = (folder / "validation.jsonl").read_text().splitlines()
-    assert len(lines) == 2
-
-
 def test_held_out_examples_may_be_asked_otherwise(toys, tmp_path):
     cloze = ClozeSettings(prompts="cross", test_prompts="translated")
-    with pytest.raises(ValueError, match="no language"):
+    with pytest.raises(ValueError, match="'lang'"):
         run_finetune(labelled_config(toys, tmp_path / "run", cloze=cloze))
 
 
 def test_what_cannot_be_is_refused(toys, tmp_path):
-    with pytest.raises(ValueError, match=r"only cloze\.prompts cross"):
+    with pytest.raises(ValueError, match=r"cloze\.prompts cross"):
         ClozeSettings(prompts="english", consistency=0.1)
     config = labelled_config(
         toys, tmp_path / "run", method="classifier", cloze=ClozeSettings(prompts="english")
     )
-    with pytest.raises(ValueError, match="a classifier has no prompts"):
+    with pytest.raises(ValueError, match=r"cloze\.prompts"):
         run_finetune(config)

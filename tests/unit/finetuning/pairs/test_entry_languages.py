@@ -66,8 +66,8 @@ def test_hints_of_a_source_are_in_the_language_of_the_target(tmp_path):
         read_entries(data, [str(path)], None)
     with pytest.raises(ValueError, match="'summary' has no word in is"):
         read_entries(data, [f"{path}@is"], None)
-    with pytest.raises(ValueError, match="no hint 'sumary'"):
-        read_entries(replace(data, source="{hint:sumary}"), [f"{path}@en"], None)
+    with pytest.raises(ValueError, match="no hint 'title'"):
+        read_entries(replace(data, source="{hint:title}"), [f"{path}@en"], None)
 
 
 def test_a_record_in_another_language_than_its_entry_is_named(tmp_path):
