@@ -49,7 +49,7 @@ def main() -> None:
             recomputes=True,
         )
         for layout in layouts:
-            needs = plan_memory(sizes, layout, libraries=0.0).values()
+            needs = plan_memory(sizes, layout, on_cpu=False).values()
             group = f", groups of {layout.shard_group}" if layout.shard_group else ""
             saved = checkpoint_bytes(sizes)
             numbers = (sum(need.num_bytes for need in needs), exchanged_bytes(sizes, layout), saved)

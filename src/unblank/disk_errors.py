@@ -1,7 +1,7 @@
 """One error for a file that cannot be written, whatever a library makes of it.
 
 Python's own errors name no file if a write fails half way (a full disk, a quota), safetensors and
-tokenizers raise classes of their own with the system's number in the text.
+tokenizers raise classes of their own with the system's number in the text, numpy names no number.
 """
 
 import errno
@@ -15,6 +15,8 @@ from pathlib import Path
 __all__ = ["writes_to"]
 
 _IN_RUST = re.compile(r"\(os error (\d+)\)")
+_IN_NUMPY = re.compile(r"\d+ requested and \d+ written")
+"""An array of which a part was written: the disk or the quota is full."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _ADVICE = {
     **dict.fromkeys(_FULL, "make room there, or choose another folder"),
@@ -50,6 +52,8 @@ def writes_to(path: Path) -> Iterator[None]:
     except CannotWriteError:
         raise
     except OSError as error:
+        if _IN_NUMPY.fullmatch(str(error)):
+            raise _explained(errno.ENOSPC, path) from error
         if error.errno not in _ADVICE or not _concerns(error, path):
             raise
         raise _explained(error.errno, path) from error

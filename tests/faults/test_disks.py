@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from unblank.data.shards import prepare_corpus
 from unblank.disk_errors import writes_to
 from unblank.engine.checkpoint import CheckpointError, list_checkpoints, write_checkpoint
 from unblank.engine.finished import published_model
 from unblank.engine.logging import append_line
 from unblank.engine.state import save_model_folder
 from unblank.integrity import find_damage, write_at_once
+from unblank.retrieval.index import write_index
 from unblank.tokenization.train import train_tokenizer
 from unblank.whole_folders import new_folder, put_into_folder
 
@@ -65,7 +67,7 @@ def failure_of(write, disk: Path) -> str | None:
     return None
 
 
-def writers(tokenizer):
+def writers(tokenizer, text):
     """Name -> what writes into a disk, by way of a folder `out` there."""
     model = tiny_model()
     weights = {name: value.clone() for name, value in model.state_dict().items()}
@@ -85,8 +87,20 @@ def writers(tokenizer):
         with put_into_folder(disk / "out") as folder:
             tokenizer.save_pretrained(folder)
 
+    def an_index(disk):
+        documents = [(f"line {number}", f"word{number} and some more") for number in range(2000)]
+        write_index(documents, disk / "out")
+
+    def a_corpus(disk):
+        text.write_text("one two three four five six seven\n" * 3_000)
+        prepare_corpus(
+            text, tokenizer, cache_dir=disk / "out", text_unit="line", show_progress=False
+        )
+
     return {
         "a new folder": a_new_folder,
+        "an index": an_index,
+        "a prepared corpus": a_corpus,
         "a tokenizer": a_tokenizer,
         "a checkpoint": lambda disk: write_checkpoint(disk / "out", 1, save),
         "a finished model": a_finished_model,
@@ -94,13 +108,16 @@ def writers(tokenizer):
     }
 
 
-KINDS = ["a new folder", "a tokenizer", "a checkpoint", "a finished model", "a file"]
+KINDS = [
+    *("a new folder", "a tokenizer", "a checkpoint", "a finished model", "a file"),
+    *("an index", "a prepared corpus"),
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_disk_of_any_size_gives_all_or_nothing(kind, tokenizer, small_disk, tally):
+def test_a_disk_of_any_size_gives_all_or_nothing(kind, tokenizer, small_disk, tmp_path, tally):
     make, drop = small_disk
-    write, whole, refused = writers(tokenizer)[kind], 0, 0
+    write, whole, refused = writers(tokenizer, tmp_path / "text.txt")[kind], 0, 0
     for size in SIZES:
         disk = make(size)
         failure = failure_of(write, disk)
@@ -145,6 +162,7 @@ def test_the_checkpoint_before_stays_whatever_does_not_fit(tokenizer, small_disk
         OSError(errno.EDQUOT, "Disk quota exceeded"),
         OSError(errno.EFBIG, "File too large"),
         OSError(errno.EROFS, "Read-only file system"),
+        OSError("8000 requested and 992 written"),
         Exception("No space left on device (os error 28)"),
         Exception("Error while serializing: I/O error: Disk quota exceeded (os error 122)"),
     ],

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import shutil
 
 import numpy as np
@@ -180,3 +181,21 @@ def test_a_cache_that_leads_elsewhere_is_made_anew_and_nothing_outside_is_touche
     assert made.folder.name == good.name
     assert len(made) == len(TEXTS)
     assert (tmp_path / "outside" / MANIFEST_NAME).read_text() == "{}"
+
+
+def test_a_token_that_the_vocabulary_lacks_is_named_when_it_is_read(good):
+    corpus = PreparedCorpus(good, num_ids=5)
+    with pytest.raises(ValueError, match=r"only 5 tokens") as caught:
+        corpus.tokens(0)
+    assert str(good) in str(caught.value)
+    with pytest.raises(ValueError, match=r"only 5 tokens"):
+        corpus.count_tokens(5)
+    with pytest.raises(ValueError, match=r"only 5 tokens"):
+        pickle.loads(pickle.dumps(corpus)).tokens(0)
+
+
+def test_a_corpus_that_is_found_ready_knows_its_vocabulary(good):
+    files = [good.parent.parent / f"{part}.txt" for part in range(2)]
+    tokenizer = trained_tokenizer("bpe")
+    found = prepare_corpus(files, tokenizer, cache_dir=good.parent, text_unit="line")
+    assert found.num_ids == len(tokenizer)

@@ -71,13 +71,22 @@ class PreparedCorpus:
         folder: where the corpus lies.
         report: what was kept and skipped when it was prepared.
         num_tokens: tokens of all documents.
+        num_ids: size of the vocabulary, which no token that is read may exceed; None if unknown.
     """
 
-    def __init__(self, folder: Path, *, is_checked: bool = False, verify: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        num_ids: int | None = None,
+        is_checked: bool = False,
+        verify: bool = False,
+    ) -> None:
         """Open and check a prepared corpus.
 
         Args:
             folder: of the corpus.
+            num_ids: size of the vocabulary, if it is known.
             is_checked: whether this program has checked the tokens before.
             verify: check all tokens now, however many there are.
 
@@ -85,6 +94,7 @@ class PreparedCorpus:
             ValueError: if a file is missing, cut or altered; the message names it.
         """
         self.folder = Path(folder)
+        self.num_ids = num_ids
         manifest = _read_manifest(self.folder)
         self.report = manifest.report
         self.num_tokens = self.report.num_tokens
@@ -99,8 +109,8 @@ class PreparedCorpus:
                 f"{self.num_tokens}"
             )
 
-    def __reduce__(self) -> tuple[Callable[[Path], "PreparedCorpus"], tuple[Path]]:
-        return (_reopened, (self.folder,))
+    def __reduce__(self) -> tuple[Callable[..., "PreparedCorpus"], tuple[Path, int | None]]:
+        return (_reopened, (self.folder, self.num_ids))
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -136,7 +146,7 @@ class PreparedCorpus:
         stop = end - begin if stop is None else stop
         if not 0 <= start <= stop <= end - begin:
             raise IndexError(f"tokens {start}:{stop} of document {index}, which has {end - begin}")
-        return shard.read(begin + start, begin + stop).astype(np.int64)
+        return self._known(shard.read(begin + start, begin + stop)).astype(np.int64)
 
     def count_tokens(self, num_tokens: int) -> IntArray:
         """Return how often each token occurs, int64[`num_tokens`], the size of the vocabulary.
@@ -148,8 +158,17 @@ class PreparedCorpus:
         for shard in self._shards:
             for start in range(0, shard.num_tokens, _COUNTED_AT_ONCE):
                 stop = min(start + _COUNTED_AT_ONCE, shard.num_tokens)
-                counts += np.bincount(shard.read(start, stop), minlength=num_tokens)
+                counts += np.bincount(self._known(shard.read(start, stop)), minlength=num_tokens)
         return counts
+
+    def _known(self, tokens: NDArray[Any]) -> NDArray[Any]:
+        """Return tokens, all of which the vocabulary has."""
+        if self.num_ids is not None and len(tokens) and tokens.max() >= self.num_ids:
+            raise ValueError(
+                f"{self.folder} is damaged: it has token {tokens.max()}, but the vocabulary only "
+                f"{self.num_ids} tokens"
+            )
+        return tokens
 
     def _find(self, index: int) -> "tuple[_Shard, int]":
         """Return the shard of a document, and its number there."""
@@ -282,9 +301,9 @@ def _read_manifest(folder: Path) -> _Manifest:
     return manifest
 
 
-def _reopened(folder: Path) -> PreparedCorpus:
+def _reopened(folder: Path, num_ids: int | None) -> PreparedCorpus:
     """Open a corpus in a process of the program that has checked it."""
-    return PreparedCorpus(folder, is_checked=True)
+    return PreparedCorpus(folder, num_ids=num_ids, is_checked=True)
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], size: int) -> NDArray[Any]:

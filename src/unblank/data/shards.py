@@ -195,6 +195,8 @@ class CorpusCache:
         if self._processes.rank > 0:  # the main one has checked them
             names = {plan.name for plan in plans}
             opened = {name: PreparedCorpus(self.folder / name, is_checked=True) for name in names}
+        for corpus in opened.values():
+            corpus.num_ids = _num_ids(core)
         return [opened[plan.name] for plan in plans]
 
     def _by_main(self, work: Callable[[], Any]) -> Any:
@@ -363,6 +365,10 @@ def _counted(texts: TextFiles, advance: Callable[[int], None]) -> Iterator[str]:
     advance(texts.num_bytes_read - before)
 
 
+def _num_ids(core: "Tokenizer") -> int:
+    return max(core.get_vocab().values()) + 1
+
+
 def _build(
     building: Path,
     documents: Iterable[str],
@@ -370,9 +376,8 @@ def _build(
     core: "Tokenizer",
     num_threads: int | None,
 ) -> None:
-    largest_id = max(core.get_vocab().values())
     # Half the disk and half the page cache where the vocabulary allows it.
-    dtype = np.dtype(np.uint16 if largest_id < 2**16 else np.uint32)
+    dtype = np.dtype(np.uint16 if _num_ids(core) <= 2**16 else np.uint32)
     tokens, offsets = _Tokens(building / "tokens.bin"), _Offsets(building / "offsets.bin")
     num_short = 0
     with tokens, offsets:

@@ -136,14 +136,15 @@ class Need:
 
 
 def plan_memory(
-    sizes: MemorySizes, layout: ProcessLayout, *, libraries: float = LIBRARIES
+    sizes: MemorySizes, layout: ProcessLayout, *, on_cpu: bool = True
 ) -> dict[str, Need]:
     """Return name of each part -> what one process needs for it at the peak of a step.
 
     Args:
         sizes: of model and step.
         layout: of the processes.
-        libraries: bytes that the process takes before there is a model.
+        on_cpu: whether the memory is the process's own, which holds libraries too, and keeps what
+            each layer was gathered into.
     """
     number = layout.shards
     share = f" / {number}" if number > 1 else ""
@@ -182,8 +183,16 @@ def plan_memory(
             f"{_CHUNKS} chunks + {size} V W",
             float(_CHUNKS * chunk + sizes.vocabulary * sizes.width * size),
         ),
-        "libraries": Need("measured", libraries),
+        **(_on_cpu(sizes, number) if on_cpu else {}),
     }
+
+
+def _on_cpu(sizes: MemorySizes, shards: int) -> dict[str, Need]:
+    needs = {"libraries": Need("measured", LIBRARIES)}
+    if shards > 1:
+        # Freed after the layer, but between smaller blocks, where the C library keeps it.
+        needs["kept by malloc"] = Need("4 (F - R)", 4.0 * (sizes.all - sizes.root))
+    return needs
 
 
 def checkpoint_bytes(sizes: MemorySizes) -> float:

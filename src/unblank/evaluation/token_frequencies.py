@@ -71,7 +71,7 @@ def find_frequencies(session: Session[PairsOptions]) -> TokenFrequencies | None:
         )
         return None
     for folder in corpora:
-        counts += PreparedCorpus(folder).count_tokens(num_tokens)
+        counts += PreparedCorpus(folder, num_ids=num_tokens).count_tokens(num_tokens)
     session.say(f"token frequencies: {_told(counts)} of the model's own pretraining")
     return TokenFrequencies(counts)
 
