@@ -17,7 +17,7 @@ LINES = st.lists(st.sampled_from(POSSIBLE))
 def test_documents_of_parts_are_those_of_the_file(tmp_path_factory, lines, size, unit, is_ended):
     path = tmp_path_factory.mktemp("parts") / "a.txt"
     ending = "\n" if is_ended else ""
-    path.write_text("\n".join(lines) + ending, encoding="utf-8")
+    path.write_text("\n".join(["plain", *lines]) + ending, encoding="utf-8")
     parts = file_parts(path, size, unit)
     whole = list(TextFiles(paths=(path,), text_unit=unit))
     apart = [one for part in parts for one in TextFiles(paths=(part,), text_unit=unit)]
