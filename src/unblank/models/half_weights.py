@@ -38,11 +38,11 @@ class HalfLinear(nn.Linear):
         self._packed = torch.ops.quantized.linear_prepack_fp16(given.weight.detach().float(), bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return float32[..., out] of float32[..., in]."""
+        """Return [..., out] of [..., in] in the same data type, computed in float32."""
         if input.numel() == 0:
             return input.new_empty(*input.shape[:-1], self.out_features)
-        product: Tensor = torch.ops.quantized.linear_dynamic_fp16(input, self._packed)
-        return product
+        product: Tensor = torch.ops.quantized.linear_dynamic_fp16(input.float(), self._packed)
+        return product.to(input.dtype)
 
 
 def answering_model(model: AnyModule) -> AnyModule:

@@ -121,3 +121,10 @@ def test_an_adapter_answers_as_before_it_was_packed():
     ids = torch.arange(12)[None]
     with torch.inference_mode():
         assert_close(packed(ids).logits, rounded(ids).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_a_layer_takes_and_gives_bfloat16_under_autocast():
+    torch.manual_seed(0)
+    layer, given = HalfLinear(nn.Linear(64, 48)), torch.randn(3, 64).bfloat16()
+    with torch.inference_mode():
+        assert torch.equal(layer(given), layer(given.float()).bfloat16())
