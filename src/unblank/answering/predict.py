@@ -1,5 +1,6 @@
 """The labels of every record of a file: `unblank predict`."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from unblank.answering.run import answer_to_file, content_hash, model_facts
 from unblank.data.written_records import require_writable
 from unblank.finetuning.labels.tuned import TunedTask
 from unblank.models.half_weights import weights_dtype
+from unblank.plurals import counted
 from unblank.prompting import ClozeTask, TaskExample, make_examples
 from unblank.prompting.examples import has_label
 from unblank.prompting.judging import right_label
@@ -111,6 +113,12 @@ def predict_records(
         for one in _judged(task, examples, answers[number])
     ]
     if not judged:
+        if num_strange:
+            warnings.warn(
+                f"there is no report: no label in {task.label_field!r} is one of task {task.name} "
+                f"({counted(num_strange, 'record')})",
+                stacklevel=2,
+            )
         return answers, None
     source = "" if tuned.calibration is None else str(tuned.calibration.source)
     return answers, report_on(task, judged, abstain_below, num_strange, source)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -105,6 +106,10 @@ def test_records_without_labels_and_bad_ones_keep_their_places(tuned, tmp_path, 
     )
     report = json.loads((tmp_path / "out.report.json").read_text())
     assert (report["count"], report["unknown_labels"]) == (1, 1)
+    source.write_text("text,label\na play,Good\na song,fine\n")
+    main(["predict", str(tuned("full")), str(source), str(tmp_path / "strange.csv")])
+    assert re.search(r"no report.*'label'.*\b2 records", capsys.readouterr().err, re.S)
+    assert not (tmp_path / "strange.report.json").exists()
     source.write_text('{"text": "a play"}\n{"other": 1}\n')
     with pytest.raises(SystemExit):
         main(["predict", str(tuned("full")), str(source.rename(tmp_path / "in.jsonl")),
