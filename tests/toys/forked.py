@@ -45,6 +45,7 @@ def start_program(
 def _start(
     do: Callable[[list[str]], None], words: list[str], printed: Path, environment: dict[str, str]
 ) -> BaseProcess:
+    printed.touch()  # there at once for whoever reads it
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(IMPORTED))
     process = context.Process(target=_enter, args=(do, words, str(printed), environment))
