@@ -37,12 +37,14 @@ def three(tmp_path, request):
         start_program(PROGRAM, [str(request.param)], log, world)
         for log, world in zip(logs, worlds_of(3), strict=True)
     ]
-    deadline = time.monotonic() + 60
-    while "PIDS" not in logs[0].read_text() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    yield processes, logs
-    for process in processes:
-        process.kill()
+    try:
+        deadline = time.monotonic() + 60
+        while "PIDS" not in logs[0].read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        yield processes, logs
+    finally:
+        for process in processes:
+            process.kill()
 
 
 @pytest.mark.parametrize(
