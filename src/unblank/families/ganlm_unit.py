@@ -41,8 +41,12 @@ class GanLMUnit:
         self._settings = settings
         self._seed = seed
         self._label_smoothing = label_smoothing
+        # Batches lie there, also where the model is built without memory.
         self._is_content_V = content_ids(
-            config.vocab_size, config.first_special_id, config.sentinel_token_ids
+            config.vocab_size,
+            config.first_special_id,
+            config.sentinel_token_ids,
+            device=torch.device("cpu"),
         )
         self.shares: Mapping[str, Share] = {}
         self.weights: Mapping[str, float] = {}
