@@ -5,6 +5,7 @@ import torch
 from launched import run_program
 
 from unblank.engine.deferred_draws import DeferredDraws, drawn_one_by_one
+from unblank.families.settings import FamilySections
 from unblank.families.table import FAMILIES
 from unblank.models.presets import preset_fields
 
@@ -58,21 +59,28 @@ with join_world("cpu") as world:
 """
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
-def test_weights_that_are_drawn_later_are_those_of_now(name):
+def tiny_model(name):
     family = FAMILIES[name]
     fields = preset_fields(f"{name}-tiny" if name != "glm" else "tiny", family.presets, {})
-    config_class = family.pretraining_class.config_class
+    small = {"vocab_size": 500, "hidden_size": 64, "num_attention_heads": 2}
+    return family.pretraining_class(family.pretraining_class.config_class(**{**fields, **small}))
 
-    def build():
-        small = {"vocab_size": 500, "hidden_size": 64, "num_attention_heads": 2}
-        return family.pretraining_class(config_class(**{**fields, **small}))
 
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_losses_have_their_values_where_the_model_has_none(name):
+    with torch.device("meta"):
+        unit = FAMILIES[name].unit(tiny_model(name), FamilySections(), seed=0)
+    tensors = [one for one in getattr(unit, "__dict__", {}).values() if torch.is_tensor(one)]
+    assert not any(one.is_meta for one in tensors)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_weights_that_are_drawn_later_are_those_of_now(name):
     torch.manual_seed(3)
-    now, next_draw = dict(build().named_parameters()), torch.rand(1)
+    now, next_draw = dict(tiny_model(name).named_parameters()), torch.rand(1)
     torch.manual_seed(3)
     with DeferredDraws() as draws:
-        model = build()
+        model = tiny_model(name)
     assert torch.equal(torch.rand(1), next_draw)
     assert all(parameter.is_meta for parameter in model.parameters())
     later = {name: values.clone() for name, values in drawn_one_by_one(draws.of(model))}
