@@ -24,7 +24,7 @@ class DemoSettings:
     documentation inside the installed packages."""
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
-    steps: Positive[int] = 1500
+    steps: Positive[int] = 2600
     """Training steps; fewer are quicker but give a worse model."""
     seed: Seed[int] = 0
     """Seed for everything random."""
