@@ -128,6 +128,7 @@ def _kept_batches(
             kept.discard()
         raise
     kept.discard()
+    world.wait()  # once it is over, nothing is left by any process
 
 
 def _text_files(config: EvaluationOptions) -> list[tuple[str, int, int]]:

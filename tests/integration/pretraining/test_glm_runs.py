@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_the_finished_folder_opens_with_transformers_and_says_where_it_comes_fro
     assert provenance["steps"] == 4
     assert provenance["loss"] == metrics(folder)[-1]["loss"]
     assert provenance["validation_loss"] > 0
-    assert provenance["versions"]["torch"] == torch.__version__
+    assert provenance["versions"]["torch"] == version("torch")
     assert read_settings(PretrainSettings, folder / "run.yaml").train.max_steps == 4
     fills = [json.loads(line) for line in (folder / "fills.jsonl").read_text().splitlines()]
     assert all("[MASK]" in line["text"] and line["answer"] for line in fills)
