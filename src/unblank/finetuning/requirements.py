@@ -32,7 +32,7 @@ _BESIDE = ("lora", "prompt", "deep-prompt")
 
 _ONLY_PAIRS = (
     *("data.source", "data.target", "data.languages", "data.validation_languages", "data.tag"),
-    *("data.share", "seq2seq.too_long"),
+    *("data.share", "data.lines", "seq2seq.too_long"),
 )
 _ONLY_WRITING = (
     *("data.alpha", "data.temperature_start", "data.temperature_end", "data.temperature_epochs"),

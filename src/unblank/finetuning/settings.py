@@ -68,8 +68,8 @@ class FinetuneDataSettings(DataSettings):
 
     train: MayChange[tuple[PathText, ...]] = ()
     """Files, folders or globs of training examples, of any format (docs/data.md); for text pairs
-    also SOURCE_FILE:TARGET_FILE, line by line, and FILE:SOURCE_FIELD:TARGET_FIELD. @en-de behind
-    an entry names the languages of its sides, @sw one that both have, and {lang} in it stands for
+    also SOURCE_FILE:TARGET_FILE, line by line, and FILE:SOURCE:TARGET, with a source and a target
+    of its own. @en-de behind an entry names the languages of its sides, @sw one that both have, and {lang} in it stands for
     the code in the name of each file."""
     validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out examples, which choose the best checkpoint."""
@@ -87,6 +87,9 @@ class FinetuneDataSettings(DataSettings):
     target: str = "target"
     """Field of the target. A list holds several references: each is an example of its own in
     training, and all of them count in validation."""
+    lines: tuple[str, ...] = ()
+    """Text pairs: names of the lines of which a record of a .txt file consists, such as article and
+    summary where they take turns (NCLS). Default: each line is a record with the field text."""
     languages: tuple[str, ...] | None = None
     """Languages of each entry of `train`, as SOURCE-TARGET such as en-de, for language tags."""
     tag: Literal["target", "source"] = "target"
@@ -100,6 +103,11 @@ class FinetuneDataSettings(DataSettings):
         require(
             not (self.hold_out and self.validation),
             "validation and hold_out exclude each other: give one of them",
+        )
+        require(
+            len(set(self.lines)) == len(self.lines) != 1 and all(self.lines),
+            f"lines are {self.lines}: give two different names or more, one for each line of a "
+            "record",
         )
         for names in ("languages", "validation_languages"):
             for pair in getattr(self, names) or ():

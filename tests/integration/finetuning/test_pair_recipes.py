@@ -1,6 +1,7 @@
 """The recipes of the papers: each is short, loads, and runs two steps with a tiny model."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,14 @@ LIKE_OTHERS = {
     "deltalm_webnlg_en", "deltalm_webnlg_ru", "deltalm_wmt10_from_en", "deltalm_xgiga_fr",
     "ganlm_cnndm", "ganlm_flores", "ganlm_iwslt17_en_de", "ganlm_webnlg_ru", "ganlm_wikilingua",
     "ganlm_wmt10_from_en", "ganlm_wmt10_to_en", "ganlm_wmt14_en_fr", "ganlm_wmt16_en_ro",
+    "multiglm_ncls", "multiglm_scitldr", "multiglm_wikilingua", "multiglm_xwikis",
 }  # fmt: skip
 """Recipes whose settings others, which are run, have as well, with other data and numbers."""
 PRESETS = {"deltalm": "deltalm-tiny", "ganlm": "ganlm-tiny", "glm": "tiny", "multiglm": "tiny"}
-FIELDS = {"passage": "de", "answer": "de", "article": "en", "document": "en"}
+FIELDS = {
+    "passage": "de", "answer": "de", "article": "en", "document": "en", "title": "en", "text": "en",
+    "source": "en", "english": "de", "en-summary": "de", "summary": "de",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -47,24 +52,29 @@ def test_a_recipe_runs_two_steps(path, pairs_config, pair_folder, tmp_path):
         {"de": pair["de"], "en": pair["en"], **{name: pair[to] for name, to in FIELDS.items()}}
         for pair in map(json.loads, (pair_folder / "train.jsonl").read_text().splitlines()[:20])
     ]
+    names = recipe.data.lines
     text = "\n".join(map(json.dumps, records))
+    lines = "\n".join(record[name] for record in records for name in names)
 
     def copies(name: str, content: str, entries: Sequence[str]) -> tuple[str, ...]:
         files = [tmp_path / f"{number}.{name}" for number in range(len(entries))]
         for file in files:
             file.write_text(content, encoding="utf-8")
-        # The languages of an entry stay; those of many files are here one.
-        ends = [f"@{end}" if (end := entry.partition("@")[2]) else "" for entry in entries]
-        return tuple(f"{file}{end}" for file, end in zip(files, ends, strict=True))
+        # A source of an entry's own and its languages stay; those of many files are here one.
+        ends = [re.search(r"(:\{.*)?(@[a-z{}-]+)?$", entry)[0] for entry in entries]
+        return tuple(
+            f"{file}{end}".replace("{lang}", "de") for file, end in zip(files, ends, strict=True)
+        )
 
     data = recipe.data
     source = data.source if "{" in data.source else "en"
+    ending = "txt" if names else "jsonl"
     data = replace(
         data,
-        train=copies("train.jsonl", text, data.train),
-        validation=copies("validation.jsonl", text, data.validation),
+        train=copies(f"train.{ending}", lines or text, data.train),
+        validation=copies(f"validation.{ending}", lines or text, data.validation),
         source=source,
-        target="de",
+        target=data.target if names else "de",
         monolingual=copies("txt", (pair_folder / "plain.txt").read_text(), data.monolingual),
         text_unit="line",
     )

@@ -14,7 +14,6 @@ from unblank.finetuning.pairs.encoding import PairEncoder
 from unblank.finetuning.pairs.entry_languages import LanguageEntry, language_entries
 from unblank.finetuning.pairs.text import TextPair, read_text_pairs
 from unblank.finetuning.settings import FinetuneDataSettings
-from unblank.prompting.writing_hints import with_hints
 from unblank.tokenization.source_layout import language_tag_id
 
 __all__ = [
@@ -95,10 +94,11 @@ def read_entries(
             one.entry,
             read_text_pairs(
                 one.entry,
-                with_hints(data.source, one.target),
+                data.source,
                 data.target,
                 search,
-                language=one.target if one.source == one.target else "",
+                languages=(one.source, one.target),
+                lines=data.lines,
             ),
             tag,
             one.languages,

@@ -1,10 +1,11 @@
 """Source texts with their target texts, read from files; nothing is tokenized here.
 
 A source is a field, or a text with fields in braces; a list of sentences in it is joined by spaces.
-A target is a field; a list in it holds several references of one source.
+A target is a field; a list in it holds several references of one source. An entry may have both of
+its own, `FILE:SOURCE:TARGET`, where colons in a source with braces are part of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any
 from unblank.data.fields import field_names, field_text, field_value, require_text
 from unblank.data.files import FileSearch
 from unblank.data.language_files import LANGUAGE_FIELD, language_of_record
+from unblank.data.line_records import read_line_records
 from unblank.data.pairs import pair_texts
-from unblank.data.records import read_records
+from unblank.data.records import Record, read_records
 from unblank.data.remote import split_entry
 from unblank.plurals import counted
+from unblank.prompting.writing_hints import with_hints
 
 __all__ = ["TextPair", "read_text_pairs"]
 
@@ -39,18 +42,20 @@ def read_text_pairs(
     target: str,
     search: FileSearch | None = None,
     *,
-    language: str = "",
+    languages: tuple[str, str] = ("", ""),
+    lines: Sequence[str] = (),
 ) -> list[TextPair]:
     """Return the pairs of one entry of `data.train` or `data.validation`.
 
     Args:
-        entry: FILE (also a pattern of files), FILE:SOURCE_FIELD:TARGET_FIELD, or
+        entry: FILE (also a pattern of files), FILE:SOURCE:TARGET with its own source and target, or
             SOURCE_FILE:TARGET_FILE, which are read line by line, with any ending.
         source: field of the source, or a text with fields in braces.
         target: field of the targets.
         search: of all entries that are read together; by default of this one.
-        language: code of that of both sides, which no record may contradict; empty if there is
-            none, or two.
+        languages: codes of the source's and the target's; empty where they are not known. Hints in
+            a source are words of the target's; where both are one, no record may contradict it.
+        lines: fields of a record of a text file, one a line; empty if each line is a record.
 
     Raises:
         FileNotFoundError: if a file is not there.
@@ -58,22 +63,33 @@ def read_text_pairs(
             broken; the message names file and line.
     """
     own = search or FileSearch()
-    parts = split_entry(entry)
-    if len(parts) == 2 and not Path(entry).exists():
+    parts = [entry] if Path(entry).exists() else split_entry(entry)
+    if len(parts) == 2:
+        if lines:
+            raise ValueError(
+                f"{entry} is two files, and data.lines ({' '.join(lines)}) names the lines of a "
+                "record in one: leave data.lines out, or name one file"
+            )
         pairs = list(_parallel_pairs(entry, own))
     else:
-        if len(parts) == 3 and not Path(entry).exists():
-            entry, source, target = parts
+        if len(parts) > 2:
+            entry, source, target = parts[0], ":".join(parts[1:-1]), parts[-1]
+        source = with_hints(source, languages[1])
+        language = languages[0] if languages[0] == languages[1] else ""
         pairs = [
             _pair(place, record, source, target, language)
             for path in own.files_of(entry, (source, target))
-            for place, record in read_records(path, [*field_names(source), target])
+            for place, record in _records(path, [*field_names(source), target], lines)
         ]
     if search is None:
         own.tell()
     if not pairs:
         raise ValueError(f"{entry} has no pair of texts")
     return pairs
+
+
+def _records(path: Path, names: Sequence[str], lines: Sequence[str]) -> Iterator[Record]:
+    return read_line_records(path, lines) if lines else read_records(path, names)
 
 
 def _parallel_pairs(entry: str, search: FileSearch) -> Iterator[TextPair]:

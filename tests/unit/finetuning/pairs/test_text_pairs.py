@@ -121,3 +121,49 @@ def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "b.tsv").write_text("en\tde\na\tb\tc\n")
     with pytest.raises(ValueError, match=r"b\.tsv, line 2: 3 columns"):
         read_text_pairs(f"{tmp_path}/b.tsv", "en", "de")
+
+
+def test_an_entry_may_have_a_source_of_its_own_with_colons_and_hints(tmp_path):
+    path = write_lines(tmp_path / "a.jsonl", {"article": "It rains.", "zh": "\u4e0b\u96e8"})
+    (pair,) = read_text_pairs(
+        f"{path}:{{article}} {{hint:summary}}::zh", "s", "t", languages=("en", "zh")
+    )
+    assert pair.source == "It rains. \u4e2d\u6587\u6458\u8981:"
+    assert pair.targets == ("\u4e0b\u96e8",)
+
+
+NCLS = "an article\na summary\nanother\nits summary\n"
+
+
+def test_lines_that_take_turns_are_the_fields_of_a_record(tmp_path):
+    path = tmp_path / "train.txt.gz"
+    path.write_bytes(gzip.compress(NCLS.encode()))
+    first, second = read_text_pairs(str(path), "{article}:", "summary", lines=LINES)
+    assert first == TextPair(f"{path}, line 1", "an article:", ("a summary",))
+    assert second == TextPair(f"{path}, line 3", "another:", ("its summary",))
+
+
+LINES = ("article", "summary")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "lines", "named"),
+    [
+        ("a.txt", NCLS + "an article too many\n", LINES, "line 5"),
+        ("a.txt", NCLS, (*LINES, "third"), "line 4"),
+        ("a.txt", NCLS.replace("another", ""), LINES, r"line 3.*'article'"),
+        ("a.txt", NCLS.replace("its summary", " "), LINES, r"line 3.*'summary'"),
+        ("a.jsonl", '{"article": "a", "summary": "b"}', LINES, "data.lines"),
+    ],
+)
+def test_lines_that_do_not_take_turns_are_named(tmp_path, name, text, lines, named):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=named) as caught:
+        read_text_pairs(f"{tmp_path}/{name}", "article", "summary", lines=lines)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_lines_of_a_record_are_not_those_of_two_files(tmp_path):
+    (tmp_path / "a.txt").write_text(NCLS, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"data\.lines"):
+        read_text_pairs(f"{tmp_path}/a.txt:{tmp_path}/a.txt", "article", "summary", lines=LINES)
