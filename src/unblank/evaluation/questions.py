@@ -16,8 +16,10 @@ from unblank.evaluation.results import Score, SuiteResult
 from unblank.evaluation.session import Session
 from unblank.evaluation.suites import QuestionSet
 from unblank.families.table import family_of_model
+from unblank.generation.building import answer_setup
 from unblank.generation.options import GenerationOptions
 from unblank.generation.results import Generated
+from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import generate_from_ids
 from unblank.metrics.questions import AnswerRules
 from unblank.metrics.spread import mean_error
@@ -30,6 +32,7 @@ from unblank.questions.answers import (
 )
 from unblank.questions.asked import AskedQuestion, WindowCounts, ask
 from unblank.questions.asking import QuestionEncoder
+from unblank.questions.extraction import window_prompts
 from unblank.questions.reading import Question, read_questions
 from unblank.retrieval.index import PassageIndex
 
@@ -72,15 +75,15 @@ def _measure(
         answers = _answers(session, asked)
         yield _result(name, questions, answers, time.perf_counter() - started, details)
         return
-    index = PassageIndex(Path(config.retrieve))
+    index, encoder = PassageIndex(Path(config.retrieve)), _encoder(session)
     queries = [question.text for question in questions]
     for condition in passage_conditions(index, config.top, queries):
         answers = answers_from_passages(
             questions,
             condition.passages,
-            _encoder(session),
+            encoder,
             _room(session),
-            lambda inputs: _written(session, inputs),
+            lambda inputs: _written(session, [encoder.prompt(ids) for ids in inputs]),
         )
         hits = [names_answer(*pair) for pair in zip(questions, condition.passages, strict=True)]
         seconds = time.perf_counter() - started
@@ -145,17 +148,20 @@ def _asked(
     return ask(questions, _encoder(session), _room(session), show_progress=True)
 
 
-def _written(
-    session: Session[QuestionsOptions], inputs: Sequence[tuple[int, ...]]
-) -> list[Generated]:
-    """Return an answer to each input of the encoder."""
-    config, encoder = session.config, _encoder(session)
+def _generation(config: QuestionsOptions) -> GenerationOptions:
+    return GenerationOptions(
+        num_beams=config.num_beams, max_tokens=config.max_tokens, min_tokens=1
+    )
+
+
+def _written(session: Session[QuestionsOptions], prompts: Sequence[Prompt]) -> list[Generated]:
+    """Return an answer to each input."""
     return generate_from_ids(
         session.model,
         session.tokenizer,
-        [encoder.prompt(token_ids) for token_ids in inputs],
-        GenerationOptions(num_beams=config.num_beams, max_tokens=config.max_tokens, min_tokens=1),
-        batch_size=config.batch_size,
+        prompts,
+        _generation(session.config),
+        batch_size=session.config.batch_size,
         show_progress=True,
     )
 
@@ -163,7 +169,10 @@ def _written(
 def _answers(
     session: Session[QuestionsOptions], asked: Sequence[AskedQuestion]
 ) -> list[FoundAnswer]:
-    written = _written(session, [window.token_ids for one in asked for window in one.windows])
+    config, within = session.config, None
+    if config.extract:
+        within = answer_setup(session.model, session.tokenizer, _generation(config)).rules
+    written = _written(session, window_prompts(asked, _encoder(session), within))
     num_windows = [len(one.windows) for one in asked]
     return best_answers([one.question for one in asked], num_windows, written)
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from unblank.generation.cache import RowCache
 from unblank.models.products import fast_fp32_products
-from unblank.rules.constraint import Constraint, RuleProgress
+from unblank.rules.constraint import AnswerConstraint, RuleProgress
 
 __all__ = ["Chunk", "Prompt", "Rows", "RowsMaker"]
 
@@ -39,7 +39,7 @@ class Prompt:
     token_ids: tuple[int, ...]
     blanks: tuple[int, ...]
     max_tokens: int | None = None
-    constraints: tuple[Constraint | None, ...] = ()
+    constraints: tuple[AnswerConstraint | None, ...] = ()
 
     def with_blanks(self, numbers: Sequence[int]) -> "Prompt":
         """Return the same with these blanks only, by their numbers, in this order."""

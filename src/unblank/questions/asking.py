@@ -137,5 +137,16 @@ class QuestionEncoder:
 
     def answer_ids(self, answer: str) -> list[int]:
         """Return an answer as it is written; the end is not part of it."""
-        (ids,) = encode_texts(self.tokenizer, [f" {answer}" if self.blank else answer])
+        (ids,) = encode_texts(self.tokenizer, [self._as_written(answer)])
         return ids
+
+    def answer_offsets(self, answer: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return the same with first character and end of each token in what is written."""
+        encoded = self.tokenizer(
+            self._as_written(answer), add_special_tokens=False, split_special_tokens=True,
+            return_offsets_mapping=True, verbose=False,
+        )  # fmt: skip
+        return encoded["input_ids"], encoded["offset_mapping"]
+
+    def _as_written(self, answer: str) -> str:
+        return f" {answer}" if self.blank else answer

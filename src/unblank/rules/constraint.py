@@ -11,6 +11,7 @@ Shapes: `Q` states of the automaton, `N` nodes inside characters, `S` states tha
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from unblank.rules.token_bytes import Vocabulary
 from unblank.rules.token_paths import TokenPaths, read_paths
 from unblank.rules.utf8 import utf8_table
 
-__all__ = ["NEVER", "Constraint", "RuleProgress"]
+__all__ = ["NEVER", "AnswerConstraint", "Constraint", "RuleProgress"]
 
 NEVER = 32_767
 """More tokens than any answer has."""
@@ -36,6 +37,19 @@ AT_ONCE = 1_000_000
 """Steps that are taken together, at most."""
 KEPT_STATES = 32
 """States whose allowed tokens are kept."""
+
+
+class AnswerConstraint(Protocol):
+    """Which tokens may come next in an answer, and which end it."""
+
+    def begin(self, limit: int) -> "RuleProgress":
+        """Return where an answer of at most `limit` tokens begins."""
+
+    def needs(self, state: int, num_tokens: int) -> Tensor:
+        """Return int16[V], for each token how many tokens an answer needs from it on."""
+
+    def after(self, state: int, token_id: int) -> int:
+        """Return the state after a token that may come."""
 
 
 class Constraint:
@@ -234,7 +248,7 @@ class RuleProgress:
         limit: most tokens.
     """
 
-    constraint: Constraint
+    constraint: AnswerConstraint
     state: int
     num_tokens: int
     limit: int

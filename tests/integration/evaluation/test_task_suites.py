@@ -294,3 +294,24 @@ def test_a_suite_of_questions_equals_finding_the_best_answer_of_each_window(
     }  # fmt: skip
     values = {(score.language, score.metric): score.value for score in scores}
     assert values["mean", "f1"] == pytest.approx(values["de", "f1"])
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_extracted_answers_stand_in_their_passages(tiny, model_folder, tmp_path, num_beams):
+    records = [
+        {"context": f"the {one} sat on a mat, so " * 5, "question": "what?", "answers": [one]}
+        for one in ("dog", "cat")
+    ]
+    write(tmp_path / "xling/xquad/validation.en.jsonl", records)
+    options = {"suite": "xquad", "data": tmp_path, "max_source_length": 48, "max_tokens": 4}
+    options |= {"num_beams": num_beams}
+    of_free, _ = run(model_folder, tmp_path, **options)
+    scores, content = run(model_folder, tmp_path, extract=True, **options)
+    share, free = (
+        next(score.value for score in found if score.metric == "in_context")
+        for found in (scores, of_free)
+    )
+    assert (share, free) == (100, 0)
+    for line, record in zip(content["predictions"], records, strict=True):
+        assert line["written"].strip() in record["context"]
+        assert 1 <= len(tiny.tokenizer.tokenize(line["written"])) <= 4

@@ -70,6 +70,13 @@ def test_every_family_that_writes_answers_questions(qa_config, family):
     assert unblank.load(folder).generate("red dog", max_tokens=2).text is not None
 
 
+@pytest.mark.parametrize("family", [{}, GLM], ids=["deltalm", "glm"])
+def test_held_out_answers_may_be_held_to_their_passages(qa_config, family):
+    folder = run_finetune(qa_config(**family, qa__extract=True))
+    last = lines(folder, "validation.jsonl")[-1]
+    assert (last["in_context"], last["other_script"]) == (100, 0)
+
+
 @pytest.mark.slow
 def test_answers_are_learned(qa_config):
     """A random answer of the four is right one time in four."""

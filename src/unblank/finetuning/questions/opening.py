@@ -124,6 +124,7 @@ def open_questions(
         rules=questions.rules,
         encoder=encoder,
         answering=replace(answering, options=at_least_one),
+        extract=questions.extract,
         world=world,
     )
     counts = WindowCounts.of([one for entry in asked for one in entry])

@@ -19,6 +19,8 @@ class QuestionSettings:
     rules: Literal["squad", "mlqa"] = "squad"
     """Whose official rules score the answers: SQuAD's (also XQuAD and TyDiQA), or MLQA's, which
     follow the language of the passage."""
+    extract: bool = False
+    """Allow only held-out answers that stand in the passage, word for word."""
 
     def __post_init__(self) -> None:
         check_values(self)

@@ -16,6 +16,7 @@ from unblank.engine.training import Evaluation
 from unblank.engine.units import TrainUnit
 from unblank.finetuning.pairs.answers import Answering
 from unblank.finetuning.pairs.training import PairTraining
+from unblank.generation.building import answer_setup
 from unblank.metrics.questions import AnswerRules
 from unblank.questions.answers import (
     answer_line,
@@ -25,6 +26,7 @@ from unblank.questions.answers import (
 )
 from unblank.questions.asked import AskedQuestion, WindowCounts
 from unblank.questions.asking import QuestionEncoder
+from unblank.questions.extraction import window_prompts
 
 __all__ = ["HeldOutQuestions", "QuestionTraining"]
 
@@ -38,6 +40,7 @@ class HeldOutQuestions:
         rules: whose official scores.
         encoder: has laid the windows out.
         answering: how answers are decoded.
+        extract: whether answers must stand in their passages.
         world: the processes of the run.
     """
 
@@ -45,6 +48,7 @@ class HeldOutQuestions:
     rules: AnswerRules
     encoder: QuestionEncoder
     answering: Answering
+    extract: bool
     world: World
 
 
@@ -95,12 +99,11 @@ class QuestionTraining:
         held_out = self._held_out
         if self.metric == "loss":
             return Evaluation(scores=loss)
-        prompts = [
-            held_out.encoder.prompt(window.token_ids)
-            for one in held_out.asked
-            for window in one.windows
-        ]
-        written = held_out.answering.write(model, self.tokenizer, prompts, held_out.world)
+        answering, within = held_out.answering, None
+        if held_out.extract:
+            within = answer_setup(model, self.tokenizer, answering.options).rules
+        prompts = window_prompts(held_out.asked, held_out.encoder, within)
+        written = answering.write(model, self.tokenizer, prompts, held_out.world)
         questions = [one.question for one in held_out.asked]
         num_windows = [len(one.windows) for one in held_out.asked]
         answers = best_answers(questions, num_windows, written)
