@@ -4,6 +4,7 @@ A hint is a word of the prompt that is another one in each language, written lik
 Question. A hint that bears the name of a derived field has a word for each of its values.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,12 +84,17 @@ def _require_logical_order(code: str, own: Sequence[Pattern], usual: Sequence[Pa
     if not find_language(code).is_right_to_left:
         return
     for number, (pattern, other) in enumerate(zip(own, usual, strict=True)):
-        if other.before and not pattern.before:
+        if _says_something(other.before) and not _says_something(pattern.before):
             raise ValueError(
                 f"{at_line(code)}pattern {number} of {code} begins with its blank, which others do "
                 "not: write it in the order of reading, the blank behind what introduces it, "
                 "though it is displayed from right to left"
             )
+
+
+def _says_something(template: Template) -> bool:
+    """Whether there is a field or a word in a part of a pattern, and not marks alone."""
+    return any(isinstance(part, FieldUse) or re.search(r"\w", part) for part in template)
 
 
 def read_universal(entries: Mapping[str, Any]) -> tuple[Pattern, ...]:

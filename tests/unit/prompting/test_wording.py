@@ -139,12 +139,13 @@ def test_mistakes_in_a_file_are_named_with_their_line(tmp_path, old, new, messag
 
 
 @pytest.mark.parametrize("code", ["ar", "urd", "he"])
-def test_a_pattern_written_as_it_is_displayed_is_refused(tmp_path, code):
+@pytest.mark.parametrize("mark", ["", ". ", "\u061f "])
+def test_a_pattern_written_as_it_is_displayed_is_refused(tmp_path, code, mark):
     """From right to left the blank seems to stand first, where none of the others has it."""
     own = TASK.replace("  zh: {q: mat", f"  {code}: {{q: mat")
     line = "  zh: ['{text}{q}[MASK]', '{a}{q}{text}[MASK]']"
     assert line in own
-    turned = own.replace(line, f"  {code}: ['[MASK] {{q}}{{text}}', '{{a}}{{q}}{{text}}[MASK]']")
+    turned = own.replace(line, f"  {code}: ['{mark}[MASK] {{q}}{{text}}', '{{a}}{{q}}{{text}}[MASK]']")
     with pytest.raises(ValueError, match=r"line 10: pattern 0 of .* begins with its"):
         written(tmp_path, turned)
     written(tmp_path, own.replace(line, line.replace("zh", code)))

@@ -74,7 +74,10 @@ def read_text_pairs(
     else:
         if len(parts) > 2:
             entry, source, target = parts[0], ":".join(parts[1:-1]), parts[-1]
-        source = with_hints(source, languages[1])
+        try:
+            source = with_hints(source, languages[1])
+        except ValueError as error:
+            raise ValueError(f"{entry}: {error}") from error
         language = languages[0] if languages[0] == languages[1] else ""
         pairs = [
             _pair(place, record, source, target, language)

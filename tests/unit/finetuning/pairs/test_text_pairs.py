@@ -132,6 +132,16 @@ def test_an_entry_may_have_a_source_of_its_own_with_colons_and_hints(tmp_path):
     assert pair.targets == ("\u4e0b\u96e8",)
 
 
+@pytest.mark.parametrize(
+    ("hint", "language", "named"),
+    [("summary", "", "FILE@en-de"), ("summary", "is", r"\bis\b"), ("sumary", "zh", "'sumary'")],
+)
+def test_a_hint_without_a_word_is_named_with_its_file(tmp_path, hint, language, named):
+    path = write_lines(tmp_path / "a.jsonl", {"s": "a", "t": "b"})
+    with pytest.raises(ValueError, match=rf"a\.jsonl: .*{named}"):
+        read_text_pairs(str(path), f"{{s}} {{hint:{hint}}}:", "t", languages=("en", language))
+
+
 NCLS = "an article\na summary\nanother\nits summary\n"
 
 
