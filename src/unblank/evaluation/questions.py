@@ -149,9 +149,7 @@ def _asked(
 
 
 def _generation(config: QuestionsOptions) -> GenerationOptions:
-    return GenerationOptions(
-        num_beams=config.num_beams, max_tokens=config.max_tokens, min_tokens=1
-    )
+    return GenerationOptions(num_beams=config.num_beams, max_tokens=config.max_tokens, min_tokens=1)
 
 
 def _written(session: Session[QuestionsOptions], prompts: Sequence[Prompt]) -> list[Generated]:

@@ -69,8 +69,8 @@ class FinetuneDataSettings(DataSettings):
     train: MayChange[tuple[PathText, ...]] = ()
     """Files, folders or globs of training examples, of any format (docs/data.md); for text pairs
     also SOURCE_FILE:TARGET_FILE, line by line, and FILE:SOURCE:TARGET, with a source and a target
-    of its own. @en-de behind an entry names the languages of its sides, @sw one that both have, and {lang} in it stands for
-    the code in the name of each file."""
+    of its own. @en-de behind an entry names the languages of its sides, @sw one that both have, and
+    {lang} in it stands for the code in the name of each file."""
     validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out examples, which choose the best checkpoint."""
     hold_out: ProperShare[float | None] = None

@@ -145,7 +145,8 @@ def test_a_pattern_written_as_it_is_displayed_is_refused(tmp_path, code, mark):
     own = TASK.replace("  zh: {q: mat", f"  {code}: {{q: mat")
     line = "  zh: ['{text}{q}[MASK]', '{a}{q}{text}[MASK]']"
     assert line in own
-    turned = own.replace(line, f"  {code}: ['{mark}[MASK] {{q}}{{text}}', '{{a}}{{q}}{{text}}[MASK]']")
+    wrong = f"['{mark}[MASK] {{q}}{{text}}', '{{a}}{{q}}{{text}}[MASK]']"
+    turned = own.replace(line, f"  {code}: {wrong}")
     with pytest.raises(ValueError, match=r"line 10: pattern 0 of .* begins with its"):
         written(tmp_path, turned)
     written(tmp_path, own.replace(line, line.replace("zh", code)))
