@@ -1,6 +1,7 @@
 """The model of a classifier: one of a family under a head, new or of its folder."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from unblank.models.finite import require_finite
 from unblank.starting.vocabulary import fit_vocabulary
 from unblank.untrusted.opening import config_in, model_in
 
-__all__ = ["build_classifier", "is_classifier"]
+__all__ = ["build_classifier", "is_classifier", "is_classifier_folder"]
 
 _HEAD = ("dense.", "out_proj.")
 _PROBLEM = "multi_label_classification"
@@ -76,6 +77,15 @@ def build_classifier(
 def is_classifier(config: Any) -> bool:
     """Whether the model of a configuration has a classification head."""
     return any("Classification" in name for name in config.architectures or ())
+
+
+def is_classifier_folder(folder: Path | None) -> bool:
+    """Whether a folder holds a whole model with a classification head; errors as `config_in`."""
+    return (
+        folder is not None
+        and (folder / "config.json").is_file()
+        and is_classifier(config_in(folder))
+    )
 
 
 def _new_classifier(data: Labelled, names: dict[int, str], problem: str | None) -> PreTrainedModel:
