@@ -6,25 +6,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, tensor
+from torch import tensor
 
 from unblank.answering.given import GivenRecords, Placed, read_given
+from unblank.answering.labels import label_answers, label_questions, require_probability
 from unblank.answering.report import Judged, LabelReport, report_on
 from unblank.answering.run import answer_to_file, content_hash, model_facts
 from unblank.data.written_records import require_writable
-from unblank.finetuning.labels.tuned import TunedTask
+from unblank.finetuning.labels.tuned_task import TunedTask
 from unblank.models.half_weights import weights_dtype
 from unblank.plurals import counted
-from unblank.prompting import ClozeTask, TaskExample, make_examples
+from unblank.prompting import ClozeTask, TaskExample
 from unblank.prompting.examples import has_label
 from unblank.prompting.judging import right_label
-from unblank.prompting.scoring import decide, sureness
+from unblank.prompting.scoring import decide
 
 __all__ = ["predict_records"]
 
 _NO_EXAMPLE = TaskExample("", {})
-_SEVERAL = ("multirc", "record")
-"""Readers that make several questions of a record."""
 
 
 def predict_records(
@@ -58,15 +57,7 @@ def predict_records(
     """
     require_writable(output)
     task = tuned.task
-    if abstain_below and task.is_regression:
-        raise ValueError(
-            f"task {task.name} predicts a number, which has no probability: leave out abstain_below"
-        )
-    if abstain_below and task.decision == "several":
-        raise ValueError(
-            f"task {task.name} names every label that is probable enough: leave out abstain_below, "
-            "and give its file `thresholds: {label: 0.8}`"
-        )
+    require_probability(task, abstain_below)
     given = read_given(input_path)
     placed, num_strange = _questions(task, given)
 
@@ -130,18 +121,8 @@ def _questions(task: ClozeTask, given: GivenRecords) -> tuple[Placed[list[TaskEx
 
     def read(place: str, record: dict[str, Any]) -> list[TaskExample]:
         nonlocal num_strange
-        without = {name: value for name, value in record.items() if name != task.label_field}
-        try:
-            made = make_examples(task, record, place)
-        except ValueError:
-            if len(without) == len(record):
-                raise
-            made = None
-        if made is None:  # left out in training, or a label of no use
-            made = make_examples(task, without, place)
-            num_strange += 1
-        if not made:
-            raise ValueError(f"{place}: the record asks no question")
+        made, is_strange = label_questions(task, record, place)
+        num_strange += is_strange
         return made
 
     return given.each(read), num_strange
@@ -159,49 +140,12 @@ def _answered(
 ) -> list[dict[str, Any]]:
     """Return the answers to some records; if one of them is refused, each is answered alone."""
     try:
-        shares = iter(tuned.shares([one for examples in records for one in examples], batch_size))
+        shares = tuned.shares([one for examples in records for one in examples], batch_size)
     except ValueError as error:
         if len(records) == 1:
             return [{"error": str(error).removeprefix(f"{records[0][0].place}: ")}]
         return [_answered(tuned, [examples], batch_size, abstain_below)[0] for examples in records]
-    answers = []
-    for examples in records:
-        found = [_answer(tuned.task, one, next(shares), abstain_below) for one in examples]
-        answers.append({"answers": found} if tuned.task.reader in _SEVERAL else found[0])
-    return answers
-
-
-def _answer(
-    task: ClozeTask, example: TaskExample, shares_L: Tensor, abstain_below: float
-) -> dict[str, Any]:
-    prediction = decide(task, example, shares_L)
-    if task.is_regression:
-        return {
-            "predicted": prediction.value,
-            "probabilities": dict(zip(task.labels, prediction.probabilities, strict=True)),
-        }
-    shares = list(prediction.probabilities)
-    if task.decision == "several":
-        return {
-            "predicted": list(prediction.labels),
-            "probabilities": dict(zip(task.labels, shares, strict=True)),
-        }
-    if task.decision == "first":
-        names: Sequence[str] = ("true", "false")
-        shares = [shares[0], 1.0 - shares[0]]
-    else:
-        names = example.candidates or task.labels
-    probability = sureness(task, prediction)
-    answer: dict[str, Any] = {"predicted": prediction.label, "probability": probability}
-    if abstain_below:
-        answer["abstained"] = probability < abstain_below
-        answer["predicted"] = None if answer["abstained"] else prediction.label
-    if example.candidates and task.decision != "first":
-        pairs = zip(names, shares, strict=True)
-        answer["candidates"] = [{"text": text, "probability": p} for text, p in pairs]
-    else:
-        answer["probabilities"] = dict(zip(names, shares, strict=True))
-    return answer
+    return label_answers(tuned.task, records, shares, abstain_below)
 
 
 def _judged(

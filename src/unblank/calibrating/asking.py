@@ -14,7 +14,7 @@ from unblank.data.drawing import draw_from_files
 from unblank.data.fields import field_text, field_value, has_field
 from unblank.data.language_files import find_language_files
 from unblank.evaluation.infilling import blank_words
-from unblank.finetuning.labels.tuned import TunedTask
+from unblank.finetuning.labels.tuned_task import TunedTask
 from unblank.generation.candidates import ScoringOptions
 from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions

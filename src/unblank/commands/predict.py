@@ -96,6 +96,7 @@ def predict_to_file(
     settings: PredictSettings,
 ) -> "tuple[list[dict[str, Any]], LabelReport | None]":
     """Predict and write the file; return the answers, and a report if there are labels."""
+    from unblank.adapters.calibration import calibration_of
     from unblank.answering.answer_file import require_absent
     from unblank.answering.predict import predict_records
     from unblank.data.written_records import require_writable
@@ -115,7 +116,7 @@ def predict_to_file(
         dtype=settings.dtype,
     )
     if settings.calibration:
-        tuned = tuned.calibrated(folder)
+        tuned = tuned.calibrated(calibration_of(folder))
         if said := tuned.note or (tuned.calibration and str(tuned.calibration.source)):
             tell(said)
     return predict_records(

@@ -27,7 +27,7 @@ from unblank.calibration.record import (
 )
 from unblank.cli import main
 from unblank.engine.finished import published_model
-from unblank.finetuning.labels.tuned import asked_of
+from unblank.finetuning.labels.tuned_task import asked_of
 from unblank.metrics.calibration import calibration_error, reliability
 from unblank.prompting import load_task
 
@@ -374,21 +374,21 @@ def test_labels_are_tempered_by_the_server_too():
     answers = []
     for given in (None, calibration):
         with client_of(models={"toy": Unblank(model.model, model.tokenizer, given)}) as client:
-            answers.append(client.post("/v1/classify", json=body).json()["predictions"][0][0])
+            answers.append(client.post("/v1/classify", json=body).json())
             if given is None:
                 continue
-            sure = max(answers[1]["probabilities"].values())
+            sure = answers[1]["predictions"][0]["probability"]
             unsure = client.post("/v1/classify", json=body | {"abstain_below": sure + 1e-6})
             other = client.post("/v1/classify", json=body | {"normalization": "pmi"}).json()
-    raw, found = answers
+    (raw,), (found,) = (one["predictions"] for one in answers)
     expected = tempered(list(raw["probabilities"].values()), 3.0)
     assert list(found["probabilities"].values()) == pytest.approx(expected, abs=1e-6)
-    assert (found["label"], found["abstained"]) == (raw["label"], False)
-    assert (raw["calibration"], found["calibration"]) == ("", str(source))
-    abstained = unsure.json()["predictions"][0][0]
-    assert (abstained["label"], abstained["abstained"]) == (None, True)
+    assert found["predicted"] == raw["predicted"]
+    assert [one["calibration"] for one in answers] == ["", str(source)]
+    (abstained,) = unsure.json()["predictions"]
+    assert (abstained["predicted"], abstained["abstained"]) == (None, True)
     assert abstained["probabilities"] == found["probabilities"]
-    assert other["predictions"][0][0]["calibration"] == ""
+    assert other["calibration"] == ""
 
 
 def test_the_server_says_what_the_library_says(calibrated_fills, texts):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from labelled_toys import FILLER, WORDS, labelled_config, toys
+from served_toys import client_of
 from sklearn.metrics import f1_score
 
 import unblank
@@ -19,6 +20,7 @@ from unblank.objectives.cloze import cloze_loss
 from unblank.prompting import load_task
 from unblank.prompting.examples import TaskExample, make_examples
 from unblank.prompting.scoring import decide
+from unblank.serving.opening import open_service
 
 __all__ = ["toys"]
 
@@ -83,6 +85,24 @@ def test_several_labels_are_learned_and_reported_as_scikit_learn_counts(several,
         for one in answers for label in WORDS
     )  # fmt: skip
     assert set(report["labels"]["good"]) >= {"f1", "threshold", "best_threshold"}
+
+
+def served(folder, path):
+    """What the server answers to the texts of a file."""
+    texts = [json.loads(line)["text"] for line in path.read_text().splitlines()]
+    with client_of(service=open_service({"mine": folder}, {})) as client:
+        body = {"inputs": [{"text": text} for text in texts]}
+        return client.post("/v1/classify", json=body).json()["predictions"]
+
+
+def test_several_labels_are_served_as_they_are_predicted(several, tmp_path):
+    expected = unblank.predict_file(
+        several["folder"], several["validation"], tmp_path / "out.jsonl"
+    )
+    found = served(several["folder"], several["validation"])
+    assert [one["predicted"] for one in found] == [one["predicted"] for one in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
 
 
 @pytest.mark.slow
@@ -154,6 +174,8 @@ def test_labels_in_an_order_are_learned(toys, tmp_path, method):
     distances = [abs(order.index(a["predicted"]) - order.index(r["label"])) for a, r in pairs]
     assert scores["mae"] == pytest.approx(np.mean(distances))
     assert scores["quadratic_kappa"] > 50
+    found = served(folder, files["validation"])
+    assert [one["predicted"] for one in found] == [one["predicted"] for one in answers]
 
 
 def rank_record(rng):
