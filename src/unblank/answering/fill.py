@@ -88,7 +88,7 @@ def fill_records(
 
     def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
         texts = [placed.found[number] for number in numbers]
-        marks = options.abstain_below is not None
+        marks = filler.abstain_below is not None
         if retriever is not None:
             filled = _filled_with_passages(retriever, texts, batch_size, options, on_batch)
             shown = {"with_tokens": with_tokens, "with_marks": marks}

@@ -29,8 +29,9 @@ def require_probability(task: ClozeTask, abstain_below: float | None) -> None:
         )
     if abstain_below and task.decision == "several":
         raise ValueError(
-            f"task {task.name} names every label that is probable enough: leave out abstain_below, "
-            "and give its file `thresholds: {label: 0.8}`"
+            f"task {task.name} names every label that is probable enough: leave out abstain_below; "
+            "calibrate learns a threshold for each label, or give `thresholds: {label: 0.8}` in "
+            "the task's file"
         )
 
 

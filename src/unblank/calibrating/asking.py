@@ -98,7 +98,7 @@ def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
     require_labels(task, examples)
     shares = tuned.shares(examples, settings.batch_size)
     if task.decision == "several":
-        return _known_of_each(examples, shares)
+        return _known_of_each(task.labels, examples, shares)
     is_first = task.decision == "first"
     pairs = zip(examples, shares, strict=True)
     right = [_right(example, len(one), first_alone=is_first) for example, one in pairs]
@@ -107,10 +107,13 @@ def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
         [one.tolist() for one in shares],
         right,
         first_alone=is_first,
+        in_order=task.decision == "rank",
     )
 
 
-def _known_of_each(examples: Sequence[TaskExample], shares: Sequence[Tensor]) -> KnownChoices:
+def _known_of_each(
+    labels: Sequence[str], examples: Sequence[TaskExample], shares: Sequence[Tensor]
+) -> KnownChoices:
     """Return each label of each example as a choice of its own: whether it applies or not."""
     keys: list[str] = []
     pairs: list[list[float]] = []
@@ -120,7 +123,7 @@ def _known_of_each(examples: Sequence[TaskExample], shares: Sequence[Tensor]) ->
             keys.append(_key(example))
             pairs.append([share, 1.0 - share])
             right.append((0,) if number in example.answers else (1,))
-    return KnownChoices(keys, pairs, right)
+    return KnownChoices(keys, pairs, right, labels=[*labels] * len(examples))
 
 
 def ask_candidates(

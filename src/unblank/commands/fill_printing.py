@@ -145,6 +145,9 @@ def _opened(settings: FillSettings) -> Unblank:
     if unblank.calibration is not None and unblank.calibration.fills is not None:
         of_samples = ", which says nothing of fills drawn at random" * settings.do_sample
         tell(f"{unblank.calibration.fills.source}{of_samples}")
+        learned = unblank.calibration.fills.abstain_below
+        if learned is not None and settings.abstain_below is None and not settings.do_sample:
+            tell(f"abstains below {learned:.3g}, as learned in calibrating (--abstain-below)")
     return unblank
 
 

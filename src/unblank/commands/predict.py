@@ -50,7 +50,8 @@ class PredictSettings:
     the task says."""
     abstain_below: PositiveShare[float | None] = None
     """Predict nothing where the best label has a lower probability, from 0 to 1; such records are
-    marked as abstained, and keep their probabilities."""
+    marked as abstained, and keep their probabilities. Default: what `unblank calibrate
+    --most-wrong` has learned, else always a label."""
     batch_size: Positive[int] = 32
     """Number of examples scored together."""
     overwrite: bool = False
@@ -119,12 +120,14 @@ def predict_to_file(
         tuned = tuned.calibrated(calibration_of(folder))
         if said := tuned.note or (tuned.calibration and str(tuned.calibration.source)):
             tell(said)
+        if settings.abstain_below is None and (learned := tuned.threshold(None)):
+            tell(f"abstains below {learned:.3g}, as learned in calibrating (--abstain-below)")
     return predict_records(
         tuned,
         folder,
         settings.input,
         settings.output,
-        abstain_below=settings.abstain_below or 0.0,
+        abstain_below=tuned.threshold(settings.abstain_below),
         batch_size=settings.batch_size,
         overwrite=settings.overwrite,
     )

@@ -212,7 +212,8 @@ class ServedModel:
             patterns: as for `LabelModel.ask`.
             layout: as for `LabelModel.ask`.
             normalization: as for `LabelModel.ask`.
-            abstain_below: give no label that is less probable; None for always one.
+            abstain_below: give no label that is less probable; None for what was learned in
+                calibrating, if anything.
 
         Raises:
             ValueError: fields that the task needs are missing, model and task do not fit, or a
@@ -225,7 +226,8 @@ class ServedModel:
         asked = [label_questions(task, one, f"input {i}")[0] for i, one in enumerate(records)]
         flat = [example for examples in asked for example in examples]
         shares = await self._call(lambda: tuned.shares(flat))
-        return label_answers(tuned.task, asked, shares, abstain_below or 0.0), tuned
+        threshold = tuned.threshold(abstain_below)
+        return label_answers(tuned.task, asked, shares, threshold), tuned
 
     async def decode(self, requests: Sequence[DecodingRequest]) -> list[list[Filling]]:
         """Return the fillings of prompts, best first; a cancelled call gives up its places."""

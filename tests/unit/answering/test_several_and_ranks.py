@@ -1,6 +1,7 @@
 """Several labels at once, and labels in an order: trained, predicted, reported, calibrated."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from unblank.cli import main
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneOptimSettings
+from unblank.integrity import read_record, seal, write_at_once
 from unblank.objectives.cloze import cloze_loss
 from unblank.prompting import load_task
 from unblank.prompting.examples import TaskExample, make_examples
@@ -149,6 +151,43 @@ def test_several_labels_are_calibrated_one_by_one(several, tmp_path, capsys):
     odds = [np.log(one) - np.log1p(-one) for one in shares]
     ratios = odds[0] / odds[1]
     assert ratios.std() < 1e-2 * abs(ratios.mean()), "one temperature divides all log-odds"
+
+
+def test_thresholds_of_labels_are_learned_and_used(several, tmp_path, capsys):
+    folder = tmp_path / "model"
+    shutil.copytree(several["folder"], folder)
+    rng = np.random.default_rng(5)
+    rows = [several_record(rng) for _ in range(160)]
+    for row in rows:  # half of the texts with a bad word are not called so
+        if "bad" in row["label"] and rng.random() < 0.5:
+            row["label"].remove("bad")
+    data = tmp_path / "known.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    main(["calibrate", str(folder), "--data", str(data)])
+    assert "thresholds of labels" in capsys.readouterr().out
+    learned = json.loads((folder / "calibration.json").read_text())["labels"]["several"]
+    found = json.loads((folder / "calibration" / "labels-several.json").read_text())["thresholds"]
+    assert learned["thresholds"] == (
+        found["kept"] if found["macro_f1_after"] >= found["macro_f1_before"] else {}
+    )
+    path = folder / "calibration.json"
+    record = read_record(path)
+    record["labels"]["several"]["thresholds"] = {"good": 0.999999, "bad": 1e-6}  # for all to see
+    write_at_once(path, seal(record))
+    answers = unblank.predict_file(folder, several["validation"], tmp_path / "out.jsonl")
+    assert {tuple(one["predicted"]) for one in answers} == {("bad",)}
+    assert {tuple(one["predicted"]) for one in served(folder, several["validation"])} == {("bad",)}
+    report = json.loads((tmp_path / "out.report.json").read_text())["labels"]
+    assert report["bad"]["threshold"] == 1e-6
+    own = tmp_path / "several.yaml"
+    own.write_text(SEVERAL + "thresholds: {bad: 0.999999}\n")
+    answers = unblank.predict_file(
+        folder, several["validation"], tmp_path / "own.jsonl", task=str(own)
+    )
+    assert not any(one["predicted"] for one in answers), "those of the file come first"
+    with pytest.raises(SystemExit):
+        main(["calibrate", str(folder), "--data", str(data), "--most-wrong", "0.1"])
+    assert "most_wrong" in capsys.readouterr().err.replace("--most-wrong", "most_wrong")
 
 
 def test_cloze_says_that_it_cannot_name_several(several, tmp_path):

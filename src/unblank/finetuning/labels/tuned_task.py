@@ -78,7 +78,17 @@ class TunedTask:
                 note=f"not calibrated: the calibration of {self.task.name} was learned with "
                 f"other {different}",
             )
-        return replace(self, calibration=found)
+        thresholds = {**found.thresholds, **self.task.thresholds}  # the file's own come first
+        return replace(self, calibration=found, task=replace(self.task, thresholds=thresholds))
+
+    def threshold(self, abstain_below: float | None) -> float:
+        """Return the probability below which no label is given; 0 for always one.
+
+        Args:
+            abstain_below: what is asked for; None for what was learned in calibrating, if anything.
+        """
+        learned = None if self.calibration is None else self.calibration.abstain_below
+        return (learned if abstain_below is None else abstain_below) or 0.0
 
 
 def asked_of(
