@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import PathText, Positional
@@ -11,7 +11,7 @@ from unblank.settings.ranges import NotNegative, Positive, PositiveShare, check_
 from unblank.terminal_text import tell
 
 if TYPE_CHECKING:
-    from unblank.answering.report import LabelReport
+    from unblank.answering.predict import PredictedRecords
 
 __all__ = ["PredictSettings", "parse", "predict_to_file", "run"]
 
@@ -82,21 +82,21 @@ def run(settings: PredictSettings) -> None:
         FileNotFoundError: the model, the task or the input is not there.
         FileExistsError: the output is there already.
     """
-    from unblank.commands.texts import raise_refused
+    from unblank.commands.texts import refusals
     from unblank.consoles import TextConsole
 
-    answers, report = predict_to_file(settings)
-    if report is not None:
-        TextConsole(highlight=False).print(report.shown())
-        for line in report.write(settings.output):
+    predicted = predict_to_file(settings)
+    said = refusals(predicted, settings.output, "labelled")
+    if predicted.report is not None:
+        TextConsole(highlight=False).print(predicted.report.shown())
+        for line in predicted.report.write(settings.output):
             tell(line)
-    raise_refused(answers, settings.output, "labelled")
+    if said:
+        raise ValueError(said)
 
 
-def predict_to_file(
-    settings: PredictSettings,
-) -> "tuple[list[dict[str, Any]], LabelReport | None]":
-    """Predict and write the file; return the answers, and a report if there are labels."""
+def predict_to_file(settings: PredictSettings) -> "PredictedRecords":
+    """Return the predictions, which are made as they are gone through; see `predict_records`."""
     from unblank.adapters.calibration import calibration_of
     from unblank.answering.answer_file import require_absent
     from unblank.answering.predict import predict_records
