@@ -20,7 +20,7 @@ from unblank.data.shards import share_out
 from unblank.engine.parallel import World
 from unblank.progress_bars import progress_bar
 
-__all__ = ["RecordWindow", "SharedAnswers", "batches_of", "refuse_parts"]
+__all__ = ["RecordWindow", "SharedAnswers", "refuse_parts"]
 
 _Question = TypeVar("_Question")
 

@@ -82,11 +82,11 @@ def run(settings: PredictSettings) -> None:
         FileNotFoundError: the model, the task or the input is not there.
         FileExistsError: the output is there already.
     """
-    from unblank.commands.texts import refusals
+    from unblank.commands.texts import refusals_said
     from unblank.consoles import TextConsole
 
     predicted = predict_to_file(settings)
-    said = refusals(predicted, settings.output, "labelled")
+    said = refusals_said(predicted, settings.output, "labelled")
     if predicted.report is not None:
         TextConsole(highlight=False).print(predicted.report.shown())
         for line in predicted.report.write(settings.output):

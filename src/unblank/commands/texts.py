@@ -32,7 +32,7 @@ __all__ = [
     "print_json",
     "raise_any",
     "raise_refused",
-    "refusals",
+    "refusals_said",
     "require_files",
     "texts_of",
     "told_at_end",
@@ -96,13 +96,13 @@ def raise_any(problems: Sequence[str]) -> None:
 def raise_refused(answers: Iterable[Mapping[str, Any]], output: Path, done: str) -> None:
     """Go through all answers, then raise ValueError if some records were refused.
 
-    Args: as for `refusals`.
+    Args: as for `refusals_said`.
     """
-    if said := refusals(answers, output, done):
+    if said := refusals_said(answers, output, done):
         raise ValueError(said)
 
 
-def refusals(answers: Iterable[Mapping[str, Any]], output: Path, done: str) -> str:
+def refusals_said(answers: Iterable[Mapping[str, Any]], output: Path, done: str) -> str:
     """Go through all answers; return a message on the records that were refused, if there are some.
 
     Args:

@@ -18,7 +18,7 @@ from unblank.serving.server import address_of, listen, serve_until_asked
 from unblank.serving.service import Service
 from unblank.terminal_text import tell
 
-__all__ = ["build_service", "open_service", "open_tasks", "serve_models"]
+__all__ = ["build_service", "serve_models"]
 
 
 def build_service(
@@ -115,7 +115,8 @@ def _own_task(folder: Path, tasks: Mapping[str, ClozeTask]) -> ClozeTask | None:
         return load_task(name)
     except FileNotFoundError as error:
         where = (
-            f"the file of the task that {folder} was tuned on has moved: {name} (--task names it)"
+            f"the file of the task that {folder} was tuned on is not at {name}: give it to the "
+            "server as a task"
         )
         if is_classifier:
             raise FileNotFoundError(where) from error

@@ -149,12 +149,12 @@ def test_a_served_task_whose_file_has_moved(way, toys, tmp_path, capsys):
     task.unlink()
     asked = {"inputs": {"text": "a fine play"}}
     if way == "classifier":
-        with pytest.raises(FileNotFoundError, match="--task"):
+        with pytest.raises(FileNotFoundError, match="toy.yaml"):
             open_service({"mine": folder}, {})
     else:
         with client_of(service=open_service({"mine": folder}, {})) as client:
             assert client.post("/v1/classify", json=asked).status_code == 422
-        assert "--task" in capsys.readouterr().err
+        assert "toy.yaml" in capsys.readouterr().err
     given = {"toy": load_task(toys["task"])}
     with client_of(service=open_service({"mine": folder}, given)) as client:
         assert client.post("/v1/classify", json=asked).status_code == 200
