@@ -149,7 +149,7 @@ def test_a_served_task_whose_file_has_moved(way, toys, tmp_path, capsys):
     task.unlink()
     asked = {"inputs": {"text": "a fine play"}}
     if way == "classifier":
-        with pytest.raises(FileNotFoundError, match="toy.yaml"):
+        with pytest.raises(FileNotFoundError, match=r"toy\.yaml"):
             open_service({"mine": folder}, {})
     else:
         with client_of(service=open_service({"mine": folder}, {})) as client:
