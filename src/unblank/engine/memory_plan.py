@@ -143,8 +143,8 @@ def plan_memory(
     Args:
         sizes: of model and step.
         layout: of the processes.
-        on_cpu: whether the memory is the process's own, which holds libraries too, and keeps what
-            each layer was gathered into.
+        on_cpu: whether the memory is the process's own, which holds libraries and the copy of a
+            checkpoint, too, and keeps what each layer was gathered into.
     """
     number = layout.shards
     share = f" / {number}" if number > 1 else ""
@@ -192,6 +192,10 @@ def _on_cpu(sizes: MemorySizes, shards: int) -> dict[str, Need]:
     if shards > 1:
         # Freed after the layer, but between smaller blocks, where the C library keeps it.
         needs["kept by malloc"] = Need("4 (F - R)", 4.0 * (sizes.all - sizes.root))
+        # Written from a copy, as the run goes on meanwhile; without shards it waits.
+        moments = "8 P - 4 M" if sizes.matrices else "8 P"
+        formula = f"(4 F + {moments}{' + 4 P' if sizes.has_average else ''}) / {shards}"
+        needs["checkpoint"] = Need(formula, checkpoint_bytes(sizes) / shards)
     return needs
 
 
