@@ -58,7 +58,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], values: Iterable[Te
             file.write(_header(tensors, order_in_file(tensors)))
             for tensor in remaining:
                 flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-                file.write(memoryview(flat.numpy()))
+                file.write(flat.numpy().data)
     finally:
         for _ in remaining:
             pass
