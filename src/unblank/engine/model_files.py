@@ -23,7 +23,7 @@ from unblank.engine.state import (
     whole,
 )
 from unblank.engine.training import TuningMethod
-from unblank.engine.written_tensors import order_in_file, write_tensors
+from unblank.engine.written_tensors import order_in_file, take_all, write_tensors
 from unblank.untrusted.weight_files import INDEX_NAME
 
 __all__ = ["whole_trained_weights", "write_run_model", "write_weight_files"]
@@ -100,8 +100,7 @@ def write_weight_files(
         if number % world.size == world.rank:
             write_tensors(folder / file_name, in_file, gathered)
         else:
-            for _ in gathered:
-                pass
+            take_all(gathered)
     if world.is_main and plan.is_sharded:
         index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
         path = folder / INDEX_NAME.replace("model", stem, 1)

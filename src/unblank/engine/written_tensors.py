@@ -5,13 +5,14 @@ before it is written.
 """
 
 import json
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-__all__ = ["order_in_file", "write_tensors"]
+__all__ = ["order_in_file", "take_all", "write_tensors"]
 
 _DTYPES = {
     torch.float64: "F64",
@@ -59,9 +60,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], values: Iterable[Te
             for tensor in remaining:
                 flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
                 file.write(flat.numpy().data)
+                del tensor, flat  # before the next one is put together
     finally:
-        for _ in remaining:
-            pass
+        take_all(remaining)
+
+
+def take_all(values: Iterable[Tensor]) -> None:
+    """Let each value be made and forgotten, one at a time."""
+    deque(values, maxlen=0)
 
 
 def _header(tensors: Mapping[str, Tensor], order: Sequence[str]) -> bytes:
