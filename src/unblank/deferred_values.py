@@ -9,6 +9,7 @@ it depends on is made at once, and forgotten again.
 
 import mmap
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -50,6 +51,9 @@ class DeferredValues:
 
     def __enter__(self) -> "DeferredValues":
         """Begin to put new tensors on the meta device."""
+        self._block.enter_context(warnings.catch_warnings())
+        # It is noted, and done later.
+        warnings.filterwarnings("ignore", ".*to a meta parameter in the current model")
         self._block.enter_context(self._recorder)
         self._block.enter_context(_WholeAttention(self._recorder))
         return self
@@ -183,7 +187,8 @@ class _Recorder(TorchDispatchMode):
     ) -> Any:
         named = dict(kwargs or {})
         tensors = _tensors(args, named)
-        if func is _aten.empty.memory_format:
+        # One without numbers takes no memory; it is how the memory of a file becomes a tensor.
+        if func is _aten.empty.memory_format and 0 not in args[0]:
             result = func(*args, **{**named, "device": torch.device("meta")})
             if _is_meta(named):
                 self._never_made[_storage(result)] = result

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from unblank.adapters.lora import add_lora
+from unblank.adapters.lora import add_lora, put_lora, save_lora
 from unblank.deferred_values import DeferredValues
 from unblank.families.building import load_model
 from unblank.families.settings import FamilySections, ModelSettings
@@ -85,6 +85,13 @@ def test_a_model_is_changed_as_one_that_has_its_values(change):
 def test_a_model_is_read_from_its_files(name, dtype, tmp_path):
     drawn(name).to(dtype).save_pretrained(tmp_path, max_shard_size="300KB")
     same_later(lambda: load_model(FAMILIES[name], tmp_path, ModelSettings(), FamilySections()))
+
+
+def test_adapters_are_read_from_their_files(tmp_path):
+    adapted = lora(drawn("glm"))
+    weights = {name: value.detach() + 1 for name, value in adapted.named_parameters()}
+    save_lora(tmp_path, adapted, weights, "base")
+    same_later(lambda: put_lora(drawn("glm"), tmp_path, is_trainable=True))
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):
