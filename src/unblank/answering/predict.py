@@ -6,11 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, tensor
+from torch import from_numpy
 
 from unblank.answering.given import GivenRecords, Placed, read_given
 from unblank.answering.report import Judged, LabelReport, report_on
 from unblank.answering.run import answer_to_file, content_hash, model_facts
+from unblank.calibration.maps import tempered
 from unblank.data.written_records import require_writable
 from unblank.finetuning.labels.tuned import TunedTask
 from unblank.models.half_weights import weights_dtype
@@ -18,7 +19,7 @@ from unblank.plurals import counted
 from unblank.prompting import ClozeTask, TaskExample, make_examples
 from unblank.prompting.examples import has_label
 from unblank.prompting.judging import right_label
-from unblank.prompting.scoring import decide, sureness
+from unblank.prompting.scoring import Prediction, decide, sureness
 
 __all__ = ["predict_records"]
 
@@ -106,11 +107,12 @@ def predict_records(
         doing=f"predict {task.name}",
         overwrite=overwrite,
     )
+    temperature = 1.0 if tuned.calibration is None else tuned.calibration.temperature
     judged = [
         one
         for number, examples in (placed.found.items() if answers else ())
         if "error" not in answers[number]
-        for one in _judged(task, examples, answers[number])
+        for one in _judged(task, examples, answers[number], temperature)
     ]
     if not judged:
         if num_strange:
@@ -159,22 +161,22 @@ def _answered(
 ) -> list[dict[str, Any]]:
     """Return the answers to some records; if one of them is refused, each is answered alone."""
     try:
-        shares = iter(tuned.shares([one for examples in records for one in examples], batch_size))
+        asked = [one for examples in records for one in examples]
+        predictions = iter(tuned.predictions(asked, batch_size))
     except ValueError as error:
         if len(records) == 1:
             return [{"error": str(error).removeprefix(f"{records[0][0].place}: ")}]
         return [_answered(tuned, [examples], batch_size, abstain_below)[0] for examples in records]
     answers = []
     for examples in records:
-        found = [_answer(tuned.task, one, next(shares), abstain_below) for one in examples]
+        found = [_answer(tuned.task, one, next(predictions), abstain_below) for one in examples]
         answers.append({"answers": found} if tuned.task.reader in _SEVERAL else found[0])
     return answers
 
 
 def _answer(
-    task: ClozeTask, example: TaskExample, shares_L: Tensor, abstain_below: float
+    task: ClozeTask, example: TaskExample, prediction: Prediction, abstain_below: float
 ) -> dict[str, Any]:
-    prediction = decide(task, example, shares_L)
     if task.is_regression:
         return {
             "predicted": prediction.value,
@@ -205,7 +207,10 @@ def _answer(
 
 
 def _judged(
-    task: ClozeTask, examples: Sequence[TaskExample], answer: Mapping[str, Any]
+    task: ClozeTask,
+    examples: Sequence[TaskExample],
+    answer: Mapping[str, Any],
+    temperature: float,
 ) -> list[Judged]:
     """Return what was predicted beside what is right, of the examples that have a label."""
     found = []
@@ -215,11 +220,13 @@ def _judged(
         right = tuple(right_label(task, example, number) for number in example.answers)
         probability = one.get("probability", 0.0)
         shares = one["probabilities"] if task.decision == "several" else {}
-        found.append(Judged(example, right, _guess(task, one), probability, shares))
+        found.append(Judged(example, right, _guess(task, one, temperature), probability, shares))
     return found
 
 
-def _guess(task: ClozeTask, answer: Mapping[str, Any]) -> str | float | tuple[str, ...]:
+def _guess(
+    task: ClozeTask, answer: Mapping[str, Any], temperature: float
+) -> str | float | tuple[str, ...]:
     """Return what was predicted, also where the model abstained."""
     if task.decision == "several":
         return tuple(answer["predicted"])
@@ -229,6 +236,6 @@ def _guess(task: ClozeTask, answer: Mapping[str, Any]) -> str | float | tuple[st
     of_texts = {one["text"]: one["probability"] for one in answer.get("candidates", ())}
     shares: dict[str, float] = of_texts or answer["probabilities"]
     if task.decision == "rank":
-        middle = decide(task, _NO_EXAMPLE, tensor([shares[label] for label in task.labels]))
-        return middle.label
+        own_L = tempered([shares[label] for label in task.labels], 1 / temperature)
+        return decide(task, _NO_EXAMPLE, from_numpy(own_L)).label
     return max(shares, key=shares.__getitem__)

@@ -22,6 +22,7 @@ from unblank.metrics.written_form import written_form
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
 from unblank.prompting.examples import TaskExample, read_examples, require_labels
+from unblank.prompting.scoring import decide
 from unblank.tokenization.special import BLANK_TOKENS
 
 __all__ = ["ask_candidates", "ask_fills", "ask_labels"]
@@ -107,6 +108,7 @@ def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
         [one.tolist() for one in shares],
         right,
         first_alone=is_first,
+        predicted=[decide(task, *pair).index for pair in zip(examples, shares, strict=True)],
     )
 
 

@@ -83,21 +83,22 @@ class KnownChoices:
         shares: probability of each label or candidate.
         right: indices of those that are right.
         first_alone: whether only the choice of the first one counts, and not which other wins.
+        predicted: index of what the model chooses; None for the likeliest.
     """
 
     keys: list[str]
     shares: list[list[float]]
     right: list[tuple[int, ...]]
     first_alone: bool = False
+    predicted: list[int] | None = None
 
     def __post_init__(self) -> None:
         _require_numbers([all(map(math.isfinite, one)) for one in self.shares], "probabilities")
 
     @property
     def is_right(self) -> list[bool]:
-        """Whether the likeliest is right."""
-        pairs = zip(self.shares, self.right, strict=True)
-        return [int(np.argmax(shares)) in right for shares, right in pairs]
+        """Whether what is chosen is right."""
+        return [one in right for one, right in zip(self._chosen, self.right, strict=True)]
 
     def fit(self, numbers: Sequence[int], folds: Sequence[int]) -> Fitted:
         """Return the temperature, learned from some of them."""
@@ -108,12 +109,15 @@ class KnownChoices:
     def confidences(self, fitted: Fitted | None) -> _Floats:
         """Return the probability of each to be right; without a temperature the model's own."""
         temperature = 1.0 if fitted is None else fitted.temperature
-        return np.array([self._confidence(tempered(one, temperature)) for one in self.shares])
+        pairs = zip(self.shares, self._chosen, strict=True)
+        return np.array([self._confidence(tempered(one, temperature), n) for one, n in pairs])
 
-    def _confidence(self, shares_L: _Floats) -> float:
-        if self.first_alone and shares_L.argmax():
-            return float(1 - shares_L[0])
-        return float(shares_L.max())
+    @property
+    def _chosen(self) -> list[int]:
+        return self.predicted or [int(np.argmax(shares)) for shares in self.shares]
+
+    def _confidence(self, shares_L: _Floats, chosen: int) -> float:
+        return float(1 - shares_L[0] if self.first_alone and chosen else shares_L[chosen])
 
 
 def _require_numbers(are_numbers: Sequence[bool], what: str) -> None:

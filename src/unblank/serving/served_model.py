@@ -15,7 +15,6 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from unblank.api import Unblank
-from unblank.calibration.maps import tempered
 from unblank.calibration.record import LabelCalibration
 from unblank.families.table import family_of_model
 from unblank.finetuning.labels.tuned import asked_of
@@ -35,7 +34,7 @@ from unblank.generation.seq2seq import SourceAnswerer
 from unblank.generation.setup import DecoderSetup
 from unblank.generation.sources import EncodedSource
 from unblank.prompting.examples import TaskExample, make_examples
-from unblank.prompting.scoring import Prediction, decide, normalized, predict, sureness
+from unblank.prompting.scoring import Prediction, decide_calibrated, normalized, predict, sureness
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task
 from unblank.rules.rule import Rule
@@ -413,8 +412,8 @@ def _classified(
     abstain_below: float,
 ) -> Classified:
     if calibration is not None:
-        shares = tempered(prediction.probabilities, calibration.temperature)
-        prediction = decide(task, example, torch.from_numpy(shares))
+        own_L = torch.tensor(prediction.probabilities, dtype=torch.float64)
+        prediction = decide_calibrated(task, example, own_L, calibration.temperature)
     abstained = sureness(task, prediction) < abstain_below
     names = example.candidates or task.labels
     return Classified(

@@ -10,6 +10,7 @@ import torch
 from labelled_toys import record
 from safetensors.torch import save_file
 from served_toys import client_of, toy_glm
+from tiny_glms import task_glm, write_folder
 
 import unblank
 from unblank.adapters.record import AdapterRecord, fingerprint, weights_identity
@@ -27,7 +28,7 @@ from unblank.calibration.record import (
 )
 from unblank.cli import main
 from unblank.engine.finished import published_model
-from unblank.finetuning.labels.tuned import asked_of
+from unblank.finetuning.labels.tuned import asked_of, open_tuned
 from unblank.metrics.calibration import calibration_error, reliability
 from unblank.prompting import load_task
 
@@ -402,3 +403,89 @@ def test_the_server_says_what_the_library_says(calibrated_fills, texts):
         assert found["blanks"][0]["confidence"] == pytest.approx(confidence(expected), abs=1e-4)
         both = {"do_sample": True, "abstain_below": 0.9}
         assert client.post("/v1/fill", json=body | both).status_code == 422
+
+
+RANKS = """
+verbalizer: {one: bad, two: "No", three: Maybe, four: "Yes", five: good}
+label: stars
+decision: rank
+patterns: ['{text} Is it true? [MASK].']
+"""
+
+
+@pytest.fixture(scope="module")
+def known_ranks(tmp_path_factory):
+    """A model, a task of ranks and its examples, of which the model thinks in both directions."""
+    folder = tmp_path_factory.mktemp("ranks")
+    rng = np.random.default_rng(5)
+    words = [
+        "the",
+        "cat",
+        "sat",
+        "on",
+        "a",
+        "mat",
+        "so",
+        "dog",
+        "ran",
+        "true",
+        "false",
+        "good",
+        "bad",
+    ]
+    names = ["one", "two", "three", "four", "five"]
+    rows = [
+        {"text": " ".join(rng.choice(words, size=7)), "stars": str(rng.choice(names))}
+        for _ in range(150)
+    ]
+    (folder / "task.yaml").write_text(RANKS)
+    model = task_glm(kind="wordpiece")
+    return write_folder(model, folder / "model"), folder / "task.yaml", rows
+
+
+def change_temperature(path, temperature):
+    kept = json.loads(path.read_text())
+    del kept["checksum"]
+    (labels,) = kept["labels"].values()
+    labels["temperature"] = temperature
+    path.write_text(json.dumps(kept))
+
+
+@pytest.mark.parametrize("temperature", [0.2, 9.0])
+def test_calibrated_probabilities_change_no_prediction_of_ranks(known_ranks, temperature, tmp_path):
+    folder, task, rows = known_ranks
+    shutil.copytree(folder, tmp_path / "model")
+    unblank.calibrate(tmp_path / "model", rows, task=str(task))
+    change_temperature(tmp_path / "model" / "calibration.json", temperature)
+    raw = unblank.predict_file(
+        folder, rows, tmp_path / "a.jsonl", task=str(task), calibration=False
+    )
+    found = unblank.predict_file(tmp_path / "model", rows, tmp_path / "b.jsonl", task=str(task))
+    assert [one["predicted"] for one in found] == [one["predicted"] for one in raw]
+    assert len({one["predicted"] for one in raw}) > 2
+    for one, other in zip(found, raw, strict=True):
+        expected = tempered(list(other["probabilities"].values()), temperature)
+        assert list(one["probabilities"].values()) == pytest.approx(expected, abs=1e-6)
+        assert one["probability"] == one["probabilities"][one["predicted"]]
+    sure = unblank.predict_file(
+        tmp_path / "model", rows, tmp_path / "c.jsonl", task=str(task), abstain_below=0.6
+    )
+    assert any(one["abstained"] for one in sure)
+    reports = [json.loads((tmp_path / f"{name}.report.json").read_text()) for name in "ac"]
+    assert reports[0]["scores"]["mae"] == reports[1]["scores"]["mae"]
+    models, tasks = {"toy": unblank.load(tmp_path / "model")}, {"ranks": load_task(str(task))}
+    with client_of(models=models, tasks=tasks) as client:
+        body = {"task": "ranks", "inputs": [{"text": row["text"]} for row in rows[:20]]}
+        served = [one for (one,) in client.post("/v1/classify", json=body).json()["predictions"]]
+    assert [one["label"] for one in served] == [one["predicted"] for one in raw[:20]]
+
+
+def test_what_is_learned_of_ranks_is_of_the_one_that_is_predicted(known_ranks, tmp_path):
+    folder, task, rows = known_ranks
+    data = rows_to(tmp_path / "ranks.jsonl", rows)
+    tuned = open_tuned(folder, str(task))
+    known = ask_labels(tuned, CalibrateSettings(model="any", data=data))
+    answers = unblank.predict_file(folder, rows, tmp_path / "a.jsonl", task=str(task))
+    assert known.confidences(None) == pytest.approx([one["probability"] for one in answers])
+    pairs = zip(rows, answers, strict=True)
+    assert known.is_right == [row["stars"] == one["predicted"] for row, one in pairs]

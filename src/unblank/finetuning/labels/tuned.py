@@ -18,7 +18,6 @@ from torch import Tensor
 from unblank.adapters.calibration import calibration_of
 from unblank.adapters.opening import load_adapted, put_adapter, require_undamaged
 from unblank.adapters.record import AdapterRecord, has_adapter
-from unblank.calibration.maps import tempered
 from unblank.calibration.record import LabelCalibration
 from unblank.engine.parallel import World
 from unblank.families.loading import load_folder, require_folder, torch_device, torch_dtype
@@ -34,7 +33,7 @@ from unblank.generation.priors import Normalization, Prior
 from unblank.integrity import PROVENANCE_NAME
 from unblank.models.half_weights import answering_model
 from unblank.prompting import ClozeTask, TaskExample, load_task
-from unblank.prompting.scoring import Layout, normalized
+from unblank.prompting.scoring import Layout, Prediction, decide, decide_calibrated, normalized
 from unblank.settings.recipes import from_mapping
 from unblank.untrusted.adapter import PEFT_CONFIG_NAME
 from unblank.untrusted.json_text import read_json_object
@@ -71,9 +70,7 @@ class TunedTask:
     note: str = ""
 
     def shares(self, examples: Sequence[TaskExample], batch_size: int = 32) -> list[Tensor]:
-        """Return for each example float32[L], the probabilities of its labels or candidates.
-
-        They are calibrated if there is a calibration.
+        """Return for each example float32[L], the model's own probabilities of its labels.
 
         Args:
             examples: of the task; they need no labels.
@@ -82,14 +79,21 @@ class TunedTask:
         Raises:
             ValueError: an example that is too long and cannot be shortened.
         """
-        found = self.way.shares(self.model, examples, batch_size)
+        return self.way.shares(self.model, examples, batch_size)
+
+    def predictions(
+        self, examples: Sequence[TaskExample], batch_size: int = 32
+    ) -> list[Prediction]:
+        """Return what is predicted of each example, with calibrated probabilities if there are any.
+
+        Arguments and errors are those of `shares`.
+        """
+        found = self.shares(examples, batch_size)
+        pairs = zip(examples, found, strict=True)
         if self.calibration is None:
-            return found
+            return [decide(self.task, *pair) for pair in pairs]
         temperature = self.calibration.temperature
-        if self.task.decision == "several":  # each label applies or does not
-            pairs = [torch.stack([one, 1 - one], dim=-1).double() for one in found]
-            return [torch.from_numpy(tempered(one, temperature)[:, 0]).float() for one in pairs]
-        return [torch.from_numpy(tempered(one.double(), temperature)).float() for one in found]
+        return [decide_calibrated(self.task, *pair, temperature) for pair in pairs]
 
     def calibrated(self, folder: Path) -> Self:
         """Return it with the calibration in its folder, if there is one for what is asked.
