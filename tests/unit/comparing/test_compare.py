@@ -158,6 +158,36 @@ def test_missing_numbers_leave_a_gap(tmp_path):
     assert not (tmp_path / "none.png").exists()
 
 
+def test_what_has_no_finite_number_is_named(recipe, monkeypatch):
+    """A model whose training went wrong, of which the mean of the other seeds says nothing."""
+    recipe |= {"finetune": {}, "seeds": [0]}
+    recipe["variants"]["GPT"] = None
+    loaded = load_comparison(save(recipe))
+    monkeypatch.setattr("unblank.comparing.run._steps_of", lambda *_: [])
+    monkeypatch.setattr("unblank.comparing.run._tokenizer_step", lambda _: Step)
+    for run, value in zip(loaded.runs(), (3.0, None), strict=True):
+        config = loaded.evaluate_config(run, loaded.measurements[0])
+        score = {"task": "own files (bi)", "metric": "bits a byte", "value": value, "details": {}}
+        record = {"config": plain(config), "complete": True, "scores": [score]}
+        config.output.parent.mkdir(parents=True)
+        config.output.write_text(json.dumps(record))
+    told: list[str] = []
+    compare(Path("recipe.yaml"), tell=told.append)
+    assert [cell.variant for cell in cells(loaded)] == ["GLM"]
+    (said,) = [line for line in told if "bits a byte" in line]
+    assert "GPT, seed 0" in said
+
+
+class Step:
+    """A step that is done."""
+
+    name = "nothing"
+
+    @staticmethod
+    def is_done():
+        return True
+
+
 def test_differences_are_paired_by_seed():
     of_seeds = {"GLM": {0: 1.0, 1: 5.0, 2: 3.0}, "GPT": {2: 5.0, 0: 2.0, 1: 8.0, 3: 90.0}}
     cells = [
