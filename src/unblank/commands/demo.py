@@ -4,8 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from unblank.commands.parsing import parse_settings
+from unblank.settings.marks import Excludes
 from unblank.settings.ranges import NotNegative, Positive, Seed, check_values
 
 __all__ = ["DemoSettings", "parse", "run"]
@@ -24,8 +26,10 @@ class DemoSettings:
     documentation inside the installed packages."""
     output: Path = Path("unblank-demo")
     """Folder for the corpus, the model, the metrics and the plot."""
-    steps: Positive[int] = 2600
-    """Training steps; fewer are quicker but give a worse model."""
+    minutes: Annotated[Positive[float], Excludes("steps")] = 2.4
+    """Time to train; less gives a worse model. The number of steps is found from the first few."""
+    steps: Positive[int | None] = None
+    """Training steps, instead of minutes."""
     seed: Seed[int] = 0
     """Seed for everything random."""
     sentences: NotNegative[int] = 4
@@ -69,7 +73,12 @@ def run(settings: DemoSettings) -> None:
         f"{len(corpus.held_out):,} more are held out"
     )
     folder = train_demo(
-        corpus, settings.output, steps=settings.steps, seed=settings.seed, memory=memory
+        corpus,
+        settings.output,
+        minutes=None if settings.steps else settings.minutes,
+        steps=settings.steps,
+        seed=settings.seed,
+        memory=memory,
     )
     report = measure_demo(folder, corpus, seed=settings.seed, num_shown=settings.sentences)
     print_report(console, report, settings.sentences)

@@ -129,7 +129,8 @@ def train_demo(
     corpus: DemoCorpus,
     output: Path,
     *,
-    steps: int,
+    minutes: float | None = None,
+    steps: int | None = None,
     seed: int,
     memory: MemoryArrangement = LEFT_ALONE,
 ) -> Path:
@@ -138,11 +139,23 @@ def train_demo(
     Args:
         corpus: from `make_corpus`.
         output: folder of the demo.
-        steps: of training.
+        minutes: time to train, or None for a number of steps.
+        steps: of training, or None for as many as fit into the minutes.
         seed: of everything.
         memory: what `unblank.process.arrange_memory` returned.
     """
-    return run_pretrain(_run_settings(corpus, output, steps, seed), memory=memory)
+    train = PretrainTrainSettings(
+        output_dir=output / "model",
+        minutes=minutes,
+        max_steps=steps,
+        batch_size=8,
+        first_embeddings="cooccurrence",
+        first_attention="neighbours",
+        validation_samples=256,
+        keep_checkpoints=1,
+        seed=seed,
+    )
+    return run_pretrain(_run_settings(corpus, train), memory=memory)
 
 
 def measure_demo(folder: Path, corpus: DemoCorpus, *, seed: int, num_shown: int) -> DemoReport:
@@ -223,7 +236,7 @@ def _write(path: Path, paragraphs: Sequence[str]) -> Path:
     return path
 
 
-def _run_settings(corpus: DemoCorpus, output: Path, steps: int, seed: int) -> PretrainSettings:
+def _run_settings(corpus: DemoCorpus, train: PretrainTrainSettings) -> PretrainSettings:
     return PretrainSettings(
         model=ModelSettings(
             preset="tiny",
@@ -251,18 +264,7 @@ def _run_settings(corpus: DemoCorpus, output: Path, steps: int, seed: int) -> Pr
             schedule="linear",
             min_learning_rate_ratio=0.0,
         ),
-        train=PretrainTrainSettings(
-            output_dir=output / "model",
-            max_steps=steps,
-            batch_size=8,
-            first_embeddings="cooccurrence",
-            first_attention="neighbours",
-            validate_every=max(1, steps // 5),
-            validation_samples=256,
-            save_every=steps,
-            keep_checkpoints=1,
-            seed=seed,
-        ),
+        train=train,
     )
 
 

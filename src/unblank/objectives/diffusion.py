@@ -1,4 +1,4 @@
-"""The rival masked diffusion: any share of the tokens is hidden, and predicted in place.
+"""Masked diffusion, a baseline: any share of the tokens is hidden, and predicted in place.
 
 LLaDA (Nie et al., 2025, equation 3) and MDLM (Sahoo et al., 2024) hide each of N tokens with
 probability t, uniform in [0, 1], and weigh the loss by 1 / t. The same loss hides k tokens, k

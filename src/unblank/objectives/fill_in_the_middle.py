@@ -1,4 +1,4 @@
-"""The rival fill-in-the-middle: a causal model that reads prefix, suffix, middle, in this order.
+"""Fill-in-the-middle, a baseline: a causal model that reads prefix, suffix, middle, in this order.
 
 Bavarian et al., 2022, "Efficient training of language models to fill in the middle", section 3,
 PSM: a text is cut at two random places and its middle is moved to the end; all tokens are predicted

@@ -1,4 +1,4 @@
-"""The rival UniLM: tokens are hidden and predicted in place, under masks of four kinds.
+"""UniLM's objective, a baseline: tokens are hidden and predicted in place, under four masks.
 
 Dong et al., 2019, "Unified language model pre-training", section 2: a third of the samples is seen
 from both sides, a third as two parts of which the second is causal, and a sixth each from left to

@@ -51,15 +51,15 @@ class ObjectiveSettings:
     """Weight of GPT's objective (a baseline): each token is predicted from those before it."""
 
     mixed_masks: NotNegative[float] = 0.0
-    """Weight of UniLM's objective (a rival): tokens are hidden and predicted in place, seen from
+    """Weight of UniLM's objective (a baseline): tokens are hidden and predicted in place, seen from
     both sides, from one, or as source and target."""
 
     fill_in_the_middle: NotNegative[float] = 0.0
-    """Weight of fill-in-the-middle (a rival): a causal model reads prefix, suffix and middle. Half
-    of the weight on causal is its usual mixture."""
+    """Weight of fill-in-the-middle (a baseline): a causal model reads prefix, suffix and middle.
+    Half of the weight on causal is its usual mixture."""
 
     diffusion: NotNegative[float] = 0.0
-    """Weight of masked diffusion (a rival): any share of the tokens is hidden and predicted in
+    """Weight of masked diffusion (a baseline): any share of the tokens is hidden and predicted in
     place."""
 
     mask_ratio: PositiveShare[float] = 0.15

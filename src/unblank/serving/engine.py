@@ -256,7 +256,6 @@ class Engine:
         """Return whether there is something to do; False at the end."""
         with self._changed:
             while not (self._is_stopped or self._waiting or self._running or self._searches):
-                self._note_load()
                 self._changed.wait()
             return not self._is_stopped
 
@@ -274,6 +273,7 @@ class Engine:
             self._advance(search)
         for call in calls:
             self._call(call)
+        self._decoder.drop_if_idle()
         self._note_load()
 
     def _drop_cancelled(self) -> None:
@@ -354,6 +354,7 @@ class Engine:
         # A running mean over some ten tasks; a pause before one says nothing about the speed.
         self._seconds_per_task += 0.1 * (min(now - self._last_end, 10.0) - self._seconds_per_task)
         self._last_end = now
+        self._note_load()  # before anyone can see that nothing is left
         with self._changed:
             self._num_open -= 1
         if not task.is_cancelled:
@@ -377,7 +378,6 @@ class Engine:
         self._budget.release(task.demand)
 
     def _note_load(self) -> None:
-        self._decoder.drop_if_idle()
         self.figures.waiting = len(self._waiting)
         self.figures.rows = self._budget.num_rows
         self.figures.reserved_tokens = self._budget.reserved

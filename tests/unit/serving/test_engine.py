@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from served_toys import toy_glm, toy_translator
 
+from unblank.generation.independent import IndependentDecoder
 from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions, GenerationOptions
 from unblank.generation.rows import Rows
@@ -134,8 +135,11 @@ def test_who_gives_up_frees_the_place_at_once(engine):
     go.set()
 
 
-def test_a_row_that_is_given_up_goes_before_the_next_step(engine):
+def test_a_row_that_is_given_up_goes_before_the_next_step(engine, monkeypatch):
     seen = []
+    step = IndependentDecoder.step
+    # A slow step, so that the figures are read while the turn that dropped the row still runs.
+    monkeypatch.setattr(IndependentDecoder, "step", lambda self: [step(self), time.sleep(0.1)][0])
 
     def give_up(event):
         seen.append(event)

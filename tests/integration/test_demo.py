@@ -1,0 +1,45 @@
+"""`unblank demo`: its length, in minutes or in steps."""
+
+import json
+import random
+
+import pytest
+import yaml
+
+from unblank.cli import main
+
+WORDS = "the river ran past old stone houses while small boats waited under a wide grey sky".split()
+
+
+@pytest.fixture(scope="module")
+def text_file(tmp_path_factory):
+    drawn = random.Random(0)
+    paragraphs = [" ".join(drawn.choices(WORDS, k=20)) + "." for _ in range(60)]
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text("\n\n".join(paragraphs))
+    return path
+
+
+def demo(text_file, output, *options):
+    given = ["--text", str(text_file), "--output", str(output), "--no-arrange-memory"]
+    main(["demo", *given, "--sentences", "1", *options])
+
+
+def test_as_many_steps_are_done_as_fit_into_the_minutes(text_file, tmp_path):
+    demo(text_file, tmp_path, "--minutes", "0.15")
+    train = yaml.safe_load((tmp_path / "model" / "run.yaml").read_text())["train"]
+    assert train["minutes"] == 0.15
+    last = (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["step"] == train["max_steps"] >= 1
+
+
+def test_steps_take_the_place_of_the_minutes(text_file, tmp_path):
+    demo(text_file, tmp_path, "--steps", "3")
+    train = yaml.safe_load((tmp_path / "model" / "run.yaml").read_text())["train"]
+    assert (train["max_steps"], train.get("minutes")) == (3, None)
+
+
+def test_both_are_refused(text_file, tmp_path):
+    with pytest.raises(SystemExit):
+        demo(text_file, tmp_path, "--steps", "3", "--minutes", "1")
+    assert not (tmp_path / "model").exists()
