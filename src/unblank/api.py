@@ -156,7 +156,7 @@ class Unblank:
             filler = self.filler(checked)
             results = filler.fill(texts, order=order, rules=rules, batch_size=batch_size)
         elif rules:
-            raise ValueError("rules do not go with passages: leave one of them out")
+            raise ValueError("rules and passages cannot be combined: leave one of them out")
         else:
             filler = Filler(self.model, self.tokenizer, checked)
             pairs = zip(texts, passages_of_each(text, passages), strict=True)

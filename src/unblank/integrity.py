@@ -132,14 +132,14 @@ def read_record(path: Path, *, editable: Collection[str] = ()) -> dict[str, Any]
         ValueError: it cannot be read, or is not as it was written; the message names it.
     """
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise ValueError(f"{path.name} cannot be read (it is no file)")
+        raise ValueError(f"{path.name} cannot be read (it is not a file)")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         found = _checksum(record, editable) if isinstance(record, dict) else None
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} cannot be read ({type(error).__name__})") from error
     if not isinstance(record, dict):
-        raise ValueError(f"{path.name} holds no record")
+        raise ValueError(f"{path.name} does not hold a record")
     # Only what was sealed ends with a hash; under another name, that name is damaged.
     last = str(next(reversed(record.values()), ""))
     is_renamed = _CHECKSUM not in record and _HASH.fullmatch(last)

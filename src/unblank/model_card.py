@@ -112,7 +112,8 @@ def _facts(provenance: Mapping[str, Any]) -> list[str]:
         provenance.get("base_model", {}).get("folder"),
         provenance.get("settings", {}).get("model", {}).get("init_from"),
     ]
-    facts += [f"Made from `{Path(origin).name}`." for origin in origins if origin]
+    names = dict.fromkeys(Path(origin).name for origin in origins if origin)
+    facts += [f"Made from `{name}`." for name in names]
     counts = [f"{provenance[name]:,} {name}" for name in ("steps", "tokens") if name in provenance]
     if counts:
         facts.append(f"Trained for {' and '.join(counts)}.")

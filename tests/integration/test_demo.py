@@ -8,7 +8,7 @@ import yaml
 
 from unblank.cli import main
 
-WORDS = "the river ran past old stone houses while small boats waited under a wide grey sky".split()
+WORDS = ["the", "river", "ran", "past", "old", "houses", "while", "small", "boats", "waited"]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from unblank.engine.checkpoint import list_checkpoints
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.run_state import read_run_state
 from unblank.finetuning.run import run_finetune
+from unblank.models import ElectraInfillConfig, ElectraInfillForPreTraining
 from unblank.pretraining.run import run_pretrain
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import from_mapping
@@ -42,6 +43,16 @@ def unfinished(run_folder, tmp_path):
     (folder / "metrics.jsonl").write_text("".join(lines[:2]))
     shutil.rmtree(list_checkpoints(folder / "checkpoints")[0])
     return folder
+
+
+def test_a_model_that_writes_nothing_is_offered_what_it_is_for(tmp_path):
+    config = ElectraInfillConfig(
+        vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    ElectraInfillForPreTraining(config).save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (command,) = describe_folder(tmp_path).next_commands
+    assert f"--model.init-from-encoder {tmp_path}" in command
 
 
 def test_a_model_says_its_size_its_vocabulary_and_where_it_comes_from(run_folder):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tokenizers import AddedToken
 from torch.testing import assert_close
-from transformers import AutoConfig
+from transformers import AutoConfig, BertConfig, BertModel
 
 import unblank
 from unblank.models import (
@@ -204,7 +204,13 @@ def test_other_models_are_named_with_what_can_be_opened(folder, tmp_path):
     )
     ElectraInfillForPreTraining(config).save_pretrained(tmp_path)
     unblank.load(folder).tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"opens glm_infill, deltalm, ganlm"):
+    opened_by = r"unblank\.models\.ElectraInfillForPreTraining.*init-from-encoder"
+    with pytest.raises(ValueError, match=rf"opens glm_infill, deltalm, ganlm.*{opened_by}"):
+        unblank.load(tmp_path)
+    BertModel(
+        BertConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
+    ).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"'bert'.*transformers\.AutoModel"):
         unblank.load(tmp_path)
 
 

@@ -10,6 +10,7 @@ from unblank.families.loading import load_folder, require_folder
 from unblank.integrity import PROVENANCE_NAME, facts_of_files, file_facts, seal, write_at_once
 from unblank.model_card import write_card
 from unblank.quiet import without_progress_bar
+from unblank.training_record import training_settings
 from unblank.whole_folders import new_folder
 
 __all__ = ["merge"]
@@ -50,6 +51,7 @@ def merge(folder: Path, output: Path) -> Path:
                 "folder": str(folder.resolve()),
                 **{path.name: file_facts(path) for path in sorted(folder.glob("*.safetensors"))},
             },
+            "settings": training_settings(folder),
             "files": facts_of_files(staging),
         }
         write_at_once(staging / PROVENANCE_NAME, seal(provenance))

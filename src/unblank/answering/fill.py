@@ -144,7 +144,7 @@ def _check_passages(retriever: Retriever | None, text: str, rules: Sequence[Rule
         return
     require_one_blank(text)
     if rules:
-        raise ValueError("rules do not go with passages: leave one of them out")
+        raise ValueError("rules and passages cannot be combined: leave one of them out")
 
 
 def _fill_record(result: FillResult, *, with_tokens: bool, with_marks: bool) -> dict[str, Any]:

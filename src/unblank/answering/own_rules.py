@@ -37,6 +37,6 @@ def _read_json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{text[:80]!r} begins like JSON, but is none ({error}): give a list such as "
+            f"{text[:80]!r} begins like JSON, but is not valid ({error}): give a list such as "
             '["words=1", "1: case=lower"], or one rule without brackets'
         ) from error

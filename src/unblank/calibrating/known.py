@@ -123,6 +123,6 @@ class KnownChoices:
 def _require_numbers(are_numbers: Sequence[bool], what: str) -> None:
     if num_bad := are_numbers.count(False):
         raise ValueError(
-            f"{num_bad} of {len(are_numbers)} {what} of the model are no finite numbers (NaN): its "
-            "weights or its data type are broken; try --dtype fp32"
+            f"{num_bad} of {len(are_numbers)} {what} of the model are not finite numbers (NaN): "
+            "its weights or its data type are broken; try --dtype fp32"
         )

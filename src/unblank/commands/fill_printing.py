@@ -77,7 +77,7 @@ def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
     """Fill each text with the passages of the index, and print it with them."""
     require_plain_search(settings.decoding())
     if settings.given_rules():
-        raise ValueError("rules do not go with passages: leave --rules or --retrieve out")
+        raise ValueError("rules and passages cannot be combined: leave --rules or --retrieve out")
     order = settings.filling_order()
     retriever = Retriever(unblank, Path(str(settings.retrieve)), settings.top)
     console = TextConsole(highlight=False, soft_wrap=True)

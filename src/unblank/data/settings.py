@@ -23,6 +23,9 @@ class DataSettings:
     """Files, folders or globs of training text."""
     validation: MayChange[tuple[PathText, ...]] = ()
     """The same for held-out text."""
+    hold_out: Positive[float | None] = None
+    """Share of `train` to hold out where there is no `validation`, chosen by a hash of its text, so
+    the same in every run."""
     languages: tuple[str, ...] | None = None
     """Language of each entry of `train`."""
     validation_languages: MayChange[tuple[str, ...] | None] = None

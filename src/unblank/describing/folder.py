@@ -184,8 +184,10 @@ def _model_next(path: Path, family: Any, is_headed: bool) -> list[str]:
         commands.append(f"unblank predict {path} INPUT OUTPUT{known}")
     if family.writes == "targets":
         commands.append(f'unblank generate {path} "A source."')
-    if commands:
-        commands.append(f"unblank serve {path}")
+    if family.writes == "nothing":
+        start = f"--model.init-from-encoder {path}"
+        return [f"unblank finetune {start} --data.train FILE"] if family.gives_encoder else []
+    commands.append(f"unblank serve {path}")
     commands.append(f"unblank finetune --model.init-from {path} --data.train FILE")
     return commands
 
@@ -417,4 +419,4 @@ def _no_folder_of_ours(path: Path) -> str:
             f"{path} holds runs: give one of them: {', '.join(str(path / one) for one in runs[:5])}"
         )
     names = ", ".join(sorted(one.name for one in path.iterdir())[:5]) or "nothing"
-    return f"{path} is no folder of a model, adapter, tokenizer, corpus or run: it has {names}"
+    return f"{path} is not the folder of a model, adapter, tokenizer, corpus or run: it has {names}"

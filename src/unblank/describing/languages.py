@@ -131,10 +131,13 @@ def describe_languages(
     aligned = dict(parallel or {})
     if aligned and _ENGLISH not in aligned:
         raise ValueError(
-            f"the parallel sentences are in {', '.join(aligned)}: the tax needs English (en), too"
+            f"the parallel sentences are in {', '.join(aligned)}: the tax, which compares with "
+            "English, needs it (en), too"
         )
     if len({len(sentences) for sentences in aligned.values()}) > 1:
-        raise ValueError("the parallel sentences are not as many in every language")
+        raise ValueError(
+            "the languages have different numbers of parallel sentences: give as many in each"
+        )
     lengths = {
         code: [len(ids) for ids in encode_texts(tokenizer, sentences)]
         for code, sentences in aligned.items()

@@ -1,15 +1,17 @@
 """One live run in an output folder: a lock that the system releases however the run ends.
 
-The lock is on a file that stays in the folder, as removing it would let two runs lock two files of
-the same name.
+The file that is locked stays in the folder of a run. Where the block leaves nothing beside it, as a
+refused run does, it goes, and the folders that were made for it.
 """
 
+import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
-__all__ = ["lock_folder"]
+__all__ = ["LOCK_NAME", "lock_folder"]
 
 LOCK_NAME = ".lock"
 
@@ -19,24 +21,53 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """Hold a folder for one run as long as the block lasts; nothing is locked on Windows.
 
     Args:
-        folder: made if absent.
+        folder: made if absent, and gone again if nothing is written into it.
 
     Raises:
         ValueError: if another run holds it, or there is a file in its place.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"train.output_dir {folder} is a file: give a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    # Nothing is ever written into it: only the lock counts, which ends with the process.
-    with (folder / LOCK_NAME).open("a") as file:
-        if sys.platform != "win32":
-            import fcntl
+    absent = [place for place in (folder, *folder.parents) if not place.exists()]
+    was_there = (folder / LOCK_NAME).exists()
+    with _held(folder):
+        try:
+            yield
+        finally:
+            if not was_there:
+                _remove_unused(folder, absent)
 
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"another run is writing to train.output_dir {folder}: wait for it, stop it, "
-                    "or choose another folder"
-                ) from error
-        yield
+
+def _held(folder: Path) -> TextIO:
+    """Return the locked file of a folder; closing it releases the lock."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Nothing is ever written into it: only the lock counts, which ends with the process.
+        file = (folder / LOCK_NAME).open("a")
+        if sys.platform == "win32":
+            return file
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            raise ValueError(
+                f"another run is writing to train.output_dir {folder}: wait for it, stop it, "
+                "or choose another folder"
+            ) from error
+        # Its holder may have removed it meanwhile: then this lock is on a file that nobody sees.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), (folder / LOCK_NAME).stat()):
+                return file
+        file.close()
+
+
+def _remove_unused(folder: Path, absent: Sequence[Path]) -> None:
+    """Remove the lock if it is alone in its folder, and folders that were not there before."""
+    with suppress(OSError):  # of another owner, or no longer empty: then it stays
+        if [path.name for path in folder.iterdir()] != [LOCK_NAME]:
+            return
+        (folder / LOCK_NAME).unlink()
+        for place in absent:
+            place.rmdir()

@@ -119,7 +119,7 @@ class TrainSettings:
     save_minutes: MayChange[Positive[float | None]] = None
     """Also save a checkpoint when the last one is this many minutes old."""
     keep_checkpoints: MayChange[Positive[int]] = 1
-    """Number of latest checkpoints to keep."""
+    """Number of latest checkpoints to keep; wsd also keeps the last one before its decay."""
     validate_every: MayChange[NotNegative[int | None]] = None
     """Steps between two validations; 0 = never."""
     validation_samples: MayChange[Positive[int | None]] = None

@@ -119,7 +119,7 @@ def _kept_batches(
     if kept.is_other:
         session.say("note: an interrupted measurement of something else is not continued")
     if any(world.gather(kept.num_known)):
-        session.say(f"goes on after {counted(kept.num_known, 'batch', 'batches')}")
+        session.say(f"continuing after {counted(kept.num_known, 'batch', 'batches')}")
     try:
         yield kept
     except BaseException:

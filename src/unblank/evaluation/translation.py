@@ -21,6 +21,7 @@ from unblank.evaluation.written_answers import AskedText, AskedTexts, write_and_
 from unblank.languages import Direction
 from unblank.metrics.language_identity import LanguageIdentifier, identifier_accuracy
 from unblank.metrics.text import TextMetric
+from unblank.plurals import counted
 
 __all__ = ["run_translation"]
 
@@ -64,7 +65,7 @@ def _measure(
     accuracy = identifier_accuracy(known)
     identifier = LanguageIdentifier(known)
     judged = "" if accuracy is None else f"; languages are told apart in {accuracy:.1f} %"
-    session.say(f"{name}: {len(directions)} directions{judged}")
+    session.say(f"{name}: {counted(len(directions), 'direction')}{judged}")
     rows: dict[str, dict[Direction, list[Score]]] = {}
     for direction in directions:
         asked = _asked(session, name, direction, sentences, metrics)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PreTrainedModel
 
+from unblank.families.family import Family
 from unblank.families.table import FAMILIES, family_of_model_type
 from unblank.integrity import (
     CHECKPOINTS_NAME,
@@ -138,10 +139,29 @@ def _check_files(folder: Path, must_write: bool) -> type[PreTrainedModel]:
     if family is None or family.generating_class is None:
         known = [one.model_type for one in FAMILIES.values() if one.generating_class is not None]
         raise ValueError(
-            f"{folder} has a model of type {model_type!r}: unblank.load opens {', '.join(known)}"
+            f"{folder} has a model of type {model_type!r}, and unblank.load opens "
+            f"{', '.join(known)}: {_other_use(family)}"
         )
     _refuse_classifier(folder, config)
     return family.generating_class
+
+
+def _other_use(family: Family | None) -> str:
+    """Say what opens a model that answers nothing here, or is of no family of ours."""
+    if family is None:
+        return (
+            "open it with transformers.AutoModel, make an encoder-decoder of it (unblank finetune "
+            "--model.init-from-encoder), or convert it if it is a published checkpoint (unblank "
+            "convert)"
+        )
+    name = family.pretraining_class.__name__
+    uses = [
+        f"open it with unblank.models.{name}.from_pretrained",
+        "measure it on minimal pairs (unblank evaluate)",
+    ]
+    if family.gives_encoder:
+        uses.append("make an encoder-decoder of it (unblank finetune --model.init-from-encoder)")
+    return f"it writes nothing; {', '.join(uses[:-1])}, or {uses[-1]}"
 
 
 def _refuse_unfinished_run(folder: Path) -> None:

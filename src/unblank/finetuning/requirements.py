@@ -5,6 +5,7 @@ from pathlib import Path
 
 from unblank.adapters.record import has_adapter
 from unblank.extras import require_package
+from unblank.finetuning.labels.classifier_model import is_classifier_folder
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.metrics.packages import require_metric_packages
 from unblank.prompting import load_task
@@ -44,6 +45,16 @@ _ONLY_LABELS = (
 )
 
 
+_ONLY_BLANKS = tuple(
+    f"cloze.{name}"
+    for name in (
+        *("patterns", "scoring", "layout", "loss", "prompts", "test_prompts", "words"),
+        *("test_words", "consistency", "calibrate"),
+    )
+)
+_ONLY_CLASSIFIERS = ("cloze.pooled", "cloze.branch")
+
+
 def unused_settings(settings: FinetuneSettings) -> dict[str, str]:
     """Return what this task and method do not use: dotted name -> why, as half a sentence."""
     unused: dict[str, str] = {}
@@ -56,13 +67,25 @@ def unused_settings(settings: FinetuneSettings) -> dict[str, str]:
     if settings.task != QUESTIONS:
         unused["qa"] = f"only --task {QUESTIONS} uses it"
     method = f"--method {settings.method}"
+    if settings.task not in WRITING_TASKS:
+        if _has_head(settings):
+            unused |= dict.fromkeys(_ONLY_BLANKS, "a classifier does not use it")
+        else:
+            unused |= dict.fromkeys(_ONLY_CLASSIFIERS, "only a classifier uses it")
     if settings.method != "lora":
-        unused["lora"] = f"--method {method} trains no adapters"
+        unused["lora"] = f"{method} trains no adapters"
     if settings.method not in ("prompt", "deep-prompt"):
-        unused["prompt"] = f"--method {method} trains no prompt"
+        unused["prompt"] = f"{method} trains no prompt"
     if settings.method == "deep-prompt":
-        unused["prompt.encoder"] = f"--method {method} has no encoder"
+        unused["prompt.encoder"] = f"{method} has no encoder"
     return unused
+
+
+def _has_head(settings: FinetuneSettings) -> bool:
+    """Whether a classifier answers: one that is asked for, or the model that is started from."""
+    if settings.method == "classifier" or settings.cloze.classifier:
+        return True
+    return is_classifier_folder(settings.model.init_from)
 
 
 def require_possible_method(

@@ -21,12 +21,14 @@ from unblank.families.settings import GanLMSettings, ModelSettings, TokenizerSet
 from unblank.finetuning.labels.settings import ClozeSettings, GridSettings
 from unblank.finetuning.questions.settings import QuestionSettings
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
+from unblank.objectives.seq2seq_settings import MaskRatioSettings
 from unblank.settings.checks import require
 from unblank.settings.identity import MayChange, SharesOut
 from unblank.settings.marks import PathText
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
+    OpenShare,
     Positive,
     PositiveShare,
     ProperShare,
@@ -115,7 +117,7 @@ class FinetuneDataSettings(DataSettings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PairSettings:
+class PairSettings(MaskRatioSettings):
     """Text pairs: source to target."""
 
     label_smoothing: ProperShare[float] = 0.1
@@ -131,8 +133,8 @@ class PairSettings:
     printed."""
     blank: Literal["[MASK]", "[sMASK]", "[gMASK]"] = "[sMASK]"
     """GLM: the blank put after a source that has none; the target fills it."""
-    mask_ratio: ProperShare[float] = 0.15
-    """Share of the tokens of `data.monolingual` to hide."""
+    mask_ratio: OpenShare[float] = 0.15
+    """Share of the tokens of `data.monolingual` to hide, in (0, 1)."""
 
     def __post_init__(self) -> None:
         check_values(self)

@@ -142,8 +142,8 @@ class CandidateScorer:
         """
         if self._options.has_prior:
             raise ValueError(
-                f"the normalization {self._options.normalization!r} does not go with passages: "
-                "choose sum or mean"
+                f"the normalization {self._options.normalization!r} cannot be combined with "
+                "passages: choose sum or mean"
             )
         plain = replace(self._options, normalization="sum")
         scorer = CandidateScorer(self._model, self._tokenizer, plain)

@@ -110,7 +110,7 @@ class DecodingOptions(SearchOptions):
         self.check_max_tokens(self.max_tokens)
         if self.abstain_below is not None and self.do_sample:
             raise ValueError(
-                "abstain_below goes by how sure the likeliest fill is, and do_sample draws others: "
+                "abstain_below looks at the likeliest fill, and do_sample draws others: "
                 "leave one of them out"
             )
         if self.num_beams == 1 and self.length_penalty:

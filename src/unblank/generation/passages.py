@@ -132,7 +132,7 @@ def require_plain_search(options: DecodingOptions) -> None:
     """Raise ValueError for what has no meaning over several passages."""
     if options.do_sample or options.length_penalty:
         name = "do_sample" if options.do_sample else "length_penalty"
-        raise ValueError(f"{name} does not go with passages: leave it out")
+        raise ValueError(f"{name} cannot be combined with passages: leave it out")
 
 
 def log_weights(passages: Sequence[Passage]) -> Tensor:

@@ -57,10 +57,10 @@ def find_direction(text: str) -> Direction:
     try:
         codes = language_codes(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no direction of translation: {error}") from error
+        raise ValueError(f"{text!r} is not a direction of translation: {error}") from error
     if len(codes) != 2:
         raise ValueError(
-            f"{text!r} is no direction of translation: give SOURCE-TARGET with codes of languages, "
-            "such as en-de"
+            f"{text!r} is not a direction of translation: give SOURCE-TARGET with codes of "
+            "languages, such as en-de"
         )
     return Direction(*codes)

@@ -39,7 +39,7 @@ class LanguageIdentifier:
     def __init__(self, texts: Mapping[str, Sequence[str]]) -> None:
         if len(texts) < 2 or not all(texts.values()):
             raise ValueError(
-                "an identifier of languages needs texts of at least two, got "
+                "language identification needs texts in at least two languages, got "
                 f"{ {code: len(some) for code, some in texts.items()} }"
             )
         from sklearn.naive_bayes import MultinomialNB

@@ -6,7 +6,7 @@ what flows through the model, and a row's numbers do not depend on the rows besi
 float16 products are slow on processors without instructions for them; FBGEMM's need AVX2 only.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,11 @@ class HalfLinear(nn.Linear):
         bias = None if given.bias is None else given.bias.detach().float()
         self._packed = torch.ops.quantized.linear_prepack_fp16(given.weight.detach().float(), bias)
 
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        """Hand out the weight as the layer uses it, so that a saved model has one data type."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[f"{prefix}weight"] = destination[f"{prefix}weight"].float()
+
     def forward(self, input: Tensor) -> Tensor:
         """Return [..., out] of [..., in] in the same data type, computed in float32."""
         if input.numel() == 0:
@@ -48,8 +53,8 @@ class HalfLinear(nn.Linear):
 def answering_model(model: AnyModule) -> AnyModule:
     """Return a model ready to answer: in place, float16 on a CPU computes in float32.
 
-    Its linear layers become `HalfLinear`, and everything else float32. Other data types, other
-    devices and processors without FBGEMM change nothing.
+    Its linear layers become `HalfLinear`, and everything else float32; saved, all of it is float32.
+    Other data types, other devices and processors without FBGEMM change nothing.
     """
     first = next(model.parameters())
     is_half = any(weight.dtype == torch.float16 for weight in model.parameters())

@@ -16,7 +16,7 @@ from unblank.settings.ranges import (
     minimum,
 )
 
-__all__ = ["Seq2SeqSettings", "SpanRule"]
+__all__ = ["MaskRatioSettings", "Seq2SeqSettings", "SpanRule"]
 
 SpanRule = Literal["unilm", "t5"]
 """How many spans, and where: see `unblank.objectives.span_corruption.noise_spans`."""
@@ -29,7 +29,18 @@ Noise = Literal["infill", "mask", "delete"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seq2SeqSettings:
+class MaskRatioSettings:
+    """How much of a text is hidden, in pretraining and wherever spans are hidden beside it."""
+
+    mask_ratio: OpenShare[float] = 0.15
+    """Share of a text's tokens to hide by span corruption, in (0, 1)."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seq2SeqSettings(MaskRatioSettings):
     """What an encoder-decoder reads and predicts; the defaults are DeltaLM's and GanLM's.
 
     Raises:
@@ -44,9 +55,6 @@ class Seq2SeqSettings:
 
     mass: NotNegative[float] = 0.0
     """Weight of MASS (a baseline): one long fragment is hidden and predicted."""
-
-    mask_ratio: OpenShare[float] = 0.15
-    """Share of a text's tokens to hide by span corruption, in (0, 1)."""
 
     mean_span_length: Annotated[float, minimum(1)] = 3.0
     """Mean length of a span in tokens, for texts and for pairs."""

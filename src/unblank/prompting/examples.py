@@ -252,8 +252,8 @@ def _several_answers(task: ClozeTask, label: Any) -> tuple[int, ...] | None:
             named = json.loads(label)
         except ValueError as error:
             raise ValueError(
-                f"the labels {label!r} are no JSON list ({error}): write a list, or divide labels "
-                "by a bar (|)"
+                f"the labels {label!r} are not a JSON list ({error}): write a list, or divide "
+                "labels by a bar (|)"
             ) from error
     elif isinstance(label, str):
         named = [one.strip() for one in label.split("|")]

@@ -23,6 +23,10 @@ _SHAPES: Shapes = {
     "languages": (dict,), "universal": (list,), "verbalizers": (dict,),
 }  # fmt: skip
 
+_ONLY_PATTERNS = (
+    *("default_pattern", "scoring", "translated", "hints", "languages", "universal"),
+    "verbalizers",
+)
 _OF_NUMBERS = ("pearson", "spearman")
 _OF_SEVERAL = ("micro_f1", "macro_f1", "exact")
 _OF_RANKS = ("mae", "quadratic_kappa")
@@ -59,6 +63,7 @@ def check_task(task: ClozeTask, entries: Mapping[str, Any]) -> None:
         ValueError: a setting that another one makes meaningless; the message names the line.
     """
     _check_decision(task, entries)
+    _refuse_unused(task, entries)
     if task.patterns and task.default_pattern >= len(task.patterns):
         raise ValueError(
             f"{line_of(entries, 'default_pattern')}default_pattern is {task.default_pattern}: "
@@ -112,6 +117,21 @@ def _check_decision(task: ClozeTask, entries: Mapping[str, Any]) -> None:
             f"{line_of(entries, 'labels')}without patterns, only a classifier answers: name its "
             "texts, as in `classifier: ['{field}']`"
         )
+
+
+def _refuse_unused(task: ClozeTask, entries: Mapping[str, Any]) -> None:
+    """Refuse keys that the task never reads, whatever their value."""
+    if "max_wrong" in entries and task.labels:
+        raise ValueError(
+            f"{line_of(entries, 'max_wrong')}max_wrong has no effect where every example has the "
+            "same labels: it limits the candidates that each example brings; leave it out"
+        )
+    for key in _ONLY_PATTERNS if not task.patterns else ():
+        if key in entries:
+            raise ValueError(
+                f"{line_of(entries, key)}{key} has no effect without patterns, as only a "
+                "classifier answers: leave it out"
+            )
 
 
 def _why_unfit(task: ClozeTask, metric: str) -> str:

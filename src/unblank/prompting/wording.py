@@ -148,7 +148,7 @@ def _by_code(entries: Mapping[str, Any]) -> dict[str, Any]:
         except ValueError as error:
             raise ValueError(f"{at_line(given)}{error}") from error
         if code in found:
-            raise ValueError(f"{at_line(given)}the language {code} is there twice")
+            raise ValueError(f"{at_line(given)}the language {code} occurs twice")
         if not isinstance(value, dict | list):
             raise ValueError(f"{at_line(given)}{given} needs words or patterns, got {value!r}")
         found[LineText(code, getattr(given, "line", 0))] = value
@@ -200,7 +200,7 @@ def _check_derived(
     for name, of_values in words.items():
         if name not in derived:
             raise ValueError(
-                f"{at_line(name)}the hint {name} must be a text: no field is derived so"
+                f"{at_line(name)}the hint {name} must be a text: no derived field has that name"
             )
         if set(of_values) != set(derived[name]["words"]):
             raise ValueError(

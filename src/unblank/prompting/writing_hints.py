@@ -41,7 +41,7 @@ def _word(name: str, language: str) -> str:
         raise ValueError(f"there is no hint {name!r}: choose from {', '.join(known)}")
     if not language:
         raise ValueError(
-            f"the hint {name!r} is a word of the language to write in, which nothing tells: name "
+            f"the hint {name!r} is a word of the language to write in, which is unknown here: name "
             "it behind the file, as in FILE@en-de"
         )
     words = known[name]

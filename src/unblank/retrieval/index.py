@@ -119,7 +119,9 @@ def require_room(output: Path, *, replace: bool = False) -> None:
     """Raise unless an index can be written to a folder; arguments and errors as above."""
     require_package("bm25s", _PURPOSE)
     if output.exists() and not (replace and (output / RECORD_NAME).is_file()):
-        advice = "that is no index" if replace else "choose another --output, or add --overwrite"
+        advice = (
+            "that is not an index" if replace else "choose another --output, or add --overwrite"
+        )
         raise FileExistsError(f"{output} exists: {advice}")
 
 
@@ -141,8 +143,8 @@ class PassageIndex:
     def __init__(self, folder: Path) -> None:
         if not (folder / RECORD_NAME).is_file():
             raise FileNotFoundError(
-                f"{folder} is no index of passages: it has no {RECORD_NAME}; `unblank index` makes "
-                "one"
+                f"{folder} is not an index of passages: it has no {RECORD_NAME}; `unblank index` "
+                "makes one"
             )
         refuse_links_out(folder)
         if damage := find_damage(folder, RECORD_NAME):

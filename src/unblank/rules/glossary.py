@@ -75,9 +75,7 @@ def read_glossary(path: Path) -> Glossary:
     seen: set[str] = set()
     for place, term, translation in _lines(path):
         if term.casefold() in seen:
-            raise ValueError(
-                f"{place}: the term {term!r} is there twice: put all forms in one line"
-            )
+            raise ValueError(f"{place}: the term {term!r} occurs twice: put all forms in one line")
         seen.add(term.casefold())
         terms[term] = translation
     if not terms:

@@ -54,7 +54,7 @@ class CompletionBody(ModelBody):
         None, description="Up to four strings before which an answer ends."
     )
     logprobs: int | None = Field(
-        None, ge=0, le=20, description="Report the tokens and as many alternatives of each."
+        None, ge=0, le=20, description="Report the tokens and as many alternatives to each."
     )
     echo: bool | None = Field(False, description="Return the prompt before the answer.")
     stream: bool | None = Field(False, description="Send text as soon as it is written.")

@@ -109,7 +109,7 @@ class Gate:
                 return await self._body(receive)
         except TimeoutError:
             raise _RefusedError(
-                408, f"the body did not come within {self._body_seconds:g} s"
+                408, f"the body did not arrive within {self._body_seconds:g} s"
             ) from None
 
     async def _body(self, receive: Receive) -> bytes | None:

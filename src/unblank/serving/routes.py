@@ -142,7 +142,7 @@ def _with_passages(
     """Return the fill of a text with passages, to be awaited."""
     if body.rules or body.stream or body.order == "confidence":
         name = "rules" if body.rules else "stream" if body.stream else "order confidence"
-        raise ValueError(f"{name} does not go with passages: leave one of them out")
+        raise ValueError(f"{name} cannot be combined with passages: leave one of them out")
     if not isinstance(body.text, str) or body.passages is None:
         raise ValueError("passages belong to one text: give it as a text, not as a list")
     return model.fill_with_passages(body.text, body.passages, options, body.order)

@@ -11,6 +11,7 @@ from unblank.families.settings import FamilySections, ModelSettings
 from unblank.families.table import family_of_run
 from unblank.models.finite import require_finite
 from unblank.starting.vocabulary import fit_vocabulary
+from unblank.untrusted.opening import config_in
 
 __all__ = ["build_model", "describe_start"]
 
@@ -63,7 +64,15 @@ def build_model(
 def describe_start(settings: ModelSettings) -> str:
     """Return where the first weights of a run come from, for its header."""
     if settings.init_from is not None:
-        return f"the weights in {settings.init_from}"
+        note = f" ({stored}, trained as float32)" if (stored := _stored(settings.init_from)) else ""
+        return f"the weights in {settings.init_from}{note}"
     if settings.init_from_encoder is not None:
         return f"the encoder in {settings.init_from_encoder} ({settings.decoder_start} decoder)"
     return f"new weights ({settings.preset})"
+
+
+def _stored(folder: Path) -> str:
+    """Return the data type of a folder's weights by its configuration; empty for float32."""
+    dtype = config_in(folder).dtype if (folder / "config.json").is_file() else None
+    name = str(dtype or "float32").removeprefix("torch.")
+    return "" if name == "float32" else name

@@ -15,6 +15,7 @@ from unblank.integrity import PROVENANCE_NAME, file_facts, weights_files
 from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import encode_texts, text_encoder
 from unblank.tokenization.vocabulary import padded_vocab_size
+from unblank.training_record import training_settings
 from unblank.trimming.equality import NUM_COMPARED, largest_difference, require_same_tokens
 from unblank.trimming.folder import row_order, trimmed_config, write_tokenizer, write_weights
 from unblank.trimming.selection import (
@@ -227,7 +228,8 @@ def _write_record(
             "files": {path.name: file_facts(path) for path in weights_files(source)},
             "provenance": read_json_object(origin) if origin.is_file() else None,
         },
-        "settings": {"keep": keep, "coverage": coverage},
+        "kept": {"keep": keep, "coverage": coverage},
+        "settings": training_settings(source),
         "report": asdict(report),
         "versions": installed_versions(PACKAGES),
     }

@@ -20,7 +20,7 @@ def read_json(path: Path) -> Any:
         ValueError: it is not JSON in UTF-8, is nested too deeply, or is too large.
     """
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise ValueError(f"{path} is no file: JSON is read from files only")
+        raise ValueError(f"{path} is not a file: JSON is read from files only")
     refuse_pointer(path)
     if (size := path.stat().st_size) > _MOST_BYTES:
         raise ValueError(f"{path} has {size:,} bytes: at most {_MOST_BYTES:,} are read as JSON")

@@ -82,7 +82,7 @@ def _require_fast(path: Path, pattern: str) -> None:
     try:
         divide = pre_tokenizers.Split(Regex(pattern), behavior="isolated").pre_tokenize_str
     except Exception as error:  # the tokenizers library raises bare Exception
-        raise ValueError(f"{shown}, which is no regular expression: {error}") from error
+        raise ValueError(f"{shown}, which is not a regular expression: {error}") from error
     for text, bound in _trials(pattern):
         with panics_named(f"{shown}, which gives up on short texts (take another tokenizer)"):
             seconds = _least_seconds(divide, text, bound)

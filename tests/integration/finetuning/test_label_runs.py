@@ -2,11 +2,15 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 from labelled_toys import labelled_config
 
+import unblank
+from unblank.adapters.settings import LoraSettings
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.steps import ExampleSteps
 from unblank.finetuning.run import run_finetune
@@ -14,6 +18,9 @@ from unblank.finetuning.settings import (
     FinetuneDataSettings,
     FinetuneOptimSettings,
 )
+from unblank.models import GlmInfillForConditionalGeneration
+
+BY_HEAD = {"method": "classifier"}
 
 
 @pytest.mark.parametrize("method", ["none", "classifier"])
@@ -98,6 +105,14 @@ def test_the_usual_learning_rate_is_used_said_and_compared(toys, tmp_path, capsy
         run_finetune(replace(config, optim=FinetuneOptimSettings(learning_rate=2e-4)))
 
 
+def test_weights_in_half_are_trained_and_saved_as_float32_and_that_is_said(toys, tmp_path, capsys):
+    half = shutil.copytree(toys["model"], tmp_path / "half")
+    GlmInfillForConditionalGeneration.from_pretrained(half).half().save_pretrained(half)
+    run_finetune(labelled_config({**toys, "model": half}, tmp_path / "run", train={"max_steps": 2}))
+    assert re.search(r"float16.*float32", " ".join(capsys.readouterr().out.split()))
+    assert unblank.load(tmp_path / "run").model.dtype == torch.float32
+
+
 def test_a_run_chooses_by_what_it_holds_out(toys, tmp_path):
     data = FinetuneDataSettings(train=(str(toys["train"]),), hold_out=0.3)
     run_finetune(replace(labelled_config(toys, tmp_path, train={"max_steps": 2}), data=data))
@@ -141,6 +156,12 @@ def results_of(folder):
         ({"train": {"metric": "f2"}}, r"train\.metric.*'f2'.*toy.*accuracy"),
         ({"train": {"batch_tokens": 5}}, r"train\.batch_tokens.*--task seq2seq"),
         ({"cloze": ClozeSettings(patterns=(5,))}, "'toy'.*0 to 1.* 5"),
+        ({"lora": LoraSettings(rank=2)}, r"^lora\.rank is given, but --method full"),
+        ({"cloze": ClozeSettings(pooled="end")}, r"cloze\.pooled.*classifier"),
+        ({"cloze": ClozeSettings(scoring="sum"), **BY_HEAD}, r"cloze\.scoring.*classifier"),
+        ({"cloze": ClozeSettings(loss="hinge"), **BY_HEAD}, r"cloze\.loss.*classifier"),
+        ({"cloze": ClozeSettings(layout="masked"), **BY_HEAD}, r"cloze\.layout.*classifier"),
+        ({"cloze": ClozeSettings(calibrate=True), **BY_HEAD}, r"cloze\.calibrate.*classifier"),
         ({"cloze": ClozeSettings(max_length=900)}, r"cloze\.max_length 900 .*\b48\b"),
     ],
 )

@@ -90,6 +90,17 @@ def test_every_way_is_measured_on_other_data(way, tuned, toys, tmp_path):
     assert found.scores[0].value == pytest.approx(100 * np.mean(right))
 
 
+@pytest.mark.parametrize("made_by", ["merge", "trim"])
+def test_a_model_made_of_a_tuned_one_still_knows_its_task(made_by, tuned, toys, tmp_path):
+    source, output = tuned("lora" if made_by == "merge" else "full"), tmp_path / "made"
+    more = ["--corpus", str(toys["train"]), "--coverage", "1"] if made_by == "trim" else []
+    main([made_by, str(source), str(output), *more])
+    unblank.predict_file(output, toys["validation"], tmp_path / "found.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
+    for row, expected in zip(rows, measured(source), strict=True):
+        assert row["predicted"] == expected["predicted"]
+
+
 def test_records_without_labels_and_bad_ones_keep_their_places(tuned, tmp_path, capsys):
     source, output = tmp_path / "in.csv", tmp_path / "out.csv"
     rows = [("a play", "good"), ("the film", ""), ("a song", "?"), ("fine " * 99 + "song", "")]

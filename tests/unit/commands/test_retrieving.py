@@ -41,7 +41,7 @@ def test_an_index_is_not_replaced_unless_asked_for(index_folder, tmp_path, capsy
     words = [str(index_folder.parent / "texts.txt"), "--output", str(index_folder)]
     with pytest.raises(FileExistsError, match="--overwrite"):
         index.run(index.parse(words))
-    with pytest.raises(FileExistsError, match="no index"):
+    with pytest.raises(FileExistsError, match="not an index"):
         index.run(index.parse([*words[:2], str(tmp_path), "--overwrite"]))
     before = len(PassageIndex(index_folder))
     index.run(index.parse([*words, "--overwrite", "--text-unit", "line"]))
@@ -95,8 +95,8 @@ def test_files_are_answered_with_the_same_passages(tiny, index_folder, expected,
     ("words", "named"),
     [
         (["--top", "3"], "--top has no effect without --retrieve"),
-        (["--retrieve", "INDEX", "--do-sample"], "do_sample does not go with passages"),
-        (["--retrieve", "INDEX", "--rules", "words=1"], "rules do not go with passages"),
+        (["--retrieve", "INDEX", "--do-sample"], r"do_sample\b.*passages"),
+        (["--retrieve", "INDEX", "--rules", "words=1"], r"rules\b.*passages"),
         (["--retrieve", "INDEX", "--stream"], "exclude each other"),
         (["--retrieve", "INDEX", "--top", "0"], "top"),
     ],

@@ -35,3 +35,45 @@ def test_a_folder_is_free_when_its_run_has_ended_or_failed(tmp_path):
         raise KeyError
     with lock_folder(tmp_path):
         pass
+
+
+def test_what_was_made_for_a_run_that_wrote_nothing_is_gone_again(tmp_path):
+    folder = tmp_path / "runs" / "mine"
+    with pytest.raises(KeyError), lock_folder(folder):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    folder.mkdir(parents=True)
+    with lock_folder(folder):
+        pass
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_in_which_something_was_written_keeps_its_lock(tmp_path):
+    folder = tmp_path / "mine"
+    with lock_folder(folder):
+        (folder / "run.yaml").touch()
+    with pytest.raises(KeyError), lock_folder(folder):
+        raise KeyError
+    assert {path.name for path in folder.iterdir()} == {".lock", "run.yaml"}
+
+
+@unix_only
+def test_a_lock_that_is_removed_while_another_run_opens_it_is_not_taken_for_one(
+    tmp_path, monkeypatch
+):
+    """Else two runs would each hold a file of that name."""
+    import fcntl
+
+    taken, flock = [], fcntl.flock
+
+    def late(file, how):
+        if not taken:
+            (tmp_path / ".lock").unlink()
+        taken.append(file)
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with lock_folder(tmp_path):
+        assert len(taken) == 2
+        with pytest.raises(ValueError, match="another run"), lock_folder(tmp_path):
+            pass

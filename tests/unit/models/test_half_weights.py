@@ -1,10 +1,12 @@
 """Weights in float16 with float32 sums: rounded weights and nothing else, whatever the family."""
 
 import copy
+import json
 
 import pytest
 import torch
 from peft import LoraConfig, inject_adapter_in_model
+from safetensors.torch import load_file
 from tiny_models import encoder_decoder, tiny_unblank
 from torch import nn
 from torch.nn import functional
@@ -128,3 +130,18 @@ def test_a_layer_takes_and_gives_bfloat16_under_autocast():
     layer, given = HalfLinear(nn.Linear(64, 48)), torch.randn(3, 64).bfloat16()
     with torch.inference_mode():
         assert torch.equal(layer(given), layer(given.float()).bfloat16())
+
+
+@pytest.mark.parametrize("family", ["glm", "deltalm", "ganlm"])
+def test_a_model_that_answers_in_half_is_saved_in_the_one_data_type_that_it_declares(
+    family, tmp_path
+):
+    saved = tiny_unblank("bpe").model if family == "glm" else encoder_decoder(family)[0]
+    half = answering_model(copy.deepcopy(saved).half())
+    half.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    declared = json.loads((tmp_path / "config.json").read_text())["dtype"]
+    assert {str(one.dtype) for one in tensors.values()} == {f"torch.{declared}"}
+    rounded = copy.deepcopy(saved).half().state_dict()
+    for name, tensor in tensors.items():
+        assert_close(tensor, rounded[name].float(), rtol=0, atol=0)

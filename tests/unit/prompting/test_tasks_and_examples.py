@@ -24,6 +24,8 @@ shorten: {text: end}
 
 OPTIONS = "candidates: options\npatterns: ['{text} [MASK].']\n"
 
+NAMES = "labels: [a, b]\nclassifier: ['{text}']\n"
+
 OTHER_LABELS = "  - pattern: '[MASK] {text}'\n    verbalizer: {a: b, c: d}\n"
 
 
@@ -94,6 +96,12 @@ def test_words_stay_words(tmp_path):
         (TASK + "candidates: options", "line 6: .*verbalizer.*candidates"),
         (OPTIONS.replace("options", "['{text}']"), "line 1: candidates.*two"),
         (OPTIONS + "max_wrong: 0", r"line 3: max_wrong.*\b1\b"),
+        (TASK + "max_wrong: 3", r"line 6: max_wrong"),
+        (NAMES + "max_wrong: 3", r"line 3: max_wrong"),
+        (NAMES + "decision: several\nscoring: sum", r"line 4: scoring.*patterns"),
+        (NAMES + "scoring: sum", r"line 3: scoring.*patterns"),
+        (NAMES + "default_pattern: 0", r"line 3: default_pattern.*patterns"),
+        (NAMES + "verbalizers: {de: {a: x, b: y}}", r"line 3: verbalizers.*patterns"),
         ("reader: multirc\npatterns: ['{answer} [MASK].']", r"my\.yaml: .*verbalizer.*candidates"),
         ("- a", "`key: value` lines"),
         ("a: [", "is not valid YAML"),

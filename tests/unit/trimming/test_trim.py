@@ -298,7 +298,7 @@ def test_command_prints_what_changed_and_leaves_a_record(tokenizers, tmp_path, c
     for part in ("parameters", "MiB", "kept tokens are 9", "split into other tokens", "at most"):
         assert part in shown
     record = json.loads((tmp_path / "after" / "provenance.json").read_text())
-    assert record["settings"] == {"keep": None, "coverage": 0.95}
+    assert record["kept"] == {"keep": None, "coverage": 0.95}
     assert record["report"]["largest_difference"] < 1e-4
     assert record["files"]["model.safetensors"]["sha256"]
     with pytest.raises(SystemExit):

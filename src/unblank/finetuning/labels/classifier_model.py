@@ -1,6 +1,7 @@
 """The model of a classifier: one of a family under a head, new or of its folder."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from unblank.models.finite import require_finite
 from unblank.starting.vocabulary import fit_vocabulary
 from unblank.untrusted.opening import config_in, model_in
 
-__all__ = ["build_classifier", "is_classifier"]
+__all__ = ["build_classifier", "is_classifier_folder"]
 
 _HEAD = ("dense.", "out_proj.")
 _PROBLEM = "multi_label_classification"
@@ -44,7 +45,7 @@ def build_classifier(
         return _new_classifier(data, names, _PROBLEM if may_be_several else None)
     require_whole_weights(folder)
     config = config_in(folder)
-    if is_classifier(config) and dict(config.id2label) != names:
+    if _is_classifier(config) and dict(config.id2label) != names:
         raise ValueError(
             f"{folder} is a classifier with the labels {list(config.id2label.values())}, but the "
             f"task has {list(names.values())}"
@@ -52,7 +53,7 @@ def build_classifier(
     changes: dict[str, Any] = {"id2label": names, "label2id": {n: i for i, n in names.items()}}
     if may_be_several:
         changes["problem_type"] = _PROBLEM
-    if of_family.branch_field is not None and not is_classifier(config):
+    if of_family.branch_field is not None and not _is_classifier(config):
         changes[of_family.branch_field] = branch
     model, report = model_in(
         folder,
@@ -73,9 +74,18 @@ def build_classifier(
     return classifier
 
 
-def is_classifier(config: Any) -> bool:
+def _is_classifier(config: Any) -> bool:
     """Whether the model of a configuration has a classification head."""
     return any("Classification" in name for name in config.architectures or ())
+
+
+def is_classifier_folder(folder: Path | None) -> bool:
+    """Whether a folder holds a whole model with a classification head; errors as `config_in`."""
+    return (
+        folder is not None
+        and (folder / "config.json").is_file()
+        and _is_classifier(config_in(folder))
+    )
 
 
 def _new_classifier(data: Labelled, names: dict[int, str], problem: str | None) -> PreTrainedModel:

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
 from unblank.engine.training import RunContext, Training
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.finetuning.labels.classifier import ClassifierWay
-from unblank.finetuning.labels.classifier_model import is_classifier as has_head
+from unblank.finetuning.labels.classifier_model import is_classifier_folder
 from unblank.finetuning.labels.cloze import ClozeWay, Words
 from unblank.finetuning.labels.reading import StartingPoint, read_labelled
 from unblank.finetuning.labels.settings import ClozeSettings
@@ -18,7 +17,6 @@ from unblank.finetuning.labels.training import LabelTraining, Way
 from unblank.finetuning.settings import FinetuneDataSettings, FinetuneTrainSettings
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task
-from unblank.untrusted.opening import config_in
 
 __all__ = ["open_labelled"]
 
@@ -55,12 +53,7 @@ def open_labelled(
     words = Words.of(cloze, train.seed)
     task = _task(name, cloze, words)
     start = StartingPoint(model, train.seed, context.checkpoint)
-    by_classifier = is_classifier or _is_head_in(start.folder)
-    if by_classifier and words != Words(seed=train.seed):
-        raise ValueError(
-            "a classifier has no prompts: leave cloze.prompts, words, their test settings and "
-            "calibrate out"
-        )
+    by_classifier = is_classifier or is_classifier_folder(start.folder)
     labelled = read_labelled(
         context,
         start,
@@ -105,7 +98,3 @@ def _metric(given: str | None, task: ClozeTask) -> str:
             f"train.metric is {given!r}: for task {task.name} choose one of {', '.join(known)}"
         )
     return given or task.metrics[0]
-
-
-def _is_head_in(folder: Path | None) -> bool:
-    return folder is not None and (folder / "config.json").is_file() and has_head(config_in(folder))

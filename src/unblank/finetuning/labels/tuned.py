@@ -24,7 +24,7 @@ from unblank.families.loading import load_folder, require_folder, torch_device, 
 from unblank.families.settings import ModelSettings
 from unblank.families.table import family_of_model
 from unblank.finetuning.labels.classifier import ClassifierWay
-from unblank.finetuning.labels.classifier_model import is_classifier
+from unblank.finetuning.labels.classifier_model import is_classifier_folder
 from unblank.finetuning.labels.cloze import ClozeWay, Words
 from unblank.finetuning.labels.reading import Labelled, StartingPoint
 from unblank.finetuning.labels.settings import ClozeSettings
@@ -35,6 +35,7 @@ from unblank.models.half_weights import answering_model
 from unblank.prompting import ClozeTask, TaskExample, load_task
 from unblank.prompting.scoring import Layout, Prediction, decide, decide_calibrated, normalized
 from unblank.settings.recipes import from_mapping
+from unblank.training_record import training_settings
 from unblank.untrusted.adapter import PEFT_CONFIG_NAME
 from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.links import refuse_links_out
@@ -212,7 +213,7 @@ def has_label_head(folder: Path) -> bool:
             return any(name.startswith("head.") for name in file.keys())  # noqa: SIM118
     if (folder / PEFT_CONFIG_NAME).is_file():
         return bool(read_json_object(folder / PEFT_CONFIG_NAME).get("modules_to_save"))
-    return (folder / "config.json").is_file() and is_classifier(config_in(folder))
+    return is_classifier_folder(folder)
 
 
 def tuned_on(folder: Path) -> str | None:
@@ -227,9 +228,8 @@ def _stem(name: str) -> str:
 
 def _tuned_with(folder: Path) -> tuple[str | None, ClozeSettings]:
     """Return the task of a folder's training and how it was asked; the defaults if unknown."""
-    path = folder / PROVENANCE_NAME
-    settings = read_json_object(path).get("settings") if path.is_file() else None
-    if not isinstance(settings, Mapping) or settings.get("task") in (None, _NOT_A_TASK):
+    settings = training_settings(folder)
+    if settings.get("task") in (None, _NOT_A_TASK):
         return None, ClozeSettings()
     names = {field.name for field in fields(ClozeSettings)}
     asked = settings.get("cloze")
@@ -242,7 +242,7 @@ def _tuned_with(folder: Path) -> tuple[str | None, ClozeSettings]:
         return str(settings["task"]), from_mapping(ClozeSettings, values)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} is damaged: its settings of cloze do not fit ({error})"
+            f"{folder / PROVENANCE_NAME} is damaged: its settings of cloze do not fit ({error})"
         ) from error
 
 

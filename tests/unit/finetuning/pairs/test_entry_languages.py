@@ -62,7 +62,7 @@ def test_hints_of_a_source_are_in_the_language_of_the_target(tmp_path):
     tagged = read_entries(data, [str(path)], ["en-fr"])
     assert tagged[0].pairs[0].source == "Rain. R\u00e9sum\u00e9: [sMASK]"
     assert (tagged[0].tag, tagged[0].languages) == ("__fr__", "en-fr")
-    with pytest.raises(ValueError, match="which nothing tells"):
+    with pytest.raises(ValueError, match=r"hint.*unknown"):
         read_entries(data, [str(path)], None)
     with pytest.raises(ValueError, match="'summary' has no word in is"):
         read_entries(data, [f"{path}@is"], None)
@@ -95,7 +95,7 @@ def test_regions_and_scripts_are_told_from_languages():
     assert language_codes("zh-TW-en") == ["zh-Hant", "en"]
     assert str(find_direction("eng-zho-Hant")) == "en-zh-Hant"
     for wrong in ("en", "en-de-fr", "en-xq"):
-        with pytest.raises(ValueError, match="no direction"):
+        with pytest.raises(ValueError, match="direction of translation"):
             find_direction(wrong)
 
 
