@@ -60,7 +60,7 @@ def _batches(path: Path, arrow: Any, ipc: Any, stack: ExitStack) -> Iterator[Any
     if begin == _WITH_INDEX:
         file.seek(0)
         reader = ipc.open_file(_source(path, file, arrow, stack))
-        batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+        batches: Iterator[Any] = map(reader.get_batch, range(reader.num_record_batches))
     else:
         file.seek(-min(path.stat().st_size, len(_END)), 2)
         if file.read() != _END:
@@ -78,7 +78,7 @@ def _whole_stream(path: Path, stream: Any, source: Any) -> Iterator[Any]:
     yield from stream
     if left := path.stat().st_size - source.tell():
         raise ValueError(
-            f"{path} is a damaged Arrow file: {counted(left, 'byte')} are left after its stream"
+            f"{path} is a damaged Arrow file: its stream ends {counted(left, 'byte')} too early"
         )
 
 
