@@ -17,11 +17,14 @@ if TYPE_CHECKING:
         ModelScores,
         TrainedRun,
         fill_file,
+        fill_file_stream,
         finetune,
         predict_file,
+        predict_file_stream,
         prepare,
         pretrain,
         score_file,
+        score_file_stream,
         show,
     )
     from unblank.calls import calibrate_model as calibrate
@@ -39,12 +42,15 @@ __all__ = [
     "convert",
     "evaluate",
     "fill_file",
+    "fill_file_stream",
     "finetune",
     "load",
     "predict_file",
+    "predict_file_stream",
     "prepare",
     "pretrain",
     "score_file",
+    "score_file_stream",
     "show",
 ]
 
@@ -57,12 +63,15 @@ _HOMES = {
     "convert": ("unblank.conversion.convert", "convert"),
     "evaluate": ("unblank.calls", "evaluate_model"),
     "fill_file": ("unblank.calls", "fill_file"),
+    "fill_file_stream": ("unblank.calls", "fill_file_stream"),
     "finetune": ("unblank.calls", "finetune"),
     "load": ("unblank.api", "load"),
     "predict_file": ("unblank.calls", "predict_file"),
+    "predict_file_stream": ("unblank.calls", "predict_file_stream"),
     "prepare": ("unblank.calls", "prepare"),
     "pretrain": ("unblank.calls", "pretrain"),
     "score_file": ("unblank.calls", "score_file"),
+    "score_file_stream": ("unblank.calls", "score_file_stream"),
     "show": ("unblank.calls", "show"),
 }
 """Name -> module and name there: imported only when asked for, as they bring torch."""

@@ -1,7 +1,7 @@
 """The commands as Python calls: the same settings, sections as keywords.
 
 `unblank.prepare`, `.pretrain`, `.finetune`, `.evaluate`, `.calibrate`, `.fill_file`, `.score_file`,
-`.predict_file` and `.show` are these functions.
+`.predict_file`, their forms `..._stream` and `.show` are these functions.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,11 +31,14 @@ __all__ = [
     "calibrate_model",
     "evaluate_model",
     "fill_file",
+    "fill_file_stream",
     "finetune",
     "predict_file",
+    "predict_file_stream",
     "prepare",
     "pretrain",
     "score_file",
+    "score_file_stream",
     "show",
 ]
 
@@ -205,13 +208,24 @@ def fill_file(
         ValueError, TypeError, FileNotFoundError, FileExistsError: as for the command; a record that
             cannot be filled raises nothing.
     """
+    return list(fill_file_stream(model, input, output, **options))
+
+
+def fill_file_stream(
+    model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield the answers of `fill_file` as they are made, so that not all are in memory.
+
+    Args and errors as for `fill_file`; the output is there once all answers were taken, and those
+    that were taken are kept for the next call if the others are not.
+    """
     from unblank.commands.fill_printing import fill_to_file
     from unblank.commands.fill_settings import FillSettings
 
     if isinstance(order := options.get("order"), Sequence) and not isinstance(order, str):
         options["order"] = tuple(map(str, order))  # as words of the command
-    with _given_input(input) as path:
-        return fill_to_file(_file_settings(FillSettings, model, path, output, options))
+    with keywords_named(), _given_input(input) as path:
+        yield from fill_to_file(_file_settings(FillSettings, model, path, output, options))
 
 
 @keywords_named()
@@ -222,10 +236,17 @@ def score_file(
 
     Args, results and errors as for `fill_file`; `candidates` or `candidates_field` must be given.
     """
+    return list(score_file_stream(model, input, output, **options))
+
+
+def score_file_stream(
+    model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield the answers of `score_file` as they are made; see `fill_file_stream`."""
     from unblank.commands.score import ScoreSettings, score_to_file
 
-    with _given_input(input) as path:
-        return score_to_file(_file_settings(ScoreSettings, model, path, output, options))
+    with keywords_named(), _given_input(input) as path:
+        yield from score_to_file(_file_settings(ScoreSettings, model, path, output, options))
 
 
 @keywords_named()
@@ -237,15 +258,25 @@ def predict_file(
     Args, results and errors as for `fill_file`; the task is the one that the model was tuned on,
     unless `task` names another.
     """
+    return list(predict_file_stream(model, input, output, **options))
+
+
+def predict_file_stream(
+    model: str | Path | TrainedRun, input: Any, output: str | Path, **options: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield the answers of `predict_file` as they are made; see `fill_file_stream`.
+
+    The report, if there are labels, is written after the last one.
+    """
     from unblank.commands.predict import PredictSettings, predict_to_file
 
     folder = model.folder if isinstance(model, TrainedRun) else Path(model)
-    with _given_input(input) as path:
+    with keywords_named(), _given_input(input) as path:
         given = {"model": str(folder), "input": path, "output": str(output), **options}
-        answers, report = predict_to_file(from_mapping(PredictSettings, given))
-    if report is not None:
-        report.write(Path(output))
-    return answers
+        predicted = predict_to_file(from_mapping(PredictSettings, given))
+        yield from predicted
+    if predicted.report is not None:
+        predicted.report.write(Path(output))
 
 
 @keywords_named()

@@ -155,12 +155,17 @@ def digest_damage(path: Path, expected: Mapping[str, Any]) -> str | None:
         path: of the file.
         expected: its facts from when it was shorter.
     """
-    content = path.read_bytes()[: expected["size"]]
-    if len(content) < expected["size"]:
-        return f"it has {len(content)} bytes instead of {expected['size']} or more"
-    if hashlib.sha256(content).hexdigest() != expected["sha256"]:
-        return "it has changed since it was written"
-    return None
+    size = path.stat().st_size
+    if size < expected["size"]:
+        return f"it has {size} bytes instead of {expected['size']} or more"
+    digest, left = hashlib.sha256(), expected["size"]
+    with path.open("rb") as file:
+        while left and (content := file.read(min(left, 1 << 20))):
+            digest.update(content)
+            left -= len(content)
+    return (
+        None if digest.hexdigest() == expected["sha256"] else "it has changed since it was written"
+    )
 
 
 def weights_files(folder: Path) -> list[Path]:

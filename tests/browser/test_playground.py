@@ -59,6 +59,16 @@ def test_selected_words_become_a_blank_by_button_and_by_key(page):
     assert page.input_value("#text") == "the cat [MASK] on [MASK] mat"
 
 
+def test_a_text_without_a_blank_is_not_sent_to_be_seen(page):
+    sent = []
+    page.on("request", lambda request: sent.append(request.url))
+    write(page, "the cat sat")
+    page.locator("#view tr").first.wait_for(state="detached")
+    page.wait_for_timeout(500)
+    assert not any("view" in url for url in sent)
+    assert "blank" in page.inner_text("#view-summary")
+
+
 def test_a_blank_shows_alternatives_and_is_pinned(page):
     fill(page)
     blanks(page).first.click()

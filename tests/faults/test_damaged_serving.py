@@ -19,7 +19,7 @@ from unblank.adapters.settings import LoraSettings, PromptSettings
 from unblank.calibration.record import CalibratedOn, Calibration, LabelCalibration
 from unblank.cli import main
 from unblank.families.loading import load_folder
-from unblank.finetuning.labels.tuned import asked_of
+from unblank.finetuning.labels.tuned_task import asked_of
 from unblank.finetuning.methods import build_method
 from unblank.integrity import facts_of_files, seal
 from unblank.prompting import load_task

@@ -39,8 +39,10 @@ def server_of(*, models=None, max_body=1_000_000, body_seconds=30.0, **settings:
 @contextmanager
 def client_of(*, max_body: int = 1_000_000, origins=(), **settings: Any) -> Iterator[TestClient]:
     """Give a client of an application with both toys; `client.service` is behind it."""
-    models = settings.pop("models", None) or {"toy": toy_glm(), "de": toy_translator()}
-    service = build_service(models, **settings)
+    models = settings.pop("models", None)
+    if models is None and "service" not in settings:
+        models = {"toy": toy_glm(), "de": toy_translator()}
+    service = settings.pop("service", None) or build_service(models, **settings)
     app = build_application(service, max_body=max_body, allowed_origins=origins)
     with TestClient(app, raise_server_exceptions=False) as client:
         client.service = service

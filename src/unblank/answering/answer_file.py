@@ -51,7 +51,7 @@ class AnswerFile:
         if self._part.exists():
             self._require_same()
             self._drop_half_a_line()
-            self._count(self._part.read_bytes())
+            self._count_all()
         else:
             self._part.touch()
         self._note()
@@ -93,6 +93,11 @@ class AnswerFile:
         self._written.update(content)
         self._num_bytes += len(content)
 
+    def _count_all(self) -> None:
+        with self._part.open("rb") as file:
+            while content := file.read(1 << 20):
+                self._count(content)
+
     def _note(self) -> None:
         """Write down what is answered, and what of it is there."""
         facts = {"size": self._num_bytes, "sha256": self._written.hexdigest()}
@@ -126,9 +131,11 @@ class AnswerFile:
 
     def _drop_half_a_line(self) -> None:
         """A kill may have cut the last line."""
+        num_whole = 0
         with self._part.open("rb+") as file:
-            content = file.read()
-            file.truncate(content.rfind(b"\n") + 1)
+            for line in file:
+                num_whole += len(line) if line.endswith(b"\n") else 0
+            file.truncate(num_whole)
 
 
 def require_absent(path: Path) -> None:
@@ -138,15 +145,24 @@ def require_absent(path: Path) -> None:
 
 
 @contextmanager
-def told_on_failure(file: AnswerFile, total: int, *, what: str = "answers") -> Iterator[None]:
-    """Say where the answers so far are if the rest does not come."""
+def told_on_failure(
+    file: AnswerFile, total: int | None = None, *, what: str = "answers"
+) -> Iterator[None]:
+    """Say where the answers so far are if the rest does not come.
+
+    Args:
+        file: of the answers.
+        total: number of all; None if it is not known.
+        what: the answers are.
+    """
     try:
         yield
     except BaseException:
         if num_done := len(file):
+            of_all = "" if total is None else f" of {total:,}"
             tell(
-                f"{num_done:,} of {total:,} {what} are in {file.part}; run the same command "
-                "again to continue after them"
+                f"{num_done:,}{of_all} {what} are in {file.part}; run the same command again to "
+                "continue after them"
             )
         else:
             file.discard()

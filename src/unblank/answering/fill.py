@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from unblank.answering.given import read_given
 from unblank.answering.own_rules import rules_of_record
-from unblank.answering.run import answer_to_file, content_hash, model_facts
+from unblank.answering.run import RecordAnswering, answer_to_file, content_hash, model_facts
 from unblank.api import Unblank
+from unblank.data.fields import field_text
 from unblank.data.sources import TextUnit
 from unblank.data.written_records import require_writable
 from unblank.generation.options import DecodingOptions, FillingOrder
@@ -20,6 +21,13 @@ from unblank.retrieval.retriever import Retriever
 from unblank.rules.rule import Rule
 
 __all__ = ["fill_records"]
+
+
+@dataclass(frozen=True, slots=True)
+class _BlankedRecord:
+    text: str
+    rules: tuple[Rule, ...]
+    num_tokens: int
 
 
 def fill_records(
@@ -38,10 +46,11 @@ def fill_records(
     with_tokens: bool = False,
     overwrite: bool = False,
     retriever: Retriever | None = None,
-) -> list[dict[str, Any]]:
-    """Fill the blanks of every text of a file; return the answers, one a record, in order.
+) -> Iterator[dict[str, Any]]:
+    """Return an iterator over the answers to all records of a file, in order, as they are filled.
 
-    Processes that torchrun started share out the records; all but the main one return none.
+    The output is there once all of them were taken. Processes that torchrun started share out the
+    records; all but the main one give none.
 
     Args:
         unblank: the model.
@@ -68,27 +77,23 @@ def fill_records(
     """
     require_writable(output)
     given = read_given(input_path, text_field, text_unit=text_unit)
-    placed = given.texts(text_field)
+    given.require_texts(text_field)
     filler = unblank.filler(options)
-    problems = dict(placed.problems)
     if retriever is not None:
         require_plain_search(options)
-    own_rules: dict[int, tuple[Rule, ...]] = {}
-    lengths: dict[int, int] = {}
-    for number, text in placed.found.items():
-        try:
-            own = rules_of_record(given.places[number], given.records[number], rules_field)
-            own_rules[number] = (*rules, *own)
-            read = filler.check(text, order=order, rules=own_rules[number])
-            lengths[number] = len(read.prompt.token_ids)
-            _check_passages(retriever, text, own_rules[number])
-        except ValueError as error:
-            problems[number] = str(error)
-    any_rules = any(own_rules.values())
+    marks = filler.abstain_below is not None
 
-    def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
-        texts = [placed.found[number] for number in numbers]
-        marks = options.abstain_below is not None
+    def read(place: str, record: dict[str, Any]) -> _BlankedRecord:
+        text = field_text(place, record, text_field)
+        own = (*rules, *rules_of_record(place, record, rules_field))
+        prompt = filler.check(text, order=order, rules=own).prompt
+        _check_passages(retriever, text, own)
+        return _BlankedRecord(text, own, len(prompt.token_ids))
+
+    def answer(
+        records: Sequence[_BlankedRecord], on_batch: Callable[[int], None]
+    ) -> list[dict[str, Any]]:
+        texts = [one.text for one in records]
         if retriever is not None:
             filled = _filled_with_passages(retriever, texts, batch_size, options, on_batch)
             shown = {"with_tokens": with_tokens, "with_marks": marks}
@@ -96,24 +101,22 @@ def fill_records(
         found = filler.fill(
             texts,
             order=order,
-            rules=[own_rules[number] for number in numbers],
+            rules=[one.rules for one in records],
             batch_size=batch_size,
             on_batch=on_batch,
         )
         return [_fill_record(one, with_tokens=with_tokens, with_marks=marks) for one in found]
 
-    return answer_to_file(
+    found = answer_to_file(
         given,
-        problems,
-        answer,
+        RecordAnswering(read, lambda one: one.num_tokens, answer),
         output,
-        length_of=lengths.__getitem__,
         task={
             "command": "fill",
             "model": model_facts(folder),
-            "input": content_hash([list(placed.found.items()), len(given.records)]),
+            "input": [given.content_hash, text_field],
             "options": asdict(options) | {"order": order, "tokens": with_tokens},
-            **({"rules": content_hash([*map(str, own_rules.items())])} if any_rules else {}),
+            "rules": [*map(str, rules), rules_field],
             "calibration": unblank.calibration and content_hash(unblank.calibration.to_dict()),
             "dtype": str(weights_dtype(unblank.model)),
             **({} if retriever is None else {"retrieve": retriever.identity}),
@@ -122,6 +125,7 @@ def fill_records(
         doing="fill",
         overwrite=overwrite,
     )
+    return (one.answer for one in found)
 
 
 def _filled_with_passages(

@@ -1,10 +1,14 @@
-"""The records of a file that is to be answered, read whole before anything is written."""
+"""The records of a file that is to be answered, looked through before anything is written.
 
+They are read anew each time that they are gone through, so that not all are in memory.
+"""
+
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from unblank.data.fields import field_names, field_text
 from unblank.data.files import find_files
@@ -12,74 +16,70 @@ from unblank.data.formats import format_of
 from unblank.data.records import Record, is_text, read_records
 from unblank.data.sources import TextFiles, TextUnit
 
-__all__ = ["GivenRecords", "Placed", "listed_texts", "read_given"]
-
-_Read = TypeVar("_Read")
+__all__ = ["GivenRecords", "listed_texts", "read_given"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GivenRecords:
-    """Records in order.
+    """Records in order, as (place, fields): `FILE, line N`, and name -> value.
 
     Attributes:
-        places: `FILE, line N` of each.
-        records: name -> value each.
+        files: in which they are.
+        numbers: of columns, of a table without a header.
+        text_unit: what a record of a text file is.
+        count: of all of them.
+        names: of all their fields, in the order of appearance.
+        content_hash: of all their fields, to tell whether a file is still the same.
     """
 
-    places: list[str]
-    records: list[dict[str, Any]]
+    files: tuple[Path, ...]
+    numbers: tuple[str, ...]
+    text_unit: TextUnit
+    count: int
+    names: tuple[str, ...]
+    content_hash: str
 
-    def each(self, read: Callable[[str, dict[str, Any]], _Read]) -> "Placed[_Read]":
-        """Return what `read` makes of the place and the fields of each record.
+    def __len__(self) -> int:
+        """The number of records."""
+        return self.count
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield the records, read again."""
+        return _records(self.files, self.numbers, self.text_unit)
+
+    def require_some(self, read: Callable[[str, dict[str, Any]], object]) -> None:
+        """Check that some record can be used.
 
         Args:
-            read: raises ValueError for a record that it cannot use, which is then noted.
+            read: takes place and fields; raises ValueError for a record that it cannot use.
 
         Raises:
             ValueError: it can use none of them; that of the first.
         """
-        found: dict[int, _Read] = {}
-        problems: dict[int, str] = {}
-        for number, (place, record) in enumerate(zip(self.places, self.records, strict=True)):
+        first = None
+        for place, record in self:
             try:
-                found[number] = read(place, record)
+                read(place, record)
             except ValueError as error:
-                if not problems:
-                    first = error
-                problems[number] = str(error)
-        if not found:
-            raise first
-        return Placed(found, problems)
+                first = first or error
+            else:
+                return
+        assert first is not None  # there is a record
+        raise first
 
-    def texts(self, template: str) -> "Placed[str]":
-        """Return the text of each record.
+    def require_texts(self, template: str) -> None:
+        """Check that some record has a text; errors as for `require_some`.
 
         Args:
             template: a field, or a text with fields in braces.
-
-        Raises:
-            ValueError: no record has it.
         """
-        return self.each(lambda place, record: field_text(place, record, template))
-
-
-@dataclass(frozen=True, slots=True)
-class Placed(Generic[_Read]):
-    """What was read of records.
-
-    Attributes:
-        found: number of a record from 0 -> what was read of it.
-        problems: number of a record from 0 -> why nothing was.
-    """
-
-    found: dict[int, _Read]
-    problems: dict[int, str]
+        self.require_some(lambda place, record: field_text(place, record, template))
 
 
 def read_given(
     path: Path, template: str = "", *, more: Sequence[str] = (), text_unit: TextUnit = "line"
 ) -> GivenRecords:
-    """Return the records of a file, or of several.
+    """Return the records of a file, or of several, once all of them were read.
 
     Args:
         path: of a file of any format, a folder or a pattern; of any other ending: lines of text.
@@ -92,17 +92,26 @@ def read_given(
         ValueError: a broken file, or one without a record; the message names file and line.
         ImportError: a file needs an extra that is not installed.
     """
-    names = [*(field_names(template) if template else ()), *more]
+    wanted = [*(field_names(template) if template else ()), *more]
     # Names choose columns of a parquet or Arrow file, but all are passed through.
-    numbers = names if names and all(name.isdecimal() for name in names) else []
-    places, records = [], []
-    for file in find_files(path, any_ending=True):
-        for place, record in _records(file, numbers, text_unit):
-            places.append(place)
-            records.append(record)
-    if not records:
+    numbers = tuple(wanted) if wanted and all(name.isdecimal() for name in wanted) else ()
+    files = find_files(path, any_ending=True)
+    count, names, content = 0, dict[str, None](), hashlib.sha256()
+    for _, record in _records(files, numbers, text_unit):
+        count += 1
+        names.update(dict.fromkeys(record))
+        line = json.dumps(record, ensure_ascii=False, default=str)
+        content.update(f"{line}\n".encode("utf-8", "surrogatepass"))
+    if not count:
         raise ValueError(f"{path} has no record: nothing is there to be answered")
-    return GivenRecords(places, records)
+    return GivenRecords(
+        files=files,
+        numbers=numbers,
+        text_unit=text_unit,
+        count=count,
+        names=tuple(names),
+        content_hash=content.hexdigest(),
+    )
 
 
 def listed_texts(place: str, name: str, value: str | list[str]) -> list[str]:
@@ -130,9 +139,12 @@ def listed_texts(place: str, name: str, value: str | list[str]) -> list[str]:
     return found
 
 
-def _records(path: Path, numbers: Sequence[str], text_unit: TextUnit) -> Iterator[Record]:
-    if is_text(path) and text_unit != "line":
-        for place, text in TextFiles(paths=(path,), text_unit=text_unit).placed_texts():
-            yield place, {"text": text}
-        return
-    yield from read_records(path, () if format_of(path) in ("parquet", "arrow") else numbers)
+def _records(
+    files: Sequence[Path], numbers: Sequence[str], text_unit: TextUnit
+) -> Iterator[Record]:
+    for path in files:
+        if is_text(path) and text_unit != "line":
+            for place, text in TextFiles(paths=(path,), text_unit=text_unit).placed_texts():
+                yield place, {"text": text}
+            continue
+        yield from read_records(path, () if format_of(path) in ("parquet", "arrow") else numbers)

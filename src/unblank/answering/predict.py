@@ -1,31 +1,134 @@
 """The labels of every record of a file: `unblank predict`."""
 
+import heapq
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import from_numpy
+from torch import tensor
 
-from unblank.answering.given import GivenRecords, Placed, read_given
+from unblank.answering.given import read_given
+from unblank.answering.labels import label_answers, label_questions, require_probability
 from unblank.answering.report import Judged, LabelReport, report_on
-from unblank.answering.run import answer_to_file, content_hash, model_facts
-from unblank.calibration.maps import tempered
+from unblank.answering.run import (
+    AnsweredRecord,
+    RecordAnswering,
+    answer_to_file,
+    content_hash,
+    model_facts,
+)
 from unblank.data.written_records import require_writable
-from unblank.finetuning.labels.tuned import TunedTask
+from unblank.finetuning.labels.tuned_task import TunedTask
 from unblank.models.half_weights import weights_dtype
 from unblank.plurals import counted
-from unblank.prompting import ClozeTask, TaskExample, make_examples
+from unblank.prompting import ClozeTask, TaskExample
 from unblank.prompting.examples import has_label
 from unblank.prompting.judging import right_label
-from unblank.prompting.scoring import Prediction, decide, sureness
+from unblank.prompting.scoring import decide
 
-__all__ = ["predict_records"]
+__all__ = ["PredictedRecords", "predict_records"]
 
 _NO_EXAMPLE = TaskExample("", {})
-_SEVERAL = ("multirc", "record")
-"""Readers that make several questions of a record."""
+_MOST_MISTAKES = 10
+
+
+class PredictedRecords:
+    """The answers to all records, as they are made; they can be gone through once.
+
+    The output is there once all of them were taken.
+
+    Args:
+        answered: the records with their answers.
+        tuned: what was asked.
+        abstain_below: probability below which nothing was predicted.
+
+    Attributes:
+        report: after the last answer, if there are labels.
+    """
+
+    def __init__(
+        self, answered: Iterator[AnsweredRecord], tuned: TunedTask, abstain_below: float
+    ) -> None:
+        self.report: LabelReport | None = None
+        self._answered, self._tuned = answered, tuned
+        self._abstain_below = abstain_below
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield the answers, then make the report."""
+        tally = _Tally(self._tuned.task)
+        for one in self._answered:
+            if "error" not in one.answer:
+                tally.add(one)
+            yield one.answer
+        self.report = tally.report(self._tuned, self._abstain_below)
+
+
+class _Tally:
+    """What was predicted beside what is right, without the texts of all but the worst mistakes."""
+
+    def __init__(self, task: ClozeTask) -> None:
+        self._task = task
+        self._judged: list[Judged] = []
+        self._num_strange = 0
+        self._mistakes: list[tuple[float, int, dict[str, Any]]] = []
+        self._same: dict[Any, Any] = {}  # labels are kept once, not once a record
+
+    def add(self, one: AnsweredRecord) -> None:
+        examples, is_strange = label_questions(self._task, one.record, one.place)
+        self._num_strange += is_strange
+        answers = one.answer.get("answers", [one.answer])
+        for example, answer in zip(examples, answers, strict=True):
+            if has_label(example):
+                self._add(example, answer)
+
+    def report(self, tuned: TunedTask, abstain_below: float) -> LabelReport | None:
+        """Return the report; None if no label is known, with a warning if some were strange."""
+        if self._judged:
+            source = "" if tuned.calibration is None else str(tuned.calibration.source)
+            mistakes = [found for *_, found in sorted(self._mistakes, reverse=True)]
+            return report_on(
+                self._task, self._judged, abstain_below, self._num_strange, mistakes, source
+            )
+        if self._num_strange:
+            task = self._task
+            warnings.warn(
+                f"there is no report: no label in {task.label_field!r} is one of task {task.name} "
+                f"({counted(self._num_strange, 'record')})",
+                stacklevel=2,
+            )
+        return None
+
+    def _add(self, example: TaskExample, answer: Mapping[str, Any]) -> None:
+        task = self._task
+        right = tuple(right_label(task, example, number) for number in example.answers)
+        guess = _guess(task, answer)
+        judged = Judged(
+            right=self._same.setdefault(right, right),
+            guess=self._same.setdefault(guess, guess),
+            probability=answer.get("probability", 0.0),
+            shares=answer["probabilities"] if task.decision == "several" else {},
+            right_value=example.value,
+            right_rank=example.answers[0] if task.decision == "rank" else 0,
+            question=example.group,
+        )
+        if not judged.is_right:
+            self._note_mistake(example, judged)
+        self._judged.append(judged)
+
+    def _note_mistake(self, example: TaskExample, judged: Judged) -> None:
+        found = {
+            "place": example.place,
+            "predicted": judged.guess,
+            "probability": judged.probability,
+            "right": list(judged.right),
+            "fields": example.fields,
+        }
+        # Of equally sure ones the first are kept.
+        heapq.heappush(self._mistakes, (judged.probability, -len(self._judged), found))
+        if len(self._mistakes) > _MOST_MISTAKES:
+            heapq.heappop(self._mistakes)
 
 
 def predict_records(
@@ -37,10 +140,10 @@ def predict_records(
     abstain_below: float = 0.0,
     batch_size: int = 32,
     overwrite: bool = False,
-) -> tuple[list[dict[str, Any]], LabelReport | None]:
-    """Predict the labels of every record; return the answers, and a report if there are labels.
+) -> PredictedRecords:
+    """Return the predictions of all records of a file, which are made as they are gone through.
 
-    Processes that torchrun started share out the records; all but the main one return none.
+    Processes that torchrun started share out the records; all but the main one give none.
 
     Args:
         tuned: the model with its task.
@@ -59,41 +162,33 @@ def predict_records(
     """
     require_writable(output)
     task = tuned.task
-    if abstain_below and task.is_regression:
-        raise ValueError(
-            f"task {task.name} predicts a number, which has no probability: leave out abstain_below"
-        )
-    if abstain_below and task.decision == "several":
-        raise ValueError(
-            f"task {task.name} names every label that is probable enough: leave out abstain_below, "
-            "and give its file `thresholds: {label: 0.8}`"
-        )
+    require_probability(task, abstain_below)
     given = read_given(input_path)
-    placed, num_strange = _questions(task, given)
 
-    def length_of(number: int) -> int:
-        return _length(placed.found[number])
+    def read(place: str, record: dict[str, Any]) -> list[TaskExample]:
+        return label_questions(task, record, place)[0]
 
-    def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
+    def answer(
+        asked: Sequence[list[TaskExample]], on_batch: Callable[[int], None]
+    ) -> list[dict[str, Any]]:
         found: dict[int, dict[str, Any]] = {}
-        by_length = sorted(numbers, key=length_of)
-        for start in range(0, len(numbers), batch_size):
+        by_length = sorted(range(len(asked)), key=lambda number: _length(asked[number]))
+        for start in range(0, len(asked), batch_size):
             batch = by_length[start : start + batch_size]
-            answers = _answered(tuned, [placed.found[n] for n in batch], batch_size, abstain_below)
+            answers = _answered(tuned, [asked[n] for n in batch], batch_size, abstain_below)
             found |= dict(zip(batch, answers, strict=True))
             on_batch(len(batch))
-        return [found[number] for number in numbers]
+        return [found[number] for number in range(len(asked))]
 
-    answers = answer_to_file(
+    given.require_some(read)
+    answered = answer_to_file(
         given,
-        placed.problems,
-        answer,
+        RecordAnswering(read, _length, answer),
         output,
-        length_of=length_of,
         task={
             "command": "predict",
             "model": model_facts(folder),
-            "input": content_hash(given.records),
+            "input": given.content_hash,
             "task": task.content_hash,
             "options": {
                 "asked": dict(tuned.asked),
@@ -107,46 +202,7 @@ def predict_records(
         doing=f"predict {task.name}",
         overwrite=overwrite,
     )
-    temperature = 1.0 if tuned.calibration is None else tuned.calibration.temperature
-    judged = [
-        one
-        for number, examples in (placed.found.items() if answers else ())
-        if "error" not in answers[number]
-        for one in _judged(task, examples, answers[number], temperature)
-    ]
-    if not judged:
-        if num_strange:
-            warnings.warn(
-                f"there is no report: no label in {task.label_field!r} is one of task {task.name} "
-                f"({counted(num_strange, 'record')})",
-                stacklevel=2,
-            )
-        return answers, None
-    source = "" if tuned.calibration is None else str(tuned.calibration.source)
-    return answers, report_on(task, judged, abstain_below, num_strange, source)
-
-
-def _questions(task: ClozeTask, given: GivenRecords) -> tuple[Placed[list[TaskExample]], int]:
-    """Return the examples of each record, and the number of labels that the task does not know."""
-    num_strange = 0
-
-    def read(place: str, record: dict[str, Any]) -> list[TaskExample]:
-        nonlocal num_strange
-        without = {name: value for name, value in record.items() if name != task.label_field}
-        try:
-            made = make_examples(task, record, place)
-        except ValueError:
-            if len(without) == len(record):
-                raise
-            made = None
-        if made is None:  # left out in training, or a label of no use
-            made = make_examples(task, without, place)
-            num_strange += 1
-        if not made:
-            raise ValueError(f"{place}: the record asks no question")
-        return made
-
-    return given.each(read), num_strange
+    return PredictedRecords(answered, tuned, abstain_below)
 
 
 def _length(examples: Sequence[TaskExample]) -> int:
@@ -161,72 +217,15 @@ def _answered(
 ) -> list[dict[str, Any]]:
     """Return the answers to some records; if one of them is refused, each is answered alone."""
     try:
-        asked = [one for examples in records for one in examples]
-        predictions = iter(tuned.predictions(asked, batch_size))
+        shares = tuned.shares([one for examples in records for one in examples], batch_size)
     except ValueError as error:
         if len(records) == 1:
             return [{"error": str(error).removeprefix(f"{records[0][0].place}: ")}]
         return [_answered(tuned, [examples], batch_size, abstain_below)[0] for examples in records]
-    answers = []
-    for examples in records:
-        found = [_answer(tuned.task, one, next(predictions), abstain_below) for one in examples]
-        answers.append({"answers": found} if tuned.task.reader in _SEVERAL else found[0])
-    return answers
+    return label_answers(tuned.task, records, shares, abstain_below)
 
 
-def _answer(
-    task: ClozeTask, example: TaskExample, prediction: Prediction, abstain_below: float
-) -> dict[str, Any]:
-    if task.is_regression:
-        return {
-            "predicted": prediction.value,
-            "probabilities": dict(zip(task.labels, prediction.probabilities, strict=True)),
-        }
-    shares = list(prediction.probabilities)
-    if task.decision == "several":
-        return {
-            "predicted": list(prediction.labels),
-            "probabilities": dict(zip(task.labels, shares, strict=True)),
-        }
-    if task.decision == "first":
-        names: Sequence[str] = ("true", "false")
-        shares = [shares[0], 1.0 - shares[0]]
-    else:
-        names = example.candidates or task.labels
-    probability = sureness(task, prediction)
-    answer: dict[str, Any] = {"predicted": prediction.label, "probability": probability}
-    if abstain_below:
-        answer["abstained"] = probability < abstain_below
-        answer["predicted"] = None if answer["abstained"] else prediction.label
-    if example.candidates and task.decision != "first":
-        pairs = zip(names, shares, strict=True)
-        answer["candidates"] = [{"text": text, "probability": p} for text, p in pairs]
-    else:
-        answer["probabilities"] = dict(zip(names, shares, strict=True))
-    return answer
-
-
-def _judged(
-    task: ClozeTask,
-    examples: Sequence[TaskExample],
-    answer: Mapping[str, Any],
-    temperature: float,
-) -> list[Judged]:
-    """Return what was predicted beside what is right, of the examples that have a label."""
-    found = []
-    for example, one in zip(examples, answer.get("answers", [answer]), strict=True):
-        if not has_label(example):
-            continue
-        right = tuple(right_label(task, example, number) for number in example.answers)
-        probability = one.get("probability", 0.0)
-        shares = one["probabilities"] if task.decision == "several" else {}
-        found.append(Judged(example, right, _guess(task, one, temperature), probability, shares))
-    return found
-
-
-def _guess(
-    task: ClozeTask, answer: Mapping[str, Any], temperature: float
-) -> str | float | tuple[str, ...]:
+def _guess(task: ClozeTask, answer: Mapping[str, Any]) -> str | float | tuple[str, ...]:
     """Return what was predicted, also where the model abstained."""
     if task.decision == "several":
         return tuple(answer["predicted"])
@@ -236,6 +235,6 @@ def _guess(
     of_texts = {one["text"]: one["probability"] for one in answer.get("candidates", ())}
     shares: dict[str, float] = of_texts or answer["probabilities"]
     if task.decision == "rank":
-        own_L = tempered([shares[label] for label in task.labels], 1 / temperature)
-        return decide(task, _NO_EXAMPLE, from_numpy(own_L)).label
+        middle = decide(task, _NO_EXAMPLE, tensor([shares[label] for label in task.labels]))
+        return middle.label
     return max(shares, key=shares.__getitem__)

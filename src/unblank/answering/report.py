@@ -19,11 +19,10 @@ from unblank.metrics.answers import Answer, score_answers
 from unblank.metrics.calibration import calibration_error, reliability
 from unblank.metrics.confusion import Confusion, confusion_of
 from unblank.metrics.label_sets import best_threshold
-from unblank.prompting import ClozeTask, TaskExample
+from unblank.prompting import ClozeTask
 
 __all__ = ["Judged", "LabelReport", "report_on"]
 
-_MOST_MISTAKES = 10
 _SHOWN_MISTAKES = 3
 _MOST_SHOWN_LABELS = 12
 """Labels of a confusion matrix that fit a terminal."""
@@ -34,19 +33,23 @@ class Judged:
     """A prediction of an example with a label.
 
     Attributes:
-        example: the question.
         right: labels or candidates that are right; empty where a number is.
         guess: the predicted label, or the number, also where the model abstained; where several
             labels may apply, these.
         probability: of the guess; 0 where it has none.
         shares: probability of each label, where several may apply.
+        right_value: the number that is right, of a regression.
+        right_rank: of labels in an order, which of them is right.
+        question: names examples that are judged together.
     """
 
-    example: TaskExample
     right: tuple[str, ...]
     guess: str | float | tuple[str, ...]
     probability: float
     shares: Mapping[str, float] = field(default_factory=dict)
+    right_value: float | None = None
+    right_rank: int = 0
+    question: str = ""
 
     @property
     def is_right(self) -> bool:
@@ -117,6 +120,7 @@ def report_on(
     judged: Sequence[Judged],
     abstain_below: float,
     num_strange: int,
+    mistakes: Sequence[Mapping[str, Any]] = (),
     calibration: str = "",
 ) -> LabelReport:
     """Return the report on some predictions.
@@ -126,6 +130,7 @@ def report_on(
         judged: at least one.
         abstain_below: probability below which nothing was predicted.
         num_strange: records whose label is none of the task's.
+        mistakes: those of which the model is surest, as values for JSON.
         calibration: what the probabilities were calibrated on; empty for the model's own.
     """
     values: dict[str, Any] = {"task": task.name, "count": len(judged)}
@@ -169,7 +174,7 @@ def report_on(
             "counts": confusion.counts.tolist(),
         }
     values["calibration"] = [asdict(one) for one in bins]
-    values["mistakes"] = _mistakes(judged)
+    values["mistakes"] = list(mistakes)
     return LabelReport(task.name, values, confusion)
 
 
@@ -181,11 +186,11 @@ def _task_scores(task: ClozeTask, judged: Sequence[Judged]) -> dict[str, float]:
             predicted=str(one.guess),
             right=one.right,
             predicted_value=one.guess if isinstance(one.guess, float) else 0.0,
-            right_value=one.example.value or 0.0,
-            question=one.example.group,
+            right_value=one.right_value or 0.0,
+            question=one.question,
             predicted_labels=one.guess if isinstance(one.guess, tuple) else None,
             predicted_rank=task.labels.index(str(one.guess)) if is_ranked else 0,
-            right_rank=one.example.answers[0] if is_ranked else 0,
+            right_rank=one.right_rank,
         )
         for one in judged
     ]
@@ -222,21 +227,6 @@ def _scores_of_each(task: ClozeTask, judged: Sequence[Judged]) -> dict[str, dict
             "best_threshold": best_threshold([one.shares[label] for one in judged], is_right),
         }
     return found
-
-
-def _mistakes(judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    """Return the mistakes of which the model is surest."""
-    wrong = sorted((one for one in judged if not one.is_right), key=lambda one: -one.probability)
-    return [
-        {
-            "place": one.example.place,
-            "predicted": one.guess,
-            "probability": one.probability,
-            "right": list(one.right),
-            "fields": one.example.fields,
-        }
-        for one in wrong[:_MOST_MISTAKES]
-    ]
 
 
 def _label_table(labels: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -1,18 +1,22 @@
 """Answers to all records of a file, in their order, to a file; a run that was killed goes on.
 
 Every record has its answer in its place, with its number: one that cannot be answered has the
-reason in the field `error`. All fields of the record go with it.
+reason in the field `error`. All fields of the record go with it. Only the records and answers of a
+window are in memory.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from unblank.answering.answer_file import AnswerFile, told_on_failure
 from unblank.answering.given import GivenRecords
-from unblank.answering.together import SharedAnswers, batches_of, refuse_parts
+from unblank.answering.together import RecordWindow, SharedAnswers, refuse_parts
+from unblank.data.records import Record
 from unblank.data.written_records import flattened, is_table, require_writable, write_records
 from unblank.engine.replicas import join_replicas
 from unblank.integrity import ADAPTER_RECORD_NAME
@@ -21,39 +25,70 @@ from unblank.progress_bars import progress_bar
 from unblank.terminal_text import tell
 from unblank.untrusted.json_text import read_json_object
 
-__all__ = ["BATCHES_A_WINDOW", "answer_to_file", "content_hash", "model_facts"]
+__all__ = [
+    "BATCHES_A_WINDOW",
+    "AnsweredRecord",
+    "RecordAnswering",
+    "answer_to_file",
+    "content_hash",
+    "model_facts",
+]
 
 BATCHES_A_WINDOW = 32
 """Number of batches within which texts are sorted by length before they are answered."""
 
-_Answerer = Callable[[Sequence[int], Callable[[int], None]], list[dict[str, Any]]]
-"""Numbers of records, and what is told how many of them were just answered -> their answers."""
+_Question = TypeVar("_Question")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAnswering(Generic[_Question]):
+    """How records are answered.
+
+    Attributes:
+        read: place and fields of a record -> what is asked about it; ValueError if nothing can be.
+        length_of: a question -> its length, by which `answer` sorts them, the shortest first.
+        answer: questions, and what is told how many of them were just answered -> their answers.
+    """
+
+    read: Callable[[str, dict[str, Any]], _Question]
+    length_of: Callable[[_Question], int]
+    answer: Callable[[Sequence[_Question], Callable[[int], None]], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRecord:
+    """A record and its answer.
+
+    Attributes:
+        place: `FILE, line N`.
+        record: its fields.
+        answer: plain values, without those of the record; `error` says why there is none.
+    """
+
+    place: str
+    record: dict[str, Any]
+    answer: dict[str, Any]
 
 
 def answer_to_file(
     given: GivenRecords,
-    problems: Mapping[int, str],
-    answer: _Answerer,
+    asking: RecordAnswering[_Question],
     output: Path,
     *,
-    length_of: Callable[[int], int],
     task: Mapping[str, Any],
     batch_size: int,
     doing: str,
     overwrite: bool = False,
-) -> list[dict[str, Any]]:
-    """Write an answer for every record; return the answers, without the fields of the records.
+) -> Iterator[AnsweredRecord]:
+    """Yield the records as they are answered, in order; when all were, the file is there.
 
     Processes that torchrun started share out the records; only the main one writes the file and
-    has the answers, the others return none.
+    has the answers, the others yield none.
 
     Args:
         given: the records.
-        problems: number of a record from 0 -> why it cannot be answered.
-        answer: answers the others.
+        asking: how they are answered.
         output: its ending says the format.
-        length_of: number of a record that can be answered -> its length, by which `answer` sorts
-            them, the shortest first.
         task: what makes the answers what they are; another command's answers are not continued.
         batch_size: records answered together.
         doing: beside the progress bar.
@@ -66,66 +101,100 @@ def answer_to_file(
     """
     require_writable(output)
     size = batch_size * BATCHES_A_WINDOW
-    windows = [range(start, min(start + size, len(given.records)))
-               for start in range(0, len(given.records), size)]  # fmt: skip
     with join_replicas() as world:
         if world.size == 1:
             refuse_parts(output, {output.with_name(f"{output.name}.part")}, overwrite=overwrite)
             file = AnswerFile(output, dict(task), overwrite=overwrite)
-            found = _answered_alone(file, windows, problems, answer, batch_size, doing)
-            _write(given, found, output)
+            yield from _answered_alone(file, given, asking, size, doing, batch_size)
+            _write(given, _Stored(file), output)
             file.discard()
-            return found
+            return
         shared = SharedAnswers(world, output, dict(task), overwrite=overwrite)
-        asked = [[number for number in window if number not in problems] for window in windows]
-        answers = shared.answer(
-            batches_of(asked, length_of, batch_size),
-            length_of,
-            lambda numbers: answer(numbers, lambda _: None),
+        shared.answer(
+            (window for _, window in _windows(given, asking, size)),
+            asking.length_of,
+            lambda questions: asking.answer(questions, lambda _: None),
+            batch_size=batch_size,
             doing=doing,
         )
-        found = []
         if world.is_main:
-            answers |= {number: {"error": problem} for number, problem in problems.items()}
-            found = [answers[number] for number in range(len(given.records))]
-            _write(given, found, output)
+            answers = _Joined(shared)
+            for (place, record), answer in zip(given, answers, strict=True):
+                yield AnsweredRecord(place, record, answer)
+            _write(given, answers, output)
         shared.discard()
-    return found
 
 
 def _answered_alone(
     file: AnswerFile,
-    windows: Sequence[range],
-    problems: Mapping[int, str],
-    answer: _Answerer,
-    batch_size: int,
+    given: GivenRecords,
+    asking: RecordAnswering[_Question],
+    size: int,
     doing: str,
-) -> list[dict[str, Any]]:
-    """Return the answers to all records, window after window."""
-    num_done, total = len(file), windows[-1].stop
+    batch_size: int,
+) -> Iterator[AnsweredRecord]:
+    """Yield all records with their answers, window after window."""
+    num_done, total = len(file), len(given)
     if num_done:
         tell(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
     with told_on_failure(file, total), progress_bar(show=total - num_done > batch_size) as progress:
         bar = progress.add_task(doing, total=total, completed=num_done)
-        for start in range(num_done, total, batch_size * BATCHES_A_WINDOW):
-            window = range(start, min(start + batch_size * BATCHES_A_WINDOW, total))
-            asked = [number for number in window if number not in problems]
-            answers = iter(answer(asked, lambda count: progress.advance(bar, count)))
-            progress.advance(bar, len(window) - len(asked))
-            file.append(
-                json.dumps(
-                    {"error": problems[number]} if number in problems else next(answers),
-                    ensure_ascii=False,
-                )
-                for number in window
+        for (place, record), line in zip(given, islice(file, num_done), strict=False):
+            yield AnsweredRecord(place, record, json.loads(line))
+        for records, window in _windows(given, asking, size, num_done):
+            progress.advance(bar, len(window.known))
+            answers = asking.answer(
+                list(window.questions.values()), lambda count: progress.advance(bar, count)
             )
-    return [json.loads(line) for line in file]
+            found = {**window.known, **dict(zip(window.questions, answers, strict=True))}
+            lines = [json.dumps(found[number], ensure_ascii=False) for number in sorted(found)]
+            file.append(lines)
+            for (place, record), line in zip(records, lines, strict=True):
+                yield AnsweredRecord(place, record, json.loads(line))
 
 
-def _write(given: GivenRecords, found: Sequence[Mapping[str, Any]], output: Path) -> None:
-    num_joined = write_records(output, _Rows(given, found, output))
+def _windows(
+    given: GivenRecords, asking: RecordAnswering[_Question], size: int, first: int = 0
+) -> Iterator[tuple[list[Record], RecordWindow[_Question]]]:
+    """Yield the records from a number on, and what is asked about them."""
+    rest = islice(given, first, None)
+    while records := list(islice(rest, size)):
+        questions: dict[int, _Question] = {}
+        problems: dict[int, dict[str, Any]] = {}
+        for number, (place, record) in enumerate(records, start=first):
+            try:
+                questions[number] = asking.read(place, record)
+            except ValueError as error:
+                problems[number] = {"error": str(error)}
+        yield records, RecordWindow(questions, problems)
+        first += len(records)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The answers in a file, read anew each time."""
+
+    file: AnswerFile
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(json.loads, self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """The answers of several processes, joined anew each time."""
+
+    shared: SharedAnswers
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (answer for _, answer in self.shared)
+
+
+def _write(given: GivenRecords, answers: Iterable[Mapping[str, Any]], output: Path) -> None:
+    rows = _Rows(given, answers, output)
+    num_joined = write_records(output, rows, columns=rows.columns)
     joined = f"; tabs and line ends became spaces in {counted(num_joined, 'cell')}"
-    tell(f"answers: {len(found):,}, in {output}{joined * bool(num_joined)}")
+    tell(f"answers: {len(given):,}, in {output}{joined * bool(num_joined)}")
 
 
 def model_facts(folder: Path) -> list[Any]:
@@ -151,23 +220,20 @@ class _Rows:
     """Number, fields of the record and answer of each, made anew each time; `error` comes last."""
 
     def __init__(
-        self, given: GivenRecords, answers: Sequence[Mapping[str, Any]], output: Path
+        self, given: GivenRecords, answers: Iterable[Mapping[str, Any]], output: Path
     ) -> None:
         self._given, self._answers = given, answers
         self._is_table = is_table(output)
-        taken = {"number", "error", *(name for answer in self._own() for name in answer)}
-        of_records = dict.fromkeys(name for one in given.records for name in one)
-        self._names = _free_names(of_records, taken)
-        self._columns: dict[str, None] = {}
-        if output.suffix.lower() != ".jsonl":  # where all rows have all columns
-            self._columns = dict.fromkeys(n for row in self for n in row if n != "error")
-            self._columns["error"] = None
+        own = dict.fromkeys(name for answer in self._own() for name in answer if name != "error")
+        self._names = _free_names(given.names, {"number", "error", *own})
+        self.columns = list(dict.fromkeys(["number", *self._names.values(), *own, "error"]))
+        self._empty = dict.fromkeys(self.columns if output.suffix.lower() != ".jsonl" else ())
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        pairs = zip(self._given.records, self._own(), strict=True)
-        for number, (record, answer) in enumerate(pairs, start=1):
+        pairs = zip(self._given, self._own(), strict=True)
+        for number, ((_, record), answer) in enumerate(pairs, start=1):
             passed_through = {self._names[name]: value for name, value in record.items()}
-            yield {**self._columns, "number": number, **passed_through, **answer}
+            yield {**self._empty, "number": number, **passed_through, **answer}
 
     def _own(self) -> Iterator[dict[str, Any]]:
         for answer in self._answers:

@@ -1,12 +1,12 @@
 """Candidates scored in every text of a file: `unblank score --input --output`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from unblank.answering.given import GivenRecords, Placed, listed_texts, read_given
-from unblank.answering.run import answer_to_file, content_hash, model_facts
+from unblank.answering.given import listed_texts, read_given
+from unblank.answering.run import RecordAnswering, answer_to_file, content_hash, model_facts
 from unblank.api import Unblank
 from unblank.data.fields import field_text, field_value
 from unblank.data.sources import TextUnit
@@ -37,10 +37,11 @@ def score_records(
     batch_size: int = 16,
     overwrite: bool = False,
     retriever: Retriever | None = None,
-) -> list[dict[str, Any]]:
-    """Score candidates in every text of a file; return the answers, one a record, in order.
+) -> Iterator[dict[str, Any]]:
+    """Return an iterator over the scores for all records of a file, in order, as they are made.
 
-    Processes that torchrun started share out the records; all but the main one return none.
+    The output is there once all of them were taken. Processes that torchrun started share out the
+    records; all but the main one give none.
 
     Args:
         unblank: the model.
@@ -65,36 +66,40 @@ def score_records(
     require_writable(output)
     more = () if candidates_field is None else (candidates_field,)
     given = read_given(input_path, text_field, more=more, text_unit=text_unit)
-    placed = _questions(given, text_field, candidates, candidates_field)
     scorer = unblank.scorer(options)
 
-    def length_of(number: int) -> int:
-        return len(placed.found[number][0])
+    def read(place: str, record: dict[str, Any]) -> _Question:
+        text = field_text(place, record, text_field)
+        if candidates_field is None:
+            return text, list(candidates)
+        value = field_value(place, record, candidates_field)
+        return text, listed_texts(place, candidates_field, value)
 
-    def answer(numbers: Sequence[int], on_batch: Callable[[int], None]) -> list[dict[str, Any]]:
+    def answer(
+        questions: Sequence[_Question], on_batch: Callable[[int], None]
+    ) -> list[dict[str, Any]]:
         found: dict[int, dict[str, Any]] = {}
-        by_length = sorted(numbers, key=length_of)
-        for start in range(0, len(numbers), batch_size):
+        by_length = sorted(range(len(questions)), key=lambda number: len(questions[number][0]))
+        for start in range(0, len(questions), batch_size):
             batch = by_length[start : start + batch_size]
-            asked = [placed.found[number] for number in batch]
+            asked = [questions[number] for number in batch]
             if retriever is None:
                 answers = _scored(scorer, asked)
             else:
                 answers = _scored_with_passages(retriever, asked, options)
             found |= dict(zip(batch, answers, strict=True))
             on_batch(len(batch))
-        return [found[number] for number in numbers]
+        return [found[number] for number in range(len(questions))]
 
-    return answer_to_file(
+    given.require_some(read)
+    scored = answer_to_file(
         given,
-        placed.problems,
-        answer,
+        RecordAnswering(read, lambda question: len(question[0]), answer),
         output,
-        length_of=length_of,
         task={
             "command": "score",
             "model": model_facts(folder),
-            "input": content_hash([list(placed.found.items()), len(given.records)]),
+            "input": [given.content_hash, text_field, candidates_field, *candidates],
             "options": asdict(options),
             "calibration": unblank.calibration and content_hash(unblank.calibration.to_dict()),
             "dtype": str(weights_dtype(unblank.model)),
@@ -104,6 +109,7 @@ def score_records(
         doing="score",
         overwrite=overwrite,
     )
+    return (one.answer for one in scored)
 
 
 def _score_record(scores: Scores) -> dict[str, Any]:
@@ -115,19 +121,6 @@ def _score_record(scores: Scores) -> dict[str, Any]:
             {"text": one.text, "score": one.score, "share": one.share} for one in scores.candidates
         ],
     }
-
-
-def _questions(
-    given: GivenRecords, text_field: str, candidates: Sequence[str], candidates_field: str | None
-) -> Placed[_Question]:
-    def read(place: str, record: Mapping[str, Any]) -> _Question:
-        text = field_text(place, record, text_field)
-        if candidates_field is None:
-            return text, list(candidates)
-        value = field_value(place, record, candidates_field)
-        return text, listed_texts(place, candidates_field, value)
-
-    return given.each(read)
 
 
 def _scored_with_passages(

@@ -2,24 +2,40 @@
 
 Batches are those that one process makes, so that every answer is the same to the last bit. Each
 process writes a part of its own, which a later run of as many processes goes on with; the main one
-joins the parts in the order of the records.
+joins the parts in the order of the records, window by window.
 """
 
+import heapq
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from unblank.answering.answer_file import AnswerFile, told_on_failure
 from unblank.data.shards import share_out
 from unblank.engine.parallel import World
 from unblank.progress_bars import progress_bar
 
-__all__ = ["SharedAnswers", "batches_of", "refuse_parts"]
+__all__ = ["RecordWindow", "SharedAnswers", "refuse_parts"]
 
-_Answer = Callable[[Sequence[int]], Sequence[Any]]
-"""Numbers of records that are one batch -> their answers, as JSON can hold them."""
+_Question = TypeVar("_Question")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWindow(Generic[_Question]):
+    """Neighbouring records, which are sorted by length before they are answered.
+
+    Attributes:
+        questions: number of a record -> what is asked about it.
+        known: number of a record -> its answer, where none is asked for.
+    """
+
+    questions: Mapping[int, _Question]
+    known: Mapping[int, Any] = field(default_factory=dict)
 
 
 def batches_of(
@@ -79,43 +95,77 @@ class SharedAnswers:
         self._file = AnswerFile(self._own(world.rank), task, overwrite=overwrite)
 
     def answer(
-        self, batches: Sequence[Sequence[int]], length_of: Callable[[int], int], answer: _Answer,
-        *, doing: str,
-    ) -> dict[int, Any]:  # fmt: skip
-        """Answer this process's share of the batches, and return the answers of all.
+        self,
+        windows: Iterable[RecordWindow[_Question]],
+        length_of: Callable[[_Question], int],
+        answer: Callable[[Sequence[_Question]], Sequence[Any]],
+        *,
+        batch_size: int,
+        doing: str,
+        longest_first: bool = False,
+    ) -> None:
+        """Answer this process's share of each window, until all processes have done theirs.
 
         Args:
-            batches: of all records, the same in every process.
-            length_of: number of a record -> its length, by which shares are balanced.
-            answer: answers a batch.
+            windows: of all records, in their order; the same in every process.
+            length_of: a question -> its length, by which it is sorted, and shares are balanced.
+            answer: answers a batch, as JSON can hold it.
+            batch_size: records of a batch.
             doing: beside the progress bar.
-
-        Returns:
-            Number of a record -> its answer, in the main process; nothing in the others.
+            longest_first: as for `batches_of`.
         """
-        world, file = self._world, self._file
-        costs = [len(batch) * max(map(length_of, batch)) for batch in batches]
-        shares = share_out(costs, world.size)
-        mine = [batches[index] for index in shares[world.rank]]
-        num_done = len(file)
-        is_long = world.is_main and len(mine) - num_done > 1
+        file, num_done = self._file, len(self._file)
         with (
-            told_on_failure(file, len(mine), what="batches of answers"),
-            progress_bar(show=is_long) as progress,
+            told_on_failure(file, what="batches of answers"),
+            progress_bar(show=self._world.is_main) as progress,
         ):
-            bar = progress.add_task(doing, total=len(mine), completed=num_done)
-            for batch in mine[num_done:]:
-                file.append([json.dumps(list(answer(batch)), ensure_ascii=False)])
-                progress.advance(bar)
-        world.wait()
-        if not world.is_main:
-            return {}
-        found: dict[int, Any] = {}
-        for rank, share in enumerate(shares):
-            lines = self._part(rank).read_text(encoding="utf-8").split("\n")
-            for index, line in zip(share, lines, strict=False):
-                found |= zip(batches[index], json.loads(line), strict=True)
-        return found
+            bar = progress.add_task(doing, total=None)
+            for number, window in enumerate(windows):
+                for batch in self._share(window, length_of, batch_size, longest_first):
+                    if num_done > 0:
+                        num_done -= 1
+                        continue
+                    asked = [window.questions[one] for one in batch]
+                    self._append(number, batch, answer(asked))
+                    progress.advance(bar, len(batch))
+                if self._world.is_main and window.known:
+                    if num_done > 0:
+                        num_done -= 1
+                        continue
+                    self._append(number, list(window.known), list(window.known.values()))
+        self._world.wait()
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        """Yield number and answer of all records in their order, once all are answered.
+
+        For the main process; they can be gone through several times.
+        """
+        parts = [_lines_of(self._part(rank)) for rank in range(self._world.size)]
+        window_of = itemgetter("window")
+        for _, lines in groupby(heapq.merge(*parts, key=window_of), key=window_of):
+            found: dict[int, Any] = {}
+            for line in lines:
+                found |= zip(line["numbers"], line["answers"], strict=True)
+            yield from sorted(found.items(), key=itemgetter(0))
+
+    def _share(
+        self,
+        window: RecordWindow[_Question],
+        length_of: Callable[[_Question], int],
+        batch_size: int,
+        longest_first: bool,
+    ) -> list[list[int]]:
+        """Return the batches of a window that this process answers."""
+        lengths = {number: length_of(one) for number, one in window.questions.items()}
+        batches = batches_of(
+            [list(lengths)], lengths.__getitem__, batch_size, longest_first=longest_first
+        )
+        costs = [len(batch) * max(lengths[number] for number in batch) for batch in batches]
+        return [batches[index] for index in share_out(costs, self._world.size)[self._world.rank]]
+
+    def _append(self, window: int, numbers: Sequence[int], answers: Sequence[Any]) -> None:
+        line = {"window": window, "numbers": list(numbers), "answers": list(answers)}
+        self._file.append([json.dumps(line, ensure_ascii=False)])
 
     def discard(self) -> None:
         """Leave nothing behind; the main process has written the output."""
@@ -133,6 +183,11 @@ class SharedAnswers:
         """Refuse answers that another number of processes began; with `overwrite`, remove them."""
         ours = {self._part(rank) for rank in range(self._world.size)}
         refuse_parts(self._output, ours, overwrite=overwrite)
+
+
+def _lines_of(part: Path) -> Iterator[dict[str, Any]]:
+    with part.open(encoding="utf-8", newline="") as file:
+        yield from map(json.loads, file)
 
 
 def refuse_parts(output: Path, ours: set[Path], *, overwrite: bool) -> None:

@@ -13,8 +13,9 @@ from unblank.calibrating.settings import CalibrateSettings
 from unblank.data.drawing import draw_from_files
 from unblank.data.fields import field_text, field_value, has_field
 from unblank.data.language_files import find_language_files
+from unblank.data.records import Record
 from unblank.evaluation.infilling import blank_words
-from unblank.finetuning.labels.tuned import TunedTask
+from unblank.finetuning.labels.tuned_task import TunedTask
 from unblank.generation.candidates import ScoringOptions
 from unblank.generation.infill import Filler
 from unblank.generation.options import DecodingOptions
@@ -22,7 +23,6 @@ from unblank.metrics.written_form import written_form
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
 from unblank.prompting.examples import TaskExample, read_examples, require_labels
-from unblank.prompting.scoring import decide
 from unblank.tokenization.special import BLANK_TOKENS
 
 __all__ = ["ask_candidates", "ask_fills", "ask_labels"]
@@ -48,11 +48,11 @@ def ask_fills(unblank: Unblank, settings: CalibrateSettings) -> KnownFills:
             text that the model has room for.
     """
     template = settings.text_field or "text"
-    given = _drawn(read_given(settings.data, template), settings.limit)
+    drawn = _drawn(read_given(settings.data, template), settings.limit)
     answers_field, rng = settings.answer_field or _ANSWERS, np.random.default_rng(settings.seed)
     ratio = settings.mask_ratio or _MASK_RATIO
     found: list[_Blanks] = []
-    for place, record in zip(given.places, given.records, strict=True):
+    for place, record in drawn:
         text = field_text(place, record, template)
         if has_field(record, answers_field):
             found.append((text, _answers(place, record, answers_field, text)))
@@ -99,7 +99,7 @@ def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
     require_labels(task, examples)
     shares = tuned.shares(examples, settings.batch_size)
     if task.decision == "several":
-        return _known_of_each(examples, shares)
+        return _known_of_each(task.labels, examples, shares)
     is_first = task.decision == "first"
     pairs = zip(examples, shares, strict=True)
     right = [_right(example, len(one), first_alone=is_first) for example, one in pairs]
@@ -108,11 +108,13 @@ def ask_labels(tuned: TunedTask, settings: CalibrateSettings) -> KnownChoices:
         [one.tolist() for one in shares],
         right,
         first_alone=is_first,
-        predicted=[decide(task, *pair).index for pair in zip(examples, shares, strict=True)],
+        in_order=task.decision == "rank",
     )
 
 
-def _known_of_each(examples: Sequence[TaskExample], shares: Sequence[Tensor]) -> KnownChoices:
+def _known_of_each(
+    labels: Sequence[str], examples: Sequence[TaskExample], shares: Sequence[Tensor]
+) -> KnownChoices:
     """Return each label of each example as a choice of its own: whether it applies or not."""
     keys: list[str] = []
     pairs: list[list[float]] = []
@@ -122,7 +124,7 @@ def _known_of_each(examples: Sequence[TaskExample], shares: Sequence[Tensor]) ->
             keys.append(_key(example))
             pairs.append([share, 1.0 - share])
             right.append((0,) if number in example.answers else (1,))
-    return KnownChoices(keys, pairs, right)
+    return KnownChoices(keys, pairs, right, labels=[*labels] * len(examples))
 
 
 def ask_candidates(
@@ -134,11 +136,11 @@ def ask_candidates(
         ValueError: a text without a right one among its candidates.
     """
     template, label_field = settings.text_field or "text", settings.answer_field or _LABEL
-    given = _drawn(read_given(settings.data, template), settings.limit)
+    drawn = _drawn(read_given(settings.data, template), settings.limit)
     keys: list[str] = []
     candidates: list[list[str]] = []
     right: list[tuple[int, ...]] = []
-    for place, record in zip(given.places, given.records, strict=True):
+    for place, record in drawn:
         keys.append(field_text(place, record, template))
         listed = list(settings.candidates)
         if settings.candidates_field is not None:
@@ -182,11 +184,9 @@ def _with_room(filler: Filler, found: Sequence[_Blanks]) -> tuple[list[_Blanks],
     return fitting, note
 
 
-def _drawn(given: GivenRecords, limit: int) -> GivenRecords:
+def _drawn(given: GivenRecords, limit: int) -> list[Record]:
     """Return a fixed random choice of records, if there are more."""
-    pairs = list(zip(given.places, given.records, strict=True))
-    drawn = draw_from_files(pairs, limit, lambda pair: pair[0])
-    return GivenRecords([place for place, _ in drawn], [record for _, record in drawn])
+    return list(draw_from_files(list(given), limit, lambda pair: pair[0]))
 
 
 def _answers(place: str, record: dict[str, Any], name: str, text: str) -> list[str]:

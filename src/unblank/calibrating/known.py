@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unblank.calibrating.thresholds import KnownSets
 from unblank.calibration.fitting import choose_fill_map, fit_temperature
 from unblank.calibration.maps import FillMap, tempered
 
@@ -25,12 +26,16 @@ class Fitted:
         map: for fills; None for choices.
         temperature: for choices.
         losses: held-out log-loss of every form of curve that was tried.
+        abstain_below: threshold of fills and labels, if one was asked for.
+        thresholds: of labels of which several may apply.
     """
 
     form: str
     map: FillMap | None = None
     temperature: float = 1.0
     losses: dict[str, float] | None = None
+    abstain_below: float | None = None
+    thresholds: dict[str, float] = field(default_factory=dict)
 
     def parameters(self) -> dict[str, Any]:
         """Return what is worth reading of it."""
@@ -73,6 +78,10 @@ class KnownFills:
         curve = None if fitted is None else fitted.map
         return np.exp(self.log_p) if curve is None else curve(self.log_p)
 
+    def given(self, fitted: Fitted) -> tuple[_Floats, list[bool]]:
+        """Return the calibrated probability of each answer, and whether it is right."""
+        return self.confidences(fitted), self.is_right
+
 
 @dataclass(frozen=True, slots=True)
 class KnownChoices:
@@ -83,22 +92,25 @@ class KnownChoices:
         shares: probability of each label or candidate.
         right: indices of those that are right.
         first_alone: whether only the choice of the first one counts, and not which other wins.
-        predicted: index of what the model chooses; None for the likeliest.
+        in_order: whether the labels have an order, so that the one in the middle is given.
+        labels: where several may apply, the label of each choice: whether it does or not.
     """
 
     keys: list[str]
     shares: list[list[float]]
     right: list[tuple[int, ...]]
     first_alone: bool = False
-    predicted: list[int] | None = None
+    in_order: bool = False
+    labels: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         _require_numbers([all(map(math.isfinite, one)) for one in self.shares], "probabilities")
 
     @property
     def is_right(self) -> list[bool]:
-        """Whether what is chosen is right."""
-        return [one in right for one, right in zip(self._chosen, self.right, strict=True)]
+        """Whether the likeliest is right."""
+        pairs = zip(self.shares, self.right, strict=True)
+        return [int(np.argmax(shares)) in right for shares, right in pairs]
 
     def fit(self, numbers: Sequence[int], folds: Sequence[int]) -> Fitted:
         """Return the temperature, learned from some of them."""
@@ -109,15 +121,34 @@ class KnownChoices:
     def confidences(self, fitted: Fitted | None) -> _Floats:
         """Return the probability of each to be right; without a temperature the model's own."""
         temperature = 1.0 if fitted is None else fitted.temperature
-        pairs = zip(self.shares, self._chosen, strict=True)
-        return np.array([self._confidence(tempered(one, temperature), n) for one, n in pairs])
+        return np.array([self._confidence(tempered(one, temperature)) for one in self.shares])
 
-    @property
-    def _chosen(self) -> list[int]:
-        return self.predicted or [int(np.argmax(shares)) for shares in self.shares]
+    def given(self, fitted: Fitted) -> tuple[_Floats, list[bool]]:
+        """Return the calibrated probability of each answer as it is given, and whether it is right.
 
-    def _confidence(self, shares_L: _Floats, chosen: int) -> float:
-        return float(1 - shares_L[0] if self.first_alone and chosen else shares_L[chosen])
+        That of labels in an order is the one in the middle, which depends on the temperature.
+        """
+        if not self.in_order:
+            return self.confidences(fitted), self.is_right
+        shares = [tempered(one, fitted.temperature) for one in self.shares]
+        middle = [int((one.cumsum() < one.sum() / 2).sum()) for one in shares]
+        pairs = zip(middle, self.right, strict=True)
+        confidences = [one[index] for one, index in zip(shares, middle, strict=True)]
+        return np.array(confidences), [index in right for index, right in pairs]
+
+    def sets(self, fitted: Fitted, numbers: Sequence[int]) -> KnownSets:
+        """Return some of the calibrated choices of which several may apply."""
+        tempered_NL = [tempered(self.shares[number], fitted.temperature) for number in numbers]
+        return KnownSets(
+            [self.labels[number] for number in numbers],
+            [float(one[0]) for one in tempered_NL],
+            [self.right[number] == (0,) for number in numbers],
+        )
+
+    def _confidence(self, shares_L: _Floats) -> float:
+        if self.first_alone and shares_L.argmax():
+            return float(1 - shares_L[0])
+        return float(shares_L.max())
 
 
 def _require_numbers(are_numbers: Sequence[bool], what: str) -> None:

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["parts_of"]
+__all__ = ["Parts", "parts_of"]
 
 LEAST = 30
 """Fewest answers to learn from, and fewest to measure."""

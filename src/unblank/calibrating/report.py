@@ -92,7 +92,7 @@ class CalibrationReport:
         title += f"{values['fitted']:,} answers, measured on {values['measured']:,} others"
         parts: list[RenderableType] = [_measures(title, values)]
         parts += [_reliability_table(values["reliability"]["after"]), _thresholds(values)]
-        parts += [Text(values["verdict"])]
+        parts += [Text(line) for line in (*_kept_thresholds(values), values["verdict"])]
         return Group(*parts)
 
     def __repr__(self) -> str:
@@ -208,6 +208,23 @@ def verdict(before: Measured, after: Measured, fitted: Measured, count: int) -> 
         f"{why}on the answers that it was learned from it is {fitted.error:.1%}, so it does not "
         "carry over: learn from more answers, of the kind that will be asked"
     )
+
+
+def _kept_thresholds(values: Mapping[str, Any]) -> list[str]:
+    """Return what was learned besides probabilities, and what it does on the part kept apart."""
+    if (one := values.get("abstaining")) is not None:
+        wrong = "" if one["wrong"] is None else f", of these {one['wrong']:.1%} wrong"
+        return [
+            f"abstaining below {one['threshold']:.3g} (at most {one['most_wrong']:.1%} wrong where "
+            f"it was learned): {one['answered']:.1%} answered{wrong}"
+        ]
+    if (one := values.get("thresholds")) is not None:
+        change = f"macro F1 {one['macro_f1_before']:.2f} to {one['macro_f1_after']:.2f}"
+        if not one["kept"]:
+            return [f"thresholds of labels: not kept, as they do not help ({change})"]
+        kept = ", ".join(f"{label} {value:.3g}" for label, value in one["kept"].items())
+        return [f"thresholds of labels: {kept} ({change})"]
+    return []
 
 
 def _measures(title: str, values: Mapping[str, Any]) -> Table:

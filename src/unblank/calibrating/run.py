@@ -1,6 +1,6 @@
 """`unblank calibrate`: ask what is known, learn, measure on the rest, keep it in the folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,10 @@ from unblank.adapters.record import weights_identity
 from unblank.api import load
 from unblank.calibrating.asking import ask_candidates, ask_fills, ask_labels
 from unblank.calibrating.known import Fitted, KnownChoices, KnownFills
-from unblank.calibrating.parts import parts_of
+from unblank.calibrating.parts import Parts, parts_of
 from unblank.calibrating.report import CalibrationReport, measure_confidences, report_of
 from unblank.calibrating.settings import AnswerKind, CalibrateSettings
+from unblank.calibrating.thresholds import abstention_threshold, answered_from
 from unblank.calibration.fitting import ISOTONIC_PACKAGE
 from unblank.calibration.record import (
     CalibratedOn,
@@ -23,6 +24,7 @@ from unblank.calibration.record import (
 from unblank.extras import require_package
 from unblank.finetuning.labels.tuned import has_label_head, open_tuned, tuned_on
 from unblank.generation.candidates import ScoringOptions
+from unblank.prompting.task import USUAL_THRESHOLD
 
 __all__ = ["calibrate"]
 
@@ -104,6 +106,7 @@ def _learned(
             ": nothing can be learned of when the model is right; give answers of both kinds"
         )
     fitted = known.fit(parts.fitted, parts.folds)
+    fitted, thresholds = _with_thresholds(known, fitted, parts, settings.most_wrong)
     before, after = known.confidences(None), known.confidences(fitted)
     of_measured = [is_right[number] for number in parts.measured]
     report = report_of(
@@ -119,6 +122,7 @@ def _learned(
                 "parameters": fitted.parameters(),
                 "held_out_log_loss_of_forms": fitted.losses,
             },
+            **thresholds,
         },
         before=before[parts.measured].tolist(),
         after=after[parts.measured].tolist(),
@@ -137,6 +141,40 @@ def _learned(
     return fitted, source, report
 
 
+def _with_thresholds(
+    known: KnownFills | KnownChoices, fitted: Fitted, parts: Parts, most_wrong: float | None
+) -> tuple[Fitted, dict[str, Any]]:
+    """Return what was learned with its thresholds, and what they do on the part kept apart.
+
+    Those of labels of which several may apply are kept if they make the mean F1 no worse there.
+    """
+    if isinstance(known, KnownChoices) and known.labels:
+        if most_wrong is not None:
+            raise ValueError(
+                "most_wrong applies where one label is given, and this task names several: leave "
+                "it out; the threshold of each label is learned anyway"
+            )
+        found = known.sets(fitted, parts.fitted).best_thresholds()
+        apart = known.sets(fitted, parts.measured)
+        usual, best = (apart.macro_f1(one, USUAL_THRESHOLD) for one in ({}, found))
+        scores = {"macro_f1_before": usual, "macro_f1_after": best}
+        kept = found if best >= usual else {}
+        return replace(fitted, thresholds=kept), {"thresholds": {"kept": kept, **scores}}
+    if most_wrong is None:
+        return fitted, {}
+    confidences, is_right = known.given(fitted)
+    threshold = abstention_threshold(*_some(confidences, is_right, parts.fitted), most_wrong)
+    measured = answered_from(*_some(confidences, is_right, parts.measured), threshold)
+    abstaining = {"most_wrong": most_wrong, "threshold": threshold, **measured}
+    return replace(fitted, abstain_below=threshold), {"abstaining": abstaining}
+
+
+def _some(
+    confidences: Any, is_right: Sequence[bool], numbers: Sequence[int]
+) -> tuple[list[float], list[bool]]:
+    return confidences[numbers].tolist(), [is_right[number] for number in numbers]
+
+
 def _keep(
     folder: Path,
     kind: AnswerKind,
@@ -152,9 +190,12 @@ def _keep(
     except ValueError as error:
         known, said = None, [f"replaced: {error}"]
     found = known or Calibration(weights)
-    of_choices = LabelCalibration(fitted.temperature, dict(asked), source)
+    of_choices = LabelCalibration(
+        fitted.temperature, dict(asked), source, fitted.abstain_below, fitted.thresholds
+    )
     if fitted.map is not None:
-        found = replace(found, fills=FillCalibration(fitted.map, source))
+        of_fills = FillCalibration(fitted.map, source, fitted.abstain_below)
+        found = replace(found, fills=of_fills)
     elif kind == "labels":
         found = replace(found, labels={**found.labels, name: of_choices})
     else:

@@ -17,6 +17,7 @@ _ONLY_OF: dict[str, tuple[AnswerKind, ...]] = {
     "mask_ratio": ("fills",),
     "num_beams": ("fills",),
     "max_tokens": ("fills",),
+    "most_wrong": ("fills", "labels"),
     "task": ("labels",),
     "patterns": ("labels",),
     "layout": ("labels",),
@@ -77,6 +78,10 @@ class CalibrateSettings:
     """Fills: number of beams; give what you will fill with. Default: 1, greedy decoding."""
     max_tokens: Positive[int | None] = None
     """Fills: most tokens in a blank. Default: as for `unblank fill`."""
+    most_wrong: OpenShare[float | None] = None
+    """Fills and labels: also learn the threshold from which at most this share of the answers is
+    wrong, from 0 to 1. It is kept, and fill, predict and serve abstain below it, unless
+    --abstain-below says otherwise."""
     measured: OpenShare[float] = 0.5
     """Share of the records that is kept apart, to measure what was learned from the others."""
     limit: Positive[int] = 5000

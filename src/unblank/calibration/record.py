@@ -69,10 +69,16 @@ class FillCalibration:
     Attributes:
         map: from the log-probability of a fill to the probability that it is right.
         source: what it was learned from.
+        abstain_below: probability of being right below which a fill is not relied on; None if no
+            threshold was asked for.
     """
 
     map: FillMap
     source: CalibratedOn
+    abstain_below: float | None = None
+
+    def __post_init__(self) -> None:
+        _require_thresholds(self.abstain_below)
 
     def confidence(self, log_probability: float) -> float:
         """Return the probability that a fill is right, by its log-probability with its end."""
@@ -87,13 +93,19 @@ class LabelCalibration:
         temperature: of the labels' probabilities.
         asked: how the model was asked; asked otherwise, the temperature says nothing.
         source: what it was learned from.
+        abstain_below: probability below which no label is given; None if no threshold was asked
+            for.
+        thresholds: of labels of which several may apply, the probability from which each does.
     """
 
     temperature: float
     asked: Mapping[str, Any]
     source: CalibratedOn
+    abstain_below: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _require_thresholds(self.abstain_below, *self.thresholds.values())
         if not 0 < self.temperature < float("inf"):
             raise ValueError(f"the temperature is {self.temperature}")
 
@@ -130,6 +142,7 @@ class Calibration:
                 "form": kinds[type(self.fills.map)],
                 "parameters": asdict(self.fills.map),
                 "source": asdict(self.fills.source),
+                "abstain_below": self.fills.abstain_below,
             }
         if self.labels:
             record["labels"] = {name: asdict(one) for name, one in self.labels.items()}
@@ -191,7 +204,9 @@ def _calibration(record: Mapping[str, Any]) -> Calibration:
             for name, value in given["parameters"].items()
         }
         kind: Any = _MAPS[given["form"]]
-        fills = FillCalibration(kind(**parameters), CalibratedOn(**given["source"]))
+        fills = FillCalibration(
+            kind(**parameters), CalibratedOn(**given["source"]), given.get("abstain_below")
+        )
     candidates = record.get("candidates")
     return Calibration(
         weights=str(record["weights"]),
@@ -203,5 +218,15 @@ def _calibration(record: Mapping[str, Any]) -> Calibration:
 
 def _of_labels(given: Mapping[str, Any]) -> LabelCalibration:
     return LabelCalibration(
-        float(given["temperature"]), dict(given["asked"]), CalibratedOn(**given["source"])
+        float(given["temperature"]),
+        dict(given["asked"]),
+        CalibratedOn(**given["source"]),
+        given.get("abstain_below"),
+        dict(given.get("thresholds", {})),
     )
+
+
+def _require_thresholds(*found: float | None) -> None:
+    for one in found:
+        if one is not None and not 0 < one <= 1:
+            raise ValueError(f"a threshold is {one}")

@@ -1,6 +1,6 @@
 """What `unblank fill` prints or writes: filled texts in colour, tokens one by one, JSON, a file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from unblank.commands.texts import (
     raise_refused,
     require_files,
     texts_of,
+    told_at_end,
 )
 from unblank.consoles import TextConsole
 from unblank.generation.infill import Filler
@@ -106,8 +107,8 @@ def _print_retrieved(unblank: Unblank, settings: FillSettings) -> None:
     raise_any(problems)
 
 
-def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
-    """Fill the texts of a file; return the answers; errors as for `fill_records`."""
+def fill_to_file(settings: FillSettings) -> Iterator[dict[str, Any]]:
+    """Return an iterator over the answers to the texts of a file; see `fill_records`."""
     input_path, output = require_files(settings)
     unblank = _opened(settings)
     retriever = None
@@ -129,9 +130,7 @@ def fill_to_file(settings: FillSettings) -> list[dict[str, Any]]:
         overwrite=settings.overwrite,
         retriever=retriever,
     )
-    if retriever is not None:
-        tell(retriever)
-    return answers
+    return told_at_end(answers, retriever)
 
 
 def _opened(settings: FillSettings) -> Unblank:
@@ -145,6 +144,9 @@ def _opened(settings: FillSettings) -> Unblank:
     if unblank.calibration is not None and unblank.calibration.fills is not None:
         of_samples = ", which says nothing of fills drawn at random" * settings.do_sample
         tell(f"{unblank.calibration.fills.source}{of_samples}")
+        learned = unblank.calibration.fills.abstain_below
+        if learned is not None and settings.abstain_below is None and not settings.do_sample:
+            tell(f"abstains below {learned:.3g}, as learned in calibrating (--abstain-below)")
     return unblank
 
 

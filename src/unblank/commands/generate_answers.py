@@ -12,7 +12,7 @@ from rich.text import Text
 
 from unblank.answering.answer_file import AnswerFile, require_absent, told_on_failure
 from unblank.answering.run import BATCHES_A_WINDOW, content_hash, model_facts
-from unblank.answering.together import SharedAnswers, batches_of, refuse_parts
+from unblank.answering.together import RecordWindow, SharedAnswers, refuse_parts
 from unblank.api import load
 from unblank.commands.generate_input import Job, read_job, require_some
 from unblank.commands.generate_settings import GenerateSettings
@@ -165,24 +165,26 @@ def _write_together(
     total, size = len(job.sources), settings.batch_size * BATCHES_A_WINDOW
     asked = [number for number in range(total) if _is_answered(job, number)]
     lengths = {n: len(answerer.read(job.sources[n]).prompt.token_ids) for n in asked}
-    windows = [
-        [number for number in range(start, min(start + size, total)) if number in lengths]
+    windows = (
+        RecordWindow({number: number for number in range(start, start + size) if number in lengths})
         for start in range(0, total, size)
-    ]
+    )
 
     def answer(numbers: Sequence[int]) -> list[dict[str, Any]]:
         sources = [job.sources[number] for number in numbers]
         return [one.to_dict() for one in answerer.answer(sources, batch_size=settings.batch_size)]
 
-    found = shared.answer(
-        batches_of(windows, lengths.__getitem__, settings.batch_size, longest_first=True),
+    shared.answer(
+        windows,
         lengths.__getitem__,
         answer,
+        batch_size=settings.batch_size,
         doing="generate",
+        longest_first=True,
     )
     lines: list[str] = []
     if is_main_process():
-        counts = _Counts()
+        found, counts = dict(shared), _Counts()
         answers = [
             _generated(found[number]) if number in found else _NOTHING for number in range(total)
         ]

@@ -1,5 +1,6 @@
 """`unblank index`: makes an index of passages of one's own files, for `--retrieve`."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def parse(words: Sequence[str]) -> IndexSettings:
 
 
 def run(settings: IndexSettings) -> None:
-    """Make an index and print what it holds.
+    """Make an index and print what it holds; of torchrun's processes, the first one does.
 
     Raises:
         FileExistsError: the output folder is there and no index, or `overwrite` is not set.
@@ -65,6 +66,8 @@ def run(settings: IndexSettings) -> None:
     from unblank.data.sources import TextFiles
     from unblank.retrieval.index import require_room, write_index
 
+    if os.environ.get("RANK", "0") != "0":
+        return
     require_room(settings.output, replace=settings.overwrite)
     documents = TextFiles(
         paths=find_files(settings.files),

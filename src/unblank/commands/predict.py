@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import PathText, Positional
@@ -11,7 +11,7 @@ from unblank.settings.ranges import NotNegative, Positive, PositiveShare, check_
 from unblank.terminal_text import tell
 
 if TYPE_CHECKING:
-    from unblank.answering.report import LabelReport
+    from unblank.answering.predict import PredictedRecords
 
 __all__ = ["PredictSettings", "parse", "predict_to_file", "run"]
 
@@ -50,7 +50,8 @@ class PredictSettings:
     the task says."""
     abstain_below: PositiveShare[float | None] = None
     """Predict nothing where the best label has a lower probability, from 0 to 1; such records are
-    marked as abstained, and keep their probabilities."""
+    marked as abstained, and keep their probabilities. Default: what `unblank calibrate
+    --most-wrong` has learned, else always a label."""
     batch_size: Positive[int] = 32
     """Number of examples scored together."""
     overwrite: bool = False
@@ -81,21 +82,22 @@ def run(settings: PredictSettings) -> None:
         FileNotFoundError: the model, the task or the input is not there.
         FileExistsError: the output is there already.
     """
-    from unblank.commands.texts import raise_refused
+    from unblank.commands.texts import refusals_said
     from unblank.consoles import TextConsole
 
-    answers, report = predict_to_file(settings)
-    if report is not None:
-        TextConsole(highlight=False).print(report.shown())
-        for line in report.write(settings.output):
+    predicted = predict_to_file(settings)
+    said = refusals_said(predicted, settings.output, "labelled")
+    if predicted.report is not None:
+        TextConsole(highlight=False).print(predicted.report.shown())
+        for line in predicted.report.write(settings.output):
             tell(line)
-    raise_refused(answers, settings.output, "labelled")
+    if said:
+        raise ValueError(said)
 
 
-def predict_to_file(
-    settings: PredictSettings,
-) -> "tuple[list[dict[str, Any]], LabelReport | None]":
-    """Predict and write the file; return the answers, and a report if there are labels."""
+def predict_to_file(settings: PredictSettings) -> "PredictedRecords":
+    """Return the predictions, which are made as they are gone through; see `predict_records`."""
+    from unblank.adapters.calibration import calibration_of
     from unblank.answering.answer_file import require_absent
     from unblank.answering.predict import predict_records
     from unblank.data.written_records import require_writable
@@ -115,15 +117,17 @@ def predict_to_file(
         dtype=settings.dtype,
     )
     if settings.calibration:
-        tuned = tuned.calibrated(folder)
+        tuned = tuned.calibrated(calibration_of(folder))
         if said := tuned.note or (tuned.calibration and str(tuned.calibration.source)):
             tell(said)
+        if settings.abstain_below is None and (learned := tuned.threshold(None)):
+            tell(f"abstains below {learned:.3g}, as learned in calibrating (--abstain-below)")
     return predict_records(
         tuned,
         folder,
         settings.input,
         settings.output,
-        abstain_below=settings.abstain_below or 0.0,
+        abstain_below=tuned.threshold(settings.abstain_below),
         batch_size=settings.batch_size,
         overwrite=settings.overwrite,
     )

@@ -1,6 +1,6 @@
 """`unblank score`: scores candidates for a blank, or for what answers a source."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -180,10 +180,10 @@ def run(settings: ScoreSettings) -> None:
     raise_any(problems)
 
 
-def score_to_file(settings: ScoreSettings) -> list[dict[str, Any]]:
-    """Score candidates in the texts of a file, and return the answers; see `score_records`."""
+def score_to_file(settings: ScoreSettings) -> Iterator[dict[str, Any]]:
+    """Return an iterator over the scores for the texts of a file; see `score_records`."""
     from unblank.answering.score import score_records
-    from unblank.commands.texts import require_files
+    from unblank.commands.texts import require_files, told_at_end
 
     input_path, output = require_files(settings)
     unblank = _opened(settings)
@@ -202,9 +202,7 @@ def score_to_file(settings: ScoreSettings) -> list[dict[str, Any]]:
         overwrite=settings.overwrite,
         retriever=retriever,
     )
-    if retriever is not None:
-        tell(retriever)
-    return answers
+    return told_at_end(answers, retriever)
 
 
 def _retriever(unblank: "Unblank", settings: ScoreSettings) -> "Retriever | None":

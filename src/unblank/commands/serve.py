@@ -30,7 +30,7 @@ class ServeSettings:
     """Model folders, each with =NAME if it is not to be called by the folder's name."""
     task: tuple[PathText, ...] = ()
     """Task files (YAML) that clients may name besides the library's, each with =NAME if the task is
-    not to be called by the file's name."""
+    not to be called by the file's name; also that of a tuned model's own task, if it has moved."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 for all of this machine."""
     port: NotNegative[int] = 8000

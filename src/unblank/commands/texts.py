@@ -9,16 +9,20 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from unblank.answering.answer_file import require_absent
 from unblank.answering.given import read_given
 from unblank.commands.file_settings import FileSettings
 from unblank.data.encodings import advise_on_line
+from unblank.data.fields import field_text
 from unblank.data.lines import decode_line
 from unblank.data.written_records import require_writable
 from unblank.plurals import counted
-from unblank.terminal_text import print_result
+from unblank.terminal_text import print_result, tell
+
+if TYPE_CHECKING:
+    from unblank.retrieval.retriever import Retriever
 
 __all__ = [
     "GivenText",
@@ -28,8 +32,10 @@ __all__ = [
     "print_json",
     "raise_any",
     "raise_refused",
+    "refusals_said",
     "require_files",
     "texts_of",
+    "told_at_end",
 ]
 
 _Result = TypeVar("_Result")
@@ -87,21 +93,44 @@ def raise_any(problems: Sequence[str]) -> None:
         raise ValueError("\n".join(problems))
 
 
-def raise_refused(answers: Sequence[Mapping[str, Any]], output: Path, done: str) -> None:
-    """Raise one error for the records of a file that were refused, now that all are written.
+def raise_refused(answers: Iterable[Mapping[str, Any]], output: Path, done: str) -> None:
+    """Go through all answers, then raise ValueError if some records were refused.
+
+    Args: as for `refusals_said`.
+    """
+    if said := refusals_said(answers, output, done):
+        raise ValueError(said)
+
+
+def refusals_said(answers: Iterable[Mapping[str, Any]], output: Path, done: str) -> str:
+    """Go through all answers; return a message on the records that were refused, if there are some.
 
     Args:
-        answers: those that were refused have an `error`.
+        answers: to the records of a file; those that were refused have an `error`.
         output: where they are.
         done: what the others were, such as filled.
     """
-    refused = [(number, one["error"]) for number, one in enumerate(answers, 1) if "error" in one]
-    if refused:
-        number, reason = refused[0]
-        raise ValueError(
-            f"{len(refused):,} of {counted(len(answers), 'record')} could not be {done}: the field "
-            f"error of {output} says why; the first is number {number}: {reason}"
-        )
+    count = num_refused = 0
+    first = ""
+    for count, answer in enumerate(answers, start=1):
+        if "error" in answer:
+            num_refused += 1
+            first = first or f"number {count}: {answer['error']}"
+    if not num_refused:
+        return ""
+    return (
+        f"{num_refused:,} of {counted(count, 'record')} could not be {done}: the field error of "
+        f"{output} says why; the first is {first}"
+    )
+
+
+def told_at_end(
+    answers: Iterator[dict[str, Any]], retriever: "Retriever | None"
+) -> Iterator[dict[str, Any]]:
+    """Yield answers, and say at their end what a retriever did."""
+    yield from answers
+    if retriever is not None:
+        tell(retriever)
 
 
 def require_files(settings: FileSettings) -> tuple[Path, Path]:
@@ -126,11 +155,12 @@ def texts_of(given: Sequence[str], settings: FileSettings) -> Iterator[GivenText
         yield from given_texts(given)
         return
     read = read_given(settings.input, settings.text_field, text_unit=settings.text_unit)
-    placed = read.texts(settings.text_field)
-    for number, place in enumerate(read.places):
-        problem = placed.problems.get(number, "")
-        text = placed.found.get(number, "")
-        yield GivenText(place, text, problem.removeprefix(f"{place}: "))
+    read.require_texts(settings.text_field)
+    for place, record in read:
+        try:
+            yield GivenText(place, field_text(place, record, settings.text_field))
+        except ValueError as error:
+            yield GivenText(place, "", str(error).removeprefix(f"{place}: "))
 
 
 def given_texts(given: Sequence[str]) -> Iterator[GivenText]:

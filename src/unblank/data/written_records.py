@@ -51,15 +51,18 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in _TABLES
 
 
-def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
+def write_records(
+    path: Path, records: Iterable[Mapping[str, Any]], *, columns: Sequence[str] | None = None
+) -> int:
     """Write records, all at once: a kill leaves the file that was there, or the new one.
 
     Few records are in memory at a time, if the iterable makes them as they are asked for.
 
     Args:
         path: its ending says the format, as for `require_writable`.
-        records: name -> value each, which can be gone through several times; a column is made for
-            every name, in the order of appearance.
+        records: name -> value each, which can be gone through several times.
+        columns: names, in order, of those that are not in JSON lines; None for every name that
+            occurs, in the order of appearance.
 
     Returns:
         Number of cells of a `.tsv` in which tabs and line ends became spaces, as it cannot hold
@@ -76,7 +79,8 @@ def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
                 line = json.dumps(_json_value(record), ensure_ascii=False)
                 file.write(f"{line}\n".encode())
         return 0
-    columns = list(dict.fromkeys(name for record in records for name in record))
+    if columns is None:
+        columns = list(dict.fromkeys(name for record in records for name in record))
     if ending == ".parquet":
         _write_parquet(path, columns, records)
         return 0

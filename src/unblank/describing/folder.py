@@ -172,6 +172,7 @@ def _model_next(path: Path, family: Any, is_headed: bool) -> list[str]:
         return [
             f"unblank predict {path} INPUT OUTPUT",
             f"unblank evaluate {path} --suite classifier --file FILE",
+            f"unblank serve {path}",
         ]
     commands = []
     if family.writes == "blanks":
@@ -213,6 +214,7 @@ def _adapter(path: Path) -> Description:
         except ValueError as error:
             facts["base model"] = {"damaged": str(error)}
     commands = [f"unblank predict {path} INPUT OUTPUT"] if tuned_on(path) else []
+    commands.append(f"unblank serve {path}")
     if not has_label_head(path):
         commands.append(f'unblank fill {path} "The cat [MASK] on the mat."')
         if record.kind == "lora":

@@ -165,8 +165,7 @@ def plan_run(
         "numbers": f"F {sizes.all:,}, P {sizes.trained:,}, R {sizes.root:,}, L {sizes.layer:,}, "
         f"T {sizes.positions:,}, N {sizes.layers}, W {sizes.width:,}, V {sizes.vocabulary:,}",
         **{name: f"{_shown(one.num_bytes)} = {one.formula}" for name, one in needs.items()},
-        "memory": f"{_shown(total)} a process, without what a checkpoint copies "
-        f"({_shown(checkpoint_bytes(sizes) / layout.shards)})",
+        "memory": f"{_shown(total)} a process",
         "exchanged": f"{_shown(exchanged_bytes(sizes, layout))} a process and step",
         "writes": f"{dry_run.output_dir}: a model of {_shown(4.0 * sizes.all)}, checkpoints of "
         f"{_shown(checkpoint_bytes(sizes))} each",

@@ -143,8 +143,8 @@ def plan_memory(
     Args:
         sizes: of model and step.
         layout: of the processes.
-        on_cpu: whether the memory is the process's own, which holds libraries too, and keeps what
-            each layer was gathered into.
+        on_cpu: whether the memory is the process's own, which holds libraries and the copy of a
+            checkpoint, too, and keeps what each layer was gathered into.
     """
     number = layout.shards
     share = f" / {number}" if number > 1 else ""
@@ -171,7 +171,7 @@ def plan_memory(
     kept_text = f"(N + {of_a_layer})" if sizes.recomputes else f"{of_a_layer} N"
     activations = size * float(sizes.positions) * kept * sizes.width
     chunk = min(CHUNK_BYTES, 4 * sizes.scored * sizes.vocabulary)
-    moments = (8.0 * sizes.trained - 4.0 * sizes.matrices) / number
+    moments = _moment_bytes(sizes) / number
     average = {"average": Need(f"4 P{share}", 4.0 * sizes.trained / number)}
     return {
         "weights": Need(f"4 F{share}{weights_text}", weights),
@@ -192,13 +192,23 @@ def _on_cpu(sizes: MemorySizes, shards: int) -> dict[str, Need]:
     if shards > 1:
         # Freed after the layer, but between smaller blocks, where the C library keeps it.
         needs["kept by malloc"] = Need("4 (F - R)", 4.0 * (sizes.all - sizes.root))
+        # Written from a copy, as the run goes on meanwhile, of which torch puts the largest file,
+        # that of the moments, together in memory.
+        moments = "16 P - 8 M" if sizes.matrices else "16 P"
+        formula = f"(4 F + {moments}{' + 4 P' if sizes.has_average else ''}) / {shards}"
+        num_bytes = (checkpoint_bytes(sizes) + _moment_bytes(sizes)) / shards
+        needs["checkpoint"] = Need(formula, num_bytes)
     return needs
 
 
 def checkpoint_bytes(sizes: MemorySizes) -> float:
     """Return the size of a checkpoint: weights, moments, and a moving average if there is one."""
-    moments = 8.0 * sizes.trained - 4.0 * sizes.matrices
-    return 4.0 * sizes.all + moments + 4.0 * sizes.trained * sizes.has_average
+    average = 4.0 * sizes.trained * sizes.has_average
+    return 4.0 * sizes.all + _moment_bytes(sizes) + average
+
+
+def _moment_bytes(sizes: MemorySizes) -> float:
+    return 8.0 * sizes.trained - 4.0 * sizes.matrices
 
 
 def exchanged_bytes(sizes: MemorySizes, layout: ProcessLayout) -> float:

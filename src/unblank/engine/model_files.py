@@ -1,7 +1,7 @@
 """The model of a run as a folder that opens by itself, also if no process holds all of it.
 
-Weights are divided into files as transformers divides them, and the files among the processes: each
-tensor is put together once, where it is written. No process holds more than one file's tensors.
+Weights are divided into files as transformers divides them, and the files among the processes. Each
+tensor is put together when it is written, so no process holds more than one.
 """
 
 import json
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -24,6 +23,7 @@ from unblank.engine.state import (
     whole,
 )
 from unblank.engine.training import TuningMethod
+from unblank.engine.written_tensors import order_in_file, take_all, write_tensors
 from unblank.untrusted.weight_files import INDEX_NAME
 
 __all__ = ["whole_trained_weights", "write_run_model", "write_weight_files"]
@@ -95,14 +95,12 @@ def write_weight_files(
         described, filename_pattern=f"{stem}{{suffix}}.safetensors", max_shard_size=largest_file
     )
     for number, (file_name, names) in enumerate(plan.filename_to_tensors.items()):
-        is_writer = number % world.size == world.rank
-        kept = {}
-        for name in names:
-            values = whole(weights[name].detach())
-            if is_writer:
-                kept[name] = values.cpu().contiguous()
-        if is_writer:
-            save_file(kept, folder / file_name, metadata={"format": "pt"})
+        in_file = {name: described[name] for name in names}
+        gathered = (whole(weights[name].detach()) for name in order_in_file(in_file))
+        if number % world.size == world.rank:
+            write_tensors(folder / file_name, in_file, gathered)
+        else:
+            take_all(gathered)
     if world.is_main and plan.is_sharded:
         index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
         path = folder / INDEX_NAME.replace("model", stem, 1)

@@ -1,9 +1,8 @@
 """The model of a run in its processes: whole in each of them, or never whole in any.
 
 A model that is sharded is built without memory and divided. Only then each process fills its
-shards: of new weights, drawn one tensor after another with the values of the whole model; or of a
-checkpoint, from the files that hold them. Weights from elsewhere are read as ever, whole, and each
-layer reaches the process's device as it is divided.
+shards: from the files of the checkpoint that it continues; or one tensor after another, with the
+values that the whole model would have.
 """
 
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from unblank.engine.deferred_draws import DeferredDraws, drawn_one_by_one
+from unblank.deferred_values import DeferredValues
 from unblank.engine.parallel import World, share_model
 from unblank.engine.shared_folders import agree
 from unblank.engine.state import fill_from, local, named_weights, put_weights
@@ -31,7 +30,6 @@ def place_model(
     parallel: Literal["ddp", "fsdp"],
     shard_group: int | None = None,
     checkpoint: Path | None = None,
-    is_drawn: bool = False,
 ) -> tuple[PreTrainedModel, nn.Module]:
     """Return the model of a run, and the module that every process calls.
 
@@ -41,7 +39,6 @@ def place_model(
         parallel: how they hold the model.
         shard_group: as for `share_model`.
         checkpoint: that holds all weights of the model; None if some come from elsewhere.
-        is_drawn: whether all weights are new ones, drawn from torch's generator.
 
     Raises:
         ValueError: as `build` and `share_model`, or the checkpoint belongs to another model.
@@ -64,15 +61,13 @@ def place_model(
         fill_from(checkpoint, "weights", named_weights(model))
         _require_finite_shards(model, checkpoint, world)
         return model, module
-    if is_drawn:
-        with DeferredDraws() as draws:
-            built = build()
-        starts = draws.of(built[0])
-        model, module = shared(built)
-        _take_memory(model, world.device)
-        put_weights(model, drawn_one_by_one(starts))
-        return model, module
-    return shared(build())
+    with DeferredValues() as deferred:
+        built = build()
+    values = deferred.values_of(built[0])
+    model, module = shared(built)
+    _take_memory(model, world.device)
+    put_weights(model, values)
+    return model, module
 
 
 def _take_memory(model: nn.Module, device: torch.device) -> None:

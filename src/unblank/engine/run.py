@@ -104,7 +104,6 @@ class Run(Generic[_Settings]):
         learning_rate: the peak.
         learning_rate_note: where it comes from, for the header.
         steps_note: where their number comes from, for the header.
-        is_drawn: whether all first weights are drawn, none is read.
         is_training: whether weights change; else the model is only measured.
         is_validated: whether there is something held out.
         epochs: passes over the examples, where `train.max_steps` is not given.
@@ -128,7 +127,6 @@ class Run(Generic[_Settings]):
     learning_rate: float
     learning_rate_note: str = ""
     steps_note: str = ""
-    is_drawn: bool = False
     is_training: bool = True
     is_validated: bool = True
     epochs: float = 1.0
@@ -195,7 +193,6 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
             parallel=train.parallel,
             shard_group=train.shard_group,
             checkpoint=folder if what.method.saves_whole_models else None,
-            is_drawn=what.is_drawn and folder is None,
         )
         parts = _Parts(training, model, module, world, precision)
         if what.is_training and train.minutes is not None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 from torch.distributed.checkpoint.state_dict_loader import load
@@ -17,6 +16,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from unblank.engine.written_tensors import order_in_file, write_tensors
 from unblank.integrity import SHARDED_NAME
 from unblank.quiet import without_progress_bar
 from unblank.untrusted.sharded_weights import (
@@ -206,9 +206,8 @@ def save_model_folder(
 
 def save_tensors(folder: Path, part: CheckpointPart, tensors: Mapping[str, Tensor]) -> None:
     """Write the whole tensors of a part of a checkpoint that is not its weights."""
-    # safetensors refuses tensors that are not contiguous.
-    kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    save_file(kept, folder / _FILES[part])
+    values = (tensors[name] for name in order_in_file(tensors))
+    write_tensors(folder / _FILES[part], tensors, values)
 
 
 @torch.no_grad()

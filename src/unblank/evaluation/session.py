@@ -19,7 +19,7 @@ from unblank.data.sources import TextFiles, TextUnit
 from unblank.data.splits import find_split
 from unblank.evaluation.options import DataOptions, EvaluationOptions, TextOptions
 from unblank.evaluation.suites import TextSet
-from unblank.finetuning.labels.tuned import TunedTask
+from unblank.finetuning.labels.tuned_task import TunedTask
 from unblank.progress_bars import progress_bar
 from unblank.tokenization.special import SpecialIds, special_ids
 

@@ -25,7 +25,7 @@ from unblank.metrics.spread import bootstrap_errors
 from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import right_label, to_answers
-from unblank.prompting.scoring import Prediction, encode_example, normalized, predict
+from unblank.prompting.scoring import Prediction, decide, encode_example, normalized, predict
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task
 
@@ -91,7 +91,8 @@ def run_classifier(session: Session[ClassifierOptions]) -> Iterator[SuiteResult]
         raise ValueError("the suite classifier needs examples: --file FILE")
 
     def answer(examples: Sequence[TaskExample]) -> list[Prediction]:
-        return tuned.predictions(examples, config.batch_size)
+        shares = tuned.shares(examples, config.batch_size)
+        return [decide(tuned.task, *pair) for pair in zip(examples, shares, strict=True)]
 
     result, _ = _measure(session, tuned.task, find_language_files(config.file), answer)
     yield result

@@ -42,6 +42,8 @@ class Filler:
 
     Attributes:
         setup: how the blanks are decoded.
+        abstain_below: probability of being right below which a fill counts as abstained; None if no
+            threshold was given or learned.
 
     Raises:
         ValueError: if a blank may have more tokens than the model has positions, or for a model
@@ -56,9 +58,11 @@ class Filler:
         calibration: FillCalibration | None = None,
     ) -> None:
         self.setup = fill_setup(model, tokenizer, options)
-        self._abstain_below = options.abstain_below
         # It was learned from likeliest fills: of a random one it says nothing.
         self._calibration = None if options.do_sample else calibration
+        learned = None if self._calibration is None else self._calibration.abstain_below
+        asked = options.abstain_below
+        self.abstain_below: float | None = learned if asked is None else asked
         self._tokenizer = tokenizer
         self._special: SpecialIds = special_ids(tokenizer)
         self._max_positions: int = model.config.max_position_embeddings
@@ -226,7 +230,7 @@ class Filler:
         if self._calibration is not None:
             confidence = self._calibration.confidence(log_p)
         probability = math.exp(log_p) if confidence is None else confidence
-        abstained = self._abstain_below is not None and not probability >= self._abstain_below
+        abstained = self.abstain_below is not None and not probability >= self.abstain_below
         return replace(blank, confidence=confidence, abstained=abstained)
 
     def _one_result(self, blanked: BlankedText, filling: Filling) -> FillResult:

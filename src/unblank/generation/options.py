@@ -103,7 +103,8 @@ class DecodingOptions(SearchOptions):
     max_tokens cut from later blanks."""
     abstain_below: PositiveShare[Annotated[float | None, Excludes("do_sample")]] = None
     """Mark fills that are less probable to be right, from 0 to 1, as abstained; they stay in the
-    answer. Without a calibration (unblank calibrate) the model's own probability counts."""
+    answer. Without a calibration (unblank calibrate) the model's own probability counts. Default:
+    what unblank calibrate --most-wrong has learned, else no fill is marked."""
 
     def __post_init__(self) -> None:
         SearchOptions.__post_init__(self)

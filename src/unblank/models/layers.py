@@ -130,6 +130,6 @@ def _gather_queries(query_BHTK: Tensor, columns_BQ: Tensor) -> Tensor:
 def compute_dtype(module: nn.Module) -> torch.dtype:
     """Return the dtype in which the matrix products of `module` run, autocast included."""
     weight = next(module.parameters())
-    if torch.is_autocast_enabled(weight.device.type):
+    if not weight.is_meta and torch.is_autocast_enabled(weight.device.type):
         return torch.get_autocast_dtype(weight.device.type)
     return weight.dtype

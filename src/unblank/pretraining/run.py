@@ -72,7 +72,6 @@ def run_pretrain(
                 start=_describe_start(settings),
                 effective=effective_pretrain_settings,
                 learning_rate=settings.optim.learning_rate,
-                is_drawn=_is_drawn(settings),
                 is_validated=data.has_held_out_files or any(hold_out),
                 most_usual_period=USUAL_PERIOD,
                 fill_every=train.sample_every,
@@ -121,11 +120,6 @@ def refuse_without_text(settings: PretrainSettings) -> None:
     """Raise ValueError if no text is named."""
     if not settings.data.train and not settings.data.pairs:
         raise ValueError("no training text: give --data.train FILE_OR_FOLDER [...]")
-
-
-def _is_drawn(settings: PretrainSettings) -> bool:
-    has_weights = settings.model.init_from or settings.model.init_from_encoder
-    return not has_weights and settings.train.first_embeddings == "drawn"
 
 
 def _describe_start(settings: PretrainSettings) -> str:

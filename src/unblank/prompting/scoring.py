@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from unblank.calibration.maps import tempered
 from unblank.generation.priors import Normalization, Prior, without_prior
 from unblank.generation.prompts import encode_candidate
 from unblank.generation.score import Cloze, score_batch
@@ -36,7 +35,6 @@ __all__ = [
     "Layout",
     "Prediction",
     "decide",
-    "decide_calibrated",
     "encode_example",
     "length_batches",
     "normalized",
@@ -389,27 +387,6 @@ def decide(task: ClozeTask, example: TaskExample, probabilities_L: Tensor) -> Pr
     if task.decision == "first":
         return Prediction("true" if index == 0 else "false", index, shares)
     return Prediction((example.candidates or task.labels)[index], index, shares)
-
-
-def decide_calibrated(
-    task: ClozeTask, example: TaskExample, own_L: Tensor, temperature: float
-) -> Prediction:
-    """Return what a model's own probabilities say, with calibrated ones.
-
-    What is predicted stays the same, also the label in the middle of several ranks. Where several
-    labels may apply, each whose calibrated probability reaches its threshold does.
-
-    Args:
-        task: what is asked.
-        example: of the task.
-        own_L: float[L], the model's probabilities.
-        temperature: 1 for the model's own.
-    """
-    if task.decision == "several":  # each label applies or does not
-        pairs_L2 = torch.stack([own_L, 1 - own_L], dim=-1).double()
-        return decide(task, example, torch.from_numpy(tempered(pairs_L2, temperature)[:, 0]))
-    shares_L = tempered(own_L.double(), temperature)
-    return replace(decide(task, example, own_L), probabilities=tuple(shares_L.tolist()))
 
 
 def sureness(task: ClozeTask, prediction: Prediction) -> float:

@@ -13,7 +13,7 @@ from unblank.prompting.patterns import End, Pattern, Template
 from unblank.prompting.verbalizers import Verbalizer
 from unblank.prompting.wording import Wording
 
-__all__ = ["ClozeTask", "Decision", "Derived", "Scoring", "TaskPattern"]
+__all__ = ["USUAL_THRESHOLD", "ClozeTask", "Decision", "Derived", "Scoring", "TaskPattern"]
 
 Scoring = Literal["logit", "sum", "mean"]
 """The logit of a single token, or the sum or mean of log-probabilities, the end included."""

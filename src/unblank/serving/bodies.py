@@ -195,8 +195,10 @@ class ScoreBody(ModelBody):
 class ClassifyBody(ModelBody):
     """Examples of a task whose labels are to be predicted."""
 
-    task: str = Field(
-        description="Name of a task of the library, or of one that the server was started with.",
+    task: str | None = Field(
+        None,
+        description="Name of a task of the library, of one that the server was started with, or of "
+        "the model's own. Default: the one that the model was tuned on.",
         examples=["sst2"],
     )
     inputs: (
@@ -205,20 +207,32 @@ class ClassifyBody(ModelBody):
         description="The fields that the task needs, of one example or of several.",
         examples=[{"sentence": "a charming and often moving journey ."}],
     )
-    pattern: CountOrNone | None = Field(None, description="Number of the task's pattern.")
+    patterns: Annotated[list[CountOrNone], Field(max_length=100)] = Field(
+        [],
+        description="Numbers of the task's patterns, whose probabilities are averaged. Default: "
+        "those that the model was tuned with, or the task's own choice.",
+    )
+    layout: Literal["blank", "sentinel", "masked"] | None = Field(
+        None, description="How the model answers. Default: as it was tuned, else in a blank."
+    )
     normalization: Literal["sum", "mean", "pmi", "contextual"] | None = Field(
-        None, description="How candidates are compared. Default: as the task says."
+        None,
+        description="How candidates are compared. Default: as the model was tuned, else as the "
+        "task says.",
     )
     abstain_below: float | None = Field(
-        None, gt=0, le=1, description="Give no label that is less probable; it is then null."
+        None,
+        gt=0,
+        le=1,
+        description="Give no label that is less probable; `predicted` is then null.",
     )
 
 
 def classify_body(own: Iterable[str]) -> type[ClassifyBody]:
     """Return the body that accepts the library's tasks and those of some other names."""
-    names = (*task_names(), *own)
+    names = tuple(dict.fromkeys((*task_names(), *own)))
     described = ClassifyBody.model_fields["task"]
-    task: Any = (Literal[names], described)  # the files are the names
+    task: Any = (Literal[names] | None, described)  # the files are the names
     return create_model("ClassifyBody", __base__=ClassifyBody, task=task)
 
 

@@ -113,7 +113,7 @@ def completion_routes(service: Service) -> APIRouter:
     )
     async def completions(body: CompletionBody, request: Request) -> Response:
         body.require_supported()
-        completion = _Completion(service.model(body.model), body)
+        completion = _Completion(service.writer(body.model), body)
         if rules := read_rule_bodies(body.rules):
             await service.wait_for(request, completion.hold_to(rules))
         if body.stream:

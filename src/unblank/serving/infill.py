@@ -66,7 +66,7 @@ def infill_routes(service: Service) -> APIRouter:
 
     @router.post("/infill", summary="Fill at a cursor", responses=answers(INFILLED) | refusals())
     async def infill(body: InfillBody, request: Request) -> Response:
-        infilling = _Infilling(service.model(None), body)
+        infilling = _Infilling(service.writer(None), body)
         if body.stream:
             return service.stream(infilling.chunks(), str)
         return JsonResponse(await service.wait_for(request, infilling.whole()))

@@ -27,6 +27,7 @@ MODELS = {
             "parameters": 22_000_000,
             "positions": 512,
             "can": ["score", "generate", "fill", "classify"],
+            "task": None,
         }
     ],
 }
@@ -72,17 +73,8 @@ SCORED = {
 }
 CLASSIFIED = {
     "task": "sst2",
-    "predictions": [
-        [
-            {
-                "label": "1",
-                "probabilities": {"0": 0.1, "1": 0.9},
-                "value": None,
-                "abstained": False,
-                "calibration": "",
-            }
-        ]
-    ],
+    "predictions": [{"predicted": "1", "probability": 0.9, "probabilities": {"0": 0.1, "1": 0.9}}],
+    "calibration": "",
 }
 COMPLETED = {
     "id": "cmpl-1",

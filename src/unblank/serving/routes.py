@@ -46,12 +46,12 @@ def library_routes(service: Service) -> APIRouter:
 
     @router.get("/models", summary="The models that are served", responses=answers(MODELS))
     async def models() -> Response:
-        found = [_about(model) for model in service.models.values()]
+        found = [_about(model, service) for model in service.models.values()]
         return JsonResponse({"object": "list", "data": found})
 
     @router.post("/fill", summary="Fill blanks", responses=answers(FILLED) | refusals())
     async def fill(body: FillBody, request: Request) -> Response:
-        model, options = service.model(body.model), body.options()
+        model, options = service.writer(body.model), body.options()
         rules = read_rule_bodies(body.rules)
         if body.passages is not None:
             asked = _with_passages(model, body, options)
@@ -64,7 +64,7 @@ def library_routes(service: Service) -> APIRouter:
 
     @router.post("/generate", summary="Answer sources", responses=answers(GENERATED) | refusals())
     async def generate(body: GenerateBody, request: Request) -> Response:
-        model, options = service.model(body.model), body.options()
+        model, options = service.writer(body.model), body.options()
         rules = read_rule_bodies(body.rules)
         if body.stream:
             begun = model.generate_stream(_only_text(body.source), options, rules)
@@ -74,7 +74,7 @@ def library_routes(service: Service) -> APIRouter:
 
     @router.post("/score", summary="Score candidates", responses=answers(SCORED) | refusals())
     async def score(body: ScoreBody, request: Request) -> Response:
-        model = service.model(body.model)
+        model = service.writer(body.model)
         options = body.model_dump(exclude={"model", "text", "candidates", "passages"})
         if body.passages is not None:
             options["passages"] = [body.passages]
@@ -83,23 +83,26 @@ def library_routes(service: Service) -> APIRouter:
         return JsonResponse(found.to_dict())
 
     @router.post("/classify", summary="Predict labels", responses=answers(CLASSIFIED) | refusals())
-    async def classify(body: classify_body(service.tasks), request: Request) -> Response:  # type: ignore[valid-type]
+    async def classify(body: classify_body(service.task_names), request: Request) -> Response:  # type: ignore[valid-type]
         model = service.model(body.model)
         inputs = [body.inputs] if isinstance(body.inputs, dict) else body.inputs
+        task = service.task(model, body.task)
         work = model.classify(
-            service.tasks.get(body.task, body.task),
+            task,
             inputs,
-            body.pattern,
+            patterns=body.patterns,
+            layout=body.layout,
             normalization=body.normalization,
             abstain_below=body.abstain_below,
         )
-        found = await service.wait_for(request, work)
-        predictions = [[asdict(one) for one in of_input] for of_input in found]
-        return JsonResponse({"task": body.task, "predictions": predictions})
+        predictions, tuned = await service.wait_for(request, work)
+        source = "" if tuned.calibration is None else str(tuned.calibration.source)
+        found = {"task": task.name, "predictions": predictions, "calibration": source}
+        return JsonResponse(found)
 
     @router.post("/view", summary="See what the model reads", responses=answers(VIEWED))
     async def view(body: ViewBody) -> Response:
-        model = service.model(body.model)
+        model = service.writer(body.model)
         if model.family.writes == "blanks":
             seen = view_fills(model.unblank, body.text, body.fills, body.order)
         else:
@@ -109,11 +112,13 @@ def library_routes(service: Service) -> APIRouter:
     return router
 
 
-def _about(model: ServedModel) -> dict[str, Any]:
+def _about(model: ServedModel, service: Service) -> dict[str, Any]:
     network = model.unblank.model
-    can = ["score", "generate"]
-    if model.family.writes == "blanks":
-        can += ["fill", "classify"]
+    task = service.own_tasks.get(model.name)
+    can = ["classify"]
+    if model.labels.head is None:
+        can = ["score", "generate"]
+        can += ["fill", "classify"] if model.family.writes == "blanks" else []
     return {
         "id": model.name,
         "object": "model",
@@ -123,6 +128,7 @@ def _about(model: ServedModel) -> dict[str, Any]:
         "parameters": network.num_parameters(),
         "positions": network.config.max_position_embeddings,
         "can": can,
+        "task": None if task is None else task.name,
     }
 
 

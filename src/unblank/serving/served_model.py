@@ -8,16 +8,15 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from typing import Any, Generic, TypeVar
 
-import torch
-
+from unblank.answering.labels import label_answers, label_questions, require_probability
 from unblank.api import Unblank
-from unblank.calibration.record import LabelCalibration
 from unblank.families.table import family_of_model
-from unblank.finetuning.labels.tuned import asked_of
+from unblank.finetuning.labels.tuned import LabelModel
+from unblank.finetuning.labels.tuned_task import TunedTask
 from unblank.generation.constraining import AnswerConstraints
 from unblank.generation.decode import TokenReader, require_streamable
 from unblank.generation.independent import RowEvent
@@ -33,10 +32,8 @@ from unblank.generation.rows import Prompt
 from unblank.generation.seq2seq import SourceAnswerer
 from unblank.generation.setup import DecoderSetup
 from unblank.generation.sources import EncodedSource
-from unblank.prompting.examples import TaskExample, make_examples
-from unblank.prompting.scoring import Prediction, decide_calibrated, normalized, predict, sureness
+from unblank.prompting.scoring import Layout
 from unblank.prompting.task import ClozeTask
-from unblank.prompting.task_files import load_task
 from unblank.rules.rule import Rule
 from unblank.serving.engine import CallTask, DecodingTask, Engine, Task
 from unblank.serving.rule_work import RuleWork
@@ -56,26 +53,6 @@ _Options = TypeVar("_Options", DecodingOptions, GenerationOptions)
 _Read = TypeVar("_Read", BlankedText, EncodedSource)
 
 
-@dataclass(frozen=True, slots=True)
-class Classified:
-    """The prediction for one example.
-
-    Attributes:
-        label: the label that won, or the candidate; for a regression the number; None if the model
-            abstains.
-        probabilities: of each label or candidate by its name.
-        value: what a regression predicts.
-        abstained: whether the label that won is not probable enough.
-        calibration: what the probabilities were calibrated on; empty for the model's own.
-    """
-
-    label: str | None
-    probabilities: dict[str, float]
-    value: float | None
-    abstained: bool
-    calibration: str
-
-
 class ServedModel:
     """A model, its name and its engine.
 
@@ -83,18 +60,23 @@ class ServedModel:
         name: by which requests choose it.
         unblank: the model.
         engine: that works with it, and with no other model.
+        labels: how it was tuned on a task with labels; None for not at all.
     """
 
-    def __init__(self, name: str, unblank: Unblank, engine: Engine) -> None:
+    def __init__(
+        self, name: str, unblank: Unblank, engine: Engine, labels: LabelModel | None = None
+    ) -> None:
         self.name = name
         self.unblank = unblank
         self.engine = engine
         self.family = family_of_model(unblank.model)
         # The engine's thread reads texts, too, while the event loop does.
         self._in_engine = Unblank(unblank.model, deepcopy(unblank.tokenizer), unblank.calibration)
+        tokenizer = self._in_engine.tokenizer
+        labels = labels or LabelModel(name, unblank.model, tokenizer)
+        self.labels = replace(labels, name=name, tokenizer=tokenizer)
         self._filler = lru_cache(KEPT_OPTIONS)(self._new_filler)
         self._answerer = lru_cache(KEPT_OPTIONS)(self._new_answerer)
-        self._task = lru_cache(KEPT_OPTIONS)(load_task)
         self.rule_work = RuleWork()
 
     @cached_property
@@ -214,56 +196,38 @@ class ServedModel:
 
     async def classify(
         self,
-        task: str | ClozeTask,
+        task: ClozeTask,
         records: Sequence[Mapping[str, Any]],
-        pattern: int | None = None,
         *,
+        patterns: Sequence[int] = (),
+        layout: Layout | None = None,
         normalization: Normalization | None = None,
         abstain_below: float | None = None,
-    ) -> list[list[Classified]]:
-        """Return for each record its predictions: one, or one for each question that it holds.
+    ) -> tuple[list[dict[str, Any]], TunedTask]:
+        """Return the answer to each record, as `unblank predict` writes it, and what was asked.
 
         Args:
-            task: one, or the name of one of the library.
+            task: what is asked.
             records: raw records, as in a file of examples.
-            pattern: number of the pattern; None for the task's default.
-            normalization: how candidates are compared; None for how the task says.
-            abstain_below: give no label that is less probable; None for always one.
+            patterns: as for `LabelModel.ask`.
+            layout: as for `LabelModel.ask`.
+            normalization: as for `LabelModel.ask`.
+            abstain_below: give no label that is less probable; None for what was learned in
+                calibrating, if anything.
 
         Raises:
-            ValueError: fields that the task needs are missing, the model does not fill blanks, or a
-                threshold for a task of numbers.
+            ValueError: fields that the task needs are missing, model and task do not fit, or a
+                threshold for a task that has no use for it.
         """
-        if self.family.writes != "blanks":
-            raise ValueError(f"{self.name} fills no blanks, and so cannot classify: choose a GLM")
-        named = self._task(task) if isinstance(task, str) else task
-        task, prior = normalized(named, normalization)
-        if abstain_below is not None and task.is_regression:
-            raise ValueError(
-                f"task {task.name} predicts a number, which has no probability: leave out "
-                "abstain_below"
-            )
-        examples = [make_examples(task, dict(one), f"input {i}") for i, one in enumerate(records)]
-        flat = [example for found in examples for example in found or ()]
-        model, tokenizer = self._in_engine.model, self._in_engine.tokenizer
-        patterns = () if pattern is None else (pattern,)
-        task.pattern(pattern)
-        predictions = await self._call(
-            lambda: predict(model, tokenizer, task, flat, patterns=patterns, prior=prior)
-        )
-        asked = asked_of(task, patterns=patterns, prior=prior)
-        calibration = self._calibration_of(task.name, asked)
-        answers = iter(
-            _classified(task, example, prediction, calibration, abstain_below or 0.0)
-            for example, prediction in zip(flat, predictions, strict=True)
-        )
-        return [[next(answers) for _ in found or ()] for found in examples]
-
-    def _calibration_of(self, task_name: str, asked: Mapping[str, Any]) -> LabelCalibration | None:
-        """Return the calibration of a task as it is asked, if there is one."""
-        known = self.unblank.calibration
-        found = None if known is None else known.labels.get(task_name)
-        return None if found is None or found.difference(asked) else found
+        tuned = self.labels.ask(
+            task, patterns=patterns, layout=layout, normalization=normalization
+        ).calibrated(self.unblank.calibration)
+        require_probability(task, abstain_below)
+        asked = [label_questions(task, one, f"input {i}")[0] for i, one in enumerate(records)]
+        flat = [example for examples in asked for example in examples]
+        shares = await self._call(lambda: tuned.shares(flat))
+        threshold = tuned.threshold(abstain_below)
+        return label_answers(tuned.task, asked, shares, threshold), tuned
 
     async def decode(self, requests: Sequence[DecodingRequest]) -> list[list[Filling]]:
         """Return the fillings of prompts, best first; a cancelled call gives up its places."""
@@ -402,24 +366,3 @@ def _with_seed(setup: DecoderSetup, options: DecodingOptions | GenerationOptions
     if options.seed == setup.options.seed:
         return setup
     return replace(setup, options=replace(setup.options, seed=options.seed))
-
-
-def _classified(
-    task: ClozeTask,
-    example: TaskExample,
-    prediction: Prediction,
-    calibration: LabelCalibration | None,
-    abstain_below: float,
-) -> Classified:
-    if calibration is not None:
-        own_L = torch.tensor(prediction.probabilities, dtype=torch.float64)
-        prediction = decide_calibrated(task, example, own_L, calibration.temperature)
-    abstained = sureness(task, prediction) < abstain_below
-    names = example.candidates or task.labels
-    return Classified(
-        label=None if abstained else prediction.label,
-        probabilities=dict(zip(names, prediction.probabilities, strict=True)),
-        value=prediction.value,
-        abstained=abstained,
-        calibration="" if calibration is None else str(calibration.source),
-    )

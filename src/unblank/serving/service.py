@@ -6,12 +6,14 @@ import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from unblank.prompting.task import ClozeTask
+from unblank.prompting.task_files import load_task
 from unblank.serving.engine import EngineClosedError, EngineFailedError
 from unblank.serving.served_model import ServedModel
 
@@ -26,6 +28,8 @@ __all__ = [
 ]
 
 _Result = TypeVar("_Result")
+
+_library_task = lru_cache(256)(load_task)
 
 
 class ClientGoneError(Exception):
@@ -65,6 +69,7 @@ class Service:
     Attributes:
         models: by their names; the first is the default.
         tasks: besides those of the library, by their names.
+        own_tasks: those that models were tuned on, by the names of the models.
         time_limit: seconds that a request may take, waiting included.
         api_key: that clients must send; None for none.
         is_draining: whether the server is about to end.
@@ -72,6 +77,7 @@ class Service:
 
     models: Mapping[str, ServedModel]
     tasks: Mapping[str, ClozeTask] = field(default_factory=dict)
+    own_tasks: Mapping[str, ClozeTask] = field(default_factory=dict)
     time_limit: float
     api_key: str | None = field(default=None, repr=False)
     is_draining: bool = False
@@ -87,6 +93,40 @@ class Service:
         if name not in self.models:
             raise UnknownModelError(name, list(self.models))
         return self.models[name]
+
+    def writer(self, name: str | None) -> ServedModel:
+        """Return a model that writes and scores text; arguments and errors as for `model`.
+
+        Raises:
+            ValueError: it is a classifier.
+        """
+        model = self.model(name)
+        if model.labels.head is not None:
+            raise ValueError(f"{model.name} is a classifier: it answers /v1/classify alone")
+        return model
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The names of tasks that only this server has."""
+        return (*self.tasks, *(task.name for task in self.own_tasks.values()))
+
+    def task(self, model: ServedModel, name: str | None) -> ClozeTask:
+        """Return a task by its name; None for the one that the model was tuned on.
+
+        Raises:
+            ValueError: there is none of that name, or it was tuned on none.
+        """
+        own = self.own_tasks.get(model.name)
+        if name is None and own is None:
+            raise ValueError(f"{model.name} was not tuned on a task with labels: name a task")
+        if own is not None and name in (None, own.name):
+            return own
+        assert name is not None
+        if name in self.tasks:
+            return self.tasks[name]
+        if name in self.task_names:
+            raise ValueError(f"the task {name} belongs to another model than {model.name}")
+        return _library_task(name)
 
     def allows(self, authorization: str) -> bool:
         """Whether a request with this header may pass."""

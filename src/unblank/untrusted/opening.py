@@ -15,9 +15,14 @@ from unblank.untrusted.folder import (
     require_safe_model_folder,
 )
 from unblank.untrusted.panics import panics_named
-from unblank.untrusted.sharded_weights import is_sharded, shard_files, whole_tensors
+from unblank.untrusted.sharded_weights import (
+    is_sharded,
+    shard_files,
+    stored_in_shards,
+    whole_tensors,
+)
 from unblank.untrusted.text_patterns import refuse_costly_patterns
-from unblank.untrusted.weight_files import INDEX_NAME, count_numbers, places_in_index
+from unblank.untrusted.weight_files import count_numbers, stored_in_files, weight_paths
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -86,12 +91,12 @@ def model_in(
     config = _read_config(config_class, folder, changes or {})
     _require_weights(folder, model_class, config)
     opener: Any = model_class
-    shards = dict(whole_tensors(folder, "weights")) if is_sharded(folder) else None
+    given = _given_weights(folder)
     with without_progress_bar(), without_loading_report():  # callers read the report
         model, report = opener.from_pretrained(
-            folder if shards is None else None,
+            folder if given is None else None,
             config=config,
-            state_dict=shards,
+            state_dict=given,
             use_safetensors=True,
             output_loading_info=True,
             **_SAFELY,
@@ -163,13 +168,12 @@ def _require_weights(folder: Path, model_class: type["PreTrainedModel"], config:
     """Raise before memory is taken for weights that the files cannot hold."""
     import torch
 
-    places = places_in_index(folder / INDEX_NAME)
-    single = folder / "model.safetensors"
-    paths = [single] if single.is_file() else sorted({folder / name for name in places.values()})
-    paths = paths or shard_files(folder)
+    from unblank.deferred_values import without_notes
+
+    paths = weight_paths(folder) or shard_files(folder)
     if not paths:
-        raise FileNotFoundError(f"{folder} has no weights: it has no {single.name}")
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        raise FileNotFoundError(f"{folder} has no weights: it has no model.safetensors")
+    with without_notes(), torch.device("meta"), torch.random.fork_rng(devices=[]):
         described: Any = model_class(config)
     num_described = sum(parameter.numel() for parameter in described.parameters())
     if num_described > _PLENTY * (num_stored := count_numbers(paths)) + _SPARE:
@@ -177,6 +181,17 @@ def _require_weights(folder: Path, model_class: type["PreTrainedModel"], config:
             f"{folder / CONFIG_NAME} describes a model of {num_described:,} parameters, but its "
             f"weights have {num_stored:,}: restore the {CONFIG_NAME} that belongs to them"
         )
+
+
+def _given_weights(folder: Path) -> dict[str, Any] | None:
+    """Return the weights that transformers cannot read itself: of shards, or not yet at all."""
+    from unblank.deferred_values import UnreadTensor, is_deferring
+
+    if is_deferring():
+        paths = weight_paths(folder)
+        stored = stored_in_files(paths) if paths else stored_in_shards(folder, "weights")
+        return {name: UnreadTensor(one.shape, one.read) for name, one in stored.items()}
+    return dict(whole_tensors(folder, "weights")) if is_sharded(folder) else None
 
 
 def _kind_of_tokenizer(folder: Path, files: dict[str, dict[str, Any]]) -> Any:

@@ -9,17 +9,26 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unblank.integrity import SHARDED_NAME
-from unblank.untrusted.weight_files import opened_weights
+from unblank.untrusted.weight_files import StoredTensor, opened_weights
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CheckpointPart", "is_sharded", "named", "shapes_in", "shard_files", "whole_tensors"]
+__all__ = [
+    "CheckpointPart",
+    "is_sharded",
+    "named",
+    "shapes_in",
+    "shard_files",
+    "stored_in_shards",
+    "whole_tensors",
+]
 
 CheckpointPart = Literal["weights", "moments", "average"]
 """What of a training run a tensor belongs to."""
@@ -71,22 +80,47 @@ def whole_tensors(folder: Path, part: CheckpointPart) -> Iterator[tuple[str, "to
     Raises:
         ValueError: a file is damaged, or shards are missing.
     """
+    for name, stored in stored_in_shards(folder, part).items():
+        yield name, stored.read()
+
+
+def stored_in_shards(folder: Path, part: CheckpointPart) -> dict[str, StoredTensor]:
+    """Return name -> how to read it of each tensor of a part of a sharded checkpoint.
+
+    Args:
+        folder: of the checkpoint.
+        part: of it.
+
+    Raises:
+        ValueError: a file is damaged, or shards are missing; reading a tensor, also if its shards
+            do not fit together.
+    """
+    return {
+        name: StoredTensor(
+            shape=_whole_shape(name, pieces),
+            read=partial(_read_whole, named(part, name), pieces, _whole_shape(name, pieces)),
+        )
+        for name, pieces in _pieces(folder, part).items()
+    }
+
+
+def _read_whole(stored_name: str, pieces: list[_Piece], shape: tuple[int, ...]) -> "torch.Tensor":
     import torch
 
-    for name, pieces in _pieces(folder, part).items():
-        shape = _whole_shape(name, pieces)
-        whole = None
-        for piece in pieces:
-            with opened_weights(piece.path) as file:
-                values = file.get_tensor(named(part, name))
+    whole = None
+    for piece in pieces:
+        with opened_weights(piece.path) as file:
+            values = file.get_tensor(stored_name)
             if whole is None:
                 whole = torch.empty(shape, dtype=values.dtype)
             if values.dtype != whole.dtype:
-                raise ValueError(f"the shards of {name} in {piece.path.parent} do not fit together")
+                raise ValueError(
+                    f"the shards of {stored_name} in {piece.path.parent} do not fit together"
+                )
             ends = map(sum, zip(piece.begins, piece.shape, strict=True))
             whole[tuple(map(slice, piece.begins, ends))] = values
-        assert whole is not None
-        yield name, whole
+    assert whole is not None
+    return whole
 
 
 def _pieces(folder: Path, part: CheckpointPart) -> dict[str, list[_Piece]]:

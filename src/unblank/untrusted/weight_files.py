@@ -1,27 +1,79 @@
 """Which files hold the weights of a folder, by its index or by their names, and what they hold."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.lfs_pointer import refuse_pointer
 from unblank.untrusted.links import require_plain_name
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = [
     "INDEX_NAME",
+    "StoredTensor",
     "count_numbers",
     "opened_weights",
     "places_in_index",
     "refuse_only_pickles",
+    "stored_in_files",
     "tensors_in",
+    "weight_paths",
 ]
 
 INDEX_NAME = "model.safetensors.index.json"
 _PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 """Endings of the names of pickled weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor in a file, perhaps in several."""
+
+    shape: tuple[int, ...]
+    """Of the whole tensor."""
+    read: "Callable[[], torch.Tensor]"
+    """Returns its values, which alone stay in memory."""
+
+
+def weight_paths(folder: Path) -> list[Path]:
+    """Return the files that transformers takes the weights of a folder from; none if none is there.
+
+    Raises:
+        ValueError: the index is damaged, or names a file elsewhere.
+        FileNotFoundError: it names a file that is missing.
+    """
+    places = places_in_index(folder / INDEX_NAME)
+    single = folder / "model.safetensors"
+    return [single] if single.is_file() else sorted({folder / name for name in places.values()})
+
+
+def stored_in_files(paths: list[Path]) -> dict[str, StoredTensor]:
+    """Return name -> how to read it of each tensor of safetensors files.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    found = {}
+    for path in paths:
+        with opened_weights(path) as file:
+            for name in file.keys():  # noqa: SIM118
+                shape = tuple(file.get_slice(name).get_shape())
+                found[name] = StoredTensor(shape, partial(_read, path, name))
+    return found
+
+
+def _read(path: Path, name: str) -> "torch.Tensor":
+    # Opened for each, as what has been read of an open file stays in memory.
+    with opened_weights(path) as file:
+        values: torch.Tensor = file.get_tensor(name)
+        return values
 
 
 def places_in_index(index: Path) -> dict[str, str]:

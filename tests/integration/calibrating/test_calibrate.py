@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from labelled_toys import record
+from hypothesis import given
+from hypothesis import strategies as st
+from labelled_toys import labelled_config, record
 from safetensors.torch import save_file
 from served_toys import client_of, toy_glm
-from tiny_glms import task_glm, write_folder
 
 import unblank
 from unblank.adapters.record import AdapterRecord, fingerprint, weights_identity
@@ -19,6 +20,7 @@ from unblank.calibrating.asking import ask_fills, ask_labels
 from unblank.calibrating.parts import parts_of
 from unblank.calibrating.report import Measured, verdict
 from unblank.calibrating.settings import CalibrateSettings
+from unblank.calibrating.thresholds import abstention_threshold, answered_from
 from unblank.calibration.maps import tempered
 from unblank.calibration.record import (
     CalibratedOn,
@@ -28,9 +30,11 @@ from unblank.calibration.record import (
 )
 from unblank.cli import main
 from unblank.engine.finished import published_model
-from unblank.finetuning.labels.tuned import asked_of, open_tuned
+from unblank.finetuning.labels.tuned_task import asked_of
+from unblank.finetuning.run import run_finetune
 from unblank.metrics.calibration import calibration_error, reliability
 from unblank.prompting import load_task
+from unblank.serving.opening import open_service
 
 pytest.importorskip("sklearn")
 WORDS = ["the", "old", "grey", "cat", "sat", "on", "warm", "mat", "saw", "small", "dog", "far"]
@@ -185,6 +189,84 @@ def test_labels_are_tempered_for_the_task_as_it_was_asked(known_labels, toys, tm
     assert "patterns" in said
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9]), st.booleans()), min_size=1),
+    st.sampled_from([0.1, 0.25, 0.5]),
+)
+def test_a_threshold_answers_as_much_as_may_be(known, most_wrong):
+    confidences, is_right = map(list, zip(*known, strict=True))
+    possible = []
+    for least in (0.05, 0.2, 0.4, 0.6, 0.8):
+        kept = [right for one, right in known if one >= least]
+        if kept and kept.count(False) / len(kept) <= most_wrong:
+            possible.append(len(kept))
+    if not possible:
+        with pytest.raises(ValueError, match="most_wrong"):
+            abstention_threshold(confidences, is_right, most_wrong)
+        return
+    threshold = abstention_threshold(confidences, is_right, most_wrong)
+    found = answered_from(confidences, is_right, threshold)
+    assert found["answered"] * len(known) == pytest.approx(max(possible))
+    assert found["wrong"] <= most_wrong
+
+
+@pytest.fixture
+def trained_labels(toys, tmp_path):
+    """A classifier that is mostly right, and a file of labelled examples, some of them wrong."""
+    train = {"max_steps": 40, "validate_every": 40, "final": "last"}
+    folder = run_finetune(labelled_config(toys, tmp_path / "run", method="classifier", train=train))
+    rng = np.random.default_rng(3)
+    rows = [record(rng) for _ in range(160)]
+    for row in rows[::6]:
+        row["label"] = {"good": "bad", "bad": "good"}[row["label"]]
+    return folder, rows_to(tmp_path / "known.jsonl", rows)
+
+
+def test_a_learned_threshold_is_that_of_predict_and_of_the_server(trained_labels, tmp_path, capsys):
+    folder, data = trained_labels
+    main(["calibrate", str(folder), "--data", str(data), "--most-wrong", "0.15"])
+    learned = json.loads((folder / "calibration.json").read_text())["labels"]["toy"]
+    threshold = learned["abstain_below"]
+    report = json.loads((folder / "calibration" / "labels-toy.json").read_text())["abstaining"]
+    assert report["threshold"] == threshold
+    found = unblank.predict_file(folder, data, tmp_path / "a.jsonl")
+    assert "calibrating" in capsys.readouterr().err
+    assert all(one["abstained"] == (one["probability"] < threshold) for one in found)
+    asked = unblank.predict_file(folder, data, tmp_path / "b.jsonl", abstain_below=0.001)
+    assert not any(one["abstained"] for one in asked)
+    raw = unblank.predict_file(folder, data, tmp_path / "c.jsonl", calibration=False)
+    assert not any("abstained" in one for one in raw)
+    texts = [json.loads(line)["text"] for line in data.read_text().splitlines()]
+    with client_of(service=open_service({"mine": folder}, {})) as client:
+        body = {"inputs": [{"text": text} for text in texts]}
+        served = client.post("/v1/classify", json=body).json()["predictions"]
+        least = client.post("/v1/classify", json=body | {"abstain_below": 0.001}).json()
+    assert [one["predicted"] for one in served] == [one["predicted"] for one in found]
+    assert not any(one["abstained"] for one in least["predictions"])
+
+
+def test_a_learned_threshold_is_that_of_fills(known_fills, texts, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(known_fills[0], folder)
+    report = unblank.calibrate(str(folder), str(known_fills[1]), max_tokens=4, most_wrong=0.4)
+    threshold = report.values["abstaining"]["threshold"]
+    model = unblank.load(folder)
+    results = model.fill(texts, max_tokens=4)
+    marks = [one.blanks[0].abstained for one in results]
+    assert marks == [confidence(one) < threshold for one in results]
+    assert {*marks} == {True, False}
+    data = tmp_path / "in.txt"
+    data.write_text("\n".join(texts) + "\n")
+    rows = unblank.fill_file(folder, data, tmp_path / "out.jsonl", max_tokens=4)
+    assert [one["blanks"][0]["abstained"] for one in rows] == marks
+    with client_of(models={"toy": model}) as client:
+        found = client.post("/v1/fill", json={"text": texts, "max_tokens": 4}).json()["results"]
+    assert [one["blanks"][0]["abstained"] for one in found] == marks
+    none = model.fill(texts, max_tokens=4, abstain_below=1e-6)
+    assert not any(one.blanks[0].abstained for one in none)
+    assert not any(one.blanks[0].abstained for one in model.fill(texts[:9], do_sample=True))
+
+
 def test_shares_of_candidates_are_tempered_for_those_candidates(known_labels, capsys):
     folder, data = known_labels
     rows = [json.loads(line) for line in data.read_text().splitlines()]
@@ -261,6 +343,7 @@ def test_new_weights_in_a_folder_leave_no_calibration_of_the_old_ones(calibrated
         (("fills",), []),
         (("labels",), {"toy": {"temperature": -1, "asked": {}, "source": {}}}),
         (("candidates",), {"temperature": 1}),
+        (("fills", "abstain_below"), 2),
     ],
 )
 def test_records_with_other_content_are_refused(calibrated_fills, tmp_path, change, value):
@@ -292,6 +375,7 @@ def rows_to(path, rows):
         ([{"text": "a"}] * 90, ["--task", "toy.yaml"], "no label"),
         ([{"text": "a [MASK]", "label": "x"}] * 9, ["--candidates", "b"], "none of the candidates"),
         ([{"text": "a [MASK]", "label": "b"}] * 9, ["--kind", "candidates"], "no candidates"),
+        ([{"text": "a"}] * 9, ["--candidates", "b", "--most-wrong", "0.1"], "most_wrong"),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_kept(toys, tmp_path, capsys, rows, words, named):
@@ -373,23 +457,23 @@ def test_labels_are_tempered_by_the_server_too():
     calibration = Calibration("any", labels=labels)
     body = {"task": "sst2", "inputs": {"sentence": "the cat ran"}}
     answers = []
-    for given in (None, calibration):
-        with client_of(models={"toy": Unblank(model.model, model.tokenizer, given)}) as client:
-            answers.append(client.post("/v1/classify", json=body).json()["predictions"][0][0])
-            if given is None:
+    for known in (None, calibration):
+        with client_of(models={"toy": Unblank(model.model, model.tokenizer, known)}) as client:
+            answers.append(client.post("/v1/classify", json=body).json())
+            if known is None:
                 continue
-            sure = max(answers[1]["probabilities"].values())
+            sure = answers[1]["predictions"][0]["probability"]
             unsure = client.post("/v1/classify", json=body | {"abstain_below": sure + 1e-6})
             other = client.post("/v1/classify", json=body | {"normalization": "pmi"}).json()
-    raw, found = answers
+    (raw,), (found,) = (one["predictions"] for one in answers)
     expected = tempered(list(raw["probabilities"].values()), 3.0)
     assert list(found["probabilities"].values()) == pytest.approx(expected, abs=1e-6)
-    assert (found["label"], found["abstained"]) == (raw["label"], False)
-    assert (raw["calibration"], found["calibration"]) == ("", str(source))
-    abstained = unsure.json()["predictions"][0][0]
-    assert (abstained["label"], abstained["abstained"]) == (None, True)
+    assert found["predicted"] == raw["predicted"]
+    assert [one["calibration"] for one in answers] == ["", str(source)]
+    (abstained,) = unsure.json()["predictions"]
+    assert (abstained["predicted"], abstained["abstained"]) == (None, True)
     assert abstained["probabilities"] == found["probabilities"]
-    assert other["predictions"][0][0]["calibration"] == ""
+    assert other["calibration"] == ""
 
 
 def test_the_server_says_what_the_library_says(calibrated_fills, texts):
@@ -403,89 +487,3 @@ def test_the_server_says_what_the_library_says(calibrated_fills, texts):
         assert found["blanks"][0]["confidence"] == pytest.approx(confidence(expected), abs=1e-4)
         both = {"do_sample": True, "abstain_below": 0.9}
         assert client.post("/v1/fill", json=body | both).status_code == 422
-
-
-RANKS = """
-verbalizer: {one: bad, two: "No", three: Maybe, four: "Yes", five: good}
-label: stars
-decision: rank
-patterns: ['{text} Is it true? [MASK].']
-"""
-
-
-@pytest.fixture(scope="module")
-def known_ranks(tmp_path_factory):
-    """A model, a task of ranks and its examples, of which the model thinks in both directions."""
-    folder = tmp_path_factory.mktemp("ranks")
-    rng = np.random.default_rng(5)
-    words = [
-        "the",
-        "cat",
-        "sat",
-        "on",
-        "a",
-        "mat",
-        "so",
-        "dog",
-        "ran",
-        "true",
-        "false",
-        "good",
-        "bad",
-    ]
-    names = ["one", "two", "three", "four", "five"]
-    rows = [
-        {"text": " ".join(rng.choice(words, size=7)), "stars": str(rng.choice(names))}
-        for _ in range(150)
-    ]
-    (folder / "task.yaml").write_text(RANKS)
-    model = task_glm(kind="wordpiece")
-    return write_folder(model, folder / "model"), folder / "task.yaml", rows
-
-
-def change_temperature(path, temperature):
-    kept = json.loads(path.read_text())
-    del kept["checksum"]
-    (labels,) = kept["labels"].values()
-    labels["temperature"] = temperature
-    path.write_text(json.dumps(kept))
-
-
-@pytest.mark.parametrize("temperature", [0.2, 9.0])
-def test_calibrated_probabilities_change_no_prediction_of_ranks(known_ranks, temperature, tmp_path):
-    folder, task, rows = known_ranks
-    shutil.copytree(folder, tmp_path / "model")
-    unblank.calibrate(tmp_path / "model", rows, task=str(task))
-    change_temperature(tmp_path / "model" / "calibration.json", temperature)
-    raw = unblank.predict_file(
-        folder, rows, tmp_path / "a.jsonl", task=str(task), calibration=False
-    )
-    found = unblank.predict_file(tmp_path / "model", rows, tmp_path / "b.jsonl", task=str(task))
-    assert [one["predicted"] for one in found] == [one["predicted"] for one in raw]
-    assert len({one["predicted"] for one in raw}) > 2
-    for one, other in zip(found, raw, strict=True):
-        expected = tempered(list(other["probabilities"].values()), temperature)
-        assert list(one["probabilities"].values()) == pytest.approx(expected, abs=1e-6)
-        assert one["probability"] == one["probabilities"][one["predicted"]]
-    sure = unblank.predict_file(
-        tmp_path / "model", rows, tmp_path / "c.jsonl", task=str(task), abstain_below=0.6
-    )
-    assert any(one["abstained"] for one in sure)
-    reports = [json.loads((tmp_path / f"{name}.report.json").read_text()) for name in "ac"]
-    assert reports[0]["scores"]["mae"] == reports[1]["scores"]["mae"]
-    models, tasks = {"toy": unblank.load(tmp_path / "model")}, {"ranks": load_task(str(task))}
-    with client_of(models=models, tasks=tasks) as client:
-        body = {"task": "ranks", "inputs": [{"text": row["text"]} for row in rows[:20]]}
-        served = [one for (one,) in client.post("/v1/classify", json=body).json()["predictions"]]
-    assert [one["label"] for one in served] == [one["predicted"] for one in raw[:20]]
-
-
-def test_what_is_learned_of_ranks_is_of_the_one_that_is_predicted(known_ranks, tmp_path):
-    folder, task, rows = known_ranks
-    data = rows_to(tmp_path / "ranks.jsonl", rows)
-    tuned = open_tuned(folder, str(task))
-    known = ask_labels(tuned, CalibrateSettings(model="any", data=data))
-    answers = unblank.predict_file(folder, rows, tmp_path / "a.jsonl", task=str(task))
-    assert known.confidences(None) == pytest.approx([one["probability"] for one in answers])
-    pairs = zip(rows, answers, strict=True)
-    assert known.is_right == [row["stars"] == one["predicted"] for row, one in pairs]

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from labelled_toys import labelled_config, record, toys
+from served_toys import client_of
 
 import unblank
 from unblank.adapters.settings import LoraSettings, PromptSettings
@@ -16,6 +17,7 @@ from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.run import run_finetune
 from unblank.prompting import load_task, predict, read_examples
 from unblank.prompting.scoring import normalized
+from unblank.serving.opening import open_service
 
 __all__ = ["toys"]
 
@@ -77,6 +79,85 @@ def test_predictions_are_those_of_the_training(way, tuned, toys, tmp_path, capsy
     right = [row["predicted"] == row["label"] for row in rows]
     assert report["scores"]["accuracy"] == pytest.approx(100 * np.mean(right))
     assert f"{100 * np.mean(right):.2f}" in capsys.readouterr().out
+
+
+def without_labels(rows):
+    """What is asked, and what is answered, of a file's rows."""
+    asked = [{"text": row["text"]} for row in rows]
+    names = ("predicted", "probability", "probabilities", "candidates", "abstained", "answers")
+    return asked, [{name: row[name] for name in names if name in row} for row in rows]
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        assert one.keys() == other.keys()
+        for name, value in other.items():
+            numbers = name in ("probability", "probabilities")
+            assert one[name] == (pytest.approx(value, abs=1e-4) if numbers else value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_server_predicts_what_the_command_does(way, tuned, toys, tmp_path):
+    folder = tuned(way)
+    predict_file = unblank.predict_file(folder, toys["validation"], tmp_path / "o.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    asked, expected = without_labels(rows)
+    assert len(predict_file) == len(expected)
+    threshold = float(np.median([one["probability"] for one in expected]))
+    with client_of(service=open_service({"mine": folder}, {})) as client:
+        found = client.post("/v1/classify", json={"inputs": asked}).json()
+        named = client.post("/v1/classify", json={"inputs": asked[0], "task": "toy"}).json()
+        body = {"inputs": asked, "abstain_below": threshold}
+        unsure = client.post("/v1/classify", json=body).json()["predictions"]
+        about = client.get("/v1/models").json()["data"][0]
+        fill = client.post("/v1/fill", json={"text": "the [MASK]", "max_tokens": 2})
+        other = client.post("/v1/classify", json={"inputs": asked[0], "task": "sst2"})
+    assert_same(found["predictions"], expected)
+    assert_same(named["predictions"], expected[:1])
+    for one, other_one in zip(unsure, expected, strict=True):
+        if abs(other_one["probability"] - threshold) > 1e-4:
+            is_sure = other_one["probability"] > threshold
+            assert one["predicted"] == (other_one["predicted"] if is_sure else None)
+    assert about["task"] == found["task"] == "toy"
+    is_head = "classifier" in way
+    assert about["can"] == (["classify"] if is_head else ["score", "generate", "fill", "classify"])
+    assert fill.status_code == (422 if is_head else 200)
+    assert other.status_code == 422  # the other task, or its field
+    assert ("classifier" in other.text) == is_head
+
+
+def test_patterns_of_a_served_task_are_those_of_the_command(tuned, toys, tmp_path):
+    folder = tuned("full")
+    options = {"patterns": [1], "normalization": "pmi"}
+    rows = unblank.predict_file(folder, toys["validation"], tmp_path / "o.jsonl", **options)
+    texts = [json.loads(line)["text"] for line in toys["validation"].read_text().splitlines()]
+    with client_of(service=open_service({"mine": folder}, {})) as client:
+        body = {"inputs": [{"text": text} for text in texts], **options}
+        assert_same(client.post("/v1/classify", json=body).json()["predictions"], rows)
+        body["patterns"] = [7]
+        assert client.post("/v1/classify", json=body).status_code == 422
+
+
+@pytest.mark.parametrize("way", ["classifier", "lora"])
+def test_a_served_task_whose_file_has_moved(way, toys, tmp_path, capsys):
+    task = tmp_path / "toy.yaml"
+    shutil.copy(toys["task"], task)
+    train = {"max_steps": 1, "validate_every": 1, "final": "last"}
+    files = {**toys, "task": task}
+    config = labelled_config(files, tmp_path / "run", train=train, **WAYS[way])
+    folder = run_finetune(config)
+    task.unlink()
+    asked = {"inputs": {"text": "a fine play"}}
+    if way == "classifier":
+        with pytest.raises(FileNotFoundError, match=r"toy\.yaml"):
+            open_service({"mine": folder}, {})
+    else:
+        with client_of(service=open_service({"mine": folder}, {})) as client:
+            assert client.post("/v1/classify", json=asked).status_code == 422
+        assert "toy.yaml" in capsys.readouterr().err
+    given = {"toy": load_task(toys["task"])}
+    with client_of(service=open_service({"mine": folder}, given)) as client:
+        assert client.post("/v1/classify", json=asked).status_code == 200
 
 
 @pytest.mark.parametrize("way", ["classifier", "lora-classifier", "lora", "prompt", "deep-prompt"])

@@ -96,7 +96,7 @@ def test_a_task_of_its_own_is_asked_by_its_name(tmp_path):
     with client_of(tasks=open_tasks({"tone": path})) as client:
         toy = client.service.models["toy"].unblank
         answer = {"task": "tone", "inputs": {"text": "the cat"}}
-        ((found,),) = client.post("/v1/classify", json=answer).json()["predictions"]
+        (found,) = client.post("/v1/classify", json=answer).json()["predictions"]
         names = client.get("/openapi.json").text
         unknown = client.post("/v1/classify", json={**answer, "task": "tones"})
     scores = toy.score("the cat [MASK].", ["so", "bad"])
@@ -110,10 +110,10 @@ def test_a_task_is_chosen_by_its_name(client):
     body = {"task": "sst2", "inputs": [{"sentence": "the cat ran"}, {"sentence": "so bad"}]}
     found = client.post("/v1/classify", json=body).json()
     assert len(found["predictions"]) == 2
-    for (one,) in found["predictions"]:
+    for one in found["predictions"]:
         assert set(one["probabilities"]) == {"0", "1"}
         assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-        assert one["label"] == max(one["probabilities"], key=one["probabilities"].get)
+        assert one["predicted"] == max(one["probabilities"], key=one["probabilities"].get)
 
 
 def events_of(response):
@@ -186,6 +186,7 @@ def test_examples_in_the_documentation_have_the_shape_of_real_answers(client):
         ("/v1/score", {"text": "[MASK]", "candidates": ["a"], "passages": []}, 422, "passages"),
         ("/v1/score", {"text": "[MASK]", "candidates": ["a"], "passages": [" "]}, 422, "empty"),
         ("/v1/classify", {"task": "sst2", "inputs": {"text": "a"}}, 422, "sentence"),
+        ("/v1/classify", {"inputs": {"text": "a"}}, 422, "not tuned"),
         ("/v1/classify", {"task": "../../secret", "inputs": {}}, 422, "task"),
         ("/v1/completions", {"prompt": "a", "presence_penalty": 1.0}, 422, "presence_penalty"),
         ("/v1/completions", {"prompt": "a [MASK]", "suffix": "b"}, 422, "blank"),

@@ -1,12 +1,14 @@
 """Several labels at once, and labels in an order: trained, predicted, reported, calibrated."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from labelled_toys import FILLER, WORDS, labelled_config, toys
+from served_toys import client_of
 from sklearn.metrics import f1_score
 
 import unblank
@@ -15,10 +17,12 @@ from unblank.cli import main
 from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneOptimSettings
+from unblank.integrity import read_record, seal, write_at_once
 from unblank.objectives.cloze import cloze_loss
 from unblank.prompting import load_task
 from unblank.prompting.examples import TaskExample, make_examples
 from unblank.prompting.scoring import decide
+from unblank.serving.opening import open_service
 
 __all__ = ["toys"]
 
@@ -85,6 +89,24 @@ def test_several_labels_are_learned_and_reported_as_scikit_learn_counts(several,
     assert set(report["labels"]["good"]) >= {"f1", "threshold", "best_threshold"}
 
 
+def served(folder, path):
+    """What the server answers to the texts of a file."""
+    texts = [json.loads(line)["text"] for line in path.read_text().splitlines()]
+    with client_of(service=open_service({"mine": folder}, {})) as client:
+        body = {"inputs": [{"text": text} for text in texts]}
+        return client.post("/v1/classify", json=body).json()["predictions"]
+
+
+def test_several_labels_are_served_as_they_are_predicted(several, tmp_path):
+    expected = unblank.predict_file(
+        several["folder"], several["validation"], tmp_path / "out.jsonl"
+    )
+    found = served(several["folder"], several["validation"])
+    assert [one["predicted"] for one in found] == [one["predicted"] for one in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
+
+
 @pytest.mark.slow
 def test_several_labels_are_learned_by_an_adapter_and_measured_by_the_suite(several, tmp_path):
     settings = labelled_config(
@@ -131,6 +153,43 @@ def test_several_labels_are_calibrated_one_by_one(several, tmp_path, capsys):
     assert ratios.std() < 1e-2 * abs(ratios.mean()), "one temperature divides all log-odds"
 
 
+def test_thresholds_of_labels_are_learned_and_used(several, tmp_path, capsys):
+    folder = tmp_path / "model"
+    shutil.copytree(several["folder"], folder)
+    rng = np.random.default_rng(5)
+    rows = [several_record(rng) for _ in range(160)]
+    for row in rows:  # half of the texts with a bad word are not called so
+        if "bad" in row["label"] and rng.random() < 0.5:
+            row["label"].remove("bad")
+    data = tmp_path / "known.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    main(["calibrate", str(folder), "--data", str(data)])
+    assert "thresholds of labels" in capsys.readouterr().out
+    learned = json.loads((folder / "calibration.json").read_text())["labels"]["several"]
+    found = json.loads((folder / "calibration" / "labels-several.json").read_text())["thresholds"]
+    assert learned["thresholds"] == (
+        found["kept"] if found["macro_f1_after"] >= found["macro_f1_before"] else {}
+    )
+    path = folder / "calibration.json"
+    record = read_record(path)
+    record["labels"]["several"]["thresholds"] = {"good": 0.999999, "bad": 1e-6}  # for all to see
+    write_at_once(path, seal(record))
+    answers = unblank.predict_file(folder, several["validation"], tmp_path / "out.jsonl")
+    assert {tuple(one["predicted"]) for one in answers} == {("bad",)}
+    assert {tuple(one["predicted"]) for one in served(folder, several["validation"])} == {("bad",)}
+    report = json.loads((tmp_path / "out.report.json").read_text())["labels"]
+    assert report["bad"]["threshold"] == 1e-6
+    own = tmp_path / "several.yaml"
+    own.write_text(SEVERAL + "thresholds: {bad: 0.999999}\n")
+    answers = unblank.predict_file(
+        folder, several["validation"], tmp_path / "own.jsonl", task=str(own)
+    )
+    assert not any(one["predicted"] for one in answers), "those of the file come first"
+    with pytest.raises(SystemExit):
+        main(["calibrate", str(folder), "--data", str(data), "--most-wrong", "0.1"])
+    assert "most_wrong" in capsys.readouterr().err.replace("--most-wrong", "most_wrong")
+
+
 def test_cloze_says_that_it_cannot_name_several(several, tmp_path):
     with pytest.raises(ValueError, match="no blank can be asked"):
         run_finetune(labelled_config(several, tmp_path / "run"))
@@ -154,6 +213,8 @@ def test_labels_in_an_order_are_learned(toys, tmp_path, method):
     distances = [abs(order.index(a["predicted"]) - order.index(r["label"])) for a, r in pairs]
     assert scores["mae"] == pytest.approx(np.mean(distances))
     assert scores["quadratic_kappa"] > 50
+    found = served(folder, files["validation"])
+    assert [one["predicted"] for one in found] == [one["predicted"] for one in answers]
 
 
 def rank_record(rng):

@@ -49,6 +49,17 @@ def test_an_index_is_not_replaced_unless_asked_for(index_folder, tmp_path, capsy
     assert "documents" in capsys.readouterr().out
 
 
+def test_one_of_several_processes_makes_the_index(index_folder, tmp_path, monkeypatch):
+    words = [str(index_folder.parent / "texts.txt"), "--output", str(tmp_path / "index")]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in (1, 0):
+        monkeypatch.setenv("RANK", str(rank))
+        index.run(index.parse([*words, "--text-unit", "line"]))
+        assert (tmp_path / "index").exists() == (rank == 0)
+    for path in index_folder.iterdir():
+        assert (tmp_path / "index" / path.name).read_bytes() == path.read_bytes()
+
+
 def test_fill_uses_the_passages_that_fit(capsys, tiny, index_folder, expected):
     words = ["x", TEXT, "--retrieve", str(index_folder), "--top", "3", "--json"]
     fill.run(fill.parse([*words, "--max-tokens", "3"]))

@@ -63,11 +63,14 @@ def test_shards_divide_all_but_what_computes(sizes):
     assert needs(sizes, "fsdp", 8)["weights"] < needs(sizes, "fsdp", 2)["weights"]
 
 
-def test_a_gpu_holds_neither_libraries_nor_what_malloc_keeps(sizes):
+def test_a_gpu_holds_neither_libraries_nor_copies_nor_what_malloc_keeps(sizes):
     layout = ProcessLayout("fsdp", 2)
     here, there = plan_memory(sizes, layout), plan_memory(sizes, layout, on_cpu=False)
-    assert here.keys() - there.keys() == {"libraries", "kept by malloc"}
-    assert "kept by malloc" not in plan_memory(sizes, ProcessLayout("ddp", 2))
+    assert here.keys() - there.keys() == {"libraries", "kept by malloc", "checkpoint"}
+    moments = 2 * here["optimiser"].num_bytes
+    assert here["checkpoint"].num_bytes == (checkpoint_bytes(sizes) + moments) / 2
+    replicas = plan_memory(sizes, ProcessLayout("ddp", 2))
+    assert not {"kept by malloc", "checkpoint"} & replicas.keys()
 
 
 def test_gradients_of_several_micro_batches_are_whole(sizes):

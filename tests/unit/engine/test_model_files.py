@@ -1,6 +1,7 @@
 """Weights in several files, as transformers divides them and reads them."""
 
 import json
+import weakref
 
 import torch
 from training_toys import toy_model
@@ -57,3 +58,18 @@ def test_each_process_writes_its_files(tmp_path):
     assert sorted(tensors) == sorted(weights)
     index = json.loads((tmp_path / "0" / "weights.safetensors.index.json").read_text())
     assert set(index["weight_map"].values()) == set.union(*found)
+
+
+def test_one_tensor_is_put_together_at_a_time(tmp_path, monkeypatch):
+    alive, most = weakref.WeakSet(), 0
+
+    def counted(tensor):
+        nonlocal most
+        made = tensor.clone()
+        alive.add(made)
+        most = max(most, len(alive))
+        return made
+
+    monkeypatch.setattr("unblank.engine.model_files.whole", counted)
+    write_weight_files(tmp_path, named_weights(toy_model()), ONE)
+    assert most == 1

@@ -7,7 +7,7 @@ import pytest
 from unblank.commands.serve import ServeSettings
 from unblank.generation.options import DecodingOptions, GenerationOptions
 from unblank.serving.bodies import FillBody, GenerateBody
-from unblank.serving.opening import open_tasks
+from unblank.serving.opening import build_service, open_tasks
 
 NOT_OPTIONS = {"model", "text", "source", "order", "rules", "stream", "passages"}
 
@@ -47,8 +47,9 @@ def test_a_task_file_may_be_given_another_name(tmp_path):
 def test_a_task_that_only_a_classifier_answers_is_not_served(tmp_path):
     path = tmp_path / "own.yaml"
     path.write_text("labels: [a, b]\nclassifier: ['{text}']\n")
+    tasks = open_tasks({"own": path})
     with pytest.raises(ValueError, match="no pattern"):
-        open_tasks({"own": path})
+        build_service({}, tasks=tasks)
 
 
 def test_the_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):

@@ -1,24 +1,19 @@
-"""A model that answers a task with labels, opened from the folder of any way to tune it.
+"""A model that answers tasks with labels, opened from the folder of any way to tune it.
 
 Whole models and classifiers, LoRA and trained prompts, in a blank or under a head; also a
 pretrained model that was never tuned. How it was tuned (task, patterns, layout, pooled token) is
 read from what its training wrote beside it.
-
-Shapes: `L` labels or candidates of an example.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from unblank.adapters.calibration import calibration_of
 from unblank.adapters.opening import load_adapted, put_adapter, require_undamaged
 from unblank.adapters.record import AdapterRecord, has_adapter
-from unblank.calibration.record import LabelCalibration
 from unblank.engine.parallel import World
 from unblank.families.loading import load_folder, require_folder, torch_device, torch_dtype
 from unblank.families.settings import ModelSettings
@@ -28,12 +23,12 @@ from unblank.finetuning.labels.classifier_model import is_classifier_folder
 from unblank.finetuning.labels.cloze import ClozeWay, Words
 from unblank.finetuning.labels.reading import Labelled, StartingPoint
 from unblank.finetuning.labels.settings import ClozeSettings
-from unblank.finetuning.labels.training import Way
-from unblank.generation.priors import Normalization, Prior
+from unblank.finetuning.labels.tuned_task import TunedTask, asked_of
+from unblank.generation.priors import Normalization
 from unblank.integrity import PROVENANCE_NAME
 from unblank.models.half_weights import answering_model
-from unblank.prompting import ClozeTask, TaskExample, load_task
-from unblank.prompting.scoring import Layout, Prediction, decide, decide_calibrated, normalized
+from unblank.prompting import ClozeTask, load_task
+from unblank.prompting.scoring import Layout, normalized
 from unblank.settings.recipes import from_mapping
 from unblank.training_record import training_settings
 from unblank.untrusted.adapter import PEFT_CONFIG_NAME
@@ -42,77 +37,125 @@ from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.opening import config_in, tokenizer_in
 from unblank.untrusted.weight_files import opened_weights
 
-__all__ = ["TunedTask", "asked_of", "has_label_head", "open_tuned", "tuned_on"]
+__all__ = ["LabelModel", "has_label_head", "open_label_model", "open_tuned", "tuned_on"]
 
 _NOT_A_TASK = "seq2seq"
 """What a run on text pairs has in the place of a task."""
 
 
 @dataclass(frozen=True, slots=True)
-class TunedTask:
-    """A task, and the model that answers it.
+class LabelModel:
+    """A model that tasks with labels can be asked.
 
     Attributes:
-        task: what is asked.
+        name: for messages.
         model: in evaluation mode.
         tokenizer: of the model.
-        way: how the model answers.
-        asked: how, as plain values.
-        calibration: of the probabilities; None for the model's own.
-        note: why a calibration that is there is not used; empty if none is, or if it is used.
+        tuned_on: name of the task that it was tuned on; None if that is not known.
+        tuned_with: how it was asked then.
+        head: the only task that it answers, if it has a head; None for one that is asked in blanks.
     """
 
-    task: ClozeTask
+    name: str
     model: Any
     tokenizer: Any
-    way: Way
-    asked: Mapping[str, Any] = field(default_factory=dict)
-    calibration: LabelCalibration | None = None
-    note: str = ""
+    tuned_on: str | None = None
+    tuned_with: ClozeSettings = field(default_factory=ClozeSettings)
+    head: TunedTask | None = None
 
-    def shares(self, examples: Sequence[TaskExample], batch_size: int = 32) -> list[Tensor]:
-        """Return for each example float32[L], the model's own probabilities of its labels.
+    def ask(
+        self,
+        task: ClozeTask,
+        *,
+        patterns: Sequence[int] = (),
+        layout: Layout | None = None,
+        normalization: Normalization | None = None,
+    ) -> TunedTask:
+        """Return the task as the model is asked it, not calibrated.
 
         Args:
-            examples: of the task; they need no labels.
-            batch_size: examples scored together.
+            task: what is asked.
+            patterns: numbers of its patterns; none for those that the model was tuned with, or the
+                task's own choice.
+            layout: how the model answers; None for how it was tuned.
+            normalization: how candidates are compared; None for how it was tuned, or as the task
+                says.
 
         Raises:
-            ValueError: an example that is too long and cannot be shortened.
+            ValueError: model and task do not fit, or there is no such pattern.
         """
-        return self.way.shares(self.model, examples, batch_size)
-
-    def predictions(
-        self, examples: Sequence[TaskExample], batch_size: int = 32
-    ) -> list[Prediction]:
-        """Return what is predicted of each example, with calibrated probabilities if there are any.
-
-        Arguments and errors are those of `shares`.
-        """
-        found = self.shares(examples, batch_size)
-        pairs = zip(examples, found, strict=True)
-        if self.calibration is None:
-            return [decide(self.task, *pair) for pair in pairs]
-        temperature = self.calibration.temperature
-        return [decide_calibrated(self.task, *pair, temperature) for pair in pairs]
-
-    def calibrated(self, folder: Path) -> Self:
-        """Return it with the calibration in its folder, if there is one for what is asked.
-
-        Raises:
-            ValueError: it is damaged, or was learned from other weights.
-        """
-        known = calibration_of(folder)
-        found = None if known is None else known.labels.get(self.task.name)
-        if found is None:
-            return self
-        if different := found.difference(self.asked):
-            return replace(
-                self,
-                note=f"not calibrated: the calibration of {self.task.name} in {folder} was "
-                f"learned with other {different}",
+        if self.head is not None:
+            return self._by_head(task, bool(patterns or layout or normalization))
+        family = family_of_model(self.model)
+        if family.writes != "blanks":
+            raise ValueError(
+                f"{self.name} is a {family.name}, which fills no blanks: a task with labels needs "
+                "a GLM, or a classifier"
             )
-        return replace(self, calibration=found)
+        cloze = self.tuned_with
+        is_same = self.tuned_on is not None and _stem(self.tuned_on) == task.name
+        if cloze.scoring is not None:
+            task = replace(task, scoring=cloze.scoring)
+        numbers = tuple(patterns) or (cloze.patterns if is_same else ())
+        for number in numbers:
+            task.pattern(number)
+        task, prior = normalized(task, normalization)
+        if normalization is None and is_same and cloze.calibrate:
+            prior = "pmi"
+        data = _labelled(None, task, self.model, self.tokenizer, cloze.max_length)
+        chosen = layout or cloze.layout
+        words = Words(prior=prior)
+        way = ClozeWay(data, patterns=numbers, loss=cloze.loss, layout=chosen, words=words)
+        asked = asked_of(task, patterns=numbers, layout=chosen, prior=prior)
+        return TunedTask(task, self.model, self.tokenizer, way, asked)
+
+    def _by_head(self, task: ClozeTask, is_asked_otherwise: bool) -> TunedTask:
+        assert self.head is not None
+        if is_asked_otherwise:
+            raise ValueError(
+                f"{self.name} is a classifier, which has no patterns, no layout and no "
+                "normalization: leave them out"
+            )
+        if task.content_hash != self.head.task.content_hash:
+            raise ValueError(
+                f"{self.name} is a classifier of the task {self.head.task.name}, and cannot be "
+                f"asked {task.name}"
+            )
+        return self.head
+
+
+def open_label_model(
+    folder: Path,
+    task: ClozeTask | None = None,
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype | None = None,
+) -> LabelModel:
+    """Return the model of a folder.
+
+    Args:
+        folder: of a model, a classifier, an adapter or a trained prompt.
+        task: that a classifier answers; None for the one that it was tuned on.
+        device: as for `unblank.load`.
+        dtype: as for `unblank.load`.
+
+    Raises:
+        FileNotFoundError: no such folder, base model, or file of the task.
+        ValueError: the task of a classifier is not known, or does not fit it.
+    """
+    require_folder(folder)
+    known, cloze = _tuned_with(folder)
+    if has_label_head(folder):
+        if task is None and known is None:
+            raise _unknown_task(folder)
+        answered = task or load_task(str(known))
+        if cloze.scoring is not None:
+            answered = replace(answered, scoring=cloze.scoring)
+        head = _open_classifier(folder, answered, cloze, device, dtype)
+        return LabelModel(str(folder), head.model, head.tokenizer, known, cloze, head)
+    opened = load_adapted if has_adapter(folder) else load_folder
+    model, tokenizer = opened(folder, device=device, dtype=dtype)
+    return LabelModel(str(folder), answering_model(model.eval()), tokenizer, known, cloze)
 
 
 def open_tuned(
@@ -130,10 +173,9 @@ def open_tuned(
     Args:
         folder: of a model, a classifier, an adapter or a trained prompt.
         task: name of a task, or its YAML file; None for the one that it was tuned on.
-        patterns: numbers of the task's patterns; none for those that it was tuned with, or the
-            task's own choice.
-        layout: how the model answers; None for how it was tuned.
-        normalization: how candidates are compared; None for how it was tuned, or as the task says.
+        patterns: as for `LabelModel.ask`.
+        layout: as for `LabelModel.ask`.
+        normalization: as for `LabelModel.ask`.
         device: as for `unblank.load`.
         dtype: as for `unblank.load`.
 
@@ -142,63 +184,19 @@ def open_tuned(
         ValueError: no task is known, or model and task do not fit.
     """
     require_folder(folder)
-    known, cloze = _tuned_with(folder)
-    name = task or known
+    name = task or tuned_on(folder)
     if name is None:
-        raise ValueError(f"{folder} does not say which task it was tuned on: give --task")
+        raise _unknown_task(folder)
     loaded = load_task(name)
-    if cloze.scoring is not None:
-        loaded = replace(loaded, scoring=cloze.scoring)
-    is_same = known is not None and _stem(name) == _stem(known)
-    numbers = tuple(patterns) or (cloze.patterns if is_same else ())
-    for number in numbers:
+    for number in patterns:  # before a model is opened
         loaded.pattern(number)
-    if has_label_head(folder):
-        if patterns or layout or normalization:
-            raise ValueError(
-                f"{folder} is a classifier, which has no patterns, no layout and no normalization: "
-                "leave them out"
-            )
-        return _open_classifier(folder, loaded, cloze, device, dtype)
-    opened = load_adapted if has_adapter(folder) else load_folder
-    model, tokenizer = opened(folder, device=device, dtype=dtype)
-    if family_of_model(model).writes != "blanks":
-        raise ValueError(
-            f"{folder} is a {family_of_model(model).name}, which fills no blanks: a task with "
-            "labels needs a GLM, or a classifier"
-        )
-    loaded, prior = normalized(loaded, normalization)
-    if normalization is None and is_same and cloze.calibrate:
-        prior = "pmi"
-    data = _labelled(folder, loaded, model, tokenizer, cloze.max_length)
-    chosen = layout or cloze.layout
-    way = ClozeWay(data, patterns=numbers, loss=cloze.loss, layout=chosen, words=Words(prior=prior))
-    asked = asked_of(loaded, patterns=numbers, layout=chosen, prior=prior)
-    return TunedTask(loaded, answering_model(model.eval()), tokenizer, way, asked)
+    model = open_label_model(folder, loaded, device=device, dtype=dtype)
+    asked = loaded if model.head is None else model.head.task
+    return model.ask(asked, patterns=patterns, layout=layout, normalization=normalization)
 
 
-def asked_of(
-    task: ClozeTask,
-    *,
-    patterns: Sequence[int] = (),
-    layout: Layout = "blank",
-    prior: Prior | None = None,
-) -> dict[str, Any]:
-    """Return how a model is asked in blanks, as plain values, for calibrations.
-
-    Args:
-        task: what is asked.
-        patterns: numbers of its patterns; none for its own choice.
-        layout: how the model answers.
-        prior: what is taken off.
-    """
-    return {
-        "way": "cloze",
-        "task": task.content_hash,
-        "patterns": list(patterns) or [task.default_pattern],
-        "layout": layout,
-        "normalization": prior or task.scoring,
-    }
+def _unknown_task(folder: Path) -> ValueError:
+    return ValueError(f"{folder} does not say which task it was tuned on: give --task")
 
 
 def has_label_head(folder: Path) -> bool:
@@ -273,10 +271,18 @@ def _open_classifier(
 
 
 def _labelled(
-    folder: Path, task: ClozeTask, model: Any, tokenizer: Any, max_length: int | None
+    folder: Path | None, task: ClozeTask, model: Any, tokenizer: Any, max_length: int | None
 ) -> Labelled:
-    """Return a task without examples, as a way to answer takes it."""
-    config = config_in(folder) if model is None else model.config
+    """Return a task without examples, as a way to answer takes it.
+
+    Args:
+        folder: that a classifier is read from; None for a model that is open.
+        task: what is asked.
+        model: None if a folder is given.
+        tokenizer: of the model.
+        max_length: positions of an example; None for those of the model.
+    """
+    config = model.config if folder is None else config_in(folder)
     positions = int(config.max_position_embeddings)
     settings = ModelSettings(init_from=folder)
     return Labelled(

@@ -42,11 +42,15 @@ function writesBlanks() {
 
 async function begin() {
   try {
-    state.models = await api.listModels();
+    state.models = (await api.listModels()).filter((one) => one.can.includes("score"));
   } catch (error) {
     at("key-field").hidden = error.status !== 401;
     if (error.status === 401) at("key").focus();
     show(error);
+    return;
+  }
+  if (state.models.length === 0) {
+    show(new Error("This server has classifiers alone, which only programs can ask: see /docs."));
     return;
   }
   hideProblem();
@@ -330,6 +334,10 @@ async function drawModelView() {
   const text = at("text").value;
   if (!model() || text.trim() === "") return;
   const places = { table: at("view"), mask: at("mask"), summary: at("view-summary") };
+  if (writesBlanks() && countBlanks(withPins(text, state.pins)) === 0) {
+    seeNothing(places, "There is no open blank: the model reads a text once it has one.");
+    return;
+  }
   try {
     if (writesBlanks()) {
       const fills = state.rows === null || state.pins.size > 0 ? [] : state.rows.map((blank) => blank.token_ids);
@@ -340,10 +348,14 @@ async function drawModelView() {
       drawSides(rows, places);
     }
   } catch (error) {
-    places.summary.textContent = error.message;
-    places.table.replaceChildren();
-    places.mask.hidden = true;
+    seeNothing(places, error.message);
   }
+}
+
+function seeNothing(places, why) {
+  places.summary.textContent = why;
+  places.table.replaceChildren();
+  places.mask.hidden = true;
 }
 
 // ---------------------------------------------------------------- history, looks, keys
