@@ -7,11 +7,13 @@ import io
 import json
 import lzma
 import os
+import random
 import re
 import warnings
 from pathlib import Path
 
 import pytest
+from counts import hard_count
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -394,3 +396,53 @@ def with_another_name(content: bytes) -> bytes:
 def test_a_damaged_footer_of_a_parquet_file_is_named(harm, table):
     table.write_bytes(harm(table.read_bytes()))
     assert error_of(table)
+
+
+@pytest.mark.parametrize("with_index", [False, True])
+def test_damage_to_an_arrow_file_is_named_or_of_values_alone(with_index, tmp_path, tally):
+    """Arrow has no checksums, so letters may be others; but no row is lost."""
+    ipc = pytest.importorskip("pyarrow.ipc")
+    table = pyarrow.table({"text": [f"the cat {number} sat" for number in range(200)]})
+    path = tmp_path / "a.arrow"
+    with (ipc.new_file if with_index else ipc.new_stream)(path, table.schema) as writer:
+        writer.write_table(table, max_chunksize=50)
+    content, draw = path.read_bytes(), random.Random(0)
+    counts = {"named": 0, "other_letters": 0, "not_named": 0}
+    for _ in range(hard_count(150, 4000)):
+        path.write_bytes(draw.choice(ARROW_HARMS)(content, draw))
+        try:
+            count = len(list(read_records(path)))
+            assert count == 200
+            counts["other_letters"] += 1
+        except ValueError as error:
+            counts["named" if str(path) in str(error) else "not_named"] += 1
+    tally("damaged Arrow files", tried=sum(counts.values()), **counts)
+    assert counts["not_named"] == 0
+    assert counts["named"] > 20
+
+
+def bit_flipped(content: bytes, draw: random.Random) -> bytes:
+    harmed = bytearray(content)
+    harmed[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    return bytes(harmed)
+
+
+def ended_early(content: bytes, draw: random.Random) -> bytes:
+    """Return it with the mark of a stream's end somewhere between its messages."""
+    marks = [at.start() for at in re.finditer(b"\xff\xff\xff\xff[^\0]", content)]
+    at = draw.choice(marks)
+    return content[: at + 4] + bytes(4) + content[at + 8 :]
+
+
+def other_number(content: bytes, draw: random.Random) -> bytes:
+    at = draw.randrange(len(content) - 4) & ~3
+    number = draw.choice([2**31 - 1, -1, -(2**31), 2**24])
+    return content[:at] + number.to_bytes(4, "little", signed=True) + content[at + 4 :]
+
+
+def stretch_lost(content: bytes, draw: random.Random) -> bytes:
+    at = draw.randrange(len(content))
+    return content[:at] + content[at + draw.randrange(1, 400) :]
+
+
+ARROW_HARMS = (bit_flipped, ended_early, other_number, stretch_lost)

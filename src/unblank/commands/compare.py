@@ -64,5 +64,6 @@ def run(settings: CompareSettings) -> None:
         first = recipe.variants[0].name
         for table in comparison_tables(recipe.output_dir.name, cells(recipe), first):
             TextConsole().print(table)
-        pictures = "table.png, losses.png"
-        progress.print(f"wrote {recipe.output_dir}/table.md, table.json, {pictures}", markup=False)
+        names = ("table.md", "table.json", "table.png", "losses.png")
+        there = [name for name in names if (recipe.output_dir / name).is_file()]
+        progress.print(f"wrote {recipe.output_dir}/{', '.join(there)}", markup=False)

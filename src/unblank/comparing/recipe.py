@@ -134,7 +134,7 @@ class Recipe:
                 )
         return [
             self._run(variant, seed)
-            for seed in seeds or self.seeds
+            for seed in dict.fromkeys(seeds or self.seeds)
             for variant in self.variants
             if not names or variant.name in names
         ]
@@ -188,17 +188,17 @@ class Recipe:
         _refuse_own(settings, "evaluate", f"evaluate {measurement.name}")
         if settings.get("suite") in _WITH_CONTEXT:
             settings.setdefault("context", ["bi"])
-            if len(settings["context"]) != 1:
+            if _num_values(settings["context"]) != 1:
                 raise ValueError(
                     f"evaluate {measurement.name}: give one context, and two entries for two"
                 )
-        if len(settings.get("by", [])) > 1:
+        if _num_values(settings.get("by")) > 1:
             raise ValueError(f"evaluate {measurement.name}: give one by, and two entries for two")
         settings["model"] = str(run.model_folder)
         settings["output"] = str(run.folder / f"{_file_name(measurement.name)}.json")
         where = f"evaluate {measurement.name}"
         try:
-            kind = suite_options(settings.get("suite", "perplexity"))
+            kind = suite_options(str(settings.get("suite", "perplexity")))
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
         return from_mapping(kind, settings, where)
@@ -275,9 +275,9 @@ def _build(path: Path, content: Any) -> Recipe:
     is_list = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
     if not is_list or not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be a list of different whole numbers, got {seeds!r}")
-    output_dir = Path(content.get("output_dir", f"runs/{path.stem}"))
+    output_dir = _folder(content.get("output_dir", f"runs/{path.stem}"), "output_dir")
     pretrain = _mapping(content, "pretrain")
-    model = Path(content["model"]) if "model" in content else None
+    model = _folder(content["model"], "model") if "model" in content else None
     if model is not None and (pretrain or any(variant.change for variant in variants)):
         raise ValueError(
             f"model is {model}, so nothing is pretrained: leave out pretrain and the change of "
@@ -290,12 +290,14 @@ def _variant(name: str, entry: Any, measurements: Sequence[str]) -> Variant:
     if not isinstance(entry, Mapping):
         raise ValueError(f"variant {name} must be a mapping of keys to values, got {entry!r}")
     _check_keys(entry, _VARIANT_KEYS, f" in variant {name}")
-    without, measure = tuple(entry.get("without") or ()), _mapping(entry, "measure")
-    for one in (*without, *measure):
+    without = _texts(entry.get("without"), f"without of variant {name}")
+    measured = _mapping(entry, "measure")
+    for one in (*without, *measured):
         if one not in measurements:
             raise ValueError(
                 f"variant {name} names {one!r}, which is not measured{_near(one, measurements)}"
             )
+    measure = {one: _mapping(measured, one) for one in measured}
     return Variant(str(name), _mapping(entry, "change"), measure, without)
 
 
@@ -303,7 +305,26 @@ def _without_metrics(settings: Any, name: str) -> tuple[Mapping[str, Any], tuple
     if not isinstance(settings, Mapping):
         raise ValueError(f"{name} must be a mapping of keys to values, got {settings!r}")
     rest = {key: value for key, value in settings.items() if key != "metrics"}
-    return rest, tuple(settings.get("metrics", ()))
+    return rest, _texts(settings.get("metrics"), f"metrics of {name}")
+
+
+def _texts(value: Any, name: str) -> tuple[str, ...]:
+    """Return a list of texts; a single one stands for itself."""
+    texts = [value] if isinstance(value, str) else value or []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{name} must be a list of names, got {value!r}")
+    return tuple(texts)
+
+
+def _folder(value: Any, name: str) -> Path:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} must be a folder, got {value!r}")
+    return Path(os.path.expanduser(value))
+
+
+def _num_values(value: Any) -> int:
+    """Return how many values are given; the evaluation checks them."""
+    return len(value) if isinstance(value, list) else int(value is not None)
 
 
 def _mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:

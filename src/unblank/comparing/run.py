@@ -1,7 +1,7 @@
 """A comparison: trains and measures what is missing; plots and writes one table."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,8 @@ def compare(
             _report(recipe)
     if not plan:
         _report(recipe)
+        for lost in _without_number(recipe):
+            tell(f"not in the table, as it is no finite number: {lost}")
     return recipe
 
 
@@ -227,7 +229,24 @@ def _evaluation(path: Path) -> dict[str, Any]:
 
 def cells(recipe: Recipe) -> list[Cell]:
     """Return every number that there is so far."""
-    found = []
+    return [
+        Cell(measure, run.variant.name, run.seed, value)
+        for run, measure, value in _values(recipe)
+        if value is not None
+    ]
+
+
+def _without_number(recipe: Recipe) -> list[str]:
+    """Return what was measured without a number, as of a model whose training went wrong."""
+    return [
+        f"{run.variant.name}, seed {run.seed}: {measure}"
+        for run, measure, value in _values(recipe)
+        if value is None
+    ]
+
+
+def _values(recipe: Recipe) -> Iterator[tuple[ComparedRun, str, float | None]]:
+    """Yield what was measured so far; None stands for what is not finite."""
     for run in recipe.runs():
         for measurement in recipe.measurements:
             if measurement.name in run.variant.without:
@@ -237,14 +256,13 @@ def cells(recipe: Recipe) -> list[Cell]:
                 if measurement.kind == "evaluate"
                 else _finetuned(recipe, run, measurement)
             )
-            found += [
-                Cell(measure, run.variant.name, run.seed, value)
-                for measure, value in values.items()
-            ]
-    return found
+            for measure, value in values.items():
+                yield run, measure, value
 
 
-def _evaluated(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> dict[str, float]:
+def _evaluated(
+    recipe: Recipe, run: ComparedRun, measurement: Measurement
+) -> dict[str, float | None]:
     config = recipe.evaluate_config(run, measurement)
     if not _is_evaluated(config.output, plain(config)):
         return {}
@@ -261,12 +279,13 @@ def _evaluated(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> di
         # Variants are scored as each was pretrained, and compared with each other.
         task = task.removesuffix(f" ({score['details'].get('way')})")
         label = measurement.name if task == config.suite else f"{measurement.name}: {task}"
-        if score["value"] is not None:
-            values[f"{label}, {score['metric']}"] = score["value"]
+        values[f"{label}, {score['metric']}"] = score["value"]
     return values
 
 
-def _finetuned(recipe: Recipe, run: ComparedRun, measurement: Measurement) -> dict[str, float]:
+def _finetuned(
+    recipe: Recipe, run: ComparedRun, measurement: Measurement
+) -> dict[str, float | None]:
     folder = recipe.finetune_config(run, measurement).train.output_dir
     if not (folder / RESULTS_NAME).is_file():
         return {}

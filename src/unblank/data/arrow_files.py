@@ -9,6 +9,7 @@ from unblank.data.column_rows import ColumnRows, wanted_columns
 from unblank.data.remote import RemotePath
 from unblank.data.unpacking import OnRead
 from unblank.extras import optional_package
+from unblank.plurals import counted
 
 __all__ = ["read_arrow"]
 
@@ -59,16 +60,26 @@ def _batches(path: Path, arrow: Any, ipc: Any, stack: ExitStack) -> Iterator[Any
     if begin == _WITH_INDEX:
         file.seek(0)
         reader = ipc.open_file(_source(path, file, arrow, stack))
-        batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+        batches: Iterator[Any] = map(reader.get_batch, range(reader.num_record_batches))
     else:
         file.seek(-min(path.stat().st_size, len(_END)), 2)
         if file.read() != _END:
             raise ValueError(f"{path} is a damaged Arrow file: it is cut, or has another format")
         file.seek(0)
-        batches = iter(ipc.open_stream(_source(path, file, arrow, stack)))
+        source = _source(path, file, arrow, stack)
+        batches = _whole_stream(path, ipc.open_stream(source), source)
     for batch in batches:
         batch.validate(full=True)
         yield batch
+
+
+def _whole_stream(path: Path, stream: Any, source: Any) -> Iterator[Any]:
+    """Yield the batches of a stream, and require that the file ends with it."""
+    yield from stream
+    if left := path.stat().st_size - source.tell():
+        raise ValueError(
+            f"{path} is a damaged Arrow file: its stream ends {counted(left, 'byte')} too early"
+        )
 
 
 def _opened(path: Path) -> Any:

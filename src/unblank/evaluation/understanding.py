@@ -156,8 +156,8 @@ def _measure(
     require_labels(task, examples)
     if label := only_label(task, examples):
         session.say(
-            f"{task.name}: {examples[0].place} to {examples[-1].place}: all {len(examples)} "
-            f"examples have the label {label!r}: a model that always predicts it would score best"
+            f"{task.name}: {examples[0].place} to {examples[-1].place}: every label "
+            f"is {label!r}: a model that always predicts it would score best"
         )
     predictions = answer(examples)
     answers = to_answers(task, examples, predictions)

@@ -16,6 +16,7 @@ from unblank.generation.seq2seq import generate_texts
 from unblank.metrics.language_identity import LanguageIdentifier
 from unblank.metrics.spread import mean_error
 from unblank.metrics.text import TextMetric, score_texts
+from unblank.plurals import counted
 from unblank.prompting.writing_hints import with_hints
 
 __all__ = ["OFF_TARGET", "AskedText", "AskedTexts", "write_and_score"]
@@ -100,7 +101,7 @@ def _measure(
     started = time.perf_counter()
     config, texts = session.config, asked.texts
     title = asked.title.replace(asked.name, name)
-    session.say(f"{title}: {len(texts)} sources")
+    session.say(f"{title}: {counted(len(texts), 'source')}")
     template = with_hints(config.source_template or "{text}", asked.target_language)
     answers = generate_texts(
         session.model,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unblank.generation.rows import Prompt
+from unblank.plurals import counted
 from unblank.tokenization.encoding import encode_texts, encode_with_blanks
 from unblank.tokenization.fewest import fewest_tokens
 from unblank.tokenization.special import BLANK_TOKENS, GMASK_TOKEN, SpecialIds
@@ -86,8 +87,9 @@ def read_text(
         token_ids.append(special.eos)
     if len(token_ids) > max_positions:
         raise ValueError(
-            f"{_shortened(text)!r} has {len(token_ids)} tokens with its {num_blanks} blanks, but "
-            f"the model has {max_positions} positions: shorten it, or split it"
+            f"{_shortened(text)!r} has {len(token_ids):,} tokens with "
+            f"{counted(num_blanks, 'blank')}, but the model has {max_positions} positions: "
+            "shorten it, or split it"
         )
     places = [i for i, token_id in enumerate(token_ids) if token_id in special.blanks]
     return BlankedText(parts, Prompt(tuple(token_ids), tuple(places[i] for i in order)), order)

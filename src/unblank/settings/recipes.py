@@ -179,7 +179,7 @@ def _convert_scalar(value: Any, kind: type, name: str) -> Any:
         except ValueError:
             pass
     elif kind is Path and isinstance(value, str | Path):
-        return Path(value).expanduser()
+        return Path(os.path.expanduser(value))  # Path's own fails for a user that is not there
     elif kind is not float and type(value) is kind:
         return value
     raise TypeError(f"{name} must be {kind.__name__}, got {value!r} ({type(value).__name__})")

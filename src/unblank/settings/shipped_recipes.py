@@ -3,6 +3,7 @@
 In an installed package they lie beside this code; in a clone, at its top.
 """
 
+import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -54,7 +55,7 @@ def recipe_path(given: str | Path) -> Path:
         near = get_close_matches(name, known, n=3)
         hint = f"; did you mean {', '.join(near)}?" if near else ": unblank recipes lists them"
         raise FileNotFoundError(f"there is no recipe {name!r}{hint}")
-    path = Path(given).expanduser()
+    path = Path(os.path.expanduser(given))
     if not path.is_file():
         raise FileNotFoundError(
             f"no recipe at {path}; unblank recipes lists those that come with the library, such as "

@@ -1,6 +1,7 @@
 """A comparison before it is run: recipes are checked whole, the table has its gaps."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,58 @@ def test_a_recipe_is_checked_before_anything_is_trained(recipe, capsys):
     ]:
         assert message in refused({**json.loads(good), **change}, capsys), message
     assert not Path("out").exists()
+
+
+ODD = [5, -1, True, 1.5, [None], {"a": 1}, ["x", 3]]
+
+
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [
+        (("output_dir",), "output_dir"),
+        (("model",), "model"),
+        (("seeds",), "seeds"),
+        (("pretrain",), "pretrain|GLM"),
+        (("variants",), "variant"),
+        (("variants", "GPT"), "GPT"),
+        (("variants", "GPT", "change"), "change|GPT"),
+        (("variants", "GPT", "measure"), "measure"),
+        (("variants", "GPT", "measure", "text"), "text"),
+        (("variants", "GPT", "without"), "without"),
+        (("evaluate", "text"), "text"),
+        (("evaluate", "text", "metrics"), "metrics"),
+        (("evaluate", "text", "suite"), "suite"),
+        (("evaluate", "text", "context"), "context"),
+        (("evaluate", "text", "by"), "by"),
+        (("finetune", "mood", "task"), "task"),
+    ],
+)
+def test_odd_values_are_named_by_their_key(recipe, capsys, place, named):
+    good = json.dumps(recipe)
+    for value in ODD:
+        changed = json.loads(good)
+        section = changed
+        for key in place[:-1]:
+            section = section[key]
+        section[place[-1]] = value
+        said = refused(changed, capsys)
+        assert re.search(rf"recipe\.yaml: .*({named})", said), (value, said)
+
+
+def test_a_single_name_is_a_list_of_one_and_home_is_a_folder(recipe, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/anna")
+    recipe["evaluate"]["text"]["metrics"] = "bits a byte"
+    recipe["variants"]["GPT"]["without"] = "mood"
+    recipe["output_dir"] = "~/compared"
+    loaded = load_comparison(save(recipe))
+    assert loaded.measurements[0].metrics == ("bits a byte",)
+    assert loaded.variants[1].without == ("mood",)
+    assert loaded.output_dir == Path("/home/anna/compared")
+
+
+def test_a_seed_that_is_given_twice_is_one_seed(recipe):
+    loaded = load_comparison(save(recipe))
+    assert loaded.runs(seeds=[1, 1]) == loaded.runs(seeds=[1])
 
 
 def test_variants_change_only_what_they_name(recipe):
@@ -103,6 +156,36 @@ def test_missing_numbers_leave_a_gap(tmp_path):
     }
     draw_plot([], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+def test_what_has_no_finite_number_is_named(recipe, monkeypatch):
+    """A model whose training went wrong, of which the mean of the other seeds says nothing."""
+    recipe |= {"finetune": {}, "seeds": [0]}
+    recipe["variants"]["GPT"] = None
+    loaded = load_comparison(save(recipe))
+    monkeypatch.setattr("unblank.comparing.run._steps_of", lambda *_: [])
+    monkeypatch.setattr("unblank.comparing.run._tokenizer_step", lambda _: Step)
+    for run, value in zip(loaded.runs(), (3.0, None), strict=True):
+        config = loaded.evaluate_config(run, loaded.measurements[0])
+        score = {"task": "own files (bi)", "metric": "bits a byte", "value": value, "details": {}}
+        record = {"config": plain(config), "complete": True, "scores": [score]}
+        config.output.parent.mkdir(parents=True)
+        config.output.write_text(json.dumps(record))
+    told: list[str] = []
+    compare(Path("recipe.yaml"), tell=told.append)
+    assert [cell.variant for cell in cells(loaded)] == ["GLM"]
+    (said,) = [line for line in told if "bits a byte" in line]
+    assert "GPT, seed 0" in said
+
+
+class Step:
+    """A step that is done."""
+
+    name = "nothing"
+
+    @staticmethod
+    def is_done():
+        return True
 
 
 def test_differences_are_paired_by_seed():

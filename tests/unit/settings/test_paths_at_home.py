@@ -45,3 +45,8 @@ def test_flags_are_expanded_and_texts_are_not():
         ("/home/anna/t.yaml",),
         ("/home/anna/f.csv",),
     )
+
+
+def test_a_user_that_is_not_there_is_part_of_the_name():
+    settings = generate.parse(["~nobody-of-this-name/m", "--input=~nobody-of-this-name/in.txt"])
+    assert settings.input == Path("~nobody-of-this-name/in.txt")
