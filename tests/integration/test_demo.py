@@ -8,7 +8,10 @@ import yaml
 
 from unblank.cli import main
 
-WORDS = ["the", "river", "ran", "past", "old", "houses", "while", "small", "boats", "waited"]
+WORDS = (  # many enough that no two paragraphs are near copies
+    *("the", "river", "ran", "past", "old", "stone", "houses", "while", "small", "boats"),
+    *("waited", "under", "a", "wide", "grey", "sky"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -298,14 +298,14 @@ def test_first_weights_are_made_once_and_not_again_by_a_run_that_goes_on(make_co
 
 def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(make_config, monkeypatch):
     config = make_config()
-    save = state.save_file
+    write = state.write_tensors
 
-    def full_at_step_four(tensors, path):
+    def full_at_step_four(path, tensors, values):
         if "step-00000004" in str(path):
             raise OSError(28, "No space left on device")
-        save(tensors, path)
+        write(path, tensors, values)
 
-    monkeypatch.setattr(state, "save_file", full_at_step_four)
+    monkeypatch.setattr(state, "write_tensors", full_at_step_four)
     with pytest.raises(CheckpointError, match=r"No space left.*step-00000002"):
         run_pretrain(config)
     (kept,) = list_checkpoints(config.train.output_dir / "checkpoints")
