@@ -193,13 +193,13 @@ def _length(name: str, given: Any) -> Length | None:
 def _texts(name: str, given: Any) -> tuple[str, ...]:
     texts = (given,) if isinstance(given, str) else given
     if not isinstance(texts, tuple | list) or not all(isinstance(one, str) for one in texts):
-        raise TypeError(f"{name} are {given!r}: give texts")
+        raise TypeError(f"{name} should be texts, got {given!r}")
     for one in texts:
         require_unicode(one, name)
     if any(not one.strip() for one in texts):
-        raise ValueError(f"{name} hold an empty text: leave it out")
+        raise ValueError(f"the texts of {name} hold an empty one: leave it out")
     if sum(map(len, texts)) > MOST_TEXT:
-        raise ValueError(f"{name} have more than {MOST_TEXT:,} characters: give fewer")
+        raise ValueError(f"the texts of {name} have over {MOST_TEXT:,} characters: give fewer")
     return tuple(texts)
 
 
