@@ -26,8 +26,12 @@ __all__ = [
     "token_loss",
 ]
 
-CHUNK_BYTES = 64 * 2**20
-"""Most bytes of one chunk of fp32 logits."""
+CHUNK_BYTES = 32 * 2**20
+"""Most bytes of one chunk of fp32 logits on a CPU, whose caches hold about as much: 64 MB took 6 %
+longer in fp32 and 18 % in bf16 (measured on 30,592 rows of width 384)."""
+
+GPU_CHUNK_BYTES = 64 * 2**20
+"""The same elsewhere, where products of few rows do not pay."""
 
 ROWS_MULTIPLE = 128
 """Chunks have a multiple of this many rows: oneDNN builds a kernel for every new shape."""
@@ -148,6 +152,11 @@ def _sample_rows(target_N: Tensor, vocab_size: int, num_rows: int) -> tuple[Tens
     return torch.cat([targets, drawn]), offset_R, torch.searchsorted(targets, target_N)
 
 
+def _chunk_bytes(device: torch.device) -> int:
+    """Return the most bytes of one chunk of fp32 logits."""
+    return CHUNK_BYTES if device.type == "cpu" else GPU_CHUNK_BYTES
+
+
 def logits_in_chunks(
     hidden_ND: Tensor, weight_VD: Tensor, max_bytes: int
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
@@ -178,7 +187,8 @@ def log_probabilities_in_chunks(
         head: the output layer, V rows.
         hidden_ND: float[N, D], of the positions that predict something.
     """
-    for rows in _chunks(len(hidden_ND), head.out_features, CHUNK_BYTES, 1):
+    chunk_bytes = _chunk_bytes(hidden_ND.device)
+    for rows in _chunks(len(hidden_ND), head.out_features, chunk_bytes, 1):
         yield rows, torch.log_softmax(head(hidden_ND[rows]).float(), dim=-1)
 
 
@@ -206,7 +216,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_hidden = torch.empty_like(hidden_ND) if needs_grad else None
         grad_weight = torch.zeros_like(weight_VD) if needs_grad else None
         loss = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
-        for rows, hidden_CD, logits_CV in logits_in_chunks(hidden_ND, weight_VD, CHUNK_BYTES):
+        chunk_bytes = _chunk_bytes(hidden_ND.device)
+        for rows, hidden_CD, logits_CV in logits_in_chunks(hidden_ND, weight_VD, chunk_bytes):
             target_C1 = target_N[rows, None]
             if offset_V is not None:
                 logits_CV = logits_CV + offset_V
