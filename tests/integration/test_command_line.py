@@ -68,6 +68,19 @@ def test_help_has_words_for_what_is_not_given(name, capsys):
     assert "None" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["pretrain", "finetune", "prepare"])
+def test_short_help_shows_the_options_that_matter(name, capsys):
+    def options(flag):
+        with pytest.raises(SystemExit):
+            main([name, flag])
+        shown = capsys.readouterr().out.partition("Options:")[2]
+        return [line.split()[0] for line in shown.splitlines() if line.startswith("  --")]
+
+    usual, every = options("--help"), options("--help-all")
+    assert 5 <= len(usual) <= 25
+    assert set(usual) < set(every)
+
+
 def test_the_commands_are_listed_by_what_one_wants_to_do():
     text = unblank("--help").stdout
     places = [text.index(command.goal) for command in COMMANDS.values()]

@@ -15,10 +15,9 @@ _USUAL = (
     *("task", "method", "model.init_from"),
     *("data.train", "data.validation", "data.hold_out", "data.source", "data.target"),
     *("seq2seq.max_source_length", "seq2seq.max_target_length", "cloze.patterns"),
-    *("lora.rank", "prompt.length", "optim.learning_rate"),
-    *("train.output_dir", "train.epochs", "train.max_steps", "train.batch_tokens"),
-    *("train.batch_size", "train.seed", "train.metric", "train.validate_every"),
-    *("train.patience", "train.resume", "train.device", "generation.num_beams"),
+    *("optim.learning_rate", "train.output_dir", "train.epochs", "train.max_steps"),
+    *("train.batch_tokens", "train.batch_size", "train.seed", "train.metric"),
+    *("train.validate_every", "train.resume", "train.device", "generation.num_beams"),
 )
 """Settings that `--help` shows; `--help-all` shows all."""
 

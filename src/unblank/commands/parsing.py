@@ -141,7 +141,8 @@ def parse_recipe(
     left_out = () if has_dry_run else ("dry_run", "world")
     own = [option for option in options_of(_RecipeWords) if option.name not in left_out]
     options = (*own, *options_of(kind))
-    page = HelpPage(f"unblank {command}", about, (*usual, *(option.name for option in own[1:])))
+    often = tuple(option.name for option in own[1:] if option.name != "world")
+    page = HelpPage(f"unblank {command}", about, (*usual, *often))
     given = read_words(words, options, page, old_switches=True)
     path, prints = given.pop("recipe", None), given.pop("print_config", False)
     dry_run, world = given.pop("dry_run", False), given.pop("world", None)

@@ -12,18 +12,11 @@ __all__ = ["complete_settings", "parse", "run"]
 _USUAL = (
     *("model.preset", "model.init_from"),
     *("tokenizer.path", "tokenizer.kind", "tokenizer.vocab_size"),
-    *("data.train", "data.validation", "data.hold_out", "data.pairs"),
-    *("data.text_field", "data.text_unit", "data.max_length"),
+    *("data.train", "data.validation", "data.hold_out", "data.text_field", "data.max_length"),
     *("objective.token", "objective.sentence", "objective.document", "objective.mask_ratio"),
-    *("optim.learning_rate", "optim.warmup_steps"),
-    *(
-        "train.output_dir",
-        "train.minutes",
-        "train.max_steps",
-        "train.batch_size",
-        "train.micro_batch_size",
-    ),
-    *("train.seed", "train.validate_every", "train.save_every", "train.resume", "train.device"),
+    *("optim.learning_rate", "train.output_dir", "train.minutes", "train.max_steps"),
+    *("train.batch_size", "train.micro_batch_size", "train.seed", "train.validate_every"),
+    "train.resume",
 )
 """Settings that `--help` shows; `--help-all` shows all."""
 
