@@ -5,6 +5,10 @@ device, where a tensor takes no memory; what would have been done to its tensors
 they are drawn, read from files or computed, the state of the generators included. Afterwards the
 values of each are made from these notes. Code that asks for a value, such as a mean, gets it: what
 it depends on is made at once, and forgotten again.
+
+What looks at the device of a tensor cannot know that it has values: `trunc_normal_` and
+`orthogonal_` of `torch.nn.init` do nothing there, and a tensor that is asked for on the device of
+a weight gets none. What builds a model here uses neither.
 """
 
 import mmap
@@ -164,8 +168,9 @@ class _Step:
     @property
     def reads(self) -> set[int]:
         """The storages whose values it depends on."""
-        read = {_storage(one) for one in _tensors(self.arguments, self.named) if one.is_meta}
-        return read - self.writes if self.replaces else read
+        is_lost = self.replaces and self.written is not None  # the former values of the first
+        arguments = self.arguments[1:] if is_lost else self.arguments
+        return {_storage(one) for one in _tensors(arguments, self.named) if one.is_meta}
 
 
 class _Recorder(TorchDispatchMode):

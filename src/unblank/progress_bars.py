@@ -1,6 +1,7 @@
 """Progress displays on the error stream, one look for all commands."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sized
 from importlib.util import find_spec
 from typing import Protocol, runtime_checkable
@@ -34,6 +35,8 @@ def progress_bar(*, show: bool) -> Progress:
         TaskProgressColumn(),
         TimeRemainingColumn(),
         console=_console(),
+        # While a bar is live, what the caller prints to a file or a pipe must still go there.
+        redirect_stdout=sys.stdout.isatty(),
         disable=not show or os.environ.get("RANK", "0") != "0",
     )
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from labelled_toys import toys
 from launched import run_program
 
-from unblank.answering.together import batches_of, refuse_parts
+from unblank.answering.together import SharedAnswers, batches_of, refuse_parts
 
 __all__ = ["toys"]
 
@@ -67,6 +68,9 @@ command("generate", model, "--input", folder / "texts.jsonl", "--source", "text"
         "--output", output / "written.jsonl", "--batch-size", 3, "--max-tokens", 4)
 command("generate", model, "--input", folder / "texts.jsonl", "--source", "text",
         "--output", output / "written.txt", "--batch-size", 3, "--max-tokens", 4)
+command("generate", model, "--input", folder / "texts.jsonl", "--source", "text",
+        "--output", output / "ruled.jsonl", "--batch-size", 3, "--max-tokens", 4,
+        "--rules", "choices=fine|poor")
 command("predict", model, folder / "texts.jsonl", output / "labels.tsv", "--batch-size", 3,
         "--task", task)
 for suite, words in (("perplexity", []), ("infilling", ["--max-tokens", 3, "--batch-size", 3]),
@@ -101,6 +105,8 @@ def test_three_processes_write_what_one_does_also_after_a_kill(toys, given_folde
     assert together == files
     assert [name for name in files if name.endswith((".part", ".part.json"))] == []
     assert len(files) >= 10
+    ruled = (tmp_path / "three" / "ruled.jsonl").read_text().splitlines()
+    assert {json.loads(line)["prediction"] for line in ruled} <= {"fine", "poor", ""}
     for name in files:
         paths = [tmp_path / folder / name for folder in ("one", "three")]
         if name in ("perplexity.json", "infilling.json", "cloze.json"):
@@ -153,3 +159,12 @@ def test_the_parts_of_another_number_of_processes_are_refused_or_removed(tmp_pat
         refuse_parts(output, {tmp_path / "out.jsonl.part"}, overwrite=False)
     refuse_parts(output, {tmp_path / "out.jsonl.part"}, overwrite=True)
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_batches_of_another_size_do_not_go_on_with_answers(tmp_path):
+    world = SimpleNamespace(rank=0, size=2, is_main=True, wait=lambda: None)
+    output = tmp_path / "out.jsonl"
+    SharedAnswers(world, output, {"task": 1}, batch_size=2)._append(0, [0, 1], ["a", "b"])
+    SharedAnswers(world, output, {"task": 1}, batch_size=2)
+    with pytest.raises(ValueError, match="--overwrite"):
+        SharedAnswers(world, output, {"task": 1}, batch_size=4)

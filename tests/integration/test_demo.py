@@ -46,3 +46,14 @@ def test_both_are_refused(text_file, tmp_path):
     with pytest.raises(SystemExit):
         demo(text_file, tmp_path, "--steps", "3", "--minutes", "1")
     assert not (tmp_path / "model").exists()
+
+
+def test_another_length_in_the_same_folder_is_refused_by_the_options_of_the_demo(
+    text_file, tmp_path, capsys
+):
+    demo(text_file, tmp_path, "--steps", "3")
+    with pytest.raises(SystemExit):
+        demo(text_file, tmp_path, "--minutes", "5")
+    said = capsys.readouterr().err
+    assert "--steps" in said
+    assert "train." not in said.splitlines()[-1]

@@ -83,8 +83,22 @@ def test_a_model_is_changed_as_one_that_has_its_values(change):
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_model_is_read_from_its_files(name, dtype, tmp_path):
-    drawn(name).to(dtype).save_pretrained(tmp_path, max_shard_size="300KB")
-    same_later(lambda: load_model(FAMILIES[name], tmp_path, ModelSettings(), FamilySections()))
+    model = drawn(name).to(dtype)
+    if model.can_generate():
+        model.generation_config.update(num_beams=4, max_new_tokens=77)
+    model.save_pretrained(tmp_path, max_shard_size="300KB")
+
+    def read():
+        return load_model(FAMILIES[name], tmp_path, ModelSettings(), FamilySections())
+
+    same_later(read)
+    with DeferredValues():
+        later = read()
+    if model.can_generate():
+        assert (later.generation_config.num_beams, later.generation_config.max_new_tokens) == (
+            4,
+            77,
+        )
 
 
 def test_adapters_are_read_from_their_files(tmp_path):
@@ -116,6 +130,7 @@ class Computed(nn.Module):
             self.table.uniform_(0, 1, generator=drawn_by) if bool(self.table.isnan().any()) else ()
             self.other.add_(self.table.sum())
             self.other.div_(torch.tensor([1.0, 2.0, 3.0]))
+            self.other.copy_(self.other)
         self.tied = self.table
         self.register_buffer("scale", torch.empty(2).fill_(3.0))
 

@@ -63,3 +63,11 @@ def test_a_notebook_with_widgets_gets_one(notebook, capsys, monkeypatch):
     read_three()
     assert isinstance(notebook[0], Output)
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_printed_into_a_file_beside_a_bar_stays_there(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # the error stream counts as a terminal
+    with progress_bar(show=True) as progress:
+        progress.add_task("filling", total=2)
+        print("an answer")
+    assert capsys.readouterr().out == "an answer\n"

@@ -1,7 +1,7 @@
 """The blanks of every text of a file, filled: `unblank fill --input --output`."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -95,9 +95,8 @@ def fill_records(
     ) -> list[dict[str, Any]]:
         texts = [one.text for one in records]
         if retriever is not None:
-            filled = _filled_with_passages(retriever, texts, batch_size, options, on_batch)
-            shown = {"with_tokens": with_tokens, "with_marks": marks}
-            return [_fill_record(one, **shown) | {"passages": them} for one, them in filled]
+            own = asdict(options) | {"batch_size": batch_size}
+            return list(_filled_with_passages(retriever, texts, own, with_tokens, on_batch))
         found = filler.fill(
             texts,
             order=order,
@@ -131,15 +130,20 @@ def fill_records(
 def _filled_with_passages(
     retriever: Retriever,
     texts: Sequence[str],
-    batch_size: int,
-    options: DecodingOptions,
+    options: Mapping[str, Any],
+    with_tokens: bool,
     on_batch: Callable[[int], None],
-) -> Iterator[tuple[FillResult, list[dict[str, Any]]]]:
-    """Yield each text, filled, and its passages as plain values."""
+) -> Iterator[dict[str, Any]]:
+    """Yield the record of each text, filled with its passages."""
     for text in texts:
-        result, found = retriever.fill(text, batch_size=batch_size, **asdict(options))
+        result, found = retriever.fill(text, **options)
+        # A threshold that was learned in calibrating counts only where there were no passages.
+        is_marked = options["abstain_below"] is not None or any(
+            blank.abstained for blank in result.blanks
+        )
+        record = _fill_record(result, with_tokens=with_tokens, with_marks=is_marked)
         on_batch(1)
-        yield result, found.to_list()
+        yield record | {"passages": found.to_list()}
 
 
 def _check_passages(retriever: Retriever | None, text: str, rules: Sequence[Rule]) -> None:

@@ -4,6 +4,7 @@ import heapq
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,8 @@ def _guess(task: ClozeTask, answer: Mapping[str, Any]) -> str | float | tuple[st
         return guess
     of_texts = {one["text"]: one["probability"] for one in answer.get("candidates", ())}
     shares: dict[str, float] = of_texts or answer["probabilities"]
+    if task.decision == "first":  # the first candidate may be the likeliest at less than a half
+        return "true" if isclose(answer["probability"], shares["true"]) else "false"
     if task.decision == "rank":
         middle = decide(task, _NO_EXAMPLE, tensor([shares[label] for label in task.labels]))
         return middle.label

@@ -109,12 +109,13 @@ def answer_to_file(
             _write(given, _Stored(file), output)
             file.discard()
             return
-        shared = SharedAnswers(world, output, dict(task), overwrite=overwrite)
+        shared = SharedAnswers(
+            world, output, dict(task), batch_size=batch_size, overwrite=overwrite
+        )
         shared.answer(
             (window for _, window in _windows(given, asking, size)),
             asking.length_of,
             lambda questions: asking.answer(questions, lambda _: None),
-            batch_size=batch_size,
             doing=doing,
         )
         if world.is_main:

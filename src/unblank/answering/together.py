@@ -15,7 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from unblank.answering.answer_file import AnswerFile, told_on_failure
+from unblank.answering.answer_file import AnswerFile, require_absent, told_on_failure
 from unblank.data.shards import share_out
 from unblank.engine.parallel import World
 from unblank.progress_bars import progress_bar
@@ -73,26 +73,35 @@ class SharedAnswers:
         world: the processes, at least two.
         output: the finished file, which the main process writes.
         task: as for `AnswerFile`.
+        batch_size: records of a batch.
         overwrite: as for `AnswerFile`.
 
     Raises:
         FileExistsError: the output is there already.
-        ValueError: answers are there that another task, or another number of processes, began.
+        ValueError: answers are there that another task, another number of processes, or batches of
+            another size, began.
     """
 
     def __init__(
-        self, world: World, output: Path, task: dict[str, Any], *, overwrite: bool = False
+        self,
+        world: World,
+        output: Path,
+        task: dict[str, Any],
+        *,
+        batch_size: int,
+        overwrite: bool = False,
     ) -> None:
         self._world = world
+        self._batch_size = batch_size
         self._output = output
         if world.is_main:
             self._clear_others(overwrite)
         world.wait()
-        if output.exists() and not overwrite:
-            raise FileExistsError(
-                f"{output} already exists: choose another --output, or add --overwrite"
-            )
-        self._file = AnswerFile(self._own(world.rank), task, overwrite=overwrite)
+        if not overwrite:
+            require_absent(output)
+        # What is done is known by the number of batches, so they must stay the same.
+        by_batches = {**task, "batch_size": batch_size}
+        self._file = AnswerFile(self._own(world.rank), by_batches, overwrite=overwrite)
 
     def answer(
         self,
@@ -100,7 +109,6 @@ class SharedAnswers:
         length_of: Callable[[_Question], int],
         answer: Callable[[Sequence[_Question]], Sequence[Any]],
         *,
-        batch_size: int,
         doing: str,
         longest_first: bool = False,
     ) -> None:
@@ -110,7 +118,6 @@ class SharedAnswers:
             windows: of all records, in their order; the same in every process.
             length_of: a question -> its length, by which it is sorted, and shares are balanced.
             answer: answers a batch, as JSON can hold it.
-            batch_size: records of a batch.
             doing: beside the progress bar.
             longest_first: as for `batches_of`.
         """
@@ -121,7 +128,7 @@ class SharedAnswers:
         ):
             bar = progress.add_task(doing, total=None)
             for number, window in enumerate(windows):
-                for batch in self._share(window, length_of, batch_size, longest_first):
+                for batch in self._share(window, length_of, longest_first):
                     if num_done > 0:
                         num_done -= 1
                         continue
@@ -152,13 +159,12 @@ class SharedAnswers:
         self,
         window: RecordWindow[_Question],
         length_of: Callable[[_Question], int],
-        batch_size: int,
         longest_first: bool,
     ) -> list[list[int]]:
         """Return the batches of a window that this process answers."""
         lengths = {number: length_of(one) for number, one in window.questions.items()}
         batches = batches_of(
-            [list(lengths)], lengths.__getitem__, batch_size, longest_first=longest_first
+            [list(lengths)], lengths.__getitem__, self._batch_size, longest_first=longest_first
         )
         costs = [len(batch) * max(lengths[number] for number in batch) for batch in batches]
         return [batches[index] for index in share_out(costs, self._world.size)[self._world.rank]]

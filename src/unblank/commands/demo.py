@@ -13,6 +13,13 @@ from unblank.settings.ranges import NotNegative, Positive, Seed, check_values
 __all__ = ["DemoSettings", "parse", "run"]
 
 
+_OPTIONS = {
+    "train.minutes": "--minutes",
+    "train.max_steps": "--steps",
+    "train.output_dir": "--output",
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoSettings:
     """Train a tiny GLM on this machine and fill blanks with it.
@@ -72,20 +79,30 @@ def run(settings: DemoSettings) -> None:
         f"({sum(map(len, corpus.train)) / 1e6:.1f} million characters), "
         f"{len(corpus.held_out):,} more are held out"
     )
-    folder = train_demo(
-        corpus,
-        settings.output,
-        minutes=None if settings.steps else settings.minutes,
-        steps=settings.steps,
-        seed=settings.seed,
-        memory=memory,
-    )
+    try:
+        folder = train_demo(
+            corpus,
+            settings.output,
+            minutes=None if settings.steps else settings.minutes,
+            steps=settings.steps,
+            seed=settings.seed,
+            memory=memory,
+        )
+    except ValueError as error:
+        raise ValueError(_in_own_words(str(error))) from error
     report = measure_demo(folder, corpus, seed=settings.seed, num_shown=settings.sentences)
     print_report(console, report, settings.sentences)
     minutes = (time.perf_counter() - started) / 60
     console.print(f"\n{minutes:.1f} minutes; all of it is in {settings.output}. Next:")
     for line in _next_commands(folder):
         console.print(f"  {line}", soft_wrap=True, markup=False)
+
+
+def _in_own_words(message: str) -> str:
+    """Return what a run says, with the options of this command in place of its settings."""
+    for setting, option in _OPTIONS.items():
+        message = message.replace(setting, option)
+    return message
 
 
 def _next_commands(folder: Path) -> tuple[str, ...]:

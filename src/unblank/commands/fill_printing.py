@@ -145,7 +145,8 @@ def _opened(settings: FillSettings) -> Unblank:
         of_samples = ", which says nothing of fills drawn at random" * settings.do_sample
         tell(f"{unblank.calibration.fills.source}{of_samples}")
         learned = unblank.calibration.fills.abstain_below
-        if learned is not None and settings.abstain_below is None and not settings.do_sample:
+        is_used = not (settings.do_sample or settings.retrieve)
+        if learned is not None and settings.abstain_below is None and is_used:
             tell(f"abstains below {learned:.3g}, as learned in calibrating (--abstain-below)")
     return unblank
 

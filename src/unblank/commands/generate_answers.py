@@ -147,7 +147,9 @@ def _answered(
     task, overwrite = _task(settings, job), settings.overwrite
     with join_replicas() as world:
         if world.size > 1:
-            shared = SharedAnswers(world, output, task, overwrite=overwrite)
+            shared = SharedAnswers(
+                world, output, task, batch_size=settings.batch_size, overwrite=overwrite
+            )
             return _write_together(settings, job, answerer, output, shared)
         refuse_parts(output, {output.with_name(f"{output.name}.part")}, overwrite=overwrite)
         file = AnswerFile(output, task, overwrite=overwrite)
@@ -172,19 +174,21 @@ def _write_together(
 
     def answer(numbers: Sequence[int]) -> list[dict[str, Any]]:
         sources = [job.sources[number] for number in numbers]
-        return [one.to_dict() for one in answerer.answer(sources, batch_size=settings.batch_size)]
+        rules = [job.rules[number] for number in numbers]
+        found = answerer.answer(sources, rules=rules, batch_size=settings.batch_size)
+        return [one.to_dict() for one in found]
 
+    counts = _Counts()
     shared.answer(
         windows,
         lengths.__getitem__,
         answer,
-        batch_size=settings.batch_size,
         doing="generate",
         longest_first=True,
     )
     lines: list[str] = []
     if is_main_process():
-        found, counts = dict(shared), _Counts()
+        found = dict(shared)
         answers = [
             _generated(found[number]) if number in found else _NOTHING for number in range(total)
         ]

@@ -132,6 +132,7 @@ def plan_run(
     *,
     activation_bytes: int,
     has_average: bool,
+    on_cpu: bool,
 ) -> Table:
     """Return what each process of a run would need, by formulas.
 
@@ -144,6 +145,7 @@ def plan_run(
         dry_run: what is planned.
         activation_bytes: 2 in bf16, 4 in fp32.
         has_average: whether there is a moving average.
+        on_cpu: whether the processes compute on CPUs.
     """
     num_batches = max(len(step.batches), 1)
     sizes = count_sizes(
@@ -157,7 +159,7 @@ def plan_run(
         activation_bytes=activation_bytes,
         recomputes=recomputes_activations(model),
     )
-    needs = plan_memory(sizes, layout)
+    needs = plan_memory(sizes, layout, on_cpu=on_cpu)
     total = sum(need.num_bytes for need in needs.values())
     group = f", {layout.shards} to a group" if layout.shards not in (1, layout.size) else ""
     facts = {

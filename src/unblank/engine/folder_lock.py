@@ -43,7 +43,10 @@ def _held(folder: Path) -> TextIO:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         # Nothing is ever written into it: only the lock counts, which ends with the process.
-        file = (folder / LOCK_NAME).open("a")
+        try:
+            file = (folder / LOCK_NAME).open("a")
+        except FileNotFoundError:  # its holder has just removed the folder
+            continue
         if sys.platform == "win32":
             return file
         import fcntl

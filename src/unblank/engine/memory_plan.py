@@ -5,8 +5,8 @@ outside of layers and of one layer, and U those of the largest unit of shards: t
 what else is outside of layers, or a layer; T the positions of a micro-batch, V rows of the
 vocabulary, N layers of width W. Shards (`fsdp`) are whole, one layer at a time, while they compute;
 what is outside of layers, all the time. Where a step has several micro-batches, their gradients are
-added up whole. A chunk of logits has at most 64 MiB (`models.loss`). Compared with measured peaks
-in docs/scaling.md.
+added up whole. A chunk of logits has at most 32 MiB on a CPU, else 64 (`models.loss`). Compared
+with measured peaks in docs/scaling.md.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel
 
-from unblank.models.loss import CHUNK_BYTES
+from unblank.models.loss import CHUNK_BYTES, GPU_CHUNK_BYTES
 
 __all__ = [
     "ProcessLayout",
@@ -135,9 +135,7 @@ class Need:
     """At the peak of a step."""
 
 
-def plan_memory(
-    sizes: MemorySizes, layout: ProcessLayout, *, on_cpu: bool = True
-) -> dict[str, Need]:
+def plan_memory(sizes: MemorySizes, layout: ProcessLayout, *, on_cpu: bool) -> dict[str, Need]:
     """Return name of each part -> what one process needs for it at the peak of a step.
 
     Args:
@@ -170,7 +168,8 @@ def plan_memory(
     kept = passed + of_a_layer if sizes.recomputes else passed * of_a_layer
     kept_text = f"(N + {of_a_layer})" if sizes.recomputes else f"{of_a_layer} N"
     activations = size * float(sizes.positions) * kept * sizes.width
-    chunk = min(CHUNK_BYTES, 4 * sizes.scored * sizes.vocabulary)
+    most = CHUNK_BYTES if on_cpu else GPU_CHUNK_BYTES
+    chunk = min(most, 4 * sizes.scored * sizes.vocabulary)
     moments = _moment_bytes(sizes) / number
     average = {"average": Need(f"4 P{share}", 4.0 * sizes.trained / number)}
     return {

@@ -94,13 +94,19 @@ def write_weight_files(
     plan = split_torch_state_dict_into_shards(
         described, filename_pattern=f"{stem}{{suffix}}.safetensors", max_shard_size=largest_file
     )
+    failure: OSError | None = None
     for number, (file_name, names) in enumerate(plan.filename_to_tensors.items()):
         in_file = {name: described[name] for name in names}
         gathered = (whole(weights[name].detach()) for name in order_in_file(in_file))
-        if number % world.size == world.rank:
-            write_tensors(folder / file_name, in_file, gathered)
-        else:
+        if number % world.size != world.rank or failure is not None:
             take_all(gathered)
+            continue
+        try:
+            write_tensors(folder / file_name, in_file, gathered)
+        except OSError as error:  # raised later: the others wait for this process's shards
+            failure = error
+    if failure is not None:
+        raise failure
     if world.is_main and plan.is_sharded:
         index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
         path = folder / INDEX_NAME.replace("model", stem, 1)

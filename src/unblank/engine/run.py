@@ -179,8 +179,8 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         )
         if point is not None:
             require_same_text(point, training.content)
-        if what.dry_run is not None and what.dry_run.world is not None:
-            talk.show(_plan(what, what.dry_run, training, what.dry_run.world, precision))
+        if what.dry_run is not None and (processes := what.dry_run.world) is not None:
+            talk.show(_plan(what, what.dry_run, training, processes, precision, world.device))
             return
         folder = point.folder if point else None
 
@@ -280,7 +280,12 @@ def _compared_at(settings: RunSettings, step: int) -> dict[str, Any]:
 
 
 def _plan(
-    what: Run[Any], dry_run: DryRun, training: Training, num_processes: int, precision: Precision
+    what: Run[Any],
+    dry_run: DryRun,
+    training: Training,
+    num_processes: int,
+    precision: Precision,
+    device: torch.device,
 ) -> Table:
     """Return what each of some processes would need; the model takes no memory meanwhile."""
     train, optim = what.settings.train, what.settings.optim
@@ -298,6 +303,7 @@ def _plan(
         dry_run,
         activation_bytes=2 if precision.name == "bf16" else 4,
         has_average=train.ema_decay is not None,
+        on_cpu=device.type == "cpu",
     )
 
 

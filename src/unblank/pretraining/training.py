@@ -228,7 +228,8 @@ class Pretraining:
             recomputes=self._model.activation_checkpointing,
         )
         layout = ProcessLayout(train.parallel, self._world.size, train.shard_group)
-        needs = plan_memory(sizes, layout).values()
+        on_cpu = self._world.device.type == "cpu"
+        needs = plan_memory(sizes, layout, on_cpu=on_cpu).values()
         estimate = sum(need.num_bytes for need in needs)
         memory = f"about {estimate / 2**30:.1f} GiB per process at the peak"
         self.facts = {**self.facts, "memory": memory}

@@ -1,6 +1,7 @@
 """From folders to a server that runs: the models are opened, each with an engine."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def open_tasks(files: Mapping[str, Path]) -> dict[str, ClozeTask]:
                 f"{path}: a task of the library is called {name!r}, too: give yours another name, "
                 f"as in {path}=NAME"
             )
-        tasks[name] = load_task(path)
+        tasks[name] = replace(load_task(path), name=name)
     return tasks
 
 

@@ -13,7 +13,7 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from unblank.prompting.task import ClozeTask
-from unblank.prompting.task_files import load_task
+from unblank.prompting.task_files import load_task, task_names
 from unblank.serving.engine import EngineClosedError, EngineFailedError
 from unblank.serving.served_model import ServedModel
 
@@ -124,7 +124,7 @@ class Service:
         assert name is not None
         if name in self.tasks:
             return self.tasks[name]
-        if name in self.task_names:
+        if name in self.task_names and name not in task_names():
             raise ValueError(f"the task {name} belongs to another model than {model.name}")
         return _library_task(name)
 

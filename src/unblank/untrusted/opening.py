@@ -84,6 +84,9 @@ def model_in(
             index that leads elsewhere, or a configuration of a much larger model than the weights
             are.
     """
+    from transformers import GenerationConfig
+    from transformers.utils import GENERATION_CONFIG_NAME
+
     from unblank.quiet import without_loading_report, without_progress_bar
 
     config_class: Any = model_class.config_class
@@ -102,6 +105,9 @@ def model_in(
             **_SAFELY,
             **options,
         )
+    if given is not None and model.can_generate() and (folder / GENERATION_CONFIG_NAME).is_file():
+        # transformers reads it only beside weights that it reads itself.
+        model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
     return model, report
 
 

@@ -121,8 +121,8 @@ def test_the_published_size_is_what_the_formula_gives():
         model, has_average=False, positions=10 * 512, scored=10 * 77, micro_batches=4, passes=1.0,
         activation_bytes=2, recomputes=False,
     )  # fmt: skip
-    alone = plan_memory(sizes, ProcessLayout(parallel="ddp", size=1))
+    alone = plan_memory(sizes, ProcessLayout(parallel="ddp", size=1), on_cpu=True)
     held = sum(alone[name].num_bytes for name in ("weights", "gradients", "optimiser"))
     assert held == 16 * by_hand
-    sharded = plan_memory(sizes, ProcessLayout(parallel="fsdp", size=64))
+    sharded = plan_memory(sizes, ProcessLayout(parallel="fsdp", size=64), on_cpu=True)
     assert sharded["optimiser"].num_bytes == 8 * by_hand / 64

@@ -5,6 +5,7 @@ import json
 import pytest
 from served_toys import client_of
 
+from unblank.prompting.task_files import load_task
 from unblank.serving import response_examples
 from unblank.serving.opening import open_tasks
 
@@ -104,6 +105,18 @@ def test_a_task_of_its_own_is_asked_by_its_name(tmp_path):
     assert list(found["probabilities"].values()) == pytest.approx(shares, abs=1e-4)
     assert '"tone"' in names
     assert unknown.status_code == 422
+
+
+def test_a_task_of_the_library_is_everybodys_also_if_a_model_was_tuned_on_it():
+    with client_of(own_tasks={"de": load_task("sst2")}) as client:
+        body = {"model": "toy", "task": "sst2", "inputs": {"sentence": "so bad"}}
+        assert client.post("/v1/classify", json=body).status_code == 200
+
+
+def test_a_task_has_the_name_that_the_server_was_given_for_it(tmp_path):
+    path = tmp_path / "new.yaml"
+    path.write_text("verbalizer: {up: so, down: bad}\npatterns: ['{text} [MASK].']\n")
+    assert open_tasks({"tone": path})["tone"].name == "tone"
 
 
 def test_a_task_is_chosen_by_its_name(client):

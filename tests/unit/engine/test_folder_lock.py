@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +78,18 @@ def test_a_lock_that_is_removed_while_another_run_opens_it_is_not_taken_for_one(
         assert len(taken) == 2
         with pytest.raises(ValueError, match="another run"), lock_folder(tmp_path):
             pass
+
+
+@unix_only
+def test_a_folder_that_vanishes_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    folder, usual = tmp_path / "mine", Path.open
+
+    def vanishing(path, *given, **named):
+        monkeypatch.undo()
+        folder.rmdir()
+        return usual(path, *given, **named)
+
+    monkeypatch.setattr(Path, "open", vanishing)
+    with lock_folder(folder):
+        (folder / "run.yaml").touch()
+    assert (folder / "run.yaml").exists()

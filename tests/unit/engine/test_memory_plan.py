@@ -32,7 +32,8 @@ def sizes():
 
 
 def needs(sizes, *layout):
-    return {name: one.num_bytes for name, one in plan_memory(sizes, ProcessLayout(*layout)).items()}
+    needs = plan_memory(sizes, ProcessLayout(*layout), on_cpu=True)
+    return {name: one.num_bytes for name, one in needs.items()}
 
 
 def test_one_process_needs_what_its_tensors_take(sizes):
@@ -65,11 +66,11 @@ def test_shards_divide_all_but_what_computes(sizes):
 
 def test_a_gpu_holds_neither_libraries_nor_copies_nor_what_malloc_keeps(sizes):
     layout = ProcessLayout("fsdp", 2)
-    here, there = plan_memory(sizes, layout), plan_memory(sizes, layout, on_cpu=False)
+    here, there = (plan_memory(sizes, layout, on_cpu=where) for where in (True, False))
     assert here.keys() - there.keys() == {"libraries", "kept by malloc", "checkpoint"}
     moments = 2 * here["optimiser"].num_bytes
     assert here["checkpoint"].num_bytes == (checkpoint_bytes(sizes) + moments) / 2
-    replicas = plan_memory(sizes, ProcessLayout("ddp", 2))
+    replicas = plan_memory(sizes, ProcessLayout("ddp", 2), on_cpu=True)
     assert not {"kept by malloc", "checkpoint"} & replicas.keys()
 
 

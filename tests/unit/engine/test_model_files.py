@@ -3,6 +3,7 @@
 import json
 import weakref
 
+import pytest
 import torch
 from training_toys import toy_model
 from transformers import PreTrainedModel
@@ -73,3 +74,20 @@ def test_one_tensor_is_put_together_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr("unblank.engine.model_files.whole", counted)
     write_weight_files(tmp_path, named_weights(toy_model()), ONE)
     assert most == 1
+
+
+def test_a_full_disk_leaves_no_process_waiting(tmp_path, monkeypatch):
+    put_together = []
+    monkeypatch.setattr(
+        "unblank.engine.model_files.whole", lambda one: put_together.append(one) or one
+    )
+    weights = named_weights(toy_model())
+    write_weight_files(tmp_path, weights, ONE, largest_file=10_000)
+    first = min(tmp_path.glob("*.safetensors"))
+    first.unlink()
+    first.mkdir()  # cannot be written
+    put_together.clear()
+    with pytest.raises(OSError, match=first.name):
+        write_weight_files(tmp_path, weights, ONE, largest_file=10_000)
+
+    assert len(put_together) >= len(weights) - 1
