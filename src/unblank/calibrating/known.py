@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from unblank.calibrating.thresholds import KnownSets
 from unblank.calibration.fitting import choose_fill_map, fit_temperature
 from unblank.calibration.maps import FillMap, tempered
+from unblank.prompting.scoring import middle_index
 
 __all__ = ["Fitted", "KnownChoices", "KnownFills"]
 
@@ -131,7 +132,7 @@ class KnownChoices:
         if not self.in_order:
             return self.confidences(fitted), self.is_right
         shares = [tempered(one, fitted.temperature) for one in self.shares]
-        middle = [int((one.cumsum() < one.sum() / 2).sum()) for one in shares]
+        middle = [middle_index(one) for one in shares]
         pairs = zip(middle, self.right, strict=True)
         confidences = [one[index] for one, index in zip(shares, middle, strict=True)]
         return np.array(confidences), [index in right for index, right in pairs]

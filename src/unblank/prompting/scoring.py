@@ -37,6 +37,7 @@ __all__ = [
     "decide",
     "encode_example",
     "length_batches",
+    "middle_index",
     "normalized",
     "predict",
     "score_clozes",
@@ -378,8 +379,8 @@ def decide(task: ClozeTask, example: TaskExample, probabilities_L: Tensor) -> Pr
         triples = zip(task.labels, shares, task.thresholds_of_labels, strict=True)
         labels = tuple(label for label, share, threshold in triples if share >= threshold)
         return Prediction(", ".join(labels), index, shares, labels=labels)
-    if task.decision == "rank":  # the median, which is least far from the right one
-        index = int((probabilities_L.cumsum(dim=0) < probabilities_L.sum() / 2).sum())
+    if task.decision == "rank":
+        index = middle_index(probabilities_L)
         return Prediction(task.labels[index], index, shares)
     if task.is_regression:
         value = sum(share * float(label) for share, label in zip(shares, task.labels, strict=True))
@@ -387,6 +388,15 @@ def decide(task: ClozeTask, example: TaskExample, probabilities_L: Tensor) -> Pr
     if task.decision == "first":
         return Prediction("true" if index == 0 else "false", index, shares)
     return Prediction((example.candidates or task.labels)[index], index, shares)
+
+
+def middle_index(probabilities_L: Any) -> int:
+    """Return the median of labels in an order, which is least far from the right one.
+
+    Args:
+        probabilities_L: float[L], a tensor or an array.
+    """
+    return int((probabilities_L.cumsum(0) < probabilities_L.sum() / 2).sum())
 
 
 def sureness(task: ClozeTask, prediction: Prediction) -> float:
