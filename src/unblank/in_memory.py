@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.integrity import write_at_once
+from unblank.unicode import require_unicode
 
 __all__ = ["as_files"]
 
@@ -34,6 +35,7 @@ def as_files(value: Any, folder: Path, name: str) -> Any:
 
     Raises:
         TypeError: a cell that JSON does not have.
+        ValueError: a text with a lone surrogate.
     """
     if _is_table(value):
         return _written(value, folder, name)
@@ -62,9 +64,14 @@ def _rows(table: Any) -> Iterable[Mapping[str, Any]]:
 
 def _line(row: Mapping[str, Any], number: int, name: str) -> str:
     try:
-        return json.dumps(dict(row), ensure_ascii=False, allow_nan=False, default=_plain)
+        line = json.dumps(dict(row), ensure_ascii=False, allow_nan=False, default=_plain)
+        line.encode()
+    except UnicodeEncodeError as error:
+        require_unicode(error.object, f"row {number} of {name}")
+        raise
     except (TypeError, ValueError) as error:
-        raise TypeError(f"row {number} of data.{name} cannot be written as JSON: {error}") from None
+        raise TypeError(f"row {number} of {name} cannot be written as JSON: {error}") from None
+    return line
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, fields
 from functools import cache
 from numbers import Integral, Real
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -76,14 +77,15 @@ Seed = Annotated[Number, Bounds("0 or more and below 2**63", 0, 2**63 - 1)]
 
 
 def check_values(settings: Any) -> None:
-    """Check every number, switch and choice of a dataclass; numpy's numbers become Python's.
+    """Check every number, text, switch and choice of a dataclass; numpy's numbers become Python's.
 
     Args:
         settings: a dataclass; its other fields, and those of its sections, are left alone.
 
     Raises:
         ValueError: a number is not finite or out of its range, or a choice does not exist.
-        TypeError: a value is not a number, a count is not whole, or a switch is neither on nor off.
+        TypeError: a value is no number or no text, a count is not whole, or a switch is neither on
+            nor off.
     """
     kind: Any = type(settings)
     for name, hint, bounds in _checked_fields(kind):
@@ -132,6 +134,8 @@ def _checked(value: Any, hint: Any, bounds: tuple[Bounds, ...], name: str) -> An
         return _checked_choice(value, get_args(hint), name)
     if hint is bool and not isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}: it must be True or False")
+    if hint is str and not isinstance(value, str | Path):
+        raise TypeError(f"{name} is {value!r}: it must be a text")
     return _checked_number(value, hint, bounds, name) if hint in (int, float) else value
 
 
