@@ -18,6 +18,8 @@ LONE = "\ud800"
 NO_PATH = [3, -1.5, float("nan"), None, True, b"a", [], [3], {}, {"a": 1}, object(), ""]
 NO_PATH += ["a\0b", LONE]
 NO_TEXT = [3, float("nan"), b"a", {}, object(), LONE]
+NO_WORDS = [3, [3], b"a", [b"a"], [""], [LONE]]
+NO_LENGTH = [-1, "x", 1.5, [], (3, 1), float("nan")]
 NO_SECTION = [3, "a", float("nan"), [3], b"a", object()]
 IS_DATA = {"input", "data"}
 """Where records, or a section, may stand in place of a path."""
@@ -39,8 +41,8 @@ WRONG: dict[str, list[object]] = {
     "shard_size": [3, None, [], "", "5", "-1GB", "nanGB", "infGB", LONE],
     "blank": [-1, 1.5, "0", True, [], float("nan")],
     "regex": [3, b"a", [], LONE],
-    **dict.fromkeys(["choices", "contains", "excludes"], [3, [3], b"a", [b"a"], [""], [LONE]]),
-    **dict.fromkeys(["tokens", "words", "characters"], [-1, "x", 1.5, [], (3, 1), float("nan")]),
+    **dict.fromkeys(["choices", "contains", "excludes"], NO_WORDS),
+    **dict.fromkeys(["tokens", "words", "characters"], NO_LENGTH),
     "case": [3, [], "", "Upper"],
     "script": [3, b"a", [], LONE],
 }
@@ -145,8 +147,8 @@ def test_odd_sections_and_keys_are_named(name, nothing_begins, tally):
     draw = random.Random(0)
     some = draw.sample(odd, hard_count(len(odd) // 2, len(odd)))
     for key, value in some:
+        task = {"task": "seq2seq"} if name == "finetune" else {}
         with pytest.raises((TypeError, ValueError, OSError)) as refused:
-            task = {"task": "seq2seq"} if name == "finetune" else {}
             getattr(unblank, name)(**task, **{key: value})
         assert not isinstance(refused.value, UnicodeError), (key, value)
     tally("odd sections of calls", tried=len(some), named=len(some))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from unblank.commands.rule_settings import RuleSettings
+from unblank.data.fields import field_names
 from unblank.data.written_records import require_writable
 from unblank.generation.options import GenerationOptions
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
@@ -89,7 +90,8 @@ class GenerateSettings(RuleSettings, GenerationOptions):
                 "target_language is the language of {hint:NAME} in source, which has none: leave "
                 "it out (source_tag and target_tag tell a model the language)"
             )
-        self.source_with_hints()
+        if self.source is not None:
+            field_names(self.source_with_hints() or "")
         if self.output is not None:
             require_writable(self.output, also=(".txt",))
             if self.output.suffix.lower() == ".txt" and self.num_return > 1:

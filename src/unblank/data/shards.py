@@ -373,7 +373,8 @@ def _unknown_id(core: "Tokenizer") -> int | None:
     """Return the id that stands for what the tokenizer has no token for, if there is one."""
     model = json.loads(core.to_str())["model"]
     if model["type"] == "Unigram":
-        return model.get("unk_id")  # also where bytes spell such text, and then in none
+        unk_id: int | None = model.get("unk_id")  # in no text where bytes spell all
+        return unk_id
     return core.token_to_id(model["unk_token"]) if model.get("unk_token") else None
 
 
