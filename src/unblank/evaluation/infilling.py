@@ -80,9 +80,9 @@ def run_infilling(
     session: Session[InfillingOptions], suite: InfillingSuite
 ) -> Iterator[SuiteResult]:
     """Yield BLEU of the filled sentences and exact matches of the blanks, for each mask ratio."""
-    max_tokens = session.config.max_tokens or suite.max_tokens
+    max_tokens = session.options.max_tokens or suite.max_tokens
     for part in session.texts(suite.sets):
-        for ratio in session.config.mask_ratios:
+        for ratio in session.options.mask_ratios:
             yield _measure(session, part, ratio, max_tokens)
 
 
@@ -96,7 +96,7 @@ def _measure(
     seconds = time.perf_counter() - started
     rows = [
         replace(score, seconds=seconds)
-        for score in _scores(session.config.seed, name, blanked, results)
+        for score in _scores(session.options.seed, name, blanked, results)
     ]
     predictions = [
         {
@@ -118,7 +118,7 @@ def _blanked(
     numbered = enumerate(part.texts)
     thousandths = round(1000 * ratio)
     drawn = [
-        blank_words(text, ratio, np.random.default_rng((session.config.seed, thousandths, number)))
+        blank_words(text, ratio, np.random.default_rng((session.options.seed, thousandths, number)))
         for number, text in numbered
     ]
     blanked = [sentence for sentence in drawn if sentence is not None]
@@ -135,23 +135,23 @@ def _blanked(
 def _fill(
     session: Session[InfillingOptions], texts: Sequence[str], name: str, max_tokens: int
 ) -> list[FillResult]:
-    config = session.config
+    options = session.options
     filler = Filler(
         session.model,
         session.tokenizer,
-        DecodingOptions(max_tokens=max_tokens, context=config.context),
+        DecodingOptions(max_tokens=max_tokens, context=options.context),
     )
     # Texts of similar length are decoded together, as they need the least padding.
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     results: dict[int, FillResult] = {}
-    step = config.batch_size * FILLED_AT_ONCE
+    step = options.batch_size * FILLED_AT_ONCE
     with session.bar(name, len(texts)) as advance:
         for start in range(0, len(by_length), step):
             indices = by_length[start : start + step]
             filled = filler.fill(
                 [texts[i] for i in indices],
-                order=None if config.order == "left" else "confidence",
-                batch_size=config.batch_size,
+                order=None if options.order == "left" else "confidence",
+                batch_size=options.batch_size,
             )
             results.update(zip(indices, filled, strict=True))
             advance(len(indices))
