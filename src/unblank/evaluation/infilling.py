@@ -21,6 +21,7 @@ from unblank.generation.options import DecodingOptions
 from unblank.generation.results import FillResult
 from unblank.metrics.spread import bootstrap_error
 from unblank.metrics.text import score_texts
+from unblank.plurals import counted
 from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 
 __all__ = ["blank_words", "run_infilling"]
@@ -124,8 +125,8 @@ def _blanked(
     blanked = [sentence for sentence in drawn if sentence is not None]
     if len(blanked) < len(drawn):
         session.say(
-            f"{name}: {len(drawn) - len(blanked)} of {len(drawn)} texts left out: they are blanked "
-            f"entirely, or contain {', '.join(BLANK_TOKENS)} themselves"
+            f"{name}: {len(drawn) - len(blanked)} of {counted(len(drawn), 'text')} left out: "
+            f"they are blanked entirely, or contain {', '.join(BLANK_TOKENS)} themselves"
         )
     if not blanked:
         raise ValueError(f"{name}: every text is blanked entirely")

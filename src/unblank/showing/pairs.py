@@ -18,6 +18,7 @@ from unblank.objectives.seq2seq import (
 )
 from unblank.objectives.seq2seq_context import Seq2SeqContext
 from unblank.objectives.span_filling import filling_layout
+from unblank.plurals import counted
 from unblank.showing.columns import NOTHING, print_columns
 from unblank.showing.options import ShowPairOptions
 from unblank.showing.vocabulary import ShownVocabulary
@@ -71,8 +72,8 @@ def _print_seq2seq_example(
     hidden = np.isin(example.input_ids, [special.mask, *special.sentinels])
     words = ~np.isin(scored, [special.eos, special.sop, *special.sentinels])
     console.print(
-        f"objective {example.objective}: source of {len(example.input_ids)} tokens, target of "
-        f"{len(example.labels)}"
+        f"objective {example.objective}: source of {counted(len(example.input_ids), 'token')}, "
+        f"target of {len(example.labels)}"
     )
     console.print(
         f"sentinels and masks in the source: {hidden.sum()}; predicted: {words.sum()} text tokens; "

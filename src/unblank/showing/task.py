@@ -231,7 +231,9 @@ def _print_tokens(
     for node, target, _ in tree.predictions:
         if names[target] not in targets[node]:
             targets[node].append(names[target])
-    console.print(f"\nPart B: {len(cloze.candidates)} candidates in one tree", style="bold")
+    console.print(
+        f"\nPart B: {counted(len(cloze.candidates), 'candidate')} in one tree", style="bold"
+    )
     place = cloze.blank if cloze.answer_position is None else cloze.answer_position
     rows = {
         "input": [names[token_id] for token_id in tree.token_ids],
@@ -249,7 +251,8 @@ def _print_masked(
     cloze = prompt.cloze
     for length in dict.fromkeys(map(len, cloze.candidates)):
         words = [one for one in cloze.candidates if len(one) == length]
-        console.print(f"\n{len(words)} candidates of {length} tokens", style="bold")
+        said = f"{counted(len(words), 'candidate')} of {counted(length, 'token')}"
+        console.print(f"\n{said}", style="bold")
         masks = range(cloze.blank, cloze.blank + length)
         before, after = cloze.token_ids[: cloze.blank], cloze.token_ids[cloze.blank + 1 :]
         guessed = [_few([names[word[place]] for word in words]) for place in range(length)]
