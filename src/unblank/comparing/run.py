@@ -82,7 +82,7 @@ def compare(
     if not plan:
         _report(recipe)
         for lost in _without_number(recipe):
-            tell(f"not in the table, as it is no finite number: {lost}")
+            tell(f"not in the table, as it is not a finite number: {lost}")
     return recipe
 
 

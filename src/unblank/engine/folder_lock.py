@@ -6,10 +6,12 @@ refused run does, it goes, and the folders that were made for it.
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
+
+from unblank.whole_folders import used_folder
 
 __all__ = ["LOCK_NAME", "lock_folder"]
 
@@ -28,14 +30,13 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"train.output_dir {folder} is a file: give a folder")
-    absent = [place for place in (folder, *folder.parents) if not place.exists()]
     was_there = (folder / LOCK_NAME).exists()
-    with _held(folder):
+    with used_folder(folder), _held(folder):
         try:
             yield
         finally:
             if not was_there:
-                _remove_unused(folder, absent)
+                _remove_lone_lock(folder)
 
 
 def _held(folder: Path) -> TextIO:
@@ -66,11 +67,8 @@ def _held(folder: Path) -> TextIO:
         file.close()
 
 
-def _remove_unused(folder: Path, absent: Sequence[Path]) -> None:
-    """Remove the lock if it is alone in its folder, and folders that were not there before."""
-    with suppress(OSError):  # of another owner, or no longer empty: then it stays
-        if [path.name for path in folder.iterdir()] != [LOCK_NAME]:
-            return
-        (folder / LOCK_NAME).unlink()
-        for place in absent:
-            place.rmdir()
+def _remove_lone_lock(folder: Path) -> None:
+    """Remove the lock if there is nothing beside it."""
+    with suppress(OSError):  # of another owner: then it stays
+        if [path.name for path in folder.iterdir()] == [LOCK_NAME]:
+            (folder / LOCK_NAME).unlink()

@@ -329,7 +329,7 @@ class QuestionsOptions(DataOptions):
     """In which words a question is put: English ones, those of its language, or none: as in
     training."""
     extract: Annotated[bool, Excludes("retrieve")] = False
-    """Allow only answers that stand in the passage, word for word."""
+    """Allow only answers that appear in the passage, word for word."""
     max_source_length: Positive[int | None] = None
     """Most tokens of a window of the passage with its question. Default: 512, or what the model
     has positions for."""

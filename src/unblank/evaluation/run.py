@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from glob import glob
@@ -54,6 +54,7 @@ from unblank.prompting import load_task
 from unblank.shared_batches import sharing_batches
 from unblank.untrusted.json_text import read_json_object
 from unblank.version import __version__
+from unblank.whole_folders import used_folder
 
 __all__ = ["evaluate", "require_suite_packages"]
 
@@ -91,6 +92,7 @@ def evaluate(options: EvaluationOptions) -> tuple[list[Score], Path]:
         path = world.gather(_free_output(options))[0]
         files = world.gather(_weights(Path(options.model)) if world.is_main else {})[0]
         with (
+            used_folder(path.parent) if world.is_main else nullcontext(),
             _kept_batches(session, path, files, world) as kept,
             sharing_batches(world.rank, world.size, world.gather, kept.get),
         ):
@@ -160,8 +162,6 @@ def _measured_parts(
     """
     results: list[SuiteResult] = []
     started = time.perf_counter()
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(is_complete: bool) -> None:
         if path is not None:
