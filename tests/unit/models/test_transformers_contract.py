@@ -60,6 +60,14 @@ def test_labels_are_the_only_labels():
             assert find_labels(getattr(models, name)) == ["labels"], name
 
 
+@pytest.mark.parametrize("name", [*models.__all__])
+def test_what_writes_says_so_in_its_bases(name):
+    """transformers looks at the names of the bases, not at theirs."""
+    model_class = getattr(models, name)
+    is_writer = "ConditionalGeneration" in name or name == "GanLMForPreTraining"
+    assert ("GenerationMixin" in str(model_class.__bases__)) == is_writer
+
+
 EVERY_MODEL = [name for name in models.__all__ if not name.endswith("Config")]
 
 
