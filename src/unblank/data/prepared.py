@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from unblank.examples import IntArray
 from unblank.integrity import MANIFEST_NAME, read_record
+from unblank.plurals import counted
 
 __all__ = ["CHECKED_BYTES", "FORMAT_VERSION", "CorpusReport", "PreparedCorpus"]
 
@@ -118,7 +119,10 @@ class PreparedCorpus:
         return self._ends[-1]
 
     def __repr__(self) -> str:
-        return f"PreparedCorpus({len(self):,} documents, {self.num_tokens:,} tokens, {self.folder})"
+        return (
+            f"PreparedCorpus({counted(len(self), 'document')}, "
+            f"{counted(self.num_tokens, 'token')}, {self.folder})"
+        )
 
     @property
     def lengths(self) -> IntArray:

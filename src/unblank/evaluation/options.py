@@ -14,6 +14,7 @@ from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
+    OneOrMore,
     OpenShare,
     Positive,
     Seed,
@@ -178,7 +179,7 @@ class InfillingOptions(TextOptions):
     """
 
     suite: Literal["infilling"] = "infilling"
-    mask_ratios: OpenShare[tuple[float, ...]] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    mask_ratios: OneOrMore[OpenShare[tuple[float, ...]]] = (0.1, 0.2, 0.3, 0.4, 0.5)
     """Shares of the words to blank."""
     context: Literal["bi", "uni"] = "bi"
     """How the text around the blanks is seen: bi (bidirectionally), uni (left to right, for models
@@ -191,11 +192,6 @@ class InfillingOptions(TextOptions):
     """Number of texts filled together."""
     seed: Seed[int] = 0
     """Seed for the choice of blanks and for the standard errors."""
-
-    def __post_init__(self) -> None:
-        TextOptions.__post_init__(self)
-        if not self.mask_ratios:
-            raise ValueError("mask_ratios is empty: give one or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
