@@ -15,6 +15,7 @@ from pathlib import Path
 from unblank.data.formats import compression_of, format_of, package_of, shown_endings
 from unblank.data.remote import RemotePath, data_path, remote_files
 from unblank.extras import require_package
+from unblank.path_arguments import require_path_text
 from unblank.plurals import counted
 
 __all__ = ["FileSearch", "files_of_entries", "find_files"]
@@ -59,6 +60,8 @@ def find_files(
         ImportError: if a file needs an extra that is not installed.
     """
     asked = [paths] if isinstance(paths, str | Path) else list(paths)
+    for entry in asked:
+        require_path_text(str(entry), "a path of data")
     if not asked:
         raise ValueError("no text: give at least one file, folder or glob")
     search = FileSearch(any_ending=any_ending)

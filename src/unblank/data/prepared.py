@@ -53,6 +53,7 @@ class CorpusReport:
         num_kept: documents in the corpus.
         num_tokens: tokens of the kept documents.
         min_tokens: fewest tokens of a kept document.
+        num_unknown: of the tokens, those that stand for text of which the tokenizer has no token.
     """
 
     num_read: int
@@ -61,6 +62,7 @@ class CorpusReport:
     num_kept: int
     num_tokens: int
     min_tokens: int
+    num_unknown: int = 0  # not counted by older versions
 
 
 class PreparedCorpus:

@@ -61,6 +61,7 @@ def _measure(
 ) -> Iterator[SuiteResult]:
     sentences = read_parallel_sentences(files, part.layout)
     directions = directions_of(sentences, session.options.directions or part.directions, name)
+    session.options.check_hints([one.target for one in directions])
     known = _texts(sentences, directions)
     accuracy = identifier_accuracy(known)
     identifier = LanguageIdentifier(known)

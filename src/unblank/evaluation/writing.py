@@ -44,6 +44,7 @@ def run_writing(
         return
     found = dict(session.files({name: part.files for name, part in sets.items()}))
     asked = {name: _read(session, name, sets[name], files) for name, files in found.items()}
+    options.check_hints([texts.target_language for texts in asked.values()])
     identifier = _identifier(list(asked.values()))
     rows: dict[str, dict[str, list[Score]]] = {}
     for texts in asked.values():

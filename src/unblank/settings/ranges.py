@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, fields
 from functools import cache
 from numbers import Integral, Real
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -91,7 +92,7 @@ OneOrMore = Annotated[Values, ONE_OR_MORE]
 
 
 def check_values(settings: Any) -> None:
-    """Check every number, switch, choice and list; numpy's numbers become Python's.
+    """Check every number, text, switch, choice and list; numpy's numbers become Python's.
 
     Args:
         settings: a dataclass; its other fields, and those of its sections, are left alone.
@@ -99,7 +100,8 @@ def check_values(settings: Any) -> None:
     Raises:
         ValueError: a number is not finite or out of its range, a choice does not exist, or a list
             is empty that may not be.
-        TypeError: a value is not a number, a count is not whole, or a switch is neither on nor off.
+        TypeError: a value is no number or no text, a count is not whole, or a switch is neither on
+            nor off.
     """
     kind: Any = type(settings)
     for name, hint, bounds, may_be_empty in _checked_fields(kind):
@@ -150,6 +152,8 @@ def _checked(value: Any, hint: Any, bounds: tuple[Bounds, ...], name: str) -> An
         return _checked_choice(value, get_args(hint), name)
     if hint is bool and not isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}: it must be True or False")
+    if hint is str and not isinstance(value, str | Path):
+        raise TypeError(f"{name} is {value!r}: it must be a text")
     return _checked_number(value, hint, bounds, name) if hint in (int, float) else value
 
 
