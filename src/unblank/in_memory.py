@@ -63,7 +63,7 @@ def _rows(table: Any, name: str) -> Iterable[Mapping[str, Any]]:
     rows = list(table)
     if not all(isinstance(row, Mapping) for row in rows):
         raise TypeError(
-            f"data.{name} is a {type(table).__name__}: give files, a list of dicts, a pandas frame "
+            f"{name} is a {type(table).__name__}: give files, a list of dicts, a pandas frame "
             "or a datasets.Dataset (one split of a DatasetDict)"
         )
     return rows
