@@ -6,6 +6,7 @@ refused run does, it goes, and the folders that were made for it.
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,9 @@ __all__ = ["LOCK_NAME", "lock_folder"]
 
 LOCK_NAME = ".lock"
 
+_PATIENCE = 3.0
+"""Seconds in which the last process of a run that was killed may still be on its way out."""
+
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
@@ -26,7 +30,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
         folder: made if absent, and gone again if nothing is written into it.
 
     Raises:
-        ValueError: if another run holds it, or there is a file in its place.
+        ValueError: if another run holds it, also after a moment, or there is a file in its place.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"train.output_dir {folder} is a file: give a folder")
@@ -41,6 +45,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 def _held(folder: Path) -> TextIO:
     """Return the locked file of a folder; closing it releases the lock."""
+    ends_at = time.monotonic() + _PATIENCE
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         # Nothing is ever written into it: only the lock counts, which ends with the process.
@@ -56,6 +61,9 @@ def _held(folder: Path) -> TextIO:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.close()
+            if time.monotonic() < ends_at:
+                time.sleep(0.05)
+                continue
             raise ValueError(
                 f"another run is writing to train.output_dir {folder}: wait for it, stop it, "
                 "or choose another folder"
