@@ -200,7 +200,7 @@ def test_a_finished_file_is_not_replaced_by_accident(folder, data, tmp_path, cap
             "blue",
         ),
         (["--source", "en"], "--source has no effect without --input"),
-        (["a dog", "--input", "{data}"], "TEXT ... and --input exclude each other"),
+        (["a dog", "--input", "{data}"], "TEXT and --input exclude each other"),
         (["a dog", "--output", "out.xlsx"], "end in .txt, .jsonl, .csv, .tsv or .parquet"),
         (["a dog", "--output", "out.txt", "--json"], "--json and --output exclude each other"),
         (["a dog", "--stream", "--json"], "--stream and --json exclude each other"),
