@@ -82,7 +82,7 @@ def test_a_passage_without_a_possible_answer_is_named_before_the_first_step(qa_c
     path = tmp_path / "held_out.zh.jsonl"
     path.write_text(json.dumps(strange))
     config = qa_config(**GLM, qa__extract=True, data__validation=(str(path),))
-    with pytest.raises(ValueError, match="held_out.zh.jsonl, line 1"):
+    with pytest.raises(ValueError, match=r"held_out\.zh\.jsonl, line 1"):
         run_finetune(config)
     assert not (config.train.output_dir / "metrics.jsonl").exists()
 
