@@ -125,3 +125,12 @@ def test_everything_is_printed_by_these_two():
                 if called == "Console" or to_errors:
                     found.add((name, called))
     assert found == {("terminal_text.py", "print")}
+
+
+def test_a_name_with_a_line_end_begins_no_message_of_its_own(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["info", f"nothing{EVIL}\n{FORGED}"])
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first.startswith("unblank info: ")
+    assert others
+    assert all(line.startswith("  ") for line in others)

@@ -47,6 +47,7 @@ from unblank.families.table import family_of_model
 from unblank.finetuning.labels.tuned import has_label_head, open_tuned
 from unblank.installed import installed_versions
 from unblank.integrity import file_facts, write_at_once
+from unblank.metrics.bleu_tokenizers import require_bleu_tokenizer
 from unblank.metrics.packages import require_metric_packages
 from unblank.models.half_weights import answering_model, weights_dtype
 from unblank.plurals import counted
@@ -218,6 +219,8 @@ def require_suite_packages(options: EvaluationOptions) -> None:
     elif options.suite == "lm-eval":
         require_package("lm_eval", "the suite lm-eval")
     require_metric_packages(metrics)
+    if "bleu" in metrics:
+        require_bleu_tokenizer(getattr(config, "bleu_tokenizer", "auto"))
 
 
 def _session(options: EvaluationOptions, suite: Suite) -> Session[EvaluationOptions]:

@@ -25,7 +25,12 @@ from unblank.untrusted.folder import require_safe_model_folder
 from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.opening import model_in, tokenizer_in
 from unblank.untrusted.sharded_weights import shard_files
-from unblank.untrusted.weight_files import opened_weights, refuse_only_pickles
+from unblank.untrusted.weight_files import (
+    INDEX_NAME,
+    opened_weights,
+    places_in_index,
+    refuse_only_pickles,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -194,6 +199,7 @@ def _refuse_classifier(folder: Path, config: dict[str, Any]) -> None:
 def _check_weights(folder: Path) -> None:
     refuse_links_out(folder)
     refuse_only_pickles(folder)
+    places_in_index(folder / INDEX_NAME)  # which may name files that are not there
     paths = sorted(folder.glob("*.safetensors")) or shard_files(folder)
     if not paths:
         raise FileNotFoundError(f"{folder} is not a model folder: it has no model.safetensors")
