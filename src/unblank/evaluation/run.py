@@ -220,7 +220,7 @@ def require_suite_packages(options: EvaluationOptions) -> None:
         require_package("lm_eval", "the suite lm-eval")
     require_metric_packages(metrics)
     if "bleu" in metrics:
-        require_bleu_tokenizer(getattr(config, "bleu_tokenizer", "auto"))
+        require_bleu_tokenizer(getattr(options, "bleu_tokenizer", "auto"))
 
 
 def _session(options: EvaluationOptions, suite: Suite) -> Session[EvaluationOptions]:
