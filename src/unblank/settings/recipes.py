@@ -134,7 +134,7 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         is_path = any(isinstance(mark, PathMark) for mark in marks)
         given = str(value) if is_path and isinstance(value, Path) else value
         value = _convert(given, inner, name)
-        return _at_home(value) if is_path and isinstance(value, str) else value
+        return _at_home(_named(value, name)) if is_path and isinstance(value, str) else value
     if is_dataclass(hint) and isinstance(hint, type):
         return from_mapping(hint, value, name)
     if origin in (Union, types.UnionType):
@@ -147,6 +147,13 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     if origin is tuple:
         return _convert_tuple(value, arguments, name)
     return _convert_scalar(value, hint, name)
+
+
+def _named(text: str, name: str) -> str:
+    """Refuse an empty path, as a shell makes it of what is not set: it would be this folder."""
+    if not text:
+        raise ValueError(f"{name} is an empty text: name a file or a folder (. is this one)")
+    return text
 
 
 def _at_home(text: str) -> str:
@@ -179,7 +186,8 @@ def _convert_scalar(value: Any, kind: type, name: str) -> Any:
         except ValueError:
             pass
     elif kind is Path and isinstance(value, str | Path):
-        return Path(os.path.expanduser(value))  # Path's own fails for a user that is not there
+        named = _named(str(value), name)
+        return Path(os.path.expanduser(named))  # Path's own fails for a user that is not there
     elif kind is not float and type(value) is kind:
         return value
     raise TypeError(f"{name} must be {kind.__name__}, got {value!r} ({type(value).__name__})")
