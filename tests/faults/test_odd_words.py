@@ -143,6 +143,12 @@ def test_names_of_nothing_are_named_in_one_message(name, tmp_path, monkeypatch, 
     tally("names of nothing", tried=counts.total(), **counts)
 
 
+@pytest.mark.parametrize("words", [["pretrain", "a\nb"], ["fill", "a\r\nb", "c [MASK]"]])
+def test_a_name_of_two_lines_is_named_in_one(words, capsys):
+    assert status_of(words) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def status_of(words):
     """Return the status with which a command ends."""
     try:

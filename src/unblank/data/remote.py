@@ -109,8 +109,7 @@ def data_path(entry: str | Path) -> Path:
     """Return an entry as a path, a URL as a `RemotePath`.
 
     Raises:
-        ValueError: an empty text, or several file systems one on another (`::`), which are not
-            followed.
+        ValueError: several file systems one on another (`::`), which are not followed.
 
     Example:
         >>> str(data_path("s3://bucket/a.jsonl")), data_path("corpus/a.jsonl").suffix
@@ -119,8 +118,6 @@ def data_path(entry: str | Path) -> Path:
     if isinstance(entry, RemotePath):
         return entry
     text = str(entry)
-    if not text:
-        raise ValueError("the name of a file is empty: name one, or a folder (. is this one)")
     match = _URL.fullmatch(text)
     if match is None or Path(text).exists():
         return Path(entry)

@@ -235,9 +235,9 @@ def torch_dtype(dtype: str | torch.dtype | None) -> torch.dtype | str:
     """Return a data type by its name; None is the one that weights were saved in."""
     if dtype is None:
         return "auto"
-    if isinstance(dtype, torch.dtype):
+    if isinstance(dtype, torch.dtype) and dtype.is_floating_point:
         return dtype
-    if dtype not in _DTYPES:
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise ValueError(f"dtype is {dtype!r}: choose one of {', '.join(_DTYPES)}")
     return _DTYPES[dtype]
 
@@ -251,7 +251,7 @@ def torch_device(device: str) -> torch.device:
         return torch.device("cuda" if has_gpu else "cpu")
     try:
         chosen = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(f"device is {device!r}: use auto, cpu or cuda") from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ValueError(

@@ -178,7 +178,9 @@ def _texts_and_starts(value: Any) -> Sequence[tuple[Any, Any]]:
         texts = texts if isinstance(texts, list) else [texts]
         starts = starts if isinstance(starts, list) else [starts] * len(texts)
         if len(starts) != len(texts):
-            raise ValueError(f"answers have {len(texts)} texts and {len(starts)} starts")
+            raise ValueError(
+                f"answers have {counted(len(texts), 'text')} and {counted(len(starts), 'start')}"
+            )
         return list(zip(texts, starts, strict=True))
     if isinstance(value, list):
         return [pair for item in value for pair in _texts_and_starts(item)]

@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from unblank.path_arguments import given_path, require_path_text
 from unblank.settings.marks import PathMark
 from unblank.settings.shipped_recipes import recipe_path
 
@@ -134,7 +135,10 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         is_path = any(isinstance(mark, PathMark) for mark in marks)
         given = str(value) if is_path and isinstance(value, Path) else value
         value = _convert(given, inner, name)
-        return _at_home(_named(value, name)) if is_path and isinstance(value, str) else value
+        if not (is_path and isinstance(value, str)):
+            return value
+        require_path_text(value, name)
+        return _at_home(value)
     if is_dataclass(hint) and isinstance(hint, type):
         return from_mapping(hint, value, name)
     if origin in (Union, types.UnionType):
@@ -147,13 +151,6 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     if origin is tuple:
         return _convert_tuple(value, arguments, name)
     return _convert_scalar(value, hint, name)
-
-
-def _named(text: str, name: str) -> str:
-    """Refuse an empty path, as a shell makes it of what is not set: it would be this folder."""
-    if not text:
-        raise ValueError(f"{name} is an empty text: name a file or a folder (. is this one)")
-    return text
 
 
 def _at_home(text: str) -> str:
@@ -186,8 +183,7 @@ def _convert_scalar(value: Any, kind: type, name: str) -> Any:
         except ValueError:
             pass
     elif kind is Path and isinstance(value, str | Path):
-        named = _named(str(value), name)
-        return Path(os.path.expanduser(named))  # Path's own fails for a user that is not there
+        return given_path(value, name)
     elif kind is not float and type(value) is kind:
         return value
     raise TypeError(f"{name} must be {kind.__name__}, got {value!r} ({type(value).__name__})")

@@ -227,8 +227,9 @@ class PairTraining:
         branch = {"branch": self._start.branch} if "ganlm" in self._start.family.applies else {}
         return {
             **branch,
-            "task": f"source to target, {num_pairs:,} pairs, {sum(map(len, train)):,} "
-            f"examples an epoch in {self.steps_per_epoch:,} steps{mixed}",
+            "task": f"source to target, {counted(num_pairs, 'pair')}, "
+            f"{counted(sum(map(len, train)), 'example')} an epoch in "
+            f"{counted(self.steps_per_epoch, 'step')}{mixed}",
             "batches": f"{self._batches}, {padding:.1%} padding",
             "chosen by": f"{self.metric} of {self._measured()}",
         }
