@@ -60,12 +60,10 @@ def find_files(
         ImportError: if a file needs an extra that is not installed.
     """
     asked = [paths] if isinstance(paths, str | Path) else list(paths)
-    for entry in asked:
-        require_path_text(str(entry), "a path of data")
     if not asked:
         raise ValueError("no text: give at least one file, folder or glob")
     search = FileSearch(any_ending=any_ending)
-    found = [path for entry in asked for path in search._files_of(data_path(entry), ())]
+    found = [path for entry in asked for path in search.new_files_of(entry)]
     search.tell()
     return tuple(found)
 
@@ -114,6 +112,7 @@ class FileSearch:
 
     def new_files_of(self, entry: str | Path, fields: tuple[str, ...] = ()) -> tuple[Path, ...]:
         """Return the same, perhaps none; arguments and errors as for `files_of`."""
+        require_path_text(str(entry), "a path of data")
         return tuple(self._files_of(data_path(entry), fields))
 
     def take(self, entry: str, paths: Sequence[Path], fields: tuple[str, ...]) -> None:
