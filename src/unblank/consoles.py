@@ -4,15 +4,16 @@ Names of files, labels and tokens may be a stranger's, and a model may write any
 commands the terminal, and none of it is taken for rich's own markup.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from unblank.terminal_text import printable
 
-__all__ = ["TextConsole"]
+__all__ = ["TextConsole", "marked_text"]
 
 
 class TextConsole(Console):
@@ -34,3 +35,16 @@ class TextConsole(Console):
                 yield piece
             else:
                 yield Segment(printable(piece.text), piece.style)
+
+
+def marked_text(text: str, spans: Sequence[tuple[int, int]]) -> Text:
+    """Return a text with some of its parts marked, safe on any console of rich.
+
+    Args:
+        text: of any origin.
+        spans: first character of each part, and the one after its last.
+    """
+    marked = Text(printable(text))
+    for start, end in spans:
+        marked.stylize("bold green", start, end)
+    return marked

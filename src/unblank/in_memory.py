@@ -5,11 +5,13 @@ A file is named by its content, so that the same data is the same file when a ru
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unblank.integrity import write_at_once
+from unblank.unicode import require_unicode
 
 __all__ = ["as_files"]
 
@@ -33,7 +35,8 @@ def as_files(value: Any, folder: Path, name: str) -> Any:
         name: of the setting, for messages.
 
     Raises:
-        TypeError: a cell that JSON does not have.
+        TypeError: a table of another kind, or a cell that JSON does not have.
+        ValueError: a text with a lone surrogate.
     """
     if _is_table(value):
         return _written(value, folder, name)
@@ -43,7 +46,7 @@ def as_files(value: Any, folder: Path, name: str) -> Any:
 
 
 def _written(table: Any, folder: Path, name: str) -> str:
-    lines = [_line(row, number, name) for number, row in enumerate(_rows(table), 1)]
+    lines = [_line(row, number, name) for number, row in enumerate(_rows(table, name), 1)]
     content = "".join(f"{line}\n" for line in lines)
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     path = folder / f"{name}-{digest}.jsonl"
@@ -53,18 +56,35 @@ def _written(table: Any, folder: Path, name: str) -> str:
     return str(path)
 
 
-def _rows(table: Any) -> Iterable[Mapping[str, Any]]:
+def _rows(table: Any, name: str) -> Iterable[Mapping[str, Any]]:
     if hasattr(table, "to_dict") and hasattr(table, "columns"):
-        rows: Iterable[Mapping[str, Any]] = table.to_dict("records")
-        return rows
-    return table  # type: ignore[no-any-return]
+        records: Iterable[Mapping[str, Any]] = table.to_dict("records")
+        return records
+    rows = list(table)
+    if not all(isinstance(row, Mapping) for row in rows):
+        raise TypeError(
+            f"{name} is a {type(table).__name__}: give files, a list of dicts, a pandas frame "
+            "or a datasets.Dataset (one split of a DatasetDict)"
+        )
+    return rows
 
 
 def _line(row: Mapping[str, Any], number: int, name: str) -> str:
+    # A frame holds NaN where a value is missing.
+    cells = {key: None if _is_missing(cell) else cell for key, cell in row.items()}
     try:
-        return json.dumps(dict(row), ensure_ascii=False, allow_nan=False, default=_plain)
+        line = json.dumps(cells, ensure_ascii=False, allow_nan=False, default=_plain)
+        line.encode()
+    except UnicodeEncodeError as error:
+        require_unicode(error.object, f"row {number} of {name}")
+        raise
     except (TypeError, ValueError) as error:
-        raise TypeError(f"row {number} of data.{name} cannot be written as JSON: {error}") from None
+        raise TypeError(f"row {number} of {name} cannot be written as JSON: {error}") from None
+    return line
+
+
+def _is_missing(cell: Any) -> bool:
+    return isinstance(cell, float) and math.isnan(cell)
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,12 @@
 """The commands as Python calls: same settings, data in memory, handles that give the rest."""
 
+import json
+from pathlib import Path
+
 import pandas
+import pyarrow
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 import unblank
 from unblank.in_memory import as_files
@@ -41,6 +45,25 @@ def test_the_same_data_is_the_same_file_whatever_holds_it(tmp_path):
     assert as_files(["a.txt", TEXTS], tmp_path, "train") == ["a.txt", *paths]
     with pytest.raises(TypeError, match="row 1"):
         as_files([{"text": object()}], tmp_path, "train")
+
+
+def test_a_missing_cell_is_null_whatever_holds_it(tmp_path):
+    rows = [{"text": "a cat", "size": 1.5}, {"text": None, "size": None}]
+    tables = [rows, pandas.DataFrame(rows), Dataset.from_list(rows)]
+    (path,) = {as_files(table, tmp_path, "train") for table in tables}
+    assert [json.loads(line) for line in Path(path).read_text().splitlines()] == rows
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        DatasetDict(train=Dataset.from_list(TEXTS)),
+        pyarrow.Table.from_pylist(TEXTS),
+    ],
+)
+def test_data_of_another_kind_is_refused_with_those_that_there_are(given, tmp_path):
+    with pytest.raises(TypeError, match=r"datasets\.Dataset"):
+        as_files(given, tmp_path, "train")
 
 
 def test_settings_are_checked_as_those_of_the_command(tmp_path):

@@ -169,9 +169,9 @@ def test_a_disk_that_is_full_for_one_process_ends_all_with_one_message(copy):
 FULL_DISK = """
 import os, sys
 from unblank.cli import main
-from unblank.engine.shard_writer import ShardWriter
+from unblank.engine.shard_writer import CheckpointShardWriter
 
-write, calls = ShardWriter.write_data, []
+write, calls = CheckpointShardWriter.write_data, []
 
 def fail_once(self, *given):
     calls.append(given)
@@ -179,7 +179,7 @@ def fail_once(self, *given):
         raise OSError(28, "No space left on device")
     return write(self, *given)
 
-ShardWriter.write_data = fail_once
+CheckpointShardWriter.write_data = fail_once
 main(sys.argv[1:])
 """
 

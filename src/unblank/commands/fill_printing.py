@@ -188,19 +188,12 @@ def _alternatives(result: FillResult) -> Table:
     table.add_column("log p", justify="right")
     table.add_column("text", overflow="fold")
     for one, share in zip((result, *result.alternatives), result.shares, strict=True):
-        text = Text(one.text)
-        for blank in one.blanks:
-            text.stylize("bold green", blank.start, blank.end)
-        table.add_row(f"{share:.1%}", f"{one.log_probability:.2f}", text)
+        table.add_row(f"{share:.1%}", f"{one.log_probability:.2f}", one.marked())
     return table
 
 
 def _highlighted(result: FillResult) -> Text:
-    text = Text(result.text)
-    for blank in result.blanks:
-        text.stylize("bold green", blank.start, blank.end)
-    text.append(f"  log p {result.log_probability:.2f}", style="dim")
-    return text
+    return result.marked().append(f"  log p {result.log_probability:.2f}", style="dim")
 
 
 def _print_stream(

@@ -23,13 +23,13 @@ from unblank.engine.written_tensors import METADATA, bytes_of_file, order_in_fil
 from unblank.integrity import FileFacts
 from unblank.untrusted.sharded_weights import OFFSETS_KEY
 
-__all__ = ["ShardWriter"]
+__all__ = ["CheckpointShardWriter"]
 
 _VERSION = {"DCP_VERSION": "1.0"}
 """As torch's own writer has it."""
 
 
-class ShardWriter(StorageWriter):
+class CheckpointShardWriter(StorageWriter):
     """Writes what one process holds, in a file for each part of a checkpoint.
 
     Args:

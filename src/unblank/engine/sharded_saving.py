@@ -20,7 +20,7 @@ from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from unblank.engine.checkpoint import CheckpointError, cannot_write, new_checkpoint
 from unblank.engine.parallel import World
-from unblank.engine.shard_writer import ShardWriter
+from unblank.engine.shard_writer import CheckpointShardWriter
 from unblank.engine.shared_folders import agree, open_for_all
 from unblank.integrity import SHARDED_NAME, FileFacts
 from unblank.untrusted.sharded_weights import CheckpointPart, named
@@ -91,7 +91,7 @@ class ShardedSaving:
             except OSError as error:
                 failure = cannot_write(self._root, str(error))
             agree(self._world, failure)
-            writer = ShardWriter(folder / SHARDED_NAME, files, self._world.rank)
+            writer = CheckpointShardWriter(folder / SHARDED_NAME, files, self._world.rank)
             writing: Any = async_save(
                 tensors,
                 storage_writer=writer,
@@ -135,7 +135,7 @@ class ShardedSaving:
     def _complete(
         self,
         writing: "Future[Any]",
-        writer: ShardWriter,
+        writer: CheckpointShardWriter,
         facts: dict[str, FileFacts],
         opened: ExitStack,
         when_complete: Callable[[], None],

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from warnings import warn
 
 from unblank.html_text import html_table, marked_html
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 __all__ = ["BlankFill", "CandidateScore", "FillResult", "Generated", "Scores", "TokenEvent"]
 
@@ -178,14 +181,32 @@ class FillResult:
                 strict=True,
             )
         ]
-        found = self._marked()
+        found = self._marked_html()
         if tokens:
             found += html_table("", ("blank", "token", "probability", "instead of it"), tokens)
-        return found + "".join(other._marked() for other in self.alternatives)
+        return found + "".join(other._marked_html() for other in self.alternatives)
 
-    def _marked(self) -> str:
-        spans = sorted((blank.start, blank.end) for blank in self.blanks)
-        return marked_html(self.text, spans)
+    def _marked_html(self) -> str:
+        return marked_html(self.text, self._spans)
+
+    def marked(self) -> "Text":
+        """Return the text for rich, its answers marked."""
+        from unblank.consoles import marked_text
+
+        return marked_text(self.text, self._spans)
+
+    def __rich__(self) -> "Text":
+        from rich.text import Text
+
+        lines = [
+            one.marked().append(f"  {share:.1%}" if self.alternatives else "", style="dim")
+            for one, share in zip((self, *self.alternatives), self.shares, strict=True)
+        ]
+        return Text("\n").join(lines)
+
+    @property
+    def _spans(self) -> list[tuple[int, int]]:
+        return sorted((blank.start, blank.end) for blank in self.blanks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
-"""Arguments of `forward` that a model does not have: refused, so that none is dropped unseen.
+"""Arguments of `forward` that are missing, said twice, or that a model does not have: refused.
 
 transformers' contract lets every `forward` take further keywords. Ours hands them down to the stack
-that records outputs on request, which knows all that there may be.
+that records outputs on request, which knows all that there may be, so that none is dropped unseen.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["check_rest"]
+from torch import Tensor
+
+__all__ = ["check_rest", "given_tokens"]
 
 _OF_TRANSFORMERS = frozenset(
     {
@@ -35,3 +37,20 @@ def check_rest(rest: Mapping[str, Any]) -> None:
             f"forward() has no argument {', '.join(unknown)}: help(model.forward) lists those that "
             "this model has"
         )
+
+
+def given_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+    """Return the tokens of a text, however they were given.
+
+    Args:
+        input_ids: int64[B, T].
+        inputs_embeds: float[B, T, D], in place of `input_ids`.
+
+    Raises:
+        ValueError: both or neither.
+    """
+    if input_ids is not None and inputs_embeds is None:
+        return input_ids
+    if inputs_embeds is not None and input_ids is None:
+        return inputs_embeds
+    raise ValueError("give exactly one of input_ids and inputs_embeds")

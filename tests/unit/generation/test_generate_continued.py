@@ -59,6 +59,16 @@ def test_a_prompt_without_a_start_gets_one(tiny, prompt):
     )
 
 
+def test_a_start_among_padding_is_none(tiny, prompt):
+    padding = prompt[:, -1:].expand(-1, 2)
+    padded = torch.cat([padding, prompt[:, :-1]], dim=1)
+    mask = torch.ones_like(padded)
+    mask[:, :2] = 0
+    written = tiny.model.generate(padded, attention_mask=mask, **OPTIONS)
+    expected = tiny.model.generate(prompt, **OPTIONS)
+    assert torch.equal(written[:, padded.shape[1] + 1 :], expected[:, prompt.shape[1] :])
+
+
 def test_a_start_in_some_rows_only_is_refused(tiny, prompt):
     other = prompt.clone()
     other[:, -1] = prompt[:, 1]

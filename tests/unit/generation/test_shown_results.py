@@ -3,6 +3,7 @@
 from html.parser import HTMLParser
 
 import pytest
+from rich.console import Console
 
 from unblank.generation.results import BlankFill, CandidateScore, FillResult, Generated, Scores
 
@@ -50,6 +51,18 @@ def test_a_filled_text_is_marked_where_it_was_blank(answer):
     assert f"The <b>cat</b> {answer}\non it." in read.words
     assert "<i> 20.0%" in read.words
     assert "60.7%" in read.words
+
+
+@pytest.mark.parametrize("answer", ["sat", "[red]sat[/red]", "a\x1b[2Jb"])
+def test_rich_marks_what_was_blank_here_and_in_alternatives(answer):
+    other = filled("The cat ", "slept", ".")
+    console = Console(width=99, force_terminal=True, color_system="standard")
+    pieces = list(console.render(filled("The cat ", answer, "\non it.", (other,))))
+    marked = [one.text for one in pieces if one.style and one.style.bold]
+    assert marked == [answer.replace("\x1b", "\ufffd"), "slept"]
+    shown = "".join(one.text for one in pieces)
+    assert shown.startswith(f"The cat {marked[0]}\non it.  ")
+    assert "\nThe cat slept." in shown
 
 
 @pytest.mark.parametrize(

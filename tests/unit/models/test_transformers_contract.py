@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch.testing import assert_close
+from transformers import GenerationConfig
 from transformers.cache_utils import StaticCache
 from transformers.utils.generic import find_labels
 
@@ -59,6 +60,14 @@ def test_labels_are_the_only_labels():
             assert find_labels(getattr(models, name)) == ["labels"], name
 
 
+@pytest.mark.parametrize("name", [*models.__all__])
+def test_what_writes_says_so_in_its_bases(name):
+    """transformers looks at the names of the bases, not at theirs."""
+    model_class = getattr(models, name)
+    is_writer = "ConditionalGeneration" in name or name == "GanLMForPreTraining"
+    assert ("GenerationMixin" in str(model_class.__bases__)) == is_writer
+
+
 EVERY_MODEL = [name for name in models.__all__ if not name.endswith("Config")]
 
 
@@ -91,6 +100,33 @@ def test_training_refuses_what_pretraining_cannot_use():
     for argument in ("sampled_softmax", "logits_to_keep", "num_items_in_batch"):
         with pytest.raises(TypeError, match=argument):
             model(IDS, labels=IDS, **{argument: 3})
+
+
+@pytest.mark.parametrize("name", EVERY_MODEL)
+def test_a_call_without_input_is_refused(name):
+    model, _ = model_and_inputs(name)
+    with pytest.raises(ValueError, match="give"):
+        model()
+
+
+@pytest.mark.parametrize("is_labelled", [False, True])
+def test_logits_of_chosen_columns_are_those_of_the_whole(writer, is_labelled):
+    inputs = {"input_ids": IDS, "decoder_input_ids": IDS}
+    if not writer.config.is_encoder_decoder:
+        inputs = {"input_ids": IDS}
+    if is_labelled:
+        inputs["labels"] = IDS
+    whole = writer(**inputs).logits
+    columns = torch.tensor([4, 1])
+    assert_close(writer(**inputs, logits_to_keep=columns).logits, whole[:, columns])
+    assert_close(writer(**inputs, logits_to_keep=2).logits, whole[:, -2:])
+    assert_close(writer(**inputs, logits_to_keep=0).logits, whole)
+
+
+def test_a_generation_config_may_come_second(writer):
+    config = GenerationConfig(max_new_tokens=3, do_sample=False)
+    expected = writer.generate(IDS[:, :4], generation_config=config)
+    assert torch.equal(writer.generate(IDS[:, :4], config), expected)
 
 
 def test_outputs_come_in_the_order_of_transformers(writer):
@@ -211,6 +247,29 @@ def test_an_unknown_problem_type_names_the_choices():
         )
 
 
+def test_labels_that_are_to_be_ignored_do_not_count():
+    model = glm("GlmInfillForSequenceClassification")
+    output = model(IDS, labels=torch.tensor([-100, 2]))
+    assert_close(output.loss, -output.logits[1].log_softmax(0)[2])
+    assert model(IDS, labels=torch.tensor([-100, -100])).loss == 0
+
+
+@pytest.mark.parametrize(
+    ("problem", "labels"),
+    [
+        ("regression", torch.ones(2)),
+        ("single_label_classification", torch.ones(2)),
+        ("single_label_classification", torch.tensor([0, 1, 2])),
+        ("multi_label_classification", torch.ones(2)),
+    ],
+)
+def test_labels_of_another_problem_are_refused_with_both_shapes(problem, labels):
+    model = glm("GlmInfillForSequenceClassification", problem_type=problem)
+    with pytest.raises(ValueError, match=problem) as refusal:
+        model(IDS, labels=labels)
+    assert str(tuple(labels.shape)) in str(refusal.value)
+
+
 def test_choices_need_only_their_ids():
     model = glm("GlmInfillForMultipleChoice")
     output = model(input_ids=IDS[None], labels=torch.tensor([1]))
@@ -240,6 +299,13 @@ def test_a_ganlm_trains_with_reentrant_checkpoints():
         model(IDS, labels=LABELS).loss.backward()
         grads.append(model.model.encoder.relative_bias.bias.weight.grad)
     assert_close(*grads)
+
+
+def test_choices_compile_as_one_graph():
+    model = glm("GlmInfillForMultipleChoice")
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    labels = torch.tensor([1])
+    assert_close(compiled(IDS[None], labels=labels).loss, model(IDS[None], labels=labels).loss)
 
 
 @pytest.mark.slow

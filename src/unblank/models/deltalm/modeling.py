@@ -1,6 +1,7 @@
 """DeltaLM as transformers models: a pretrained encoder with an interleaved decoder over it."""
 
 from torch import nn
+from transformers import GenerationMixin
 
 from unblank.models.deltalm.configuration import DeltaLMConfig
 from unblank.models.encoder_decoder import (
@@ -25,9 +26,11 @@ class DeltaLMModel(EncoderDecoderModel, DeltaLMPreTrainedModel):
 
 
 class DeltaLMForConditionalGeneration(
-    EncoderDecoderForConditionalGeneration, DeltaLMPreTrainedModel
+    EncoderDecoderForConditionalGeneration, DeltaLMPreTrainedModel, GenerationMixin
 ):
     """DeltaLM with its tied output head: trains on pairs, fills spans, generates."""
+
+    # transformers looks for the mixin among the bases of a class, not among theirs.
 
     config: DeltaLMConfig
 

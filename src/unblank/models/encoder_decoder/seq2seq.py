@@ -26,6 +26,7 @@ from unblank.models.encoder_decoder.stacks import (
     EncoderDecoderPreTrainedModel,
     real_tokens,
 )
+from unblank.models.kept_logits import kept_columns
 from unblank.models.loss import loss_per_item, token_loss
 
 __all__ = [
@@ -204,7 +205,7 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
         decoder_inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         use_cache: bool | None = None,
-        logits_to_keep: int | None = None,
+        logits_to_keep: int | Tensor | None = None,
         smoothing: float = 0.0,
         sampled_softmax: int = 0,
         num_items_in_batch: Tensor | int | None = None,
@@ -224,7 +225,8 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
             decoder_inputs_embeds: float[B, T, D].
             labels: int64[B, T], aligned, -100 where not scored.
             use_cache: whether to return a cache.
-            logits_to_keep: logits of that many last columns; 0 or None for all.
+            logits_to_keep: logits of that many last columns, 0 or None for all; or int64[Q], the
+                columns.
             smoothing: of labels, weight of the uniform distribution over all V rows, in [0, 1).
             sampled_softmax: rows of the vocabulary from which the loss is estimated, without
                 smoothing; 0 is all of them.
@@ -254,8 +256,7 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
         if return_logits is None:
             return_logits = labels is None or logits_to_keep is not None or not self.training
         if return_logits:
-            kept = hidden_BTD[:, -logits_to_keep:] if logits_to_keep else hidden_BTD
-            logits = self.lm_head(kept)
+            logits = self.lm_head(hidden_BTD[:, kept_columns(logits_to_keep)])
         return Seq2SeqOutput(
             loss=loss_per_item(loss_sum, num_scored, num_items_in_batch),
             logits=logits,
@@ -270,7 +271,12 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
             num_scored=num_scored,
         )
 
-    def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
+    def generate(
+        self,
+        inputs: Tensor | None = None,
+        generation_config: GenerationConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """Return generated ids, as transformers' `generate`; padding in the source is found here.
 
         transformers leaves it to the caller of an encoder-decoder, and cross-attention to padding
@@ -278,12 +284,13 @@ class EncoderDecoderForConditionalGeneration(EncoderDecoderPreTrainedModel, Gene
 
         Args:
             inputs: int64[B, S], the source; or `input_ids=`.
+            generation_config: how to decode; None for the model's own.
             **kwargs: of `GenerationMixin.generate`.
         """
         source = kwargs.get("input_ids") if inputs is None else inputs
         if source is not None and kwargs.get("attention_mask") is None:
             kwargs["attention_mask"] = real_tokens(source, None, self.config)
-        return super().generate(inputs, **kwargs)
+        return super().generate(inputs, generation_config, **kwargs)
 
     def _get_logits_processor(
         self, generation_config: GenerationConfig, *args: Any, **kwargs: Any

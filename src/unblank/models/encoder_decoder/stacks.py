@@ -19,7 +19,7 @@ from transformers.modeling_outputs import (
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
-from unblank.models.arguments import check_rest
+from unblank.models.arguments import check_rest, given_tokens
 from unblank.models.attention import (
     check_implementation,
     prepare_mask,
@@ -130,8 +130,7 @@ class Encoder(EncoderDecoderPreTrainedModel):
         Raises:
             ValueError: both or neither of ids and embeddings, or too many tokens.
         """
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("give exactly one of input_ids and inputs_embeds")
+        given_tokens(input_ids, inputs_embeds)
         if input_ids is not None:
             attention_mask = real_tokens(input_ids, attention_mask, self.config)
             inputs_embeds = self.embed_tokens(input_ids)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import Seq2SeqSequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
+from unblank.models.arguments import given_tokens
 from unblank.models.classifier_loss import classifier_loss
 from unblank.models.encoder_decoder import Decoder, Encoder
 from unblank.models.encoder_decoder.stacks import real_tokens
@@ -105,9 +106,7 @@ class GanLMForSequenceClassification(GanLMPreTrainedModel):
         Raises:
             ValueError: both or neither of ids and embeddings, or too many tokens.
         """
-        given = input_ids if inputs_embeds is None else inputs_embeds
-        if given is None:
-            raise ValueError("give exactly one of input_ids and inputs_embeds")
+        given = given_tokens(input_ids, inputs_embeds)
         is_real = attention_mask
         if input_ids is not None:
             is_real = real_tokens(input_ids, attention_mask, self.config)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from transformers import GenerationMixin
 from transformers.activations import ACT2FN
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqModelOutput
@@ -86,8 +87,12 @@ class GanLMModel(EncoderDecoderModel, GanLMPreTrainedModel):
     _keys_to_ignore_on_load_unexpected: list[str] = [r"^discriminator\."]
 
 
-class GanLMForConditionalGeneration(EncoderDecoderForConditionalGeneration, GanLMPreTrainedModel):
+class GanLMForConditionalGeneration(
+    EncoderDecoderForConditionalGeneration, GanLMPreTrainedModel, GenerationMixin
+):
     """The generator with its tied output head: fine-tuning and inference."""
+
+    # transformers looks for the mixin among the bases of a class, not among theirs.
 
     config: GanLMConfig
     _keys_to_ignore_on_load_unexpected: list[str] = [r"^discriminator\."]
@@ -119,7 +124,7 @@ class GanLMDiscriminator(nn.Module):
         return logits_N2
 
 
-class GanLMForPreTraining(GanLMForConditionalGeneration):
+class GanLMForPreTraining(GanLMForConditionalGeneration, GenerationMixin):
     """Generator and discriminator: pretraining, and fine-tuning with the discriminator's help."""
 
     _keys_to_ignore_on_load_unexpected: list[str] = []

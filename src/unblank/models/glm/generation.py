@@ -23,12 +23,18 @@ __all__ = ["BlankGenerationMixin"]
 class BlankGenerationMixin(GenerationMixin):
     """The hooks of `generate` that a model with two position rows must answer itself."""
 
-    def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
+    def generate(
+        self,
+        inputs: Tensor | None = None,
+        generation_config: GenerationConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """Return generated ids, as transformers' `generate`; a blank of each row is filled.
 
         Args:
             inputs: int64[B, T], texts with a blank; or `input_ids=`. `[sop]` is appended if no row
                 has one. To continue from a cache, give the whole text, what was generated included.
+            generation_config: how to decode; None for the model's own.
             **kwargs: of `GenerationMixin.generate`; `position_ids` as for `forward`.
 
         Raises:
@@ -45,11 +51,14 @@ class BlankGenerationMixin(GenerationMixin):
             kwargs["attention_mask"] = mask
         if token_ids is not None:
             kwargs[name] = token_ids
-        return super().generate(**kwargs)
+        return super().generate(generation_config=generation_config, **kwargs)
 
     def _with_start(self, token_ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return the texts and their mask with a column of `[sop]`, unless they have it already."""
-        if token_ids.numel() == 0 or bool((token_ids == span_start_id(self.config)).any()):
+        is_start = token_ids == span_start_id(self.config)
+        if mask is not None and mask.shape == token_ids.shape:
+            is_start &= mask.bool()
+        if token_ids.numel() == 0 or bool(is_start.any()):
             return token_ids, mask
         start = torch.full_like(token_ids[:, :1], span_start_id(self.config))
         if mask is not None:

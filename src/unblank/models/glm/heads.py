@@ -12,6 +12,7 @@ from transformers.modeling_outputs import MultipleChoiceModelOutput, SequenceCla
 from transformers.utils.generic import can_return_tuple
 
 from unblank.examples import IGNORE_INDEX
+from unblank.models.arguments import given_tokens
 from unblank.models.classifier_loss import classifier_loss
 from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.glm.layout import blank_positions
@@ -148,9 +149,7 @@ class GlmInfillForMultipleChoice(GlmInfillPreTrainedModel):
         Raises:
             ValueError: a row without a blank or `[sop]`, or embeddings without the rest.
         """
-        given = input_ids if input_ids is not None else inputs_embeds
-        if given is None:
-            raise ValueError("give input_ids or inputs_embeds")
+        given = given_tokens(input_ids, inputs_embeds)
         examples, choices, tokens = given.shape[:3]
         rows = examples * choices
         is_real = None if attention_mask is None else attention_mask.view(rows, tokens)

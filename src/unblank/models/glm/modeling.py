@@ -20,7 +20,7 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from unblank.examples import IGNORE_INDEX
-from unblank.models.arguments import check_rest
+from unblank.models.arguments import check_rest, given_tokens
 from unblank.models.attention import (
     check_implementation,
     prepare_mask,
@@ -30,6 +30,7 @@ from unblank.models.caches import count_cached
 from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.glm.generation import BlankGenerationMixin
 from unblank.models.initialization import GLM_STACK, draw_weights
+from unblank.models.kept_logits import kept_columns
 from unblank.models.layers import SelfAttention, TransformerLayer, compute_dtype
 from unblank.models.loss import loss_per_item, token_loss
 from unblank.models.masks import (
@@ -214,8 +215,7 @@ class GlmInfillModel(GlmInfillPreTrainedModel):
                 that the model does not have, or a static cache.
         """
         check_rest(kwargs)
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("give exactly one of input_ids and inputs_embeds")
+        given_tokens(input_ids, inputs_embeds)
         if inputs_embeds is None:
             inputs_embeds = self._embed(input_ids)
         if use_cache and past_key_values is None:
@@ -328,7 +328,7 @@ def _visibility(
 
 
 def _wanted_columns(
-    num_tokens: int, labels: Tensor | None, logits_to_keep: int | None
+    num_tokens: int, labels: Tensor | None, logits_to_keep: int | Tensor | None
 ) -> Tensor | None:
     """Return the columns that the head needs, int64[B or 1, Q]; None for all of them.
 
@@ -336,6 +336,8 @@ def _wanted_columns(
     a round number: compilers and oneDNN make a kernel for every shape they meet, and keep it.
     """
     if labels is None:
+        if isinstance(logits_to_keep, Tensor):
+            return logits_to_keep[None]
         if logits_to_keep is None or not 0 < logits_to_keep < num_tokens:
             return None
         return torch.arange(num_tokens - logits_to_keep, num_tokens)[None]
@@ -384,7 +386,7 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
         past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         use_cache: bool | None = None,
-        logits_to_keep: int | None = None,
+        logits_to_keep: int | Tensor | None = None,
         smoothing: float = 0.0,
         sampled_softmax: int = 0,
         block_position_ids: Tensor | None = None,
@@ -406,7 +408,8 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
             past_key_values: cache of earlier tokens.
             inputs_embeds: float[B, T, D].
             use_cache: whether to return a cache.
-            logits_to_keep: logits of that many last columns; 0 or None for all.
+            logits_to_keep: logits of that many last columns, 0 or None for all; or int64[Q], the
+                columns.
             smoothing: of labels, weight of the uniform distribution over all V rows, in [0, 1).
             sampled_softmax: rows of the vocabulary from which the loss is estimated, without
                 smoothing; 0 is all of them.
@@ -416,18 +419,21 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
             return_logits: None leaves them out in training with labels, where they would cost most
                 of a small model's time, unless `logits_to_keep` asks for them.
             **kwargs: passed to `GlmInfillModel.forward`.
+
+        Raises:
+            TypeError, ValueError: as for `GlmInfillModel.forward`.
         """
         if labels is not None and use_cache is None:
             use_cache = False
-        tokens = input_ids if input_ids is not None else inputs_embeds
-        assert tokens is not None
+        tokens = given_tokens(input_ids, inputs_embeds)
         if return_logits is None:
             return_logits = labels is None or logits_to_keep is not None or not self.training
         is_all = (labels is not None and torch.compiler.is_compiling()) or any(
             kwargs.get(name, getattr(self.config, name))
             for name in ("output_hidden_states", "output_attentions")
         )
-        if return_logits and (labels is not None or not logits_to_keep):
+        is_some = isinstance(logits_to_keep, Tensor) or bool(logits_to_keep)
+        if return_logits and (labels is not None or not is_some):
             is_all = True
         columns = None if is_all else _wanted_columns(tokens.shape[1], labels, logits_to_keep)
         if columns is not None:
@@ -447,7 +453,9 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
                 hidden_BTD, self.lm_head.weight, kept_labels, smoothing, sampled_softmax
             )
         if return_logits:
-            kept = hidden_BTD[:, -logits_to_keep:] if logits_to_keep else hidden_BTD
+            # Chosen columns are those that the last layer computed, unless it computed all.
+            is_kept = columns is not None
+            kept = hidden_BTD if is_kept else hidden_BTD[:, kept_columns(logits_to_keep)]
             logits = self.lm_head(kept)
         return GlmInfillOutput(
             loss=loss_per_item(loss_sum, num_scored, num_items_in_batch),
