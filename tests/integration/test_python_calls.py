@@ -62,7 +62,7 @@ def test_a_missing_cell_is_null_whatever_holds_it(tmp_path):
     ],
 )
 def test_data_of_another_kind_is_refused_with_those_that_there_are(given, tmp_path):
-    with pytest.raises(TypeError, match="datasets.Dataset"):
+    with pytest.raises(TypeError, match=r"datasets\.Dataset"):
         as_files(given, tmp_path, "train")
 
 
