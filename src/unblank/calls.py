@@ -17,6 +17,7 @@ from unblank.engine.results import RESULTS_NAME, read_results
 from unblank.html_text import html_table
 from unblank.in_memory import as_files
 from unblank.keyword_names import keywords_named
+from unblank.path_arguments import given_path, require_path_text
 from unblank.settings.given import given_names, recipe_beside
 from unblank.settings.recipes import from_mapping, merged_sections, read_mapping
 
@@ -181,10 +182,13 @@ def evaluate_model(
     from unblank.evaluation.options import suite_options
     from unblank.evaluation.run import evaluate
 
-    folder = model.folder if isinstance(model, TrainedRun) else Path(model)
+    folder = _folder_of(model)
     data = folder / "evaluations" / _GIVEN_DATA
-    values = {name: as_files(value, data, name) for name, value in options.items()}
     kind = suite_options(suite)
+    for name, value in options.items():
+        if isinstance(value, list | tuple) and not value:
+            raise ValueError(f"{name} is {value!r}, without an entry: leave it out, or give one")
+    values = {name: as_files(value, data, name) for name, value in options.items()}
     scores, path = evaluate(from_mapping(kind, {"model": str(folder), "suite": suite, **values}))
     return ModelScores(tuple(scores), path)
 
@@ -270,9 +274,14 @@ def predict_file_stream(
     """
     from unblank.commands.predict import PredictSettings, predict_to_file
 
-    folder = model.folder if isinstance(model, TrainedRun) else Path(model)
+    folder = _folder_of(model)
     with keywords_named(), _given_input(input) as path:
-        given = {"model": str(folder), "input": path, "output": str(output), **options}
+        given = {
+            "model": str(folder),
+            "input": path,
+            "output": given_path(output, "output"),
+            **options,
+        }
         predicted = predict_to_file(from_mapping(PredictSettings, given))
         yield from predicted
     if predicted.report is not None:
@@ -296,17 +305,27 @@ def calibrate_model(
     from unblank.calibrating.run import calibrate
     from unblank.calibrating.settings import CalibrateSettings
 
-    folder = model.folder if isinstance(model, TrainedRun) else Path(model)
-    with _given_input(data) as path:
+    folder = _folder_of(model)
+    with _given_input(data, "data") as path:
         given = {"model": str(folder), "data": path, **options}
         return calibrate(from_mapping(CalibrateSettings, given))[0]
 
 
+def _folder_of(model: str | Path | TrainedRun) -> Path:
+    return model.folder if isinstance(model, TrainedRun) else given_path(model, "model")
+
+
 @contextmanager
-def _given_input(given: Any) -> Iterator[str]:
+def _given_input(given: Any, name: str = "input") -> Iterator[str]:
     """Give the path of a file, or of one that holds data in memory for a while."""
     with TemporaryDirectory() as folder:
-        yield str(as_files(given, Path(folder), "input"))
+        path = as_files(given, Path(folder), name)
+        if not isinstance(path, str):
+            raise TypeError(
+                f"{name} is {given!r}: give a file, or records (dicts, a pandas frame, a Dataset)"
+            )
+        require_path_text(path, name)
+        yield path
 
 
 def _file_settings(
@@ -317,8 +336,13 @@ def _file_settings(
     options: Mapping[str, Any],
 ) -> _Settings:
     """Return the settings of a command that answers the records of a file."""
-    folder = model.folder if isinstance(model, TrainedRun) else Path(model)
-    given = {"model": str(folder), "text": (), "input": path, "output": str(output)}
+    folder = _folder_of(model)
+    given = {
+        "model": str(folder),
+        "text": (),
+        "input": path,
+        "output": given_path(output, "output"),
+    }
     return from_mapping(kind, {**given, **options})
 
 

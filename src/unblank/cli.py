@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TextIO
 
 from unblank.interruption import REQUESTS, asked_by, end_on_signals, leave
 from unblank.supervision import supervise
-from unblank.terminal_text import tell
+from unblank.terminal_text import printable_line, tell
 from unblank.untrusted.panics import panics_named
 from unblank.version import __version__
 
@@ -138,7 +138,16 @@ def _dispatch(name: str, *words: str) -> None:
             raise
         _let_the_first_speak()
         # Of several processes that fail together, one says why.
-        _fail(f"unblank {name}: {error}" if str(error) else "")
+        message = _with_names_in_one_line(str(error), words)
+        _fail(f"unblank {name}: {message}" if message else "")
+
+
+def _with_names_in_one_line(message: str, words: Sequence[str]) -> str:
+    """Return a message in which a name from the command line that has line ends is in one line."""
+    for word in words:
+        if word.strip() and len(word.splitlines()) > 1:
+            message = message.replace(word, printable_line(word))
+    return message
 
 
 def _let_the_first_speak() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unblank.integrity import write_at_once
+from unblank.unicode import require_unicode
 
 __all__ = ["as_files"]
 
@@ -35,6 +36,7 @@ def as_files(value: Any, folder: Path, name: str) -> Any:
 
     Raises:
         TypeError: a table of another kind, or a cell that JSON does not have.
+        ValueError: a text with a lone surrogate.
     """
     if _is_table(value):
         return _written(value, folder, name)
@@ -61,7 +63,7 @@ def _rows(table: Any, name: str) -> Iterable[Mapping[str, Any]]:
     rows = list(table)
     if not all(isinstance(row, Mapping) for row in rows):
         raise TypeError(
-            f"data.{name} is a {type(table).__name__}: give files, a list of dicts, a pandas frame "
+            f"{name} is a {type(table).__name__}: give files, a list of dicts, a pandas frame "
             "or a datasets.Dataset (one split of a DatasetDict)"
         )
     return rows
@@ -71,9 +73,14 @@ def _line(row: Mapping[str, Any], number: int, name: str) -> str:
     # A frame holds NaN where a value is missing.
     cells = {key: None if _is_missing(cell) else cell for key, cell in row.items()}
     try:
-        return json.dumps(cells, ensure_ascii=False, allow_nan=False, default=_plain)
+        line = json.dumps(cells, ensure_ascii=False, allow_nan=False, default=_plain)
+        line.encode()
+    except UnicodeEncodeError as error:
+        require_unicode(error.object, f"row {number} of {name}")
+        raise
     except (TypeError, ValueError) as error:
-        raise TypeError(f"row {number} of data.{name} cannot be written as JSON: {error}") from None
+        raise TypeError(f"row {number} of {name} cannot be written as JSON: {error}") from None
+    return line
 
 
 def _is_missing(cell: Any) -> bool:

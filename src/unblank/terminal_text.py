@@ -36,8 +36,12 @@ def printable_line(text: str) -> str:
 
 
 def tell(message: object) -> None:
-    """Print a message on the error stream, at once."""
-    print(printable(str(message)), file=sys.stderr, flush=True)
+    """Print a message on the error stream, at once.
+
+    All its lines but the first are indented, so that none of them, which may be a part of a file's
+    name, looks like a message of its own.
+    """
+    print(printable(str(message)).replace("\n", "\n  "), file=sys.stderr, flush=True)
 
 
 def print_result(line: str) -> None:

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from glob import escape
 from pathlib import Path
@@ -21,7 +21,7 @@ from unblank.integrity import apply_umask
 from unblank.interruption import half_written
 from unblank.plurals import counted
 
-__all__ = ["new_folder", "put_into_folder", "remove_folder", "remove_leftovers"]
+__all__ = ["new_folder", "put_into_folder", "remove_folder", "remove_leftovers", "used_folder"]
 
 _UNFINISHED = ".unfinished-"
 
@@ -73,6 +73,25 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(_moved_away(folder), ignore_errors=True)
 
 
+@contextmanager
+def used_folder(folder: Path) -> Iterator[None]:
+    """Make a folder for the block; if nothing is in it afterwards, it goes again.
+
+    So do the folders above it that were made for it. One that was there before stays.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        with suppress(OSError):  # one is no longer empty: it stays, with those above it
+            for place in made:
+                place.rmdir()
+
+
 def remove_leftovers(parent: Path, name: str = "*") -> None:
     """Delete what ended processes have left half written or half removed in a folder.
 
@@ -116,11 +135,9 @@ def _temporary(output: Path, parent: Path) -> Iterator[Path]:
     blocking = next((path for path in (parent, *parent.parents) if path.exists()), None)
     if blocking is not None and not blocking.is_dir():
         raise FileExistsError(f"{blocking} is a file, so {output} cannot be made in it")
-    made = [path for path in (parent, *parent.parents) if not path.exists()]
     with writes_to(output), ExitStack() as stack:
-        # Also after an interrupt, nothing may be left behind; folders with content stay.
-        stack.callback(_remove_empty, made)
-        parent.mkdir(parents=True, exist_ok=True)
+        # Also after an interrupt, nothing may be left behind.
+        stack.enter_context(used_folder(parent))
         remove_leftovers(parent, escape(output.name))
         prefix = f".{output.name}{_UNFINISHED}"
         with _lock(parent, wait=True):
@@ -129,12 +146,6 @@ def _temporary(output: Path, parent: Path) -> Iterator[Path]:
             stack.enter_context(_lock(temporary))
         stack.enter_context(half_written(temporary))
         yield temporary
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    with suppress(OSError):
-        for folder in folders:
-            folder.rmdir()
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def run_block(block: Block, namespace: dict[str, object], monkeypatch) -> None:
         named = re.match(r"# (\S+\.yaml)\b", block.text)
         Path(named[1] if named else "block.yaml").write_text(block.text, encoding="utf-8")
         if not named:  # a part of a recipe
-            run_words(["pretrain", "block.yaml", "--print-config"])
+            run_words(["pretrain", "block.yaml", "--print-recipe"])
 
 
 def run_python(block: Block, namespace: dict[str, object]) -> None:
@@ -137,7 +137,7 @@ def run_command(command: Command, monkeypatch) -> None:
             patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         make_room(words)
         shown = [*without_minutes(words), *shortened(words)]
-        run_words([*words, "--print-config"] if is_parsed_only else shown)
+        run_words([*words, "--print-recipe"] if is_parsed_only else shown)
 
 
 def without_minutes(words: list[str]) -> list[str]:

@@ -118,10 +118,11 @@ def only_pickles(name: str):
     return change
 
 
-def indexed(place):
+def indexed(place, *, with_weights=True):
     def change(folder: Path) -> None:
         shutil.move(folder / "model.safetensors", folder.parent / "outside.safetensors")
-        shutil.copy(folder.parent / "outside.safetensors", folder / "other.safetensors")
+        if with_weights:
+            shutil.copy(folder.parent / "outside.safetensors", folder / "other.safetensors")
         index = {"metadata": {}, "weight_map": {"model.embed_tokens.weight": place}}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
@@ -173,6 +174,14 @@ REFUSED = {
     "an index to elsewhere": (indexed("../outside.safetensors"), "outside.safetensors"),
     "an index to a root": (indexed("/etc/hostname"), "/etc/hostname"),
     "an index to a number": (indexed(7), "weight_map"),
+    "nothing but an index to elsewhere": (
+        indexed("../outside.safetensors", with_weights=False),
+        "outside.safetensors",
+    ),
+    "nothing but an index": (
+        indexed("model-00001-of-00002.safetensors", with_weights=False),
+        "model-00001-of-00002.safetensors",
+    ),
     "linked weights": (linked("model.safetensors"), "symbolic link"),
     "a linked tokenizer": (linked("tokenizer.json"), "symbolic link"),
     "linked settings": (linked("config.json"), "symbolic link"),

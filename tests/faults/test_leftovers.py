@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from unblank.engine.checkpoint import remove_unfinished
-from unblank.whole_folders import new_folder, remove_leftovers
+from unblank.whole_folders import new_folder, remove_leftovers, used_folder
 
 DAY = 24 * 60 * 60
 
@@ -62,3 +62,15 @@ def test_where_nothing_is_left_nothing_is_said(tmp_path):
         remove_leftovers(tmp_path)
         with new_folder(tmp_path / "model"):
             pass
+
+
+def test_a_folder_that_is_made_for_a_block_stays_if_something_is_in_it(tmp_path):
+    with pytest.raises(KeyError), used_folder(tmp_path / "a" / "b"):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    with used_folder(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "file").touch()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["file"]
+    with used_folder(tmp_path / "a"):
+        (tmp_path / "a" / "file").unlink()
+    assert (tmp_path / "a").is_dir()

@@ -101,6 +101,20 @@ def test_what_is_no_value_is_named_before_anything_is_done(name, tally):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_an_empty_path_is_named_by_its_option(name, tally):
+    command = import_module(f"unblank.commands.{name}")
+    count = 0
+    for form, options in forms_of(name):
+        for option in options:
+            if option.item is not Path or option.is_positional:
+                continue
+            with pytest.raises(ValueError, match=re.escape(option.name)):
+                command.parse([*with_the_rest(name, form, option), option.flag, ""])
+            count += 1
+    tally("empty paths", tried=count, named=count)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_names_of_nothing_are_named_in_one_message(name, tmp_path, monkeypatch, capsys, tally):
     """But for a text, which may be anything: `show` takes it as it is."""
     monkeypatch.chdir(tmp_path)
@@ -118,13 +132,21 @@ def test_names_of_nothing_are_named_in_one_message(name, tmp_path, monkeypatch, 
                 if name == "show" and status == 0:
                     counts["taken"] += 1
                     continue
-                said = [one for one in printed.err.splitlines() if not one.startswith("note: ")]
+                said = [
+                    one for one in printed.err.splitlines() if not one.startswith(("note: ", "  "))
+                ]
                 assert status == 2, words
                 assert len(said) == 1, (words, said)
                 assert said[0].startswith(f"unblank {name}: "), said
                 assert "\x1b" not in said[0], words
                 counts["named"] += 1
     tally("names of nothing", tried=counts.total(), **counts)
+
+
+@pytest.mark.parametrize("words", [["pretrain", "a\nb"], ["fill", "a\r\nb", "c [MASK]"]])
+def test_a_name_of_two_lines_is_named_in_one(words, capsys):
+    assert status_of(words) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def status_of(words):

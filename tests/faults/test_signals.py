@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -256,18 +257,24 @@ def test_a_command_that_cannot_listen_is_ended_and_leaves_nothing(kind, tmp_path
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
-    for process in processes.values():
-        assert process.stdout.readline() == "begun\n"
-    time.sleep(0.3)
-    began = time.monotonic()
-    for number, process in processes.items():
-        process.send_signal(number)
-    for number, process in processes.items():
-        _, errors = process.communicate(timeout=30)
-        assert process.returncode == STATUS[number]
-        assert time.monotonic() - began < 2
-        assert errors == f"unblank tokenize: stopped by {number.name}\n"
+    try:
+        for process in processes.values():
+            assert process.stdout.readline() == "begun\n"
+        time.sleep(0.3)
+        began = time.monotonic()
+        for number, process in processes.items():
+            process.send_signal(number)
+        for number, process in processes.items():
+            _, errors = process.communicate(timeout=30)
+            assert process.returncode == STATUS[number]
+            assert time.monotonic() - began < 2
+            assert errors == f"unblank tokenize: stopped by {number.name}\n"
+    finally:
+        for process in processes.values():
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert not list(tmp_path.iterdir())
 
 

@@ -125,3 +125,13 @@ def test_everything_is_printed_by_these_two():
                 if called == "Console" or to_errors:
                     found.add((name, called))
     assert found == {("terminal_text.py", "print")}
+
+
+def test_a_name_with_a_line_end_begins_no_message_of_its_own(tmp_path, capsys):
+    """The name of a file in a folder: those of the command line are in one line."""
+    (tmp_path / f"a\n{FORGED}.jsonl").write_text("{")
+    with pytest.raises(SystemExit):
+        cli.main(["index", str(tmp_path), "--output", str(tmp_path / "index")])
+    said = capsys.readouterr().err.splitlines()
+    assert sum(FORGED in line for line in said) == 1
+    assert not any(line.startswith(FORGED) for line in said)

@@ -73,7 +73,7 @@ def test_short_help_shows_the_options_that_matter(name, capsys):
     def options(flag):
         with pytest.raises(SystemExit):
             main([name, flag])
-        shown = capsys.readouterr().out.partition("Options:")[2]
+        shown = capsys.readouterr().out.partition("  RECIPE  ")[2]
         return [line.split()[0] for line in shown.splitlines() if line.startswith("  --")]
 
     usual, every = options("--help"), options("--help-all")

@@ -200,7 +200,7 @@ def test_a_finished_file_is_not_replaced_by_accident(folder, data, tmp_path, cap
             "blue",
         ),
         (["--source", "en"], "--source has no effect without --input"),
-        (["a dog", "--input", "{data}"], "TEXT ... and --input exclude each other"),
+        (["a dog", "--input", "{data}"], "TEXT and --input exclude each other"),
         (["a dog", "--output", "out.xlsx"], "end in .txt, .jsonl, .csv, .tsv or .parquet"),
         (["a dog", "--output", "out.txt", "--json"], "--json and --output exclude each other"),
         (["a dog", "--stream", "--json"], "--stream and --json exclude each other"),
@@ -350,3 +350,31 @@ def test_a_glossary_as_a_hint_is_read_before_the_source(folder, tmp_path, capsys
     assert f"glossary: {num_met} of 2 terms met" in printed.err
     generate(folder, *given, "--glossary", glossary, "--glossary-use", "both")
     assert "glossary: 2 of 2 terms met" in capsys.readouterr().err
+
+
+def test_hints_in_a_source_are_words_of_the_language_to_write_in(folder, data, capsys):
+    by_hand = ("--input", data, "--source", "{en} Zusammenfassung:", "--json")
+    generate(folder, *by_hand)
+    expected = capsys.readouterr().out
+    hinted = ("--input", data, "--source", "{en} {hint:summary}:", "--json")
+    generate(folder, *hinted, "--target-language", "deu")
+    assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--source", "{en} {hint:summary}:"], "--target-language"),
+        (["--source", "{en} {hint:no}:", "--target-language", "de"], "'no'"),
+        (["--source", "{en} {hint:summary}:", "--target-language", "eo"], "eo"),
+        (["--source", "{en} {hint:summary}:", "--target-language", "nowhere"], "nowhere"),
+        (["--source", "en", "--target-language", "de"], "target_language"),
+        (["--source", "{en:>9}"], "{en:>9}"),
+        (["--source", "{en!r}"], "{en!r}"),
+    ],
+)
+def test_a_source_that_cannot_be_put_together_is_named_at_once(
+    data, words, named, capsys, monkeypatch
+):
+    monkeypatch.setattr(generate_command, "generate_and_print", pytest.fail)
+    assert named in fails("nowhere", "--input", data, *words, capsys=capsys)

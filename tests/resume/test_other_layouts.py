@@ -168,10 +168,10 @@ def test_a_disk_that_is_full_for_one_process_ends_all_with_one_message(copy):
 
 FULL_DISK = """
 import os, sys
-from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from unblank.cli import main
+from unblank.engine.shard_writer import CheckpointShardWriter
 
-write, calls = HuggingFaceStorageWriter.write_data, []
+write, calls = CheckpointShardWriter.write_data, []
 
 def fail_once(self, *given):
     calls.append(given)
@@ -179,7 +179,7 @@ def fail_once(self, *given):
         raise OSError(28, "No space left on device")
     return write(self, *given)
 
-HuggingFaceStorageWriter.write_data = fail_once
+CheckpointShardWriter.write_data = fail_once
 main(sys.argv[1:])
 """
 

@@ -9,11 +9,12 @@ from labelled_toys import labelled_config, toys
 from pretraining_toys import small_settings, text_folder
 
 from unblank import extras
-from unblank.evaluation.options import ClozeOptions, WritingOptions
+from unblank.evaluation.options import ClozeOptions, TranslationOptions, WritingOptions
 from unblank.evaluation.run import evaluate
 from unblank.extras import EXTRAS, is_installed, require_package
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneSettings
+from unblank.metrics import bleu_tokenizers
 from unblank.metrics.answers import ANSWER_METRICS
 from unblank.metrics.packages import require_metric_packages
 from unblank.pretraining.run import run_pretrain
@@ -86,6 +87,31 @@ def test_a_translation_run_does_not_train_an_epoch_first(without, toys, tmp_path
     with pytest.raises(ImportError, match=package):
         run_finetune(settings)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("tokenizer", ["ja-mecab", "ko-mecab", "flores200"])
+def test_what_a_tokenizer_of_bleu_needs_is_asked_for_as_early(
+    monkeypatch, toys, tmp_path, tokenizer
+):
+    monkeypatch.setattr(bleu_tokenizers, "find_spec", lambda name: None)
+    monkeypatch.setattr("sacrebleu.utils.SACREBLEU_DIR", str(tmp_path))
+    settings = from_mapping(
+        FinetuneSettings,
+        {
+            "data": {"train": ["none.jsonl"], "validation": ["none.jsonl"]},
+            "model": {"init_from": str(toys["model"])},
+            "train": {"metric": "chrf", "output_dir": str(tmp_path / "run")},
+            "generation": {"bleu_tokenizer": tokenizer},
+        },
+    )
+    with pytest.raises(ImportError, match=tokenizer):
+        run_finetune(settings)
+    assert not (tmp_path / "run").exists()
+    options = TranslationOptions(
+        suite="translation", model="none", bleu_tokenizer=tokenizer, data=tmp_path
+    )
+    with pytest.raises(ImportError, match=tokenizer):
+        evaluate(options)
 
 
 def test_labels_adapters_and_trackers_too(without, toys, tmp_path):

@@ -86,11 +86,40 @@ def test_a_room_does_not_know_what_stands_on_it(room, others):
             assert not {room_of(name) for name in imported} & others, module
 
 
-def test_the_map_of_the_house_names_every_room():
-    page = SOURCE.parents[1] / "docs" / "architecture.md"
-    named = set(re.findall(r"\w+", page.read_text(encoding="utf-8")))
+def rows_of_the_map() -> dict[str, int]:
+    """Return room -> its row in docs/architecture.md, counted from the top; each has one."""
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = page.partition("```text\n")[2].partition("```")[0]
+    rows: dict[str, int] = {}
+    for number, line in enumerate(drawn.splitlines()):
+        for room in re.split(r" {3,}", line)[0].split():
+            assert room not in rows, room
+            rows[room] = number
+    return rows
+
+
+def test_the_map_of_the_house_shows_every_room():
     rooms = {path.stem for path in SOURCE.iterdir() if path.is_dir() or path.suffix == ".py"}
-    assert {room for room in rooms if not room.startswith("_")} <= named
+    assert set(rows_of_the_map()) == {room for room in rooms if not room.startswith("_")}
+
+
+def test_no_room_imports_from_a_row_above_its_own():
+    """The command line finds a command by its name, which is no import."""
+    rows = rows_of_the_map()
+    upward = {
+        (room_of(module), room_of(name))
+        for module, imported in imports_of_all().items()
+        for name in imported
+        if rows.get(room_of(name), 0) < rows.get(room_of(module), -1)
+    }
+    assert upward == set()
+
+
+def test_the_readme_names_every_package():
+    page = (SOURCE.parents[1] / "README.md").read_text(encoding="utf-8")
+    drawn = page.partition("src/unblank/\n")[2].partition("```")[0]
+    packages = {path.name for path in SOURCE.iterdir() if (path / "__init__.py").is_file()}
+    assert packages <= set(re.findall(r"(\w+)/", drawn))
 
 
 def test_files_are_small_and_say_what_they_are_for():

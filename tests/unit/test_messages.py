@@ -6,7 +6,10 @@ import re
 import pytest
 from source_trees import FILES, SOURCE, nodes_of
 
+from unblank.generation.constraining import rules_of_each
 from unblank.keyword_names import keywords_named, with_keywords
+from unblank.metrics.confusion import confusion_of
+from unblank.metrics.labels import f1_macro
 
 FLAG = re.compile(r"(?<![-\w])--[a-z]")
 BEHIND_ALL_DOORS = {"api.py", "calibration", "generation", "models", "rules", "serving"}
@@ -63,3 +66,16 @@ def test_only_the_words_of_an_error_change():
     with pytest.raises(FileNotFoundError, match=r"^give data\.train$") as caught, keywords_named():
         raise FileNotFoundError("give --data.train")
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: f1_macro([1], [0, 1]), "1 prediction for 2 labels"),
+        (lambda: confusion_of([0, 1], [1], [0, 1]), "1 prediction for 2 labels"),
+        (lambda: rules_of_each([["words=1"], ["words=2"]], 1), "2 lists for 1 text:"),
+    ],
+)
+def test_one_of_a_thing_is_said_in_the_singular(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()

@@ -70,8 +70,8 @@ class CalibrateSettings:
     text_field: str | None = None
     """Fills and candidates: field of the text, or a text with fields in braces. Default: text."""
     answer_field: str | None = None
-    """Fills: field that lists the answers of a text's blanks, in a table as JSON (default:
-    answers). Candidates: field of the right one (default: label)."""
+    """Fills: field that lists the answers of a text's blanks, in a table as JSON. Candidates: field
+    of the right one. Default: answers; of candidates, label."""
     mask_ratio: OpenShare[float | None] = None
     """Fills: share of the words of a text that are blanked, if it has no blanks. Default: 0.15."""
     num_beams: Positive[int | None] = None

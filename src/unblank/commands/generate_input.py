@@ -69,7 +69,7 @@ def read_job(settings: GenerateSettings) -> Job:
         places = [one.where for one in given]
         problems = {number: one.problem for number, one in enumerate(given) if one.problem}
     else:
-        template = settings.source or _default_field(settings.input)
+        template = settings.source_with_hints() or _default_field(settings.input)
         of_rules = [settings.rules_field] if settings.rules_field else []
         names = [*field_names(template), *fields_of_references, *of_rules]
         for place, record in _records(settings.input, names):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from unblank.commands.rule_settings import RuleSettings
+from unblank.data.fields import field_names
 from unblank.data.written_records import require_writable
 from unblank.generation.options import GenerationOptions
 from unblank.metrics.bleu_tokenizers import BleuTokenizer
@@ -41,6 +42,9 @@ class GenerateSettings(RuleSettings, GenerationOptions):
     source: Annotated[str | None, Needs("input")] = None
     """Field of --input that is the source, or a text with fields in braces, such as
     "{passage} Question: [MASK] Answer: {answer}". Default: source; for a .txt, the line."""
+    target_language: Annotated[str | None, Needs("source")] = None
+    """Code of the language to write in, whose words stand in place of {hint:summary},
+    {hint:headline} and {hint:translation} in --source."""
     output: Path | None = None
     """File for the answers: .txt (one per line), or .jsonl, .csv, .tsv or .parquet (with sources,
     log-probabilities and alternatives). Default: standard output."""
@@ -81,12 +85,31 @@ class GenerateSettings(RuleSettings, GenerationOptions):
 
     def __post_init__(self) -> None:
         GenerationOptions.__post_init__(self)
+        if self.target_language is not None and "{hint:" not in (self.source or ""):
+            raise ValueError(
+                "target_language is the language of {hint:NAME} in source, which has none: leave "
+                "it out (source_tag and target_tag tell a model the language)"
+            )
+        if self.source is not None:
+            field_names(self.source_with_hints() or "")
         if self.output is not None:
             require_writable(self.output, also=(".txt",))
             if self.output.suffix.lower() == ".txt" and self.num_return > 1:
                 raise ValueError(
                     "a .txt output has one answer per source: for several, give a .jsonl"
                 )
+
+    def source_with_hints(self) -> str | None:
+        """Return `source` with the words of the language to write in."""
+        if self.source is None or "{hint:" not in self.source:
+            return self.source
+        from unblank.prompting.writing_hints import with_hints
+
+        return with_hints(
+            self.source,
+            self.target_language or "",
+            to_name_it="set target_language to its code (--target-language)",
+        )
 
     def options(self) -> GenerationOptions:
         """Return how answers are written, alone."""

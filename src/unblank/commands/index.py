@@ -8,7 +8,7 @@ from typing import Literal
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import PathText, Positional
-from unblank.settings.ranges import Positive, check_values
+from unblank.settings.ranges import OneOrMore, Positive, check_values
 
 __all__ = ["IndexSettings", "parse", "run"]
 
@@ -20,7 +20,7 @@ class IndexSettings:
     unblank index encyclopedia/*.jsonl --output facts_index
     """
 
-    files: Positional[tuple[PathText, ...]]
+    files: OneOrMore[Positional[tuple[PathText, ...]]]
     """Files, folders or globs of text, of any format (docs/data.md), in any languages."""
 
     output: Path
@@ -41,8 +41,6 @@ class IndexSettings:
 
     def __post_init__(self) -> None:
         check_values(self)
-        if not self.files:
-            raise ValueError("no files: give files, folders or globs of text")
 
 
 def parse(words: Sequence[str]) -> IndexSettings:

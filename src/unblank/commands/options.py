@@ -12,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from unblank.settings.marks import PositionalMark
+from unblank.settings.ranges import ONE_OR_MORE
 
 __all__ = ["Option", "options_of"]
 
@@ -42,7 +43,7 @@ class Option:
     def flag(self) -> str:
         """How it is called, such as `--train.max-steps`, or `MODEL` if it is given without."""
         if self.is_positional:
-            return self.usage.strip("[]")
+            return self.metavar
         return "--" + self.name.replace("_", "-")
 
     @property
@@ -75,6 +76,13 @@ class Option:
         return "?" if self.is_positional else None
 
     @property
+    def needs_value(self) -> bool:
+        """Whether it must be given; a list without a flag may be empty unless it is marked."""
+        if self.is_positional and self.nargs == "*":
+            return ONE_OR_MORE in self.marks
+        return self.default is MISSING
+
+    @property
     def metavar(self) -> str:
         """What stands for a value, such as `N`, `PATH` or `{fp32,bf16}`."""
         if self.is_positional:
@@ -88,7 +96,7 @@ class Option:
     def usage(self) -> str:
         """How its place is shown if it is given without a flag."""
         if self.nargs == "*":
-            return f"[{self.metavar} ...]"
+            return f"{self.metavar} ..." if self.needs_value else f"[{self.metavar} ...]"
         return self.metavar if self.default is MISSING else f"[{self.metavar}]"
 
     @property

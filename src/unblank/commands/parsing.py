@@ -5,7 +5,8 @@ first look at the words; a training command also has a recipe, which its flags o
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
@@ -43,6 +44,8 @@ class Variants:
 
 NO_VARIANTS = Variants()
 
+_OLD_PRINT = "--print-config"
+
 
 @dataclass(frozen=True, slots=True)
 class GivenSettings(Generic[_Settings]):
@@ -68,7 +71,7 @@ class _RecipeWords:
     recipe: Positional[str] = ""
     """YAML file of settings, or recipe:NAME for one of `unblank recipes`; a flag overrides the
     setting of the same name."""
-    print_config: bool = False
+    print_recipe: bool = False
     """Print the complete resulting recipe and stop."""
     dry_run: bool = False
     """Read the data, measure the first steps, say what the run would take, and write nothing."""
@@ -126,7 +129,7 @@ def parse_recipe(
         command: its name, such as `pretrain`.
         kind: dataclass of the whole; every field has a default.
         words: after the command's name: perhaps a recipe, then flags such as
-            `--train.max-steps 100`; `--print-config` prints the resulting recipe.
+            `--train.max-steps 100`; `--print-recipe` prints the resulting recipe.
         about: what the command does, for the help.
         usual: names of the options that the short help shows.
         has_dry_run: whether the command has `--dry-run` and `--world`.
@@ -134,17 +137,17 @@ def parse_recipe(
             that take their place.
 
     Raises:
-        SystemExit: after `--help` and `--print-config` (code 0).
+        SystemExit: after `--help` and `--print-recipe` (code 0).
         FileNotFoundError: if the recipe is not there.
         ValueError: an option that does not exist, or a value that does not fit.
     """
     left_out = () if has_dry_run else ("dry_run", "world")
     own = [option for option in options_of(_RecipeWords) if option.name not in left_out]
-    options = (*own, *options_of(kind))
+    options = (own[0], *options_of(kind), *own[1:])
     often = tuple(option.name for option in own[1:] if option.name != "world")
     page = HelpPage(f"unblank {command}", about, (*usual, *often))
-    given = read_words(words, options, page, old_switches=True)
-    path, prints = given.pop("recipe", None), given.pop("print_config", False)
+    given = read_words(list(_renamed(words)), options, page, has_recipe=True)
+    path, prints = given.pop("recipe", None), given.pop("print_recipe", False)
     dry_run, world = given.pop("dry_run", False), given.pop("world", None)
     if world is not None and not dry_run:
         raise ValueError(f"--world {world} needs --dry-run: no other run is planned")
@@ -165,6 +168,20 @@ def parse_recipe(
         sys.stdout.write(to_yaml(settings))
         raise SystemExit(0)
     return GivenSettings(settings, names, dry_run, world)
+
+
+def _renamed(words: Sequence[str]) -> Iterator[str]:
+    """Yield the words, with `--print-recipe` for what version 0.2 called `--print-config`."""
+    for word in words:
+        if word.replace("_", "-") != _OLD_PRINT:
+            yield word
+            continue
+        warnings.warn(
+            f"{_OLD_PRINT} is now called --print-recipe; the next version will not accept the old "
+            "name",
+            stacklevel=2,
+        )
+        yield "--print-recipe"
 
 
 def _choosing(option: Option, variants: Variants) -> Option:

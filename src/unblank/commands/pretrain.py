@@ -70,7 +70,7 @@ def complete_settings(settings: PretrainSettings, given: frozenset[str]) -> Pret
         if is_main:
             tell(
                 "note: nothing is chosen for text on standard input, whose size is not known: what "
-                "is not given has its default value, as --print-config shows. For a choice, give "
+                "is not given has its default value, as --print-recipe shows. For a choice, give "
                 "the text as a file"
             )
         return settings
@@ -78,6 +78,6 @@ def complete_settings(settings: PretrainSettings, given: frozenset[str]) -> Pret
     if is_main:
         from unblank.consoles import TextConsole
 
-        # Not where --print-config writes a recipe.
+        # Not where --print-recipe writes a recipe.
         TextConsole(stderr=True, highlight=False).print(chosen.table())
     return chosen.settings

@@ -8,7 +8,7 @@ from typing import Literal
 
 from unblank.commands.parsing import parse_settings
 from unblank.settings.marks import PathText, Positional
-from unblank.settings.ranges import NotNegative, Positive, check_values
+from unblank.settings.ranges import NotNegative, OneOrMore, Positive, check_values
 
 __all__ = ["ServeSettings", "parse", "run"]
 
@@ -26,7 +26,7 @@ class ServeSettings:
     can ask; docs/serving.md how a server is run.
     """
 
-    models: Positional[tuple[PathText, ...]]
+    models: OneOrMore[Positional[tuple[PathText, ...]]]
     """Model folders, each with =NAME if it is not to be called by the folder's name."""
     task: tuple[PathText, ...] = ()
     """Task files (YAML) that clients may name besides the library's, each with =NAME if the task is
@@ -60,8 +60,6 @@ class ServeSettings:
 
     def __post_init__(self) -> None:
         check_values(self)
-        if not self.models:
-            raise ValueError("no model to serve: give a model folder")
         if self.port > 65535:
             raise ValueError(f"port is {self.port}: it must be between 0 and 65535")
 

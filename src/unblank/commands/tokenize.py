@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from unblank.commands.parsing import parse_settings
-from unblank.settings.checks import require
-from unblank.settings.marks import PathText
+from unblank.settings.marks import Needs, PathText
 from unblank.settings.ranges import check_values
 from unblank.starting.trained_vocabulary import (
     VocabularySettings,
@@ -37,20 +36,15 @@ class TokenizeSettings(VocabularySettings):
     """Also say how it treats each language: a table, and languages.json and languages.png in the
     output folder."""
 
-    parallel: PathText | None = None
-    """With report: the same sentences in several languages, FILE:{lang} with one field a language,
-    English among them. Shows how many tokens each takes compared with English."""
+    parallel: Annotated[PathText | None, Needs("report")] = None
+    """With --report: the same sentences in several languages, FILE:{lang} with one field a
+    language, English among them. Shows how many tokens each takes compared with English."""
 
-    verbose: bool = False
-    """With report: a row for every language, also where there are many."""
+    verbose: Annotated[bool, Needs("report")] = False
+    """With --report: a row for every language, also where there are many."""
 
     def __post_init__(self) -> None:
         check_values(self)
-        for name in ("parallel", "verbose"):
-            require(
-                self.report or not getattr(self, name),
-                f"{name} is for the report: add --report",
-            )
 
 
 def parse(words: Sequence[str]) -> TokenizeSettings:

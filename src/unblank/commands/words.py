@@ -54,7 +54,7 @@ def read_words(
     options: Sequence[Option],
     page: HelpPage | None = None,
     *,
-    old_switches: bool = False,
+    has_recipe: bool = False,
 ) -> dict[str, Any]:
     """Return name -> value of the options that the words give.
 
@@ -62,7 +62,8 @@ def read_words(
         words: after the command's name.
         options: of the command.
         page: what `--help` prints besides them.
-        old_switches: also understand `--switch True` and `--switch False`, with a note.
+        has_recipe: whether the words override a recipe. A list may then be given without values,
+            which empties it, and `--switch True` and `--switch False` are understood, with a note.
 
     Raises:
         SystemExit: after `--help` and `--help-all` (code 0), which override all other words.
@@ -72,13 +73,15 @@ def read_words(
     end = list(words).index("--") if "--" in words else len(words)
     named = list(_with_dashes(words[:end]))
     named = [word for word in named if word in _HELP] or named
-    if old_switches:
+    if has_recipe:
         named = list(_without_old_switches(named, options))
     known = [*_HELP, *(flag for option in options for flag in option.flags)]
     for word in named:
         if _is_flag(word) and word.partition("=")[0] not in known:
             raise UnknownOptionError(word.partition("=")[0], known)
-    parser = _parser(options, page or HelpPage(), shows_all="--help-all" in named)
+    parser = _parser(
+        options, page or HelpPage(), shows_all="--help-all" in named, may_be_empty=has_recipe
+    )
     try:
         namespace, free = parser.parse_known_intermixed_args([*named, *words[end:]])
     except argparse.ArgumentError as error:
@@ -150,37 +153,45 @@ class _Formatter(argparse.HelpFormatter):
         )
 
 
-def _parser(options: Sequence[Option], page: HelpPage, *, shows_all: bool) -> _Parser:
+def _parser(
+    options: Sequence[Option], page: HelpPage, *, shows_all: bool, may_be_empty: bool
+) -> _Parser:
     usual = () if shows_all else page.usual
     hidden = {o.name for o in options if usual and not o.is_positional} - set(usual)
     places = [option.usage for option in options if option.is_positional]
     more = [f"{words}: {what}" for words, what in page.more.items()]
     more += [f"{len(hidden)} more options: {page.command} --help-all"] * bool(hidden)
+    has_flags = len(places) < len(options)
     parser = _Parser(
-        usage=" ".join([page.command, *places, "[options]"]),
+        usage=" ".join([page.command, *places, *["[options]"] * has_flags]),
         description=cleandoc(page.about),
         epilog="\n\n".join(more),
     )
     parser.add_argument(*_HELP, action="help", help=argparse.SUPPRESS)
     groups: dict[str | None, Any] = {}
-    for option in options:
+    # What stands without a flag comes first, as in the line of usage.
+    for option in sorted(options, key=lambda option: not option.is_positional):
         title = None if option.is_positional else option.section or "Options"
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
         text = argparse.SUPPRESS if option.name in hidden else option.help.replace("%", "%%")
-        _add(groups[title].add_argument, option, text)
+        _add(groups[title].add_argument, option, text, may_be_empty=may_be_empty)
     return parser
 
 
-def _add(add_argument: Callable[..., object], option: Option, text: str) -> None:
+def _add(
+    add_argument: Callable[..., object], option: Option, text: str, *, may_be_empty: bool
+) -> None:
     if option.is_switch:
         add_argument(*option.flags, dest=option.name, action=_Switch, nargs=0, help=text)
         return
     value = {"metavar": option.metavar, "nargs": option.nargs, "type": _reader(option)}
     if option.is_positional:
         add_argument(option.name, help=text, **value)
-    else:
-        add_argument(option.flag, dest=option.name, help=text, **value)
+        return
+    if option.nargs == "*" and not may_be_empty:
+        value["nargs"] = "+"
+    add_argument(option.flag, dest=option.name, help=text, **value)
 
 
 def _reader(option: Option) -> Callable[[str], Any]:
@@ -229,7 +240,7 @@ def _complete(given: dict[str, Any], options: Sequence[Option]) -> dict[str, Any
             given[name] = None
         if option.default is not MISSING or given.get(name):
             continue
-        if not (option.is_positional and option.nargs == "*"):
+        if option.needs_value:
             what = option.text.partition(". ")[0].rstrip(".")
             values = f"{option.metavar} ..." if option.nargs == "*" else option.metavar
             advice = "" if option.is_positional else f": give {option.flag} {values}"

@@ -151,8 +151,8 @@ class Recipe:
 
     def vocabulary_settings(self) -> VocabularySettings:
         """Return how that vocabulary is trained, on the training text."""
-        config = from_mapping(PretrainSettings, self.pretrain, "pretrain")
-        settings, data = config.tokenizer, config.data
+        pretrain = from_mapping(PretrainSettings, self.pretrain, "pretrain")
+        settings, data = pretrain.tokenizer, pretrain.data
         return VocabularySettings(
             train=data.train,
             kind=settings.kind or "bpe",
@@ -167,7 +167,7 @@ class Recipe:
             extra_tokens=settings.extra_tokens,
         )
 
-    def pretrain_config(self, run: ComparedRun) -> PretrainSettings:
+    def pretrain_settings(self, run: ComparedRun) -> PretrainSettings:
         """Return the settings of a run's pretraining."""
         own = {
             "tokenizer": {"path": str(self.tokenizer_folder)},
@@ -180,8 +180,8 @@ class Recipe:
             PretrainSettings, merged_sections(given, own), f"variant {run.variant.name}"
         )
 
-    def evaluate_config(self, run: ComparedRun, measurement: Measurement) -> EvaluationOptions:
-        """Return the settings of an evaluation of a run's model."""
+    def evaluation_options(self, run: ComparedRun, measurement: Measurement) -> EvaluationOptions:
+        """Return the options of an evaluation of a run's model."""
         settings = merged_sections(
             measurement.settings, run.variant.measure.get(measurement.name, {})
         )
@@ -203,7 +203,7 @@ class Recipe:
             raise ValueError(f"{where}: {error}") from error
         return from_mapping(kind, settings, where)
 
-    def finetune_config(self, run: ComparedRun, measurement: Measurement) -> FinetuneSettings:
+    def finetune_settings(self, run: ComparedRun, measurement: Measurement) -> FinetuneSettings:
         """Return the settings of a fine-tuning of a run's model."""
         own = {
             "model": {"init_from": str(run.model_folder)},
@@ -233,10 +233,10 @@ def load_comparison(path: Path) -> Recipe:
         recipe = _build(path, _expanded(content))
         for run in recipe.runs():
             if recipe.model is None:
-                recipe.pretrain_config(run)
+                recipe.pretrain_settings(run)
             for measurement in recipe.measurements:
                 is_evaluation = measurement.kind == "evaluate"
-                check = recipe.evaluate_config if is_evaluation else recipe.finetune_config
+                check = recipe.evaluation_options if is_evaluation else recipe.finetune_settings
                 check(run, measurement)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error

@@ -82,7 +82,7 @@ def compare(
     if not plan:
         _report(recipe)
         for lost in _without_number(recipe):
-            tell(f"not in the table, as it is no finite number: {lost}")
+            tell(f"not in the table, as it is not a finite number: {lost}")
     return recipe
 
 
@@ -92,9 +92,9 @@ def _require_packages(recipe: Recipe, run: ComparedRun) -> None:
         if measurement.name in run.variant.without:
             continue
         if measurement.kind == "evaluate":
-            require_suite_packages(recipe.evaluate_config(run, measurement))
+            require_suite_packages(recipe.evaluation_options(run, measurement))
         else:
-            require_tuning_packages(recipe.finetune_config(run, measurement))
+            require_tuning_packages(recipe.finetune_settings(run, measurement))
 
 
 def _tokenizer_step(recipe: Recipe) -> _Step:
@@ -102,21 +102,21 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
 
     Its settings are written first, so that it is never used by a recipe that asks for another.
     """
-    folder, config = recipe.tokenizer_folder, recipe.vocabulary_settings()
+    folder, wanted = recipe.tokenizer_folder, recipe.vocabulary_settings()
     settings = folder / "vocabulary.yaml"
 
     def is_done() -> bool:
         if not (folder / "tokenizer.json").is_file():
             return False
-        return not settings.is_file() or _has_settings(settings, to_mapping(config))
+        return not settings.is_file() or _has_settings(settings, to_mapping(wanted))
 
     def train() -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_at_once(settings, seal_text(to_yaml(config)))
-        unit = config.text_unit
-        with open_vocabulary_text(config) as sources:
-            texts = [one.texts(text_field=config.text_field, text_unit=unit) for one in sources]
-            tokenizer = train_vocabulary(config, texts)
+        write_at_once(settings, seal_text(to_yaml(wanted)))
+        unit = wanted.text_unit
+        with open_vocabulary_text(wanted) as sources:
+            texts = [one.texts(text_field=wanted.text_field, text_unit=unit) for one in sources]
+            tokenizer = train_vocabulary(wanted, texts)
         with put_into_folder(folder) as staging:
             tokenizer.save_pretrained(staging)
 
@@ -128,7 +128,7 @@ def _steps_of(recipe: Recipe, run: ComparedRun, memory: MemoryArrangement) -> li
     name = f"{run.variant.name}, seed {run.seed}"
     steps = []
     if recipe.model is None:
-        pretrain = recipe.pretrain_config(run)
+        pretrain = recipe.pretrain_settings(run)
         steps.append(
             _Step(
                 f"{name}: pretrain",
@@ -146,7 +146,7 @@ def _measure_step(
     recipe: Recipe, run: ComparedRun, measurement: Measurement, name: str, memory: MemoryArrangement
 ) -> _Step:
     if measurement.kind == "evaluate":
-        evaluation = recipe.evaluate_config(run, measurement)
+        evaluation = recipe.evaluation_options(run, measurement)
 
         def measure_anew() -> None:
             if evaluation.output is not None:  # what other settings left in the recipe's folder
@@ -158,7 +158,7 @@ def _measure_step(
             lambda: _is_evaluated(evaluation.output, plain(evaluation)),
             measure_anew,
         )
-    tuning = recipe.finetune_config(run, measurement)
+    tuning = recipe.finetune_settings(run, measurement)
     return _Step(
         f"{name}: {measurement.name}",
         lambda: (
@@ -263,22 +263,22 @@ def _values(recipe: Recipe) -> Iterator[tuple[ComparedRun, str, float | None]]:
 def _evaluated(
     recipe: Recipe, run: ComparedRun, measurement: Measurement
 ) -> dict[str, float | None]:
-    config = recipe.evaluate_config(run, measurement)
-    if not _is_evaluated(config.output, plain(config)):
+    options = recipe.evaluation_options(run, measurement)
+    if not _is_evaluated(options.output, plain(options)):
         return {}
-    assert config.output is not None
-    content = _evaluation(config.output)
+    assert options.output is not None
+    content = _evaluation(options.output)
     _require_metrics(recipe, measurement, [score["metric"] for score in content["scores"]])
     values = {}
     for score in content["scores"]:
         if measurement.metrics and score["metric"] not in measurement.metrics:
             continue
         task = score["task"]
-        if isinstance(config, LambadaOptions | PerplexityOptions):
-            task = task.removesuffix(f" ({config.context[0]})")
+        if isinstance(options, LambadaOptions | PerplexityOptions):
+            task = task.removesuffix(f" ({options.context[0]})")
         # Variants are scored as each was pretrained, and compared with each other.
         task = task.removesuffix(f" ({score['details'].get('way')})")
-        label = measurement.name if task == config.suite else f"{measurement.name}: {task}"
+        label = measurement.name if task == options.suite else f"{measurement.name}: {task}"
         values[f"{label}, {score['metric']}"] = score["value"]
     return values
 
@@ -286,7 +286,7 @@ def _evaluated(
 def _finetuned(
     recipe: Recipe, run: ComparedRun, measurement: Measurement
 ) -> dict[str, float | None]:
-    folder = recipe.finetune_config(run, measurement).train.output_dir
+    folder = recipe.finetune_settings(run, measurement).train.output_dir
     if not (folder / RESULTS_NAME).is_file():
         return {}
     results = read_results(folder)

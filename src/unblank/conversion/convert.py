@@ -21,6 +21,8 @@ from unblank.conversion.plan import ConversionPlan, PlanReader, check_plan
 from unblank.conversion.provenance import provenance_of, write_provenance
 from unblank.conversion.source import Source, open_source
 from unblank.conversion.writer import write_model
+from unblank.path_arguments import given_path
+from unblank.unicode import require_texts
 from unblank.whole_folders import new_folder
 
 __all__ = ["Conversion", "convert", "plan_conversion", "write_conversion"]
@@ -89,19 +91,21 @@ def convert(
         FileExistsError: `output` exists.
         ValueError: damaged, hostile or unknown files, keys that are left over or missing, a
             tokenizer that does not fit, or weights that are not finite.
+        TypeError: an argument of another type.
     """
     options = ConvertOptions(
         family=family,
-        tokenizer=None if tokenizer is None else Path(tokenizer),
+        tokenizer=None if tokenizer is None else given_path(tokenizer, "tokenizer"),
         dtype=dtype,
         num_attention_heads=num_attention_heads,
         vocab_size=vocab_size,
-        language_tags=tuple(language_tags),
+        language_tags=tuple(require_texts(language_tags, "language_tags")),
         ffn_order=ffn_order,
         part=part,
     )
-    conversion = plan_conversion(Path(source), options)
-    write_conversion(conversion, Path(output), shard_bytes=parse_size(shard_size))
+    written, shard_bytes = given_path(output, "output"), parse_size(shard_size)
+    conversion = plan_conversion(given_path(source, "source"), options)
+    write_conversion(conversion, written, shard_bytes=shard_bytes)
     return conversion
 
 

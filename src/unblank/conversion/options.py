@@ -75,11 +75,13 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: another form, or not positive.
     """
-    number, unit = text[:-2], text[-2:].upper()
+    number, unit = (text[:-2], text[-2:].upper()) if isinstance(text, str) else ("", "")
     try:
         size = int(float(number) * UNITS[unit])
     except (KeyError, ValueError, OverflowError):  # infGB
         size = 0
     if size <= 0:
-        raise ValueError(f"{text!r} is not a size: write a number and KB, MB or GB, such as 500MB")
+        raise ValueError(
+            f"{text!r} is not a size (shard_size): write a number and KB, MB or GB, such as 500MB"
+        )
     return size

@@ -85,7 +85,7 @@ def advise_on_line(bad: bytes) -> str:
             "uconv -f CESU-8 -t UTF-8"
         )
     if _SURROGATE.search(bad):
-        return "the line has half of a surrogate pair, which is no character: correct or remove it"
+        return "the line has half of a surrogate pair, not a character: correct or remove it"
     guess = None if _mixes_utf8(bad) else _single_byte_encoding(bad)
     shown = ""
     if guess is not None:

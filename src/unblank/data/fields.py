@@ -30,15 +30,23 @@ def field_names(source: str) -> list[str]:
     """Return the fields that a source consists of.
 
     Raises:
-        ValueError: if its braces do not pair.
+        ValueError: if its braces do not pair, or hold more than the name of a field.
     """
     if "{" not in source:
         return [source]
     try:
-        names = [name for _, name, _, _ in Formatter().parse(source) if name is not None]
+        found = [part[1:] for part in Formatter().parse(source) if part[1] is not None]
     except ValueError as error:
         raise ValueError(f"source {source!r}: {error}") from error
-    if not names or not all(names):
+    for name, format_spec, conversion in found:
+        if format_spec or conversion:
+            shown = f"{name}{'!' + conversion if conversion else ''}:{format_spec or ''}"
+            raise ValueError(
+                f"source {source!r} has {{{shown.removesuffix(':')}}}: only the name of a field "
+                "may stand in braces here"
+            )
+    names = [name for name, _, _ in found if name]
+    if not names or len(names) < len(found):
         raise ValueError(f"source {source!r} needs the name of a field in each pair of braces")
     return names
 

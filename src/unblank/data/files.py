@@ -15,6 +15,7 @@ from pathlib import Path
 from unblank.data.formats import compression_of, format_of, package_of, shown_endings
 from unblank.data.remote import RemotePath, data_path, remote_files
 from unblank.extras import require_package
+from unblank.path_arguments import require_path_text
 from unblank.plurals import counted
 
 __all__ = ["FileSearch", "files_of_entries", "find_files"]
@@ -62,7 +63,7 @@ def find_files(
     if not asked:
         raise ValueError("no text: give at least one file, folder or glob")
     search = FileSearch(any_ending=any_ending)
-    found = [path for entry in asked for path in search._files_of(data_path(entry), ())]
+    found = [path for entry in asked for path in search.new_files_of(entry)]
     search.tell()
     return tuple(found)
 
@@ -111,6 +112,7 @@ class FileSearch:
 
     def new_files_of(self, entry: str | Path, fields: tuple[str, ...] = ()) -> tuple[Path, ...]:
         """Return the same, perhaps none; arguments and errors as for `files_of`."""
+        require_path_text(str(entry), "a path of data")
         return tuple(self._files_of(data_path(entry), fields))
 
     def take(self, entry: str, paths: Sequence[Path], fields: tuple[str, ...]) -> None:

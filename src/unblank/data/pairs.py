@@ -187,8 +187,8 @@ def prepare_pairs(
     if len(source) != len(target):
         first, second = (texts.shown_paths for texts in sides)
         raise ValueError(
-            f"{first} has {len(source):,} texts and {second} has {len(target):,}: text n of one "
-            "must be the translation of text n of the other"
+            f"{first} has {counted(len(source), 'text')} and {second} has "
+            f"{len(target):,}: text n of one must be the translation of text n of the other"
         )
     if refuse_long:
         _refuse_long(source, target, sides[0], max_length)

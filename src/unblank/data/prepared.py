@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from unblank.examples import IntArray
 from unblank.integrity import MANIFEST_NAME, read_record
+from unblank.plurals import counted
 
 __all__ = ["CHECKED_BYTES", "FORMAT_VERSION", "CorpusReport", "PreparedCorpus"]
 
@@ -52,6 +53,7 @@ class CorpusReport:
         num_kept: documents in the corpus.
         num_tokens: tokens of the kept documents.
         min_tokens: fewest tokens of a kept document.
+        num_unknown: of the tokens, those that stand for text of which the tokenizer has no token.
     """
 
     num_read: int
@@ -60,6 +62,7 @@ class CorpusReport:
     num_kept: int
     num_tokens: int
     min_tokens: int
+    num_unknown: int = 0  # not counted by older versions
 
 
 class PreparedCorpus:
@@ -116,7 +119,10 @@ class PreparedCorpus:
         return self._ends[-1]
 
     def __repr__(self) -> str:
-        return f"PreparedCorpus({len(self):,} documents, {self.num_tokens:,} tokens, {self.folder})"
+        return (
+            f"PreparedCorpus({counted(len(self), 'document')}, "
+            f"{counted(self.num_tokens, 'token')}, {self.folder})"
+        )
 
     @property
     def lengths(self) -> IntArray:

@@ -369,6 +369,15 @@ def _num_ids(core: "Tokenizer") -> int:
     return max(core.get_vocab().values()) + 1
 
 
+def _unknown_id(core: "Tokenizer") -> int | None:
+    """Return the id that stands for what the tokenizer has no token for, if there is one."""
+    model = json.loads(core.to_str())["model"]
+    if model["type"] == "Unigram":
+        unk_id: int | None = model.get("unk_id")  # in no text where bytes spell all
+        return unk_id
+    return core.token_to_id(model["unk_token"]) if model.get("unk_token") else None
+
+
 def _build(
     building: Path,
     documents: Iterable[str],
@@ -379,7 +388,8 @@ def _build(
     # Half the disk and half the page cache where the vocabulary allows it.
     dtype = np.dtype(np.uint16 if _num_ids(core) <= 2**16 else np.uint32)
     tokens, offsets = _Tokens(building / "tokens.bin"), _Offsets(building / "offsets.bin")
-    num_short = 0
+    unknown_id = _unknown_id(core)
+    num_short = num_unknown = 0
     with tokens, offsets:
         for ids in encode_documents(documents, core, dtype, num_threads):
             if len(ids) < shard.min_tokens:
@@ -387,6 +397,7 @@ def _build(
                 continue
             offsets.add(len(ids))
             tokens.add(ids.tobytes())
+            num_unknown += 0 if unknown_id is None else int((ids == unknown_id).sum())
     texts = shard.texts
     report = CorpusReport(
         num_read=texts.num_documents + texts.num_empty,
@@ -395,6 +406,7 @@ def _build(
         num_kept=offsets.num_documents,
         num_tokens=offsets.num_tokens,
         min_tokens=shard.min_tokens,
+        num_unknown=num_unknown,
     )
     checks = np.array(tokens.checks, np.uint32).tobytes()
     manifest = {
@@ -483,7 +495,7 @@ class _Offsets:
 
 
 def _sum_of(reports: Sequence[CorpusReport]) -> CorpusReport:
-    names = ("num_read", "num_empty", "num_short", "num_kept", "num_tokens")
+    names = ("num_read", "num_empty", "num_short", "num_kept", "num_tokens", "num_unknown")
     sums = {name: sum(getattr(report, name) for report in reports) for name in names}
     return CorpusReport(**sums, min_tokens=reports[0].min_tokens)
 

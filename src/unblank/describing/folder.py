@@ -239,6 +239,7 @@ def _corpus(path: Path) -> Description:
         "num_tokens": "tokens",
         "num_empty": "left out, empty",
         "num_short": "left out, too short",
+        "num_unknown": "tokens unknown to the tokenizer",
     }
     facts = {shown: _number(counts[name]) for name, shown in names.items() if name in counts}
     if shards := _shards_of(path):

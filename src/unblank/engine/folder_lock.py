@@ -6,14 +6,20 @@ refused run does, it goes, and the folders that were made for it.
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from unblank.whole_folders import used_folder
+
 __all__ = ["LOCK_NAME", "lock_folder"]
 
 LOCK_NAME = ".lock"
+
+_PATIENCE = 3.0
+"""Seconds in which the last process of a run that was killed may still be on its way out."""
 
 
 @contextmanager
@@ -24,22 +30,22 @@ def lock_folder(folder: Path) -> Iterator[None]:
         folder: made if absent, and gone again if nothing is written into it.
 
     Raises:
-        ValueError: if another run holds it, or there is a file in its place.
+        ValueError: if another run holds it, also after a moment, or there is a file in its place.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"train.output_dir {folder} is a file: give a folder")
-    absent = [place for place in (folder, *folder.parents) if not place.exists()]
     was_there = (folder / LOCK_NAME).exists()
-    with _held(folder):
+    with used_folder(folder), _held(folder):
         try:
             yield
         finally:
             if not was_there:
-                _remove_unused(folder, absent)
+                _remove_lone_lock(folder)
 
 
 def _held(folder: Path) -> TextIO:
     """Return the locked file of a folder; closing it releases the lock."""
+    ends_at = time.monotonic() + _PATIENCE
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         # Nothing is ever written into it: only the lock counts, which ends with the process.
@@ -55,6 +61,9 @@ def _held(folder: Path) -> TextIO:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.close()
+            if time.monotonic() < ends_at:
+                time.sleep(0.05)
+                continue
             raise ValueError(
                 f"another run is writing to train.output_dir {folder}: wait for it, stop it, "
                 "or choose another folder"
@@ -66,11 +75,8 @@ def _held(folder: Path) -> TextIO:
         file.close()
 
 
-def _remove_unused(folder: Path, absent: Sequence[Path]) -> None:
-    """Remove the lock if it is alone in its folder, and folders that were not there before."""
-    with suppress(OSError):  # of another owner, or no longer empty: then it stays
-        if [path.name for path in folder.iterdir()] != [LOCK_NAME]:
-            return
-        (folder / LOCK_NAME).unlink()
-        for place in absent:
-            place.rmdir()
+def _remove_lone_lock(folder: Path) -> None:
+    """Remove the lock if there is nothing beside it."""
+    with suppress(OSError):  # of another owner: then it stays
+        if [path.name for path in folder.iterdir()] == [LOCK_NAME]:
+            (folder / LOCK_NAME).unlink()

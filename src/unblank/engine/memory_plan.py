@@ -191,12 +191,10 @@ def _on_cpu(sizes: MemorySizes, shards: int) -> dict[str, Need]:
     if shards > 1:
         # Freed after the layer, but between smaller blocks, where the C library keeps it.
         needs["kept by malloc"] = Need("4 (F - R)", 4.0 * (sizes.all - sizes.root))
-        # Written from a copy, as the run goes on meanwhile, of which torch puts the largest file,
-        # that of the moments, together in memory.
-        moments = "16 P - 8 M" if sizes.matrices else "16 P"
+        # Written from a copy, as the run goes on meanwhile.
+        moments = "8 P - 4 M" if sizes.matrices else "8 P"
         formula = f"(4 F + {moments}{' + 4 P' if sizes.has_average else ''}) / {shards}"
-        num_bytes = (checkpoint_bytes(sizes) + _moment_bytes(sizes)) / shards
-        needs["checkpoint"] = Need(formula, num_bytes)
+        needs["checkpoint"] = Need(formula, checkpoint_bytes(sizes) / shards)
     return needs
 
 

@@ -1,8 +1,9 @@
 """Sharded checkpoints: each process writes what it holds, while the run goes on.
 
-`torch.distributed.checkpoint` copies the shards and writes them as safetensors, in a thread. When
-all are on the disk, each process says the sizes and hashes of its files to the main one, which
-completes the checkpoint as any other (`engine.checkpoint`).
+`torch.distributed.checkpoint` copies the shards, and writes them in a thread by means of
+`engine.shard_writer`. The memory of the copy is kept for the next checkpoint, as taking it anew
+costs more than copying. When all are on the disk, each process says the sizes and hashes of its
+files to the main one, which completes the checkpoint as any other (`engine.checkpoint`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,13 +15,14 @@ from typing import Any
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from unblank.engine.checkpoint import CheckpointError, cannot_write, new_checkpoint
 from unblank.engine.parallel import World
+from unblank.engine.shard_writer import CheckpointShardWriter
 from unblank.engine.shared_folders import agree, open_for_all
-from unblank.integrity import SHARDED_NAME, FileFacts, file_facts
+from unblank.integrity import SHARDED_NAME, FileFacts
 from unblank.untrusted.sharded_weights import CheckpointPart, named
 
 __all__ = ["ShardedSaving"]
@@ -40,6 +42,14 @@ class ShardedSaving:
         # for as long as torch waits by default.
         self._group = dist.new_group(backend="gloo")
         self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._stager = DefaultStager(
+            StagingOptions(
+                use_pinned_memory=False,
+                use_shared_memory=False,
+                use_async_staging=False,
+                use_non_blocking_copy=False,
+            )
+        )
         self._pending: Future[None] | None = None
 
     def start(
@@ -81,15 +91,15 @@ class ShardedSaving:
             except OSError as error:
                 failure = cannot_write(self._root, str(error))
             agree(self._world, failure)
+            writer = CheckpointShardWriter(folder / SHARDED_NAME, files, self._world.rank)
             writing: Any = async_save(
                 tensors,
-                storage_writer=HuggingFaceStorageWriter(
-                    str(folder / SHARDED_NAME), files, save_distributed=True
-                ),
+                storage_writer=writer,
                 process_group=self._group,
+                async_stager=self._stager,
             )
             self._pending = self._thread.submit(
-                self._complete, writing, folder, facts, stack.pop_all(), when_complete
+                self._complete, writing, writer, facts, stack.pop_all(), when_complete
             )
 
     @property
@@ -120,11 +130,12 @@ class ShardedSaving:
     def close(self) -> None:
         """Let what is being written come to its end, whatever that is."""
         self._thread.shutdown()
+        self._stager.close()
 
     def _complete(
         self,
         writing: "Future[Any]",
-        folder: Path,
+        writer: CheckpointShardWriter,
         facts: dict[str, FileFacts],
         opened: ExitStack,
         when_complete: Callable[[], None],
@@ -132,20 +143,9 @@ class ShardedSaving:
         """Wait for this process's files, tell the main one of them, and let it go on."""
         with opened:
             writing.result()
-            own: dict[str, FileFacts] | str
-            try:
-                mark = f"shard-{self._world.rank + 1:05d}-*"
-                own = {
-                    path.relative_to(folder).as_posix(): file_facts(path)
-                    for path in (folder / SHARDED_NAME).glob(mark)
-                }
-            except OSError as error:
-                own = str(error)
             told: list[Any] = [None] * self._world.size
-            dist.all_gather_object(told, own, group=self._group)
-            if failures := [one for one in told if isinstance(one, str)]:
-                raise CheckpointError(cannot_write(self._root, failures[0]))
+            dist.all_gather_object(told, writer.facts, group=self._group)
             for one in told:
-                facts.update(one)
+                facts.update({f"{SHARDED_NAME}/{name}": of_file for name, of_file in one.items()})
         if self._world.is_main:
             when_complete()

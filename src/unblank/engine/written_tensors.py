@@ -6,13 +6,13 @@ before it is written.
 
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-__all__ = ["order_in_file", "take_all", "write_tensors"]
+__all__ = ["METADATA", "bytes_of_file", "order_in_file", "take_all", "write_tensors"]
 
 _DTYPES = {
     torch.float64: "F64",
@@ -29,7 +29,8 @@ _DTYPES = {
 _RANKS = ["BOOL", "U8", "I8", "I16", "F16", "BF16", "I32", "F32", "F64", "I64"]
 """Types in the order of the library, which writes the last one first."""
 _ALIGNMENT = 8
-_METADATA = {"format": "pt"}
+METADATA = {"format": "pt"}
+"""What the header says beside the tensors, as transformers reads it."""
 
 
 def order_in_file(tensors: Mapping[str, Tensor]) -> list[str]:
@@ -56,13 +57,31 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], values: Iterable[Te
     remaining = iter(values)
     try:
         with path.open("wb") as file:
-            file.write(_header(tensors, order_in_file(tensors)))
-            for tensor in remaining:
-                flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-                file.write(flat.numpy().data)
-                del tensor, flat  # before the next one is put together
+            for content in bytes_of_file(tensors, remaining):
+                file.write(content)
+                del content  # before the next tensor is put together
     finally:
         take_all(remaining)
+
+
+def bytes_of_file(
+    tensors: Mapping[str, Tensor],
+    values: Iterable[Tensor],
+    metadata: Mapping[str, str] = METADATA,
+) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of a safetensors file: its header, then those of each tensor.
+
+    Args:
+        tensors: by name; their values are not looked at.
+        values: of each, in the order of `order_in_file`.
+        metadata: what the header says beside them.
+    """
+    yield _header(tensors, order_in_file(tensors), metadata)
+    for tensor in values:
+        flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        del tensor
+        yield flat.numpy().data
+        del flat  # before the next one is put together
 
 
 def take_all(values: Iterable[Tensor]) -> None:
@@ -70,8 +89,10 @@ def take_all(values: Iterable[Tensor]) -> None:
     deque(values, maxlen=0)
 
 
-def _header(tensors: Mapping[str, Tensor], order: Sequence[str]) -> bytes:
-    described: dict[str, object] = {"__metadata__": _METADATA}
+def _header(
+    tensors: Mapping[str, Tensor], order: Sequence[str], metadata: Mapping[str, str]
+) -> bytes:
+    described: dict[str, object] = {"__metadata__": dict(metadata)}
     begin = 0
     for name in order:
         tensor = tensors[name]

@@ -138,12 +138,12 @@ def score_facts(
     """
     scores = [torch.empty(0)] * len(asked)
     most = max(len(one.clozes) for one in asked)
-    batch_size = max(1, session.config.batch_size // most)
+    batch_size = max(1, session.options.batch_size // most)
     batches = list(length_batches([one.num_positions for one in asked], batch_size))
 
     def scored(batch: list[int]) -> list[Tensor]:
         clozes = [cloze for number in batch for cloze in asked[number].clozes]
-        found = score_clozes(session.model, session.special, clozes, layout=session.config.layout)
+        found = score_clozes(session.model, session.special, clozes, layout=session.options.layout)
         of_each = iter(found)
         mixed = []
         for number in batch:
@@ -164,8 +164,8 @@ def write_facts(session: Session[FactsOptions], asked: Sequence[AskedFact]) -> l
     """Return what the model writes into each blank, greedily."""
     written = [""] * len(asked)
     options: dict[str, Any] = {
-        "max_tokens": session.config.max_tokens,
-        "batch_size": session.config.batch_size,
+        "max_tokens": session.options.max_tokens,
+        "batch_size": session.options.batch_size,
     }
     alone = [number for number, one in enumerate(asked) if not one.passages]
     behind = [number for number, one in enumerate(asked) if one.passages]

@@ -65,9 +65,9 @@ def run_facts(session: Session[FactsOptions], sets: Mapping[str, FactSet]) -> It
         FileNotFoundError: data or an index that is not there.
         ImportError: an index is given, and the extra `retrieval` is missing.
     """
-    config = session.config
-    if config.layout != "blank":
-        session.say(f"the model writes no answers of its own in the layout {config.layout}")
+    options = session.options
+    if options.layout != "blank":
+        session.say(f"the model writes no answers of its own in the layout {options.layout}")
     globs = {name: part.files.replace("{lang}", "*") for name, part in sets.items()}
     for name, paths in session.files(globs):
         files = _in_languages(session, name, sets[name], paths)
@@ -79,7 +79,7 @@ def run_facts(session: Session[FactsOptions], sets: Mapping[str, FactSet]) -> It
 def _in_languages(
     session: Session[FactsOptions], name: str, part: FactSet, paths: Sequence[Any]
 ) -> list[LanguageFile]:
-    wanted = session.config.languages
+    wanted = session.options.languages
     if "{lang}" in part.files:
         return in_languages(paths, part.files, wanted)
     if wanted and part.language not in {find_language(code).code for code in wanted}:
@@ -91,9 +91,9 @@ def _in_languages(
 def _read(
     session: Session[FactsOptions], name: str, part: FactSet, file: LanguageFile
 ) -> list[Fact]:
-    paths = find_split(session.data_folder(), part.relations, session.config.split)
+    paths = find_split(session.data_folder(), part.relations, session.options.split)
     relations = read_relations(paths, file.language)
-    facts, left_out = read_facts(part, file, relations, session.config.limit)
+    facts, left_out = read_facts(part, file, relations, session.options.limit)
     for reason in left_out:
         session.say(f"{name} {file.language}: left out {reason}")
     return facts
@@ -103,12 +103,12 @@ def _measure(
     session: Session[FactsOptions], name: str, facts: Mapping[str, Sequence[Fact]]
 ) -> Iterator[SuiteResult]:
     """Yield the scores of a set under each condition."""
-    config = session.config
-    index = None if config.retrieve is None else PassageIndex(Path(config.retrieve))
+    options = session.options
+    index = None if options.retrieve is None else PassageIndex(Path(options.retrieve))
     of_conditions: dict[str, dict[str, Condition]] = defaultdict(dict)
     for language, of_language in facts.items():
         queries = [fact.text for fact in of_language]
-        for condition in passage_conditions(index, config.top, queries):
+        for condition in passage_conditions(index, options.top, queries):
             of_conditions[condition.title][language] = condition
     for title, of_languages in of_conditions.items():
         started = time.perf_counter()
@@ -133,7 +133,7 @@ def _answer(
     asked = ask_facts(session, name, facts, condition.passages)
     scores = score_facts(session, name, asked)
     written: Sequence[str | None] = [None] * len(asked)
-    if session.config.layout == "blank":
+    if session.options.layout == "blank":
         written = write_facts(session, asked)
     results = []
     for one, scores_C, text in zip(asked, scores, written, strict=True):

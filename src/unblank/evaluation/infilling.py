@@ -21,6 +21,7 @@ from unblank.generation.options import DecodingOptions
 from unblank.generation.results import FillResult
 from unblank.metrics.spread import bootstrap_error
 from unblank.metrics.text import score_texts
+from unblank.plurals import counted
 from unblank.tokenization.special import BLANK_TOKENS, MASK_TOKEN
 
 __all__ = ["blank_words", "run_infilling"]
@@ -80,9 +81,9 @@ def run_infilling(
     session: Session[InfillingOptions], suite: InfillingSuite
 ) -> Iterator[SuiteResult]:
     """Yield BLEU of the filled sentences and exact matches of the blanks, for each mask ratio."""
-    max_tokens = session.config.max_tokens or suite.max_tokens
+    max_tokens = session.options.max_tokens or suite.max_tokens
     for part in session.texts(suite.sets):
-        for ratio in session.config.mask_ratios:
+        for ratio in session.options.mask_ratios:
             yield _measure(session, part, ratio, max_tokens)
 
 
@@ -96,7 +97,7 @@ def _measure(
     seconds = time.perf_counter() - started
     rows = [
         replace(score, seconds=seconds)
-        for score in _scores(session.config.seed, name, blanked, results)
+        for score in _scores(session.options.seed, name, blanked, results)
     ]
     predictions = [
         {
@@ -118,14 +119,14 @@ def _blanked(
     numbered = enumerate(part.texts)
     thousandths = round(1000 * ratio)
     drawn = [
-        blank_words(text, ratio, np.random.default_rng((session.config.seed, thousandths, number)))
+        blank_words(text, ratio, np.random.default_rng((session.options.seed, thousandths, number)))
         for number, text in numbered
     ]
     blanked = [sentence for sentence in drawn if sentence is not None]
     if len(blanked) < len(drawn):
         session.say(
-            f"{name}: {len(drawn) - len(blanked)} of {len(drawn)} texts left out: they are blanked "
-            f"entirely, or contain {', '.join(BLANK_TOKENS)} themselves"
+            f"{name}: {len(drawn) - len(blanked)} of {counted(len(drawn), 'text')} left out: "
+            f"they are blanked entirely, or contain {', '.join(BLANK_TOKENS)} themselves"
         )
     if not blanked:
         raise ValueError(f"{name}: every text is blanked entirely")
@@ -135,23 +136,23 @@ def _blanked(
 def _fill(
     session: Session[InfillingOptions], texts: Sequence[str], name: str, max_tokens: int
 ) -> list[FillResult]:
-    config = session.config
+    options = session.options
     filler = Filler(
         session.model,
         session.tokenizer,
-        DecodingOptions(max_tokens=max_tokens, context=config.context),
+        DecodingOptions(max_tokens=max_tokens, context=options.context),
     )
     # Texts of similar length are decoded together, as they need the least padding.
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     results: dict[int, FillResult] = {}
-    step = config.batch_size * FILLED_AT_ONCE
+    step = options.batch_size * FILLED_AT_ONCE
     with session.bar(name, len(texts)) as advance:
         for start in range(0, len(by_length), step):
             indices = by_length[start : start + step]
             filled = filler.fill(
                 [texts[i] for i in indices],
-                order=None if config.order == "left" else "confidence",
-                batch_size=config.batch_size,
+                order=None if options.order == "left" else "confidence",
+                batch_size=options.batch_size,
             )
             results.update(zip(indices, filled, strict=True))
             advance(len(indices))

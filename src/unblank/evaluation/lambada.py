@@ -36,7 +36,7 @@ def run_lambada(
             )
         if not pairs:
             raise ValueError(f"{part.name}: no text has a word before its last one")
-        for context in session.config.context:
+        for context in session.options.context:
             yield _measure(session, part, pairs, context)
 
 
@@ -111,7 +111,7 @@ def _examples(
     """Return the layouts, and how many passages had to lose their beginning."""
     tokenizer, special = session.tokenizer, session.special
     limit = session.num_positions
-    blank = special.blanks[BLANK_TOKENS.index(session.config.blank or GMASK_TOKEN)]
+    blank = special.blanks[BLANK_TOKENS.index(session.options.blank or GMASK_TOKEN)]
     texts_ids = encode_texts(tokenizer, [before for before, _ in pairs])
     examples, num_cut = [], 0
     for (before, word), ids in zip(pairs, texts_ids, strict=True):

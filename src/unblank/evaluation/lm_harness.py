@@ -61,7 +61,7 @@ def run_lm_eval(session: Session[LmEvalOptions]) -> Iterator[SuiteResult]:
         ValueError: if no file is given, or one is not a task.
         FileNotFoundError: if a file is not there.
     """
-    files = [Path(name) for name in session.config.tasks]
+    files = [Path(name) for name in session.options.tasks]
     if not files:
         raise ValueError("the suite lm-eval needs local task files: --tasks FILE.yaml [...]")
     logging.getLogger("lm_eval").setLevel(logging.WARNING)
@@ -73,7 +73,7 @@ def run_lm_eval(session: Session[LmEvalOptions]) -> Iterator[SuiteResult]:
             model=model,
             tasks=tasks,
             task_manager=manager,
-            limit=session.config.limit,
+            limit=session.options.limit,
             bootstrap_iters=1000,
         )
         yield _result(found or {}, time.perf_counter() - started)

@@ -45,10 +45,10 @@ def run_minimal_pairs(
         ValueError: a file, a pair or a way that does not fit; the message names it.
         FileNotFoundError: data that is not there.
     """
-    ways = choose_ways(session, session.config.by)
+    ways = choose_ways(session, session.options.by)
     frequencies = find_frequencies(session)
     for name, part, files in _parts(session, sets):
-        pairs, sentences = _encode(session, read_pairs(part, files, session.config.limit))
+        pairs, sentences = _encode(session, read_pairs(part, files, session.options.limit))
         _tell_equal(session, name, pairs, sentences)
         for way in ways:
             yield _measure(session, name, way, pairs, sentences, frequencies)
@@ -57,10 +57,10 @@ def run_minimal_pairs(
 def _parts(
     session: Session[PairsOptions], sets: Mapping[str, PairSet]
 ) -> Iterator[tuple[str, PairSet, Sequence[Path]]]:
-    config = session.config
-    own = config.file
-    if not own and config.data is not None and config.data.is_file():
-        own = (str(config.data),)
+    options = session.options
+    own = options.file
+    if not own and options.data is not None and options.data.is_file():
+        own = (str(options.data),)
     if own:
         files = find_files(own)
         yield "own files", next(iter(sets.values())), files
@@ -122,7 +122,7 @@ def _measure(
     frequencies: TokenFrequencies | None,
 ) -> SuiteResult:
     started = time.perf_counter()
-    scorer = SentenceScorer.of(session, way, session.config.blank)
+    scorer = SentenceScorer.of(session, way, session.options.blank)
     with session.bar(f"{name} ({way})", len(sentences)) as advance:
         found = scorer(sentences, advance)
     points = {ACCURACY: _points(found)}

@@ -4,6 +4,7 @@ A setting that does not apply to a suite is not a field of its options, so nobod
 vain. Every field's docstring is its help text.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -13,6 +14,7 @@ from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
+    OneOrMore,
     OpenShare,
     Positive,
     Seed,
@@ -177,7 +179,7 @@ class InfillingOptions(TextOptions):
     """
 
     suite: Literal["infilling"] = "infilling"
-    mask_ratios: OpenShare[tuple[float, ...]] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    mask_ratios: OneOrMore[OpenShare[tuple[float, ...]]] = (0.1, 0.2, 0.3, 0.4, 0.5)
     """Shares of the words to blank."""
     context: Literal["bi", "uni"] = "bi"
     """How the text around the blanks is seen: bi (bidirectionally), uni (left to right, for models
@@ -190,11 +192,6 @@ class InfillingOptions(TextOptions):
     """Number of texts filled together."""
     seed: Seed[int] = 0
     """Seed for the choice of blanks and for the standard errors."""
-
-    def __post_init__(self) -> None:
-        TextOptions.__post_init__(self)
-        if not self.mask_ratios:
-            raise ValueError("mask_ratios is empty: give one or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -333,7 +330,7 @@ class QuestionsOptions(DataOptions):
     """In which words a question is put: English ones, those of its language, or none: as in
     training."""
     extract: Annotated[bool, Excludes("retrieve")] = False
-    """Allow only answers that stand in the passage, word for word."""
+    """Allow only answers that appear in the passage, word for word."""
     max_source_length: Positive[int | None] = None
     """Most tokens of a window of the passage with its question. Default: 512, or what the model
     has positions for."""
@@ -470,6 +467,22 @@ class WritingOptions(DataOptions):
                 f"source_template is {self.source_template!r}: it must hold {{text}}, where the "
                 "source stands"
             )
+        self.check_hints([])
+
+    def check_hints(self, languages: Sequence[str]) -> None:
+        """Raise ValueError if a hint of `source_template` has no word.
+
+        Args:
+            languages: codes of those that are written in; empty where one is not known.
+        """
+        if self.source_template is None or "{hint:" not in self.source_template:
+            return
+        from unblank.prompting.writing_hints import check_hints, with_hints
+
+        check_hints(self.source_template)
+        is_unknown = self.file and (self.source_field or self.suite != "translation")
+        for language in dict.fromkeys([*languages, *([""] if is_unknown else [])]):
+            with_hints(self.source_template, language)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -495,6 +508,11 @@ class TranslationOptions(WritingOptions):
                 "directions choose between the languages of a file, and with source_field and "
                 "target_field there is one direction: leave out one of them"
             )
+        if self.directions:
+            from unblank.languages.directions import ANY_LANGUAGE, find_direction
+
+            targets = [find_direction(one).target for one in self.directions]
+            self.check_hints([one for one in targets if one != ANY_LANGUAGE])
 
 
 SUITE_OPTIONS: dict[str, type[EvaluationOptions]] = {
@@ -524,8 +542,8 @@ def suite_options(name: str) -> type[EvaluationOptions]:
     """
     from difflib import get_close_matches
 
-    if name not in SUITE_OPTIONS:
-        near = get_close_matches(name, SUITE_OPTIONS, n=1)
+    if not isinstance(name, str) or name not in SUITE_OPTIONS:
+        near = get_close_matches(str(name), SUITE_OPTIONS, n=1)
         advice = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"suite is {name!r}: choose one of {', '.join(SUITE_OPTIONS)}{advice}")
     return SUITE_OPTIONS[name]

@@ -37,10 +37,13 @@ def read_parallel_sentences(
     """Return the sentences of some files, in their order.
 
     Raises:
-        ValueError: a record that does not have the layout, a language of no code, or a key that
-            occurs twice in a file; the message names file and line.
+        ValueError: no sentence at all, a record that does not have the layout, a language of no
+            code, or a key that occurs twice in a file; the message names file and line.
     """
-    return list(_READERS[layout](files))
+    sentences = list(_READERS[layout](files))
+    if not sentences:
+        raise ValueError(f"no sentence in {', '.join(str(file.path) for file in files)}")
+    return sentences
 
 
 def directions_of(
@@ -111,7 +114,7 @@ def _by_pairs(files: Sequence[LanguageFile]) -> Iterator[ParallelSentence]:
                 code: field_text(place, record, "text"),
                 "en": field_text(place, record, "eng"),
             }
-            yield ParallelSentence(place, {one: text.strip() for one, text in texts.items()})
+            yield ParallelSentence(place, _visible(texts))
 
 
 def _by_verses(files: Sequence[LanguageFile]) -> Iterator[ParallelSentence]:
@@ -126,6 +129,10 @@ def _by_verses(files: Sequence[LanguageFile]) -> Iterator[ParallelSentence]:
                 texts[file.language] = text.strip()
     for key, texts in verses.items():
         yield ParallelSentence(key, texts)
+
+
+def _visible(texts: Mapping[str, str]) -> dict[str, str]:
+    return {code: text.strip() for code, text in texts.items() if is_visible(text)}
 
 
 _READERS: dict[ParallelLayout, Callable[[Sequence[LanguageFile]], Iterator[ParallelSentence]]] = {

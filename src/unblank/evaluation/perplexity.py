@@ -57,7 +57,7 @@ def run_perplexity(
             )
         if not kept:
             raise ValueError(f"{part.name}: no text has two tokens")
-        for context in session.config.context:
+        for context in session.options.context:
             result = _measure(session, part, kept, context)
             if part.language:
                 rows = by_language.setdefault(f"{part.set_name} ({context})", {})
@@ -114,8 +114,8 @@ def _measure(
     context: Context,
 ) -> SuiteResult:
     started = time.perf_counter()
-    config = session.config
-    window, stride = choose_window(config.window, config.stride, session.num_positions)
+    options = session.options
+    window, stride = choose_window(options.window, options.stride, session.num_positions)
     owners, examples = _windows(session, documents, context, window, stride)
     name = f"{part.set_name} ({context})"
     with session.bar(f"{part.name} ({context})", len(examples)) as advance:
@@ -132,7 +132,7 @@ def _measure(
             seconds=time.perf_counter() - started,
             details={"window": window, "stride": stride, "documents": len(documents)},
         )
-        for metric, value, error, count in _scores(windows, documents, config.seed)
+        for metric, value, error, count in _scores(windows, documents, options.seed)
     ]
     predictions = [
         {
@@ -156,7 +156,7 @@ def _windows(
 ) -> tuple[list[int], list[Example]]:
     """Return the layouts of all windows, and which document each belongs to."""
     special = session.special
-    blank = special.blanks[BLANK_TOKENS.index(session.config.blank or GMASK_TOKEN)]
+    blank = special.blanks[BLANK_TOKENS.index(session.options.blank or GMASK_TOKEN)]
     owners, examples = [], []
     for number, document in enumerate(documents):
         ids = document.token_ids

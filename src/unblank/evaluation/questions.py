@@ -46,14 +46,14 @@ def run_questions(
     session: Session[QuestionsOptions], sets: Mapping[str, QuestionSet]
 ) -> Iterator[SuiteResult]:
     """Yield the scores of each set, or of the user's own files, judged like the first set."""
-    config = session.config
-    if config.file:
+    options = session.options
+    if options.file:
         rules = next(iter(sets.values())).rules
-        yield from _measure(session, "own files", rules, find_language_files(config.file))
+        yield from _measure(session, "own files", rules, find_language_files(options.file))
         return
     globs = {name: part.files.replace("{lang}", "*") for name, part in sets.items()}
     for name, found in session.files(globs):
-        files = in_languages(found, sets[name].files, config.languages)
+        files = in_languages(found, sets[name].files, options.languages)
         yield from _measure(session, name, sets[name].rules, files)
 
 
@@ -63,21 +63,21 @@ def _measure(
     rules: AnswerRules,
     files: Sequence[LanguageFile],
 ) -> Iterator[SuiteResult]:
-    config = session.config
+    options = session.options
     every = [question for file in files for question in read_questions(file)]
-    questions = draw_from_files(every, config.limit, lambda one: one.place)
+    questions = draw_from_files(every, options.limit, lambda one: one.place)
     require_rules(questions, rules)
     details = {"files": [str(file.path) for file in files], "rules": rules}
     started = time.perf_counter()
-    if config.retrieve is None:
+    if options.retrieve is None:
         asked = _asked(session, questions)
         session.say(f"{name}: {WindowCounts.of(asked)}")
         answers = _answers(session, asked)
         yield _result(name, questions, answers, time.perf_counter() - started, details)
         return
-    index, encoder = PassageIndex(Path(config.retrieve)), _encoder(session)
+    index, encoder = PassageIndex(Path(options.retrieve)), _encoder(session)
     queries = [question.text for question in questions]
-    for condition in passage_conditions(index, config.top, queries):
+    for condition in passage_conditions(index, options.top, queries):
         answers = answers_from_passages(
             questions,
             condition.passages,
@@ -127,19 +127,19 @@ def _result(
 
 def _encoder(session: Session[QuestionsOptions]) -> QuestionEncoder:
     family = family_of_model(session.model)
-    blank = (session.config.blank or _BLANK) if family.writes == "blanks" else ""
+    blank = (session.options.blank or _BLANK) if family.writes == "blanks" else ""
     tokenizer = session.tokenizer
-    return QuestionEncoder(tokenizer, family.special_ids(tokenizer), session.config.prompts, blank)
+    return QuestionEncoder(tokenizer, family.special_ids(tokenizer), session.options.prompts, blank)
 
 
 def _room(session: Session[QuestionsOptions]) -> int:
-    config, positions = session.config, session.num_positions
-    if config.max_source_length is not None and config.max_source_length > positions:
+    options, positions = session.options, session.num_positions
+    if options.max_source_length is not None and options.max_source_length > positions:
         raise ValueError(
-            f"max_source_length is {config.max_source_length}, but the model has {positions} "
+            f"max_source_length is {options.max_source_length}, but the model has {positions} "
             "positions: lower it"
         )
-    return config.max_source_length or min(positions, _USUAL_LENGTH)
+    return options.max_source_length or min(positions, _USUAL_LENGTH)
 
 
 def _asked(
@@ -148,8 +148,10 @@ def _asked(
     return ask(questions, _encoder(session), _room(session), show_progress=True)
 
 
-def _generation(config: QuestionsOptions) -> GenerationOptions:
-    return GenerationOptions(num_beams=config.num_beams, max_tokens=config.max_tokens, min_tokens=1)
+def _generation(options: QuestionsOptions) -> GenerationOptions:
+    return GenerationOptions(
+        num_beams=options.num_beams, max_tokens=options.max_tokens, min_tokens=1
+    )
 
 
 def _written(session: Session[QuestionsOptions], prompts: Sequence[Prompt]) -> list[Generated]:
@@ -158,8 +160,8 @@ def _written(session: Session[QuestionsOptions], prompts: Sequence[Prompt]) -> l
         session.model,
         session.tokenizer,
         prompts,
-        _generation(session.config),
-        batch_size=session.config.batch_size,
+        _generation(session.options),
+        batch_size=session.options.batch_size,
         show_progress=True,
     )
 
@@ -167,9 +169,9 @@ def _written(session: Session[QuestionsOptions], prompts: Sequence[Prompt]) -> l
 def _answers(
     session: Session[QuestionsOptions], asked: Sequence[AskedQuestion]
 ) -> list[FoundAnswer]:
-    config, within = session.config, None
-    if config.extract:
-        within = answer_setup(session.model, session.tokenizer, _generation(config)).rules
+    options, within = session.options, None
+    if options.extract:
+        within = answer_setup(session.model, session.tokenizer, _generation(options)).rules
     written = _written(session, window_prompts(asked, _encoder(session), within))
     num_windows = [len(one.windows) for one in asked]
     return best_answers([one.question for one in asked], num_windows, written)

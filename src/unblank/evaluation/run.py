@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from glob import glob
@@ -47,6 +47,7 @@ from unblank.families.table import family_of_model
 from unblank.finetuning.labels.tuned import has_label_head, open_tuned
 from unblank.installed import installed_versions
 from unblank.integrity import file_facts, write_at_once
+from unblank.metrics.bleu_tokenizers import require_bleu_tokenizer
 from unblank.metrics.packages import require_metric_packages
 from unblank.models.half_weights import answering_model, weights_dtype
 from unblank.plurals import counted
@@ -54,6 +55,7 @@ from unblank.prompting import load_task
 from unblank.shared_batches import sharing_batches
 from unblank.untrusted.json_text import read_json_object
 from unblank.version import __version__
+from unblank.whole_folders import used_folder
 
 __all__ = ["evaluate", "require_suite_packages"]
 
@@ -67,7 +69,7 @@ _FOR_ALL = (PairsSuite, WritingSuite, TranslationSuite, QuestionsSuite)
 """Suites that need no blanks in a text."""
 
 
-def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
+def evaluate(options: EvaluationOptions) -> tuple[list[Score], Path]:
     """Measure, write the JSON file (again after each part), and return scores and its path.
 
     Processes that torchrun started share out the batches; only the main one writes.
@@ -77,20 +79,21 @@ def evaluate(config: EvaluationOptions) -> tuple[list[Score], Path]:
         FileNotFoundError: a model or data that is not there.
         ImportError: a package of the extra `eval` is missing.
     """
-    suite = load_suite(config.suite)
-    require_suite_packages(config)
-    session = _session(config, suite)
+    suite = load_suite(options.suite)
+    require_suite_packages(options)
+    session = _session(options, suite)
     family = family_of_model(session.model)
     if session.tuned is None and family.writes != "blanks" and not isinstance(suite, _FOR_ALL):
         others = [name for name in suite_names() if isinstance(load_suite(name), _FOR_ALL)]
         raise ValueError(
-            f"{config.model} is a {family.name}, which fills no blanks: choose a suite of "
+            f"{options.model} is a {family.name}, which fills no blanks: choose a suite of "
             f"{', '.join(others)}"
         )
     with join_replicas() as world:
-        path = world.gather(_free_output(config))[0]
-        files = world.gather(_weights(Path(config.model)) if world.is_main else {})[0]
+        path = world.gather(_free_output(options))[0]
+        files = world.gather(_weights(Path(options.model)) if world.is_main else {})[0]
         with (
+            used_folder(path.parent) if world.is_main else nullcontext(),
             _kept_batches(session, path, files, world) as kept,
             sharing_batches(world.rank, world.size, world.gather, kept.get),
         ):
@@ -110,9 +113,9 @@ def _kept_batches(
 ) -> Iterator[KeptBatches]:
     """Keep what is computed until all is measured, and go on with what an interrupted one left."""
     task = {
-        "config": plain(replace(session.config, output=None)),
+        "config": plain(replace(session.options, output=None)),
         "weights": files,
-        "texts": _text_files(session.config),
+        "texts": _text_files(session.options),
         "versions": installed_versions(_PACKAGES),
     }
     kept = KeptBatches(path, task, world.rank, world.size)
@@ -131,9 +134,9 @@ def _kept_batches(
     world.wait()  # once it is over, nothing is left by any process
 
 
-def _text_files(config: EvaluationOptions) -> list[tuple[str, int, int]]:
+def _text_files(options: EvaluationOptions) -> list[tuple[str, int, int]]:
     """Return path, size and time of change of the files that may be read."""
-    named, data = getattr(config, "file", ()), getattr(config, "data", None)
+    named, data = getattr(options, "file", ()), getattr(options, "data", None)
     if not named:
         root = data or os.environ.get("UNBLANK_DATA")
         named = (str(root),) if root else ()
@@ -160,8 +163,6 @@ def _measured_parts(
     """
     results: list[SuiteResult] = []
     started = time.perf_counter()
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(is_complete: bool) -> None:
         if path is not None:
@@ -180,7 +181,7 @@ def _draw(
     session: Session[EvaluationOptions], suite: Suite, scores: Sequence[Score], path: Path
 ) -> None:
     """Draw what a suite has a picture of: minimal pairs, directions, and several languages."""
-    title = f"{session.config.suite} of {session.config.model}"
+    title = f"{session.options.suite} of {session.options.model}"
     if isinstance(suite, PairsSuite):
         is_drawn = draw_pairs(title, scores, path)
     elif maps := direction_maps(scores):
@@ -195,9 +196,9 @@ def _draw(
         session.say(f"{path} was not drawn; to draw it: {install_command('matplotlib')}")
 
 
-def require_suite_packages(config: EvaluationOptions) -> None:
+def require_suite_packages(options: EvaluationOptions) -> None:
     """Raise ImportError, before a model is opened, if a suite's scores need what is not there."""
-    suite = load_suite(config.suite)
+    suite = load_suite(options.suite)
     metrics: list[str] = []
     if isinstance(suite, WritingSuite):
         metrics = [metric for part in suite.sets.values() for metric in part.metrics]
@@ -205,40 +206,42 @@ def require_suite_packages(config: EvaluationOptions) -> None:
             metrics.append(OFF_TARGET)
     elif isinstance(suite, TranslationSuite):
         metrics = [*suite.metrics, OFF_TARGET]
-    elif isinstance(config, UnderstandingOptions | ClozeOptions | ClassifierOptions):
+    elif isinstance(options, UnderstandingOptions | ClozeOptions | ClassifierOptions):
         tasks = suite.tasks if isinstance(suite, TaskSuite) else {}
-        chosen = [str(tasks.get(name, name)) for name in config.tasks] or map(str, tasks.values())
+        chosen = [str(tasks.get(name, name)) for name in options.tasks] or map(str, tasks.values())
         metrics = [metric for name in chosen for metric in load_task(name).metrics]
     elif isinstance(suite, SeveralSuites):
         parts = [part for part in suite.suites.values() if isinstance(part, TaskSuite)]
         paths = [path for part in parts for path in part.tasks.values()]
         metrics = [metric for path in paths for metric in load_task(path).metrics]
-    elif getattr(config, "retrieve", None) is not None:
+    elif getattr(options, "retrieve", None) is not None:
         require_package("bm25s", "an index of passages")
-    elif config.suite == "lm-eval":
+    elif options.suite == "lm-eval":
         require_package("lm_eval", "the suite lm-eval")
     require_metric_packages(metrics)
+    if "bleu" in metrics:
+        require_bleu_tokenizer(getattr(options, "bleu_tokenizer", "auto"))
 
 
-def _session(config: EvaluationOptions, suite: Suite) -> Session[EvaluationOptions]:
+def _session(options: EvaluationOptions, suite: Suite) -> Session[EvaluationOptions]:
     console = TextConsole(stderr=True, quiet=not is_main_process())
-    if not isinstance(config, ClassifierOptions):
-        return Session(_open(config, suite), config, console)
-    folder = Path(config.model)
+    if not isinstance(options, ClassifierOptions):
+        return Session(_open(options, suite), options, console)
+    folder = Path(options.model)
     if not has_label_head(folder):
         raise ValueError(f"{folder} has no classification head: choose the suite cloze")
-    task = config.tasks[0] if config.tasks else None
-    tuned = open_tuned(folder, task, device=config.device, dtype=config.dtype)
-    return Session(Unblank(tuned.model, tuned.tokenizer), config, console, tuned)
+    task = options.tasks[0] if options.tasks else None
+    tuned = open_tuned(folder, task, device=options.device, dtype=options.dtype)
+    return Session(Unblank(tuned.model, tuned.tokenizer), options, console, tuned)
 
 
-def _open(config: EvaluationOptions, suite: Suite) -> Unblank:
+def _open(options: EvaluationOptions, suite: Suite) -> Unblank:
     """Return the model; sentences can be scored by one that writes nothing, too."""
-    folder = Path(config.model)
+    folder = Path(options.model)
     if not isinstance(suite, PairsSuite) or has_adapter(folder):
-        return load(folder, device=config.device, dtype=config.dtype)
+        return load(folder, device=options.device, dtype=options.dtype)
     model, tokenizer = load_folder(
-        folder, device=config.device, dtype=config.dtype, must_write=False
+        folder, device=options.device, dtype=options.dtype, must_write=False
     )
     return Unblank(answering_model(model), tokenizer)
 
@@ -252,27 +255,29 @@ def _weights(folder: Path) -> dict[str, Any]:
     return files
 
 
-def _free_output(config: EvaluationOptions) -> Path:
+def _free_output(options: EvaluationOptions) -> Path:
     """Return the file for the results, which holds none of another measurement.
 
     Raises:
         FileExistsError: if the one that was asked for does.
     """
-    if config.output is not None:
-        if not _is_free(config.output, config):
+    if options.output is not None:
+        if not _is_free(options.output, options):
             raise FileExistsError(
-                f"{config.output} has the results of another measurement: choose another --output, "
-                "or remove it"
+                f"{options.output} has the results of another measurement: choose another "
+                "--output, or remove it"
             )
-        return config.output
-    own = getattr(config, "file", ())
-    name = "own" if own else getattr(config, "split", "validation")
-    folder = Path(config.model) / "evaluations"
-    names = (f"{config.suite}.{name}{end}.json" for end in chain([""], map("-{}".format, count(2))))
-    return next(folder / one for one in names if _is_free(folder / one, config))
+        return options.output
+    own = getattr(options, "file", ())
+    name = "own" if own else getattr(options, "split", "validation")
+    folder = Path(options.model) / "evaluations"
+    names = (
+        f"{options.suite}.{name}{end}.json" for end in chain([""], map("-{}".format, count(2)))
+    )
+    return next(folder / one for one in names if _is_free(folder / one, options))
 
 
-def _is_free(path: Path, config: EvaluationOptions) -> bool:
+def _is_free(path: Path, options: EvaluationOptions) -> bool:
     """Whether there is no such file, or it has an earlier result of the same measurement."""
     if not path.exists():
         return True
@@ -280,20 +285,20 @@ def _is_free(path: Path, config: EvaluationOptions) -> bool:
         known = read_json_object(path)["config"]
     except (ValueError, KeyError, TypeError):
         return False
-    return _measured(known) == _measured(json.loads(json.dumps(plain(config))))
+    return _measured(known) == _measured(json.loads(json.dumps(plain(options))))
 
 
-def _measured(config: dict[str, Any]) -> dict[str, Any]:
+def _measured(options: dict[str, Any]) -> dict[str, Any]:
     """Return what a measurement is of, without how it is computed and where its result goes."""
     how = ("output", "device", "dtype", "batch_size")
-    return {name: value for name, value in config.items() if name not in how}
+    return {name: value for name, value in options.items() if name not in how}
 
 
 def _about(
     session: Session[EvaluationOptions], files: Mapping[str, Any], seconds: float
 ) -> dict[str, Any]:
     """Return what the scores depend on."""
-    folder = Path(session.config.model)
+    folder = Path(session.options.model)
     return {
         "made_by": f"unblank {__version__} evaluate",
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -305,6 +310,6 @@ def _about(
             "device": str(session.model.device),
             "dtype": str(weights_dtype(session.model)).removeprefix("torch."),
         },
-        "config": plain(session.config),
+        "config": plain(session.options),
         "versions": installed_versions(_PACKAGES),
     }

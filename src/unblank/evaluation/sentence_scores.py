@@ -78,7 +78,7 @@ class SentenceScorer:
             way: one that the model has, see `choose_ways`.
             blank: the token that "gmask" begins with; None for `[gMASK]`.
         """
-        model, folder = session.model, Path(session.config.model)
+        model, folder = session.model, Path(session.options.model)
         family = family_of_model(model)
         special = family.special_ids(session.tokenizer)
         if family.writes == "targets":
@@ -147,7 +147,7 @@ def choose_ways(session: Session[Any], asked: Sequence[SentenceWay]) -> tuple[Se
     if len(allowed) == 1:
         session.say(f"sentences are scored by {allowed[0]}, the only way of a {family.name}")
         return allowed
-    objective = pretraining_settings(Path(session.config.model), "objective")
+    objective = pretraining_settings(Path(session.options.model), "objective")
     weights: dict[SentenceWay, float] = {}
     for name, way in _TRAINED.items():
         weights[way] = weights.get(way, 0.0) + objective.get(name, 0.0)

@@ -54,7 +54,7 @@ class Session(Generic[Options_co]):
     """One measurement: the model and the options of a suite."""
 
     unblank: Unblank
-    config: Options_co
+    options: Options_co
     console: Console
     """Console for progress and notes, on standard error."""
     tuned: TunedTask | None = None
@@ -105,8 +105,8 @@ class Session(Generic[Options_co]):
             ValueError: if a part does not exist, or there is nothing to measure.
             FileNotFoundError: if the data is not there.
         """
-        config = self.config
-        if config.file:
+        options = self.options
+        if options.file:
             yield from self._own_texts(text_unit)
             return
         for name, files in self.files({name: part.files for name, part in parts.items()}):
@@ -114,10 +114,10 @@ class Session(Generic[Options_co]):
             yield self._read(name, source, parts[name].is_wikitext)
 
     def _own_texts(self: "Session[TextOptions]", text_unit: TextUnit) -> Iterator[NamedTexts]:
-        field, own = self.config.text_field, "own files"
+        field, own = self.options.text_field, "own files"
         with tempfile.TemporaryDirectory(prefix="unblank-") as folder:
             sources = open_language_sources(
-                self.config.file, text_field=field, cache_dir=Path(folder)
+                self.options.file, text_field=field, cache_dir=Path(folder)
             )
             unknown = [one for one in sources if not one.language]
             if unknown:
@@ -137,7 +137,7 @@ class Session(Generic[Options_co]):
         self: "Session[TextOptions]", name: str, source: TextFiles, is_wikitext: bool = False
     ) -> NamedTexts:
         placed = [one for one in source.placed_texts() if is_visible(one[1])]
-        texts = [text for _, text in draw_from_files(placed, self.config.limit, itemgetter(0))]
+        texts = [text for _, text in draw_from_files(placed, self.options.limit, itemgetter(0))]
         if not texts:
             raise ValueError(f"there is no text in {source.shown_paths}")
         return NamedTexts(name, source.paths, texts, is_wikitext, set_name=name)
@@ -157,17 +157,17 @@ class Session(Generic[Options_co]):
             ValueError: if a part that was asked for does not exist, or has several such files.
             FileNotFoundError: if the data of one is not there, or that of all.
         """
-        root, asked = self.data_folder(), self.config.tasks
+        root, asked = self.data_folder(), self.options.tasks
         for name in asked:
             if name not in parts:
                 raise ValueError(
-                    f"the suite {self.config.suite} has no task {name!r}: choose from "
+                    f"the suite {self.options.suite} has no task {name!r}: choose from "
                     f"{', '.join(parts)}"
                 )
         num_missing = 0
         for name in asked or parts:
             try:
-                found = find_split(root, parts[name], self.config.split)
+                found = find_split(root, parts[name], self.options.split)
             except (FileNotFoundError, ValueError) as error:
                 num_missing += 1
                 how = "" if isinstance(error, OSError) else f": --tasks {name} --split NAME"
@@ -184,11 +184,12 @@ class Session(Generic[Options_co]):
             ValueError: if it is not named.
             FileNotFoundError: if it is not there.
         """
-        named = self.config.data or os.environ.get("UNBLANK_DATA")
+        named = self.options.data or os.environ.get("UNBLANK_DATA")
         if not named:
             raise ValueError(
-                f"the suite {self.config.suite} needs data: give --data FOLDER or set UNBLANK_DATA "
-                "(docs/evaluating.md shows the layout), or give your own texts with --file"
+                f"the suite {self.options.suite} needs data: give --data FOLDER or set "
+                "UNBLANK_DATA (docs/evaluating.md shows the layout), or give your own texts with "
+                "--file"
             )
         if not Path(named).is_dir():
             raise FileNotFoundError(f"there is no folder of data {named}")

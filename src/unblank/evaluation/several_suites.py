@@ -30,7 +30,7 @@ def run_several(session: Session[XtremeOptions], suite: SeveralSuites) -> Iterat
         ValueError: a task that the suite does not have.
         FileNotFoundError: no suite has its files.
     """
-    asked = session.config.tasks or tuple(suite.suites)
+    asked = session.options.tasks or tuple(suite.suites)
     for name in asked:
         if name not in suite.suites:
             raise ValueError(
@@ -58,28 +58,28 @@ def _run(
     session: Session[XtremeOptions], suite: TaskSuite | QuestionsSuite
 ) -> Iterator[SuiteResult]:
     """Run a suite with the options that it shares with the others."""
-    config = session.config
+    options = session.options
     shared: dict[str, Any] = {
-        name: getattr(config, name)
+        name: getattr(options, name)
         for name in (
             "model", "limit", "device", "dtype", "split", "data", "languages", "batch_size"
         )
     }  # fmt: skip
     if isinstance(suite, TaskSuite):
-        tasks = LanguagesOptions(suite=suite.name, prompts=config.prompts, **shared)  # type: ignore[arg-type]
+        tasks = LanguagesOptions(suite=suite.name, prompts=options.prompts, **shared)  # type: ignore[arg-type]
         yield from run_understanding(_with(session, tasks), suite)
     else:
         questions = QuestionsOptions(
             suite=suite.name,  # type: ignore[arg-type]
-            prompts=config.prompts or "english",
-            max_tokens=config.max_tokens,
+            prompts=options.prompts or "english",
+            max_tokens=options.max_tokens,
             **shared,
         )
         yield from run_questions(_with(session, questions), suite.sets)
 
 
-def _with(session: Session[Any], config: Any) -> Session[Any]:
-    return replace(session, config=config)
+def _with(session: Session[Any], options: Any) -> Session[Any]:
+    return replace(session, options=options)
 
 
 def _number(scores: Sequence[Score]) -> tuple[float, float | None]:

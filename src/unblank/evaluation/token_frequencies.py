@@ -54,7 +54,7 @@ def find_frequencies(session: Session[PairsOptions]) -> TokenFrequencies | None:
     """
     num_tokens = len(session.tokenizer)
     counts = np.zeros(num_tokens, np.int64)
-    if named := session.config.frequencies:
+    if named := session.options.frequencies:
         texts = TextFiles(paths=find_files(named))
         core = text_encoder(session.tokenizer)
         for ids in encode_documents(texts, core, np.dtype(np.int64), num_threads=1):
@@ -63,7 +63,7 @@ def find_frequencies(session: Session[PairsOptions]) -> TokenFrequencies | None:
             raise ValueError(f"there is no text in {texts.shown_paths}")
         session.say(f"token frequencies: {_told(counts)} of {texts.shown_paths}")
         return TokenFrequencies(counts)
-    corpora = training_corpora(Path(session.config.model))
+    corpora = training_corpora(Path(session.options.model))
     if not corpora:
         session.say(
             "no baseline of token frequencies, as the text that the model was pretrained on is not "

@@ -33,16 +33,16 @@ def run_translation(
 
     Own files are read like the first set; if their fields are named, they are one direction.
     """
-    config = session.config
-    if config.source_field and config.target_field:
-        source, targets = config.source_field, (config.target_field,)
+    options = session.options
+    if options.source_field and options.target_field:
+        source, targets = options.source_field, (options.target_field,)
         yield from run_own_files(
             session, WritingSet(files="", source=source, targets=targets, metrics=suite.metrics)
         )
         return
-    if config.file:
+    if options.file:
         part = next(iter(suite.sets.values()))
-        files = [LanguageFile(path) for path in find_files(config.file)]
+        files = [LanguageFile(path) for path in find_files(options.file)]
         yield from _measure(session, "own files", part, files, suite.metrics)
         return
     globs = {name: part.files.replace("{lang}", "*") for name, part in suite.sets.items()}
@@ -60,7 +60,8 @@ def _measure(
     metrics: tuple[TextMetric, ...],
 ) -> Iterator[SuiteResult]:
     sentences = read_parallel_sentences(files, part.layout)
-    directions = directions_of(sentences, session.config.directions or part.directions, name)
+    directions = directions_of(sentences, session.options.directions or part.directions, name)
+    session.options.check_hints([one.target for one in directions])
     known = _texts(sentences, directions)
     accuracy = identifier_accuracy(known)
     identifier = LanguageIdentifier(known)
@@ -93,7 +94,7 @@ def _asked(
 ) -> AskedTexts:
     source, target = direction.source, direction.target
     both = [one for one in sentences if source in one.texts and target in one.texts]
-    drawn = draw_from_files(both, session.config.limit, lambda one: one.place)
+    drawn = draw_from_files(both, session.options.limit, lambda one: one.place)
     return AskedTexts(
         name=name,
         texts=[AskedText(one.texts[source], (one.texts[target],)) for one in drawn],

@@ -51,7 +51,7 @@ def run_understanding(
             raise ValueError(f"{task.path} does not say where its examples are: add `files:`")
     patterns = {name: suite.files.get(name, task.files) for name, task in tasks.items()}
     globs = {name: pattern.replace("{lang}", "*") for name, pattern in patterns.items()}
-    wanted = getattr(session.config, "languages", ())
+    wanted = getattr(session.options, "languages", ())
     for name, files in session.files(globs):
         counted = suite.averaged.get(name)
         placed = in_languages(files, patterns[name], wanted)
@@ -68,13 +68,13 @@ def run_cloze(session: Session[ClozeOptions]) -> Iterator[SuiteResult]:
     Raises:
         ValueError: if there is not one task, or no file.
     """
-    config = session.config
-    if len(config.tasks) != 1 or not config.file:
+    options = session.options
+    if len(options.tasks) != 1 or not options.file:
         raise ValueError(
             "the suite cloze needs one task and its examples: --tasks NAME_OR_YAML --file FILE"
         )
     result, _ = _measure_cloze(
-        session, load_task(config.tasks[0]), find_language_files(config.file)
+        session, load_task(options.tasks[0]), find_language_files(options.file)
     )
     yield result
 
@@ -85,16 +85,16 @@ def run_classifier(session: Session[ClassifierOptions]) -> Iterator[SuiteResult]
     Raises:
         ValueError: if there is no file.
     """
-    tuned, config = session.tuned, session.config
+    tuned, options = session.tuned, session.options
     assert tuned is not None
-    if not config.file:
+    if not options.file:
         raise ValueError("the suite classifier needs examples: --file FILE")
 
     def answer(examples: Sequence[TaskExample]) -> list[Prediction]:
-        shares = tuned.shares(examples, config.batch_size)
+        shares = tuned.shares(examples, options.batch_size)
         return [decide(tuned.task, *pair) for pair in zip(examples, shares, strict=True)]
 
-    result, _ = _measure(session, tuned.task, find_language_files(config.file), answer)
+    result, _ = _measure(session, tuned.task, find_language_files(options.file), answer)
     yield result
 
 
@@ -105,9 +105,9 @@ def _measure_cloze(
     counted: Sequence[str] | None = None,
 ) -> tuple[SuiteResult, Average]:
     """Return a task's result as cloze questions; see `_measure`."""
-    asking = Asking(session.config.prompts, session.config.words)
-    asking.check(task, session.config.pattern)
-    task, prior = normalized(task, _normalization(session.config))
+    asking = Asking(session.options.prompts, session.options.words)
+    asking.check(task, session.options.pattern)
+    task, prior = normalized(task, _normalization(session.options))
 
     def answer(examples: Sequence[TaskExample]) -> list[Prediction]:
         _tell_shortened(session, task, examples, asking)
@@ -116,21 +116,21 @@ def _measure_cloze(
             session.tokenizer,
             task,
             examples,
-            patterns=session.config.pattern,
+            patterns=session.options.pattern,
             asking=asking,
             prior=prior,
-            batch_size=session.config.batch_size,
-            layout=session.config.layout,
+            batch_size=session.options.batch_size,
+            layout=session.options.layout,
             show_progress=True,
         )
 
     return _measure(session, task, files, answer, counted)
 
 
-def _normalization(config: UnderstandingOptions | ClozeOptions) -> Normalization | None:
-    if config.calibrate and config.normalization is not None:
+def _normalization(options: UnderstandingOptions | ClozeOptions) -> Normalization | None:
+    if options.calibrate and options.normalization is not None:
         raise ValueError("calibrate is normalization pmi: give one of them")
-    return "pmi" if config.calibrate else config.normalization
+    return "pmi" if options.calibrate else options.normalization
 
 
 def _measure(
@@ -147,7 +147,7 @@ def _measure(
     started = time.perf_counter()
     data = read_examples(task, files)
     questions = [list(group) for _, group in groupby(data.examples, key=_question_of)]
-    drawn = draw_from_files(questions, session.config.limit, lambda group: group[0].place)
+    drawn = draw_from_files(questions, session.options.limit, lambda group: group[0].place)
     examples = list(chain.from_iterable(drawn))
     if data.num_skipped:
         session.say(
@@ -173,7 +173,7 @@ def _measure(
             [examples[index] for index in some],
             [answers[index] for index in some],
             counted,
-            seed=session.config.seed,
+            seed=session.options.seed,
             seconds=seconds,
             details=details,
         )
@@ -254,7 +254,7 @@ def _tell_shortened(
     """Say how many questions lose text because the model has too few positions."""
     limit = session.model.config.max_position_embeddings
     usual = task.default_pattern if asking.prompts is None else 0
-    for number in session.config.pattern or (usual,):
+    for number in session.options.pattern or (usual,):
         prompts = [
             encode_example(
                 session.tokenizer, task, *asking.ask(task, example, number), max_length=limit

@@ -38,12 +38,13 @@ def run_writing(
     Sets of several languages have a row each and their means with equal weight, and how many
     answers are in another of these languages.
     """
-    config = session.config
-    if config.file:
+    options = session.options
+    if options.file:
         yield from run_own_files(session, next(iter(sets.values())))
         return
     found = dict(session.files({name: part.files for name, part in sets.items()}))
     asked = {name: _read(session, name, sets[name], files) for name, files in found.items()}
+    options.check_hints([texts.target_language for texts in asked.values()])
     identifier = _identifier(list(asked.values()))
     rows: dict[str, dict[str, list[Score]]] = {}
     for texts in asked.values():
@@ -58,7 +59,7 @@ def run_writing(
 
 def run_own_files(session: Session[WritingOptions], part: WritingSet) -> Iterator[SuiteResult]:
     """Yield the scores of the user's own files, read and judged like a set."""
-    files = find_files(session.config.file)
+    files = find_files(session.options.file)
     yield from write_and_score(
         session, _read(session, "own files", replace(part, language="", group=""), files), None
     )
@@ -78,7 +79,7 @@ def _read(
     session: Session[WritingOptions], name: str, part: WritingSet, files: Sequence[Path]
 ) -> AskedTexts:
     placed = draw_from_files(
-        list(_pairs(session, part, files)), session.config.limit, itemgetter(0)
+        list(_pairs(session, part, files)), session.options.limit, itemgetter(0)
     )
     return AskedTexts(
         name=part.group or name,
@@ -93,12 +94,12 @@ def _pairs(
     session: Session[WritingOptions], part: WritingSet, files: Sequence[Path]
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Yield the place of each source, the source, and its references."""
-    config = session.config
-    source = config.source_field or part.source
-    targets = (config.target_field,) if config.target_field else part.targets
-    more_targets = () if config.target_field else part.more_targets
+    options = session.options
+    source = options.source_field or part.source
+    targets = (options.target_field,) if options.target_field else part.targets
+    more_targets = () if options.target_field else part.more_targets
     for path in files:
-        for place, record in read_records(path, _given_names(config)):
+        for place, record in read_records(path, _given_names(options)):
             text = field_text(place, record, source)
             require_text(text, f"{place}: the source ({source!r})")
             first = next((name for name in targets if has_field(record, name)), targets[0])
@@ -111,7 +112,7 @@ def _pairs(
             yield place, text.strip(), references
 
 
-def _given_names(config: WritingOptions) -> list[str]:
+def _given_names(options: WritingOptions) -> list[str]:
     """Return the fields that are named: if all are numbers, tables have no header."""
-    source = field_names(config.source_field) if config.source_field else []
-    return [*source, config.target_field] if config.target_field else []
+    source = field_names(options.source_field) if options.source_field else []
+    return [*source, options.target_field] if options.target_field else []

@@ -76,7 +76,7 @@ def write_and_score(
         asked: what is to be written.
         identifier: tells the language of an answer; None if that is not measured.
     """
-    penalties = session.config.length_penalty
+    penalties = session.options.length_penalty
     if len(penalties) == 1:
         yield _measure(session, asked.name, asked, identifier, penalties[0])
         return
@@ -99,16 +99,16 @@ def _measure(
     length_penalty: float,
 ) -> SuiteResult:
     started = time.perf_counter()
-    config, texts = session.config, asked.texts
+    options, texts = session.options, asked.texts
     title = asked.title.replace(asked.name, name)
     session.say(f"{title}: {counted(len(texts), 'source')}")
-    template = with_hints(config.source_template or "{text}", asked.target_language)
+    template = with_hints(options.source_template or "{text}", asked.target_language)
     answers = generate_texts(
         session.model,
         session.tokenizer,
         [template.replace("{text}", text.source) for text in texts],
         _options(session, asked, length_penalty),
-        batch_size=config.batch_size,
+        batch_size=options.batch_size,
         show_progress=True,
     )
     written = [answer.text for answer in answers]
@@ -116,7 +116,7 @@ def _measure(
         written,
         [list(text.references) for text in texts],
         asked.metrics,
-        tokenize=config.bleu_tokenizer,
+        tokenize=options.bleu_tokenizer,
         with_margin=True,
     )
     if "bleu" in found.scores:
@@ -174,15 +174,15 @@ def _off_target(name: str, asked: AskedTexts, languages: Sequence[str], seconds:
 def _options(
     session: Session[WritingOptions], asked: AskedTexts, length_penalty: float
 ) -> GenerationOptions:
-    config = session.config
+    options = session.options
     return GenerationOptions(
-        num_beams=config.num_beams,
-        no_repeat_ngram=config.no_repeat_ngram,
-        length_penalty=length_penalty if config.num_beams > 1 else 1.0,
-        max_tokens=config.max_tokens,
-        source_tag=_tag(config.source_tag, asked),
-        target_tag=_tag(config.target_tag, asked),
-        blank=config.blank,
+        num_beams=options.num_beams,
+        no_repeat_ngram=options.no_repeat_ngram,
+        length_penalty=length_penalty if options.num_beams > 1 else 1.0,
+        max_tokens=options.max_tokens,
+        source_tag=_tag(options.source_tag, asked),
+        target_tag=_tag(options.target_tag, asked),
+        blank=options.blank,
         too_long="cut",
     )
 

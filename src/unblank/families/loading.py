@@ -25,7 +25,12 @@ from unblank.untrusted.folder import require_safe_model_folder
 from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.opening import model_in, tokenizer_in
 from unblank.untrusted.sharded_weights import shard_files
-from unblank.untrusted.weight_files import opened_weights, refuse_only_pickles
+from unblank.untrusted.weight_files import (
+    INDEX_NAME,
+    opened_weights,
+    places_in_index,
+    refuse_only_pickles,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -194,6 +199,7 @@ def _refuse_classifier(folder: Path, config: dict[str, Any]) -> None:
 def _check_weights(folder: Path) -> None:
     refuse_links_out(folder)
     refuse_only_pickles(folder)
+    places_in_index(folder / INDEX_NAME)  # which may name files that are not there
     paths = sorted(folder.glob("*.safetensors")) or shard_files(folder)
     if not paths:
         raise FileNotFoundError(f"{folder} is not a model folder: it has no model.safetensors")
@@ -229,9 +235,9 @@ def torch_dtype(dtype: str | torch.dtype | None) -> torch.dtype | str:
     """Return a data type by its name; None is the one that weights were saved in."""
     if dtype is None:
         return "auto"
-    if isinstance(dtype, torch.dtype):
+    if isinstance(dtype, torch.dtype) and dtype.is_floating_point:
         return dtype
-    if dtype not in _DTYPES:
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise ValueError(f"dtype is {dtype!r}: choose one of {', '.join(_DTYPES)}")
     return _DTYPES[dtype]
 
@@ -245,7 +251,7 @@ def torch_device(device: str) -> torch.device:
         return torch.device("cuda" if has_gpu else "cpu")
     try:
         chosen = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(f"device is {device!r}: use auto, cpu or cuda") from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ValueError(

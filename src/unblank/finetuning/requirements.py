@@ -6,7 +6,9 @@ from pathlib import Path
 from unblank.adapters.record import has_adapter
 from unblank.extras import require_package
 from unblank.finetuning.labels.classifier_model import is_classifier_folder
+from unblank.finetuning.pairs.answers import SCORES
 from unblank.finetuning.settings import FinetuneSettings
+from unblank.metrics.bleu_tokenizers import require_bleu_tokenizer
 from unblank.metrics.packages import require_metric_packages
 from unblank.prompting import load_task
 from unblank.prompting.soft import require_glm
@@ -138,7 +140,10 @@ def require_tuning_packages(settings: FinetuneSettings) -> None:
     if not settings.data.is_validated:
         return
     if settings.task == PAIRS:
-        require_metric_packages([settings.train.metric or "loss"])
+        metrics = SCORES.get(settings.train.metric or "loss", ())
+        require_metric_packages(metrics)
+        if "bleu" in metrics:
+            require_bleu_tokenizer(settings.generation.bleu_tokenizer)
     elif settings.task != QUESTIONS:  # whose scores need none
         require_metric_packages(load_task(settings.task).metrics)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 from unblank.generation.options import SearchOptions
+from unblank.plurals import counted
 from unblank.rules.constraint import Constraint
 from unblank.rules.making import ConstraintMaker
 from unblank.rules.rule import Rule, RuleLike, read_rules
@@ -115,8 +116,8 @@ def rules_of_each(given: TextRules | None, num_texts: int) -> list[tuple[Rule, .
         lists = cast("Sequence[Sequence[RuleLike]]", given)
         if len(lists) != num_texts:
             raise ValueError(
-                f"rules are {len(lists)} lists for {num_texts} texts: give one for each text, or "
-                "one list of rules for all"
+                f"rules are {counted(len(lists), 'list')} for {counted(num_texts, 'text')}: give "
+                "one for each text, or one list of rules for all"
             )
         return [read_rules(one) for one in lists]
     return [read_rules(cast("Sequence[RuleLike]", given))] * num_texts

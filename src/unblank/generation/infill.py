@@ -22,6 +22,7 @@ from unblank.generation.prompts import (
 )
 from unblank.generation.results import BlankFill, FillResult, TokenEvent
 from unblank.generation.rows import Prompt
+from unblank.plurals import counted
 from unblank.rules.rule import Rule, RuleLike, read_rules
 from unblank.tokenization.special import SpecialIds, special_ids
 
@@ -129,7 +130,10 @@ class Filler:
         """
         blanked = self.read(text)
         if len(answers) != len(blanked.order):
-            raise ValueError(f"{len(answers)} answers for {len(blanked.order)} blanks of {text!r}")
+            raise ValueError(
+                f"{counted(len(answers), 'answer')} for "
+                f"{counted(len(blanked.order), 'blank')} of {text!r}"
+            )
         token_ids = [
             encode_candidate(self._tokenizer, blanked.parts, blank, answer)
             for blank, answer in enumerate(answers)

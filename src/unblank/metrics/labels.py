@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 
 from unblank.metrics.written_form import written_form
+from unblank.plurals import counted
 
 __all__ = [
     "best_answer_scores",
@@ -149,8 +150,8 @@ def best_answer_scores(prediction: str, answers: Sequence[str]) -> tuple[float, 
 def _require_pairs(predictions: Sequence[object], labels: Sequence[object]) -> None:
     if len(predictions) != len(labels) or not labels:
         raise ValueError(
-            f"{len(predictions)} predictions for {len(labels)} labels: give one for each label, at "
-            "least one"
+            f"{counted(len(predictions), 'prediction')} for {counted(len(labels), 'label')}: give "
+            "one for each label, at least one"
         )
 
 

@@ -223,7 +223,7 @@ _OBJECTIVE = (
 _WHY_MUON = "learns sooner than adamw"
 _OPTIMISER = (
     Choice("train.first_embeddings", "cooccurrence", "words with the same neighbours are alike"),
-    Choice("train.first_attention", "neighbours", "what stands in a blank is told by them"),
+    Choice("train.first_attention", "neighbours", "they say most about what fills a blank"),
     Choice("optim.name", "muon", _WHY_MUON),
     Choice("optim.learning_rate", 2e-3, _WHY_MUON, ("optim.name",)),
     Choice("optim.muon_factor", 1.5, _WHY_MUON, ("optim.name", "optim.learning_rate")),

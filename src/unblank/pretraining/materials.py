@@ -16,6 +16,7 @@ from unblank.data.sources import TextFiles
 from unblank.engine.training import RunContext
 from unblank.families.family import Family
 from unblank.families.settings import FamilySections, ModelSettings, TokenizerSettings
+from unblank.plurals import counted
 from unblank.pretraining.prepared_text import open_cache, prepare_text
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.tokenization.fidelity import count_words, describe_tokenizer
@@ -236,6 +237,7 @@ def _describe(corpora: Sequence[_Corpus], sampler: Sampler[Any]) -> str:
     num_tokens = sum(corpus.num_tokens for corpus in corpora)
     num_pairs = sum(len(corpus) for corpus in corpora if isinstance(corpus, PairCorpus))
     num_documents = sum(map(len, corpora)) - num_pairs
-    counts = {"documents": num_documents, "pairs": num_pairs}
-    shown = " and ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    return f"{num_tokens:,} tokens in {shown}; {sampler.num_chunks:,} samples per epoch"
+    counts = {"document": num_documents, "pair": num_pairs}
+    shown = " and ".join(counted(count, name) for name, count in counts.items() if count)
+    samples = counted(sampler.num_chunks, "sample")
+    return f"{counted(num_tokens, 'token')} in {shown}; {samples} per epoch"

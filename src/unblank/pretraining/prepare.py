@@ -15,6 +15,7 @@ from unblank.engine.parallel import World, join_world
 from unblank.families.table import family_of_run
 from unblank.pretraining.prepared_text import (
     PreparedText,
+    cache_folder,
     find_hold_out,
     open_cache,
     prepare_text,
@@ -23,6 +24,7 @@ from unblank.pretraining.run import refuse_without_text
 from unblank.pretraining.settings import PretrainSettings
 from unblank.pretraining.standard_input import keep_standard_input
 from unblank.settings.given import changed_names, refuse_unused
+from unblank.whole_folders import used_folder
 
 __all__ = ["run_prepare"]
 
@@ -45,8 +47,11 @@ def run_prepare(settings: PretrainSettings, *, given: Collection[str] | None = N
     given = changed_names(settings) if given is None else given
     family = family_of_run(settings.model, None)
     refuse_unused(given, family.unused_settings)
-    with join_world("cpu") as world:
+    with join_world("cpu") as world, ExitStack() as stack:
         settings = keep_standard_input(settings, world)
+        if world.is_main:
+            cache_dir = cache_folder(settings.data, settings.train.output_dir)
+            stack.enter_context(used_folder(cache_dir))
         display = Display(total_steps=1, is_main=world.is_main, is_terminal=False)
         text, folder = _prepared(settings, world, display)
         display.show(text.table(settings.data.max_length))

@@ -32,7 +32,7 @@ from unblank.pretraining.language_shares import MANY_LANGUAGES
 from unblank.pretraining.settings import PretrainDataSettings
 from unblank.starting.tokenizer import TOKENIZER_NAME, open_tokenizer
 
-__all__ = ["PreparedText", "find_hold_out", "open_cache", "prepare_text"]
+__all__ = ["PreparedText", "cache_folder", "find_hold_out", "open_cache", "prepare_text"]
 
 _Corpus = PreparedCorpus | PairCorpus
 
@@ -68,6 +68,11 @@ class PreparedText:
         return documents_table(rows, max_length=max_length)
 
 
+def cache_folder(data: PretrainDataSettings, output_dir: Path) -> Path:
+    """Return where prepared text lies: where `data` says, or beside the folder of the run."""
+    return data.cache_dir or output_dir.parent / SHARDS_NAME
+
+
 def open_cache(data: PretrainDataSettings, output_dir: Path, world: World) -> CorpusCache:
     """Return the folder of prepared text, in the hands of all processes.
 
@@ -77,7 +82,7 @@ def open_cache(data: PretrainDataSettings, output_dir: Path, world: World) -> Co
         world: the processes of the run.
     """
     return CorpusCache(
-        data.cache_dir or output_dir.parent / SHARDS_NAME,
+        cache_folder(data, output_dir),
         processes=world,
         verify=data.verify,
         show_progress=world.is_main,

@@ -1,6 +1,7 @@
 """`run_pretrain`: from `PretrainSettings` to a folder that `unblank.load` and transformers open."""
 
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from unblank.engine.parallel import join_world
 from unblank.engine.run import Run, run
 from unblank.engine.training import AllWeights, RunContext
 from unblank.families.table import family_of_run
-from unblank.pretraining.prepared_text import find_hold_out
+from unblank.pretraining.prepared_text import cache_folder, find_hold_out
 from unblank.pretraining.settings import PretrainSettings
 from unblank.pretraining.standard_input import keep_standard_input
 from unblank.pretraining.training import Pretraining, open_pretraining
@@ -21,6 +22,7 @@ from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
 from unblank.starting.tokenizer import TOKENIZER_NAME
+from unblank.whole_folders import used_folder
 
 __all__ = ["dry_run_pretrain", "refuse_without_text", "run_pretrain"]
 
@@ -58,9 +60,14 @@ def run_pretrain(
     _refuse_early(settings)
     given = changed_names(settings) if given is None else given
     settings = _with_length(settings)
-    with join_world(settings.train.device, settings.train.lost_after) as world:
+    with (
+        join_world(settings.train.device, settings.train.lost_after) as world,
+        ExitStack() as stack,
+    ):
         settings = keep_standard_input(settings, world)
         data, train = settings.data, settings.train
+        if world.is_main:
+            stack.enter_context(used_folder(cache_folder(data, train.output_dir)))
         hold_out = find_hold_out(data, train.output_dir, world)
         _require_held_out(settings, is_there=data.has_held_out_files or any(hold_out))
         run(
@@ -104,7 +111,7 @@ def dry_run_pretrain(
     """
     given = changed_names(settings) if given is None else given
     train, data = settings.train, settings.data
-    cache_dir = data.cache_dir or train.output_dir.parent / SHARDS_NAME
+    cache_dir = cache_folder(data, train.output_dir)
     with thrown_away(train.output_dir, cache_dir, [TOKENIZER_NAME]) as folder:
         measured = replace(
             settings,

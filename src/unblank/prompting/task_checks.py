@@ -102,6 +102,16 @@ def _check_decision(task: ClozeTask, entries: Mapping[str, Any]) -> None:
             "[one, two]` and `classifier: ['{field}']` instead of verbalizer, patterns and "
             "regression"
         )
+    if task.decision in ("first", "text") and task.labels:
+        raise ValueError(
+            f"{place}decision: {task.decision} is about the candidates of each example, and this "
+            "task has the same labels for all: leave it out, or give candidates"
+        )
+    if task.is_regression and not task.labels:
+        raise ValueError(
+            f"{line_of(entries, 'regression')}regression needs numbers as labels, not candidates: "
+            'give a verbalizer, as in `verbalizer: {"0": No, "5": Yes}`'
+        )
     if task.decision == "rank" and (task.is_regression or len(task.labels) < 3):
         raise ValueError(
             f"{place}decision: rank needs at least three labels, in their order and without "

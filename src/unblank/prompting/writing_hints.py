@@ -12,18 +12,26 @@ from pathlib import Path
 from unblank.languages import find_language
 from unblank.untrusted.yaml_text import read_yaml
 
-__all__ = ["with_hints"]
+__all__ = ["check_hints", "with_hints"]
 
 _HINT = re.compile(r"\{hint:([^{}]*)\}")
 _FILE = Path(__file__).with_name("writing_hints.yaml")
 
 
-def with_hints(template: str, language: str) -> str:
+def check_hints(template: str) -> None:
+    """Raise ValueError if a text has a hint that there is in no language."""
+    for name in _HINT.findall(template):
+        _words_of(name)
+
+
+def with_hints(template: str, language: str, *, to_name_it: str = "") -> str:
     """Return a text with the words of a language in place of `{hint:NAME}`.
 
     Args:
         template: any text.
         language: code of the language to write in; empty if it is not known.
+        to_name_it: how the user can name the language, for the message that it is not known; empty
+            if there is no way.
 
     Raises:
         ValueError: an unknown hint, a language that lacks it, or none where one is needed.
@@ -32,19 +40,17 @@ def with_hints(template: str, language: str) -> str:
         >>> with_hints("{text} {hint:summary}: [sMASK]", "zh")
         '{text} \u4e2d\u6587\u6458\u8981: [sMASK]'
     """
-    return _HINT.sub(lambda match: _word(match[1], language), template)
+    return _HINT.sub(lambda match: _word(match[1], language, to_name_it), template)
 
 
-def _word(name: str, language: str) -> str:
-    known = _hints()
-    if name not in known:
-        raise ValueError(f"there is no hint {name!r}: choose from {', '.join(known)}")
+def _word(name: str, language: str, to_name_it: str) -> str:
+    words = _words_of(name)
     if not language:
+        other_way = f", or {to_name_it}" if to_name_it else ""
         raise ValueError(
-            f"the hint {name!r} is a word of the language to write in, which is unknown here: name "
-            "it behind the file, as in FILE@en-de"
+            f"the hint {name!r} is a word of the language to write in, which is unknown here: "
+            f"write the word itself in place of it{other_way}"
         )
-    words = known[name]
     code = next((one for one in (language, find_language(language).base) if one in words), None)
     if code is None:
         raise ValueError(
@@ -52,6 +58,14 @@ def _word(name: str, language: str) -> str:
             f"or choose from {', '.join(words)}"
         )
     return words[code]
+
+
+def _words_of(name: str) -> dict[str, str]:
+    """Return code -> word of a hint."""
+    known = _hints()
+    if name not in known:
+        raise ValueError(f"there is no hint {name!r}: choose from {', '.join(known)}")
+    return known[name]
 
 
 @cache

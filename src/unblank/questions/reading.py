@@ -19,6 +19,9 @@ __all__ = ["GoldAnswer", "Question", "read_questions"]
 _IDS = ("uid", "id")
 """Fields that name a question, the first that is there; in TyDiQA `id` is not unique."""
 
+_LISTS = ("data", "paragraphs", "qas")
+"""Fields of SQuAD's files that hold articles, their paragraphs and the questions about these."""
+
 
 @dataclass(frozen=True, slots=True)
 class GoldAnswer:
@@ -94,13 +97,21 @@ def read_questions(file: LanguageFile) -> list[Question]:
 
 
 def _flat(file: LanguageFile) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield place and fields of each question, with the fields of what holds it."""
+    """Yield place and fields of each question, with the fields of what holds it.
+
+    A record may be a whole file of SQuAD, so its questions are counted through all of it.
+    """
     for place, record in read_records(file.path):
-        for article in _parts(place, record, "data"):
-            for paragraph in _parts(place, article, "paragraphs"):
-                is_nested = "qas" in paragraph
-                for number, fields in enumerate(_parts(place, paragraph, "qas"), start=1):
-                    yield (f"{place}, question {number}" if is_nested else place), fields
+        is_nested = any(name in record for name in _LISTS)
+        for number, fields in enumerate(_questions_of(place, record), start=1):
+            yield (f"{place} (question {number})" if is_nested else place), fields
+
+
+def _questions_of(place: str, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    articles, paragraphs, questions = _LISTS
+    for article in _parts(place, record, articles):
+        for paragraph in _parts(place, article, paragraphs):
+            yield from _parts(place, paragraph, questions)
 
 
 def _parts(place: str, record: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
@@ -167,7 +178,9 @@ def _texts_and_starts(value: Any) -> Sequence[tuple[Any, Any]]:
         texts = texts if isinstance(texts, list) else [texts]
         starts = starts if isinstance(starts, list) else [starts] * len(texts)
         if len(starts) != len(texts):
-            raise ValueError(f"answers have {len(texts)} texts and {len(starts)} starts")
+            raise ValueError(
+                f"answers have {counted(len(texts), 'text')} and {counted(len(starts), 'start')}"
+            )
         return list(zip(texts, starts, strict=True))
     if isinstance(value, list):
         return [pair for item in value for pair in _texts_and_starts(item)]

@@ -70,8 +70,8 @@ class Rule:
             object.__setattr__(self, name, _length(name, getattr(self, name)))
         for name in ("regex", "script"):
             value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise TypeError(f"{name} is {value!r}: it must be a text")
+            if value is not None:
+                require_unicode(value, name)
         if len(self.regex or "") > LONGEST_PATTERN:
             raise ValueError(
                 f"regex has {len(self.regex or ''):,} characters: at most {LONGEST_PATTERN:,} are "

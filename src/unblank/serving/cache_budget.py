@@ -11,6 +11,7 @@ from typing import Self
 
 from unblank.generation.rows import Prompt
 from unblank.generation.setup import DecoderSetup
+from unblank.plurals import counted
 
 __all__ = ["CacheBudget", "Demand"]
 
@@ -72,7 +73,8 @@ class CacheBudget:
         """Raise ValueError if it would not fit even alone."""
         if demand.tokens > self._limit:
             raise ValueError(
-                f"this takes {demand.tokens:,} tokens of the cache ({demand.num_rows} rows of "
+                f"this takes {demand.tokens:,} tokens of the cache "
+                f"({counted(demand.num_rows, 'row')} of "
                 f"{demand.prompt_tokens} tokens and at most {demand.answer_tokens} new ones), but "
                 f"this server has {self._limit:,}: lower max_tokens, num_return or num_beams, or "
                 "give a shorter text"

@@ -108,7 +108,7 @@ def _own_task(folder: Path, tasks: Mapping[str, ClozeTask]) -> ClozeTask | None:
     name, is_classifier = tuned_on(folder), has_label_head(folder)
     if name is None:
         if is_classifier:
-            raise ValueError(f"{folder} is a classifier that does not say of which task")
+            raise ValueError(f"{folder} is a classifier, and its record does not name its task")
         return None
     if (given := tasks.get(Path(name).stem)) is not None:
         return given

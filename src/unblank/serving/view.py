@@ -8,6 +8,7 @@ from unblank.api import Unblank
 from unblank.generation.options import GenerationOptions
 from unblank.generation.prompts import read_text
 from unblank.generation.sources import read_sources
+from unblank.plurals import counted
 from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import special_ids
 
@@ -53,7 +54,9 @@ def view_fills(
     limit = model.model.config.max_position_embeddings
     read = read_text(model.tokenizer, special, text, max_positions=limit, order=order)
     if len(fills) > len(read.order):
-        raise ValueError(f"{len(fills)} fills for the {len(read.order)} blanks of the text")
+        raise ValueError(
+            f"{counted(len(fills), 'fill')} for the {counted(len(read.order), 'blank')} of the text"
+        )
     names = _Names(model)
     seen = [
         SeenToken("A", name, position, 0)

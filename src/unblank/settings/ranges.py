@@ -10,12 +10,15 @@ import math
 from dataclasses import dataclass, fields
 from functools import cache
 from numbers import Integral, Real
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 __all__ = [
+    "ONE_OR_MORE",
     "LengthPenalty",
     "NotNegative",
+    "OneOrMore",
     "OpenShare",
     "Positive",
     "PositiveShare",
@@ -75,19 +78,36 @@ Seed = Annotated[Number, Bounds("0 or more and below 2**63", 0, 2**63 - 1)]
 """A seed of random numbers, in the range of torch's generators."""
 
 
+Values = TypeVar("Values")
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeastOne:
+    """A list that may not be empty."""
+
+
+ONE_OR_MORE = AtLeastOne()
+OneOrMore = Annotated[Values, ONE_OR_MORE]
+"""A tuple that is not empty."""
+
+
 def check_values(settings: Any) -> None:
-    """Check every number, switch and choice of a dataclass; numpy's numbers become Python's.
+    """Check every number, text, switch, choice and list; numpy's numbers become Python's.
 
     Args:
         settings: a dataclass; its other fields, and those of its sections, are left alone.
 
     Raises:
-        ValueError: a number is not finite or out of its range, or a choice does not exist.
-        TypeError: a value is not a number, a count is not whole, or a switch is neither on nor off.
+        ValueError: a number is not finite or out of its range, a choice does not exist, or a list
+            is empty that may not be.
+        TypeError: a value is no number or no text, a count is not whole, or a switch is neither on
+            nor off.
     """
     kind: Any = type(settings)
-    for name, hint, bounds in _checked_fields(kind):
+    for name, hint, bounds, may_be_empty in _checked_fields(kind):
         given = getattr(settings, name)
+        if not may_be_empty and len(given) == 0:
+            raise ValueError(f"{name} is empty: give one or more")
         value = _checked(given, hint, bounds, name)
         if value is not given:
             object.__setattr__(settings, name, value)  # the dataclass is frozen
@@ -109,15 +129,15 @@ def check_count(value: object, name: str, low: int = 1) -> None:
 
 
 @cache
-def _checked_fields(kind: Any) -> tuple[tuple[str, Any, tuple[Bounds, ...]], ...]:
-    """Return name, type and bounds of the fields that `check_values` looks at."""
+def _checked_fields(kind: Any) -> tuple[tuple[str, Any, tuple[Bounds, ...], bool], ...]:
+    """Return name, type, bounds and whether it may be empty of what `check_values` looks at."""
     found, names = [], {field.name for field in fields(kind)}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         if name in names:
             marks = getattr(hint, "__metadata__", ())
             bounds = tuple(mark for mark in marks if isinstance(mark, Bounds))
             plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-            found.append((name, plain, bounds))
+            found.append((name, plain, bounds, ONE_OR_MORE not in marks))
     return tuple(found)
 
 
@@ -132,6 +152,8 @@ def _checked(value: Any, hint: Any, bounds: tuple[Bounds, ...], name: str) -> An
         return _checked_choice(value, get_args(hint), name)
     if hint is bool and not isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}: it must be True or False")
+    if hint is str and not isinstance(value, str | Path):
+        raise TypeError(f"{name} is {value!r}: it must be a text")
     return _checked_number(value, hint, bounds, name) if hint in (int, float) else value
 
 

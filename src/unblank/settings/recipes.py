@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from unblank.path_arguments import given_path, require_path_text
 from unblank.settings.marks import PathMark
 from unblank.settings.shipped_recipes import recipe_path
 
@@ -134,7 +135,10 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         is_path = any(isinstance(mark, PathMark) for mark in marks)
         given = str(value) if is_path and isinstance(value, Path) else value
         value = _convert(given, inner, name)
-        return _at_home(value) if is_path and isinstance(value, str) else value
+        if not (is_path and isinstance(value, str)):
+            return value
+        require_path_text(value, name)
+        return _at_home(value)
     if is_dataclass(hint) and isinstance(hint, type):
         return from_mapping(hint, value, name)
     if origin in (Union, types.UnionType):
@@ -179,7 +183,7 @@ def _convert_scalar(value: Any, kind: type, name: str) -> Any:
         except ValueError:
             pass
     elif kind is Path and isinstance(value, str | Path):
-        return Path(os.path.expanduser(value))  # Path's own fails for a user that is not there
+        return given_path(value, name)
     elif kind is not float and type(value) is kind:
         return value
     raise TypeError(f"{name} must be {kind.__name__}, got {value!r} ({type(value).__name__})")

@@ -3,10 +3,11 @@
 In an installed package they lie beside this code; in a clone, at its top.
 """
 
-import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+
+from unblank.path_arguments import given_path
 
 __all__ = ["recipe_path", "shipped_recipes"]
 
@@ -46,6 +47,7 @@ def recipe_path(given: str | Path) -> Path:
 
     Raises:
         FileNotFoundError: the library has no such recipe, or there is no such file.
+        TypeError, ValueError: it is no path.
     """
     if str(given).startswith(_PREFIX):
         name = str(given).removeprefix(_PREFIX)
@@ -55,7 +57,7 @@ def recipe_path(given: str | Path) -> Path:
         near = get_close_matches(name, known, n=3)
         hint = f"; did you mean {', '.join(near)}?" if near else ": unblank recipes lists them"
         raise FileNotFoundError(f"there is no recipe {name!r}{hint}")
-    path = Path(os.path.expanduser(given))
+    path = given_path(given, "recipe")
     if not path.is_file():
         raise FileNotFoundError(
             f"no recipe at {path}; unblank recipes lists those that come with the library, such as "

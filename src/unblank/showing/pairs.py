@@ -18,6 +18,7 @@ from unblank.objectives.seq2seq import (
 )
 from unblank.objectives.seq2seq_context import Seq2SeqContext
 from unblank.objectives.span_filling import filling_layout
+from unblank.plurals import counted
 from unblank.showing.columns import NOTHING, print_columns
 from unblank.showing.options import ShowPairOptions
 from unblank.showing.vocabulary import ShownVocabulary
@@ -33,12 +34,12 @@ _SPAN_STYLES = ("dark_orange", "green", "magenta", "yellow", "blue")
 
 
 def show_seq2seq(
-    config: ShowPairOptions, texts: Sequence[str], vocabulary: ShownVocabulary, console: "Console"
+    options: ShowPairOptions, texts: Sequence[str], vocabulary: ShownVocabulary, console: "Console"
 ) -> None:
     """Print the sample that the options describe; or, if the text has blanks, how it is filled.
 
     Args:
-        config: the options.
+        options: the options.
         texts: the text, or the documents of the file that it names.
         vocabulary: with the ids of an encoder-decoder.
         console: where to.
@@ -48,11 +49,11 @@ def show_seq2seq(
             sentinels.
     """
     names = [_SHORT_NAMES.get(token, token) for token in vocabulary.tokens]
-    if MASK_TOKEN in config.text and len(texts) == 1:
-        _print_filling(config, vocabulary, names, console)
+    if MASK_TOKEN in options.text and len(texts) == 1:
+        _print_filling(options, vocabulary, names, console)
         return
-    example = _sampler(config, texts, vocabulary).draw_example(config.sample_number)
-    console.print(f"sample {config.sample_number} of seed {config.seed}", style="bold")
+    example = _sampler(options, texts, vocabulary).draw_example(options.sample_number)
+    console.print(f"sample {options.sample_number} of seed {options.seed}", style="bold")
     _print_seq2seq_example(console, example, names, vocabulary.special)
 
 
@@ -71,8 +72,8 @@ def _print_seq2seq_example(
     hidden = np.isin(example.input_ids, [special.mask, *special.sentinels])
     words = ~np.isin(scored, [special.eos, special.sop, *special.sentinels])
     console.print(
-        f"objective {example.objective}: source of {len(example.input_ids)} tokens, target of "
-        f"{len(example.labels)}"
+        f"objective {example.objective}: source of {counted(len(example.input_ids), 'token')}, "
+        f"target of {len(example.labels)}"
     )
     console.print(
         f"sentinels and masks in the source: {hidden.sum()}; predicted: {words.sum()} text tokens; "
@@ -86,34 +87,34 @@ def _print_seq2seq_example(
 
 
 def _sampler(
-    config: ShowPairOptions, texts: Sequence[str], vocabulary: ShownVocabulary
+    options: ShowPairOptions, texts: Sequence[str], vocabulary: ShownVocabulary
 ) -> Sampler[Seq2SeqExample]:
     documents = vocabulary.encode(texts)
     special = vocabulary.special
     build: Callable[..., Mixture[Seq2SeqContext, Seq2SeqExample]] = build_seq2seq_objective
-    if config.translation is not None:
-        (translation,) = vocabulary.encode([config.translation])
+    if options.translation is not None:
+        (translation,) = vocabulary.encode([options.translation])
         documents = [[*documents[0], special.eos, *translation]]
         build = build_pair_objective
-        if len(documents[0]) + 2 > config.max_length:
+        if len(documents[0]) + 2 > options.max_length:
             raise ValueError(
                 f"the pair has {len(documents[0]) + 2} tokens with its ends, but max_length is "
-                f"{config.max_length}: raise --max-length"
+                f"{options.max_length}: raise --max-length"
             )
-    objective = build(config.seq2seq, special, vocabulary.sentence_end, config.max_length)
-    settings = SamplingSettings(max_length=config.max_length, seed=config.seed)
+    objective = build(options.seq2seq, special, vocabulary.sentence_end, options.max_length)
+    settings = SamplingSettings(max_length=options.max_length, seed=options.seed)
     return Sampler([TokenLists(documents)], objective, special, settings)
 
 
 def _print_filling(
-    config: ShowPairOptions, vocabulary: ShownVocabulary, names: Sequence[str], console: "Console"
+    options: ShowPairOptions, vocabulary: ShownVocabulary, names: Sequence[str], console: "Console"
 ) -> None:
     special = vocabulary.special
     tokens = [special.cls]
-    parts = vocabulary.encode_between_blanks(config.text.split(MASK_TOKEN))
+    parts = vocabulary.encode_between_blanks(options.text.split(MASK_TOKEN))
     for place, part in enumerate(parts):
         tokens += [special.mask] * (place > 0) + part
-    context = build_seq2seq_objective(config.seq2seq, special, vocabulary.sentence_end, 1).context
+    context = build_seq2seq_objective(options.seq2seq, special, vocabulary.sentence_end, 1).context
     source, start = filling_layout(np.array([*tokens, special.eos]), context)
     console.print(
         "a text with blanks, as a model trained by span corruption fills it", style="bold"

@@ -49,30 +49,30 @@ _SHOWN_WORDS = 4
 _SHORT_NAMES = {SPECIAL_TOKENS[role]: f"<{role}>" for role in ("eos", "sop", "eop")}
 
 
-def show_task(config: ShowTaskOptions, console: "Console") -> None:
+def show_task(options: ShowTaskOptions, console: "Console") -> None:
     """Print an example of a task.
 
     Args:
-        config: which example, and what of it.
+        options: which example, and what of it.
         console: where to.
 
     Raises:
         FileNotFoundError: if a file or folder is not there.
         ValueError: if the task, its data or an option does not fit.
     """
-    task = load_task(config.task)
+    task = load_task(options.task)
     if not task.patterns:
-        _show_classifier_task(config, task, console)
+        _show_classifier_task(options, task, console)
         return
-    asking = Asking(config.prompts or ("translated" if config.language else None), config.words)
-    asking.check(task, () if config.pattern is None else (config.pattern,))
-    example = _example(config, task)
-    if config.language:
-        example = replace(example, language=find_language(config.language).code)
+    asking = Asking(options.prompts or ("translated" if options.language else None), options.words)
+    asking.check(task, () if options.pattern is None else (options.pattern,))
+    example = _example(options, task)
+    if options.language:
+        example = replace(example, language=find_language(options.language).code)
     console.print(f"task {task.name}: {task.about}", style="bold", markup=False)
     console.print(f"{example.place}, scored by {task.metrics[0]}\n", markup=False, style="dim")
     usual = task.default_pattern if asking.prompts is None else 0
-    chosen = usual if config.pattern is None else config.pattern
+    chosen = usual if options.pattern is None else options.pattern
     for number in asking.numbers(task):
         mark = ">" if number == chosen else " "
         asked, entry = asking.ask(task, example, number)
@@ -83,18 +83,18 @@ def show_task(config: ShowTaskOptions, console: "Console") -> None:
     if asking.prompts is not None:
         print_in_order(asking.ask(task, example, chosen)[1].pattern, console)
     console.print(_answer(task, example), markup=False)
-    folder = config.model or config.tokenizer
+    folder = options.model or options.tokenizer
     if folder is None:
         console.print("give a model or a tokenizer to see tokens and scores", style="dim")
         return
-    _show_layout(config, task, example, asking, console)
+    _show_layout(options, task, example, asking, console)
 
 
-def _show_classifier_task(config: ShowTaskOptions, task: ClozeTask, console: "Console") -> None:
+def _show_classifier_task(options: ShowTaskOptions, task: ClozeTask, console: "Console") -> None:
     """Print an example of a task that only a classifier answers: the texts that it reads."""
-    if config.prompts or config.words or config.language or config.pattern is not None:
+    if options.prompts or options.words or options.language or options.pattern is not None:
         task.pattern()  # says that there is none
-    example = _example(config, task)
+    example = _example(options, task)
     console.print(f"task {task.name}: {task.about}", style="bold", markup=False)
     console.print(f"{example.place}, scored by {task.metrics[0]}\n", markup=False, style="dim")
     texts = [fill_template(one, example.fields) for one in task.classifier]
@@ -104,15 +104,15 @@ def _show_classifier_task(config: ShowTaskOptions, task: ClozeTask, console: "Co
     console.print(answer, markup=False)
 
 
-def _example(config: ShowTaskOptions, task: ClozeTask) -> TaskExample:
-    if config.data is not None or config.example is not None:
-        examples = list(read_examples(task, [config.data or _own_data(task)]).examples)
+def _example(options: ShowTaskOptions, task: ClozeTask) -> TaskExample:
+    if options.data is not None or options.example is not None:
+        examples = list(read_examples(task, [options.data or _own_data(task)]).examples)
     elif task.example is None:
         raise ValueError(f"{task.path} has no example of its own: give --data FILE")
     else:
         place = f"the example in {task.path.name}"
         examples = make_examples(task, dict(task.example), place) or []
-    number = config.example or 0
+    number = options.example or 0
     if number >= len(examples):
         raise ValueError(
             f"there is no example {number}: give a number from 0 to {len(examples) - 1}"
@@ -147,47 +147,47 @@ def _answer(task: ClozeTask, example: TaskExample) -> str:
 
 
 def _show_layout(
-    config: ShowTaskOptions,
+    options: ShowTaskOptions,
     task: ClozeTask,
     example: TaskExample,
     asking: Asking,
     console: "Console",
 ) -> None:
     """Print the candidates, with their scores if there is a model, and all tokens."""
-    if config.model is not None:
-        model, tokenizer = load_folder(config.model)
+    if options.model is not None:
+        model, tokenizer = load_folder(options.model)
         if family_of_model(model).writes != "blanks":
             raise ValueError(
-                f"{config.model} is not a GLM: tasks can only be shown as a GLM sees them"
+                f"{options.model} is not a GLM: tasks can only be shown as a GLM sees them"
             )
-        limit = config.max_length or int(model.config.max_position_embeddings)
+        limit = options.max_length or int(model.config.max_position_embeddings)
         scores = score_examples(
             model,
             tokenizer,
             task,
             [example],
-            pattern=config.pattern,
+            pattern=options.pattern,
             asking=asking,
             max_length=limit,
-            layout=config.layout,
+            layout=options.layout,
         )[0].tolist()
     else:
-        assert config.tokenizer is not None
-        tokenizer = tokenizer_in(config.tokenizer)
-        limit, scores = config.max_length or _USUAL_LENGTH, None
-    asked = asking.ask(task, example, config.pattern)
+        assert options.tokenizer is not None
+        tokenizer = tokenizer_in(options.tokenizer)
+        limit, scores = options.max_length or _USUAL_LENGTH, None
+    asked = asking.ask(task, example, options.pattern)
     prompt = encode_example(tokenizer, task, *asked, max_length=limit)
     names, special = _token_names(tokenizer), special_ids(tokenizer)
-    _print_candidates(task, example, prompt, names, scores, config.layout, console)
+    _print_candidates(task, example, prompt, names, scores, options.layout, console)
     for name, count in (prompt.filled.num_removed or {}).items():
         console.print(
             f"the field {name} was shortened by {counted(count, 'token')}, to fit into {limit}"
         )
-    if config.layout == "masked":
+    if options.layout == "masked":
         _print_masked(prompt, names, special, console)
         return
-    start = start_of_answer(special, config.layout)
-    if config.layout == "sentinel":
+    start = start_of_answer(special, options.layout)
+    if options.layout == "sentinel":
         prompt = replace(prompt, cloze=with_sentinel(prompt.cloze, special, limit))
     _print_tokens(prompt, names, special, start, console)
 
@@ -231,7 +231,9 @@ def _print_tokens(
     for node, target, _ in tree.predictions:
         if names[target] not in targets[node]:
             targets[node].append(names[target])
-    console.print(f"\nPart B: {len(cloze.candidates)} candidates in one tree", style="bold")
+    console.print(
+        f"\nPart B: {counted(len(cloze.candidates), 'candidate')} in one tree", style="bold"
+    )
     place = cloze.blank if cloze.answer_position is None else cloze.answer_position
     rows = {
         "input": [names[token_id] for token_id in tree.token_ids],
@@ -249,7 +251,8 @@ def _print_masked(
     cloze = prompt.cloze
     for length in dict.fromkeys(map(len, cloze.candidates)):
         words = [one for one in cloze.candidates if len(one) == length]
-        console.print(f"\n{len(words)} candidates of {length} tokens", style="bold")
+        said = f"{counted(len(words), 'candidate')} of {counted(length, 'token')}"
+        console.print(f"\n{said}", style="bold")
         masks = range(cloze.blank, cloze.blank + length)
         before, after = cloze.token_ids[: cloze.blank], cloze.token_ids[cloze.blank + 1 :]
         guessed = [_few([names[word[place]] for word in words]) for place in range(length)]

@@ -37,49 +37,49 @@ _DOCUMENTS_READ = 256
 _SHORT_NAMES = {"pad": "<pad>", "eos": "<eos>", "sop": "<sop>", "eop": "<eop>"}
 
 
-def show_text(config: ShowTextOptions, console: "Console") -> None:
+def show_text(options: ShowTextOptions, console: "Console") -> None:
     """Print a sample as a GLM sees it, and draw its mask if asked to.
 
     Args:
-        config: which text, and what of it.
+        options: which text, and what of it.
         console: where to.
 
     Raises:
         FileNotFoundError: if the tokenizer's folder is not there.
         ValueError: if the text is too short, or an option is out of range.
     """
-    texts = _read_texts(config)
-    vocabulary = _vocabulary(config, texts, console, is_seq2seq=False)
+    texts = _read_texts(options)
+    vocabulary = _vocabulary(options, texts, console, is_seq2seq=False)
     objective = build_objective(
-        config.objective, vocabulary.special, vocabulary.sentence_end, config.max_length
+        options.objective, vocabulary.special, vocabulary.sentence_end, options.max_length
     )
-    settings = SamplingSettings(max_length=config.max_length, seed=config.seed)
+    settings = SamplingSettings(max_length=options.max_length, seed=options.seed)
     corpus = TokenLists(vocabulary.encode(texts))
     sampler = Sampler([corpus], objective, vocabulary.special, settings)
-    example = sampler.draw_example(config.sample_number)
+    example = sampler.draw_example(options.sample_number)
     names = _shown_names(vocabulary)
-    console.print(f"sample {config.sample_number} of seed {config.seed}", style="bold")
+    console.print(f"sample {options.sample_number} of seed {options.seed}", style="bold")
     print_example(console, example, names, vocabulary.special)
-    if config.mask is not None:
-        draw_mask(example, [names[token_id] for token_id in example.input_ids], config.mask)
-        console.print(f"attention mask: {config.mask}", soft_wrap=True)
+    if options.mask is not None:
+        draw_mask(example, [names[token_id] for token_id in example.input_ids], options.mask)
+        console.print(f"attention mask: {options.mask}", soft_wrap=True)
 
 
-def show_pair(config: ShowPairOptions, console: "Console") -> None:
+def show_pair(options: ShowPairOptions, console: "Console") -> None:
     """Print a sample as an encoder-decoder sees it; arguments and errors as for `show_text`."""
-    texts = _read_texts(config)
-    whole = [*texts, config.translation or ""]
-    vocabulary = _vocabulary(config, whole, console, is_seq2seq=True)
-    show_seq2seq(config, texts, vocabulary, console)
+    texts = _read_texts(options)
+    whole = [*texts, options.translation or ""]
+    vocabulary = _vocabulary(options, whole, console, is_seq2seq=True)
+    show_seq2seq(options, texts, vocabulary, console)
 
 
 def _vocabulary(
-    config: ShowSampleOptions, texts: Sequence[str], console: "Console", *, is_seq2seq: bool
+    options: ShowSampleOptions, texts: Sequence[str], console: "Console", *, is_seq2seq: bool
 ) -> ShownVocabulary:
-    folder = config.tokenizer or config.model
+    folder = options.tokenizer or options.model
     if folder is not None:
         return folder_vocabulary(folder, is_seq2seq=is_seq2seq)
-    vocabulary = word_vocabulary(texts, config.max_length, is_seq2seq=is_seq2seq)
+    vocabulary = word_vocabulary(texts, options.max_length, is_seq2seq=is_seq2seq)
     console.print(
         "without --tokenizer or --model, words and punctuation marks stand for tokens",
         style="dim",
@@ -170,15 +170,15 @@ def _shown_names(vocabulary: ShownVocabulary) -> list[str]:
     return names
 
 
-def _read_texts(config: ShowSampleOptions) -> list[str]:
+def _read_texts(options: ShowSampleOptions) -> list[str]:
     """Return the text itself, or the first documents of the file that it names."""
-    if not config.text.strip():
+    if not options.text.strip():
         raise ValueError("the text to show is empty: give a text or a file")
-    could_be_path = "\n" not in config.text and len(config.text) < _LONGEST_PATH
-    if could_be_path and (Path(config.text).exists() or format_of(Path(config.text))):
-        files = TextFiles(paths=find_files(config.text), text_field=config.text_field)
+    could_be_path = "\n" not in options.text and len(options.text) < _LONGEST_PATH
+    if could_be_path and (Path(options.text).exists() or format_of(Path(options.text))):
+        files = TextFiles(paths=find_files(options.text), text_field=options.text_field)
         texts = list(itertools.islice(files, _DOCUMENTS_READ))
         if not texts:
-            raise ValueError(f"{config.text} has no text")
+            raise ValueError(f"{options.text} has no text")
         return texts
-    return [config.text]
+    return [options.text]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from unblank.tokenization.special import BLANK_TOKENS, special_ids
+from unblank.tokenization.unknown_text import note_unknown
 from unblank.unicode import require_unicode
 from unblank.untrusted.panics import panics_named
 
@@ -43,6 +44,9 @@ def encode_texts(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> 
 
     Raises:
         ValueError: a text holds a lone surrogate, or the tokenizer's own patterns fail on one.
+
+    Warns:
+        UserWarning: once a tokenizer, that it has no token for a word.
     """
     if not texts:  # of which transformers makes an error
         return []
@@ -58,6 +62,7 @@ def encode_texts(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> 
             verbose=False,
         )
     ids: list[list[int]] = encoded["input_ids"]
+    note_unknown(tokenizer, texts, ids)
     return ids
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "OFFSETS_KEY",
     "CheckpointPart",
     "is_sharded",
     "named",
@@ -33,7 +34,7 @@ __all__ = [
 CheckpointPart = Literal["weights", "moments", "average"]
 """What of a training run a tensor belongs to."""
 
-_OFFSETS = "DCP_SHARDING_INFO"
+OFFSETS_KEY = "DCP_SHARDING_INFO"
 """Key under which torch writes where the parts begin, into the header of a file."""
 
 
@@ -133,7 +134,7 @@ def _pieces(folder: Path, part: CheckpointPart) -> dict[str, list[_Piece]]:
             if not names:
                 continue
             try:
-                begins = json.loads((file.metadata() or {})[_OFFSETS])
+                begins = json.loads((file.metadata() or {})[OFFSETS_KEY])
                 for name in names:
                     offsets = tuple(begins[name]["saved_offsets"])
                     if not all(type(begin) is int and begin >= 0 for begin in offsets):

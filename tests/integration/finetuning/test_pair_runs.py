@@ -278,3 +278,11 @@ def test_lengths_that_were_not_given_are_those_of_the_model(pairs_config, tmp_pa
     recorded = read_settings(FinetuneSettings, run_finetune(config) / "run.yaml").seq2seq
     positions = short.model.config.max_position_embeddings
     assert (recorded.max_source_length, recorded.max_target_length) == (positions, positions)
+
+
+@pytest.mark.parametrize("family", [{}, GANLM, GLM], ids=["deltalm", "ganlm", "glm"])
+def test_answers_longer_than_the_model_are_refused_before_the_first_step(pairs_config, family):
+    config = pairs_config(**family, train__metric="bleu", generation__max_tokens=5000)
+    with pytest.raises(ValueError, match="max_tokens is 5000"):
+        run_finetune(config)
+    assert not (config.train.output_dir / "metrics.jsonl").exists()

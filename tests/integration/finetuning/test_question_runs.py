@@ -77,6 +77,16 @@ def test_held_out_answers_may_be_held_to_their_passages(qa_config, family):
     assert (last["in_context"], last["other_script"]) == (100, 0)
 
 
+def test_a_passage_without_a_possible_answer_is_named_before_the_first_step(qa_config, tmp_path):
+    strange = {"id": "9", "context": "\u4e2d\u6587", "question": "dog", "answers": ["\u4e2d"]}
+    path = tmp_path / "held_out.zh.jsonl"
+    path.write_text(json.dumps(strange))
+    config = qa_config(**GLM, qa__extract=True, data__validation=(str(path),))
+    with pytest.raises(ValueError, match=r"held_out\.zh\.jsonl, line 1"):
+        run_finetune(config)
+    assert not (config.train.output_dir / "metrics.jsonl").exists()
+
+
 @pytest.mark.slow
 def test_answers_are_learned(qa_config):
     """A random answer of the four is right one time in four."""

@@ -8,6 +8,7 @@ import pytest
 
 import unblank.models
 from unblank.engine.folder_lock import lock_folder
+from unblank.pretraining.prepare import run_prepare
 from unblank.pretraining.run import run_pretrain
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import read_settings, to_yaml
@@ -104,3 +105,14 @@ def test_a_start_that_failed_does_not_claim_the_folder(make_config, mistake):
     with pytest.raises((ValueError, FileNotFoundError)):
         run_pretrain(make_config(**mistake))
     run_pretrain(make_config())
+
+
+@pytest.mark.parametrize("command", [run_pretrain, run_prepare])
+def test_a_refused_command_leaves_no_folder_for_text_behind(command, make_config, tmp_path):
+    before = set(tmp_path.iterdir())
+    data = {"data__train": (str(tmp_path / "none.txt"),), "data__hold_out": 0.2}
+    cache = tmp_path / "deep" / "cache"
+    config = make_config(**data, data__validation=(), data__cache_dir=cache, tokenizer__path=None)
+    with pytest.raises(FileNotFoundError, match=r"none\.txt"):
+        command(config)
+    assert set(tmp_path.iterdir()) == before

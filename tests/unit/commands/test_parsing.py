@@ -1,11 +1,14 @@
 """From words to settings: variants, marks, recipes, what was given, and the text of `--help`."""
 
+import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from importlib import import_module
+from typing import Annotated, Literal, get_args
 
 import pytest
 import yaml
 
+from unblank.cli import COMMANDS
 from unblank.commands import evaluate, finetune, pretrain, show
 from unblank.commands.fill import FillSettings
 from unblank.commands.generate_settings import GenerateSettings
@@ -127,7 +130,9 @@ def test_a_suite_takes_its_own_options_and_no_others(suite):
     for flag, other in every.items():
         option = own.get(flag, other)
         default = option.default if isinstance(option.default, tuple) else (option.default,)
-        values = [] if option.is_switch else [str(value) for value in default]
+        # For a list that is empty by default.
+        usual = ("en-de",) if flag == "--directions" else get_args(option.item)[:1] or (1,)
+        values = [] if option.is_switch else [str(value) for value in default or usual]
         needed = [f"--{mark.other}" for mark in option.marks if isinstance(mark, Needs)]
         words = ["m", "--suite", suite, flag, *values, *(x for one in needed for x in (one, "x"))]
         if flag in own:
@@ -184,9 +189,9 @@ def test_flags_alone_make_a_run():
 @pytest.mark.parametrize(
     ("module", "kind"), [(pretrain, PretrainSettings), (finetune, FinetuneSettings)]
 )
-def test_print_config_prints_a_recipe_that_reads_back(module, kind, capsys):
+def test_print_recipe_prints_a_recipe_that_reads_back(module, kind, capsys):
     with pytest.raises(SystemExit) as stopped:
-        module.parse(["--train.seed", "4", "--print-config"])
+        module.parse(["--train.seed", "4", "--print-recipe"])
     assert not stopped.value.code
     printed = from_mapping(kind, yaml.safe_load(capsys.readouterr().out))
     expected = to_mapping(kind())
@@ -213,3 +218,22 @@ def test_commands_that_open_a_model_use_the_same_words_for_it():
     ]  # fmt: skip
     assert all(one == shared[0] for one in shared)
     assert len(shared[0]) == 3
+
+
+def test_the_old_name_of_print_recipe_is_understood_with_a_note(capsys):
+    for name in ("--print-config", "--print_config"):
+        with pytest.warns(UserWarning, match="--print-recipe"), pytest.raises(SystemExit):
+            pretrain.parse(["--train.seed", "4", name])
+        assert "seed: 4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_first_what_stands_without_a_flag(name, capsys):
+    module = import_module(f"unblank.commands.{name}")
+    with pytest.raises(SystemExit):
+        module.parse(["--help"])
+    shown = capsys.readouterr().out.splitlines()
+    usage = shown[0].replace("[", "").replace("]", "").split()
+    places = [word for word in usage[3:] if word.isupper()]
+    first = [line.split()[0] for line in shown if re.match(r"  [A-Z]+( |$)|Options:", line)]
+    assert first[: len(places)] == places

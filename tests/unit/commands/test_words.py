@@ -7,8 +7,9 @@ from typing import Literal
 import pytest
 
 from unblank.commands.options import options_of
-from unblank.commands.words import UnknownOptionError, named_values, read_words
+from unblank.commands.words import HelpPage, UnknownOptionError, named_values, read_words
 from unblank.settings.marks import Positional
+from unblank.settings.ranges import OneOrMore
 
 
 @dataclass(kw_only=True)
@@ -78,7 +79,6 @@ def test_an_option_knows_its_flag_its_default_and_its_docstring():
         (["--output", "None"], {"output": None}),
         (["--output", "-5"], {"output": "-5"}),
         (["--files", "a", "b", "--json"], {"files": ["a", "b"], "json": True}),
-        (["--files"], {"files": []}),
         (["--output=--json"], {"output": "--json"}),
         (["--train.rates", "-1", "-2e-1"], {"train.rates": [-1.0, -0.2]}),
     ],
@@ -101,6 +101,7 @@ def test_words_without_a_flag_fill_the_positions_wherever_they_stand():
         (["--num-beam", "4"], "unknown option --num-beam: did you mean --num-beams"),
         (["--xyzzy"], "unknown option --xyzzy: --help shows all"),
         (["--num-beams"], "--num-beams: expected one argument"),
+        (["--files"], "--files: expected at least one argument"),
         (["--num-beams", "--json"], "--num-beams: expected one argument"),
         (["--num-beams", "four"], "--num-beams: invalid int value: 'four'"),
         (["--train.rates", "1"], "--train.rates: expected 2 arguments"),
@@ -133,11 +134,37 @@ def test_a_word_too_many_is_named_with_what_may_stand_there():
 )
 def test_switches_with_a_value_are_understood_with_a_note(words, is_set, new):
     with pytest.warns(UserWarning, match="is now written") as noted:
-        given = read(*words, old_switches=True)
+        given = read(*words, has_recipe=True)
     assert is_set in given.values()
     assert new in str(noted[0].message)
     # Where texts stand without a flag, the word behind a switch is one of them.
     assert read("--json", "True")["text"] == ["True"]
+
+
+def test_flags_over_a_recipe_may_empty_a_list():
+    assert read("--files", has_recipe=True) == {**MODEL, "files": []}
+
+
+def test_a_list_that_may_not_be_empty_must_be_given(capsys):
+    @dataclass(kw_only=True)
+    class Serve:
+        """Serve."""
+
+        json: bool = False
+        models: OneOrMore[Positional[tuple[str, ...]]]
+
+    options = options_of(Serve)
+    assert read_words(["a", "b"], options) == {"models": ["a", "b"]}
+    with pytest.raises(ValueError, match="MODELS"):
+        read_words(["--json"], options)
+    with pytest.raises(SystemExit):
+        read_words(["--help"], options, HelpPage("unblank serve"))
+    shown = capsys.readouterr().out
+    assert "unblank serve MODELS ... [options]" in shown
+    assert shown.rindex("MODELS") < shown.index("--json")
+    with pytest.raises(SystemExit):
+        read_words(["--help"], options[1:], HelpPage("unblank merge"))
+    assert "[options]" not in capsys.readouterr().out
 
 
 def test_values_are_found_before_the_options_are_known():

@@ -109,7 +109,7 @@ def test_variants_change_only_what_they_name(recipe):
     loaded = load_comparison(save(recipe))
     glm, gpt = loaded.runs(seeds=[1])
     assert (glm.seed, glm.variant.name, gpt.variant.folder_name) == (1, "GLM", "gpt")
-    one, other = loaded.pretrain_config(glm), loaded.pretrain_config(gpt)
+    one, other = loaded.pretrain_settings(glm), loaded.pretrain_settings(gpt)
     assert one.train.seed == other.train.seed == 1
     assert (one.objective.token, other.objective.token, other.objective.causal) == (1.0, 0.0, 1.0)
     assert one.model == other.model
@@ -126,7 +126,7 @@ def test_sentences_are_compared_however_a_variant_scores_them(recipe):
     comparison = load_comparison(save(recipe))
     (measurement,) = (one for one in comparison.measurements if one.kind == "evaluate")
     for run in comparison.runs():
-        config = comparison.evaluate_config(run, measurement)
+        config = comparison.evaluation_options(run, measurement)
         way = "causal" if run.variant.name == "GPT" else "blanks"
         scores = [
             {
@@ -166,7 +166,7 @@ def test_what_has_no_finite_number_is_named(recipe, monkeypatch):
     monkeypatch.setattr("unblank.comparing.run._steps_of", lambda *_: [])
     monkeypatch.setattr("unblank.comparing.run._tokenizer_step", lambda _: Step)
     for run, value in zip(loaded.runs(), (3.0, None), strict=True):
-        config = loaded.evaluate_config(run, loaded.measurements[0])
+        config = loaded.evaluation_options(run, loaded.measurements[0])
         score = {"task": "own files (bi)", "metric": "bits a byte", "value": value, "details": {}}
         record = {"config": plain(config), "complete": True, "scores": [score]}
         config.output.parent.mkdir(parents=True)

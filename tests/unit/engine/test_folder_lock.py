@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,16 @@ def test_a_folder_that_vanishes_before_it_is_locked_is_made_again(tmp_path, monk
     with lock_folder(folder):
         (folder / "run.yaml").touch()
     assert (folder / "run.yaml").exists()
+
+
+@unix_only
+def test_a_run_that_is_on_its_way_out_is_waited_for(tmp_path):
+    """The process that a watching one leaves behind when it is killed still holds the lock."""
+    import fcntl
+
+    (tmp_path / ".lock").touch()
+    held = (tmp_path / ".lock").open()
+    fcntl.flock(held, fcntl.LOCK_EX)
+    threading.Timer(0.3, held.close).start()
+    with lock_folder(tmp_path):
+        pass

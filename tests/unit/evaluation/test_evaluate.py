@@ -143,3 +143,16 @@ def test_splits_are_found_under_their_usual_names(tmp_path):
         found("c", "validation")
     with pytest.raises(FileNotFoundError, match=r"train\.jsonl"):
         found("a", "test")
+
+
+def test_a_refused_measurement_leaves_no_folder_behind(model_folder, tmp_path):
+    words = ["evaluate", str(model_folder), "--suite", "perplexity"]
+    words += [
+        "--file",
+        str(tmp_path / "none.txt"),
+        "--output",
+        str(tmp_path / "a" / "b" / "x.json"),
+    ]
+    with pytest.raises(SystemExit):
+        main(words)
+    assert list(tmp_path.iterdir()) == []

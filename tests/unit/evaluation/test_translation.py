@@ -8,7 +8,7 @@ from evaluation_toys import write
 
 from unblank.data.language_files import LanguageFile
 from unblank.evaluation.heat_maps import direction_maps
-from unblank.evaluation.options import TranslationOptions
+from unblank.evaluation.options import TranslationOptions, suite_options
 from unblank.evaluation.parallel_sentences import directions_of, read_parallel_sentences
 from unblank.evaluation.run import evaluate
 from unblank.metrics.language_identity import LanguageIdentifier, identifier_accuracy
@@ -148,3 +148,60 @@ def test_languages_are_told_apart_and_how_well_is_counted():
     same = {code: ["abc"] * 10 for code in ("en", "de")}
     assert identifier_accuracy(same) == 50.0
     assert identifier_accuracy({"en": ["a"], "de": ["b"]}) is None
+
+
+@pytest.mark.parametrize(
+    ("suite", "options"),
+    [
+        ("translation", {"source_template": "{text} {hint:nothing}"}),
+        ("summarization", {"source_template": "{text} {hint:Summary}:"}),
+        (
+            "translation",
+            {"source_template": "{text} {hint:translation}", "directions": ("*-en", "en-eo")},
+        ),
+        ("translation", {"directions": ("en",)}),
+        ("summarization", {"source_template": "{text} {hint:summary}:", "file": ("a.jsonl",)}),
+        (
+            "translation",
+            {
+                "source_template": "{text} {hint:translation}",
+                "file": ("a.jsonl",),
+                "source_field": "s",
+                "target_field": "t",
+            },
+        ),
+    ],
+)
+def test_a_hint_without_a_word_is_named_before_a_model_is_opened(suite, options):
+    with pytest.raises(ValueError, match=r"hint|direction"):
+        suite_options(suite)(model="nowhere", suite=suite, **options)
+
+
+def test_a_language_of_the_data_without_a_word_is_named_before_anything_is_written(
+    model_folder, tmp_path, monkeypatch
+):
+    write(tmp_path / "parallel/multi30k/val.jsonl", [{**one, "eo": "la kato"} for one in RECORDS])
+    monkeypatch.setattr("unblank.evaluation.translation.write_and_score", pytest.fail)
+    with pytest.raises(ValueError, match=r"'translation'.* eo"):
+        run(
+            model_folder,
+            tmp_path,
+            data=tmp_path,
+            tasks=("multi30k",),
+            directions=("en-*",),
+            source_template="{text} {hint:translation}",
+        )
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"), [("fields", "a.jsonl"), ("pairs", "a.jsonl"), ("verses", "eng.tsv")]
+)
+def test_a_file_without_a_sentence_is_named(tmp_path, layout, name):
+    path = tmp_path / name
+    path.write_text("")
+    with pytest.raises(ValueError, match=name):
+        read_parallel_sentences([LanguageFile(path, "en")], layout)
+    if layout == "pairs":
+        write(path, [{"lang": "deu", "text": "\u200b", "eng": "a cat"}])
+        (sentence,) = read_parallel_sentences([LanguageFile(path)], layout)
+        assert sentence.texts == {"en": "a cat"}

@@ -316,5 +316,5 @@ def test_answers_have_in_each_order_the_probability_that_filling_gives_them(tiny
     alone = tiny.score("a [MASK]", ["cat"]).candidates[0].score
     assert tiny.score_orders("a [MASK]", ["cat"]).log_probability == pytest.approx(alone, abs=1e-4)
     for num_blanks, num_answers in ((2, 1), (5, 5)):
-        with pytest.raises(ValueError, match="answers"):
+        with pytest.raises(ValueError, match=r"answers? for|5 blanks"):
             tiny.score_orders("[MASK]" * num_blanks, ["cat"] * num_answers)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from unblank.data.drawing import draw_from_files
 from unblank.data.language_files import LanguageFile
 from unblank.questions.reading import read_questions
 
@@ -49,6 +50,31 @@ def test_squad_and_records_give_the_same_questions(tmp_path):
         (q.name, q.context, q.text) for q in flat
     ]
     assert nested[1].answers[0].start == CONTEXT.index("Bob")
+
+
+def test_each_question_of_a_record_has_a_place_of_its_own(tmp_path):
+    """Else two of several passages without names would pass for one, named twice."""
+    asked = {"question": "Where is Ann?", "answers": ["Rome"]}
+    paragraph = {"context": CONTEXT, "qas": [asked, asked]}
+    articles = [
+        {"paragraphs": [paragraph, paragraph]},
+        {"paragraphs": [paragraph, asked | paragraph]},
+    ]
+    found = read_questions(written(tmp_path, {"data": articles}, "q.json"))
+    assert len({one.place for one in found}) == len({one.name for one in found}) == 8
+    assert found[6].place.endswith("(question 7)")
+
+
+def test_a_limit_draws_from_a_file_whose_records_hold_questions_as_from_any(tmp_path):
+    """At random: each record is no file of its own, of which a share is taken."""
+    asked = {"question": "Where is Ann?", "answers": ["Rome"]}
+    nested = [{"context": CONTEXT, "qas": [asked]} for _ in range(100)]
+    flat = [{"context": CONTEXT, **asked} for _ in range(100)]
+    drawn = [
+        [every.index(one) for one in draw_from_files(every, 10, lambda one: one.place)]
+        for every in (read_questions(written(tmp_path, lines)) for lines in (nested, flat))
+    ]
+    assert drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize(

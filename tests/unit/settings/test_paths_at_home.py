@@ -1,10 +1,22 @@
-"""`~` is the home folder in every path of every command and recipe, and plain text elsewhere."""
+"""Paths of every command and recipe: `~` is the home folder, and an empty one is no path."""
 
 from pathlib import Path
 
 import pytest
 
-from unblank.commands import evaluate, fill, finetune, generate, pretrain, score, tokenize
+from unblank.commands import (
+    evaluate,
+    fill,
+    finetune,
+    generate,
+    index,
+    pretrain,
+    score,
+    serve,
+    tokenize,
+)
+from unblank.data.files import find_files
+from unblank.finetuning.pairs.text import read_text_pairs
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +62,33 @@ def test_flags_are_expanded_and_texts_are_not():
 def test_a_user_that_is_not_there_is_part_of_the_name():
     settings = generate.parse(["~nobody-of-this-name/m", "--input=~nobody-of-this-name/in.txt"])
     assert settings.input == Path("~nobody-of-this-name/in.txt")
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "name"),
+    [
+        (pretrain, ["--data.train", ""], "data.train"),
+        (pretrain, ["--data.train", "a", ""], "data.train"),
+        (pretrain, ["--data.train", "a", "--train.output_dir", ""], "train.output_dir"),
+        (finetune, ["--data.validation="], "data.validation"),
+        (index, ["", "--output", "x"], "files"),
+        (tokenize, ["--train", "", "--output", "x"], "train"),
+        (evaluate, ["m", "--file", ""], "file"),
+        (fill, ["m", "--input", "", "--output", "x.csv"], "input"),
+        (generate, ["m", "--input", "x", "--references", ""], "references"),
+        (serve, [""], "models"),
+    ],
+)
+def test_an_empty_path_is_not_this_folder(command, words, name):
+    """A shell makes it of a variable that is not set."""
+    with pytest.raises(ValueError, match=name):
+        command.parse(words)
+
+
+def test_nor_are_the_empty_names_of_a_call_and_of_an_entry(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.jsonl").write_text('{"source": "a", "target": "b"}\n')
+    with pytest.raises(ValueError, match="empty"):
+        find_files("")
+    with pytest.raises(ValueError, match="empty"):
+        read_text_pairs(":source:target", "source", "target")

@@ -13,7 +13,14 @@ import numpy as np
 import pytest
 
 import unblank
-from unblank.settings.ranges import NotNegative, Positive, check_count, check_values
+from unblank.settings.ranges import (
+    NotNegative,
+    OneOrMore,
+    OpenShare,
+    Positive,
+    check_count,
+    check_values,
+)
 
 SOURCE = Path(unblank.__file__).parent
 NEEDED = {"TrimSettings": {"keep": 5}}
@@ -137,3 +144,18 @@ def test_a_count_that_is_an_argument_is_checked_too(value, error):
     with pytest.raises(error, match="batch_size"):
         check_count(value, "batch_size")
     check_count(np.int32(1), "batch_size")
+
+
+def test_a_list_that_may_not_be_empty_is_checked():
+    @dataclasses.dataclass
+    class Shares:
+        ratios: OneOrMore[OpenShare[tuple[float, ...]]] = (0.5,)
+
+        def __post_init__(self) -> None:
+            check_values(self)
+
+    Shares()
+    with pytest.raises(ValueError, match="ratios"):
+        Shares(ratios=())
+    with pytest.raises(ValueError, match="ratios"):
+        Shares(ratios=(1.5,))

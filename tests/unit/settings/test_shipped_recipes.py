@@ -28,7 +28,7 @@ def test_a_recipe_is_used_by_its_name_from_anywhere(tmp_path, monkeypatch, capsy
     by_path = read_settings(PretrainSettings, REPOSITORY / "recipes/pretrain/cpu_tiny.yaml")
     assert read_settings(PretrainSettings, "recipe:cpu_tiny") == by_path
     with pytest.raises(SystemExit) as stop:
-        main(["pretrain", "recipe:cpu_tiny", "--train.max-steps", "7", "--print-config"])
+        main(["pretrain", "recipe:cpu_tiny", "--train.max-steps", "7", "--print-recipe"])
     assert not stop.value.code
     assert "max_steps: 7" in capsys.readouterr().out
 

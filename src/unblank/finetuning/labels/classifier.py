@@ -22,6 +22,7 @@ from unblank.finetuning.labels.scores import loss_of
 from unblank.finetuning.labels.settings import Branch, Pooled
 from unblank.finetuning.labels.steps import Sample
 from unblank.objectives.cloze import ClozeLossName
+from unblank.plurals import counted
 from unblank.prompting.examples import TaskExample, require_labels
 from unblank.prompting.scoring import length_batches
 from unblank.prompting.training import training_examples
@@ -69,8 +70,9 @@ class ClassifierWay:
         held_out = data.encode_all(data.validation, self._encoder.rows)
         self.facts: Mapping[str, str] = {
             "classes": ", ".join(self._classes) or "one score per candidate",
-            "training": f"{len(rows):,} examples, {_num_shortened(rows):,} shortened",
-            "validation": f"{len(held_out):,} examples, {_num_shortened(held_out):,} shortened",
+            "training": f"{counted(len(rows), 'example')}, {_num_shortened(rows):,} shortened",
+            "validation": f"{counted(len(held_out), 'example')}, "
+            f"{_num_shortened(held_out):,} shortened",
         }
 
     def build_model(self) -> PreTrainedModel:

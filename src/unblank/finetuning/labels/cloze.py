@@ -14,6 +14,7 @@ from unblank.finetuning.labels.settings import ClozeSettings
 from unblank.finetuning.labels.steps import Sample
 from unblank.generation.priors import Prior
 from unblank.objectives.cloze import ClozeLossName
+from unblank.plurals import counted
 from unblank.prompting.asking import AS_IT_STANDS, Asking
 from unblank.prompting.examples import TaskExample
 from unblank.prompting.scoring import (
@@ -189,14 +190,18 @@ class ClozeWay:
             facts["prompts"] = f"{how}, held out: {words.held_out.prompts}"
         if prompts:
             made = f" (made of {len(data.train):,})" if len(data.train) != len(prompts) else ""
-            facts["training"] = f"{len(prompts):,} examples{made}, {describe_prompts(prompts)}"
+            facts["training"] = (
+                f"{counted(len(prompts), 'example')}{made}, {describe_prompts(prompts)}"
+            )
             if any(prompt.scoring != task.scoring for prompt in prompts):
                 facts["scoring"] = (
                     "summed log-probabilities: this vocabulary splits some of the words"
                 )
         if data.validation:
             held_out = data.encode_all(data.validation, self._first_test)
-            facts["validation"] = f"{len(held_out):,} examples, {describe_prompts(held_out)}"
+            facts["validation"] = (
+                f"{counted(len(held_out), 'example')}, {describe_prompts(held_out)}"
+            )
         return facts
 
 

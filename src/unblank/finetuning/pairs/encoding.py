@@ -14,6 +14,7 @@ from unblank.progress_bars import progress_bar
 from unblank.tokenization.encoding import encode_with_blanks, text_encoder
 from unblank.tokenization.source_layout import encoder_source, glm_part_a, glm_source
 from unblank.tokenization.special import BLANK_TOKENS, SpecialIds
+from unblank.tokenization.unknown_text import note_unknown
 
 __all__ = ["PairEncoder"]
 
@@ -113,8 +114,10 @@ class PairEncoder:
             task = progress.add_task(f"encoding {name}", total=len(texts))
             for start in range(0, len(texts), _CHUNK):
                 chunk = list(texts[start : start + _CHUNK])
-                for encoding in core.encode_batch_fast(chunk, add_special_tokens=False):
-                    yield encoding.ids
+                encoded = core.encode_batch_fast(chunk, add_special_tokens=False)
+                ids = [encoding.ids for encoding in encoded]
+                note_unknown(self.tokenizer, chunk, ids)
+                yield from ids
                 progress.advance(task, len(chunk))
 
     def _laid_out(self, ids: Sequence[int], tag_id: int | None) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from unblank.finetuning.pairs.encoded import EncodedPairs, TokenTable
 from unblank.finetuning.pairs.text import TextPair
 from unblank.finetuning.settings import PairSettings
 from unblank.plurals import counted
-from unblank.tokenization.encoding import encode_with_blanks, text_encoder
+from unblank.tokenization.encoding import encode_texts, encode_with_blanks
 from unblank.tokenization.source_layout import glm_part_a
 from unblank.tokenization.special import BLANK_TOKENS, SpecialIds
 
@@ -60,17 +60,14 @@ def encode_fills(
         ValueError: another number of targets, a text that is too long, or none that fits; the
             message names file and line.
     """
-    core = text_encoder(tokenizer)
     kept: list[TextPair] = []
     sources: list[tuple[int, ...]] = []
     targets: list[list[int]] = []
     for pair in pairs:
         _require_as_many(pair)
         source = glm_part_a(encode_with_blanks(tokenizer, pair.source), special)
-        answers = core.encode_batch_fast(
-            [f" {answer}" for answer in pair.targets], add_special_tokens=False
-        )
-        target = [i for answer in answers for i in (*answer.ids, special.eop)][:-1]
+        answers = encode_texts(tokenizer, [f" {answer}" for answer in pair.targets])
+        target = [i for answer in answers for i in (*answer, special.eop)][:-1]
         if problem := _too_long(len(source), len(target) + 1, settings):
             if settings.too_long != "skip":
                 raise ValueError(

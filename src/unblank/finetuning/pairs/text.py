@@ -75,7 +75,11 @@ def read_text_pairs(
         if len(parts) > 2:
             entry, source, target = parts[0], ":".join(parts[1:-1]), parts[-1]
         try:
-            source = with_hints(source, languages[1])
+            source = with_hints(
+                source,
+                languages[1],
+                to_name_it="name the language behind the file, as in FILE@en-de",
+            )
         except ValueError as error:
             raise ValueError(f"{entry}: {error}") from error
         language = languages[0] if languages[0] == languages[1] else ""

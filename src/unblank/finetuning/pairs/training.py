@@ -29,6 +29,7 @@ from unblank.finetuning.pairs.encoding import PairEncoder
 from unblank.finetuning.pairs.entries import plain_sampling
 from unblank.finetuning.pairs.start import PairStart
 from unblank.finetuning.pairs.transfer import AlternatingState, alternate
+from unblank.generation.building import answer_setup
 from unblank.plurals import counted
 
 __all__ = ["HeldOutPairs", "PairTraining", "TrainingPairs"]
@@ -121,7 +122,11 @@ class PairTraining:
         self.facts: Mapping[str, str] = self._facts(epoch.padding)
 
     def build_model(self) -> PreTrainedModel:
-        """Return the model to start from; see `Training`."""
+        """Return the model to start from; see `Training`.
+
+        Raises:
+            ValueError: held-out sources are to be answered as the model cannot.
+        """
         model, start = self._start.build_model(self.tokenizer), self._start
         smoothing = self._training.label_smoothing
         self.unit = start.family.unit(
@@ -133,6 +138,8 @@ class PairTraining:
         ganlm = replace(start.sections.ganlm, discriminator_weight=0.0, denoising_weight=0.0)
         generator_alone = replace(start.sections, ganlm=ganlm)
         self._measuring_unit = start.family.unit(model, generator_alone, seed=start.seed)
+        if self._held_out.entries and self.metric != "loss":
+            answer_setup(model, self.tokenizer, self._answering.options)  # refuses before any step
         return model
 
     def steps(self, saved: Mapping[str, int] | None, /) -> Generator[StepBatches]:
@@ -220,8 +227,9 @@ class PairTraining:
         branch = {"branch": self._start.branch} if "ganlm" in self._start.family.applies else {}
         return {
             **branch,
-            "task": f"source to target, {num_pairs:,} pairs, {sum(map(len, train)):,} "
-            f"examples an epoch in {self.steps_per_epoch:,} steps{mixed}",
+            "task": f"source to target, {counted(num_pairs, 'pair')}, "
+            f"{counted(sum(map(len, train)), 'example')} an epoch in "
+            f"{counted(self.steps_per_epoch, 'step')}{mixed}",
             "batches": f"{self._batches}, {padding:.1%} padding",
             "chosen by": f"{self.metric} of {self._measured()}",
         }

@@ -20,7 +20,7 @@ class QuestionSettings:
     """Whose official rules score the answers: SQuAD's (also XQuAD and TyDiQA), or MLQA's, which
     follow the language of the passage."""
     extract: bool = False
-    """Allow only held-out answers that stand in the passage, word for word."""
+    """Allow only held-out answers that appear in the passage, word for word."""
 
     def __post_init__(self) -> None:
         check_values(self)

@@ -17,6 +17,7 @@ from unblank.engine.units import TrainUnit
 from unblank.finetuning.pairs.answers import Answering
 from unblank.finetuning.pairs.training import PairTraining
 from unblank.generation.building import answer_setup
+from unblank.generation.rows import Prompt
 from unblank.metrics.questions import AnswerRules
 from unblank.questions.answers import (
     answer_line,
@@ -84,9 +85,15 @@ class QuestionTraining:
         }
 
     def build_model(self) -> PreTrainedModel:
-        """Return the model to start from."""
+        """Return the model to start from.
+
+        Raises:
+            ValueError: as for `_prompts`, before the first step.
+        """
         model = self._pairs.build_model()
         self.unit = self._pairs.unit
+        if self._held_out.asked and self.metric != "loss":
+            self._prompts(model)
         return model
 
     def steps(self, saved: Mapping[str, int] | None, /) -> Generator[StepBatches]:
@@ -99,11 +106,8 @@ class QuestionTraining:
         held_out = self._held_out
         if self.metric == "loss":
             return Evaluation(scores=loss)
-        answering, within = held_out.answering, None
-        if held_out.extract:
-            within = answer_setup(model, self.tokenizer, answering.options).rules
-        prompts = window_prompts(held_out.asked, held_out.encoder, within)
-        written = answering.write(model, self.tokenizer, prompts, held_out.world)
+        prompts = self._prompts(model)
+        written = held_out.answering.write(model, self.tokenizer, prompts, held_out.world)
         questions = [one.question for one in held_out.asked]
         num_windows = [len(one.windows) for one in held_out.asked]
         answers = best_answers(questions, num_windows, written)
@@ -116,6 +120,17 @@ class QuestionTraining:
             ],
             note=f"f1, em: official rules of {held_out.rules}; char_f1: of characters, our own",
         )
+
+    def _prompts(self, model: PreTrainedModel) -> list[Prompt]:
+        """Return what the held-out questions are asked with.
+
+        Raises:
+            ValueError: the model cannot answer so, or must find an answer in a passage that has
+                none; names the question.
+        """
+        held_out = self._held_out
+        rules = answer_setup(model, self.tokenizer, held_out.answering.options).rules
+        return window_prompts(held_out.asked, held_out.encoder, rules if held_out.extract else None)
 
     def fill(self, model: PreTrainedModel, /) -> list[dict[str, str]]:
         """Return nothing: predictions show what is answered."""

@@ -26,6 +26,7 @@ from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.score_table import score_table
 from unblank.integrity import write_at_once
+from unblank.plurals import counted
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.examples import TaskExample, read_examples
 from unblank.prompting.task_files import load_task
@@ -152,7 +153,7 @@ def _show(results: dict[str, Any], output_dir: Path) -> None:
         (member, {name: scores[name] for name in names})
         for member, scores in results["members"].items()
     ]
-    table = score_table(f"{len(lines)} models", "", lines)
+    table = score_table(counted(len(lines), "model"), "", lines)
     table.add_row("averaged", *(f"{results['scores'][name]:.4f}" for name in names))
     console = TextConsole(highlight=False, soft_wrap=True)
     console.print(table)

@@ -9,6 +9,7 @@ from typing import Any
 from unblank.consoles import TextConsole
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.score_table import score_table
+from unblank.plurals import counted
 
 __all__ = ["seed_settings", "show_summary", "summarise"]
 
@@ -47,7 +48,7 @@ def show_summary(summary: dict[str, Any], output_dir: Path) -> None:
         (str(line["seed"]), {name: line["scores"][name] for name in names})
         for line in summary["seeds"]
     ]
-    table = score_table(f"{len(lines)} seeds", "seed", lines)
+    table = score_table(counted(len(lines), "seed"), "seed", lines)
     table.add_row("mean", *(f"{summary['mean'][name]:.4f}" for name in names))
     deviations = (summary["standard_deviation"][name] for name in names)
     table.add_row("std", *("-" if value is None else f"{value:.4f}" for value in deviations))

@@ -1,0 +1,46 @@
+"""Arguments and settings that must be paths: never empty, and with names that a file can have.
+
+`Path("")` is the current folder, so an empty text (a shell's variable that is not set) would read
+or write something that nobody named.
+"""
+
+import os
+from pathlib import Path
+
+__all__ = ["given_path", "require_path_text"]
+
+
+def given_path(value: object, name: str) -> Path:
+    """Return an argument as a path, in which `~` at the beginning is the home folder.
+
+    Args:
+        value: a string or a path.
+        name: of the argument, for messages.
+
+    Raises:
+        TypeError: it is something else.
+        ValueError: it is empty, or no file can have this name.
+    """
+    if not isinstance(value, str | Path):
+        raise TypeError(f"{name} is {value!r}: give a path, as a text or a pathlib.Path")
+    require_path_text(str(value), name)
+    return Path(os.path.expanduser(value))  # Path's own fails for a user that is not there
+
+
+def require_path_text(text: str, name: str) -> None:
+    """Raise ValueError if a text is empty, or holds what no name of a file does.
+
+    Example:
+        >>> require_path_text("", "output")
+        Traceback (most recent call last):
+            ...
+        ValueError: output is empty: give a path, or leave it out (. is the current folder)
+    """
+    if not text:
+        raise ValueError(f"{name} is empty: give a path, or leave it out (. is the current folder)")
+    try:
+        is_possible = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # a lone surrogate that does not stand for a byte
+        is_possible = False
+    if not is_possible:
+        raise ValueError(f"{name} is {text!r}, which no file can be called: correct it")
