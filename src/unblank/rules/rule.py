@@ -90,7 +90,9 @@ class Rule:
 
     def __str__(self) -> str:
         where = "" if self.blank is None else f"{self.blank}: "
-        return where + " and ".join(f"{name}={_shown(one)}" for name, one in self.given.items())
+        return where + " and ".join(
+            f"{name}={_cut(text)}" for name, one in self.given.items() for text in _short(name, one)
+        )
 
 
 RuleLike = Rule | str | Mapping[str, Any]
@@ -203,6 +205,21 @@ def _texts(name: str, given: Any) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _shown(value: object, length: int = 80) -> str:
-    text = repr(value)
+def _short(name: str, value: Any) -> tuple[str, ...]:
+    """Return the values of the short forms that say it."""
+    if name == "choices":
+        return ("|".join(value),)
+    if name in _TEXTS:
+        return tuple(value)
+    if isinstance(value, tuple):
+        low, high = ("" if one is None else str(one) for one in value)
+        return (f"{low}..{high}",)
+    return (str(value),)
+
+
+def _shown(value: object) -> str:
+    return _cut(repr(value))
+
+
+def _cut(text: str, length: int = 80) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
