@@ -185,9 +185,9 @@ def evaluate_model(
     folder = _folder_of(model)
     data = folder / "evaluations" / _GIVEN_DATA
     kind = suite_options(suite)
-    for name, value in options.items():
-        if isinstance(value, list | tuple) and not value:
-            raise ValueError(f"{name} is {value!r}, without an entry: leave it out, or give one")
+    given = options.get("file")
+    if isinstance(given, list | tuple) and not given:
+        raise ValueError(f"file is {given!r}, without an entry: leave it out, or give one")
     values = {name: as_files(value, data, name) for name, value in options.items()}
     scores, path = evaluate(from_mapping(kind, {"model": str(folder), "suite": suite, **values}))
     return ModelScores(tuple(scores), path)
@@ -274,18 +274,13 @@ def predict_file_stream(
     """
     from unblank.commands.predict import PredictSettings, predict_to_file
 
-    folder = _folder_of(model)
+    folder, written = _folder_of(model), given_path(output, "output")
     with keywords_named(), _given_input(input) as path:
-        given = {
-            "model": str(folder),
-            "input": path,
-            "output": given_path(output, "output"),
-            **options,
-        }
+        given = {"model": str(folder), "input": path, "output": written, **options}
         predicted = predict_to_file(from_mapping(PredictSettings, given))
         yield from predicted
     if predicted.report is not None:
-        predicted.report.write(Path(output))
+        predicted.report.write(written)
 
 
 @keywords_named()

@@ -14,17 +14,18 @@ def given_path(value: object, name: str) -> Path:
     """Return an argument as a path, in which `~` at the beginning is the home folder.
 
     Args:
-        value: a string or a path.
+        value: a string or a path, of pathlib or of another library.
         name: of the argument, for messages.
 
     Raises:
         TypeError: it is something else.
         ValueError: it is empty, or no file can have this name.
     """
-    if not isinstance(value, str | Path):
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str):
         raise TypeError(f"{name} is {value!r}: give a path, as a text or a pathlib.Path")
-    require_path_text(str(value), name)
-    return Path(os.path.expanduser(value))  # Path's own fails for a user that is not there
+    require_path_text(text, name)
+    return Path(os.path.expanduser(text))  # Path's own fails for a user that is not there
 
 
 def require_path_text(text: str, name: str) -> None:
@@ -34,10 +35,10 @@ def require_path_text(text: str, name: str) -> None:
         >>> require_path_text("", "output")
         Traceback (most recent call last):
             ...
-        ValueError: output is empty: give a path, or leave it out (. is the current folder)
+        ValueError: output is empty: give a path (. is the current folder)
     """
     if not text:
-        raise ValueError(f"{name} is empty: give a path, or leave it out (. is the current folder)")
+        raise ValueError(f"{name} is empty: give a path (. is the current folder)")
     try:
         is_possible = b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:  # a lone surrogate that does not stand for a byte

@@ -131,7 +131,7 @@ def test_the_settings_of_any_old_run_are_accepted(path, capsys, tmp_path):
     printed = []
     for place in (path, tmp_path / "printed.yaml"):
         with pytest.raises(SystemExit) as stopped:
-            main([command, str(place), "--print-config"])
+            main([command, str(place), "--print-recipe"])
         assert not stopped.value.code
         printed.append(capsys.readouterr().out)
         (tmp_path / "printed.yaml").write_text(printed[0])

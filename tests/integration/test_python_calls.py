@@ -1,6 +1,7 @@
 """The commands as Python calls: same settings, data in memory, handles that give the rest."""
 
 import json
+import os
 from pathlib import Path
 
 import pandas
@@ -10,6 +11,7 @@ from datasets import Dataset, DatasetDict
 
 import unblank
 from unblank.in_memory import as_files
+from unblank.path_arguments import given_path
 from unblank.pretraining.settings import PretrainSettings
 from unblank.settings.recipes import from_mapping
 
@@ -45,6 +47,12 @@ def test_the_same_data_is_the_same_file_whatever_holds_it(tmp_path):
     assert as_files(["a.txt", TEXTS], tmp_path, "train") == ["a.txt", *paths]
     with pytest.raises(TypeError, match="row 1"):
         as_files([{"text": object()}], tmp_path, "train")
+
+
+def test_paths_may_come_from_other_libraries(tmp_path):
+    (tmp_path / "model").mkdir()
+    (entry,) = os.scandir(tmp_path)
+    assert given_path(entry, "model") == tmp_path / "model"
 
 
 def test_a_missing_cell_is_null_whatever_holds_it(tmp_path):

@@ -114,7 +114,9 @@ def _by_pairs(files: Sequence[LanguageFile]) -> Iterator[ParallelSentence]:
                 code: field_text(place, record, "text"),
                 "en": field_text(place, record, "eng"),
             }
-            yield ParallelSentence(place, _visible(texts))
+            if empty := [name for name, text in texts.items() if not is_visible(text)]:
+                raise ValueError(f"{place}: no text in {' and '.join(empty)}: remove the record")
+            yield ParallelSentence(place, {name: text.strip() for name, text in texts.items()})
 
 
 def _by_verses(files: Sequence[LanguageFile]) -> Iterator[ParallelSentence]:
@@ -129,10 +131,6 @@ def _by_verses(files: Sequence[LanguageFile]) -> Iterator[ParallelSentence]:
                 texts[file.language] = text.strip()
     for key, texts in verses.items():
         yield ParallelSentence(key, texts)
-
-
-def _visible(texts: Mapping[str, str]) -> dict[str, str]:
-    return {code: text.strip() for code, text in texts.items() if is_visible(text)}
 
 
 _READERS: dict[ParallelLayout, Callable[[Sequence[LanguageFile]], Iterator[ParallelSentence]]] = {

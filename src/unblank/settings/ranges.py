@@ -106,7 +106,7 @@ def check_values(settings: Any) -> None:
     kind: Any = type(settings)
     for name, hint, bounds, may_be_empty in _checked_fields(kind):
         given = getattr(settings, name)
-        if not may_be_empty and len(given) == 0:
+        if not may_be_empty and not given:
             raise ValueError(f"{name} is empty: give one or more")
         value = _checked(given, hint, bounds, name)
         if value is not given:
