@@ -87,8 +87,8 @@ def used_folder(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     finally:
-        with suppress(OSError):  # one is no longer empty: it stays, with those above it
-            for place in made:
+        for place in made:
+            with suppress(OSError):  # one that is no longer empty stays, with those above it
                 place.rmdir()
 
 

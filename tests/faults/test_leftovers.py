@@ -67,6 +67,8 @@ def test_where_nothing_is_left_nothing_is_said(tmp_path):
 def test_a_folder_that_is_made_for_a_block_stays_if_something_is_in_it(tmp_path):
     with pytest.raises(KeyError), used_folder(tmp_path / "a" / "b"):
         raise KeyError
+    with pytest.raises(OSError, match="too long"), used_folder(tmp_path / "a" / ("x" * 300)):
+        pass
     assert list(tmp_path.iterdir()) == []
     with used_folder(tmp_path / "a" / "b"):
         (tmp_path / "a" / "file").touch()

@@ -42,7 +42,10 @@ class TokenRules:
         self.max_tokens = max_tokens
         self.min_tokens = min_tokens
         self.no_repeat_ngram = no_repeat_ngram
-        self._forbidden = torch.tensor(sorted(set(forbidden_ids) - self.end_ids), dtype=torch.long)
+        # On the CPU also where a plan builds its model on the meta device: the ids are read.
+        self._forbidden = torch.tensor(
+            sorted(set(forbidden_ids) - self.end_ids), dtype=torch.long, device="cpu"
+        )
         self.num_allowed = vocab_size - len(self._forbidden)
 
     @property

@@ -39,6 +39,12 @@ def toy():
     ).eval()
 
 
+def test_rules_can_be_read_where_models_are_built_without_memory():
+    with torch.device("meta"):
+        rules = TokenRules(end_ids=(1,), forbidden_ids=(2,), vocab_size=4, max_tokens=3)
+    assert rules.allowed_ids == [0, 3]
+
+
 def all_pieces(toy, prompt, longest):
     """Every piece of up to `longest` of the tokens 0..4, with its log-probability."""
     found = {}

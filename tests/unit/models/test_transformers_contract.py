@@ -117,8 +117,10 @@ def test_logits_of_chosen_columns_are_those_of_the_whole(writer, is_labelled):
     if is_labelled:
         inputs["labels"] = IDS
     whole = writer(**inputs).logits
-    columns = torch.tensor([4, 1])
-    assert_close(writer(**inputs, logits_to_keep=columns).logits, whole[:, columns])
+    is_wanted = torch.zeros(IDS.shape[1], dtype=torch.bool)
+    is_wanted[2] = True
+    for columns in (torch.tensor([4, 1]), torch.tensor([-1]), is_wanted):
+        assert_close(writer(**inputs, logits_to_keep=columns).logits, whole[:, columns])
     assert_close(writer(**inputs, logits_to_keep=2).logits, whole[:, -2:])
     assert_close(writer(**inputs, logits_to_keep=0).logits, whole)
 

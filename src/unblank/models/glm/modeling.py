@@ -337,7 +337,8 @@ def _wanted_columns(
     """
     if labels is None:
         if isinstance(logits_to_keep, Tensor):
-            return logits_to_keep[None]
+            columns_T = torch.arange(num_tokens, device=logits_to_keep.device)
+            return columns_T[logits_to_keep][None]
         if logits_to_keep is None or not 0 < logits_to_keep < num_tokens:
             return None
         return torch.arange(num_tokens - logits_to_keep, num_tokens)[None]
