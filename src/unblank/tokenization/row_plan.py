@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from unblank.tokenization.encoding import text_encoder
+from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.special import SpecialIds
 
 if TYPE_CHECKING:
@@ -61,15 +61,10 @@ def plan_rows(
     texts = [spelt.get(i, names.get(i, "")) for i in others]
     pieces = {
         new_id: tuple(piece for piece in ids if piece != old_ids.unk)
-        for new_id, ids in zip(others, _encoded(old, texts), strict=True)
+        for new_id, ids in zip(others, encode_texts(old, texts, tells_unknown=False), strict=True)
     }
     sources = tuple((kept[i],) if i in kept else pieces[i] for i in range(max(names) + 1))
     return RowPlan(sources, len(kept), sum(map(bool, pieces.values())))
-
-
-def _encoded(old: "PreTrainedTokenizerFast", texts: list[str]) -> list[list[int]]:
-    encodings = text_encoder(old).encode_batch_fast(texts, add_special_tokens=False)
-    return [encoding.ids for encoding in encodings]
 
 
 def _same_special(

@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerFast
 
 from unblank.progress_bars import progress_bar, track
 from unblank.settings.ranges import check_count
-from unblank.tokenization.encoding import text_encoder
+from unblank.tokenization.encoding import encode_texts
 from unblank.tokenization.kinds import TextNormalization, TokenizerKind
 from unblank.tokenization.long_words import with_words_divided
 from unblank.tokenization.special import (
@@ -337,10 +337,10 @@ def _wrapped(core: Tokenizer) -> PreTrainedTokenizerFast:
 
 def _check_not_spelt(tokenizer: PreTrainedTokenizerFast, names: Sequence[str]) -> None:
     unk = special_ids(tokenizer).unk
-    encodings = text_encoder(tokenizer).encode_batch_fast(list(names), add_special_tokens=False)
-    for name, encoding in zip(names, encodings, strict=True):
+    encoded = encode_texts(tokenizer, names, tells_unknown=False)
+    for name, ids in zip(names, encoded, strict=True):
         own = tokenizer.convert_tokens_to_ids(name)
-        if own in encoding.ids and own != unk:
+        if own in ids and own != unk:
             raise ValueError(
                 f"special token {name!r} could also occur in plain text: write it with brackets, "
                 f"for example '[{name}]'"

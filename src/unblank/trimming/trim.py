@@ -169,12 +169,15 @@ def _report(
     passages = counted.passages
     same = require_same_tokens(passages, tokenizer, after, new_ids)
     if not same:  # nothing is made of kept tokens only: compare on what is left of the passages
-        encoded = encode_texts(tokenizer, passages)
+        encoded = encode_texts(tokenizer, passages, tells_unknown=False)
         left = [[token_id for token_id in ids if token_id in new_ids] for ids in encoded]
         same = [ids for ids in left if ids]
     same = same[:NUM_COMPARED]
     difference, num_compared = largest_difference(source, staging, same, new_ids)
-    old_ids, now_ids = encode_texts(tokenizer, passages), encode_texts(after, passages)
+    old_ids, now_ids = (
+        encode_texts(tokenizer, passages, tells_unknown=False),
+        encode_texts(after, passages, tells_unknown=False),
+    )
     mapped = [[new_ids.get(token_id, -1) for token_id in ids] for ids in old_ids]
     rows = read_json_object(staging / "config.json")["vocab_size"]
     (old_numbers, old_bytes), (numbers, num_bytes) = _weights(source), _weights(staging)

@@ -106,4 +106,4 @@ def test_a_run_that_is_on_its_way_out_is_waited_for(tmp_path):
     fcntl.flock(held, fcntl.LOCK_EX)
     threading.Timer(0.3, held.close).start()
     with lock_folder(tmp_path):
-        pass
+        assert held.closed

@@ -11,11 +11,13 @@ from transformers import PreTrainedTokenizerFast
 
 from unblank.data.report import documents_table
 from unblank.data.shards import prepare_corpus
+from unblank.describing.languages import length_counts
 from unblank.finetuning.pairs.encoding import PairEncoder
 from unblank.finetuning.pairs.text import TextPair
 from unblank.finetuning.settings import PairSettings
 from unblank.tokenization import special_ids
 from unblank.tokenization.encoding import encode_texts
+from unblank.tokenization.fidelity import count_words
 
 LONG = "a" * 1_000_000
 LOST = ["cat \u4e2d\u6587", LONG, f"a {LONG} b", "the \U0001f600"]
@@ -56,6 +58,15 @@ def test_of_known_text_nothing_is_said(kind):
         encode_texts(tokenizer, ["the old grey cat", "", "[UNK] [MASK]"])
         if kind == "bpe":
             encode_texts(tokenizer, LOST)
+
+
+def test_the_words_of_a_report_take_no_turn():
+    tokenizer = small_tokenizer("wordpiece")
+    with warnings.catch_warnings(action="error"):
+        assert length_counts(tokenizer, ["the \u4e2d"]).tokens == 2
+        assert count_words(tokenizer, ["the \u4e2d"]).unknown == 1
+    with pytest.warns(UserWarning, match="\u4e2d"):
+        encode_texts(tokenizer, ["the \u4e2d"])
 
 
 def words_calls():
