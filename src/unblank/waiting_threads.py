@@ -7,10 +7,15 @@ thread keeps the core that the awaited one needs: two threads were over six time
 
 import os
 import sys
+import time
+from pathlib import Path
 
 __all__ = ["choose_waiting", "describe_waiting"]
 
 _POLICY, _SPINS = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
+
+NUM_LOOKS = 6
+SECONDS_BETWEEN_LOOKS = 0.01
 
 
 def choose_waiting() -> None:
@@ -23,8 +28,10 @@ def choose_waiting() -> None:
     if _POLICY in os.environ or _SPINS in os.environ:
         return
     cores = len(os.sched_getaffinity(0))
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    if must_sleep(int(threads) if threads.isdecimal() else cores, os.getloadavg()[0], cores):
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(given) if given.isdecimal() else cores
+    # The mean of a minute still holds what has ended by now: an installation before a first run.
+    if all(must_sleep(threads, load(), cores) for load in (_load_of_the_minute, _load_now)):
         os.environ[_POLICY] = "passive"
 
 
@@ -39,7 +46,21 @@ def must_sleep(threads: int, load: float, cores: int) -> bool:
 
     Args:
         threads: of this process.
-        load: processes that want a core, the mean of a minute.
+        load: other threads that want a core.
         cores: that this process may use.
     """
     return threads > 1 and threads + load > cores + 0.5
+
+
+def _load_of_the_minute() -> float:
+    return os.getloadavg()[0]
+
+
+def _load_now() -> float:
+    """Return how many threads but this one run or wait for a core, the mean of a few looks."""
+    looks = []
+    for _ in range(NUM_LOOKS):
+        running = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]  # of "running/all"
+        looks.append(int(running) - 1)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return sum(looks) / len(looks)
