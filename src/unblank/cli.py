@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _dispatch(name: str, *words: str) -> None:
     """Do what the first word says."""
     if name in ("-h", "--help", "help"):
-        print(overview())
+        print(_overview())
         return
     if name in ("-V", "--version"):
         print(f"unblank {__version__}")
@@ -159,7 +159,7 @@ def _let_the_first_speak() -> None:
         time.sleep(_TURN)
 
 
-def overview() -> str:
+def _overview() -> str:
     """Return the text of `unblank --help`: the commands by what one wants to do."""
     width = max(map(len, COMMANDS))
     lines = ["usage: unblank COMMAND [options]", ""]

@@ -14,8 +14,8 @@ __all__ = ["choose_waiting", "describe_waiting"]
 
 _POLICY, _SPINS = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
 
-NUM_LOOKS = 6
-SECONDS_BETWEEN_LOOKS = 0.01
+_NUM_LOOKS = 6
+_SECONDS_BETWEEN_LOOKS = 0.01
 
 
 def choose_waiting() -> None:
@@ -59,8 +59,8 @@ def _load_of_the_minute() -> float:
 def _load_now() -> float:
     """Return how many threads but this one run or wait for a core, the mean of a few looks."""
     looks = []
-    for _ in range(NUM_LOOKS):
+    for _ in range(_NUM_LOOKS):
         running = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]  # of "running/all"
         looks.append(int(running) - 1)
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
     return sum(looks) / len(looks)

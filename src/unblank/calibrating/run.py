@@ -28,7 +28,7 @@ from unblank.prompting.task import USUAL_THRESHOLD
 
 __all__ = ["calibrate"]
 
-REPORTS = "calibration"
+_REPORTS = "calibration"
 """Folder of the reports in the folder of a model."""
 
 
@@ -73,7 +73,7 @@ def calibrate(settings: CalibrateSettings) -> tuple[CalibrationReport, list[str]
             asked = options.asked(settings.candidates)
     fitted, source, report = _learned(name, kind, known, settings)
     replaced = _keep(folder, kind, name, fitted, source, asked)
-    written = report.write(settings.report or folder / REPORTS)
+    written = report.write(settings.report or folder / _REPORTS)
     left_out = [known.note] if isinstance(known, KnownFills) and known.note else []
     return report, [*left_out, *replaced, f"kept in {folder}: {source}", *written]
 

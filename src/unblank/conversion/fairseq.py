@@ -28,11 +28,11 @@ __all__ = [
     "shape_fields",
 ]
 
-PUBLISHED_HEADS = {768: 12, 1024: 16}
+_PUBLISHED_HEADS = {768: 12, 1024: 16}
 """Width -> heads of every published DeltaLM and GanLM, for files that do not record them."""
-CHUNK_ROWS = 8192
+_CHUNK_ROWS = 8192
 """Rows of a table compared at a time."""
-STACK_PATTERNS: tuple[tuple[str, str], ...] = (
+_STACK_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"embed_tokens\.weight", "embed_tokens.weight"),
     (r"embed_positions\.weight", "embeddings.embed_positions.weight"),
     (r"(?:layernorm_embedding|emb_layer_norm)\.(\w+)", r"embeddings.norm.\1"),
@@ -55,7 +55,7 @@ STACK_PATTERNS: tuple[tuple[str, str], ...] = (
 
 def name_in_stack(path: str) -> str | None:
     """Return our name of `path`, a parameter's name inside a stack; None if none is known."""
-    for pattern, replacement in STACK_PATTERNS:
+    for pattern, replacement in _STACK_PATTERNS:
         if match := re.fullmatch(pattern, path):
             return match.expand(replacement)
     return None
@@ -88,9 +88,9 @@ def same_tables(tables: Mapping[str, Tensor], source: Source) -> list[str]:
     differing = []
     for key, table in others:
         same = table.shape == last.shape
-        for start in range(0, last.shape[0] if same else 0, CHUNK_ROWS):
+        for start in range(0, last.shape[0] if same else 0, _CHUNK_ROWS):
             same = same and torch.equal(
-                table[start : start + CHUNK_ROWS], last[start : start + CHUNK_ROWS]
+                table[start : start + _CHUNK_ROWS], last[start : start + _CHUNK_ROWS]
             )
             source.release()
         if not same:
@@ -184,12 +184,12 @@ def choose_heads(
     if recorded is not None:
         heads = checked_heads(recorded, width, "the checkpoint")
         return heads, f"{heads} heads, as the checkpoint records"
-    if width not in PUBLISHED_HEADS:
+    if width not in _PUBLISHED_HEADS:
         raise ValueError(
             f"the number of heads is unknown: the checkpoint does not record it, and no "
             f"published model has width {width}: give --num-attention-heads"
         )
-    heads = PUBLISHED_HEADS[width]
+    heads = _PUBLISHED_HEADS[width]
     return heads, (
         f"{heads} heads, as in the published model of width {width}; if this is another model, "
         "give --num-attention-heads"

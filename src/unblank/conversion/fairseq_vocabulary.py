@@ -18,9 +18,9 @@ from unblank.conversion.source import Source
 
 __all__ = ["fit_rows"]
 
-PUBLISHED_TOKENS = 250001
+_PUBLISHED_TOKENS = 250001
 """Size of XLM-R's dictionary, which the published multilingual models share."""
-PUBLISHED_ROWS = 250104
+_PUBLISHED_ROWS = 250104
 """Rows of those models, which add `<mask>`, 100 sentinels and two fillers."""
 
 
@@ -115,9 +115,9 @@ def _without_files(num_rows: int, options: ConvertOptions) -> FittedRows:
         )
     fields: dict[str, Any] = {"vocab_size": num_rows}
     evidence: tuple[str, ...] = ()
-    if num_rows == PUBLISHED_ROWS:
-        fields["mask_token_id"] = PUBLISHED_TOKENS
-        evidence = (f"{num_rows} rows, as published: {MASK} is row {PUBLISHED_TOKENS}",)
+    if num_rows == _PUBLISHED_ROWS:
+        fields["mask_token_id"] = _PUBLISHED_TOKENS
+        evidence = (f"{num_rows} rows, as published: {MASK} is row {_PUBLISHED_TOKENS}",)
     return FittedRows(num_rows=num_rows, fields=fields, evidence=evidence)
 
 

@@ -72,7 +72,7 @@ __all__ = ["Run", "run"]
 _PERIODS_OF_A_SHORT_RUN = 5
 
 
-class RunSettings(Protocol):
+class _RunSettings(Protocol):
     """What the engine reads of the settings of a whole run, a dataclass of sections."""
 
     @property
@@ -86,7 +86,7 @@ class RunSettings(Protocol):
         ...
 
 
-_Settings = TypeVar("_Settings", bound=RunSettings)
+_Settings = TypeVar("_Settings", bound=_RunSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,7 +271,7 @@ def _compared(
     }
 
 
-def _compared_at(settings: RunSettings, step: int) -> dict[str, Any]:
+def _compared_at(settings: _RunSettings, step: int) -> dict[str, Any]:
     """Return the part of it that changes as the run goes on."""
     optim, max_steps = settings.optim, settings.train.max_steps
     if optim.schedule != "wsd" or max_steps is None:

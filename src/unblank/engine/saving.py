@@ -42,7 +42,7 @@ from unblank.whole_folders import new_folder
 
 __all__ = ["Saver", "require_finite_state"]
 
-BEST_NAME = "best"
+_BEST_NAME = "best"
 """Folder of the best model so far, which can be opened while the run continues."""
 
 
@@ -147,7 +147,7 @@ class Saver:
         Raises:
             CheckpointError: it could not be written.
         """
-        new = new_folder(self.output_dir / BEST_NAME, replace=True)
+        new = new_folder(self.output_dir / _BEST_NAME, replace=True)
         with folder_for_all(world, new) as folder:
             self.write_model(folder, world, to_continue=True)
             world.wait()

@@ -68,7 +68,7 @@ class Validation:
         line |= evaluation.scores
         if trainer.average is not None:
             with trainer.average.in_place():
-                line |= averaged_scores(self.measure(trainer))
+                line |= _averaged_scores(self.measure(trainer))
         self.history.append(line)
         is_best = selection is not None and selection.best_step(self.history) == step
         if trainer.world.is_main:
@@ -121,7 +121,7 @@ class Validation:
             self.saver.replace_best(world)
 
 
-def averaged_scores(evaluation: Evaluation) -> dict[str, float]:
+def _averaged_scores(evaluation: Evaluation) -> dict[str, float]:
     """Return the scores of the moving average by the names that they have in a line."""
     return {f"{_OF_AVERAGE}{name}": value for name, value in evaluation.scores.items()}
 

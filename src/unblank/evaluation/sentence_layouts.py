@@ -39,7 +39,7 @@ SentenceWay = Literal["blanks", "gmask", "causal", "masked", "judged"]
 """How a sentence is scored: each word in a blank, from left to right after one blank or without
 one, each token as a `[MASK]`, or each judged whether it is the original."""
 
-ORIGINAL = 1
+_ORIGINAL = 1
 """Class of an original token, of a model that tells replaced ones."""
 
 
@@ -130,7 +130,7 @@ def judged_layout(sentence: Sentence, special: SpecialIds) -> list[Example]:
     text = np.array([*special.start, *sentence.token_ids, special.eos], np.int64)
     places = np.arange(len(special.start), len(text) - 1)
     example = masked_layout(text, places, text[places])
-    example.labels[places] = ORIGINAL
+    example.labels[places] = _ORIGINAL
     return [example]
 
 

@@ -31,7 +31,7 @@ __all__ = [
 
 TextMetric = Literal["bleu", "chrf", "chrf++", "rouge", "meteor", "exact_match"]
 
-DEFAULT_METRICS: tuple[TextMetric, ...] = ("bleu", "chrf", "rouge")
+_DEFAULT_METRICS: tuple[TextMetric, ...] = ("bleu", "chrf", "rouge")
 _NUM_DRAWS = 1000
 _ROUGE_KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 _SHORTEST_STEMMED = 4
@@ -98,7 +98,7 @@ class _Settings:
 def score_texts(
     predictions: Sequence[str],
     references: Sequence[Sequence[str]],
-    metrics: Sequence[TextMetric] = DEFAULT_METRICS,
+    metrics: Sequence[TextMetric] = _DEFAULT_METRICS,
     *,
     tokenize: BleuTokenizer = "auto",
     lowercase: bool = False,

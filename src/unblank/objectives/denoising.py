@@ -94,7 +94,7 @@ def permuted_sentences(
     return np.concatenate([sentences[sentence] for sentence in order])
 
 
-def infilled(body: IntArray, context: Seq2SeqContext, rng: np.random.Generator) -> IntArray:
+def _infilled(body: IntArray, context: Seq2SeqContext, rng: np.random.Generator) -> IntArray:
     """Return the text with spans of Poisson length replaced by one mask each.
 
     Lengths are drawn until they cover `noise_ratio` of the text; a span of length 0 is a mask put
@@ -146,4 +146,4 @@ def _body(tokens: IntArray, eos: int) -> IntArray:
     return tokens[1:-1] if len(tokens) > 2 and tokens[-1] == eos else tokens[1:]
 
 
-_NOISES = {"infill": infilled, "mask": _masked, "delete": _deleted}
+_NOISES = {"infill": _infilled, "mask": _masked, "delete": _deleted}

@@ -26,9 +26,9 @@ from unblank.whole_folders import used_folder
 
 __all__ = ["dry_run_pretrain", "refuse_without_text", "run_pretrain"]
 
-USUAL_STEPS = 1000
+_USUAL_STEPS = 1000
 """Steps of a run whose length is not given."""
-USUAL_PERIOD = 500
+_USUAL_PERIOD = 500
 """Most steps between two validations, and between two checkpoints, where nothing is said."""
 
 
@@ -77,10 +77,10 @@ def run_pretrain(
                 open_training=partial(_open_training, settings, given, hold_out),
                 method=AllWeights(),
                 start=_describe_start(settings),
-                effective=effective_pretrain_settings,
+                effective=_effective_pretrain_settings,
                 learning_rate=settings.optim.learning_rate,
                 is_validated=data.has_held_out_files or any(hold_out),
-                most_usual_period=USUAL_PERIOD,
+                most_usual_period=_USUAL_PERIOD,
                 fill_every=train.sample_every,
                 average_last=train.average_last,
                 final=train.chosen_weights,
@@ -143,7 +143,7 @@ def _with_length(settings: PretrainSettings) -> PretrainSettings:
     train = settings.train
     if train.max_steps is not None or train.minutes is not None:
         return settings
-    return replace(settings, train=replace(train, max_steps=USUAL_STEPS))
+    return replace(settings, train=replace(train, max_steps=_USUAL_STEPS))
 
 
 def _refuse_early(settings: PretrainSettings) -> None:
@@ -193,7 +193,7 @@ def _open_training(
     )
 
 
-def effective_pretrain_settings(
+def _effective_pretrain_settings(
     settings: PretrainSettings, checkpoint: Path | None, num_processes: int
 ) -> dict[str, Any]:
     """Return the settings that stand for others when two starts are compared.

@@ -109,7 +109,7 @@ def open_pretraining(
     )
 
 
-def held_out_scores(
+def _held_out_scores(
     losses: HeldOutLosses[HeldOutPart], names: Sequence[str], languages: Sequence[str]
 ) -> dict[str, float]:
     """Return the loss and, where there are several, its parts: by loss, objective and source.
@@ -186,7 +186,7 @@ class Pretraining:
         }
         if any(materials.languages):
             context.display.show(
-                shares_table(language_shares(materials, train), is_verbose=train.verbose)
+                shares_table(_language_shares(materials, train), is_verbose=train.verbose)
             )
         is_sharded = train.parallel == "fsdp" and context.world.size > 1
         self._can_fill = not is_sharded
@@ -263,7 +263,7 @@ class Pretraining:
             self._measure_bytes()
         losses = held_out_losses(model, self.unit, self._batches, self._world, self._precision)
         names, languages = self._materials.held_out_names, self._materials.held_out_languages
-        scores = held_out_scores(losses, names, languages)
+        scores = _held_out_scores(losses, names, languages)
         if self._num_bytes:
             scores |= language_bits(losses, self._num_bytes, languages, next(iter(losses.weights)))
         return Evaluation(scores=scores)
@@ -346,7 +346,7 @@ def _require_tags_of_use(data: PretrainDataSettings, sections: FamilySections) -
         )
 
 
-def language_shares(materials: Materials, train: PretrainTrainSettings) -> list[LanguageShare]:
+def _language_shares(materials: Materials, train: PretrainTrainSettings) -> list[LanguageShare]:
     """Return how much of each language the run draws, as far as the first samples tell.
 
     Args:

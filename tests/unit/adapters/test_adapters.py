@@ -22,7 +22,7 @@ from unblank.engine.finished import published_model
 from unblank.families.loading import load_folder
 from unblank.families.settings import ModelSettings
 from unblank.families.table import FAMILIES
-from unblank.finetuning.methods import LoraMethod, build_method, prompt_for_tokenizer
+from unblank.finetuning.methods import _LoraMethod, build_method, prompt_for_tokenizer
 from unblank.finetuning.requirements import require_possible_method
 from unblank.finetuning.settings import FinetuneSettings, PairSettings
 from unblank.generation.candidates import ScoringOptions
@@ -313,7 +313,7 @@ def test_the_head_of_a_classifier_is_trained_and_saved_with_the_rest(name, base,
 def test_lora_of_an_encoder_decoder_reaches_the_layers_of_both_sides(targets):
     model = tiny_deltalm()
     lora = LoraSettings(targets=targets, rank=2)
-    method = LoraMethod(base=Path(), seed=0, described={}, lora=lora)
+    method = _LoraMethod(base=Path(), seed=0, described={}, lora=lora)
     adapted = method.prepare(model, None)
     reached = {
         name.split(".lora_A")[0].rpartition(".")[2]

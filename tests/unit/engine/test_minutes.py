@@ -20,7 +20,7 @@ from unblank.settings.recipes import to_yaml
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_timing_changes_no_weight(optimizer, monkeypatch):
-    monkeypatch.setattr(engine_minutes, "TIMED_SHARE", 0.0)
+    monkeypatch.setattr(engine_minutes, "_TIMED_SHARE", 0.0)
     model = toy_model(dropout=0.1)
     before = [parameter.detach().clone() for parameter in model.parameters()]
     optimizers = build_optimizers(model, OptimSettings(name=optimizer), learning_rate=4e-4)

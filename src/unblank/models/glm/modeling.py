@@ -48,10 +48,10 @@ __all__ = [
     "GlmInfillPreTrainedModel",
 ]
 
-COLUMNS_MULTIPLE = 64
+_COLUMNS_MULTIPLE = 64
 """The last layer computes a multiple of this many columns."""
 
-PEFT_PROMPT_NAME = "embeddings.word_embeddings"
+_PEFT_PROMPT_NAME = "embeddings.word_embeddings"
 """The attribute in which PEFT's prompt methods look for the word embedding first."""
 
 
@@ -103,7 +103,7 @@ class GlmInfillPreTrainedModel(WithCard):
             ValueError: for the name that PEFT's prompt methods, and only they, ask a model for:
                 they would train a GLM on wrong positions and a wrong mask.
         """
-        if target == PEFT_PROMPT_NAME:
+        if target == _PEFT_PROMPT_NAME:
             raise ValueError(
                 "PEFT's prompt methods (prompt tuning, P-tuning, prefix tuning) do not work with "
                 "a GLM: they add vectors without positions in its two rows or a place in its "
@@ -344,7 +344,7 @@ def _wanted_columns(
         return torch.arange(num_tokens - logits_to_keep, num_tokens)[None]
     is_scored = labels != IGNORE_INDEX
     most = int(is_scored.sum(dim=1).max())
-    most += -most % COLUMNS_MULTIPLE
+    most += -most % _COLUMNS_MULTIPLE
     if not 0 < most < num_tokens:
         return None
     return is_scored.long().argsort(dim=1, descending=True, stable=True)[:, :most]
