@@ -18,7 +18,7 @@ from unblank.prompting.soft_deep import attach_deep_prompt
 from unblank.tokenization.special import give_prompt
 from unblank.untrusted.weight_files import tensors_in
 
-__all__ = ["TRAINING_NAME", "load_training", "put_prompt", "save_prompt"]
+__all__ = ["TRAINING_NAME", "attach_prompt", "load_training", "save_prompt"]
 
 _PROMPT_NAME = "prompt.safetensors"
 TRAINING_NAME = "training.safetensors"
@@ -63,7 +63,7 @@ def load_training(model: Any, folder: Path) -> None:
     model.load_state_dict({**model.state_dict(), **trained})
 
 
-def put_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
+def attach_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
     """Put the trained prompt of a folder before a model, frozen.
 
     Args:

@@ -15,7 +15,7 @@ from unblank.data.parallel import read_parallel
 from unblank.data.sources import TextFiles
 from unblank.describing.language_plot import draw_languages
 from unblank.describing.languages import LanguageRow, describe_languages, group_means
-from unblank.integrity import seal, write_at_once
+from unblank.integrity import seal, write_atomically
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -56,7 +56,7 @@ def report_languages(
     aligned = read_parallel(parse_entry(parallel)) if parallel else {}
     rows = describe_languages(tokenizer, samples, aligned)
     content = {"characters_read": _CHARACTERS, "languages": [row.as_json() for row in rows]}
-    write_at_once(output / _REPORT_NAME, seal(content, readable=True))
+    write_atomically(output / _REPORT_NAME, seal(content, readable=True))
     is_drawn = draw_languages(output.name, rows, output / "languages.png")
     console.print(rows_table(rows, is_verbose=is_verbose))
     picture = " and languages.png" if is_drawn else ""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unblank.atomic_folders import new_folder
 from unblank.conversion.deltalm import plan_deltalm
 from unblank.conversion.detect import Detection, detect_family
 from unblank.conversion.encoder import plan_encoder
@@ -23,7 +24,6 @@ from unblank.conversion.source import Source, open_source
 from unblank.conversion.writer import write_model
 from unblank.path_arguments import given_path
 from unblank.unicode import require_texts
-from unblank.whole_folders import new_folder
 
 __all__ = ["Conversion", "convert", "plan_conversion", "write_conversion"]
 

@@ -1,6 +1,6 @@
 """The one writer of converted folders: weights shard by shard, then all that belongs to them.
 
-It writes into an empty folder, which `whole_folders.new_folder` gives its name at the end. Memory
+It writes into an empty folder, which `atomic_folders.new_folder` gives its name at the end. Memory
 stays at one shard and one tensor.
 """
 

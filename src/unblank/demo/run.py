@@ -23,7 +23,7 @@ from unblank.demo.measure import BlankLoss, blank_losses, most_frequent_word, sh
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.families.settings import ModelSettings, TokenizerSettings
 from unblank.generation.results import FillResult, Scores
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 from unblank.objectives.mixture import build_objective
 from unblank.objectives.settings import ObjectiveSettings
 from unblank.pretraining.run import run_pretrain
@@ -232,7 +232,7 @@ def _paragraphs_of_files(paths: Sequence[Path]) -> dict[str, list[str]]:
 def _write(path: Path, paragraphs: Sequence[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"text": paragraph}, ensure_ascii=False) for paragraph in paragraphs]
-    write_at_once(path, "\n".join(lines) + "\n")
+    write_atomically(path, "\n".join(lines) + "\n")
     return path
 
 

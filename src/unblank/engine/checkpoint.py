@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from unblank.atomic_folders import new_folder, remove_folder, remove_leftovers
 from unblank.integrity import MANIFEST_NAME, FileFacts, facts_of_files, seal
-from unblank.whole_folders import new_folder, remove_folder, remove_leftovers
 
 __all__ = [
     "CheckpointError",

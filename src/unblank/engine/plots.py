@@ -11,7 +11,7 @@ from typing import Any
 
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.figures import new_figure
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 
 __all__ = ["draw_losses"]
 
@@ -55,7 +55,7 @@ def draw_losses(output_dir: Path) -> Path | None:
     path = output_dir / "loss.png"
     picture = BytesIO()
     figure.savefig(picture, dpi=120)
-    write_at_once(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())
     return path
 
 

@@ -58,14 +58,14 @@ from unblank.engine.units import TrainUnit
 from unblank.engine.unplanned import Unplanned
 from unblank.engine.validation import SNAPSHOTS_NAME, Validation
 from unblank.engine.written_lines import cut_lines
-from unblank.integrity import CHECKPOINTS_NAME, seal_text, write_at_once
+from unblank.integrity import CHECKPOINTS_NAME, seal_text, write_atomically
 from unblank.interruption import finish_first
 from unblank.models.products import fast_fp32_products
 from unblank.plurals import counted
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.identity import compared_settings, earlier_settings, layout_settings
 from unblank.settings.recipes import read_settings, to_mapping, to_yaml
-from unblank.waiting_threads import describe_waiting
+from unblank.wait_policy import describe_wait_policy
 
 __all__ = ["Run", "run"]
 
@@ -509,7 +509,7 @@ def _open_folder(what: Run[Any], world: World, step: int, point: ResumePoint | N
     output_dir = what.settings.train.output_dir
     for root in (output_dir, output_dir / CHECKPOINTS_NAME, output_dir / SNAPSHOTS_NAME):
         remove_unfinished(root)
-    write_at_once(output_dir / RUN_NAME, seal_text(to_yaml(what.settings)))
+    write_atomically(output_dir / RUN_NAME, seal_text(to_yaml(what.settings)))
     cut_lines(output_dir, point.trainer.get("lines", {}) if point else {}, step)
 
 
@@ -534,8 +534,9 @@ def _facts(
     weights = _kept_weights(what)
     facts = dict(training.facts)
     estimate = facts.pop("memory", None)
+    threads_of_each = f"{counted(threads, 'thread')}{describe_wait_policy()}"
     return {
-        "device": f"{world.device}{processes}, {counted(threads, 'thread')}{describe_waiting()}",
+        "device": f"{world.device}{processes}, {threads_of_each}",
         "precision": arithmetic,
         "memory": f"{estimate}; {memory.description}" if estimate else memory.description,
         "model": f"{trained:,}{of_all} parameters, from {start}",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unblank.atomic_folders import remove_folder
 from unblank.engine.checkpoint import list_checkpoints, new_checkpoint
 from unblank.engine.model_files import write_weight_files
 from unblank.engine.recording import Recorder
@@ -14,7 +15,6 @@ from unblank.engine.shared_folders import folder_for_all
 from unblank.engine.state import trained_weights
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import Evaluation, Training
-from unblank.whole_folders import remove_folder
 
 __all__ = ["SNAPSHOTS_NAME", "Validation", "prediction_name", "scores_of_line"]
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from unblank.adapters.lora import add_lora, put_lora, save_lora
+from unblank.adapters.lora import add_lora, attach_lora, save_lora
 from unblank.adapters.prompts import load_training, save_prompt
 from unblank.adapters.record import AdapterKind, AdapterRecord, fingerprint
 from unblank.adapters.settings import LoraSettings, PromptSettings
@@ -81,7 +81,7 @@ class _LoraMethod(_Beside):
     def prepare(self, model: PreTrainedModel, checkpoint: Path | None) -> PreTrainedModel:
         """Return the model with adapters inside, those of the checkpoint if there is one."""
         if checkpoint is not None:
-            adapted: PreTrainedModel = put_lora(model, checkpoint, is_trainable=True)
+            adapted: PreTrainedModel = attach_lora(model, checkpoint, is_trainable=True)
             return adapted
         adapted = add_lora(
             model,

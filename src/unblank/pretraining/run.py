@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from unblank.atomic_folders import used_folder
 from unblank.data.settings import MIXTURE
 from unblank.data.shards import SHARDS_NAME
 from unblank.engine.dry_run import DryRun, thrown_away
@@ -22,7 +23,6 @@ from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.given import changed_names
 from unblank.starting.model import describe_start
 from unblank.starting.tokenizer import TOKENIZER_NAME
-from unblank.whole_folders import used_folder
 
 __all__ = ["dry_run_pretrain", "refuse_without_text", "run_pretrain"]
 

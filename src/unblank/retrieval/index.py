@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from unblank.atomic_folders import new_folder
 from unblank.extras import optional_package, require_package
 from unblank.generation.passages import Passage
 from unblank.integrity import (
@@ -20,7 +21,7 @@ from unblank.integrity import (
     find_damage,
     read_record,
     seal,
-    write_at_once,
+    write_atomically,
 )
 from unblank.retrieval.cutting import cut_passages
 from unblank.retrieval.words import WORDS, search_words
@@ -29,7 +30,6 @@ from unblank.untrusted.json_text import read_json_object
 from unblank.untrusted.links import refuse_links_out
 from unblank.untrusted.npy import require_whole_array
 from unblank.version import __version__
-from unblank.whole_folders import new_folder
 
 __all__ = ["PassageIndex", "require_room", "write_index"]
 
@@ -111,7 +111,7 @@ def write_index(
             "passages": len(words),
             "files": facts_of_files(folder),
         }
-        write_at_once(folder / _RECORD_NAME, seal(record, readable=True))
+        write_atomically(folder / _RECORD_NAME, seal(record, readable=True))
     return report
 
 

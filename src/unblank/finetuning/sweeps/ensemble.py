@@ -25,7 +25,7 @@ from unblank.finetuning.requirements import WRITING_TASKS
 from unblank.finetuning.run import run_finetune
 from unblank.finetuning.settings import FinetuneSettings
 from unblank.finetuning.sweeps.score_table import score_table
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 from unblank.plurals import counted
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.prompting.examples import TaskExample, read_examples
@@ -69,7 +69,7 @@ def run_ensemble(
         "members": {folder.name: run["scores"] for folder, run in zip(folders, runs, strict=True)},
     }
     lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in evaluation.predictions)
-    write_at_once(settings.train.output_dir / _ENSEMBLE_NAME, lines)
+    write_atomically(settings.train.output_dir / _ENSEMBLE_NAME, lines)
     write_results(settings.train.output_dir, results)
     _show(results, settings.train.output_dir)
     return settings.train.output_dir

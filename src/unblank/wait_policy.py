@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-__all__ = ["choose_waiting", "describe_waiting"]
+__all__ = ["choose_wait_policy", "describe_wait_policy"]
 
 _POLICY, _SPINS = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
 
@@ -18,7 +18,7 @@ _NUM_LOOKS = 6
 _SECONDS_BETWEEN_LOOKS = 0.01
 
 
-def choose_waiting() -> None:
+def choose_wait_policy() -> None:
     """Let threads sleep while they wait, if other work has the cores; torch is loaded later.
 
     What the user has set stays, and so does a process that has loaded torch.
@@ -35,7 +35,7 @@ def choose_waiting() -> None:
         os.environ[_POLICY] = "passive"
 
 
-def describe_waiting() -> str:
+def describe_wait_policy() -> str:
     """Return what the header says behind the number of threads; nothing if they spin."""
     policy = os.environ.get(_POLICY, "").lower()
     return f" (asleep while they wait, {_POLICY} is passive)" if policy == "passive" else ""
