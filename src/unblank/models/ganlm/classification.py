@@ -69,14 +69,6 @@ class GanLMForSequenceClassification(GanLMPreTrainedModel):
         self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return the token embedding."""
-        return self.model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the token embedding."""
-        self.model.set_input_embeddings(value)
-
     def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
         """Return the class scores of plain texts."""
         return {"logits": self(input_ids=token_ids).logits}

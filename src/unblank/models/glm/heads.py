@@ -102,14 +102,6 @@ class GlmInfillForMultipleChoice(GlmInfillPreTrainedModel):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
-    def get_output_embeddings(self) -> nn.Linear:
-        """Return the head."""
-        return self.lm_head
-
-    def set_output_embeddings(self, value: nn.Linear) -> None:
-        """Replace the head."""
-        self.lm_head = value
-
     def text_outputs(self, token_ids: Tensor) -> dict[str, Tensor]:
         """Return the logits of the language model that scores the choices."""
         return {"logits": self.lm_head(self.model(token_ids).last_hidden_state)}
