@@ -16,7 +16,8 @@ from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.folder_lock import lock_folder
 from unblank.engine.parallel import World, join_world
 from unblank.engine.results import read_results, write_results
-from unblank.engine.run import Run, run
+from unblank.engine.run import run
+from unblank.engine.run_description import Run
 from unblank.engine.training import RunContext, Training
 from unblank.families.table import family_of_run
 from unblank.finetuning.labels.cloze import Words

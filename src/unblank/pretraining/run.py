@@ -12,7 +12,8 @@ from unblank.data.settings import MIXTURE
 from unblank.data.shards import SHARDS_NAME
 from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.parallel import join_world
-from unblank.engine.run import Run, run
+from unblank.engine.run import run
+from unblank.engine.run_description import Run
 from unblank.engine.training import AllWeights, RunContext
 from unblank.families.table import family_of_run
 from unblank.pretraining.prepared_text import cache_folder, find_hold_out
