@@ -115,7 +115,7 @@ def _configuration(
 ) -> tuple[DeltaLMConfig, list[str]]:
     shapes = {tensor.name: tensor.shape for tensor in planned}
     fields = shape_fields(shapes, "model.encoder.")
-    heads, how = choose_heads(fields["hidden_size"], arguments, options)
+    heads, how = choose_heads(fields["hidden_size"], arguments, options.num_attention_heads)
     config = DeltaLMConfig(
         **fields,
         num_attention_heads=heads,

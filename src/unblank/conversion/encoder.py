@@ -253,11 +253,11 @@ def _other_fields(width: int, source: Source, options: ConvertOptions) -> dict[s
     """Return the fields that no shape shows."""
     if source.settings is not None:
         told = {"encoder_attention_heads": source.settings.get("num_attention_heads")}
-        heads = {"num_attention_heads": choose_heads(width, told, options)[0]}
+        heads = {"num_attention_heads": choose_heads(width, told, options.num_attention_heads)[0]}
         return heads | _known(source.settings) | _transformers_tokens(source.settings)
     arguments = recorded_arguments(source.records)
     return {
-        "num_attention_heads": choose_heads(width, arguments, options)[0],
+        "num_attention_heads": choose_heads(width, arguments, options.num_attention_heads)[0],
         "hidden_dropout_prob": float(arguments.get("dropout", 0.1)),
         "attention_probs_dropout_prob": float(arguments.get("attention_dropout", 0.1)),
     }

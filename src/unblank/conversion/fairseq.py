@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from unblank.conversion.heads import checked_heads
-from unblank.conversion.options import ConvertOptions
 from unblank.conversion.plan import Action, DroppedKey, PlannedTensor, table_shape
 from unblank.conversion.source import Source
 from unblank.models.initialization import draw_tag_rows
@@ -164,22 +163,20 @@ def count_layers(keys: Iterable[str], stack: str) -> int:
     return len(numbers)
 
 
-def choose_heads(
-    width: int, arguments: Mapping[str, Any], options: ConvertOptions
-) -> tuple[int, str]:
+def choose_heads(width: int, arguments: Mapping[str, Any], given: int | None) -> tuple[int, str]:
     """Return the number of heads, which no tensor shows, and how it was found.
 
     Args:
         width: of the model.
         arguments: from `recorded_arguments`.
-        options: of the user.
+        given: by the user.
 
     Raises:
         ValueError: nothing says it, and no published model has this width.
     """
     recorded = arguments.get("encoder_attention_heads")
-    if options.num_attention_heads is not None:
-        heads = checked_heads(options.num_attention_heads, width, "--num-attention-heads")
+    if given is not None:
+        heads = checked_heads(given, width, "--num-attention-heads")
         return heads, f"{heads} heads, as given"
     if recorded is not None:
         heads = checked_heads(recorded, width, "the checkpoint")

@@ -72,7 +72,7 @@ def fit_rows(
     files = find_vocabulary_files(options.tokenizer, source.folder)
     tokens = files.tokens()
     if tokens is None:
-        return _without_files(num_rows, options)
+        return _without_files(num_rows, options.language_tags)
     tags = options.language_tags or _recorded_tags(arguments or {}, num_rows - len(tokens))
     rows = name_rows(tokens, num_rows, tags=tags, has_mask=has_mask)
     fields = {
@@ -107,8 +107,8 @@ def fit_rows(
     )  # fmt: skip
 
 
-def _without_files(num_rows: int, options: ConvertOptions) -> FittedRows:
-    if options.language_tags:
+def _without_files(num_rows: int, language_tags: tuple[str, ...]) -> FittedRows:
+    if language_tags:
         raise ValueError(
             "language tags come after all other tokens, whose number is unknown without dict.txt "
             "or a tokenizer: give --tokenizer"

@@ -75,7 +75,7 @@ def plan_ganlm(source: Source, options: ConvertOptions) -> ConversionPlan:
     if options.kept_part == "all" and _writes_with_discriminator(set(names.values()), is_shared):
         judge = _STACKS["decoder.discriminator."]
         names = {key: name.replace(judge, GENERATOR) for key, name in names.items()}
-    model_class, unwanted = _choose_model(set(names.values()), options, is_shared)
+    model_class, unwanted = _choose_model(set(names.values()), options.kept_part, is_shared)
     dropped = drop_markers(tensors)
     dropped += [
         DroppedKey(key=key, reason=f"a copy of {kept_key}, which is tied to it")
@@ -156,7 +156,7 @@ def _writes_with_discriminator(names: set[str], is_shared: bool) -> bool:
 
 
 def _choose_model(
-    names: set[str], options: ConvertOptions, is_shared: bool
+    names: set[str], kept_part: str, is_shared: bool
 ) -> tuple[type[PreTrainedModel], dict[str, str]]:
     """Return the class to build, and the prefixes of what it has no use for, with the reason."""
     writes, judges = (
@@ -169,14 +169,12 @@ def _choose_model(
     found = ", ".join(
         name for name, is_there in (("generator", writes), ("discriminator", judges)) if is_there
     )
-    if (options.kept_part == "generator" and not writes) or (
-        options.kept_part == "discriminator" and not judges
-    ):
+    if (kept_part == "generator" and not writes) or (kept_part == "discriminator" and not judges):
         raise ValueError(
-            f"--part {options.kept_part} does not fit: the file has only {found or 'an encoder'}"
+            f"--part {kept_part} does not fit: the file has only {found or 'an encoder'}"
         )
-    wants_judge = options.kept_part == "discriminator" or (options.kept_part == "all" and judges)
-    if is_classifier or (wants_judge and not (writes and options.kept_part == "all")):
+    wants_judge = kept_part == "discriminator" or (kept_part == "all" and judges)
+    if is_classifier or (wants_judge and not (writes and kept_part == "all")):
         why = "a classifier does not use it"
         other = {GENERATOR: why} if wants_judge else {"discriminator.decoder.": why}
         if is_shared:
@@ -204,7 +202,7 @@ def _configuration(
 ) -> tuple[GanLMConfig, list[str]]:
     shapes = {tensor.name: tensor.shape for tensor in planned}
     fields = shape_fields(shapes, ENCODER)
-    heads, how = choose_heads(fields["hidden_size"], arguments, options)
+    heads, how = choose_heads(fields["hidden_size"], arguments, options.num_attention_heads)
     judges = count_layers(shapes, "discriminator.decoder.")
     writers = count_layers(shapes, GENERATOR)
     if "out_proj.weight" in shapes:

@@ -165,7 +165,7 @@ def _fields(
         if settings.get(name, built) is not built:
             raise ValueError(f"config.json has {name} = {settings[name]}, which is not supported")
     layers = {int(name.split(".")[2]) for name in shapes if name.startswith("model.layers.")}
-    heads, how = _heads(width, len(layers), source, options)
+    heads, how = _heads(width, len(layers), source, options.num_attention_heads)
     fields: dict[str, Any] = {
         "vocab_size": vocab_size,
         "hidden_size": width,
@@ -194,10 +194,10 @@ def _fields(
     return fields, evidence
 
 
-def _heads(width: int, num_layers: int, source: Source, options: ConvertOptions) -> tuple[int, str]:
+def _heads(width: int, num_layers: int, source: Source, given: int | None) -> tuple[int, str]:
     """Return the number of heads and how it was found; no tensor shows it."""
-    if options.num_attention_heads is not None:
-        heads = checked_heads(options.num_attention_heads, width, "--num-attention-heads")
+    if given is not None:
+        heads = checked_heads(given, width, "--num-attention-heads")
         return heads, f"{heads} heads, as given"
     for path, settings in source.settings_nearby():
         sizes = (settings.get("hidden_size"), settings.get("num_layers"))
@@ -206,9 +206,8 @@ def _heads(width: int, num_layers: int, source: Source, options: ConvertOptions)
             heads = checked_heads(settings["num_attention_heads"], width, path)
             return heads, f"{heads} heads, as {path} says"
     if width in _MULTIGLM_HEADS:
-        return _MULTIGLM_HEADS[
-            width
-        ], f"{_MULTIGLM_HEADS[width]} heads, as in the published MultiGLM"
+        heads = _MULTIGLM_HEADS[width]
+        return heads, f"{heads} heads, as in the published MultiGLM"
     if width not in _PUBLISHED_WIDTHS:
         raise ValueError(
             f"the number of heads is unknown: no published GLM has width {width}: give "

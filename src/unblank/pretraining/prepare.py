@@ -50,7 +50,7 @@ def run_prepare(settings: PretrainSettings, *, given: Collection[str] | None = N
     with join_world("cpu") as world, ExitStack() as stack:
         settings = keep_standard_input(settings, world)
         if world.is_main:
-            cache_dir = cache_folder(settings.data, settings.train.output_dir)
+            cache_dir = cache_folder(settings.data.cache_dir, settings.train.output_dir)
             stack.enter_context(used_folder(cache_dir))
         display = Display(total_steps=1, is_main=world.is_main, is_terminal=False)
         text, folder = _prepared(settings, world, display)

@@ -17,7 +17,7 @@ from unblank.engine.run_description import Run
 from unblank.engine.training import AllWeights, RunContext
 from unblank.families.table import family_of_run
 from unblank.pretraining.prepared_text import cache_folder, find_hold_out
-from unblank.pretraining.settings import PretrainSettings
+from unblank.pretraining.settings import PretrainSettings, PretrainTrainSettings
 from unblank.pretraining.standard_input import keep_standard_input
 from unblank.pretraining.training import Pretraining, open_pretraining
 from unblank.process import LEFT_ALONE, MemoryArrangement
@@ -68,9 +68,9 @@ def run_pretrain(
         settings = keep_standard_input(settings, world)
         data, train = settings.data, settings.train
         if world.is_main:
-            stack.enter_context(used_folder(cache_folder(data, train.output_dir)))
+            stack.enter_context(used_folder(cache_folder(data.cache_dir, train.output_dir)))
         hold_out = find_hold_out(data, train.output_dir, world)
-        _require_held_out(settings, is_there=data.has_held_out_files or any(hold_out))
+        _require_held_out(settings.train, is_there=data.has_held_out_files or any(hold_out))
         run(
             Run(
                 command="pretrain",
@@ -112,7 +112,7 @@ def dry_run_pretrain(
     """
     given = changed_names(settings) if given is None else given
     train, data = settings.train, settings.data
-    cache_dir = cache_folder(data, train.output_dir)
+    cache_dir = cache_folder(data.cache_dir, train.output_dir)
     with thrown_away(train.output_dir, cache_dir, [TOKENIZER_NAME]) as folder:
         measured = replace(
             settings,
@@ -160,9 +160,8 @@ def _refuse_early(settings: PretrainSettings) -> None:
             )
 
 
-def _require_held_out(settings: PretrainSettings, *, is_there: bool) -> None:
+def _require_held_out(train: PretrainTrainSettings, *, is_there: bool) -> None:
     """Raise ValueError for a setting that means nothing without held-out text."""
-    train = settings.train
     wanted = {
         "train.sample_every": train.sample_every > 0,
         "train.average_last": train.average_last > 0,

@@ -9,7 +9,6 @@ from unblank.data.language_sources import find_entry_files, parse_entry
 from unblank.data.loader import DataState, RowStream, StepBatches, validation_batches
 from unblank.engine.held_out import HeldOutLosses, held_out_losses
 from unblank.engine.memory_plan import ProcessLayout, count_sizes, plan_memory
-from unblank.engine.parallel import World
 from unblank.engine.training import Evaluation, RunContext
 from unblank.engine.units import TrainUnit
 from unblank.examples import IGNORE_INDEX, AnyExample, Seq2SeqExample, TrainBatch
@@ -181,7 +180,7 @@ class Pretraining:
         self.facts: Mapping[str, str] = {
             "tokenizer": materials.vocabulary,
             "text": materials.description,
-            "step": _step_text(train, materials, context.world),
+            "step": _step_text(train, materials.length, context.world.size),
             "objective": _objective_text(family, sections, materials),
         }
         if any(materials.languages):
@@ -381,10 +380,10 @@ def _num_positions(example: AnyExample) -> int:
     return len(example)
 
 
-def _step_text(train: PretrainTrainSettings, materials: Materials, world: World) -> str:
-    micro_batches = max(train.batch_size // (train.rows_per_pass * world.size), 1)
+def _step_text(train: PretrainTrainSettings, length: int, num_processes: int) -> str:
+    micro_batches = max(train.batch_size // (train.rows_per_pass * num_processes), 1)
     return (
-        f"{counted(train.batch_size, 'row')} of {materials.length} positions in "
+        f"{counted(train.batch_size, 'row')} of {length} positions in "
         f"{counted(micro_batches, 'micro-batch', 'micro-batches')}"
     )
 
