@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, and vanish at once.
+"""Folders that are written and removed atomically: they are there as a whole or not at all.
 
 What is written goes into a hidden folder beside its place, or inside of it, which is renamed as the
 last step. The process that writes there holds a lock on it, which the system releases however the

@@ -1,4 +1,4 @@
-"""How torch's threads wait for one another: chosen by a command, before torch is loaded.
+"""How torch's threads wait for one another: a command chooses it before torch is loaded.
 
 OpenMP's threads (libgomp, on Linux) spin while they wait. On a machine with other work a spinning
 thread keeps the core that the awaited one needs: two threads were over six times slower than one

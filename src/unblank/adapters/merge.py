@@ -1,4 +1,4 @@
-"""Base model and adapters become one plain model folder."""
+"""Merging LoRA adapters into their base model, as a plain model folder."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Opening few trained parameters together with their base model."""
+"""Opening an adapter together with its base model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

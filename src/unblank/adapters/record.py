@@ -1,4 +1,4 @@
-"""Which base model a folder of few trained parameters belongs to, and how that is checked.
+"""The record of an adapter: which base model it belongs to, and how that is checked.
 
 `adapter.json` names the base model's folder and a fingerprint of its weights: trained prompts and
 adapters mean nothing before other weights. Folders written by PEFT alone have no fingerprint.

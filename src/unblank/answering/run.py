@@ -1,4 +1,4 @@
-"""Answers to all records of a file, in their order, to a file; a run that was killed goes on.
+"""Answers to all records of a file, in order, to a file; an interrupted run is continued.
 
 Every record has its answer in its place, with its number: one that cannot be answered has the
 reason in the field `error`. All fields of the record go with it. Only the records and answers of a

@@ -1,4 +1,4 @@
-"""The records of a file shared out among the processes that torchrun started, batch by batch.
+"""One file answered by all processes that torchrun started: batches of records are shared out.
 
 Batches are those that one process makes, so that every answer is the same to the last bit. Each
 process writes a part of its own, which a later run of as many processes goes on with; the main one

@@ -1,4 +1,4 @@
-"""A model asked what is known already: the blanks, labels and candidates of a file."""
+"""A model's answers to labelled examples: blanks, labels and candidates of a file."""
 
 from collections.abc import Sequence
 from typing import Any

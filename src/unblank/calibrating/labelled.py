@@ -1,4 +1,4 @@
-"""Answers of a model beside what is right: fills, and choices of labels or candidates."""
+"""A model's answers beside the right ones: fills, and choices of labels or candidates."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which known answers are learned from, and which are kept apart to measure what was learned.
+"""The split of labelled examples: which are learned from, and which measure what was learned.
 
 By a hash of the record: the same text falls on the same side wherever it stands, and all blanks of
 a text stay together. The hash is another one than that of held-out training data, which would put

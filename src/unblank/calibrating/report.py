@@ -1,4 +1,4 @@
-"""What calibrating has changed, on answers that were kept apart: numbers, tables, a picture."""
+"""What calibration has changed, on held-out answers: numbers, tables, a picture."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`unblank calibrate`: ask what is known, learn, measure on the rest, keep it in the folder."""
+"""`unblank calibrate`: answer labelled examples, fit, measure on the rest, save to the folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Thresholds learned from known answers; pure functions.
+"""Thresholds learned from labelled answers; pure functions.
 
 From which probability a model had better answer, and from which each of several labels applies.
 

@@ -1,7 +1,7 @@
-"""Which process of a run is gone: each gives a heartbeat every second, where all can see it.
+"""Heartbeats of the processes of a run, one a second, by which a lost process is named.
 
-Without it, a process whose machine fell silent would be waited for, and one that was killed leaves
-the others with an error that names a socket.
+Without them, a process whose machine fell silent would be waited for, and one that was killed
+leaves the others with an error that names a socket.
 """
 
 import os

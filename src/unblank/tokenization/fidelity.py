@@ -1,4 +1,4 @@
-"""What a tokenizer keeps of text: case, accents, and how many words come back as they were.
+"""What a tokenizer preserves of text: case, accents, and how many words come back as they were.
 
 The tokenizer is asked, whoever trained it: its normalizer is tried on letters, and words are
 encoded and decoded.
