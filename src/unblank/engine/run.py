@@ -16,7 +16,7 @@ import torch
 from rich.table import Table
 from transformers import PreTrainedModel
 
-from unblank.engine.assembly import Parts, assemble, new_trainer
+from unblank.engine.assembly import TrainerParts, assemble, new_trainer
 from unblank.engine.checkpoint import remove_unfinished
 from unblank.engine.dry_run import DryRun, measure_first_steps, plan_run
 from unblank.engine.finish import finish_run
@@ -105,7 +105,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
             shard_group=train.shard_group,
             checkpoint=folder if what.method.saves_whole_models else None,
         )
-        parts = Parts(training, model, module, world, precision)
+        parts = TrainerParts(training, model, module, world, precision)
         if what.is_training and train.minutes is not None:
             if what.settings.train.is_timed:
                 memory.begin_steps()  # or the steps would be timed with another malloc
@@ -192,7 +192,7 @@ def _plan(
     )
 
 
-def _in_minutes(what: Run[Any], parts: Parts, started: float) -> Run[Any]:
+def _in_minutes(what: Run[Any], parts: TrainerParts, started: float) -> Run[Any]:
     """Return the run with the number of steps that fit into `train.minutes`, and a note of it.
 
     Args:
