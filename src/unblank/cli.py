@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _dispatch(name: str, *words: str) -> None:
     """Do what the first word says."""
     if name in ("-h", "--help", "help"):
-        print(overview())
+        print(_overview())
         return
     if name in ("-V", "--version"):
         print(f"unblank {__version__}")
@@ -136,7 +136,7 @@ def _dispatch(name: str, *words: str) -> None:
             _fail(f"unblank {name}: memory ran out: {_memory_advice(name)}")
         if os.environ.get("UNBLANK_TRACEBACK") or not _is_for_the_user(error):
             raise
-        _let_the_first_speak()
+        _let_rank_0_report_first()
         # Of several processes that fail together, one says why.
         message = _with_names_in_one_line(str(error), words)
         _fail(f"unblank {name}: {message}" if message else "")
@@ -150,7 +150,7 @@ def _with_names_in_one_line(message: str, words: Sequence[str]) -> str:
     return message
 
 
-def _let_the_first_speak() -> None:
+def _let_rank_0_report_first() -> None:
     """Wait a moment in the other processes of a run: what all find wrong, the first says alone.
 
     When it has ended, whoever started them ends the others; one that fails alone speaks after that.
@@ -159,7 +159,7 @@ def _let_the_first_speak() -> None:
         time.sleep(_TURN)
 
 
-def overview() -> str:
+def _overview() -> str:
     """Return the text of `unblank --help`: the commands by what one wants to do."""
     width = max(map(len, COMMANDS))
     lines = ["usage: unblank COMMAND [options]", ""]

@@ -1,4 +1,4 @@
-"""A command in a process of its own, and the one that started it watches over its end (Linux).
+"""A command in a child process, whose end the process that started it supervises (Linux).
 
 Python runs a handler of signals only between two instructions of the main thread. A long native
 call, the loading of a library or code that swallows exceptions keep it from that, and what the

@@ -21,8 +21,8 @@ from unblank.untrusted.adapter import ADAPTER_NAME, adapter_settings, with_adapt
 
 __all__ = [
     "add_lora",
+    "attach_lora",
     "merge_lora",
-    "put_lora",
     "save_lora",
 ]
 
@@ -71,7 +71,7 @@ def save_lora(folder: Path, model: Any, weights: Mapping[str, Tensor], base_mode
 
     Args:
         folder: for `adapter_model.safetensors` and `adapter_config.json`.
-        model: from `add_lora` or `put_lora`.
+        model: from `add_lora` or `attach_lora`.
         weights: its state by name, on the CPU.
         base_model: folder of the base model.
     """
@@ -88,7 +88,7 @@ def save_lora(folder: Path, model: Any, weights: Mapping[str, Tensor], base_mode
     return sum(tensor.numel() for tensor in state.values())
 
 
-def put_lora(model: Any, folder: Path, *, is_trainable: bool = False) -> Any:
+def attach_lora(model: Any, folder: Path, *, is_trainable: bool = False) -> Any:
     """Return the model with the adapters of a folder inside.
 
     Args:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from unblank.extras import install_command
 from unblank.figures import new_figure
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 from unblank.metrics.answers import Answer, score_answers
 from unblank.metrics.calibration import calibration_error, reliability
 from unblank.metrics.confusion import Confusion, confusion_of
@@ -81,7 +81,7 @@ class LabelReport:
             Lines that say where they are, or why there is no picture.
         """
         path = output.with_name(f"{output.stem}.report.json")
-        write_at_once(path, json.dumps(self.values, ensure_ascii=False, indent=1) + "\n")
+        write_atomically(path, json.dumps(self.values, ensure_ascii=False, indent=1) + "\n")
         said = [f"report: {path}"]
         if self.confusion is not None:
             picture = path.with_suffix(".png")
@@ -275,5 +275,5 @@ def _draw(task: str, confusion: Confusion, path: Path) -> bool:
                 )  # fmt: skip
     picture = BytesIO()
     figure.savefig(picture, dpi=120)
-    write_at_once(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())
     return True

@@ -1,4 +1,4 @@
-"""Answers to all records of a file, in their order, to a file; a run that was killed goes on.
+"""Answers to all records of a file, in order, to a file; an interrupted run is continued.
 
 Every record has its answer in its place, with its number: one that cannot be answered has the
 reason in the field `error`. All fields of the record go with it. Only the records and answers of a
@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from unblank.answering.answer_file import AnswerFile, told_on_failure
+from unblank.answering.answer_file import AnswerFile, resume_hint_on_failure
 from unblank.answering.given import GivenRecords
 from unblank.answering.together import RecordWindow, SharedAnswers, refuse_parts
 from unblank.data.records import Record
@@ -138,7 +138,10 @@ def _answered_alone(
     num_done, total = len(file), len(given)
     if num_done:
         tell(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
-    with told_on_failure(file, total), progress_bar(show=total - num_done > batch_size) as progress:
+    with (
+        resume_hint_on_failure(file, total),
+        progress_bar(show=total - num_done > batch_size) as progress,
+    ):
         bar = progress.add_task(doing, total=total, completed=num_done)
         for (place, record), line in zip(given, islice(file, num_done), strict=False):
             yield AnsweredRecord(place, record, json.loads(line))

@@ -1,4 +1,4 @@
-"""What calibrating has changed, on answers that were kept apart: numbers, tables, a picture."""
+"""What calibration has changed, on held-out answers: numbers, tables, a picture."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from rich.text import Text
 from unblank.consoles import TextConsole
 from unblank.extras import install_command
 from unblank.figures import new_figure
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 from unblank.metrics.calibration import (
     answered_shares,
     brier_score,
@@ -73,7 +73,7 @@ class CalibrationReport:
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.name}.json"
-        write_at_once(path, json.dumps(self.values, ensure_ascii=False, indent=1) + "\n")
+        write_atomically(path, json.dumps(self.values, ensure_ascii=False, indent=1) + "\n")
         picture = path.with_suffix(".png")
         if self._draw(picture):
             return [f"report: {path}", f"picture: {picture}"]
@@ -124,7 +124,7 @@ class CalibrationReport:
             axes.legend(fontsize="small")
         content = BytesIO()
         figure.savefig(content, dpi=120)
-        write_at_once(path, content.getvalue())
+        write_atomically(path, content.getvalue())
         return True
 
 

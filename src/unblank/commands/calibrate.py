@@ -1,4 +1,4 @@
-"""`unblank calibrate`: learns from known answers how sure a model may be of its own."""
+"""`unblank calibrate`: learns from labelled examples how often a model is right."""
 
 from collections.abc import Sequence
 

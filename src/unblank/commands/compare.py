@@ -43,10 +43,10 @@ def parse(words: Sequence[str]) -> CompareSettings:
 def run(settings: CompareSettings) -> None:
     """Do what is not done yet, telling of each step, and print the table; errors as `compare`."""
     from unblank.process import arrange_memory
-    from unblank.waiting_threads import choose_waiting
+    from unblank.wait_policy import choose_wait_policy
 
     memory = arrange_memory(settings.arrange_memory)
-    choose_waiting()
+    choose_wait_policy()
     from unblank.comparing.report import comparison_tables
     from unblank.comparing.run import cells, compare
     from unblank.consoles import TextConsole

@@ -16,7 +16,7 @@ from unblank.terminal_text import print_result
 
 __all__ = ["complete_and_print", "convert_and_print", "print_verification", "verify_and_print"]
 
-SHOWN_DROPPED = 5
+_SHOWN_DROPPED = 5
 
 
 def convert_and_print(settings: ConvertSettings) -> None:
@@ -85,10 +85,10 @@ def _what_was_found(conversion: Conversion) -> Table:
     table.add_row("becomes", f"{plan.model_class.__name__}, {weights:,} weights")
     counts = Counter(tensor.action for tensor in plan.tensors)
     table.add_row("tensors", ", ".join(f"{count} {action}" for action, count in counts.items()))
-    for dropped in plan.dropped[:SHOWN_DROPPED]:
+    for dropped in plan.dropped[:_SHOWN_DROPPED]:
         table.add_row("left out", f"{dropped.key}: {dropped.reason}")
-    if len(plan.dropped) > SHOWN_DROPPED:
-        table.add_row("left out", f"{len(plan.dropped) - SHOWN_DROPPED} more, in provenance.json")
+    if len(plan.dropped) > _SHOWN_DROPPED:
+        table.add_row("left out", f"{len(plan.dropped) - _SHOWN_DROPPED} more, in provenance.json")
     table.add_row("tokenizer", _tokenizer_line(conversion))
     if plan.traps:
         table.add_row("note", "\n".join(plan.traps))

@@ -20,7 +20,7 @@ from unblank.commands.texts import (
     raise_refused,
     require_files,
     texts_of,
-    told_at_end,
+    with_report_at_end,
 )
 from unblank.consoles import TextConsole
 from unblank.generation.infill import Filler
@@ -130,7 +130,7 @@ def fill_to_file(settings: FillSettings) -> Iterator[dict[str, Any]]:
         overwrite=settings.overwrite,
         retriever=retriever,
     )
-    return told_at_end(answers, retriever)
+    return with_report_at_end(answers, retriever)
 
 
 def _opened(settings: FillSettings) -> Unblank:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
-from unblank.answering.answer_file import AnswerFile, require_absent, told_on_failure
+from unblank.answering.answer_file import AnswerFile, require_absent, resume_hint_on_failure
 from unblank.answering.run import BATCHES_A_WINDOW, content_hash, model_facts
 from unblank.answering.together import RecordWindow, SharedAnswers, refuse_parts
 from unblank.api import load
@@ -23,7 +23,7 @@ from unblank.data.written_records import flattened, is_table, write_records
 from unblank.engine.replicas import is_main_process, join_replicas
 from unblank.generation.results import Generated, TokenEvent
 from unblank.generation.seq2seq import SourceAnswerer
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 from unblank.metrics.text import TextScores, score_texts
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
@@ -201,7 +201,7 @@ def _write_together(
             else [_in_one_line(one.text) for one in answers]
         )
         if output.suffix.lower() in (".txt", ".jsonl"):
-            write_at_once(output, "".join(f"{line}\n" for line in lines))
+            write_atomically(output, "".join(f"{line}\n" for line in lines))
         else:
             _write_table(output, lines)
         counts.tell(joins_lines=not is_json)
@@ -238,7 +238,7 @@ def _write(
     num_done = len(file)
     if num_done:
         tell(f"continuing after {num_done:,} of {len(job.sources):,} answers in {file.part}")
-    with told_on_failure(file, len(job.sources)):
+    with resume_hint_on_failure(file, len(job.sources)):
         for window, answers in _windows(settings, job, answerer, num_done):
             if is_json:
                 file.append(map(_json_line, _records(job, window, answers)))

@@ -46,11 +46,11 @@ def parse(words: Sequence[str]) -> GivenSettings[PretrainSettings]:
 def run(parsed: GivenSettings[PretrainSettings]) -> None:
     """Pretrain; errors as for `run_pretrain`."""
     from unblank.process import arrange_memory
-    from unblank.waiting_threads import choose_waiting
+    from unblank.wait_policy import choose_wait_policy
 
     settings = parsed.settings
     memory = arrange_memory(settings.train.arrange_memory)  # before torch is loaded
-    choose_waiting()
+    choose_wait_policy()
     from unblank.pretraining.run import dry_run_pretrain, run_pretrain
 
     if parsed.dry_run:

@@ -183,7 +183,7 @@ def run(settings: ScoreSettings) -> None:
 def score_to_file(settings: ScoreSettings) -> Iterator[dict[str, Any]]:
     """Return an iterator over the scores for the texts of a file; see `score_records`."""
     from unblank.answering.score import score_records
-    from unblank.commands.texts import require_files, told_at_end
+    from unblank.commands.texts import require_files, with_report_at_end
 
     input_path, output = require_files(settings)
     unblank = _opened(settings)
@@ -202,7 +202,7 @@ def score_to_file(settings: ScoreSettings) -> Iterator[dict[str, Any]]:
         overwrite=settings.overwrite,
         retriever=retriever,
     )
-    return told_at_end(answers, retriever)
+    return with_report_at_end(answers, retriever)
 
 
 def _retriever(unblank: "Unblank", settings: ScoreSettings) -> "Retriever | None":

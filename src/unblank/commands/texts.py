@@ -35,7 +35,7 @@ __all__ = [
     "refusals_said",
     "require_files",
     "texts_of",
-    "told_at_end",
+    "with_report_at_end",
 ]
 
 _Result = TypeVar("_Result")
@@ -124,7 +124,7 @@ def refusals_said(answers: Iterable[Mapping[str, Any]], output: Path, done: str)
     )
 
 
-def told_at_end(
+def with_report_at_end(
     answers: Iterator[dict[str, Any]], retriever: "Retriever | None"
 ) -> Iterator[dict[str, Any]]:
     """Yield answers, and say at their end what a retriever did."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unblank.atomic_folders import put_into_folder
 from unblank.comparing.loss_curves import draw_loss_curves
 from unblank.comparing.recipe import ComparedRun, Measurement, Recipe, load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
@@ -21,14 +22,13 @@ from unblank.integrity import (
     read_record,
     require_sealed_text,
     seal_text,
-    write_at_once,
+    write_atomically,
 )
 from unblank.pretraining.run import run_pretrain
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.recipes import to_mapping, to_yaml
 from unblank.starting.trained_vocabulary import open_vocabulary_text, train_vocabulary
 from unblank.untrusted.yaml_text import read_yaml
-from unblank.whole_folders import put_into_folder
 
 __all__ = ["cells", "compare"]
 
@@ -112,7 +112,7 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
 
     def train() -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_at_once(settings, seal_text(to_yaml(wanted)))
+        write_atomically(settings, seal_text(to_yaml(wanted)))
         unit = wanted.text_unit
         with open_vocabulary_text(wanted) as sources:
             texts = [one.texts(text_field=wanted.text_field, text_unit=unit) for one in sources]
@@ -309,8 +309,8 @@ def _report(recipe: Recipe) -> None:
     """Write the table as it is now, as JSON, markdown and picture."""
     found, first = cells(recipe), recipe.variants[0].name
     recipe.output_dir.mkdir(parents=True, exist_ok=True)
-    write_at_once(recipe.output_dir / "table.json", comparison_json(recipe.path, found, first))
-    write_at_once(recipe.output_dir / "table.md", to_markdown(found, first))
+    write_atomically(recipe.output_dir / "table.json", comparison_json(recipe.path, found, first))
+    write_atomically(recipe.output_dir / "table.md", to_markdown(found, first))
     draw_plot(found, recipe.output_dir / "table.png")
     folders: dict[str, list[Path]] = {}
     for run in recipe.runs():

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from unblank.integrity import read_record, seal, write_at_once
+from unblank.integrity import read_record, seal, write_atomically
 
 __all__ = ["KnownText", "question_of"]
 
@@ -100,7 +100,7 @@ class KnownText:
         merged = {"files": files | new_files, "answers": answers | self._computed}
         if merged != {"files": files, "answers": answers}:
             with suppress(OSError):  # what is not remembered is read again, and nothing is lost
-                write_at_once(self._path, seal(merged))
+                write_atomically(self._path, seal(merged))
 
     def _recalled(self, key: str, facts: _Facts) -> str | None:
         known = self._files.get(key)

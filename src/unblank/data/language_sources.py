@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from unblank.atomic_folders import new_folder
 from unblank.data.fields import field_text
 from unblank.data.files import FileSearch, find_files
 from unblank.data.language_files import LANGUAGE_FIELD, files_by_language
 from unblank.data.records import read_records
 from unblank.data.sources import TextFiles, TextUnit
 from unblank.languages import find_language
-from unblank.whole_folders import new_folder
 
 __all__ = [
     "LanguageSource",

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unblank.atomic_folders import new_folder, remove_folder, remove_leftovers
 from unblank.consoles import TextConsole
 from unblank.data.bulk_encoding import encode_documents
 from unblank.data.file_parts import FilePart, file_parts
@@ -35,7 +36,6 @@ from unblank.integrity import MANIFEST_NAME, seal
 from unblank.plurals import counted
 from unblank.settings.ranges import check_count
 from unblank.tokenization.encoding import text_encoder
-from unblank.whole_folders import new_folder, remove_folder, remove_leftovers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -18,9 +18,9 @@ from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule
 
-from unblank.engine.lost_processes import signs_of_life
-from unblank.engine.meeting import meet
+from unblank.engine.heartbeats import heartbeats
 from unblank.engine.precision import choose_device
+from unblank.engine.rendezvous import rendezvous
 from unblank.engine.units import UnitModule
 from unblank.interruption import Interrupted, break_off, is_finishing
 from unblank.process import end_with_the_parent
@@ -131,7 +131,7 @@ def join_world(device_setting: str, lost_after: float = 300.0) -> Iterator[World
         yield World(0, 1, device)
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
-    store = meet(rank, size, _PATIENCE)
+    store = rendezvous(rank, size, _PATIENCE)
     dist.init_process_group(
         backend,
         timeout=_PATIENCE,
@@ -143,7 +143,7 @@ def join_world(device_setting: str, lost_after: float = 300.0) -> Iterator[World
     statuses: list[int] = []
     atexit.register(_skip_teardown, statuses)
     try:
-        with signs_of_life(rank, size, lost_after, store):
+        with heartbeats(rank, size, lost_after, store):
             yield World(rank, size, device)
         statuses.append(0)
     except Interrupted as interrupted:

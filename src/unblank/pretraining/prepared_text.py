@@ -68,9 +68,9 @@ class PreparedText:
         return documents_table(rows, max_length=max_length)
 
 
-def cache_folder(data: PretrainDataSettings, output_dir: Path) -> Path:
-    """Return where prepared text lies: where `data` says, or beside the folder of the run."""
-    return data.cache_dir or output_dir.parent / SHARDS_NAME
+def cache_folder(cache_dir: Path | None, output_dir: Path) -> Path:
+    """Return where prepared text lies: where the settings say, or beside the folder of the run."""
+    return cache_dir or output_dir.parent / SHARDS_NAME
 
 
 def open_cache(data: PretrainDataSettings, output_dir: Path, world: World) -> CorpusCache:
@@ -82,7 +82,7 @@ def open_cache(data: PretrainDataSettings, output_dir: Path, world: World) -> Co
         world: the processes of the run.
     """
     return CorpusCache(
-        cache_folder(data, output_dir),
+        cache_folder(data.cache_dir, output_dir),
         processes=world,
         verify=data.verify,
         show_progress=world.is_main,

@@ -52,7 +52,7 @@ Layout = Literal["blank", "sentinel", "masked"]
 """How a model answers: in a blank of any length, in one that is marked by a sentinel and not by its
 position, or (as BERT does) in one `[MASK]` per token."""
 
-CONTENT_FREE: dict[Prior, tuple[str, ...]] = {"pmi": ("",), "contextual": ("", "N/A")}
+_CONTENT_FREE: dict[Prior, tuple[str, ...]] = {"pmi": ("",), "contextual": ("", "N/A")}
 """What fields hold where a prompt is asked without content. Zhao and others also take `[MASK]`,
 which here is a blank."""
 
@@ -263,7 +263,7 @@ def score_examples(
                 )
                 for one, entry in asked
             ]
-            for text in CONTENT_FREE[prior]
+            for text in _CONTENT_FREE[prior]
         ]
         of_texts = [_score_different(model, tokenizer, one, batch_size, layout) for one in bare]
         return [

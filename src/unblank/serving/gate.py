@@ -19,7 +19,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json", "/"})
+_OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json", "/"})
 """Paths that need no key: what says nothing of a model."""
 
 BODY_SECONDS = 30.0
@@ -92,7 +92,7 @@ class Gate:
         """Return the body; None if the client went away."""
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"]
-        is_open = path in OPEN_PATHS or path.startswith("/static/")
+        is_open = path in _OPEN_PATHS or path.startswith("/static/")
         if scope["method"] == "OPTIONS":
             is_open = True
         if not is_open and not self._service.allows(headers.get(b"authorization", "")):

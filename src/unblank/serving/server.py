@@ -21,16 +21,16 @@ from unblank.serving.service import Service
 
 __all__ = ["address_of", "listen", "serve_beside", "serve_until_asked"]
 
-MOST_CONNECTIONS = 1000
+_MOST_CONNECTIONS = 1000
 """Connections beyond which requests are answered by 503 at once."""
 
-HEADER_SECONDS = 15.0
+_HEADER_SECONDS = 15.0
 """Seconds within which the head of a connection's first request must have come."""
 
-FLUSH_SECONDS = 2
+_FLUSH_SECONDS = 2
 """Seconds for sending the last responses."""
 
-LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.05
 """Seconds between two looks for a signal."""
 
 
@@ -107,8 +107,8 @@ def _new_server(app: App) -> uvicorn.Server:
         log_config=None,  # the handlers of the process stay as they are
         access_log=False,
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=FLUSH_SECONDS,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=_FLUSH_SECONDS,
     )
     return _Server(config)
 
@@ -118,11 +118,11 @@ async def _serve(
 ) -> None:
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     while not (_is_asked(request) or serving.done()):
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(_LOOK_SECONDS)
     service.drain()
     end = asyncio.get_running_loop().time() + grace
     while not service.is_idle and asyncio.get_running_loop().time() < end:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(_LOOK_SECONDS)
     for model in service.models.values():
         await asyncio.to_thread(model.engine.stop)
     server.should_exit = True
@@ -145,7 +145,7 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(HEADER_SECONDS, self._close_if_silent)
+        self._deadline = self.loop.call_later(_HEADER_SECONDS, self._close_if_silent)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
