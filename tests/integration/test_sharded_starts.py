@@ -82,7 +82,7 @@ with join_world("cpu") as world:
             results[start] = {
                 "taken": taken,
                 "whole": sum(4 * value.numel() for value in found.values()),
-                "values": {name: sha256(value.numpy()).hexdigest() for name, value in found.items()},
+                "values": {name: sha256(one.numpy()).hexdigest() for name, one in found.items()},
             }
     if world.is_main:
         print("RESULT", json.dumps(results))

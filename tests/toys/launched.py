@@ -103,7 +103,8 @@ def run_together(words: Sequence[str], folder: Path, num_processes: int) -> str:
         Run(start_command(words, log, world), log)
         for log, world in zip(logs, worlds_of(num_processes), strict=True)
     ]
-    return [run.finish() for run in runs][0]
+    printed = [run.finish() for run in runs]
+    return printed[0]
 
 
 def run_program(program: str, *arguments: str, num_processes: int = 1) -> dict[str, Any]:
