@@ -1,10 +1,11 @@
 """Numbers that say how good predictions are: pure functions of predictions and answers.
 
 Values are percentages (0 to 100), correlations too, as the papers' tables print them. scikit-learn
-and scipy compute what they have (extra `eval`). Scores of written texts are in `text`, standard
-errors in `spread`.
+and scipy compute the correlations (extra `eval`); F1 is counted here, as a standard error takes it
+hundreds of times. Scores of written texts are in `text`, standard errors in `spread`.
 """
 
+import math
 import re
 import string
 from collections import Counter, defaultdict
@@ -34,28 +35,15 @@ def f1_binary(predictions: Sequence[Label], labels: Sequence[Label], positive: L
         labels: one a row.
         positive: the class that is looked for.
     """
-    from sklearn.metrics import f1_score
-
     _require_pairs(predictions, labels)
-    is_predicted = [prediction == positive for prediction in predictions]
-    is_true = [label == positive for label in labels]
-    return 100.0 * float(f1_score(is_true, is_predicted, zero_division=0.0))
+    return _f1_of_classes(predictions, labels).get(positive, 0.0)
 
 
 def f1_macro(predictions: Sequence[Label], labels: Sequence[Label]) -> float:
     """Return the mean of the F1 of every class among predictions and labels (CommitmentBank)."""
-    from sklearn.metrics import f1_score
-
     _require_pairs(predictions, labels)
-    numbers = {label: number for number, label in enumerate(dict.fromkeys([*labels, *predictions]))}
-    return 100.0 * float(
-        f1_score(
-            [numbers[label] for label in labels],
-            [numbers[prediction] for prediction in predictions],
-            average="macro",
-            zero_division=0.0,
-        )
-    )
+    scores = _f1_of_classes(predictions, labels)
+    return math.fsum(scores.values()) / len(scores)
 
 
 def matthews(predictions: Sequence[Label], labels: Sequence[Label]) -> float:
@@ -153,6 +141,13 @@ def _require_pairs(predictions: Sequence[object], labels: Sequence[object]) -> N
             f"{counted(len(predictions), 'prediction')} for {counted(len(labels), 'label')}: give "
             "one for each label, at least one"
         )
+
+
+def _f1_of_classes(predictions: Sequence[Label], labels: Sequence[Label]) -> dict[Label, float]:
+    """Return the F1 of every class that is predicted or right, in percent."""
+    hits = Counter(label for one, label in zip(predictions, labels, strict=True) if one == label)
+    sizes = Counter(predictions) + Counter(labels)
+    return {label: 200.0 * hits[label] / size for label, size in sizes.items()}
 
 
 def _is_constant(values: Sequence[Hashable]) -> bool:
