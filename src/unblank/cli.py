@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TextIO
 
 from unblank.interruption import REQUESTS, asked_by, end_on_signals, leave
 from unblank.supervision import supervise
-from unblank.terminal_text import printable_line, tell
+from unblank.terminal_text import print_message, printable_line
 from unblank.untrusted.panics import panics_named
 from unblank.version import __version__
 
@@ -215,7 +215,7 @@ def _say_ended(name: str, number: int, message: str = "") -> None:
         said = f"a library failed ({signal_name}): a file may be damaged, or memory ran out"
     if os.environ.get("RANK", "0") == "0":
         with suppress(BrokenPipeError):
-            tell(f"unblank {name}: {said}")
+            print_message(f"unblank {name}: {said}")
 
 
 def _leave(name: str, number: int, message: str = "") -> NoReturn:
@@ -261,12 +261,12 @@ def _note(
 ) -> None:
     """Print a warning, once a run, without the place in our source, which tells a user nothing."""
     if os.environ.get("RANK", "0") == "0":
-        tell(f"note: {message}")
+        print_message(f"note: {message}")
 
 
 def _fail(message: str) -> NoReturn:
     if sys.stderr is not None and message:
-        tell(message)
+        print_message(message)
     _drop_output()
     if "RANK" in os.environ:  # the others wait for this end
         leave(2)
