@@ -17,7 +17,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
-from unblank.interruption import REQUESTS, asked_by, end_on_signals, leave
+from unblank.interruption import REQUESTS, leave, raise_on_signals, received_signal
 from unblank.supervision import supervise
 from unblank.terminal_text import print_message, printable_line
 from unblank.untrusted.panics import panics_named
@@ -121,7 +121,7 @@ def _dispatch(name: str, *words: str) -> None:
     if name not in COMMANDS:
         _fail(f"unblank: unknown command {name!r}{_suggestion(name)}")
     try:
-        with warnings.catch_warnings(), end_on_signals():
+        with warnings.catch_warnings(), raise_on_signals():
             warnings.showwarning = _note
             with panics_named():
                 _run(name, words)
@@ -130,7 +130,7 @@ def _dispatch(name: str, *words: str) -> None:
     except BrokenPipeError:
         raise
     except Exception as error:
-        if (number := asked_by()) is not None:  # a library made an error of its own of it
+        if (number := received_signal()) is not None:  # a library made an error of its own of it
             _leave(name, number)
         if _is_out_of_memory(error) and not os.environ.get("UNBLANK_TRACEBACK"):
             _fail(f"unblank {name}: memory ran out: {_memory_advice(name)}")

@@ -41,7 +41,7 @@ from unblank.engine.units import TrainUnit
 from unblank.engine.validation import SNAPSHOTS_NAME
 from unblank.engine.written_lines import cut_lines
 from unblank.integrity import CHECKPOINTS_NAME, seal_text, write_atomically
-from unblank.interruption import finish_first
+from unblank.interruption import defer_signals
 from unblank.models.products import fast_fp32_products
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.identity import earlier_settings, layout_settings
@@ -126,7 +126,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
             return
         # A run that had stopped early stays stopped when it is started again.
         hooks.validation.stop_if_due(trainer)
-        with display, finish_first(hooks.unplanned.request):
+        with display, defer_signals(hooks.unplanned.request):
             if point is not None and point.owes_validation:
                 hooks.catch_up(trainer)
             trainer.run()
