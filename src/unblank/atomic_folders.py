@@ -21,9 +21,22 @@ from unblank.interruption import half_written
 from unblank.legacy_leftovers import legacy_leftovers
 from unblank.plurals import counted
 
-__all__ = ["new_folder", "put_into_folder", "remove_folder", "remove_leftovers", "used_folder"]
+__all__ = [
+    "new_folder",
+    "put_into_folder",
+    "remove_folder",
+    "remove_leftovers",
+    "require_new",
+    "used_folder",
+]
 
 _UNFINISHED = ".unfinished-"
+
+
+def require_new(output: Path) -> None:
+    """Raise FileExistsError if there is something of this name already."""
+    if output.exists() or output.is_symlink():
+        raise FileExistsError(f"{output} exists: choose another folder, or remove it first")
 
 
 @contextmanager
@@ -39,8 +52,8 @@ def new_folder(output: Path, *, replace: bool = False) -> Iterator[Path]:
         OSError: it cannot be written.
     """
     output = Path(output)
-    if not replace and (output.exists() or output.is_symlink()):
-        raise FileExistsError(f"{output} exists: choose another folder, or remove it first")
+    if not replace:
+        require_new(output)
     with _temporary(output, output.parent) as temporary:
         yield temporary
         apply_umask(temporary)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unblank.adapters.heads import require_head
 from unblank.extras import optional_package
 from unblank.families.family import LoraTargets
 from unblank.families.table import FAMILIES, family_of_model
@@ -118,12 +119,7 @@ def _open(model: Any, folder: Path, *, is_trainable: bool) -> Any:
     _peft()
     settings = adapter_settings(folder)
     own = {name for name, _ in model.named_children()}
-    if lacking := set(settings.get("modules_to_save") or ()) - own:
-        raise ValueError(
-            f"{folder} was trained with a head ({', '.join(sorted(lacking))}) that a "
-            f"{type(model).__name__} does not have: use `unblank predict`, or `unblank "
-            "evaluate --suite classifier`"
-        )
+    require_head(model, folder, set(settings.get("modules_to_save") or ()) - own)
     with _old_names_allowed():
         opened = with_adapter(model, folder, is_trainable=is_trainable)
     own_parts = ("lora_", "modules_to_save")

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from unblank.adapters.heads import require_head
 from unblank.models.finite import require_finite
 from unblank.prompting.soft import SoftPrompt, attach_soft_prompt
 from unblank.prompting.soft_deep import attach_deep_prompt
@@ -84,12 +85,7 @@ def attach_prompt(model: Any, tokenizer: Any, folder: Path) -> None:
         attach_deep_prompt(model, tensors.pop("keys_values"))
     head = {name.removeprefix(_HEAD): tensor for name, tensor in tensors.items()}
     own = dict(model.named_parameters())
-    if unknown := sorted(set(head) - set(own)):
-        raise ValueError(
-            f"{folder} was trained with a head ({', '.join(unknown)}) that a "
-            f"{type(model).__name__} does not have: use `unblank predict`, or `unblank "
-            "evaluate --suite classifier`"
-        )
+    require_head(model, folder, set(head) - set(own))
     with torch.no_grad():
         for name, tensor in head.items():
             own[name].copy_(tensor)

@@ -14,7 +14,7 @@ from typing import Any
 
 from unblank.disk_errors import writes_to
 from unblank.integrity import digest_damage, read_record, seal, write_atomically
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 
 __all__ = ["AnswerFile", "require_absent", "resume_hint_on_failure"]
 
@@ -160,7 +160,7 @@ def resume_hint_on_failure(
     except BaseException:
         if num_done := len(file):
             of_all = "" if total is None else f" of {total:,}"
-            tell(
+            print_message(
                 f"{num_done:,}{of_all} {what} are in {file.part}; run the same command again to "
                 "continue after them"
             )

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from unblank.extras import install_command
+from unblank.extras import picture_note
 from unblank.figures import new_figure
 from unblank.integrity import write_atomically
 from unblank.metrics.answers import Answer, score_answers
@@ -85,11 +85,8 @@ class LabelReport:
         said = [f"report: {path}"]
         if self.confusion is not None:
             picture = path.with_suffix(".png")
-            if _draw(self.task, self.confusion, picture):
-                said.append(f"picture: {picture}")
-            else:
-                command = install_command("matplotlib")
-                said.append(f"{picture} was not drawn; to draw it: {command}")
+            is_drawn = _draw(self.task, self.confusion, picture)
+            said.append(picture_note(picture, is_drawn=is_drawn))
         return said
 
     def shown(self) -> RenderableType:

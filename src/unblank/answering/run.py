@@ -22,7 +22,7 @@ from unblank.engine.replicas import join_replicas
 from unblank.integrity import ADAPTER_RECORD_NAME
 from unblank.plurals import counted
 from unblank.progress_bars import progress_bar
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 from unblank.untrusted.json_text import read_json_object
 
 __all__ = [
@@ -137,7 +137,7 @@ def _answered_alone(
     """Yield all records with their answers, window after window."""
     num_done, total = len(file), len(given)
     if num_done:
-        tell(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
+        print_message(f"continuing after {num_done:,} of {total:,} answers in {file.part}")
     with (
         resume_hint_on_failure(file, total),
         progress_bar(show=total - num_done > batch_size) as progress,
@@ -198,7 +198,7 @@ def _write(given: GivenRecords, answers: Iterable[Mapping[str, Any]], output: Pa
     rows = _Rows(given, answers, output)
     num_joined = write_records(output, rows, columns=rows.columns)
     joined = f"; tabs and line ends became spaces in {counted(num_joined, 'cell')}"
-    tell(f"answers: {len(given):,}, in {output}{joined * bool(num_joined)}")
+    print_message(f"answers: {len(given):,}, in {output}{joined * bool(num_joined)}")
 
 
 def model_facts(folder: Path) -> list[Any]:

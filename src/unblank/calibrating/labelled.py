@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unblank.calibrating.thresholds import LabelledSets
 from unblank.calibration.fitting import choose_fill_map, fit_temperature
 from unblank.calibration.maps import FillMap, tempered
-from unblank.prompting.scoring import middle_index
+from unblank.prompting.predicting import middle_index
 
 __all__ = ["Fitted", "LabelledChoices", "LabelledFills"]
 

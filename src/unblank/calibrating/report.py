@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unblank.consoles import TextConsole
-from unblank.extras import install_command
+from unblank.extras import picture_note
 from unblank.figures import new_figure
 from unblank.integrity import write_atomically
 from unblank.metrics.calibration import (
@@ -75,10 +75,7 @@ class CalibrationReport:
         path = folder / f"{self.name}.json"
         write_atomically(path, json.dumps(self.values, ensure_ascii=False, indent=1) + "\n")
         picture = path.with_suffix(".png")
-        if self._draw(picture):
-            return [f"report: {path}", f"picture: {picture}"]
-        command = install_command("matplotlib")
-        return [f"report: {path}", f"{picture} was not drawn; to draw it: {command}"]
+        return [f"report: {path}", picture_note(picture, is_drawn=self._draw(picture))]
 
     def shown(self) -> RenderableType:
         """Return measures, reliability and what a threshold answers, for a terminal."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from unblank.calibrating.settings import CalibrateSettings
 from unblank.commands.parsing import parse_settings
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 
 __all__ = ["parse", "run"]
 
@@ -26,4 +26,4 @@ def run(settings: CalibrateSettings) -> None:
     report, lines = calibrate(settings)
     TextConsole(highlight=False).print(report.shown())
     for line in lines:
-        tell(line)
+        print_message(line)

@@ -57,7 +57,7 @@ def run(settings: CompareSettings) -> None:
         plan=settings.plan,
         variants=settings.variants,
         seeds=settings.seeds,
-        tell=lambda line: progress.print(line, markup=False),
+        log=lambda line: progress.print(line, markup=False),
         memory=memory,
     )
     if not settings.plan:

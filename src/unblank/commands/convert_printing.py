@@ -5,6 +5,7 @@ from collections import Counter
 
 from rich.table import Table
 
+from unblank.atomic_folders import require_new
 from unblank.commands.convert_settings import CompleteSettings, ConvertSettings, VerifySettings
 from unblank.consoles import TextConsole
 from unblank.conversion.complete import complete
@@ -22,10 +23,7 @@ _SHOWN_DROPPED = 5
 def convert_and_print(settings: ConvertSettings) -> None:
     """Convert, and print what was found; errors as for `unblank.convert`."""
     shard_bytes = parse_size(settings.shard_size)
-    if settings.output.exists():
-        raise FileExistsError(
-            f"{settings.output} exists: choose another folder, or remove it first"
-        )
+    require_new(settings.output)
     conversion = plan_conversion(settings.source, settings)
     console = TextConsole()
     console.print(_what_was_found(conversion))

@@ -10,7 +10,7 @@ from unblank.commands.parsing import parse_settings
 from unblank.commands.retrieval_settings import RetrievalSettings
 from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import NotNegative, Positive, check_values
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -176,7 +176,7 @@ def run(settings: ScoreSettings) -> None:
             line = f"{passage['share']:6.1%}  {passage['text']}  {passage['place']}"
             console.print(line, markup=False, soft_wrap=True)
     if retriever is not None:
-        tell(retriever)
+        print_message(retriever)
     raise_any(problems)
 
 
@@ -236,7 +236,7 @@ def _opened(settings: ScoreSettings) -> "Unblank":
     if found:
         different = found.difference(options.asked(settings.candidates))
         said = f"not used: it was learned with other {different}" if different else found.source
-        tell(f"calibration {said}" if different else said)
+        print_message(f"calibration {said}" if different else said)
     return unblank
 
 

@@ -19,7 +19,7 @@ from unblank.data.fields import field_text
 from unblank.data.lines import decode_line
 from unblank.data.written_records import require_writable
 from unblank.plurals import counted
-from unblank.terminal_text import print_result, tell
+from unblank.terminal_text import print_message, print_result
 
 if TYPE_CHECKING:
     from unblank.retrieval.retriever import Retriever
@@ -130,7 +130,7 @@ def with_report_at_end(
     """Yield answers, and say at their end what a retriever did."""
     yield from answers
     if retriever is not None:
-        tell(retriever)
+        print_message(retriever)
 
 
 def require_files(settings: FileSettings) -> tuple[Path, Path]:

@@ -48,7 +48,7 @@ def compare(
     plan: bool = False,
     variants: Sequence[str] = (),
     seeds: Sequence[int] = (),
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     memory: MemoryArrangement = LEFT_ALONE,
 ) -> Recipe:
     """Do what is not done yet; the table is written after each model that is ready.
@@ -58,7 +58,7 @@ def compare(
         plan: only tell what there is to do, and what is done.
         variants: only these; none are all.
         seeds: only these; none are all.
-        tell: is given a line before each step.
+        log: is given a line before each step.
         memory: what `unblank.process.arrange_memory` returned; a library call leaves it alone.
 
     Raises:
@@ -74,7 +74,7 @@ def compare(
     steps += [step for run in runs for step in _steps_of(recipe, run, memory)]
     for number, step in enumerate(steps, start=1):
         is_done = step.is_done()
-        tell(f"[{number}/{len(steps)}] {step.name}: {'done' if is_done else 'to do'}")
+        log(f"[{number}/{len(steps)}] {step.name}: {'done' if is_done else 'to do'}")
         if not plan and not is_done:
             step.do()
             memory.end_steps()
@@ -82,7 +82,7 @@ def compare(
     if not plan:
         _report(recipe)
         for lost in _without_number(recipe):
-            tell(f"not in the table, as it is not a finite number: {lost}")
+            log(f"not in the table, as it is not a finite number: {lost}")
     return recipe
 
 

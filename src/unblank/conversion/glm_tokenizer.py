@@ -57,6 +57,9 @@ _SENTENCEPIECE_COMMANDS = (
 """An id that was never given to a token."""
 _ONE_MASK = {"smask": MASK_TOKEN, "gmask": MASK_TOKEN, "dblock": MASK_TOKEN}
 """The models without task masks, where [MASK] serves every purpose."""
+_ONE_MASK_ALONE = (
+    "this vocabulary has no [sMASK] and [gMASK]: [MASK] serves every purpose, as in training"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def _wordpiece(vocabulary: PublishedVocabulary) -> GlmTokenizer:
     names = ("[PAD]", UNK_TOKEN, CLS_TOKEN, SEP_TOKEN, MASK_TOKEN, SOP_TOKEN, EOP_TOKEN)
     _add(core, names, strips_left=False)
     traps = (
-        "this vocabulary has no [sMASK] and [gMASK]: [MASK] serves every purpose, as in training",
+        _ONE_MASK_ALONE,
         "texts end with [PAD], as in training; the Hugging Face port uses [SEP]",
     )
     kind = "BERT WordPiece" + ("" if has_capitals else ", lower case")
@@ -129,7 +132,7 @@ def _bpe(vocabulary: PublishedVocabulary) -> GlmTokenizer:
         return GlmTokenizer(_wrapped(core, {}), "GPT-2 BPE", ())
     _add(core, (*_ROBERTA_NAMES.values(), SOP_TOKEN, EOP_TOKEN))
     traps = (
-        "this vocabulary has no [sMASK] and [gMASK]: [MASK] serves every purpose, as in training",
+        _ONE_MASK_ALONE,
         f"[MASK] is {ids[MASK_TOKEN]}, as in training; the Hugging Face port maps it to "
         f"{len(ids) + 2}",
     )

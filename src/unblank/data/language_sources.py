@@ -138,7 +138,7 @@ def open_language_sources(
         for path, language, name in _files(parts, search, text_field, cache_dir):
             key = language or entry
             plain.setdefault(key, (language, []))[1].append((path, name))
-    search.tell()
+    search.warn()
     return [
         LanguageSource(
             name=key,

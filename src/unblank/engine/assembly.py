@@ -40,13 +40,13 @@ from unblank.engine.validation import Validation
 from unblank.integrity import CHECKPOINTS_NAME
 from unblank.settings.recipes import to_mapping
 
-__all__ = ["Parts", "assemble", "new_trainer"]
+__all__ = ["TrainerParts", "assemble", "new_trainer"]
 
 _PERIODS_OF_A_SHORT_RUN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class TrainerParts:
     """What a trainer is made of.
 
     Attributes:
@@ -66,7 +66,7 @@ class Parts:
 
 def new_trainer(
     what: Run[Any],
-    parts: Parts,
+    parts: TrainerParts,
     steps: Iterator[StepBatches],
     hooks: TrainerHooks,
     progress: Progress,
@@ -103,7 +103,7 @@ def new_trainer(
 
 
 def assemble(
-    what: Run[Any], parts: Parts, point: ResumePoint | None, stack: ExitStack
+    what: Run[Any], parts: TrainerParts, point: ResumePoint | None, stack: ExitStack
 ) -> tuple[Trainer, RunHooks]:
     """Return the trainer and the hooks around its steps, in the state that a checkpoint has saved.
 

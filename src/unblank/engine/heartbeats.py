@@ -16,7 +16,7 @@ from typing import Any
 import torch.distributed as dist
 
 from unblank.engine.rendezvous import is_torchrun_store
-from unblank.terminal_text import tell
+from unblank.terminal_text import print_message
 
 __all__ = ["heartbeats"]
 
@@ -113,7 +113,7 @@ class _Heartbeats:
             if number % _LOOKS_EVERY == 0 and (silent := self._silent(self.lost_after)):
                 self.show(_ENDING)
                 if message := self._message(silent):
-                    tell(f"unblank: {message}")
+                    print_message(f"unblank: {message}")
                 # The others look too, at beats that this process may keep.
                 time.sleep((_LOOKS_EVERY + 1) * _INTERVAL)
                 os._exit(2)

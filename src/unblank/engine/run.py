@@ -16,7 +16,7 @@ import torch
 from rich.table import Table
 from transformers import PreTrainedModel
 
-from unblank.engine.assembly import Parts, assemble, new_trainer
+from unblank.engine.assembly import TrainerParts, assemble, new_trainer
 from unblank.engine.checkpoint import remove_unfinished
 from unblank.engine.dry_run import DryRun, measure_first_steps, plan_run
 from unblank.engine.finish import finish_run
@@ -41,7 +41,7 @@ from unblank.engine.units import TrainUnit
 from unblank.engine.validation import SNAPSHOTS_NAME
 from unblank.engine.written_lines import cut_lines
 from unblank.integrity import CHECKPOINTS_NAME, seal_text, write_atomically
-from unblank.interruption import finish_first
+from unblank.interruption import defer_signals
 from unblank.models.products import fast_fp32_products
 from unblank.process import LEFT_ALONE, MemoryArrangement
 from unblank.settings.identity import earlier_settings, layout_settings
@@ -105,7 +105,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
             shard_group=train.shard_group,
             checkpoint=folder if what.method.saves_whole_models else None,
         )
-        parts = Parts(training, model, module, world, precision)
+        parts = TrainerParts(training, model, module, world, precision)
         if what.is_training and train.minutes is not None:
             if what.settings.train.is_timed:
                 memory.begin_steps()  # or the steps would be timed with another malloc
@@ -126,7 +126,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
             return
         # A run that had stopped early stays stopped when it is started again.
         hooks.validation.stop_if_due(trainer)
-        with display, finish_first(hooks.unplanned.request):
+        with display, defer_signals(hooks.unplanned.request):
             if point is not None and point.owes_validation:
                 hooks.catch_up(trainer)
             trainer.run()
@@ -192,7 +192,7 @@ def _plan(
     )
 
 
-def _in_minutes(what: Run[Any], parts: Parts, started: float) -> Run[Any]:
+def _in_minutes(what: Run[Any], parts: TrainerParts, started: float) -> Run[Any]:
     """Return the run with the number of steps that fit into `train.minutes`, and a note of it.
 
     Args:

@@ -46,7 +46,7 @@ class Validation:
         """Return the scores of the model as it is.
 
         Raises:
-            BrokenOff: the end of the run was asked for.
+            MeasurementInterrupted: the end of the run was asked for.
         """
         trainer.module.eval()
         try:
@@ -58,7 +58,7 @@ class Validation:
         """Measure the model of this step, write its scores, keep its weights if they count.
 
         Raises:
-            BrokenOff: the end of the run was asked for; nothing is written.
+            MeasurementInterrupted: the end of the run was asked for; nothing is written.
         """
         step, selection = trainer.progress.step, self.selection
         evaluation = self.measure(trainer)

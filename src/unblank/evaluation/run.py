@@ -42,7 +42,7 @@ from unblank.evaluation.suites import (
     WritingSuite,
 )
 from unblank.evaluation.written_answers import OFF_TARGET
-from unblank.extras import install_command, require_package
+from unblank.extras import picture_note, require_package
 from unblank.families.loading import load_folder
 from unblank.families.table import family_of_model
 from unblank.finetuning.labels.tuned import has_label_head, open_tuned
@@ -190,10 +190,7 @@ def _draw(
         is_drawn = draw_heat_maps(title, maps, path)
     else:
         return
-    if is_drawn:
-        session.say(f"picture: {path}")
-    else:
-        session.say(f"{path} was not drawn; to draw it: {install_command('matplotlib')}")
+    session.say(picture_note(path, is_drawn=is_drawn))
 
 
 def require_suite_packages(options: EvaluationOptions) -> None:

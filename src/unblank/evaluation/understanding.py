@@ -25,7 +25,8 @@ from unblank.metrics.spread import bootstrap_errors
 from unblank.prompting.asking import Asking
 from unblank.prompting.examples import TaskExample, only_label, read_examples, require_labels
 from unblank.prompting.judging import right_label, to_answers
-from unblank.prompting.scoring import Prediction, decide, encode_example, normalized, predict
+from unblank.prompting.predicting import Prediction, decide, predict
+from unblank.prompting.scoring import encode_example, normalized
 from unblank.prompting.task import ClozeTask
 from unblank.prompting.task_files import load_task
 

@@ -143,8 +143,8 @@ def _add_errors(api: FastAPI) -> None:
         return JsonResponse(content, error.status_code, error.headers)
 
     async def failed(request: Request, error: Exception) -> Response:
-        message = "the server failed while it worked on this; its log says why"
-        return JsonResponse(error_body(message, "server_error"), HTTPStatus.INTERNAL_SERVER_ERROR)
+        content = error_body(str(EngineFailedError()), "server_error")
+        return JsonResponse(content, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     for kind in statuses:
         api.add_exception_handler(kind, refuse)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from unblank.serving.engine import EngineClosedError
 from unblank.serving.metrics import Metrics
 from unblank.serving.service import JsonResponse, Service, error_body
 
@@ -100,7 +101,7 @@ class Gate:
                 401, "the key is missing or wrong: send the header Authorization: Bearer KEY"
             )
         if self._service.is_draining and scope["method"] == "POST":
-            raise _RefusedError(503, "the server is shutting down: try another one, or later")
+            raise _RefusedError(503, str(EngineClosedError()))
         length = headers.get(b"content-length", "0")
         if length.isdigit() and int(length) > self._max_body:
             raise self._too_large()

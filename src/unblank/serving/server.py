@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from unblank.interruption import Request, finish_first
+from unblank.interruption import Request, defer_signals
 from unblank.serving.gate import App
 from unblank.serving.service import Service
 
@@ -67,7 +67,7 @@ def serve_until_asked(app: App, service: Service, bound: socket.socket, grace: f
         grace: seconds for what is under way then.
     """
     server, request = _new_server(app), Request()
-    with finish_first(request):
+    with defer_signals(request):
         asyncio.run(_serve(server, service, bound, request, grace))
         request.number = None  # it was looked at
 
@@ -136,7 +136,7 @@ def _is_asked(request: Request) -> bool:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to `finish_first`."""
+        """Leave signals to `defer_signals`."""
         yield
 
 

@@ -21,7 +21,7 @@ from unblank.integrity import read_record, seal, write_atomically
 from unblank.objectives.cloze import cloze_loss
 from unblank.prompting import load_task
 from unblank.prompting.examples import TaskExample, make_examples
-from unblank.prompting.scoring import decide
+from unblank.prompting.predicting import decide
 from unblank.serving.opening import open_service
 
 __all__ = ["toys"]
