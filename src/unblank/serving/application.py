@@ -31,19 +31,19 @@ from unblank.version import __version__
 
 __all__ = ["build_application"]
 
-STATIC = Path(__file__).parent / "static"
+_STATIC = Path(__file__).parent / "static"
 """Folder of the page that is shown at /, if there is one."""
 
-PAGE_HEADERS = {
+_PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 """The page loads nothing from elsewhere, and no other page may hold it in a frame."""
 
-NO_JSON = "the body is not valid JSON"
+_NO_JSON = "the body is not valid JSON"
 
-ABOUT = "Blank-infilling language models over HTTP: fill, score, generate, classify, complete."
+_ABOUT = "Blank-infilling language models over HTTP: fill, score, generate, classify, complete."
 
 
 def build_application(
@@ -62,7 +62,7 @@ def build_application(
         body_seconds: within which a body must have come, and each part of a response be taken.
     """
     api = FastAPI(
-        title="Unblank", description=ABOUT, version=__version__, docs_url=None, redoc_url=None
+        title="Unblank", description=_ABOUT, version=__version__, docs_url=None, redoc_url=None
     )
     metrics = Metrics(service)
     _add_pages(api, service, metrics)
@@ -96,15 +96,15 @@ def _add_pages(api: FastAPI, service: Service, metrics: Metrics) -> None:
     async def docs() -> HTMLResponse:
         return HTMLResponse(reference_page(api.openapi()))
 
-    has_page = (STATIC / "index.html").is_file()
+    has_page = (_STATIC / "index.html").is_file()
     if has_page:
-        api.mount("/static", StaticFiles(directory=STATIC), name="static")
+        api.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
     @api.get("/", include_in_schema=False)
     async def page() -> Response:
         if has_page:
-            page = (STATIC / "index.html").read_text(encoding="utf-8")
-            return HTMLResponse(page, headers=PAGE_HEADERS)
+            page = (_STATIC / "index.html").read_text(encoding="utf-8")
+            return HTMLResponse(page, headers=_PAGE_HEADERS)
         return RedirectResponse("/docs")
 
 
@@ -134,7 +134,7 @@ def _add_errors(api: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         first = _telling(error.errors())
         if first["type"] == "json_invalid":
-            return JsonResponse(error_body(NO_JSON, "invalid_request_error"), 400)
+            return JsonResponse(error_body(_NO_JSON, "invalid_request_error"), 400)
         where = ".".join(str(part) for part in first["loc"][1:] if _is_of_user(part))[:100]
         message = f"{where}: {first['msg']}" if where else str(first["msg"])
         if first["loc"] == ("body",) and "application/json" not in request.headers.get(
@@ -145,13 +145,13 @@ def _add_errors(api: FastAPI) -> None:
 
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        detail = NO_JSON if error.status_code == HTTPStatus.BAD_REQUEST else str(error.detail)
+        detail = _NO_JSON if error.status_code == HTTPStatus.BAD_REQUEST else str(error.detail)
         content = error_body(detail, "invalid_request_error")
         return JsonResponse(content, error.status_code, error.headers)
 
     async def failed(request: Request, error: Exception) -> Response:
-        message = "the server failed while it worked on this; its log says why"
-        return JsonResponse(error_body(message, "server_error"), HTTPStatus.INTERNAL_SERVER_ERROR)
+        content = error_body(str(EngineFailedError()), "server_error")
+        return JsonResponse(content, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     for kind in statuses:
         api.add_exception_handler(kind, refuse)

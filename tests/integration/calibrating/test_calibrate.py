@@ -424,12 +424,12 @@ def test_texts_that_the_model_has_no_room_for_are_left_out_and_counted(tiny, tmp
 
 
 def test_numbers_that_are_none_are_refused():
-    from unblank.calibrating.known import KnownChoices, KnownFills
+    from unblank.calibrating.labelled import LabelledChoices, LabelledFills
 
     with pytest.raises(ValueError, match="NaN"):
-        KnownFills(["a"], [float("nan")], [True])
+        LabelledFills(["a"], [float("nan")], [True])
     with pytest.raises(ValueError, match="NaN"):
-        KnownChoices(["a"], [[0.5, float("nan")]], [(0,)])
+        LabelledChoices(["a"], [[0.5, float("nan")]], [(0,)])
 
 
 def test_where_only_the_first_candidate_counts_the_others_are_one_answer(tmp_path):
