@@ -42,7 +42,8 @@ def header_facts(
     train, world = what.settings.train, trainer.world
     processes = f", {world.size} processes ({train.parallel})" if world.size > 1 else ""
     threads = torch.get_num_threads()
-    trained, total = count_parameters(hooks.saver.model), _total(hooks.saver.model)
+    model = hooks.saver.model
+    trained, total = count_parameters(model), sum(one.numel() for one in model.parameters())
     of_all = f" of {total:,}" if trained < total else ""
     start = f"step {trainer.progress.step}" if trainer.progress.step else what.start
     every = hooks.periods.validate
@@ -92,7 +93,3 @@ def _checkpoints(train: TrainSettings, periods: Periods, point: ResumePoint | No
     made = point.saved_at.astimezone()
     hours, minutes = divmod(max(int((datetime.now(UTC) - made).total_seconds()), 0) // 60, 60)
     return f"{every}; the last one was made {made:%Y-%m-%d %H:%M} ({hours}:{minutes:02} hours ago)"
-
-
-def _total(model: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
