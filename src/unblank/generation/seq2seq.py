@@ -24,7 +24,12 @@ from unblank.rules.rule import Rule, RuleLike, read_rules
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["SourceAnswerer", "generate_from_ids", "generate_texts"]
+__all__ = [
+    "DEFAULT_BATCH_SIZE",
+    "SourceAnswerer",
+    "generate_from_ids",
+    "generate_texts",
+]
 
 DEFAULT_BATCH_SIZE = 32
 
