@@ -47,7 +47,7 @@ class RecordAnswering(Generic[_Question]):
     Attributes:
         read: place and fields of a record -> what is asked about it; ValueError if nothing can be.
         length_of: a question -> its length, by which `answer` sorts them, the shortest first.
-        answer: questions, and what is told how many of them were just answered -> their answers.
+        answer: questions, and a callback for how many of them were just answered -> their answers.
     """
 
     read: Callable[[str, dict[str, Any]], _Question]

@@ -1,4 +1,4 @@
-"""What the engine is told of one run, and what two starts of it are compared by."""
+"""The description of a run for the engine, and what two starts of it are compared by."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ _Settings = TypeVar("_Settings", bound=_RunSettings)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Generic[_Settings]):
-    """Everything that the engine is told of one run.
+    """Everything that the engine needs to know of one run.
 
     Attributes:
         command: for the header and the provenance, such as `pretrain`.
