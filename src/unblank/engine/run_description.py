@@ -82,7 +82,7 @@ class Run(Generic[_Settings]):
 
 
 def identity_of(
-    what: Run[Any],
+    spec: Run[Any],
     settings: Any,
     checkpoint: Path | None,
     step: int,
@@ -92,7 +92,7 @@ def identity_of(
     """Return by dotted name what two starts of a run are compared by.
 
     Args:
-        what: the run.
+        spec: the run.
         settings: of this start.
         checkpoint: that is continued, or None.
         step: number of steps that are done.
@@ -101,7 +101,7 @@ def identity_of(
     """
     return {
         **compared_settings(settings),
-        **what.effective(settings, checkpoint, num_processes),
+        **spec.effective(settings, checkpoint, num_processes),
         **identity_at_step(settings, step),
         "train.precision": precision,
         "processes": num_processes,
