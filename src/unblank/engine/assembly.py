@@ -25,7 +25,7 @@ from unblank.engine.precision import Precision
 from unblank.engine.progress import Progress
 from unblank.engine.recording import Recorder
 from unblank.engine.resume import ResumePoint
-from unblank.engine.run_description import Run, identity_at_step, identity_of
+from unblank.engine.run_spec import RunSpec, identity_at_step, identity_of
 from unblank.engine.saving import Saver
 from unblank.engine.schedules import learning_rate_multiplier, stable_steps
 from unblank.engine.selection import Selection
@@ -65,7 +65,7 @@ class TrainerParts:
 
 
 def new_trainer(
-    spec: Run[Any],
+    spec: RunSpec[Any],
     parts: TrainerParts,
     steps: Iterator[StepBatches],
     hooks: TrainerHooks,
@@ -103,7 +103,7 @@ def new_trainer(
 
 
 def assemble(
-    spec: Run[Any], parts: TrainerParts, point: ResumePoint | None, stack: ExitStack
+    spec: RunSpec[Any], parts: TrainerParts, point: ResumePoint | None, stack: ExitStack
 ) -> tuple[Trainer, RunHooks]:
     """Return the trainer and the hooks around its steps, in the state that a checkpoint has saved.
 
@@ -149,7 +149,7 @@ def assemble(
 
 
 def _hooks(
-    spec: Run[Any],
+    spec: RunSpec[Any],
     training: Training,
     saver: Saver,
     world: World,
@@ -203,21 +203,21 @@ def _hooks(
     )
 
 
-def _max_steps(spec: Run[Any], training: Training) -> int:
+def _max_steps(spec: RunSpec[Any], training: Training) -> int:
     if not spec.is_training:
         return 0
     in_epochs = max(1, math.ceil(spec.epochs * training.steps_per_epoch))
     return spec.settings.train.max_steps or in_epochs
 
 
-def _validate_every(spec: Run[Any], usual: int) -> int:
+def _validate_every(spec: RunSpec[Any], usual: int) -> int:
     if not spec.is_validated or not spec.is_training:
         return 0
     every = spec.settings.train.validate_every
     return usual if every is None else every
 
 
-def _usual_period(spec: Run[Any], training: Training, max_steps: int) -> int:
+def _usual_period(spec: RunSpec[Any], training: Training, max_steps: int) -> int:
     """Return the steps between two validations, or two checkpoints, where nothing is said."""
     if spec.most_usual_period is None:
         return max(training.steps_per_epoch, 1)

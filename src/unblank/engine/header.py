@@ -8,7 +8,7 @@ import torch
 from unblank.engine.hooks import Periods, RunHooks
 from unblank.engine.parameters import count_parameters
 from unblank.engine.resume import ResumePoint
-from unblank.engine.run_description import Run
+from unblank.engine.run_spec import RunSpec
 from unblank.engine.settings import TrainSettings
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import Training
@@ -20,7 +20,7 @@ __all__ = ["header_facts"]
 
 
 def header_facts(
-    spec: Run[Any],
+    spec: RunSpec[Any],
     training: Training,
     trainer: Trainer,
     hooks: RunHooks,
@@ -67,7 +67,7 @@ def header_facts(
     }
 
 
-def _kept_weights(spec: Run[Any]) -> str:
+def _kept_weights(spec: RunSpec[Any]) -> str:
     """Say which weights become the model, if that is not the last ones in any case."""
     train = spec.settings.train
     names = {"best": "the best weights"}

@@ -34,7 +34,7 @@ from unblank.engine.placed_model import place_model
 from unblank.engine.precision import Precision, choose_precision
 from unblank.engine.progress import Progress
 from unblank.engine.resume import RUN_NAME, Identity, ResumePoint, find_start, require_same_text
-from unblank.engine.run_description import Run, identity_of
+from unblank.engine.run_spec import RunSpec, identity_of
 from unblank.engine.trackers import require_trackers
 from unblank.engine.training import RunContext, Training
 from unblank.engine.units import TrainUnit
@@ -50,7 +50,7 @@ from unblank.settings.recipes import read_settings, to_mapping, to_yaml
 __all__ = ["run"]
 
 
-def run(spec: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) -> None:
+def run(spec: RunSpec[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) -> None:
     """Do a run to its end, or continue it, in `train.output_dir`.
 
     Args:
@@ -140,7 +140,7 @@ def run(spec: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         )
 
 
-def _find_start(spec: Run[Any], precision: str, num_processes: int) -> ResumePoint | None:
+def _find_start(spec: RunSpec[Any], precision: str, num_processes: int) -> ResumePoint | None:
     settings = spec.settings
 
     def identity(folder: Path | None, step: int) -> Identity:
@@ -165,7 +165,7 @@ def _find_start(spec: Run[Any], precision: str, num_processes: int) -> ResumePoi
 
 
 def _plan(
-    spec: Run[Any],
+    spec: RunSpec[Any],
     dry_run: DryRun,
     training: Training,
     num_processes: int,
@@ -192,7 +192,7 @@ def _plan(
     )
 
 
-def _in_minutes(spec: Run[Any], parts: TrainerParts, started: float) -> Run[Any]:
+def _in_minutes(spec: RunSpec[Any], parts: TrainerParts, started: float) -> RunSpec[Any]:
     """Return the run with the number of steps that fit into `train.minutes`, and a note of it.
 
     Args:
@@ -211,7 +211,7 @@ def _in_minutes(spec: Run[Any], parts: TrainerParts, started: float) -> Run[Any]
     return replace(spec, settings=settings, steps_note=f"{note} by {fitted}")
 
 
-def _open_folder(spec: Run[Any], world: World, step: int, point: ResumePoint | None) -> None:
+def _open_folder(spec: RunSpec[Any], world: World, step: int, point: ResumePoint | None) -> None:
     """Make the folder say which run it holds, and undo what a killed run did after `step`.
 
     Called when all else is ready: a start that fails before must not claim the folder.

@@ -11,7 +11,7 @@ from unblank.engine.settings import OptimSettings, TrainSettings
 from unblank.engine.training import TrainingOpener, TuningMethod
 from unblank.settings.identity import compared_settings
 
-__all__ = ["Run", "identity_at_step", "identity_of"]
+__all__ = ["RunSpec", "identity_at_step", "identity_of"]
 
 
 class _RunSettings(Protocol):
@@ -32,7 +32,7 @@ _Settings = TypeVar("_Settings", bound=_RunSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run(Generic[_Settings]):
+class RunSpec(Generic[_Settings]):
     """Everything that the engine needs to know of one run.
 
     Attributes:
@@ -82,7 +82,7 @@ class Run(Generic[_Settings]):
 
 
 def identity_of(
-    spec: Run[Any],
+    spec: RunSpec[Any],
     settings: Any,
     checkpoint: Path | None,
     step: int,
