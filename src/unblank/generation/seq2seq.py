@@ -131,7 +131,7 @@ class SourceAnswerer:
         self._config: Any = model.config
         self._tokenizer = tokenizer
         self._options = options
-        self._rules = AnswerConstraints(tokenizer, self.setup.rules, options, stands_alone=True)
+        self._rules = AnswerConstraints(tokenizer, self.setup.rules, options, is_standalone=True)
 
     def check(self, sources: Sequence[str], rules: TextRules | None = None) -> None:
         """Raise what `answer` would raise for these sources."""

@@ -217,7 +217,7 @@ class Engine:
             self._changed.notify()
 
     def cancel(self, task: Task) -> None:
-        """Give a task up: at once if it waits, else before the next step. Its end is not told."""
+        """Cancel a task, at once if it waits, else before the next step; `on_end` is not called."""
         with self._changed:
             task.is_cancelled = True
             if task in self._waiting:
