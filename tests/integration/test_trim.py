@@ -28,6 +28,14 @@ SHAPE = {"hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings":
 STACKS = SHAPE | {"encoder_layers": 2, "decoder_layers": 1}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_compared():
+    """Compare the outputs on a few texts, at the end of each trimming: the models are tiny."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unblank.trimming.trim.NUM_COMPARED", 4)
+        yield
+
+
 def texts_of(words: list[str], seed: int, count: int = 40) -> list[str]:
     draw = random.Random(seed)
     return [" ".join(draw.choices(words, k=draw.randint(3, 12))) + "." for _ in range(count)]
