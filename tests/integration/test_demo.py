@@ -31,7 +31,7 @@ def demo(text_file, output, *options):
 def test_as_many_steps_are_done_as_fit_into_the_minutes(text_file, tmp_path, monkeypatch):
     # Enough time to begin on a busy machine, of which the steps then take two seconds.
     monkeypatch.setattr("unblank.engine.minutes.KEPT_BACK", 0.97)
-    monkeypatch.setattr("unblank.engine.minutes.TIMED_SHARE", 0.002)
+    monkeypatch.setattr("unblank.engine.minutes._TIMED_SHARE", 0.002)
     demo(text_file, tmp_path, "--minutes", "1")
     train = yaml.safe_load((tmp_path / "model" / "run.yaml").read_text())["train"]
     assert train["minutes"] == 1

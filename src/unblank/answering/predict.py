@@ -27,7 +27,7 @@ from unblank.plurals import counted
 from unblank.prompting import ClozeTask, TaskExample
 from unblank.prompting.examples import has_label
 from unblank.prompting.judging import right_label
-from unblank.prompting.scoring import decide
+from unblank.prompting.predicting import decide
 
 __all__ = ["PredictedRecords", "predict_records"]
 

@@ -1,4 +1,4 @@
-"""`unblank calibrate`: ask what is known, learn, measure on the rest, keep it in the folder."""
+"""`unblank calibrate`: answer labelled examples, fit, measure on the rest, save to the folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import Any
 from unblank.adapters.record import weights_identity
 from unblank.api import load
 from unblank.calibrating.asking import ask_candidates, ask_fills, ask_labels
-from unblank.calibrating.known import Fitted, KnownChoices, KnownFills
+from unblank.calibrating.labelled import Fitted, LabelledChoices, LabelledFills
 from unblank.calibrating.parts import Parts, parts_of
 from unblank.calibrating.report import CalibrationReport, measure_confidences, report_of
 from unblank.calibrating.settings import AnswerKind, CalibrateSettings
@@ -28,7 +28,7 @@ from unblank.prompting.task import USUAL_THRESHOLD
 
 __all__ = ["calibrate"]
 
-REPORTS = "calibration"
+_REPORTS = "calibration"
 """Folder of the reports in the folder of a model."""
 
 
@@ -50,7 +50,7 @@ def calibrate(settings: CalibrateSettings) -> tuple[CalibrationReport, list[str]
     if kind == "fills":
         require_package(ISOTONIC_PACKAGE, "calibrating fills")
     asked: Mapping[str, Any] = {}
-    known: KnownFills | KnownChoices
+    known: LabelledFills | LabelledChoices
     name: str = kind
     if kind == "labels":
         tuned = open_tuned(
@@ -73,8 +73,8 @@ def calibrate(settings: CalibrateSettings) -> tuple[CalibrationReport, list[str]
             asked = options.asked(settings.candidates)
     fitted, source, report = _learned(name, kind, known, settings)
     replaced = _keep(folder, kind, name, fitted, source, asked)
-    written = report.write(settings.report or folder / REPORTS)
-    left_out = [known.note] if isinstance(known, KnownFills) and known.note else []
+    written = report.write(settings.report or folder / _REPORTS)
+    left_out = [known.note] if isinstance(known, LabelledFills) and known.note else []
     return report, [*left_out, *replaced, f"kept in {folder}: {source}", *written]
 
 
@@ -94,7 +94,7 @@ def _scoring(settings: CalibrateSettings) -> ScoringOptions:
 
 
 def _learned(
-    name: str, kind: AnswerKind, known: KnownFills | KnownChoices, settings: CalibrateSettings
+    name: str, kind: AnswerKind, known: LabelledFills | LabelledChoices, settings: CalibrateSettings
 ) -> tuple[Fitted, CalibratedOn, CalibrationReport]:
     """Learn from one part of what is known, and measure on the other."""
     parts = parts_of(known.keys, settings.measured)
@@ -142,13 +142,13 @@ def _learned(
 
 
 def _with_thresholds(
-    known: KnownFills | KnownChoices, fitted: Fitted, parts: Parts, most_wrong: float | None
+    known: LabelledFills | LabelledChoices, fitted: Fitted, parts: Parts, most_wrong: float | None
 ) -> tuple[Fitted, dict[str, Any]]:
     """Return what was learned with its thresholds, and what they do on the part kept apart.
 
     Those of labels of which several may apply are kept if they make the mean F1 no worse there.
     """
-    if isinstance(known, KnownChoices) and known.labels:
+    if isinstance(known, LabelledChoices) and known.labels:
         if most_wrong is not None:
             raise ValueError(
                 "most_wrong applies where one label is given, and this task names several: leave "

@@ -93,14 +93,14 @@ def question_exact_match(
     return 100.0 * sum(is_right.values()) / len(is_right)
 
 
-def normalize_answer(text: str) -> str:
+def _normalize_answer(text: str) -> str:
     r"""Return an answer without case, ASCII punctuation, English articles and doubled spaces.
 
     As SQuAD's program does; marks stay, as they tell words apart in most languages. Letters are
     compared in one written form, whichever way they are encoded.
 
     Example:
-        >>> normalize_answer("The  Cafe\u0301, a bar.") == "caf\u00e9 bar"
+        >>> _normalize_answer("The  Cafe\u0301, a bar.") == "caf\u00e9 bar"
         True
     """
     letters = written_form(text.lower())
@@ -108,14 +108,14 @@ def normalize_answer(text: str) -> str:
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", words).split())
 
 
-def exact_match(prediction: str, answer: str) -> float:
-    """Return 100 if both are the same after `normalize_answer`, else 0."""
-    return 100.0 * (normalize_answer(prediction) == normalize_answer(answer))
+def _exact_match(prediction: str, answer: str) -> float:
+    """Return 100 if both are the same after `_normalize_answer`, else 0."""
+    return 100.0 * (_normalize_answer(prediction) == _normalize_answer(answer))
 
 
 def token_f1(prediction: str, answer: str) -> float:
     """Return the F1 of the words that both share, as SQuAD and ReCoRD count it, in percent."""
-    predicted, true = normalize_answer(prediction).split(), normalize_answer(answer).split()
+    predicted, true = _normalize_answer(prediction).split(), _normalize_answer(answer).split()
     if not predicted or not true:
         return 100.0 * (predicted == true)
     num_shared = sum((Counter(predicted) & Counter(true)).values())
@@ -131,7 +131,7 @@ def best_answer_scores(prediction: str, answers: Sequence[str]) -> tuple[float, 
     """
     return (
         max(token_f1(prediction, answer) for answer in answers),
-        max(exact_match(prediction, answer) for answer in answers),
+        max(_exact_match(prediction, answer) for answer in answers),
     )
 
 

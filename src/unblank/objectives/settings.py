@@ -19,7 +19,7 @@ from unblank.settings.ranges import (
 
 __all__ = ["ObjectiveSettings"]
 
-WEIGHTED_OBJECTIVES = (
+_WEIGHTED_OBJECTIVES = (
     *("token", "sentence", "document", "masked", "causal"),
     *("mixed_masks", "fill_in_the_middle", "diffusion"),
 )
@@ -118,7 +118,7 @@ class ObjectiveSettings:
 
     def weights(self) -> dict[str, float]:
         """Return objective name -> weight as given, those of weight 0 included."""
-        return weights_in(self, WEIGHTED_OBJECTIVES)
+        return weights_in(self, _WEIGHTED_OBJECTIVES)
 
     def _check_reach(self) -> None:
         """Between two spans one token stays, which bounds the share that spans can cover."""

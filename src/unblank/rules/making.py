@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConstraintMaker"]
 
-KEPT_CONSTRAINTS = 16
+_KEPT_CONSTRAINTS = 16
 """Each has some megabytes for a vocabulary of 30,000 tokens."""
 
 
@@ -81,7 +81,7 @@ class ConstraintMaker:
             if constraint is None:
                 constraint = self._kept[key] = self._new(rules, low, high)
             self._kept.move_to_end(key)
-            if len(self._kept) > KEPT_CONSTRAINTS:
+            if len(self._kept) > _KEPT_CONSTRAINTS:
                 self._kept.popitem(last=False)
         if constraint.fewest > min(limit, high):
             raise ValueError(_unmet(rules, constraint.fewest, min(limit, high)))
