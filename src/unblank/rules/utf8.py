@@ -76,4 +76,5 @@ def _merged(rows: NDArray[np.int32], nodes: list[NDArray[np.int32]]) -> NDArray[
             numbers[key] = len(nodes)
             nodes.append(row)
         of_runs.append(numbers[key])
-    return np.array(of_runs, dtype=np.int32)[np.cumsum(is_first) - 1]
+    numbers_of_runs: NDArray[np.int32] = np.array(of_runs, dtype=np.int32)
+    return np.repeat(numbers_of_runs, np.diff(np.flatnonzero(is_first), append=len(rows)))
