@@ -45,7 +45,7 @@ def supervise(say: Callable[[int], None]) -> None:
     if sys.platform != "linux":
         return
     signals_reader, signals_writer = os.pipe()
-    told_reader, messages_writer = os.pipe()
+    messages_reader, messages_writer = os.pipe()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
     first_process = os.getpid()
     child = os.fork()
@@ -59,7 +59,7 @@ def supervise(say: Callable[[int], None]) -> None:
         return
     if "TORCHELASTIC_RUN_ID" in os.environ:
         end_with_the_parent()  # torchrun, which ends this one only as long as it lives itself
-    os._exit(_Watch(child, signals_reader, told_reader, say).until_the_end(blocked))
+    os._exit(_Watch(child, signals_reader, messages_reader, say).until_the_end(blocked))
 
 
 @dataclass(slots=True)

@@ -29,6 +29,7 @@ __all__ = [
     "BATCHES_A_WINDOW",
     "AnsweredRecord",
     "RecordAnswering",
+    "answer_in_batches",
     "answer_to_file",
     "content_hash",
     "model_facts",
@@ -47,7 +48,7 @@ class RecordAnswering(Generic[_Question]):
     Attributes:
         read: place and fields of a record -> what is asked about it; ValueError if nothing can be.
         length_of: a question -> its length, by which `answer` sorts them, the shortest first.
-        answer: questions, and what is told how many of them were just answered -> their answers.
+        answer: questions, and a callback for how many of them were just answered -> their answers.
     """
 
     read: Callable[[str, dict[str, Any]], _Question]
@@ -199,6 +200,31 @@ def _write(given: GivenRecords, answers: Iterable[Mapping[str, Any]], output: Pa
     num_joined = write_records(output, rows, columns=rows.columns)
     joined = f"; tabs and line ends became spaces in {counted(num_joined, 'cell')}"
     print_message(f"answers: {len(given):,}, in {output}{joined * bool(num_joined)}")
+
+
+def answer_in_batches(
+    questions: Sequence[_Question],
+    length_of: Callable[[_Question], int],
+    answer: Callable[[Sequence[_Question]], Iterable[dict[str, Any]]],
+    batch_size: int,
+    on_batch: Callable[[int], None],
+) -> list[dict[str, Any]]:
+    """Return the answers in the order of their questions, which are answered the shortest first.
+
+    Args:
+        questions: of some records.
+        length_of: a question -> its length.
+        answer: answers a batch, in its order.
+        batch_size: questions of a batch.
+        on_batch: called with the number of questions of each batch that is answered.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    by_length = sorted(range(len(questions)), key=lambda number: length_of(questions[number]))
+    for start in range(0, len(questions), batch_size):
+        batch = by_length[start : start + batch_size]
+        found |= zip(batch, answer([questions[number] for number in batch]), strict=True)
+        on_batch(len(batch))
+    return [found[number] for number in range(len(questions))]
 
 
 def model_facts(folder: Path) -> list[Any]:

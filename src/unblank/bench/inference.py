@@ -23,6 +23,7 @@ from unblank.models.half_weights import answering_model
 from unblank.tokenization.special import SPECIAL_TOKENS, UNK_TOKEN, special_ids
 
 __all__ = [
+    "blank_text",
     "build_unblank",
     "decoding_products",
     "peer_generate",

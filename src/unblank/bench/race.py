@@ -142,7 +142,7 @@ def race(
     Args:
         contestants: by name; in every turn each takes one step, in this order.
         repeats: timed turns.
-        log: hears what is being done.
+        log: called with what is being done.
         warmups: turns before these, not counted (the first step allocates the optimiser's state).
 
     Raises:

@@ -49,7 +49,7 @@ def measure_all(
         which: a name in `BENCHMARKS`, or all.
         sizes: names in `SIZES`.
         repeats: timed turns of every contestant.
-        log: is given what is being measured, now and then.
+        log: called with what is being measured.
 
     Raises:
         RuntimeError: if a contestant fails.

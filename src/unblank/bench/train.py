@@ -24,7 +24,14 @@ from unblank.bench.report import (
 )
 from unblank.bench.sizes import Size
 
-__all__ = ["measure_ganlm", "measure_muon", "measure_start", "measure_steps", "measure_vocabulary"]
+__all__ = [
+    "measure_ganlm",
+    "measure_muon",
+    "measure_start",
+    "measure_steps",
+    "measure_vocabulary",
+    "ours",
+]
 
 _PEERS = {"BERT": "bert_training", "T5": "t5_training", "BART": "bart_training"}
 

@@ -55,10 +55,10 @@ def compare(
 
     Args:
         path: the recipe.
-        plan: only tell what there is to do, and what is done.
+        plan: only say what there is to do, and what is done.
         variants: only these; none are all.
         seeds: only these; none are all.
-        log: is given a line before each step.
+        log: called with a line before each step.
         memory: what `unblank.process.arrange_memory` returned; a library call leaves it alone.
 
     Raises:

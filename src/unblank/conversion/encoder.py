@@ -252,8 +252,10 @@ def _without_prefix(key: str, is_fairseq: bool) -> str:
 def _other_fields(width: int, source: Source, options: ConvertOptions) -> dict[str, Any]:
     """Return the fields that no shape shows."""
     if source.settings is not None:
-        told = {"encoder_attention_heads": source.settings.get("num_attention_heads")}
-        heads = {"num_attention_heads": choose_heads(width, told, options.num_attention_heads)[0]}
+        recorded = {"encoder_attention_heads": source.settings.get("num_attention_heads")}
+        heads = {
+            "num_attention_heads": choose_heads(width, recorded, options.num_attention_heads)[0]
+        }
         return heads | _known(source.settings) | _transformers_tokens(source.settings)
     arguments = recorded_arguments(source.records)
     return {

@@ -21,7 +21,13 @@ from unblank.conversion.vocabulary import find_vocabulary
 from unblank.integrity import file_facts
 from unblank.untrusted.lfs_pointer import refuse_pointer
 
-__all__ = ["TokenRows", "build_tokenizer", "find_vocabulary_files", "name_rows"]
+__all__ = [
+    "MASK",
+    "TokenRows",
+    "build_tokenizer",
+    "find_vocabulary_files",
+    "name_rows",
+]
 
 _FIRST_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 MASK = "<mask>"

@@ -229,9 +229,9 @@ def _check_settings(source: Source, fields: dict[str, Any]) -> None:
         "max_sequence_length": "max_position_embeddings",
     }
     for theirs, ours in names.items():
-        told = (source.settings or {}).get(theirs, fields[ours])
-        if told != fields[ours]:
+        recorded = (source.settings or {}).get(theirs, fields[ours])
+        if recorded != fields[ours]:
             raise ValueError(
-                f"config.json of {source.path} has {theirs} = {told}, but the weights have "
+                f"config.json of {source.path} has {theirs} = {recorded}, but the weights have "
                 f"{fields[ours]}: they do not belong together"
             )

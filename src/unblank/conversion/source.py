@@ -229,7 +229,8 @@ def _open_files(
 
 def _open_file(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if file.suffix == ".safetensors":
-        return _open_safetensors(file), {}
+        with opened_weights(file) as opened:
+            return {key: opened.get_tensor(key) for key in opened.keys()}, {}  # noqa: SIM118
     content = read_torch_file(file)
     name = next((key for key in _STATE_DICT_KEYS if isinstance(content.get(key), dict)), None)
     state_dict = content if name is None else content[name]
@@ -244,11 +245,6 @@ def _open_file(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ValueError(f"{file} should contain named tensors, but contains {found}")
     rest = others if name is None else {k: value for k, value in content.items() if k != name}
     return tensors, rest
-
-
-def _open_safetensors(file: Path) -> dict[str, Tensor]:
-    with opened_weights(file) as opened:
-        return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
 
 
 def _joined(files: list[Path], state_dicts: list[dict[str, Tensor]]) -> dict[str, Tensor]:

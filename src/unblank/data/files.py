@@ -140,7 +140,9 @@ class FileSearch:
         if entry.is_dir():
             yield from self._of_folder(entry, fields)
             return
-        matched = [entry] if entry.exists() else sorted(map(Path, _glob(entry)))
+        matched = (
+            [entry] if entry.exists() else sorted(map(Path, glob.glob(str(entry), recursive=True)))
+        )
         special = [path for path in matched if _is_special(path)]
         if special and special == matched:
             raise ValueError(
@@ -259,10 +261,6 @@ def _identity(path: Path) -> _Identity:
         return str(path)
     facts = path.stat()
     return facts.st_dev, facts.st_ino
-
-
-def _glob(entry: Path) -> list[str]:
-    return glob.glob(str(entry), recursive=True)
 
 
 def _near_names(entry: Path) -> str:

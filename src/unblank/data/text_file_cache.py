@@ -60,7 +60,7 @@ class TextFileCache:
 
         Args:
             path: of the file.
-            advance: told the bytes of each piece that is read.
+            advance: called with the bytes of each piece that is read.
 
         Raises:
             OSError: the file cannot be read.

@@ -25,7 +25,7 @@ from unblank.engine.precision import Precision
 from unblank.engine.progress import Progress
 from unblank.engine.recording import Recorder
 from unblank.engine.resume import ResumePoint
-from unblank.engine.run_description import Run, identity_at_step, identity_of
+from unblank.engine.run_spec import RunSpec, identity_at_step, identity_of
 from unblank.engine.saving import Saver
 from unblank.engine.schedules import learning_rate_multiplier, stable_steps
 from unblank.engine.selection import Selection
@@ -65,7 +65,7 @@ class TrainerParts:
 
 
 def new_trainer(
-    what: Run[Any],
+    spec: RunSpec[Any],
     parts: TrainerParts,
     steps: Iterator[StepBatches],
     hooks: TrainerHooks,
@@ -76,19 +76,19 @@ def new_trainer(
     """Return a trainer with new optimisers.
 
     Args:
-        what: the run.
+        spec: the run.
         parts: of the trainer.
         steps: the batches of each step.
         hooks: called after every step.
         progress: of the run so far.
         max_steps: number of the last step.
     """
-    train, optim, precision = what.settings.train, what.settings.optim, parts.precision
+    train, optim, precision = spec.settings.train, spec.settings.optim, parts.precision
     return Trainer(
         module=parts.module,
         unit=parts.training.unit,
-        optimizers=build_optimizers(parts.model, optim, what.learning_rate, precision.dtype),
-        learning_rate=partial(_learning_rate, optim, what.learning_rate, max_steps),
+        optimizers=build_optimizers(parts.model, optim, spec.learning_rate, precision.dtype),
+        learning_rate=partial(_learning_rate, optim, spec.learning_rate, max_steps),
         steps=steps,
         world=parts.world,
         precision=precision,
@@ -103,23 +103,23 @@ def new_trainer(
 
 
 def assemble(
-    what: Run[Any], parts: TrainerParts, point: ResumePoint | None, stack: ExitStack
+    spec: RunSpec[Any], parts: TrainerParts, point: ResumePoint | None, stack: ExitStack
 ) -> tuple[Trainer, RunHooks]:
     """Return the trainer and the hooks around its steps, in the state that a checkpoint has saved.
 
     Args:
-        what: the run.
+        spec: the run.
         parts: of the trainer.
         point: the checkpoint that is continued; None for a new run.
         stack: closes at the end of the run what is opened here.
     """
-    train, optim = what.settings.train, what.settings.optim
+    train, optim = spec.settings.train, spec.settings.optim
     training, model, world, precision = parts.training, parts.model, parts.world, parts.precision
-    max_steps = _max_steps(what, training)
+    max_steps = _max_steps(spec, training)
     folder = point.folder if point else None
     progress = Progress.from_json(point.trainer["progress"]) if point else Progress()
     saved = point.trainer["data_state"] if point else None
-    compared = identity_of(what, what.settings, folder, 0, precision.name, world.size)
+    compared = identity_of(spec, spec.settings, folder, 0, precision.name, world.size)
     shards = None
     if isinstance(model, FSDPModule):
         shards = ShardedSaving(train.output_dir / CHECKPOINTS_NAME, world)
@@ -129,16 +129,16 @@ def assemble(
         keep=train.keep_checkpoints,
         model=model,
         tokenizer=training.tokenizer,
-        method=what.method,
+        method=spec.method,
         content=training.content,
         # Now, as the checkpoint that is continued may be gone when the next ones are written.
-        compared=lambda step: {**compared, **identity_at_step(what.settings, step)},
+        compared=lambda step: {**compared, **identity_at_step(spec.settings, step)},
         kept_step=stable_steps(optim, max_steps),
         shards=shards,
     )
     steps = stack.enter_context(closing(training.steps(saved))) if max_steps else iter(())
-    hooks = _hooks(what, training, saver, world, max_steps, point, stack)
-    trainer = new_trainer(what, parts, steps, hooks, progress, max_steps=max_steps)
+    hooks = _hooks(spec, training, saver, world, max_steps, point, stack)
+    trainer = new_trainer(spec, parts, steps, hooks, progress, max_steps=max_steps)
     if train.ema_decay is not None:
         trainer.average = MovingAverage(model, train.ema_decay)
     if point is not None:
@@ -149,7 +149,7 @@ def assemble(
 
 
 def _hooks(
-    what: Run[Any],
+    spec: RunSpec[Any],
     training: Training,
     saver: Saver,
     world: World,
@@ -157,13 +157,13 @@ def _hooks(
     point: ResumePoint | None,
     stack: ExitStack,
 ) -> RunHooks:
-    train = what.settings.train
+    train = spec.settings.train
     step = Progress.from_json(point.trainer["progress"]).step if point is not None else 0
     validated = step - (point is not None and point.owes_validation)
     trackers = open_trackers(
         train.track if world.is_main else (),
         train.output_dir,
-        to_mapping(what.settings),
+        to_mapping(spec.settings),
         step + 1,
     )
     recorder = Recorder(
@@ -172,9 +172,9 @@ def _hooks(
         trackers=stack.enter_context(trackers),
     )
     selection = None
-    if what.final is not None:
+    if spec.final is not None:
         selection = Selection(
-            training.metric, training.higher_is_better, what.patience, what.average_last
+            training.metric, training.higher_is_better, spec.patience, spec.average_last
         )
     lines = read_json_lines(train.output_dir / VALIDATION_NAME) if step else []
     validation = Validation(
@@ -184,13 +184,13 @@ def _hooks(
         recorder=recorder,
         saver=saver,
     )
-    usual = _usual_period(what, training, max_steps)
-    validate = _validate_every(what, usual)
+    usual = _usual_period(spec, training, max_steps)
+    validate = _validate_every(spec, usual)
     periods = Periods(
         log=train.log_every,
         validate=validate,
-        fill=what.fill_every,
-        save=train.save_every or (validate if what.most_usual_period is None else 0) or usual,
+        fill=spec.fill_every,
+        save=train.save_every or (validate if spec.most_usual_period is None else 0) or usual,
         last=max(max_steps, 1),
     )
     return RunHooks(
@@ -203,25 +203,25 @@ def _hooks(
     )
 
 
-def _max_steps(what: Run[Any], training: Training) -> int:
-    if not what.is_training:
+def _max_steps(spec: RunSpec[Any], training: Training) -> int:
+    if not spec.is_training:
         return 0
-    in_epochs = max(1, math.ceil(what.epochs * training.steps_per_epoch))
-    return what.settings.train.max_steps or in_epochs
+    in_epochs = max(1, math.ceil(spec.epochs * training.steps_per_epoch))
+    return spec.settings.train.max_steps or in_epochs
 
 
-def _validate_every(what: Run[Any], usual: int) -> int:
-    if not what.is_validated or not what.is_training:
+def _validate_every(spec: RunSpec[Any], usual: int) -> int:
+    if not spec.is_validated or not spec.is_training:
         return 0
-    every = what.settings.train.validate_every
+    every = spec.settings.train.validate_every
     return usual if every is None else every
 
 
-def _usual_period(what: Run[Any], training: Training, max_steps: int) -> int:
+def _usual_period(spec: RunSpec[Any], training: Training, max_steps: int) -> int:
     """Return the steps between two validations, or two checkpoints, where nothing is said."""
-    if what.most_usual_period is None:
+    if spec.most_usual_period is None:
         return max(training.steps_per_epoch, 1)
-    return max(min(what.most_usual_period, max_steps // _PERIODS_OF_A_SHORT_RUN), 1)
+    return max(min(spec.most_usual_period, max_steps // _PERIODS_OF_A_SHORT_RUN), 1)
 
 
 def _learning_rate(optim: OptimSettings, peak: float, max_steps: int, update: int) -> float:

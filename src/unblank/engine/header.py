@@ -8,7 +8,7 @@ import torch
 from unblank.engine.hooks import Periods, RunHooks
 from unblank.engine.parameters import count_parameters
 from unblank.engine.resume import ResumePoint
-from unblank.engine.run_description import Run
+from unblank.engine.run_spec import RunSpec
 from unblank.engine.settings import TrainSettings
 from unblank.engine.trainer import Trainer
 from unblank.engine.training import Training
@@ -20,7 +20,7 @@ __all__ = ["header_facts"]
 
 
 def header_facts(
-    what: Run[Any],
+    spec: RunSpec[Any],
     training: Training,
     trainer: Trainer,
     hooks: RunHooks,
@@ -31,7 +31,7 @@ def header_facts(
     """Return the lines of the header by their names.
 
     Args:
-        what: the run.
+        spec: the run.
         training: what is learned.
         trainer: before its first step.
         hooks: around its steps.
@@ -39,16 +39,17 @@ def header_facts(
         arithmetic: the precision, and why it was chosen.
         memory: how memory is allocated.
     """
-    train, world = what.settings.train, trainer.world
+    train, world = spec.settings.train, trainer.world
     processes = f", {world.size} processes ({train.parallel})" if world.size > 1 else ""
     threads = torch.get_num_threads()
-    trained, total = count_parameters(hooks.saver.model), _total(hooks.saver.model)
+    model = hooks.saver.model
+    trained, total = count_parameters(model), sum(one.numel() for one in model.parameters())
     of_all = f" of {total:,}" if trained < total else ""
-    start = f"step {trainer.progress.step}" if trainer.progress.step else what.start
+    start = f"step {trainer.progress.step}" if trainer.progress.step else spec.start
     every = hooks.periods.validate
     validated = f"validated every {every:,}" if every else "no validation during training"
-    rate = f"{what.learning_rate:g}{what.learning_rate_note}"
-    weights = _kept_weights(what)
+    rate = f"{spec.learning_rate:g}{spec.learning_rate_note}"
+    weights = _kept_weights(spec)
     facts = dict(training.facts)
     estimate = facts.pop("memory", None)
     threads_of_each = f"{counted(threads, 'thread')}{describe_wait_policy()}"
@@ -58,28 +59,28 @@ def header_facts(
         "memory": f"{estimate}; {memory.description}" if estimate else memory.description,
         "model": f"{trained:,}{of_all} parameters, from {start}",
         **facts,
-        "learning rate": rate if what.is_training else "none: evaluation only",
-        "steps": f"{trainer.max_steps:,}{what.steps_note} (seed {train.seed}), {validated}",
-        **({"the model": weights} if weights and what.is_training else {}),
-        "writes to": str(what.dry_run.output_dir if what.dry_run else train.output_dir),
-        **({"checkpoints": _checkpoints(train, hooks.periods, point)} if what.is_training else {}),
+        "learning rate": rate if spec.is_training else "none: evaluation only",
+        "steps": f"{trainer.max_steps:,}{spec.steps_note} (seed {train.seed}), {validated}",
+        **({"the model": weights} if weights and spec.is_training else {}),
+        "writes to": str(spec.dry_run.output_dir if spec.dry_run else train.output_dir),
+        **({"checkpoints": _checkpoints(train, hooks.periods, point)} if spec.is_training else {}),
     }
 
 
-def _kept_weights(what: Run[Any]) -> str:
+def _kept_weights(spec: RunSpec[Any]) -> str:
     """Say which weights become the model, if that is not the last ones in any case."""
-    train = what.settings.train
+    train = spec.settings.train
     names = {"best": "the best weights"}
     if train.ema_decay is not None:
         names["ema"] = f"ema, decay {train.ema_decay:g}"
-    if what.average_last:
-        names["average"] = f"average of the last {what.average_last}"
+    if spec.average_last:
+        names["average"] = f"average of the last {spec.average_last}"
     averages = [name for final, name in names.items() if final != "best"]
-    if what.final in (None, "last") or (what.final == "better" and not averages):
+    if spec.final in (None, "last") or (spec.final == "better" and not averages):
         return ""
-    if what.final == "better":
+    if spec.final == "better":
         return f"the best of: single weights; {'; '.join(averages)}"
-    return names[what.final]
+    return names[spec.final]
 
 
 def _checkpoints(train: TrainSettings, periods: Periods, point: ResumePoint | None) -> str:
@@ -92,7 +93,3 @@ def _checkpoints(train: TrainSettings, periods: Periods, point: ResumePoint | No
     made = point.saved_at.astimezone()
     hours, minutes = divmod(max(int((datetime.now(UTC) - made).total_seconds()), 0) // 60, 60)
     return f"{every}; the last one was made {made:%Y-%m-%d %H:%M} ({hours}:{minutes:02} hours ago)"
-
-
-def _total(model: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())

@@ -54,7 +54,7 @@ def _ask(store: Any, rank: int) -> str:
 
 def _receive(store: Any, rank: int, size: int) -> str:
     """Give a new name to whoever asks, until every other process knows it."""
-    name, told = uuid4().hex, set()
+    name, answered = uuid4().hex, set()
     others = [other for other in range(size) if other != rank]
     while not all(store.check([f"knows/{name}/{other}"]) for other in others):
         for other in others:
@@ -62,8 +62,8 @@ def _receive(store: Any, rank: int, size: int) -> str:
                 continue
             # It may be the mark of one that is gone; then the next one will be another.
             mark = store.get(f"came/{other}").decode()
-            if mark not in told:
+            if mark not in answered:
                 store.set(f"name/{mark}", name)
-                told.add(mark)
+                answered.add(mark)
         time.sleep(_PAUSE)
     return name

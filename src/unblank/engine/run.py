@@ -34,7 +34,7 @@ from unblank.engine.placed_model import place_model
 from unblank.engine.precision import Precision, choose_precision
 from unblank.engine.progress import Progress
 from unblank.engine.resume import RUN_NAME, Identity, ResumePoint, find_start, require_same_text
-from unblank.engine.run_description import Run, identity_of
+from unblank.engine.run_spec import RunSpec, identity_of
 from unblank.engine.trackers import require_trackers
 from unblank.engine.training import RunContext, Training
 from unblank.engine.units import TrainUnit
@@ -50,11 +50,11 @@ from unblank.settings.recipes import read_settings, to_mapping, to_yaml
 __all__ = ["run"]
 
 
-def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) -> None:
+def run(spec: RunSpec[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) -> None:
     """Do a run to its end, or continue it, in `train.output_dir`.
 
     Args:
-        what: the run.
+        spec: the run.
         world: its processes.
         memory: what `unblank.process.arrange_memory` returned; a library call leaves it alone.
 
@@ -66,7 +66,7 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         Interrupted: a signal asked for the end; the step was finished and a checkpoint written.
     """
     started = time.monotonic()
-    train = what.settings.train
+    train = spec.settings.train
     require_trackers(train.track)
     with ExitStack() as stack:
         precision = choose_precision(train.precision, world.device)
@@ -75,54 +75,54 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
             # The main process alone writes, so it alone locks.
             stack.enter_context(lock_folder(train.output_dir))
         world.wait()
-        what = replace(what, settings=with_recorded_steps(what.settings))
-        point = _find_start(what, precision.name, world.size)
+        spec = replace(spec, settings=with_recorded_steps(spec.settings))
+        point = _find_start(spec, precision.name, world.size)
         talk = Display(total_steps=1, is_main=world.is_main, is_terminal=False)
         for notice in point.notices if point else ():
             talk.say(f"note: {notice}")
-        training = what.open_training(
+        training = spec.open_training(
             RunContext(
                 world=world,
                 precision=precision,
                 display=talk,
-                checkpoint=point.folder if point and what.method.saves_whole_models else None,
+                checkpoint=point.folder if point and spec.method.saves_whole_models else None,
             )
         )
         if point is not None:
             require_same_text(point, training.content)
-        if what.dry_run is not None and (processes := what.dry_run.world) is not None:
-            talk.show(_plan(what, what.dry_run, training, processes, precision, world.device))
+        if spec.dry_run is not None and (processes := spec.dry_run.world) is not None:
+            talk.show(_plan(spec, spec.dry_run, training, processes, precision, world.device))
             return
         folder = point.folder if point else None
 
         def build() -> tuple[PreTrainedModel, TrainUnit]:
-            return what.method.prepare(training.build_model(), folder), training.unit
+            return spec.method.prepare(training.build_model(), folder), training.unit
 
         model, module = place_model(
             build,
             world,
             parallel=train.parallel,
             shard_group=train.shard_group,
-            checkpoint=folder if what.method.saves_whole_models else None,
+            checkpoint=folder if spec.method.saves_whole_models else None,
         )
         parts = TrainerParts(training, model, module, world, precision)
-        if what.is_training and train.minutes is not None:
-            if what.settings.train.is_timed:
+        if spec.is_training and train.minutes is not None:
+            if spec.settings.train.is_timed:
                 memory.begin_steps()  # or the steps would be timed with another malloc
-            what = _in_minutes(what, parts, started)
-        trainer, hooks = assemble(what, parts, point, stack)
-        _open_folder(what, world, trainer.progress.step, point)
+            spec = _in_minutes(spec, parts, started)
+        trainer, hooks = assemble(spec, parts, point, stack)
+        _open_folder(spec, world, trainer.progress.step, point)
         arithmetic = f"{precision.name}: {precision.reason}{products}"
         display = hooks.recorder.display
         display.header(
-            f"unblank {what.command}",
-            header_facts(what, training, trainer, hooks, point, arithmetic, memory),
+            f"unblank {spec.command}",
+            header_facts(spec, training, trainer, hooks, point, arithmetic, memory),
         )
         # Only now: what reading and tokenizing took is given back first.
         memory.begin_steps()
-        if what.dry_run is not None:
+        if spec.dry_run is not None:
             epoch = training.steps_per_epoch
-            display.show(measure_first_steps(trainer, what.dry_run, steps_per_epoch=epoch))
+            display.show(measure_first_steps(trainer, spec.dry_run, steps_per_epoch=epoch))
             return
         # A run that had stopped early stays stopped when it is started again.
         hooks.validation.stop_if_due(trainer)
@@ -133,19 +133,19 @@ def run(what: Run[Any], world: World, memory: MemoryArrangement = LEFT_ALONE) ->
         finish_run(
             trainer,
             hooks.validation,
-            command=what.command,
-            final=what.final,
-            settings=to_mapping(what.settings),
-            results=what.results,
+            command=spec.command,
+            final=spec.final,
+            settings=to_mapping(spec.settings),
+            results=spec.results,
         )
 
 
-def _find_start(what: Run[Any], precision: str, num_processes: int) -> ResumePoint | None:
-    settings = what.settings
+def _find_start(spec: RunSpec[Any], precision: str, num_processes: int) -> ResumePoint | None:
+    settings = spec.settings
 
     def identity(folder: Path | None, step: int) -> Identity:
         return Identity(
-            settings=identity_of(what, settings, folder, step, precision, num_processes),
+            settings=identity_of(spec, settings, folder, step, precision, num_processes),
             defaults=earlier_settings(type(settings)),
             layout={*layout_settings(settings), "processes"},
         )
@@ -159,13 +159,13 @@ def _find_start(what: Run[Any], precision: str, num_processes: int) -> ResumePoi
         is_whole = all(f"{section}:" in text for section in to_mapping(settings))
         if not is_whole or not text.endswith("\n"):
             return None
-        return identity_of(what, before, None, 0, precision, num_processes)
+        return identity_of(spec, before, None, 0, precision, num_processes)
 
     return find_start(settings.train.output_dir, settings.train.resume, identity, recorded)
 
 
 def _plan(
-    what: Run[Any],
+    spec: RunSpec[Any],
     dry_run: DryRun,
     training: Training,
     num_processes: int,
@@ -173,9 +173,9 @@ def _plan(
     device: torch.device,
 ) -> Table:
     """Return what each of some processes would need; the model takes no memory meanwhile."""
-    train, optim = what.settings.train, what.settings.optim
+    train, optim = spec.settings.train, spec.settings.optim
     with torch.device("meta"):
-        model = what.method.prepare(training.build_model(), None)
+        model = spec.method.prepare(training.build_model(), None)
     layout = ProcessLayout(train.parallel, num_processes, train.shard_group)
     with closing(training.steps(None)) as steps:
         step = next(steps)
@@ -192,26 +192,26 @@ def _plan(
     )
 
 
-def _in_minutes(what: Run[Any], parts: TrainerParts, started: float) -> Run[Any]:
+def _in_minutes(spec: RunSpec[Any], parts: TrainerParts, started: float) -> RunSpec[Any]:
     """Return the run with the number of steps that fit into `train.minutes`, and a note of it.
 
     Args:
-        what: the run; its settings have that number already if it is continued.
+        spec: the run; its settings have that number already if it is continued.
         parts: of its trainer.
         started: when it began, in seconds of `time.monotonic`.
     """
-    train = what.settings.train
+    train = spec.settings.train
     note = f", chosen for {train.minutes:g} min"
     if not train.is_timed:
-        return replace(what, steps_note=note)
+        return replace(spec, steps_note=note)
     with closing(parts.training.steps(None)) as steps:
-        trainer = new_trainer(what, parts, steps, NoHooks(), Progress(), max_steps=sys.maxsize)
+        trainer = new_trainer(spec, parts, steps, NoHooks(), Progress(), max_steps=sys.maxsize)
         fitted = fit_steps(trainer, train.minutes, time.monotonic() - started)
-    settings = with_steps(what.settings, fitted.count)
-    return replace(what, settings=settings, steps_note=f"{note} by {fitted}")
+    settings = with_steps(spec.settings, fitted.count)
+    return replace(spec, settings=settings, steps_note=f"{note} by {fitted}")
 
 
-def _open_folder(what: Run[Any], world: World, step: int, point: ResumePoint | None) -> None:
+def _open_folder(spec: RunSpec[Any], world: World, step: int, point: ResumePoint | None) -> None:
     """Make the folder say which run it holds, and undo what a killed run did after `step`.
 
     Called when all else is ready: a start that fails before must not claim the folder.
@@ -219,8 +219,8 @@ def _open_folder(what: Run[Any], world: World, step: int, point: ResumePoint | N
     world.wait()  # every process has looked at the folder before the main one writes
     if not world.is_main:
         return
-    output_dir = what.settings.train.output_dir
+    output_dir = spec.settings.train.output_dir
     for root in (output_dir, output_dir / CHECKPOINTS_NAME, output_dir / SNAPSHOTS_NAME):
         remove_unfinished(root)
-    write_atomically(output_dir / RUN_NAME, seal_text(to_yaml(what.settings)))
+    write_atomically(output_dir / RUN_NAME, seal_text(to_yaml(spec.settings)))
     cut_lines(output_dir, point.trainer.get("lines", {}) if point else {}, step)

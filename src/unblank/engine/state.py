@@ -29,6 +29,7 @@ from unblank.untrusted.sharded_weights import (
 from unblank.untrusted.weight_files import opened_weights
 
 __all__ = [
+    "LARGEST_FILE",
     "State",
     "fill_from",
     "load_optimizers",

@@ -38,7 +38,10 @@ from unblank.plurals import counted
 from unblank.tokenization.encoding import encode_between_blanks, encode_texts
 from unblank.tokenization.special import special_ids
 
-__all__ = ["run_lm_eval"]
+__all__ = [
+    "FolderLM",
+    "run_lm_eval",
+]
 
 _BATCH_POSITIONS = 4096
 """Number of positions scored at once."""

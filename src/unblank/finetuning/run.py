@@ -17,7 +17,7 @@ from unblank.engine.folder_lock import lock_folder
 from unblank.engine.parallel import World, join_world
 from unblank.engine.results import read_results, write_results
 from unblank.engine.run import run
-from unblank.engine.run_description import Run
+from unblank.engine.run_spec import RunSpec
 from unblank.engine.training import RunContext, Training
 from unblank.families.table import family_of_run
 from unblank.finetuning.labels.cloze import Words
@@ -75,14 +75,14 @@ def run_finetune(
         ExitStack() as stack,
     ):
         if not settings.train.seeds:
-            run(_described(settings, given), world, memory)
+            run(_run_spec(settings, given), world, memory)
             return output_dir
         if world.is_main:
             stack.enter_context(lock_folder(output_dir))
         results = []
         for seed in settings.train.seeds:
             one = seed_settings(settings, seed)
-            run(_described(one, given), world, memory)
+            run(_run_spec(one, given), world, memory)
             results.append(read_results(one.train.output_dir))
         _summarise(results, output_dir, world)
     return output_dir
@@ -124,7 +124,7 @@ def dry_run_finetune(
     ):
         measured = replace(one, train=replace(one.train, output_dir=folder, track=()))
         stands_for = DryRun(output_dir=output_dir, num_runs=num_runs, world=world, passes=passes)
-        run(replace(_described(measured, given), dry_run=stands_for), processes, memory)
+        run(replace(_run_spec(measured, given), dry_run=stands_for), processes, memory)
 
 
 def _summarise(results: list[dict[str, Any]], output_dir: Path, world: World) -> None:
@@ -135,11 +135,11 @@ def _summarise(results: list[dict[str, Any]], output_dir: Path, world: World) ->
     world.wait()
 
 
-def _described(settings: FinetuneSettings, given: Collection[str]) -> Run[FinetuneSettings]:
+def _run_spec(settings: FinetuneSettings, given: Collection[str]) -> RunSpec[FinetuneSettings]:
     """Return the run of one seed as the engine knows it."""
     settings = _with_room(settings, given)
     train = settings.train
-    return Run(
+    return RunSpec(
         command="finetune",
         settings=settings,
         open_training=partial(_open_training, settings, given),

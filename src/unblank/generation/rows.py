@@ -19,7 +19,14 @@ from unblank.generation.cache import RowCache
 from unblank.models.products import fast_fp32_products
 from unblank.rules.constraint import AnswerConstraint, RuleProgress
 
-__all__ = ["Chunk", "Prompt", "Rows", "RowsMaker"]
+__all__ = [
+    "Chunk",
+    "Prompt",
+    "Rows",
+    "RowsMaker",
+    "num_padded",
+    "padded",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from torch.nn import functional
 from unblank.examples import IGNORE_INDEX
 
 __all__ = [
+    "CHUNK_BYTES",
+    "GPU_CHUNK_BYTES",
     "linear_cross_entropy_sum",
     "log_probabilities_in_chunks",
     "logits_in_chunks",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from unblank.objectives.weights import require_a_weight, weights_in
-from unblank.settings.identity import Before
+from unblank.settings.identity import EarlierDefault
 from unblank.settings.ranges import (
     NotNegative,
     Positive,
@@ -64,7 +64,7 @@ class ObjectiveSettings:
 
     mask_ratio: PositiveShare[float] = 0.15
     """Share of the tokens to mask, in (0, 1]; for token, sentence, masked and mixed_masks."""
-    sentence_limit: Annotated[NotNegative[float], Before(0.0)] = 2.0
+    sentence_limit: Annotated[NotNegative[float], EarlierDefault(0.0)] = 2.0
     """Sentence spans hide at most so many times mask_ratio: of a longer sentence, a part. 0 has no
     limit, as the published program."""
 

@@ -13,7 +13,7 @@ from unblank.data.shards import SHARDS_NAME
 from unblank.engine.dry_run import DryRun, thrown_away
 from unblank.engine.parallel import join_world
 from unblank.engine.run import run
-from unblank.engine.run_description import Run
+from unblank.engine.run_spec import RunSpec
 from unblank.engine.training import AllWeights, RunContext
 from unblank.families.table import family_of_run
 from unblank.pretraining.prepared_text import cache_folder, find_hold_out
@@ -72,7 +72,7 @@ def run_pretrain(
         hold_out = find_hold_out(data, train.output_dir, world)
         _require_held_out(settings.train, is_there=data.has_held_out_files or any(hold_out))
         run(
-            Run(
+            RunSpec(
                 command="pretrain",
                 settings=settings,
                 open_training=partial(_open_training, settings, given, hold_out),

@@ -102,11 +102,6 @@ class Constraint:
         self._kept: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
         self.fewest = int(self._left_jS[min_tokens, self._place[self._start]])
 
-    @property
-    def num_states(self) -> int:
-        """S."""
-        return len(self._states)
-
     def begin(self, limit: int) -> "RuleProgress":
         """Return where an answer begins.
 

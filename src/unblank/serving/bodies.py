@@ -15,11 +15,13 @@ from unblank.prompting.task_files import task_names
 from unblank.rules.rule import Rule, read_rules
 
 __all__ = [
+    "MOST_TEXTS",
     "FillBody",
     "GenerateBody",
     "ModelBody",
     "Rules",
     "ScoreBody",
+    "Text",
     "ViewBody",
     "classify_body",
     "read_rule_bodies",

@@ -217,7 +217,7 @@ class Engine:
             self._changed.notify()
 
     def cancel(self, task: Task) -> None:
-        """Give a task up: at once if it waits, else before the next step. Its end is not told."""
+        """Cancel a task, at once if it waits, else before the next step; `on_end` is not called."""
         with self._changed:
             task.is_cancelled = True
             if task in self._waiting:
@@ -336,7 +336,7 @@ class Engine:
             self._end_decoding(search.task, fillings)
 
     def _end_decoding(self, task: DecodingTask, fillings: list[Filling]) -> None:
-        self._release(task)
+        self._budget.release(task.demand)
         self._end(task, fillings)
 
     def _call(self, task: CallTask) -> None:
@@ -373,9 +373,6 @@ class Engine:
         for task in tasks:
             self.figures.failed += 1
             self._end(task, error)
-
-    def _release(self, task: DecodingTask) -> None:
-        self._budget.release(task.demand)
 
     def _note_load(self) -> None:
         self.figures.waiting = len(self._waiting)

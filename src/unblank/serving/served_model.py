@@ -87,7 +87,7 @@ class ServedModel:
             self.unblank.tokenizer,
             setup.rules,
             setup.options,
-            stands_alone=self.family.writes != "blanks",
+            is_standalone=self.family.writes != "blanks",
         )
 
     def filler(self, options: DecodingOptions) -> Filler:

@@ -93,7 +93,8 @@ class LabelModel:
                 "a GLM, or a classifier"
             )
         cloze = self.tuned_with
-        is_same = self.tuned_on is not None and _stem(self.tuned_on) == task.name
+        # By its name without the folder, a task is the same one after a move.
+        is_same = self.tuned_on is not None and Path(self.tuned_on).stem == task.name
         if cloze.scoring is not None:
             task = replace(task, scoring=cloze.scoring)
         numbers = tuple(patterns) or (cloze.patterns if is_same else ())
@@ -217,11 +218,6 @@ def has_label_head(folder: Path) -> bool:
 def tuned_on(folder: Path) -> str | None:
     """Return the task with labels that a folder was tuned on, as its training named it."""
     return _tuned_with(folder)[0]
-
-
-def _stem(name: str) -> str:
-    """Return a task's name without its folder, by which the same one is known after a move."""
-    return Path(name).stem
 
 
 def _tuned_with(folder: Path) -> tuple[str | None, ClozeSettings]:

@@ -1,4 +1,4 @@
-"""What the engine is told of one run, and what two starts of it are compared by."""
+"""The description of a run for the engine, and what two starts of it are compared by."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from unblank.engine.settings import OptimSettings, TrainSettings
 from unblank.engine.training import TrainingOpener, TuningMethod
 from unblank.settings.identity import compared_settings
 
-__all__ = ["Run", "identity_at_step", "identity_of"]
+__all__ = ["RunSpec", "identity_at_step", "identity_of"]
 
 
 class _RunSettings(Protocol):
@@ -32,8 +32,8 @@ _Settings = TypeVar("_Settings", bound=_RunSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run(Generic[_Settings]):
-    """Everything that the engine is told of one run.
+class RunSpec(Generic[_Settings]):
+    """Everything that the engine needs to know of one run.
 
     Attributes:
         command: for the header and the provenance, such as `pretrain`.
@@ -82,7 +82,7 @@ class Run(Generic[_Settings]):
 
 
 def identity_of(
-    what: Run[Any],
+    spec: RunSpec[Any],
     settings: Any,
     checkpoint: Path | None,
     step: int,
@@ -92,7 +92,7 @@ def identity_of(
     """Return by dotted name what two starts of a run are compared by.
 
     Args:
-        what: the run.
+        spec: the run.
         settings: of this start.
         checkpoint: that is continued, or None.
         step: number of steps that are done.
@@ -101,7 +101,7 @@ def identity_of(
     """
     return {
         **compared_settings(settings),
-        **what.effective(settings, checkpoint, num_processes),
+        **spec.effective(settings, checkpoint, num_processes),
         **identity_at_step(settings, step),
         "train.precision": precision,
         "processes": num_processes,
