@@ -303,6 +303,7 @@ def test_a_ganlm_trains_with_reentrant_checkpoints():
     assert_close(*grads)
 
 
+@pytest.mark.slow
 def test_choices_compile_as_one_graph():
     model = glm("GlmInfillForMultipleChoice")
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
