@@ -46,6 +46,7 @@ __all__ = [
     "GlmInfillForConditionalGeneration",
     "GlmInfillModel",
     "GlmInfillPreTrainedModel",
+    "GlmInfillWithHead",
 ]
 
 COLUMNS_MULTIPLE = 64
@@ -350,8 +351,8 @@ def _wanted_columns(
     return is_scored.long().argsort(dim=1, descending=True, stable=True)[:, :most]
 
 
-class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTrainedModel):
-    """GLM with its tied output head: trains, scores candidates, fills blanks, generates."""
+class GlmInfillWithHead(GlmInfillPreTrainedModel):
+    """A GLM with its output head, tied to the token embedding; what it computes, others say."""
 
     _tied_weights_keys: dict[str, str] = {"lm_head.weight": "model.embed_tokens.weight"}
     # Labels are aligned; transformers would pick a shifted loss from the class name.
@@ -362,8 +363,6 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
         self.model = GlmInfillModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
-        self.generation_config = GenerationConfig.from_model_config(config)
-        self._stop_at_end_of_piece()
 
     def get_output_embeddings(self) -> nn.Linear:
         """Return the head."""
@@ -372,6 +371,15 @@ class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillPreTraine
     def set_output_embeddings(self, value: nn.Linear) -> None:
         """Replace the head."""
         self.lm_head = value
+
+
+class GlmInfillForConditionalGeneration(BlankGenerationMixin, GlmInfillWithHead):
+    """GLM with its tied output head: trains, scores candidates, fills blanks, generates."""
+
+    def __init__(self, config: GlmInfillConfig) -> None:
+        super().__init__(config)
+        self.generation_config = GenerationConfig.from_model_config(config)
+        self._stop_at_end_of_piece()
 
     @can_return_tuple
     def forward(
