@@ -20,11 +20,8 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from unblank.models.arguments import check_rest, given_tokens
-from unblank.models.attention import (
-    check_implementation,
-    prepare_mask,
-    warn_without_weights,
-)
+from unblank.models.attention import prepare_mask, warn_without_weights
+from unblank.models.attention_choice import WithCheckedAttention
 from unblank.models.caches import count_cached
 from unblank.models.encoder_decoder.configuration import EncoderDecoderConfig
 from unblank.models.encoder_decoder.embeddings import (
@@ -41,7 +38,7 @@ from unblank.models.saving import WithCard
 __all__ = ["Decoder", "Encoder", "EncoderDecoderPreTrainedModel", "real_tokens"]
 
 
-class EncoderDecoderPreTrainedModel(WithCard):
+class EncoderDecoderPreTrainedModel(WithCheckedAttention, WithCard):
     """Initialisation and the transformers contract of every encoder-decoder."""
 
     config: EncoderDecoderConfig
@@ -67,16 +64,6 @@ class EncoderDecoderPreTrainedModel(WithCard):
 
     def _init_weights(self, module: nn.Module) -> None:
         draw_weights(module, ENCODER, self.config)
-
-    def _check_and_adjust_attn_implementation(
-        self, attn_implementation: str | None, *args: Any, **kwargs: Any
-    ) -> str:
-        if attn_implementation is not None:
-            check_implementation(attn_implementation, self.config)
-        chosen: str = super()._check_and_adjust_attn_implementation(
-            attn_implementation, *args, **kwargs
-        )
-        return chosen
 
 
 class Encoder(EncoderDecoderPreTrainedModel):

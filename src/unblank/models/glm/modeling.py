@@ -21,11 +21,8 @@ from transformers.utils.output_capturing import capture_outputs
 
 from unblank.examples import IGNORE_INDEX
 from unblank.models.arguments import check_rest, given_tokens
-from unblank.models.attention import (
-    check_implementation,
-    prepare_mask,
-    warn_without_weights,
-)
+from unblank.models.attention import prepare_mask, warn_without_weights
+from unblank.models.attention_choice import WithCheckedAttention
 from unblank.models.caches import count_cached
 from unblank.models.glm.configuration import GlmInfillConfig
 from unblank.models.glm.generation import BlankGenerationMixin
@@ -79,7 +76,7 @@ class GlmInfillOutput(ModelOutput):
     num_scored: Tensor | None = None
 
 
-class GlmInfillPreTrainedModel(WithCard):
+class GlmInfillPreTrainedModel(WithCheckedAttention, WithCard):
     """Weights, initialisation and the transformers contract of every GLM."""
 
     config: GlmInfillConfig
@@ -127,16 +124,6 @@ class GlmInfillPreTrainedModel(WithCard):
 
     def _init_weights(self, module: nn.Module) -> None:
         draw_weights(module, GLM_STACK, self.config)
-
-    def _check_and_adjust_attn_implementation(
-        self, attn_implementation: str | None, *args: Any, **kwargs: Any
-    ) -> str:
-        if attn_implementation is not None:
-            check_implementation(attn_implementation, self.config)
-        chosen: str = super()._check_and_adjust_attn_implementation(
-            attn_implementation, *args, **kwargs
-        )
-        return chosen
 
 
 class GlmInfillModel(GlmInfillPreTrainedModel):
