@@ -318,3 +318,30 @@ def test_training_compiles_as_one_graph(writer):
     writer.train()
     compiled = torch.compile(writer, fullgraph=True, backend="aot_eager")
     assert_close(compiled(IDS, labels=labels).loss, writer(IDS, labels=labels).loss)
+
+
+@pytest.mark.parametrize("name", ["ElectraInfillForPreTraining", "GanLMForPreTraining"])
+@pytest.mark.parametrize("is_drawn", [False, True])
+def test_pretraining_compiles_as_one_graph(name, is_drawn):
+    """Losses, their counts and rates are those of the model as it is; its draws are others."""
+    model, inputs = model_and_inputs(name)
+    labels = torch.where(IDS == 5, IDS + 20, -100)
+    if name.startswith("GanLM"):
+        inputs, labels = {"input_ids": IDS}, LABELS
+    inputs |= {"labels": labels, "attention_mask": torch.ones_like(IDS)}
+    inputs["attention_mask"][0, -1] = 0
+    if not is_drawn:
+        inputs["sampled_ids"] = torch.where(labels == -100, 0, torch.arange(labels.shape[1]) + 21)
+        if name.startswith("GanLM"):
+            inputs["resampled_ids"] = torch.full_like(labels, 33)
+    model.train()
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")(**inputs)
+    expected = model(**inputs)
+    assert_close(compiled.losses["generator"], expected.losses["generator"])
+    for kind in ("losses", "rates"):
+        assert compiled[kind].keys() == expected[kind].keys()
+    if not is_drawn:
+        assert_close(compiled.loss, expected.loss)
+        assert_close(compiled.losses, expected.losses)
+        assert_close(compiled.rates, expected.rates)
+    compiled.loss.backward()
