@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import GenerationConfig, GenerationMixin
 from transformers.generation import LogitsProcessorList, SuppressTokensLogitsProcessor
 
+from unblank.models.arguments import require_tokens
 from unblank.models.glm.layout import blank_ids, blank_positions, span_start_id
 from unblank.models.glm.part_a import special_ids_of
 
@@ -39,7 +40,7 @@ class BlankGenerationMixin(GenerationMixin):
             **kwargs: of `GenerationMixin.generate`; `position_ids` as for `forward`.
 
         Raises:
-            ValueError: a row without a blank, or some rows with `[sop]` and some without.
+            ValueError: no rows, a row without a blank, or some rows with `[sop]` and some without.
         """
         if kwargs.get("position_ids") is not None and "prompt_positions" not in kwargs:
             kwargs["prompt_positions"] = _prompt_positions(
@@ -47,6 +48,8 @@ class BlankGenerationMixin(GenerationMixin):
             )
         name = "inputs" if inputs is not None else "input_ids"
         token_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
+        if token_ids is not None and kwargs.get("inputs_embeds") is None:
+            require_tokens(token_ids, name)
         if token_ids is not None and "prompt_positions" not in kwargs:
             token_ids, mask = self._with_start(token_ids, kwargs.get("attention_mask"))
             kwargs["attention_mask"] = mask
