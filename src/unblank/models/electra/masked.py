@@ -60,14 +60,6 @@ class ElectraInfillForMaskedLM(GlmInfillPreTrainedModel):
         self.model.embed_tokens = value
         self.generator.embed_tokens = value
 
-    def get_output_embeddings(self) -> nn.Linear:
-        """Return the head."""
-        return self.lm_head
-
-    def set_output_embeddings(self, value: nn.Linear) -> None:
-        """Replace the head."""
-        self.lm_head = value
-
     @can_return_tuple
     def forward(
         self,

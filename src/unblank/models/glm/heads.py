@@ -24,7 +24,7 @@ from unblank.models.glm.modeling import (
 
 __all__ = ["GlmInfillForMultipleChoice", "GlmInfillForSequenceClassification"]
 
-SINGLE_LABEL = "single_label_classification"
+_SINGLE_LABEL = "single_label_classification"
 
 
 class GlmInfillForSequenceClassification(GlmInfillPreTrainedModel):
@@ -146,7 +146,7 @@ class GlmInfillForMultipleChoice(GlmInfillWithHead):
                 raise ValueError(
                     "with inputs_embeds, give position_ids, prefix_lengths and target_ids"
                 )
-            positions, lengths, targets = choice_rows(
+            positions, lengths, targets = _choice_rows(
                 input_ids.view(rows, tokens), is_real, self.config
             )
         if position_ids is not None:
@@ -171,14 +171,14 @@ class GlmInfillForMultipleChoice(GlmInfillWithHead):
         counts = (targets != IGNORE_INDEX).sum(dim=1).clamp(min=1)
         scores_BC = (log_p.sum(dim=1) / counts**length_penalty).view(examples, choices)
         return MultipleChoiceModelOutput(
-            loss=classifier_loss(scores_BC, labels, SINGLE_LABEL, num_items_in_batch),
+            loss=classifier_loss(scores_BC, labels, _SINGLE_LABEL, num_items_in_batch),
             logits=scores_BC,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
 
 
-def choice_rows(
+def _choice_rows(
     input_ids: Tensor, is_real: Tensor | None, config: GlmInfillConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return positions, prefix lengths and targets of texts whose blanks are filled.
