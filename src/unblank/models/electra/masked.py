@@ -22,7 +22,7 @@ from unblank.models.loss import loss_per_item, token_loss
 __all__ = ["ElectraInfillForMaskedLM"]
 
 
-class SharedTokenTable(nn.Module):
+class _SharedTokenTable(nn.Module):
     """The token embedding under the discriminator's name, where both networks share it."""
 
     def __init__(self, config: ElectraInfillConfig) -> None:
@@ -46,7 +46,7 @@ class ElectraInfillForMaskedLM(GlmInfillPreTrainedModel):
         super().__init__(config)
         generator_config = deepcopy(config)
         generator_config.num_hidden_layers = config.generator_layers
-        self.model = SharedTokenTable(config)
+        self.model = _SharedTokenTable(config)
         self.generator = GlmInfillModel(generator_config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()

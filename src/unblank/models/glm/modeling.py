@@ -44,6 +44,7 @@ from unblank.models.pretrained import InfillPreTrainedModel
 __all__ = [
     "GlmInfillForConditionalGeneration",
     "GlmInfillModel",
+    "GlmInfillOutput",
     "GlmInfillPreTrainedModel",
     "GlmInfillWithHead",
 ]
