@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from glob import glob
@@ -55,7 +55,7 @@ from unblank.prompting import load_task
 from unblank.shared_batches import sharing_batches
 from unblank.untrusted.json_text import read_json_object
 from unblank.version import __version__
-from unblank.whole_folders import used_folder
+from unblank.whole_folders import absent_folders, used_folder
 
 __all__ = ["evaluate", "require_suite_packages"]
 
@@ -92,8 +92,9 @@ def evaluate(options: EvaluationOptions) -> tuple[list[Score], Path]:
     with join_replicas() as world:
         path = world.gather(_free_output(options))[0]
         files = world.gather(_weights(Path(options.model)) if world.is_main else {})[0]
+        absent = world.gather(absent_folders(path.parent))[0]
         with (
-            used_folder(path.parent) if world.is_main else nullcontext(),
+            used_folder(path.parent, absent),
             _kept_batches(session, path, files, world) as kept,
             sharing_batches(world.rank, world.size, world.gather, kept.get),
         ):
