@@ -14,6 +14,7 @@ from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
+    NumBeams,
     OneOrMore,
     OpenShare,
     Positive,
@@ -348,7 +349,7 @@ class QuestionsOptions(DataOptions):
     has positions for."""
     blank: _BlankToken | None = None
     """Token for the answer of a GLM. Default: [sMASK]."""
-    num_beams: Positive[int] = 1
+    num_beams: NumBeams[int] = 1
     """Number of beams; 1 is greedy decoding."""
     max_tokens: Positive[int] = 64
     """Most tokens of an answer."""
@@ -440,7 +441,7 @@ class WritingOptions(DataOptions):
     """Field of your own files that holds the source."""
     target_field: Annotated[str | None, Needs("file")] = None
     """Field of your own files that holds the reference, or a list of them."""
-    num_beams: Positive[int] = 5
+    num_beams: NumBeams[int] = 5
     """Number of beams; 1 is greedy decoding."""
     no_repeat_ngram: NotNegative[int] = 3
     """Let no n-gram of this length occur twice in an answer; 0 = off."""
