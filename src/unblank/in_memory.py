@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unblank.integrity import write_at_once
+from unblank.integrity import write_atomically
 from unblank.path_arguments import given_path
 from unblank.unicode import require_unicode
 
@@ -71,7 +71,7 @@ class GivenData:
         written = [path for path in self._contents if not path.is_file()]
         for path in written:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_at_once(path, self._contents[path])
+            write_atomically(path, self._contents[path])
         return written
 
     @contextmanager

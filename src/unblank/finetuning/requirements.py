@@ -67,7 +67,7 @@ _ONLY_TRAINING = (
 """What has no effect where nothing is trained."""
 
 
-def unused_settings(settings: FinetuneSettings) -> dict[str, str]:
+def _unused_settings(settings: FinetuneSettings) -> dict[str, str]:
     """Return what this task and method do not use: dotted name -> why, as half a sentence."""
     unused: dict[str, str] = {}
     if settings.task in WRITING_TASKS:
@@ -116,7 +116,7 @@ def require_possible_method(
             or that the model to start from cannot follow.
     """
     given = changed_names(settings) if given is None else given
-    refuse_unused(given, unused_settings(settings))
+    refuse_unused(given, _unused_settings(settings))
     if settings.method == "none":
         _tell_without_effect(given)
     require_tuning_packages(settings)

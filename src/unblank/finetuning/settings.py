@@ -40,6 +40,7 @@ from unblank.settings.ranges import (
 __all__ = [
     "FinetuneDataSettings",
     "FinetuneGanLMSettings",
+    "FinetuneModelSettings",
     "FinetuneSettings",
     "FinetuneTrainSettings",
     "GenerationSettings",

@@ -174,7 +174,7 @@ def test_what_has_no_finite_number_is_named(recipe, monkeypatch):
         config.output.parent.mkdir(parents=True)
         config.output.write_text(json.dumps(record))
     told: list[str] = []
-    compare(Path("recipe.yaml"), tell=told.append)
+    compare(Path("recipe.yaml"), log=told.append)
     assert [cell.variant for cell in cells(loaded)] == ["GLM"]
     (said,) = [line for line in told if "bits a byte" in line]
     assert "GPT, seed 0" in said
@@ -211,7 +211,7 @@ def test_the_recipes_of_the_repository_load_and_are_planned(path, monkeypatch, t
     loaded = load_comparison(path)
     assert len(loaded.runs()) == len(loaded.variants) * len(loaded.seeds)
     told: list[str] = []
-    compare(path, plan=True, seeds=[0], tell=told.append)
+    compare(path, plan=True, seeds=[0], log=told.append)
     for run in loaded.runs(seeds=[0]):
         is_own = run.model_folder.parent == run.folder
         first = "pretrain" if is_own else loaded.measurements[0].name

@@ -106,7 +106,7 @@ def read_entries(
         )
         for one, tag in zip(known, tags, strict=True)
     ]
-    search.tell()
+    search.warn()
     return found
 
 
