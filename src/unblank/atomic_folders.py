@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from glob import escape
 from pathlib import Path
@@ -22,6 +22,7 @@ from unblank.legacy_leftovers import legacy_leftovers
 from unblank.plurals import counted
 
 __all__ = [
+    "absent_folders",
     "new_folder",
     "put_into_folder",
     "remove_folder",
@@ -87,15 +88,20 @@ def remove_folder(folder: Path) -> None:
 
 
 @contextmanager
-def used_folder(folder: Path) -> Iterator[None]:
+def used_folder(folder: Path, absent: Sequence[Path] | None = None) -> Iterator[None]:
     """Make a folder for the block; if nothing is in it afterwards, it goes again.
 
     So do the folders above it that were made for it. One that was there before stays.
 
+    Args:
+        folder: to make, if it is absent.
+        absent: what `absent_folders` said, where several processes use one folder: whichever is
+            the last to leave then removes what any of them made.
+
     Raises:
         OSError: it cannot be made.
     """
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    made = absent_folders(folder) if absent is None else absent
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
@@ -103,6 +109,11 @@ def used_folder(folder: Path) -> Iterator[None]:
         for place in made:
             with suppress(OSError):  # one that is no longer empty stays, with those above it
                 place.rmdir()
+
+
+def absent_folders(folder: Path) -> list[Path]:
+    """Return the folder and those above it that are not there, the innermost first."""
+    return [place for place in (folder, *folder.parents) if not place.exists()]
 
 
 def remove_leftovers(parent: Path, name: str = "*") -> None:

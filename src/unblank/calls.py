@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from unblank.engine.logging import METRICS_NAME, VALIDATION_NAME, read_json_lines
 from unblank.engine.results import RESULTS_NAME, read_results
 from unblank.html_text import html_table
-from unblank.in_memory import as_files
+from unblank.in_memory import GivenData
 from unblank.keyword_names import keywords_named
 from unblank.path_arguments import given_path, require_path_text
 from unblank.settings.given import given_names, recipe_beside
@@ -129,8 +130,8 @@ def pretrain(recipe: str | Path | None = None, **settings: Any) -> TrainedRun:
     Args:
         recipe: YAML file of settings, which the keywords override.
         **settings: sections as dicts (`model={"preset": "tiny"}`), or dotted names
-            (`**{"train.max_steps": 100}`). Data is files, a list of dicts, a pandas frame or a
-            `datasets.Dataset`.
+            (`**{"train.max_steps": 100}`). Data is files, a list of dicts, a pandas or polars frame
+            or a `datasets.Dataset`.
 
     Raises:
         ValueError, TypeError, FileNotFoundError: as for `run_pretrain` and recipes.
@@ -183,13 +184,15 @@ def evaluate_model(
     from unblank.evaluation.run import evaluate
 
     folder = _folder_of(model)
-    data = folder / "evaluations" / _GIVEN_DATA
+    data = GivenData(folder / "evaluations" / _GIVEN_DATA)
     kind = suite_options(suite)
     given = options.get("file")
     if isinstance(given, list | tuple) and not given:
         raise ValueError(f"file is {given!r}, without an entry: leave it out, or give one")
-    values = {name: as_files(value, data, name) for name, value in options.items()}
-    scores, path = evaluate(from_mapping(kind, {"model": str(folder), "suite": suite, **values}))
+    values = {name: data.named(value, name) for name, value in options.items()}
+    made = from_mapping(kind, {"model": str(folder), "suite": suite, **values})
+    with data.written():
+        scores, path = evaluate(made)
     return ModelScores(tuple(scores), path)
 
 
@@ -314,12 +317,15 @@ def _folder_of(model: str | Path | TrainedRun) -> Path:
 def _given_input(given: Any, name: str = "input") -> Iterator[str]:
     """Give the path of a file, or of one that holds data in memory for a while."""
     with TemporaryDirectory() as folder:
-        path = as_files(given, Path(folder), name)
+        data = GivenData(Path(folder))
+        path = data.named(given, name)
         if not isinstance(path, str):
             raise TypeError(
-                f"{name} is {given!r}: give a file, or records (dicts, a pandas frame, a Dataset)"
+                f"{name} is {given!r}: give a file, or records (dicts, a pandas or polars frame, a "
+                "Dataset)"
             )
         require_path_text(path, name)
+        data.write()
         yield path
 
 
@@ -342,7 +348,7 @@ def _file_settings(
 
 
 @keywords_named()
-def show(text: str | None = None, **options: Any) -> None:
+def show(text: str | PathLike[str] | None = None, **options: Any) -> None:
     """Print what a model sees of a text, or of an example of a task, as `unblank show` does.
 
     Args:
@@ -360,7 +366,8 @@ def show(text: str | None = None, **options: Any) -> None:
 
     console = TextConsole(highlight=False)
     is_pair = options.pop("encoder_decoder", False) or bool({"seq2seq", "translation"} & {*options})
-    given = _sections(options) | ({} if text is None else {"text": text})
+    named = str(given_path(text, "text")) if isinstance(text, PathLike) else text
+    given = _sections(options) | ({} if text is None else {"text": named})
     if "task" in given:
         show_task(from_mapping(ShowTaskOptions, given), console)
     elif is_pair:
@@ -382,11 +389,13 @@ def _run(
             'data={"train": [...]}'
         )
     made: Any = from_mapping(kind, {**merged, "data": {}})
-    folder = Path(made.train.output_dir) / _GIVEN_DATA
-    data = {name: as_files(value, folder, name) for name, value in merged.get("data", {}).items()}
-    made = from_mapping(kind, {**merged, "data": data})
+    data = GivenData(Path(made.train.output_dir) / _GIVEN_DATA)
+    values = merged.get("data", {})
+    named = {name: data.named(value, f"data.{name}") for name, value in values.items()}
+    made = from_mapping(kind, {**merged, "data": named})
     given = given_names(made, flags=flags, recipe=base)
-    return run(made, given=given)
+    with data.written():
+        return run(made, given=given)
 
 
 def _sections(settings: Mapping[str, Any]) -> dict[str, Any]:

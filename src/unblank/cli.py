@@ -4,6 +4,7 @@ These modules import nothing heavy, so that `--help` answers at once; what a com
 imported when it runs.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -88,6 +89,10 @@ COMMANDS: dict[str, Command] = {
 }
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of writing; those on files of ours say which (`unblank.disk_errors`)."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; user errors become one message and exit status 2.
 
@@ -138,7 +143,10 @@ def _dispatch(name: str, *words: str) -> None:
             raise
         _let_rank_0_report_first()
         # Of several processes that fail together, one says why.
-        message = _with_names_in_one_line(str(error), words)
+        said = str(error)
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            said = f"the output cannot be written: {error.strerror}"
+        message = _with_names_in_one_line(said, words)
         _fail(f"unblank {name}: {message}" if message else "")
 
 

@@ -1,94 +1,172 @@
 """Data that a Python call holds in memory, as files of JSON lines that a run reads like any other.
 
-A file is named by its content, so that the same data is the same file when a run is continued.
+A file is named by its content, so that the same data is the same file when a run is continued. It
+is written once everything else about the call is known to be right.
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from unblank.integrity import write_atomically
+from unblank.path_arguments import given_path
 from unblank.unicode import require_unicode
 
-__all__ = ["as_files"]
-
-
-def _is_table(value: object) -> bool:
-    """Return whether this is data: a list of dicts, a pandas frame or a `datasets.Dataset`."""
-    if hasattr(value, "to_dict") and hasattr(value, "columns"):
-        return True
-    if hasattr(value, "column_names"):
-        return True
-    is_rows = isinstance(value, Sequence) and not isinstance(value, str)
-    return is_rows and bool(value) and all(isinstance(row, Mapping) for row in value)  # type: ignore[attr-defined]
+__all__ = ["GivenData", "as_files"]
 
 
 def as_files(value: Any, folder: Path, name: str) -> Any:
     """Return the value of a setting, with the paths of written files in place of data.
 
     Args:
-        value: of a setting: data, or a list that holds some, is written; all else stays.
+        value: of a setting: data, or a list that holds some, is written; paths become text; all
+            else stays.
         folder: where to write.
         name: of the setting, for messages.
 
     Raises:
         TypeError: a table of another kind, or a cell that JSON does not have.
-        ValueError: a text with a lone surrogate.
+        ValueError: a text with a lone surrogate, or a path that is none.
     """
-    if _is_table(value):
-        return _written(value, folder, name)
-    if isinstance(value, list | tuple):
-        return [as_files(item, folder, name) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    data = GivenData(folder)
+    named = data.named(value, name)
+    data.write()
+    return named
 
 
-def _written(table: Any, folder: Path, name: str) -> str:
-    lines = [_line(row, number, name) for number, row in enumerate(_rows(table, name), 1)]
-    content = "".join(f"{line}\n" for line in lines)
-    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-    path = folder / f"{name}-{digest}.jsonl"
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-    return str(path)
+@dataclass(slots=True)
+class GivenData:
+    """The data of a call: what it is called is known at once, and it is written when that is asked.
+
+    Attributes:
+        folder: for the files.
+    """
+
+    folder: Path
+    _contents: dict[Path, str] = field(default_factory=dict)
+
+    def named(self, value: Any, name: str) -> Any:
+        """Return the value of a setting with the paths of files in place of data.
+
+        Args and errors as for `as_files`; nothing is written.
+        """
+        if _is_table(value):
+            return self._file_of(value, name)
+        if isinstance(value, list | tuple):
+            return [self.named(item, name) for item in value]
+        return str(given_path(value, name)) if isinstance(value, os.PathLike) else value
+
+    def write(self) -> list[Path]:
+        """Write the files that are not there, and return those.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        written = [path for path in self._contents if not path.is_file()]
+        for path in written:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, self._contents[path])
+        return written
+
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """Have the files for a block; what was new goes again if the block refuses the call.
+
+        What an interrupt or a fault ends may go on, and stays.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        folders = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
+        written = self.write()
+        try:
+            yield
+        except (ValueError, TypeError, OSError, ImportError):
+            for path in written:
+                path.unlink(missing_ok=True)
+            for place in folders:
+                with suppress(OSError):  # one that is no longer empty stays, with those above it
+                    place.rmdir()
+            raise
+
+    def _file_of(self, table: Any, name: str) -> str:
+        lines = [_line(row, number, name) for number, row in enumerate(_rows(table, name), 1)]
+        content = "".join(f"{line}\n" for line in lines)
+        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+        path = self.folder / f"{name.rpartition('.')[2]}-{digest}.jsonl"
+        self._contents[path] = content
+        return str(path)
+
+
+def _is_table(value: object) -> bool:
+    """Return whether this is data: a list of dicts, a frame or a `datasets.Dataset`."""
+    if _is_pandas(value) or _is_polars(value) or hasattr(value, "column_names"):
+        return True
+    is_rows = isinstance(value, Sequence) and not isinstance(value, str)
+    return is_rows and bool(value) and all(isinstance(row, Mapping) for row in value)  # type: ignore[attr-defined]
+
+
+def _is_pandas(value: object) -> bool:
+    return hasattr(value, "to_dict") and hasattr(value, "columns") and not _is_polars(value)
+
+
+def _is_polars(value: object) -> bool:
+    return hasattr(value, "to_dicts")
 
 
 def _rows(table: Any, name: str) -> Iterable[Mapping[str, Any]]:
-    if hasattr(table, "to_dict") and hasattr(table, "columns"):
-        records: Iterable[Mapping[str, Any]] = table.to_dict("records")
-        return records
+    if _is_polars(table):
+        rows: list[Mapping[str, Any]] = table.to_dicts()
+        return rows
+    if _is_pandas(table):
+        return _rows_of_pandas(table)
     rows = list(table)
     if not all(isinstance(row, Mapping) for row in rows):
         raise TypeError(
-            f"{name} is a {type(table).__name__}: give files, a list of dicts, a pandas frame "
-            "or a datasets.Dataset (one split of a DatasetDict)"
+            f"{name} is a {type(table).__name__}: give files, a list of dicts, a pandas or polars "
+            "frame, or a datasets.Dataset (one split of a DatasetDict)"
         )
     return rows
 
 
+def _rows_of_pandas(table: Any) -> list[dict[str, Any]]:
+    """Return the rows with None where a value is missing, of whatever type the column is."""
+    rows, missing = (frame.to_dict("records") for frame in (table, table.isna()))
+    return [
+        {key: None if lacks[key] else cell for key, cell in row.items()}
+        for row, lacks in zip(rows, missing, strict=True)
+    ]
+
+
 def _line(row: Mapping[str, Any], number: int, name: str) -> str:
-    # A frame holds NaN where a value is missing.
-    cells = {key: None if _is_missing(cell) else cell for key, cell in row.items()}
+    where = f"row {number} of {name}"
+    for key, cell in row.items():
+        if isinstance(cell, float) and not math.isfinite(cell):
+            raise ValueError(
+                f"{where}: {key!r} is {cell}, which is no value: give a number, or None where one "
+                "is missing"
+            )
     try:
-        line = json.dumps(cells, ensure_ascii=False, allow_nan=False, default=_plain)
+        line = json.dumps(row, ensure_ascii=False, allow_nan=False, default=_plain)
         line.encode()
     except UnicodeEncodeError as error:
-        require_unicode(error.object, f"row {number} of {name}")
+        require_unicode(error.object, where)
         raise
     except (TypeError, ValueError) as error:
-        raise TypeError(f"row {number} of {name} cannot be written as JSON: {error}") from None
+        raise TypeError(f"{where} cannot be written as JSON: {error}") from None
     return line
 
 
-def _is_missing(cell: Any) -> bool:
-    return isinstance(cell, float) and math.isnan(cell)
-
-
 def _plain(value: Any) -> Any:
-    """Return what a numpy scalar or array holds."""
+    """Return what a mapping, or a numpy scalar or array, holds."""
+    if isinstance(value, Mapping):
+        return dict(value)
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"a cell is of type {type(value).__name__}: give text, numbers or lists")

@@ -4,6 +4,7 @@
 or write something that nobody named.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -29,7 +30,9 @@ def given_path(value: object, name: str) -> Path:
 
 
 def require_path_text(text: str, name: str) -> None:
-    """Raise ValueError if a text is empty, or holds what no name of a file does.
+    """Raise ValueError if a text is empty, or is or holds what no name of a file does.
+
+    Names that are divided by colons are looked at one by one; a URL may have any length.
 
     Example:
         >>> require_path_text("", "output")
@@ -45,3 +48,18 @@ def require_path_text(text: str, name: str) -> None:
         is_possible = False
     if not is_possible:
         raise ValueError(f"{name} is {text!r}, which no file can be called: correct it")
+    if "://" not in text and any(map(_is_too_long, text.split(":"))):
+        raise ValueError(
+            f"{name} is {text[:40]!r}... with {len(text):,} characters, too long for the name of a "
+            "file: give a path; a text itself is data if it is a field of a record, such as "
+            '{"text": "..."}'
+        )
+
+
+def _is_too_long(path: str) -> bool:
+    """Whether the system has no room for a name, which differs between file systems."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False

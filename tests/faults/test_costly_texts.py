@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 import torch
-from tiny_models import tiny_unblank
+from tiny_models import small_tokenizer, tiny_unblank
 from tokenizers import Regex, pre_tokenizers
 
 from unblank.conversion.torch_files import read_torch_file
@@ -240,3 +240,11 @@ def test_a_tokenizer_that_lets_texts_grow_without_bound_is_not_opened(tmp_path):
     saved_with(tmp_path, "normalizer", {"type": "Sequence", "normalizers": [doubling] * 40})
     with pytest.raises(ValueError, match=r"normalizer .* 1,099,511,627,776 times longer"):
         tokenizer_in(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["\u4e2d" * 60_000, "=-" * 30_000, "x y " * 20_000])
+def test_a_long_text_is_known_to_be_long_where_words_may_be_unknown(text):
+    tokenizer = small_tokenizer("wordpiece")
+    known = fewest_tokens(tokenizer, text)
+    assert 10_000 < known <= len(tokenizer.encode(text, add_special_tokens=False))
+    assert fewest_tokens(tokenizer, "x" * 60_000) == 0  # a word, and one token

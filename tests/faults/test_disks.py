@@ -220,6 +220,16 @@ def test_an_output_that_nobody_takes_ends_a_command_quietly(words, to, status):
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+@pytest.mark.parametrize("words", ["recipes", "show 'the cat sat on the mat'"])
+def test_a_full_output_is_called_so(words):
+    command = f"{sys.executable} -m unblank {words} > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "the output cannot be written: No space left" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 PRINTS = """
 import sys
 from rich.console import Console

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from unblank.atomic_folders import new_folder, remove_leftovers, used_folder
+from unblank.atomic_folders import absent_folders, new_folder, remove_leftovers, used_folder
 from unblank.engine.checkpoint import remove_unfinished
 
 DAY = 24 * 60 * 60
@@ -76,3 +76,18 @@ def test_a_folder_that_is_made_for_a_block_stays_if_something_is_in_it(tmp_path)
     with used_folder(tmp_path / "a"):
         (tmp_path / "a" / "file").unlink()
     assert (tmp_path / "a").is_dir()
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_the_last_of_several_processes_removes_the_folder_that_none_used(last, tmp_path):
+    folder = tmp_path / "a" / "b"
+    absent = absent_folders(folder)  # which processes tell each other before any makes it
+    both = [used_folder(folder, absent) for _ in range(2)]
+    own = [folder / f"{number}.json" for number in range(2)]
+    for one, path in zip(both, own, strict=True):
+        one.__enter__()
+        path.touch()
+    for number in (1 - last, last):
+        own[number].unlink()
+        both[number].__exit__(None, None, None)
+    assert not [*tmp_path.iterdir()]

@@ -269,6 +269,13 @@ def test_labels_of_one_value_are_one_label(label, index):
         (b"bad caf\xe9\n" + "good caf\u00e9\n".encode() * 50, "do not convert", "iconv"),
         (b"caf\xe9\n" * 3, "iconv -f LATIN1", "UTF-16"),
         (b"\x93caf\xe9\x94\n", "iconv -f WINDOWS-1252", "LATIN1"),
+        (
+            "\u043f\u0440\u0438\u0432\u0435\u0442 [MASK] abc\n".encode("koi8-r"),
+            "find out",
+            "LATIN1",
+        ),
+        ("[MASK] \u03ba\u03b1\u03bb\u03ac ok?\n".encode("iso8859-7"), "find out", "LATIN1"),
+        (b"a NUL: \xc0\x80\n", "two bytes", "LATIN1"),
         (gzip.compress(b"text", mtime=0), "gzip file: let its name end in .gz", "iconv"),
         (bz2.compress(b"text" * 99), "end in .bz2", "iconv"),
         (lzma.compress(b"text"), "end in .xz", "iconv"),

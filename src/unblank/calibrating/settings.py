@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from unblank.settings.marks import Excludes, Needs, PathText, Positional
-from unblank.settings.ranges import NotNegative, OpenShare, Positive, Seed, check_values
+from unblank.settings.ranges import (
+    NotNegative,
+    NumBeams,
+    OpenShare,
+    Positive,
+    Seed,
+    check_values,
+)
 
 __all__ = ["AnswerKind", "CalibrateSettings"]
 
@@ -74,7 +81,7 @@ class CalibrateSettings:
     of the right one. Default: answers; of candidates, label."""
     mask_ratio: OpenShare[float | None] = None
     """Fills: share of the words of a text that are blanked, if it has no blanks. Default: 0.15."""
-    num_beams: Positive[int | None] = None
+    num_beams: NumBeams[int | None] = None
     """Fills: number of beams; give what you will fill with. Default: 1, greedy decoding."""
     max_tokens: Positive[int | None] = None
     """Fills: most tokens in a blank. Default: as for `unblank fill`."""

@@ -86,7 +86,8 @@ class ComparedRun:
         variant: the variant.
         seed: of its pretraining and fine-tuning.
         folder: what is measured lies in it.
-        model_folder: where pretraining puts the model, or the finished one.
+        model_folder: where pretraining puts the model, perhaps that of a variant with the same
+            pretraining, or the finished one.
     """
 
     variant: Variant
@@ -140,8 +141,15 @@ class Recipe:
         ]
 
     def _run(self, variant: Variant, seed: int) -> ComparedRun:
-        folder = self.output_dir / variant.folder_name / f"seed-{seed}"
-        return ComparedRun(variant, seed, folder, self.model or folder / _MODEL_FOLDER_NAME)
+        seed_name = f"seed-{seed}"
+        folder = self.output_dir / variant.folder_name / seed_name
+        if self.model is not None:
+            return ComparedRun(variant, seed, folder, self.model)
+        own = folder / _MODEL_FOLDER_NAME
+        # Variants that differ only in what is measured have one model.
+        same = next(one for one in self.variants if one.change == variant.change)
+        shared = self.output_dir / same.folder_name / seed_name / _MODEL_FOLDER_NAME
+        return ComparedRun(variant, seed, folder, own if own.exists() else shared)
 
     @property
     def tokenizer_folder(self) -> Path:

@@ -71,7 +71,12 @@ def compare(
         for run in runs:
             _require_packages(recipe, run)
     steps = [] if recipe.model else [_tokenizer_step(recipe)]
-    steps += [step for run in runs for step in _steps_of(recipe, run, memory)]
+    pretrained: set[Path] = set()
+    for run in runs:
+        if recipe.model is None and run.model_folder not in pretrained:
+            pretrained.add(run.model_folder)
+            steps.append(_pretrain_step(recipe, run, memory))
+        steps += _measure_steps(recipe, run, memory)
     for number, step in enumerate(steps, start=1):
         is_done = step.is_done()
         log(f"[{number}/{len(steps)}] {step.name}: {'done' if is_done else 'to do'}")
@@ -123,23 +128,22 @@ def _tokenizer_step(recipe: Recipe) -> _Step:
     return _Step("the shared vocabulary", is_done, train)
 
 
-def _steps_of(recipe: Recipe, run: ComparedRun, memory: MemoryArrangement) -> list[_Step]:
-    """Return pretraining, unless the model is finished, and every measurement of a run."""
+def _pretrain_step(recipe: Recipe, run: ComparedRun, memory: MemoryArrangement) -> _Step:
+    pretrain = recipe.pretrain_settings(run)
+    return _Step(
+        f"{run.variant.name}, seed {run.seed}: pretrain",
+        lambda: _has_settings(run.model_folder / PROVENANCE_NAME, to_mapping(pretrain)),
+        lambda: run_pretrain(pretrain, memory=memory),
+    )
+
+
+def _measure_steps(recipe: Recipe, run: ComparedRun, memory: MemoryArrangement) -> list[_Step]:
     name = f"{run.variant.name}, seed {run.seed}"
-    steps = []
-    if recipe.model is None:
-        pretrain = recipe.pretrain_settings(run)
-        steps.append(
-            _Step(
-                f"{name}: pretrain",
-                lambda: _has_settings(run.model_folder / PROVENANCE_NAME, to_mapping(pretrain)),
-                lambda: run_pretrain(pretrain, memory=memory),
-            )
-        )
-    for measurement in recipe.measurements:
-        if measurement.name not in run.variant.without:
-            steps.append(_measure_step(recipe, run, measurement, name, memory))
-    return steps
+    return [
+        _measure_step(recipe, run, measurement, name, memory)
+        for measurement in recipe.measurements
+        if measurement.name not in run.variant.without
+    ]
 
 
 def _measure_step(
@@ -313,6 +317,9 @@ def _report(recipe: Recipe) -> None:
     write_atomically(recipe.output_dir / "table.md", to_markdown(found, first))
     draw_plot(found, recipe.output_dir / "table.png")
     folders: dict[str, list[Path]] = {}
+    known: set[Path] = set()
     for run in recipe.runs():
-        folders.setdefault(run.variant.name, []).append(run.model_folder)
+        if run.model_folder not in known:  # one curve a model
+            known.add(run.model_folder)
+            folders.setdefault(run.variant.name, []).append(run.model_folder)
     draw_loss_curves(folders, recipe.output_dir / "losses.png")

@@ -27,6 +27,10 @@ _MARKS = {  # the marks of UTF-32 begin with those of UTF-16
 }
 _SURROGATE_PAIR = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+_OTHER_WORD = re.compile(rb"[\x80-\xff]{4}")
+"""Several letters beyond ASCII in a row, as in Cyrillic or Greek and hardly ever in Latin."""
+_OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]")
+"""ASCII in two bytes, which UTF-8 does not allow and Java's writes for NUL."""
 _LINES_LOOKED_AT = 100_000
 _BYTES_LOOKED_AT = 2**28
 
@@ -62,7 +66,7 @@ def advise_on_file(name: str, bad: bytes, lines: Iterable[bytes]) -> str:
             f"do not convert the whole file: of its lines with characters beyond ASCII {good:,} "
             f"are UTF-8 and {wrong:,} not. {_capital(advise_on_line(bad))}"
         )
-    if _SURROGATE.search(bad):
+    if _SURROGATE.search(bad) or _OVERLONG.search(bad):
         return advise_on_line(bad)
     guess = _single_byte_encoding(bad)
     if guess is None:
@@ -86,6 +90,8 @@ def advise_on_line(bad: bytes) -> str:
         )
     if _SURROGATE.search(bad):
         return "the line has half of a surrogate pair, not a character: correct or remove it"
+    if _OVERLONG.search(bad):
+        return "the line has ASCII in two bytes, as Java's modified UTF-8 writes NUL: correct it"
     guess = None if _mixes_utf8(bad) else _single_byte_encoding(bad)
     shown = ""
     if guess is not None:
@@ -112,9 +118,12 @@ def _wide_encoding(first: bytes) -> str | None:
 
 
 def _single_byte_encoding(line: bytes) -> str | None:
-    """Return what a line of Latin letters would be in; None if most of it is beyond ASCII."""
+    """Return what a line of Latin letters would be in; None if much of it is beyond ASCII.
+
+    In Latin scripts few letters are; where words of them are, the letters are of another script.
+    """
     num_high = sum(byte >= 0x80 for byte in line)
-    if num_high > sum(not chr(byte).isspace() for byte in line) // 2:
+    if num_high > sum(not chr(byte).isspace() for byte in line) // 2 or _OTHER_WORD.search(line):
         return None
     return "WINDOWS-1252" if any(0x80 <= byte < 0xA0 for byte in line) else "LATIN1"
 

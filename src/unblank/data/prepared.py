@@ -53,7 +53,8 @@ class CorpusReport:
         num_kept: documents in the corpus.
         num_tokens: tokens of the kept documents.
         min_tokens: fewest tokens of a kept document.
-        num_unknown: of the tokens, those that stand for text of which the tokenizer has no token.
+        num_unknown: of the tokens, those that stand for text of which the tokenizer has no token;
+            None if an older version prepared it, which did not count them.
     """
 
     num_read: int
@@ -62,7 +63,7 @@ class CorpusReport:
     num_kept: int
     num_tokens: int
     min_tokens: int
-    num_unknown: int = 0  # not counted by older versions
+    num_unknown: int | None = None
 
 
 class PreparedCorpus:
@@ -290,7 +291,10 @@ def _read_manifest(folder: Path) -> _Manifest:
                 content.get("tokens_sha256"),
                 content.get("checks_sha256"),
             )
-        are_counts = all(type(count) is int and count >= 0 for count in asdict(report).values())
+        counts = asdict(report)
+        if report.num_unknown is None:
+            del counts["num_unknown"]
+        are_counts = all(type(count) is int and count >= 0 for count in counts.values())
         is_possible = are_counts and report.num_tokens >= report.num_kept
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is missing or damaged: {error}") from error

@@ -60,19 +60,26 @@ def _caption(corpora: Sequence[PreparedCorpus | PairCorpus], max_length: int) ->
             f"short = under {shortest} tokens; "
             f"cut = over {_longest(max_length):,} tokens, cut into segments"
         )
-    if num_unknown := sum(map(_num_unknown, corpora)):
+    counts = [count for corpus in corpora for count in _num_unknown(corpus)]
+    if num_unknown := sum(count for count in counts if count is not None):
         stands = "token stands" if num_unknown == 1 else "tokens stand"
         parts.append(
             f"{num_unknown:,} {stands} for text that is unknown to the tokenizer, and lost"
+        )
+    if None in counts:
+        parts.append(
+            "what is unknown to the tokenizer was not counted where an earlier version prepared "
+            "the text"
         )
     if len(texts) < len(corpora):
         parts.append(f"the sides of a pair are cut to fit into {max_length:,} positions together")
     return "; ".join(parts)
 
 
-def _num_unknown(corpus: PreparedCorpus | PairCorpus) -> int:
+def _num_unknown(corpus: PreparedCorpus | PairCorpus) -> list[int | None]:
+    """Return the count of each side; None where there is none."""
     sides = [corpus.source, corpus.target] if isinstance(corpus, PairCorpus) else [corpus]
-    return sum(side.report.num_unknown for side in sides)
+    return [side.report.num_unknown for side in sides]
 
 
 def _longest(max_length: int) -> int:

@@ -495,9 +495,11 @@ class _Offsets:
 
 
 def _sum_of(reports: Sequence[CorpusReport]) -> CorpusReport:
-    names = ("num_read", "num_empty", "num_short", "num_kept", "num_tokens", "num_unknown")
+    names = ("num_read", "num_empty", "num_short", "num_kept", "num_tokens")
     sums = {name: sum(getattr(report, name) for report in reports) for name in names}
-    return CorpusReport(**sums, min_tokens=reports[0].min_tokens)
+    unknown = [report.num_unknown for report in reports if report.num_unknown is not None]
+    num_unknown = sum(unknown) if len(unknown) == len(reports) else None
+    return CorpusReport(**sums, num_unknown=num_unknown, min_tokens=reports[0].min_tokens)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -239,9 +239,12 @@ def _corpus(path: Path) -> Description:
         "num_tokens": "tokens",
         "num_empty": "left out, empty",
         "num_short": "left out, too short",
-        "num_unknown": "tokens unknown to the tokenizer",
     }
     facts = {shown: _number(counts[name]) for name, shown in names.items() if name in counts}
+    unknown = counts.get("num_unknown")  # which earlier versions did not count
+    facts["tokens unknown to the tokenizer"] = (
+        "not counted" if unknown is None else _number(unknown)
+    )
     if shards := _shards_of(path):
         facts["shards"] = f"{len(shards):,}, in folders beside this one"
     return Description(

@@ -1,7 +1,7 @@
 """One live run in an output folder: a lock that the system releases however the run ends.
 
-The file that is locked stays in the folder of a run. Where the block leaves nothing beside it, as a
-refused run does, it goes, and the folders that were made for it.
+The file that is locked stays in the folder of a run. Where the block leaves nothing new beside it,
+as a refused run does, it goes, and the folders that were made for it.
 """
 
 import os
@@ -34,13 +34,13 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"train.output_dir {folder} is a file: give a folder")
-    was_there = (folder / LOCK_NAME).exists()
+    before = _names(folder)
     with used_folder(folder), _held(folder):
         try:
             yield
         finally:
-            if not was_there:
-                _remove_lone_lock(folder)
+            if LOCK_NAME not in before:
+                _remove_unused_lock(folder, before)
 
 
 def _held(folder: Path) -> TextIO:
@@ -75,8 +75,12 @@ def _held(folder: Path) -> TextIO:
         file.close()
 
 
-def _remove_lone_lock(folder: Path) -> None:
-    """Remove the lock if there is nothing beside it."""
+def _remove_unused_lock(folder: Path, before: set[str]) -> None:
+    """Remove the lock if nothing is beside it that was not there before it."""
     with suppress(OSError):  # of another owner: then it stays
-        if [path.name for path in folder.iterdir()] == [LOCK_NAME]:
+        if _names(folder) <= {*before, LOCK_NAME}:
             (folder / LOCK_NAME).unlink()
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()

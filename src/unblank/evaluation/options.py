@@ -5,7 +5,7 @@ vain. Every field's docstring is its help text.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -14,6 +14,7 @@ from unblank.settings.marks import Excludes, Needs, PathText, Positional
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
+    NumBeams,
     OneOrMore,
     OpenShare,
     Positive,
@@ -118,6 +119,18 @@ class DataOptions(EvaluationOptions):
     data: Path | None = None
     """Folder of the data sets. Default: the environment variable UNBLANK_DATA."""
 
+    def __post_init__(self) -> None:
+        EvaluationOptions.__post_init__(self)
+        if not getattr(self, "file", ()):
+            return
+        usual = {field.name: field.default for field in fields(self)}
+        for name in ("data", "tasks", "split", "languages"):
+            if name in usual and getattr(self, name) != usual[name]:
+                raise ValueError(
+                    f"file and {name} exclude each other: your own files are measured instead of "
+                    f"the data sets: leave out one of them"
+                )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextOptions(DataOptions):
@@ -125,7 +138,7 @@ class TextOptions(DataOptions):
 
     file: tuple[PathText, ...] = ()
     """Your own files, folders or globs instead, of any format (docs/data.md)."""
-    text_field: str = "text"
+    text_field: Annotated[str, Needs("file")] = "text"
     """Field of your own files that holds the text."""
 
 
@@ -336,7 +349,7 @@ class QuestionsOptions(DataOptions):
     has positions for."""
     blank: _BlankToken | None = None
     """Token for the answer of a GLM. Default: [sMASK]."""
-    num_beams: Positive[int] = 1
+    num_beams: NumBeams[int] = 1
     """Number of beams; 1 is greedy decoding."""
     max_tokens: Positive[int] = 64
     """Most tokens of an answer."""
@@ -424,11 +437,11 @@ class WritingOptions(DataOptions):
     suite: Literal[_WritingSuite, "translation"]
     file: tuple[PathText, ...] = ()
     """Your own files, folders or globs instead, of any format (docs/data.md)."""
-    source_field: str | None = None
+    source_field: Annotated[str | None, Needs("file")] = None
     """Field of your own files that holds the source."""
-    target_field: str | None = None
+    target_field: Annotated[str | None, Needs("file")] = None
     """Field of your own files that holds the reference, or a list of them."""
-    num_beams: Positive[int] = 5
+    num_beams: NumBeams[int] = 5
     """Number of beams; 1 is greedy decoding."""
     no_repeat_ngram: NotNegative[int] = 3
     """Let no n-gram of this length occur twice in an answer; 0 = off."""
@@ -457,6 +470,8 @@ class WritingOptions(DataOptions):
 
     def __post_init__(self) -> None:
         DataOptions.__post_init__(self)
+        if (self.source_field or self.target_field) and not self.file:
+            raise ValueError("source_field and target_field are of your own files: give --file")
         _require_each_once(self.length_penalty, "length_penalty", "give each once")
         if self.num_beams == 1 and len(self.length_penalty) > 1:
             raise ValueError(
@@ -501,8 +516,6 @@ class TranslationOptions(WritingOptions):
         WritingOptions.__post_init__(self)
         if bool(self.source_field) != bool(self.target_field):
             raise ValueError("give source_field and target_field together, or neither")
-        if self.source_field and not self.file:
-            raise ValueError("source_field and target_field are of your own files: give --file")
         if self.source_field and self.directions:
             raise ValueError(
                 "directions choose between the languages of a file, and with source_field and "

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from glob import glob
@@ -14,7 +14,7 @@ from typing import Any
 
 from unblank.adapters.record import AdapterRecord, has_adapter
 from unblank.api import Unblank, load
-from unblank.atomic_folders import used_folder
+from unblank.atomic_folders import absent_folders, used_folder
 from unblank.consoles import TextConsole
 from unblank.engine.parallel import World
 from unblank.engine.replicas import is_main_process, join_replicas
@@ -92,8 +92,9 @@ def evaluate(options: EvaluationOptions) -> tuple[list[Score], Path]:
     with join_replicas() as world:
         path = world.gather(_free_output(options))[0]
         files = world.gather(_weights(Path(options.model)) if world.is_main else {})[0]
+        absent = world.gather(absent_folders(path.parent))[0]
         with (
-            used_folder(path.parent) if world.is_main else nullcontext(),
+            used_folder(path.parent, absent),
             _batch_cache(session, path, files, world) as cache,
             sharing_batches(world.rank, world.size, world.gather, cache.get),
         ):

@@ -1,5 +1,6 @@
 """What a fine-tuning run cannot do, said from its settings alone, before any text is read."""
 
+import warnings
 from collections.abc import Collection
 from pathlib import Path
 
@@ -57,6 +58,15 @@ _ONLY_BLANKS = tuple(
 _ONLY_CLASSIFIERS = ("cloze.pooled", "cloze.branch")
 
 
+_ONLY_TRAINING = (
+    *("optim", "grid", "lora", "prompt", "data.share", "data.alpha", "data.monolingual"),
+    *("train.max_steps", "train.minutes", "train.epochs", "train.save_every", "train.save_minutes"),
+    *("train.keep_checkpoints", "train.validate_every", "train.patience", "train.ema_decay"),
+    *("train.average_last", "train.final", "train.max_nonfinite_steps", "train.log_every"),
+)
+"""What has no effect where nothing is trained."""
+
+
 def _unused_settings(settings: FinetuneSettings) -> dict[str, str]:
     """Return what this task and method do not use: dotted name -> why, as half a sentence."""
     unused: dict[str, str] = {}
@@ -107,6 +117,8 @@ def require_possible_method(
     """
     given = changed_names(settings) if given is None else given
     refuse_unused(given, _unused_settings(settings))
+    if settings.method == "none":
+        _tell_without_effect(given)
     require_tuning_packages(settings)
     data, model, train = settings.data, settings.model, settings.train
     if model.init_from is not None and has_adapter(model.init_from):
@@ -130,6 +142,22 @@ def require_possible_method(
         raise ValueError(
             "train.metric, patience, average_last and final need held-out examples: give "
             "--data.validation FILE [...]"
+        )
+
+
+def _tell_without_effect(given: Collection[str]) -> None:
+    """Name what only a training uses: no mistake, as the recipe of one may be measured."""
+    found = [
+        name
+        for name in sorted(given)
+        if any(name == one or name.startswith(f"{one}.") for one in _ONLY_TRAINING)
+    ]
+    if found:
+        warnings.warn(
+            f"--method none trains nothing, so {', '.join(found)} have no effect"
+            if len(found) > 1
+            else f"--method none trains nothing, so {found[0]} has no effect",
+            stacklevel=2,
         )
 
 

@@ -28,6 +28,7 @@ from unblank.settings.marks import PathText
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
+    NumBeams,
     OpenShare,
     Positive,
     PositiveShare,
@@ -265,7 +266,7 @@ class FinetuneTrainSettings(TrainSettings):
 class GenerationSettings:
     """How held-out sources are answered for scores of text."""
 
-    num_beams: Positive[int] = 1
+    num_beams: NumBeams[int] = 1
     """Number of beams; 1 = greedy decoding."""
     max_tokens: Positive[int | None] = None
     """Most tokens of an output. Default: seq2seq.max_target_length."""

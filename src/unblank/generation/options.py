@@ -13,6 +13,8 @@ from unblank.settings.marks import Excludes, Needs
 from unblank.settings.ranges import (
     LengthPenalty,
     NotNegative,
+    NumBeams,
+    NumSamples,
     Positive,
     PositiveShare,
     Seed,
@@ -39,7 +41,7 @@ BlankToken = Literal["[MASK]", "[sMASK]", "[gMASK]"]
 class SearchOptions:
     """How tokens are chosen, in a blank or in an answer; greedy decoding by default."""
 
-    num_beams: Positive[int] = 1
+    num_beams: NumBeams[int] = 1
     """Number of beams; 1 is greedy decoding, or sampling with --do-sample."""
     do_sample: bool = False
     """Draw tokens at random instead of taking the most likely."""
@@ -49,7 +51,7 @@ class SearchOptions:
     """Sampling: draw only from the k most likely tokens; 0 = all."""
     top_p: PositiveShare[Annotated[float, Needs("do_sample")]] = 1.0
     """Sampling: draw only from the most likely tokens that together have this probability."""
-    num_return: Positive[int] = 1
+    num_return: NumSamples[int] = 1
     """Number of alternative answers to each text, best first (needs sampling, or as many beams)."""
     min_tokens: NotNegative[int] = 0
     """Fewest tokens of an answer."""

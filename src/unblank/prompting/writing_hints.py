@@ -34,13 +34,20 @@ def with_hints(template: str, language: str, *, to_name_it: str = "") -> str:
             if there is no way.
 
     Raises:
-        ValueError: an unknown hint, a language that lacks it, or none where one is needed.
+        ValueError: an unknown hint, a language that lacks it, or none where one is needed; or hints
+            and no field beside them, as the words alone would be taken for the name of one.
 
     Example:
         >>> with_hints("{text} {hint:summary}: [sMASK]", "zh")
         '{text} \u4e2d\u6587\u6458\u8981: [sMASK]'
     """
-    return _HINT.sub(lambda match: _word(match[1], language, to_name_it), template)
+    text = _HINT.sub(lambda match: _word(match[1], language, to_name_it), template)
+    if text != template and "{" not in text:
+        raise ValueError(
+            f"{template!r} has a hint and no field: every text would be the same; name a field in "
+            "braces, such as {text}"
+        )
+    return text
 
 
 def _word(name: str, language: str, to_name_it: str) -> str:

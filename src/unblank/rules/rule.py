@@ -1,6 +1,7 @@
 """Rules as values, as short text and as JSON. Standard library only, so that `--help` is quick."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -90,9 +91,13 @@ class Rule:
 
     def __str__(self) -> str:
         where = "" if self.blank is None else f"{self.blank}: "
-        return where + " and ".join(
-            f"{name}={_cut(text)}" for name, one in self.given.items() for text in _short(name, one)
-        )
+        forms = [
+            f"{where}{name}={_cut(text)}"
+            for name, one in self.given.items()
+            for text in _short(name, one)
+        ]
+        # Several as a command line takes them: a word between them could be one of the words.
+        return forms[0] if len(forms) == 1 else shlex.join(forms)
 
 
 RuleLike = Rule | str | Mapping[str, Any]

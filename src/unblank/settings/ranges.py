@@ -18,6 +18,8 @@ __all__ = [
     "ONE_OR_MORE",
     "LengthPenalty",
     "NotNegative",
+    "NumBeams",
+    "NumSamples",
     "OneOrMore",
     "OpenShare",
     "Positive",
@@ -74,6 +76,10 @@ Probability = Annotated[Number, Bounds("in [0, 1]", 0, 1)]
 """A share or a probability, nothing and all included."""
 LengthPenalty = Annotated[Number, _within(-10, 10)]
 """A power of the number of tokens; beyond, it overflows for long answers."""
+NumBeams = Annotated[Number, Bounds("between 1 and 1,000", 1, 1000)]
+"""Number of beams, each of which takes a row of the cache and all tokens of the vocabulary."""
+NumSamples = Annotated[Number, Bounds("between 1 and 10,000", 1, 10_000)]
+"""Number of answers drawn to a text, each of which takes a row of the cache."""
 Seed = Annotated[Number, Bounds("0 or more and below 2**63", 0, 2**63 - 1)]
 """A seed of random numbers, in the range of torch's generators."""
 

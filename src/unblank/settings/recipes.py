@@ -8,6 +8,7 @@ import os
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -133,7 +134,7 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     if origin is Annotated:
         inner, *marks = arguments
         is_path = any(isinstance(mark, PathMark) for mark in marks)
-        given = str(value) if is_path and isinstance(value, Path) else value
+        given = str(given_path(value, name)) if is_path and isinstance(value, PathLike) else value
         value = _convert(given, inner, name)
         if not (is_path and isinstance(value, str)):
             return value
@@ -182,7 +183,7 @@ def _convert_scalar(value: Any, kind: type, name: str) -> Any:
             return float(value)  # YAML 1.1 reads 4e-4, without a dot, as a string
         except ValueError:
             pass
-    elif kind is Path and isinstance(value, str | Path):
+    elif kind is Path and isinstance(value, str | PathLike):
         return given_path(value, name)
     elif kind is not float and type(value) is kind:
         return value

@@ -16,7 +16,7 @@ __all__ = ["ShowPairOptions", "ShowSampleOptions", "ShowTaskOptions", "ShowTextO
 class ShowSampleOptions:
     """Which text, cut how, and which sample of it."""
 
-    text: Positional[PathText]
+    text: Positional[str]
     """The text, or a file in a format that training reads (its first 256 documents)."""
     tokenizer: Path | None = None
     """Folder of a tokenizer. Default: words and punctuation marks stand for tokens."""

@@ -6,6 +6,7 @@ computed here beyond counts; the picture of the mask is in `mask_picture`, encod
 """
 
 import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from unblank.showing.options import ShowPairOptions, ShowSampleOptions, ShowText
 from unblank.showing.pairs import show_seq2seq
 from unblank.showing.vocabulary import ShownVocabulary, folder_vocabulary, word_vocabulary
 from unblank.tokenization.special import SPECIAL_TOKENS, SpecialIds
+from unblank.unicode import require_unicode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -173,10 +175,12 @@ def _shown_names(vocabulary: ShownVocabulary) -> list[str]:
 def _read_texts(options: ShowSampleOptions) -> list[str]:
     """Return the text itself, or the first documents of the file that it names."""
     if not options.text.strip():
-        raise ValueError("the text to show is empty: give a text or a file")
+        raise ValueError("text is empty: give a text to show, or a file")
+    require_unicode(options.text, "text")
     could_be_path = "\n" not in options.text and len(options.text) < _LONGEST_PATH
-    if could_be_path and (Path(options.text).exists() or format_of(Path(options.text))):
-        files = TextFiles(paths=find_files(options.text), text_field=options.text_field)
+    path = Path(os.path.expanduser(options.text))
+    if could_be_path and (os.path.exists(path) or format_of(path)):
+        files = TextFiles(paths=find_files(path), text_field=options.text_field)
         texts = list(itertools.islice(files, _DOCUMENTS_READ))
         if not texts:
             raise ValueError(f"{options.text} has no text")

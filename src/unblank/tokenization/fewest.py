@@ -1,8 +1,8 @@
 """The fewest tokens that a long text can have, known before it is tokenized.
 
 Every token stands for at most as many bytes as the longest in the vocabulary has. That holds of
-what the normaliser leaves of the text, and where no run of unknown characters becomes one token;
-elsewhere nothing is known, and 0 is returned.
+what the normaliser leaves of the text, and where no run of unknown characters becomes one token.
+Where one may, every word is a token at least. Elsewhere nothing is known, and 0 is returned.
 """
 
 import json
@@ -18,6 +18,8 @@ _SHORT = 50_000
 """Characters that are tokenized in a moment: nothing needs to be known of them."""
 _KEEPING = ("ByteLevel", "Metaspace", "Digits")
 """Pre-tokenizers that leave no character out."""
+_WORDS = ("WordPiece", "Unigram", "WordLevel")
+"""Models that make a token of what they do not know."""
 _MOST = 2**20
 """Characters of a text that are looked at: what begins it is part of it."""
 
@@ -33,14 +35,19 @@ def fewest_tokens(tokenizer: "PreTrainedTokenizerFast", text: str) -> int:
         return 0
     core = tokenizer.backend_tokenizer
     longest = _longest_token(core.to_str())
-    if longest is None:
-        return 0
-    beginning = text[:_MOST]
+    beginning = text[: _SHORT if longest is None else _MOST]
     try:
         left = core.normalizer.normalize_str(beginning) if core.normalizer else beginning
-        return len(left.encode("utf-8")) // longest
+        return _fewest_words(core, left) if longest is None else len(left.encode()) // longest
     except UnicodeEncodeError:  # half a surrogate pair: encoding says so
         return 0
+
+
+def _fewest_words(core: Any, text: str) -> int:
+    """Return how many words a text has, without the last one, which may go on."""
+    if core.pre_tokenizer is None or type(core.model).__name__ not in _WORDS:
+        return 0
+    return max(len(core.pre_tokenizer.pre_tokenize_str(text)) - 1, 0)
 
 
 @lru_cache(maxsize=4)

@@ -1,8 +1,9 @@
 """Where sentences end, by token ids alone: marks of every id, and what they say of a text.
 
-A sentence ends with a token that holds a sentence end of any script (Unicode's Sentence_Terminal),
-a colon, a semicolon, an ellipsis or a line end. Scripts that have neither such a mark nor spaces
-between words, as Thai, put a space between sentences or clauses: there the space ends a sentence.
+A sentence ends with a token that holds a sentence end of any script (Unicode's Sentence_Terminal,
+and marks that Unicode leaves out but texts end with, such as Tibetan's shad), a colon, a semicolon,
+an ellipsis or a line end. Scripts that have neither such a mark nor spaces between words, as Thai,
+put a space between sentences or clauses: there the space ends a sentence.
 """
 
 from typing import TYPE_CHECKING
@@ -18,11 +19,23 @@ if TYPE_CHECKING:
 
 __all__ = ["SENTENCE_END", "sentence_breaks", "sentence_end_flags"]
 
-SENTENCE_END = regex.compile(r"[\p{Sentence_Terminal};:\n\uff1b\uff1a\u2026]")
+_PAUSES = r";:\n\uff1b\uff1a\u2026\u037e\u061b\u1364\u1366\u1804\ua6f4\ua6f6"
+"""Colons and semicolons (Greek, Arabic, Ethiopic, Mongolian and Bamum, too), ellipsis, line end."""
+_OTHER_ENDS = r"\u05c3\u0df4\u0e5a\u0e5b\u0f08\u0f0d-\u0f12\u0f14\u10fb\u17da\u2cfe\U00011c71"
+"""Ends that Unicode counts as other punctuation: of verses and texts in Hebrew, Sinhala, Thai, old
+Georgian, Khmer and Coptic; shads of Tibetan and Marchen."""
+
+SENTENCE_END = regex.compile(rf"[\p{{Sentence_Terminal}}{_PAUSES}{_OTHER_ENDS}]")
 """A character that ends a sentence."""
 
-_UNSPACED = regex.compile(r"[\p{Thai}\p{Lao}\p{Tibetan}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Viet}]\s*\Z")
-"""The end of a token in a script without spaces between words, and without sentence ends."""
+_UNSPACED = regex.compile(
+    r"[\p{Thai}\p{Lao}\p{Tibetan}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Viet}--[\u0f0b\u0f0c]]\s*\Z",
+    regex.VERSION1,
+)
+"""The end of a token in a script without spaces between words, where a space ends a sentence; not a
+tsheg, which divides Tibetan syllables."""
+_WORD = regex.compile(r"\s+([\p{L}\p{N}]|\Z)")
+"""A space, and the beginning of a word if it is in the same token."""
 
 _ENDS, _IS_UNSPACED, _BEGINS_WORD = 1, 2, 4
 """The marks of an id, as bits."""
@@ -52,7 +65,7 @@ def sentence_end_flags(tokenizer: "PreTrainedTokenizerFast") -> NDArray[np.uint8
         for token, token_id in ordinary.items():
             # Behind another token a decoder writes the space with which a word begins.
             behind = decoder.decode(["a", token]) if decoder else f" {token}"
-            if behind.removeprefix("a")[:1].isspace():
+            if _WORD.match(behind.removeprefix("a")):  # which writes one before marks, too
                 flags[token_id] |= _BEGINS_WORD
     return flags
 

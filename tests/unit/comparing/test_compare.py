@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from comparison_toys import refused, save
 
+from unblank.cli import main
 from unblank.comparing.recipe import load_comparison
 from unblank.comparing.report import Cell, comparison_json, draw_plot, to_markdown
 from unblank.comparing.run import cells, compare
@@ -163,7 +164,8 @@ def test_what_has_no_finite_number_is_named(recipe, monkeypatch):
     recipe |= {"finetune": {}, "seeds": [0]}
     recipe["variants"]["GPT"] = None
     loaded = load_comparison(save(recipe))
-    monkeypatch.setattr("unblank.comparing.run._steps_of", lambda *_: [])
+    monkeypatch.setattr("unblank.comparing.run._measure_steps", lambda *_: [])
+    monkeypatch.setattr("unblank.comparing.run._pretrain_step", lambda *_: Step)
     monkeypatch.setattr("unblank.comparing.run._tokenizer_step", lambda _: Step)
     for run, value in zip(loaded.runs(), (3.0, None), strict=True):
         config = loaded.evaluation_options(run, loaded.measurements[0])
@@ -210,7 +212,32 @@ def test_the_recipes_of_the_repository_load_and_are_planned(path, monkeypatch, t
     assert len(loaded.runs()) == len(loaded.variants) * len(loaded.seeds)
     told: list[str] = []
     compare(path, plan=True, seeds=[0], log=told.append)
-    first = loaded.measurements[0].name if loaded.model else "pretrain"
-    for variant in loaded.variants:
-        assert any(f"{variant.name}, seed 0: {first}: to do" in line for line in told)
+    for run in loaded.runs(seeds=[0]):
+        is_own = run.model_folder.parent == run.folder
+        first = "pretrain" if is_own else loaded.measurements[0].name
+        assert any(f"{run.variant.name}, seed 0: {first}: to do" in line for line in told)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_variants_that_differ_only_in_what_is_measured_have_one_model(recipe, capsys):
+    recipe["variants"] = {
+        "A": None,
+        "B": {"change": {"objective": {"token": 0, "causal": 1}}},
+        "C": {"measure": {"text": {"window": 16}}},
+        "D": {"change": {"objective": {"token": 0, "causal": 1}}, "without": ["mood"]},
+    }
+    known = load_comparison(save(recipe))
+    models = {(run.variant.name, run.seed): run.model_folder for run in known.runs()}
+    assert models["A", 0] == models["C", 0] != models["B", 0] == models["D", 0]
+    assert models["A", 1] == models["C", 1] != models["A", 0]
+    assert len({run.folder for run in known.runs()}) == 8
+    main(["compare", str(save(recipe)), "--plan"])
+    printed = capsys.readouterr().err
+    assert printed.count(": pretrain: ") == 4
+    assert "C, seed 0: text: to do" in printed
+    main(["compare", str(save(recipe)), "--plan", "--variants", "C"])
+    assert capsys.readouterr().err.count(": pretrain: ") == 2
+    # What an earlier version pretrained for a variant stays its model.
+    (run,) = (one for one in known.runs(["C"], [0]))
+    (run.folder / models["A", 0].name).mkdir(parents=True)
+    assert known.runs(["C"], [0])[0].model_folder.parent == run.folder

@@ -1,5 +1,7 @@
 """A rule as text is the short form in which it can be written."""
 
+import shlex
+
 import pytest
 
 from unblank.rules.rule import Rule, read_rules
@@ -26,7 +28,9 @@ def test_a_rule_is_named_as_it_is_written(rule):
 
 
 def test_each_text_of_a_rule_is_named():
-    assert read_rules(str(Rule(contains=("a", "b"))).split(" and ")) == (
-        Rule(contains=("a",)),
-        Rule(contains=("b",)),
+    rule = Rule(blank=1, contains=("a and b", "c"), tokens=3)
+    assert read_rules(shlex.split(str(rule))) == (
+        Rule(blank=1, contains=("a and b",)),
+        Rule(blank=1, contains=("c",)),
+        Rule(blank=1, tokens=3),
     )

@@ -53,7 +53,21 @@ SCRIPTS = {
     "Mongolian": ("\u182e\u1823\u1829", "\u1803"),
     "Thai": ("\u0e44\u0e17\u0e22\u0e14\u0e35", " "),
     "Lao": ("\u0ea5\u0eb2\u0ea7", " "),
-    "Tibetan": ("\u0f56\u0f7c\u0f51", " "),
+    "Tibetan": ("\u0f56\u0f7c\u0f51\u0f0b\u0f66\u0f90\u0f51", "\u0f0d"),
+    "Tibetan terma": ("\u0f56\u0f7c\u0f51\u0f0b\u0f66\u0f90\u0f51", "\u0f14"),
+    "Tibetan after ga": ("\u0f56\u0f7c\u0f51\u0f0b\u0f61\u0f72\u0f42", " "),
+    "Georgian": ("\u10e1\u10d0\u10ee\u10da\u10d8", "."),
+    "old Georgian": ("\u10e1\u10d0\u10ee\u10da\u10d8", "\u10fb"),
+    "old Sinhala": ("\u0d9c\u0dd9\u0daf\u0dbb", "\u0df4"),
+    "Santali": ("\u1c6f\u1c5f\u1c60", "\u1c7e"),
+    "Meitei": ("\uabd1\uabe9", "\uabeb"),
+    "N'Ko": ("\u07d2\u07ca", "\u07f9"),
+    "Lisu": ("\ua4ee\ua4d0", "\ua4ff"),
+    "Arabic clauses": ("\u0643\u062a\u0627\u0628", "\u061b"),
+    "Amharic clauses": ("\u1230\u120b\u121d", "\u1364"),
+    "Greek questions": ("\u03c4\u03b9", "\u037e"),
+    "Hebrew verses": ("\u05d0\u05d5\u05e8", "\u05c3"),
+    "Khmer texts": ("\u1781\u17d2\u1798\u17c2\u179a", "\u17da"),
 }
 """A word of each script and what ends a sentence of it."""
 
@@ -63,6 +77,8 @@ SCRIPTS = {
 def test_sentences_of_every_script_end(script, kind):
     word, end = SCRIPTS[script]
     between = "" if end == " " else " "
+    if script.startswith("Tibetan"):
+        between = "\u0f0b"  # its syllables are divided so, not by spaces
     sentences = [between.join([word] * (3 + count % 2)) + end for count in range(6)]
     text = "".join(sentences) if end == " " else " ".join(sentences)
     tokenizer = train_tokenizer([text] * 40, kind=kind, vocab_size=600, show_progress=False)

@@ -1,6 +1,7 @@
 """What a tokenizer has no token for is said wherever a text goes in, once."""
 
 import io
+import json
 import warnings
 
 import pytest
@@ -9,8 +10,10 @@ from tiny_models import small_tokenizer, tiny_unblank
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from unblank.data.prepared import PreparedCorpus
 from unblank.data.report import documents_table
 from unblank.data.shards import prepare_corpus
+from unblank.describing.folder import describe_folder
 from unblank.describing.languages import length_counts
 from unblank.finetuning.pairs.encoding import PairEncoder
 from unblank.finetuning.pairs.text import TextPair
@@ -111,3 +114,24 @@ def test_a_corpus_counts_what_is_lost(tmp_path):
         output = io.StringIO()
         Console(file=output, width=200).print(documents_table([("a", [corpus])], max_length=50))
         assert "2 tokens stand for" in " ".join(output.getvalue().split())
+
+
+def test_what_an_earlier_version_did_not_count_is_not_zero(tmp_path):
+    (tmp_path / "a.txt").write_text(f"the cat {LONG} saw \u4e2d\n", encoding="utf-8")
+    corpus = prepare_corpus(
+        tmp_path / "a.txt",
+        small_tokenizer("wordpiece"),
+        cache_dir=tmp_path / "shards",
+        show_progress=False,
+    )
+    for path in (tmp_path / "shards").glob("*/manifest.json"):  # as earlier versions wrote it
+        content = json.loads(path.read_text())
+        del content["report"]["num_unknown"], content["checksum"]
+        path.write_text(json.dumps(content))
+    old = PreparedCorpus(corpus.folder)
+    assert old.report.num_unknown is None
+    output = io.StringIO()
+    Console(file=output, width=200).print(documents_table([("a", [old])], max_length=50))
+    assert "not counted" in " ".join(output.getvalue().split())
+    facts = describe_folder(corpus.folder).facts["corpus"]
+    assert facts["tokens unknown to the tokenizer"] == "not counted"

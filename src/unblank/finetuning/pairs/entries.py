@@ -12,7 +12,7 @@ from unblank.data.sampling import SamplingSettings
 from unblank.finetuning.pairs.encoded import EncodedPairs
 from unblank.finetuning.pairs.encoding import PairEncoder
 from unblank.finetuning.pairs.entry_languages import LanguageEntry, language_entries
-from unblank.finetuning.pairs.text import TextPair, read_text_pairs
+from unblank.finetuning.pairs.text import TextPair, parts_of_entry, read_text_pairs
 from unblank.finetuning.settings import FinetuneDataSettings
 from unblank.tokenization.source_layout import language_tag_id
 
@@ -24,6 +24,7 @@ __all__ = [
     "read_entries",
     "read_training_entries",
     "sampling_settings",
+    "unused_of_entries",
 ]
 
 
@@ -107,6 +108,20 @@ def read_entries(
     ]
     search.warn()
     return found
+
+
+def unused_of_entries(data: FinetuneDataSettings) -> dict[str, str]:
+    """Return what no entry uses, as each names its own sides: dotted name -> why, for messages.
+
+    Raises:
+        FileNotFoundError: an entry with `{lang}` matches no file.
+        ValueError: as for `language_entries`.
+    """
+    known = language_entries([*data.train, *data.validation])
+    if not all(len(parts_of_entry(one.entry)) > 1 for one in known):
+        return {}
+    why = "every entry of data.train and data.validation names both of its sides"
+    return dict.fromkeys(("data.source", "data.target"), why)
 
 
 def _require_one_each(known: Sequence[LanguageEntry], entries: Sequence[str]) -> None:

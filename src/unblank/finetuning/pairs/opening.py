@@ -24,6 +24,7 @@ from unblank.finetuning.pairs.entries import (
     read_entries,
     read_training_entries,
     sampling_settings,
+    unused_of_entries,
 )
 from unblank.finetuning.pairs.start import PairStart
 from unblank.finetuning.pairs.training import HeldOutPairs, PairTraining, TrainingPairs
@@ -82,7 +83,7 @@ def open_pairs(
     world = context.world
     family = family_of_run(model, context.checkpoint)
     require_writing(family, "seq2seq")
-    refuse_unused(given, unused_of_family(family))
+    refuse_unused(given, unused_of_family(family) | unused_of_entries(data))
     metric = metric_of(train, world, "seq2seq", get_args(MetricName), "loss")
     entries = read_training_entries(data)
     held_out = read_entries(data, data.validation, data.validation_languages)

@@ -21,7 +21,7 @@ from unblank.data.remote import split_entry
 from unblank.plurals import counted
 from unblank.prompting.writing_hints import with_hints
 
-__all__ = ["TextPair", "read_text_pairs"]
+__all__ = ["TextPair", "parts_of_entry", "read_text_pairs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def read_text_pairs(
             broken; the message names file and line.
     """
     own = search or FileSearch()
-    parts = [entry] if Path(entry).exists() else split_entry(entry)
+    parts = parts_of_entry(entry)
     if len(parts) == 2:
         if lines:
             raise ValueError(
@@ -93,6 +93,11 @@ def read_text_pairs(
     if not pairs:
         raise ValueError(f"{entry} has no pair of texts")
     return pairs
+
+
+def parts_of_entry(entry: str) -> list[str]:
+    """Return a file alone, two files, or a file with the fields of its source and its target."""
+    return [entry] if Path(entry).exists() else split_entry(entry)
 
 
 def _records(path: Path, names: Sequence[str], lines: Sequence[str]) -> Iterator[Record]:

@@ -102,6 +102,6 @@ def test_regions_and_scripts_are_told_from_languages():
 @pytest.mark.parametrize("name", ["summary", "headline", "translation"])
 def test_hints_are_words_that_no_other_language_of_the_task_is_asked_by(name):
     codes = ["en", "de", "fr", "ha", "ig", "so", "sw", "yo", "zh"]
-    words = [with_hints(f"{{hint:{name}}}", code) for code in codes]
+    words = [with_hints(f"{{text}} {{hint:{name}}}", code) for code in codes]
     assert len(set(words)) == len(codes)
-    assert with_hints(f"{{hint:{name}}}", "de-AT") == words[1]
+    assert with_hints(f"{{text}} {{hint:{name}}}", "de-AT") == words[1]
