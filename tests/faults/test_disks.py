@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from written_indexes import index_of
 
 from unblank.data.shards import prepare_corpus
 from unblank.disk_errors import writes_to
@@ -16,7 +17,6 @@ from unblank.engine.finished import published_model
 from unblank.engine.logging import append_line
 from unblank.engine.state import save_model_folder
 from unblank.integrity import find_damage, write_at_once
-from unblank.retrieval.index import write_index
 from unblank.tokenization.train import train_tokenizer
 from unblank.whole_folders import new_folder, put_into_folder
 
@@ -89,7 +89,7 @@ def writers(tokenizer, text):
 
     def an_index(disk):
         documents = [(f"line {number}", f"word{number} and some more") for number in range(2000)]
-        write_index(documents, disk / "out")
+        index_of(documents, disk / "out")
 
     def a_corpus(disk):
         text.write_text("one two three four five six seven\n" * 3_000)
