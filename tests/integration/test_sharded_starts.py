@@ -18,11 +18,14 @@ from unblank.adapters.lora import add_lora
 from unblank.engine.parallel import join_world
 from unblank.engine.placed_model import place_model
 from unblank.engine.state import named_weights, whole
+from unblank.conversion.encoder import read_encoder
 from unblank.engine.units import InfillUnit
 from unblank.families.building import load_model
 from unblank.families.settings import FamilySections, ModelSettings
 from unblank.families.table import FAMILIES
 from unblank.models import GlmInfillConfig, GlmInfillForConditionalGeneration
+from unblank.models.deltalm.from_encoder import deltalm_from_encoder
+from unblank.models.finite import require_finite
 from unblank.models.neighbours import look_at_neighbours
 from unblank.starting.first_embeddings import start_from_cooccurrence
 from unblank.models.vocabulary_rows import replace_rows
@@ -34,6 +37,11 @@ class Text:
         return np.random.default_rng(index).integers(1, 1000, length)
 
 def build():
+    if start == "encoder":
+        fields, weights = read_encoder(folder / str(layers))
+        require_finite(weights.items(), folder)
+        torch.manual_seed(5)
+        return deltalm_from_encoder(fields, weights, decoder_start_token_id=2), InfillUnit()
     if folder is not None and start != "saved":
         model = load_model(FAMILIES["glm"], folder / str(layers), ModelSettings(), FamilySections())
     else:
@@ -58,11 +66,12 @@ def peak():
 start, layers, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3:] else None
 with join_world("cpu") as world:
     if start == "saved":
-        for layers in (1, layers):
+        for layers in (2, 1, layers):
             build()[0].to(getattr(torch, sys.argv[4])).save_pretrained(folder / str(layers))
         print("RESULT {}")
         raise SystemExit
-    wanted, layers = layers, 1  # what is imported with the first model is no part of its memory
+    # What is imported with the first model is no part of its memory.
+    wanted, layers = layers, 2 if start == "encoder" else 1
     place_model(build, world, parallel="fsdp")
     gc.collect()
     before, layers = peak(), wanted
@@ -79,8 +88,8 @@ with join_world("cpu") as world:
         print("RESULT", json.dumps(result))
 """
 
-STARTS = ["drawn", "cooccurrence", "checkpoint", "loaded", "lora", "rows"]
-READING = {"checkpoint", "loaded", "lora", "rows"}
+STARTS = ["drawn", "cooccurrence", "checkpoint", "loaded", "lora", "rows", "encoder"]
+READING = {"checkpoint", "loaded", "lora", "rows", "encoder"}
 
 
 @pytest.fixture
@@ -123,7 +132,7 @@ def test_a_sharded_model_starts_with_the_weights_of_the_whole_one(start, save):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("start", STARTS)
 def test_no_process_of_eight_ever_holds_the_whole_model(start, dtype, save):
-    if dtype != "float32" and start != "loaded":
+    if dtype != "float32" and start not in ("loaded", "encoder"):
         pytest.skip("only what is read may be of another type")
     folder = [save(12, dtype)] if start in READING else []
     eight = run_program(PLACING, start, "12", *folder, num_processes=8)

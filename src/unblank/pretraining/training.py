@@ -219,6 +219,7 @@ class Pretraining:
         positions = self._rows_per_pass * materials.row_length
         sizes = count_sizes(
             model,
+            saves_all=True,
             has_average=train.ema_decay is not None,
             positions=positions,
             scored=positions,
