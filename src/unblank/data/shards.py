@@ -291,6 +291,7 @@ class CorpusCache:
             report = _sum_of([PreparedCorpus(one, is_checked=True).report for one in folders])
             manifest = {
                 "format_version": FORMAT_VERSION,
+                "name": plan.name,
                 "report": asdict(report),
                 "shards": [shard.name for shard in plan.shards],
                 "sources": [str(path) for path in plan.texts.paths],
@@ -421,6 +422,7 @@ def _build(
     checks = np.array(tokens.checks, np.uint32).tobytes()
     manifest = {
         "format_version": FORMAT_VERSION,
+        "name": shard.name,
         "dtype": dtype.name,
         "offsets_checksum": offsets.checksum,
         "tokens_sha256": tokens.sha256,
