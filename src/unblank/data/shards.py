@@ -327,7 +327,7 @@ def share_out(
         >>> share_out([5, 1, 3, 2], 2)
         [[0, 1], [2, 3]]
         >>> share_out([5, 1, 3, 2], 2, before=[9, 0])
-        [[3], [0, 1, 2]]
+        [[1], [0, 2, 3]]
     """
     shares: list[list[int]] = [[] for _ in range(num_processes)]
     loads = [(load, process) for process, load in enumerate(before or [0] * num_processes)]
